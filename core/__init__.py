@@ -1,0 +1,1 @@
+"""What every room stands on: settings, database, events, states, leases, and the adapters to the outside."""

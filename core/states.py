@@ -1,0 +1,76 @@
+"""The states of deliveries, tasks and publications, and every legal move between them.
+
+`TRANSITIONS` is the single table: schema set-up copies it into Postgres, where a trigger refuses any
+other move, whoever asks for it.
+"""
+
+from enum import StrEnum
+
+
+class DeliveryState(StrEnum):
+    """What became of one incoming delivery. Duplicates are counted on the first one."""
+
+    TASK = "task"
+    CHANGE = "change"
+    IGNORED = "ignored"
+    DEAD_LETTERED = "dead-lettered"
+
+
+class TaskState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    RESOLVED = "resolved"
+    UNRESOLVED = "unresolved"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class PublicationState(StrEnum):
+    PENDING = "pending"
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    DEAD_LETTERED = "dead-lettered"
+
+
+INITIAL = ""
+"""Stands for "does not exist yet" in a transition."""
+
+OPEN_TASK_STATES = frozenset({TaskState.QUEUED, TaskState.RUNNING, TaskState.WAITING})
+CLOSED_TASK_STATES = frozenset(TaskState) - OPEN_TASK_STATES
+
+TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
+    "delivery": frozenset((INITIAL, state) for state in DeliveryState)
+    | {(DeliveryState.DEAD_LETTERED, DeliveryState.TASK), (DeliveryState.DEAD_LETTERED, DeliveryState.CHANGE)},
+    "task": frozenset(
+        {
+            (INITIAL, TaskState.QUEUED),
+            (TaskState.QUEUED, TaskState.RUNNING),
+            (TaskState.QUEUED, TaskState.FAILED),
+            (TaskState.RUNNING, TaskState.WAITING),
+            (TaskState.WAITING, TaskState.RUNNING),
+            (TaskState.RUNNING, TaskState.RESOLVED),
+            (TaskState.RUNNING, TaskState.UNRESOLVED),
+            (TaskState.RUNNING, TaskState.FAILED),
+            # Only a person's retry re-opens a closed task, as its next attempt.
+            (TaskState.UNRESOLVED, TaskState.QUEUED),
+            (TaskState.FAILED, TaskState.QUEUED),
+            (TaskState.CANCELLED, TaskState.QUEUED),
+        }
+        | {(state, TaskState.CANCELLED) for state in OPEN_TASK_STATES}
+    ),
+    "publication": frozenset(
+        {
+            (INITIAL, PublicationState.PENDING),
+            (PublicationState.PENDING, PublicationState.PUBLISHED),
+            (PublicationState.PENDING, PublicationState.REFUSED),
+            (PublicationState.PENDING, PublicationState.DEAD_LETTERED),
+            (PublicationState.DEAD_LETTERED, PublicationState.PENDING),
+        }
+    ),
+}
+
+
+def is_legal(entity: str, before: str, after: str) -> bool:
+    """Whether `entity` ("delivery", "task" or "publication") may move from `before` to `after`."""
+    return (before, after) in TRANSITIONS[entity]

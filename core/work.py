@@ -1,0 +1,184 @@
+"""What the stages of a task hand to each other: context, plan, execution and verdict.
+
+Plain frozen models without behaviour of their own; each is stored as JSON under its task and
+attempt. Stages know each other only through these.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Reason(Record):
+    """One signal's part in a location's score."""
+
+    signal: str
+    detail: str
+    contribution: float
+
+
+class Location(Record):
+    """A span of a file that a task may be about. Lines are 1-based and inclusive."""
+
+    path: str
+    start_line: int = Field(ge=1)
+    end_line: int = Field(ge=1)
+    symbol: str
+    score: float
+    why: tuple[Reason, ...] = ()
+
+
+class TaskContext(Record):
+    """Ranked locations with reasons; `commit` is the full id of the indexed commit."""
+
+    source: str
+    commit: str
+    index_version: str
+    models: tuple[str, ...]
+    locations: tuple[Location, ...]
+    seconds: float = 0.0
+
+
+class StepKind(StrEnum):
+    REPRODUCE = "reproduce"
+    LOCALISE = "localise"
+    EDIT = "edit"
+    VERIFY = "verify"
+    PUBLISH = "publish"
+
+
+class PlanStep(Record):
+    kind: StepKind
+    goal: str
+    detail: str = ""
+    paths: tuple[str, ...] = ()
+
+
+class Budget(Record):
+    """Upper bounds of one attempt; seconds of wall time."""
+
+    seconds: float = Field(default=120.0, gt=0)
+    candidates: int = Field(default=20_000, gt=0)
+
+
+class Plan(Record):
+    """A revision of a task's plan. Revision 1 comes from the planner; each later one says why it was made."""
+
+    revision: int = Field(default=1, ge=1)
+    reason: str = "first plan"
+    goal: str
+    hypotheses: tuple[str, ...]
+    steps: tuple[PlanStep, ...]
+    budget: Budget = Budget()
+    acceptance: tuple[str, ...]
+
+
+class Outcome(StrEnum):
+    """How one test ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+class TestRun(Record):
+    """One run of a test command in the sandbox. `outcomes` maps test ids to how they ended;
+    `failures` holds the short message of each test that failed or erred."""
+
+    __test__ = False
+
+    command: tuple[str, ...]
+    outcomes: dict[str, Outcome]
+    failures: dict[str, str] = Field(default_factory=dict)
+    seconds: float
+    exit_code: int | None
+    limit: str | None = None
+    """The limit that ended the run (`wall`, `cpu`, `memory`, `processes`, `file-size`, `output`), if one did."""
+    output_tail: str = ""
+
+    def failing(self) -> frozenset[str]:
+        return frozenset(t for t, o in self.outcomes.items() if o in (Outcome.FAILED, Outcome.ERROR))
+
+
+class Patch(Record):
+    """A unified diff (`git apply` format, `a/` and `b/` prefixes) against one commit."""
+
+    base_commit: str
+    diff: str
+
+    @property
+    def sha256(self) -> str:
+        """What a verdict is bound to: the hash of base commit and diff."""
+        return hashlib.sha256(f"{self.base_commit}\n{self.diff}".encode()).hexdigest()
+
+
+class CandidateCounts(Record):
+    """Every candidate is counted once in `tried`; the rest say how far each came."""
+
+    generated: int = 0
+    tried: int = 0
+    passed_failing_tests: int = 0
+    passed_whole_suite: int = 0
+
+
+class Evidence(Record):
+    """What the gate judges, all of it measured in the sandbox.
+
+    `before` and `after` are runs of the whole suite in fresh processes: `before` on the clean base
+    commit, `after` on a clean checkout with the patch applied. `target_tests` are the failing tests
+    that stand for the task. `reproduction` says where they come from.
+    """
+
+    sandbox: str
+    reproduction: Literal["tests", "issue", "none"] = "none"
+    target_tests: tuple[str, ...] = ()
+    before: TestRun | None = None
+    after: TestRun | None = None
+    applies: bool | None = None
+    changed_paths: tuple[str, ...] = ()
+    allowed_paths: tuple[str, ...] = ()
+    candidates: CandidateCounts = CandidateCounts()
+    suspicious: tuple[Location, ...] = ()
+    operator: str | None = None
+    """The edit operator that made the patch."""
+    notes: tuple[str, ...] = ()
+    timings: dict[str, float] = Field(default_factory=dict)
+    """Seconds by step."""
+
+
+class Execution(Record):
+    """The end of an attempt's execution: a candidate patch with its evidence, or none with what was learnt."""
+
+    engine: str
+    patch: Patch | None
+    evidence: Evidence
+    summary: str
+    """A few sentences for the person who asked: what was tried and what came of it."""
+    seconds: float
+
+
+class GateCheck(Record):
+    name: str
+    passed: bool
+    detail: str
+
+
+class VerdictKind(StrEnum):
+    PASS = "pass"
+    DRAFT = "draft"
+    FAIL = "fail"
+
+
+class Verdict(Record):
+    """The gate's answer, bound to one patch by its hash (None when there is no patch)."""
+
+    verdict: VerdictKind
+    patch_sha256: str | None
+    checks: tuple[GateCheck, ...]
