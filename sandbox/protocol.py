@@ -147,5 +147,5 @@ class Sandbox(Protocol):
     def available(self) -> str | None:
         """None when sessions can be opened here, else one sentence: what is missing and how to get it."""
 
-    def open(self, environment: Environment, limits: Limits = Limits()) -> Session:  # noqa: B008
+    def open(self, environment: Environment, limits: Limits = Limits()) -> Session:
         """Opens a session. Raises `SandboxUnavailable`."""

