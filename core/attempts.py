@@ -1,0 +1,279 @@
+"""Attempts: the lease that makes work happen once, and everything written under it.
+
+A run claims (task, attempt) and gets a fencing epoch; each of its writes checks that epoch in its
+own transaction, so a run that was given up for dead can write nothing more. Source of the idea:
+fencing tokens, M. Kleppmann, "How to do distributed locking" (2016).
+"""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+from pydantic import BaseModel
+
+from core import tasks
+from core.database import Database
+from core.eventlog.postgres import PostgresLog
+from core.states import TaskState
+from core.tasks import Task
+from core.work import Patch, Plan, Verdict
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+class LeaseRefused(RuntimeError):
+    """The attempt cannot be claimed: it is closed, superseded, or another run holds it."""
+
+
+class LeaseLost(RuntimeError):
+    """Another run holds the attempt now, or the task was closed: stop, and write nothing more."""
+
+
+@dataclass(frozen=True)
+class Lapsed:
+    """An attempt whose run went silent, or a queued task that no run has claimed."""
+
+    team_id: uuid.UUID
+    task_id: uuid.UUID
+    attempt: int
+    source: str
+    claims: int
+    waiting_seconds: float
+
+
+class Attempt:
+    """A claimed attempt. Safe for use by the thread that claimed it and by its own renewal thread."""
+
+    def __init__(
+        self, database: Database, log: PostgresLog, task: Task, epoch: int, holder: str, seconds: float
+    ) -> None:
+        self.database = database
+        self.log = log
+        self.task = task
+        self.epoch = epoch
+        self.holder = holder
+        self._seconds = seconds
+        self._lost = threading.Event()
+        self._seq: int | None = None
+
+    @classmethod
+    def claim(
+        cls,
+        database: Database,
+        team_id: uuid.UUID,
+        task_id: uuid.UUID,
+        attempt: int,
+        *,
+        holder: str,
+        seconds: float,
+        max_claims: int,
+    ) -> "Attempt":
+        """Claims an attempt for `holder` (a run id) for `seconds`, or takes it up again if it holds it already.
+
+        Raises `LeaseRefused`, and fails the task when it has been claimed `max_claims` times.
+        """
+        log = PostgresLog(database)
+        refused = None
+        with database.team(team_id) as connection:
+            task = tasks.get_task(connection, task_id, lock=True)
+            if task.closed or task.attempt != attempt:
+                raise LeaseRefused(f"task {task_id} is {task.state} at attempt {task.attempt}, not open at {attempt}")
+            connection.execute(
+                "INSERT INTO attempts (team_id, task_id, attempt) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                (team_id, task_id, attempt),
+            )
+            row = connection.execute(
+                "SELECT epoch, holder, claims, lease_until > clock_timestamp() FROM attempts "
+                "WHERE task_id = %s AND attempt = %s FOR UPDATE",
+                (task_id, attempt),
+            ).fetchone()
+            assert row is not None  # noqa: S101  inserted above, in this transaction
+            epoch, current, claims, live = row
+            if live and current != holder:
+                raise LeaseRefused(f"attempt {attempt} of task {task_id} is held by run {current}")
+            if current != holder or not live:
+                epoch, claims = epoch + 1, claims + 1
+            if claims > max_claims:
+                refused = f"given up after {max_claims} runs ended without an answer"
+                tasks.close(connection, log, task, TaskState.FAILED, refused)
+            else:
+                connection.execute(
+                    "UPDATE attempts SET epoch = %s, claims = %s, holder = %s, "
+                    "lease_until = clock_timestamp() + %s * interval '1 second' WHERE task_id = %s AND attempt = %s",
+                    (epoch, claims, holder, seconds, task_id, attempt),
+                )
+                if task.state == TaskState.QUEUED:
+                    tasks.move(connection, task_id, TaskState.RUNNING)
+        if refused:
+            raise LeaseRefused(refused)
+        return cls(database, log, task, epoch, holder, seconds)
+
+    @property
+    def key(self) -> tuple[uuid.UUID, int]:
+        return self.task.id, self.task.attempt
+
+    @contextmanager
+    def fenced(self) -> Iterator[Connection[Any]]:
+        """A transaction that commits only while this attempt's lease is still ours. Raises `LeaseLost`."""
+        with self.database.team(self.task.team_id) as connection:
+            row = connection.execute(
+                "SELECT FROM attempts WHERE task_id = %s AND attempt = %s AND epoch = %s "
+                "AND ended_at IS NULL FOR UPDATE",
+                (*self.key, self.epoch),
+            ).fetchone()
+            if row is None:
+                self._lost.set()
+                raise LeaseLost(f"run {self.holder} no longer holds attempt {self.task.attempt} of task {self.task.id}")
+            yield connection
+
+    def renew(self) -> bool:
+        """Renews the lease; False, for good, when it is not ours any more or the task was closed."""
+        with self.database.team(self.task.team_id) as connection:
+            held = connection.execute(
+                "UPDATE attempts a SET lease_until = clock_timestamp() + %s * interval '1 second' FROM tasks t "
+                "WHERE a.task_id = %s AND a.attempt = %s AND a.epoch = %s AND a.ended_at IS NULL "
+                "AND t.id = a.task_id AND t.attempt = a.attempt AND t.state IN ('running', 'waiting')",
+                (self._seconds, *self.key, self.epoch),
+            ).rowcount
+        if not held:
+            self._lost.set()
+        return bool(held)
+
+    @contextmanager
+    def renewing(self) -> Iterator["Attempt"]:
+        """Renews the lease in the background for the length of the block."""
+        stop = threading.Event()
+
+        def loop() -> None:
+            while not stop.wait(min(self._seconds / 3, 1.0)):
+                try:
+                    if not self.renew():
+                        return
+                except psycopg.OperationalError:
+                    continue  # the lease lapses by itself if the database stays away
+
+        thread = threading.Thread(target=loop, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            stop.set()
+            thread.join(timeout=10)
+
+    def should_stop(self) -> bool:
+        """Whether the lease is lost or the task was cancelled, as of the last renewal."""
+        return self._lost.is_set()
+
+    def record(self, kind: str, body: dict[str, Any]) -> int:
+        """Appends one entry to the trajectory before the next action starts, and returns its number."""
+        with self.fenced() as connection:
+            row = connection.execute(
+                "INSERT INTO trajectory (team_id, task_id, attempt, seq, epoch, kind, body) "
+                "SELECT %s, %s, %s, coalesce(max(seq), 0) + 1, %s, %s, %s FROM trajectory "
+                "WHERE task_id = %s AND attempt = %s RETURNING seq",
+                (self.task.team_id, *self.key, self.epoch, kind, Jsonb(body), *self.key),
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def output(self, stage: str, kind: type[RecordT]) -> RecordT | None:
+        """What `stage` has left for this attempt, or None."""
+        with self.database.team(self.task.team_id) as connection:
+            row = connection.execute(
+                "SELECT body FROM stage_outputs WHERE task_id = %s AND attempt = %s AND stage = %s", (*self.key, stage)
+            ).fetchone()
+        return kind.model_validate(row[0]) if row else None
+
+    def put_output(self, stage: str, body: BaseModel, seconds: float) -> None:
+        """Leaves `body` for the stages after. Repeating it replaces it."""
+        with self.fenced() as connection:
+            connection.execute(
+                "INSERT INTO stage_outputs (team_id, task_id, attempt, stage, epoch, body, seconds) "
+                "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (task_id, attempt, stage) DO UPDATE "
+                "SET epoch = excluded.epoch, body = excluded.body, seconds = excluded.seconds, at = clock_timestamp()",
+                (self.task.team_id, *self.key, stage, self.epoch, Jsonb(body.model_dump(mode="json")), seconds),
+            )
+
+    def save_plan(self, plan: Plan) -> None:
+        """Stores a revision of the plan; the same revision again replaces it (a resumed run replans)."""
+        with self.fenced() as connection:
+            connection.execute(
+                "INSERT INTO plan_revisions (team_id, task_id, attempt, revision, reason, body) "
+                "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (task_id, attempt, revision) DO UPDATE "
+                "SET reason = excluded.reason, body = excluded.body, at = clock_timestamp()",
+                (self.task.team_id, *self.key, plan.revision, plan.reason, Jsonb(plan.model_dump(mode="json"))),
+            )
+
+    def latest_plan(self) -> Plan | None:
+        with self.database.team(self.task.team_id) as connection:
+            row = connection.execute(
+                "SELECT body FROM plan_revisions WHERE task_id = %s AND attempt = %s ORDER BY revision DESC LIMIT 1",
+                self.key,
+            ).fetchone()
+        return Plan.model_validate(row[0]) if row else None
+
+    def save_verdict(self, connection: Connection[Any], verdict: Verdict, patch: Patch | None) -> None:
+        """Stores patch and verdict inside a `fenced` transaction; a verdict, once given, stays."""
+        team = self.task.team_id
+        if patch is not None:
+            connection.execute(
+                "INSERT INTO patches (team_id, sha256, base_commit, diff) VALUES (%s, %s, %s, %s) "
+                "ON CONFLICT DO NOTHING",
+                (team, patch.sha256, patch.base_commit, patch.diff),
+            )
+        connection.execute(
+            "INSERT INTO verdicts (team_id, task_id, attempt, verdict, patch_sha256, body) "
+            "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (task_id, attempt) DO NOTHING",
+            (team, *self.key, verdict.verdict, verdict.patch_sha256, Jsonb(verdict.model_dump(mode="json"))),
+        )
+
+    def close(self, connection: Connection[Any], state: TaskState, reason: str, data: dict[str, Any]) -> None:
+        """Ends the attempt inside a `fenced` transaction, with its outcome event."""
+        tasks.close(connection, self.log, self.task, state, reason, data)
+
+    def fail(self, reason: str) -> None:
+        """Ends the task as failed, unless someone else has the attempt by now."""
+        try:
+            with self.fenced() as connection:
+                self.close(connection, TaskState.FAILED, reason, {})
+        except LeaseLost:
+            return
+
+    def give_back(self, delay_seconds: float = 0.0) -> None:
+        """Lets the reconciler relaunch the attempt after `delay_seconds` instead of the lease's whole length."""
+        with self.database.team(self.task.team_id) as connection:
+            connection.execute(
+                "UPDATE attempts SET lease_until = clock_timestamp() + %s * interval '1 second' "
+                "WHERE task_id = %s AND attempt = %s AND epoch = %s AND ended_at IS NULL",
+                (delay_seconds, *self.key, self.epoch),
+            )
+
+
+def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[Lapsed]:
+    """Attempts whose lease has lapsed, and open tasks that no run has claimed for `unclaimed_seconds`, oldest first."""
+    with database.system() as connection:
+        rows = connection.execute(
+            "SELECT t.team_id, t.id, t.attempt, t.source, coalesce(a.claims, 0), "
+            "extract(epoch FROM clock_timestamp() - coalesce(a.lease_until, t.updated_at)) "
+            "FROM tasks t LEFT JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt "
+            "WHERE t.state IN ('queued', 'running') AND CASE WHEN a.lease_until IS NULL "
+            "THEN t.updated_at < clock_timestamp() - %s * interval '1 second' "
+            "ELSE a.lease_until < clock_timestamp() END ORDER BY t.created_at LIMIT %s",
+            (unclaimed_seconds, limit),
+        ).fetchall()
+    return [Lapsed(row[0], row[1], row[2], row[3], row[4], float(row[5])) for row in rows]
+
+
+def free_holder(database: Database, holder: str) -> int:
+    """Lapses every lease of a run that is known to have ended; returns how many there were."""
+    with database.system() as connection:
+        return connection.execute(
+            "UPDATE attempts SET lease_until = clock_timestamp() WHERE holder = %s AND ended_at IS NULL "
+            "AND lease_until > clock_timestamp()",
+            (holder,),
+        ).rowcount

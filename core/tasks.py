@@ -1,0 +1,258 @@
+"""The task store: creating, reading and moving tasks inside a caller's transaction.
+
+Not for running them: attempts, leases and everything an attempt writes are in `core.attempts`.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from core.eventlog.postgres import PostgresLog
+from core.events import OUTCOMES, TASKS, Event, task_id
+from core.states import CLOSED_TASK_STATES, TaskState
+
+REQUESTED = "penstock.task.requested"
+CLOSED = "penstock.task.closed"
+
+
+class TaskNotFound(LookupError):
+    """No task with this id in this team."""
+
+
+class IllegalMove(ValueError):
+    """The task is in a state from which the wanted move is not allowed; the message names both."""
+
+
+@dataclass(frozen=True)
+class Task:
+    team_id: uuid.UUID
+    id: uuid.UUID
+    event_id: str
+    source: str
+    title: str
+    body: str
+    url: str | None
+    author: str | None
+    options: Mapping[str, Any]
+    state: str
+    reason: str | None
+    attempt: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def text(self) -> str:
+        """Title and body, as one text."""
+        return f"{self.title}\n\n{self.body}".strip()
+
+    @property
+    def closed(self) -> bool:
+        return self.state in CLOSED_TASK_STATES
+
+
+_COLUMNS = (
+    "team_id, id, event_id, source, title, body, url, author, options, state, reason, attempt, created_at, updated_at"
+)
+
+
+def create_task(
+    connection: Connection[Any],
+    log: PostgresLog,
+    *,
+    event: Event,
+    source: str,
+    title: str,
+    body: str = "",
+    url: str | None = None,
+    author: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> uuid.UUID:
+    """Writes the task that `event` starts and puts the event on `penstock.tasks`, in the caller's transaction.
+
+    Repeating it changes nothing. `event` must be of type `penstock.task.requested`, with the source's
+    name as its subject; `request_event` makes one.
+    """
+    identity = task_id(event.teamid, event.id)
+    connection.execute(
+        "INSERT INTO tasks (team_id, id, event_id, source, title, body, url, author, options) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
+        (event.teamid, identity, event.id, source, title, body, url, author, Jsonb(dict(options or {}))),
+    )
+    log.append_in(connection, TASKS, [event])
+    return identity
+
+
+def request_event(
+    team_id: uuid.UUID,
+    event_id: str,
+    event_source: str,
+    source: str,
+    *,
+    title: str,
+    task: uuid.UUID | None = None,
+    attempt: int = 1,
+) -> Event:
+    """The event that asks for an attempt at a task. `event_source` is a URI reference (CloudEvents `source`);
+    `task` is given for later attempts only, else it follows from the event id."""
+    return Event(
+        id=event_id,
+        source=event_source,
+        type=REQUESTED,
+        subject=source,
+        teamid=team_id,
+        data={"task": str(task or task_id(team_id, event_id)), "attempt": attempt, "source": source, "title": title},
+    )
+
+
+def get_task(connection: Connection[Any], identity: uuid.UUID, *, lock: bool = False) -> Task:
+    """Raises `TaskNotFound`. With `lock`, holds the row until the transaction ends."""
+    query = f"SELECT {_COLUMNS} FROM tasks WHERE id = %s{' FOR UPDATE' if lock else ''}"  # noqa: S608
+    with connection.cursor(row_factory=class_row(Task)) as cursor:
+        task = cursor.execute(query.encode(), (identity,)).fetchone()
+    if task is None:
+        raise TaskNotFound(f"no task {identity}; `penstock task list` shows the tasks of your team")
+    return task
+
+
+def list_tasks(
+    connection: Connection[Any],
+    *,
+    state: TaskState | None = None,
+    source: str | None = None,
+    limit: int = 50,
+    before: tuple[datetime, uuid.UUID] | None = None,
+) -> list[Task]:
+    """Newest first. `before` is (created_at, id) of the last one of the page before."""
+    query = (
+        f"SELECT {_COLUMNS} FROM tasks WHERE (%(state)s::text IS NULL OR state = %(state)s) "  # noqa: S608
+        "AND (%(source)s::text IS NULL OR source = %(source)s) "
+        "AND (%(at)s::timestamptz IS NULL OR (created_at, id) < (%(at)s, %(id)s::uuid)) "
+        "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
+    )
+    at, identity = before or (None, None)
+    with connection.cursor(row_factory=class_row(Task)) as cursor:
+        cursor.execute(
+            query.encode(), {"state": state, "source": source, "at": at, "id": identity, "limit": min(limit, 500)}
+        )
+        return cursor.fetchall()
+
+
+def move(connection: Connection[Any], identity: uuid.UUID, to: TaskState, reason: str | None = None) -> None:
+    """Moves a task. Postgres refuses an illegal move with `psycopg.errors.CheckViolation`."""
+    connection.execute(
+        "UPDATE tasks SET state = %s, reason = %s, updated_at = now() WHERE id = %s", (to, reason, identity)
+    )
+
+
+def cancel(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID, reason: str = "cancelled") -> Task:
+    """Cancels an open task; its run notices and stops. Cancelling a cancelled task changes nothing.
+    Raises `TaskNotFound`, `IllegalMove`."""
+    task = get_task(connection, identity, lock=True)
+    if task.state == TaskState.CANCELLED:
+        return task
+    if task.closed:
+        raise IllegalMove(f"task {identity} is {task.state}: only an open task can be cancelled")
+    close(connection, log, task, TaskState.CANCELLED, reason)
+    return get_task(connection, identity)
+
+
+def retry(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID) -> Task:
+    """A person's wish for the next attempt at a closed task. Raises `TaskNotFound`, `IllegalMove`."""
+    task = get_task(connection, identity, lock=True)
+    if task.state not in (TaskState.UNRESOLVED, TaskState.FAILED, TaskState.CANCELLED):
+        raise IllegalMove(
+            f"task {identity} is {task.state}: only an unresolved, failed or cancelled task can be tried again"
+        )
+    attempt = task.attempt + 1
+    connection.execute(
+        "UPDATE tasks SET state = 'queued', reason = NULL, attempt = %s, updated_at = now() WHERE id = %s",
+        (attempt, identity),
+    )
+    event = request_event(
+        task.team_id,
+        f"penstock:retry:{identity}:{attempt}",
+        "/penstock/tasks",
+        task.source,
+        title=task.title,
+        task=identity,
+        attempt=attempt,
+    )
+    log.append_in(connection, TASKS, [event])
+    return get_task(connection, identity)
+
+
+def close(
+    connection: Connection[Any],
+    log: PostgresLog,
+    task: Task,
+    state: TaskState,
+    reason: str,
+    data: Mapping[str, Any] | None = None,
+) -> Event:
+    """Ends the task's attempt in `state` and puts its outcome on `penstock.outcomes`, in one transaction.
+
+    The outcome's id is made from task and attempt, so that however often a run repeats, the log
+    holds one.
+    """
+    move(connection, task.id, state, reason)
+    connection.execute(
+        "UPDATE attempts SET ended_at = coalesce(ended_at, now()), lease_until = NULL "
+        "WHERE task_id = %s AND attempt = %s",
+        (task.id, task.attempt),
+    )
+    event = Event(
+        id=f"penstock:outcome:{task.id}:{task.attempt}",
+        source="/penstock/tasks",
+        type=CLOSED,
+        subject=task.source,
+        teamid=task.team_id,
+        data={
+            "task": str(task.id),
+            "attempt": task.attempt,
+            "source": task.source,
+            "title": task.title,
+            "state": state,
+            "reason": reason,
+            **(data or {}),
+        },
+    )
+    log.append_in(connection, OUTCOMES, [event])
+    return event
+
+
+def details(connection: Connection[Any], identity: uuid.UUID) -> dict[str, Any]:
+    """A task with its stages, verdict, publications and trajectory length, for people and for the API."""
+    task = get_task(connection, identity)
+    key = (identity, task.attempt)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        stages = cursor.execute(
+            "SELECT stage, seconds, at, body FROM stage_outputs WHERE task_id = %s AND attempt = %s ORDER BY at", key
+        ).fetchall()
+        verdict = cursor.execute(
+            "SELECT verdict, patch_sha256, body, at FROM verdicts WHERE task_id = %s AND attempt = %s", key
+        ).fetchone()
+        publications = cursor.execute(
+            "SELECT target, state, tries, location, last_error, next_try_at, updated_at FROM publications "
+            "WHERE task_id = %s AND attempt = %s ORDER BY target",
+            key,
+        ).fetchall()
+        actions = cursor.execute(
+            "SELECT count(*) AS n FROM trajectory WHERE task_id = %s AND attempt = %s", key
+        ).fetchone()
+        patch = cursor.execute(
+            "SELECT diff, base_commit FROM patches WHERE sha256 = %s", (verdict["patch_sha256"] if verdict else None,)
+        ).fetchone()
+    return {
+        "task": task,
+        "stages": stages,
+        "verdict": verdict,
+        "patch": patch,
+        "publications": publications,
+        "actions": actions["n"] if actions else 0,
+    }
