@@ -15,6 +15,17 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TaskText(Record):
+    """What a person asked for, as they wrote it."""
+
+    title: str
+    body: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.title}\n\n{self.body}".strip()
+
+
 class Reason(Record):
     """One signal's part in a location's score."""
 
