@@ -113,6 +113,8 @@ class TestRun(Record):
     limit: str | None = None
     """The limit that ended the run (`wall`, `cpu`, `memory`, `processes`, `file-size`, `output`), if one did."""
     output_tail: str = ""
+    complete: bool = True
+    """Whether every test of the suite was reached."""
 
     def failing(self) -> frozenset[str]:
         return frozenset(t for t, o in self.outcomes.items() if o in (Outcome.FAILED, Outcome.ERROR))
@@ -156,6 +158,8 @@ class Evidence(Record):
     changed_paths: tuple[str, ...] = ()
     allowed_paths: tuple[str, ...] = ()
     candidates: CandidateCounts = CandidateCounts()
+    flaky: tuple[str, ...] = ()
+    """Tests that gave different results on the same code: left out of every comparison."""
     suspicious: tuple[Location, ...] = ()
     operator: str | None = None
     """The edit operator that made the patch."""
