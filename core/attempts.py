@@ -248,7 +248,7 @@ class Attempt:
         """Lets the reconciler relaunch the attempt after `delay_seconds` instead of the lease's whole length."""
         with self.database.team(self.task.team_id) as connection:
             connection.execute(
-                "UPDATE attempts SET lease_until = clock_timestamp() + %s * interval '1 second' "
+                "UPDATE attempts SET holder = NULL, lease_until = clock_timestamp() + %s * interval '1 second' "
                 "WHERE task_id = %s AND attempt = %s AND epoch = %s AND ended_at IS NULL",
                 (delay_seconds, *self.key, self.epoch),
             )

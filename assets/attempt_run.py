@@ -1,0 +1,71 @@
+"""Binds a Dagster run to the attempt that it works on: claim, renewal, and what each kind of error means.
+
+A failed command or an unsolvable task is no error here. Infrastructure that is missing gives the
+attempt back, to be relaunched; any other error ends the task as failed, with its outcome event.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+import psycopg_pool
+from dagster import AssetExecutionContext, Failure, MetadataValue
+
+from assets.platform import Platform
+from core.attempts import Attempt, LeaseLost, LeaseRefused
+from core.forge.protocol import ForgeUnavailable
+from sandbox.protocol import SandboxUnavailable
+
+TASK_TAG = "penstock/task"
+ATTEMPT_TAG = "penstock/attempt"
+TEAM_TAG = "penstock/team"
+
+INFRASTRUCTURE = (psycopg.OperationalError, psycopg_pool.PoolTimeout, SandboxUnavailable, ForgeUnavailable)
+RELAUNCH_SECONDS = 5.0
+
+
+def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int) -> dict[str, str]:
+    """The tags that tie a run of `resolve_task` to its attempt."""
+    return {TASK_TAG: str(task_id), ATTEMPT_TAG: str(attempt), TEAM_TAG: str(team_id)}
+
+
+@contextmanager
+def open_attempt(context: AssetExecutionContext, platform: Platform) -> Iterator[Attempt]:
+    """Claims the attempt named by the run's tags and keeps its lease for the length of the block."""
+    tags = context.run.tags
+    if TASK_TAG not in tags:
+        raise Failure(
+            "This asset is made for one task at a time; runs are started by the task sensor. "
+            "To run a task again: penstock task retry ID",
+            allow_retries=False,
+        )
+    settings = platform.settings
+    try:
+        attempt = Attempt.claim(
+            platform.database,
+            uuid.UUID(tags[TEAM_TAG]),
+            uuid.UUID(tags[TASK_TAG]),
+            int(tags[ATTEMPT_TAG]),
+            holder=context.run.run_id,
+            seconds=settings.lease_seconds,
+            max_claims=settings.max_claims,
+        )
+    except LeaseRefused as refusal:
+        raise Failure(f"Nothing to do: {refusal}", allow_retries=False) from refusal
+    with attempt.renewing():
+        try:
+            yield attempt
+        except (LeaseLost, Failure):
+            raise
+        except INFRASTRUCTURE as error:
+            with suppress(psycopg.OperationalError, psycopg_pool.PoolTimeout):  # then the lease lapses by itself
+                attempt.give_back(RELAUNCH_SECONDS)
+            raise Failure(
+                f"Infrastructure: {error}. The attempt is relaunched.",
+                metadata={"error": MetadataValue.text(repr(error)[:2000])},
+                allow_retries=False,
+            ) from error
+        except Exception as error:
+            attempt.fail(f"{type(error).__name__}: {error}"[:1000])
+            raise

@@ -1,0 +1,1 @@
+"""Embedding models: re-index, compare, cut over, retire. Not built yet."""

@@ -1,0 +1,1 @@
+"""From a task and its context to a plan."""

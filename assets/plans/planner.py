@@ -1,0 +1,64 @@
+"""The planner: goal, hypotheses, typed steps, budget and acceptance from a task and its context.
+
+Deterministic and without a model: hypotheses come from the ranked locations. The plan is revised
+during execution by whoever learns something; this module only makes revision 1.
+"""
+
+from core.work import Budget, Location, Plan, PlanStep, StepKind, TaskContext
+
+MAX_HYPOTHESES = 5
+
+ACCEPTANCE = (
+    "the failure is reproduced on the unchanged commit",
+    "the patch applies to a clean checkout",
+    "the failing tests pass with the patch",
+    "the whole test suite is no worse than before",
+    "nothing outside the allowed paths is changed",
+)
+
+
+def make_plan(title: str, context: TaskContext, budget: Budget, *, engine: str = "search") -> Plan:
+    """Revision 1 of the plan for a task. Test files are where a failure shows, seldom where it is, so
+    hypotheses name them only when nothing else was found."""
+    sources = [place for place in context.locations if not _is_test(place.path)]
+    suspects = (sources or list(context.locations))[:MAX_HYPOTHESES]
+    paths = tuple(dict.fromkeys(place.path for place in suspects))
+    return Plan(
+        goal=title.strip() or "(no title)",
+        hypotheses=tuple(_hypothesis(place) for place in suspects) or ("nothing in the index resembles the task",),
+        steps=(
+            PlanStep(kind=StepKind.REPRODUCE, goal="Run the whole test suite on the unchanged commit and find the "
+                     "failing tests that stand for this task"),
+            PlanStep(kind=StepKind.LOCALISE, goal="Rank statements by how the failing tests cover them and by the "
+                     "retrieved context", paths=paths),
+            PlanStep(kind=StepKind.EDIT, goal=f"Propose edits with engine {engine!r} and keep those that make the "
+                     "failing tests pass", detail=f"at most {budget.candidates} candidates", paths=paths),
+            PlanStep(kind=StepKind.VERIFY, goal="Apply the best edit to a clean checkout and run the whole suite in "
+                     "a fresh process"),
+            PlanStep(kind=StepKind.PUBLISH, goal="Publish what the gate lets out: a branch with the patch, or a "
+                     "report of what was learnt"),
+        ),
+        budget=budget,
+        acceptance=ACCEPTANCE,
+    )  # fmt: skip
+
+
+def _hypothesis(place: Location) -> str:
+    because = "; ".join(
+        reason.detail for reason in sorted(place.why, key=lambda r: -r.contribution)[:2] if reason.detail
+    )
+    where = (
+        f"`{place.symbol}` ({place.path}:{place.start_line})" if place.symbol else f"{place.path}:{place.start_line}"
+    )
+    return f"the fault is in {where}" + (f": {because}" if because else "")
+
+
+def _is_test(path: str) -> bool:
+    parts = path.split("/")
+    name = parts[-1]
+    return (
+        any(part in ("test", "tests") for part in parts[:-1])
+        or name.startswith("test_")
+        or name.endswith("_test.py")
+        or name == "conftest.py"
+    )

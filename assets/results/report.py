@@ -1,0 +1,166 @@
+"""The report of one attempt, as Markdown: what was asked, what was tried, what came of it.
+
+Text from the task and from test output is shown as data: it is fenced, and fences in it are
+outgrown, so that it cannot pose as part of the report.
+"""
+
+import re
+
+from core.work import Execution, Outcome, Plan, TaskContext, TestRun, Verdict, VerdictKind
+
+MAX_OUTPUT = 4_000
+
+
+def fenced(text: str, language: str = "") -> str:
+    """`text` in a code fence that is longer than any run of backticks inside it."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def cell(text: str) -> str:
+    """`text` as one cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def headline(execution: Execution, verdict: Verdict) -> str:
+    """One sentence: how it ended."""
+    counts = execution.evidence.candidates
+    if verdict.verdict is VerdictKind.PASS:
+        return (
+            f"Resolved: {counts.tried} candidates were tried, and the published patch passed every check of the gate."
+        )
+    if verdict.verdict is VerdictKind.DRAFT:
+        return "A draft: the patch helps, but the evidence is weaker than the gate asks for. Please review it."
+    if execution.patch is not None:
+        return "Unresolved: a candidate was found, but the gate refused it. Nothing but this report is published."
+    return "Unresolved: no patch was found. Nothing but this report is published."
+
+
+def plan_table(plan: Plan) -> str:
+    rows = [f"| {n} | {step.kind} | {cell(step.goal)} | {cell(step.detail)} |" for n, step in enumerate(plan.steps, 1)]
+    return "\n".join(["| | step | goal | detail |", "|---|---|---|---|", *rows])
+
+
+def locations_table(context: TaskContext, limit: int = 10) -> str:
+    rows = []
+    for n, place in enumerate(context.locations[:limit], 1):
+        why = "; ".join(
+            f"{reason.signal} {reason.contribution:.3f}" + (f" ({reason.detail})" if reason.detail else "")
+            for reason in sorted(place.why, key=lambda reason: -reason.contribution)[:4]
+        )
+        rows.append(
+            f"| {n} | `{place.path}:{place.start_line}-{place.end_line}` | `{cell(place.symbol)}` "
+            f"| {place.score:.3f} | {cell(why)} |"
+        )
+    return "\n".join(["| | place | symbol | score | why |", "|---|---|---|---|---|", *rows])
+
+
+def tests_summary(run: TestRun | None) -> str:
+    if run is None:
+        return "not run"
+    tally = {outcome: sum(1 for o in run.outcomes.values() if o is outcome) for outcome in Outcome}
+    shown = ", ".join(f"{count} {outcome}" for outcome, count in tally.items() if count) or "no test"
+    ended = f"; ended by the {run.limit} limit" if run.limit else ""
+    return f"{shown} in {run.seconds:.2f} s{ended}"
+
+
+def tests_table(execution: Execution) -> str:
+    """The target tests and every test whose outcome changed, before and after."""
+    before, after = execution.evidence.before, execution.evidence.after
+    old = before.outcomes if before else {}
+    new = after.outcomes if after else {}
+    shown = [t for t in execution.evidence.target_tests if t in old or t in new]
+    shown += sorted(t for t in old if after and t not in shown and new.get(t) != old[t])
+    rows = [f"| `{cell(test)}` | {old.get(test, '-')} | {new.get(test, '-')} |" for test in shown[:50]]
+    if not rows:
+        return "No test stands for the task."
+    return "\n".join(["| test | before | after |", "|---|---|---|", *rows])
+
+
+def checks_table(verdict: Verdict) -> str:
+    rows = [f"| {c.name} | {'yes' if c.passed else '**no**'} | {cell(c.detail)} |" for c in verdict.checks]
+    return "\n".join(["| check | passed | detail |", "|---|---|---|", *rows])
+
+
+def render(
+    *, task_id: str, attempt: int, title: str, context: TaskContext, plan: Plan, execution: Execution, verdict: Verdict
+) -> str:
+    """The whole report. Pure: the same records give the same text."""
+    evidence = execution.evidence
+    counts = evidence.candidates
+    parts = [
+        f"# {cell(title)}",
+        headline(execution, verdict),
+        execution.summary,
+        "## Tests",
+        f"Before: {tests_summary(evidence.before)}. After: {tests_summary(evidence.after)}.",
+        tests_table(execution),
+    ]
+    if execution.patch is not None and verdict.verdict is not VerdictKind.FAIL:
+        parts += ["## Patch", fenced(execution.patch.diff, "diff")]
+    parts += [
+        "## Gate",
+        f"Verdict: **{verdict.verdict}**.",
+        checks_table(verdict),
+        "## What was tried",
+        f"{counts.generated} candidates generated, {counts.tried} tried, {counts.passed_failing_tests} passed the "
+        f"failing tests, {counts.passed_whole_suite} passed the whole suite. Sandbox: {evidence.sandbox}.",
+    ]
+    if evidence.suspicious:
+        places = "\n".join(
+            f"- `{s.path}:{s.start_line}` {f'`{s.symbol}`' if s.symbol else ''} ({s.score:.2f})"
+            for s in evidence.suspicious[:5]
+        )
+        parts += ["Most suspicious lines:", places]
+    if evidence.notes:
+        parts.append("\n".join(f"- {note}" for note in evidence.notes))
+    if evidence.before and evidence.target_tests:
+        first = evidence.target_tests[0]
+        if message := evidence.before.failures.get(first):
+            parts += [f"First failure, `{cell(first)}`:", fenced(message[:MAX_OUTPUT], "text")]
+    parts += [
+        "## Where it looked",
+        locations_table(context),
+        "## Plan",
+        f"Revision {plan.revision}: {cell(plan.reason)}.",
+        plan_table(plan),
+        "---",
+        f"Task `{task_id}`, attempt {attempt}; commit `{context.commit}`; index `{context.index_version}`; "
+        f"models {', '.join(context.models) or 'none'}; engine {execution.engine}.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def commit_message(
+    *, task_id: str, attempt: int, title: str, url: str | None, event_id: str, execution: Execution, verdict: Verdict
+) -> str:
+    """The message of the one commit of a published branch: the task, the evidence, the ids."""
+    evidence = execution.evidence
+    subject = " ".join(title.split())
+    if len(subject) > 68:
+        subject = subject[:67].rstrip() + "…"
+    body = [
+        f"Fix: {subject}",
+        "",
+        *(f"- {test}: {_moved(execution, test)}" for test in evidence.target_tests[:10]),
+        f"- whole suite before: {tests_summary(evidence.before)}",
+        f"- whole suite after: {tests_summary(evidence.after)}",
+        f"- gate: {verdict.verdict} ({', '.join(c.name for c in verdict.checks if c.passed)})",
+        f"- engine {execution.engine}: {evidence.candidates.tried} candidates tried in {execution.seconds:.1f} s"
+        + (f", operator {evidence.operator}" if evidence.operator else ""),
+        "",
+    ]
+    if verdict.verdict is VerdictKind.DRAFT:
+        body += ["DRAFT: the evidence is weaker than the gate asks for; review before use.", ""]
+    if url:
+        body.append(f"Issue: {url}")
+    body += [f"Penstock-Task: {task_id}", f"Penstock-Attempt: {attempt}", f"Penstock-Event: {event_id}"]
+    if execution.patch is not None:
+        body.append(f"Penstock-Patch: {execution.patch.sha256}")
+    return "\n".join(body) + "\n"
+
+
+def _moved(execution: Execution, test: str) -> str:
+    before, after = execution.evidence.before, execution.evidence.after
+    return f"{before.outcomes.get(test, '-') if before else '-'} -> {after.outcomes.get(test, '-') if after else '-'}"

@@ -1,0 +1,67 @@
+"""The forge protocol: where results are published. Not for deciding whether they may be.
+
+A patch goes out only with a `pass` or `draft` verdict for its own hash; `permit` is that rule, and
+every adapter calls it. Publishing again with the same (task, attempt) returns what is there already.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from core.work import Patch, Verdict, VerdictKind
+
+
+class PublicationRefused(RuntimeError):
+    """This publication will never go through (no verdict, a branch that is not ours, a bad target)."""
+
+
+class ForgeUnavailable(RuntimeError):
+    """The forge could not be reached or was busy: try again later."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What to publish about one attempt. `report` is Markdown; `when` makes repeats byte-identical."""
+
+    task_id: uuid.UUID
+    attempt: int
+    title: str
+    message: str
+    """The commit message, or the title and body of a pull request."""
+    report: str
+    patch: Patch | None
+    verdict: Verdict
+    when: datetime
+
+    @property
+    def branch(self) -> str:
+        """`penstock/<task id>`, with the attempt's number behind it from the second on."""
+        return f"penstock/{self.task_id}" + (f"-{self.attempt}" if self.attempt > 1 else "")
+
+
+class Forge(Protocol):
+    @property
+    def target(self) -> str:
+        """What a publication row calls this place, such as `git:<source name>`."""
+
+    def publish(self, publication: Publication) -> str:
+        """Publishes the patch as a branch and returns where it is. Raises `PublicationRefused`, `ForgeUnavailable`."""
+
+    def comment(self, publication: Publication) -> str:
+        """Publishes the report alone and returns where it is. Raises as `publish` does."""
+
+
+def permit(publication: Publication) -> Patch:
+    """The patch, if its verdict lets it out. Raises `PublicationRefused` naming what is missing."""
+    patch, verdict = publication.patch, publication.verdict
+    if patch is None:
+        raise PublicationRefused(f"task {publication.task_id}: there is no patch to publish")
+    if verdict.verdict not in (VerdictKind.PASS, VerdictKind.DRAFT):
+        failed = ", ".join(check.name for check in verdict.checks if not check.passed)
+        raise PublicationRefused(f"task {publication.task_id}: the gate said {verdict.verdict} ({failed})")
+    if verdict.patch_sha256 != patch.sha256:
+        raise PublicationRefused(
+            f"task {publication.task_id}: the verdict is for patch {verdict.patch_sha256}, not for {patch.sha256}"
+        )
+    return patch

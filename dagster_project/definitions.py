@@ -1,0 +1,21 @@
+"""Assembles what Dagster loads: assets, checks, jobs, sensors and the one resource."""
+
+from dagster import Definitions, ResourceDefinition, in_process_executor, load_assets_from_modules
+
+from assets.context import assets as context_assets
+from assets.executions import assets as execution_assets
+from assets.plans import assets as plan_assets
+from assets.results import assets as result_assets
+from dagster_project import jobs
+from dagster_project.runtime import worker_platform
+from sensors.changes import change_sensor
+from sensors.publications import failed_run_sensor, publication_sensor
+from sensors.tasks import reconciler, task_sensor
+
+defs = Definitions(
+    assets=load_assets_from_modules([context_assets, plan_assets, execution_assets, result_assets]),
+    jobs=[jobs.resolve_task, jobs.refresh_context, jobs.publish_pending],
+    sensors=[task_sensor, change_sensor, reconciler, publication_sensor, failed_run_sensor],
+    resources={"platform": ResourceDefinition(lambda _: worker_platform())},
+    executor=in_process_executor,
+)

@@ -1,0 +1,104 @@
+"""Opens the platform for a process: which databases, schema up to date, first-start secrets made.
+
+The supervisor and single commands call `open_runtime`; the processes that the supervisor starts get
+the addresses by environment and call `worker_platform`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from assets.platform import Platform
+from core.database import schema
+from core.database.embedded import LOGIN, EmbeddedServer
+from core.settings import Settings, load_settings
+
+DATABASE = "penstock"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An opened platform: its settings and the addresses of its databases."""
+
+    settings: Settings
+    database_url: str
+    owner_url: str
+    dagster_url: str
+    embedded: bool
+
+    def environment(self) -> dict[str, str]:
+        """What a worker process needs beside the settings that it inherits."""
+        return {
+            "PENSTOCK_DATABASE_URL": self.database_url,
+            "PENSTOCK_DAGSTER_DATABASE_URL": self.dagster_url,
+            "DAGSTER_HOME": str(self.settings.home / "dagster"),
+        }
+
+
+@contextmanager
+def open_runtime(settings: Settings) -> Iterator[Runtime]:
+    """Starts or joins the embedded server if no database is set, and brings the schema up to date.
+
+    Raises `core.database.schema.SchemaError`, or `psycopg.OperationalError` when the database cannot
+    be reached.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    server = None
+    if settings.database_url is None:
+        server = EmbeddedServer(settings.home / "postgres")
+        server.ensure_database(DATABASE)
+        server.ensure_database(f"{DATABASE}_dagster")
+        runtime = Runtime(
+            settings,
+            server.url(DATABASE),
+            server.url(DATABASE, owner=True),
+            server.url(f"{DATABASE}_dagster", owner=True),
+            embedded=True,
+        )
+        login = LOGIN
+    else:
+        url = settings.database_url.get_secret_value()
+        owner = settings.database_owner_url.get_secret_value() if settings.database_owner_url else url
+        dagster = settings.dagster_database_url
+        runtime = Runtime(
+            settings, url, owner, dagster.get_secret_value() if dagster else _beside(owner), embedded=False
+        )
+        login = psycopg.conninfo.conninfo_to_dict(url).get("user") or LOGIN
+    try:
+        schema.upgrade(runtime.owner_url, login=str(login))
+        yield runtime
+    finally:
+        if server is not None:
+            server.release()
+
+
+def _beside(url: str) -> str:
+    """Dagster's database on the same server, made if it is missing."""
+    parts = urlsplit(url)
+    name = f"{parts.path.lstrip('/') or DATABASE}_dagster"
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        if not connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return urlunsplit(parts._replace(path=f"/{quote(name)}"))
+
+
+class NotStarted(RuntimeError):
+    """A worker process was started without the addresses that the supervisor gives it."""
+
+
+@lru_cache(maxsize=1)
+def worker_platform() -> Platform:
+    """The platform of a worker process, made once; a forked child makes its own connections."""
+    settings = load_settings()
+    if settings.database_url is None:
+        raise NotStarted(
+            f"PENSTOCK_DATABASE_URL is not set in process {os.getpid()}: start the platform with `penstock up`, "
+            "which passes it on, or set it to your own PostgreSQL"
+        )
+    return Platform(settings, settings.database_url.get_secret_value())

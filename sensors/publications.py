@@ -1,0 +1,53 @@
+"""The sensor of due publications, and the one that frees the lease of a failed run at once."""
+
+import time
+
+from dagster import (
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    ResourceParam,
+    RunRequest,
+    RunsFilter,
+    RunStatusSensorContext,
+    SensorEvaluationContext,
+    SkipReason,
+    run_failure_sensor,
+    sensor,
+)
+
+from assets.platform import Platform
+from core import attempts
+from sensors.slots import IN_PROGRESS
+
+PUBLISH_JOB = "publish_pending"
+
+
+@sensor(
+    name="publication_sensor",
+    job_name=PUBLISH_JOB,
+    minimum_interval_seconds=5,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Starts `publish_pending` when a publication is due and no such run is under way.",
+)
+def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    with platform.database.system() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_at < now()"
+        ).fetchone()
+    due = int(row[0]) if row else 0
+    if not due:
+        return SkipReason("No publication is due.")
+    if context.instance.get_runs_count(RunsFilter(job_name=PUBLISH_JOB, statuses=IN_PROGRESS)):
+        return SkipReason(f"{due} due; a run is under way.")
+    return RunRequest(run_key=f"publish:{time.time_ns()}")
+
+
+@run_failure_sensor(
+    name="failed_run_sensor",
+    minimum_interval_seconds=2,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Frees the lease of a failed run, so that its task need not wait for the lease to lapse.",
+)
+def failed_run_sensor(context: RunStatusSensorContext, platform: ResourceParam[Platform]) -> None:
+    if context.dagster_run.status == DagsterRunStatus.FAILURE:
+        attempts.free_holder(platform.database, context.dagster_run.run_id)

@@ -1,0 +1,147 @@
+"""The task sensor: task events to runs of `resolve_task`, and the reconciler for runs that went silent.
+
+Both only save work: what makes a task happen once is the lease that its run claims.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from dagster import (
+    AddDynamicPartitionsRequest,
+    DefaultSensorStatus,
+    ResourceParam,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from assets.attempt_run import ATTEMPT_TAG, TASK_TAG, run_tags
+from assets.partitions import SOURCES, partition_key
+from assets.platform import Platform
+from core import attempts, tasks
+from core.eventlog.postgres import PostgresLog
+from core.events import TASKS, Event
+from core.states import TaskState
+from sensors import cursor
+from sensors.slots import TASK_JOB, free_slots
+
+GROUP = "penstock-tasks"
+TICK_SECONDS = 20.0
+SLOT_POLL_SECONDS = 0.1
+
+
+def _request(team: uuid.UUID, task: uuid.UUID, attempt: int, source: str, run_key: str) -> RunRequest:
+    return RunRequest(
+        run_key=run_key,
+        partition_key=partition_key(team, source),
+        tags=run_tags(team, task, attempt),
+        job_name=TASK_JOB,
+    )
+
+
+def _new_partitions(
+    context: SensorEvaluationContext, requests: Sequence[RunRequest]
+) -> list[AddDynamicPartitionsRequest]:
+    known = set(context.instance.get_dynamic_partitions(SOURCES.name or ""))
+    keys = {str(request.partition_key) for request in requests} - known
+    return [SOURCES.build_add_request(sorted(keys))] if keys else []
+
+
+def wanted(platform: Platform, events: Sequence[Event]) -> list[tuple[Event, uuid.UUID, int]]:
+    """The events whose attempt is still waiting for its first run, each once: drops repeats, and tasks that
+    were cancelled or taken up meanwhile."""
+    asked: dict[tuple[uuid.UUID, int], Event] = {}
+    for event in events:
+        if event.type == tasks.REQUESTED:
+            asked.setdefault((uuid.UUID(str(event.data["task"])), int(event.data["attempt"])), event)
+    if not asked:
+        return []
+    with platform.database.system() as connection:
+        rows: list[tuple[Any, ...]] = connection.execute(
+            "SELECT id, attempt FROM tasks WHERE id = ANY(%s) AND state = 'queued'", ([task for task, _ in asked],)
+        ).fetchall()
+    waiting = {(row[0], row[1]) for row in rows}
+    return [(event, *key) for key, event in asked.items() if key in waiting]
+
+
+@sensor(
+    name="task_sensor",
+    job_name=TASK_JOB,
+    minimum_interval_seconds=0,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Takes task events from the log, no more than there are free slots.",
+)
+def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
+    offsets = cursor.load(context.cursor)
+    start = dict(offsets)
+    deadline = time.monotonic() + TICK_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        free = free_slots(context.instance, platform.settings.slots)
+        if not free:
+            time.sleep(SLOT_POLL_SECONDS)
+            continue
+        batch = platform.reader.read(TASKS, offsets, limit=free, wait=left)
+        offsets = dict(batch.next_offsets)
+        requests = [
+            _request(event.teamid, task, attempt, event.subject, f"task:{task}:{attempt}")
+            for event, task, attempt in wanted(platform, [record.event for record in batch.records])
+        ]
+        if requests:
+            platform.reader.commit_group(GROUP, TASKS, offsets)
+            return SensorResult(
+                run_requests=requests,
+                cursor=cursor.dump(offsets),
+                dynamic_partitions_requests=_new_partitions(context, requests),
+            )
+    if offsets != start:
+        platform.reader.commit_group(GROUP, TASKS, offsets)
+        return SensorResult(skip_reason="Only repeats and cancelled tasks.", cursor=cursor.dump(offsets))
+    return SkipReason("No task was waiting, or every slot was taken.")
+
+
+@sensor(
+    name="reconciler",
+    job_name=TASK_JOB,
+    minimum_interval_seconds=2,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Relaunches tasks whose run went silent, and tasks that no run has claimed.",
+)
+def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
+    settings = platform.settings
+    free = free_slots(context.instance, settings.slots)
+    silent = attempts.lapsed(platform.database, unclaimed_seconds=settings.lease_seconds, limit=free) if free else []
+    requests = []
+    for lost in silent:
+        runs = context.instance.get_runs(
+            RunsFilter(tags={TASK_TAG: str(lost.task_id), ATTEMPT_TAG: str(lost.attempt)}),
+            limit=settings.max_claims * 2 + 1,
+        )
+        if any(not run.is_finished for run in runs):
+            continue
+        if len(runs) > settings.max_claims * 2:
+            _give_up(platform, lost, f"{len(runs)} runs ended before they could claim it; last one: {runs[0].run_id}")
+            continue
+        requests.append(
+            _request(
+                lost.team_id,
+                lost.task_id,
+                lost.attempt,
+                lost.source,
+                f"again:{lost.task_id}:{lost.attempt}:{len(runs)}",
+            )
+        )
+    if not requests:
+        return SkipReason("Every open task has a live run or waits in the log.")
+    return SensorResult(run_requests=requests, dynamic_partitions_requests=_new_partitions(context, requests))
+
+
+def _give_up(platform: Platform, lost: attempts.Lapsed, reason: str) -> None:
+    with platform.database.team(lost.team_id) as connection:
+        task = tasks.get_task(connection, lost.task_id, lock=True)
+        if not task.closed and task.attempt == lost.attempt:
+            tasks.close(connection, PostgresLog(platform.database), task, TaskState.FAILED, reason)
