@@ -1,0 +1,1 @@
+"""Bank statements in, matched invoices out."""

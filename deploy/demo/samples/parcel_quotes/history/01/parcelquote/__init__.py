@@ -1,0 +1,1 @@
+"""Price quotes for parcels, from a carrier's rate card."""

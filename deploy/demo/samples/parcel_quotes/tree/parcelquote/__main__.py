@@ -1,0 +1,5 @@
+import sys
+
+from parcelquote.cli import main
+
+sys.exit(main())
