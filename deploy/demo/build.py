@@ -102,7 +102,7 @@ def issue_payload(sample: Sample, number: int) -> dict[str, Any]:
 
     Its shape is that of a recorded delivery; names, addresses, ids and texts are the sample's own.
     """
-    payload = json.loads((WEBHOOK / "issues.opened.json").read_text(encoding="utf-8"))
+    payload: dict[str, Any] = json.loads((WEBHOOK / "issues.opened.json").read_text(encoding="utf-8"))
     owner, name = sample.repository.split("/")
     issue, repository = payload["issue"], payload["repository"]
     owner_account, reporter = _account(issue["user"], owner), _account(issue["user"], sample.reporter)
