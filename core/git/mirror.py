@@ -1,0 +1,174 @@
+"""Bare mirrors of configured sources, kept under the platform's home and brought up to date on demand.
+
+Only configured locations come here: a path below an allowed root, or an https or ssh URL. Not for
+reading: a mirror is an ordinary `Repository`.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.git import command
+from core.git.command import GitError, redact
+from core.git.repository import Repository, check_ref
+
+__all__ = ["Mirror", "confine", "fetch_mirror", "is_url", "redact", "remote_head"]
+
+FETCH_TIMEOUT = 900.0
+_LIST_TIMEOUT = 60.0
+_CONFIG = "penstock.gitconfig"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """`commit` is the head of `branch` as just seen at the source; `changed` says whether objects were fetched."""
+
+    repository: Repository
+    branch: str
+    commit: str
+    changed: bool
+
+
+def is_url(location: str) -> bool:
+    """Whether a location is an https or ssh URL (`https://…`, `ssh://…`, `user@host:path`)."""
+    return bool(
+        re.fullmatch(r"(?i:https|ssh)://(?!-)[^\s/?#][^\s]*", location)
+        or re.fullmatch(r"[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:(?![:/])[^\s:]\S*", location)
+    )
+
+
+def confine(path: Path | str, roots: Iterable[Path]) -> Path:
+    """The resolved path, if it lies below one of `roots` or is one. Raises `GitError`."""
+    if "\0" in str(path):
+        raise GitError("a path cannot hold a NUL character")
+    resolved = Path(path).expanduser().resolve()
+    allowed = [Path(root).resolve() for root in roots]
+    if not any(resolved == root or root in resolved.parents for root in allowed):
+        listed = ", ".join(str(root) for root in allowed) or "none"
+        raise GitError(f"{resolved} is outside the allowed roots ({listed}): set PENSTOCK_ALLOWED_ROOTS to allow it")
+    return resolved
+
+
+def fetch_mirror(location: str, mirror_path: Path, *, branch: str | None = None, roots: Iterable[Path] = ()) -> Mirror:
+    """Makes or updates the bare mirror of `location` and returns the head of `branch` (None: the source's default).
+
+    Two at once on one mirror wait for each other; one that was killed is repaired by the next. Raises
+    `GitError` for a location that is not allowed, cannot be reached, is empty or lacks the branch.
+    """
+    address, protocols = _address(location, tuple(roots))
+    mirror_path = mirror_path.absolute()
+    mirror_path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(mirror_path.with_name(f"{mirror_path.name}.lock")):
+        repository = _ensure(mirror_path)
+        env = command.environment(protocols, {"GIT_CONFIG_GLOBAL": str(mirror_path / _CONFIG)})
+        name, commit = remote_head(address, branch, env=env)
+        ref = f"refs/heads/{name}"
+        changed = repository.find(commit) is None
+        if changed:
+            _remove_stale_locks(mirror_path)
+            command.run(
+                [
+                    "fetch",
+                    "--quiet",
+                    "--no-tags",
+                    "--no-write-fetch-head",
+                    "--no-recurse-submodules",
+                    "--force",
+                    "--end-of-options",
+                    address,
+                    f"+{ref}:{ref}",
+                ],
+                purpose=f"fetching branch {name!r}",
+                where=location,
+                git_dir=repository.git_dir,
+                env=env,
+                timeout=FETCH_TIMEOUT,
+            )
+            commit = repository.resolve(ref)
+        elif repository.branch_commit(name) != commit:
+            _remove_stale_locks(mirror_path)
+            repository.git("update-ref", ref, commit, purpose=f"moving branch {name!r}")
+    return Mirror(repository, name, commit, changed)
+
+
+def remote_head(location: str, branch: str | None, *, env: dict[str, str] | None = None) -> tuple[str, str]:
+    """(branch, commit) of `branch`, or of the default branch, at a location that was already judged allowed."""
+    wanted = f"refs/heads/{check_ref(branch)}" if branch else "HEAD"
+    _, output = command.run(
+        ["ls-remote", "--symref", "--quiet", "--end-of-options", location, wanted],
+        purpose="asking for its branches",
+        where=location,
+        env=env or command.environment("file"),
+        timeout=_LIST_TIMEOUT,
+        limit=1 << 20,
+    )
+    name, commit = branch or "", ""
+    for line in output.decode(errors="replace").splitlines():
+        value, _, ref = line.partition("\t")
+        if ref == wanted and value.startswith("ref: refs/heads/"):
+            name = value.removeprefix("ref: refs/heads/")
+        elif ref == wanted and re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", value):
+            commit = value
+    if commit and not name:
+        raise GitError(f"{redact(location)} has a detached HEAD: name the branch to index")
+    if not commit:
+        what = f"no branch {branch!r}" if branch else "no commits yet, or its default branch has none: name a branch"
+        raise GitError(f"{redact(location)} has {what}")
+    return name, commit
+
+
+def _address(location: str, roots: tuple[Path, ...]) -> tuple[str, str]:
+    if is_url(location):
+        return location, "https" if location.lower().startswith("https://") else "ssh"
+    if "://" in location or "::" in location:
+        raise GitError(f"{redact(location)}: only paths, https and ssh locations are allowed")
+    path = confine(location, roots)
+    source = Repository(path)
+    for folder in source.folders():
+        confine(folder, roots)  # a `.git` file may point anywhere
+    return str(path), "file"
+
+
+def _ensure(path: Path) -> Repository:
+    if not (path / _CONFIG).is_file():
+        if path.exists():
+            raise GitError(f"{path} is there but is no mirror of ours: move it away")
+        building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            command.run(
+                ["init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(building)],
+                purpose="making a mirror",
+                where=path,
+            )
+            # `safe.directory` reaches the upload-pack of another user's repository only through a global file.
+            (building / _CONFIG).write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
+            building.chmod(0o700)
+            building.rename(path)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+    return Repository(path)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+def _remove_stale_locks(path: Path) -> None:
+    # We hold the mirror's own lock, so git's lock files can only be left over from a killed process.
+    for name in ("HEAD.lock", "packed-refs.lock", "config.lock", "shallow.lock", "gc.pid"):
+        (path / name).unlink(missing_ok=True)
+    for left in [*(path / "refs").rglob("*.lock"), *(path / "objects" / "pack").glob("tmp_*")]:
+        left.unlink(missing_ok=True)

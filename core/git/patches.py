@@ -1,0 +1,118 @@
+"""Applies a unified diff to a commit in an index of its own, and commits the result to a branch.
+
+Called through `Repository.apply_check` and `Repository.commit_patch`.
+"""
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.git.command import GitError, GitTimeout
+
+if TYPE_CHECKING:
+    from core.git.repository import Repository
+
+DIFF_LIMIT = 16 << 20
+"""Longest diff, in bytes, that is looked at."""
+
+
+def _applied(repository: "Repository", base: str, diff: str, index: Path, *, check: bool) -> str | None:
+    content = diff.encode("utf-8", "surrogateescape")
+    if not content.strip():
+        return "the patch is empty"
+    if len(content) > DIFF_LIMIT:
+        return f"the patch is longer than {DIFF_LIMIT} bytes"
+    env = {"GIT_INDEX_FILE": str(index)}
+    repository.git("read-tree", base, purpose=f"reading {base[:12]}", env=env)
+    try:
+        repository.git(
+            "apply",
+            "--cached",
+            "--whitespace=nowarn",
+            *(("--check",) if check else ()),
+            "-",
+            purpose="applying a patch",
+            env=env,
+            data=content,
+        )
+    except GitTimeout:
+        raise
+    except GitError as error:
+        if not error.said:
+            raise
+        return error.said
+    return None
+
+
+def check(repository: "Repository", base: str, diff: str) -> str | None:
+    """See `Repository.apply_check`."""
+    with tempfile.TemporaryDirectory(prefix="penstock-index-") as folder:
+        return _applied(repository, base, diff, Path(folder) / "index", check=True)
+
+
+def commit(
+    repository: "Repository",
+    base: str,
+    diff: str,
+    branch: str,
+    message: str,
+    author: tuple[str, str],
+    when: datetime,
+) -> str:
+    """See `Repository.commit_patch`."""
+    name, email = (part.strip() for part in author)
+    if not name or not email or any(letter in name + email for letter in "<>\n\0"):
+        raise GitError(f"{name!r} <{email!r}> cannot be an author")
+    if "\0" in message or not message.strip():
+        raise GitError("a commit needs a message without NUL characters")
+    if when.tzinfo is None:
+        raise GitError("a commit's time needs a time zone")
+    date = f"{int(when.timestamp())} +0000"
+    identity = {
+        f"GIT_{role}_{part}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for part, value in (("NAME", name), ("EMAIL", email), ("DATE", date))
+    }
+    with tempfile.TemporaryDirectory(prefix="penstock-index-") as folder:
+        index = Path(folder) / "index"
+        if reason := _applied(repository, base, diff, index, check=False):
+            raise GitError(f"the patch does not apply to {base[:12]} in {repository.path}: {reason}")
+        _, output = repository.git("write-tree", purpose="writing a tree", env={"GIT_INDEX_FILE": str(index)})
+        tree = output.decode().strip()
+    _, output = repository.git("rev-parse", "--verify", f"{base}^{{tree}}", purpose="reading a tree")
+    if output.decode().strip() == tree:
+        raise GitError(f"the patch changes nothing in {base[:12]}")
+    _, output = repository.git(
+        "commit-tree",
+        "-p",
+        base,
+        tree,
+        purpose="writing a commit",
+        env=identity,
+        data=message.encode("utf-8", "replace"),
+    )
+    made = output.decode().strip()
+    existing = repository.branch_commit(branch)
+    if existing == made:
+        return made
+    if existing is not None:
+        raise GitError(
+            f"branch {branch!r} in {repository.path} already points to {existing[:12]}: delete it or choose another"
+        )
+    try:
+        repository.git(
+            "update-ref",
+            "-m",
+            "penstock: commit a patch",
+            f"refs/heads/{branch}",
+            made,
+            "0" * len(made),
+            purpose=f"creating branch {branch!r}",
+            env=identity,
+        )
+    except GitError:
+        if repository.branch_commit(branch) == made:  # the same commit, written by another process just now
+            return made
+        raise
+    return made

@@ -1,0 +1,347 @@
+"""A git repository on disk, read and committed to without running anything that it names.
+
+Object ids are full hexadecimal strings; paths are `str` with undecodable bytes as surrogate escapes
+(`os.fsdecode`). Not for transport: `core.git.mirror` fetches.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.git import command, export, patches
+from core.git.command import GitError
+from core.git.export import Export
+
+__all__ = ["Change", "Commit", "Entry", "Export", "Repository", "Status", "is_repository"]
+
+REGULAR, EXECUTABLE, SYMLINK, SUBMODULE = "100644", "100755", "120000", "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path of a commit. `size` is in bytes, 0 for a submodule."""
+
+    mode: str
+    blob: str
+    size: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path that differs. `status` is A, M, D, T (type), or R (renamed from `old_path`)."""
+
+    status: str
+    path: str
+    old_path: str
+    mode: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    id: str
+    author: str
+    time: datetime
+    message: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`paths` differ from HEAD or are untracked; empty: the work tree is clean."""
+
+    paths: tuple[str, ...]
+
+    @property
+    def dirty(self) -> bool:
+        return bool(self.paths)
+
+
+def is_repository(path: Path | str) -> bool:
+    """Whether `path` itself (not a folder above it) is a work tree's top or a bare repository."""
+    return _git_dir(Path(path)) is not None
+
+
+def _git_dir(path: Path) -> Path | None:
+    dot_git = path / ".git"
+    if dot_git.is_dir():
+        return dot_git
+    if dot_git.is_file():
+        match = re.match(rb"gitdir: ([^\0\r\n]+)", dot_git.read_bytes()[:4096])
+        linked = (path / os.fsdecode(match[1])).absolute() if match else None
+        return linked if linked and (linked / "HEAD").is_file() else None
+    return path if all((path / name).exists() for name in ("HEAD", "objects", "refs")) else None
+
+
+def check_ref(name: str) -> str:
+    """Returns `name` if it can be part of a revision or a branch name. Raises `GitError`."""
+    bad = (
+        not name
+        or len(name) > 1024
+        or name.startswith(("-", "/", "."))
+        or name.endswith(("/", ".", ".lock"))
+        or any(part in name for part in ("..", "@{", "^{", "//", "/."))
+        or re.search(r"[\x00-\x20\x7f:?*\[\\]", name)
+        or any(0xD800 <= ord(letter) <= 0xDFFF for letter in name)
+    )
+    if bad:
+        raise GitError(f"{name[:80]!r} is not a branch, tag or commit id")
+    return name
+
+
+class Repository:
+    """The repository at `path`: a work tree's top folder or a bare repository."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Raises `GitError` when `path` itself is no repository."""
+        self.path = Path(path).absolute()
+        try:
+            git_dir = _git_dir(self.path)
+        except OSError as error:
+            raise GitError(f"cannot read {self.path}: {error.strerror}") from error
+        if git_dir is None:
+            raise GitError(f"{self.path} is not a git repository (the top folder of one, or a bare one)")
+        self.git_dir = git_dir
+
+    def __repr__(self) -> str:
+        return f"Repository({str(self.path)!r})"
+
+    def git(
+        self,
+        *arguments: str,
+        purpose: str,
+        env: Mapping[str, str] | None = None,
+        data: bytes = b"",
+        timeout: float = command.TIMEOUT,
+        accept: tuple[int, ...] = (0,),
+    ) -> tuple[int, bytes]:
+        """Runs a plumbing command in this repository; see `core.git.command.run`."""
+        return command.run(
+            arguments,
+            purpose=purpose,
+            where=self.path,
+            git_dir=self.git_dir,
+            env=command.environment(extra=env),
+            data=data,
+            timeout=timeout,
+            accept=accept,
+        )
+
+    def folders(self) -> tuple[Path, Path]:
+        """The resolved git folder and, for a linked work tree, the folder that it shares (else the same)."""
+        _, output = self.git("rev-parse", "--absolute-git-dir", "--git-common-dir", purpose="finding the git folder")
+        own, _, common = os.fsdecode(output).rstrip("\n").partition("\n")
+        return Path(own).resolve(), (Path("/") / common).resolve()
+
+    def find(self, ref: str) -> str | None:
+        """The commit that `ref` names, or None."""
+        status, output = self.git(
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            f"{check_ref(ref)}^{{commit}}",
+            purpose=f"looking up {ref!r}",
+            accept=(0, 1, 128),
+        )
+        found = output.decode().strip()
+        return found if status == 0 and re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", found) else None
+
+    def resolve(self, ref: str) -> str:
+        """The full id of the commit that `ref` (branch, tag, commit id, HEAD) names. Raises `GitError`."""
+        found = self.find(ref)
+        if found is None:
+            raise GitError(f"{self.path} has no commit {ref!r}" + (": it has no commits yet" if self.empty() else ""))
+        return found
+
+    def empty(self) -> bool:
+        """Whether no branch has a commit."""
+        _, output = self.git("for-each-ref", "--count=1", "--format=%(objectname)", purpose="listing refs")
+        return not output.strip() and self.find("HEAD") is None
+
+    def default_branch(self) -> str | None:
+        """The branch that HEAD names (it may have no commit yet), or None when HEAD is detached."""
+        status, output = self.git("symbolic-ref", "--quiet", "HEAD", purpose="reading HEAD", accept=(0, 1))
+        name = output.decode(errors="replace").strip()
+        return name.removeprefix("refs/heads/") if status == 0 and name.startswith("refs/heads/") else None
+
+    def branch_commit(self, branch: str) -> str | None:
+        """The commit at the head of a local branch, or None when there is no such branch."""
+        return self.find(f"refs/heads/{check_ref(branch)}")
+
+    def ls_tree(self, commit: str) -> list[Entry]:
+        """Every file, symlink and submodule of a commit, in git's order. Raises `GitError`."""
+        _, output = self.git(
+            "ls-tree", "-r", "-z", "-l", "--full-tree", check_ref(commit), purpose=f"listing the files of {commit[:12]}"
+        )
+        entries = []
+        for line in output.split(b"\0")[:-1]:
+            meta, _, path = line.partition(b"\t")
+            mode, _, blob, size = meta.decode().split()
+            entries.append(Entry(mode, blob, 0 if size == "-" else int(size), os.fsdecode(path)))
+        return entries
+
+    def read_blobs(self, ids: Iterable[str], *, timeout: float = 300.0) -> Iterator[tuple[str, bytes]]:
+        """Yields (id, content) in the order asked for, through one process. Raises `GitError` for a missing object."""
+        wanted = list(ids)
+        if not wanted:
+            return
+        if bad := [blob for blob in wanted if not re.fullmatch(r"[0-9a-f]{4,64}", blob)]:
+            raise GitError(f"{bad[0][:80]!r} is not an object id")
+        with command.stream(
+            ["cat-file", "--batch", "--buffer"],
+            purpose="reading files",
+            where=self.path,
+            git_dir=self.git_dir,
+            data="".join(f"{blob}\n" for blob in wanted).encode(),
+            timeout=timeout,
+        ) as output:
+            for blob in wanted:
+                header = output.readline().split()
+                if len(header) != 3:
+                    raise GitError(f"reading files in {self.path}: object {blob} is missing")
+                content = output.read(int(header[2]))
+                if len(content) != int(header[2]) or output.read(1) != b"\n":
+                    raise GitError(f"reading files in {self.path}: object {blob} is cut short")
+                yield blob, content
+
+    def read_file(self, commit: str, path: str, *, limit: int = 1 << 20) -> bytes | None:
+        """The content of one regular file of a commit; None when it is missing, no regular file or over `limit`."""
+        _, output = self.git(
+            "--literal-pathspecs",
+            "ls-tree",
+            "-z",
+            "-l",
+            "--full-tree",
+            check_ref(commit),
+            "--",
+            path,
+            purpose=f"looking for {path!r}",
+        )
+        match = re.match(rb"100\d{3} blob ([0-9a-f]+) +(\d+)\t", output)
+        if not match or int(match[2]) > limit:
+            return None
+        return next(content for _, content in self.read_blobs([match[1].decode()]))
+
+    def diff_names(self, before: str, after: str, *, renames: bool = True) -> list[Change]:
+        """The paths that differ between two commits, with renames found by similarity unless told not to."""
+        _, output = self.git(
+            "diff-tree",
+            "-r",
+            "-z",
+            "--raw",
+            "--no-abbrev",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--ignore-submodules=none",
+            *(("-M", "-l1000") if renames else ("--no-renames",)),
+            check_ref(before),
+            check_ref(after),
+            "--",
+            purpose=f"comparing {before[:12]} with {after[:12]}",
+        )
+        changes = []
+        fields = iter(output.split(b"\0")[:-1])
+        for meta in fields:
+            _, mode, _, blob, status = meta.decode().split()
+            old = new = os.fsdecode(next(fields))
+            if status[0] in "RC":
+                new = os.fsdecode(next(fields))
+            changes.append(Change(status[0], new, old, mode, blob))
+        return changes
+
+    def log(self, ref: str, *, limit: int = 100, paths: Iterable[str] = (), merges: bool = False) -> list[Commit]:
+        """The newest commits reachable from `ref`, newest first, with the paths that each changed."""
+        _, output = self.git(
+            "--literal-pathspecs",
+            "log",
+            "-z",
+            f"--max-count={int(limit)}",
+            "--no-show-signature",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-renames",
+            "--no-mailmap",
+            "--name-only",
+            *(() if merges else ("--no-merges",)),
+            "--format=%x01%H%x02%an%x02%at%x02%B%x03",
+            "--end-of-options",
+            check_ref(ref),
+            "--",
+            *paths,
+            purpose=f"reading the history of {ref!r}",
+        )
+        commits = []
+        for record in output.split(b"\x01")[1:]:
+            head, _, names = record.partition(b"\x03")
+            identity, author, seconds, message = head.split(b"\x02", 3)
+            touched = tuple(os.fsdecode(name) for name in names.strip(b"\0\n").split(b"\0") if name)
+            commits.append(
+                Commit(
+                    identity.decode(),
+                    author.decode(errors="replace"),
+                    datetime.fromtimestamp(int(seconds), UTC),
+                    message.decode(errors="replace").strip(),
+                    touched,
+                )
+            )
+        return commits
+
+    def export(self, commit: str, directory: Path) -> Export:
+        """Writes a commit's files into the new folder `directory`, byte for byte as they are stored.
+
+        No filter, line-ending change or `export-ignore` applies. A symlink that leads outside becomes a
+        regular file holding its target, a submodule an empty folder; both are named in the result.
+        Raises `GitError` for a path that may not be written (`..`, `.git`).
+        """
+        return export.write(self, self.resolve(commit), directory)
+
+    def apply_check(self, base_commit: str, diff: str) -> str | None:
+        """None when `diff` applies cleanly to `base_commit`, else git's reason. Writes nothing here."""
+        return patches.check(self, self.resolve(base_commit), diff)
+
+    def commit_patch(
+        self, base_commit: str, diff: str, branch: str, message: str, author: tuple[str, str], when: datetime
+    ) -> str:
+        """Commits `diff` on top of `base_commit` as `branch` and returns the commit's id.
+
+        Works on an index of its own: work tree, index and HEAD stay as they are. The same arguments
+        give the same commit, so repeating it changes nothing. Raises `GitError` when the diff does not
+        apply, changes nothing, or the branch exists and points elsewhere.
+        """
+        return patches.commit(self, self.resolve(base_commit), diff, check_ref(branch), message, author, when)
+
+    def status(self) -> Status:
+        """Which paths of the work tree differ from HEAD or are untracked (ignored ones left out)."""
+        if self.git_dir == self.path:
+            return Status(())
+        # `status` may re-read a changed file through its clean filter, which is a program: name each and empty it.
+        _, listed = self.git(
+            "config", "--includes", "--null", "--name-only", "--list", purpose="reading the configuration"
+        )
+        keys = {key.decode(errors="surrogateescape") for key in listed.split(b"\0") if key.startswith(b"filter.")}
+        off = {key: "false" if key.endswith(".required") else "" for key in sorted(keys)}
+        env = command.with_config(command.environment(), off)
+        _, output = command.run(
+            [
+                f"--work-tree={self.path}",
+                "--no-optional-locks",
+                "-C",
+                str(self.path),
+                "status",
+                "--porcelain=v1",
+                "-z",
+                "--no-renames",
+                "--ignore-submodules=all",
+                "--untracked-files=normal",
+            ],
+            purpose="looking for uncommitted changes",
+            where=self.path,
+            git_dir=self.git_dir,
+            env=env,
+        )
+        return Status(tuple(os.fsdecode(line[3:]) for line in output.split(b"\0") if line))
