@@ -128,7 +128,7 @@ def start(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (path.parent / "warm.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _listening(path):
+        if listening(path):
             return
         with (path.parent / "warm.log").open("ab") as output:
             process = subprocess.Popen(
@@ -140,7 +140,7 @@ def start(path: Path) -> None:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT
-        while not _listening(path):
+        while not listening(path):
             if process.poll() is not None:
                 raise WarmLaunchFailed(f"the warm process ended at once; see {path.parent / 'warm.log'}")
             if time.monotonic() > deadline:
@@ -148,7 +148,7 @@ def start(path: Path) -> None:
             time.sleep(0.05)
 
 
-def _listening(path: Path) -> bool:
+def listening(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2.0)
         try:

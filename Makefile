@@ -1,0 +1,51 @@
+# make demo    set everything up and run the main job      make up     start the platform
+# make test    set everything up and run the tests         make lint   style, types, import rules
+# make bench   measure, print ratios, write bench-results.json
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup setup-dev services demo up test test-services lint bench lock clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup:
+	@PYTHON=$(PYTHON) deploy/dev/setup.sh runtime
+
+setup-dev:
+	@PYTHON=$(PYTHON) deploy/dev/setup.sh dev
+
+services: setup-dev
+	@deploy/dev/services.sh
+
+demo: setup
+	@$(BIN)/python -m deploy.demo
+
+up: setup
+	@$(BIN)/penstock up
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: services lint
+	$(BIN)/python -m pytest -m "not services" -n 2 --dist loadgroup
+
+test-services: services
+	$(BIN)/python -m pytest -m services
+
+bench: services
+	$(BIN)/python -m tests.bench
+
+lock:
+	$(BIN)/uv pip compile --quiet --python 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		--no-annotate pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --python 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		--no-annotate pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,67 @@
+"""Markdown for people: tables and fences that the stages' metadata and the report share.
+
+Text from tasks, repositories and test output is shown as data: fences in it are outgrown and table
+cells are escaped, so that it cannot pose as part of the page.
+"""
+
+import re
+
+from core.work import Execution, Outcome, Plan, TaskContext, TestRun, Verdict
+
+
+def fenced(text: str, language: str = "") -> str:
+    """`text` in a code fence that is longer than any run of backticks inside it."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def cell(text: str) -> str:
+    """`text` as one cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def plan_table(plan: Plan) -> str:
+    rows = [f"| {n} | {step.kind} | {cell(step.goal)} | {cell(step.detail)} |" for n, step in enumerate(plan.steps, 1)]
+    return "\n".join(["| | step | goal | detail |", "|---|---|---|---|", *rows])
+
+
+def locations_table(context: TaskContext, limit: int = 10) -> str:
+    rows = []
+    for n, place in enumerate(context.locations[:limit], 1):
+        why = "; ".join(
+            f"{reason.signal} {reason.contribution:.3f}" + (f" ({reason.detail})" if reason.detail else "")
+            for reason in sorted(place.why, key=lambda reason: -reason.contribution)[:4]
+        )
+        rows.append(
+            f"| {n} | `{place.path}:{place.start_line}-{place.end_line}` | `{cell(place.symbol)}` "
+            f"| {place.score:.3f} | {cell(why)} |"
+        )
+    return "\n".join(["| | place | symbol | score | why |", "|---|---|---|---|---|", *rows])
+
+
+def tests_summary(run: TestRun | None) -> str:
+    if run is None:
+        return "not run"
+    tally = {outcome: sum(1 for o in run.outcomes.values() if o is outcome) for outcome in Outcome}
+    shown = ", ".join(f"{count} {outcome}" for outcome, count in tally.items() if count) or "no test"
+    ended = f"; ended by the {run.limit} limit" if run.limit else ""
+    return f"{shown} in {run.seconds:.2f} s{ended}"
+
+
+def tests_table(execution: Execution) -> str:
+    """The target tests and every test whose outcome changed, before and after."""
+    before, after = execution.evidence.before, execution.evidence.after
+    old = before.outcomes if before else {}
+    new = after.outcomes if after else {}
+    shown = [t for t in execution.evidence.target_tests if t in old or t in new]
+    shown += sorted(t for t in old if after and t not in shown and new.get(t) != old[t])
+    rows = [f"| `{cell(test)}` | {old.get(test, '-')} | {new.get(test, '-')} |" for test in shown[:50]]
+    if not rows:
+        return "No test stands for the task."
+    return "\n".join(["| test | before | after |", "|---|---|---|", *rows])
+
+
+def checks_table(verdict: Verdict) -> str:
+    rows = [f"| {c.name} | {'yes' if c.passed else '**no**'} | {cell(c.detail)} |" for c in verdict.checks]
+    return "\n".join(["| check | passed | detail |", "|---|---|---|", *rows])

@@ -1,0 +1,110 @@
+"""The asset `result`: verdict, publications and outcome, then a first try to publish."""
+
+import time
+import uuid
+from pathlib import Path
+
+from dagster import AssetExecutionContext, AssetKey, MaterializeResult, MetadataValue, ResourceParam, asset
+
+from assets.attempt_run import open_attempt
+from assets.markdown import checks_table, fenced, tests_summary, tests_table
+from assets.partitions import SOURCES
+from assets.platform import Platform
+from assets.results.conclude import Published, conclude, publish_due
+from assets.results.report import commit_message, headline, render
+from core.forge.local_git import LocalGit
+from core.forge.protocol import Forge, PublicationRefused
+from core.git import GitError, confine, is_url
+from core.work import Execution, Plan, TaskContext, Verdict
+
+
+def open_forge_for(platform: Platform, team_id: uuid.UUID, source: str) -> Forge:
+    """Where results of a source go. Raises `PublicationRefused` for a source that has no forge."""
+    with platform.database.team(team_id) as connection:
+        row = connection.execute("SELECT location FROM sources WHERE name = %s", (source,)).fetchone()
+    if row is None:
+        raise PublicationRefused(f"source {source!r} is not configured any more")
+    location = str(row[0])
+    if is_url(location):
+        raise PublicationRefused(
+            f"source {source!r} lies at a URL, for which there is no forge yet; the patch is kept with the task"
+        )
+    try:
+        return LocalGit(confine(location, platform.settings.roots), source)
+    except GitError as error:
+        raise PublicationRefused(str(error)) from error
+
+
+@asset(
+    deps=["execution"],
+    partitions_def=SOURCES,
+    group_name="tasks",
+    kinds={"git"},
+    description="What became of one task: the verdict, what was published, and where.",
+)
+def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[None]:
+    began = time.monotonic()
+    with open_attempt(context, platform) as attempt:
+        task = attempt.task
+        found = attempt.output("task_context", TaskContext)
+        execution = attempt.output("execution", Execution)
+        verdict = attempt.output("gate", Verdict)
+        if found is None or execution is None or verdict is None:
+            raise LookupError("an earlier stage has left nothing for this attempt")
+        plan = attempt.latest_plan() or attempt.output("plan", Plan)
+        assert plan is not None  # noqa: S101  stored before the execution began
+        report = render(
+            task_id=str(task.id),
+            attempt=task.attempt,
+            title=task.title,
+            context=found,
+            plan=plan,
+            execution=execution,
+            verdict=verdict,
+        )
+        message = commit_message(
+            task_id=str(task.id),
+            attempt=task.attempt,
+            title=task.title,
+            url=task.url,
+            event_id=task.event_id,
+            execution=execution,
+            verdict=verdict,
+        )
+        state = conclude(attempt, execution, verdict, message=message, report=report, target=f"git:{task.source}")
+    published = publish_due(
+        platform.database, lambda team, source: open_forge_for(platform, team, source), task_id=task.id
+    )
+    for one in published:
+        context.log.info("%s: %s %s", one.target, one.state, one.location or one.error)
+    metadata = {
+        "state": MetadataValue.text(state),
+        "headline": MetadataValue.md(headline(execution, verdict)),
+        "published": MetadataValue.md(_published(published)),
+        "issue": MetadataValue.md(f"**{task.title}**\n\n{fenced(task.body[:8000], 'text')}"),
+        "gate": MetadataValue.md(checks_table(verdict)),
+        "tests": MetadataValue.md(tests_table(execution)),
+        "tests_before": MetadataValue.text(tests_summary(execution.evidence.before)),
+        "tests_after": MetadataValue.text(tests_summary(execution.evidence.after)),
+        "report": MetadataValue.md(report[:60_000]),
+        "task": MetadataValue.text(str(task.id)),
+        "seconds": MetadataValue.float(round(time.monotonic() - began, 3)),
+        "waited_and_worked_seconds": MetadataValue.float(round(time.time() - task.created_at.timestamp(), 3)),
+        "execution": MetadataValue.asset(AssetKey("execution")),
+        "plan": MetadataValue.asset(AssetKey("plan")),
+        "context": MetadataValue.asset(AssetKey("task_context")),
+    }
+    if execution.patch is not None:
+        metadata["patch"] = MetadataValue.md(fenced(execution.patch.diff[:60_000], "diff"))
+    if task.url:
+        metadata["issue_link"] = MetadataValue.url(task.url)
+    for one in published:
+        if one.location:
+            metadata["location"] = MetadataValue.path(Path(one.location))
+    return MaterializeResult(metadata=metadata)
+
+
+def _published(published: list[Published]) -> str:
+    if not published:
+        return "Another process is publishing it."
+    return "\n".join(f"- {one.target}: **{one.state}** `{one.location or one.error}`" for one in published)

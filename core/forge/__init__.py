@@ -1,0 +1,1 @@
+"""Where results are published: one protocol, an adapter per file."""

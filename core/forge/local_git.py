@@ -1,0 +1,75 @@
+"""The local forge: a branch with one commit in a repository on this machine, or a report beside it.
+
+The work tree, the index and HEAD of that repository are never touched. A report without a patch is
+kept as `report.md` under `refs/penstock/reports/`, so it shows in no branch list and needs no server.
+"""
+
+from pathlib import Path
+
+from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, permit
+from core.git import GitError, GitTimeout, Repository
+
+AUTHOR = ("Penstock", "penstock@localhost")
+
+
+class LocalGit:
+    """Publishes into the repository at `path`; `source` is the name of the source it belongs to."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self._path = path
+        self._source = source
+
+    @property
+    def target(self) -> str:
+        return f"git:{self._source}"
+
+    def publish(self, publication: Publication) -> str:
+        """Makes the branch, and returns `<path>#<branch>@<commit>`."""
+        patch = permit(publication)
+        repository = self._open()
+        try:
+            commit = repository.commit_patch(
+                patch.base_commit, patch.diff, publication.branch, publication.message, AUTHOR, publication.when
+            )
+        except GitTimeout as error:
+            raise ForgeUnavailable(str(error)) from error
+        except GitError as error:
+            raise PublicationRefused(str(error)) from error
+        return f"{self._path}#{publication.branch}@{commit}"
+
+    def comment(self, publication: Publication) -> str:
+        """Stores the report, and returns what `git show` takes to print it."""
+        ref = f"refs/penstock/reports/{publication.task_id}-{publication.attempt}"
+        repository = self._open()
+        date = f"{int(publication.when.timestamp())} +0000"
+        identity = {
+            f"GIT_{role}_{part}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", AUTHOR[0]), ("EMAIL", AUTHOR[1]), ("DATE", date))
+        }
+        try:
+            _, blob = repository.git(
+                "hash-object", "-w", "--stdin", purpose="storing a report", data=publication.report.encode()
+            )
+            entry = f"100644 blob {blob.decode().strip()}\treport.md\n".encode()
+            _, tree = repository.git("mktree", purpose="storing a report", data=entry)
+            title = " ".join(publication.title.split())[:200]
+            _, commit = repository.git(
+                "commit-tree",
+                tree.decode().strip(),
+                purpose="storing a report",
+                env=identity,
+                data=f"Report: {title}\n".encode("utf-8", "replace"),
+            )
+            repository.git("update-ref", ref, commit.decode().strip(), purpose="storing a report")
+        except GitTimeout as error:
+            raise ForgeUnavailable(str(error)) from error
+        except GitError as error:
+            raise PublicationRefused(str(error)) from error
+        return f"{self._path}#{ref}:report.md"
+
+    def _open(self) -> Repository:
+        try:
+            return Repository(self._path)
+        except GitError as error:
+            raise ForgeUnavailable(f"{error}; it is tried again") from error

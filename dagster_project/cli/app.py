@@ -1,0 +1,72 @@
+"""The `penstock` program: its commands, and how errors become one clear line and an exit code.
+
+Exit codes: 0 did it, 1 could not do it, 2 wrong use.
+"""
+
+import os
+import sys
+
+import typer
+
+from dagster_project.cli import evidence, index, platform, solving, work
+
+app = typer.Typer(
+    name="penstock",
+    help="Turns events into finished, verified, published work.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(platform.up)
+app.command("doctor")(platform.doctor)
+app.command("solve")(solving.solve)
+app.command("send")(platform.send)
+app.command("search")(index.search)
+app.add_typer(work.tasks, name="task")
+app.add_typer(index.sources, name="index")
+app.add_typer(evidence.sandboxes, name="sandbox")
+
+
+def main() -> None:
+    """Entry point. Known errors are told in one line; anything else keeps its traceback, which is a defect of ours."""
+    try:
+        app(standalone_mode=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if not _known(error):
+            raise
+        print(f"penstock: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _known(error: Exception) -> bool:
+    """Whether the message alone tells a person what to do."""
+    import psycopg
+    import psycopg_pool
+
+    from core.database.schema import SchemaError
+    from core.git import GitError
+    from core.settings import SettingsError
+    from core.tasks import IllegalMove, TaskNotFound
+    from dagster_project.cli.output import CommandFailed
+    from dagster_project.runtime import NotStarted
+    from dagster_project.supervisor import StartFailed
+    from sandbox.protocol import SandboxUnavailable
+
+    return isinstance(
+        error,
+        CommandFailed
+        | SettingsError
+        | SchemaError
+        | StartFailed
+        | NotStarted
+        | TaskNotFound
+        | IllegalMove
+        | GitError
+        | SandboxUnavailable
+        | psycopg.OperationalError
+        | psycopg_pool.PoolTimeout,
+    )

@@ -1,0 +1,79 @@
+"""What commands print: data on standard output, progress and complaints on standard error."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the data as JSON, and nothing else, on standard output.")]
+
+
+class CommandFailed(RuntimeError):
+    """The command could not do it; the message is for the person who asked."""
+
+
+def data(value: Any) -> None:
+    """Prints `value` as JSON. Dates, ids and paths become strings."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def line(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """One line of progress."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table on a terminal; tab-separated lines, without a heading, when standard output is piped."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in rows:
+            line("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    if not rows:
+        line(empty)
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    Console().print(shown)
+
+
+class Progress:
+    """Shows the steps of one piece of work: a spinner on a terminal, a line a step elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._status: Any = None
+        self._quiet = quiet
+
+    def __enter__(self) -> Callable[[str], None]:
+        if self._quiet:
+            return lambda _: None
+        if not sys.stderr.isatty():
+            return note
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        self._status = console.status("starting")
+        self._status.start()
+
+        def step(text: str) -> None:
+            console.print(f"[dim]·[/dim] {text}", highlight=False, markup=True)
+            self._status.update(text)
+
+        return step
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()

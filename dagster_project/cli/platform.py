@@ -1,0 +1,165 @@
+"""`penstock up`, `doctor` and `send`: the platform as a whole."""
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
+
+
+def up(
+    webserver: Annotated[bool, typer.Option(help="Start the Dagster webserver too.")] = True,
+    exit_when_ready: Annotated[
+        bool, typer.Option("--check", help="Start everything, check that it answers, stop it again.")
+    ] = False,
+) -> None:
+    """Start the gateway, the Dagster webserver and daemon, and on the embedded default the database."""
+    from core.credentials import ensure_secrets
+    from core.database import Database
+    from core.settings import load_settings
+    from dagster_project.runtime import open_runtime
+    from dagster_project.supervisor import Supervisor, running_platform, stop_on_signals
+
+    settings = load_settings()
+    if running := running_platform(settings):
+        raise CommandFailed(f"a platform already runs on {settings.home} (process {running['pid']})")
+    began = time.monotonic()
+    note(f"starting the platform in {settings.home}")
+    with open_runtime(settings) as runtime:
+        database = Database(runtime.database_url)
+        ensure_secrets(settings, database)
+        database.close()
+        supervisor = Supervisor(runtime, webserver=webserver, on_event=note)
+        with stop_on_signals(supervisor):
+            try:
+                supervisor.start()
+                line(f"gateway    {supervisor.gateway_url}   (API documentation at /docs)")
+                if supervisor.dagster_url:
+                    line(f"dagster    {supervisor.dagster_url}   (no authentication: for operators only)")
+                line(f"token      in {settings.secrets_folder / 'api_token'}")
+                line(f"logs       {settings.home / 'logs'}")
+                note(f"up in {time.monotonic() - began:.1f} s; Ctrl-C stops it")
+                sys.stdout.flush()
+                if not exit_when_ready:
+                    supervisor.watch()
+            finally:
+                note("stopping")
+                supervisor.stop()
+
+
+def send(
+    file: Annotated[Path, typer.Argument(help="The payload, a JSON file.", exists=True, dir_okay=False, readable=True)],
+    source: Annotated[str, typer.Option(help="Which webhook to post to: github or generic.")] = "github",
+    kind: Annotated[str, typer.Option(help="The event kind, for GitHub the X-GitHub-Event header.")] = "issues",
+    delivery: Annotated[
+        str | None, typer.Option(help="Delivery id; a new one by default. The same id again is a repeat.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Address of the gateway; that of the running platform by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a payload as its service would and deliver it to the gateway."""
+    import httpx
+
+    from core.credentials import read_secrets, sign
+    from core.settings import load_settings
+    from dagster_project.supervisor import running_platform
+
+    if source not in ("github", "generic"):
+        raise typer.BadParameter(f"{source!r} is not github or generic", param_hint="--source")
+    settings = load_settings()
+    if url is None:
+        running = running_platform(settings)
+        url = str(running["gateway"]) if running else f"http://{settings.gateway_host}:{settings.gateway_port}"
+    body = file.read_bytes()
+    headers = sign(read_secrets(settings), source, kind, delivery or str(uuid.uuid4()), body)
+    try:
+        response = httpx.post(
+            f"{url}/webhooks/{source}",
+            content=body,
+            headers={**headers, "Content-Type": "application/json"},
+            timeout=30,
+        )
+    except httpx.TransportError as error:
+        raise CommandFailed(
+            f"no gateway answers at {url} ({error}): start one with `penstock up`, or give --url"
+        ) from error
+    try:
+        answer: Any = response.json()
+    except ValueError:
+        answer = {"detail": response.text[:500]}
+    if as_json:
+        data({"status_code": response.status_code, **answer})
+    else:
+        line(f"{response.status_code} {json.dumps(answer)}")
+    if response.status_code >= 400:
+        raise typer.Exit(1)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is installed, what is running, what is missing and how to get it; print every setting."""
+    from core.settings import describe, load_settings
+    from dagster_project.supervisor import running_platform
+    from sandbox import backends
+
+    settings = load_settings()
+    checks: list[dict[str, str]] = []
+
+    def check(name: str, state: str, detail: str) -> None:
+        checks.append({"name": name, "state": state, "detail": detail})
+
+    check("penstock", "ok", f"{importlib.metadata.version('penstock')} on Python {sys.version.split()[0]}")
+    check("dagster", "ok", importlib.metadata.version("dagster"))
+    git = shutil.which("git")
+    if git:
+        version = subprocess.run(
+            [git, "--version"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout.strip()
+        check("git", "ok", version)
+    else:
+        check("git", "missing", "install git")
+    usable = 0
+    for backend in backends():
+        problem = backend.available()
+        usable += problem is None
+        check(f"sandbox {backend.name}", "missing" if problem else "ok", problem or "sessions can be opened")
+    if not usable:
+        check("sandbox", "missing", "no backend works: tasks are refused until one does")
+    running = running_platform(settings)
+    if running:
+        check("platform", "ok", f"process {running['pid']}; gateway {running['gateway']}; Dagster {running['dagster']}")
+    else:
+        check("platform", "stopped", "start it with `penstock up`")
+    check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
+    if settings.event_log == "kafka":
+        check("kafka", *_kafka(settings.kafka_bootstrap))
+    rows = describe(settings)
+    missing = any(c["state"] == "missing" and c["name"] in ("git", "sandbox", "kafka") for c in checks)
+    if as_json:
+        data({"checks": checks, "settings": rows})
+    else:
+        table(["", "state", "detail"], [[c["name"], c["state"], c["detail"]] for c in checks], empty="")
+        line()
+        table(["setting", "value", "origin"], [[r["name"], r["value"], r["origin"]] for r in rows], empty="")
+    if missing:
+        raise typer.Exit(1)
+
+
+def _kafka(bootstrap: str) -> tuple[str, str]:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    try:
+        metadata = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=5)
+    except KafkaException as error:
+        return "missing", f"no broker answers at {bootstrap} ({error.args[0].str()}): check PENSTOCK_KAFKA_BOOTSTRAP"
+    return "ok", f"{len(metadata.brokers)} broker(s) at {bootstrap}"

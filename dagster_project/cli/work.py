@@ -1,0 +1,176 @@
+"""`penstock task`: list, show, watch, cancel and retry."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from core.database import Database
+from core.events import DEFAULT_TEAM
+from core.states import TaskState
+from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
+
+tasks = typer.Typer(name="task", help="Look at tasks and steer them.", no_args_is_help=True)
+
+TaskId = Annotated[str, typer.Argument(help="The task's id, or the first characters of it.", metavar="ID")]
+
+
+@contextmanager
+def opened() -> Iterator[Database]:
+    """The platform's database, for one command."""
+    from core.settings import load_settings
+    from dagster_project.runtime import open_runtime
+
+    with open_runtime(load_settings()) as runtime:
+        database = Database(runtime.database_url, max_size=2)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _find(database: Database, text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        if not text or set(text.lower()) - set("0123456789abcdef-"):
+            raise typer.BadParameter(f"{text!r} is not a task id", param_hint="ID") from None
+    with database.team(DEFAULT_TEAM) as connection:
+        rows = connection.execute(
+            "SELECT id FROM tasks WHERE starts_with(id::text, %s) LIMIT 2", (text.lower(),)
+        ).fetchall()
+    if len(rows) != 1:
+        raise CommandFailed(
+            f"{'no task' if not rows else 'more than one task'} begins with {text}; see `penstock task list`"
+        )
+    return uuid.UUID(str(rows[0][0]))
+
+
+@tasks.command("list")
+def list_(
+    state: Annotated[TaskState | None, typer.Option(help="Only tasks in this state.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only tasks of this source.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List tasks, newest first."""
+    from core.tasks import list_tasks
+
+    with opened() as database, database.team(DEFAULT_TEAM) as connection:
+        found = list_tasks(connection, state=state, source=source, limit=limit)
+    if as_json:
+        data([_brief(task) for task in found])
+        return
+    table(
+        ["id", "state", "attempt", "source", "created", "title"],
+        [[t.id, t.state, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title[:80]] for t in found],
+        empty="No task yet. Deliver an event with `penstock send`, or post one to the gateway.",
+    )
+
+
+def _brief(task: Any) -> dict[str, Any]:
+    names = ("id", "state", "reason", "attempt", "source", "title", "url", "event_id", "created_at", "updated_at")
+    return {name: getattr(task, name) for name in names}
+
+
+@tasks.command()
+def show(task: TaskId, as_json: AsJson = False) -> None:
+    """Show one task whole: its stages, the gate's verdict, the patch and where it was published."""
+    from core.tasks import details
+
+    with opened() as database:
+        identity = _find(database, task)
+        with database.team(DEFAULT_TEAM) as connection:
+            found = details(connection, identity)
+            report = connection.execute(
+                "SELECT body ->> 'report' FROM publications WHERE task_id = %s ORDER BY attempt DESC LIMIT 1",
+                (identity,),
+            ).fetchone()
+    if as_json:
+        data({**found, "task": _brief(found["task"])})
+        return
+    it = found["task"]
+    line(f"task       {it.id}")
+    line(f"state      {it.state}" + (f" ({it.reason})" if it.reason else ""))
+    line(f"title      {it.title}")
+    line(f"source     {it.source}   attempt {it.attempt}   event {it.event_id}")
+    for stage in found["stages"]:
+        line(f"stage      {stage['stage']:<14} {stage['seconds']:.2f} s")
+    if found["verdict"]:
+        line(f"verdict    {found['verdict']['verdict']}")
+    for publication in found["publications"]:
+        where = publication["location"] or publication["last_error"] or ""
+        line(f"published  {publication['target']}: {publication['state']} {where}")
+    line(f"actions    {found['actions']} in the trajectory")
+    if report and report[0]:
+        line()
+        line(report[0])
+
+
+@tasks.command()
+def watch(
+    task: TaskId,
+    timeout: Annotated[float, typer.Option(min=1, help="Give up after so many seconds.")] = 3600,
+) -> None:
+    """Follow a task as it happens, until it is closed. Exit code 0 when it was resolved."""
+    from core.tasks import get_task
+
+    deadline = time.monotonic() + timeout
+    seen, state = 0, None
+    with opened() as database:
+        identity = _find(database, task)
+        while True:
+            with database.team(DEFAULT_TEAM) as connection:
+                now = get_task(connection, identity)
+                entries = connection.execute(
+                    "SELECT seq, kind, body, at FROM trajectory WHERE task_id = %s AND attempt = %s AND seq > %s "
+                    "ORDER BY seq LIMIT 500",
+                    (identity, now.attempt, seen),
+                ).fetchall()
+            for seq, kind, body, at in entries:
+                seen = seq
+                line(f"{at:%H:%M:%S} {kind}: {summary(body)}")
+            if now.state != state:
+                state = now.state
+                line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))
+            if now.closed:
+                raise typer.Exit(0 if state == TaskState.RESOLVED else 1)
+            if time.monotonic() > deadline:
+                raise CommandFailed(f"task {identity} is still {state} after {timeout:.0f} s")
+            time.sleep(0.2)
+
+
+def summary(body: dict[str, Any]) -> str:
+    """A trajectory entry's body as one short line."""
+    parts = (f"{key}={' '.join(str(value).split())}" for key, value in body.items())
+    text = ", ".join(part[:120] for part in parts)
+    return text if len(text) <= 240 else text[:239] + "…"
+
+
+@tasks.command()
+def cancel(task: TaskId) -> None:
+    """Cancel an open task."""
+    from core import tasks as store
+    from core.eventlog.postgres import PostgresLog
+
+    with opened() as database:
+        identity = _find(database, task)
+        with database.team(DEFAULT_TEAM) as connection:
+            store.cancel(connection, PostgresLog(database), identity, "cancelled by command")
+    line(f"cancelled {identity}")
+
+
+@tasks.command()
+def retry(task: TaskId) -> None:
+    """Start the next attempt at an unresolved, failed or cancelled task."""
+    from core import tasks as store
+    from core.eventlog.postgres import PostgresLog
+
+    with opened() as database:
+        identity = _find(database, task)
+        with database.team(DEFAULT_TEAM) as connection:
+            again = store.retry(connection, PostgresLog(database), identity)
+    line(f"queued attempt {again.attempt} of {identity}")

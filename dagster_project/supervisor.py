@@ -1,0 +1,307 @@
+"""`penstock up`: starts the platform's processes, waits until each answers, restarts what dies, stops all.
+
+Only this process starts and stops the embedded server. Each child's output goes to a file under
+`<home>/logs`; where everything is goes to `<home>/run/platform.json`.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from core.settings import Settings
+from dagster_project import instance, launcher
+from dagster_project.runtime import Runtime
+from dagster_project.warm import ROOT
+
+STOP_SECONDS = 10.0
+MAX_RESTART_DELAY = 30.0
+
+
+class StartFailed(RuntimeError):
+    """A process of the platform did not come up; the message names it, its log and its last lines."""
+
+
+@dataclass
+class Child:
+    """One process of the platform. `ready` says whether it answers."""
+
+    name: str
+    argv: list[str]
+    ready: Callable[[], bool]
+    process: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    restart_at: float = 0.0
+    started_at: float = field(default=0.0)
+
+
+def platform_file(settings: Settings) -> Path:
+    """Where a running platform says what runs where."""
+    return settings.home / "run" / "platform.json"
+
+
+def running_platform(settings: Settings) -> dict[str, object] | None:
+    """What `platform.json` says, if the supervisor that wrote it still runs."""
+    try:
+        state = json.loads(platform_file(settings).read_text(encoding="utf-8"))
+        os.kill(int(state["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return dict(state)
+
+
+def free_port(host: str) -> int:
+    """A port that is free now. The caller's bind may still lose a race for it."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+class Supervisor:
+    """Runs the children of one platform. `on_event` gets one line for each thing that happens."""
+
+    def __init__(self, runtime: Runtime, *, webserver: bool = True, on_event: Callable[[str], None] = print) -> None:
+        self.runtime = runtime
+        self.settings = runtime.settings
+        self._say = on_event
+        self._stop = threading.Event()
+        self._ports = {
+            name: self._port(name, host, port)
+            for name, host, port in (
+                ("gateway", self.settings.gateway_host, self.settings.gateway_port),
+                ("dagster", self.settings.dagster_host, self.settings.dagster_port),
+            )
+            if name != "dagster" or webserver
+        }
+        self._logs = self.settings.home / "logs"
+        self.children = self._plan(webserver)
+
+    def _port(self, name: str, host: str, port: int) -> int:
+        if port == 0:
+            return free_port(host)
+        if _taken(host, port):
+            raise StartFailed(
+                f"port {port} on {host} is taken: stop what uses it, or set PENSTOCK_{name.upper()}_PORT "
+                "(0 takes any free one)"
+            )
+        return port
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://{self.settings.gateway_host}:{self._ports['gateway']}"
+
+    @property
+    def dagster_url(self) -> str | None:
+        return f"http://{self.settings.dagster_host}:{self._ports['dagster']}" if "dagster" in self._ports else None
+
+    def _plan(self, webserver: bool) -> list[Child]:
+        python, run = sys.executable, self.settings.home / "run"
+        _, workspace, code = instance.files(self.settings)
+        children = [
+            Child("gateway", [python, "-m", "gateway"], lambda: _answers(f"{self.gateway_url}/readyz")),
+            Child(
+                "code-server",
+                [python, "-m", "dagster", "api", "grpc", "--socket", str(code), "--location-name", "penstock",
+                 "--module-name", "dagster_project.definitions", "--log-level", "warning"],
+                lambda: _listens(code),
+            ),
+        ]  # fmt: skip
+        if self.settings.event_log == "kafka":
+            children.append(Child("relay", [python, "-m", "core.eventlog.relay"], lambda: True))
+        if self.settings.run_launcher == "warm":
+            socket_path = run / "warm.sock"
+            children.append(
+                Child("warm", [python, "-m", "dagster_project.warm", str(socket_path)], lambda: _listens(socket_path))
+            )
+        stock = self.settings.run_launcher == "stock"
+        daemon = ["dagster._daemon", "run", "-w"] if stock else ["dagster_project.daemon"]
+        children.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True))
+        if webserver:
+            children.append(
+                Child(
+                    "webserver",
+                    [python, "-m", "dagster_webserver", "-h", self.settings.dagster_host, "-p",
+                     str(self._ports["dagster"]), "-w", str(workspace), "--log-level", "warning"],
+                    lambda: _answers(f"{self.dagster_url}/server_info"),
+                )
+            )  # fmt: skip
+        return children
+
+    def environment(self) -> Mapping[str, str]:
+        ports = {f"PENSTOCK_{name.upper()}_PORT": str(port) for name, port in self._ports.items()}
+        return {
+            **os.environ,
+            **self.runtime.environment(),
+            **ports,
+            "PENSTOCK_HOME": str(self.settings.home),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONWARNINGS": "ignore",
+        }
+
+    def start(self, timeout: float = 120.0) -> None:
+        """Starts everything and returns when all of it answers. Raises `StartFailed`, with nothing left running."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        (self.settings.home / "run").mkdir(parents=True, exist_ok=True, mode=0o700)
+        instance.write(self.settings)
+        _create_dagster_tables(self.runtime, self.environment())
+        deadline = time.monotonic() + timeout
+        try:
+            for child in self.children:
+                if child.name not in ("daemon", "webserver"):
+                    self._spawn(child)
+            self._await([c for c in self.children if c.process], deadline)
+            late = [c for c in self.children if not c.process]
+            for child in late:
+                self._spawn(child)
+            self._await(late, deadline)
+        except BaseException:
+            self.stop()
+            raise
+        state = {
+            "pid": os.getpid(),
+            "gateway": self.gateway_url,
+            "dagster": self.dagster_url,
+            "home": str(self.settings.home),
+            "database": self.runtime.database_url if self.runtime.embedded else "external",
+            "processes": {child.name: child.process.pid for child in self.children if child.process},
+        }
+        path = platform_file(self.settings)
+        partial = path.with_suffix(".new")
+        partial.write_text(json.dumps(state, indent=2), encoding="utf-8")
+        partial.chmod(0o600)
+        partial.replace(path)
+
+    def _spawn(self, child: Child) -> None:
+        with (self._logs / f"{child.name}.log").open("ab") as output:
+            child.process = subprocess.Popen(
+                child.argv,
+                cwd=ROOT,
+                env=dict(self.environment()),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        child.started_at = time.monotonic()
+
+    def _await(self, children: list[Child], deadline: float) -> None:
+        waiting = list(children)
+        while waiting:
+            for child in list(waiting):
+                if child.process is not None and child.process.poll() is not None:
+                    raise StartFailed(f"{child.name} ended at once:\n{self.tail(child)}")
+                if child.ready():
+                    waiting.remove(child)
+                    self._say(f"{child.name} is up ({time.monotonic() - child.started_at:.1f} s)")
+            if waiting and time.monotonic() > deadline:
+                raise StartFailed(f"{waiting[0].name} did not answer in time:\n{self.tail(waiting[0])}")
+            if waiting:
+                time.sleep(0.05)
+
+    def tail(self, child: Child, lines: int = 15) -> str:
+        path = self._logs / f"{child.name}.log"
+        text = path.read_text(encoding="utf-8", errors="replace")[-8000:] if path.exists() else ""
+        return "\n".join([*text.splitlines()[-lines:], f"(from {path})"])
+
+    def watch(self) -> None:
+        """Restarts what dies, with a growing delay, until `request_stop`."""
+        while not self._stop.wait(0.25):
+            now = time.monotonic()
+            for child in self.children:
+                if child.process is None or child.process.poll() is None:
+                    if child.process is not None and now - child.started_at > 60:
+                        child.failures = 0
+                    continue
+                if not child.restart_at:
+                    delay = min(MAX_RESTART_DELAY, 0.5 * 2**child.failures)
+                    child.failures += 1
+                    child.restart_at = now + delay
+                    self._say(f"{child.name} ended with {child.process.returncode}; restarting in {delay:.1f} s")
+                elif now >= child.restart_at:
+                    child.restart_at = 0.0
+                    self._spawn(child)
+
+    def request_stop(self) -> None:
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Stops every child: politely, then for good. Harmless when repeated."""
+        self._stop.set()
+        platform_file(self.settings).unlink(missing_ok=True)
+        alive = [c for c in reversed(self.children) if c.process is not None and c.process.poll() is None]
+        for child in alive:
+            _signal(child, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in alive:
+            assert child.process is not None  # noqa: S101
+            try:
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal(child, signal.SIGKILL)
+                child.process.wait(5)
+
+
+@contextmanager
+def stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
+    """SIGTERM and SIGINT end `watch` for the length of the block."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, lambda *_: supervisor.request_stop())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    if child.process is not None:
+        with suppress(ProcessLookupError):
+            os.kill(child.process.pid, number)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  loopback address of our own child
+            return int(response.status) == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _listens(path: Path) -> bool:
+    return launcher.listening(path)
+
+
+def _create_dagster_tables(runtime: Runtime, environment: Mapping[str, str]) -> None:
+    """Lets one process create Dagster's tables, once, before several start to use them."""
+    with psycopg.connect(runtime.dagster_url, connect_timeout=10) as connection:
+        if connection.execute("SELECT to_regclass('instance_info'), to_regclass('runs')").fetchone() != (None, None):
+            return
+    script = "from dagster import DagsterInstance\nwith DagsterInstance.get() as i: i.get_runs_count()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=dict(environment), capture_output=True, timeout=120, check=False
+    )
+    if done.returncode:
+        raise StartFailed(f"Dagster's storage could not be set up:\n{done.stderr.decode(errors='replace')[-2000:]}")

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside wheels: bubblewrap, gVisor's runsc and Apache Kafka, into the cache or, as root,
+# from Debian. Each is quick when it is there already. With CI=true a missing one is an error, else a warning.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python="$here/../../.venv/bin/python"
+missing=0
+
+want() { # want NAME COMMAND...
+    local name=$1
+    shift
+    if ! "$@" >&2; then
+        echo "services: $name could not be installed; tests that need it are skipped (they fail with CI=true)" >&2
+        missing=1
+    fi
+}
+
+want "gVisor (runsc)" "$here/gvisor.sh"
+want "Apache Kafka" "$python" "$here/kafka.py" install
+if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then
+    exit 1
+fi
+exit 0
