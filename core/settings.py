@@ -4,7 +4,10 @@ Each field documents itself; `penstock doctor` prints them with their origin and
 for per-repository settings (`penstock.toml` in a repository), which belong to the executions stage.
 """
 
+import hashlib
 import os
+import stat
+import tempfile
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -143,6 +146,22 @@ class Settings(BaseSettings):
     @property
     def secrets_folder(self) -> Path:
         return self.home / "secrets"
+
+    @cached_property
+    def run_folder(self) -> Path:
+        """Where sockets and the state of a running platform are, readable by their owner only.
+
+        Below the home folder, unless that is too deep for the address of a Unix socket (108 bytes).
+        """
+        folder = self.home / "run"
+        if len(os.fsencode(folder)) > 80:
+            digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+            folder = Path(tempfile.gettempdir()) / f"penstock-{os.getuid()}-{digest}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise SettingsError(f"{folder} must be a folder of yours that nobody else can enter: chmod 700 it")
+        return folder
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -11,7 +11,7 @@ from core.settings import Settings
 def files(settings: Settings) -> tuple[Path, Path, Path]:
     """Where the instance file, the workspace file and the code server's socket are."""
     home = settings.home / "dagster"
-    return home / "dagster.yaml", home / "workspace.yaml", settings.home / "run" / "code.sock"
+    return home / "dagster.yaml", home / "workspace.yaml", settings.run_folder / "code.sock"
 
 
 def instance_config(settings: Settings) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
         config["run_launcher"] = {
             "module": "dagster_project.launcher",
             "class": "WarmRunLauncher",
-            "config": {"socket": str(settings.home / "run" / "warm.sock")},
+            "config": {"socket": str(settings.run_folder / "warm.sock")},
         }
         config["run_coordinator"] = {
             "module": "dagster._core.run_coordinator",

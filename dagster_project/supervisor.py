@@ -49,7 +49,7 @@ class Child:
 
 def platform_file(settings: Settings) -> Path:
     """Where a running platform says what runs where."""
-    return settings.home / "run" / "platform.json"
+    return settings.run_folder / "platform.json"
 
 
 def running_platform(settings: Settings) -> dict[str, object] | None:
@@ -117,7 +117,7 @@ class Supervisor:
         return f"http://{self.settings.dagster_host}:{self._ports['dagster']}" if "dagster" in self._ports else None
 
     def _plan(self, webserver: bool) -> list[Child]:
-        python, run = sys.executable, self.settings.home / "run"
+        python, run = sys.executable, self.settings.run_folder
         _, workspace, code = instance.files(self.settings)
         children = [
             Child("gateway", [python, "-m", "gateway"], lambda: _answers(f"{self.gateway_url}/readyz")),
@@ -163,7 +163,6 @@ class Supervisor:
     def start(self, timeout: float = 120.0) -> None:
         """Starts everything and returns when all of it answers. Raises `StartFailed`, with nothing left running."""
         self._logs.mkdir(parents=True, exist_ok=True)
-        (self.settings.home / "run").mkdir(parents=True, exist_ok=True, mode=0o700)
         instance.write(self.settings)
         _create_dagster_tables(self.runtime, self.environment())
         deadline = time.monotonic() + timeout

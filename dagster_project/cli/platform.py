@@ -8,11 +8,14 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
+
+if TYPE_CHECKING:
+    from core.credentials import Credentials
 
 
 def up(
@@ -44,7 +47,7 @@ def up(
                 line(f"gateway    {supervisor.gateway_url}   (API documentation at /docs)")
                 if supervisor.dagster_url:
                     line(f"dagster    {supervisor.dagster_url}   (no authentication: for operators only)")
-                line(f"token      in {settings.secrets_folder / 'api_token'}")
+                line(f"token      in {settings.secrets_folder / 'api-token'}")
                 line(f"logs       {settings.home / 'logs'}")
                 note(f"up in {time.monotonic() - began:.1f} s; Ctrl-C stops it")
                 sys.stdout.flush()
@@ -70,7 +73,7 @@ def send(
     """Sign a payload as its service would and deliver it to the gateway."""
     import httpx
 
-    from core.credentials import read_secrets, sign
+    from core.credentials import load_or_make
     from core.settings import load_settings
     from dagster_project.supervisor import running_platform
 
@@ -81,7 +84,7 @@ def send(
         running = running_platform(settings)
         url = str(running["gateway"]) if running else f"http://{settings.gateway_host}:{settings.gateway_port}"
     body = file.read_bytes()
-    headers = sign(read_secrets(settings), source, kind, delivery or str(uuid.uuid4()), body)
+    headers = _signed(load_or_make(settings), source, kind, delivery or str(uuid.uuid4()), body)
     try:
         response = httpx.post(
             f"{url}/webhooks/{source}",
@@ -103,6 +106,23 @@ def send(
         line(f"{response.status_code} {json.dumps(answer)}")
     if response.status_code >= 400:
         raise typer.Exit(1)
+
+
+def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, body: bytes) -> dict[str, str]:
+    from core.signatures import sign_github, sign_standard
+
+    if source == "github":
+        return {
+            "X-GitHub-Event": kind,
+            "X-GitHub-Delivery": delivery,
+            "X-Hub-Signature-256": sign_github(credentials.github_secrets[0], body),
+        }
+    now = int(time.time())
+    return {
+        "webhook-id": delivery,
+        "webhook-timestamp": str(now),
+        "webhook-signature": sign_standard(credentials.generic_secrets[0], delivery, now, body),
+    }
 
 
 def doctor(as_json: AsJson = False) -> None:

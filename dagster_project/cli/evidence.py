@@ -1,0 +1,41 @@
+"""`penstock sandbox`: what the sandbox keeps out, shown by trying."""
+
+from typing import Annotated
+
+import typer
+
+from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, table
+
+sandboxes = typer.Typer(name="sandbox", help="Look at the sandbox.", no_args_is_help=True)
+
+
+@sandboxes.command()
+def probe(
+    backend: Annotated[
+        str | None, typer.Option(help="gvisor or bubblewrap; every one that works here by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try to break out of the sandbox and to exceed each limit. Exit code 1 when any attempt succeeds."""
+    from sandbox import backends, open_sandbox
+    from sandbox.probes import probe as run_probes
+
+    chosen = [open_sandbox(backend)] if backend else [b for b in backends() if b.available() is None]
+    if not chosen:
+        raise CommandFailed("no sandbox backend works here; `penstock doctor` says what to install")
+    results = []
+    with Progress(quiet=as_json) as step:
+        for one in chosen:
+            step(f"probing {one.name}")
+            results += run_probes(one)
+    rows = [{"backend": r.backend, "probe": r.probe, "passed": r.passed, "evidence": r.evidence} for r in results]
+    if as_json:
+        data(rows)
+    else:
+        table(
+            ["backend", "probe", "held", "evidence"],
+            [[r["backend"], r["probe"], "yes" if r["passed"] else "NO", r["evidence"]] for r in rows],
+            empty="",
+        )
+    if not all(r["passed"] for r in rows):
+        raise typer.Exit(1)

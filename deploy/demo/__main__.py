@@ -1,0 +1,205 @@
+"""The demo: starts the platform on the embedded default, delivers two signed webhooks, shows what happens.
+
+One sample ends resolved, with a branch; the other ends honestly unresolved, with a report and no
+branch. Everything it makes is below `build/demo`; what it started, it stops. Its last line is
+`demo: resolved` when both ended as they should.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from deploy.demo.build import Sample, build, issue_payload
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "demo"
+PENSTOCK = str(Path(sys.executable).with_name("penstock"))
+SAMPLES = ("parcel_quotes", "bank_feed")
+START_SECONDS = 150.0
+TASK_SECONDS = 240.0
+
+
+class DemoFailed(RuntimeError):
+    """The demo cannot go on; the message says where it stopped."""
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+def heading(text: str) -> None:
+    say(f"\n\033[1m== {text}\033[0m" if sys.stdout.isatty() else f"\n== {text}")
+
+
+def shown(arguments: list[str]) -> str:
+    text = " ".join(f'"{a}"' if " " in a else a for a in arguments)
+    return "$ " + text.replace(f"{ROOT}/", "")
+
+
+def penstock(*arguments: str, environment: dict[str, str], check: bool = True) -> str:
+    """Runs one command as a person would, shows it, and returns its standard output."""
+    say(shown(["penstock", *arguments]))
+    done = subprocess.run(
+        [PENSTOCK, *arguments], env=environment, stdout=subprocess.PIPE, text=True, timeout=TASK_SECONDS, check=False
+    )
+    if check and done.returncode:
+        raise DemoFailed(f"penstock {arguments[0]} ended with {done.returncode}: {done.stdout.strip()}")
+    return done.stdout
+
+
+def git(directory: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(directory), *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.stdout if done.returncode == 0 else ""
+
+
+def wait_for_platform(process: subprocess.Popen[bytes], home: Path) -> dict[str, str]:
+    """Waits until the supervisor says that everything answers."""
+    deadline = time.monotonic() + START_SECONDS
+    state = home / "run" / "platform.json"
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise DemoFailed(f"penstock up ended with {process.returncode}; its logs are in {home / 'logs'}")
+        if state.is_file():
+            found: dict[str, str] = json.loads(state.read_text(encoding="utf-8"))
+            return found
+        time.sleep(0.1)
+    raise DemoFailed(f"the platform was not up after {START_SECONDS:.0f} s; its logs are in {home / 'logs'}")
+
+
+def deliver(sample: Sample, number: int, environment: dict[str, str]) -> str:
+    """Delivers the sample's issue as GitHub would, and returns the id of the task it started."""
+    payload = FOLDER / f"{sample.name}.issues.json"
+    payload.write_text(json.dumps(issue_payload(sample, number), indent=2), encoding="utf-8")
+    answer = penstock("send", str(payload), "--source", "github", "--kind", "issues", "--json", environment=environment)
+    task = json.loads(answer).get("task")
+    if not task:
+        raise DemoFailed(f"the gateway started no task: {answer}")
+    return str(task)
+
+
+def follow(task: str, environment: dict[str, str]) -> dict[str, object]:
+    """Shows the task's stages as they happen, and returns it as it ended."""
+    say(shown(["penstock", "task", "watch", task]))
+    process = subprocess.run(
+        [PENSTOCK, "task", "watch", task, "--timeout", str(int(TASK_SECONDS))], env=environment, check=False
+    )
+    if process.returncode not in (0, 1):
+        raise DemoFailed(f"penstock task watch ended with {process.returncode}")
+    deadline = time.monotonic() + 20
+    while True:  # the first try to publish comes right after the task is closed
+        text = subprocess.run(
+            [PENSTOCK, "task", "show", task, "--json"], env=environment, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+        found: dict[str, object] = json.loads(text)
+        publications = found["publications"]
+        if isinstance(publications, list) and all(p["state"] != "pending" for p in publications):
+            return found
+        if time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def state_of(found: dict[str, object]) -> str:
+    task = found["task"]
+    return str(task["state"]) if isinstance(task, dict) else "unknown"
+
+
+def resolved(sample: Sample, task: str, found: dict[str, object]) -> bool:
+    """Shows the published branch; whether the task ended with one."""
+    branch = f"penstock/{task}"
+    log = git(sample.directory, "log", "-1", "--stat", "--format=%h %an%n%n%B", branch)
+    if not log or state_of(found) != "resolved":
+        say(f"task {task} ended {state_of(found)}, without branch {branch}")
+        return False
+    heading("the published commit")
+    say(log.rstrip())
+    say(git(sample.directory, "diff", f"{branch}^", branch).rstrip())
+    say(f"\nlook:  git -C {sample.directory} show {branch}")
+    return True
+
+
+def unresolved(sample: Sample, task: str, found: dict[str, object]) -> bool:
+    """Shows the report; whether the task ended with that and without a branch."""
+    ref = f"refs/penstock/reports/{task}-1"
+    report = git(sample.directory, "show", f"{ref}:report.md")
+    branches = git(sample.directory, "branch", "--list", "penstock/*").split()
+    if state_of(found) != "unresolved" or not report or branches:
+        say(f"task {task} ended {state_of(found)}; branches: {branches or 'none'}; report: {'yes' if report else 'no'}")
+        return False
+    heading("the published report (no branch, no patch)")
+    say(report.split("\n## Where it looked", maxsplit=1)[0].rstrip())
+    say(f"\nlook:  git -C {sample.directory} show {ref}:report.md")
+    return True
+
+
+def run() -> bool:
+    began = time.monotonic()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    home, repositories = FOLDER / "home", FOLDER / "repositories"
+    repositories.mkdir(parents=True)
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("PENSTOCK_", "DAGSTER_"))},
+        "PENSTOCK_HOME": str(home),
+        "PENSTOCK_ALLOWED_ROOTS": str(repositories),
+        "PENSTOCK_GATEWAY_PORT": "0",
+        "PENSTOCK_DAGSTER_PORT": "0",
+        "PENSTOCK_TASK_SECONDS": "30",
+    }
+    heading("two sample repositories")
+    samples = [build(name, repositories / name) for name in SAMPLES]
+    for sample in samples:
+        say(f"{sample.repository}: {sample.commits} commits; issue: {sample.issue_title}")
+
+    heading("the platform")
+    say(shown(["penstock", "up"]))
+    process = subprocess.Popen([PENSTOCK, "up"], env=environment, start_new_session=True)
+    try:
+        state = wait_for_platform(process, home)
+        heading("their context indexes")
+        for sample in samples:
+            arguments = ("index", "add", sample.name, str(sample.directory), "--repository", sample.repository)
+            say(penstock(*arguments, environment=environment).rstrip())
+        good = True
+        for number, sample in enumerate(samples, start=41):
+            heading(f"webhook: issue {number} opened in {sample.repository}")
+            say("\n".join(f"  | {text}" for text in [sample.issue_title, "", *sample.issue_body.splitlines()]))
+            task = deliver(sample, number, environment)
+            found = follow(task, environment)
+            check = resolved if sample.expected == "resolved" else unresolved
+            good = check(sample, task, found) and good
+        heading("where to look")
+        say(penstock("task", "list", environment=environment).rstrip())
+        say(f"state, logs and repositories stay in {FOLDER}")
+        say(f"while a platform is up, the Dagster UI shows all of this (here: {state['dagster']}); start one: make up")
+        return good
+    finally:
+        heading("stopping what was started")
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+        say(f"{time.monotonic() - began:.0f} s")
+
+
+def main() -> int:
+    try:
+        good = run()
+    except (DemoFailed, subprocess.SubprocessError, OSError) as error:
+        say(f"demo: {error}")
+        return 1
+    say("demo: resolved" if good else "demo: failed")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
