@@ -99,7 +99,7 @@ def status(
         ["source", "commit", "files", "chunks", "models", "refreshed", "location"],
         [
             [
-                s.source,
+                s.name,
                 (one.commit or "not indexed")[:12],
                 one.files,
                 one.chunks,
@@ -107,7 +107,7 @@ def status(
                 one.refreshed_at or "-",
                 s.location,
             ]
-            for s, one in ((s, one) for s, one in zip(_named(wanted), found, strict=True))
+            for s, one in zip(wanted, found, strict=True)
         ],
         empty="No source yet: penstock index add NAME DIR_OR_URL",
     )

@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from core.settings import Settings
+from dagster_project.supervisor import platform_file
 from deploy.demo.build import Sample, build, issue_payload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +64,7 @@ def git(directory: Path, *arguments: str) -> str:
 def wait_for_platform(process: subprocess.Popen[bytes], home: Path) -> dict[str, str]:
     """Waits until the supervisor says that everything answers."""
     deadline = time.monotonic() + START_SECONDS
-    state = home / "run" / "platform.json"
+    state = platform_file(Settings(home=home))
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise DemoFailed(f"penstock up ended with {process.returncode}; its logs are in {home / 'logs'}")
