@@ -1,0 +1,97 @@
+"""Unified diffs that `git apply` takes byte for byte, and applying them to a clean directory.
+
+Line ends are kept as they are (only `\\n` separates lines, so `\\r` travels with its line), and a file
+without a final newline stays so.
+"""
+
+import difflib
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+_NO_NEWLINE = "\\ No newline at end of file\n"
+_PLAIN = re.compile(r"[A-Za-z0-9_./+@%,=:~\- ]+")
+
+
+def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The diff between two versions of the same files, in path order; empty when nothing changed."""
+    pieces = []
+    for path in sorted(after):
+        if before[path] == after[path]:
+            continue
+        old, new = _quoted("a/" + path), _quoted("b/" + path)
+        tab = "\t" if " " in path else ""
+        pieces.append(f"diff --git {old} {new}\n--- {old}{tab}\n+++ {new}{tab}\n")
+        lines = list(difflib.unified_diff(_lines(before[path]), _lines(after[path]), n=3))
+        for line in lines[2:]:
+            pieces.append(line if line.endswith("\n") else line + "\n" + _NO_NEWLINE)
+    return "".join(pieces)
+
+
+def changed_lines(diff: str) -> int:
+    """How many lines a diff adds or removes."""
+    return sum(1 for line in diff.split("\n") if line[:1] in ("+", "-") and not line.startswith(("+++ ", "--- ")))
+
+
+def changed_paths(diff: str) -> tuple[str, ...]:
+    """The paths that a diff of ours touches."""
+    paths = []
+    for line in diff.split("\n"):
+        if line.startswith("diff --git "):
+            half = line[len("diff --git ") :]
+            new = half[(len(half) + 1) // 2 :]
+            paths.append(_unquoted(new).removeprefix("b/"))
+    return tuple(paths)
+
+
+def apply_diff(root: Path, diff: str, timeout: float = 30.0) -> str | None:
+    """Applies a diff to a directory with `git apply`; None when it went through, else what git said."""
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CEILING_DIRECTORIES": str(root.resolve().parent),
+        "LC_ALL": "C",
+    }
+    done = subprocess.run(
+        ["git", "apply", "--whitespace=nowarn", "-"],
+        input=diff.encode(),
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip()[:1000]
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.split("\n")
+    last = lines.pop()
+    return [line + "\n" for line in lines] + ([last] if last else [])
+
+
+def _quoted(path: str) -> str:
+    """A path as git writes it: quoted C style when it holds anything unusual."""
+    if _PLAIN.fullmatch(path):
+        return path
+    out = []
+    for byte in path.encode(errors="surrogateescape"):
+        character = chr(byte)
+        if character in '"\\':
+            out.append("\\" + character)
+        elif 32 <= byte < 127:
+            out.append(character)
+        else:
+            out.append(f"\\{byte:03o}")
+    return '"' + "".join(out) + '"'
+
+
+def _unquoted(path: str) -> str:
+    if not path.startswith('"'):
+        return path
+    raw = re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), path[1:-1].encode())
+    return raw.replace(b'\\"', b'"').replace(b"\\\\", b"\\").decode(errors="surrogateescape")

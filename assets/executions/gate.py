@@ -1,0 +1,148 @@
+"""The gate: a pure function from stored evidence to a verdict. No model and no clock takes part.
+
+`pass` needs every check and a reproduction by the repository's own tests; `draft` is for evidence that
+holds but is weaker; anything else is `fail`. The verdict is bound to the patch by its hash.
+"""
+
+import re
+from collections.abc import Callable
+
+from core.work import Evidence, GateCheck, Outcome, Patch, TestRun, Verdict, VerdictKind
+
+from .diff import changed_paths
+
+_TEST_PARTS = frozenset({"test", "tests", "testing"})
+
+
+def is_test_path(path: str) -> bool:
+    """Whether a file belongs to the tests, which a patch may never touch."""
+    *folders, name = path.split("/")
+    stem = name.removesuffix(".py")
+    return (
+        any(folder in _TEST_PARTS for folder in folders)
+        or name == "conftest.py"
+        or stem in ("test", "tests")
+        or re.fullmatch(r"test_.*|.*_tests?", stem) is not None
+    )
+
+
+def judge(evidence: Evidence, patch: Patch | None) -> Verdict:
+    """The verdict on `patch` given what was measured. Pure: the same evidence always gives the same answer."""
+    if patch is None:
+        check = GateCheck(name="patch", passed=False, detail="There is no patch to judge.")
+        return Verdict(verdict=VerdictKind.FAIL, patch_sha256=None, checks=(check,))
+    checks = tuple(check(evidence, patch) for check in CHECKS)
+    if not all(check.passed for check in checks):
+        kind = VerdictKind.FAIL
+    elif weaknesses(evidence):
+        kind = VerdictKind.DRAFT
+    else:
+        kind = VerdictKind.PASS
+    return Verdict(verdict=kind, patch_sha256=patch.sha256, checks=checks)
+
+
+def weaknesses(evidence: Evidence) -> tuple[str, ...]:
+    """Why evidence that passes every check is still only good for a draft; empty when it is not."""
+    found = []
+    if evidence.reproduction != "tests":
+        found.append("The failure was reproduced by an example from the issue, not by a test of the repository.")
+    for name, run in (("before", evidence.before), ("after", evidence.after)):
+        if run is not None and (run.limit is not None or not run.complete):
+            found.append(f"The whole suite could not be completed {name} the patch.")
+    if evidence.flaky:
+        found.append(f"{len(evidence.flaky)} tests gave different results on the same code and were left out.")
+    return tuple(found)
+
+
+def reproduced(evidence: Evidence, patch: Patch) -> GateCheck:
+    """The target tests, at least one, failed on the unchanged commit."""
+    before = evidence.before
+    failing = before.failing() if before else frozenset()
+    missing = [test for test in evidence.target_tests if test not in failing]
+    passed = before is not None and evidence.reproduction != "none" and bool(evidence.target_tests) and not missing
+    if passed:
+        detail = f"{_count(evidence.target_tests)} failed on the unchanged commit."
+    elif not evidence.target_tests or evidence.reproduction == "none":
+        detail = "No failing test stands for this task."
+    else:
+        detail = f"{_names(missing)} did not fail on the unchanged commit."
+    return GateCheck(name="reproduced", passed=passed, detail=detail)
+
+
+def applies(evidence: Evidence, patch: Patch) -> GateCheck:
+    """The patch applied to a clean checkout."""
+    passed = evidence.applies is True and bool(patch.diff.strip())
+    detail = "The patch applies to a clean checkout." if passed else "The patch does not apply to a clean checkout."
+    return GateCheck(name="applies", passed=passed, detail=detail)
+
+
+def failing_tests_pass(evidence: Evidence, patch: Patch) -> GateCheck:
+    """Every target test passes with the patch."""
+    after = evidence.after
+    still = [t for t in evidence.target_tests if not _passes(after, t)]
+    passed = after is not None and bool(evidence.target_tests) and not still
+    detail = (
+        f"{_count(evidence.target_tests)} that failed before pass with the patch."
+        if passed
+        else f"{_names(still) or 'No test'} does not pass with the patch."
+    )
+    return GateCheck(name="failing-tests-pass", passed=passed, detail=detail)
+
+
+def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
+    """No test that passed before fails, errs or is gone with the patch; no test fails that did not before."""
+    before, after = evidence.before, evidence.after
+    if before is None or after is None:
+        detail = "The whole suite was not run both before and after the patch."
+        return GateCheck(name="suite-no-worse", passed=False, detail=detail)
+    excluded = frozenset(evidence.flaky)
+    lost = [t for t, o in before.outcomes.items() if o is Outcome.PASSED and after.outcomes.get(t) is not o]
+    if not after.complete or after.limit is not None:
+        lost = [t for t in lost if t in after.outcomes]
+    # What could not even be collected before cannot be worse now.
+    unknown = tuple(f"{t}::" for t, o in before.outcomes.items() if o is Outcome.ERROR and "::" not in t)
+    new = [t for t in after.failing() if t not in before.failing() and not t.startswith(unknown)]
+    broken = sorted((set(lost) | set(new)) - excluded)
+    count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED)
+    detail = (
+        f"{_names(broken)} is worse with the patch." if broken else f"{count} tests pass with the patch, none is worse."
+    )
+    return GateCheck(name="suite-no-worse", passed=not broken, detail=detail)
+
+
+def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
+    """The patch changes only allowed files, and no test."""
+    changed = set(changed_paths(patch.diff)) | set(evidence.changed_paths)
+    tests = sorted(path for path in changed if is_test_path(path))
+    outside = sorted(changed - set(evidence.allowed_paths))
+    if tests:
+        detail = f"{_names(tests)} is a test, which a patch may not change."
+    elif outside:
+        detail = f"{_names(outside)} is outside the allowed paths."
+    elif not changed:
+        detail = "The patch changes no file."
+    else:
+        detail = f"Only allowed files change: {_names(sorted(changed))}."
+    return GateCheck(name="allowed-paths", passed=bool(changed) and not tests and not outside, detail=detail)
+
+
+CHECKS: tuple[Callable[[Evidence, Patch], GateCheck], ...] = (
+    reproduced,
+    applies,
+    failing_tests_pass,
+    suite_no_worse,
+    allowed_paths,
+)
+
+
+def _passes(run: TestRun | None, test: str) -> bool:
+    return run is not None and run.outcomes.get(test) is Outcome.PASSED
+
+
+def _count(tests: tuple[str, ...]) -> str:
+    return "1 test" if len(tests) == 1 else f"{len(tests)} tests"
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,345 @@
+"""What every operator family stands on: the site that is edited, the proposal it makes, and the registry.
+
+An operator is a generator function over one syntax node of a suspicious statement. It yields
+proposals with a prior weight between 0 and 1; it knows nothing of tests or of other operators.
+"""
+
+import ast
+import builtins
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..source import Edit, Function, SourceFile
+from ..symptoms import Symptoms
+from ..words import similarity
+
+ATOMIC = (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set, ast.JoinedStr,
+          ast.ListComp, ast.SetComp, ast.DictComp)  # fmt: skip
+BUILTINS = frozenset(dir(builtins))
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    edits: tuple[Edit, ...]
+    operator: str
+    weight: float
+
+
+class ProjectIndex:
+    """Names that the project's files define: functions with their parameters, classes, methods, attributes."""
+
+    def __init__(self, sources: list[SourceFile]) -> None:
+        self.functions: dict[str, list[Function]] = {}
+        self.classes: dict[str, tuple[SourceFile, ast.ClassDef]] = {}
+        self.methods: dict[str, set[str]] = {}
+        self.attributes: dict[str, set[str]] = {}
+        self.constants: dict[str, list[ast.Constant]] = {}
+        self.defined_in: dict[str, list[str]] = {}
+        self.sources = sources
+        for source in sources:
+            self._read(source)
+
+    def _read(self, source: SourceFile) -> None:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self.functions.setdefault(node.name, []).append(node)
+            elif isinstance(node, ast.ClassDef):
+                self.classes[node.name] = (source, node)
+                names = self.attributes.setdefault(node.name, set())
+                for item in node.body:
+                    if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef):
+                        self.methods.setdefault(node.name, set()).add(item.name)
+                        if any(isinstance(d, ast.Name) and "property" in d.id for d in item.decorator_list):
+                            names.add(item.name)
+                    elif isinstance(item, ast.Assign):
+                        names.update(t.id for t in item.targets if isinstance(t, ast.Name))
+                    elif isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                        names.add(item.target.id)
+                for inner in ast.walk(node):
+                    if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name) and inner.value.id == "self":
+                        if isinstance(inner.ctx, ast.Store):
+                            names.add(inner.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str | int | float):
+                self.constants.setdefault(source.path, []).append(node)
+        for statement in source.tree.body:
+            name = getattr(statement, "name", None)
+            if isinstance(name, str):
+                self.defined_in.setdefault(name, []).append(source.path)
+            elif isinstance(statement, ast.Assign):
+                for target in statement.targets:
+                    if isinstance(target, ast.Name):
+                        self.defined_in.setdefault(target.id, []).append(source.path)
+
+    @cached_property
+    def all_attributes(self) -> set[str]:
+        found: set[str] = set()
+        for names in (*self.attributes.values(), *self.methods.values()):
+            found |= names
+        return found
+
+    def bases(self, name: str) -> list[str]:
+        """Names of a class's project-defined ancestors, nearest first, itself left out."""
+        found: list[str] = []
+        queue = [name]
+        while queue:
+            entry = self.classes.get(queue.pop(0))
+            if entry is None:
+                continue
+            for base in entry[1].bases:
+                simple = base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
+                if simple and simple not in found and simple != name:
+                    found.append(simple)
+                    queue.append(simple)
+        return found
+
+    def members(self, name: str) -> tuple[set[str], set[str]]:
+        """(attributes, methods) of a class and its project-defined ancestors."""
+        attributes, methods = set(self.attributes.get(name, ())), set(self.methods.get(name, ()))
+        for base in self.bases(name):
+            attributes |= self.attributes.get(base, set())
+            methods |= self.methods.get(base, set())
+        return attributes, methods
+
+
+class Site:
+    """One suspicious statement in its surroundings."""
+
+    def __init__(self, source: SourceFile, statement: ast.stmt, index: ProjectIndex, symptoms: Symptoms) -> None:
+        self.source = source
+        self.statement = statement
+        self.index = index
+        self.symptoms = symptoms
+        self.function = source.function_of(statement)
+        self.owner = source.class_of(statement)
+
+    def code(self, node: ast.AST) -> str:
+        return self.source.code(node)
+
+    def bare(self, node: ast.AST) -> str:
+        """The node's code, in parentheses unless it binds tightly."""
+        text = self.code(node)
+        return text if isinstance(node, ATOMIC) else f"({text})"
+
+    def replace(self, node: ast.AST, text: str, operator: str, weight: float) -> Proposal:
+        start, end = self.source.span(node)
+        return Proposal((Edit(self.source.path, start, end, text),), operator, weight)
+
+    def span(self, start: int, end: int, text: str, operator: str, weight: float) -> Proposal:
+        return Proposal((Edit(self.source.path, start, end, text),), operator, weight)
+
+    def between(self, left: ast.AST, right: ast.AST) -> tuple[int, int]:
+        """The span between two nodes, where an operator's token stands, closing parentheses left out."""
+        start, end = self.source.span(left)[1], self.source.span(right)[0]
+        text = self.source.text[start:end]
+        head = len(text) - len(text.lstrip(") \t\r\n\\"))
+        tail = len(text.rstrip("( \t\r\n\\"))
+        return start + head, start + tail
+
+    @property
+    def newline(self) -> str:
+        return self.source.newline
+
+    def before(self, statement: ast.stmt, lines: list[str], operator: str, weight: float) -> Proposal | None:
+        """New lines before a statement, at its indentation."""
+        if not self.source.starts_line(statement):
+            return None
+        at = self.source.line_start(self.source.first_line(statement))
+        indent = self.source.indent(statement)
+        text = "".join(f"{indent}{line}{self.newline}" for line in lines)
+        return Proposal((Edit(self.source.path, at, at, text),), operator, weight)
+
+    def after(self, statement: ast.stmt, lines: list[str], operator: str, weight: float) -> Proposal | None:
+        """New lines after a statement, at its indentation."""
+        if not self.source.starts_line(statement):
+            return None
+        last = statement.end_lineno or statement.lineno
+        indent = self.source.indent(statement)
+        text = "".join(f"{indent}{line}{self.newline}" for line in lines)
+        if last < self.source.lines:
+            at = self.source.line_start(last + 1)
+            if not self.source.text[: at].endswith(("\n", "\r")):
+                return None
+        else:
+            at = len(self.source.text)
+            if not self.source.text.endswith("\n"):
+                text = self.newline + text.removesuffix(self.newline)
+        rest = self.source.text[self.source.span(statement)[1] : at].strip()
+        if rest and not rest.startswith("#"):
+            return None
+        return Proposal((Edit(self.source.path, at, at, text),), operator, weight)
+
+    def delete(self, statement: ast.stmt) -> Edit | None:
+        """Removes a statement with its lines; None when it shares a line with another."""
+        if not self.source.starts_line(statement):
+            return None
+        start = self.source.line_start(self.source.first_line(statement))
+        last = statement.end_lineno or statement.lineno
+        end = self.source.line_start(last + 1) if last < self.source.lines else len(self.source.text)
+        rest = self.source.text[self.source.span(statement)[1] : end].strip()
+        if rest and not rest.startswith("#"):
+            return None
+        return Edit(self.source.path, start, end, "")
+
+    def lines_of(self, statement: ast.stmt) -> list[str]:
+        """A statement's lines without the indentation of its first."""
+        indent = self.source.indent(statement)
+        start = self.source.line_start(self.source.first_line(statement))
+        text = self.source.text[start : self.source.span(statement)[1]]
+        return [line.removeprefix(indent) for line in text.splitlines()]
+
+    def block_of(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The list of statements that a statement stands in."""
+        parent = self.source.parents.get(statement)
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(parent, name, None)
+            if isinstance(block, list) and any(item is statement for item in block):
+                return block
+        return [statement]
+
+    @cached_property
+    def parameters(self) -> list[str]:
+        """The function's parameters, `self` and `cls` left out."""
+        if self.function is None:
+            return []
+        a = self.function.args
+        found = [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+        found += [p.arg for p in (a.vararg, a.kwarg) if p is not None]
+        return [name for name in found if name not in ("self", "cls")]
+
+    @cached_property
+    def locals(self) -> list[str]:
+        """Names that the function assigns, in order, parameters left out."""
+        found: list[str] = []
+        if self.function is not None:
+            for node in ast.walk(self.function):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    if self.source.function_of(node) is self.function and not self._comprehended(node):
+                        if node.id not in found and node.id not in self.parameters:
+                            found.append(node.id)
+                elif isinstance(node, ast.ExceptHandler) and node.name and node.name not in found:
+                    found.append(node.name)
+        return found
+
+    def _comprehended(self, node: ast.AST) -> bool:
+        return isinstance(self.source.parents.get(node), ast.comprehension)
+
+    def visible(self, node: ast.AST) -> list[str]:
+        """Local names usable at a node: comprehension variables around it, then parameters, then locals."""
+        found: list[str] = []
+        current = self.source.parents.get(node)
+        while current is not None and not isinstance(current, ast.stmt):
+            if isinstance(current, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+                for generator in current.generators:
+                    found += [n.id for n in ast.walk(generator.target) if isinstance(n, ast.Name)]
+            elif isinstance(current, ast.Lambda):
+                found += [p.arg for p in current.args.args]
+            current = self.source.parents.get(current)
+        line = getattr(node, "lineno", 0)
+        in_loop = any(isinstance(p, ast.For | ast.While | ast.AsyncFor) for p in self.enclosing)
+        for name in (*self.parameters, *self.locals):
+            if name not in found and (in_loop or self._assigned_before(name, line)):
+                found.append(name)
+        return found
+
+    @cached_property
+    def enclosing(self) -> list[ast.AST]:
+        """Parents of the statement up to its function, innermost first."""
+        found = []
+        current = self.source.parents.get(self.statement)
+        while current is not None and current is not self.function:
+            found.append(current)
+            current = self.source.parents.get(current)
+        return found
+
+    @cached_property
+    def _first_assigned(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        if self.function is not None:
+            for node in ast.walk(self.function):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    found[node.id] = min(found.get(node.id, node.lineno), node.lineno)
+        return found
+
+    def _assigned_before(self, name: str, line: int) -> bool:
+        return name in self.parameters or self._first_assigned.get(name, 0) < line
+
+    @cached_property
+    def self_name(self) -> str | None:
+        """`self` as this method calls it; None outside methods."""
+        if self.function is None or not isinstance(self.source.parents.get(self.function), ast.ClassDef):
+            return None
+        arguments = [*self.function.args.posonlyargs, *self.function.args.args]
+        static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in self.function.decorator_list)
+        return arguments[0].arg if arguments and not static else None
+
+    @cached_property
+    def fields(self) -> list[str]:
+        """Attributes of the class around the statement, sorted."""
+        if self.owner is None or self.self_name is None:
+            return []
+        return sorted(self.index.members(self.owner.name)[0])
+
+    @cached_property
+    def methods(self) -> list[str]:
+        if self.owner is None or self.self_name is None:
+            return []
+        return sorted(m for m in self.index.members(self.owner.name)[1] if not m.startswith("__"))
+
+    @cached_property
+    def globals(self) -> list[str]:
+        """Names bound at module level, in order."""
+        found: list[str] = []
+        for statement in self.source.tree.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.append(statement.name)
+            elif isinstance(statement, ast.Import | ast.ImportFrom):
+                found += [(alias.asname or alias.name).split(".")[0] for alias in statement.names]
+            else:
+                found += [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        return list(dict.fromkeys(found))
+
+    def closeness(self, name: str, other: str) -> float:
+        """How likely one name stands for another: alike, or mentioned by the issue or the failing tests."""
+        value = 0.35 + 0.65 * similarity(name, other)
+        if other in self.symptoms.names and other not in BUILTINS and len(other) > 1:
+            value += 0.15
+        return min(1.0, value)
+
+
+Operator = Callable[[Site, ast.AST], Iterator[Proposal | None]]
+_REGISTRY: dict[type[ast.AST], list[Operator]] = {}
+_STATEMENT: list[Operator] = []
+
+
+def on(*kinds: type[ast.AST]) -> Callable[[Callable[..., Iterator[Proposal | None]]], Operator]:
+    """Registers an operator for nodes of these kinds within a suspicious statement's own expressions."""
+
+    def register(operator: Callable[..., Iterator[Proposal | None]]) -> Operator:
+        for kind in kinds:
+            _REGISTRY.setdefault(kind, []).append(operator)
+        return operator
+
+    return register
+
+
+def on_statement(operator: Callable[..., Iterator[Proposal | None]]) -> Operator:
+    """Registers an operator that is asked once for each suspicious statement."""
+    _STATEMENT.append(operator)
+    return operator
+
+
+def proposals(site: Site) -> Iterator[Proposal]:
+    """Every proposal of every operator for one site; weights carry the symptoms' boosts."""
+    for operator in _STATEMENT:
+        yield from _boosted(site, operator(site, site.statement))
+    for node in site.source.own_nodes(site.statement):
+        for operator in _REGISTRY.get(type(node), ()):
+            yield from _boosted(site, operator(site, node))
+
+
+def _boosted(site: Site, made: Iterator[Proposal | None]) -> Iterator[Proposal]:
+    for proposal in made:
+        if proposal is not None:
+            weight = proposal.weight * site.symptoms.boost(proposal.operator)
+            yield Proposal(proposal.edits, proposal.operator, weight)

@@ -1,0 +1,118 @@
+"""What a repository may say about itself: `penstock.toml`, read from the base commit.
+
+It can only narrow: fewer paths, lower limits. An unknown key is an error, so that a spelling mistake
+is not taken for consent.
+"""
+
+import fnmatch
+import re
+import tomllib
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from core.work import Budget
+
+FILE_NAME = "penstock.toml"
+MAX_BYTES = 64 << 10
+
+
+class RepositorySettingsError(ValueError):
+    """`penstock.toml` is not what it should be; the message says where and what to do."""
+
+
+class RepositoryLimits(BaseModel):
+    """Upper bounds that the repository asks for; the lower of these and the platform's holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float | None = Field(default=None, gt=0)
+    candidates: int | None = Field(default=None, gt=0)
+    memory_mb: int | None = Field(default=None, ge=64)
+
+
+class RepositorySettings(BaseModel):
+    """`test`: the test command. `setup`: commands to run before it, each in the sandbox. `paths`: glob
+    patterns of the files that a patch may change (`**` crosses folders). `limits`: see `RepositoryLimits`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    test: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    setup: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = ()
+    paths: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = ()
+    limits: RepositoryLimits = RepositoryLimits()
+
+    @field_validator("setup", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("paths")
+    @classmethod
+    def _inside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if pattern.startswith("/") or ".." in pattern.split("/"):
+                raise ValueError(f"{pattern!r} leads out of the repository; give paths relative to its root")
+        return value
+
+    def allows(self, path: str) -> bool:
+        """Whether a patch may change this file, as far as `paths` goes."""
+        return not self.paths or any(matches(path, pattern) for pattern in self.paths)
+
+    def narrowed(self, budget: Budget) -> Budget:
+        """The budget under this repository's limits; never larger than the given one."""
+        return Budget(
+            seconds=min(budget.seconds, self.limits.seconds or budget.seconds),
+            candidates=min(budget.candidates, self.limits.candidates or budget.candidates),
+        )
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Glob match over a whole path: `*` stays within a folder, `**` crosses, a folder stands for all in it."""
+    pattern = pattern.removeprefix("./")
+    if pattern.endswith("/"):
+        pattern += "**"
+    if not any(character in pattern for character in "*?["):
+        return path == pattern or path.startswith(pattern + "/")
+    parts = []
+    for piece in re.split(r"(\*\*/?|\*|\?|\[[^\]]*\])", pattern):
+        if piece in ("**/", "**"):
+            parts.append("(?:.*/)?" if piece == "**/" else ".*")
+        elif piece == "*":
+            parts.append("[^/]*")
+        elif piece == "?":
+            parts.append("[^/]")
+        elif piece.startswith("[") and piece.endswith("]"):
+            parts.append(fnmatch.translate(piece)[4:-3])
+        else:
+            parts.append(re.escape(piece))
+    return re.fullmatch("".join(parts), path) is not None
+
+
+def read_settings(content: bytes | None) -> RepositorySettings:
+    """Reads the content of `penstock.toml`; None when the repository has none.
+
+    Raises `RepositorySettingsError` that names the key and what is allowed.
+    """
+    if content is None:
+        return RepositorySettings()
+    if len(content) > MAX_BYTES:
+        raise RepositorySettingsError(f"{FILE_NAME} has {len(content)} bytes; at most {MAX_BYTES} are read")
+    try:
+        values = tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise RepositorySettingsError(f"{FILE_NAME} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RepositorySettingsError(f"{FILE_NAME} is not valid TOML: {error}") from error
+    try:
+        return RepositorySettings.model_validate(values)
+    except ValidationError as error:
+        complaints = []
+        for item in error.errors():
+            key = ".".join(str(part) for part in item["loc"])
+            if item["type"] == "extra_forbidden":
+                model = RepositoryLimits if key.startswith("limits.") else RepositorySettings
+                complaints.append(f"unknown key {key!r} (known: {', '.join(model.model_fields)})")
+            else:
+                complaints.append(f"{key}: {item['msg']}")
+        raise RepositorySettingsError(f"{FILE_NAME}: {'; '.join(complaints)}") from error

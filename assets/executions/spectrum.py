@@ -1,0 +1,221 @@
+"""Where the fault may be: statements ranked by Ochiai over the coverage spectrum, joined with stack frames,
+the retrieved context and the names in the issue.
+
+Ochiai: A. Ochiai 1957; R. Abreu et al., "On the accuracy of spectrum-based fault localization", 2007:
+ef / sqrt(F * (ef + ep)), with ef and ep the failing and passing tests that execute a statement.
+"""
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from core.work import Location, Outcome, Reason, TaskContext
+
+from .baseline import Baseline
+from .source import SourceFile
+from .words import identifiers, words
+
+_FRAME = 0.45
+_CONTEXT = 0.2
+_NAMED = 0.25
+_MODULE_LEVEL = 0.45
+
+
+@dataclass
+class Suspect:
+    """One statement with its score and the reasons for it."""
+
+    source: SourceFile
+    statement: ast.stmt
+    score: float
+    executed: bool
+    why: list[Reason] = field(default_factory=list)
+
+
+def ochiai(ef: int, ep: int, failing: int) -> float:
+    return ef / math.sqrt(failing * (ef + ep)) if ef else 0.0
+
+
+def rank(
+    baseline: Baseline,
+    targets: tuple[str, ...],
+    context: TaskContext,
+    issue: str,
+    open_source: Callable[[str], SourceFile | None],
+    limit: int = 400,
+) -> list[Suspect]:
+    """Statements that an edit may start from, most suspicious first. `open_source` gives None for a file that
+    must not be edited."""
+    scores = _ochiai_scores(baseline, targets)
+    frames = _frame_scores(baseline, targets)
+    places = _context_scores(context)
+    named = identifiers(issue)
+    spoken = words(issue)
+    paths = {path for path, _ in scores} | {path for path, _ in frames}
+    if not scores or any(t in baseline.spawned or t in baseline.uncollected for t in targets):
+        paths |= {location.path for location in context.locations} | {path for path, _ in baseline.places}
+    suspects: list[Suspect] = []
+    top = max(scores.values(), default=0.0) or 1.0
+    for path in sorted(paths):
+        source = open_source(path)
+        if source is None:
+            continue
+        suspects.extend(_in_file(source, scores, top, frames, places, named, spoken))
+    suspects.sort(key=lambda s: (-s.score, s.source.path, s.statement.lineno))
+    return suspects[:limit]
+
+
+def _ochiai_scores(baseline: Baseline, targets: tuple[str, ...]) -> dict[tuple[str, int], float]:
+    chosen = [t for t in targets if t in baseline.hits]
+    if not chosen:
+        return {}
+    ef: dict[int, int] = {}
+    ep: dict[int, int] = {}
+    for test in chosen:
+        for place in baseline.hits[test]:
+            ef[place] = ef.get(place, 0) + 1
+    for test, hits in baseline.hits.items():
+        if baseline.run.outcomes.get(test) is Outcome.PASSED:
+            for place in hits:
+                if place in ef:
+                    ep[place] = ep.get(place, 0) + 1
+    return {baseline.places[n]: ochiai(count, ep.get(n, 0), len(chosen)) for n, count in ef.items()}
+
+
+def _frame_scores(baseline: Baseline, targets: tuple[str, ...]) -> dict[tuple[str, int], float]:
+    """Lines on the failures' stacks: the innermost counts most."""
+    found: dict[tuple[str, int], float] = {}
+    for test in targets:
+        for failure in baseline.failures.get(test, ())[:2]:
+            for depth, (path, line, _) in enumerate(reversed(failure.frames)):
+                found[path, line] = max(found.get((path, line), 0.0), 1.0 / (1 + 0.5 * depth))
+    return found
+
+
+def _context_scores(context: TaskContext) -> list[tuple[Location, float]]:
+    top = max((location.score for location in context.locations), default=0.0)
+    if top <= 0:
+        return []
+    return [(location, location.score / top) for location in context.locations[:20]]
+
+
+def _in_file(
+    source: SourceFile,
+    scores: Mapping[tuple[str, int], float],
+    top: float,
+    frames: Mapping[tuple[str, int], float],
+    places: list[tuple[Location, float]],
+    named: set[str],
+    spoken: set[str],
+) -> list[Suspect]:
+    near = [(location, weight) for location, weight in places if location.path == source.path]
+    functions: dict[ast.AST | None, float] = {}
+    found: list[Suspect] = []
+    for line, statements in source.statements.items():
+        for statement in statements:
+            function = source.function_of(statement)
+            score = scores.get((source.path, line), 0.0) / top
+            why = [Reason(signal="ochiai", detail=f"{score:.2f} of the highest", contribution=round(score, 3))]
+            first, last = line, _own_last_line(statement)
+            on_stack = max(
+                (w for (path, at), w in frames.items() if path == source.path and first <= at <= last), default=0
+            )
+            if on_stack:
+                why.append(
+                    Reason(signal="stack", detail="on the failure's stack", contribution=round(_FRAME * on_stack, 3))
+                )
+            executed = score > 0 or on_stack > 0
+            total = score + _FRAME * on_stack
+            if executed:
+                functions[function] = max(functions.get(function, 0.0), total)
+            found.append(Suspect(source, statement, total, executed, why))
+    for suspect in found:
+        function = source.function_of(suspect.statement)
+        if not suspect.executed and function in functions:
+            # Not reached by the failing tests, but beside what is: a branch not taken can be the fault.
+            suspect.score = (0.25 if function is not None else 0.0) * functions[function]
+        if suspect.score <= 0:
+            continue
+        line = suspect.statement.lineno
+        for location, weight in near:
+            if location.start_line <= line <= location.end_line:
+                gain = _CONTEXT * weight
+                suspect.why.append(
+                    Reason(signal="context", detail=location.symbol or location.path, contribution=round(gain, 3))
+                )
+                suspect.score += gain
+                break
+        symbol = source.symbol_at(line)
+        if symbol and set(symbol.split(".")) & named:
+            suspect.why.append(Reason(signal="issue", detail=f"the issue names {symbol}", contribution=_NAMED))
+            suspect.score += _NAMED
+        elif symbol:
+            shared = words(symbol) & spoken
+            if shared:
+                gain = min(0.12, 0.05 * len(shared))
+                suspect.why.append(Reason(signal="issue", detail=", ".join(sorted(shared)[:3]), contribution=gain))
+                suspect.score += gain
+    _raise_module_level(source, found)
+    return [suspect for suspect in found if suspect.score > 0]
+
+
+def _raise_module_level(source: SourceFile, found: list[Suspect]) -> None:
+    """Constants, tables and class attributes run at import, for every test alike: they are as suspicious as the
+    functions that use them, less a discount."""
+    used: dict[str, float] = {}
+    for suspect in found:
+        if suspect.executed and source.function_of(suspect.statement) is not None:
+            for node in source.own_nodes(suspect.statement):
+                name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
+                if name is not None:
+                    used[name] = max(used.get(name, 0.0), suspect.score)
+    best = max((s.score for s in found if s.executed), default=0.0)
+    for suspect in found:
+        statement = suspect.statement
+        if source.function_of(statement) is not None:
+            continue
+        names: list[str] = []
+        if isinstance(statement, ast.Assign):
+            names = [t.id for t in statement.targets if isinstance(t, ast.Name)]
+        elif isinstance(statement, ast.AnnAssign | ast.AugAssign) and isinstance(statement.target, ast.Name):
+            names = [statement.target.id]
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside = [s.score for s in found if s.executed and _within(s.statement, statement)]
+            suspect.score = max(suspect.score, 0.6 * max(inside, default=0.0))
+        elif isinstance(statement, ast.ClassDef):
+            inside = [s.score for s in found if s.executed and _within(s.statement, statement)]
+            suspect.score = max(suspect.score, 0.4 * max(inside, default=0.0))
+        elif names:
+            suspect.score = max([suspect.score, *(_MODULE_LEVEL * used[n] for n in names if n in used)])
+            if source.class_of(statement) is not None:
+                suspect.score = max(suspect.score, 0.25 * best)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            suspect.score = min(suspect.score, 0.3) or 0.1 * best
+
+
+def _within(inner: ast.stmt, outer: ast.stmt) -> bool:
+    return inner is not outer and outer.lineno <= inner.lineno <= (outer.end_lineno or outer.lineno)
+
+
+def _own_last_line(statement: ast.stmt) -> int:
+    """The last line of a statement's own expressions, nested blocks left out."""
+    body = getattr(statement, "body", None)
+    if isinstance(body, list) and body and isinstance(body[0], ast.stmt):
+        return max(statement.lineno, min(body[0].lineno - 1, statement.end_lineno or statement.lineno))
+    return statement.end_lineno or statement.lineno
+
+
+def locations(suspects: list[Suspect], count: int = 10) -> tuple[Location, ...]:
+    """The most suspicious statements as evidence."""
+    return tuple(
+        Location(
+            path=s.source.path,
+            start_line=s.statement.lineno,
+            end_line=_own_last_line(s.statement),
+            symbol=s.source.symbol_at(s.statement.lineno),
+            score=round(s.score, 4),
+            why=tuple(s.why),
+        )
+        for s in suspects[:count]
+    )

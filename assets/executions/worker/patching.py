@@ -1,0 +1,229 @@
+"""Changes functions in place: compiles the edited function alone and swaps its code object into every live copy.
+
+Edits outside functions cannot be made this way; `Unpatchable` then sends the candidate to a fresh import.
+"""
+
+import functools
+import gc
+import os
+import sys
+from collections import OrderedDict, defaultdict, deque
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+_FUTURE_FLAGS = 0x1000000 | 0x100000 | 0x80000 | 0x800000  # annotations and older __future__ features
+_CONTAINERS = (dict, list, set, OrderedDict, defaultdict, deque, bytearray)
+_MAX_ITEMS = 2000
+_MISSING = object()
+
+
+class Unpatchable(Exception):
+    """This edit needs a fresh import."""
+
+
+class Patcher:
+    def __init__(self, root: str) -> None:
+        self._root = root.rstrip("/") + "/"
+        self._functions: dict[int, list[FunctionType]] = {}
+        self._by_place: dict[tuple[str, str], list[FunctionType]] = {}
+        self.caches: list[Any] = []
+        for found in gc.get_objects():
+            kind = type(found)
+            if kind is FunctionType:
+                code = found.__code__
+                name = code.co_filename
+                if name.startswith(self._root) and "/site-packages/" not in name:
+                    self._functions.setdefault(id(code), []).append(found)
+                    place = (name[len(self._root) :], code.co_qualname)
+                    self._by_place.setdefault(place, []).append(found)
+            elif kind is functools._lru_cache_wrapper:
+                self.caches.append(found)
+
+    def apply(self, part: dict[str, Any]) -> list[tuple[FunctionType, CodeType, Any, Any]]:
+        """Swaps one function; returns what `revert` needs. Raises `Unpatchable`, `SyntaxError` or `ValueError`."""
+        path, chain = part["path"], part["chain"]
+        qualified = ".".join(chain)
+        candidates = self._by_place.get((path, qualified), [])
+        first = part["line"]
+        functions = [f for f in candidates if f.__code__.co_firstlineno == first]
+        if not functions:
+            raise Unpatchable(qualified)
+        flags = functions[0].__code__.co_flags & _FUTURE_FLAGS
+        source = _wrapped(part["source"], chain, first)
+        module = compile(source, self._root + path, "exec", flags, dont_inherit=True)
+        code = _find(module, qualified)
+        if code is None:
+            raise Unpatchable(qualified)
+        new_defaults: tuple[Any, Any] | None = None
+        if part.get("signature"):
+            new_defaults = _defaults(module, functions[0].__globals__, chain)
+        undo = []
+        pairs: list[tuple[CodeType, CodeType]] = []
+        _pair(functions[0].__code__, code, pairs)
+        try:
+            for old, new in pairs:
+                for function in self._functions.get(id(old), ()):
+                    if function.__code__.co_freevars != new.co_freevars:
+                        if old is functions[0].__code__:
+                            raise Unpatchable(qualified)
+                        continue
+                    undo.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
+                    function.__code__ = new
+                    if new_defaults is not None and old is not new and old is undo[0][1]:
+                        function.__defaults__, function.__kwdefaults__ = new_defaults
+        except ValueError as error:
+            self.revert(undo)
+            raise Unpatchable(qualified) from error
+        except Unpatchable:
+            self.revert(undo)
+            raise
+        return undo
+
+    @staticmethod
+    def revert(undo: list[tuple[FunctionType, CodeType, Any, Any]]) -> None:
+        for function, code, defaults, kwdefaults in reversed(undo):
+            function.__code__, function.__defaults__, function.__kwdefaults__ = code, defaults, kwdefaults
+
+
+def _wrapped(source: str, chain: list[str], first: int) -> str:
+    headers = [" " * depth + f"class {name}:" for depth, name in enumerate(chain[:-1])]
+    padding = max(0, first - 1 - len(headers))
+    return "\n" * padding + "".join(header + "\n" for header in headers) + source
+
+
+def _find(code: CodeType, qualified: str) -> CodeType | None:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            if constant.co_qualname == qualified:
+                return constant
+            if qualified.startswith(constant.co_qualname + "."):
+                found = _find(constant, qualified)
+                if found is not None:
+                    return found
+    return None
+
+
+def _pair(old: CodeType, new: CodeType, pairs: list[tuple[CodeType, CodeType]]) -> None:
+    """Pairs a function's code, and the code nested in it, with the new code of the same name and order."""
+    pairs.append((old, new))
+    nested: dict[str, list[CodeType]] = {}
+    for constant in new.co_consts:
+        if isinstance(constant, CodeType):
+            nested.setdefault(constant.co_qualname, []).append(constant)
+    for constant in old.co_consts:
+        if isinstance(constant, CodeType) and nested.get(constant.co_qualname):
+            _pair(constant, nested[constant.co_qualname].pop(0), pairs)
+
+
+def _defaults(module: CodeType, names: dict[str, Any], chain: list[str]) -> tuple[Any, Any]:
+    space = dict(names)
+    try:
+        exec(module, space)  # noqa: S102 - runs the repository's own code, inside the sandbox
+        found: Any = space[chain[0]]
+        for name in chain[1:]:
+            found = vars(found)[name]
+        found = getattr(found, "__func__", found)
+        return found.__defaults__, found.__kwdefaults__
+    except Exception as error:
+        raise Unpatchable(".".join(chain)) from error
+
+
+class State:
+    """What repository modules hold at one moment, to be put back after each candidate: module globals, class
+    attributes, the built-in containers in them, working folder, environment, and `lru_cache`s."""
+
+    def __init__(self, root: str, caches: list[Any]) -> None:
+        prefix = root.rstrip("/") + "/"
+        self._spaces: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._classes: list[tuple[type, dict[str, Any]]] = []
+        self._held: list[tuple[Any, Any]] = []
+        self._seen: set[int] = set()
+        self._caches = caches
+        self._folder = os.getcwd()  # noqa: PTH109
+        self._environment = dict(os.environ)
+        self._path = list(sys.path)
+        for module in list(sys.modules.values()):
+            name = getattr(module, "__file__", None)
+            if isinstance(module, ModuleType) and isinstance(name, str) and name.startswith(prefix):
+                self._keep_space(vars(module))
+
+    def _keep_space(self, space: dict[str, Any]) -> None:
+        self._spaces.append((space, dict(space)))
+        for name, value in list(space.items()):
+            if name.startswith("__") and name.endswith("__"):
+                continue
+            if isinstance(value, type) and value.__module__ == space.get("__name__"):
+                attributes = {k: v for k, v in vars(value).items() if not (k.startswith("__") and k.endswith("__"))}
+                self._classes.append((value, attributes))
+                for attribute in attributes.values():
+                    self._keep(attribute, 3)
+            else:
+                self._keep(value, 3)
+
+    def _keep(self, value: Any, depth: int) -> None:
+        if depth == 0 or id(value) in self._seen:
+            return
+        kind = type(value)
+        if kind in _CONTAINERS:
+            if len(value) > _MAX_ITEMS:
+                return
+            self._seen.add(id(value))
+            self._held.append((value, kind(value) if kind is not defaultdict else dict(value)))
+            inner = value.values() if isinstance(value, dict) else value
+            if kind is not bytearray:
+                for item in inner:
+                    self._keep(item, depth - 1)
+        elif kind is FunctionType:
+            for default in (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
+                self._keep(default, depth - 1)
+        else:
+            space = getattr(value, "__dict__", None)
+            if type(space) is dict and not isinstance(value, type | ModuleType) and len(space) < 200:
+                self._seen.add(id(value))
+                self._held.append((space, dict(space)))
+                for item in list(space.values()):
+                    self._keep(item, depth - 1)
+
+    def restore(self) -> None:
+        for space, saved in self._spaces:
+            _same_items(space, saved)
+        for owner, saved in self._classes:
+            current = vars(owner)
+            for name, value in saved.items():
+                if current.get(name, _MISSING) is not value:
+                    setattr(owner, name, value)
+        for live, saved in self._held:
+            if isinstance(live, dict):
+                _same_items(live, saved)
+            elif isinstance(live, list | bytearray):
+                if len(live) != len(saved) or any(a is not b for a, b in zip(live, saved, strict=True)):
+                    live[:] = saved
+            elif isinstance(live, deque):
+                live.clear()
+                live.extend(saved)
+            elif live != saved:
+                live.clear()
+                live.update(saved)
+        for cache in self._caches:
+            cache.cache_clear()
+        if os.environ != self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        try:
+            if os.getcwd() != self._folder:  # noqa: PTH109
+                os.chdir(self._folder)
+        except FileNotFoundError:
+            os.chdir(self._folder)
+
+
+def _same_items(live: dict[Any, Any], saved: dict[Any, Any]) -> None:
+    if len(live) == len(saved):
+        for key, value in saved.items():
+            if live.get(key, _MISSING) is not value:
+                break
+        else:
+            return
+    live.clear()
+    live.update(saved)

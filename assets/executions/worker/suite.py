@@ -1,0 +1,255 @@
+"""One pytest session held in memory: collect once, then run items one by one, with or without reports.
+
+`unittest` cases run through pytest as well. A collection error counts as a failing test whose id is
+the id of what could not be collected.
+"""
+
+import asyncio
+import inspect
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Generator, Iterable
+from types import TracebackType
+from typing import Any
+
+import pytest
+from _pytest.config import _prepareconfig
+from _pytest.main import Session
+from _pytest.runner import CallInfo, runtestprotocol
+
+Failure = dict[str, Any]
+MESSAGE_CHARACTERS = 3000
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+_ASYNC_PLUGINS = ("asyncio", "anyio", "pytest_asyncio", "pytest-asyncio", "trio")
+
+
+class Hang(BaseException):
+    """Raised inside a test that has used up its time."""
+
+
+def describe(error: BaseException, root: str, when: str, compare: list[str] | None = None) -> Failure:
+    """What is told about a failure: type, message, and the frames that lie in the repository, innermost last."""
+    frames: list[tuple[str, int, str]] = []
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain and len(chain) < 4:
+        chain.append(current)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    for link in reversed(chain[:1] + [c for c in chain[1:] if type(c).__name__ != "Hang"]):
+        frames.extend(_frames(link.__traceback__, root))
+    cause = chain[-1]
+    if isinstance(cause, SyntaxError) and cause.filename:
+        path = os.path.relpath(cause.filename, root)
+        if not path.startswith(".."):
+            frames.append((path, cause.lineno or 1, "<syntax>"))
+    try:
+        message = str(error)
+    except Exception as broken:
+        message = f"<{type(broken).__name__} in __str__>"
+    failure: Failure = {
+        "type": type(error).__name__,
+        "message": message[:MESSAGE_CHARACTERS],
+        "frames": frames[:10] + frames[-30:] if len(frames) > 40 else frames,
+        "when": when,
+    }
+    if len(chain) > 1:
+        failure["cause"] = f"{type(chain[1]).__name__}: {chain[1]}"[:500]
+    if compare:
+        failure["compare"] = compare
+    return failure
+
+
+def _frames(trace: TracebackType | None, root: str) -> list[tuple[str, int, str]]:
+    found = []
+    steps = 0
+    prefix = root.rstrip("/") + "/"
+    while trace is not None and steps < 5000:
+        name = trace.tb_frame.f_code.co_filename
+        if name.startswith(prefix) and "/site-packages/" not in name:
+            found.append((name[len(prefix) :], trace.tb_lineno, trace.tb_frame.f_code.co_name))
+        trace = trace.tb_next
+        steps += 1
+    return found
+
+
+def signature(failure: Failure) -> str:
+    """What makes two failures the same one: type, message without addresses, innermost frame's function."""
+    where = failure["frames"][-1] if failure["frames"] else ("", 0, "")
+    return f"{failure['type']}|{_ADDRESS.sub('0x', failure['message'])[:400]}|{where[0]}|{where[2]}"
+
+
+class _Plugin:
+    """Keeps the exceptions behind pytest's reports, runs coroutine tests, and takes over the run protocol."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.failures: list[Failure] = []
+        self.collect_errors: dict[str, Failure] = {}
+        self.compare: list[str] | None = None
+        self.quick = False
+        self.outcome = "passed"
+        self.async_natively = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        self.failures, self.outcome, self.compare = [], "passed", None
+        if self.quick and item.get_closest_marker("xfail") is None:
+            self._quickly(item)
+        else:
+            self._fully(item, nextitem)
+        return True
+
+    def _fully(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        for report in runtestprotocol(item, log=False, nextitem=nextitem):
+            if report.failed:
+                self.outcome = "failed" if report.when == "call" and self.outcome != "error" else "error"
+                if not self.failures:
+                    text = str(report.longrepr)[-MESSAGE_CHARACTERS:]
+                    self.failures.append({"type": "Failed", "message": text, "frames": [], "when": report.when})
+            elif report.skipped and self.outcome == "passed":
+                self.outcome = "skipped"
+        if self.outcome == "passed" and self.failures:
+            self.outcome = "failed"  # a subtest failed
+        if self.outcome in ("passed", "skipped"):
+            self.failures = []
+
+    def _quickly(self, item: pytest.Item) -> None:
+        """Set-up, call and tear-down without building reports, which cost more than most tests."""
+        hook = item.ihook
+        if hasattr(item, "_request") and not item._request:
+            item._initrequest()  # type: ignore[attr-defined]
+        call = CallInfo.from_call(lambda: hook.pytest_runtest_setup(item=item), when="setup")
+        if call.excinfo is None:
+            call = CallInfo.from_call(lambda: hook.pytest_runtest_call(item=item), when="call")
+        after = CallInfo.from_call(lambda: hook.pytest_runtest_teardown(item=item, nextitem=None), when="teardown")
+        if hasattr(item, "_request"):
+            item._request = False
+            item.funcargs = None  # type: ignore[attr-defined]
+        # unittest keeps a test's exception on the item instead of raising it.
+        kept = item.__dict__.pop("_excinfo", None)
+        for excinfo in ((call.excinfo or (kept[0] if kept else None)), after.excinfo):
+            if excinfo is not None:
+                if isinstance(excinfo.value, pytest.skip.Exception):
+                    self.outcome = "skipped"
+                    continue
+                self.outcome = "failed"
+                self.failures.append(describe(excinfo.value, self.root, call.when, self.compare))
+        if self.failures:
+            self.outcome = "failed"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: CallInfo[None]) -> Generator[None, Any, Any]:
+        kept = getattr(item, "_excinfo", None)
+        excinfo = call.excinfo or (kept[0] if kept else None)
+        report = yield
+        if report.failed and excinfo is not None:
+            self.failures.append(describe(excinfo.value, self.root, report.when, self.compare))
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        report = yield
+        call = getattr(report, "call", None)
+        if report.failed:
+            error = call.excinfo.value if call is not None and call.excinfo is not None else Exception(report.longrepr)
+            failure = describe(error, self.root, "collect")
+            cause = error.__cause__ or error.__context__
+            if type(error).__name__ == "CollectError" and cause is not None:
+                failure["type"], failure["message"] = type(cause).__name__, str(cause)[:MESSAGE_CHARACTERS]
+            self.collect_errors[collector.nodeid or "."] = failure
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
+        try:
+            self.compare = [op, repr(left)[:1000], repr(right)[:1000], type(left).__name__, type(right).__name__]
+        except Exception:
+            self.compare = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        if not self.async_natively or not inspect.iscoroutinefunction(pyfuncitem.obj):
+            return None
+        names = pyfuncitem._fixtureinfo.argnames
+        asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+        return True
+
+
+class Suite:
+    """A collected pytest session. `broken` says why there is none, when configuration itself failed."""
+
+    def __init__(self, root: str, arguments: list[str]) -> None:
+        self.root = root
+        self.plugin = _Plugin(root)
+        self.items: list[pytest.Item] = []
+        self.by_id: dict[str, pytest.Item] = {}
+        self.broken: Failure | None = None
+        self._arguments = arguments
+
+    def collect(self, select: Iterable[str] = ()) -> None:
+        """Configures pytest and collects, only `select` (node ids or paths) when given. Never raises for what
+        the repository does: see `broken` and `plugin.collect_errors`."""
+        chosen = list(select)
+        try:
+            config = _prepareconfig([*self._arguments, *chosen], plugins=[self.plugin])
+            config._do_configure()
+            manager = config.pluginmanager
+            self.plugin.async_natively = not any(manager.hasplugin(name) for name in _ASYNC_PLUGINS)
+            session = Session.from_config(config)
+            config.hook.pytest_sessionstart(session=session)
+            config.hook.pytest_collection(session=session)
+        except BaseException as error:
+            failure = describe(error, self.root, "configure")
+            if error.__cause__ is not None:
+                failure["cause"] = f"{type(error.__cause__).__name__}: {error.__cause__}"[:500]
+            self.broken = failure
+            return
+        self.items = list(session.items)
+        for item in self.items:
+            self.by_id.setdefault(item.nodeid, item)
+
+    def run(self, item: pytest.Item, nextitem: pytest.Item | None, cpu: float, wall: float) -> tuple[str, float]:
+        """Runs one item; returns its outcome and seconds. Failures are left in `plugin.failures`."""
+        started = time.perf_counter()
+        with _Alarm(cpu, wall):
+            try:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+            except BaseException as error:
+                self.plugin.outcome = "error"
+                self.plugin.failures.append(describe(error, self.root, "call"))
+                _abandon(item)
+        outcome = self.plugin.outcome
+        if any(failure["type"] == "Hang" for failure in self.plugin.failures):
+            outcome = "hang"
+        return outcome, time.perf_counter() - started
+
+
+def _abandon(item: pytest.Item) -> None:
+    """Tears down what an interrupted run left set up, so that the next item starts clean."""
+    try:
+        item.session._setupstate.teardown_exact(None)
+    except BaseException as error:
+        sys.stderr.write(f"{error}\n")
+
+
+class _Alarm:
+    """Raises `Hang` in the main thread after so much processor time or wall time, then again and again."""
+
+    def __init__(self, cpu: float, wall: float) -> None:
+        self._cpu, self._wall = cpu, wall
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGALRM, self._ring)
+        signal.signal(signal.SIGPROF, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, self._wall, 0.3)
+        signal.setitimer(signal.ITIMER_PROF, self._cpu, 0.3)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def _ring(self, number: int, frame: object) -> None:
+        raise Hang("out of time")

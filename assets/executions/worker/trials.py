@@ -1,0 +1,119 @@
+"""Tries candidates: in place in a forked copy of the collected session, or by a fresh import of edited files."""
+
+import os
+import resource
+from collections.abc import Callable
+from typing import Any
+
+from .children import Send
+from .patching import Patcher, State, Unpatchable
+from .suite import Suite, signature
+
+Trial = dict[str, Any]
+
+
+class Trials:
+    """Holds what a batch needs in the collecting process; `work` runs in its forks."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        self._patcher = Patcher(suite.root)
+
+    def work(self, command: dict[str, Any], batch: list[int], send: Send) -> None:
+        """Runs candidates `batch` of `command` one after another, undoing each.
+
+        A candidate's frame ends with {"s": status, "p": number of targets passed, ...}; status is one of `pass`,
+        `fail`, `regress`, `hang`, `compile`, `fresh`. The frame `("end", -1, {"canary": bool})` says whether
+        the unpatched program still fails as it did before the batch.
+        """
+        suite, plugin = self._suite, self._suite.plugin
+        plugin.quick = True
+        limit_memory(command["memory"])
+        state = State(suite.root, self._patcher.caches)
+        targets = [t for t in command["targets"] if t in suite.by_id]
+        limit = command["cpu"]
+        before = self._signature(targets[0], limit)
+        state.restore()
+        for index in batch:
+            send(("begin", index, None))
+            trial = self._try(command["candidates"][index], targets, command, state)
+            send(("end", index, trial))
+        send(("end", -1, {"canary": len(batch) < 2 or self._signature(targets[0], limit) == before}))
+
+    def _signature(self, target: str, cpu: float) -> str:
+        suite = self._suite
+        outcome, _ = suite.run(suite.by_id[target], None, cpu, cpu * 4 + 1)
+        return outcome + (signature(suite.plugin.failures[0]) if suite.plugin.failures else "")
+
+    def _try(self, candidate: dict[str, Any], targets: list[str], command: dict[str, Any], state: State) -> Trial:
+        suite = self._suite
+        undo = []
+        try:
+            for part in candidate["parts"]:
+                undo.extend(self._patcher.apply(part))
+        except Unpatchable:
+            self._patcher.revert(undo)
+            return {"s": "fresh"}
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self._patcher.revert(undo)
+            return {"s": "compile"}
+        try:
+            trial = run_targets(suite, targets, command, state.restore)
+            if trial["s"] != "pass":
+                return trial
+            for test in candidate.get("covering", ()):
+                item = suite.by_id.get(test)
+                if item is None:
+                    continue
+                state.restore()
+                outcome, _ = suite.run(item, None, command["cpu"] * 4, command["cpu"] * 8 + 1)
+                if outcome in ("failed", "error", "hang"):
+                    return {**trial, "s": "regress", "t": test}
+            return trial
+        finally:
+            self._patcher.revert(undo)
+            state.restore()
+
+
+def run_targets(
+    suite: Suite, targets: list[str], command: dict[str, Any], between: Callable[[], None] | None = None
+) -> Trial:
+    """Runs targets in order until one fails; `full` of them are run in any case, to see partial progress."""
+    passed = 0
+    first: dict[str, Any] | None = None
+    full = command.get("full", 3)
+    status = "pass"
+    passing = []
+    for position, target in enumerate(targets):
+        if status != "pass" and position >= full:
+            break
+        outcome, _ = suite.run(suite.by_id[target], None, command["cpu"], command["cpu"] * 4 + 1)
+        if between is not None:
+            between()
+        if outcome == "passed":
+            passed += 1
+            passing.append(position)
+            continue
+        status = "hang" if outcome == "hang" else "fail"
+        if first is None and suite.plugin.failures:
+            failure = suite.plugin.failures[0]
+            frames = failure["frames"]
+            first = {
+                "g": signature(failure)[:300],
+                "l": list(frames[-1][:2]) if frames else None,
+                "c": (failure.get("compare") or [None, None])[1],
+            }
+        if outcome == "hang":
+            break
+    return {"s": status, "p": passing, **(first or {})}
+
+
+def limit_memory(extra: int) -> None:
+    """Lets this process grow by `extra` bytes of address space, so that a runaway candidate ends in MemoryError."""
+    with open("/proc/self/statm") as handle:  # noqa: PTH123
+        used = int(handle.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = used + extra
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
