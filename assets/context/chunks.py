@@ -1,0 +1,112 @@
+"""Cuts a text file into chunks: a partition of its lines, by function and class where the language is known.
+
+Each language is a module with a `segments` function; `language_of` chooses by file name. A chunk
+depends on the file's content and language alone, never on its path, so that it can be kept under the
+blob's id.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from assets.context import python_chunks, window_chunks
+from assets.context.segment import Segment
+
+LONGEST_LINES = 120
+"""A longer function is cut into parts of about this many lines, each with its symbol."""
+
+MOST_SEGMENTS = 4000
+"""A file with more definitions than this is generated, and is cut into windows."""
+
+LINE_CHARACTERS = 2000
+"""Characters of one line that are kept in a chunk's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Lines `start_line` to `end_line` (1-based, inclusive) of one file.
+
+    `kind` is function, method, class, module or window. `symbol` is the dotted name within the file
+    (`Class.method`; empty for module-level code).
+    """
+
+    kind: str
+    symbol: str
+    signature: str
+    docstring: str
+    start_line: int
+    end_line: int
+    text: str
+
+    @property
+    def name(self) -> str:
+        return self.symbol.rpartition(".")[2]
+
+    @property
+    def scope(self) -> str:
+        """The dotted name of what encloses it; empty at module level."""
+        return self.symbol.rpartition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    name: str
+    version: int
+    segments: Callable[[Sequence[str]], list[Segment]]
+
+    @property
+    def chunker(self) -> str:
+        """The name and version that a stored chunk is kept under; a change of either cuts anew."""
+        return f"{self.name}-{self.version}"
+
+
+PYTHON = Language("python", 1, python_chunks.segments)
+WINDOWS = Language("windows", 1, window_chunks.segments)
+_BY_SUFFIX = {".py": PYTHON, ".pyi": PYTHON, ".pyw": PYTHON}
+
+
+def language_of(path: str) -> Language:
+    """How a file of this name is cut."""
+    return _BY_SUFFIX.get(PurePosixPath(path).suffix.lower(), WINDOWS)
+
+
+def lines_of(content: bytes) -> list[str]:
+    """The lines as editors and git count them: ended by a line feed only. Undecodable bytes are replaced."""
+    text = content.decode("utf-8", "replace").replace("\0", "\ufffd").removeprefix("\ufeff")
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def cut(content: bytes, language: Language) -> list[Chunk]:
+    """The file's chunks in order. Every line that is not blank lies in exactly one of them."""
+    lines = lines_of(content)
+    segments = language.segments(lines)
+    if len(segments) > MOST_SEGMENTS:
+        segments = window_chunks.segments(lines, max(window_chunks.LINES, len(lines) // MOST_SEGMENTS + 1))
+    chunks = []
+    for segment in segments:
+        for first, last in _parts(lines, segment.first, segment.last):
+            body = [line.rstrip()[:LINE_CHARACTERS] for line in lines[first - 1 : last]]
+            chunks.append(
+                Chunk(segment.kind, segment.symbol, segment.signature, segment.docstring, first, last, "\n".join(body))
+            )
+    return chunks
+
+
+def _parts(lines: Sequence[str], first: int, last: int) -> list[tuple[int, int]]:
+    """The span without blank lines at its ends, in parts of at most `LONGEST_LINES` and a half."""
+    while first <= last and not lines[first - 1].strip():
+        first += 1
+    while first <= last and not lines[last - 1].strip():
+        last -= 1
+    if first > last:
+        return []
+    parts = []
+    while last - first + 1 > LONGEST_LINES * 3 // 2:
+        end = first + LONGEST_LINES - 1
+        blank = next((n for n in range(end, end - LONGEST_LINES // 4, -1) if not lines[n - 1].strip()), end)
+        parts += _parts(lines, first, blank)
+        first = blank + 1
+    return [*parts, *_parts(lines, first, last)] if parts else [(first, last)]

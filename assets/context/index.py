@@ -1,0 +1,84 @@
+"""What ranking needs of an index; the index in Postgres and the one in memory both are one.
+
+A document is a chunk in a file. Documents are numbered from 0 by path (in byte order) and place in
+the file, so that two indexes of one commit number them alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.context.chunks import Chunk
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of one commit as indexed. File i has the documents `offsets[i]` to `offsets[i + 1] - 1`.
+
+    `recent` maps a path to the age of its last change, in commits (0: the newest), for the last few
+    hundred commits.
+    """
+
+    paths: tuple[str, ...]
+    offsets: Ints
+    lengths: Ints
+    recent: Mapping[str, int]
+
+    @property
+    def documents(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def file_of(self) -> Ints:
+        """The file number of each document."""
+        return np.repeat(np.arange(len(self.paths)), np.diff(self.offsets))
+
+    @cached_property
+    def file_lengths(self) -> Ints:
+        sums = np.zeros(len(self.paths), dtype=np.int64)
+        np.add.at(sums, self.file_of, self.lengths)
+        return sums
+
+    @cached_property
+    def number(self) -> Mapping[str, int]:
+        """The file number of a path."""
+        return {path: number for number, path in enumerate(self.paths)}
+
+    def documents_of(self, file: int) -> range:
+        return range(int(self.offsets[file]), int(self.offsets[file + 1]))
+
+
+class Index(Protocol):
+    """One commit of one source, as indexed with at most one embedding model."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def commit(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def model(self) -> str | None:
+        """The identity of the model whose vectors `nearest` compares, or None without vectors."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
+        """For each term that occurs: the documents that hold it, ascending, and how often each does."""
+
+    def chunks(self, documents: Sequence[int]) -> list[Chunk]:
+        """The chunks of these documents, in the order asked for."""
+
+    def nearest(self, text: str, count: int) -> tuple[Ints, Floats]:
+        """The documents whose vectors are closest to the text's, best first, with their cosine similarity."""

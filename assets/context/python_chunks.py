@@ -1,0 +1,195 @@
+"""Cuts Python by function and class with one scan for definitions, strings and brackets.
+
+Not a parser: it needs no valid syntax, so Python 2, templates and half-written files are cut too. A
+test holds it to what `ast` finds in the standard library.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from assets.context.segment import Segment
+
+# Strings and comments are matched so that nothing inside them counts; the rest are the places that matter.
+_TOKEN = re.compile(
+    r"""
+    (?P<string>  (?:'''(?:[^'\\]|\\.|'(?!''))*(?:'''|\Z)) | (?:\"\"\"(?:[^"\\]|\\.|"(?!""))*(?:\"\"\"|\Z))
+               | '(?:[^'\\\n]|\\.)*'? | "(?:[^"\\\n]|\\.)*"? )
+  | (?P<comment> \#[^\n]* )
+  | (?P<closed> [(\[{] [^()\[\]{}'"\#\\\n]* [)\]}] )
+  | (?P<open> [(\[{] )
+  | (?P<close> [)\]}] )
+  | (?P<continued> \\\r?\n )
+  | (?P<line> \n )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_DEFINITION = re.compile(r"([ \t\f]*)(async[ \t]+def|def|class)[ \t]+([^\W\d]\w*)")
+_INDENT = re.compile(r"[ \t\f]*")
+_DOCSTRING = re.compile(r"""\s*[rRuUbB]{0,2}('''|\"\"\"|'|")(.*)""", re.DOTALL)
+
+
+_DEEPEST = 12  # what is nested deeper stays with what encloses it
+
+
+@dataclass(slots=True)
+class _Definition:
+    kind: str
+    indent: int
+    first: int
+    """With its decorators and the comment above."""
+    line: int
+    header: int
+    """The last line of `def …:`."""
+    symbol: str
+    last: int = 0
+    inner: list["_Definition"] = field(default_factory=list)
+
+
+def segments(lines: Sequence[str]) -> list[Segment]:
+    statements = _statements(lines)
+    top = _definitions(lines, statements)
+    found: list[Segment] = []
+    _cover(lines, found, 1, len(lines), top, None)
+    return found
+
+
+def _statements(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """(first, last) line of each logical line: strings, brackets and backslashes join physical ones.
+
+    An unclosed bracket would swallow the rest of the file, so a definition at the start of a physical
+    line that stands no deeper than the bracket's own line ends it.
+    """
+    text = "\n".join(lines)
+    spans = []
+    first, number, depth = 1, 1, 0
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup
+        if kind == "closed" or kind == "comment":
+            continue
+        if kind == "string":
+            number += match.group().count("\n")
+        elif kind == "open":
+            depth += 1
+        elif kind == "close":
+            depth = max(0, depth - 1)
+        elif kind == "continued":
+            number += 1
+        elif kind == "line":
+            if depth and number < len(lines):
+                definition = _DEFINITION.match(lines[number])
+                opened = _INDENT.match(lines[first - 1])
+                if definition and opened and len(definition[1]) <= opened.end():
+                    depth = 0
+            if not depth:
+                spans.append((first, number))
+                first = number + 1
+            number += 1
+    if first <= len(lines):
+        spans.append((first, len(lines)))
+    return spans
+
+
+def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> list[_Definition]:
+    top: list[_Definition] = []
+    stack: list[_Definition] = []
+    leading: int | None = None  # where decorators or comments that belong to the next definition began
+    end = 0
+    for first, last in statements:
+        line = lines[first - 1]
+        stripped = line.strip()
+        if not stripped:
+            leading = None if leading is None or not lines[leading - 1].lstrip().startswith("@") else leading
+            continue
+        indent = _INDENT.match(line).end()  # type: ignore[union-attr]
+        if stripped.startswith("#"):
+            leading = first if leading is None else leading
+            continue
+        while stack and indent <= stack[-1].indent:
+            stack.pop().last = end
+        if stripped.startswith("@"):
+            leading = first if leading is None else leading
+            end = last
+            continue
+        match = _DEFINITION.match(line)
+        if match and len(stack) < _DEEPEST:
+            parent = stack[-1] if stack else None
+            begin = leading if leading is not None else first
+            while begin < first and _INDENT.match(lines[begin - 1]).end() != indent:  # type: ignore[union-attr]
+                begin += 1
+            kind = "class" if match[2] == "class" else "method" if parent and parent.kind == "class" else "function"
+            symbol = f"{parent.symbol}.{match[3][:200]}" if parent else match[3][:200]
+            definition = _Definition(kind, indent, begin, first, last, symbol)
+            (parent.inner if parent else top).append(definition)
+            stack.append(definition)
+        leading = None
+        end = last
+    while stack:
+        stack.pop().last = end
+    return top
+
+
+def _cover(
+    lines: Sequence[str],
+    found: list[Segment],
+    first: int,
+    last: int,
+    inner: list[_Definition],
+    owner: _Definition | None,
+) -> None:
+    """Appends the segments of lines `first` to `last`: `inner` definitions, and between them the owner's own lines."""
+    at = first
+    for definition in inner:
+        start = max(definition.first, at)
+        if start > definition.last:
+            continue
+        _own(lines, found, at, start - 1, owner)
+        _definition(lines, found, definition, start)
+        at = definition.last + 1
+    _own(lines, found, at, last, owner)
+
+
+def _definition(lines: Sequence[str], found: list[Segment], definition: _Definition, start: int) -> None:
+    # A function holds its inner functions; a class, at whatever depth, is cut into its members.
+    if definition.kind == "class":
+        _cover(lines, found, start, definition.last, definition.inner, definition)
+    else:
+        found.append(_segment(lines, definition, start, definition.last))
+
+
+def _own(lines: Sequence[str], found: list[Segment], first: int, last: int, owner: _Definition | None) -> None:
+    if not any(line.strip() for line in lines[first - 1 : last]):
+        return
+    if owner is None:
+        docstring = _docstring(lines[first - 1 : last]) if first == 1 else ""
+        found.append(Segment("module", first, last, docstring=docstring))
+    else:
+        found.append(_segment(lines, owner, first, last))
+
+
+def _segment(lines: Sequence[str], definition: _Definition, first: int, last: int) -> Segment:
+    header = " ".join(line.strip() for line in lines[definition.line - 1 : definition.header])
+    body = lines[definition.header : definition.last]
+    return Segment(
+        definition.kind,
+        first,
+        last,
+        definition.symbol,
+        header.rstrip(":").strip()[:1000],
+        _docstring(body) if first <= definition.line else "",
+    )
+
+
+def _docstring(body: Sequence[str]) -> str:
+    """The string that the lines open with, up to 2,000 characters, or nothing."""
+    text = "\n".join(body[:60])
+    while text.lstrip().startswith("#"):
+        text = text.lstrip().partition("\n")[2]
+    match = _DOCSTRING.match(text)
+    if not match:
+        return ""
+    quote, rest = match[1], match[2]
+    if rest.startswith(quote) and len(quote) == 1:
+        return ""
+    inside = rest.partition(quote)[0] if len(quote) == 3 else rest.partition("\n")[0].partition(quote)[0]
+    return inside.strip()[:2000]

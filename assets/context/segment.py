@@ -1,0 +1,15 @@
+"""The span of lines that a language's chunker names; shared by all of them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Lines `first` to `last`, 1-based and inclusive. Segments of a file are in order and don't overlap."""
+
+    kind: str
+    first: int
+    last: int
+    symbol: str = ""
+    signature: str = ""
+    docstring: str = ""

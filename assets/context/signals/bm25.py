@@ -1,0 +1,63 @@
+"""BM25 (Robertson and Zaragoza, 2009) over the terms of chunks, and over those of whole files.
+
+Document frequencies are counted from the postings of the indexed commit, so they are exact for it
+whatever was indexed before. The idf is Lucene's, which is never negative.
+"""
+
+import heapq
+from collections.abc import Mapping
+
+import numpy as np
+
+from assets.context.index import Floats, Index, Ints
+from assets.context.query import Query
+from assets.context.signals.scores import Scores, to_unit
+
+K1 = 1.2
+B_CHUNK = 0.5
+B_FILE = 0.75
+
+
+def idf(documents: int, frequency: int) -> float:
+    return float(np.log1p((documents - frequency + 0.5) / (frequency + 0.5)))
+
+
+def score_chunks(query: Query, index: Index) -> Scores:
+    manifest = index.manifest
+    found = index.postings(list(query.terms))
+    values = np.zeros(manifest.documents)
+    _add(values, found, query.terms, manifest.lengths, B_CHUNK)
+    return Scores(to_unit(values), lambda document: _best(found, query, manifest.documents, document))
+
+
+def score_files(query: Query, index: Index) -> Scores:
+    manifest = index.manifest
+    in_files = {}
+    for term, (documents, counts) in index.postings(list(query.terms)).items():
+        files, first = np.unique(manifest.file_of[documents], return_index=True)
+        in_files[term] = (files, np.add.reduceat(counts, first))
+    values = np.zeros(len(manifest.paths))
+    _add(values, in_files, query.terms, manifest.file_lengths, B_FILE)
+    spread = to_unit(values)[manifest.file_of] if len(values) else np.zeros(0)
+    return Scores(spread, lambda document: _best(in_files, query, len(manifest.paths), int(manifest.file_of[document])))
+
+
+def _add(
+    values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mapping[str, float], lengths: Ints, b: float
+) -> None:
+    mean = float(lengths.mean()) if len(lengths) else 1.0
+    norm = K1 * (1 - b + b * lengths / max(mean, 1.0))
+    for term in sorted(found):
+        documents, counts = found[term]
+        weight = weights[term] * idf(len(lengths), len(documents))
+        values[documents] += weight * counts * (K1 + 1) / (counts + norm[documents])
+
+
+def _best(found: Mapping[str, tuple[Ints, Ints]], query: Query, documents: int, document: int) -> str:
+    held = []
+    for term, (where, _) in found.items():
+        place = int(np.searchsorted(where, document))
+        if place < len(where) and where[place] == document:
+            held.append((query.terms[term] * idf(documents, len(where)), query.written.get(term, term)))
+    best = dict.fromkeys(word for _, word in heapq.nlargest(8, held))
+    return "holds " + ", ".join(list(best)[:6]) if best else ""

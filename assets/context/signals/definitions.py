@@ -1,0 +1,54 @@
+"""Identifiers that the text writes as code (`name`, CamelCase, snake_case, call(), dotted.name) and what defines them.
+
+A definition of the exact name counts in full, shared out when several have it; a dotted name counts
+by how much of it the definition's own dotted name and path match.
+"""
+
+import numpy as np
+
+from assets.context import terms
+from assets.context.index import Index
+from assets.context.query import Query
+from assets.context.signals.scores import Scores, to_unit
+
+_MOST_DEFINITIONS = 40
+_USE = 0.25
+
+
+def score(query: Query, index: Index) -> Scores:
+    manifest = index.manifest
+    values = np.zeros(manifest.documents)
+    reasons: dict[int, list[str]] = {}
+    defined = index.postings([f"=:{name}" for name in query.names])
+    for name in query.names:
+        hit = defined.get(f"=:{name}")
+        if hit is None or len(hit[0]) > _MOST_DEFINITIONS:
+            continue
+        share = 1.0 / len(hit[0]) ** 0.5
+        for document in hit[0].tolist():
+            values[document] += share
+            reasons.setdefault(document, []).append(f"defines {name}")
+    for dotted in query.dotted:
+        *scope, last = dotted.split(".")
+        hit = defined.get(f"=:{last}")
+        if hit is None or len(hit[0]) > _MOST_DEFINITIONS:
+            continue
+        documents = hit[0].tolist()
+        for document, chunk in zip(documents, index.chunks(documents), strict=True):
+            path = manifest.paths[manifest.file_of[document]]
+            around = {*chunk.scope.split("."), *path.rpartition(".")[0].replace("/", ".").split(".")}
+            if around.intersection(scope):
+                values[document] += 1.0
+                reasons.setdefault(document, []).append(f"defines {dotted}")
+    used = {term: name for name in query.names if (term := name.strip("_").lower())}
+    undefined = {term: name for term, name in used.items() if f"=:{name}" not in defined and _is_compound(name)}
+    for term, (documents, _) in sorted(index.postings(list(undefined)).items()):
+        if len(documents) <= _MOST_DEFINITIONS:
+            for document in documents.tolist():
+                values[document] += _USE / len(documents) ** 0.5
+                reasons.setdefault(document, []).append(f"uses {undefined[term]}")
+    return Scores(to_unit(values), lambda document: ", ".join(reasons.get(document, [])[:4]))
+
+
+def _is_compound(name: str) -> bool:
+    return len(terms.parts(name)) > 1

@@ -1,0 +1,38 @@
+"""What a file is for: tests, documents and data stand below the sources that a repair would change."""
+
+import re
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from assets.context.index import Index
+from assets.context.query import Query
+from assets.context.signals.scores import Scores
+
+_TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__", "spec", "specs"})
+_TEST_FILE = re.compile(r"^(test_.*|.*_test|conftest|.*[.-](test|spec))$")
+_CODE = re.compile(
+    r"\.(pyi?|pyx|[cm]?[jt]sx?|go|java|kt|rs|c|h|cc|cpp|hpp|cs|rb|php|swift|scala|sh|sql|lua|exs?)$", re.IGNORECASE
+)
+_ROLES = {"test": -1.0, "document or data": -0.8, "example": -0.5}
+
+
+def role_of(path: str) -> str | None:
+    """`test`, `example`, `document or data`, or None for a source file."""
+    pure = PurePosixPath(path)
+    folders = {part.lower() for part in pure.parts[:-1]}
+    if folders & _TEST_FOLDERS or _TEST_FILE.match(pure.stem.lower()):
+        return "test"
+    if not _CODE.search(path):
+        return "document or data"
+    return "example" if folders & {"examples", "example", "docs", "doc", "benchmarks"} else None
+
+
+def score(query: Query, index: Index) -> Scores:
+    manifest = index.manifest
+    roles = [role_of(path) for path in manifest.paths]
+    by_file = np.array([_ROLES[role] if role else 0.0 for role in roles])
+    return Scores(
+        by_file[manifest.file_of] if len(by_file) else by_file,
+        lambda document: f"a {roles[int(manifest.file_of[document])]}, not a source",
+    )

@@ -1,0 +1,97 @@
+"""What counts as a term: words and identifiers in lower case, each identifier whole and in its parts.
+
+The same function serves documents and queries. Bump `VERSION` when what it returns changes, since
+stored postings are kept under it.
+"""
+
+import re
+from collections import Counter
+from functools import lru_cache
+
+VERSION = 1
+
+LONGEST = 64
+"""Longer runs of letters (hashes, encoded data) are not terms."""
+
+_WORD = re.compile(r"\w+")
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\dA-Za-z_]+")
+
+_COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "a an and are as at be been being but by can could did do does for from had has have how i if in into is it "
+        "its me my no not now of on or our should so some such than that the their them then there these they this "
+        "those to too up us very was we were what when where which while who why will with would you your",
+    )
+)
+
+
+@lru_cache(maxsize=200_000)
+def expand(word: str) -> tuple[str, ...]:
+    """The terms of one word: itself in lower case, then its parts if it has more than one, stemmed."""
+    bare = word.strip("_")
+    if not bare or len(bare) > LONGEST:
+        return ()
+    whole = bare.lower()
+    parts = [stem(part.lower()) for part in _PARTS.findall(bare)]
+    if len(parts) <= 1:
+        return (stem(whole),)
+    return (whole, *dict.fromkeys(part for part in parts if len(part) > 1 and part != whole))
+
+
+@lru_cache(maxsize=200_000)
+def stem(word: str) -> str:
+    """Cuts English plural, -ing and -ed endings, so that `parses`, `parsing` and `parsed` are one term."""
+    if len(word) < 4 or not word.isascii():
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    for ending in ("ing", "ed"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: -len(ending)]
+            if word[-1] == word[-2] and word[-1] not in "aeioulsz":
+                word = word[:-1]
+            break
+    return word[:-1] if word.endswith("e") and len(word) > 3 else word
+
+
+def words(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def count_terms(text: str) -> dict[str, int]:
+    """Terms of a document with how often each occurs."""
+    counts: dict[str, int] = {}
+    for word, number in Counter(_WORD.findall(text)).items():
+        for term in expand(word):
+            counts[term] = counts.get(term, 0) + number
+    return counts
+
+
+def query_terms(text: str) -> dict[str, int]:
+    """Terms of a query with how often each occurs; the commonest English words are left out."""
+    counts: dict[str, int] = {}
+    for word in _WORD.findall(text):
+        if word.lower() not in _COMMON:
+            for term in expand(word):
+                counts[term] = counts.get(term, 0) + 1
+    return counts
+
+
+def name_terms(symbol: str) -> set[str]:
+    """The terms under which a definition is found by its name; they are marked with `=`.
+
+    The exact name comes as `=:name` (case kept), its parts as `=part`.
+    """
+    name = symbol.rpartition(".")[2]
+    if not name or len(name) > LONGEST:
+        return set()
+    return {f"=:{name}", *(f"={term}" for term in expand(name))}
+
+
+@lru_cache(maxsize=200_000)
+def parts(word: str) -> tuple[str, ...]:
+    """The words that an identifier is made of, in lower case and not stemmed."""
+    return tuple(part.lower() for part in _PARTS.findall(word[:LONGEST]))
