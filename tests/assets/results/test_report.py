@@ -1,0 +1,112 @@
+from assets.markdown import cell, fenced
+from assets.results.report import commit_message, render
+from core.work import (
+    CandidateCounts,
+    Evidence,
+    Execution,
+    GateCheck,
+    Location,
+    Outcome,
+    Patch,
+    Plan,
+    Reason,
+    TaskContext,
+    TestRun,
+    Verdict,
+    VerdictKind,
+)
+
+PATCH = Patch(base_commit="c" * 40, diff="--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n")
+
+
+def _run(**outcomes: Outcome) -> TestRun:
+    failures = {name: "AssertionError: ```evil" for name, o in outcomes.items() if o is Outcome.FAILED}
+    return TestRun(command=("pytest",), outcomes=outcomes, failures=failures, seconds=0.5, exit_code=0)
+
+
+def _execution(patch: Patch | None) -> Execution:
+    return Execution(
+        engine="search",
+        patch=patch,
+        evidence=Evidence(
+            sandbox="bubblewrap",
+            reproduction="tests",
+            target_tests=("test_a",),
+            before=_run(test_a=Outcome.FAILED, test_b=Outcome.PASSED),
+            after=_run(test_a=Outcome.PASSED, test_b=Outcome.PASSED) if patch else None,
+            candidates=CandidateCounts(generated=30, tried=12, passed_failing_tests=2, passed_whole_suite=1),
+        ),
+        summary="It was the boundary.",
+        seconds=1.5,
+    )
+
+
+CONTEXT = TaskContext(
+    source="shop",
+    commit="c" * 40,
+    index_version="7",
+    models=("wordllama",),
+    locations=(
+        Location(
+            path="m.py",
+            start_line=1,
+            end_line=9,
+            symbol="f",
+            score=1.0,
+            why=(Reason(signal="bm25", detail="a|b", contribution=0.7),),
+        ),
+    ),
+)
+PLAN = Plan(goal="g", hypotheses=("h",), steps=(), acceptance=("a",))
+
+
+def _verdict(kind: VerdictKind) -> Verdict:
+    return Verdict(
+        verdict=kind, patch_sha256=PATCH.sha256, checks=(GateCheck(name="applies", passed=True, detail="yes"),)
+    )
+
+
+def _render(execution: Execution, kind: VerdictKind) -> str:
+    return render(
+        task_id="t", attempt=1, title="Fix it", context=CONTEXT, plan=PLAN, execution=execution, verdict=_verdict(kind)
+    )
+
+
+def test_the_report_of_a_resolved_task_holds_patch_tests_and_counts() -> None:
+    report = _render(_execution(PATCH), VerdictKind.PASS)
+    assert "+x = 2" in report
+    assert "| `test_a` | failed | passed |" in report
+    assert "30 candidates generated, 12 tried" in report
+
+
+def test_the_report_of_a_refused_patch_never_holds_it() -> None:
+    assert "+x = 2" not in _render(_execution(PATCH), VerdictKind.FAIL)
+
+
+def test_a_fence_in_test_output_cannot_end_the_reports_own() -> None:
+    text = fenced("a\n```\n# not a heading", "text")
+    assert text.startswith("````text\n")
+    assert text.endswith("\n````")
+    assert "````text\nAssertionError: ```evil\n````" in _render(_execution(None), VerdictKind.FAIL)
+
+
+def test_a_cell_cannot_break_its_row() -> None:
+    assert cell("a | b\nc <script>") == "a \\| b c &lt;script>"
+
+
+def test_the_commit_message_states_task_evidence_and_ids() -> None:
+    message = commit_message(
+        task_id="the-task",
+        attempt=1,
+        title="Totals are wrong\nfor large orders " + "x" * 80,
+        url="https://example.org/1",
+        event_id="github:1",
+        execution=_execution(PATCH),
+        verdict=_verdict(VerdictKind.PASS),
+    )
+    subject, blank, *_ = message.split("\n")
+    assert subject.startswith("Fix: Totals are wrong for large orders")
+    assert len(subject) <= 74
+    assert blank == ""
+    for part in ("test_a: failed -> passed", "Penstock-Task: the-task", "Penstock-Event: github:1", PATCH.sha256):
+        assert part in message
