@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -71,6 +72,12 @@ def upgrade(owner_url: str, *, login: str, folder: Path = MIGRATIONS) -> list[st
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
+def missing(connection: psycopg.Connection[Any], folder: Path = MIGRATIONS) -> list[str]:
+    """The names of the migrations that a database, seen by the runtime login, lacks."""
+    applied = {row[0] for row in connection.execute("SELECT version FROM schema_migrations").fetchall()}
+    return [f"{m.version:04d}_{m.name}" for m in migrations(folder) if m.version not in applied]
+
+
 def _roles(connection: psycopg.Connection[tuple[object, ...]], login: str) -> None:
     for role, kind in (*((role, "NOLOGIN") for role in _ROLES), (login, "LOGIN NOINHERIT")):
         if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
@@ -112,6 +119,7 @@ def _apply(connection: psycopg.Connection[tuple[object, ...]], wanted: list[Migr
         "version integer PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, "
         "applied_at timestamptz NOT NULL DEFAULT now())"
     )
+    connection.execute("GRANT SELECT ON schema_migrations TO penstock_app, penstock_system")
     rows = connection.execute("SELECT version, sha256 FROM schema_migrations").fetchall()
     applied = {int(str(version)): str(digest) for version, digest in rows}
     if applied and max(applied) > len(wanted):

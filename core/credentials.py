@@ -1,0 +1,155 @@
+"""The secrets of the first start: an API token and one webhook secret of each kind.
+
+Those that settings name are used as they are; the others are made once, in files that only their
+owner can read, and found again by every later process. Not for secrets of other systems (forges, models).
+"""
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from core.database import Database
+from core.events import DEFAULT_TEAM
+from core.settings import Settings
+from core.signatures import standard_key
+
+API_TOKEN = "api-token"  # noqa: S105  names of files
+GITHUB_SECRET = "github-webhook-secret"  # noqa: S105
+GENERIC_SECRET = "generic-webhook-secret"  # noqa: S105
+
+TOKEN_PREFIX = "pst_"  # noqa: S105
+_FIRST_TOKEN = "first start"  # noqa: S105
+_MAX_BYTES = 4096
+
+
+class CredentialsError(RuntimeError):
+    """A secret cannot be used; the message names the file or setting and what to do."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The secrets in effect. The first of several webhook secrets is the one to sign with."""
+
+    api_token: str = field(repr=False)
+    github_secrets: tuple[str, ...] = field(repr=False)
+    generic_secrets: tuple[str, ...] = field(repr=False)
+
+
+def ensure_secrets(settings: Settings, database: Database) -> Credentials:
+    """Makes what is missing, makes the API token known to the database, and returns what is in effect.
+
+    Safe when several processes start at once, and when repeated. Raises `CredentialsError`, or
+    `psycopg.OperationalError` when the database cannot be reached.
+    """
+    credentials = load_or_make(settings)
+    register_token(database, credentials)
+    return credentials
+
+
+def load_or_make(settings: Settings) -> Credentials:
+    """`ensure_secrets` without the database: settings and files only. Raises `CredentialsError`."""
+    folder = settings.secrets_folder
+    return Credentials(
+        api_token=_from_file(folder / API_TOKEN, lambda: TOKEN_PREFIX + secrets.token_urlsafe(32)),
+        github_secrets=_from_setting("github_webhook_secret", settings.github_webhook_secret)
+        or (_from_file(folder / GITHUB_SECRET, lambda: secrets.token_hex(32)),),
+        generic_secrets=_checked(
+            _from_setting("generic_webhook_secret", settings.generic_webhook_secret)
+            or (_from_file(folder / GENERIC_SECRET, _standard_secret),)
+        ),
+    )
+
+
+def register_token(database: Database, credentials: Credentials) -> None:
+    """Stores the API token's hash for the default team, once."""
+    with database.team(DEFAULT_TEAM) as connection:
+        connection.execute(
+            "INSERT INTO api_tokens (team_id, token_sha256, name) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (DEFAULT_TEAM, token_hash(credentials.api_token), _FIRST_TOKEN),
+        )
+
+
+def token_hash(token: str) -> bytes:
+    """What the database knows of a token. Tokens are 256 random bits, so one round of SHA-256 is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _from_setting(name: str, value: SecretStr | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    found = tuple(part.strip() for part in value.get_secret_value().split(",") if part.strip())
+    if not found:
+        raise CredentialsError(f"setting {name!r} holds no secret: give one, or unset it to have one made")
+    return found
+
+
+def _checked(found: tuple[str, ...]) -> tuple[str, ...]:
+    for secret in found:
+        try:
+            standard_key(secret)
+        except ValueError as error:
+            raise CredentialsError(f"setting 'generic_webhook_secret': {error}") from error
+    return found
+
+
+def _standard_secret() -> str:
+    import base64
+
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _from_file(path: Path, make: Callable[[], str]) -> str:
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        _make(path, make())
+        return _read(path)
+
+
+def _make(path: Path, secret: str) -> None:
+    """Writes a whole file under another name and links it into place, so that no process ever sees half
+    of one; the first of several processes wins, and the others read what it wrote."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secret + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return
+    finally:
+        temporary.unlink()
+
+
+def _read(path: Path) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CredentialsError(f"{path} cannot be read ({error.strerror}): it must be a file of yours") from error
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
+            raise CredentialsError(
+                f"{path} can be read by others: run `chmod 600 {path}`, or delete it to have it made"
+            )
+        raw = file.read(_MAX_BYTES + 1)
+    try:
+        secret = raw.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise CredentialsError(f"{path} is not text: delete it to have a new one made") from error
+    if not secret or len(raw) > _MAX_BYTES:
+        raise CredentialsError(f"{path} holds no secret: delete it to have a new one made")
+    return secret

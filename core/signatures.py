@@ -1,0 +1,100 @@
+"""Webhook signatures, both ways: the gateway verifies with them, `penstock send` signs with them.
+
+GitHub: https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries. Standard
+Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
+Both are over the raw bytes of the body; every secret is tried, so that secrets can be rotated.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+
+TOLERANCE_SECONDS = 300
+"""How far a Standard Webhooks timestamp may be from our clock, either way."""
+
+_MAX_SIGNATURES = 16
+
+
+class SignatureRefused(ValueError):
+    """The delivery is not from whom it should be. `code` is short and stable, for counting."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def sign_github(secret: str, body: bytes) -> str:
+    """The value of `X-Hub-Signature-256`."""
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def verify_github(secrets: Iterable[str], body: bytes, signature: str | None) -> None:
+    """Raises `SignatureRefused` unless one of `secrets` signed `body`."""
+    if not signature:
+        raise SignatureRefused("signature-missing", "header X-Hub-Signature-256 is missing")
+    given = signature.strip().encode()
+    if not _any_equal((sign_github(secret, body).encode() for secret in secrets), [given]):
+        raise SignatureRefused("signature-wrong", "X-Hub-Signature-256 does not match the body and the secret")
+
+
+def standard_key(secret: str) -> bytes:
+    """The key inside a `whsec_...` secret. Raises `ValueError` when it is not base64, or empty."""
+    encoded = secret.removeprefix("whsec_")
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except binascii.Error as error:
+        raise ValueError("a Standard Webhooks secret is 'whsec_' and base64") from error
+    if not key:
+        raise ValueError("a Standard Webhooks secret is 'whsec_' and base64 of at least one byte")
+    return key
+
+
+def sign_standard(secret: str, identity: str, timestamp: int, body: bytes) -> str:
+    """The value of `webhook-signature`. `timestamp` is in seconds since 1970."""
+    return "v1," + base64.b64encode(_standard_digest(standard_key(secret), identity, str(timestamp), body)).decode()
+
+
+def verify_standard(
+    secrets: Iterable[str],
+    body: bytes,
+    *,
+    identity: str | None,
+    timestamp: str | None,
+    signature: str | None,
+    now: float,
+) -> None:
+    """Raises `SignatureRefused` unless one of `secrets` made one of the signatures, within five minutes of `now`."""
+    for header, value in (("id", identity), ("timestamp", timestamp), ("signature", signature)):
+        if not value:
+            raise SignatureRefused("signature-missing", f"header webhook-{header} is missing")
+    assert identity and timestamp and signature  # noqa: S101  checked above, for the type checker
+    if not re.fullmatch(r"[0-9]{1,12}", timestamp):
+        raise SignatureRefused("timestamp-wrong", "webhook-timestamp must be whole seconds since 1970")
+    given = [
+        encoded.encode()
+        for version, _, encoded in (part.partition(",") for part in signature.split(" ")[:_MAX_SIGNATURES])
+        if version == "v1"
+    ]
+    digests = (
+        base64.b64encode(_standard_digest(standard_key(secret), identity, timestamp, body)) for secret in secrets
+    )
+    if not _any_equal(digests, given):
+        raise SignatureRefused("signature-wrong", "webhook-signature does not match id, timestamp, body and secret")
+    if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
+        raise SignatureRefused("timestamp-stale", "webhook-timestamp is more than five minutes from now")
+
+
+def _standard_digest(key: bytes, identity: str, timestamp: str, body: bytes) -> bytes:
+    return hmac.new(key, f"{identity}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+
+
+def _any_equal(expected: Iterable[bytes], given: list[bytes]) -> bool:
+    """Compares every pair, in a time that does not depend on which one matches."""
+    found = False
+    for one in expected:
+        for other in given:
+            found |= hmac.compare_digest(one, other)
+    return found

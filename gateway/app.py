@@ -1,0 +1,134 @@
+"""Assembles the gateway: one ASGI app over one database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import anyio.to_thread
+import psycopg
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from core.credentials import Credentials, load_or_make, register_token
+from core.database import Database
+from core.eventlog.postgres import PostgresLog
+from core.settings import Settings
+from core.tasks import IllegalMove, TaskNotFound
+from gateway import health, streams, tasks, webhooks
+from gateway.middleware import BODY_SECONDS, BoundedBodies, Observe, TokenGate, count_refusal
+from gateway.problems import Refused, unavailable
+from gateway.state import MAX_STREAMS, WORK_THREADS, Gateway
+
+_logger = structlog.get_logger("gateway")
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    credentials: Credentials | None = None,
+    *,
+    max_streams: int = MAX_STREAMS,
+    body_seconds: float = BODY_SECONDS,
+) -> FastAPI:
+    """The gateway's ASGI app. It connects to `database` when the first request needs it, and does not close it.
+
+    Without `credentials`, those of settings and the secrets folder are used, and made where missing.
+    """
+    gateway = Gateway(
+        settings=settings,
+        database=database,
+        log=PostgresLog(database),
+        credentials=credentials or load_or_make(settings),
+        max_streams=max_streams,
+    )
+    app = FastAPI(
+        title="Penstock",
+        version="0.1.0",
+        description="Webhooks in, tasks through, results out. Everything but webhooks and health needs an API token.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.gateway = gateway
+    token = [Depends(HTTPBearer(auto_error=False, description="An API token: `pst_...`."))]
+    app.include_router(webhooks.router)
+    app.include_router(health.open_router)
+    app.include_router(tasks.router, dependencies=token)
+    app.include_router(streams.router, dependencies=token)
+    app.include_router(health.router, dependencies=token)
+    # The last added is the outermost.
+    app.add_middleware(BoundedBodies, gateway=gateway, body_seconds=body_seconds)
+    app.add_middleware(TokenGate, gateway=gateway)
+    app.add_middleware(Observe, gateway=gateway)
+    _handle_errors(app, gateway)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    gateway: Gateway = app.state.gateway
+    anyio.to_thread.current_default_thread_limiter().total_tokens = WORK_THREADS
+    registering = asyncio.create_task(_register(gateway))
+    try:
+        yield
+    finally:
+        gateway.stopping.set()
+        registering.cancel()
+        with suppress(asyncio.CancelledError):
+            await registering
+
+
+async def _register(gateway: Gateway) -> None:
+    """Makes the first API token known to the database, as soon as that can be reached."""
+    while True:
+        try:
+            return await run_in_threadpool(register_token, gateway.database, gateway.credentials)
+        except psycopg.Error as error:
+            _logger.warning("the API token is not registered yet", error=type(error).__name__)
+            await asyncio.sleep(2)
+
+
+def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
+    def respond(request: Request, refused: Refused) -> JSONResponse:
+        count_refusal(gateway, request.scope, refused)
+        return refused.response()
+
+    @app.exception_handler(Refused)
+    async def _(request: Request, error: Refused) -> JSONResponse:
+        return respond(request, error)
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "no-such-path", 405: "method", 400: "malformed"}.get(error.status_code, "http")
+        return respond(request, Refused(error.status_code, code, str(error.detail), headers=error.headers))
+
+    @app.exception_handler(RequestValidationError)
+    async def _(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = [str(part) for part in first["loc"]]
+        if first["type"] == "json_invalid":
+            return respond(request, Refused(400, "malformed", f"the body is not JSON: {first['ctx']['error']}"))
+        field = ".".join(where[1:]) or where[0]
+        return respond(request, Refused(400, "field", f"{field}: {first['msg']}"[:500], field=field[:200]))
+
+    @app.exception_handler(TaskNotFound)
+    async def _(request: Request, error: TaskNotFound) -> JSONResponse:
+        return respond(request, Refused(404, "no-such-task", str(error)))
+
+    @app.exception_handler(IllegalMove)
+    async def _(request: Request, error: IllegalMove) -> JSONResponse:
+        return respond(request, Refused(409, "illegal-move", str(error)))
+
+    @app.exception_handler(psycopg.OperationalError)
+    async def _(request: Request, error: psycopg.OperationalError) -> JSONResponse:
+        _logger.warning("the database refused", error=type(error).__name__, sqlstate=error.sqlstate)
+        return respond(request, unavailable())
+
+    @app.exception_handler(Exception)
+    async def _(request: Request, error: Exception) -> JSONResponse:
+        return respond(request, Refused(500, "internal", "an error of the gateway; its log has the details"))

@@ -1,0 +1,78 @@
+"""Whether this process lives, whether it can serve, and its counters."""
+
+import time
+from typing import Literal
+
+import psycopg
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from core.database.schema import missing
+from core.events import DEFAULT_TEAM, TOPICS
+from core.states import TaskState
+from gateway.problems import Refused, documented
+from gateway.state import Gateway, TheGateway, TheTeam
+
+open_router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"])
+
+
+class Alive(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    status: Literal["ready", "not ready"]
+    database: str
+    db_schema: str
+
+
+@open_router.get("/healthz")
+async def alive() -> Alive:
+    """The process lives and answers; it says nothing of what it depends on."""
+    return Alive()
+
+
+@open_router.get("/readyz", responses={503: {"model": Readiness, "description": "What is missing."}})
+def ready(response: Response, gateway: TheGateway) -> Readiness:
+    """Whether the database can be reached and its schema is the one this version knows."""
+    readiness = _readiness(gateway)
+    if readiness.status != "ready":
+        response.status_code = 503
+        response.headers["Retry-After"] = "5"
+    return readiness
+
+
+def _readiness(gateway: Gateway) -> Readiness:
+    try:
+        with gateway.database.system() as connection:
+            lacking = missing(connection)
+    except psycopg.OperationalError:
+        return Readiness(status="not ready", database="cannot be reached", db_schema="unknown")
+    except psycopg.ProgrammingError:
+        return Readiness(status="not ready", database="ok", db_schema="is not set up: run `penstock up`")
+    if lacking:
+        return Readiness(status="not ready", database="ok", db_schema=f"lacks {', '.join(lacking)}")
+    return Readiness(status="ready", database="ok", db_schema="current")
+
+
+@router.get("/metrics", response_class=Response, responses=documented(401, 403, 503))
+def metrics(gateway: TheGateway, team: TheTeam) -> Response:
+    """Counters in the Prometheus format, for the operator's team, since they tell of every team."""
+    if team != DEFAULT_TEAM:
+        raise Refused(403, "operator-only", "metrics are for tokens of the default team")
+    started = time.perf_counter()
+    with gateway.database.system() as connection:
+        rows = connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
+    counted = {str(state): int(number) for state, number in rows}
+    for state in TaskState:
+        gateway.metrics.tasks.labels(state).set(counted.get(state, 0))
+    for topic in TOPICS:
+        gateway.metrics.log_end.labels(topic).set(sum(gateway.log.end_offsets(topic).values()))
+    body = gateway.metrics.render()
+    seconds = time.perf_counter() - started
+    return Response(
+        body,
+        media_type="text/plain; version=0.0.4; charset=utf-8",
+        headers={"Server-Timing": f"all;dur={seconds * 1000:.1f}"},
+    )

@@ -1,0 +1,194 @@
+"""What every request passes: it is timed and logged, must carry a token, and has a bounded body.
+
+The token gate is closed by default: a route is open only if its path is in `OPEN_PATHS`.
+"""
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import structlog
+from starlette.concurrency import run_in_threadpool
+
+from core.credentials import TOKEN_PREFIX, token_hash
+from core.database import Database
+from gateway.problems import Refused, unavailable
+from gateway.state import TEAM_KEY, Gateway
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/webhooks/github", "/webhooks/generic"})
+
+BODY_SECONDS = 10.0
+"""A body that has not arrived whole after this long is given up."""
+MAX_BUFFERED_BYTES = 128 << 20
+"""Bodies held in memory at the same moment, of all requests together."""
+
+NOTES_KEY = "penstock.notes"
+
+_logger = structlog.get_logger("gateway")
+
+
+def note(scope: "Scope", **what: Any) -> None:
+    """Adds to the line that will be logged for this request."""
+    scope.setdefault(NOTES_KEY, {}).update(what)
+
+
+def route_of(scope: "Scope") -> str:
+    return str(getattr(scope.get("route"), "path", "unmatched"))
+
+
+def count_refusal(gateway: Gateway, scope: "Scope", refused: Refused) -> None:
+    gateway.metrics.refused.labels(route_of(scope), refused.code).inc()
+    note(scope, refused=refused.code)
+
+
+class Observe:
+    """Times each request, gives it an id, and logs one line about it."""
+
+    def __init__(self, app: "ASGIApp", gateway: Gateway) -> None:
+        self.app = app
+        self.gateway = gateway
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        start = time.perf_counter()
+        request_id = uuid.uuid4().hex[:16]
+        note(scope)
+        status = 500
+        streamed = False
+
+        async def observed(message: "Message") -> None:
+            nonlocal status, streamed
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message.setdefault("headers", [])
+                streamed = any(k == b"content-type" and v.startswith(b"text/event-stream") for k, v in headers)
+                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, observed)
+        finally:
+            seconds = time.perf_counter() - start
+            route = route_of(scope)
+            if not streamed:
+                self.gateway.metrics.seconds.labels(scope["method"], route, str(status)).observe(seconds)
+            log = _logger.debug if route in ("/healthz", "/readyz", "/metrics") and status < 400 else _logger.info
+            log(
+                "request",
+                request=request_id,
+                method=scope["method"],
+                path=scope["path"][:200],
+                status=status,
+                ms=round(seconds * 1000, 2),
+                **scope[NOTES_KEY],
+            )
+
+
+class TokenGate:
+    """Lets a request to any path but `OPEN_PATHS` through only with a known API token, and says whose it is."""
+
+    def __init__(self, app: "ASGIApp", gateway: Gateway) -> None:
+        self.app = app
+        self.gateway = gateway
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            try:
+                scope[TEAM_KEY] = await self._team(scope)
+            except Refused as refused:
+                count_refusal(self.gateway, scope, refused)
+                return await refused.response()(scope, receive, send)
+        return await self.app(scope, receive, send)
+
+    async def _team(self, scope: "Scope") -> uuid.UUID:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise _unauthorised("an API token is required: header `Authorization: Bearer pst_...`")
+        if token.startswith(TOKEN_PREFIX) and len(token) <= 200:
+            try:
+                team = await run_in_threadpool(_find_team, self.gateway.database, token)
+            except psycopg.OperationalError as error:
+                raise unavailable() from error
+            if team is not None:
+                return team
+        raise _unauthorised("the API token is not known")
+
+
+def _unauthorised(message: str) -> Refused:
+    return Refused(401, "token", message, headers={"WWW-Authenticate": 'Bearer realm="penstock"'})
+
+
+def _find_team(database: Database, token: str) -> uuid.UUID | None:
+    """Looked up as the platform, since the token is what tells the team. The lookup is by hash, so its time
+    says nothing about the token."""
+    with database.system() as connection:
+        row = connection.execute(
+            "SELECT team_id FROM api_tokens WHERE token_sha256 = %s", (token_hash(token),)
+        ).fetchone()
+    return row[0] if row else None
+
+
+class BoundedBodies:
+    """Refuses bodies that are too large, before reading on, and bodies that take too long to arrive."""
+
+    def __init__(self, app: "ASGIApp", gateway: Gateway, body_seconds: float = BODY_SECONDS) -> None:
+        self.app = app
+        self.gateway = gateway
+        self.body_seconds = body_seconds
+        self.limit = gateway.settings.max_body_bytes
+        self.buffered = 0
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if declared.isdigit() and (len(declared) > 18 or int(declared) > self.limit):
+            refused = self._too_large()
+            count_refusal(self.gateway, scope, refused)
+            return await refused.response()(scope, receive, send)
+        size = 0
+        whole = False
+        deadline = asyncio.get_running_loop().time() + self.body_seconds
+
+        async def bounded() -> "Message":
+            nonlocal size, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                raise Refused(
+                    408,
+                    "slow",
+                    f"the body did not arrive within {self.body_seconds:g} seconds",
+                    headers={"Connection": "close"},
+                ) from error
+            if message["type"] == "http.request":
+                length = len(message.get("body", b""))
+                size += length
+                self.buffered += length
+                if size > self.limit:
+                    raise self._too_large()
+                if self.buffered > MAX_BUFFERED_BYTES:
+                    raise unavailable("the gateway is busy with other large bodies; send it again later")
+                whole = not message.get("more_body", False)
+            return message
+
+        try:
+            return await self.app(scope, bounded, send)
+        finally:
+            self.buffered -= size
+
+    def _too_large(self) -> Refused:
+        return Refused(
+            413, "too-large", f"the body is over the limit of {self.limit} bytes", headers={"Connection": "close"}
+        )

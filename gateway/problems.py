@@ -1,0 +1,65 @@
+"""Refusals: the one shape in which the gateway says no, and the exceptions that become it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import HTTPException
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+UNAVAILABLE_SECONDS = 5
+
+
+class Problem(BaseModel):
+    """The body of every refusal. `field` names what was wrong in the request, where one thing was."""
+
+    error: str
+    code: str
+    field: str | None = None
+
+
+class Refused(HTTPException):
+    """A refusal. `code` is short and stable: programs match on it, and refusals are counted by it."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, dict(headers) if headers else None)
+        self.code = code
+        self.field = field
+
+    def response(self) -> JSONResponse:
+        problem = Problem(error=str(self.detail), code=self.code, field=self.field)
+        return JSONResponse(problem.model_dump(exclude_none=True), self.status_code, self.headers)
+
+
+def bad_field(field: str, message: str) -> Refused:
+    return Refused(400, "field", f"{field}: {message}", field=field)
+
+
+def unavailable(message: str = "the database cannot be reached; nothing was stored: send it again") -> Refused:
+    return Refused(503, "unavailable", message, headers={"Retry-After": str(UNAVAILABLE_SECONDS)})
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may refuse with these statuses, for the OpenAPI document."""
+    return {status: {"model": Problem, "description": _MEANING[status]} for status in statuses}
+
+
+_MEANING = {
+    400: "The request is malformed; `field` says where.",
+    401: "The signature or the API token is missing or wrong.",
+    403: "The token's team may not see this.",
+    404: "There is no such thing in the token's team.",
+    408: "The body did not arrive in time.",
+    409: "The task's state does not allow this.",
+    413: "The body is over the limit.",
+    422: "The idempotency key was used before, with another body.",
+    503: "The gateway cannot do this at the moment; nothing was stored.",
+}

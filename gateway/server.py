@@ -1,0 +1,99 @@
+"""Runs the gateway under uvicorn: bounded headers and idle connections, and a graceful end.
+
+uvicorn itself waits for a request's headers without limit; `DeadlineHttp` gives a client a fixed
+time for them, so that slow clients cannot hold connections.
+"""
+
+import asyncio
+import signal
+from types import FrameType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from core.settings import Settings
+
+HEADER_SECONDS = 10.0
+HEADER_BYTES = 32 << 10
+MAX_CONNECTIONS = 512
+GRACE_SECONDS = 10
+
+_logger = structlog.get_logger("gateway")
+
+
+class DeadlineHttp(H11Protocol):
+    """Closes a connection on which no request is being served and no whole header arrives in time."""
+
+    header_seconds = HEADER_SECONDS
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        serving = self.cycle is not None and not self.cycle.response_complete
+        if serving:
+            self._stop()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self.header_seconds, self._cut)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _cut(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """Says where it listens, and tells event streams when the end comes."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.gateway_host,
+                port=settings.gateway_port,
+                http=DeadlineHttp,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=MAX_CONNECTIONS,
+                h11_max_incomplete_event_size=HEADER_BYTES,
+                timeout_keep_alive=5,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        self._stopping = app.state.gateway.stopping
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup(sockets)  # type: ignore[arg-type]
+        for server in self.servers:
+            for socket in server.sockets:
+                host, port = socket.getsockname()[:2]
+                _logger.info("listening", address=f"http://{host}:{port}", host=host, port=port)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        _logger.info("stopping", signal=signal.Signals(sig).name)
+        self._stopping.set()
+        super().handle_exit(sig, frame)

@@ -1,0 +1,185 @@
+"""A task's life as server-sent events: its states and its trajectory, as they are written.
+
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html. Each event's id says how far
+a reader has come, so `Last-Event-ID` resumes without a gap or a repetition.
+"""
+
+import asyncio
+import json
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import psycopg
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import StreamingResponse
+from psycopg.rows import dict_row
+
+from core.database import Database
+from core.states import CLOSED_TASK_STATES
+from core.tasks import TaskNotFound
+from gateway.problems import Refused, documented
+from gateway.state import Gateway, TheGateway, TheTeam
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+router = APIRouter(tags=["tasks"])
+
+POLL_SECONDS = 0.2
+IDLE_POLL_SECONDS = 1.0
+HEARTBEAT_SECONDS = 15.0
+MAX_STREAM_SECONDS = 3600.0
+"""After this long a stream ends without `end`; readers come back with `Last-Event-ID`."""
+BATCH = 50
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a reader has come: the last trajectory entry, and the last state with its attempt."""
+
+    attempt: int = 0
+    seq: int = -1
+    task_attempt: int = 0
+    state: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.attempt}.{self.seq}.{self.task_attempt}.{self.state}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Position":
+        """Reads a `Last-Event-ID`; one that is not ours means the beginning."""
+        match = re.fullmatch(r"(\d{1,9})\.(-1|\d{1,18})\.(\d{1,9})\.([a-z]{0,20})", text or "", re.ASCII)
+        return cls(int(match[1]), int(match[2]), int(match[3]), match[4]) if match else cls()
+
+
+@dataclass(frozen=True)
+class News:
+    """What one poll found: messages for the reader, where they take it, and whether the task has ended."""
+
+    messages: tuple[str, ...]
+    position: Position
+    more: bool
+    ended: bool
+
+
+def poll(database: Database, team: uuid.UUID, task_id: uuid.UUID, position: Position) -> News:
+    """One query: the task's state and the entries after `position`, from one snapshot. Raises `TaskNotFound`."""
+    with database.team(team) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            "SELECT t.state, t.reason, t.attempt AS task_attempt, t.updated_at, e.* FROM tasks t "
+            "LEFT JOIN LATERAL (SELECT attempt, seq, kind, body, at FROM trajectory WHERE task_id = t.id "
+            "AND (attempt, seq) > (%s, %s) ORDER BY attempt, seq LIMIT %s) e ON true "
+            "WHERE t.id = %s ORDER BY e.attempt, e.seq",
+            (position.attempt, position.seq, BATCH, task_id),
+        ).fetchall()
+    if not rows:
+        raise TaskNotFound(f"no task {task_id}")
+    first = rows[0]
+    entries = [row for row in rows if row["seq"] is not None]
+    more = len(entries) == BATCH
+    closed = first["state"] in CLOSED_TASK_STATES and not more
+    changed = (first["task_attempt"], first["state"]) != (position.task_attempt, position.state)
+    messages = []
+
+    def tell_state() -> None:
+        nonlocal position
+        position = replace(position, task_attempt=first["task_attempt"], state=first["state"])
+        data = {"state": first["state"], "reason": first["reason"], "attempt": first["task_attempt"]}
+        messages.append(_message("state", position, {**data, "at": first["updated_at"].isoformat()}))
+
+    if changed and first["state"] not in CLOSED_TASK_STATES:
+        tell_state()
+    for row in entries:
+        position = replace(position, attempt=row["attempt"], seq=row["seq"])
+        data = {key: row[key] for key in ("attempt", "seq", "kind", "body")}
+        messages.append(_message("entry", position, {**data, "at": row["at"].isoformat()}))
+    if closed:
+        if changed:
+            tell_state()
+        messages.append(_message("end", position, {"state": first["state"], "reason": first["reason"]}))
+    return News(tuple(messages), position, more, closed)
+
+
+def _message(event: str, position: Position, data: dict[str, Any]) -> str:
+    return f"event: {event}\nid: {position}\ndata: {json.dumps(data)}\n\n"
+
+
+@router.get(
+    "/tasks/{task_id}/events",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "`state`, `entry`, `end`",
+        },
+        204: {"description": "The reader has seen the end; there is nothing more."},
+        **documented(400, 401, 404, 503),
+    },
+)
+async def stream_task(
+    task_id: uuid.UUID,
+    gateway: TheGateway,
+    team: TheTeam,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The task's states and trajectory as they are written, until it is closed (event `end`)."""
+    start = Position.parse(last_event_id)
+    if gateway.open_streams >= gateway.max_streams:
+        raise Refused(
+            503, "streams-full", f"{gateway.max_streams} streams are open already", headers={"Retry-After": "5"}
+        )
+    gateway.open_streams += 1
+    try:
+        news = await run_sync(poll, gateway.database, team, task_id, start, limiter=gateway.stream_threads)
+    except BaseException:
+        gateway.open_streams -= 1
+        raise
+    if news.ended and news.position == start:
+        gateway.open_streams -= 1
+        return Response(status_code=204)
+    return _Stream(gateway, _follow(gateway, team, task_id, news))
+
+
+class _Stream(StreamingResponse):
+    """Gives its place back however it ends."""
+
+    def __init__(self, gateway: Gateway, content: AsyncIterator[str]) -> None:
+        super().__init__(
+            content, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
+        self._gateway = gateway
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        self._gateway.metrics.streams.inc()
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._gateway.open_streams -= 1
+            self._gateway.metrics.streams.dec()
+
+
+async def _follow(gateway: Gateway, team: uuid.UUID, task_id: uuid.UUID, news: News) -> AsyncIterator[str]:
+    yield "retry: 1000\n\n"
+    started = told = time.monotonic()
+    pause = POLL_SECONDS
+    while True:
+        for message in news.messages:
+            yield message
+            told = time.monotonic()
+        if news.ended or gateway.stopping.is_set() or time.monotonic() - started > MAX_STREAM_SECONDS:
+            return
+        if not news.more:
+            pause = POLL_SECONDS if news.messages else min(pause * 1.25, IDLE_POLL_SECONDS)
+            await asyncio.sleep(pause)
+        if time.monotonic() - told > HEARTBEAT_SECONDS:
+            yield ": still here\n\n"
+            told = time.monotonic()
+        try:
+            news = await run_sync(poll, gateway.database, team, task_id, news.position, limiter=gateway.stream_threads)
+        except psycopg.OperationalError:
+            return  # the reader comes back and resumes; a stream cannot carry a status any more

@@ -1,0 +1,260 @@
+"""The tasks API: ask for work, see it, cancel it, ask for another try. Every route acts within the token's team."""
+
+import base64
+import binascii
+import hashlib
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from core import tasks
+from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
+from core.states import TaskState
+from gateway.github import BODY_BYTES, TITLE_CHARACTERS
+from gateway.payload import clean, cut_title, web_address
+from gateway.problems import Refused, bad_field, documented
+from gateway.state import TheGateway, TheTeam
+from gateway.webhooks import DeliveryAnswer, answer, header
+
+router = APIRouter(tags=["tasks"])
+
+
+def _storable(text: str) -> str:
+    if clean(text) != text:
+        raise ValueError("must not contain NUL characters or lone surrogates")
+    return text
+
+
+def _body_size(text: str) -> str:
+    if len(text.encode()) > BODY_BYTES:
+        raise ValueError(f"must be at most {BODY_BYTES} bytes of UTF-8")
+    return text
+
+
+def _address(text: str) -> str:
+    if web_address(text) is None:
+        raise ValueError("must be an http or https address of at most 2000 characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+
+
+class TaskOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    test: Annotated[Text, Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="The repository's test command."
+    )
+    engine: Literal["search", "model"] | None = Field(default=None, description="Which engine proposes changes.")
+    budget_seconds: float | None = Field(default=None, gt=0, le=86_400, allow_inf_nan=False)
+
+
+class TaskRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[Text, Field(min_length=1, max_length=200)] = Field(description="Name of a configured source.")
+    title: Annotated[Text, Field(min_length=1, max_length=TITLE_CHARACTERS)]
+    body: Annotated[Text, AfterValidator(_body_size)] = ""
+    url: Annotated[Text, AfterValidator(_address)] | None = None
+    options: TaskOptions = TaskOptions()
+
+
+class TaskSummary(BaseModel):
+    id: uuid.UUID
+    source: str
+    title: str
+    url: str | None
+    author: str | None
+    state: TaskState
+    reason: str | None
+    attempt: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, task: tasks.Task) -> "TaskSummary":
+        return cls.model_validate(task, from_attributes=True)
+
+
+class TaskPage(BaseModel):
+    tasks: list[TaskSummary]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last.")
+
+
+class Stage(BaseModel):
+    stage: str
+    seconds: float
+    at: datetime
+    output: dict[str, Any] = Field(description="What the stage handed on; long lists and texts are cut.")
+
+
+class VerdictView(BaseModel):
+    verdict: str
+    patch_sha256: str | None
+    at: datetime
+    body: dict[str, Any]
+
+
+class PatchView(BaseModel):
+    base_commit: str
+    diff: str
+
+
+class PublicationView(BaseModel):
+    target: str
+    state: str
+    tries: int
+    location: str | None
+    last_error: str | None
+    next_try_at: datetime
+    updated_at: datetime
+
+
+class TaskDetail(TaskSummary):
+    body: str
+    options: dict[str, Any]
+    stages: list[Stage] = Field(description="Stages of the current attempt that have ended.")
+    verdict: VerdictView | None
+    patch: PatchView | None
+    publications: list[PublicationView]
+    actions: int = Field(description="Entries in the current attempt's trajectory.")
+
+
+@router.post(
+    "/tasks",
+    status_code=202,
+    response_model_exclude_none=True,
+    responses={
+        200: {"model": DeliveryAnswer, "description": "This idempotency key was here before; nothing was changed."},
+        202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "Where the task is."}}},
+        **documented(400, 401, 404, 408, 413, 422, 503),
+    },
+)
+def request_task(
+    wanted: TaskRequest,
+    request: Request,
+    response: Response,
+    gateway: TheGateway,
+    team: TheTeam,
+    idempotency_key: Annotated[
+        str | None, Header(description="Repeating a request with the same key and body changes nothing.")
+    ] = None,
+) -> DeliveryAnswer:
+    """Asks for work on a configured source. Answered once it is stored."""
+    identity = uuid.uuid4().hex if idempotency_key is None else header(request.headers, "Idempotency-Key")
+    digest = hashlib.sha256(wanted.model_dump_json().encode()).digest()
+    intent = TaskIntent(
+        target=Target(name=wanted.source),
+        title=cut_title(wanted.title, TITLE_CHARACTERS),
+        body=wanted.body,
+        url=wanted.url,
+        options=wanted.options.model_dump(exclude_none=True),
+    )
+    try:
+        with gateway.database.team(team) as connection:
+            receipt = receive(
+                connection,
+                gateway.log,
+                team,
+                Delivery("api", identity, "task.requested", digest),
+                intent,
+                must_know_source=True,
+            )
+            if receipt.duplicate and not receipt.same_body:
+                raise Refused(
+                    422, "key-reused", "this Idempotency-Key was used with another body", field="Idempotency-Key"
+                )
+    except UnknownSource as error:
+        raise Refused(404, "unknown-source", f"{error}: add it with `penstock index add`", field="source") from error
+    response.headers["Location"] = f"/tasks/{receipt.task_id}"
+    return answer(gateway, request, response, receipt, "api")
+
+
+@router.get("/tasks", responses=documented(400, 401, 503))
+def list_tasks(
+    gateway: TheGateway,
+    team: TheTeam,
+    state: TaskState | None = None,
+    source: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+) -> TaskPage:
+    """The team's tasks, newest first."""
+    before = _read_cursor(cursor) if cursor is not None else None
+    if source is not None and clean(source) != source:
+        raise bad_field("source", "must not contain NUL characters")
+    with gateway.database.team(team) as connection:
+        found = tasks.list_tasks(connection, state=state, source=source, limit=limit + 1, before=before)
+    page = found[:limit]
+    return TaskPage(
+        tasks=[TaskSummary.of(task) for task in page], next=_cursor(page[-1]) if len(found) > limit else None
+    )
+
+
+@router.get("/tasks/{task_id}", responses=documented(400, 401, 404, 503))
+def show_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskDetail:
+    """One task, with what its current attempt has come to so far."""
+    with gateway.database.team(team) as connection:
+        found = tasks.details(connection, task_id)
+    task = found["task"]
+    return TaskDetail.model_validate(
+        {
+            **TaskSummary.of(task).model_dump(),
+            "body": task.body,
+            "options": dict(task.options),
+            "stages": [{**stage, "output": shortened(stage["body"])} for stage in found["stages"]],
+            **{key: found[key] for key in ("verdict", "patch", "publications", "actions")},
+        }
+    )
+
+
+@router.post("/tasks/{task_id}/cancel", responses=documented(400, 401, 404, 409, 503))
+def cancel_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskSummary:
+    """Cancels an open task. Cancelling a cancelled task changes nothing."""
+    with gateway.database.team(team) as connection:
+        return TaskSummary.of(tasks.cancel(connection, gateway.log, task_id, "cancelled through the API"))
+
+
+@router.post("/tasks/{task_id}/retry", status_code=202, responses=documented(400, 401, 404, 409, 503))
+def retry_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskSummary:
+    """Asks for the next attempt at a task that is unresolved, failed or cancelled."""
+    with gateway.database.team(team) as connection:
+        return TaskSummary.of(tasks.retry(connection, gateway.log, task_id))
+
+
+def shortened(value: Any, *, items: int = 20, characters: int = 2000, depth: int = 8) -> Any:
+    """A JSON value with long lists and texts cut, each cut saying what was left out."""
+    if isinstance(value, str):
+        return value if len(value) <= characters else f"{value[:characters]}… ({len(value)} characters)"
+    if isinstance(value, Mapping):
+        return (
+            {key: shortened(item, items=items, characters=characters, depth=depth - 1) for key, item in value.items()}
+            if depth
+            else "…"
+        )
+    if isinstance(value, list):
+        if not depth:
+            return "…"
+        kept = [shortened(item, items=items, characters=characters, depth=depth - 1) for item in value[:items]]
+        return kept if len(value) <= items else [*kept, f"… ({len(value)} entries)"]
+    return value
+
+
+def _cursor(task: tasks.Task) -> str:
+    return base64.urlsafe_b64encode(f"{task.created_at.isoformat()} {task.id}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
+    try:
+        at, _, identity = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(" ")
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return moment, uuid.UUID(identity)
+    except (ValueError, binascii.Error) as error:
+        raise bad_field("cursor", "is not one that this gateway gave") from error
