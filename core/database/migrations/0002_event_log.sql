@@ -1,0 +1,96 @@
+-- The event log: topics, events with their offsets, consumer groups, the relay's positions and what consumers
+-- have processed. Runs as the owner role, inside one transaction.
+
+CREATE TABLE log_topics (
+    topic         text PRIMARY KEY CHECK (topic ~ '^[a-zA-Z0-9._-]{1,249}$'),
+    first_offset  bigint NOT NULL DEFAULT 0,    -- the oldest offset still kept
+    next_offset   bigint NOT NULL DEFAULT 0,    -- the offset of the next event
+    created_at    timestamptz NOT NULL DEFAULT now()
+);
+GRANT SELECT ON log_topics TO penstock_app, penstock_system;
+GRANT INSERT, UPDATE ON log_topics TO penstock_system;
+INSERT INTO log_topics (topic) VALUES
+    ('penstock.tasks'), ('penstock.changes'), ('penstock.outcomes'), ('penstock.dead-letters');
+
+CREATE SEQUENCE log_batches;
+GRANT USAGE ON SEQUENCE log_batches TO penstock_app, penstock_system;
+
+-- An event has no offset until its transaction has committed: `log_sequence` gives offsets to what it can see.
+-- So writers take no lock on a topic, and a transaction that commits late gets later offsets instead of
+-- leaving a gap that a reader could pass.
+CREATE TABLE event_log (
+    topic        text NOT NULL,
+    team_id      uuid NOT NULL REFERENCES teams,
+    event_id     text NOT NULL,
+    batch        bigint NOT NULL,               -- order of appends,
+    position     integer NOT NULL,              -- and order within one
+    log_offset   bigint,
+    size         integer NOT NULL,              -- bytes of body
+    body         json NOT NULL,                 -- the CloudEvent, as it was written
+    appended_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (topic, team_id, event_id)
+);
+CREATE UNIQUE INDEX event_log_by_offset ON event_log (topic, log_offset) WHERE log_offset IS NOT NULL;
+CREATE INDEX event_log_without_offset ON event_log (topic, batch, position) WHERE log_offset IS NULL;
+ALTER TABLE event_log SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+SELECT protect_tenant_table('event_log');
+-- A team's own transaction appends and reads; it neither rewrites history nor chooses offsets.
+REVOKE INSERT, UPDATE, DELETE ON event_log FROM penstock_app;
+GRANT INSERT (topic, team_id, event_id, batch, position, size, body) ON event_log TO penstock_app;
+
+-- Gives offsets to up to `most` committed events of a topic that have none yet, in the order they were appended,
+-- and returns the oldest kept offset and the next offset. The row of the topic is the lock: who holds it commits
+-- offsets without a gap before the next one reads where to go on. Call it as a statement of its own, outside a
+-- transaction, so that a client that stops cannot keep the lock.
+CREATE FUNCTION log_sequence(wanted_topic text, most integer, OUT first_kept bigint, OUT next_free bigint)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    given bigint;
+BEGIN
+    PERFORM FROM event_log
+        WHERE topic = wanted_topic AND log_offset IS NULL ORDER BY batch, position LIMIT 1;
+    IF FOUND THEN
+        SELECT next_offset INTO next_free FROM log_topics WHERE topic = wanted_topic FOR NO KEY UPDATE;
+        WITH waiting AS MATERIALIZED (
+            SELECT team_id, event_id, row_number() OVER (ORDER BY batch, position) - 1 AS place
+            FROM (
+                SELECT team_id, event_id, batch, position FROM event_log
+                WHERE topic = wanted_topic AND log_offset IS NULL
+                ORDER BY batch, position LIMIT most
+            ) AS oldest
+        )
+        UPDATE event_log AS e SET log_offset = next_free + w.place FROM waiting AS w
+            WHERE e.topic = wanted_topic AND e.team_id = w.team_id AND e.event_id = w.event_id;
+        GET DIAGNOSTICS given = ROW_COUNT;
+        UPDATE log_topics SET next_offset = next_offset + given WHERE topic = wanted_topic;
+    END IF;
+    SELECT first_offset, next_offset INTO first_kept, next_free FROM log_topics WHERE topic = wanted_topic;
+END $$;
+
+-- Where each consumer group has got to, mirrored from the consumers' own cursors so that lag can be seen.
+CREATE TABLE log_groups (
+    consumer_group  text NOT NULL,
+    topic           text NOT NULL REFERENCES log_topics,
+    next_offset     bigint NOT NULL,
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer_group, topic)
+);
+GRANT SELECT, INSERT, UPDATE, DELETE ON log_groups TO penstock_system;
+
+-- Every event of a topic below `next_offset` has been acknowledged by Kafka.
+CREATE TABLE relay_positions (
+    topic        text PRIMARY KEY REFERENCES log_topics,
+    next_offset  bigint NOT NULL,
+    updated_at   timestamptz NOT NULL DEFAULT now()
+);
+GRANT SELECT, INSERT, UPDATE, DELETE ON relay_positions TO penstock_system;
+
+-- What a consumer has handled, for consumers whose work is in Postgres: claimed in the transaction of that work.
+CREATE TABLE processed_events (
+    team_id       uuid NOT NULL REFERENCES teams,
+    consumer      text NOT NULL,
+    event_id      text NOT NULL,
+    processed_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (team_id, consumer, event_id)
+);
+SELECT protect_tenant_table('processed_events');
