@@ -51,16 +51,16 @@ BEGIN
         WHERE topic = wanted_topic AND log_offset IS NULL ORDER BY batch, position LIMIT 1;
     IF FOUND THEN
         SELECT next_offset INTO next_free FROM log_topics WHERE topic = wanted_topic FOR NO KEY UPDATE;
+        -- By ctid, so that no statistics, however old, make this join slow. Nothing else updates such rows.
         WITH waiting AS MATERIALIZED (
-            SELECT team_id, event_id, row_number() OVER (ORDER BY batch, position) - 1 AS place
+            SELECT place_in_table, row_number() OVER (ORDER BY batch, position) - 1 AS place
             FROM (
-                SELECT team_id, event_id, batch, position FROM event_log
+                SELECT ctid AS place_in_table, batch, position FROM event_log
                 WHERE topic = wanted_topic AND log_offset IS NULL
                 ORDER BY batch, position LIMIT most
             ) AS oldest
         )
-        UPDATE event_log AS e SET log_offset = next_free + w.place FROM waiting AS w
-            WHERE e.topic = wanted_topic AND e.team_id = w.team_id AND e.event_id = w.event_id;
+        UPDATE event_log AS e SET log_offset = next_free + w.place FROM waiting AS w WHERE e.ctid = w.place_in_table;
         GET DIAGNOSTICS given = ROW_COUNT;
         UPDATE log_topics SET next_offset = next_offset + given WHERE topic = wanted_topic;
     END IF;

@@ -1,0 +1,49 @@
+"""The event log: one protocol, an adapter in Postgres and one in Apache Kafka, and the relay between them."""
+
+from typing import TYPE_CHECKING
+
+from core.eventlog.postgres import PostgresLog
+from core.eventlog.protocol import (
+    MAX_EVENT_BYTES,
+    Batch,
+    EventLog,
+    EventLogUnavailable,
+    EventRefused,
+    Guarantees,
+    Record,
+    UnknownTopic,
+    Unreadable,
+)
+
+if TYPE_CHECKING:
+    from core.database import Database
+    from core.settings import Settings
+
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "Batch",
+    "EventLog",
+    "EventLogUnavailable",
+    "EventRefused",
+    "Guarantees",
+    "PostgresLog",
+    "Record",
+    "UnknownTopic",
+    "Unreadable",
+    "open_log",
+]
+
+
+def open_log(settings: "Settings", database: "Database") -> EventLog:
+    """The log that this installation's consumers read. With Kafka, appends still go to Postgres, and the
+    relay moves them on."""
+    log = PostgresLog(database)
+    if settings.event_log == "postgres":
+        return log
+    from core.eventlog.kafka import KafkaLog
+    from core.eventlog.relayed import RelayedLog
+
+    kafka = KafkaLog(
+        settings.kafka_bootstrap, partitions=settings.kafka_partitions, replication=settings.kafka_replication
+    )
+    return RelayedLog(log, kafka)
