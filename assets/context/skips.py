@@ -5,8 +5,13 @@ from pathlib import PurePosixPath
 
 from core.git import Entry
 
+VERSION = 1
+"""Goes up when a rule changes."""
+
 LARGEST = 1 << 20
 """Bytes; a larger file is skipped unread."""
+
+LONGEST_PATH = 500
 
 _FOLDERS = frozenset({"node_modules", "vendor", "_vendor", "third_party", "site-packages", "bower_components"})
 _LOCKS = frozenset(
@@ -36,6 +41,8 @@ def skip_entry(entry: Entry) -> str | None:
         entry.path.encode()
     except UnicodeEncodeError:
         return "its path is not UTF-8"
+    if len(entry.path) > LONGEST_PATH:
+        return f"its path is longer than {LONGEST_PATH} characters"
     if entry.size > LARGEST:
         return f"larger than {LARGEST >> 20} MiB ({entry.size} bytes)"
     path = PurePosixPath(entry.path)

@@ -93,6 +93,12 @@ def check_ref(name: str) -> str:
     return name
 
 
+def _object_id(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", text):
+        raise GitError(f"{text[:80]!r} is not an object id")
+    return text
+
+
 class Repository:
     """The repository at `path`: a work tree's top folder or a bare repository."""
 
@@ -187,11 +193,9 @@ class Repository:
 
     def read_blobs(self, ids: Iterable[str], *, timeout: float = 300.0) -> Iterator[tuple[str, bytes]]:
         """Yields (id, content) in the order asked for, through one process. Raises `GitError` for a missing object."""
-        wanted = list(ids)
+        wanted = [_object_id(blob) for blob in ids]
         if not wanted:
             return
-        if bad := [blob for blob in wanted if not re.fullmatch(r"[0-9a-f]{4,64}", blob)]:
-            raise GitError(f"{bad[0][:80]!r} is not an object id")
         with command.stream(
             ["cat-file", "--batch", "--buffer"],
             purpose="reading files",
@@ -208,6 +212,26 @@ class Repository:
                 if len(content) != int(header[2]) or output.read(1) != b"\n":
                     raise GitError(f"reading files in {self.path}: object {blob} is cut short")
                 yield blob, content
+
+    def sizes(self, ids: Iterable[str]) -> dict[str, int]:
+        """The size in bytes of each of these objects. Raises `GitError` for a missing one."""
+        wanted = sorted(set(ids))
+        if not wanted:
+            return {}
+        _, output = self.git(
+            "cat-file",
+            "--batch-check=%(objectname) %(objectsize)",
+            "--buffer",
+            purpose="measuring files",
+            data="".join(f"{_object_id(blob)}\n" for blob in wanted).encode(),
+        )
+        found = {}
+        for line in output.decode().splitlines():
+            identity, _, size = line.partition(" ")
+            if not size.isdigit():
+                raise GitError(f"measuring files in {self.path}: object {identity} is missing")
+            found[identity] = int(size)
+        return found
 
     def read_file(self, commit: str, path: str, *, limit: int = 1 << 20) -> bytes | None:
         """The content of one regular file of a commit; None when it is missing, no regular file or over `limit`."""

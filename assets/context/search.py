@@ -1,0 +1,77 @@
+"""What other rooms ask of the context stage: search a source, give a task its context, tell an index's state."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from assets.context import versions
+from assets.context.postgres import open_index
+from assets.context.rank import build_task_context, rank
+from assets.context.refresh import index_version_name
+from assets.context.sources import find_source
+from core.database import Database
+from core.embedding import Embedder
+from core.work import Location, TaskContext
+
+
+@dataclass(frozen=True)
+class IndexStatus:
+    """State of a source's index; the fields from `index_version` on are empty before the first refresh."""
+
+    source: str
+    location: str
+    branch: str | None
+    repository: str | None
+    index_version: str | None = None
+    commit: str | None = None
+    model: str | None = None
+    files: int = 0
+    chunks: int = 0
+    skipped_count: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+    visible_at: datetime | None = None
+    checked_at: datetime | None = None
+
+
+def search(
+    database: Database, team_id: uuid.UUID, source: str, query: str, k: int = 10, *, embedder: Embedder | None
+) -> list[Location]:
+    """The `k` likeliest places for a text. Raises `NotIndexed`, `EmbedderUnavailable`."""
+    with open_index(database, team_id, source, embedder) as index:
+        return rank(index, query, k)
+
+
+def task_context(
+    database: Database, team_id: uuid.UUID, source: str, text: str, k: int = 20, *, embedder: Embedder | None
+) -> TaskContext:
+    """The context of a task with this text, from the visible index. Raises like `search`."""
+    with open_index(database, team_id, source, embedder) as index:
+        return build_task_context(index, text, k)
+
+
+def status(database: Database, team_id: uuid.UUID, source: str) -> IndexStatus:
+    """Raises `SourceError` when there is no such source."""
+    found = find_source(database, team_id, source)
+    with database.team(team_id) as connection:
+        version = versions.visible(connection, team_id, found.name)
+        if version is None:
+            return IndexStatus(found.name, found.shown, found.branch, found.repository)
+        row = connection.execute(
+            "SELECT checked_at FROM source_indexes WHERE team_id = %s AND source = %s", (team_id, found.name)
+        ).fetchone()
+        skipped = versions.skipped_files(connection, team_id, found.name, version.version)
+    return IndexStatus(
+        found.name,
+        found.shown,
+        version.branch,
+        found.repository,
+        index_version_name(found.name, version.version),
+        version.commit,
+        version.model,
+        version.files,
+        version.chunks,
+        version.skipped,
+        tuple(skipped),
+        version.visible_at,
+        row[0] if row else None,
+    )

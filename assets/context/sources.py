@@ -1,0 +1,133 @@
+"""The git sources of a team: where they are, and which repository of a forge they stand for.
+
+Only what is listed here is ever cloned. Rows live in `sources`; reading them needs no git.
+"""
+
+import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from psycopg.errors import UniqueViolation
+from psycopg.rows import class_row
+
+from core.database import Database
+from core.git import GitError, Repository, confine, is_url, redact
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){1,4}")
+
+
+class SourceError(ValueError):
+    """A source cannot be added or found; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`location` is an absolute path or a URL; it may hold a credential, `shown` does not."""
+
+    team_id: uuid.UUID
+    name: str
+    location: str
+    branch: str | None
+    repository: str | None
+    created_at: datetime
+
+    @property
+    def shown(self) -> str:
+        return redact(self.location)
+
+
+_SELECT = b"SELECT team_id, name, location, branch, repository, created_at FROM sources"
+
+
+def add_source(
+    database: Database,
+    team_id: uuid.UUID,
+    name: str,
+    location: str,
+    branch: str | None = None,
+    repository: str | None = None,
+    roots: Iterable[Path] = (),
+) -> Source:
+    """Adds a git source and returns it; adding the same again changes nothing.
+
+    `location` is a path below one of `roots`, or an https or ssh URL. `repository` is `owner/name` on
+    its forge. Names are kept in lower case. Raises `SourceError`.
+    """
+    name = check_name(name)
+    if repository is not None:
+        repository = repository.strip().lower()
+        if not _REPOSITORY.fullmatch(repository):
+            raise SourceError(f"{repository[:80]!r} is not the name of a repository: write owner/name")
+    if branch is not None and (not branch or branch.startswith("-") or re.search(r"[\x00-\x20\x7f~^:?*\[\\]", branch)):
+        raise SourceError(f"{branch[:80]!r} is not the name of a branch")
+    location = _check_location(location, tuple(roots))
+    try:
+        with database.team(team_id) as connection:
+            connection.execute(
+                "INSERT INTO sources (team_id, name, location, branch, repository) VALUES (%s, %s, %s, %s, %s) "
+                "ON CONFLICT (team_id, name) DO NOTHING",
+                (team_id, name, location, branch, repository),
+            )
+    except UniqueViolation as error:
+        raise SourceError(
+            f"repository {repository} already has a source: `penstock index status` lists them"
+        ) from error
+    source = find_source(database, team_id, name)
+    if (source.location, source.branch, source.repository) != (location, branch, repository):
+        raise SourceError(f"source {name} exists already, at {source.shown}: choose another name")
+    return source
+
+
+def check_name(name: str) -> str:
+    """The name in lower case. Raises `SourceError` when it cannot name a source."""
+    lower = name.strip().lower()
+    if not _NAME.fullmatch(lower):
+        raise SourceError(
+            f"{name[:80]!r} cannot name a source: use up to 64 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    return lower
+
+
+def _check_location(location: str, roots: tuple[Path, ...]) -> str:
+    location = location.strip()
+    if is_url(location):
+        return location
+    if "://" in location or "::" in location or re.match(r"[^/]+@[^/]+:", location):
+        raise SourceError(f"{redact(location)}: use a path, an https or ssh URL, or user@host:path")
+    try:
+        path = confine(location, roots)
+        for folder in Repository(path).folders():
+            confine(folder, roots)
+    except GitError as error:
+        raise SourceError(str(error)) from error
+    return str(path)
+
+
+def find_source(database: Database, team_id: uuid.UUID, name: str) -> Source:
+    """Raises `SourceError` when the team has no source of this name."""
+    with database.team(team_id) as connection, connection.cursor(row_factory=class_row(Source)) as cursor:
+        found = cursor.execute(
+            _SELECT + b" WHERE team_id = %s AND name = %s", (team_id, name.strip().lower())
+        ).fetchone()
+    if found is None:
+        raise SourceError(f"no source {name[:80]!r}: `penstock index add NAME DIR_OR_URL` adds one")
+    return found
+
+
+def find_by_repository(database: Database, team_id: uuid.UUID, full_name: str) -> Source | None:
+    """The source that stands for `owner/name` of a forge (in any case), or None."""
+    with database.team(team_id) as connection, connection.cursor(row_factory=class_row(Source)) as cursor:
+        return cursor.execute(
+            _SELECT + b" WHERE team_id = %s AND repository = %s", (team_id, full_name.strip().lower())
+        ).fetchone()
+
+
+def list_sources(database: Database, team_id: uuid.UUID) -> list[Source]:
+    """Every source of the team, by name."""
+    with database.team(team_id) as connection, connection.cursor(row_factory=class_row(Source)) as cursor:
+        return cursor.execute(_SELECT + b" WHERE team_id = %s ORDER BY name", (team_id,)).fetchall()
