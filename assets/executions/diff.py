@@ -5,11 +5,12 @@ without a final newline stays so.
 """
 
 import difflib
-import os
 import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from core.git import command
 
 _NO_NEWLINE = "\\ No newline at end of file\n"
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@%,=:~\- ]+")
@@ -48,14 +49,8 @@ def changed_paths(diff: str) -> tuple[str, ...]:
 
 def apply_diff(root: Path, diff: str, timeout: float = 30.0) -> str | None:
     """Applies a diff to a directory with `git apply`; None when it went through, else what git said."""
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CEILING_DIRECTORIES": str(root.resolve().parent),
-        "LC_ALL": "C",
-    }
+    # Without the ceiling, a repository around the folder would make git skip every path.
+    environment = command.environment(extra={"GIT_CEILING_DIRECTORIES": str(root.resolve().parent)})
     done = subprocess.run(
         ["git", "apply", "--whitespace=nowarn", "-"],
         input=diff.encode(),

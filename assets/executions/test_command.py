@@ -53,7 +53,7 @@ def detect(root: Path, given: str | None) -> TestCommand:
     """The command for the repository at `root`; `given` is the user's or the repository's own. Raises `NoTests`."""
     if given:
         return _understood(root, given)
-    files = _python_files(root)
+    files = python_files(root)
     tests = [path for path in files if _is_collected(path)]
     configured = _pytest_options(root)
     if not tests and not _configures_tests(root):
@@ -106,7 +106,7 @@ def _understood(root: Path, given: str) -> TestCommand:
     if not words:
         return box
     options = _pytest_options(root)
-    files = _python_files(root)
+    files = python_files(root)
     folders = _import_folders(root, files)
     added = tuple(
         p for p in variables.pop("PYTHONPATH", "").split(":") if p and not p.startswith("/") and ".." not in p
@@ -270,7 +270,7 @@ def _configures_tests(root: Path) -> bool:
     return bool(_pytest_options(root).get("testpaths") or _pytest_options(root).get("python_files"))
 
 
-def _python_files(root: Path) -> list[str]:
+def python_files(root: Path) -> list[str]:
     """Relative paths of Python files, a bounded number of them, hidden and build folders left out."""
     found: list[str] = []
     stack = [root]

@@ -1,18 +1,6 @@
 """General edit operators by family. Importing this package registers all of them."""
 
-from . import (
-    calls,
-    conditions,
-    definitions,
-    exceptions,
-    guards,
-    names,
-    numbers,
-    statements,
-    strings,
-    values,
-)
+from . import conditions, numbers
 from .base import Proposal, Site, proposals
 
-__all__ = ["Proposal", "Site", "proposals", "calls", "conditions", "definitions", "exceptions", "guards", "names",
-           "numbers", "statements", "strings", "values"]  # fmt: skip
+__all__ = ["Proposal", "Site", "conditions", "numbers", "proposals"]

@@ -87,6 +87,8 @@ class Patcher:
 
 def _wrapped(source: str, chain: list[str], first: int) -> str:
     headers = [" " * depth + f"class {name}:" for depth, name in enumerate(chain[:-1])]
+    if not headers and source[:1] in (" ", "\t"):
+        headers = ["if True:"]
     padding = max(0, first - 1 - len(headers))
     return "\n" * padding + "".join(header + "\n" for header in headers) + source
 

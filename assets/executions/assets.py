@@ -1,0 +1,153 @@
+"""The asset `execution`: a plan carried out in the sandbox, with the gate's verdict as asset checks.
+
+The checks do not block: `result` publishes what was learnt from a refused patch too.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
+
+from assets.attempt_run import open_attempt
+from assets.executions.checkout import open_checkout
+from assets.executions.execute import Stopped, execute
+from assets.executions.gate import CHECKS, judge
+from assets.markdown import cell, checks_table, fenced, tests_summary, tests_table
+from assets.partitions import SOURCES
+from assets.platform import Platform
+from core.attempts import Attempt
+from core.work import Execution, Plan, TaskContext, TaskText, Verdict
+
+CHECK_NAMES = tuple(check.__name__ for check in CHECKS)
+
+
+@contextmanager
+def _work_folder(platform: Platform, attempt: Attempt) -> Iterator[Path]:
+    """A folder of this claim's own; those of earlier claims, whose runs are dead, are removed."""
+    root = platform.settings.home / "work"
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prefix = f"{attempt.task.id}-{attempt.task.attempt}-"
+    for old in root.glob(f"{prefix}*"):
+        shutil.rmtree(old, ignore_errors=True)
+    folder = root / f"{prefix}{attempt.epoch}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict]:
+    found = attempt.output("task_context", TaskContext)
+    plan = attempt.output("plan", Plan)
+    if found is None or plan is None:
+        raise LookupError("an earlier stage has left nothing for this attempt")
+    task = attempt.task
+    test = task.options.get("test")
+    with _work_folder(platform, attempt) as folder:
+        mirror = platform.mirror(task.team_id, task.source)
+        checkout = open_checkout(mirror.path, found.commit, folder / "checkout")
+        execution = execute(
+            TaskText(title=task.title, body=task.body),
+            plan,
+            found,
+            checkout,
+            platform.sandbox,
+            engine=str(task.options.get("engine") or "search"),
+            record=lambda kind, body: attempt.record(kind, body) and None,
+            revise=attempt.save_plan,
+            should_stop=attempt.should_stop,
+            test_command=str(test) if test else None,
+        )
+    return execution, judge(execution.evidence, execution.patch)
+
+
+@asset(
+    deps=["plan"],
+    partitions_def=SOURCES,
+    group_name="tasks",
+    kinds={"python"},
+    check_specs=[
+        AssetCheckSpec(name=check.__name__, asset="execution", description=(check.__doc__ or "").split("\n")[0])
+        for check in CHECKS
+    ],
+    description="One task carried out in the sandbox: a candidate patch with its evidence, or what was learnt.",
+)
+def execution(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:  # type: ignore[type-arg]
+    began = time.monotonic()
+    with open_attempt(context, platform) as attempt:
+        done = attempt.output("execution", Execution)
+        verdict = attempt.output("gate", Verdict)
+        if done is None or verdict is None:
+            try:
+                done, verdict = _carry_out(platform, attempt)
+            except Stopped as stopped:
+                raise Failure(str(stopped), allow_retries=False) from stopped
+            attempt.put_output("execution", done, time.monotonic() - began)
+            attempt.put_output("gate", verdict, 0.0)
+    return MaterializeResult(metadata=_metadata(done, verdict), check_results=_checks(done, verdict))
+
+
+def _checks(done: Execution, verdict: Verdict) -> list[AssetCheckResult]:
+    by_name = {check.name.replace("-", "_"): check for check in verdict.checks}
+    results = []
+    for name in CHECK_NAMES:
+        check = by_name.get(name)
+        results.append(
+            AssetCheckResult(
+                check_name=name,
+                passed=check is not None and check.passed,
+                severity=AssetCheckSeverity.WARN if done.patch is None else AssetCheckSeverity.ERROR,
+                description=check.detail if check else "There is no patch to judge.",
+                metadata={"verdict": MetadataValue.text(verdict.verdict)},
+            )
+        )
+    return results
+
+
+def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[object]]:
+    evidence = done.evidence
+    counts = evidence.candidates
+    suspicious = "\n".join(
+        f"- `{cell(place.path)}:{place.start_line}` {cell(place.symbol)} ({place.score:.3f})"
+        for place in evidence.suspicious[:10]
+    )
+    metadata: dict[str, MetadataValue[object]] = {
+        "summary": MetadataValue.md(cell(done.summary)),
+        "verdict": MetadataValue.text(verdict.verdict),
+        "gate": MetadataValue.md(checks_table(verdict)),
+        "tests": MetadataValue.md(tests_table(done)),
+        "tests_before": MetadataValue.text(tests_summary(evidence.before)),
+        "tests_after": MetadataValue.text(tests_summary(evidence.after)),
+        "suspicious": MetadataValue.md(suspicious or "none"),
+        "engine": MetadataValue.text(done.engine),
+        "sandbox": MetadataValue.text(evidence.sandbox),
+        "candidates_tried": MetadataValue.int(counts.tried),
+        "candidates": MetadataValue.json(counts.model_dump()),
+        "timings": MetadataValue.json({**evidence.timings, "total": done.seconds}),
+        "plan": MetadataValue.asset(AssetKey("plan")),
+        "result": MetadataValue.asset(AssetKey("result")),
+    }
+    if done.patch is not None:
+        metadata["patch"] = MetadataValue.md(fenced(done.patch.diff[:60_000], "diff"))
+        metadata["patch_sha256"] = MetadataValue.text(done.patch.sha256)
+    if evidence.notes:
+        metadata["notes"] = MetadataValue.md("\n".join(f"- {cell(note)}" for note in evidence.notes))
+    first = next((t for t in evidence.target_tests if evidence.before and t in evidence.before.failures), None)
+    if first and evidence.before:
+        metadata["first_failure"] = MetadataValue.md(fenced(evidence.before.failures[first][:4000], "text"))
+    return metadata

@@ -1,0 +1,84 @@
+"""What an engine is: something that proposes candidate patches and is told what became of them.
+
+`search` is one; another may ask a model. The execution loop owns everything else: the baseline, the
+sandbox, trying, verifying, counting and the trajectory.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.work import TaskContext
+
+from .baseline import Baseline
+from .source import Edit, SourceFile, apply_edits
+from .targets import TargetSet
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Edits that belong together. `priority` orders trying; `weight` is the operator's prior with its boosts;
+    `line` is where the suspicious statement stands."""
+
+    edits: tuple[Edit, ...]
+    operator: str
+    priority: float
+    weight: float
+    path: str
+    line: int
+    parents: tuple["Candidate", ...] = ()
+
+    @property
+    def key(self) -> tuple[Edit, ...]:
+        return tuple(sorted(self.edits, key=lambda e: (e.path, e.start, e.end)))
+
+    def files(self, sources: Mapping[str, SourceFile]) -> dict[str, str]:
+        """The new text of every file that the candidate changes."""
+        by_path: dict[str, list[Edit]] = {}
+        for edit in self.edits:
+            by_path.setdefault(edit.path, []).append(edit)
+        return {path: apply_edits(sources[path].text, tuple(edits)) for path, edits in by_path.items()}
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What became of a candidate. `status`: `pass` (every target passes), `regress` (so it does, but breaks
+    `broken`), `fail`, `hang`, `crash`, `compile`. `passed`: indices of the targets that passed."""
+
+    candidate: Candidate
+    status: str
+    passed: tuple[int, ...] = ()
+    signature: str = ""
+    line: tuple[str, int] | None = None
+    broken: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an engine works on: failing tests to be made to pass, and what is known about them."""
+
+    issue: str
+    targets: TargetSet
+    baseline: Baseline
+    context: TaskContext
+    sources: Mapping[str, SourceFile]
+    """Files that may be edited, parsed."""
+    test_sources: Mapping[str, str]
+    """The text of each target test."""
+    should_stop: Callable[[], bool]
+
+
+class Engine(Protocol):
+    """Proposes and observes until it has nothing more to propose."""
+
+    @property
+    def name(self) -> str: ...
+
+    def start(self, problem: Problem) -> None:
+        """Takes on a problem; called again with other targets when the first ones lead nowhere."""
+
+    def propose(self, count: int) -> list[Candidate]:
+        """Up to `count` candidates that have not been proposed before; empty when there are no more."""
+
+    def observe(self, observations: list[Observation]) -> None:
+        """What became of proposed candidates, in order."""

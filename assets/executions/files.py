@@ -1,0 +1,44 @@
+"""The files of a checkout that a patch may change, parsed when first asked for."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .gate import is_test_path
+from .repository_settings import RepositorySettings
+from .source import SourceFile, Unreadable
+from .test_command import python_files
+
+
+class EditableFiles(Mapping[str, SourceFile]):
+    """Python files that are no tests and lie within `penstock.toml`'s paths. Files that cannot be read are left
+    out with a note; one with a syntax error is kept, since that can be the fault."""
+
+    def __init__(self, root: Path, settings: RepositorySettings) -> None:
+        self._root = root
+        self.paths = tuple(p for p in python_files(root) if not is_test_path(p) and settings.allows(p))
+        self._known = set(self.paths)
+        self._parsed: dict[str, SourceFile | None] = {}
+        self.notes: list[str] = []
+
+    def __getitem__(self, path: str) -> SourceFile:
+        if path not in self._known:
+            raise KeyError(path)
+        if path not in self._parsed:
+            try:
+                self._parsed[path] = SourceFile(path, (self._root / path).read_bytes(), broken_ok=True)
+            except Unreadable as reason:
+                self.notes.append(str(reason))
+                self._parsed[path] = None
+        source = self._parsed[path]
+        if source is None:
+            raise KeyError(path)
+        return source
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def size(self, path: str) -> int:
+        return (self._root / path).stat().st_size

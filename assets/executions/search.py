@@ -1,0 +1,177 @@
+"""The engine `search`: generate and validate, without a model.
+
+Statements come in order of suspicion, operators in order of their priors; candidates wait in a heap,
+and a statement is expanded only when one of its edits could be next. Edits that make partial progress
+are paired with each other and with their own operator at other places.
+"""
+
+import heapq
+from itertools import count as counter
+
+from .engine import Candidate, Observation, Problem
+from .operators import Site, proposals
+from .operators.base import ProjectIndex
+from .source import Edit, SourceFile
+from .spectrum import Suspect, rank
+from .symptoms import Symptoms, read_symptoms
+
+_BOUND = 1.6
+"""Above what an operator's boosted weight rarely lies."""
+_PAIRS = 40
+
+
+class Search:
+    name = "search"
+
+    def __init__(self) -> None:
+        self.suspects: list[Suspect] = []
+        self.symptoms = Symptoms()
+        self.generated = 0
+
+    def start(self, problem: Problem) -> None:
+        self._problem = problem
+        self.suspects = rank(
+            problem.baseline, problem.targets.tests, problem.context, problem.issue, lambda p: problem.sources.get(p)
+        )
+        failures = [f for test in problem.targets.tests[:20] for f in problem.baseline.failures.get(test, ())]
+        self.symptoms = read_symptoms(failures, list(problem.test_sources.values())[:20], problem.issue)
+        paths = dict.fromkeys(s.source.path for s in self.suspects)
+        near = [problem.sources[p] for p in paths]
+        near += [s for p, s in list(problem.sources.items())[:300] if p not in paths]
+        self._index = ProjectIndex(near)
+        self._next = 0
+        self._heap: list[tuple[float, int, Candidate]] = []
+        self._order = counter()
+        self._seen: set[tuple[Edit, ...]] = set()
+        self._top = self.suspects[0].score if self.suspects else 1.0
+        self._baseline_signature = {
+            i: f[0].signature[:300]
+            for i, t in enumerate(problem.targets.tests)
+            if (f := problem.baseline.failures.get(t, ()))
+        }
+        self._progress: list[tuple[float, Candidate]] = []
+        self._paired: set[tuple[int, int]] = set()
+
+    def propose(self, count: int) -> list[Candidate]:
+        found: list[Candidate] = []
+        while len(found) < count and not self._problem.should_stop():
+            while self._next < len(self.suspects) and (
+                not self._heap or -self._heap[0][0] < self._relative(self.suspects[self._next]) * _BOUND
+            ):
+                self._expand(self.suspects[self._next])
+                self._next += 1
+            if not self._heap:
+                break
+            found.append(heapq.heappop(self._heap)[2])
+        return found
+
+    def _relative(self, suspect: Suspect) -> float:
+        return suspect.score / self._top
+
+    def _expand(self, suspect: Suspect) -> None:
+        site = Site(suspect.source, suspect.statement, self._index, self.symptoms)
+        relative = self._relative(suspect)
+        for proposal in proposals(site):
+            priority = relative * proposal.weight
+            self._push(
+                Candidate(
+                    proposal.edits,
+                    proposal.operator,
+                    priority,
+                    proposal.weight,
+                    suspect.source.path,
+                    suspect.statement.lineno,
+                )
+            )
+
+    def _push(self, candidate: Candidate) -> None:
+        if candidate.key in self._seen or self._is_void(candidate):
+            return
+        self._seen.add(candidate.key)
+        self.generated += 1
+        heapq.heappush(self._heap, (-candidate.priority, next(self._order), candidate))
+
+    def _is_void(self, candidate: Candidate) -> bool:
+        sources = self._problem.sources
+        return all(sources[e.path].text[e.start : e.end] == e.text for e in candidate.edits)
+
+    def observe(self, observations: list[Observation]) -> None:
+        for observation in observations:
+            gain = self._gain(observation)
+            if gain > 0 and len(observation.candidate.parents) < 2:
+                self._progress.append((gain, observation.candidate))
+                self._same_elsewhere(observation.candidate, gain)
+        if self._progress:
+            self._progress.sort(key=lambda item: (-item[0], -item[1].priority))
+            del self._progress[_PAIRS:]
+            self._pair()
+
+    def _gain(self, observation: Observation) -> float:
+        """How far a candidate that is no fix came: more targets pass, or the failure moved on."""
+        if observation.status == "regress":
+            return 0.5
+        if observation.status != "fail":
+            return 0.0
+        if observation.passed:
+            return 1.0 + len(observation.passed)
+        before = self._baseline_signature.get(0, "")
+        if observation.signature and before and observation.signature != before:
+            kind, was = observation.signature.split("|", 1)[0], before.split("|", 1)[0]
+            if was not in ("AssertionError", "Failed") and kind == "AssertionError":
+                return 0.8
+            if kind == "AssertionError" and was == kind:
+                return 0.15
+        return 0.0
+
+    def _same_elsewhere(self, candidate: Candidate, gain: float) -> None:
+        """The same textual change made at every place of the file where it fits, and at each one more place."""
+        if len(candidate.edits) != 1 or gain < 0.5:
+            return
+        (edit,) = candidate.edits
+        source = self._problem.sources[edit.path]
+        old = source.text[edit.start : edit.end]
+        if not old.strip() or len(old) > 60 or not edit.text.strip():
+            return
+        places = _occurrences(source, old)
+        others = [at for at in places if at != edit.start]
+        for at in others[:12]:
+            both = (edit, Edit(edit.path, at, at + len(old), edit.text))
+            self._push(self._combined(both, candidate, candidate, 0.8))
+        if 2 <= len(others) <= 8:
+            every = tuple(Edit(edit.path, at, at + len(old), edit.text) for at in places)
+            self._push(self._combined(every, candidate, candidate, 0.5))
+
+    def _pair(self) -> None:
+        best = self._progress[:12]
+        for i, (gain, one) in enumerate(best):
+            for other_gain, other in best[i + 1 :]:
+                pair = (id(one), id(other))
+                if pair in self._paired or one.parents or other.parents:
+                    continue
+                self._paired.add(pair)
+                if one.path == other.path and _overlap(one.edits, other.edits):
+                    continue
+                self._push(self._combined((*one.edits, *other.edits), one, other, 0.3 * min(1.0, max(gain, other_gain))))
+
+    def _combined(self, edits: tuple[Edit, ...], one: Candidate, other: Candidate, factor: float) -> Candidate:
+        priority = max(one.priority, other.priority) * factor
+        operator = one.operator if one.operator == other.operator else f"{one.operator}+{other.operator}"
+        weight = min(one.weight, other.weight) * factor
+        return Candidate(edits, operator, priority, weight, one.path, one.line, (one, other))
+
+
+def _occurrences(source: SourceFile, text: str) -> list[int]:
+    found: list[int] = []
+    at = source.text.find(text)
+    while at >= 0 and len(found) < 50:
+        before, after = source.text[at - 1 : at], source.text[at + len(text) : at + len(text) + 1]
+        if not (text[0].isidentifier() and (before.isidentifier() or before.isdigit())) and not (
+            text[-1].isidentifier() and (after.isidentifier() or after.isdigit())
+        ):
+            found.append(at)
+        at = source.text.find(text, at + 1)
+    return found
+
+
+def _overlap(one: tuple[Edit, ...], other: tuple[Edit, ...]) -> bool:
+    return any(a.path == b.path and a.start < max(b.end, b.start + 1) and b.start < max(a.end, a.start + 1) for a in one for b in other)

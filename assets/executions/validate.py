@@ -1,0 +1,222 @@
+"""Tries candidates in the worker: in place where an edit lies within functions, by a fresh import elsewhere."""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.work import Outcome
+
+from .baseline import Baseline
+from .engine import Candidate, Observation
+from .source import Edit, SourceFile, apply_edits
+from .worker_client import Worker, WorkerDied
+
+_COVERING_SECONDS = 1.5
+_COVERING_TESTS = 60
+MIN_CPU = 0.12
+
+
+@dataclass
+class Bench:
+    """One worker with a collected suite, and the targets that candidates are tried on."""
+
+    worker: Worker
+    baseline: Baseline
+    sources: Mapping[str, SourceFile]
+    targets: tuple[str, ...] = ()
+    leaky: bool = False
+    in_place: int = 0
+    fresh: int = 0
+    _covering: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._passing = {t for t, o in self.baseline.run.outcomes.items() if o is Outcome.PASSED}
+        self._tests_at: dict[tuple[str, int], list[str]] | None = None
+
+    def aim(self, targets: tuple[str, ...]) -> None:
+        self.targets = targets
+        slowest = max((self.baseline.seconds.get(t, 0.0) for t in targets), default=0.0)
+        self._hung = any(self.baseline.failures.get(t, ())[:1] and self.baseline.failures[t][0].type == "Hang" for t in targets)
+        self.cpu = 0.5 if self._hung else max(MIN_CPU, 12 * slowest)
+        self._only_fresh = any(t in self.baseline.uncollected or t in self.baseline.spawned for t in targets)
+
+    def try_all(self, candidates: list[Candidate], seconds: float) -> list[Observation]:
+        """Observations in the order of the candidates; fewer than candidates when time ran out."""
+        in_place: list[tuple[int, list[dict[str, object]]]] = []
+        results: dict[int, Observation] = {}
+        fresh: list[int] = []
+        for number, candidate in enumerate(candidates):
+            parts = None if self._only_fresh else self._parts(candidate)
+            if parts is None:
+                fresh.append(number)
+            else:
+                in_place.append((number, parts))
+        if in_place:
+            payload = [{"parts": parts, "covering": self._covering_tests(candidates[n])} for n, parts in in_place]
+            answer = self.worker.ask(
+                "try",
+                seconds + 10,
+                candidates=payload,
+                targets=list(self.targets),
+                cpu=self.cpu,
+                seconds=seconds,
+                alone=self.leaky,
+                full=8 if self._quick else 3,
+            )
+            self.leaky = self.leaky or bool(answer.get("leaky"))
+            for (number, _), trial in zip(in_place, answer["trials"], strict=True):
+                if trial is None:
+                    continue
+                if trial["s"] == "fresh":
+                    fresh.append(number)
+                else:
+                    self.in_place += 1
+                    results[number] = _observation(candidates[number], trial)
+        for number in sorted(fresh):
+            observation = self._fresh(candidates[number], seconds)
+            self.fresh += 1
+            results[number] = observation
+        return [results[number] for number in sorted(results)]
+
+    @property
+    def _quick(self) -> bool:
+        return sum(self.baseline.seconds.get(t, 0.0) for t in self.targets) < 0.05
+
+    def _parts(self, candidate: Candidate) -> list[dict[str, object]] | None:
+        """The candidate as edited functions; None when an edit lies outside functions."""
+        by_function: dict[tuple[str, int], list[Edit]] = {}
+        found: dict[tuple[str, int], tuple[SourceFile, ast.AST, list[str]]] = {}
+        for edit in candidate.edits:
+            source = self.sources[edit.path]
+            place = _function_around(source, edit)
+            if place is None:
+                return None
+            function, chain = place
+            key = (edit.path, source.first_line(function))
+            by_function.setdefault(key, []).append(edit)
+            found[key] = (source, function, chain)
+        parts: list[dict[str, object]] = []
+        for key, edits in by_function.items():
+            source, function, chain = found[key]
+            start, end = _region(source, function)
+            try:
+                text = apply_edits(
+                    source.text[start:end], tuple(Edit(e.path, e.start - start, e.end - start, e.text) for e in edits)
+                )
+            except ValueError:
+                text = "("  # overlapping edits: counted as one that does not compile
+            body_start = source.span(function.body[0])[0]  # type: ignore[attr-defined]
+            signature = any(e.start < body_start and not e.text.endswith("\n") for e in edits)
+            parts.append(
+                {
+                    "path": source.path,
+                    "chain": chain,
+                    "line": key[1],
+                    "source": text,
+                    "signature": signature,
+                }
+            )
+        return parts
+
+    def _covering_tests(self, candidate: Candidate) -> list[str]:
+        """Tests that pass today and execute the edited functions, fastest first, within a bounded time."""
+        chosen: dict[str, None] = {}
+        for edit in candidate.edits:
+            source = self.sources[edit.path]
+            place = _function_around(source, edit)
+            first, last = (1, source.lines) if place is None else (place[0].lineno, place[0].end_lineno or 1)
+            key = (edit.path, first)
+            if key not in self._covering:
+                self._covering[key] = self._tests_in(edit.path, first, last)
+            chosen.update(dict.fromkeys(self._covering[key]))
+        return list(chosen)
+
+    def _tests_in(self, path: str, first: int, last: int) -> list[str]:
+        if self._tests_at is None:
+            self._tests_at = {}
+            for test, hits in self.baseline.hits.items():
+                if test in self._passing and test not in self.baseline.flaky:
+                    for place in hits:
+                        self._tests_at.setdefault(self.baseline.places[place], []).append(test)
+        found: set[str] = set()
+        for line in range(first, last + 1):
+            found.update(self._tests_at.get((path, line), ()))
+        ordered = sorted(found, key=lambda t: (self.baseline.seconds.get(t, 0.0), t))
+        kept: list[str] = []
+        spent = 0.0
+        for test in ordered[:_COVERING_TESTS]:
+            spent += self.baseline.seconds.get(test, 0.0)
+            if spent > _COVERING_SECONDS:
+                break
+            kept.append(test)
+        return kept
+
+    def _fresh(self, candidate: Candidate, seconds: float) -> Observation:
+        try:
+            files = candidate.files(self.sources)
+        except ValueError:
+            return Observation(candidate, "compile")
+        for text in files.values():
+            try:
+                ast.parse(text.removeprefix("\ufeff"))
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return Observation(candidate, "compile")
+        select = sorted({t.split("::")[0] for t in self.targets if "::" in t or t.endswith(".py")})
+        if any(t == "collection" or t.endswith("conftest.py") for t in self.targets):
+            select = []
+        limit = min(seconds, 5 * self.cpu * len(self.targets) + 5)
+        try:
+            answer = self.worker.ask(
+                "fresh",
+                limit + 10,
+                files=files,
+                targets=list(self.targets),
+                select=select,
+                cpu=max(self.cpu, 0.5),
+                seconds=limit,
+                full=3,
+            )
+        except WorkerDied as died:
+            return Observation(candidate, "crash", signature=str(died)[:200])
+        return _observation(candidate, answer["trial"])
+
+
+def _observation(candidate: Candidate, trial: dict[str, object]) -> Observation:
+    line = trial.get("l")
+    passed = trial.get("p")
+    return Observation(
+        candidate,
+        str(trial["s"]),
+        tuple(int(i) for i in passed) if isinstance(passed, list) else (),
+        str(trial.get("g", "")),
+        (str(line[0]), int(line[1])) if isinstance(line, list) and len(line) == 2 else None,
+        str(trial.get("t", "")),
+    )
+
+
+def _region(source: SourceFile, function: ast.AST) -> tuple[int, int]:
+    start = source.line_start(source.first_line(function))
+    last = int(function.end_lineno)  # type: ignore[attr-defined]
+    return start, source.line_start(last + 1) if last < source.lines else len(source.text)
+
+
+def _function_around(source: SourceFile, edit: Edit) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, list[str]] | None:
+    at = edit.start
+    inserts_line = edit.start == edit.end and at == source.line_start(source.line_of(at)) if at else False
+    if inserts_line and edit.text[:1] in (" ", "\t"):
+        at -= 1  # a new line belongs to the function of the line before it
+    elif inserts_line:
+        return None
+    place = source.outermost_function(at)
+    if place is None:
+        return None
+    function, _ = place
+    start, end = _region(source, function)
+    if not (start <= edit.start and edit.end <= end) or edit.start < source.span(function)[0]:
+        return None
+    if inserts_line:
+        line = source.line_text(function.lineno)
+        indent = len(line) - len(line.lstrip())
+        if len(edit.text) - len(edit.text.lstrip(" \t")) <= indent:
+            return None
+    return place

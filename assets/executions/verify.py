@@ -1,0 +1,114 @@
+"""The last word on a patch: applied to a clean checkout, the whole suite in a process that has seen nothing else."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.work import Outcome, TestRun
+
+from .baseline import Allowance, Baseline, failures_of, outcomes_of
+from .checkout import Checkout
+from .diff import apply_diff
+from .test_command import TestCommand
+from .worker_client import Worker
+
+
+@dataclass(frozen=True)
+class Verification:
+    applies: bool
+    after: TestRun | None
+    flaky: tuple[str, ...] = ()
+    detail: str = ""
+
+    def accepts(self, targets: tuple[str, ...], before: TestRun) -> bool:
+        """Whether the targets pass and nothing is worse; the gate asks the same of the stored evidence."""
+        if not self.applies or self.after is None:
+            return False
+        return all(self.after.outcomes.get(t) is Outcome.PASSED for t in targets) and not self.worse(before)
+
+    def worse(self, before: TestRun) -> list[str]:
+        """Tests that passed before and do not pass now."""
+        if self.after is None:
+            return []
+        now = self.after.outcomes
+        lost = [
+            t
+            for t, o in before.outcomes.items()
+            if o is Outcome.PASSED and t not in self.flaky and now.get(t, Outcome.FAILED) is not Outcome.PASSED
+        ]
+        return [t for t in lost if t in now or self.after.complete]
+
+
+def verify(
+    worker: Worker,
+    checkout: Checkout,
+    command: TestCommand,
+    diff: str,
+    expected: dict[str, str],
+    targets: tuple[str, ...],
+    baseline: Baseline,
+    allowance: Allowance,
+) -> Verification:
+    """Applies `diff` and runs the suite in `worker`, whose session is a clean copy of the checkout and which has
+    not imported the repository yet. Raises `WorkerDied`."""
+    with tempfile.TemporaryDirectory(prefix="penstock-apply-") as name:
+        folder = Path(name)
+        for path in expected:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes((checkout.root / path).read_bytes())
+        problem = apply_diff(folder, diff)
+        if problem is not None:
+            return Verification(False, None, detail=problem)
+        for path, text in expected.items():
+            content = (folder / path).read_bytes()
+            if content != text.encode():
+                return Verification(False, None, detail=f"{path} is not what was tried after applying the patch")
+            worker.session.write(path, content)
+    answer = worker.ask("fresh", allowance.seconds + 15, **allowance.as_fields())
+    outcomes = _settled(outcomes_of(answer), answer, command, targets, baseline)
+    flaky = _flaky(worker, outcomes, baseline, allowance)
+    failures = failures_of(answer)
+    unfinished = [t for t in answer.get("unfinished", ()) if t in baseline.run.outcomes]
+    after = TestRun(
+        command=command.shown,
+        outcomes=outcomes,
+        failures={t: f[0].short for t, f in failures.items() if f},
+        seconds=round(sum(answer["seconds"].values()), 4),
+        exit_code=None if unfinished else int(any(o in (Outcome.FAILED, Outcome.ERROR) for o in outcomes.values())),
+        limit="wall" if unfinished else None,
+        complete=not unfinished,
+    )
+    return Verification(True, after, flaky)
+
+
+def _settled(
+    outcomes: dict[str, Outcome], answer: dict[str, Any], command: TestCommand, targets: tuple[str, ...], baseline: Baseline
+) -> dict[str, Outcome]:
+    """A collection error among the targets counts as passed once the tests behind it are collected and pass."""
+    if command.runner == "unittest":
+        known = set(baseline.tests)
+        behind = tuple(f"{t}::" for t in baseline.uncollected)
+        outcomes = {t: o for t, o in outcomes.items() if t in known or "::" not in t or t.startswith(behind)}
+    for target in targets:
+        if target in baseline.uncollected and target not in outcomes:
+            prefix = "" if "/" not in target and not target.endswith(".py") or target.endswith("conftest.py") else f"{target}::"
+            inside = [o for t, o in outcomes.items() if t.startswith(prefix)]
+            fine = bool(inside) and all(o in (Outcome.PASSED, Outcome.SKIPPED) for o in inside)
+            outcomes[target] = Outcome.PASSED if fine else Outcome.FAILED
+    return outcomes
+
+
+def _flaky(
+    worker: Worker, outcomes: dict[str, Outcome], baseline: Baseline, allowance: Allowance
+) -> tuple[str, ...]:
+    """Tests that are worse in this run, but pass when they are run again on the same code."""
+    worse = [
+        t
+        for t, o in outcomes.items()
+        if o in (Outcome.FAILED, Outcome.ERROR) and baseline.run.outcomes.get(t) is Outcome.PASSED and "::" in t
+    ]
+    if not worse or len(worse) > 10:
+        return ()
+    again = worker.ask("fresh", allowance.seconds + 15, select=worse, **allowance.as_fields())
+    return tuple(t for t in worse if again.get("outcomes", {}).get(t) == "passed")
