@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from core.credentials import Credentials, load_or_make, register_token
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
+from core.eventlog.protocol import EventLogUnavailable
 from core.settings import Settings
 from core.tasks import IllegalMove, TaskNotFound
 from gateway import health, streams, tasks, webhooks
@@ -81,6 +82,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         registering.cancel()
         with suppress(asyncio.CancelledError):
             await registering
+        gateway.log.close()
 
 
 async def _register(gateway: Gateway) -> None:
@@ -125,8 +127,10 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
         return respond(request, Refused(409, "illegal-move", str(error)))
 
     @app.exception_handler(psycopg.OperationalError)
-    async def _(request: Request, error: psycopg.OperationalError) -> JSONResponse:
-        _logger.warning("the database refused", error=type(error).__name__, sqlstate=error.sqlstate)
+    @app.exception_handler(psycopg.InterfaceError)
+    @app.exception_handler(EventLogUnavailable)
+    async def _(request: Request, error: Exception) -> JSONResponse:
+        _logger.warning("the database refused", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
         return respond(request, unavailable())
 
     @app.exception_handler(Exception)

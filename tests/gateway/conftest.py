@@ -1,0 +1,214 @@
+"""A gateway over a real database, in this process or in one of its own, and senders that sign as services do."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from core.credentials import Credentials, ensure_secrets
+from core.database import Database
+from core.events import DEFAULT_TEAM
+from core.settings import Settings
+from core.signatures import sign_github, sign_standard
+from gateway.app import create_app
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", gateway_port=0)
+
+
+@pytest.fixture
+def credentials(settings: Settings, database: Database) -> Credentials:
+    return ensure_secrets(settings, database)
+
+
+@pytest.fixture
+def make_client(
+    settings: Settings, database: Database, credentials: Credentials
+) -> Iterator[Callable[..., TestClient]]:
+    """Clients of a gateway in this process; settings can be changed by keyword."""
+    opened = []
+
+    def make(body_seconds: float = 10.0, max_streams: int = 8, **changed: Any) -> TestClient:
+        app = create_app(
+            settings.model_copy(update=changed),
+            database,
+            credentials,
+            body_seconds=body_seconds,
+            max_streams=max_streams,
+        )
+        client = TestClient(app, raise_server_exceptions=False)
+        client.__enter__()
+        opened.append(client)
+        return client
+
+    yield make
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(make_client: Callable[..., TestClient]) -> TestClient:
+    return make_client()
+
+
+@pytest.fixture
+def authorised(credentials: Credentials) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credentials.api_token}"}
+
+
+@pytest.fixture
+def add_source(database: Database) -> Callable[..., None]:
+    def add(name: str = "hello", repository: str | None = "codertocat/hello-world") -> None:
+        with database.team(DEFAULT_TEAM) as connection:
+            connection.execute(
+                "INSERT INTO sources (team_id, name, location, repository) VALUES (%s, %s, '/srv/hello', %s)",
+                (DEFAULT_TEAM, name, repository),
+            )
+
+    return add
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Makes signed requests; how they are sent is the caller's choice."""
+
+    credentials: Credentials
+
+    def github(
+        self, payload: Any, event: str = "issues", delivery: str | None = None, secret: str | None = None
+    ) -> dict[str, Any]:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        return {
+            "url": "/webhooks/github",
+            "content": body,
+            "headers": {
+                "Content-Type": "application/json",
+                "X-GitHub-Event": event,
+                "X-GitHub-Delivery": delivery or str(uuid.uuid4()),
+                "X-Hub-Signature-256": sign_github(secret or self.credentials.github_secrets[0], body),
+            },
+        }
+
+    def generic(
+        self, payload: Any, delivery: str | None = None, secret: str | None = None, at: int | None = None
+    ) -> dict[str, Any]:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        delivery, at = delivery or f"msg_{uuid.uuid4().hex}", at or int(time.time())
+        return {
+            "url": "/webhooks/generic",
+            "content": body,
+            "headers": {
+                "Content-Type": "application/json",
+                "webhook-id": delivery,
+                "webhook-timestamp": str(at),
+                "webhook-signature": sign_standard(secret or self.credentials.generic_secrets[0], delivery, at, body),
+            },
+        }
+
+
+@pytest.fixture
+def sender(credentials: Credentials) -> Sender:
+    return Sender(credentials)
+
+
+@pytest.fixture
+def issue() -> dict[str, Any]:
+    return {
+        "action": "opened",
+        "issue": {
+            "title": "Total is wrong",
+            "body": "It should be 3.",
+            "html_url": "https://github.com/Codertocat/Hello-World/issues/1",
+            "user": {"login": "Codertocat"},
+        },
+        "repository": {"full_name": "Codertocat/Hello-World"},
+    }
+
+
+@pytest.fixture
+def stored(database: Database) -> Callable[[str], list[tuple[Any, ...]]]:
+    """Rows of the default team, by query."""
+
+    def query(statement: str) -> list[tuple[Any, ...]]:
+        with database.team(DEFAULT_TEAM) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
+    return query
+
+
+@pytest.fixture
+def run_gateway(settings: Settings, credentials: Credentials, database_url: str, tmp_path: Path) -> Callable[..., Any]:
+    """A context manager: a gateway in a process of its own, on a free port of loopback; yields (process, URL)."""
+
+    @contextmanager
+    def run(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+        log = tmp_path / f"gateway-{uuid.uuid4().hex[:8]}.log"
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gateway"],
+                cwd=ROOT,
+                stderr=stderr,
+                text=True,
+                env={
+                    **{key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")},
+                    "PENSTOCK_HOME": str(settings.home),
+                    "PENSTOCK_GATEWAY_PORT": "0",
+                    "PENSTOCK_DATABASE_URL": database_url,
+                    **environment,
+                },
+            )
+        try:
+            yield process, _address(process, log)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait(10)
+
+    return run
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for line in log.read_text().splitlines():
+            if '"listening"' in line:
+                return str(json.loads(line)["address"])
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.01)
+    raise AssertionError(f"the gateway does not listen: {log.read_text()}")
+
+
+@pytest.fixture
+def other_team(database: Database) -> tuple[uuid.UUID, dict[str, str]]:
+    """Another team, and the header of its API token."""
+    team, token = uuid.uuid4(), f"pst_{uuid.uuid4().hex}"
+    with database.system() as connection:
+        connection.execute("INSERT INTO teams (id, name) VALUES (%s, 'other')", (team,))
+        connection.execute(
+            "INSERT INTO api_tokens (team_id, token_sha256, name) VALUES (%s, %s, 'test')",
+            (team, hashlib.sha256(token.encode()).digest()),
+        )
+    return team, {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=30) as client:
+        yield client
