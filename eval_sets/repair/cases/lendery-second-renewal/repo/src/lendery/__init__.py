@@ -1,0 +1,1 @@
+"""Loans, renewals, holds and fines of a town library."""
