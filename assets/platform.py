@@ -4,7 +4,9 @@ Each part is made when it is first used, and after the fork: a warm process that
 has no connection and no thread.
 """
 
+import uuid
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.database import Database
@@ -14,6 +16,7 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from core.embedding.protocol import Embedder
     from core.eventlog.protocol import EventLog
+    from core.git import Repository
     from sandbox.protocol import Sandbox
 
 
@@ -46,6 +49,19 @@ class Platform:
         from sandbox import open_sandbox
 
         return open_sandbox(self.settings.sandbox)
+
+    @property
+    def mirrors(self) -> Path:
+        """The folder of the bare mirrors of configured sources."""
+        return self.settings.home / "mirrors"
+
+    def mirror(self, team_id: uuid.UUID, source: str) -> "Repository":
+        """The mirror of a source, as its last refresh left it. Raises `GitError` or `SourceError` without one."""
+        from assets.context.refresh import mirror_path
+        from assets.context.sources import find_source
+        from core.git import Repository
+
+        return Repository(mirror_path(self.mirrors, find_source(self.database, team_id, source)))
 
     def close(self) -> None:
         self.database.close()

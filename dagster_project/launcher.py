@@ -39,7 +39,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
     def __init__(self, socket: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._socket = Path(socket)
         self._inst_data = inst_data
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

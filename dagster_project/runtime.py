@@ -50,6 +50,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     """
     settings.home.mkdir(parents=True, exist_ok=True)
     server = None
+    login = LOGIN
     if settings.database_url is None:
         server = EmbeddedServer(settings.home / "postgres")
         server.ensure_database(DATABASE)
@@ -61,7 +62,6 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             server.url(f"{DATABASE}_dagster", owner=True),
             embedded=True,
         )
-        login = LOGIN
     else:
         url = settings.database_url.get_secret_value()
         owner = settings.database_owner_url.get_secret_value() if settings.database_owner_url else url
@@ -69,9 +69,9 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         runtime = Runtime(
             settings, url, owner, dagster.get_secret_value() if dagster else _beside(owner), embedded=False
         )
-        login = psycopg.conninfo.conninfo_to_dict(url).get("user") or LOGIN
+        login = str(psycopg.conninfo.conninfo_to_dict(url).get("user") or LOGIN)
     try:
-        schema.upgrade(runtime.owner_url, login=str(login))
+        schema.upgrade(runtime.owner_url, login=login)
         yield runtime
     finally:
         if server is not None:

@@ -10,6 +10,7 @@ Protocol, over a Unix socket that only its owner can open: one JSON line in (`{"
 """
 
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -18,7 +19,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -85,7 +86,7 @@ def run_worker(run_id: str, instance_ref: str) -> int:
     return 0
 
 
-def report_crash(run_id: str, instance_ref: str, how: str) -> None:
+def report_crash(run_id: str, instance_ref: str, how: str) -> int:
     """Marks a run failed whose worker died without saying so."""
     from dagster._core.instance import DagsterInstance, InstanceRef
     from dagster._serdes import deserialize_value
@@ -94,6 +95,7 @@ def report_crash(run_id: str, instance_ref: str, how: str) -> None:
         run = instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, message=f"The run's process {how} before the run had ended.")
+    return 0
 
 
 class WarmServer:
@@ -147,7 +149,7 @@ class WarmServer:
                 continue
             code = os.waitstatus_to_exitcode(status)
             how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-            self._fork(lambda known=known, how=how: report_crash(*known, how))
+            self._fork(functools.partial(report_crash, *known, how))
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
@@ -162,11 +164,11 @@ class WarmServer:
             if fingerprint() != self._fingerprint:
                 _answer(connection, {"error": "restarting", "retry": True})
                 self._exec_anew()
-            pid = self._fork(lambda: run_worker(run_id, ref))
+            pid = self._fork(functools.partial(run_worker, run_id, ref))
             self._children[pid] = (run_id, ref)
             _answer(connection, {"pid": pid, "started": started_ticks(pid) or 0})
 
-    def _fork(self, work: Any) -> int:
+    def _fork(self, work: Callable[[], int]) -> int:
         tasks = Path("/proc/self/task")
         threads = len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
         if threads != 1:
@@ -183,7 +185,7 @@ class WarmServer:
             os.close(self._wake_read)
             os.close(self._wake_write)
             os.setsid()
-            code = work() or 0
+            code = work()
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
         except BaseException:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dagster import (
     AssetCheckResult,
@@ -58,6 +59,10 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
         raise LookupError("an earlier stage has left nothing for this attempt")
     task = attempt.task
     test = task.options.get("test")
+
+    def record(kind: str, body: dict[str, Any]) -> None:
+        attempt.record(kind, body)
+
     with _work_folder(platform, attempt) as folder:
         mirror = platform.mirror(task.team_id, task.source)
         checkout = open_checkout(mirror.path, found.commit, folder / "checkout")
@@ -68,7 +73,7 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
             checkout,
             platform.sandbox,
             engine=str(task.options.get("engine") or "search"),
-            record=lambda kind, body: attempt.record(kind, body) and None,
+            record=record,
             revise=attempt.save_plan,
             should_stop=attempt.should_stop,
             test_command=str(test) if test else None,
@@ -119,14 +124,14 @@ def _checks(done: Execution, verdict: Verdict) -> list[AssetCheckResult]:
     return results
 
 
-def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[object]]:
+def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[Any]]:
     evidence = done.evidence
     counts = evidence.candidates
     suspicious = "\n".join(
         f"- `{cell(place.path)}:{place.start_line}` {cell(place.symbol)} ({place.score:.3f})"
         for place in evidence.suspicious[:10]
     )
-    metadata: dict[str, MetadataValue[object]] = {
+    metadata: dict[str, MetadataValue[Any]] = {
         "summary": MetadataValue.md(cell(done.summary)),
         "verdict": MetadataValue.text(verdict.verdict),
         "gate": MetadataValue.md(checks_table(verdict)),

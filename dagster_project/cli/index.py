@@ -1,6 +1,8 @@
 """`penstock index` and `penstock search`: sources and their context index."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,51 +29,51 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a source, or change where it is, and index it."""
-    from assets.context.sources import SourceError, add_source
+    from assets.context.sources import add_source
     from core.git import is_url
     from core.settings import load_settings
 
     settings = load_settings()
     place = location if is_url(location) else str(Path(location).expanduser().resolve())
-    with opened() as database:
-        try:
-            source = add_source(
-                database, DEFAULT_TEAM, name, place, branch=branch, repository=repository, roots=settings.roots
-            )
-        except SourceError as error:
-            raise CommandFailed(str(error)) from error
-    note(f"source {source.name}: {source.location}")
+    with opened() as database, _told():
+        source = add_source(
+            database, DEFAULT_TEAM, name, place, branch=branch, repository=repository, roots=settings.roots
+        )
+    note(f"source {source.name}: {source.shown}")
     if refresh_now:
         refresh(source.name, as_json=as_json)
     elif as_json:
-        data({"source": source.name, "location": source.location})
+        data({"source": source.name, "location": source.shown})
 
 
 @sources.command()
 def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: AsJson = False) -> None:
     """Bring a source's index to its newest commit."""
+    from dataclasses import asdict
+
     from assets.context.refresh import refresh as refresh_source
-    from assets.context.sources import SourceError, find_source
     from core.embedding import open_embedder
     from core.settings import load_settings
 
     settings = load_settings()
     began = time.monotonic()
-    with opened() as database, Progress(quiet=as_json) as step:
-        try:
-            source = find_source(database, DEFAULT_TEAM, name)
-        except SourceError as error:
-            raise CommandFailed(str(error)) from error
+    with opened() as database, Progress(quiet=as_json) as step, _told():
         step(f"refreshing {name}")
         report = refresh_source(
-            database, DEFAULT_TEAM, source, settings=settings, embedder=open_embedder(settings.embedding_model)
+            database,
+            DEFAULT_TEAM,
+            name,
+            mirrors=settings.home / "mirrors",
+            roots=settings.roots,
+            embedder=open_embedder(settings.embedding_model),
         )
     if as_json:
-        data(report.as_dict())
+        data(asdict(report))
         return
     line(
-        f"{name} at {report.commit[:12]}: {report.files} files, {report.chunks_new} new chunks, "
-        f"{report.chunks_reused} kept, {len(report.skipped)} files skipped, {time.monotonic() - began:.2f} s"
+        f"{report.source} at {report.commit[:12]}: {report.files} files, {report.chunks} chunks "
+        f"({report.chunks_new} new, {report.embedded} embedded), {report.skipped_count} files skipped, "
+        f"{time.monotonic() - began:.2f} s"
     )
     for path, reason in report.skipped[:20]:
         note(f"skipped {path}: {reason}")
@@ -83,34 +85,47 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show which commit of each source is searchable, and how much of it."""
-    from assets.context.sources import SourceError, find_source, list_sources
-    from assets.context.status import status as index_status
+    from dataclasses import asdict
 
-    with opened() as database:
-        try:
-            wanted = [find_source(database, DEFAULT_TEAM, name)] if name else list_sources(database, DEFAULT_TEAM)
-        except SourceError as error:
-            raise CommandFailed(str(error)) from error
-        found = [index_status(database, DEFAULT_TEAM, source.name) for source in wanted]
+    from assets.context.search import status as index_status
+    from assets.context.sources import list_sources
+
+    with opened() as database, _told():
+        names = [name] if name else [source.name for source in list_sources(database, DEFAULT_TEAM)]
+        found = [index_status(database, DEFAULT_TEAM, one) for one in names]
     if as_json:
-        data([one.as_dict() for one in found])
+        data([asdict(one) for one in found])
         return
     table(
-        ["source", "commit", "files", "chunks", "models", "refreshed", "location"],
+        ["source", "commit", "files", "chunks", "skipped", "model", "refreshed", "location"],
         [
             [
-                s.name,
+                one.source,
                 (one.commit or "not indexed")[:12],
                 one.files,
                 one.chunks,
-                ", ".join(one.models),
-                one.refreshed_at or "-",
-                s.location,
+                one.skipped_count,
+                one.model or "-",
+                f"{one.visible_at:%Y-%m-%d %H:%M:%S}" if one.visible_at else "-",
+                one.location,
             ]
-            for s, one in zip(wanted, found, strict=True)
+            for one in found
         ],
         empty="No source yet: penstock index add NAME DIR_OR_URL",
     )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turns what a person can mend into one line."""
+    from assets.context.postgres import NotIndexed
+    from assets.context.sources import SourceError
+    from core.embedding import EmbedderUnavailable
+
+    try:
+        yield
+    except (SourceError, NotIndexed, EmbedderUnavailable) as error:
+        raise CommandFailed(str(error)) from error
 
 
 def search(
@@ -120,17 +135,14 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the places in a source that a text is about."""
-    from assets.context.postgres_index import search as search_index
-    from assets.context.sources import SourceError, find_source
+    from assets.context.search import search as search_index
+    from assets.context.sources import find_source
     from core.embedding import open_embedder
     from core.settings import load_settings
 
     settings = load_settings()
-    with opened() as database:
-        try:
-            source = find_source(database, DEFAULT_TEAM, name)
-        except SourceError as error:
-            raise CommandFailed(str(error)) from error
+    with opened() as database, _told():
+        source = find_source(database, DEFAULT_TEAM, name)
         places = search_index(
             database, DEFAULT_TEAM, source.name, query, k, embedder=open_embedder(settings.embedding_model)
         )

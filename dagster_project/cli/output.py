@@ -31,12 +31,12 @@ def note(text: str) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """A table on a terminal; tab-separated lines, without a heading, when standard output is piped."""
-    rows = [[str(cell) for cell in row] for row in rows]
+    cells = [[str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        for row in rows:
+        for row in cells:
             line("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
         return
-    if not rows:
+    if not cells:
         line(empty)
         return
     from rich import box
@@ -45,7 +45,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     from rich.text import Text
 
     shown = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
+    for row in cells:
         shown.add_row(*(Text(cell) for cell in row))
     Console().print(shown)
 

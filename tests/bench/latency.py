@@ -1,0 +1,119 @@
+"""Webhook to published result for the demo's sample task: our run launcher beside Dagster's stock one.
+
+The same assets, settings and machine; ten deliveries each, one after another, with the platform up
+and warm. Seconds are from the delivery's row to the publication's, both by the database's clock.
+"""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from core.settings import Settings
+from core.signatures import sign_github
+from dagster_project.supervisor import platform_file
+from deploy.demo.build import build, issue_payload
+
+PENSTOCK = str(Path(sys.executable).with_name("penstock"))
+DELIVERIES = 10
+SAMPLE = "parcel_quotes"
+
+
+def _platform(home: Path, roots: Path, launcher: str) -> tuple[subprocess.Popen[bytes], dict[str, str], dict[str, Any]]:
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("PENSTOCK_", "DAGSTER_"))},
+        "PENSTOCK_HOME": str(home),
+        "PENSTOCK_ALLOWED_ROOTS": str(roots),
+        "PENSTOCK_GATEWAY_PORT": "0",
+        "PENSTOCK_DAGSTER_PORT": "0",
+        "PENSTOCK_RUN_LAUNCHER": launcher,
+    }
+    process = subprocess.Popen(
+        [PENSTOCK, "up"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    file = platform_file(Settings(home=home))
+    deadline = time.monotonic() + 120
+    while not file.is_file():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the platform did not come up; see {home / 'logs'}")
+        time.sleep(0.1)
+    return process, environment, json.loads(file.read_text())
+
+
+def _deliver(state: dict[str, Any], home: Path, payload: dict[str, Any]) -> str:
+    body = json.dumps(payload).encode()
+    secret = (home / "secrets" / "github-webhook-secret").read_text().strip()
+    headers = {
+        "X-GitHub-Event": "issues",
+        "X-GitHub-Delivery": str(uuid.uuid4()),
+        "X-Hub-Signature-256": sign_github(secret, body),
+    }
+    answer = httpx.post(f"{state['gateway']}/webhooks/github", content=body, headers=headers, timeout=15)
+    answer.raise_for_status()
+    return str(answer.json()["task"])
+
+
+def _seconds(state: dict[str, Any], task: str, timeout: float = 90.0) -> float:
+    query = (
+        "SELECT extract(epoch FROM p.updated_at - d.received_at), t.state FROM publications p "
+        "JOIN tasks t ON t.id = p.task_id JOIN deliveries d ON d.id = t.event_id "
+        "WHERE p.task_id = %s AND p.state = 'published'"
+    )
+    deadline = time.monotonic() + timeout
+    with psycopg.connect(state["database"], autocommit=True, options="-c search_path=penstock,public") as connection:
+        connection.execute("SET ROLE penstock_system")
+        while time.monotonic() < deadline:
+            row = connection.execute(query.encode(), (task,)).fetchone()
+            if row is not None:
+                if row[1] != "resolved":
+                    raise RuntimeError(f"the sample task ended {row[1]}")
+                return float(row[0])
+            time.sleep(0.02)
+    raise RuntimeError(f"task {task} was not published within {timeout:.0f} s")
+
+
+def _series(launcher: str, deliveries: int) -> list[float]:
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
+        root = Path(folder)
+        root.chmod(0o711)
+        sample = build(SAMPLE, root / "repositories" / SAMPLE)
+        process, environment, state = _platform(root / "home", root / "repositories", launcher)
+        try:
+            subprocess.run(
+                [PENSTOCK, "index", "add", SAMPLE, str(sample.directory), "--repository", sample.repository],
+                env=environment, check=True, capture_output=True, timeout=120,
+            )  # fmt: skip
+            _seconds(state, _deliver(state, root / "home", issue_payload(sample, 1)))  # not counted: everything is cold
+            return [
+                _seconds(state, _deliver(state, root / "home", issue_payload(sample, number)))
+                for number in range(2, deliveries + 2)
+            ]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def measure() -> list[dict[str, Any]]:
+    """One row: the median of each, and their ratio."""
+    ours, stock = _series("warm", DELIVERIES), _series("stock", DELIVERIES)
+    return [
+        {
+            "name": "webhook to published result, p50",
+            "value": round(statistics.median(ours), 3),
+            "unit": "s",
+            "against": "the same assets with Dagster's stock launcher and queue",
+            "against_value": round(statistics.median(stock), 3),
+            "ratio": round(statistics.median(stock) / statistics.median(ours), 2),
+            "all": {"warm": [round(s, 3) for s in ours], "stock": [round(s, 3) for s in stock]},
+        }
+    ]
