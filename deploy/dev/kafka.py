@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""Installs Apache Kafka into the cache and runs one KRaft node of it on loopback, for development and tests.
+
+Not for production: one node, no authentication, no replication. `kafka.py install | start | status | stop`;
+from Python, load it by path and call `start_kafka`.
+"""
+
+import argparse
+import base64
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VERSION = "4.1.0"
+APT_PACKAGES = ("default-jre-headless", "maven")
+READY_SECONDS = 60.0
+
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>penstock</groupId><artifactId>kafka-node</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+    </dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+"""
+
+_PROPERTIES = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={logs}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.cleaner.dedupe.buffer.size=4194304
+num.network.threads=2
+num.io.threads=2
+"""
+
+
+class KafkaMissing(RuntimeError):
+    """Kafka cannot be had here; the message says what to install."""
+
+
+class KafkaFailed(RuntimeError):
+    """The node did not start; the message holds the end of its log."""
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("PENSTOCK_CACHE") or "~/.cache/penstock").expanduser().absolute()
+
+
+def install() -> Path:
+    """Returns the folder of Kafka's jars, fetched if they are not there yet. Raises `KafkaMissing`."""
+    home = cache_folder() / f"kafka-{VERSION}"
+    libs = home / "libs"
+    home.mkdir(parents=True, exist_ok=True)
+    with _locked(cache_folder() / f"kafka-{VERSION}.lock"):
+        needed = ["java"] if libs.is_dir() else ["java", "mvn"]
+        _require(needed)
+        if libs.is_dir():
+            return libs
+        with tempfile.TemporaryDirectory(dir=home) as scratch:
+            pom = Path(scratch) / "pom.xml"
+            pom.write_text(_POM, encoding="utf-8")
+            fetched = Path(scratch) / "libs"
+            print(f"kafka: fetching Apache Kafka {VERSION} with Maven into {libs}", file=sys.stderr)  # noqa: T201
+            command = [
+                "mvn",
+                "-q",
+                "-B",
+                "-f",
+                str(pom),
+                "dependency:copy-dependencies",
+                f"-DoutputDirectory={fetched}",
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+            if done.returncode != 0 or not list(fetched.glob("kafka_*.jar")):
+                raise KafkaMissing(f"Maven could not fetch Kafka ({' '.join(command)}):\n{done.stdout[-2000:]}")
+            fetched.rename(libs)
+    return libs
+
+
+def _require(programs: list[str]) -> None:
+    missing = [program for program in programs if shutil.which(program) is None]
+    if not missing:
+        return
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *APT_PACKAGES]
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"kafka: {' '.join(command)}", file=sys.stderr)  # noqa: T201
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for step in (["apt-get", "update", "-qq"], command):
+            subprocess.run(step, stdout=subprocess.DEVNULL, env=environment, timeout=600, check=False)
+        missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        raise KafkaMissing(
+            f"Kafka needs Java 17 or later and, to be fetched, Maven; not found: {', '.join(missing)}. "
+            f"Run as root: {' '.join(command)}"
+        )
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class KafkaServer:
+    """A running node. `bootstrap` is its address, host:port."""
+
+    bootstrap: str
+    pid: int
+    data_dir: Path
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
+    """Set when this process started it."""
+
+    @property
+    def port(self) -> int:
+        return int(self.bootstrap.rpartition(":")[2])
+
+    def stop(self, grace: float = 15.0) -> None:
+        """Asks the node to stop and kills it after `grace` seconds; 0 kills it at once."""
+        for sig, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
+            if seconds and _is_ours(self.pid, self.data_dir):
+                os.kill(self.pid, sig)
+                if self._gone(seconds):
+                    break
+        (self.data_dir / "kafka.pid").unlink(missing_ok=True)
+
+    def _gone(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process is not None and self.process.poll() is not None:
+                return True
+            if not _is_ours(self.pid, self.data_dir):
+                return True
+            time.sleep(0.02)
+        return False
+
+
+def start_kafka(data_dir: Path, port: int | None = None, *, die_with_parent: bool = False) -> KafkaServer:
+    """Starts a node on `data_dir` (made, or taken up again with what it holds) and waits until it answers.
+
+    `port` defaults to the one it had before, else a free one. `die_with_parent` ends it with the calling
+    process. Raises `KafkaMissing`, `KafkaFailed`.
+    """
+    libs = install()
+    data_dir = data_dir.absolute()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    running = running_kafka(data_dir)
+    if running:
+        return running
+    port = port or _last_port(data_dir)
+    problem = ""
+    for _ in range(1 if port else 3):
+        try:
+            return _start(libs, data_dir, port or free_port(), die_with_parent)
+        except KafkaFailed as error:
+            problem = str(error)
+    raise KafkaFailed(problem)
+
+
+def running_kafka(data_dir: Path) -> KafkaServer | None:
+    """The node that runs on `data_dir`, if one does."""
+    try:
+        pid, bootstrap = (data_dir / "kafka.pid").read_text(encoding="utf-8").split()
+    except (FileNotFoundError, ValueError):
+        return None
+    server = KafkaServer(bootstrap, int(pid), data_dir.absolute())
+    return server if _is_ours(server.pid, server.data_dir) else None
+
+
+def _start(libs: Path, data_dir: Path, port: int, die_with_parent: bool) -> KafkaServer:
+    properties = data_dir / "server.properties"
+    properties.write_text(
+        _PROPERTIES.format(port=port, controller=free_port(), logs=data_dir / "logs"), encoding="utf-8"
+    )
+    java = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", f"{libs}/*"]
+    java.append("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+    if not (data_dir / "logs" / "meta.properties").is_file():
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        formatted = subprocess.run(tool, capture_output=True, text=True, timeout=60, check=False)
+        if formatted.returncode != 0:
+            raise KafkaFailed(f"Kafka could not format {data_dir}:\n{formatted.stdout}{formatted.stderr}")
+    bound = ["setpriv", "--pdeathsig", "KILL"] if die_with_parent and shutil.which("setpriv") else []
+    log = data_dir / "server.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*bound, *java, "kafka.Kafka", str(properties)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    server = KafkaServer(f"127.0.0.1:{port}", process.pid, data_dir, process)
+    (data_dir / "kafka.pid").write_text(f"{process.pid} {server.bootstrap}\n", encoding="utf-8")
+    deadline = time.monotonic() + READY_SECONDS
+    while not _answers(server.bootstrap):
+        if process.poll() is not None or time.monotonic() > deadline:
+            server.stop(grace=0)
+            tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
+            raise KafkaFailed(f"Kafka did not start on {server.bootstrap}; the end of {log}:\n{tail}")
+        time.sleep(0.1)
+    return server
+
+
+def _answers(bootstrap: str) -> bool:
+    host, _, port = bootstrap.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    try:
+        return bool(AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=5).brokers)
+    except KafkaException:
+        return False
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _last_port(data_dir: Path) -> int | None:
+    try:
+        text = (data_dir / "server.properties").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    line = next((line for line in text.splitlines() if line.startswith("advertised.listeners=")), "")
+    return int(line.rpartition(":")[2]) if line else None
+
+
+def _is_ours(pid: int, data_dir: Path) -> bool:
+    """Whether `pid` is the node on `data_dir`, rather than a later process with the same number."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return str(data_dir / "server.properties").encode() in command.split(b"\0")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="kafka.py", description="Apache Kafka for development: one node on loopback.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", help=f"fetch Apache Kafka {VERSION} into the cache")
+    for name, text in (
+        ("start", "start a node and print its address and process id"),
+        ("status", "print the address and process id, exit 1 if none runs"),
+        ("stop", "stop the node; its data stays"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--data", type=Path, default=cache_folder() / "kafka-data", help="default: %(default)s")
+        if name == "start":
+            command.add_argument("--port", type=int, help="default: the one it had before, else a free one")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "install":
+            print(f"kafka: {install()}")  # noqa: T201
+            return 0
+        server = start_kafka(options.data, options.port) if options.command == "start" else running_kafka(options.data)
+    except (KafkaMissing, KafkaFailed) as error:
+        print(f"kafka: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    if server is None:
+        print("kafka: not running")  # noqa: T201
+        return 1 if options.command == "status" else 0
+    if options.command == "stop":
+        server.stop()
+        print(f"kafka: stopped process {server.pid}")  # noqa: T201
+    else:
+        print(f"kafka: {server.bootstrap}, process {server.pid}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
