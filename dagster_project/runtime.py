@@ -83,7 +83,7 @@ def _beside(url: str) -> str:
     parts = urlsplit(url)
     name = f"{parts.path.lstrip('/') or DATABASE}_dagster"
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-        if not connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     return urlunsplit(parts._replace(path=f"/{quote(name)}"))
 

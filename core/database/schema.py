@@ -80,7 +80,7 @@ def missing(connection: psycopg.Connection[Any], folder: Path = MIGRATIONS) -> l
 
 def _roles(connection: psycopg.Connection[tuple[object, ...]], login: str) -> None:
     for role, kind in (*((role, "NOLOGIN") for role in _ROLES), (login, "LOGIN NOINHERIT")):
-        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None:
             continue
         for attempt in range(5):
             try:
