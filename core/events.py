@@ -12,7 +12,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DEFAULT_TEAM = uuid.UUID("00000000-0000-0000-0000-000000000001")
+from core.teams import DEFAULT_TEAM
+
+__all__ = ["CHANGES", "DEAD_LETTERS", "DEFAULT_TEAM", "OUTCOMES", "TASKS", "TOPICS", "Event", "task_id"]
 
 TASK_NAMESPACE = uuid.UUID("6d8f6f5e-3c55-5a0b-9c0a-8f4f8f0f2b11")
 

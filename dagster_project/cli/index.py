@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from core.events import DEFAULT_TEAM
+from core.teams import DEFAULT_TEAM
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 from dagster_project.cli.work import opened
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.events import DEFAULT_TEAM, task_id
+from core.teams import DEFAULT_TEAM
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note
 from dagster_project.cli.work import summary
 
@@ -87,6 +87,7 @@ def _run(
     from assets.plans.planner import make_plan
     from assets.results.report import commit_message, render
     from core.embedding import open_embedder
+    from core.events import task_id
     from core.forge.local_git import LocalGit
     from core.forge.protocol import Publication, PublicationRefused
     from core.git import Repository

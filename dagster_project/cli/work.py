@@ -4,14 +4,16 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.database import Database
-from core.events import DEFAULT_TEAM
 from core.states import TaskState
+from core.teams import DEFAULT_TEAM
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
+
+if TYPE_CHECKING:
+    from core.database import Database
 
 tasks = typer.Typer(name="task", help="Look at tasks and steer them.", no_args_is_help=True)
 
@@ -19,8 +21,9 @@ TaskId = Annotated[str, typer.Argument(help="The task's id, or the first charact
 
 
 @contextmanager
-def opened() -> Iterator[Database]:
+def opened() -> Iterator["Database"]:
     """The platform's database, for one command."""
+    from core.database import Database
     from core.settings import load_settings
     from dagster_project.runtime import open_runtime
 
@@ -32,7 +35,7 @@ def opened() -> Iterator[Database]:
             database.close()
 
 
-def _find(database: Database, text: str) -> uuid.UUID:
+def _find(database: "Database", text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
