@@ -13,6 +13,8 @@ from gateway.problems import Refused, bad_field
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
+WEB_ADDRESS = r"^https?://[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+$"
+
 _JSON_NAMES = {
     str: "a string",
     bool: "a boolean",
@@ -97,7 +99,7 @@ def cut_body(body: str, limit: int) -> str:
 
 def web_address(url: str | None, limit: int = 2000) -> str | None:
     """`url` if a browser may be sent there, else None."""
-    return url if url and len(url) <= limit and re.fullmatch(r"https?://[^\s<>\"'`\\]+", url) else None
+    return url if url and len(url) <= limit and re.fullmatch(WEB_ADDRESS, url) else None
 
 
 def _name(value: Any) -> str:

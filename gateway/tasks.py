@@ -15,10 +15,10 @@ from core import tasks
 from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
 from core.states import TaskState
 from gateway.github import BODY_BYTES, TITLE_CHARACTERS
-from gateway.payload import clean, cut_title, web_address
+from gateway.payload import WEB_ADDRESS, clean, cut_title, web_address
 from gateway.problems import Refused, bad_field, documented
 from gateway.state import TheGateway, TheTeam
-from gateway.webhooks import DeliveryAnswer, answer, header
+from gateway.webhooks import IDENTITY, DeliveryAnswer, answer, header
 
 router = APIRouter(tags=["tasks"])
 
@@ -36,12 +36,16 @@ def _body_size(text: str) -> str:
 
 
 def _address(text: str) -> str:
+    _storable(text)
     if web_address(text) is None:
         raise ValueError("must be an http or https address of at most 2000 characters")
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
+Address = Annotated[
+    Text, AfterValidator(_address), Field(json_schema_extra={"pattern": WEB_ADDRESS, "maxLength": 2000})
+]
 
 
 class TaskOptions(BaseModel):
@@ -60,7 +64,7 @@ class TaskRequest(BaseModel):
     source: Annotated[Text, Field(min_length=1, max_length=200)] = Field(description="Name of a configured source.")
     title: Annotated[Text, Field(min_length=1, max_length=TITLE_CHARACTERS)]
     body: Annotated[Text, AfterValidator(_body_size)] = ""
-    url: Annotated[Text, AfterValidator(_address)] | None = None
+    url: Address | None = None
     options: TaskOptions = TaskOptions()
 
 
@@ -142,7 +146,11 @@ def request_task(
     gateway: TheGateway,
     team: TheTeam,
     idempotency_key: Annotated[
-        str | None, Header(description="Repeating a request with the same key and body changes nothing.")
+        str | None,
+        Header(
+            description="Repeating a request with the same key and body changes nothing.",
+            json_schema_extra={"pattern": f"^{IDENTITY}$"},
+        ),
     ] = None,
 ) -> DeliveryAnswer:
     """Asks for work on a configured source. Answered once it is stored."""

@@ -23,6 +23,9 @@ from gateway.state import Gateway, TheGateway
 
 router = APIRouter(tags=["webhooks"])
 
+IDENTITY = r"[\x21-\x7e]{1,200}"
+"""What a delivery id or an idempotency key may look like."""
+
 
 class DeliveryAnswer(BaseModel):
     """What became of a delivery. Of a repeated one, what became of the first."""
@@ -127,7 +130,7 @@ def _generic(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Recei
 
 
 def header(
-    headers: Mapping[str, str], name: str, pattern: str = r"[\x21-\x7e]{1,200}", meaning: str = "1 to 200 visible ASCII"
+    headers: Mapping[str, str], name: str, pattern: str = IDENTITY, meaning: str = "1 to 200 visible ASCII"
 ) -> str:
     """A header that must be there. Raises `Refused` (400) naming it."""
     value = headers.get(name.lower())

@@ -1,0 +1,137 @@
+import re
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import Phase, given
+from hypothesis import settings as bounded
+from schemathesis import openapi
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.testclient import TestClient
+
+from core.database import Database
+from core.settings import Settings
+from gateway.app import create_app
+
+OPEN = {"/healthz", "/readyz", "/webhooks/github", "/webhooks/generic"}
+
+
+def _routes(client: TestClient) -> set[tuple[str, str]]:
+    document = client.app.openapi()  # type: ignore[attr-defined]
+    found = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    return found | {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/nothing"), ("GET", "/healthz/")}
+
+
+def test_every_route_but_webhooks_and_health_needs_a_token(client: TestClient) -> None:
+    seen = set()
+    for method, path in sorted(_routes(client)):
+        seen.add(path)
+        if path in OPEN:
+            continue
+        for headers in (
+            {},
+            {"Authorization": "Bearer pst_wrong"},
+            {"Authorization": "Bearer " + "x" * 5000},
+            {"Authorization": "Basic cHN0Xw=="},
+            {"Authorization": "Bearer"},
+        ):
+            answer = client.request(
+                method, re.sub(r"\{.*?\}", "00000000-0000-0000-0000-000000000000", path), headers=headers
+            )
+            assert answer.status_code == 401, (method, path, headers, answer.text)
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+            assert answer.json()["code"] == "token"
+    assert seen > OPEN
+    assert {"/tasks", "/tasks/{task_id}/events", "/metrics"} < seen
+
+
+def test_open_routes_answer_without_a_token(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json()["status"] == "ready"
+
+
+def test_a_token_opens_every_path_and_the_unknown_ones_are_not_found(
+    client: TestClient, authorised: dict[str, str]
+) -> None:
+    assert client.get("/openapi.json", headers=authorised).json()["info"]["title"] == "Penstock"
+    assert client.get("/tasks", headers=authorised).status_code == 200
+    assert client.get("/nothing", headers=authorised).json()["code"] == "no-such-path"
+    answer = client.delete("/tasks", headers=authorised)
+    assert (answer.status_code, answer.json()["code"]) == (405, "method")
+
+
+def test_two_authorization_headers_are_refused(client: TestClient, authorised: dict[str, str]) -> None:
+    pairs = [("Authorization", authorised["Authorization"]), ("Authorization", "Bearer pst_other")]
+    assert client.get("/tasks", headers=pairs).status_code == 401  # type: ignore[arg-type]
+
+
+def test_a_revoked_token_stops_working_at_once(
+    client: TestClient, authorised: dict[str, str], database: Database
+) -> None:
+    assert client.get("/tasks", headers=authorised).status_code == 200
+    with database.system() as connection:
+        connection.execute("DELETE FROM api_tokens")
+    assert client.get("/tasks", headers=authorised).status_code == 401
+
+
+def test_readiness_names_the_migration_that_is_missing(
+    client: TestClient, postgres_server: Any, database_name: str
+) -> None:
+    with psycopg.connect(postgres_server.url(database_name, owner=True)) as connection:
+        connection.execute("DELETE FROM penstock.schema_migrations WHERE version = 1")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "0001_foundation" in answer.json()["db_schema"]
+
+
+def test_without_a_database_the_gateway_lives_but_is_not_ready_and_stores_nothing(
+    settings: Settings, sender: Any, issue: dict[str, Any], authorised: dict[str, str], credentials: Any
+) -> None:
+    nowhere = Database("postgresql://penstock@127.0.0.1:9/none", timeout=0.3)
+    client = TestClient(create_app(settings, nowhere, credentials))
+    assert client.get("/healthz").status_code == 200
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["database"]) == (503, "cannot be reached")
+    for response in (
+        client.request("POST", **sender.github(issue)),
+        client.get("/tasks", headers=authorised),
+    ):
+        assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+        assert int(response.headers["retry-after"]) > 0
+    nowhere.close()
+
+
+def test_an_error_of_the_gateway_tells_nothing_about_its_insides(
+    client: TestClient, authorised: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("gateway.tasks.tasks.list_tasks", broken)
+    answer = client.get("/tasks", headers=authorised)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "secret detail" not in answer.text
+
+
+def test_what_the_openapi_document_promises_holds(
+    make_client: Callable[..., TestClient], authorised: dict[str, str], add_source: Callable[..., None]
+) -> None:
+    add_source()
+    schema = openapi.from_asgi("/openapi.json", make_client().app, headers=authorised)
+    operations = [result.ok() for result in schema.get_all_operations()]
+    assert len(operations) >= 10
+    for operation in operations:
+        _check(operation, authorised)
+
+
+def _check(operation: Any, headers: dict[str, str]) -> None:
+    # What a cursor holds is no business of its reader, so the document cannot say which ones are valid.
+    excluded = [positive_data_acceptance] if (operation.method, operation.path) == ("get", "/tasks") else []
+
+    @bounded(max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+    @given(case=operation.as_strategy())
+    def holds(case: Any) -> None:
+        case.call_and_validate(headers=headers, excluded_checks=excluded)
+
+    holds()
