@@ -1,0 +1,190 @@
+"""The repair engine over a set of cases, judged by held-back tests: `python -m tests.bench.repair --split dev`.
+
+Solves each case as `penstock solve` does, one at a time, without servers; then runs tests that the
+engine never saw. Prints a line a case and totals, and writes everything as JSON.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from assets.evals.repair_set import RepairCase, RepairSetError, checkout, judge, load_cases
+from sandbox.protocol import Sandbox
+
+ROOT = Path(__file__).parents[2]
+SET = ROOT / "eval_sets" / "repair"
+CORRECT, PLAUSIBLE, UNRESOLVED, FAILED = "correct", "plausible-but-wrong", "unresolved", "failed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case's end. `outcome` is `correct`, `plausible-but-wrong`, `unresolved` or `failed` (the solver itself)."""
+
+    case: str
+    bug_class: str
+    family: str
+    split: str
+    cluster: str
+    expected: str
+    outcome: str
+    verdict: str
+    candidates: int
+    seconds: float
+    operator: str | None
+    summary: str
+    patch: str | None
+    timings: dict[str, float]
+
+    @property
+    def as_expected(self) -> bool:
+        return self.outcome == (CORRECT if self.expected == "resolved" else UNRESOLVED)
+
+
+def solve(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str) -> tuple[Any, Any]:
+    """The execution and the gate's verdict for one case."""
+    from assets.context.memory import MemoryIndex
+    from assets.context.rank import build_task_context
+    from assets.executions.checkout import open_checkout
+    from assets.executions.execute import execute
+    from assets.executions.gate import judge as gate
+    from assets.plans.planner import make_plan
+    from core.embedding import open_embedder
+    from core.git import Repository
+    from core.settings import load_settings
+    from core.work import Budget, TaskText
+
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="penstock-repair-") as scratch, checkout(case) as root:
+        _commit(root)
+        repository = Repository(root)
+        commit = repository.resolve("HEAD")
+        index = MemoryIndex.build(repository, commit, open_embedder(load_settings().embedding_model), source=case.id)
+        context = build_task_context(index, case.issue)
+        budget = Budget(seconds=max(1.0, budget_seconds - (time.monotonic() - began)))
+        plan = make_plan(case.title, context, budget, engine=engine)
+        tree = open_checkout(repository.path, commit, Path(scratch) / "checkout")
+        text = TaskText(title=case.title, body=case.body)
+        execution = execute(text, plan, context, tree, sandbox, engine=engine)
+    return execution, gate(execution.evidence, execution.patch)
+
+
+def run_case(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str) -> Row:
+    began = time.monotonic()
+    fields = case.fields
+    known = (case.id, fields.bug_class, fields.family, fields.split, fields.cluster, fields.expected)
+    try:
+        execution, verdict = solve(case, sandbox, budget_seconds, engine)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        return Row(*known, FAILED, "none", 0, round(time.monotonic() - began, 2), None, why, None, {})
+    seconds = round(time.monotonic() - began, 2)
+    outcome, patch = UNRESOLVED, None
+    if execution.patch is not None and verdict.verdict != "fail":
+        patch = execution.patch.diff
+        outcome = CORRECT if judge(case, patch, sandbox).correct else PLAUSIBLE
+    evidence = execution.evidence
+    return Row(
+        *known,
+        outcome,
+        str(verdict.verdict),
+        evidence.candidates.tried,
+        seconds,
+        evidence.operator,
+        execution.summary,
+        patch,
+        dict(evidence.timings),
+    )
+
+
+def totals(rows: Sequence[Row]) -> dict[str, Any]:
+    """Counts over the rows; rates are shares of the cases that can be resolved."""
+    within = [row for row in rows if row.expected == "resolved"]
+    count = {
+        outcome: sum(1 for row in within if row.outcome == outcome)
+        for outcome in (CORRECT, PLAUSIBLE, UNRESOLVED, FAILED)
+    }
+    patched = count[CORRECT] + count[PLAUSIBLE]
+    seconds = sorted(row.seconds for row in within if row.outcome == CORRECT)
+    return {
+        "cases": len(rows),
+        "resolvable": len(within),
+        **count,
+        "correct_rate": round(count[CORRECT] / len(within), 3) if within else None,
+        "precision": round(count[CORRECT] / patched, 3) if patched else None,
+        "honest_unresolved": sum(1 for row in rows if row.expected == "unresolved" and row.outcome == UNRESOLVED),
+        "out_of_reach": sum(1 for row in rows if row.expected == "unresolved"),
+        "median_seconds_of_correct": seconds[len(seconds) // 2] if seconds else None,
+        "candidates": sum(row.candidates for row in rows),
+    }
+
+
+def _commit(root: Path) -> None:
+    settings = ("user.name=bench", "user.email=bench@localhost", "core.autocrlf=false", "commit.gpgSign=false")
+    configured = [part for setting in settings for part in ("-c", setting)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {"GIT_CONFIG_GLOBAL": os.devnull}
+    for arguments in (["init", "-q", "--template="], ["add", "--force", "."], ["commit", "-q", "-m", "First commit"]):
+        subprocess.run(
+            ["git", "-C", str(root), *configured, *arguments], check=True, env=environment, capture_output=True
+        )
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.repair", description=__doc__)
+    parser.add_argument("--set", type=Path, default=SET, help="folder of the set (default: eval_sets/repair)")
+    parser.add_argument("--split", default="dev", choices=("dev", "check", "all"))
+    parser.add_argument("--case", action="append", help="only cases whose id contains this; may be repeated")
+    parser.add_argument("--budget-seconds", type=float, default=60.0)
+    parser.add_argument("--backend", default="auto", help="sandbox backend, as `penstock sandbox probe` names them")
+    parser.add_argument("--engine", default="search")
+    parser.add_argument("--output", type=Path, default=Path("repair-results.json"), help="where the JSON goes")
+    options = parser.parse_args(argv)
+    from sandbox import open_sandbox
+
+    try:
+        cases = load_cases(options.set, options.split)
+    except RepairSetError as error:
+        parser.exit(1, f"repair: {error}\n")
+    if options.case:
+        cases = [case for case in cases if any(part in case.id for part in options.case)]
+    sandbox = open_sandbox(options.backend)
+    rows: list[Row] = []
+    for case in cases:
+        row = run_case(case, sandbox, options.budget_seconds, options.engine)
+        rows.append(row)
+        mark = " " if row.as_expected else "!"
+        _say(
+            f"{mark} {row.case:32} {row.bug_class:22} {row.outcome:20} {row.candidates:>6} {row.seconds:>7.1f} s  {row.operator or ''}"
+        )
+    found = totals(rows)
+    _say("")
+    for name, value in found.items():
+        _say(f"{name:28} {value}")
+    result = {
+        "set": (options.set / "version").read_text(encoding="utf-8").strip(),
+        "split": options.split,
+        "engine": options.engine,
+        "sandbox": sandbox.name,
+        "budget_seconds": options.budget_seconds,
+        "cpus": os.cpu_count(),
+        "totals": found,
+        "rows": [asdict(row) for row in rows],
+    }
+    options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
