@@ -1,0 +1,195 @@
+"""Names: a wrong variable, a wrong attribute, a missing or superfluous `self.`."""
+
+import ast
+from collections.abc import Iterator
+
+from ..words import similarity
+from .base import BUILTINS, Proposal, Site, on
+
+_LIMIT = 25
+
+
+@on(ast.Name)
+def other_variable(site: Site, node: ast.Name) -> Iterator[Proposal]:
+    """Another name in scope where this one is read."""
+    if not isinstance(node.ctx, ast.Load) or node.id == site.self_name:
+        return
+    parent = site.source.parents.get(node)
+    called = isinstance(parent, ast.Call) and parent.func is node
+    if called:
+        yield from _other_function(site, node)
+        return
+    if isinstance(parent, ast.Attribute) and node.id in _imported(site):
+        return
+    unknown = node.id in site.symptoms.unknown_names
+    base = 0.9 if unknown else 0.42
+    visible = site.visible(node)
+    for name in visible[:_LIMIT]:
+        if name != node.id:
+            yield site.replace(node, name, "name:variable", base * site.closeness(node.id, name))
+    if site.self_name:
+        for field in site.fields:
+            alike = similarity(node.id, field.lstrip("_"))
+            weight = 0.55 if alike == 1.0 else 0.25 * site.closeness(node.id, field)
+            yield site.replace(node, f"{site.self_name}.{field}", "name:field", weight if not unknown else max(weight, 0.8 * alike))
+    if node.id.isupper() or node.id in site.globals or unknown:
+        for name in site.globals:
+            if name != node.id and (name.isupper() == node.id.isupper() or unknown):
+                yield site.replace(node, name, "name:global", 0.45 * site.closeness(node.id, name))
+
+
+def _imported(site: Site) -> set[str]:
+    found: set[str] = set()
+    for statement in site.source.tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+    return found
+
+
+_FAMILIES = (
+    ("min", "max"), ("any", "all"), ("sum", "len", "max", "min"), ("list", "tuple", "set", "sorted", "reversed"), ("int", "float", "round", "str", "bool"),
+    ("isinstance", "issubclass"), ("str", "repr"), ("dict", "list", "set"), ("map", "filter"), ("zip", "enumerate"), ("abs", "int"), ("sorted", "list", "reversed"),
+    ("getattr", "hasattr"), ("ord", "chr"), ("bytes", "bytearray", "str"), ("iter", "next"),
+)  # fmt: skip
+
+
+def _other_function(site: Site, node: ast.Name) -> Iterator[Proposal]:
+    for family in _FAMILIES:
+        if node.id in family:
+            for other in family:
+                if other != node.id:
+                    yield site.replace(node, other, "call:function", 0.5 if len(family) == 2 else 0.3)
+    if node.id in BUILTINS:
+        return
+    unknown = node.id in site.symptoms.unknown_names
+    known = [name for name in site.globals if name in site.index.functions or name in site.index.classes or name in _imported(site)]
+    for name in known:
+        if name != node.id and name[:1].isupper() == node.id[:1].isupper():
+            yield site.replace(node, name, "call:function", (0.8 if unknown else 0.4) * site.closeness(node.id, name))
+    if site.self_name:
+        for method in site.methods:
+            alike = similarity(node.id, method)
+            if alike > 0.6 or unknown:
+                yield site.replace(node, f"{site.self_name}.{method}", "name:field", 0.5 * alike)
+
+
+@on(ast.Attribute)
+def other_attribute(site: Site, node: ast.Attribute) -> Iterator[Proposal]:
+    """Another attribute of the same object: of its class when that is known, else one that the project defines."""
+    parent = site.source.parents.get(node)
+    if isinstance(parent, ast.Call) and parent.func is node:
+        return  # methods are the call family's
+    start, end = site.source.span(node)
+    start = site.source.span(node.value)[1]
+    prefix = site.source.text[start : end - len(node.attr)]
+    missing = any(attribute == node.attr for _, attribute in site.symptoms.missing_attributes)
+    own = isinstance(node.value, ast.Name) and node.value.id == site.self_name
+    names = site.fields if own else sorted(_on_receiver(site, node) | (_loosely(site, node.attr) if missing else set()))
+    if isinstance(node.ctx, ast.Store) and not missing:
+        base = 0.3
+    else:
+        base = 0.9 if missing else 0.45
+    for name in names[:60]:
+        if name != node.attr:
+            yield site.span(start, end, f"{prefix}{name}", "attribute:other", base * site.closeness(node.attr, name))
+    if own and isinstance(node.ctx, ast.Load):
+        for name in site.visible(node):
+            weight = 0.5 if name == node.attr.lstrip("_") else 0.2 * site.closeness(node.attr, name)
+            yield site.replace(node, name, "name:local", weight)
+        for method in site.methods:
+            if similarity(method, node.attr) > 0.5:
+                yield site.replace(node, f"{site.self_name}.{method}()", "attribute:method", 0.25)
+    if own and site.owner is not None and isinstance(node.ctx, ast.Load):
+        yield site.replace(node, f"{site.owner.name}.{node.attr}", "attribute:class", 0.08)
+    if not own and isinstance(node.ctx, ast.Load):
+        yield site.replace(node, f"{site.code(node)}()", "attribute:call", 0.25 if node.attr in _all_methods(site) else 0.03)
+
+
+def _all_methods(site: Site) -> set[str]:
+    return set().union(*site.index.methods.values()) if site.index.methods else set()
+
+
+def _on_receiver(site: Site, node: ast.Attribute) -> set[str]:
+    """Attributes read elsewhere from a receiver of the same name, and those of classes that define this one."""
+    found: set[str] = set()
+    text = site.code(node.value)
+    last = text.split(".")[-1]
+    for other in ast.walk(site.source.tree):
+        if isinstance(other, ast.Attribute) and not isinstance(other.ctx, ast.Del):
+            receiver = other.value
+            name = receiver.id if isinstance(receiver, ast.Name) else receiver.attr if isinstance(receiver, ast.Attribute) else ""
+            if name == last and not (isinstance(site.source.parents.get(other), ast.Call)):
+                found.add(other.attr)
+    for names in site.index.attributes.values():
+        if node.attr in names and len(found) < 80:
+            found |= names
+    return found
+
+
+def _loosely(site: Site, attribute: str) -> set[str]:
+    return {name for name in site.index.all_attributes if similarity(name, attribute) > 0.4}
+
+
+@on(ast.Subscript)
+def subscripted_base(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
+    """`xs[i]` where `xs[j]` of another key in scope is meant is the name family's; here: index order exchanged."""
+    if isinstance(node.value, ast.Subscript) and not isinstance(node.slice, ast.Slice) and not isinstance(node.value.slice, ast.Slice):
+        outer, inner = site.code(node.slice), site.code(node.value.slice)
+        yield site.replace(node, f"{site.code(node.value.value)}[{outer}][{inner}]", "order:index", 0.4)
+
+
+@on(ast.Tuple, ast.List)
+def element_order(site: Site, node: ast.Tuple | ast.List) -> Iterator[Proposal]:
+    """Neighbouring elements exchanged, one dropped, or a variable added."""
+    items = node.elts
+    if not 1 <= len(items) <= 12 or any(isinstance(item, ast.Starred) for item in items):
+        return
+    codes = [site.code(item) for item in items]
+    for i in range(len(items) - 1):
+        start, end = site.source.span(items[i])[0], site.source.span(items[i + 1])[1]
+        middle = site.source.text[site.source.span(items[i])[1] : site.source.span(items[i + 1])[0]]
+        weight = 0.4 if len(items) == 2 else 0.25
+        if isinstance(items[i], ast.Constant) and isinstance(items[i + 1], ast.Constant):
+            weight *= 0.4
+        yield site.span(start, end, f"{codes[i + 1]}{middle}{codes[i]}", "order:elements", weight)
+    if isinstance(node.ctx, ast.Load) and isinstance(node, ast.Tuple):
+        last = site.source.span(items[-1])[1]
+        used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        for name in [n for n in site.visible(node) if n not in used][:8]:
+            yield site.span(last, last, f", {name}", "order:add", 0.15)
+
+
+@on(ast.BinOp, ast.Call, ast.Subscript, ast.Attribute)
+def other_expression(site: Site, node: ast.expr) -> Iterator[Proposal]:
+    """A whole expression where a plain variable is meant."""
+    if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+        return
+    parent = site.source.parents.get(node)
+    if not isinstance(parent, ast.Return | ast.Assign | ast.Call | ast.keyword | ast.Compare | ast.Subscript):
+        return
+    if isinstance(parent, ast.Call) and parent.func is node:
+        return
+    for name in site.visible(node)[:10]:
+        yield site.replace(node, name, "name:expression", 0.1)
+
+
+@on(ast.Name)
+def project_of(site: Site, node: ast.Name) -> Iterator[Proposal]:
+    """A plain variable where one of its attributes or elements is meant, as used elsewhere in the file."""
+    if not isinstance(node.ctx, ast.Load) or node.id == site.self_name:
+        return
+    parent = site.source.parents.get(node)
+    if isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node):
+        return
+    seen: set[str] = set()
+    for other in ast.walk(site.source.tree):
+        if isinstance(other, ast.Attribute | ast.Subscript) and isinstance(other.value, ast.Name) and other.value.id == node.id:
+            text = site.code(other)
+            around = site.source.parents.get(other)
+            if isinstance(around, ast.Call) and around.func is other:
+                if around.args or around.keywords:
+                    continue
+                text = site.code(around)
+            if text not in seen and len(text) < 50 and text != node.id and len(seen) < 20:
+                seen.add(text)
+                yield site.replace(node, text, "name:part", 0.2)
