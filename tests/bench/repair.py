@@ -130,10 +130,9 @@ def _commit(root: Path) -> None:
     settings = ("user.name=bench", "user.email=bench@localhost", "core.autocrlf=false", "commit.gpgSign=false")
     configured = [part for setting in settings for part in ("-c", setting)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {"GIT_CONFIG_GLOBAL": os.devnull}
+    git = ["git", "-C", str(root), *configured]
     for arguments in (["init", "-q", "--template="], ["add", "--force", "."], ["commit", "-q", "-m", "First commit"]):
-        subprocess.run(
-            ["git", "-C", str(root), *configured, *arguments], check=True, env=environment, capture_output=True
-        )
+        subprocess.run([*git, *arguments], check=True, env=environment, capture_output=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -160,9 +159,8 @@ def main(argv: list[str] | None = None) -> int:
         row = run_case(case, sandbox, options.budget_seconds, options.engine)
         rows.append(row)
         mark = " " if row.as_expected else "!"
-        _say(
-            f"{mark} {row.case:32} {row.bug_class:22} {row.outcome:20} {row.candidates:>6} {row.seconds:>7.1f} s  {row.operator or ''}"
-        )
+        tried = f"{row.candidates:>6} {row.seconds:>7.1f} s"
+        _say(f"{mark} {row.case:32} {row.bug_class:22} {row.outcome:20} {tried}  {row.operator or ''}")
     found = totals(rows)
     _say("")
     for name, value in found.items():
