@@ -4,8 +4,8 @@ import sys
 
 from core.settings import SettingsError, load_settings
 
-DATABASE_SECONDS = 5.0
-"""How long a request waits for the database before it is answered 503. GitHub gives up after ten."""
+DATABASE_SECONDS = 2.0
+"""How long a request waits for a connection before it is answered 503. GitHub gives up after ten."""
 
 
 def main() -> int:

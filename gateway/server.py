@@ -6,6 +6,7 @@ time for them, so that slow clients cannot hold connections.
 
 import asyncio
 import signal
+import threading
 from types import FrameType
 
 import structlog
@@ -93,7 +94,15 @@ class Server(uvicorn.Server):
                 host, port = socket.getsockname()[:2]
                 _logger.info("listening", address=f"http://{host}:{port}", host=host, port=port)
 
+    def run(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        # uvicorn raises the signal that ended it again; with these handlers that is no violent end.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self.handle_exit)
+        super().run(sockets)  # type: ignore[arg-type]
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        _logger.info("stopping", signal=signal.Signals(sig).name)
+        if not self._stopping.is_set():
+            _logger.info("stopping", signal=signal.Signals(sig).name)
         self._stopping.set()
         super().handle_exit(sig, frame)

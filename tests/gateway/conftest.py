@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from core.signatures import sign_github, sign_standard
 from gateway.app import create_app
+from gateway.server import DeadlineHttp, Server
 
 ROOT = Path(__file__).parents[2]
 
@@ -193,6 +195,33 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
         assert process.poll() is None, log.read_text()
         time.sleep(0.01)
     raise AssertionError(f"the gateway does not listen: {log.read_text()}")
+
+
+@pytest.fixture
+def serve(settings: Settings, database: Database, credentials: Credentials) -> Callable[..., Any]:
+    """A context manager: a gateway behind a real socket, in a thread of this process; yields its URL."""
+
+    @contextmanager
+    def run(header_seconds: float = 10.0, **options: Any) -> Iterator[str]:
+        changed = settings.model_copy(update=options.pop("settings", {}))
+        server = Server(create_app(changed, database, credentials, **options), changed)
+        server.config.http = type("Http", (DeadlineHttp,), {"header_seconds": header_seconds})
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            deadline = time.monotonic() + 20
+            while not server.started:
+                assert thread.is_alive()
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            host, port = server.servers[0].sockets[0].getsockname()[:2]
+            yield f"http://{host}:{port}"
+        finally:
+            server.handle_exit(signal.SIGTERM, None)
+            thread.join(20)
+        assert not thread.is_alive()
+
+    return run
 
 
 @pytest.fixture
