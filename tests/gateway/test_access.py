@@ -7,6 +7,7 @@ import pytest
 from hypothesis import Phase, given
 from hypothesis import settings as bounded
 from schemathesis import openapi
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
@@ -63,7 +64,7 @@ def test_a_token_opens_every_path_and_the_unknown_ones_are_not_found(
 
 def test_two_authorization_headers_are_refused(client: TestClient, authorised: dict[str, str]) -> None:
     pairs = [("Authorization", authorised["Authorization"]), ("Authorization", "Bearer pst_other")]
-    assert client.get("/tasks", headers=pairs).status_code == 401  # type: ignore[arg-type]
+    assert client.get("/tasks", headers=pairs).status_code == 401
 
 
 def test_a_revoked_token_stops_working_at_once(
@@ -119,7 +120,7 @@ def test_what_the_openapi_document_promises_holds(
 ) -> None:
     add_source()
     schema = openapi.from_asgi("/openapi.json", make_client().app, headers=authorised)
-    operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
     assert len(operations) >= 10
     for operation in operations:
         _check(operation, authorised)
