@@ -1,9 +1,12 @@
 """Fixtures of every room: a real PostgreSQL for the session, a fresh database for each test."""
 
+import importlib.util
 import itertools
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -49,3 +52,36 @@ def database(database_url: str) -> Iterator[Database]:
     db = Database(database_url)
     yield db
     db.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests that need Kafka on one worker, so that one broker serves them all."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("kafka"))
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real Apache Kafka broker for the session, a `KafkaServer` of `deploy/dev/kafka.py`."""
+    script = load_script("deploy/dev/kafka.py")
+    try:
+        server = script.start_kafka(tmp_path_factory.mktemp("kafka"), die_with_parent=True)
+    except script.KafkaMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    yield server
+    server.stop(grace=0)
+
+
+def load_script(path: str) -> Any:
+    """A module of the repository that is no package's, by its path from the root."""
+    name = "script_" + path.replace("/", "_").removesuffix(".py")
+    if name not in sys.modules:
+        specification = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / path)
+        assert specification and specification.loader
+        module = importlib.util.module_from_spec(specification)
+        sys.modules[name] = module
+        specification.loader.exec_module(module)
+    return sys.modules[name]

@@ -27,7 +27,7 @@ class UnknownTopic(LookupError):
 
 
 class EventRefused(ValueError):
-    """The event can never be appended: it is too large, or its id or subject holds a NUL character."""
+    """The event can never be appended: it is too large, is not text, or its id or subject holds a NUL character."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,10 @@ def encode(topic: str, event: Event) -> bytes:
     for name, value in (("id", event.id), ("subject", event.subject)):
         if "\0" in value:
             raise EventRefused(f"event {event.id!r} for {topic}: its {name} holds a NUL character")
-    body = event.to_json()
+    try:
+        body = event.to_json()
+    except ValueError as error:  # half a surrogate pair, or nested too deeply
+        raise EventRefused(f"event {event.id!r} for {topic} cannot be written as JSON: {error}") from error
     if len(body) > MAX_EVENT_BYTES:
         raise EventRefused(
             f"event {event.id!r} for {topic} has {len(body):,} bytes as JSON, the most is {MAX_EVENT_BYTES:,}: "
