@@ -118,7 +118,7 @@ def _checks(done: Execution, verdict: Verdict) -> list[AssetCheckResult]:
                 passed=check is not None and check.passed,
                 severity=AssetCheckSeverity.WARN if done.patch is None else AssetCheckSeverity.ERROR,
                 description=check.detail if check else "There is no patch to judge.",
-                metadata={"verdict": MetadataValue.text(verdict.verdict)},
+                metadata={"verdict": MetadataValue.text(verdict.verdict.value)},
             )
         )
     return results
@@ -133,7 +133,7 @@ def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[Any]
     )
     metadata: dict[str, MetadataValue[Any]] = {
         "summary": MetadataValue.md(cell(done.summary)),
-        "verdict": MetadataValue.text(verdict.verdict),
+        "verdict": MetadataValue.text(verdict.verdict.value),
         "gate": MetadataValue.md(checks_table(verdict)),
         "tests": MetadataValue.md(tests_table(done)),
         "tests_before": MetadataValue.text(tests_summary(evidence.before)),

@@ -78,7 +78,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
     for one in published:
         context.log.info("%s: %s %s", one.target, one.state, one.location or one.error)
     metadata = {
-        "state": MetadataValue.text(state),
+        "state": MetadataValue.text(state.value),
         "headline": MetadataValue.md(headline(execution, verdict)),
         "published": MetadataValue.md(_published(published)),
         "issue": MetadataValue.md(f"**{task.title}**\n\n{fenced(task.body[:8000], 'text')}"),
