@@ -26,7 +26,7 @@ BATCH = 500
 @sensor(
     name="change_sensor",
     job_name=REFRESH_JOB,
-    minimum_interval_seconds=0,
+    minimum_interval_seconds=1,
     default_status=DefaultSensorStatus.RUNNING,
     description="Takes changes from the log and refreshes each changed source once.",
 )

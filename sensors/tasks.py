@@ -72,7 +72,7 @@ def wanted(platform: Platform, events: Sequence[Event]) -> list[tuple[Event, uui
 @sensor(
     name="task_sensor",
     job_name=TASK_JOB,
-    minimum_interval_seconds=0,
+    minimum_interval_seconds=1,
     default_status=DefaultSensorStatus.RUNNING,
     description="Takes task events from the log, no more than there are free slots.",
 )
