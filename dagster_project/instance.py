@@ -21,6 +21,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
         "sensors": {"use_threads": True, "num_workers": 8, "num_submit_workers": 4},
         "schedules": {"use_threads": True, "num_workers": 2},
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
         "local_artifact_storage": {
             "module": "dagster._core.storage.root",
             "class": "LocalArtifactStorage",

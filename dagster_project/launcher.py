@@ -116,7 +116,7 @@ def _ask(path: Path, request: Mapping[str, str]) -> dict[str, Any]:
         connection.sendall(json.dumps(request).encode() + b"\n")
         connection.shutdown(socket.SHUT_WR)
         data = b""
-        while part := connection.recv(65536):
+        while not data.endswith(b"\n") and (part := connection.recv(65536)):
             data += part
     if not data:
         raise ConnectionResetError("closed without an answer")

@@ -164,11 +164,11 @@ class WarmServer:
             if fingerprint() != self._fingerprint:
                 _answer(connection, {"error": "restarting", "retry": True})
                 self._exec_anew()
-            pid = self._fork(functools.partial(run_worker, run_id, ref))
+            pid = self._fork(functools.partial(run_worker, run_id, ref), connection)
             self._children[pid] = (run_id, ref)
             _answer(connection, {"pid": pid, "started": started_ticks(pid) or 0})
 
-    def _fork(self, work: Callable[[], int]) -> int:
+    def _fork(self, work: Callable[[], int], *sockets: socket.socket) -> int:
         tasks = Path("/proc/self/task")
         threads = len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
         if threads != 1:
@@ -181,7 +181,8 @@ class WarmServer:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
-            self._listener.close()
+            for inherited in (self._listener, *sockets):
+                inherited.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
             os.setsid()

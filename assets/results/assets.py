@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from pathlib import Path
+from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, MaterializeResult, MetadataValue, ResourceParam, asset
 
@@ -77,10 +77,15 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
     )
     for one in published:
         context.log.info("%s: %s %s", one.target, one.state, one.location or one.error)
-    metadata = {
-        "state": MetadataValue.text(state.value),
-        "headline": MetadataValue.md(headline(execution, verdict)),
+    metadata: dict[str, MetadataValue[Any]] = {
+        "headline": MetadataValue.md(f"**{state}** {headline(execution, verdict)}"),
         "published": MetadataValue.md(_published(published)),
+    }
+    if execution.patch is not None:
+        metadata["patch"] = MetadataValue.md(fenced(execution.patch.diff[:60_000], "diff"))
+    if task.url:
+        metadata["issue_link"] = MetadataValue.url(task.url)
+    metadata |= {
         "issue": MetadataValue.md(f"**{task.title}**\n\n{fenced(task.body[:8000], 'text')}"),
         "gate": MetadataValue.md(checks_table(verdict)),
         "tests": MetadataValue.md(tests_table(execution)),
@@ -89,18 +94,11 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         "report": MetadataValue.md(report[:60_000]),
         "task": MetadataValue.text(str(task.id)),
         "seconds": MetadataValue.float(round(time.monotonic() - began, 3)),
-        "waited_and_worked_seconds": MetadataValue.float(round(time.time() - task.created_at.timestamp(), 3)),
+        "seconds_since_the_event": MetadataValue.float(round(time.time() - task.created_at.timestamp(), 3)),
         "execution": MetadataValue.asset(AssetKey("execution")),
         "plan": MetadataValue.asset(AssetKey("plan")),
         "context": MetadataValue.asset(AssetKey("task_context")),
     }
-    if execution.patch is not None:
-        metadata["patch"] = MetadataValue.md(fenced(execution.patch.diff[:60_000], "diff"))
-    if task.url:
-        metadata["issue_link"] = MetadataValue.url(task.url)
-    for one in published:
-        if one.location:
-            metadata["location"] = MetadataValue.path(Path(one.location))
     return MaterializeResult(metadata=metadata)
 
 
