@@ -32,6 +32,8 @@ def open_checkout(repository: Path, commit: str, into: Path) -> Checkout:
     export = source.export(full, into)
     file = into / FILE_NAME
     settings = read_settings(file.read_bytes()[: MAX_BYTES + 1] if file.is_file() and not file.is_symlink() else None)
-    notes = [f"{path} is a link that leads out of the repository; it was not followed." for path in export.links_outside]
+    notes = [
+        f"{path} is a link that leads out of the repository; it was not followed." for path in export.links_outside
+    ]
     notes += [f"{path} is a submodule; it is empty here." for path in export.submodules]
     return Checkout(into, full, settings, tuple(notes))

@@ -30,7 +30,7 @@ def naturalness(candidate: Candidate, problem: Problem) -> float:
     fresh_names = identifiers_in(added) - identifiers_in(removed)
     value *= 1.0 + 0.15 * min(2, len(fresh_names & identifiers(problem.issue)))
     value *= 1.0 + 0.05 * min(3, len((words(added) - words(removed)) & words(problem.issue)))
-    return value
+    return float(value)
 
 
 def identifiers_in(text: str) -> set[str]:

@@ -164,7 +164,9 @@ class _Attempt:
         except NoTests as reason:
             return self.unresolved(str(reason).capitalize() + ".")
         self.command = command
-        self.record("reproduce", {"command": list(command.shown), "why": command.why, "budget_seconds": self.budget.seconds})
+        self.record(
+            "reproduce", {"command": list(command.shown), "why": command.why, "budget_seconds": self.budget.seconds}
+        )
         try:
             baseline = self.measure(command)
         except WorkerDied as died:
@@ -177,7 +179,9 @@ class _Attempt:
             {"tests": len(baseline.run.outcomes), "failing": baseline.failing[:50], "seconds": baseline.run.seconds},
         )
         if not baseline.run.outcomes:
-            return self.unresolved(f"No tests found: `{shlex.join(command.shown)}` collects nothing in this repository.")
+            return self.unresolved(
+                f"No tests found: `{shlex.join(command.shown)}` collects nothing in this repository."
+            )
         if not baseline.failing:
             return self.unresolved(
                 f"Not reproduced: all {passed} tests pass or are skipped on the unchanged commit, so no test shows the problem. "
@@ -196,7 +200,9 @@ class _Attempt:
         worker = Worker(self.sandbox, self.checkout.root, self.command, self.limits)
         try:
             for line in self.checkout.settings.setup:
-                done = worker.session.run(["/bin/sh", "-c", line], limits=self.limits.with_wall(max(5.0, self.left / 4)))
+                done = worker.session.run(
+                    ["/bin/sh", "-c", line], limits=self.limits.with_wall(max(5.0, self.left / 4))
+                )
                 if not done.ok:
                     tail = (done.stderr or done.stdout)[-300:].decode(errors="replace").strip()
                     raise WorkerDied(f"set-up command {line!r} failed ({done.limit or done.exit_code}): {tail}")
@@ -221,7 +227,9 @@ class _Attempt:
 
     def allowance(self, seconds: float) -> Allowance:
         long = max(2.0, min(10.0, 0.1 * self.budget.seconds))
-        return Allowance(seconds=max(1.0, seconds), short=min(2.0, long), long=long, deferred=max(2.0, 0.12 * self.budget.seconds))
+        return Allowance(
+            seconds=max(1.0, seconds), short=min(2.0, long), long=long, deferred=max(2.0, 0.12 * self.budget.seconds)
+        )
 
     def attempt(self, targets: TargetSet, number: int, sets: int) -> Execution | None:
         """Everything for one set of targets; None when it leads nowhere."""
@@ -247,7 +255,9 @@ class _Attempt:
         suspects = getattr(self.engine, "suspects", [])
         self.looked = locations(suspects)
         self.timings["localise"] = round(self.timings.get("localise", 0.0) + time.monotonic() - began, 3)
-        self.record("observed", {"suspicious": [f"{p.path}:{p.start_line} {p.symbol} {p.score}" for p in self.looked[:10]]})
+        self.record(
+            "observed", {"suspicious": [f"{p.path}:{p.start_line} {p.symbol} {p.score}" for p in self.looked[:10]]}
+        )
         if not suspects:
             return None
         survivors = self.search(problem, until)
@@ -286,13 +296,22 @@ class _Attempt:
             if found and not survivors:
                 first_found = time.monotonic() + max(0.25, 0.6 * (time.monotonic() - began))
             survivors.extend(found)
-            self.record("observed", {"tried": len(observations), "survivors": [self.describe(c) for c in found], "status": _statuses(observations)})
+            self.record(
+                "observed",
+                {
+                    "tried": len(observations),
+                    "survivors": [self.describe(c) for c in found],
+                    "status": _statuses(observations),
+                },
+            )
             self.engine.observe(observations)
             size = min(BATCH, size * 2)
         self.generated += self.tried - spent_before
         self.timings["search"] = round(self.timings.get("search", 0.0) + time.monotonic() - began, 3)
         if bench.leaky:
-            self.notes.append("Some candidates left traces in the process; later ones were each tried in a process of their own.")
+            self.notes.append(
+                "Some candidates left traces in the process; later ones were each tried in a process of their own."
+            )
         return survivors
 
     def restart(self, bench: Bench) -> bool:
@@ -325,7 +344,9 @@ class _Attempt:
                 self.spare = Spare(self.open_worker)
             try:
                 allowance = self.allowance(max(1.0, self.left - 0.5))
-                result = verify(worker, self.checkout, self.command, diff, after, problem.targets.tests, self.baseline, allowance)
+                result = verify(
+                    worker, self.checkout, self.command, diff, after, problem.targets.tests, self.baseline, allowance
+                )
             except WorkerDied as died:
                 result = Verification(False, None, detail=str(died))
             finally:
@@ -334,7 +355,10 @@ class _Attempt:
             began = time.monotonic()
             accepted = result.accepts(problem.targets.tests, self.baseline.run)
             worse = result.worse(self.baseline.run)
-            self.record("observed", {"accepted": accepted, "applies": result.applies, "worse": worse[:20], "detail": result.detail})
+            self.record(
+                "observed",
+                {"accepted": accepted, "applies": result.applies, "worse": worse[:20], "detail": result.detail},
+            )
             if accepted:
                 self.passed_suite += 1
                 return self.resolved(problem, candidate, diff, result, ranked)
@@ -351,7 +375,9 @@ class _Attempt:
         others = [t for t in self.baseline.failing if t not in problem.targets.tests]
         still = [t for t in others if result.after.outcomes.get(t) not in (None, "passed")]
         if still:
-            self.notes.append(f"{len(still)} tests failed before and still fail; the issue does not speak of them: {', '.join(still[:3])}.")
+            self.notes.append(
+                f"{len(still)} tests failed before and still fail; the issue does not speak of them: {', '.join(still[:3])}."
+            )
         paths = tuple(candidate.files(self.files))
         evidence = self.evidence(
             applies=True,
@@ -375,8 +401,14 @@ class _Attempt:
     def defeat(self) -> str:
         assert self.baseline is not None
         targets = self.targets.tests if self.targets else ()
-        where = ", ".join(dict.fromkeys(f"{p.symbol or p.path}" for p in self.looked[:6])) or "nothing that may be changed"
-        why = "the budget ran out" if self.left < self.reserve or self.tried >= self.budget.candidates else "the operators are exhausted"
+        where = (
+            ", ".join(dict.fromkeys(f"{p.symbol or p.path}" for p in self.looked[:6])) or "nothing that may be changed"
+        )
+        why = (
+            "the budget ran out"
+            if self.left < self.reserve or self.tried >= self.budget.candidates
+            else "the operators are exhausted"
+        )
         text = (
             f"No patch found; {why}. {_tests(targets)} that {'stands' if len(targets) == 1 else 'stand'} for the issue "
             f"{'was' if len(targets) == 1 else 'were'} reproduced ({', '.join(targets[:2])}). {self.tried} candidates were tried, "
@@ -428,7 +460,11 @@ class _Attempt:
             gain = len(observation.passed) + (100 if observation.status == "regress" else 0)
             if gain:
                 text = f"{_plain(observation.candidate.operator)} at {observation.candidate.path}:{observation.candidate.line}"
-                text += f" (breaks {observation.broken})" if observation.broken else f" ({len(observation.passed)} of the tests pass)"
+                text += (
+                    f" (breaks {observation.broken})"
+                    if observation.broken
+                    else f" ({len(observation.passed)} of the tests pass)"
+                )
                 self.closest.append((gain, text))
         self.closest.sort(key=lambda item: -item[0])
         del self.closest[5:]

@@ -151,7 +151,9 @@ class Search:
                 self._paired.add(pair)
                 if one.path == other.path and _overlap(one.edits, other.edits):
                     continue
-                self._push(self._combined((*one.edits, *other.edits), one, other, 0.3 * min(1.0, max(gain, other_gain))))
+                self._push(
+                    self._combined((*one.edits, *other.edits), one, other, 0.3 * min(1.0, max(gain, other_gain)))
+                )
 
     def _combined(self, edits: tuple[Edit, ...], one: Candidate, other: Candidate, factor: float) -> Candidate:
         priority = max(one.priority, other.priority) * factor
@@ -174,4 +176,8 @@ def _occurrences(source: SourceFile, text: str) -> list[int]:
 
 
 def _overlap(one: tuple[Edit, ...], other: tuple[Edit, ...]) -> bool:
-    return any(a.path == b.path and a.start < max(b.end, b.start + 1) and b.start < max(a.end, a.start + 1) for a in one for b in other)
+    return any(
+        a.path == b.path and a.start < max(b.end, b.start + 1) and b.start < max(a.end, a.start + 1)
+        for a in one
+        for b in other
+    )

@@ -108,9 +108,9 @@ def _read_failure(found: Symptoms, failure: Failure) -> None:
                     found.string_changes.extend(_string_changes(one, other))
                 elif type(one) is type(other) and isinstance(one, list | tuple | dict | set):
                     _nested_changes(found, one, other)
-    match = re.search(r"(?:Expected )?[Rr]egex(?: pattern)?[^\n]*:\s*'(.*)'\n\s*(?:Input|Actual message): '(.*)'", text)
-    if match:
-        found.string_changes.extend(_string_changes(match[2], match[1].replace("\\", "")))
+    regex = re.search(r"(?:Expected )?[Rr]egex(?: pattern)?[^\n]*:\s*'(.*)'\n\s*(?:Input|Actual message): '(.*)'", text)
+    if regex:
+        found.string_changes.extend(_string_changes(regex[2], regex[1].replace("\\", "")))
 
 
 def _compares_in(message: str) -> list[tuple[str, str, str]]:

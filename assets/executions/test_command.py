@@ -166,7 +166,7 @@ def _pytest_arguments(words: list[str]) -> tuple[list[str], bool]:
                     position += 1
         elif re.fullmatch(r"-[vqxsl]+|-n\d+|-n(auto|logical)|-r[a-zA-Z]+|--.*", word):
             known = (
-                known and name in _HARMLESS or name.startswith("--cov") or len(name) == 2 or not word.startswith("--")
+                (known and name in _HARMLESS) or name.startswith("--cov") or len(name) == 2 or not word.startswith("--")
             )
         else:
             known = False

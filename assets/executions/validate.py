@@ -36,7 +36,9 @@ class Bench:
     def aim(self, targets: tuple[str, ...]) -> None:
         self.targets = targets
         slowest = max((self.baseline.seconds.get(t, 0.0) for t in targets), default=0.0)
-        self._hung = any(self.baseline.failures.get(t, ())[:1] and self.baseline.failures[t][0].type == "Hang" for t in targets)
+        self._hung = any(
+            self.baseline.failures.get(t, ())[:1] and self.baseline.failures[t][0].type == "Hang" for t in targets
+        )
         self.cpu = 0.5 if self._hung else max(MIN_CPU, 12 * slowest)
         self._only_fresh = any(t in self.baseline.uncollected or t in self.baseline.spawned for t in targets)
 
@@ -85,12 +87,13 @@ class Bench:
     def _parts(self, candidate: Candidate) -> list[dict[str, object]] | None:
         """The candidate as edited functions; None when an edit lies outside functions."""
         by_function: dict[tuple[str, int], list[Edit]] = {}
-        found: dict[tuple[str, int], tuple[SourceFile, ast.AST, list[str]]] = {}
+        found: dict[tuple[str, int], tuple[SourceFile, ast.FunctionDef | ast.AsyncFunctionDef, list[str]]] = {}
         for edit in candidate.edits:
             source = self.sources[edit.path]
             place = _function_around(source, edit)
             if place is None:
-                return None
+                assigned = _assignment(source, edit) if len(candidate.edits) == 1 else None
+                return None if assigned is None else [assigned]
             function, chain = place
             key = (edit.path, source.first_line(function))
             by_function.setdefault(key, []).append(edit)
@@ -105,7 +108,7 @@ class Bench:
                 )
             except ValueError:
                 text = "("  # overlapping edits: counted as one that does not compile
-            body_start = source.span(function.body[0])[0]  # type: ignore[attr-defined]
+            body_start = source.span(function.body[0])[0]
             signature = any(e.start < body_start and not e.text.endswith("\n") for e in edits)
             parts.append(
                 {
@@ -198,6 +201,60 @@ def _region(source: SourceFile, function: ast.AST) -> tuple[int, int]:
     start = source.line_start(source.first_line(function))
     last = int(function.end_lineno)  # type: ignore[attr-defined]
     return start, source.line_start(last + 1) if last < source.lines else len(source.text)
+
+
+def _assignment(source: SourceFile, edit: Edit) -> dict[str, object] | None:
+    """An edit within a plain assignment at module or class level, with the later assignments that depend on it."""
+    if edit.text.endswith("\n"):
+        return None
+    body: list[ast.stmt] = source.tree.body
+    chain: list[str] = []
+    while True:
+        found = None
+        for statement in body:
+            start, end = source.span(statement)
+            if start <= edit.start and edit.end <= end:
+                found = statement
+        if isinstance(found, ast.ClassDef):
+            if found.decorator_list:
+                return None
+            chain.append(found.name)
+            body = found.body
+            continue
+        break
+    if found is None or not _assigns_name(found):
+        return None
+    start, end = source.span(found)
+    names = [_target(found)]
+    pieces = [source.text[start : edit.start] + edit.text + source.text[edit.end : end]]
+    if chain:
+        pieces[0] = _outdented(pieces[0], source.indent(found))
+    else:
+        # What is computed from it at import has to follow.
+        for statement in body[body.index(found) + 1 :]:
+            if _assigns_name(statement) and any(
+                isinstance(n, ast.Name) and n.id in names for n in ast.walk(statement.value)
+            ):  # type: ignore[attr-defined]
+                names.append(_target(statement))
+                pieces.append(source.code(statement))
+    return {"path": source.path, "chain": chain, "names": names, "source": "\n".join(pieces)}
+
+
+def _assigns_name(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Assign):
+        return len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
+    return (
+        isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None
+    )
+
+
+def _target(statement: ast.stmt) -> str:
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target  # type: ignore[attr-defined]
+    return str(target.id)
+
+
+def _outdented(text: str, indent: str) -> str:
+    return "\n".join(line.removeprefix(indent) for line in text.split("\n"))
 
 
 def _function_around(source: SourceFile, edit: Edit) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, list[str]] | None:

@@ -83,7 +83,11 @@ def verify(
 
 
 def _settled(
-    outcomes: dict[str, Outcome], answer: dict[str, Any], command: TestCommand, targets: tuple[str, ...], baseline: Baseline
+    outcomes: dict[str, Outcome],
+    answer: dict[str, Any],
+    command: TestCommand,
+    targets: tuple[str, ...],
+    baseline: Baseline,
 ) -> dict[str, Outcome]:
     """A collection error among the targets counts as passed once the tests behind it are collected and pass."""
     if command.runner == "unittest":
@@ -92,16 +96,18 @@ def _settled(
         outcomes = {t: o for t, o in outcomes.items() if t in known or "::" not in t or t.startswith(behind)}
     for target in targets:
         if target in baseline.uncollected and target not in outcomes:
-            prefix = "" if "/" not in target and not target.endswith(".py") or target.endswith("conftest.py") else f"{target}::"
+            prefix = (
+                ""
+                if ("/" not in target and not target.endswith(".py")) or target.endswith("conftest.py")
+                else f"{target}::"
+            )
             inside = [o for t, o in outcomes.items() if t.startswith(prefix)]
             fine = bool(inside) and all(o in (Outcome.PASSED, Outcome.SKIPPED) for o in inside)
             outcomes[target] = Outcome.PASSED if fine else Outcome.FAILED
     return outcomes
 
 
-def _flaky(
-    worker: Worker, outcomes: dict[str, Outcome], baseline: Baseline, allowance: Allowance
-) -> tuple[str, ...]:
+def _flaky(worker: Worker, outcomes: dict[str, Outcome], baseline: Baseline, allowance: Allowance) -> tuple[str, ...]:
     """Tests that are worse in this run, but pass when they are run again on the same code."""
     worse = [
         t

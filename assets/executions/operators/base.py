@@ -57,7 +57,11 @@ class ProjectIndex:
                     elif isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
                         names.add(item.target.id)
                 for inner in ast.walk(node):
-                    if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name) and inner.value.id == "self":
+                    if (
+                        isinstance(inner, ast.Attribute)
+                        and isinstance(inner.value, ast.Name)
+                        and inner.value.id == "self"
+                    ):
                         if isinstance(inner.ctx, ast.Store):
                             names.add(inner.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str | int | float):
@@ -158,7 +162,7 @@ class Site:
         text = "".join(f"{indent}{line}{self.newline}" for line in lines)
         if last < self.source.lines:
             at = self.source.line_start(last + 1)
-            if not self.source.text[: at].endswith(("\n", "\r")):
+            if not self.source.text[:at].endswith(("\n", "\r")):
                 return None
         else:
             at = len(self.source.text)

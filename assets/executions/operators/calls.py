@@ -39,7 +39,9 @@ def exchange_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
         receiver, argument = node.func.value, node.args[0]
         if isinstance(receiver, ast.Name | ast.Attribute) and isinstance(argument, ast.Name | ast.Attribute):
             if not (isinstance(receiver, ast.Name) and receiver.id == site.self_name):
-                yield site.replace(node, f"{site.code(argument)}.{node.func.attr}({site.code(receiver)})", "call:swap", 0.25)
+                yield site.replace(
+                    node, f"{site.code(argument)}.{node.func.attr}({site.code(receiver)})", "call:swap", 0.25
+                )
 
 
 def _exchange(site: Site, one: ast.AST, other: ast.AST, weight: float) -> Proposal:
@@ -72,12 +74,20 @@ def other_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
             yield _added(site, node, candidate, "call:add", 0.12)
     elif name in ("sum", "max", "min", "getattr", "next", "int", "dict", "round", "open"):
         for text, weight in (("default=None", 0.12), ("default=0", 0.2), ("None", 0.1), ("0", 0.08), ("key=len", 0.04)):
-            if name in ("max", "min") and text.startswith(("default", "key")) or name in ("getattr", "next") and "=" not in text:
+            if (name in ("max", "min") and text.startswith(("default", "key"))) or (
+                name in ("getattr", "next") and "=" not in text
+            ):
                 yield _added(site, node, text, "call:add", weight)
 
 
 def _called(node: ast.Call) -> str:
-    return node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    return (
+        node.func.id
+        if isinstance(node.func, ast.Name)
+        else node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else ""
+    )
 
 
 def _added(site: Site, node: ast.Call, text: str, operator: str, weight: float) -> Proposal:
@@ -114,13 +124,19 @@ def _left_out(site: Site, node: ast.Call, function: ast.FunctionDef | ast.AsyncF
         if keyword.arg and keyword.arg not in names and keyword.arg not in {p.arg for p in function.args.kwonlyargs}:
             for name in missing:
                 start = site.source.span(keyword)[0]
-                yield site.span(start, start + len(keyword.arg), name, "call:keyword", 0.5 + 0.4 * similarity(name, keyword.arg))
+                yield site.span(
+                    start, start + len(keyword.arg), name, "call:keyword", 0.5 + 0.4 * similarity(name, keyword.arg)
+                )
 
 
 @on(ast.keyword)
 def keyword_value(site: Site, node: ast.keyword) -> Iterator[Proposal]:
     """`name=other` where `name=name` is meant; positional order is the exchange's."""
-    if node.arg and isinstance(node.value, ast.Name | ast.Attribute | ast.Constant) and node.arg in site.visible(node.value):
+    if (
+        node.arg
+        and isinstance(node.value, ast.Name | ast.Attribute | ast.Constant)
+        and node.arg in site.visible(node.value)
+    ):
         if site.code(node.value) != node.arg:
             yield site.replace(node.value, node.arg, "call:keyword", 0.55)
     if node.arg and site.self_name and node.arg in site.fields:
@@ -154,7 +170,9 @@ def other_method(site: Site, node: ast.Call) -> Iterator[Proposal]:
             weight = (0.8 if missing else 0.35) * site.closeness(name, other)
             yield site.span(start, end, other, "call:method", weight)
     if name == "append" and len(node.args) == 1:
-        yield site.replace(node, f"{site.code(node.func.value)}.insert(0, {site.code(node.args[0])})", "call:method", 0.15)
+        yield site.replace(
+            node, f"{site.code(node.func.value)}.insert(0, {site.code(node.args[0])})", "call:method", 0.15
+        )
     if name == "insert" and len(node.args) == 2:
         yield site.replace(node, f"{site.code(node.func.value)}.append({site.code(node.args[1])})", "call:method", 0.3)
     if name == "pop":
@@ -172,7 +190,12 @@ def other_method(site: Site, node: ast.Call) -> Iterator[Proposal]:
 def unwrap(site: Site, node: ast.Call) -> Iterator[Proposal]:
     """`f(x)` where `x` is meant, `x.f()` where `x` is."""
     if len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred | ast.GeneratorExp):
-        weight = 0.35 if _called(node) in ("list", "set", "sorted", "abs", "str", "int", "float", "reversed", "len", "bool", "tuple") else 0.2
+        weight = (
+            0.35
+            if _called(node)
+            in ("list", "set", "sorted", "abs", "str", "int", "float", "reversed", "len", "bool", "tuple")
+            else 0.2
+        )
         yield site.replace(node, site.code(node.args[0]), "wrap:remove", weight)
     if isinstance(node.func, ast.Attribute) and not isinstance(site.source.parents.get(node), ast.Expr):
         if len(node.args) <= 1:
@@ -193,16 +216,46 @@ _METHODS: tuple[tuple[str, str, float], ...] = (
 )  # fmt: skip
 
 
+_ITERATING = (
+    "sorted",
+    "list",
+    "tuple",
+    "set",
+    "sum",
+    "min",
+    "max",
+    "any",
+    "all",
+    "enumerate",
+    "zip",
+    "map",
+    "filter",
+    "reversed",
+    "frozenset",
+)
+
+
 @on(ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.BinOp, ast.GeneratorExp, ast.IfExp, ast.JoinedStr)
 def wrap(site: Site, node: ast.expr) -> Iterator[Proposal]:
     """A value converted, copied or normalised where it is used."""
     if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
         return
     parent = site.source.parents.get(node)
-    if isinstance(node, ast.Name) and (node.id == site.self_name or node.id in site.globals and node.id not in site.index.constants):
-        if node.id == site.self_name or node.id in site.index.classes or node.id in site.index.functions or node.id in BUILTINS:
+    if isinstance(node, ast.Name) and (
+        node.id == site.self_name or (node.id in site.globals and node.id not in site.index.constants)
+    ):
+        if (
+            node.id == site.self_name
+            or node.id in site.index.classes
+            or node.id in site.index.functions
+            or node.id in BUILTINS
+        ):
             return
-    if isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node) or isinstance(parent, ast.Expr | ast.Await):
+    if (
+        isinstance(parent, ast.Attribute)
+        or (isinstance(parent, ast.Call) and parent.func is node)
+        or isinstance(parent, ast.Expr | ast.Await)
+    ):
         return
     if isinstance(parent, ast.Subscript) and parent.value is node:
         return
@@ -215,11 +268,25 @@ def wrap(site: Site, node: ast.expr) -> Iterator[Proposal]:
         place = 1.0
     elif isinstance(parent, ast.Tuple | ast.List | ast.Dict):
         place = 0.8
+    iterated = isinstance(parent, ast.For | ast.comprehension) or (
+        isinstance(parent, ast.Call) and node in parent.args and _called(parent) in _ITERATING
+    )
     text = site.code(node)
     inner = text[1:-1] if isinstance(node, ast.GeneratorExp) and text.startswith("(") else text
     for pattern, operator, weight in _WRAPPERS:
         if pattern.startswith(text.split("(", 1)[0] + "(") and isinstance(node, ast.Call):
             continue
+        if iterated and operator in (
+            "wrap:str",
+            "wrap:int",
+            "wrap:float",
+            "wrap:len",
+            "wrap:abs",
+            "wrap:bool",
+            "wrap:sum",
+            "wrap:clamp",
+        ):
+            continue  # what is iterated is no scalar
         yield site.replace(node, pattern.format(inner), operator, place * weight)
     if isinstance(node, ast.GeneratorExp):
         yield site.replace(node, f"[{inner}]", "wrap:list", 0.4)
@@ -227,18 +294,51 @@ def wrap(site: Site, node: ast.expr) -> Iterator[Proposal]:
     bare = site.bare(node)
     for suffix, operator, weight in _METHODS:
         if suffix.startswith(" or "):
-            if not isinstance(parent, ast.Return | ast.Assign | ast.For | ast.comprehension | ast.Call | ast.keyword | ast.AugAssign):
+            if not isinstance(
+                parent, ast.Return | ast.Assign | ast.For | ast.comprehension | ast.Call | ast.keyword | ast.AugAssign
+            ):
                 continue
-            yield site.replace(node, f"{bare}{suffix}" if not isinstance(parent, ast.comprehension) else f"({bare}{suffix})", operator, place * weight)
+            yield site.replace(
+                node,
+                f"{bare}{suffix}" if not isinstance(parent, ast.comprehension) else f"({bare}{suffix})",
+                operator,
+                place * weight,
+            )
         elif not text.endswith(suffix):
+            if iterated and suffix in (
+                ".strip()",
+                ".lower()",
+                ".upper()",
+                ".title()",
+                ".casefold()",
+                ".total_seconds()",
+                ".date()",
+            ):
+                continue
+            if iterated and operator == "wrap:items":
+                yield site.replace(node, f"{bare}{suffix}", operator, 0.3)
+                continue
             yield site.replace(node, f"{bare}{suffix}", operator, place * weight)
-    if isinstance(node, ast.Call) and not isinstance(parent, ast.Await) and isinstance(site.function, ast.AsyncFunctionDef):
+    if (
+        isinstance(node, ast.Call)
+        and not isinstance(parent, ast.Await)
+        and isinstance(site.function, ast.AsyncFunctionDef)
+    ):
         weight = 0.5 if _called(node) in _coroutines(site) else 0.15
-        yield site.replace(node, f"await {text}" if not isinstance(parent, ast.Attribute | ast.Subscript | ast.BinOp | ast.Compare) else f"(await {text})", "await:add", weight)
+        yield site.replace(
+            node,
+            f"await {text}"
+            if not isinstance(parent, ast.Attribute | ast.Subscript | ast.BinOp | ast.Compare)
+            else f"(await {text})",
+            "await:add",
+            weight,
+        )
 
 
 def _coroutines(site: Site) -> set[str]:
-    return {name for name, found in site.index.functions.items() if any(isinstance(f, ast.AsyncFunctionDef) for f in found)}
+    return {
+        name for name, found in site.index.functions.items() if any(isinstance(f, ast.AsyncFunctionDef) for f in found)
+    }
 
 
 @on(ast.Expr)
@@ -253,7 +353,9 @@ def await_receiver(site: Site, node: ast.Call) -> Iterator[Proposal]:
     """`client.get(x).json()` with the inner call awaited."""
     parent = site.source.parents.get(node)
     if isinstance(parent, ast.Attribute | ast.Subscript) and isinstance(site.function, ast.AsyncFunctionDef):
-        yield site.replace(node, f"(await {site.code(node)})", "await:add", 0.3 if _called(node) in _coroutines(site) else 0.1)
+        yield site.replace(
+            node, f"(await {site.code(node)})", "await:add", 0.3 if _called(node) in _coroutines(site) else 0.1
+        )
 
 
 @on(ast.Call)
@@ -272,8 +374,22 @@ def sort_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
         for text in _keys(site):
             yield _added(site, node, f"key={text}", "sort:key", 0.25)
         element = site.code(node.args[0]) if node.args else ""
-        for text, weight in (("len", 0.12), ("str.lower", 0.15), ("lambda item: item[1]", 0.2), ("lambda item: item[0]", 0.15), ("abs", 0.05), ("int", 0.05), ("str", 0.05)):
-            yield _added(site, node, f"key={text}", "sort:key", weight * (1.2 if "items()" in element and "item[" in text else 1.0))
+        for text, weight in (
+            ("len", 0.12),
+            ("str.lower", 0.15),
+            ("lambda item: item[1]", 0.2),
+            ("lambda item: item[0]", 0.15),
+            ("abs", 0.05),
+            ("int", 0.05),
+            ("str", 0.05),
+        ):
+            yield _added(
+                site,
+                node,
+                f"key={text}",
+                "sort:key",
+                weight * (1.2 if "items()" in element and "item[" in text else 1.0),
+            )
         for attribute in sorted(site.index.all_attributes - set().union(*site.index.methods.values(), set()))[:15]:
             yield _added(site, node, f"key=lambda item: item.{attribute}", "sort:key", 0.08)
     else:
@@ -336,7 +452,12 @@ def encoding_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
         yield _added(site, node, "1", "call:add", 0.4)
     elif _called(node) in ("split", "rsplit") and len(node.args) == 2:
         yield site.replace(node, f"{site.code(node.func)}({site.code(node.args[0])})", "call:drop", 0.35)
-    if _called(node) in ("split", "rsplit") and len(node.args) == 1 and isinstance(node.args[0], ast.Constant) and node.args[0].value == " ":
+    if (
+        _called(node) in ("split", "rsplit")
+        and len(node.args) == 1
+        and isinstance(node.args[0], ast.Constant)
+        and node.args[0].value == " "
+    ):
         yield site.replace(node, f"{site.code(node.func)}()", "call:drop", 0.45)
     if _called(node) in ("loads", "dumps", "dump") and not any(k.arg == "sort_keys" for k in node.keywords):
         yield _added(site, node, "sort_keys=True", "call:add", 0.12)
@@ -347,7 +468,9 @@ def encoding_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
         yield _added(site, node, "exist_ok=True", "call:add", 0.3)
         yield _added(site, node, "parents=True", "call:add", 0.3)
         yield _added(site, node, "parents=True, exist_ok=True", "call:add", 0.3)
-    if _called(node) in ("compile", "match", "search", "sub", "findall", "fullmatch", "split") and isinstance(node.func, ast.Attribute):
+    if _called(node) in ("compile", "match", "search", "sub", "findall", "fullmatch", "split") and isinstance(
+        node.func, ast.Attribute
+    ):
         if isinstance(node.func.value, ast.Name) and node.func.value.id == "re":
             for flag in ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"):
                 text = f"flags={flag}" if _called(node) in ("sub", "split") else flag

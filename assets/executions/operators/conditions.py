@@ -39,7 +39,10 @@ def comparison_sides(site: Site, node: ast.Compare) -> Iterator[Proposal]:
     """`x == None` style fixes, chained bounds made whole or cut, and compared operands exchanged."""
     if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
         yield site.replace(
-            node, f"{site.bare(node.comparators[0])} {_TOKENS[type(node.ops[0])]} {site.bare(node.left)}", "compare:sides", 0.2
+            node,
+            f"{site.bare(node.comparators[0])} {_TOKENS[type(node.ops[0])]} {site.bare(node.left)}",
+            "compare:sides",
+            0.2,
         )
     if len(node.ops) == 2:
         middle = node.comparators[0]
@@ -129,7 +132,9 @@ def drop_not(site: Site, node: ast.UnaryOp) -> Iterator[Proposal]:
             token = " and " if isinstance(node.operand.op, ast.And) else " or "
             flipped = " or " if token == " and " else " and "
             yield site.replace(node, flipped.join(f"not {site.bare(v)}" for v in (first, *rest)), "boolean:group", 0.1)
-            yield site.replace(node, f"not {site.bare(first)}{token}{token.join(site.code(v) for v in rest)}", "boolean:group", 0.2)
+            yield site.replace(
+                node, f"not {site.bare(first)}{token}{token.join(site.code(v) for v in rest)}", "boolean:group", 0.2
+            )
 
 
 def tests_of(statement: ast.AST) -> list[ast.expr]:
@@ -173,7 +178,11 @@ def extend_condition(site: Site, node: ast.stmt) -> Iterator[Proposal]:
 
 def _extended(site: Site, test: ast.expr, factor: float) -> Iterator[Proposal]:
     text = site.code(test)
-    left_and = text if not isinstance(test, ast.BoolOp | ast.IfExp | ast.Lambda) or isinstance(getattr(test, "op", None), ast.And) else f"({text})"
+    left_and = (
+        text
+        if not isinstance(test, ast.BoolOp | ast.IfExp | ast.Lambda) or isinstance(getattr(test, "op", None), ast.And)
+        else f"({text})"
+    )
     left_or = text if not isinstance(test, ast.IfExp | ast.Lambda) else f"({text})"
     for atom, weight in atoms(site, test):
         if atom in text:
@@ -183,7 +192,12 @@ def _extended(site: Site, test: ast.expr, factor: float) -> Iterator[Proposal]:
         if " is None" in atom or atom.startswith("not "):
             yield site.replace(test, f"{atom} or {text}", "condition:weaken", factor * weight * 0.9)
         elif " is not None" in atom:
-            yield site.replace(test, f"{atom} and {text if left_and == text else left_and}", "condition:strengthen", factor * weight * 0.9)
+            yield site.replace(
+                test,
+                f"{atom} and {text if left_and == text else left_and}",
+                "condition:strengthen",
+                factor * weight * 0.9,
+            )
 
 
 def atoms(site: Site, at: ast.AST) -> Iterator[tuple[str, float]]:
@@ -199,7 +213,13 @@ def atoms(site: Site, at: ast.AST) -> Iterator[tuple[str, float]]:
         for node in ast.walk(where):
             if not isinstance(node, ast.If | ast.While | ast.IfExp | ast.comprehension | ast.Return):
                 continue
-            tests = node.ifs if isinstance(node, ast.comprehension) else [node.value] if isinstance(node, ast.Return) else [node.test]
+            tests = (
+                node.ifs
+                if isinstance(node, ast.comprehension)
+                else [node.value]
+                if isinstance(node, ast.Return)
+                else [node.test]
+            )
             for test in tests:
                 if test is None or test is at:
                     continue
@@ -219,7 +239,11 @@ def atoms(site: Site, at: ast.AST) -> Iterator[tuple[str, float]]:
                 and n.value.id == site.self_name and n.attr in site.fields]  # fmt: skip
         operands += list(dict.fromkeys(used))[:5]
     for node in ast.walk(at):
-        if isinstance(node, ast.Attribute | ast.Subscript) and len(site.code(node)) < 40 and isinstance(node.ctx, ast.Load):
+        if (
+            isinstance(node, ast.Attribute | ast.Subscript)
+            and len(site.code(node)) < 40
+            and isinstance(node.ctx, ast.Load)
+        ):
             operands.append(site.code(node))
     for position, operand in enumerate(dict.fromkeys(operands)):
         weight = 0.2 if operand in mentioned else 0.13 if position < 5 else 0.08

@@ -26,13 +26,24 @@ def parameters(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     pairs = list(zip(arguments[len(arguments) - len(node.args.defaults) :], node.args.defaults, strict=True))
     pairs += [(a, d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if d is not None]
     body = node.body
-    first = body[1] if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) else body[0]
+    first = (
+        body[1]
+        if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+        else body[0]
+    )
     for argument, default in pairs:
         text = site.code(default)
-        mutable = isinstance(default, ast.List | ast.Dict | ast.Set) or text in ("list()", "dict()", "set()", "defaultdict(list)")
+        mutable = isinstance(default, ast.List | ast.Dict | ast.Set) or text in (
+            "list()",
+            "dict()",
+            "set()",
+            "defaultdict(list)",
+        )
         called = isinstance(default, ast.Call)
         if mutable or called:
-            guard = site.before(first, [f"if {argument.arg} is None:", f"    {argument.arg} = {text}"], "default:mutable", 1.0)
+            guard = site.before(
+                first, [f"if {argument.arg} is None:", f"    {argument.arg} = {text}"], "default:mutable", 1.0
+            )
             if guard is not None:
                 change = site.replace(default, "None", "default:mutable", 1.0)
                 yield Proposal((*change.edits, *guard.edits), "default:mutable", 1.2 if mutable else 0.6)
@@ -51,7 +62,12 @@ def parameters(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
                 options = [("None", 0.1), ("0.0", 0.15), ("1.0", 0.15)]
             for literal in site.symptoms.literals[:20]:
                 if type(literal) is type(value) and literal != value:
-                    options.append((repr(literal) if not isinstance(literal, str) else f'"{literal}"', 0.2 if str(literal) in site.symptoms.issue else 0.06))
+                    options.append(
+                        (
+                            repr(literal) if not isinstance(literal, str) else f'"{literal}"',
+                            0.2 if str(literal) in site.symptoms.issue else 0.06,
+                        )
+                    )
             for other, weight in options:
                 if other != text:
                     yield site.replace(default, other, "default:value", weight)
@@ -60,12 +76,22 @@ def parameters(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
             if argument.arg in site.symptoms.missing_arguments:
                 for value in ("None", "0", "False", '""', "()"):
                     end = site.source.span(argument)[1]
-                    yield site.span(end, end, f"={value}" if argument.annotation is None else f" = {value}", "signature:default", 0.4)
+                    yield site.span(
+                        end,
+                        end,
+                        f"={value}" if argument.annotation is None else f" = {value}",
+                        "signature:default",
+                        0.4,
+                    )
     for keyword in sorted(site.symptoms.bad_keywords):
         if keyword not in {a.arg for a in arguments} and arguments:
             end = site.source.span(pairs[-1][1] if pairs and pairs[-1][0] is arguments[-1] else arguments[-1])[1]
             yield site.span(end, end, f", {keyword}=None", "signature:add", 0.3)
-    if arguments and isinstance(site.source.parents.get(node), ast.ClassDef) and arguments[0].arg not in ("self", "cls"):
+    if (
+        arguments
+        and isinstance(site.source.parents.get(node), ast.ClassDef)
+        and arguments[0].arg not in ("self", "cls")
+    ):
         start = site.source.span(arguments[0])[0]
         yield site.span(start, start, "self, ", "signature:self", 0.6)
     elif not arguments and isinstance(site.source.parents.get(node), ast.ClassDef) and not node.decorator_list:
@@ -79,13 +105,21 @@ def decorators(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return
     in_class = isinstance(site.source.parents.get(node), ast.ClassDef)
-    names = [d.id if isinstance(d, ast.Name) else d.attr if isinstance(d, ast.Attribute) else "" for d in node.decorator_list]
+    names = [
+        d.id if isinstance(d, ast.Name) else d.attr if isinstance(d, ast.Attribute) else "" for d in node.decorator_list
+    ]
     for decorator, name in zip(node.decorator_list, names, strict=True):
         line = decorator.lineno
         start = site.source.line_start(line)
         if site.source.text[start : site.source.span(decorator)[0]].strip() == "@":
             end = site.source.line_start((decorator.end_lineno or line) + 1)
-            yield Proposal((Edit(site.source.path, start, end, ""),), "decorator:remove", 0.35 if name in ("property", "staticmethod", "classmethod", "lru_cache", "cache", "cached_property") else 0.12)
+            yield Proposal(
+                (Edit(site.source.path, start, end, ""),),
+                "decorator:remove",
+                0.35
+                if name in ("property", "staticmethod", "classmethod", "lru_cache", "cache", "cached_property")
+                else 0.12,
+            )
         if name == "staticmethod":
             yield site.replace(decorator, "classmethod", "decorator:change", 0.3)
         elif name == "classmethod":
@@ -111,7 +145,14 @@ def decorators(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
             else:
                 imported = import_edit(site, "import functools")
                 made = site.before(node, [f"@functools.wraps({function})"], "decorator:add", 0.4)
-                if imported is not None and made is not None and any(isinstance(n, ast.Return) and isinstance(n.value, ast.Name) and n.value.id == node.name for n in outer.body):
+                if (
+                    imported is not None
+                    and made is not None
+                    and any(
+                        isinstance(n, ast.Return) and isinstance(n.value, ast.Name) and n.value.id == node.name
+                        for n in outer.body
+                    )
+                ):
                     yield Proposal((*imported.edits, *made.edits), "decorator:add", 0.4)
 
 
@@ -129,7 +170,7 @@ def parent_call(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         return
     first = site.function.body[0]
     last = site.function.body[-1]
-    if node is not first and node is not last or "super()" in site.code(site.function):
+    if (node is not first and node is not last) or "super()" in site.code(site.function):
         return
     name = site.function.name
     base_function = None
@@ -159,7 +200,11 @@ def shared_attribute(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         return
     target = node.targets[0] if isinstance(node, ast.Assign) else node.target
     text = site.code(node.value)
-    mutable = isinstance(node.value, ast.List | ast.Dict | ast.Set | ast.ListComp) or (isinstance(node.value, ast.Call) and text.split("(")[0] in ("list", "dict", "set", "defaultdict", "deque", "OrderedDict", "Counter", "collections.defaultdict"))
+    mutable = isinstance(node.value, ast.List | ast.Dict | ast.Set | ast.ListComp) or (
+        isinstance(node.value, ast.Call)
+        and text.split("(")[0]
+        in ("list", "dict", "set", "defaultdict", "deque", "OrderedDict", "Counter", "collections.defaultdict")
+    )
     if not mutable or not isinstance(target, ast.Name):
         return
     removed = site.delete(node)
@@ -173,7 +218,11 @@ def shared_attribute(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     init = next((i for i in owner.body if isinstance(i, ast.FunctionDef) and i.name == "__init__"), None)
     if init is not None:
         body = init.body
-        first = body[1] if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) else body[0]
+        first = (
+            body[1]
+            if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+            else body[0]
+        )
         added = site.before(first, [f"{init.args.args[0].arg}.{target.id} = {text}"], "definition:shared", 0.9)
         if added is not None and len(owner.body) > 1:
             yield Proposal((removed, *added.edits), "definition:shared", 0.9)
@@ -212,7 +261,13 @@ def _module(here: str, there: str) -> str:
 @on_statement
 def late_binding(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     """A lambda made in a loop that must keep the loop variable's value."""
-    variables = [n.id for around in site.enclosing if isinstance(around, ast.For) for n in ast.walk(around.target) if isinstance(n, ast.Name)]
+    variables = [
+        n.id
+        for around in site.enclosing
+        if isinstance(around, ast.For)
+        for n in ast.walk(around.target)
+        if isinstance(n, ast.Name)
+    ]
     for inner in site.source.own_nodes(node):
         scope = list(variables)
         current = site.source.parents.get(inner)
@@ -221,9 +276,18 @@ def late_binding(site: Site, node: ast.stmt) -> Iterator[Proposal]:
                 scope += [n.id for g in current.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)]
             current = site.source.parents.get(current)
         if isinstance(inner, ast.Lambda):
-            used = [v for v in dict.fromkeys(scope) if any(isinstance(n, ast.Name) and n.id == v for n in ast.walk(inner.body))]
+            used = [
+                v
+                for v in dict.fromkeys(scope)
+                if any(isinstance(n, ast.Name) and n.id == v for n in ast.walk(inner.body))
+            ]
             if used:
-                given = site.source.text[site.source.span(inner)[0] + len("lambda") : site.source.span(inner.body)[0]].rstrip().rstrip(":").strip()
+                given = (
+                    site.source.text[site.source.span(inner)[0] + len("lambda") : site.source.span(inner.body)[0]]
+                    .rstrip()
+                    .rstrip(":")
+                    .strip()
+                )
                 bound = ", ".join([*([given] if given else []), *(f"{v}={v}" for v in used)])
                 yield site.replace(inner, f"lambda {bound}: {site.code(inner.body)}", "default:binding", 0.9)
 
@@ -235,11 +299,19 @@ def imported_name(site: Site, node: ast.stmt) -> Iterator[Proposal]:
         return
     tail = node.module.split(".")[-1]
     for alias in node.names:
-        if alias.name in site.index.defined_in and not any(p.endswith(f"{tail}.py") or p.endswith(f"{tail}/__init__.py") for p in site.index.defined_in[alias.name]):
+        if alias.name in site.index.defined_in and not any(
+            p.endswith(f"{tail}.py") or p.endswith(f"{tail}/__init__.py") for p in site.index.defined_in[alias.name]
+        ):
             for path in site.index.defined_in[alias.name][:3]:
                 start, end = site.source.span(node)
                 text = site.source.text[start:end]
-                yield site.span(start, end, text.replace(text.split(" import")[0], f"from {_module(site.source.path, path)}", 1), "import:module", 0.7)
+                yield site.span(
+                    start,
+                    end,
+                    text.replace(text.split(" import")[0], f"from {_module(site.source.path, path)}", 1),
+                    "import:module",
+                    0.7,
+                )
         for name, paths in site.index.defined_in.items():
             if name != alias.name and any(p.endswith(f"{tail}.py") for p in paths):
                 start, end = site.source.span(alias)

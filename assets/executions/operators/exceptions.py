@@ -21,7 +21,11 @@ def _known(site: Site) -> list[str]:
     found += [name for name in sorted(site.symptoms.names) if name.endswith(("Error", "Exception"))]
     found += [name for name in site.globals if name.endswith(("Error", "Exception"))]
     found += [name for name in site.index.classes if name.endswith(("Error", "Exception")) and name in site.globals]
-    return [name for name in dict.fromkeys(found) if name.isidentifier() and name not in ("AssertionError", "Failed", "Hang")][:12]
+    return [
+        name
+        for name in dict.fromkeys(found)
+        if name.isidentifier() and name not in ("AssertionError", "Failed", "Hang")
+    ][:12]
 
 
 def _simple_name(node: ast.AST | None) -> str:
@@ -37,17 +41,31 @@ def handler_type(site: Site, node: ast.stmt) -> Iterator[Proposal]:
         if handler.type is None:
             continue
         raised = set(site.symptoms.raised)
-        names = [_simple_name(e) for e in handler.type.elts] if isinstance(handler.type, ast.Tuple) else [_simple_name(handler.type)]
+        names = (
+            [_simple_name(e) for e in handler.type.elts]
+            if isinstance(handler.type, ast.Tuple)
+            else [_simple_name(handler.type)]
+        )
         options = [*_known(site), *(r for n in names for r in _RELATIVES.get(n, ()))]
         for name in dict.fromkeys(options):
             if name in names:
                 continue
             hot = 0.8 if name in raised else 0.25
+            if names == ["Exception"] and name in site.globals:
+                hot = max(hot, 0.5)
             yield site.replace(handler.type, name, "exception:type", hot * 0.7)
-            inside = ", ".join(site.code(e) for e in handler.type.elts) if isinstance(handler.type, ast.Tuple) else site.code(handler.type)
+            inside = (
+                ", ".join(site.code(e) for e in handler.type.elts)
+                if isinstance(handler.type, ast.Tuple)
+                else site.code(handler.type)
+            )
             yield site.replace(handler.type, f"({inside}, {name})", "exception:widen", hot)
         if isinstance(handler.type, ast.Tuple) and len(handler.type.elts) > 1:
             for item in handler.type.elts:
+                for name in dict.fromkeys([*_known(site), *_RELATIVES.get(_simple_name(item), ())]):
+                    if name not in names:
+                        broad = _simple_name(item) in ("Exception", "BaseException", "OSError", "LookupError")
+                        yield site.replace(item, name, "exception:type", 0.45 if broad else 0.3)
                 yield site.replace(handler.type, site.code(item), "exception:narrow", 0.25)
         if names != ["Exception"]:
             yield site.replace(handler.type, "Exception", "exception:widen", 0.2)
@@ -130,7 +148,9 @@ def protect(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     """A failing statement wrapped: the exception turned into a return, a skip, or the exception that is expected."""
     if site.function is None or not site.symptoms.raised:
         return
-    if not isinstance(node, ast.Return | ast.Assign | ast.Expr | ast.AugAssign) or isinstance(site.source.parents.get(node), ast.Try):
+    if not isinstance(node, ast.Return | ast.Assign | ast.Expr | ast.AugAssign) or isinstance(
+        site.source.parents.get(node), ast.Try
+    ):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
@@ -142,14 +162,25 @@ def protect(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         return
     indent = site.source.indent(node)
     loop = any(isinstance(around, ast.For | ast.While) for around in site.enclosing)
-    raised = [name for name in sorted(site.symptoms.raised) if name.isidentifier() and name not in site.symptoms.expected_raise][:3]
+    raised = [
+        name
+        for name in sorted(site.symptoms.raised)
+        if name.isidentifier() and name not in site.symptoms.expected_raise
+    ][:3]
     for kind in raised:
-        endings: list[tuple[str, float]] = [(f"return {value}", 0.2 * likely) for value, likely in usual_returns(site)[:6]]
+        endings: list[tuple[str, float]] = [
+            (f"return {value}", 0.2 * likely) for value, likely in usual_returns(site)[:6]
+        ]
         if loop:
             endings.append(("continue", 0.25))
         for wanted in sorted(site.symptoms.expected_raise)[:2]:
             for message in _messages(site)[:1]:
                 endings.append((f"raise {wanted}({message}) from None", 0.35))
         for ending, weight in endings:
-            text = [f"{indent}try:", *(f"{indent}    {line}" if line.strip() else line for line in lines), f"{indent}except {kind}:", f"{indent}    {ending}"]
+            text = [
+                f"{indent}try:",
+                *(f"{indent}    {line}" if line.strip() else line for line in lines),
+                f"{indent}except {kind}:",
+                f"{indent}    {ending}",
+            ]
             yield site.span(edit.start, edit.end, site.newline.join(text) + site.newline, "exception:protect", weight)

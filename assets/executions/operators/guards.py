@@ -42,7 +42,9 @@ def _divisors(site: Site, node: ast.stmt) -> list[str]:
     return [
         site.code(inner.right)
         for inner in site.source.own_nodes(node)
-        if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Div | ast.FloorDiv | ast.Mod) and not isinstance(inner.right, ast.Constant)
+        if isinstance(inner, ast.BinOp)
+        and isinstance(inner.op, ast.Div | ast.FloorDiv | ast.Mod)
+        and not isinstance(inner.right, ast.Constant)
     ]
 
 
@@ -64,13 +66,30 @@ def _conditions(site: Site, node: ast.stmt) -> Iterator[tuple[str, str, float]]:
             yield f"{name} == 0", "zero", 0.2 * own
             yield f"len({name}) == 1", "one", 0.05
             yield f"{name} < 1", "range", 0.08
+    for around in site.enclosing[:2]:
+        if isinstance(around, ast.For) and isinstance(around.target, ast.Tuple):
+            pair = [e.id for e in around.target.elts if isinstance(e, ast.Name)]
+            if len(pair) == 2:
+                one, other = pair
+                for text, weight in (
+                    (f"{one} is None or {other} is None", 0.25),
+                    (f"{one} == {other}", 0.25),
+                    (f"not {one} or not {other}", 0.15),
+                    (f"{one} is {other}", 0.05),
+                ):
+                    yield text, "none" if "None" in text else "equal", weight
     for inner in site.source.own_nodes(node):
         if isinstance(inner, ast.Subscript) and not isinstance(inner.slice, ast.Slice | ast.Constant | ast.UnaryOp):
             container, key = site.code(inner.value), site.code(inner.slice)
             yield f"{key} not in {container}", "in", 0.4
             yield f"{key} >= len({container})", "bound", 0.15
             yield f"{key} in {container}", "in", 0.1
-        elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr in ("append", "add", "remove", "discard") and inner.args:
+        elif (
+            isinstance(inner, ast.Call)
+            and isinstance(inner.func, ast.Attribute)
+            and inner.func.attr in ("append", "add", "remove", "discard")
+            and inner.args
+        ):
             container, item = site.code(inner.func.value), site.code(inner.args[0])
             if len(item) < 40:
                 yield f"{item} in {container}", "in", 0.35
@@ -90,7 +109,10 @@ def _in_loop(site: Site) -> bool:
 @on_statement
 def early_exit(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     """`if <condition>: return / continue / raise` before a statement."""
-    if site.function is None or isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef | ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal):
+    if site.function is None or isinstance(
+        node,
+        ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef | ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal,
+    ):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
@@ -136,7 +158,11 @@ def _raises(site: Site, node: ast.stmt, first: bool) -> Iterator[Proposal | None
             conditions += [(f"not {own}", "falsy", 0.1), (own, "truthy", 0.1), (f"{own} is None", "none", 0.1)]
         for i, one in enumerate(site.parameters[:4]):
             for other in site.parameters[i + 1 : 4]:
-                conditions += [(f"len({one}) != len({other})", "range", 0.12), (f"{one} >= {other}", "range", 0.08), (f"{one} <= {other}", "range", 0.08)]
+                conditions += [
+                    (f"len({one}) != len({other})", "range", 0.12),
+                    (f"{one} >= {other}", "range", 0.08),
+                    (f"{one} <= {other}", "range", 0.08),
+                ]
     for kind in sorted(site.symptoms.expected_raise)[:3]:
         for condition, _, weight in conditions:
             message = _message(site, condition)
@@ -149,7 +175,10 @@ def _message(site: Site, condition: str) -> str:
         plain = re.sub(r"\\(.)", r"\1", text.strip("^$"))
         if '"' not in plain and "\\" not in plain and len(plain) < 100:
             return f'"{plain}"'
-    name = re.sub(r"^not |^len\(|isinstance\(|[ )\],(].*$", "", condition).removeprefix("self.").replace("_", " ").strip() or "value"
+    name = (
+        re.sub(r"^not |^len\(|isinstance\(|[ )\],(].*$", "", condition).removeprefix("self.").replace("_", " ").strip()
+        or "value"
+    )
     name = re.sub(r"[^\w .]", "", name) or "value"
     if condition.startswith("not isinstance"):
         return f'"{name} has the wrong type"'
@@ -166,7 +195,9 @@ def _message(site: Site, condition: str) -> str:
 @on_statement
 def wrap_in_condition(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     """A statement made to run only under a condition."""
-    if site.function is None or not isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.Return | ast.Raise | ast.Delete | ast.For):
+    if site.function is None or not isinstance(
+        node, ast.Expr | ast.Assign | ast.AugAssign | ast.Return | ast.Raise | ast.Delete | ast.For
+    ):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
@@ -183,14 +214,25 @@ def wrap_in_condition(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     indent = site.source.indent(node)
     for condition, kind, weight in dict.fromkeys(_conditions(site, node)):
         opposite = _opposite(condition)
-        text = site.newline.join([f"{indent}if {opposite}:", *(f"{indent}    {line}" if line.strip() else line for line in lines)])
+        text = site.newline.join(
+            [f"{indent}if {opposite}:", *(f"{indent}    {line}" if line.strip() else line for line in lines)]
+        )
         yield site.span(edit.start, edit.end, text + site.newline, f"guard:{kind}", weight * 0.5)
 
 
 def _opposite(condition: str) -> str:
     if condition.startswith("not "):
         return condition[4:]
-    for one, other in ((" is None", " is not None"), (" not in ", " in "), (" in ", " not in "), (" == ", " != "), (" <= ", " > "), (" < ", " >= "), (" >= ", " < "), (" > ", " <= ")):
+    for one, other in (
+        (" is None", " is not None"),
+        (" not in ", " in "),
+        (" in ", " not in "),
+        (" == ", " != "),
+        (" <= ", " > "),
+        (" < ", " >= "),
+        (" >= ", " < "),
+        (" > ", " <= "),
+    ):
         if one in condition:
             return condition.replace(one, other, 1)
     return f"not ({condition})"
@@ -202,7 +244,9 @@ def protected_expression(site: Site, node: ast.expr) -> Iterator[Proposal]:
     if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
         return
     parent = site.source.parents.get(node)
-    if not isinstance(parent, ast.Return | ast.Assign | ast.keyword | ast.Call | ast.Dict | ast.List | ast.Tuple | ast.AnnAssign) or (isinstance(parent, ast.Call) and parent.func is node):
+    if not isinstance(
+        parent, ast.Return | ast.Assign | ast.keyword | ast.Call | ast.Dict | ast.List | ast.Tuple | ast.AnnAssign
+    ) or (isinstance(parent, ast.Call) and parent.func is node):
         return
     if isinstance(node, ast.BinOp):
         if isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod) and not isinstance(node.right, ast.Constant):
@@ -212,11 +256,18 @@ def protected_expression(site: Site, node: ast.expr) -> Iterator[Proposal]:
     elif isinstance(node, ast.Call):
         if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name | ast.Attribute):
             tests = [(site.code(node.func.value), "none", 0.25)]
-        elif node.args and isinstance(node.args[0], ast.Name | ast.Attribute) and isinstance(node.func, ast.Name) and node.func.id in ("min", "max", "sum", "int", "float", "len", "next"):
+        elif (
+            node.args
+            and isinstance(node.args[0], ast.Name | ast.Attribute)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("min", "max", "sum", "int", "float", "len", "next")
+        ):
             tests = [(site.code(node.args[0]), "empty", 0.4)]
         else:
             return
     else:
+        if not isinstance(node, ast.Attribute | ast.Subscript):
+            return
         tests = [(site.code(node.value), "none" if isinstance(node, ast.Attribute) else "empty", 0.25)]
         if isinstance(node.value, ast.Name) and node.value.id == site.self_name:
             return
@@ -229,7 +280,14 @@ def protected_expression(site: Site, node: ast.expr) -> Iterator[Proposal]:
             likely = 1.0 if default in expected_values(site) else 0.6
             condition = f"{test} is not None" if kind == "none" else test
             made = f"{text} if {condition} else {default}"
-            yield site.replace(node, made if isinstance(parent, ast.Return | ast.Assign | ast.AnnAssign | ast.keyword | ast.Dict) else f"({made})", f"guard:{kind}", weight * likely)
+            yield site.replace(
+                node,
+                made
+                if isinstance(parent, ast.Return | ast.Assign | ast.AnnAssign | ast.keyword | ast.Dict)
+                else f"({made})",
+                f"guard:{kind}",
+                weight * likely,
+            )
 
 
 @on_statement
@@ -248,7 +306,9 @@ def normalise_parameter(site: Site, node: ast.stmt) -> Iterator[Proposal | None]
             yield site.before(node, [f"if {name} is None:", f"    {name} = {value}"], "guard:none", weight)
     for i, one in enumerate(site.parameters[:3]):
         for other in site.parameters[i + 1 : 3]:
-            yield site.before(node, [f"if {one} > {other}:", f"    {one}, {other} = {other}, {one}"], "guard:order", 0.1)
+            yield site.before(
+                node, [f"if {one} > {other}:", f"    {one}, {other} = {other}, {one}"], "guard:order", 0.1
+            )
 
 
 @on_statement
@@ -266,7 +326,9 @@ def clamp_result(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     bounds += [name for name in site.globals if name.isupper()][:6]
     for bound in dict.fromkeys(bounds):
         if bound != text:
-            weight = 0.2 if bound in ("0", "1") or re.search(r"max|min|limit|cap|size|bound", bound, re.IGNORECASE) else 0.06
+            weight = (
+                0.2 if bound in ("0", "1") or re.search(r"max|min|limit|cap|size|bound", bound, re.IGNORECASE) else 0.06
+            )
             yield site.replace(value, f"max({text}, {bound})", "wrap:clamp", weight)
             yield site.replace(value, f"min({text}, {bound})", "wrap:clamp", weight)
 
@@ -276,16 +338,28 @@ def membership_test(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     """`==` against one value widened to the values that the tests and the file speak of."""
     for test in tests_of(node):
         for inner in ast.walk(test):
-            if isinstance(inner, ast.Compare) and len(inner.ops) == 1 and isinstance(inner.comparators[0], ast.Constant):
+            if (
+                isinstance(inner, ast.Compare)
+                and len(inner.ops) == 1
+                and isinstance(inner.comparators[0], ast.Constant)
+            ):
                 right = inner.comparators[0]
                 if isinstance(right.value, str) and isinstance(inner.ops[0], ast.Eq | ast.NotEq):
                     token = "in" if isinstance(inner.ops[0], ast.Eq) else "not in"
                     for value in site.symptoms.literals[:12]:
                         if isinstance(value, str) and value != right.value and len(value) < 30 and "\n" not in value:
                             said = 0.25 if value in site.symptoms.issue else 0.08
-                            yield site.replace(inner, f"{site.code(inner.left)} {token} ({site.code(right)}, {value!r})", "condition:values", said)
-            elif isinstance(inner, ast.Compare) and len(inner.ops) == 1 and isinstance(inner.comparators[0], ast.Tuple | ast.List | ast.Set) and inner.comparators[0].elts:
-                last = inner.comparators[0].elts[-1]
+                            yield site.replace(
+                                inner,
+                                f"{site.code(inner.left)} {token} ({site.code(right)}, {value!r})",
+                                "condition:values",
+                                said,
+                            )
+            elif isinstance(inner, ast.Compare) and len(inner.ops) == 1:
+                choices = inner.comparators[0]
+                if not isinstance(choices, ast.Tuple | ast.List | ast.Set) or not choices.elts:
+                    continue
+                last = choices.elts[-1]
                 end = site.source.span(last)[1]
                 for literal in site.symptoms.literals[:20]:
                     if isinstance(literal, str | int) and type(literal) is type(getattr(last, "value", None)):

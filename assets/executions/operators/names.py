@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from ..words import similarity
-from .base import BUILTINS, Proposal, Site, on
+from ..source import Edit
+from .base import BUILTINS, Proposal, Site, on, on_statement
 
 _LIMIT = 25
 
@@ -31,7 +32,9 @@ def other_variable(site: Site, node: ast.Name) -> Iterator[Proposal]:
         for field in site.fields:
             alike = similarity(node.id, field.lstrip("_"))
             weight = 0.55 if alike == 1.0 else 0.25 * site.closeness(node.id, field)
-            yield site.replace(node, f"{site.self_name}.{field}", "name:field", weight if not unknown else max(weight, 0.8 * alike))
+            yield site.replace(
+                node, f"{site.self_name}.{field}", "name:field", weight if not unknown else max(weight, 0.8 * alike)
+            )
     if node.id.isupper() or node.id in site.globals or unknown:
         for name in site.globals:
             if name != node.id and (name.isupper() == node.id.isupper() or unknown):
@@ -62,7 +65,11 @@ def _other_function(site: Site, node: ast.Name) -> Iterator[Proposal]:
     if node.id in BUILTINS:
         return
     unknown = node.id in site.symptoms.unknown_names
-    known = [name for name in site.globals if name in site.index.functions or name in site.index.classes or name in _imported(site)]
+    known = [
+        name
+        for name in site.globals
+        if name in site.index.functions or name in site.index.classes or name in _imported(site)
+    ]
     for name in known:
         if name != node.id and name[:1].isupper() == node.id[:1].isupper():
             yield site.replace(node, name, "call:function", (0.8 if unknown else 0.4) * site.closeness(node.id, name))
@@ -102,7 +109,9 @@ def other_attribute(site: Site, node: ast.Attribute) -> Iterator[Proposal]:
     if own and site.owner is not None and isinstance(node.ctx, ast.Load):
         yield site.replace(node, f"{site.owner.name}.{node.attr}", "attribute:class", 0.08)
     if not own and isinstance(node.ctx, ast.Load):
-        yield site.replace(node, f"{site.code(node)}()", "attribute:call", 0.25 if node.attr in _all_methods(site) else 0.03)
+        yield site.replace(
+            node, f"{site.code(node)}()", "attribute:call", 0.25 if node.attr in _all_methods(site) else 0.03
+        )
 
 
 def _all_methods(site: Site) -> set[str]:
@@ -117,7 +126,13 @@ def _on_receiver(site: Site, node: ast.Attribute) -> set[str]:
     for other in ast.walk(site.source.tree):
         if isinstance(other, ast.Attribute) and not isinstance(other.ctx, ast.Del):
             receiver = other.value
-            name = receiver.id if isinstance(receiver, ast.Name) else receiver.attr if isinstance(receiver, ast.Attribute) else ""
+            name = (
+                receiver.id
+                if isinstance(receiver, ast.Name)
+                else receiver.attr
+                if isinstance(receiver, ast.Attribute)
+                else ""
+            )
             if name == last and not (isinstance(site.source.parents.get(other), ast.Call)):
                 found.add(other.attr)
     for names in site.index.attributes.values():
@@ -133,7 +148,11 @@ def _loosely(site: Site, attribute: str) -> set[str]:
 @on(ast.Subscript)
 def subscripted_base(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
     """`xs[i]` where `xs[j]` of another key in scope is meant is the name family's; here: index order exchanged."""
-    if isinstance(node.value, ast.Subscript) and not isinstance(node.slice, ast.Slice) and not isinstance(node.value.slice, ast.Slice):
+    if (
+        isinstance(node.value, ast.Subscript)
+        and not isinstance(node.slice, ast.Slice)
+        and not isinstance(node.value.slice, ast.Slice)
+    ):
         outer, inner = site.code(node.slice), site.code(node.value.slice)
         yield site.replace(node, f"{site.code(node.value.value)}[{outer}][{inner}]", "order:index", 0.4)
 
@@ -183,7 +202,11 @@ def project_of(site: Site, node: ast.Name) -> Iterator[Proposal]:
         return
     seen: set[str] = set()
     for other in ast.walk(site.source.tree):
-        if isinstance(other, ast.Attribute | ast.Subscript) and isinstance(other.value, ast.Name) and other.value.id == node.id:
+        if (
+            isinstance(other, ast.Attribute | ast.Subscript)
+            and isinstance(other.value, ast.Name)
+            and other.value.id == node.id
+        ):
             text = site.code(other)
             around = site.source.parents.get(other)
             if isinstance(around, ast.Call) and around.func is other:
@@ -193,3 +216,38 @@ def project_of(site: Site, node: ast.Name) -> Iterator[Proposal]:
             if text not in seen and len(text) < 50 and text != node.id and len(seen) < 20:
                 seen.add(text)
                 yield site.replace(node, text, "name:part", 0.2)
+
+
+@on_statement
+def exchanged_names(site: Site, node: ast.stmt) -> Iterator[Proposal]:
+    """Two names of a statement, each put where the other stood."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
+        return
+    places: dict[str, list[ast.Name]] = {}
+    fields: dict[str, list[ast.Attribute]] = {}
+    for inner in site.source.own_nodes(node):
+        if isinstance(inner, ast.Name) and inner.id != site.self_name:
+            around = site.source.parents.get(inner)
+            if (
+                not (isinstance(around, ast.Call) and around.func is inner)
+                and inner.id not in _imported(site)
+                and inner.id not in BUILTINS
+            ):
+                places.setdefault(inner.id, []).append(inner)
+        elif isinstance(inner, ast.Attribute) and inner.attr not in _all_methods(site):
+            fields.setdefault(inner.attr, []).append(inner)
+    names = list(places)[:5]
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            edits = [Edit(site.source.path, *site.source.span(n), other) for n in places[one]]
+            edits += [Edit(site.source.path, *site.source.span(n), one) for n in places[other]]
+            yield Proposal(tuple(edits), "order:names", 0.25 if len(edits) > 2 else 0.2)
+    attributes = list(fields)[:5]
+    for i, one in enumerate(attributes):
+        for other in attributes[i + 1 :]:
+            edits = []
+            for name, new in ((one, other), (other, one)):
+                for found in fields[name]:
+                    end = site.source.span(found)[1]
+                    edits.append(Edit(site.source.path, end - len(name), end, new))
+            yield Proposal(tuple(edits), "order:names", 0.25)

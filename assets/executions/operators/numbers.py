@@ -19,6 +19,21 @@ _SWAPS: dict[type[ast.operator], tuple[tuple[str, float], ...]] = {
     ast.LShift: ((">>", 0.5),),
     ast.RShift: (("<<", 0.5),),
 }
+# Conversion factors that are taken for one another.
+_UNIT_SETS = (
+    (60, 3600, 24, 86400, 7, 604800, 1440),
+    (1000, 1024, 1000000, 1048576, 1024**3, 10**9),
+    (28, 29, 30, 31),
+    (365, 366),
+    (10, 100, 1000),
+    (12, 24),
+    (2, 8, 10, 16),
+)
+_UNITS = {
+    one: tuple(other for family in _UNIT_SETS if one in family for other in family if other != one)
+    for family in _UNIT_SETS
+    for one in family
+}
 _POSITION = (ast.Slice, ast.Subscript, ast.Compare)
 
 
@@ -45,11 +60,15 @@ def arithmetic_operands(site: Site, node: ast.BinOp) -> Iterator[Proposal]:
     if isinstance(node.left, ast.BinOp) and not _parenthesised(site, node.left):
         inner = site.between(node.left.left, node.left.right)
         tail = f"({site.code(node.left.right)} {token} {site.code(node.right)})"
-        yield site.replace(node, f"{site.code(node.left.left)} {site.source.text[slice(*inner)]} {tail}", "arithmetic:group", 0.35)
+        yield site.replace(
+            node, f"{site.code(node.left.left)} {site.source.text[slice(*inner)]} {tail}", "arithmetic:group", 0.35
+        )
     if isinstance(node.right, ast.BinOp) and not _parenthesised(site, node.right):
         inner = site.between(node.right.left, node.right.right)
         head = f"({site.code(node.left)} {token} {site.code(node.right.left)})"
-        yield site.replace(node, f"{head} {site.source.text[slice(*inner)]} {site.code(node.right.right)}", "arithmetic:group", 0.4)
+        yield site.replace(
+            node, f"{head} {site.source.text[slice(*inner)]} {site.code(node.right.right)}", "arithmetic:group", 0.4
+        )
     for side in (node.left, node.right):
         if isinstance(side, ast.BinOp) and _parenthesised(site, side):
             outer_start, outer_end = site.source.span(node)
@@ -57,7 +76,11 @@ def arithmetic_operands(site: Site, node: ast.BinOp) -> Iterator[Proposal]:
             a, b = site.source.span(side)
             opening, closing = text.rfind("(", outer_start - 1, a), text.find(")", b)
             if opening >= 0 and closing >= 0:
-                flat = text[min(outer_start, opening):opening] + text[opening + 1 : closing] + text[closing + 1 : max(outer_end, closing + 1)]
+                flat = (
+                    text[min(outer_start, opening) : opening]
+                    + text[opening + 1 : closing]
+                    + text[closing + 1 : max(outer_end, closing + 1)]
+                )
                 yield site.span(min(outer_start, opening), max(outer_end, closing + 1), flat, "arithmetic:group", 0.25)
 
 
@@ -93,10 +116,13 @@ def number_constant(site: Site, node: ast.Constant) -> Iterator[Proposal]:
             for other in (0, 1):
                 yield site.replace(node, str(other), "number:constant", 0.2)
         if value > 1 and not isinstance(parent, ast.UnaryOp):
-            for other in (value * 10, value // 10 if value % 10 == 0 else None, value * 2, value // 2 if value % 2 == 0 else None,
+            scaled: int | None
+            for scaled in (*_UNITS.get(value, ()), value * 10, value // 10 if value % 10 == 0 else None, value * 2, value // 2 if value % 2 == 0 else None,
                           value * 1000 if value in (1, 60, 24) else None, 1024 if value == 1000 else 1000 if value == 1024 else None):  # fmt: skip
-                if other:
-                    yield site.replace(node, str(other), "number:constant", 0.12)
+                if scaled and scaled != value:
+                    yield site.replace(
+                        node, str(scaled), "number:constant", 0.2 if scaled in _UNITS.get(value, ()) else 0.12
+                    )
     else:
         for other_float in (value * 10, value / 10, value * 100, value / 100, 1 - value, 1 + value):
             if other_float > 0:
@@ -154,12 +180,16 @@ def _tidy(text: str) -> str:
 def slice_bounds(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
     part = node.slice
     if not isinstance(part, ast.Slice):
-        if isinstance(part, ast.Constant) and isinstance(part.value, int) or isinstance(part, ast.UnaryOp):
+        if (isinstance(part, ast.Constant) and isinstance(part.value, int)) or isinstance(part, ast.UnaryOp):
             for other, weight in (("0", 0.45), ("-1", 0.45), ("1", 0.35), ("-2", 0.1)):
                 if site.code(part) != other:
                     yield site.replace(part, other, "slice:index", weight)
         elif not isinstance(part, ast.Constant | ast.Tuple | ast.JoinedStr):
-            for other, weight in ((f"{site.code(part)} - 1", 0.4), (f"{site.code(part)} + 1", 0.4), (f"-{site.bare(part)}", 0.1)):
+            for other, weight in (
+                (f"{site.code(part)} - 1", 0.4),
+                (f"{site.code(part)} + 1", 0.4),
+                (f"-{site.bare(part)}", 0.1),
+            ):
                 yield site.replace(part, _tidy(other), "slice:index", weight)
         return
     lower = site.code(part.lower) if part.lower else ""
@@ -168,11 +198,19 @@ def slice_bounds(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
     value = site.code(node.value)
     options: list[tuple[str, float]] = []
     if upper:
-        options += [(f"{lower}:{_tidy(upper + ' + 1')}{step}", 0.6), (f"{lower}:{_tidy(upper + ' - 1')}{step}", 0.5), (f"{lower}:{step}", 0.35)]
+        options += [
+            (f"{lower}:{_tidy(upper + ' + 1')}{step}", 0.6),
+            (f"{lower}:{_tidy(upper + ' - 1')}{step}", 0.5),
+            (f"{lower}:{step}", 0.35),
+        ]
     else:
         options += [(f"{lower}:-1{step}", 0.3)]
     if lower:
-        options += [(f"{_tidy(lower + ' + 1')}:{upper}{step}", 0.5), (f"{_tidy(lower + ' - 1')}:{upper}{step}", 0.5), (f":{upper}{step}", 0.35)]
+        options += [
+            (f"{_tidy(lower + ' + 1')}:{upper}{step}", 0.5),
+            (f"{_tidy(lower + ' - 1')}:{upper}{step}", 0.5),
+            (f":{upper}{step}", 0.35),
+        ]
     else:
         options += [(f"1:{upper}{step}", 0.35)]
     if lower and upper:
@@ -181,7 +219,10 @@ def slice_bounds(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
     if lower and not upper:
         options += [(f":{lower}{step}", 0.4)]
     if upper and not lower:
-        options += [(f"{upper}:{step}", 0.4), (f"-{upper}:{step}" if upper.isidentifier() or upper.isdigit() else "", 0.35)]
+        options += [
+            (f"{upper}:{step}", 0.4),
+            (f"-{upper}:{step}" if upper.isidentifier() or upper.isdigit() else "", 0.35),
+        ]
     if lower.startswith("-"):
         options += [(f"{lower[1:]}:{upper}{step}", 0.3)]
     if upper.startswith("-"):
@@ -203,7 +244,9 @@ def shift_by_one(site: Site, node: ast.expr) -> Iterator[Proposal]:
     if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
         return
     parent = site.source.parents.get(node)
-    if isinstance(parent, ast.Compare) and any(isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for op in parent.ops):
+    if isinstance(parent, ast.Compare) and any(
+        isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for op in parent.ops
+    ):
         weight = 0.3
     elif isinstance(parent, ast.Compare):
         weight = 0.15
@@ -268,7 +311,9 @@ def round_result(site: Site, node: ast.Return) -> Iterator[Proposal]:
 @on(ast.Name, ast.Attribute)
 def negate_number(site: Site, node: ast.expr) -> Iterator[Proposal]:
     parent = site.source.parents.get(node)
-    if isinstance(getattr(node, "ctx", None), ast.Load) and isinstance(parent, ast.Return | ast.Tuple | ast.BinOp | ast.Lambda):
+    if isinstance(getattr(node, "ctx", None), ast.Load) and isinstance(
+        parent, ast.Return | ast.Tuple | ast.BinOp | ast.Lambda
+    ):
         if isinstance(parent, ast.BinOp) and not (parent.left is node or isinstance(parent.op, ast.Mult)):
             return
         yield site.replace(node, f"-{site.code(node)}", "arithmetic:sign", 0.12)

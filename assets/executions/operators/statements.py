@@ -30,14 +30,20 @@ def delete(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
 
 @on_statement
 def jump(site: Site, node: ast.stmt) -> Iterator[Proposal]:
-    swaps = {"break": (("continue", 0.6), ("return", 0.15), ("pass", 0.25)), "continue": (("break", 0.6), ("pass", 0.25), ("return", 0.1)), "pass": (("continue", 0.2), ("break", 0.2))}
+    swaps = {
+        "break": (("continue", 0.6), ("return", 0.15), ("pass", 0.25)),
+        "continue": (("break", 0.6), ("pass", 0.25), ("return", 0.1)),
+        "pass": (("continue", 0.2), ("break", 0.2)),
+    }
     if isinstance(node, ast.Break | ast.Continue | ast.Pass):
         for text, weight in swaps[site.code(node)]:
             yield site.replace(node, text, "statement:jump", weight)
     elif isinstance(node, ast.Return) and any(isinstance(around, ast.For | ast.While) for around in site.enclosing):
         yield site.replace(node, "break", "statement:jump", 0.15)
         yield site.replace(node, "continue", "statement:jump", 0.3)
-    elif isinstance(node, ast.Return) and node.value is not None and not isinstance(node.value, ast.Constant | ast.Name):
+    elif (
+        isinstance(node, ast.Return) and node.value is not None and not isinstance(node.value, ast.Constant | ast.Name)
+    ):
         pass
 
 
@@ -52,7 +58,9 @@ def swap_neighbours(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         if position + distance >= len(block):
             return
         other = block[position + distance]
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or isinstance(other, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or isinstance(
+            other, ast.FunctionDef | ast.ClassDef
+        ):
             return
         edit = site.delete(node)
         if edit is None:
@@ -64,10 +72,18 @@ def swap_neighbours(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         if after is None or not site.source.text[after.start : after.end].endswith("\n"):
             return
         # Moving down past the other statement(s).
-        yield Proposal((Edit(site.source.path, edit.start, after.end, site.source.text[edit.end : after.end] + text),), "statement:move", weight)
+        yield Proposal(
+            (Edit(site.source.path, edit.start, after.end, site.source.text[edit.end : after.end] + text),),
+            "statement:move",
+            weight,
+        )
         if distance > 1:
             moved = site.source.text[after.start : after.end]
-            yield Proposal((Edit(site.source.path, edit.start, after.end, moved + site.source.text[edit.start : after.start]),), "statement:move", weight)
+            yield Proposal(
+                (Edit(site.source.path, edit.start, after.end, moved + site.source.text[edit.start : after.start]),),
+                "statement:move",
+                weight,
+            )
 
 
 @on_statement
@@ -93,23 +109,62 @@ def indentation(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
             if len(block) > 1:
                 yield Proposal((Edit(site.source.path, edit.start, end, tail + shifted),), "indent:out", weight)
             elif not tail.strip():
-                yield Proposal((Edit(site.source.path, edit.start, end, f"{indent}pass{site.newline}" + tail + shifted),), "indent:out", weight * 0.3)
+                yield Proposal(
+                    (Edit(site.source.path, edit.start, end, f"{indent}pass{site.newline}" + tail + shifted),),
+                    "indent:out",
+                    weight * 0.3,
+                )
         else:
             # The end of an `if` that has an `else`: out means behind both.
-            yield Proposal((Edit(site.source.path, edit.start, end, (tail if len(block) > 1 else f"{indent}pass{site.newline}" + tail) + shifted),), "indent:out", weight * 0.5)
+            yield Proposal(
+                (
+                    Edit(
+                        site.source.path,
+                        edit.start,
+                        end,
+                        (tail if len(block) > 1 else f"{indent}pass{site.newline}" + tail) + shifted,
+                    ),
+                ),
+                "indent:out",
+                weight * 0.5,
+            )
         grand = site.source.parents.get(parent)
-        if isinstance(grand, ast.For | ast.While) and len(block) >= 1 and site.source.starts_line(grand) and isinstance(node, ast.Return):
+        if (
+            isinstance(grand, ast.For | ast.While)
+            and len(block) >= 1
+            and site.source.starts_line(grand)
+            and isinstance(node, ast.Return)
+        ):
             far = grand.end_lineno or grand.lineno
             end = site.source.line_start(far + 1) if far < site.source.lines else len(site.source.text)
             rest = site.source.text[edit.end : end]
             keep = "" if len(block) > 1 else f"{indent}pass{site.newline}"
-            yield Proposal((Edit(site.source.path, edit.start, end, keep + rest + _shift(text, indent, site.source.indent(grand))),), "indent:out", 0.3)
-    if isinstance(parent, _COMPOUND) and block[0] is node and len(block) > 1 and site.source.starts_line(parent) and block is getattr(parent, "body", None):
+            yield Proposal(
+                (
+                    Edit(
+                        site.source.path, edit.start, end, keep + rest + _shift(text, indent, site.source.indent(grand))
+                    ),
+                ),
+                "indent:out",
+                0.3,
+            )
+    if (
+        isinstance(parent, _COMPOUND)
+        and block[0] is node
+        and len(block) > 1
+        and site.source.starts_line(parent)
+        and block is getattr(parent, "body", None)
+    ):
         outer = site.source.indent(parent)
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.AugAssign):
             before = site.source.line_start(site.source.first_line(parent))
             yield Proposal(
-                (Edit(site.source.path, before, before, _shift(text, indent, outer)), Edit(site.source.path, edit.start, edit.end, "")), "indent:hoist", 0.5
+                (
+                    Edit(site.source.path, before, before, _shift(text, indent, outer)),
+                    Edit(site.source.path, edit.start, edit.end, ""),
+                ),
+                "indent:hoist",
+                0.5,
             )
     position = next((i for i, item in enumerate(block) if item is node), -1)
     if position > 0 and isinstance(block[position - 1], _COMPOUND):
@@ -118,14 +173,26 @@ def indentation(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         if last_block and site.source.starts_line(last_block[-1]):
             inner = site.source.indent(last_block[-1])
             if inner != indent:
-                yield Proposal((Edit(site.source.path, edit.start, edit.end, _shift(text, indent, inner)),), "indent:in", 0.5)
+                yield Proposal(
+                    (Edit(site.source.path, edit.start, edit.end, _shift(text, indent, inner)),), "indent:in", 0.5
+                )
     if 0 <= position < len(block) - 1 and isinstance(block[position + 1], ast.For | ast.While | ast.If | ast.With):
         following = block[position + 1]
-        if following.body and site.source.starts_line(following.body[0]) and isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.AugAssign):
+        if (
+            isinstance(following, ast.For | ast.While | ast.If | ast.With)
+            and following.body
+            and site.source.starts_line(following.body[0])
+            and isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.AugAssign)
+        ):
             first = following.body[0]
             at = site.source.line_start(site.source.first_line(first))
             yield Proposal(
-                (Edit(site.source.path, edit.start, edit.end, ""), Edit(site.source.path, at, at, _shift(text, indent, site.source.indent(first)))), "indent:in", 0.35
+                (
+                    Edit(site.source.path, edit.start, edit.end, ""),
+                    Edit(site.source.path, at, at, _shift(text, indent, site.source.indent(first))),
+                ),
+                "indent:in",
+                0.35,
             )
 
 
@@ -152,12 +219,25 @@ def assignment_form(site: Site, node: ast.stmt) -> Iterator[Proposal]:
         if token is None:
             return
         at = start + token.start()
-        for other, weight in (("+=", 0.5), ("-=", 0.5), ("*=", 0.3), ("/=", 0.2), ("//=", 0.2), ("|=", 0.2), ("&=", 0.2), ("=", 0.35)):
+        for other, weight in (
+            ("+=", 0.5),
+            ("-=", 0.5),
+            ("*=", 0.3),
+            ("/=", 0.2),
+            ("//=", 0.2),
+            ("|=", 0.2),
+            ("&=", 0.2),
+            ("=", 0.35),
+        ):
             if other != token[0]:
                 yield site.span(at, at + len(token[0]), other, "augment:operator", weight)
         if isinstance(node.op, ast.Add) and not isinstance(node.value, ast.Constant):
             yield site.replace(node.value, f"[{site.code(node.value)}]", "augment:wrap", 0.1)
-    elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name | ast.Attribute | ast.Subscript):
+    elif (
+        isinstance(node, ast.Assign)
+        and len(node.targets) == 1
+        and isinstance(node.targets[0], ast.Name | ast.Attribute | ast.Subscript)
+    ):
         start, end = site.source.span(node.targets[0])[1], site.source.span(node.value)[0]
         text = site.source.text[start:end]
         at = start + text.index("=")
@@ -188,8 +268,31 @@ def initial_value(site: Site, node: ast.stmt) -> Iterator[Proposal]:
         return
     value = node.value
     text = site.code(value)
-    if isinstance(value, ast.Constant) or text in ("[]", "{}", "()", "set()", "dict()", "list()", 'float("inf")', "float('inf')"):
-        options = ["0", "1", "None", '""', "[]", "{}", "set()", "True", "False", 'float("inf")', '-float("inf")', "-1", "()"]
+    if isinstance(value, ast.Constant) or text in (
+        "[]",
+        "{}",
+        "()",
+        "set()",
+        "dict()",
+        "list()",
+        'float("inf")',
+        "float('inf')",
+    ):
+        options = [
+            "0",
+            "1",
+            "None",
+            '""',
+            "[]",
+            "{}",
+            "set()",
+            "True",
+            "False",
+            'float("inf")',
+            '-float("inf")',
+            "-1",
+            "()",
+        ]
         for other in options:
             if other != text:
                 yield site.replace(value, other, "statement:initial", 0.18)
@@ -197,7 +300,9 @@ def initial_value(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     if isinstance(target, ast.Name | ast.Attribute):
         for name in site.visible(value)[:10]:
             if name != text and name != site.code(target):
-                yield site.replace(value, f"{name}[0]", "statement:initial", 0.1 if isinstance(value, ast.Constant) else 0.02)
+                yield site.replace(
+                    value, f"{name}[0]", "statement:initial", 0.1 if isinstance(value, ast.Constant) else 0.02
+                )
         name = target.attr if isinstance(target, ast.Attribute) else target.id
         if name.lstrip("_") in site.parameters and text != name.lstrip("_"):
             yield site.replace(value, name.lstrip("_"), "statement:initial", 0.55)
@@ -232,13 +337,21 @@ def _outer_locals(site: Site) -> set[str]:
     if outer is None:
         return set()
     found = {a.arg for a in outer.args.args}
-    return found | {n.id for n in ast.walk(outer) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and site.source.function_of(n) is outer}
+    return found | {
+        n.id
+        for n in ast.walk(outer)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and site.source.function_of(n) is outer
+    }
 
 
 def _declare(site: Site, word: str, name: str) -> Iterator[Proposal]:
     assert site.function is not None
     body = site.function.body
-    first = body[1] if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) else body[0]
+    first = (
+        body[1]
+        if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+        else body[0]
+    )
     if f"{word} {name}" not in site.code(site.function):
         made = site.before(first, [f"{word} {name}"], "statement:declare", 0.5)
         if made is not None:
@@ -249,12 +362,30 @@ def _declare(site: Site, word: str, name: str) -> Iterator[Proposal]:
 def loop_source(site: Site, node: ast.For) -> Iterator[Proposal]:
     """What a loop runs over: a copy, another order, a part, or pairs."""
     text = site.code(node.iter)
-    for pattern, operator, weight in (("list({})", "wrap:list", 0.4), ("sorted({})", "sort:wrap", 0.25), ("reversed({})", "order:reverse", 0.25), ("set({})", "wrap:set", 0.08)):
+    for pattern, operator, weight in (
+        ("list({})", "wrap:list", 0.4),
+        ("sorted({})", "sort:wrap", 0.25),
+        ("reversed({})", "order:reverse", 0.25),
+        ("set({})", "wrap:set", 0.08),
+    ):
         yield site.replace(node.iter, pattern.format(text), operator, weight)
     bare = site.bare(node.iter)
-    for suffix, operator, weight in (("[1:]", "slice:bounds", 0.3), ("[:-1]", "slice:bounds", 0.25), ("[::-1]", "order:reverse", 0.2), (".items()", "wrap:items", 0.15), (".values()", "wrap:items", 0.15), (" or []", "guard:none", 0.2), (".copy()", "copy:call", 0.1)):
+    for suffix, operator, weight in (
+        ("[1:]", "slice:bounds", 0.3),
+        ("[:-1]", "slice:bounds", 0.25),
+        ("[::-1]", "order:reverse", 0.2),
+        (".items()", "wrap:items", 0.15),
+        (".values()", "wrap:items", 0.15),
+        (" or []", "guard:none", 0.2),
+        (".copy()", "copy:call", 0.1),
+    ):
         yield site.replace(node.iter, f"{bare}{suffix}", operator, weight)
-    if isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and node.iter.func.id == "reversed" and node.iter.args:
+    if (
+        isinstance(node.iter, ast.Call)
+        and isinstance(node.iter.func, ast.Name)
+        and node.iter.func.id == "reversed"
+        and node.iter.args
+    ):
         yield site.replace(node.iter, site.code(node.iter.args[0]), "order:reverse", 0.4)
 
 
@@ -276,41 +407,58 @@ def branch_kind(site: Site, node: ast.If) -> Iterator[Proposal | None]:
             yield site.span(start, start + 2, "while", "statement:loop", 0.3)
         block = site.block_of(node)
         position = next((i for i, item in enumerate(block) if item is node), 0)
-        if position > 0 and isinstance(block[position - 1], ast.If) and not _has_else(block[position - 1]):
+        previous = block[position - 1]
+        if position > 0 and isinstance(previous, ast.If) and not _has_else(previous):
             yield site.span(start, start + 2, "elif", "statement:elif", 0.5)
     elif isinstance(parent, ast.If):
         yield site.span(start, start + 4, "if", "statement:elif", 0.45)
-    if node.orelse and not (len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If)) and len(node.body) == len(node.orelse) == 1:
+    if (
+        node.orelse
+        and not (len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If))
+        and len(node.body) == len(node.orelse) == 1
+    ):
         one, other = node.body[0], node.orelse[0]
         start, end = site.source.span(one)[0], site.source.span(other)[1]
         if site.source.starts_line(one) and site.source.starts_line(other):
             middle = site.source.text[site.source.span(one)[1] : site.source.span(other)[0]]
             yield site.span(start, end, f"{site.code(other)}{middle}{site.code(one)}", "boolean:branches", 0.3)
     if node.orelse and len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
-        # Two tests of a chain in the wrong order.
+        # Two branches of a chain with each other's body, or in the wrong order.
+        if len(node.body) == len(node.orelse[0].body) == 1:
+            bodies = (
+                Edit(site.source.path, *site.source.span(node.body[0]), site.code(node.orelse[0].body[0])),
+                Edit(site.source.path, *site.source.span(node.orelse[0].body[0]), site.code(node.body[0])),
+            )
+            yield Proposal(bodies, "boolean:branches", 0.4)
         following = node.orelse[0]
         body = site.source.text[site.source.span(node.body[0])[0] : site.source.span(node.body[-1])[1]]
         other_body = site.source.text[site.source.span(following.body[0])[0] : site.source.span(following.body[-1])[1]]
         yield Proposal(
             (
                 Edit(site.source.path, *site.source.span(node.test), site.code(following.test)),
-                Edit(site.source.path, site.source.span(node.body[0])[0], site.source.span(node.body[-1])[1], other_body),
+                Edit(
+                    site.source.path, site.source.span(node.body[0])[0], site.source.span(node.body[-1])[1], other_body
+                ),
                 Edit(site.source.path, *site.source.span(following.test), site.code(node.test)),
-                Edit(site.source.path, site.source.span(following.body[0])[0], site.source.span(following.body[-1])[1], body),
+                Edit(
+                    site.source.path,
+                    site.source.span(following.body[0])[0],
+                    site.source.span(following.body[-1])[1],
+                    body,
+                ),
             ),
             "order:branches",
             0.4,
         )
     block = site.block_of(node)
     position = next((i for i, item in enumerate(block) if item is node), -1)
-    if 0 <= position < len(block) - 1 and isinstance(block[position + 1], ast.If):
-        following = block[position + 1]
-        one, other = site.delete(node), site.delete(following)
-        if one is not None and other is not None and site.source.text[other.start : other.end].endswith("\n"):
+    after = block[position + 1] if 0 <= position < len(block) - 1 else None
+    if isinstance(after, ast.If):
+        first, second = site.delete(node), site.delete(after)
+        if first is not None and second is not None and site.source.text[second.start : second.end].endswith("\n"):
             text = site.source.text
-            yield Proposal(
-                (Edit(site.source.path, one.start, other.end, text[other.start : other.end] + text[one.end : other.start] + text[one.start : one.end]),), "order:branches", 0.4
-            )
+            moved = text[second.start : second.end] + text[first.end : second.start] + text[first.start : first.end]
+            yield Proposal((Edit(site.source.path, first.start, second.end, moved),), "order:branches", 0.4)
 
 
 def _has_else(node: ast.If) -> bool:
@@ -333,14 +481,38 @@ def return_it(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         if name in ("sort", "reverse", "append", "extend", "update", "add") and isinstance(called, ast.Attribute):
             made = site.after(node, [f"return {site.code(called.value)}"], "return:add", 0.3)
             yield made
-        if name in ("sorted", "reversed", "strip", "lower", "upper", "replace", "rstrip", "lstrip", "title", "union", "difference", "intersection", "removeprefix", "removesuffix"):
-            receiver = site.code(called.value) if isinstance(called, ast.Attribute) else site.code(node.value.args[0]) if node.value.args else ""
+        if name in (
+            "sorted",
+            "reversed",
+            "strip",
+            "lower",
+            "upper",
+            "replace",
+            "rstrip",
+            "lstrip",
+            "title",
+            "union",
+            "difference",
+            "intersection",
+            "removeprefix",
+            "removesuffix",
+        ):
+            receiver = (
+                site.code(called.value)
+                if isinstance(called, ast.Attribute)
+                else site.code(node.value.args[0])
+                if node.value.args
+                else ""
+            )
             if receiver.replace(".", "").replace("_", "").isalnum():
                 yield site.span(start, start, f"{receiver} = ", "statement:assign", 0.7)
         for variable in [*site.locals, *site.parameters][:5]:
             yield site.span(start, start, f"{variable} = ", "statement:assign", 0.12)
             yield site.span(start, start, f"{variable} += ", "statement:assign", 0.08)
-    if isinstance(node, ast.Assign | ast.AugAssign | ast.For | ast.While | ast.If | ast.With | ast.Expr | ast.Try) and site.function.body[-1] is node:
+    if (
+        isinstance(node, ast.Assign | ast.AugAssign | ast.For | ast.While | ast.If | ast.With | ast.Expr | ast.Try)
+        and site.function.body[-1] is node
+    ):
         names = [n for n in site.locals if not n.startswith("_")]
         for name in reversed(names[:6]):
             yield site.after(node, [f"return {name}"], "return:add", 0.45)
@@ -365,9 +537,9 @@ def initialise(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
 
 
 def _simple(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Raise | ast.Delete | ast.AnnAssign) and not (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    )
+    return isinstance(
+        node, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Raise | ast.Delete | ast.AnnAssign
+    ) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
 @on_statement
@@ -392,7 +564,7 @@ def copy_from_elsewhere(site: Site, node: ast.stmt) -> Iterator[Proposal | None]
             if not isinstance(donor, ast.stmt) or not _donates(site, donor) or count > 60:
                 continue
             text = site.code(donor)
-            if text in seen or "\n" in text and not isinstance(donor, ast.If) or len(text) > 160 or donor is node:
+            if text in seen or ("\n" in text and not isinstance(donor, ast.If)) or len(text) > 160 or donor is node:
                 continue
             seen.add(text)
             free = {n.id for n in ast.walk(donor) if isinstance(n, ast.Name)}
@@ -406,7 +578,11 @@ def copy_from_elsewhere(site: Site, node: ast.stmt) -> Iterator[Proposal | None]
             for variant in variants:
                 count += 1
                 lines = [line.removeprefix(lines_indent) for line in variant.split("\n")]
-                weight = 0.14 * factor * (1.3 if isinstance(donor, ast.AugAssign | ast.Assign) and "self." in variant else 1.0)
+                weight = (
+                    0.14
+                    * factor
+                    * (1.3 if isinstance(donor, ast.AugAssign | ast.Assign) and "self." in variant else 1.0)
+                )
                 weight *= 1.25 if _related(site, variant) else 1.0
                 if isinstance(donor, ast.If):
                     weight *= 1.3
@@ -419,7 +595,12 @@ def _donates(site: Site, donor: ast.stmt) -> bool:
     if _simple(donor):
         return site.source.function_of(donor) is not None
     # Small guards: an `if` whose body only leaves.
-    return isinstance(donor, ast.If) and not donor.orelse and len(donor.body) == 1 and isinstance(donor.body[0], ast.Return | ast.Raise | ast.Continue)
+    return (
+        isinstance(donor, ast.If)
+        and not donor.orelse
+        and len(donor.body) == 1
+        and isinstance(donor.body[0], ast.Return | ast.Raise | ast.Continue)
+    )
 
 
 def _related(site: Site, text: str) -> bool:
@@ -437,22 +618,34 @@ def reset_state(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         if not (isinstance(item, ast.FunctionDef) and item.name == "__init__"):
             continue
         for statement in item.body:
-            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target if isinstance(statement, ast.AnnAssign) else None
+            target = (
+                statement.targets[0]
+                if isinstance(statement, ast.Assign)
+                else statement.target
+                if isinstance(statement, ast.AnnAssign)
+                else None
+            )
             value = getattr(statement, "value", None)
             if not isinstance(target, ast.Attribute) or value is None:
                 continue
             name = site.code(target)
             options: list[tuple[str, float]] = []
-            if isinstance(value, ast.Constant | ast.List | ast.Dict) or (isinstance(value, ast.Call) and not value.args):
+            if isinstance(value, ast.Constant | ast.List | ast.Dict) or (
+                isinstance(value, ast.Call) and not value.args
+            ):
                 options.append((f"{name} = {site.code(value)}", 0.22))
             if isinstance(value, ast.Constant) and isinstance(value.value, int) and not isinstance(value.value, bool):
                 options += [(f"{name} += 1", 0.22), (f"{name} -= 1", 0.1)]
             if isinstance(value, ast.Constant) and isinstance(value.value, bool):
                 options.append((f"{name} = {not value.value}", 0.2))
-            if isinstance(value, ast.List | ast.Dict) or (isinstance(value, ast.Call) and site.code(value) in ("set()", "dict()", "list()", "OrderedDict()")):
+            if isinstance(value, ast.List | ast.Dict) or (
+                isinstance(value, ast.Call) and site.code(value) in ("set()", "dict()", "list()", "OrderedDict()")
+            ):
                 options.append((f"{name}.clear()", 0.18))
             for parameter in site.parameters[:3]:
-                options.append((f"{name} = {parameter}", 0.12 + 0.3 * (similarity(target.attr.lstrip("_"), parameter) > 0.6)))
+                options.append(
+                    (f"{name} = {parameter}", 0.12 + 0.3 * (similarity(target.attr.lstrip("_"), parameter) > 0.6))
+                )
                 if isinstance(value, ast.List):
                     options.append((f"{name}.append({parameter})", 0.12))
                 elif isinstance(value, ast.Dict):
@@ -460,7 +653,13 @@ def reset_state(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
                 elif isinstance(value, ast.Call) and site.code(value) == "set()":
                     options.append((f"{name}.add({parameter})", 0.14))
                     options.append((f"{name}.discard({parameter})", 0.1))
-                if isinstance(value, ast.Constant) and isinstance(value.value, int | float) and not isinstance(value.value, bool):
+                if site.code(value).split("(")[0].endswith("OrderedDict"):
+                    options += [(f"{name}.move_to_end({parameter})", 0.3), (f"{name}.popitem(last=False)", 0.05)]
+                if (
+                    isinstance(value, ast.Constant)
+                    and isinstance(value.value, int | float)
+                    and not isinstance(value.value, bool)
+                ):
                     options += [(f"{name} += {parameter}", 0.2), (f"{name} -= {parameter}", 0.15)]
             for text, weight in options:
                 yield site.before(node, [text], "statement:state", weight)

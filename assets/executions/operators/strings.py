@@ -92,7 +92,9 @@ def other_text(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         if isinstance(value, str) and value not in seen and "\n" not in value and len(value) < 40:
             seen.add(value)
             alike = _alike(node.value, value)
-            yield site.replace(node, f"{quote}{_escaped(value, quote, prefix)}{quote}", "string:borrowed", 0.08 + 0.3 * alike)
+            yield site.replace(
+                node, f"{quote}{_escaped(value, quote, prefix)}{quote}", "string:borrowed", 0.08 + 0.3 * alike
+            )
     for text in (raw.lower(), raw.upper(), raw.capitalize(), raw.strip(), raw + " ", " " + raw, raw + "s", raw.rstrip("s"), raw + "\\n",
                  raw.replace("_", "-"), raw.replace("-", "_"), raw.replace(" ", ""), raw.replace(",", ", ")):  # fmt: skip
         if text != raw and text not in seen:
@@ -122,7 +124,27 @@ def _alike(one: str, other: str) -> float:
 
 
 _SPEC = re.compile(r"\{([^{}:!]*)(![rsa])?(?::([^{}]*))?\}")
-_SPECS = (".2f", ".1f", ".3f", ".0f", ",", ",.2f", "02d", "03d", "d", "02", ".1%", ".2%", ".0%", ">10", "<10", "x", "02x", "e", "g")
+_SPECS = (
+    ".2f",
+    ".1f",
+    ".3f",
+    ".0f",
+    ",",
+    ",.2f",
+    "02d",
+    "03d",
+    "d",
+    "02",
+    ".1%",
+    ".2%",
+    ".0%",
+    ">10",
+    "<10",
+    "x",
+    "02x",
+    "e",
+    "g",
+)
 
 
 @on(ast.JoinedStr)
@@ -147,15 +169,25 @@ def format_specification(site: Site, node: ast.JoinedStr) -> Iterator[Proposal]:
                 yield site.span(start + match.start(), start + match.end(), f"{{{head}:{other}}}", "format:spec", 0.4)
             for other in _SPECS:
                 if other != spec:
-                    yield site.span(start + match.start(), start + match.end(), f"{{{head}:{other}}}", "format:spec", 0.15)
+                    yield site.span(
+                        start + match.start(), start + match.end(), f"{{{head}:{other}}}", "format:spec", 0.15
+                    )
         for name in site.visible(node)[:8]:
             if name != match[1]:
                 tail = f":{spec}" if spec is not None else ""
-                yield site.span(start + match.start(), start + match.end(), f"{{{name}{match[2] or ''}{tail}}}", "name:variable", 0.2)
+                yield site.span(
+                    start + match.start(),
+                    start + match.end(),
+                    f"{{{name}{match[2] or ''}{tail}}}",
+                    "name:variable",
+                    0.2,
+                )
         if site.self_name:
             for field in site.fields[:12]:
                 tail = f":{spec}" if spec is not None else ""
-                yield site.span(start + match.start(), start + match.end(), f"{{{site.self_name}.{field}{tail}}}", "name:field", 0.1)
+                yield site.span(
+                    start + match.start(), start + match.end(), f"{{{site.self_name}.{field}{tail}}}", "name:field", 0.1
+                )
     if not text.lower().startswith(("f", "rf", "fr")):
         return
 
@@ -167,7 +199,14 @@ def _variants(spec: str) -> list[str]:
         return []
     align, sign, alt, zero, width, comma, digits, kind = (g or "" for g in match.groups())
 
-    def make(align: str = align, zero: str = zero, width: str = width, comma: str = comma, digits: str = digits, kind: str = kind) -> str:
+    def make(
+        align: str = align,
+        zero: str = zero,
+        width: str = width,
+        comma: str = comma,
+        digits: str = digits,
+        kind: str = kind,
+    ) -> str:
         return f"{align}{sign}{alt}{zero}{width}{comma}{'.' + digits if digits else ''}{kind}"
 
     if digits:
@@ -192,7 +231,22 @@ def make_formatted(site: Site, node: ast.Constant) -> Iterator[Proposal]:
             yield site.replace(node, f"f{site.code(node)}", "format:missing", 0.7)
 
 
-_DATE = (("%d", "%m"), ("%m", "%d"), ("%H", "%I"), ("%I", "%H"), ("%y", "%Y"), ("%Y", "%y"), ("%M", "%m"), ("%m", "%M"), ("%S", "%s"), ("%b", "%B"), ("%B", "%b"), ("%a", "%A"), ("%p", ""), ("%j", "%d"))
+_DATE = (
+    ("%d", "%m"),
+    ("%m", "%d"),
+    ("%H", "%I"),
+    ("%I", "%H"),
+    ("%y", "%Y"),
+    ("%Y", "%y"),
+    ("%M", "%m"),
+    ("%m", "%M"),
+    ("%S", "%s"),
+    ("%b", "%B"),
+    ("%B", "%b"),
+    ("%a", "%A"),
+    ("%p", ""),
+    ("%j", "%d"),
+)
 
 
 @on(ast.Constant)
@@ -218,7 +272,12 @@ def pattern(site: Site, node: ast.Constant) -> Iterator[Proposal]:
     if not isinstance(node.value, str) or _is_docstring(site, node):
         return
     parent = site.source.parents.get(node)
-    call = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in _REGEX_CALLS and parent.args[:1] == [node]
+    call = (
+        isinstance(parent, ast.Call)
+        and isinstance(parent.func, ast.Attribute)
+        and parent.func.attr in _REGEX_CALLS
+        and parent.args[:1] == [node]
+    )
     if not call and not (site.code(node)[:1] in "rR" and re.search(r"[\\\[\]^$+*]", node.value)):
         return
     literal = _parts(site.code(node))
@@ -275,7 +334,12 @@ def _pattern_variants(raw: str) -> Iterator[tuple[str, float]]:
         yield raw[: match.start()] + f"[{flipped}{inside}]" + raw[match.end() :], 0.15
     for match in re.finditer(r"\{(\d+)(,?)(\d*)\}", raw):
         low, high = int(match[1]), match[3]
-        for text in (f"{{{low + 1}{match[2]}{high}}}", f"{{{max(0, low - 1)}{match[2]}{high}}}", f"{{{low},}}", *((f"{{{low},{int(high) + 1}}}", f"{{{low},{max(low, int(high) - 1)}}}") if high else ())):
+        for text in (
+            f"{{{low + 1}{match[2]}{high}}}",
+            f"{{{max(0, low - 1)}{match[2]}{high}}}",
+            f"{{{low},}}",
+            *((f"{{{low},{int(high) + 1}}}", f"{{{low},{max(low, int(high) - 1)}}}") if high else ()),
+        ):
             yield raw[: match.start()] + text + raw[match.end() :], 0.3
     for match in re.finditer(r"(?<!\\)\((?!\?)", raw):
         yield raw[: match.end()] + "?:" + raw[match.end() :], 0.15
@@ -289,7 +353,8 @@ def _pattern_variants(raw: str) -> Iterator[tuple[str, float]]:
 def concatenation(site: Site, node: ast.BinOp) -> Iterator[Proposal]:
     """A separator missing between two concatenated values."""
     if not isinstance(node.op, ast.Add) or not any(
-        isinstance(part, ast.JoinedStr) or (isinstance(part, ast.Constant) and isinstance(part.value, str)) for part in ast.walk(node)
+        isinstance(part, ast.JoinedStr) or (isinstance(part, ast.Constant) and isinstance(part.value, str))
+        for part in ast.walk(node)
     ):
         return
     left, right = site.code(node.left), site.code(node.right)

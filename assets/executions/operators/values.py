@@ -6,7 +6,7 @@ from typing import Any
 
 from .base import Proposal, Site, on, on_statement
 
-_SIMPLE = (None, True, False, 0, 1, -1, 0.0, "", (), [], {})
+_SIMPLE: tuple[object, ...] = (None, True, False, 0, 1, -1, 0.0, "", (), [], {})
 
 
 @on(ast.Constant)
@@ -42,13 +42,29 @@ def usual_returns(site: Site) -> list[tuple[str, float]]:
         found[text] = 1.0
     if site.function is not None:
         for node in ast.walk(site.function):
-            if isinstance(node, ast.Return) and node.value is not None and site.source.function_of(node) is site.function:
+            if (
+                isinstance(node, ast.Return)
+                and node.value is not None
+                and site.source.function_of(node) is site.function
+            ):
                 text = site.code(node.value)
                 if isinstance(node.value, ast.Constant | ast.List | ast.Dict | ast.Tuple) and len(text) < 40:
                     found.setdefault(text, 0.8)
         for name in site.parameters[:3]:
             found.setdefault(name, 0.4)
-    for text, weight in (("None", 0.5), ("[]", 0.45), ("0", 0.45), ("False", 0.4), ('""', 0.4), ("{}", 0.35), ("True", 0.3), ("0.0", 0.35), ("()", 0.1), ("set()", 0.15), ("1", 0.15)):
+    for text, weight in (
+        ("None", 0.5),
+        ("[]", 0.45),
+        ("0", 0.45),
+        ("False", 0.4),
+        ('""', 0.4),
+        ("{}", 0.35),
+        ("True", 0.3),
+        ("0.0", 0.35),
+        ("()", 0.1),
+        ("set()", 0.15),
+        ("1", 0.15),
+    ):
         found.setdefault(text, weight)
     return sorted(found.items(), key=lambda item: -item[1])
 
@@ -83,22 +99,51 @@ def lookup(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
     if not isinstance(node.ctx, ast.Load) or isinstance(node.slice, ast.Slice | ast.Tuple):
         return
     value, key = site.bare(node.value), site.code(node.slice)
-    for text, weight in (("", 0.35), (", 0", 0.35), (', ""', 0.2), (", []", 0.25), (", {}", 0.2), (", False", 0.1), (", 1", 0.06), (f", {key}", 0.2), (", ()", 0.05), (", 0.0", 0.08)):
+    for text, weight in (
+        ("", 0.35),
+        (", 0", 0.35),
+        (', ""', 0.2),
+        (", []", 0.25),
+        (", {}", 0.2),
+        (", False", 0.1),
+        (", 1", 0.06),
+        (f", {key}", 0.2),
+        (", ()", 0.05),
+        (", 0.0", 0.08),
+    ):
         yield site.replace(node, f"{value}.get({key}{text})", "lookup:get", weight)
     for text in expected_values(site)[:3]:
         yield site.replace(node, f"{value}.get({key}, {text})", "lookup:get", 0.35)
-    for name in [n for n in site.visible(node) if n in ("default", "fallback")] + [n for n in site.parameters if "default" in n]:
+    for name in [n for n in site.visible(node) if n in ("default", "fallback")] + [
+        n for n in site.parameters if "default" in n
+    ]:
         yield site.replace(node, f"{value}.get({key}, {name})", "lookup:get", 0.6)
 
 
 @on(ast.Call)
 def get_default(site: Site, node: ast.Call) -> Iterator[Proposal]:
-    if not (isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop", "setdefault") and 1 <= len(node.args) <= 2):
+    if not (
+        isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("get", "pop", "setdefault")
+        and 1 <= len(node.args) <= 2
+    ):
         return
     receiver, key = site.code(node.func.value), site.code(node.args[0])
     if node.func.attr == "get":
         yield site.replace(node, f"{receiver}[{key}]", "lookup:index", 0.35 if len(node.args) == 1 else 0.2)
-    values = ["0", '""', "[]", "{}", "None", "False", "True", "1", key, *expected_values(site), *[n for n in site.parameters if "default" in n]]
+    values = [
+        "0",
+        '""',
+        "[]",
+        "{}",
+        "None",
+        "False",
+        "True",
+        "1",
+        key,
+        *expected_values(site),
+        *[n for n in site.parameters if "default" in n],
+    ]
     current = site.code(node.args[1]) if len(node.args) == 2 else None
     for text in dict.fromkeys(values):
         if text != current:
@@ -111,7 +156,11 @@ def get_default(site: Site, node: ast.Call) -> Iterator[Proposal]:
 @on(ast.BoolOp)
 def default_by_or(site: Site, node: ast.BoolOp) -> Iterator[Proposal]:
     """`x or default`, which loses 0 and "", as a test for None."""
-    if isinstance(node.op, ast.Or) and len(node.values) == 2 and isinstance(node.values[0], ast.Name | ast.Attribute | ast.Call | ast.Subscript):
+    if (
+        isinstance(node.op, ast.Or)
+        and len(node.values) == 2
+        and isinstance(node.values[0], ast.Name | ast.Attribute | ast.Call | ast.Subscript)
+    ):
         first, second = site.code(node.values[0]), site.code(node.values[1])
         text = f"{first} if {first} is not None else {second}"
         parent = site.source.parents.get(node)
@@ -131,14 +180,24 @@ def conditional_expression(site: Site, node: ast.IfExp) -> Iterator[Proposal]:
             yield site.replace(branch, text, "return:constant", 0.25)
 
 
-_COPIES = (("list({})", 0.35), ("dict({})", 0.3), ("{}.copy()", 0.35), ("copy.deepcopy({})", 0.25), ("set({})", 0.12), ("tuple({})", 0.12), ("copy.copy({})", 0.12))
+_COPIES = (
+    ("list({})", 0.35),
+    ("dict({})", 0.3),
+    ("{}.copy()", 0.35),
+    ("copy.deepcopy({})", 0.25),
+    ("set({})", 0.12),
+    ("tuple({})", 0.12),
+    ("copy.copy({})", 0.12),
+)
 
 
 @on_statement
 def copy_value(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     """A stored, returned or taken-over object copied, so that two owners do not share it."""
     value = getattr(node, "value", None)
-    if not isinstance(node, ast.Return | ast.Assign | ast.AnnAssign) or not isinstance(value, ast.Name | ast.Attribute | ast.Subscript):
+    if not isinstance(node, ast.Return | ast.Assign | ast.AnnAssign) or not isinstance(
+        value, ast.Name | ast.Attribute | ast.Subscript
+    ):
         return
     text = site.code(value)
     for pattern, weight in _COPIES:
@@ -156,11 +215,26 @@ def copy_value(site: Site, node: ast.stmt) -> Iterator[Proposal]:
 def deep_for_shallow(site: Site, node: ast.Call) -> Iterator[Proposal]:
     """A shallow copy made deep."""
     text = None
-    if isinstance(node.func, ast.Attribute) and node.func.attr == "copy" and not node.args and not isinstance(site.source.parents.get(node), ast.Expr):
+    if (
+        isinstance(node.func, ast.Attribute)
+        and node.func.attr == "copy"
+        and not node.args
+        and not isinstance(site.source.parents.get(node), ast.Expr)
+    ):
         text = site.code(node.func.value)
-    elif isinstance(node.func, ast.Name) and node.func.id in ("dict", "list") and len(node.args) == 1 and not node.keywords:
+    elif (
+        isinstance(node.func, ast.Name)
+        and node.func.id in ("dict", "list")
+        and len(node.args) == 1
+        and not node.keywords
+    ):
         text = site.code(node.args[0])
-    elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and node.func.value.id == "copy" and node.func.attr == "copy":
+    elif (
+        isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "copy"
+        and node.func.attr == "copy"
+    ):
         yield site.replace(node.func, "copy.deepcopy", "copy:deep", 0.7)
     if text is not None:
         made = site.replace(node, f"copy.deepcopy({text})", "copy:deep", 0.4)
@@ -177,10 +251,19 @@ def deep_for_shallow(site: Site, node: ast.Call) -> Iterator[Proposal]:
 def _import_edit(site: Site, line: str) -> Proposal | None:
     """`line` added to the file's imports, in order where they are ordered."""
     body = site.source.tree.body
-    imports = [s for s in body if isinstance(s, ast.Import | ast.ImportFrom) and not (isinstance(s, ast.ImportFrom) and s.module == "__future__")]
+    imports = [
+        s
+        for s in body
+        if isinstance(s, ast.Import | ast.ImportFrom)
+        and not (isinstance(s, ast.ImportFrom) and s.module == "__future__")
+    ]
     if imports:
         later = [s for s in imports if site.code(s) > line and isinstance(s, ast.Import) == line.startswith("import")]
-        return site.before(later[0], [line], "import:add", 0.3) if later else site.after(imports[-1], [line], "import:add", 0.3)
+        return (
+            site.before(later[0], [line], "import:add", 0.3)
+            if later
+            else site.after(imports[-1], [line], "import:add", 0.3)
+        )
     for statement in body:
         documented = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
@@ -198,14 +281,18 @@ def repeated_list(site: Site, node: ast.BinOp) -> Iterator[Proposal]:
     if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List) and len(node.left.elts) == 1:
         inner = node.left.elts[0]
         if not isinstance(inner, ast.Constant):
-            yield site.replace(node, f"[{site.code(inner)} for _ in range({site.code(node.right)})]", "copy:repeat", 0.85)
+            yield site.replace(
+                node, f"[{site.code(inner)} for _ in range({site.code(node.right)})]", "copy:repeat", 0.85
+            )
 
 
 @on(ast.Call)
 def shared_default(site: Site, node: ast.Call) -> Iterator[Proposal]:
     """`dict.fromkeys(keys, [])` shares one value."""
     if isinstance(node.func, ast.Attribute) and node.func.attr == "fromkeys" and len(node.args) == 2:
-        yield site.replace(node, f"{{key: {site.code(node.args[1])} for key in {site.code(node.args[0])}}}", "copy:repeat", 0.8)
+        yield site.replace(
+            node, f"{{key: {site.code(node.args[1])} for key in {site.code(node.args[0])}}}", "copy:repeat", 0.8
+        )
 
 
 @on(ast.Dict)
@@ -236,17 +323,49 @@ def comprehension(site: Site, node: ast.ListComp | ast.GeneratorExp | ast.SetCom
         names = [n.id for n in ast.walk(generator.target) if isinstance(n, ast.Name)]
         if not generator.ifs:
             for name in names:
-                for text, weight in ((name, 0.35), (f"{name} is not None", 0.35), (f"{name} > 0", 0.12), (f"not {name}", 0.05), (f"{name}.strip()", 0.15)):
+                for text, weight in (
+                    (name, 0.35),
+                    (f"{name} is not None", 0.35),
+                    (f"{name} > 0", 0.12),
+                    (f"not {name}", 0.05),
+                    (f"{name}.strip()", 0.15),
+                ):
                     yield site.span(end, end, f" if {text}", "condition:filter", weight)
             for text in _filters(site, set(names)):
                 yield site.span(end, end, f" if {text}", "condition:filter", 0.25)
+    if isinstance(node, ast.ListComp | ast.GeneratorExp) and isinstance(
+        node.elt, ast.Name | ast.Attribute | ast.Subscript
+    ):
+        text = site.code(node.elt)
+        for pattern, weight in (
+            ("copy.copy({})", 0.35),
+            ("copy.deepcopy({})", 0.25),
+            ("dict({})", 0.25),
+            ("list({})", 0.25),
+            ("{}.copy()", 0.25),
+            ("dataclasses.replace({})", 0.2),
+        ):
+            module = pattern.split(".")[0]
+            made = site.replace(node.elt, pattern.format(text), "copy:element", weight)
+            if module in ("copy", "dataclasses") and module not in site.globals:
+                imported = _import_edit(site, f"import {module}")
+                if imported is not None:
+                    yield Proposal((*imported.edits, *made.edits), "copy:element", weight * 0.8)
+            else:
+                yield made
     if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp):
         for generator in node.generators:
             for name in [n.id for n in ast.walk(generator.target) if isinstance(n, ast.Name)]:
                 if site.code(node.elt) != name:
                     yield site.replace(node.elt, name, "name:element", 0.3)
     if isinstance(node, ast.DictComp):
-        yield site.span(site.source.span(node.key)[0], site.source.span(node.value)[1], f"{site.code(node.value)}: {site.code(node.key)}", "order:values", 0.3)
+        yield site.span(
+            site.source.span(node.key)[0],
+            site.source.span(node.value)[1],
+            f"{site.code(node.value)}: {site.code(node.key)}",
+            "order:values",
+            0.3,
+        )
     if len(node.generators) == 2:
         one, other = node.generators
         start, end = site.source.span(one.target)[0], site.source.span(other.ifs[-1] if other.ifs else other.iter)[1]
@@ -266,5 +385,9 @@ def _filters(site: Site, names: set[str]) -> list[str]:
             if used & names and used <= names | set(site.parameters) | {"self", "len", "isinstance"}:
                 found.append(site.code(test))
                 if isinstance(node, ast.If):
-                    found.append(f"not ({site.code(test)})" if not isinstance(test, ast.Name | ast.Attribute | ast.Call) else f"not {site.code(test)}")
+                    found.append(
+                        f"not ({site.code(test)})"
+                        if not isinstance(test, ast.Name | ast.Attribute | ast.Call)
+                        else f"not {site.code(test)}"
+                    )
     return list(dict.fromkeys(found))[:8]

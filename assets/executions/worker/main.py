@@ -130,7 +130,7 @@ def _collector(wire: Wire, command: Message, incoming: int, done: int) -> None:
             "unittest": [item.nodeid for item in suite.items if type(item).__name__ == "TestCaseFunction"],
             "errors": suite.plugin.collect_errors,
             "broken": suite.broken,
-            "native_async": suite.plugin.async_natively,
+            "native_async": suite.coroutines,
             "modules": outside[:2000],
             "seconds": time.monotonic() - started,
         }

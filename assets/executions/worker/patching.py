@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections import OrderedDict, defaultdict, deque
+from collections.abc import Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ _FUTURE_FLAGS = 0x1000000 | 0x100000 | 0x80000 | 0x800000  # annotations and old
 _CONTAINERS = (dict, list, set, OrderedDict, defaultdict, deque, bytearray)
 _MAX_ITEMS = 2000
 _MISSING = object()
+Undo = tuple[FunctionType, CodeType, Any, Any] | tuple[Any, str, Any]
 
 
 class Unpatchable(Exception):
@@ -39,8 +41,53 @@ class Patcher:
             elif kind is functools._lru_cache_wrapper:
                 self.caches.append(found)
 
-    def apply(self, part: dict[str, Any]) -> list[tuple[FunctionType, CodeType, Any, Any]]:
-        """Swaps one function; returns what `revert` needs. Raises `Unpatchable`, `SyntaxError` or `ValueError`."""
+    def apply(self, part: dict[str, Any]) -> list[Undo]:
+        """Makes one part of a candidate; returns what `revert` needs. Raises `Unpatchable`, `SyntaxError` or
+        `ValueError`."""
+        if "names" in part:
+            return self._assign(part)
+        return list(self._swap(part))
+
+    def _assign(self, part: dict[str, Any]) -> list[Undo]:
+        """Runs assignments at module or class level again, and puts the new values where the old ones were."""
+        full = self._root + part["path"]
+        module = next((m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == full), None)
+        if module is None:
+            raise Unpatchable(part["path"])
+        space = dict(vars(module))
+        owner: Any = module
+        for name in part["chain"]:
+            owner = vars(owner).get(name)
+            if not isinstance(owner, type):
+                raise Unpatchable(name)
+            space.update(vars(owner))
+        try:
+            exec(compile(part["source"], full, "exec", dont_inherit=True), space)  # noqa: S102 - repository code, in the sandbox
+        except SyntaxError:
+            raise
+        except Exception as error:
+            raise Unpatchable(part["path"]) from error
+        undo: list[Undo] = []
+        for name in part["names"]:
+            if name not in vars(owner) or name not in space:
+                self.revert(undo)
+                raise Unpatchable(name)
+            old, new = vars(owner)[name], space[name]
+            if hasattr(old, "__set_name__") or callable(old):
+                self.revert(undo)
+                raise Unpatchable(name)
+            undo.append((owner, name, old))
+            setattr(owner, name, new)
+            if not part["chain"]:
+                for other in list(sys.modules.values()):
+                    origin = getattr(other, "__file__", None)
+                    if isinstance(origin, str) and origin.startswith(self._root) and other is not module:
+                        if vars(other).get(name, _MISSING) is old:
+                            undo.append((other, name, old))
+                            setattr(other, name, new)
+        return undo
+
+    def _swap(self, part: dict[str, Any]) -> list[tuple[FunctionType, CodeType, Any, Any]]:
         path, chain = part["path"], part["chain"]
         qualified = ".".join(chain)
         candidates = self._by_place.get((path, qualified), [])
@@ -57,7 +104,7 @@ class Patcher:
         new_defaults: tuple[Any, Any] | None = None
         if part.get("signature"):
             new_defaults = _defaults(module, functions[0].__globals__, chain)
-        undo = []
+        undo: list[tuple[FunctionType, CodeType, Any, Any]] = []
         pairs: list[tuple[CodeType, CodeType]] = []
         _pair(functions[0].__code__, code, pairs)
         try:
@@ -80,9 +127,14 @@ class Patcher:
         return undo
 
     @staticmethod
-    def revert(undo: list[tuple[FunctionType, CodeType, Any, Any]]) -> None:
-        for function, code, defaults, kwdefaults in reversed(undo):
-            function.__code__, function.__defaults__, function.__kwdefaults__ = code, defaults, kwdefaults
+    def revert(undo: Sequence[Undo]) -> None:
+        for entry in reversed(undo):
+            if len(entry) == 4:
+                function, code, defaults, kwdefaults = entry
+                function.__code__, function.__defaults__, function.__kwdefaults__ = code, defaults, kwdefaults
+            else:
+                owner, name, old = entry
+                setattr(owner, name, old)
 
 
 def _wrapped(source: str, chain: list[str], first: int) -> str:

@@ -19,6 +19,7 @@ import pytest
 from _pytest.config import _prepareconfig
 from _pytest.main import Session
 from _pytest.runner import CallInfo, runtestprotocol
+from _pytest.tmpdir import tmppath_result_key
 
 Failure = dict[str, Any]
 MESSAGE_CHARACTERS = 3000
@@ -121,6 +122,7 @@ class _Plugin:
         hook = item.ihook
         if hasattr(item, "_request") and not item._request:
             item._initrequest()  # type: ignore[attr-defined]
+        item.stash.setdefault(tmppath_result_key, {})  # what tmp_path's tear-down expects of a report
         call = CallInfo.from_call(lambda: hook.pytest_runtest_setup(item=item), when="setup")
         if call.excinfo is None:
             call = CallInfo.from_call(lambda: hook.pytest_runtest_call(item=item), when="call")
@@ -187,6 +189,7 @@ class Suite:
         self.items: list[pytest.Item] = []
         self.by_id: dict[str, pytest.Item] = {}
         self.broken: Failure | None = None
+        self.coroutines = False
         self._arguments = arguments
 
     def collect(self, select: Iterable[str] = ()) -> None:
@@ -208,6 +211,9 @@ class Suite:
             self.broken = failure
             return
         self.items = list(session.items)
+        self.coroutines = self.plugin.async_natively and any(
+            inspect.iscoroutinefunction(getattr(item, "obj", None)) for item in self.items
+        )
         for item in self.items:
             self.by_id.setdefault(item.nodeid, item)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .children import Send
-from .patching import Patcher, State, Unpatchable
+from .patching import Patcher, State, Undo, Unpatchable
 from .suite import Suite, signature
 
 Trial = dict[str, Any]
@@ -18,6 +18,7 @@ class Trials:
     def __init__(self, suite: Suite) -> None:
         self._suite = suite
         self._patcher = Patcher(suite.root)
+        self._reliable: dict[str, bool] = {}
 
     def work(self, command: dict[str, Any], batch: list[int], send: Send) -> None:
         """Runs candidates `batch` of `command` one after another, undoing each.
@@ -47,7 +48,7 @@ class Trials:
 
     def _try(self, candidate: dict[str, Any], targets: list[str], command: dict[str, Any], state: State) -> Trial:
         suite = self._suite
-        undo = []
+        undo: list[Undo] = []
         try:
             for part in candidate["parts"]:
                 undo.extend(self._patcher.apply(part))
@@ -68,7 +69,16 @@ class Trials:
                 state.restore()
                 outcome, _ = suite.run(item, None, command["cpu"] * 4, command["cpu"] * 8 + 1)
                 if outcome in ("failed", "error", "hang"):
-                    return {**trial, "s": "regress", "t": test}
+                    if test not in self._reliable:
+                        self._patcher.revert(undo)
+                        undo = []
+                        state.restore()
+                        alone, _ = suite.run(item, None, command["cpu"] * 4, command["cpu"] * 8 + 1)
+                        self._reliable[test] = alone == "passed"
+                        for part in candidate["parts"]:
+                            undo.extend(self._patcher.apply(part))
+                    if self._reliable[test]:
+                        return {**trial, "s": "regress", "t": test}
             return trial
         finally:
             self._patcher.revert(undo)
