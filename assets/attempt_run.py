@@ -14,6 +14,7 @@ from dagster import AssetExecutionContext, Failure, MetadataValue
 
 from assets.platform import Platform
 from core.attempts import Attempt, LeaseLost, LeaseRefused
+from core.eventlog.protocol import EventLogUnavailable
 from core.forge.protocol import ForgeUnavailable
 from sandbox.protocol import SandboxUnavailable
 
@@ -21,7 +22,13 @@ TASK_TAG = "penstock/task"
 ATTEMPT_TAG = "penstock/attempt"
 TEAM_TAG = "penstock/team"
 
-INFRASTRUCTURE = (psycopg.OperationalError, psycopg_pool.PoolTimeout, SandboxUnavailable, ForgeUnavailable)
+INFRASTRUCTURE = (
+    psycopg.OperationalError,
+    psycopg_pool.PoolTimeout,
+    EventLogUnavailable,
+    SandboxUnavailable,
+    ForgeUnavailable,
+)
 RELAUNCH_SECONDS = 5.0
 
 

@@ -11,6 +11,8 @@ from assets.context.refresh import RefreshReport, refresh
 from assets.markdown import cell, fenced, locations_table
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
+from core.tasks import Task
+from core.work import TaskContext
 
 
 @asset(
@@ -51,6 +53,19 @@ def _refresh_metadata(report: RefreshReport) -> dict[str, MetadataValue[Any]]:
     }
 
 
+def _retrieve(platform: Platform, task: Task) -> TaskContext:
+    """Brings the index to the newest commit and ranks its places for the task."""
+    refresh(
+        platform.database,
+        task.team_id,
+        task.source,
+        mirrors=platform.mirrors,
+        roots=platform.settings.roots,
+        embedder=platform.embedder,
+    )
+    return search.task_context(platform.database, task.team_id, task.source, task.text, embedder=platform.embedder)
+
+
 @asset(
     deps=["context_index"],
     partitions_def=SOURCES,
@@ -62,22 +77,14 @@ def task_context(context: AssetExecutionContext, platform: ResourceParam[Platfor
     began = time.monotonic()
     with open_attempt(context, platform) as attempt:
         task = attempt.task
-        attempt.record("retrieve", {"source": task.source, "title": task.title[:200]})
-        report = refresh(
-            platform.database,
-            task.team_id,
-            task.source,
-            mirrors=platform.mirrors,
-            roots=platform.settings.roots,
-            embedder=platform.embedder,
-        )
-        found = search.task_context(platform.database, task.team_id, task.source, task.text, embedder=platform.embedder)
-        attempt.record(
-            "observed",
-            {"commit": found.commit, "places": [f"{p.path}:{p.start_line} {p.symbol}" for p in found.locations[:5]]},
-        )
+        found = attempt.output("task_context", TaskContext)
+        if found is None:  # else a run before this one got so far, and what follows is built on its commit
+            attempt.record("retrieve", {"source": task.source, "title": task.title[:200]})
+            found = _retrieve(platform, task)
+            places = [f"{p.path}:{p.start_line} {p.symbol}" for p in found.locations[:5]]
+            attempt.record("observed", {"commit": found.commit, "places": places})
+            attempt.put_output("task_context", found, time.monotonic() - began)
         seconds = time.monotonic() - began
-        attempt.put_output("task_context", found, seconds)
         metadata: dict[str, MetadataValue[Any]] = {
             "issue": MetadataValue.md(f"**{cell(task.title)}**\n\n{fenced(task.body[:8000], 'text')}"),
             "task": MetadataValue.text(str(task.id)),
@@ -86,7 +93,6 @@ def task_context(context: AssetExecutionContext, platform: ResourceParam[Platfor
             "commit": MetadataValue.text(found.commit),
             "index_version": MetadataValue.text(found.index_version),
             "models": MetadataValue.text(", ".join(found.models) or "none"),
-            "index_changed": MetadataValue.bool(report.changed),
             "seconds": MetadataValue.float(round(seconds, 3)),
             "index": MetadataValue.asset(AssetKey("context_index")),
             "plan": MetadataValue.asset(AssetKey("plan")),

