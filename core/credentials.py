@@ -108,7 +108,12 @@ def _from_file(path: Path, make: Callable[[], str]) -> str:
     try:
         return _read(path)
     except FileNotFoundError:
-        _make(path, make())
+        try:
+            _make(path, make())
+        except OSError as error:
+            raise CredentialsError(
+                f"no secret can be made at {path} ({error.strerror}): make the folder writable, or use settings"
+            ) from error
         return _read(path)
 
 

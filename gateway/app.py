@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
 
 import anyio.to_thread
 import psycopg
@@ -49,7 +50,7 @@ def create_app(
     )
     app = FastAPI(
         title="Penstock",
-        version="0.1.0",
+        version=version("penstock"),
         description="Webhooks in, tasks through, results out. Everything but webhooks and health needs an API token.",
         docs_url=None,
         redoc_url=None,
@@ -115,6 +116,8 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
         where = [str(part) for part in first["loc"]]
         if first["type"] == "json_invalid":
             return respond(request, Refused(400, "malformed", f"the body is not JSON: {first['ctx']['error']}"))
+        if where == ["body"] and "json" not in request.headers.get("content-type", ""):
+            return respond(request, Refused(400, "malformed", "send the body as Content-Type: application/json"))
         field = ".".join(where[1:]) or where[0]
         return respond(request, Refused(400, "field", f"{field}: {first['msg']}"[:500], field=field[:200]))
 

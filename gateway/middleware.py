@@ -27,6 +27,8 @@ BODY_SECONDS = 10.0
 MAX_BUFFERED_BYTES = 128 << 20
 """Bodies held in memory at the same moment, of all requests together."""
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 NOTES_KEY = "penstock.notes"
 
 _logger = structlog.get_logger("gateway")
@@ -77,12 +79,13 @@ class Observe:
             seconds = time.perf_counter() - start
             route = route_of(scope)
             if not streamed:
-                self.gateway.metrics.seconds.labels(scope["method"], route, str(status)).observe(seconds)
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                self.gateway.metrics.seconds.labels(method, route, str(status)).observe(seconds)
             log = _logger.debug if route in ("/healthz", "/readyz", "/metrics") and status < 400 else _logger.info
             log(
                 "request",
                 request=request_id,
-                method=scope["method"],
+                method=scope["method"][:20],
                 path=scope["path"][:200],
                 status=status,
                 ms=round(seconds * 1000, 2),

@@ -104,6 +104,10 @@ def _github(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receip
         verify_github(gateway.credentials.github_secrets, body, headers.get("x-hub-signature-256"))
     except SignatureRefused as error:
         raise Refused(401, error.code, str(error)) from error
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise Refused(
+            400, "malformed", "the body is a form: set the webhook's content type to application/json on its forge"
+        )
     identity = header(headers, "X-GitHub-Delivery")
     event = header(headers, "X-GitHub-Event", r"[A-Za-z0-9_.-]{1,100}", "1 to 100 letters, digits, '_', '.' or '-'")
     payload = parse_object(body)

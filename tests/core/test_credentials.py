@@ -91,3 +91,9 @@ def test_a_secret_file_that_cannot_be_trusted_is_refused(tmp_path: Path, spoil: 
     spoil(path)
     with pytest.raises(CredentialsError, match="api-token"):
         load_or_make(settings)
+
+
+def test_a_folder_that_cannot_hold_secrets_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("a file")
+    with pytest.raises(CredentialsError, match=str(tmp_path / "secrets")):
+        load_or_make(Settings(home=tmp_path))

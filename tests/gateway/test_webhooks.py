@@ -299,6 +299,25 @@ def test_a_repeated_delivery_is_counted_and_changes_nothing(
     assert stored("SELECT title FROM tasks") == [("Total is wrong",)]
 
 
+def test_the_repeat_of_an_ignored_delivery_stays_ignored(
+    client: TestClient, sender: Any, issue: dict[str, Any], add_source: Callable[..., None], stored: Stored
+) -> None:
+    client.request("POST", **sender.github(issue, delivery="d1"))
+    add_source()
+    again = client.request("POST", **sender.github(issue, delivery="d1"))
+    assert (again.status_code, again.json()["status"], again.json().get("task")) == (200, "duplicate", None)
+    assert stored("SELECT state, duplicates FROM deliveries") == [("ignored", 1)]
+    assert stored("SELECT * FROM tasks") == []
+
+
+def test_a_form_is_refused_saying_which_setting_to_change(client: TestClient, sender: Any) -> None:
+    request = sender.github(b"payload=%7B%7D")
+    request["headers"]["Content-Type"] = "application/x-www-form-urlencoded"
+    answer = client.request("POST", **request)
+    assert answer.status_code == 400
+    assert "application/json" in answer.json()["error"]
+
+
 def test_one_delivery_sent_twenty_times_at_once_makes_one_task_and_one_event(
     client: TestClient, sender: Any, issue: dict[str, Any], add_source: Callable[..., None], stored: Stored
 ) -> None:
