@@ -44,7 +44,7 @@ def up(
         with stop_on_signals(supervisor):
             try:
                 supervisor.start()
-                line(f"gateway    {supervisor.gateway_url}   (API documentation at /docs)")
+                line(f"gateway    {supervisor.gateway_url}   (API described at /openapi.json, with the token)")
                 if supervisor.dagster_url:
                     line(f"dagster    {supervisor.dagster_url}   (no authentication: for operators only)")
                 line(f"token      in {settings.secrets_folder / 'api-token'}")
