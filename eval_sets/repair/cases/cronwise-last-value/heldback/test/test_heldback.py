@@ -29,6 +29,13 @@ class HeldBackTest(unittest.TestCase):
             upcoming(parse('30 8 1,15 * mon'), start, 4),
             [datetime.datetime(2024, 9, day, 8, 30) for day in (1, 2, 9, 15)])
 
+    def test_last_day(self):
+        start = datetime.datetime(2023, 2, 1)
+        self.assertEqual(next_after(parse('5 4 l 2 *'), start), datetime.datetime(2023, 2, 28, 4, 5))
+        self.assertEqual(next_after(parse('5 4 1,L * *'), start), datetime.datetime(2023, 2, 1, 4, 5))
+        self.assertEqual(next_after(parse('0 0 L * fri'), datetime.datetime(2023, 6, 25)), datetime.datetime(2023, 6, 30))
+        self.assertEqual(next_after(parse('0 0 L * mon'), datetime.datetime(2023, 6, 27)), datetime.datetime(2023, 6, 30))
+
     def test_month_always_restricts(self):
         self.assertEqual(
             next_after(parse('0 0 1 6 mon'), datetime.datetime(2024, 3, 1)), datetime.datetime(2024, 6, 1))

@@ -5,7 +5,7 @@ import pytest
 from eventbook.account import Bank, Refused
 from eventbook.events import utc
 from eventbook.store import IndexedStore, Store
-from eventbook.views import balance_at, overview, statement
+from eventbook.views import activity, balance_at, overview, statement
 
 
 @pytest.fixture(params=[Store, IndexedStore])
@@ -78,6 +78,19 @@ def test_statement_after_a_freeze(any_store):
     bank.release("1")
     bank.withdraw("1", 2, fee=1)
     assert [line[1:] for line in statement(any_store, "1")] == [(7, 7), (-3, 4)]
+
+
+def test_activity_by_month_and_kind(any_store):
+    bank = open_bank(any_store, timedelta(days=20))
+    bank.deposit("1", 100)
+    bank.withdraw("1", 1)
+    counts = activity(any_store)
+    assert counts["2024-01", "opened"] == 1
+    assert counts["2024-02", "opened"] == 1
+    assert counts["2024-03", "opened"] == 1
+    assert counts["2024-03", "deposited"] == 1
+    assert counts["2024-04", "withdrawn"] == 1
+    assert len(counts) == 5
 
 
 def test_load_keeps_fees(any_store):

@@ -39,6 +39,19 @@ def test_tags_are_independent():
     assert second.tags == ["check-exemption"]
 
 
+@pytest.mark.parametrize(("gross", "net"), [("120", "100.00"), ("0.01", "0.01"), ("99.99", "83.33"), ("60", "50.00")])
+def test_net_of_gross_standard(gross, net):
+    assert net_of_gross(Decimal(gross), "standard") == Decimal(net)
+    assert net_of_gross(Decimal(gross), "exempt") == Decimal(gross)
+
+
+def test_payments_return_what_is_open():
+    ledger = Ledger()
+    number = ledger.issue("A", date(2024, 1, 1), [("Bed", 1, "100", "reduced")]).number
+    assert ledger.pay(number, "10") == Decimal("100.00")
+    assert ledger.pay(number, "110") == Decimal("-10.00")
+
+
 def test_given_tags_are_kept():
     invoice = Ledger().issue("A", date(2024, 1, 1), [("Bed", 1, "80", "exempt")], tags=["rush"])
     assert invoice.tags == ["rush", "check-exemption"]

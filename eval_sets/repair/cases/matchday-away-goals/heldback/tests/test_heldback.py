@@ -44,6 +44,24 @@ def test_direct_away_win():
     assert table.index("B") < table.index("A")
 
 
+def test_no_team_no_champion():
+    league = build("X", [])
+    assert league.champion() is None
+    assert league.table() == []
+    league.row("A")
+    assert league.champion() == "A"
+
+
+@pytest.mark.parametrize(
+    ("goals", "text"), [((10, 0), "  10:0  +10   3"), ((0, 0), "   0:0   +0   1"), ((0, 12), "  0:12  -12   0")]
+)
+def test_report_columns(goals, text):
+    from report import render
+
+    lines = render(build("X", [Fixture("Aces", "Bees", *goals)])).splitlines()
+    assert next(line for line in lines if "Aces" in line).endswith(text)
+
+
 @pytest.mark.parametrize("count", [2, 3, 5, 6, 8])
 def test_round_robin_days(count):
     teams = [f"T{n}" for n in range(count)]

@@ -1,9 +1,14 @@
 """Tables for plain-text e-mails."""
 
+import textwrap
 
-def table(rows, header=None, gap=2):
-    """Lays out rows of cells in columns. Numbers are set to the right."""
-    grid = [[str(cell) for cell in row] for row in rows]
+
+def table(rows, header=None, gap=2, max_width=None):
+    """Lays out rows of cells in columns. Numbers are set to the right.
+
+    Cells that are wider than `max_width` go on in the next line.
+    """
+    grid = _wrapped([[str(cell) for cell in row] for row in rows], max_width)
     numeric = _numeric_columns(rows)
     if header:
         grid.insert(0, [str(cell) for cell in header])
@@ -22,6 +27,17 @@ def table(rows, header=None, gap=2):
     if header:
         lines.insert(1, "-" * (sum(widths) + gap * (len(widths) - 1)))
     return "\n".join(lines)
+
+
+def _wrapped(grid, max_width):
+    if max_width is None:
+        return grid
+    lines = []
+    for row in grid:
+        cells = [textwrap.wrap(cell, max_width) or [""] for cell in row]
+        for number in range(max(map(len, cells), default=1)):
+            lines.append([cell[number] if number < len(cell) else "" for cell in cells])
+    return lines
 
 
 def _numeric_columns(rows):

@@ -1,6 +1,6 @@
 import pytest
 
-from slugline import excerpt, linkify, slugify, strip_tags
+from slugline import excerpt, linkify, slugify, strip_tags, table
 from slugline.excerpt import shorten
 
 
@@ -38,6 +38,12 @@ def test_tags_next_to_each_other():
 @pytest.mark.parametrize(("limit", "text"), [(3, "ab…"), (5, "ab…"), (6, "ab cd…"), (7, "ab cd…"), (8, "ab cd ef")])
 def test_shorten(limit, text):
     assert shorten("ab cd ef", limit) == text
+
+
+def test_wrapped_tables():
+    assert table([("a b c", "d"), ("", "e f")], max_width=3) == "a b  d\nc\n     e f"
+    assert table([("abcdef", 1)], max_width=4).splitlines() == ["abcd  1", "ef"]
+    assert table([("a b", 1)]) == "a b  1"
 
 
 def test_linkify_parentheses():

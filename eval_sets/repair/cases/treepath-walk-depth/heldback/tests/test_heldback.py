@@ -41,6 +41,13 @@ def test_nested_lists(lists, expected):
     assert merge({"a": {"b": [1, 2], "c": {"d": [0]}}}, {"a": {"b": [3], "c": {"d": [4]}}}, lists=lists) == expected
 
 
+def test_where():
+    stock = {"a": {"size": "L", "n": 1}, "b": {"size": "M"}, "c": 5, "d": {"size": "L", "n": 2}}
+    assert find({"s": stock}, "s[?size=L].n") == [("s.a.n", 1), ("s.d.n", 2)]
+    assert find({"s": stock}, "s[?size=XL]") == []
+    assert find({"s": stock}, "**[?n=2].size") == [("s.d.size", "L")]
+
+
 def test_zip_merges_items():
     assert merge([{"x": [1]}], [{"x": [2]}, 5], lists="zip") == [{"x": [2]}, 5]
 

@@ -52,6 +52,14 @@ def test_big_sets():
     assert {sets.size(item) for item in range(64)} == {64}
 
 
+def test_sets_from_an_iterator():
+    sets = DisjointSets(iter([1, 2, 3]))
+    assert [sets.size(n) for n in (1, 2, 3)] == [1, 1, 1]
+    sets.union(1, 3)
+    assert [sets.size(n) for n in (1, 2, 3)] == [2, 1, 2]
+    assert DisjointSets().union is not None
+
+
 def test_sizes_from_both_sides():
     sets = DisjointSets("abcdef")
     sets.union("a", "b")

@@ -34,6 +34,12 @@ def test_sets():
     assert sets.find("a") == sets.find("b") != sets.find("c")
 
 
+def test_sets_of_any_iterable():
+    sets = DisjointSets(letter.upper() for letter in "abc")
+    sets.union("A", "B")
+    assert sets.size("B") == 2
+
+
 def test_set_sizes():
     sets = DisjointSets("abcd")
     sets.union("a", "b")

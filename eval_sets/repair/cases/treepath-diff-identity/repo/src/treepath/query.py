@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from treepath.path import Deep, Every, Index, Key, Step, parse, show
+from treepath.path import Deep, Every, Index, Key, Step, Where, parse, show
 
 _MISSING = object()
 
@@ -70,6 +70,10 @@ def _match(node: Any, steps: tuple[Step, ...], where: Location) -> Iterator[tupl
     elif isinstance(step, Every):
         for name, child in children(node):
             yield from _match(child, rest, (*where, name))
+    elif isinstance(step, Where):
+        for name, child in children(node):
+            if isinstance(child, dict) and step.name in child and str(child[step.name]) == step.value:
+                yield from _match(child, rest, (*where, name))
     elif isinstance(step, Deep):
         yield from _match(node, rest, where)
         for name, child in children(node):

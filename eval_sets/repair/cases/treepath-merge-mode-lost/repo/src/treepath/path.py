@@ -35,11 +35,20 @@ class Deep:
     """This level and every level below."""
 
 
-Step = Union[Key, Index, Every, Deep]
+@dataclass(frozen=True)
+class Where:
+    """The items of a list, or values of a dict, in which `name` has a value that is written like `value`."""
+
+    name: str
+    value: str
+
+
+Step = Union[Key, Index, Every, Deep, Where]
 
 _TOKEN = re.compile(
     r"""
     (?P<deep>\*\*) | (?P<star>\*) | (?P<index>\[-?\d+\]) | (?P<every>\[\*\])
+    | (?P<where>\[\?[A-Za-z_][\w-]*=[^\]]*\])
     | "(?P<quoted>[^"]*)" | (?P<name>[A-Za-z_][\w-]*) | (?P<dot>\.)
     """,
     re.VERBOSE,
@@ -60,6 +69,10 @@ def parse(text: str) -> tuple[Step, ...]:
             if after_dot:
                 raise PathError(text, position, "nothing before the dot")
             after_dot = True
+        elif kind == "where":
+            name, _, value = match.group()[2:-1].partition("=")
+            steps.append(Where(name, value))
+            after_dot = False
         elif kind in ("index", "every"):
             steps.append(Every() if kind == "every" else Index(int(match.group()[1:-1])))
             after_dot = False

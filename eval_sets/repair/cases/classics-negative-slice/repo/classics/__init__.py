@@ -1,0 +1,1 @@
+"""Textbook algorithms, written out."""
