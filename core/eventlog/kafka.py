@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -30,6 +29,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from core.eventlog.kafka_group import KafkaGroup
 from core.eventlog.kafka_reader import KafkaReader
 from core.eventlog.protocol import (
     MAX_EVENT_BYTES,
@@ -82,6 +82,7 @@ class KafkaLog:
         self._admin_client: AdminClient | None = None
         self._producer: Producer | None = None
         self._readers: list[KafkaReader] = []
+        self._groups: dict[str, KafkaGroup] = {}
         self._known: dict[str, tuple[float, tuple[int, ...]]] = {}
 
     def ensure_topics(self, topics: Sequence[str] = TOPICS) -> None:
@@ -222,35 +223,40 @@ class KafkaLog:
         return offsets
 
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
-        if not offsets:
-            return
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, p, o) for p, o in sorted(offsets.items())])
-        with self._unknown_as(topic):
-            futures = self._admin().alter_consumer_group_offsets([asked], request_timeout=self._timeout)
-            for future in futures.values():
-                for partition in self._result(future, f"commit offsets of group {group}").topic_partitions:
-                    if partition.error:
-                        raise self._explain(KafkaException(partition.error), f"commit offsets of group {group}")
+        if offsets:
+            with self._unknown_as(topic), self._group(group) as consumer:
+                consumer.commit(topic, offsets)
 
     def lag(self, group: str, topic: str) -> dict[int, int]:
         partitions = self.partitions(topic)
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, p) for p in partitions])
-        futures = self._admin().list_consumer_group_offsets([asked], request_timeout=self._timeout)
-        committed = {
-            tp.partition: tp.offset
-            for future in futures.values()
-            for tp in self._result(future, f"ask offsets of group {group}").topic_partitions
-        }
+        with self._unknown_as(topic), self._group(group) as consumer:
+            committed = consumer.committed(topic, partitions)
         first, end = self.first_offsets(topic, partitions), self.end_offsets(topic)
-        return {p: max(0, end[p] - max(first[p], committed.get(p, -1))) for p in partitions}
+        return {p: max(0, end[p] - max(first[p], committed[p])) for p in partitions}
+
+    @contextmanager
+    def _group(self, group: str) -> Iterator[KafkaGroup]:
+        with self._lock:
+            self._after_fork()
+            consumer = self._groups.get(group)
+            if consumer is None:
+                consumer = self._groups[group] = KafkaGroup(group, self._configured({"error_cb": _note}), self._timeout)
+        try:
+            yield consumer
+        except KafkaException as error:
+            with self._lock:
+                if self._groups.get(group) is consumer:
+                    del self._groups[group]
+            raise self._explain(error, f"keep the offsets of group {group}") from error
 
     def close(self) -> None:
         with self._lock:
             self._after_fork()
-            readers, self._readers = self._readers, []
+            consumers: list[KafkaReader | KafkaGroup] = [*self._readers, *self._groups.values()]
+            self._readers, self._groups = [], {}
             producer, self._producer, self._admin_client = self._producer, None, None
-        for reader in readers:
-            reader.close()
+        for consumer in consumers:
+            consumer.close()
         if producer is not None:
             producer.flush(self._timeout)
 
@@ -259,7 +265,7 @@ class KafkaLog:
             "bootstrap.servers": self._bootstrap,
             "client.id": "penstock",
             "socket.timeout.ms": int(self._timeout * 1000),
-            "socket.connection.setup.timeout.ms": int(min(self._timeout, 10) * 1000),
+            "socket.connection.setup.timeout.ms": int(min(max(self._timeout, 1), 10) * 1000),
             "socket.keepalive.enable": True,
             "reconnect.backoff.max.ms": 1_000,
             "log.connection.close": False,
@@ -296,8 +302,9 @@ class KafkaLog:
 
     def _after_fork(self) -> None:
         if self._pid != os.getpid():
-            _inherited.extend([self._admin_client, self._producer, *self._readers])
-            self._admin_client, self._producer, self._readers, self._pid = None, None, [], os.getpid()
+            _inherited.extend([self._admin_client, self._producer, *self._readers, *self._groups.values()])
+            self._admin_client, self._producer, self._pid = None, None, os.getpid()
+            self._readers, self._groups = [], {}
 
     def _result(self, future: "Future[Any]", doing: str) -> Any:
         try:

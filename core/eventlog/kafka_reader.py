@@ -47,6 +47,7 @@ class KafkaReader:
                 "auto.offset.reset": "error",
                 "allow.auto.create.topics": False,
                 "fetch.error.backoff.ms": 100,
+                "fetch.wait.max.ms": int(min(500, max(100, timeout * 1000 - 1000))),
                 "queued.max.messages.kbytes": _FETCHED_AHEAD_KIB,
                 "error_cb": self._alarm,
             }
