@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     run_launcher: Literal["warm", "stock"] = Field(
         default="warm", description="How Dagster starts runs: forked from a warm process, or a new process each."
     )
+    keep_runs_days: int = Field(
+        default=30, ge=1, le=3650, description="Dagster's runs and their event logs are pruned after so many days."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe line logged."
     )

@@ -14,7 +14,8 @@ from sensors.tasks import reconciler, task_sensor
 
 defs = Definitions(
     assets=load_assets_from_modules([context_assets, plan_assets, execution_assets, result_assets]),
-    jobs=[jobs.resolve_task, jobs.refresh_context, jobs.publish_pending],
+    jobs=[jobs.resolve_task, jobs.refresh_context, jobs.publish_pending, jobs.prune_runs],
+    schedules=[jobs.prune_nightly],
     sensors=[task_sensor, change_sensor, reconciler, publication_sensor, failed_run_sensor],
     resources={"platform": ResourceDefinition(lambda _: worker_platform())},
     executor=in_process_executor,

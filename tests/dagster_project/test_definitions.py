@@ -1,0 +1,77 @@
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import yaml
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
+from dagster._time import get_current_datetime
+
+from assets.platform import Platform
+from core.settings import Settings
+from dagster_project import instance, jobs
+from dagster_project.definitions import defs
+
+
+def test_the_definitions_hold_what_the_platform_promises() -> None:
+    repository = defs.get_repository_def()
+    graph = repository.asset_graph
+    shape = {
+        "assets": {key.to_user_string(): sorted(k.to_user_string() for k in graph.get(key).parent_keys)
+                   for key in graph.get_all_asset_keys()},
+        "jobs": sorted(j.name for j in repository.get_all_jobs() if not j.name.startswith("__")),
+        "sensors": sorted(s.name for s in repository.sensor_defs),
+        "schedules": sorted(s.name for s in repository.schedule_defs),
+        "checks": sorted(key.name for key in graph.asset_check_keys),
+    }  # fmt: skip
+    assert shape == {
+        "assets": {
+            "context_index": [],
+            "task_context": ["context_index"],
+            "plan": ["task_context"],
+            "execution": ["plan"],
+            "result": ["execution"],
+        },
+        "jobs": ["prune_runs", "publish_pending", "refresh_context", "resolve_task"],
+        "sensors": ["change_sensor", "failed_run_sensor", "publication_sensor", "reconciler", "task_sensor"],
+        "schedules": ["prune_runs_schedule"],
+        "checks": ["allowed_paths", "applies", "failing_tests_pass", "reproduced", "suite_no_worse"],
+    }
+
+
+def test_no_gate_check_blocks_the_result() -> None:
+    graph = defs.get_repository_def().asset_graph
+    assert not any(spec.blocking for node in graph.assets_defs for spec in node.check_specs)
+    assert graph.get(AssetKey("result")).partitions_def is not None
+
+
+def test_no_instance_file_holds_a_password(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, database_url="postgresql://u:hunter2@localhost/x")
+    folder = instance.write(settings)
+    text = (folder / "dagster.yaml").read_text() + (folder / "workspace.yaml").read_text()
+    assert "hunter2" not in text
+    config = yaml.safe_load((folder / "dagster.yaml").read_text())
+    assert config["telemetry"] == {"enabled": False}
+    assert config["run_launcher"]["class"] == "WarmRunLauncher"
+    assert "run_launcher" not in instance.instance_config(Settings(home=tmp_path, run_launcher="stock"))
+    assert json.dumps(config)
+
+
+def test_old_runs_are_pruned_and_running_and_young_ones_kept(database_url: str, tmp_path: Path) -> None:
+    platform = Platform(Settings(home=tmp_path, keep_runs_days=1), database_url)
+    with DagsterInstance.ephemeral() as dagster:
+        old = create_run_for_test(dagster, status=DagsterRunStatus.SUCCESS)
+        running = create_run_for_test(dagster, status=DagsterRunStatus.STARTED)
+        storage = dagster.run_storage
+        with storage.connect() as connection:  # type: ignore[attr-defined]
+            from dagster._core.storage.runs.schema import RunsTable
+
+            past = get_current_datetime() - timedelta(days=3)
+            connection.execute(RunsTable.update().values(create_timestamp=past.replace(tzinfo=None)))
+        young = create_run_for_test(dagster, status=DagsterRunStatus.SUCCESS)
+        result = jobs.prune_runs.execute_in_process(instance=dagster, resources={"platform": platform})
+        assert result.success
+        assert dagster.get_run_by_id(old.run_id) is None
+        assert dagster.get_run_by_id(running.run_id) is not None
+        assert dagster.get_run_by_id(young.run_id) is not None
+    platform.close()
