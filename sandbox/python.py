@@ -1,0 +1,141 @@
+"""This process's Python, made usable inside a sandbox: its standard library and installed packages, read-only.
+
+Penstock's own packages (`core`, `assets`, ...) are left out, so that a repository may have packages of
+the same names, and no `.pth` file is processed. Not for choosing another Python than the one that runs.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .protocol import Mount
+
+HOME_INSIDE = "/opt/penstock"
+_VENV = f"{HOME_INSIDE}/python"
+_OWN = frozenset({"core", "gateway", "sandbox", "assets", "sensors", "dagster_project", "deploy", "tests", "eval_sets"})
+_LEFT_OUT = ("__editable__", "__pycache__", "penstock-", "penstock.", "pip", "_virtualenv", "distutils-precedence")
+
+
+@dataclass(frozen=True)
+class PythonRuntime:
+    """What to give to `Environment` (`mounts`, `variables`) and the program to run inside (`executable`)."""
+
+    mounts: tuple[Mount, ...]
+    executable: str
+    variables: Mapping[str, str]
+
+
+def python_runtime(extra_site_packages: Sequence[Path] = ()) -> PythonRuntime:
+    """The Python that runs this, with the packages installed beside it and those of `extra_site_packages`
+    (folders of packages, before this Python's own). Inside it is a virtual environment at /opt/penstock/python.
+
+    Raises `FileNotFoundError` for an extra folder that does not exist."""
+    folders = [folder.resolve(strict=True) for folder in extra_site_packages]
+    for name in ("purelib", "platlib"):
+        installed = Path(sysconfig.get_path(name)).resolve()
+        if installed.is_dir() and installed not in folders:
+            folders.append(installed)
+    stamps = tuple(folder.stat().st_mtime_ns for folder in folders)
+    return _runtime(tuple(folders), stamps)
+
+
+@functools.lru_cache(maxsize=8)
+def _runtime(folders: tuple[Path, ...], stamps: tuple[int, ...]) -> PythonRuntime:
+    inside = {folder: f"{HOME_INSIDE}/packages-{number}" for number, folder in enumerate(folders)}
+    mounts = [Mount(_environment(inside), _VENV)]
+    mounts += [Mount(folder, target) for folder, target in inside.items()]
+    base = Path(sys.base_prefix).resolve()
+    if not base.is_relative_to("/usr"):
+        # At its own path: interpreters that are not the distribution's have it compiled in.
+        mounts.append(Mount(base, str(base)))
+        for packages in base.glob("lib/python3*/site-packages"):
+            mounts.append(Mount(_empty(), str(packages)))
+    return PythonRuntime(tuple(mounts), f"{_VENV}/bin/python", {"PATH": f"{_VENV}/bin:/usr/local/bin:/usr/bin:/bin"})
+
+
+def _interpreter() -> Path:
+    """The interpreter behind the virtual environment, by its real path."""
+    base: str = getattr(sys, "_base_executable", None) or sys.executable
+    return Path(base).resolve()
+
+
+def _shown(folder: Path) -> Iterable[str]:
+    """The entries of a packages folder that are shown inside."""
+    own = {name for name, distributions in _top_level().items() if "penstock" in distributions} | _OWN
+    for name in sorted(os.listdir(folder)):
+        if name.endswith((".pth", ".egg-link")) or name.startswith(_LEFT_OUT):
+            continue
+        if name in own and not _belongs_to_another(name):
+            continue
+        yield name
+
+
+@functools.cache
+def _top_level() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
+def _belongs_to_another(name: str) -> bool:
+    return any(distribution != "penstock" for distribution in _top_level().get(name, ()))
+
+
+def _environment(inside: Mapping[Path, str]) -> Path:
+    """A host folder that is a virtual environment when seen at `_VENV`: made once for what it holds."""
+    interpreter = _interpreter()
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    links: dict[str, str] = {}
+    for name in ("python", "python3", version):
+        links[f"bin/{name}"] = str(interpreter)
+    packages = f"lib/{version}/site-packages"
+    for folder, target in inside.items():
+        for name in _shown(folder):
+            links.setdefault(f"{packages}/{name}", f"{target}/{name}")
+    files = {
+        "pyvenv.cfg": f"home = {interpreter.parent}\ninclude-system-site-packages = false\n"
+        f"version = {sys.version.split()[0]}\n",
+        "bin/pytest": f"#!{_VENV}/bin/python\nimport sys\nfrom pytest import console_main\nsys.exit(console_main())\n",
+    }
+    return _made(files, links, packages)
+
+
+def _empty() -> Path:
+    return _made({}, {}, None)
+
+
+def _made(files: Mapping[str, str], links: Mapping[str, str], folder: str | None) -> Path:
+    """A folder with these files and links, kept in Penstock's cache under a name that is its content's hash."""
+    from core.settings import load_settings
+
+    text = repr((sorted(files.items()), sorted(links.items()), folder))
+    kept = load_settings().cache / "sandbox" / f"python-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    if kept.is_dir():
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    making = Path(tempfile.mkdtemp(prefix=".making-", dir=kept.parent))
+    try:
+        making.chmod(0o755)
+        if folder is not None:
+            (making / folder).mkdir(parents=True)
+        for name, content in files.items():
+            (making / name).parent.mkdir(parents=True, exist_ok=True)
+            (making / name).write_text(content)
+            (making / name).chmod(0o755 if name.startswith("bin/") else 0o644)
+        for name, goal in links.items():
+            (making / name).parent.mkdir(parents=True, exist_ok=True)
+            (making / name).symlink_to(goal)
+        try:
+            making.rename(kept)
+        except OSError:
+            if not kept.is_dir():
+                raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return kept

@@ -1,0 +1,148 @@
+"""A session over any backend: the private workspace copy, its files, and the commands run on it."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .bounded_process import BoundedProcess
+from .confined_files import read_confined, write_confined
+from .contained import Command, Contained
+from .disk_usage import DiskWatch
+from .limit_watch import LimitWatch
+from .protocol import CommandResult, Environment, Limits, SandboxProcess, SandboxUnavailable
+from .scratch import Scratch
+from .workspace_copy import copy_workspace
+
+BASE_VARIABLES = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+    "HOME": "/tmp",  # noqa: S108 - the sandbox's own
+    "TMPDIR": "/tmp",  # noqa: S108
+    "LANG": "C.UTF-8",
+}
+
+
+class PrivateSession:
+    """`sandbox.protocol.Session`. `prepare` makes what the backend needs beside the workspace, in the session's
+    folder, and returns the function that starts a command there; a fresh sandbox is made for each command."""
+
+    def __init__(
+        self,
+        backend: str,
+        environment: Environment,
+        limits: Limits,
+        prepare: Callable[[Path], Callable[[Command], Contained]],
+        scratch: Path | None = None,
+    ) -> None:
+        self._backend = backend
+        self._limits = limits
+        self._variables = {**BASE_VARIABLES, **environment.variables}
+        self._numbers = itertools.count(1)
+        self._running: set[BoundedProcess] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        try:
+            self._scratch = Scratch(scratch)
+        except OSError as error:
+            raise SandboxUnavailable(f"no private folder for a session: {error}; free some disk space") from error
+        try:
+            self._workspace = self._scratch.folder / "workspace"
+            copied = copy_workspace(environment.workspace, self._workspace, limits.disk_bytes)
+            self._disk = DiskWatch(self._workspace, limits.disk_bytes, copied.size)
+            self._launch = prepare(self._scratch.folder)
+        except OSError as error:
+            self._scratch.remove()
+            raise SandboxUnavailable(f"no session on {environment.workspace}: {error}") from error
+        except BaseException:
+            self._scratch.remove()
+            raise
+
+    @property
+    def backend(self) -> str:
+        return self._backend
+
+    def run(
+        self,
+        argv: list[str],
+        *,
+        stdin: bytes = b"",
+        limits: Limits | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        process = self._begin(argv, stdin, limits, variables)
+        try:
+            return process.result()
+        finally:
+            process.kill()
+            with self._lock:
+                self._running.discard(process)
+
+    def start(
+        self,
+        argv: list[str],
+        *,
+        limits: Limits | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> SandboxProcess:
+        return self._begin(argv, None, limits, variables)
+
+    def _begin(
+        self, argv: list[str], stdin: bytes | None, limits: Limits | None, variables: Mapping[str, str] | None
+    ) -> BoundedProcess:
+        if not argv or argv[0].startswith("-") or any("\0" in part for part in argv):
+            raise ValueError(f"{argv!r} is not a command: give a program and its arguments")
+        merged = {**self._variables, **(variables or {})}
+        for name, value in merged.items():
+            if not name or "=" in name or "\0" in name or "\0" in value:
+                raise ValueError(f"{name!r} is not an environment variable")
+        limits = limits or self._limits
+        folder = self._scratch.folder / "commands" / str(next(self._numbers))
+        with self._lock:
+            if self._closed:
+                raise SandboxUnavailable("the session is closed")
+            self._running = {process for process in self._running if not process.ended}
+            started_ns = time.time_ns()
+            try:
+                folder.mkdir(parents=True, mode=0o700)
+                contained = self._launch(Command(tuple(argv), merged, limits, folder))
+            except OSError as error:
+                raise SandboxUnavailable(f"{self._backend} could not be started: {error}") from error
+            watch = LimitWatch(contained, limits, self._disk, started_ns)
+            process = BoundedProcess(contained, limits, watch, stdin)
+            self._running.add(process)
+        return process
+
+    def read(self, path: str, max_bytes: int = 16 << 20) -> bytes:
+        self._check_open()
+        return read_confined(self._workspace, path, max_bytes)
+
+    def write(self, path: str, content: bytes) -> None:
+        self._check_open()
+        if len(content) > self._limits.file_bytes:
+            raise ValueError(f"{path!r}: {len(content):,} bytes are more than the file limit")
+        write_confined(self._workspace, path, content)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SandboxUnavailable("the session is closed")
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            running, self._running = self._running, set()
+        for process in running:
+            process.kill()
+        self._scratch.remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

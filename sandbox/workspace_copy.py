@@ -1,0 +1,121 @@
+"""Copies a workspace into a private folder: files, folders and symbolic links, bounded in size and number.
+
+Links stay links and are never followed; anything else (FIFO, socket, device) is refused. Nothing is
+hard-linked, so that no write inside can reach the original.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from .protocol import WorkspaceRefused
+
+_FICLONE = 0x40049409
+_MAX_ENTRIES = 1_000_000
+_MAX_DEPTH = 128
+_CHUNK = 1 << 30
+
+
+@dataclass
+class CopyTotal:
+    """What was copied so far."""
+
+    size: int = 0
+    entries: int = 0
+
+
+def copy_workspace(source: Path, target: Path, max_bytes: int) -> CopyTotal:
+    """Copies `source` to `target`, which must not exist. Modes (without set-user-id) and file times are kept.
+
+    Raises `WorkspaceRefused` naming the entry, and `OSError` when the host cannot read or write."""
+    try:
+        folder = os.open(source, os.O_RDONLY | os.O_DIRECTORY)
+    except NotADirectoryError as error:
+        raise WorkspaceRefused(f"the workspace {source} is not a folder") from error
+    total = CopyTotal()
+    try:
+        target.mkdir(mode=0o755)
+        made = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _copy_folder(folder, made, source, "", total, max_bytes, 0)
+        finally:
+            os.close(made)
+    finally:
+        os.close(folder)
+    return total
+
+
+def _copy_folder(source: int, target: int, root: Path, at: str, total: CopyTotal, max_bytes: int, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise WorkspaceRefused(f"the workspace {root} is nested deeper than {_MAX_DEPTH} folders")
+    with os.scandir(source) as entries:
+        for entry in entries:
+            total.entries += 1
+            if total.entries > _MAX_ENTRIES:
+                raise WorkspaceRefused(f"the workspace {root} holds more than {_MAX_ENTRIES:,} entries")
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.name, dir_fd=source), entry.name, dir_fd=target)
+            elif entry.is_dir(follow_symlinks=False):
+                inner = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=source)
+                try:
+                    os.mkdir(entry.name, 0o700, dir_fd=target)
+                    made = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=target)
+                    try:
+                        _copy_folder(inner, made, root, f"{at}{entry.name}/", total, max_bytes, depth + 1)
+                        os.fchmod(made, stat.S_IMODE(os.fstat(inner).st_mode) & 0o777 | 0o700)
+                    finally:
+                        os.close(made)
+                finally:
+                    os.close(inner)
+            elif entry.is_file(follow_symlinks=False):
+                _copy_file(source, target, entry.name, root, at, total, max_bytes)
+            else:
+                raise WorkspaceRefused(
+                    f"the workspace {root} holds {at}{entry.name}, which is no file, folder or link: remove it"
+                )
+
+
+def _copy_file(source: int, target: int, name: str, root: Path, at: str, total: CopyTotal, max_bytes: int) -> None:
+    given = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source)
+    try:
+        facts = os.fstat(given)
+        if not stat.S_ISREG(facts.st_mode):
+            raise WorkspaceRefused(f"the workspace {root} holds {at}{name}, which is no file, folder or link: remove it")
+        total.size += facts.st_size
+        if total.size > max_bytes:
+            raise WorkspaceRefused(
+                f"the workspace {root} is larger than {max_bytes:,} bytes: raise the disk limit or leave files out"
+            )
+        made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=target)
+        try:
+            _copy_bytes(given, made, facts.st_size)
+            os.fchmod(made, facts.st_mode & 0o777)
+            os.utime(made, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        finally:
+            os.close(made)
+    finally:
+        os.close(given)
+
+
+def _copy_bytes(given: int, made: int, size: int) -> None:
+    """Shares blocks where the file system can, else lets the kernel copy; at most `size` bytes."""
+    if size == 0:
+        return
+    if size >= 1 << 16:
+        try:
+            fcntl.ioctl(made, _FICLONE, given)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM):
+                raise
+        else:
+            os.truncate(made, size)
+            return
+    left = size
+    while left > 0:
+        sent = os.sendfile(made, given, None, min(left, _CHUNK))
+        if sent == 0:
+            return
+        left -= sent
