@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from core.settings import Settings
 from dagster_project.supervisor import platform_file
@@ -86,7 +87,7 @@ def deliver(sample: Sample, number: int, environment: dict[str, str]) -> str:
     return str(task)
 
 
-def follow(task: str, environment: dict[str, str]) -> dict[str, object]:
+def follow(task: str, environment: dict[str, str]) -> dict[str, Any]:
     """Shows the task's stages as they happen, and returns it as it ended."""
     say(shown(["penstock", "task", "watch", task]))
     process = subprocess.run(
@@ -99,7 +100,7 @@ def follow(task: str, environment: dict[str, str]) -> dict[str, object]:
         text = subprocess.run(
             [PENSTOCK, "task", "show", task, "--json"], env=environment, stdout=subprocess.PIPE, text=True, check=True
         ).stdout
-        found: dict[str, object] = json.loads(text)
+        found: dict[str, Any] = json.loads(text)
         publications = found["publications"]
         if isinstance(publications, list) and all(p["state"] != "pending" for p in publications):
             return found
@@ -108,12 +109,18 @@ def follow(task: str, environment: dict[str, str]) -> dict[str, object]:
         time.sleep(0.2)
 
 
-def state_of(found: dict[str, object]) -> str:
+def state_of(found: dict[str, Any]) -> str:
     task = found["task"]
     return str(task["state"]) if isinstance(task, dict) else "unknown"
 
 
-def resolved(sample: Sample, task: str, found: dict[str, object]) -> bool:
+def work_of(found: dict[str, Any]) -> dict[str, Any]:
+    """The evidence of the task's execution."""
+    bodies = [stage["body"] for stage in found["stages"] if stage["stage"] == "execution"]
+    return dict(bodies[0]["evidence"]) if bodies else {"target_tests": [], "candidates": {"tried": 0}}
+
+
+def resolved(sample: Sample, task: str, found: dict[str, Any]) -> bool:
     """Shows the published branch; whether the task ended with one."""
     branch = f"penstock/{task}"
     log = git(sample.directory, "log", "-1", "--stat", "--format=%h %an%n%n%B", branch)
@@ -127,12 +134,15 @@ def resolved(sample: Sample, task: str, found: dict[str, object]) -> bool:
     return True
 
 
-def unresolved(sample: Sample, task: str, found: dict[str, object]) -> bool:
+def unresolved(sample: Sample, task: str, found: dict[str, Any]) -> bool:
     """Shows the report; whether the task ended with that and without a branch."""
     ref = f"refs/penstock/reports/{task}-1"
     report = git(sample.directory, "show", f"{ref}:report.md")
     branches = git(sample.directory, "branch", "--list", "penstock/*").split()
-    if state_of(found) != "unresolved" or not report or branches:
+    tried = work_of(found)
+    say(f"{len(tried['target_tests'])} failing tests reproduced, {tried['candidates']['tried']} candidates tried")
+    honest = bool(tried["target_tests"]) and tried["candidates"]["tried"] > 0
+    if state_of(found) != "unresolved" or not report or branches or not honest:
         say(f"task {task} ended {state_of(found)}; branches: {branches or 'none'}; report: {'yes' if report else 'no'}")
         return False
     heading("the published report (no branch, no patch)")
