@@ -29,6 +29,10 @@ WEIGHTS: Mapping[str, float] = {
 }
 
 
+SHARES = frozenset({"role"})
+"""Signals that take a share of what the others add up to, instead of adding."""
+
+
 def rank(
     index: Index,
     text: str,
@@ -44,16 +48,21 @@ def rank(
     query = read_query(text)
     scores = {name: signal(query, index) for name, signal in ALL.items() if name not in off and weights.get(name)}
     total = np.zeros(manifest.documents)
-    for name, score in scores.items():
-        total += weights[name] * score.values
+    parts = {name: weights[name] * score.values for name, score in scores.items()}
+    for name, part in parts.items():
+        if name not in SHARES:
+            total += part
+    for name in SHARES & parts.keys():
+        parts[name] = parts[name] * total
+        total = total + parts[name]
     total = np.round(total, 6)
     best = [int(document) for document in np.argsort(-total, kind="stable")[:k]]
     locations = []
     for document, chunk in zip(best, index.chunks(best), strict=True):
         why = tuple(
-            Reason(signal=name, detail=score.detail(document), contribution=round(weights[name] * value, 4))
-            for name, score in scores.items()
-            if (value := float(score.values[document]))
+            Reason(signal=name, detail=scores[name].detail(document), contribution=round(value, 4))
+            for name, part in parts.items()
+            if (value := float(part[document]))
         )
         locations.append(
             Location(
@@ -62,7 +71,7 @@ def rank(
                 end_line=chunk.end_line,
                 symbol=chunk.symbol,
                 score=float(total[document]),
-                why=tuple(sorted(why, key=lambda reason: -reason.contribution)),
+                why=tuple(sorted(why, key=lambda reason: -abs(reason.contribution))),
             )
         )
     return locations

@@ -6,7 +6,7 @@ Only what is listed here is ever cloned. Rows live in `sources`; reading them ne
 import re
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Source:
 
     team_id: uuid.UUID
     name: str
-    location: str
+    location: str = field(repr=False)
     branch: str | None
     repository: str | None
     created_at: datetime

@@ -1,7 +1,7 @@
 """Identifiers that the text writes as code (`name`, CamelCase, snake_case, call(), dotted.name) and what defines them.
 
 A definition of the exact name counts in full, shared out when several have it; a dotted name counts
-by how much of it the definition's own dotted name and path match.
+in full where the definition's own dotted name or path agrees. The methods of a named class get half.
 """
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy as np
 from assets.context import terms
 from assets.context.index import Index
 from assets.context.query import Query
-from assets.context.signals.scores import Scores, to_unit
+from assets.context.signals.scores import Scores
 
 _MOST_DEFINITIONS = 40
+_MOST_CLASSES = 5
+_MEMBER = 0.5
 _USE = 0.25
 
 
@@ -25,9 +27,14 @@ def score(query: Query, index: Index) -> Scores:
         if hit is None or len(hit[0]) > _MOST_DEFINITIONS:
             continue
         share = 1.0 / len(hit[0]) ** 0.5
-        for document in hit[0].tolist():
+        documents = hit[0].tolist()
+        for document, chunk in zip(documents, index.chunks(documents), strict=True):
             values[document] += share
             reasons.setdefault(document, []).append(f"defines {name}")
+            if chunk.kind == "class" and len(documents) <= _MOST_CLASSES:
+                for member in _members(index, document, chunk.symbol):
+                    values[member] += _MEMBER * share
+                    reasons.setdefault(member, []).append(f"belongs to {name}")
     for dotted in query.dotted:
         *scope, last = dotted.split(".")
         hit = defined.get(f"=:{last}")
@@ -47,7 +54,14 @@ def score(query: Query, index: Index) -> Scores:
             for document in documents.tolist():
                 values[document] += _USE / len(documents) ** 0.5
                 reasons.setdefault(document, []).append(f"uses {undefined[term]}")
-    return Scores(to_unit(values), lambda document: ", ".join(reasons.get(document, [])[:4]))
+    return Scores(np.minimum(values, 1.0), lambda document: ", ".join(reasons.get(document, [])[:4]))
+
+
+def _members(index: Index, document: int, symbol: str) -> list[int]:
+    """The documents of the methods of a class."""
+    documents = list(index.manifest.documents_of(int(index.manifest.file_of[document])))
+    chunks = index.chunks(documents)
+    return [n for n, chunk in zip(documents, chunks, strict=True) if chunk.symbol.startswith(f"{symbol}.")]
 
 
 def _is_compound(name: str) -> bool:

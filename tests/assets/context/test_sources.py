@@ -1,0 +1,79 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets.context.search import status
+from assets.context.sources import SourceError, add_source, find_by_repository, find_source, list_sources
+from core.database import Database
+from core.events import DEFAULT_TEAM
+
+
+def test_a_source_is_added_and_found_by_name_and_repository(database: Database, history: Any, tmp_path: Path) -> None:
+    made = add_source(database, DEFAULT_TEAM, "My.Shop", str(history.path), "main", "Owner/Shop", roots=[tmp_path])
+    assert (made.name, made.branch, made.repository) == ("my.shop", "main", "owner/shop")
+    assert made.location == str(history.path.resolve())
+    assert find_source(database, DEFAULT_TEAM, "MY.shop") == made
+    assert find_by_repository(database, DEFAULT_TEAM, "OWNER/shop") == made
+    assert find_by_repository(database, DEFAULT_TEAM, "owner/other") is None
+    assert list_sources(database, DEFAULT_TEAM) == [made]
+
+
+def test_adding_the_same_again_changes_nothing_and_another_of_the_name_is_refused(database: Database) -> None:
+    url = "https://example.org/a.git"
+    assert add_source(database, DEFAULT_TEAM, "a", url) == add_source(database, DEFAULT_TEAM, "a", url)
+    with pytest.raises(SourceError, match="source a exists already"):
+        add_source(database, DEFAULT_TEAM, "a", "https://example.org/b.git")
+    add_source(database, DEFAULT_TEAM, "b", url, repository="x/y")
+    with pytest.raises(SourceError, match="repository x/y already has a source"):
+        add_source(database, DEFAULT_TEAM, "c", url, repository="X/Y")
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a/b", "../a", "a b", "é", "a" * 65, ".hidden"])
+def test_a_name_that_could_be_a_path_or_option_is_refused(database: Database, name: str) -> None:
+    with pytest.raises(SourceError, match="cannot name a source"):
+        add_source(database, DEFAULT_TEAM, name, "https://example.org/a")
+
+
+@pytest.mark.parametrize(
+    "location", ["file:///etc", "http://h/x", "git://h/x", "ext::sh -c x", "-u@h:x", "user@-h:x", "https://-h/x"]
+)
+def test_a_location_of_another_kind_is_refused(database: Database, tmp_path: Path, location: str) -> None:
+    with pytest.raises(SourceError):
+        add_source(database, DEFAULT_TEAM, "a", location, roots=[tmp_path])
+    assert list_sources(database, DEFAULT_TEAM) == []
+
+
+def test_a_path_must_be_a_repository_within_the_roots(database: Database, history: Any, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    with pytest.raises(SourceError, match="is not a git repository"):
+        add_source(database, DEFAULT_TEAM, "a", str(inside), roots=[inside])
+    with pytest.raises(SourceError, match="outside the allowed roots"):
+        add_source(database, DEFAULT_TEAM, "a", str(history.path), roots=[inside])
+    (inside / "link").symlink_to(history.path)
+    with pytest.raises(SourceError, match="outside the allowed roots"):
+        add_source(database, DEFAULT_TEAM, "a", str(inside / "link"), roots=[inside])
+
+
+@pytest.mark.parametrize(("branch", "repository"), [("-x", None), ("a b", None), (None, "noslash"), (None, "a/b c")])
+def test_a_branch_or_repository_that_cannot_be_one_is_refused(
+    database: Database, branch: str | None, repository: str | None
+) -> None:
+    with pytest.raises(SourceError, match="is not the name of"):
+        add_source(database, DEFAULT_TEAM, "a", "https://example.org/a", branch, repository)
+
+
+def test_a_credential_in_a_location_is_kept_but_not_shown(database: Database) -> None:
+    made = add_source(database, DEFAULT_TEAM, "a", "https://user:s3cret@example.org/a.git")
+    assert made.shown == "https://***@example.org/a.git"
+    assert "s3cret" not in str(status(database, DEFAULT_TEAM, "a"))
+    with pytest.raises(SourceError) as raised:
+        add_source(database, DEFAULT_TEAM, "a", "https://user:t0ken@example.org/b.git")
+    assert "s3cret" not in str(raised.value) + str(raised.value.__cause__)
+    assert "s3cret" not in repr(made)
+
+
+def test_an_unknown_source_says_how_to_add_one(database: Database) -> None:
+    with pytest.raises(SourceError, match="penstock index add"):
+        find_source(database, DEFAULT_TEAM, "nothing")

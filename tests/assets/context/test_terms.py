@@ -1,0 +1,88 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.context import skips, terms
+from assets.context.query import Frame, read_query
+from core.git import Entry
+
+
+def test_an_identifier_is_found_whole_and_by_its_parts() -> None:
+    assert terms.expand("parseHTTPResponse") == ("parsehttpresponse", "pars", "http", "respons")
+    assert terms.expand("_max_retries") == ("max_retries", "max", "retry")
+    assert terms.expand("word") == ("word",)
+    assert terms.expand("___") == terms.expand("x" * 65) == ()
+
+
+def test_endings_fall_together() -> None:
+    for group in (
+        ["parse", "parses", "parsed", "parsing"],
+        ["query", "queries"],
+        ["run", "running"],
+        ["class", "classes"],
+    ):
+        assert len({terms.stem(word) for word in group}) == 1, group
+    assert terms.stem("process") == "process"
+    assert terms.stem("status") == "status"
+
+
+@given(st.text(max_size=60))
+def test_any_word_of_a_document_is_found_by_a_query_of_the_same_word(text: str) -> None:
+    document = terms.count_terms(text)
+    for word in terms.words(text):
+        assert set(terms.expand(word)) <= set(document)
+
+
+def test_a_query_names_frames_paths_identifiers_and_messages() -> None:
+    query = read_query(
+        "Crash in `Slug.make` for empty titles\n\n"
+        "Traceback (most recent call last):\n"
+        '  File "/srv/app/src/words/slug.py", line 12, in make\n'
+        "    raise ValueError\n"
+        "ValueError: title may not be empty here\n"
+        "tests/test_slug.py:30: in test_empty\n"
+        "See src/words/text.py, words.text.clean_up() and HTTPError.\n"
+    )
+    assert query.frames == (
+        Frame("/srv/app/src/words/slug.py", 12, "make"),
+        Frame("tests/test_slug.py", 30, "test_empty"),
+    )
+    assert "src/words/text.py" in query.paths
+    assert {"Slug", "make", "clean_up", "ValueError", "HTTPError"} <= set(query.names)
+    assert "words.text.clean_up" in query.dotted
+    assert query.messages == ("title may not be empty here",)
+    assert query.terms["slug"] > query.terms["word"]
+    assert "in" not in query.terms
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_query(text: str) -> None:
+    query = read_query(text)
+    assert all("\0" not in name for name in (*query.names, *query.paths, *query.terms))
+
+
+def test_a_huge_text_is_read_in_bounded_time() -> None:
+    for text in ("a." * 100_000, "'" * 100_000, "`x" * 100_000, 'File "' * 50_000, "a/" * 100_000, "a_" * 100_000):
+        query = read_query(text)
+        assert len(query.terms) <= 400
+        assert max(len(query.names), len(query.paths), len(query.dotted), len(query.messages)) <= 60
+
+
+def entry(path: str, *, mode: str = "100644", size: int = 10) -> Entry:
+    return Entry(mode, "0" * 40, size, path)
+
+
+def test_each_skip_has_its_reason() -> None:
+    assert skips.skip_entry(entry("src/a.py")) is None
+    assert skips.skip_entry(entry("a", mode="160000")) == "submodule"
+    assert skips.skip_entry(entry("a", mode="120000")) == "symlink"
+    assert skips.skip_entry(entry("a\udcff.py")) == "its path is not UTF-8"
+    assert "larger than 1 MiB" in (skips.skip_entry(entry("a", size=2 << 20)) or "")
+    assert "vendored" in (skips.skip_entry(entry("x/node_modules/y/a.js")) or "")
+    assert skips.skip_entry(entry("poetry.lock")) == "lock file"
+    assert skips.skip_entry(entry("a.min.js")) == "minified"
+    assert "longer than" in (skips.skip_entry(entry("a" * 501)) or "")
+    assert skips.skip_content(b"text\n") is None
+    assert skips.skip_content(b"\x89PNG\0") == "binary"
+    assert skips.skip_content(b"version https://git-lfs.github.com/spec/v1\n") == "Git LFS pointer"
+    assert "very long lines" in (skips.skip_content(b"x" * 20_000) or "")
+    assert skips.skip_content(b"# caf\xe9\n") is None
