@@ -24,7 +24,7 @@ from pathlib import Path
 
 VERSION = "4.1.0"
 APT_PACKAGES = ("default-jre-headless", "maven")
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>

@@ -8,14 +8,28 @@ from typing import Any
 import pytest
 
 from core.database import Database
-from core.eventlog.conformance import CHECKS, Check, ConformanceFailure, check_many_writers, check_resume
+from core.eventlog import conformance
+from core.eventlog.conformance import CHECKS, Check, ConformanceFailure
 from core.eventlog.kafka import KafkaLog
 from core.eventlog.postgres import PostgresLog
 from core.eventlog.protocol import Batch, EventLog
 from core.eventlog.relay import Relay
 from core.eventlog.relayed import RelayedLog
 
-every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+
+def each(*checks: Check) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("check", checks, ids=lambda check: check.__name__.removeprefix("check_"))
+
+
+# Those in which the relay takes part; the rest would ask Kafka the same again.
+RELAYED = (
+    conformance.check_order_per_key,
+    conformance.check_long_poll_wakes,
+    conformance.check_many_writers,
+    conformance.check_killed_writer,
+    conformance.check_large_event,
+    conformance.check_repeated_event,
+)
 
 
 class OpenPostgres:
@@ -53,12 +67,12 @@ def open_postgres(database_url: str) -> Iterator[OpenPostgres]:
     opener.close()
 
 
-@every_check
+@each(*CHECKS)
 def test_postgres_log(check: Check, open_postgres: OpenPostgres) -> None:
     check(open_postgres)
 
 
-@every_check
+@each(*CHECKS)
 def test_kafka_log(check: Check, kafka: Any) -> None:
     check(partial(KafkaLog, kafka.bootstrap))
 
@@ -85,7 +99,7 @@ def relay(database: Database, kafka: Any) -> Iterator[None]:
     target.close()
 
 
-@every_check
+@each(*RELAYED)
 def test_postgres_log_relayed_to_kafka(check: Check, open_postgres: OpenPostgres, relay: None, kafka: Any) -> None:
     check(OpenRelayed(open_postgres, kafka.bootstrap))
 
@@ -98,7 +112,7 @@ class Skipping(PostgresLog):
         return Batch(batch.records[:1] + batch.records[2:], batch.next_offsets)
 
 
-@pytest.mark.parametrize("check", [check_resume, check_many_writers])
+@each(conformance.check_resume, conformance.check_many_writers)
 def test_a_log_that_skips_events_does_not_conform(
     check: Callable[[Callable[[], EventLog]], None], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

