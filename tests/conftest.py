@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,16 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        if parent != Path("/") and parent.stat().st_uid == os.getuid():
-            parent.chmod(parent.stat().st_mode | 0o011)
-    server = EmbeddedServer(folder / "data")
-    server.ensure_database("template_penstock")
-    upgrade(server.url("template_penstock", owner=True), login=LOGIN)
-    yield server
-    server.release()
+def postgres_server() -> Iterator[EmbeddedServer]:
+    # Not below pytest's own folder: each start of pytest closes that to other users, and a server that
+    # root starts runs as another user.
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedServer(Path(folder) / "data")
+        server.ensure_database("template_penstock")
+        upgrade(server.url("template_penstock", owner=True), login=LOGIN)
+        yield server
+        server.release()
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -122,30 +123,29 @@ def test_a_gateway_killed_between_deliveries_has_lost_none_and_doubles_none(
         outcomes = [one.result() for one in sent]
     assert None in outcomes, "the gateway was killed too late to show anything"
     before = list(acknowledged)
-    kept = {identity for (identity,) in stored("SELECT id FROM deliveries")}
-    assert {f"github:{name}" for name in before} <= kept
-    assert stored("SELECT count(*) FROM tasks") == [(len(kept),)]
+    kept = stored("SELECT d.id, t.event_id FROM deliveries d FULL JOIN tasks t ON t.event_id = d.id")
+    assert {f"github:{name}" for name in before} <= {delivery for delivery, _ in kept}
+    assert all(delivery == event for delivery, event in kept)
 
     with run_gateway() as (_, url), ThreadPoolExecutor(6) as pool:
         again = list(pool.map(lambda name: deliver(url, name), names))
+    # What was committed in the moment of the kill may be more than what was seen above.
     assert set(again) == {200, 202}
-    assert again.count(202) == len(names) - len(kept)
+    assert again.count(200) >= len(kept)
     assert stored("SELECT count(*), count(DISTINCT event_id) FROM tasks") == [(120, 120)]
     records = PostgresLog(database).read("penstock.tasks", {}).records
     assert sorted(record.event.id for record in records) == sorted(f"github:{name}" for name in names)
 
 
 @pytest.fixture
-def own_server(
-    postgres_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[EmbeddedServer, Path]:
-    """A database server that this test may stop."""
-    folder = tmp_path_factory.mktemp("own")
-    folder.chmod(0o711)
-    server = EmbeddedServer(folder / "data")
-    server.ensure_database("own")
-    upgrade(server.url("own", owner=True), login=LOGIN)
-    return server, folder / "data"
+def own_server() -> Iterator[tuple[EmbeddedServer, Path]]:
+    """A database server that this test may stop, and its folder."""
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedServer(Path(folder) / "data")
+        server.ensure_database("own")
+        upgrade(server.url("own", owner=True), login=LOGIN)
+        yield server, Path(folder) / "data"
 
 
 def test_while_the_database_is_down_deliveries_are_refused_and_afterwards_taken(
