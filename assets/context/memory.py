@@ -4,7 +4,6 @@ Built from the repository alone; vectors are made when the first query asks for 
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 
 import numpy as np
 
@@ -13,14 +12,19 @@ from assets.context.content import Content, embedded_text, make_content
 from assets.context.history import recent_changes
 from assets.context.index import Floats, Ints, Manifest
 from assets.context.skips import skip_content, skip_entry
+from assets.context.terms import query_terms
 from core.embedding import Embedder, Vectors
 from core.git import Entry, Repository
 
 MOST_FILES = 20_000
+MOST_EMBEDDED = 4000
 
 
 class MemoryIndex:
-    """Implements `assets.context.index.Index`."""
+    """Implements `assets.context.index.Index`. With more than `most_embedded` documents, `nearest` looks
+    only at as many that share words with the text, so that a query never waits for a whole repository."""
+
+    most_embedded = MOST_EMBEDDED
 
     def __init__(
         self,
@@ -44,6 +48,8 @@ class MemoryIndex:
             np.array([length for content in self._contents for length in content.lengths], dtype=np.int64),
             recent,
         )
+        self._vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
+        self._embedded = np.zeros(self.manifest.documents, dtype=bool)
 
     @classmethod
     def build(
@@ -105,19 +111,33 @@ class MemoryIndex:
             for document in documents
         ]
 
-    @cached_property
-    def _vectors(self) -> Vectors | None:
-        if self._embedder is None:
-            return None
-        return self._embedder.embed_documents(
-            [embedded_text(chunk) for content in self._contents for chunk in content.chunks]
-        )
-
     def nearest(self, text: str, count: int) -> tuple[Ints, Floats]:
-        vectors = self._vectors
-        if vectors is None or self._embedder is None or not len(vectors):
+        if self._embedder is None or not self.manifest.documents:
             return np.zeros(0, dtype=np.int64), np.zeros(0)
-        exact: Floats = np.asarray(vectors @ self._embedder.embed_query(text), dtype=np.float64)
+        query = self._embedder.embed_query(text)
+        if not query.any():
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
+        documents = self._candidates(text)
+        self._embed(self._embedder, documents[~self._embedded[documents]])
+        exact: Floats = np.asarray(self._vectors[documents] @ query, dtype=np.float64)
         similarity = np.round(exact, 5)
-        order = np.argsort(-similarity, kind="stable")[:count].astype(np.int64)
-        return order, similarity[order]
+        order = np.argsort(-similarity, kind="stable")[:count]
+        return documents[order], similarity[order]
+
+    def _candidates(self, text: str) -> Ints:
+        """Every document of a small index; of a large one, those that share the rarest words with the text."""
+        everything = np.arange(self.manifest.documents)
+        if len(everything) <= self.most_embedded:
+            return everything
+        shared = np.zeros(len(everything))
+        for documents, _ in self.postings(sorted(query_terms(text))).values():
+            shared[documents] += np.log1p(len(everything) / len(documents))
+        return np.sort(np.argsort(-shared, kind="stable")[: self.most_embedded])
+
+    def _embed(self, embedder: Embedder, documents: Ints) -> None:
+        if not len(self._vectors):
+            self._vectors = np.zeros((self.manifest.documents, embedder.dimensions), dtype=np.float32)
+        if len(documents):
+            chunks = self.chunks(documents.tolist())
+            self._vectors[documents] = embedder.embed_documents([embedded_text(chunk) for chunk in chunks])
+            self._embedded[documents] = True

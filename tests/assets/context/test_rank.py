@@ -110,6 +110,17 @@ def test_the_methods_of_a_named_class_come_with_it(memory: MemoryIndex) -> None:
     assert found == ["HTTPClient", "HTTPClient.send_request"]
 
 
+def test_a_large_index_in_memory_embeds_only_what_shares_words_with_the_text(
+    memory: MemoryIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "most_embedded", 2)
+    documents, similarity = memory.nearest("parse a date", 10)
+    symbols = [chunk.symbol for chunk in memory.chunks(documents.tolist())]
+    assert "parse_date" in symbols
+    assert len(symbols) == 2
+    assert similarity[0] >= similarity[1]
+
+
 def test_every_reason_names_its_signal_and_they_add_up(memory: MemoryIndex) -> None:
     seen = set()
     for query in QUERIES:
