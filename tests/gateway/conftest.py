@@ -187,7 +187,7 @@ def run_gateway(settings: Settings, credentials: Credentials, database_url: str,
 
 
 def _address(process: subprocess.Popen[str], log: Path) -> str:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for line in log.read_text().splitlines():
             if '"listening"' in line:
@@ -209,7 +209,7 @@ def serve(settings: Settings, database: Database, credentials: Credentials) -> C
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not server.started:
                 assert thread.is_alive()
                 assert time.monotonic() < deadline
@@ -218,7 +218,7 @@ def serve(settings: Settings, database: Database, credentials: Credentials) -> C
             yield f"http://{host}:{port}"
         finally:
             server.handle_exit(signal.SIGTERM, None)
-            thread.join(20)
+            thread.join(60)
         assert not thread.is_alive()
 
     return run
@@ -239,5 +239,5 @@ def other_team(database: Database) -> tuple[uuid.UUID, dict[str, str]]:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=60) as client:
         yield client
