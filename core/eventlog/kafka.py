@@ -247,6 +247,7 @@ class KafkaLog:
             with self._lock:
                 if self._groups.get(group) is consumer:
                     del self._groups[group]
+            consumer.close()
             raise self._explain(error, f"keep the offsets of group {group}") from error
 
     def close(self) -> None:
@@ -268,8 +269,7 @@ class KafkaLog:
             "socket.connection.setup.timeout.ms": int(min(max(self._timeout, 1), 10) * 1000),
             "socket.keepalive.enable": True,
             "reconnect.backoff.max.ms": 1_000,
-            "log.connection.close": False,
-            "logger": _logger,
+            "log_level": 2,  # what goes wrong comes out of the calls; its own log repeats it many times a second
             **own,
             **self._client,
         }

@@ -22,6 +22,9 @@ class KafkaGroup:
                 **config,
                 "group.id": group,
                 "enable.auto.commit": False,
+                # There is no session, but a commit waits this long for a coordinator, and closing waits for it.
+                "session.timeout.ms": max(10, int(timeout * 1000)),
+                "heartbeat.interval.ms": 3,
                 "allow.auto.create.topics": False,
                 "on_commit": lambda error, partitions: self._answered.append((error, partitions)),
             }
@@ -57,4 +60,5 @@ class KafkaGroup:
         return {partition.partition: max(-1, partition.offset) for partition in found}
 
     def close(self) -> None:
-        self._consumer.close()
+        with self._lock:
+            self._consumer.close()

@@ -122,7 +122,9 @@ def test_a_foreign_record_is_reported_and_passed(log: KafkaLog, topic: str, kafk
         foreign.produce(topic, value=value, partition=partition)
     assert foreign.flush(10) == 0
     log.append([(topic, event("after"))])
-    seen, unreadable, offsets = [], [], {}
+    seen: list[str] = []
+    unreadable: list[tuple[int, int]] = []
+    offsets: dict[int, int] = {}
     while "after" not in seen:
         batch = log.read(topic, offsets, wait=5)
         seen += [record.event.id for record in batch.records]
