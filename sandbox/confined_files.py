@@ -21,7 +21,7 @@ def _components(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _open(root: Path, path: str, flags: int, make: bool) -> int:
+def _open(root: Path, path: str, flags: int, make: bool, owner: int | None = None) -> int:
     """Opens the file at `path` below `root`; raises `ValueError` when it leads out or is no regular file."""
     if not path or "\0" in path or path.startswith("/"):
         raise ValueError(f"{path!r} is not a relative path in the workspace")
@@ -64,6 +64,8 @@ def _open(root: Path, path: str, flags: int, make: bool) -> int:
             if todo:
                 if facts is None:
                     os.mkdir(name, 0o755, dir_fd=folders[-1])
+                    if owner is not None:
+                        os.chown(name, owner, owner, dir_fd=folders[-1], follow_symlinks=False)
                 if len(folders) > _MAX_DEPTH:
                     raise ValueError(f"{path!r} is nested too deep")
                 folders.append(os.open(name, _FOLDER, dir_fd=folders[-1]))
@@ -74,6 +76,8 @@ def _open(root: Path, path: str, flags: int, make: bool) -> int:
             if not stat.S_ISREG(os.fstat(opened).st_mode):
                 os.close(opened)
                 raise ValueError(f"{path!r} is not a regular file")
+            if facts is None and owner is not None:
+                os.fchown(opened, owner, owner)
             return opened
         raise ValueError(f"{path!r} names no file")
     except NotADirectoryError as error:
@@ -97,10 +101,10 @@ def read_confined(root: Path, path: str, max_bytes: int) -> bytes:
     return content
 
 
-def write_confined(root: Path, path: str, content: bytes) -> None:
-    """Makes or replaces the content of a file, and its folders. Raises `ValueError` as the protocol says."""
+def write_confined(root: Path, path: str, content: bytes, owner: int | None = None) -> None:
+    """Makes or replaces the content of a file, and its folders, which become `owner`'s. Raises `ValueError` as the protocol says."""
     try:
-        opened = _open(root, path, os.O_WRONLY | os.O_CREAT, make=True)
+        opened = _open(root, path, os.O_WRONLY | os.O_CREAT, make=True, owner=owner)
     except FileNotFoundError as error:
         raise ValueError(f"{path!r} cannot be made: a part of it is a file") from error
     with os.fdopen(opened, "wb") as file:

@@ -5,6 +5,7 @@ Each command gets a sandbox made from an OCI bundle whose root is an empty priva
 limits are watched from outside: memory through the file that backs all of the sandbox's memory.
 """
 
+import contextlib
 import functools
 import json
 import math
@@ -33,7 +34,9 @@ _FAILED = 128
 _OPEN_FILES = 1024
 _SENTRY_BASE = 64 << 20
 """What gVisor's own kernel may hold before it counts as the command's memory."""
-_PS_EVERY = 0.25
+_PS_EVERY = 0.1
+_OWN_PROCESSES = 4
+_PATIENCE = 2.0
 _WANTED_FLAGS = {
     "overlay2": "none",
     "host-uds": "none",
@@ -70,7 +73,7 @@ class GvisorSandbox:
     def _open(self, program: Path, platform: str, environment: Environment, limits: Limits) -> Session:
         mounts = checked_mounts(environment.mounts)
 
-        def prepare(folder: Path) -> Callable[[Command], Contained]:
+        def prepare(folder: Path, undo: contextlib.ExitStack) -> Callable[[Command], Contained]:
             system = system_mounts()
             _make_root(folder / "root", system, mounts)
             flags = ["--rootless", "--network=none", "--ignore-cgroups", f"--platform={platform}"]
@@ -164,7 +167,7 @@ def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) ->
         "FSIZE": (limits.file_bytes, limits.file_bytes),
         "CORE": (0, 0),
         "NOFILE": (_OPEN_FILES, _OPEN_FILES),
-        "NPROC": (tasks, tasks),
+        "NPROC": (tasks, tasks),  # gVisor counts threads too, and refuses more
     }
     size = f"size={max(limits.memory_bytes // 2, 1 << 20)}"
     return {
@@ -229,7 +232,7 @@ class _Sandboxed:
         self.exited = os.pidfd_open(process.pid)
 
     def _living(self) -> list[ProcessFacts]:
-        living = list(tree(self._process.pid))
+        living = list(tree(self._process.pid, 4 * self._limits.processes + 64))
         if self._sentry is None:
             self._find_sentry(living)
         return living
@@ -271,35 +274,44 @@ class _Sandboxed:
         return total
 
     def _processes_inside(self, living: list[ProcessFacts]) -> int:
-        """Each process inside has at least one outside, so that few outside are few inside; only when there
-        are many is gVisor asked for the true number, which costs more."""
-        outside = sum(1 for one in living) - 4
-        if outside <= self._limits.processes:
-            return 0
+        """Each address space inside, of which a process has one, or two while it starts a program, is a pair of
+        processes outside, some of them spare. So few pairs are few processes, very many are too many; in
+        between gVisor is asked for the true number, which costs more."""
+        pairs = max((len(living) - _OWN_PROCESSES) // 2, 0)
+        most = self._limits.processes
+        if pairs <= most:
+            return pairs
+        if pairs > 2 * most + _OWN_PROCESSES:
+            return pairs // 2
         if time.monotonic() - self._counted_at >= _PS_EVERY:
             done = subprocess.run(self._ps, capture_output=True, timeout=20, check=False)
             self._counted_at = time.monotonic()
-            if done.returncode == 0:
-                listed = json.loads(done.stdout)
-                self._counted = len(listed) if isinstance(listed, list) else 0
+            listed = json.loads(done.stdout) if done.returncode == 0 else []
+            self._counted = len(listed) if isinstance(listed, list) else 0
         return self._counted
 
     def processes(self) -> list[int]:
         return [one.pid for one in self._living()]
 
     def kill(self) -> None:
+        """`runsc run` ends by itself when its sandbox is dead, and waits for its children first."""
+        if self._process.poll() is None and self._sentry is None:
+            self._living()
         self._handles.kill()
-        self._process.kill()
+        if self._sentry is None:
+            self._process.kill()
 
     def reap(self, timeout: float) -> None:
         """The sandbox and the gofer die with `runsc run`; they are killed as well, and waited for."""
-        if self._process.poll() is None:
-            self._living()
         self.kill()
         try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            raise SandboxUnavailable(f"runsc {self._process.pid} does not die") from error
+            self._process.wait(_PATIENCE if self._sentry is not None else 0.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            try:
+                self._process.wait(timeout)
+            except subprocess.TimeoutExpired as error:
+                raise SandboxUnavailable(f"runsc {self._process.pid} does not die") from error
         if not self._handles.wait(timeout):
             raise SandboxUnavailable(f"the sandbox of runsc {self._process.pid} does not die")
         self._handles.close()

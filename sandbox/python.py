@@ -6,7 +6,6 @@ the same names, and no `.pth` file is processed. Not for choosing another Python
 
 import functools
 import hashlib
-import importlib.metadata
 import os
 import shutil
 import sys
@@ -69,22 +68,11 @@ def _interpreter() -> Path:
 
 def _shown(folder: Path) -> Iterable[str]:
     """The entries of a packages folder that are shown inside."""
-    own = {name for name, distributions in _top_level().items() if "penstock" in distributions} | _OWN
     for name in sorted(os.listdir(folder)):
         if name.endswith((".pth", ".egg-link")) or name.startswith(_LEFT_OUT):
             continue
-        if name in own and not _belongs_to_another(name):
-            continue
-        yield name
-
-
-@functools.cache
-def _top_level() -> Mapping[str, list[str]]:
-    return importlib.metadata.packages_distributions()
-
-
-def _belongs_to_another(name: str) -> bool:
-    return any(distribution != "penstock" for distribution in _top_level().get(name, ()))
+        if name not in _OWN:
+            yield name
 
 
 def _environment(inside: Mapping[Path, str]) -> Path:

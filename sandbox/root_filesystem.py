@@ -50,15 +50,19 @@ def system_mounts() -> SystemMounts:
 
 def write_etc(folder: Path) -> None:
     """Fills `folder` with the /etc that is seen inside."""
-    folder.mkdir(parents=True, mode=0o755)
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
     for name, text in _FILES.items():
         (folder / name).write_text(text)
+        (folder / name).chmod(0o644)
     cache = Path("/etc/ld.so.cache")
     if cache.is_file():
         shutil.copyfile(cache, folder / "ld.so.cache")
+        (folder / "ld.so.cache").chmod(0o644)
     alternatives = Path("/etc/alternatives")
     if alternatives.is_dir():
         (folder / "alternatives").mkdir()
+        (folder / "alternatives").chmod(0o755)
         for link in alternatives.iterdir():
             if link.is_symlink() and str(goal := link.readlink()).startswith("/usr/"):
                 (folder / "alternatives" / link.name).symlink_to(goal)

@@ -1,5 +1,6 @@
 """A session over any backend: the private workspace copy, its files, and the commands run on it."""
 
+import contextlib
 import itertools
 import threading
 import time
@@ -27,15 +28,17 @@ BASE_VARIABLES = {
 
 class PrivateSession:
     """`sandbox.protocol.Session`. `prepare` makes what the backend needs beside the workspace, in the session's
-    folder, and returns the function that starts a command there; a fresh sandbox is made for each command."""
+    folder, gives what must be undone at the end to the stack, and returns the function that starts a command
+    there; a fresh sandbox is made for each command. `owner` is the host's user whose the workspace copy is."""
 
     def __init__(
         self,
         backend: str,
         environment: Environment,
         limits: Limits,
-        prepare: Callable[[Path], Callable[[Command], Contained]],
+        prepare: Callable[[Path, contextlib.ExitStack], Callable[[Command], Contained]],
         scratch: Path | None = None,
+        owner: int | None = None,
     ) -> None:
         self._backend = backend
         self._limits = limits
@@ -44,19 +47,23 @@ class PrivateSession:
         self._running: set[BoundedProcess] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._owner = owner
+        self._undo = contextlib.ExitStack()
         try:
             self._scratch = Scratch(scratch)
         except OSError as error:
             raise SandboxUnavailable(f"no private folder for a session: {error}; free some disk space") from error
         try:
             self._workspace = self._scratch.folder / "workspace"
-            copied = copy_workspace(environment.workspace, self._workspace, limits.disk_bytes)
+            copied = copy_workspace(environment.workspace, self._workspace, limits.disk_bytes, owner)
             self._disk = DiskWatch(self._workspace, limits.disk_bytes, copied.size)
-            self._launch = prepare(self._scratch.folder)
+            self._launch = prepare(self._scratch.folder, self._undo)
         except OSError as error:
+            self._undo.close()
             self._scratch.remove()
             raise SandboxUnavailable(f"no session on {environment.workspace}: {error}") from error
         except BaseException:
+            self._undo.close()
             self._scratch.remove()
             raise
 
@@ -123,7 +130,7 @@ class PrivateSession:
         self._check_open()
         if len(content) > self._limits.file_bytes:
             raise ValueError(f"{path!r}: {len(content):,} bytes are more than the file limit")
-        write_confined(self._workspace, path, content)
+        write_confined(self._workspace, path, content, self._owner)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -137,6 +144,7 @@ class PrivateSession:
             running, self._running = self._running, set()
         for process in running:
             process.kill()
+        self._undo.close()
         self._scratch.remove()
 
     def __enter__(self) -> Self:

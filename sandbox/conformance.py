@@ -1,0 +1,471 @@
+"""The promises of `sandbox.protocol`, each as a function that any backend can be put to.
+
+`CHECKS` holds them all; each takes a `Bench` and raises `AssertionError` saying which promise was broken.
+They run real commands and exceed every limit for real. Also for adapters that are not Penstock's own.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .protocol import (
+    CommandResult,
+    Environment,
+    Limit,
+    Limits,
+    Sandbox,
+    Session,
+    WorkspaceRefused,
+)
+from .python import PythonRuntime, python_runtime
+
+SMALL = Limits(
+    wall_seconds=60.0,
+    cpu_seconds=30.0,
+    memory_bytes=256 << 20,
+    processes=16,
+    file_bytes=8 << 20,
+    disk_bytes=64 << 20,
+    output_bytes=256 << 10,
+)
+"""Limits that are exceeded soon and that a small program does not reach."""
+
+
+@dataclass
+class Bench:
+    """A backend, an empty host folder for workspaces, and a Python to run inside."""
+
+    sandbox: Sandbox
+    folder: Path
+    runtime: PythonRuntime = field(default_factory=python_runtime)
+
+    def workspace(self, **files: str) -> Path:
+        """A new host folder with files; a double underscore in a name stands for a dot."""
+        made = self.folder / f"workspace-{len(list(self.folder.iterdir()))}"
+        made.mkdir()
+        for name, text in files.items():
+            (made / name.replace("__", ".")).write_text(text)
+        return made
+
+    def open(self, workspace: Path | None = None, limits: Limits = SMALL, **variables: str) -> Session:
+        environment = Environment(
+            workspace or self.workspace(), self.runtime.mounts, {**self.runtime.variables, **variables}
+        )
+        return self.sandbox.open(environment, limits)
+
+    def python(self, session: Session, code: str, limits: Limits | None = None) -> CommandResult:
+        return session.run([self.runtime.executable, "-c", code], limits=limits)
+
+    def ends_by(self, limit: Limit, code: str, limits: Limits = SMALL, **files: str) -> CommandResult:
+        """Runs Python code that must be ended by `limit`, well before the limit of wall time unless it is that."""
+        with self.open(self.workspace(**files), limits) as session:
+            result = self.python(session, code)
+            expect(result.limit is limit, f"{limit} was exceeded, but the command ended with {_told(result)}")
+            expect(result.exit_code is None, f"a command that {limit} ended has no exit code, not {result.exit_code}")
+            if limit is not Limit.DISK:  # a full workspace stays full
+                again = session.run(["echo", "still here"])
+                expect(again.ok, f"after {limit} the session cannot run another command: {_told(again)}")
+        return result
+
+
+def expect(condition: bool, broken: str) -> None:
+    if not condition:
+        raise AssertionError(broken)
+
+
+def _told(result: CommandResult) -> str:
+    tail = (result.stderr or result.stdout)[-300:].decode(errors="replace")
+    return f"exit code {result.exit_code}, limit {result.limit}, {result.wall_seconds:.2f} s: {tail}"
+
+
+def _refuses(what: str, action: Callable[[], object], *kinds: type[Exception]) -> None:
+    try:
+        action()
+    except kinds:
+        return
+    raise AssertionError(f"{what} is allowed")
+
+
+# the workspace
+
+
+def the_workspace_is_a_private_copy(bench: Bench) -> None:
+    original = bench.workspace(kept__txt="original")
+    with bench.open(original) as session, bench.open(original) as other:
+        result = session.run(["sh", "-c", "pwd; cat kept.txt; echo changed > kept.txt; echo new > new.txt"])
+        expect(result.stdout == b"/workspace\noriginal", f"not started in a copy of the workspace: {_told(result)}")
+        expect(session.read("kept.txt") == b"changed\n", "a later read does not see what a command wrote")
+        again = session.run(["cat", "new.txt"])
+        expect(again.stdout == b"new\n", "a later command does not see what an earlier one wrote")
+        expect(other.read("kept.txt") == b"original", "another session sees the change")
+    expect((original / "kept.txt").read_text() == "original", "the original was written to")
+    expect(not (original / "new.txt").exists(), "the original got a new file")
+
+
+def links_modes_and_times_are_copied(bench: Bench) -> None:
+    original = bench.workspace(run__sh="#!/bin/sh\necho ran\n")
+    (original / "run.sh").chmod(0o755)
+    os.utime(original / "run.sh", (1_600_000_000, 1_600_000_000))
+    (original / "inside").symlink_to("run.sh")
+    (original / "outside").symlink_to("/etc/shadow")
+    (original / "folder").mkdir()
+    with bench.open(original) as session:
+        result = session.run(["sh", "-c", "./run.sh; readlink inside outside; stat -c %Y run.sh; ls -d folder"])
+        expect(
+            result.stdout == b"ran\nrun.sh\n/etc/shadow\n1600000000\nfolder\n",
+            f"modes, links, times or folders were not copied: {_told(result)}",
+        )
+
+
+def special_files_and_large_workspaces_are_refused(bench: Bench) -> None:
+    with_fifo = bench.workspace()
+    os.mkfifo(with_fifo / "pipe")
+    _refuses("a workspace with a FIFO", lambda: bench.open(with_fifo), WorkspaceRefused)
+    large = bench.workspace(large__txt="x" * 2_000_000)
+    _refuses(
+        "a workspace above the disk limit",
+        lambda: bench.open(large, replace(SMALL, disk_bytes=1_000_000)),
+        WorkspaceRefused,
+    )
+
+
+def files_are_read_and_written(bench: Bench) -> None:
+    with bench.open() as session:
+        session.write("a/b/c.bin", b"\x00\xff")
+        expect(session.read("a/b/c.bin") == b"\x00\xff", "what was written is not what is read")
+        expect(session.run(["stat", "-c", "%s", "a/b/c.bin"]).stdout == b"2\n", "a command does not see a written file")
+        changed = session.run(["sh", "-c", "echo more >> a/b/c.bin && mkdir a/d && touch a/d/e"])
+        expect(changed.ok, f"a command cannot change what was written: {_told(changed)}")
+        session.write("a/b/c.bin", b"1")
+        expect(session.read("a/b/c.bin") == b"1", "a shorter content does not replace a longer one")
+        _refuses("reading a missing file", lambda: session.read("a/none"), FileNotFoundError)
+        _refuses("reading below a file", lambda: session.read("a/b/c.bin/d"), FileNotFoundError)
+        _refuses("reading a folder", lambda: session.read("a"), ValueError)
+        _refuses("reading above the bound", lambda: session.read("a/b/c.bin", 0), ValueError)
+
+
+def reads_and_writes_stay_in_the_workspace(bench: Bench) -> None:
+    secret = bench.folder / "secret"
+    secret.write_text("secret")
+    links = f"ln -s {secret} file; ln -s {bench.folder} folder; ln -s .. up; ln -s loop loop; mkfifo pipe; ln -s /workspace/real ok"
+    with bench.open() as session:
+        made = session.run(["sh", "-c", links])
+        expect(made.ok, f"the hostile links could not be made: {_told(made)}")
+        paths = (str(secret), "../secret", "a/../../secret", "file", "folder/secret", "up/secret", "up/up/etc/passwd")
+        for path in (*paths, "loop", "pipe", "", ".", "x\0y"):
+            _refuses(f"reading {path!r}", lambda path=path: session.read(path), ValueError, FileNotFoundError)
+        for path in (str(secret), "../secret", "file", "folder/secret", "folder/made", "up/made", "loop", "pipe"):
+            _refuses(f"writing {path!r}", lambda path=path: session.write(path, b"x"), ValueError)
+        session.write("ok", b"fine")
+        expect(session.read("real") == b"fine", "a link that stays inside is not followed")
+    expect(secret.read_text() == "secret", "a file outside the workspace was written to")
+    expect(not (bench.folder / "made").exists(), "a file outside the workspace was made")
+
+
+def a_session_closes_whatever_its_workspace_holds(bench: Bench) -> None:
+    code = "import os\nfor i in range(600):\n os.mkdir('d'*40); os.chdir('d'*40)\n"
+    with bench.open() as session:
+        made = bench.python(session, code + "os.mkdir('shut'); os.chmod('shut', 0)")
+        expect(made.ok, f"the deep folders could not be made: {_told(made)}")
+    session.close()
+
+
+# commands
+
+
+def exit_codes_and_output_are_told_apart(bench: Bench) -> None:
+    with bench.open() as session:
+        result = session.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
+        expect((result.exit_code, result.stdout, result.stderr) == (3, b"out\n", b"err\n"), _told(result))
+        expect(not result.ok and result.limit is None, "a failing command is neither ok nor limited")
+        expect(session.run(["sh", "-c", "kill -SEGV $$"]).exit_code == 139, "a signal is not told as 128 + n")
+        expect(session.run(["no-such-program"]).exit_code == 127, "a missing program is not told as 127")
+        expect(session.run(["printf", "%s|", "a b", "$HOME", ""]).stdout == b"a b|$HOME||", "arguments are interpreted")
+
+
+def standard_input_is_given_and_ends(bench: Bench) -> None:
+    large = bytes(range(256)) * 512
+    with bench.open() as session:
+        expect(session.run(["wc", "-c"]).stdout.strip() == b"0", "without input the command does not see its end")
+        expect(session.run(["cat"], stdin=large).stdout == large, "input does not come through unchanged")
+        expect(session.run(["true"], stdin=large * 16).ok, "a command that ignores its input fails")
+
+
+def a_command_is_talked_to_by_lines(bench: Bench) -> None:
+    with bench.open() as session:
+        process = session.start(["sh", "-c", 'while read line; do echo "<$line>"; done; echo bye; exit 4'])
+        for number in range(50):
+            process.write_line(b"%d" % number)
+            expect(process.read_line(20.0) == b"<%d>" % number, "lines are not answered one by one")
+        try:
+            line = process.read_line(0.05)
+            raise AssertionError(f"read_line returned {line!r} without a line")
+        except TimeoutError:
+            pass
+        session.write("beside.txt", b"seen")
+        result = process.finish(20.0)
+        expect(result.exit_code == 4 and result.stdout == b"bye\n", f"finish: {_told(result)}")
+        expect(process.read_line(1.0) in (None, b"bye"), "after the end there is another line")
+        expect(process.read_line(1.0) is None, "after the end there is another line")
+        _refuses("writing to an ended command", lambda: process.write_line(b"x"), BrokenPipeError)
+
+
+def a_command_that_does_not_finish_is_killed(bench: Bench) -> None:
+    with bench.open() as session:
+        stubborn = session.start(["sh", "-c", "trap '' TERM INT HUP; echo ready; while :; do sleep 1; done"])
+        expect(stubborn.read_line(20.0) == b"ready", "a command's first line does not come")
+        result = stubborn.finish(0.1)
+        expect(result.exit_code is None and result.limit is None, f"killed by finish: {_told(result)}")
+        killed = session.start(["sleep", "1000"])
+        killed.kill()
+        killed.kill()
+        expect(killed.read_line(1.0) is None, "a killed command still has output")
+        expect(killed.finish().exit_code is None, "a killed command has an exit code")
+
+
+def nothing_outlives_its_command(bench: Bench) -> None:
+    """A daemon by double fork, deaf to signals, in a session of its own, writes a heartbeat into the workspace."""
+    code = (
+        "import os, signal, time\n"
+        "for number in range(1, 32):\n"
+        "    try: signal.signal(number, signal.SIG_IGN)\n"
+        "    except OSError: pass\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        for descriptor in range(3): os.close(descriptor)\n"
+        "        while True:\n"
+        "            open('beat', 'a').write('x'); time.sleep(0.01)\n"
+        "    os._exit(0)\n"
+        "while not os.path.exists('beat'): time.sleep(0.01)\n"
+    )
+    endings = {
+        "its own end": (code, SMALL),
+        "a limit": (code + "time.sleep(1000)", replace(SMALL, wall_seconds=4.0)),
+    }
+    for ending, (program, limits) in endings.items():
+        with bench.open() as session:
+            result = bench.python(session, program, limits)
+            expect((result.exit_code == 0) != (result.limit is Limit.WALL), f"the daemon's parent: {_told(result)}")
+            before = session.read("beat")
+            time.sleep(0.1)
+            expect(session.read("beat") == before, f"a daemon outlives {ending} of its command")
+
+
+def closing_a_session_ends_its_commands(bench: Bench) -> None:
+    session = bench.open()
+    process = session.start(["sh", "-c", "echo ready; sleep 1000"])
+    expect(process.read_line(20.0) == b"ready", "a command's first line does not come")
+    session.close()
+    session.close()
+    expect(process.read_line(5.0) is None, "a command outlives its session")
+    _refuses("running in a closed session", lambda: session.run(["true"]), RuntimeError)
+
+
+def the_environment_is_what_was_asked_for(bench: Bench) -> None:
+    os.environ["PENSTOCK_CONFORMANCE_SECRET"] = "secret"
+    try:
+        with bench.open(ASKED="yes") as session:
+            result = session.run(["env", "-0"], variables={"MORE": "a\nb", "ASKED": "again"})
+    finally:
+        del os.environ["PENSTOCK_CONFORMANCE_SECRET"]
+    seen = dict(entry.split("=", 1) for entry in result.stdout.decode().split("\0") if entry)
+    expect(seen.get("ASKED") == "again" and seen.get("MORE") == "a\nb", f"variables do not come through: {seen}")
+    allowed = {"ASKED", "MORE", "HOME", "PATH", "LANG", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", *bench.runtime.variables}
+    expect(set(seen) <= allowed, f"variables of the host are inherited: {set(seen) - allowed}")
+
+
+def descriptors_are_not_inherited(bench: Bench) -> None:
+    with bench.open() as session, (bench.folder / "open.txt").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        code = "import os\nprint(sorted(int(n) for n in os.listdir('/proc/self/fd')))"
+        result = bench.python(session, code)
+    expect(result.stdout in (b"[0, 1, 2, 3]\n", b"[0, 1, 2]\n"), f"descriptors come through: {_told(result)}")
+
+
+# limits
+
+
+def wall_time_is_limited(bench: Bench) -> None:
+    result = bench.ends_by(Limit.WALL, "import time; time.sleep(1000)", replace(SMALL, wall_seconds=0.5))
+    expect(0.5 <= result.wall_seconds < 10.0, f"0.5 s of wall time became {result.wall_seconds:.2f} s")
+
+
+def cpu_time_is_limited(bench: Bench) -> None:
+    bench.ends_by(Limit.CPU, "while True: pass", replace(SMALL, cpu_seconds=0.5))
+
+
+def cpu_time_is_limited_over_all_processes(bench: Bench) -> None:
+    code = (
+        "import os, time\n"
+        "def burn(seconds):\n"
+        "    end = time.process_time() + seconds\n"
+        "    while time.process_time() < end: pass\n"
+        "while True:\n"
+        "    if os.fork() == 0:\n"
+        "        burn(0.2); os._exit(0)\n"
+        "    os.wait()\n"
+    )
+    bench.ends_by(Limit.CPU, code, replace(SMALL, cpu_seconds=1.0))
+
+
+def memory_is_limited(bench: Bench) -> None:
+    bench.ends_by(Limit.MEMORY, "x = []\nwhile True: x.append(bytearray(b'x' * (1 << 20)))")
+
+
+def memory_is_limited_over_all_processes(bench: Bench) -> None:
+    code = (
+        "import os, time\n"
+        "for _ in range(8):\n"
+        "    if os.fork() == 0:\n"
+        "        x = b'x' * (48 << 20); time.sleep(1000)\n"
+        "time.sleep(1000)\n"
+    )
+    bench.ends_by(Limit.MEMORY, code)
+
+
+def memory_in_temporary_files_is_limited(bench: Bench) -> None:
+    code = (
+        "import errno\n"
+        "written = 0\n"
+        "for folder in ('/tmp', '/dev/shm'):\n"
+        "    try:\n"
+        "        for number in range(1000):\n"
+        "            with open(f'{folder}/{number}', 'wb') as file: file.write(b'x' * (4 << 20))\n"
+        "            written += 4\n"
+        "    except OSError: pass\n"
+        "print(written, flush=True)\n"
+        "import time; time.sleep(5)\n"
+    )
+    with bench.open() as session:
+        result = bench.python(session, code)
+        held = result.limit is Limit.MEMORY or (result.ok and int(result.stdout) << 20 <= SMALL.memory_bytes)
+        expect(held, f"/tmp and /dev/shm hold more than the memory limit: {_told(result)}")
+
+
+def shared_memory_is_counted_once(bench: Bench) -> None:
+    code = (
+        "import os, time\n"
+        "x = b'x' * (100 << 20)\n"
+        "children = []\n"
+        "for _ in range(6):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        time.sleep(0.5); os._exit(0)\n"
+        "    children.append(child)\n"
+        "for child in children: os.waitpid(child, 0)\n"
+    )
+    with bench.open() as session:
+        result = bench.python(session, code)
+        expect(result.ok, f"children that share 100 MiB with their parent are counted in full: {_told(result)}")
+
+
+def processes_are_limited(bench: Bench) -> None:
+    code = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
+    bench.ends_by(Limit.PROCESSES, code)
+
+
+def threads_are_limited(bench: Bench) -> None:
+    code = (
+        "import threading, time\n"
+        "started = 0\n"
+        "threading.stack_size(65536)\n"
+        "try:\n"
+        "    for started in range(10_000):\n"
+        "        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+        "except RuntimeError: pass\n"
+        "print(started, flush=True)\n"
+        "time.sleep(0.5)\n"
+        "import os; os._exit(0)\n"
+    )
+    with bench.open() as session:
+        result = bench.python(session, code)
+        held = result.limit is Limit.PROCESSES or (result.ok and int(result.stdout) <= 8 * SMALL.processes)
+        expect(held, f"more threads than eight times the process limit: {_told(result)}")
+
+
+def a_single_file_is_limited(bench: Bench) -> None:
+    bench.ends_by(Limit.FILE_SIZE, "file = open('big', 'wb')\nwhile True: file.write(b'x' * 65536)")
+    deaf = "file = open('big', 'wb')\nwhile True:\n    try: file.write(b'x' * 65536)\n    except OSError: pass\n"
+    bench.ends_by(Limit.FILE_SIZE, deaf)
+
+
+def the_workspace_is_limited(bench: Bench) -> None:
+    code = "n = 0\nwhile True:\n    n += 1\n    open(f'f{n}', 'wb').write(b'x' * (1 << 20))\n"
+    bench.ends_by(Limit.DISK, code)
+
+
+def deleted_but_open_files_count(bench: Bench) -> None:
+    code = (
+        "import os, time\n"
+        "kept = []\n"
+        "for _ in range(30):\n"
+        "    file = open('f', 'wb'); os.unlink('f'); file.write(b'x' * (4 << 20)); file.flush(); kept.append(file)\n"
+        "time.sleep(1000)\n"
+    )
+    bench.ends_by(Limit.DISK, code)
+
+
+def output_is_limited(bench: Bench) -> None:
+    for stream in ("stdout", "stderr"):
+        code = f"import sys\nwhile True: sys.{stream}.write('x' * 1000)"
+        result = bench.ends_by(Limit.OUTPUT, code)
+        kept = len(getattr(result, stream))
+        expect(kept == SMALL.output_bytes, f"{kept} bytes of {stream} were kept, not {SMALL.output_bytes}")
+
+
+def limits_hold_while_nobody_reads(bench: Bench) -> None:
+    with bench.open() as session:
+        limits = replace(SMALL, wall_seconds=1.0)
+        process = session.start(["sh", "-c", "echo ready; sleep 1000"], limits=limits)
+        expect(process.read_line(20.0) == b"ready", "a command's first line does not come")
+        expect(process.read_line(20.0) is None, "output goes on after the limit")
+        result = process.finish(20.0)
+        expect(result.limit is Limit.WALL, f"wall time of a started command is not limited: {_told(result)}")
+
+
+def many_sessions_work_at_the_same_time(bench: Bench) -> None:
+    sessions = [bench.open(bench.workspace(number__txt=str(number))) for number in range(4)]
+    try:
+        processes = [session.start(["sh", "-c", "cat number.txt; echo; sleep 0.2"]) for session in sessions]
+        lines = [process.read_line(30.0) for process in processes]
+        expect(lines == [b"0", b"1", b"2", b"3"], f"sessions are mixed up: {lines}")
+        expect(all(process.finish(30.0).ok for process in processes), "not every command ended well")
+    finally:
+        for session in sessions:
+            session.close()
+
+
+CHECKS: tuple[Callable[[Bench], None], ...] = (
+    the_workspace_is_a_private_copy,
+    links_modes_and_times_are_copied,
+    special_files_and_large_workspaces_are_refused,
+    files_are_read_and_written,
+    reads_and_writes_stay_in_the_workspace,
+    a_session_closes_whatever_its_workspace_holds,
+    exit_codes_and_output_are_told_apart,
+    standard_input_is_given_and_ends,
+    a_command_is_talked_to_by_lines,
+    a_command_that_does_not_finish_is_killed,
+    nothing_outlives_its_command,
+    closing_a_session_ends_its_commands,
+    the_environment_is_what_was_asked_for,
+    descriptors_are_not_inherited,
+    wall_time_is_limited,
+    cpu_time_is_limited,
+    cpu_time_is_limited_over_all_processes,
+    memory_is_limited,
+    memory_is_limited_over_all_processes,
+    memory_in_temporary_files_is_limited,
+    shared_memory_is_counted_once,
+    processes_are_limited,
+    threads_are_limited,
+    a_single_file_is_limited,
+    the_workspace_is_limited,
+    deleted_but_open_files_count,
+    output_is_limited,
+    limits_hold_while_nobody_reads,
+    many_sessions_work_at_the_same_time,
+)
