@@ -27,7 +27,6 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("core", "sandbox", "assets", "sensors", "dagster_project")
 PRELOADED = (
     "dagster._grpc.impl",
-    "libcst",
     "numpy",
     "psycopg_pool",
     "assets.executions.execute",
