@@ -29,7 +29,7 @@ from .root_filesystem import SHELL, checked_mounts, system_mounts, write_etc
 from .root_identity import INSIDE, spare_user, user_namespace
 from .seccomp import filter_program
 from .session import PrivateSession
-from .spawn import spawn
+from .spawn import Started, spawn
 
 _START_SECONDS = 10.0
 _OPEN_FILES = 1024
@@ -174,34 +174,28 @@ def _launch(program: Path, prepared: list[str], namespace: int | None, command: 
         outer: tuple[str, ...] = ()
         if namespace is not None:
             outer = (*_WITH_NAMESPACE, f"/proc/{os.getpid()}/fd/{namespace}")
-        process = spawn([*outer, str(program), *arguments, "--", *_SHELL, *command.argv], pass_fds=theirs)
+        started = spawn([*outer, str(program), *arguments, "--", *_SHELL, *command.argv], pass_fds=theirs)
         try:
             status = os.dup(status_read)
-            return _Bubblewrapped(process, status, os.dup(go_write), limits)
+            return _Bubblewrapped(started, status, os.dup(go_write), limits)
         except BaseException:
-            process.kill()
-            process.wait()
+            started.abandon()
             raise
 
 
 class _Bubblewrapped:
     """`Contained`: bwrap itself, and below it the first process of the process-number namespace."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", status: int, go: int, limits: Limits) -> None:
-        assert process.stdin and process.stdout and process.stderr
-        self._process = process
+    def __init__(self, started: Started, status: int, go: int, limits: Limits) -> None:
+        self._process = started.process
         self._status = status
         self._said = b""
         self._handles = ProcessHandles()
         self._cpu = CpuMeter()
         self._most = 2 * limits.processes + 8
-        self._host_devices = {os.stat(path).st_dev for path in ("/", "/tmp", "/dev/shm") if os.path.exists(path)}  # noqa: S108
-        self.stdin, self.stdout, self.stderr = (
-            os.dup(pipe.fileno()) for pipe in (process.stdin, process.stdout, process.stderr)
-        )
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
-        self.exited = os.pidfd_open(process.pid)
+        self._host_devices = {Path(path).stat().st_dev for path in ("/", "/tmp")}  # noqa: S108
+        self.stdin, self.stdout, self.stderr = started.stdin, started.stdout, started.stderr
+        self.exited = os.pidfd_open(self._process.pid)
         self._init = self._first_process()
         if self._init is not None:
             self._handles.add(self._init)
@@ -254,9 +248,9 @@ class _Bubblewrapped:
         """What the in-memory /tmp and /dev/shm hold."""
         total = 0
         for folder in ("tmp", "dev/shm"):
-            path = f"/proc/{self._init}/root/{folder}"
+            path = Path(f"/proc/{self._init}/root/{folder}")
             try:
-                if os.stat(path).st_dev in self._host_devices:  # bwrap has not changed its root yet
+                if path.stat().st_dev in self._host_devices:  # bwrap has not changed its root yet
                     continue
                 facts = os.statvfs(path)
             except OSError:
@@ -314,9 +308,9 @@ def _limit_resources(pid: int, limits: Limits) -> None:
         wanted[resource.RLIMIT_NPROC] = (tasks + _SPARE_TASKS, tasks + _SPARE_TASKS)
     for kind, (soft, hard) in wanted.items():
         _, highest = resource.prlimit(pid, kind)
-        if highest != resource.RLIM_INFINITY:
-            soft, hard = min(soft, highest), min(hard, highest)
-        resource.prlimit(pid, kind, (soft, hard))
+        if highest == resource.RLIM_INFINITY:
+            highest = max(soft, hard)
+        resource.prlimit(pid, kind, (min(soft, highest), min(hard, highest)))
 
 
 @functools.cache

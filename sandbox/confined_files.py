@@ -102,7 +102,8 @@ def read_confined(root: Path, path: str, max_bytes: int) -> bytes:
 
 
 def write_confined(root: Path, path: str, content: bytes, owner: int | None = None) -> None:
-    """Makes or replaces the content of a file, and its folders, which become `owner`'s. Raises `ValueError` as the protocol says."""
+    """Makes or replaces the content of a file, and its folders; what it makes becomes `owner`'s.
+    Raises `ValueError` as the protocol says."""
     try:
         opened = _open(root, path, os.O_WRONLY | os.O_CREAT, make=True, owner=owner)
     except FileNotFoundError as error:

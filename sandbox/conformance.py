@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from .protocol import (
@@ -149,15 +150,18 @@ def files_are_read_and_written(bench: Bench) -> None:
 def reads_and_writes_stay_in_the_workspace(bench: Bench) -> None:
     secret = bench.folder / "secret"
     secret.write_text("secret")
-    links = f"ln -s {secret} file; ln -s {bench.folder} folder; ln -s .. up; ln -s loop loop; mkfifo pipe; ln -s /workspace/real ok"
+    links = (
+        f"ln -s {secret} file; ln -s {bench.folder} folder; ln -s .. up; ln -s loop loop; ln -s /workspace/real ok; "
+        "mkfifo pipe 2>/dev/null || mkdir pipe"
+    )
     with bench.open() as session:
         made = session.run(["sh", "-c", links])
         expect(made.ok, f"the hostile links could not be made: {_told(made)}")
         paths = (str(secret), "../secret", "a/../../secret", "file", "folder/secret", "up/secret", "up/up/etc/passwd")
         for path in (*paths, "loop", "pipe", "", ".", "x\0y"):
-            _refuses(f"reading {path!r}", lambda path=path: session.read(path), ValueError, FileNotFoundError)
+            _refuses(f"reading {path!r}", partial(session.read, path), ValueError, FileNotFoundError)
         for path in (str(secret), "../secret", "file", "folder/secret", "folder/made", "up/made", "loop", "pipe"):
-            _refuses(f"writing {path!r}", lambda path=path: session.write(path, b"x"), ValueError)
+            _refuses(f"writing {path!r}", partial(session.write, path, b"x"), ValueError)
         session.write("ok", b"fine")
         expect(session.read("real") == b"fine", "a link that stays inside is not followed")
     expect(secret.read_text() == "secret", "a file outside the workspace was written to")
@@ -265,7 +269,7 @@ def closing_a_session_ends_its_commands(bench: Bench) -> None:
 
 
 def the_environment_is_what_was_asked_for(bench: Bench) -> None:
-    os.environ["PENSTOCK_CONFORMANCE_SECRET"] = "secret"
+    os.environ["PENSTOCK_CONFORMANCE_SECRET"] = "secret"  # noqa: S105 - planted to be looked for
     try:
         with bench.open(ASKED="yes") as session:
             result = session.run(["env", "-0"], variables={"MORE": "a\nb", "ASKED": "again"})
@@ -273,7 +277,19 @@ def the_environment_is_what_was_asked_for(bench: Bench) -> None:
         del os.environ["PENSTOCK_CONFORMANCE_SECRET"]
     seen = dict(entry.split("=", 1) for entry in result.stdout.decode().split("\0") if entry)
     expect(seen.get("ASKED") == "again" and seen.get("MORE") == "a\nb", f"variables do not come through: {seen}")
-    allowed = {"ASKED", "MORE", "HOME", "PATH", "LANG", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", *bench.runtime.variables}
+    allowed = {
+        "ASKED",
+        "MORE",
+        "HOME",
+        "PATH",
+        "LANG",
+        "TMPDIR",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+        *bench.runtime.variables,
+    }
     expect(set(seen) <= allowed, f"variables of the host are inherited: {set(seen) - allowed}")
 
 
@@ -342,7 +358,7 @@ def memory_in_temporary_files_is_limited(bench: Bench) -> None:
     with bench.open() as session:
         result = bench.python(session, code)
         held = result.limit is Limit.MEMORY or (result.ok and int(result.stdout) << 20 <= SMALL.memory_bytes)
-        expect(held, f"/tmp and /dev/shm hold more than the memory limit: {_told(result)}")
+        expect(held, f"in-memory folders hold more than the memory limit: {_told(result)}")
 
 
 def shared_memory_is_counted_once(bench: Bench) -> None:

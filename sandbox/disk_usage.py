@@ -4,6 +4,8 @@ A walk happens when the file system's free space or free inodes have fallen enou
 to time in any case, and when a command ends. Space that no walk can see (deleted but open files) is found
 through the open files of the sandbox's processes.
 """
+# Plain strings for paths: there may be very many.
+# ruff: noqa: PTH116, PTH208
 
 import os
 import stat

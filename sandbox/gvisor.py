@@ -25,7 +25,7 @@ from .process_tree import CpuMeter, ProcessFacts, tree
 from .protocol import WORKSPACE, Environment, Limits, Mount, SandboxUnavailable, Session
 from .root_filesystem import SHELL, SystemMounts, checked_mounts, system_mounts, write_etc
 from .session import PrivateSession
-from .spawn import spawn
+from .spawn import Started, spawn
 
 PLATFORMS = ("systrap", "ptrace")
 """In the order in which they are tried; Debian's runsc of 2022 needs ptrace."""
@@ -186,7 +186,7 @@ def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) ->
         "root": {"path": str(root), "readonly": True},
         "hostname": "sandbox",
         "mounts": [
-            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/proc", "type": "proc", "source": "proc", "options": ["ro", "nosuid", "nodev", "noexec"]},
             {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", size]},  # noqa: S108
             *binds,
         ],
@@ -194,42 +194,35 @@ def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) ->
     }
 
 
-def _launch(
-    program: Path, flags: list[str], root: Path, binds: list[dict[str, Any]], command: Command
-) -> Contained:
+def _launch(program: Path, flags: list[str], root: Path, binds: list[dict[str, Any]], command: Command) -> Contained:
     (command.folder / "config.json").write_text(json.dumps(_specification(command, root, binds)))
     log = command.folder / "log"
     name = f"penstock-{os.getpid()}-{time.monotonic_ns()}"
     runsc = [str(program), *flags, f"--log={log}"]
-    process = spawn(
+    started = spawn(
         [*_dying_with_parent(), *runsc, "run", f"--bundle={command.folder}", name],
         environment={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
     )
-    return _Sandboxed(process, [*runsc, "ps", "--format=json", name], log, command.limits)
+    return _Sandboxed(started, [*runsc, "ps", "--format=json", name], log, command.limits)
 
 
 class _Sandboxed:
     """`Contained`: `runsc run`, and below it the sandbox ("sentry", with the processes that run the command's
     code) and the gofer, which opens files for it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", ps: list[str], log: Path, limits: Limits) -> None:
-        assert process.stdin and process.stdout and process.stderr
-        self._process = process
+    def __init__(self, started: Started, ps: list[str], log: Path, limits: Limits) -> None:
+        self._process = started.process
         self._ps = ps
         self._log = log
         self._limits = limits
         self._handles = ProcessHandles()
         self._cpu = CpuMeter()
         self._sentry: int | None = None
-        self._memory: str | None = None
+        self._memory: Path | None = None
         self._counted_at = 0.0
         self._counted = 0
-        self.stdin, self.stdout, self.stderr = (
-            os.dup(pipe.fileno()) for pipe in (process.stdin, process.stdout, process.stderr)
-        )
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
-        self.exited = os.pidfd_open(process.pid)
+        self.stdin, self.stdout, self.stderr = started.stdin, started.stdout, started.stderr
+        self.exited = os.pidfd_open(self._process.pid)
 
     def _living(self) -> list[ProcessFacts]:
         living = list(tree(self._process.pid, 4 * self._limits.processes + 64))
@@ -264,7 +257,7 @@ class _Sandboxed:
         total = 0
         try:
             if self._memory is not None:
-                total = os.stat(self._memory).st_blocks * 512
+                total = self._memory.stat().st_blocks * 512
             status = Path(f"/proc/{self._sentry}/status").read_bytes()
         except OSError:
             return total
@@ -327,14 +320,11 @@ class _Sandboxed:
         return code
 
 
-def _memory_file(sentry: int | None) -> str | None:
-    folder = f"/proc/{sentry}/fd"
+def _memory_file(sentry: int | None) -> Path | None:
     try:
-        for name in os.listdir(folder):
-            if os.readlink(f"{folder}/{name}").startswith("/memfd:runsc-memory"):
-                return f"{folder}/{name}"
+        for descriptor in Path(f"/proc/{sentry}/fd").iterdir():
+            if str(descriptor.readlink()).startswith("/memfd:runsc-memory"):
+                return descriptor
     except OSError:
         return None
     return None
-
-

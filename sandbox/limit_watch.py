@@ -60,7 +60,5 @@ class LimitWatch:
             return Limit.CPU
         if exit_code == 128 + 25:
             return Limit.FILE_SIZE
-        found = self.disk.check(
-            self.limits.disk_bytes, self.limits.file_bytes, self.started_ns, lambda: (), last=True
-        )
+        found = self.disk.check(self.limits.disk_bytes, self.limits.file_bytes, self.started_ns, lambda: (), last=True)
         return None if found is Limit.FILE_SIZE and exit_code == 0 else found

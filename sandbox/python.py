@@ -6,7 +6,6 @@ the same names, and no `.pth` file is processed. Not for choosing another Python
 
 import functools
 import hashlib
-import os
 import shutil
 import sys
 import sysconfig
@@ -68,7 +67,7 @@ def _interpreter() -> Path:
 
 def _shown(folder: Path) -> Iterable[str]:
     """The entries of a packages folder that are shown inside."""
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(entry.name for entry in folder.iterdir()):
         if name.endswith((".pth", ".egg-link")) or name.startswith(_LEFT_OUT):
             continue
         if name not in _OWN:

@@ -46,7 +46,8 @@ def user_namespace(user: int) -> int:
 
     Raises `OSError`."""
     program = shutil.which("unshare") or "unshare"
-    holder = spawn([program, "--user", "--", "cat"])
+    started = spawn([program, "--user", "--", "cat"])
+    holder = started.process
     try:
         ours = Path("/proc/self/ns/user").readlink()
         theirs = Path(f"/proc/{holder.pid}/ns/user")
@@ -67,8 +68,4 @@ def user_namespace(user: int) -> int:
             Path(f"/proc/{holder.pid}/{name}").write_text(mapping)
         return os.open(theirs, os.O_RDONLY)
     finally:
-        holder.kill()
-        holder.wait()
-        for pipe in (holder.stdin, holder.stdout, holder.stderr):
-            if pipe is not None:
-                pipe.close()
+        started.abandon()

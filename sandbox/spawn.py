@@ -14,64 +14,96 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class Started:
+    """A program that was started, and the descriptors of this end of its pipes, which the caller closes."""
+
+    process: "subprocess.Popen[bytes]"
+    stdin: int
+    stdout: int
+    stderr: int
+
+    def abandon(self) -> None:
+        """Kills it, waits for its end and closes the pipes."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            os.close(pipe)
+
+
+@dataclass(frozen=True)
 class _Request:
     argv: Sequence[str]
     pass_fds: Sequence[int]
     environment: Mapping[str, str]
-    answer: "Future[subprocess.Popen[bytes]]" = field(default_factory=Future)
+    answer: "Future[Started]" = field(default_factory=Future)
 
 
-class _Spawner(threading.Thread):
+def _start(request: _Request) -> Started:
+    ours: list[int] = []
+    theirs: list[int] = []
+    try:
+        for reading in (True, False, False):
+            read, write = os.pipe()
+            theirs.append(read if reading else write)
+            ours.append(write if reading else read)
+        process = subprocess.Popen(
+            list(request.argv),
+            stdin=theirs[0],
+            stdout=theirs[1],
+            stderr=theirs[2],
+            cwd="/",
+            env=dict(request.environment),
+            pass_fds=list(request.pass_fds),
+            start_new_session=True,
+        )
+    except BaseException:
+        for end in ours:
+            os.close(end)
+        raise
+    finally:
+        for end in theirs:
+            os.close(end)
+    return Started(process, *ours)
+
+
+class _Spawner:
+    """The thread and its queue, made when first needed, anew in a forked child."""
+
     def __init__(self) -> None:
-        super().__init__(name="sandbox-spawner", daemon=True)
-        self.requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
+        self.forget()
 
-    def run(self) -> None:
-        while True:
-            request = self.requests.get()
-            try:
-                process = subprocess.Popen(
-                    list(request.argv),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    bufsize=0,
-                    cwd="/",
-                    env=dict(request.environment),
-                    pass_fds=list(request.pass_fds),
-                    start_new_session=True,
-                )
-            except BaseException as error:
-                request.answer.set_exception(error)
-            else:
-                request.answer.set_result(process)
+    def forget(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: queue.SimpleQueue[_Request] | None = None
+
+    def submit(self, request: _Request) -> None:
+        with self._lock:
+            if self._requests is None:
+                self._requests = queue.SimpleQueue()
+                threading.Thread(target=_serve, args=(self._requests,), name="sandbox-spawner", daemon=True).start()
+            self._requests.put(request)
 
 
-_lock = threading.Lock()
-_spawner: _Spawner | None = None
+def _serve(requests: "queue.SimpleQueue[_Request]") -> None:
+    while True:
+        request = requests.get()
+        try:
+            started = _start(request)
+        except BaseException as error:
+            request.answer.set_exception(error)
+        else:
+            request.answer.set_result(started)
 
 
-def _forget() -> None:
-    """A forked child has no spawner thread: it starts its own when it needs one."""
-    global _lock, _spawner
-    _lock = threading.Lock()
-    _spawner = None
-
-
-os.register_at_fork(after_in_child=_forget)
+_spawner = _Spawner()
+os.register_at_fork(after_in_child=_spawner.forget)
 
 
 def spawn(
     argv: Sequence[str], *, pass_fds: Sequence[int] = (), environment: Mapping[str, str] | None = None
-) -> "subprocess.Popen[bytes]":
+) -> Started:
     """Starts a program with three pipes, no inherited descriptors but `pass_fds`, and only `environment`.
     Raises `OSError` as `subprocess.Popen` does."""
-    global _spawner
-    with _lock:
-        if _spawner is None:
-            _spawner = _Spawner()
-            _spawner.start()
-        spawner = _spawner
     request = _Request(argv, pass_fds, {} if environment is None else environment)
-    spawner.requests.put(request)
+    _spawner.submit(request)
     return request.answer.result()

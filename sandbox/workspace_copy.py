@@ -79,9 +79,7 @@ class _Copy:
                     raise self._special(at + entry.name)
 
     def _special(self, path: str) -> WorkspaceRefused:
-        return WorkspaceRefused(
-            f"the workspace {self.root} holds {path}, which is no file, folder or link: remove it"
-        )
+        return WorkspaceRefused(f"the workspace {self.root} holds {path}, which is no file, folder or link: remove it")
 
     def _inner_folder(self, source: int, target: int, name: str, at: str, depth: int) -> None:
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=source)
