@@ -4,7 +4,7 @@ One start of the worker does it all, and the same worker then tries candidates.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.work import Outcome, TestRun
@@ -56,11 +56,19 @@ class Baseline:
     flaky: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    """Ids that stand for whole commands: compared before and after, but not taken as targets."""
+
+    def with_outcome(self, test: str, outcome: Outcome, said: str) -> "Baseline":
+        """With one more test, such as a whole command that stands for itself."""
+        failures = {**self.run.failures, test: said} if outcome is Outcome.FAILED else self.run.failures
+        run = self.run.model_copy(update={"outcomes": {**self.run.outcomes, test: outcome}, "failures": failures})
+        return replace(self, run=run, commands=(*self.commands, test))
 
     @property
     def failing(self) -> list[str]:
         """In the order of the suite, flaky ones left out."""
-        failed = self.run.failing() - set(self.flaky)
+        failed = self.run.failing() - set(self.flaky) - set(self.commands)
         ordered = [test for test in self.tests if test in failed]
         return ordered + sorted(failed - set(ordered))
 
@@ -141,7 +149,7 @@ def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Basel
     hung = [t for t, o in answer["outcomes"].items() if o == "hang"]
     if hung:
         notes.append(f"{_tests(hung)} did not end in time and counted as failing: {', '.join(hung[:3])}.")
-    flaky = _flaky(worker, answer, allowance)
+    flaky, again = _flaky(worker, answer, allowance)
     if flaky:
         notes.append(f"{_tests(flaky)} failed once and passed once on the same code; left out: {', '.join(flaky[:3])}.")
     unfinished = list(answer.get("unfinished", ()))
@@ -166,7 +174,7 @@ def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Basel
         run=run,
         tests=tests,
         failures=failures,
-        seconds={t: float(s) for t, s in answer["seconds"].items()},
+        seconds={t: min(float(s), again.get(t, float(s))) for t, s in answer["seconds"].items()},
         places=tuple((files[f], line) for f, line in answer.get("places", ())),
         hits={t: tuple(h) for t, h in answer.get("hits", {}).items()},
         imported=frozenset(answer.get("imported", ())),
@@ -178,13 +186,15 @@ def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Basel
     )
 
 
-def _flaky(worker: Worker, answer: dict[str, Any], allowance: Allowance) -> list[str]:
-    """Failing tests that pass when they are run again; those that hung are not run again."""
+def _flaky(worker: Worker, answer: dict[str, Any], allowance: Allowance) -> tuple[list[str], dict[str, float]]:
+    """Failing tests that pass when they are run again (those that hung are not), and the seconds it took: the
+    first failure of a run pays for imports that only reports need."""
     failed = [t for t, o in answer["outcomes"].items() if o in ("failed", "error")][:200]
     if not failed:
-        return []
+        return [], {}
     again = worker.ask("run", allowance.seconds + 15, select=failed, **allowance.as_fields())
-    return [t for t in failed if again["outcomes"].get(t) == "passed"]
+    flaky = [t for t in failed if again["outcomes"].get(t) == "passed"]
+    return flaky, {t: float(s) for t, s in again["seconds"].items()}
 
 
 def _tests(tests: list[str]) -> str:

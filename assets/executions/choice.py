@@ -47,8 +47,11 @@ def _overfit(candidate: Candidate, problem: Problem, before: dict[str, str]) -> 
             if literal in ("0", "1", "2", '""', "''") or literal in old:
                 continue
             bare = literal.strip("\"'")
+            replaced = old[edit.start : edit.end].strip("\"'")
             if bare in problem.issue:
                 factor *= 0.95
+            elif literal[:1] in "\"'" and not replaced:
+                factor *= 0.2  # text out of nothing
             elif bare in tests:
                 factor *= 0.5 if len(bare) < 4 else 0.35
     return factor

@@ -12,6 +12,7 @@ from core.work import TaskContext
 
 from .baseline import Baseline
 from .source import Edit, SourceFile, apply_edits
+from .spectrum import Suspect
 from .targets import TargetSet
 
 
@@ -73,6 +74,14 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def suspects(self) -> list[Suspect]:
+        """Where it looks, most suspicious first; empty when it has nowhere to look."""
+
+    @property
+    def generated(self) -> int:
+        """How many candidates it has made for the current problem, proposed or not."""
 
     def start(self, problem: Problem) -> None:
         """Takes on a problem; called again with other targets when the first ones lead nowhere."""

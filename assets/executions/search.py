@@ -30,8 +30,9 @@ class Search:
 
     def start(self, problem: Problem) -> None:
         self._problem = problem
+        self.generated = 0
         self.suspects = rank(
-            problem.baseline, problem.targets.tests, problem.context, problem.issue, lambda p: problem.sources.get(p)
+            problem.baseline, problem.targets.tests, problem.context, problem.issue, problem.sources.get
         )
         failures = [f for test in problem.targets.tests[:20] for f in problem.baseline.failures.get(test, ())]
         self.symptoms = read_symptoms(failures, list(problem.test_sources.values())[:20], problem.issue)

@@ -238,13 +238,14 @@ def _weigh(found: Symptoms) -> None:
 
 
 _ISSUE_HINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"off.by.one|one (?:too )?(?:many|few|more|less)|last (?:item|element|page|row|one)|first (?:item|element|page|row)"
+    (r"off.by.one|one (?:too )?(?:many|few|more|less)|(?:last|first) (?:item|element|page|row|one)"
      r"|boundar|inclusive|exclusive|exactly", ("compare", "number", "slice", "range")),
     (r"empty|no (?:items|elements|rows|entries|results)|blank", ("guard:empty", "guard:falsy", "guard")),
     (r"\bnone\b|\bnull\b|missing|optional|not (?:set|given|provided)", ("guard:none", "guard", "lookup")),
     (r"case.?(?:in)?sensitiv|upper.?case|lower.?case|capital", ("wrap:lower", "string")),
     (r"whitespace|trailing|leading|\bspaces?\b|strip", ("wrap:strip", "string")),
-    (r"mutat|shared|leak|modif(?:y|ies|ied)|alias|between (?:calls|instances)|side.?effect", ("copy", "default", "definition")),
+    (r"mutat|shared|leak|modif(?:y|ies|ied)|alias|between (?:calls|instances)|side.?effect",
+    ("copy", "default", "definition")),
     (r"\border\b|sort|descending|ascending|reverse", ("sort", "compare")),
     (r"round|decimal|precision|fraction|truncat|float|cents?", ("arithmetic", "round", "wrap")),
     (r"negative|\bsign\b|zero", ("arithmetic", "compare", "guard")),

@@ -8,7 +8,7 @@ import configparser
 import re
 import shlex
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .gate import is_test_path
@@ -19,7 +19,8 @@ _SHELL = re.compile(r"[|;&<>`$()]")
 _SKIPPED = frozenset({".git", ".venv", "venv", "node_modules", ".tox", "build", "dist", "__pycache__", ".eggs"})
 
 _TAKES_VALUE = frozenset({"-k", "-m", "-c", "-p", "-o", "-W", "--rootdir", "--import-mode", "--ignore", "--deselect",
-                          "--ignore-glob", "--confcutdir", "--doctest-glob", "--override-ini", "--config-file"})  # fmt: skip
+                          "--ignore-glob", "--confcutdir", "--doctest-glob", "--override-ini",
+                          "--config-file"})  # fmt: skip
 _KEPT = _TAKES_VALUE | {"--doctest-modules", "--pyargs", "--keep-duplicates", "--doctest-ignore-import-errors",
                         "--doctest-continue-on-failure", "--noconftest", "--runxfail"}  # fmt: skip
 _DROPPED_WITH_VALUE = frozenset({"-n", "--numprocesses", "--dist", "--maxfail", "--timeout", "--tb", "--color", "-r",
@@ -43,6 +44,17 @@ class TestCommand:
     """Folders for `sys.path`, relative to the root, first one first."""
     variables: dict[str, str] = field(default_factory=dict)
     why: str = ""
+    default_paths: tuple[str, ...] = ()
+    """Where pytest looks when it is given no paths."""
+
+    def with_file(self, path: str) -> "TestCommand":
+        """The same with one more test file; a command that names no files collects it by itself."""
+        named = any(not word.startswith("-") and ("/" in word or word.endswith(".py")) for word in self.arguments)
+        if named:
+            return replace(self, arguments=(*self.arguments, path))
+        if self.default_paths:
+            return replace(self, arguments=(*self.arguments, *self.default_paths, path))
+        return self
 
 
 class NoTests(Exception):
@@ -69,6 +81,7 @@ def detect(root: Path, given: str | None) -> TestCommand:
         _import_folders(root, files),
         {},
         "found by its test files",
+        tuple(shlex.split(configured.get("testpaths", ""))),
     )
 
 
@@ -173,7 +186,8 @@ def _pytest_arguments(words: list[str]) -> tuple[list[str], bool]:
     return kept, known
 
 
-_HARMLESS = frozenset({"--verbose", "--quiet", "--exitfirst", "--strict-markers", "--strict-config", "--strict", "--no-cov",
+_HARMLESS = frozenset({"--verbose", "--quiet", "--exitfirst", "--strict-markers", "--strict-config", "--strict",
+    "--no-cov",
                        "--failed-first", "--ff", "--last-failed", "--lf", "--showlocals", "--no-header", "--no-summary",
                        "--cache-clear", "--stepwise", "--nf", "--new-first", "--full-trace"})  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Tries candidates in the worker: in place where an edit lies within functions, by a fresh import elsewhere."""
 
 import ast
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from .worker_client import Worker, WorkerDied
 _COVERING_SECONDS = 1.5
 _COVERING_TESTS = 60
 MIN_CPU = 0.12
+FRESH_SHARE = 0.4
 
 
 @dataclass
@@ -27,6 +29,10 @@ class Bench:
     leaky: bool = False
     in_place: int = 0
     fresh: int = 0
+    waiting: list[Candidate] = field(default_factory=list)
+    """Candidates that need a fresh import: so much dearer that only a share of the time goes to them."""
+    _in_place_seconds: float = 0.0
+    _fresh_seconds: float = 0.0
     _covering: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -43,10 +49,13 @@ class Bench:
         self._only_fresh = any(t in self.baseline.uncollected or t in self.baseline.spawned for t in targets)
 
     def try_all(self, candidates: list[Candidate], seconds: float) -> list[Observation]:
-        """Observations in the order of the candidates; fewer than candidates when time ran out."""
+        """Observations, candidates tried in place first. Those that need a fresh import may have to wait for a
+        later call; with no candidates given, all the time goes to the waiting ones."""
+        until = time.monotonic() + seconds
         in_place: list[tuple[int, list[dict[str, object]]]] = []
         results: dict[int, Observation] = {}
         fresh: list[int] = []
+        began = time.monotonic()
         for number, candidate in enumerate(candidates):
             parts = None if self._only_fresh else self._parts(candidate)
             if parts is None:
@@ -74,11 +83,21 @@ class Bench:
                 else:
                     self.in_place += 1
                     results[number] = _observation(candidates[number], trial)
-        for number in sorted(fresh):
-            observation = self._fresh(candidates[number], seconds)
+        self._in_place_seconds += time.monotonic() - began
+        self.waiting.extend(candidates[number] for number in fresh)
+        self.waiting.sort(key=lambda c: -c.priority)
+        observations = [results[number] for number in sorted(results)]
+        found = any(o.status == "pass" for o in observations)
+        while self.waiting and not found and time.monotonic() < until:
+            share = FRESH_SHARE * self._in_place_seconds + 0.3
+            if candidates and in_place and self._fresh_seconds > share:
+                break
+            began = time.monotonic()
+            observations.append(self._fresh(self.waiting.pop(0), until - began))
             self.fresh += 1
-            results[number] = observation
-        return [results[number] for number in sorted(results)]
+            self._fresh_seconds += time.monotonic() - began
+            found = observations[-1].status == "pass"
+        return observations
 
     @property
     def _quick(self) -> bool:
@@ -192,7 +211,9 @@ def _observation(candidate: Candidate, trial: dict[str, object]) -> Observation:
         str(trial["s"]),
         tuple(int(i) for i in passed) if isinstance(passed, list) else (),
         str(trial.get("g", "")),
-        (str(line[0]), int(line[1])) if isinstance(line, list) and len(line) == 2 else None,
+        (str(line[0]), int(line[1]))
+        if isinstance(line, list) and len(line) == 2 and isinstance(line[1], int)
+        else None,
         str(trial.get("t", "")),
     )
 
@@ -232,9 +253,8 @@ def _assignment(source: SourceFile, edit: Edit) -> dict[str, object] | None:
     else:
         # What is computed from it at import has to follow.
         for statement in body[body.index(found) + 1 :]:
-            if _assigns_name(statement) and any(
-                isinstance(n, ast.Name) and n.id in names for n in ast.walk(statement.value)
-            ):  # type: ignore[attr-defined]
+            reads = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            if _assigns_name(statement) and reads & set(names):
                 names.append(_target(statement))
                 pieces.append(source.code(statement))
     return {"path": source.path, "chain": chain, "names": names, "source": "\n".join(pieces)}
@@ -249,8 +269,8 @@ def _assigns_name(statement: ast.stmt) -> bool:
 
 
 def _target(statement: ast.stmt) -> str:
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target  # type: ignore[attr-defined]
-    return str(target.id)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+    return target.id if isinstance(target, ast.Name) else ""
 
 
 def _outdented(text: str, indent: str) -> str:

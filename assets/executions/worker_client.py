@@ -34,6 +34,7 @@ class Worker:
         from sandbox.python import python_runtime
 
         runtime = python_runtime()
+        self.limits = limits
         self._limits = replace(limits, output_bytes=max(limits.output_bytes, 256 << 20))
         mounts = (*runtime.mounts, Mount(Path(__file__).parent / "worker", _TARGET))
         variables = {
@@ -66,26 +67,32 @@ class Worker:
         """Sends one command and waits for its answer. Raises `WorkerDied`."""
         if self._process is None:
             self.start()
+        process = self._running
         if not self._ready:
             self._answer(max(20.0, timeout))
             self._ready = True
         line = json.dumps({"op": operation, **self._base, **fields}, separators=(",", ":")).encode()
-        assert self._process is not None
         try:
-            self._process.write_line(line)
+            process.write_line(line)
         except (BrokenPipeError, OSError) as error:
             raise WorkerDied("the worker ended before it could be asked") from error
         return self._answer(timeout)
 
+    @property
+    def _running(self) -> SandboxProcess:
+        if self._process is None:
+            raise WorkerDied("the worker is not running")
+        return self._process
+
     def _answer(self, timeout: float) -> dict[str, Any]:
-        assert self._process is not None
+        process = self._running
         try:
-            line = self._process.read_line(timeout)
+            line = process.read_line(timeout)
         except TimeoutError as error:
             self.stop()
             raise WorkerDied(f"the worker did not answer within {timeout:.0f} s") from error
         if line is None:
-            result = self._process.finish(1.0)
+            result = process.finish(1.0)
             self._process = None
             tail = result.stderr[-500:].decode(errors="replace").strip()
             why = f" (limit: {result.limit})" if result.limit else ""
@@ -137,8 +144,9 @@ class Spare:
         self._thread.join()
         if self._error is not None:
             raise self._error
-        assert self._worker is not None
         worker, self._worker = self._worker, None
+        if worker is None:
+            raise WorkerDied("the spare worker was taken before")
         return worker
 
     def close(self) -> None:

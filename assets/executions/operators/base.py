@@ -6,6 +6,7 @@ proposals with a prior weight between 0 and 1; it knows nothing of tests or of o
 
 import ast
 import builtins
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from ..words import similarity
 
 ATOMIC = (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set, ast.JoinedStr,
           ast.ListComp, ast.SetComp, ast.DictComp)  # fmt: skip
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_LEFTOVER = 1.8
 BUILTINS = frozenset(dir(builtins))
 
 
@@ -37,6 +40,8 @@ class ProjectIndex:
         self.constants: dict[str, list[ast.Constant]] = {}
         self.defined_in: dict[str, list[str]] = {}
         self.sources = sources
+        self.used: set[str] = set()
+        """Every name that some file reads, as a variable or as an attribute."""
         for source in sources:
             self._read(source)
 
@@ -61,9 +66,12 @@ class ProjectIndex:
                         isinstance(inner, ast.Attribute)
                         and isinstance(inner.value, ast.Name)
                         and inner.value.id == "self"
-                    ):
-                        if isinstance(inner.ctx, ast.Store):
-                            names.add(inner.attr)
+                    ) and isinstance(inner.ctx, ast.Store):
+                        names.add(inner.attr)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                self.used.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                self.used.add(node.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str | int | float):
                 self.constants.setdefault(source.path, []).append(node)
         for statement in source.tree.body:
@@ -80,6 +88,19 @@ class ProjectIndex:
         found: set[str] = set()
         for names in (*self.attributes.values(), *self.methods.values()):
             found |= names
+        return found
+
+    @cached_property
+    def exceptions(self) -> set[str]:
+        """Classes of the project that derive from an exception."""
+        found = set()
+        for name, (_, node) in self.classes.items():
+            bases = {
+                base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
+                for base in node.bases
+            }
+            if any(base.endswith(("Error", "Exception")) for base in (*bases, *self.bases(name))):
+                found.add(name)
         return found
 
     def bases(self, name: str) -> list[str]:
@@ -218,9 +239,9 @@ class Site:
         if self.function is not None:
             for node in ast.walk(self.function):
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    if self.source.function_of(node) is self.function and not self._comprehended(node):
-                        if node.id not in found and node.id not in self.parameters:
-                            found.append(node.id)
+                    own = self.source.function_of(node) is self.function and not self._comprehended(node)
+                    if own and node.id not in found and node.id not in self.parameters:
+                        found.append(node.id)
                 elif isinstance(node, ast.ExceptHandler) and node.name and node.name not in found:
                     found.append(node.name)
         return found
@@ -303,9 +324,47 @@ class Site:
                 found += [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
         return list(dict.fromkeys(found))
 
+    @cached_property
+    def leftovers(self) -> frozenset[str]:
+        """Names that are there but never read: parameters and locals of the function, imports of the file,
+        private functions and constants of the project. A fix often is what gives them their use."""
+        found: set[str] = set()
+        if self.function is not None:
+            read = {n.id for n in ast.walk(self.function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            found |= {
+                name for name in (*self.parameters, *self.locals) if name not in read and not name.startswith("_")
+            }
+        found |= self._unread_globals
+        return frozenset(name for name in found if len(name) > 1)
+
+    @property
+    def _unread_globals(self) -> set[str]:
+        known: dict[str, set[str]] = self.index.__dict__.setdefault("_unread", {})
+        if self.source.path not in known:
+            read = {n.id for n in ast.walk(self.source.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            exported = self.source.path.endswith("__init__.py")
+            unread: set[str] = set()
+            for statement in self.source.tree.body:
+                if isinstance(statement, ast.Import | ast.ImportFrom) and not exported:
+                    if not (isinstance(statement, ast.ImportFrom) and statement.module == "__future__"):
+                        unread |= {(a.asname or a.name).split(".")[0] for a in statement.names} - read
+                elif isinstance(statement, ast.FunctionDef | ast.Assign):
+                    names = (
+                        [statement.name]
+                        if isinstance(statement, ast.FunctionDef)
+                        else [t.id for t in statement.targets if isinstance(t, ast.Name)]
+                    )
+                    unread |= {
+                        n
+                        for n in names
+                        if (n.startswith("_") or n.isupper()) and not n.startswith("__") and n not in self.index.used
+                    }
+            known[self.source.path] = unread
+        return known[self.source.path]
+
     def closeness(self, name: str, other: str) -> float:
         """How likely one name stands for another: alike, or mentioned by the issue or the failing tests."""
-        value = 0.35 + 0.65 * similarity(name, other)
+        value = 0.45 + 0.55 * similarity(name, other)
         if other in self.symptoms.names and other not in BUILTINS and len(other) > 1:
             value += 0.15
         return min(1.0, value)
@@ -346,4 +405,8 @@ def _boosted(site: Site, made: Iterator[Proposal | None]) -> Iterator[Proposal]:
     for proposal in made:
         if proposal is not None:
             weight = proposal.weight * site.symptoms.boost(proposal.operator)
+            if site.leftovers and any(
+                name in site.leftovers for edit in proposal.edits for name in _NAME.findall(edit.text)
+            ):
+                weight *= _LEFTOVER
             yield Proposal(proposal.edits, proposal.operator, weight)

@@ -8,18 +8,30 @@ from .base import BUILTINS, Proposal, Site, on
 
 _METHOD_FAMILIES = (
     ("append", "extend", "add", "insert"), ("append", "appendleft"), ("pop", "popleft"), ("add", "update", "discard"),
-    ("find", "rfind", "index"), ("index", "find", "rindex", "count"), ("split", "rsplit", "splitlines", "partition"), ("partition", "rpartition"),
-    ("strip", "lstrip", "rstrip"), ("removeprefix", "lstrip", "removesuffix", "rstrip"), ("startswith", "endswith"), ("lower", "upper", "casefold", "title", "capitalize"),
-    ("title", "capitalize", "upper"), ("keys", "values", "items"), ("get", "pop", "setdefault"), ("remove", "discard", "pop"),
-    ("isdigit", "isnumeric", "isdecimal", "isalnum", "isalpha"), ("union", "intersection", "difference", "symmetric_difference"), ("issubset", "issuperset", "isdisjoint"),
-    ("floor", "ceil", "trunc"), ("copy", "deepcopy"), ("match", "fullmatch", "search"), ("findall", "search", "finditer", "match"), ("sub", "subn"),
-    ("read", "readline", "readlines"), ("update", "setdefault"), ("seconds", "total_seconds"), ("now", "utcnow", "today"), ("group", "groups"), ("ljust", "rjust", "center", "zfill"),
-    ("loads", "load"), ("dumps", "dump"), ("encode", "decode"), ("mean", "median", "mode"), ("isupper", "islower"), ("weekday", "isoweekday"), ("replace", "strip", "removeprefix", "removesuffix"),
-    ("heappush", "heappop", "heappushpop", "heapreplace"), ("nlargest", "nsmallest"), ("bisect_left", "bisect_right", "bisect"), ("insort_left", "insort_right"),
-    ("permutations", "combinations", "product", "combinations_with_replacement"), ("accumulate", "chain"), ("join", "format"), ("acquire", "release"), ("clear", "pop"), ("sort", "reverse"),
-    ("sqrt", "pow"), ("log", "log2", "log10"), ("sin", "cos", "tan"), ("degrees", "radians"), ("stdev", "pstdev"), ("variance", "pvariance"), ("debug", "info", "warning", "error"),
-    ("start", "end", "span"), ("exists", "is_file", "is_dir"), ("stem", "name", "suffix"), ("basename", "dirname"), ("glob", "rglob"), ("put", "get"), ("write", "writelines"),
-    ("date", "time"), ("strftime", "strptime", "isoformat"), ("most_common", "elements", "items"), ("quantize", "normalize"), ("gcd", "lcm"),
+    ("find", "rfind", "index"), ("index", "find", "rindex", "count"), ("split", "rsplit", "splitlines", "partition"),
+    ("partition", "rpartition"),
+    ("strip", "lstrip", "rstrip"), ("removeprefix", "lstrip", "removesuffix", "rstrip"), ("startswith", "endswith"),
+    ("lower", "upper", "casefold", "title", "capitalize"),
+    ("title", "capitalize", "upper"), ("keys", "values", "items"), ("get", "pop", "setdefault"),
+    ("remove", "discard", "pop"),
+    ("isdigit", "isnumeric", "isdecimal", "isalnum", "isalpha"),
+    ("union", "intersection", "difference", "symmetric_difference"), ("issubset", "issuperset", "isdisjoint"),
+    ("floor", "ceil", "trunc"), ("copy", "deepcopy"), ("match", "fullmatch", "search"),
+    ("findall", "search", "finditer", "match"), ("sub", "subn"),
+    ("read", "readline", "readlines"), ("update", "setdefault"), ("seconds", "total_seconds"),
+    ("now", "utcnow", "today"), ("group", "groups"), ("ljust", "rjust", "center", "zfill"),
+    ("loads", "load"), ("dumps", "dump"), ("encode", "decode"), ("mean", "median", "mode"), ("isupper", "islower"),
+    ("weekday", "isoweekday"), ("replace", "strip", "removeprefix", "removesuffix"),
+    ("heappush", "heappop", "heappushpop", "heapreplace"), ("nlargest", "nsmallest"),
+    ("bisect_left", "bisect_right", "bisect"), ("insort_left", "insort_right"),
+    ("permutations", "combinations", "product", "combinations_with_replacement"), ("accumulate", "chain"),
+    ("join", "format"), ("acquire", "release"), ("clear", "pop"), ("sort", "reverse"),
+    ("sqrt", "pow"), ("log", "log2", "log10"), ("sin", "cos", "tan"), ("degrees", "radians"), ("stdev", "pstdev"),
+    ("variance", "pvariance"), ("debug", "info", "warning", "error"),
+    ("start", "end", "span"), ("exists", "is_file", "is_dir"), ("stem", "name", "suffix"), ("basename", "dirname"),
+    ("glob", "rglob"), ("put", "get"), ("write", "writelines"),
+    ("date", "time"), ("strftime", "strptime", "isoformat"), ("most_common", "elements", "items"),
+    ("quantize", "normalize"), ("gcd", "lcm"),
 )  # fmt: skip
 
 
@@ -37,11 +49,10 @@ def exchange_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
     if isinstance(node.func, ast.Attribute) and len(node.args) == 1 and not node.keywords:
         # `a.f(b)` for `b.f(a)`
         receiver, argument = node.func.value, node.args[0]
-        if isinstance(receiver, ast.Name | ast.Attribute) and isinstance(argument, ast.Name | ast.Attribute):
-            if not (isinstance(receiver, ast.Name) and receiver.id == site.self_name):
-                yield site.replace(
-                    node, f"{site.code(argument)}.{node.func.attr}({site.code(receiver)})", "call:swap", 0.25
-                )
+        plain = isinstance(receiver, ast.Name | ast.Attribute) and isinstance(argument, ast.Name | ast.Attribute)
+        if plain and site.code(receiver) != site.self_name:
+            text = f"{site.code(argument)}.{node.func.attr}({site.code(receiver)})"
+            yield site.replace(node, text, "call:swap", 0.25)
 
 
 def _exchange(site: Site, one: ast.AST, other: ast.AST, weight: float) -> Proposal:
@@ -55,7 +66,7 @@ def other_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
     """One argument dropped; a parameter of the callee that this call leaves out, given."""
     items: list[ast.AST] = [*node.args, *node.keywords]
     name = _called(node)
-    for position, item in enumerate(items):
+    for position in range(len(items)):
         rest = [site.code(other) for i, other in enumerate(items) if i != position]
         opening = site.source.text.index("(", site.source.span(node.func)[1])
         closing = site.source.span(node)[1]
@@ -136,9 +147,8 @@ def keyword_value(site: Site, node: ast.keyword) -> Iterator[Proposal]:
         node.arg
         and isinstance(node.value, ast.Name | ast.Attribute | ast.Constant)
         and node.arg in site.visible(node.value)
-    ):
-        if site.code(node.value) != node.arg:
-            yield site.replace(node.value, node.arg, "call:keyword", 0.55)
+    ) and site.code(node.value) != node.arg:
+        yield site.replace(node.value, node.arg, "call:keyword", 0.55)
     if node.arg and site.self_name and node.arg in site.fields:
         yield site.replace(node.value, f"{site.self_name}.{node.arg}", "call:keyword", 0.4)
 
@@ -197,22 +207,29 @@ def unwrap(site: Site, node: ast.Call) -> Iterator[Proposal]:
             else 0.2
         )
         yield site.replace(node, site.code(node.args[0]), "wrap:remove", weight)
-    if isinstance(node.func, ast.Attribute) and not isinstance(site.source.parents.get(node), ast.Expr):
-        if len(node.args) <= 1:
-            yield site.replace(node, site.code(node.func.value), "wrap:remove", 0.25)
+    stands_alone = isinstance(site.source.parents.get(node), ast.Expr)
+    if isinstance(node.func, ast.Attribute) and not stands_alone and len(node.args) <= 1:
+        yield site.replace(node, site.code(node.func.value), "wrap:remove", 0.25)
 
 
 _WRAPPERS: tuple[tuple[str, str, float], ...] = (
-    ("str({})", "wrap:str", 0.25), ("int({})", "wrap:int", 0.2), ("list({})", "wrap:list", 0.25), ("sorted({})", "sort:wrap", 0.25), ("len({})", "wrap:len", 0.15),
-    ("abs({})", "wrap:abs", 0.22), ("float({})", "wrap:float", 0.12), ("set({})", "wrap:set", 0.1), ("tuple({})", "wrap:tuple", 0.1), ("reversed({})", "order:reverse", 0.08),
-    ("bool({})", "wrap:bool", 0.08), ("sum({})", "wrap:sum", 0.05), ("repr({})", "wrap:str", 0.05), ("dict({})", "copy:dict", 0.12), ("max({}, 0)", "wrap:clamp", 0.15), ("max({}, 1)", "wrap:clamp", 0.1),
+    ("str({})", "wrap:str", 0.25), ("int({})", "wrap:int", 0.2), ("list({})", "wrap:list", 0.25),
+    ("sorted({})", "sort:wrap", 0.25), ("len({})", "wrap:len", 0.15),
+    ("abs({})", "wrap:abs", 0.22), ("float({})", "wrap:float", 0.12), ("set({})", "wrap:set", 0.15),
+    ("tuple({})", "wrap:tuple", 0.1), ("reversed({})", "order:reverse", 0.08),
+    ("bool({})", "wrap:bool", 0.08), ("sum({})", "wrap:sum", 0.05), ("repr({})", "wrap:str", 0.05),
+    ("dict({})", "copy:dict", 0.12), ("max({}, 0)", "wrap:clamp", 0.15), ("max({}, 1)", "wrap:clamp", 0.1),
     ("list(dict.fromkeys({}))", "wrap:set", 0.1),
 )  # fmt: skip
 _METHODS: tuple[tuple[str, str, float], ...] = (
-    (".strip()", "wrap:strip", 0.3), (".lower()", "wrap:lower", 0.3), (".copy()", "copy:call", 0.3), (".upper()", "wrap:lower", 0.12), (".rstrip()", "wrap:strip", 0.12), (".lstrip()", "wrap:strip", 0.08),
-    (".items()", "wrap:items", 0.12), (".values()", "wrap:items", 0.12), (".keys()", "wrap:items", 0.05), (".casefold()", "wrap:lower", 0.08), ("[::-1]", "order:reverse", 0.1), ("[0]", "slice:first", 0.1),
-    ("[1]", "slice:first", 0.06), ("[-1]", "slice:first", 0.08), (".split()", "wrap:split", 0.08), (".decode()", "wrap:decode", 0.04), (".encode()", "wrap:decode", 0.04), (".title()", "wrap:lower", 0.04),
-    (".total_seconds()", "wrap:total", 0.03), (".date()", "wrap:total", 0.03), (" or []", "guard:default", 0.15), (" or {}", "guard:default", 0.12), (' or ""', "guard:default", 0.12), (" or 0", "guard:default", 0.12),
+    (".strip()", "wrap:strip", 0.3), (".lower()", "wrap:lower", 0.3), (".copy()", "copy:call", 0.3),
+    (".upper()", "wrap:lower", 0.12), (".rstrip()", "wrap:strip", 0.12), (".lstrip()", "wrap:strip", 0.08),
+    (".items()", "wrap:items", 0.12), (".values()", "wrap:items", 0.12), (".keys()", "wrap:items", 0.05),
+    (".casefold()", "wrap:lower", 0.08), ("[::-1]", "order:reverse", 0.1), ("[0]", "slice:first", 0.1),
+    ("[1]", "slice:first", 0.06), ("[-1]", "slice:first", 0.08), (".split()", "wrap:split", 0.08),
+    (".decode()", "wrap:decode", 0.04), (".encode()", "wrap:decode", 0.04), (".title()", "wrap:lower", 0.04),
+    (".total_seconds()", "wrap:total", 0.03), (".date()", "wrap:total", 0.03), (" or []", "guard:default", 0.15),
+    (" or {}", "guard:default", 0.12), (' or ""', "guard:default", 0.12), (" or 0", "guard:default", 0.12),
 )  # fmt: skip
 
 
@@ -241,16 +258,17 @@ def wrap(site: Site, node: ast.expr) -> Iterator[Proposal]:
     if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
         return
     parent = site.source.parents.get(node)
-    if isinstance(node, ast.Name) and (
-        node.id == site.self_name or (node.id in site.globals and node.id not in site.index.constants)
-    ):
-        if (
+    if (
+        isinstance(node, ast.Name)
+        and (node.id == site.self_name or (node.id in site.globals and node.id not in site.index.constants))
+        and (
             node.id == site.self_name
             or node.id in site.index.classes
             or node.id in site.index.functions
             or node.id in BUILTINS
-        ):
-            return
+        )
+    ):
+        return
     if (
         isinstance(parent, ast.Attribute)
         or (isinstance(parent, ast.Call) and parent.func is node)
@@ -288,6 +306,9 @@ def wrap(site: Site, node: ast.expr) -> Iterator[Proposal]:
         ):
             continue  # what is iterated is no scalar
         yield site.replace(node, pattern.format(inner), operator, place * weight)
+    for function in _converters(site):
+        if not iterated and not text.startswith(f"{function}("):
+            yield site.replace(node, f"{function}({inner})", "wrap:own", place * 0.15)
     if isinstance(node, ast.GeneratorExp):
         yield site.replace(node, f"[{inner}]", "wrap:list", 0.4)
         return
@@ -333,6 +354,29 @@ def wrap(site: Site, node: ast.expr) -> Iterator[Proposal]:
             "await:add",
             weight,
         )
+
+
+def _converters(site: Site) -> list[str]:
+    """Functions and classes that the file calls with one argument: `Decimal`, `Path`, `normalise`."""
+    known: dict[str, list[str]] = site.index.__dict__.setdefault("_converters", {})
+    if site.source.path not in known:
+        counts: dict[str, int] = {}
+        for node in ast.walk(site.source.tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and len(node.args) == 1
+                and not node.keywords
+            ):
+                name = node.func.id
+                if name not in BUILTINS and not name.endswith(("Error", "Exception")):
+                    counts[name] = counts.get(name, 0) + 1
+        for name, functions in site.index.functions.items():
+            one = any(len(f.args.args) == 1 and f.args.args[0].arg != "self" for f in functions)
+            if one and name in site.globals:
+                counts.setdefault(name, 0)
+        known[site.source.path] = sorted(counts, key=lambda n: -counts[n])[:8]
+    return [name for name in known[site.source.path] if site.function is None or name != site.function.name]
 
 
 def _coroutines(site: Site) -> set[str]:
@@ -426,7 +470,8 @@ def _seen_on(site: Site, variable: str) -> list[str]:
     found = []
     for node in ast.walk(site.source.tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id != "self":
-            if node.attr in site.index.all_attributes and not isinstance(site.source.parents.get(node), ast.Call):
+            called = isinstance(site.source.parents.get(node), ast.Call)
+            if node.attr in site.index.all_attributes and not called:
                 found.append(f"{variable}.{node.attr}")
     found += [f"{variable}[0]", f"{variable}[1]"]
     return list(dict.fromkeys(found))[:10]
@@ -468,10 +513,12 @@ def encoding_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
         yield _added(site, node, "exist_ok=True", "call:add", 0.3)
         yield _added(site, node, "parents=True", "call:add", 0.3)
         yield _added(site, node, "parents=True, exist_ok=True", "call:add", 0.3)
-    if _called(node) in ("compile", "match", "search", "sub", "findall", "fullmatch", "split") and isinstance(
-        node.func, ast.Attribute
+    if (
+        _called(node) in ("compile", "match", "search", "sub", "findall", "fullmatch", "split")
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "re"
     ):
-        if isinstance(node.func.value, ast.Name) and node.func.value.id == "re":
-            for flag in ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"):
-                text = f"flags={flag}" if _called(node) in ("sub", "split") else flag
-                yield _added(site, node, text, "string:flags", 0.2)
+        for flag in ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"):
+            text = f"flags={flag}" if _called(node) in ("sub", "split") else flag
+            yield _added(site, node, text, "string:flags", 0.2)

@@ -82,24 +82,14 @@ def boolean_operator(site: Site, node: ast.BoolOp) -> Iterator[Proposal]:
         yield site.replace(node, f" {other} ".join(site.bare(v) for v in node.values), "boolean:operator", 0.5)
     for position, value in enumerate(node.values):
         rest = [site.code(v) for i, v in enumerate(node.values) if i != position]
-        token = "and" if isinstance(node.op, ast.And) else "or"
-        yield site.replace(node, f" {token} ".join(rest), "condition:drop", 0.3)
+        word = "and" if isinstance(node.op, ast.And) else "or"
+        yield site.replace(node, f" {word} ".join(rest), "condition:drop", 0.3)
         if not isinstance(value, ast.UnaryOp):
             yield site.replace(value, f"not {site.bare(value)}", "boolean:negate", 0.35)
     if len(node.values) == 2:
         first, second = node.values
-        token = "and" if isinstance(node.op, ast.And) else "or"
-        yield site.replace(node, f"{site.code(second)} {token} {site.code(first)}", "boolean:order", 0.2)
-    parent = site.source.parents.get(node)
-    if not isinstance(parent, ast.BoolOp) and isinstance(node.op, ast.Or):
-        return
-    # `a or b and c`: the grouping that precedence did not give.
-    for position, value in enumerate(node.values):
-        if isinstance(value, ast.BoolOp) and not site.source.text[: site.source.span(value)[0]].rstrip().endswith("("):
-            if position == len(node.values) - 1 and isinstance(node.op, ast.Or):
-                head = " or ".join(site.code(v) for v in node.values[:-1])
-                inner = f" {'and'} ".join(site.code(v) for v in value.values[1:])
-                yield site.replace(node, f"({head} or {site.code(value.values[0])}) and {inner}", "boolean:group", 0.4)
+        joiner = "and" if isinstance(node.op, ast.And) else "or"
+        yield site.replace(node, f"{site.code(second)} {joiner} {site.code(first)}", "boolean:order", 0.2)
 
 
 @on(ast.BoolOp)
@@ -129,11 +119,11 @@ def drop_not(site: Site, node: ast.UnaryOp) -> Iterator[Proposal]:
             yield site.replace(node, f"{site.code(node.operand)} is None", "condition:truth", 0.45)
         if isinstance(node.operand, ast.BoolOp):
             first, rest = node.operand.values[0], node.operand.values[1:]
-            token = " and " if isinstance(node.operand.op, ast.And) else " or "
-            flipped = " or " if token == " and " else " and "
+            both = isinstance(node.operand.op, ast.And)
+            joint, flipped = (" and ", " or ") if both else (" or ", " and ")
             yield site.replace(node, flipped.join(f"not {site.bare(v)}" for v in (first, *rest)), "boolean:group", 0.1)
             yield site.replace(
-                node, f"not {site.bare(first)}{token}{token.join(site.code(v) for v in rest)}", "boolean:group", 0.2
+                node, f"not {site.bare(first)}{joint}{joint.join(site.code(v) for v in rest)}", "boolean:group", 0.2
             )
 
 
@@ -247,9 +237,11 @@ def atoms(site: Site, at: ast.AST) -> Iterator[tuple[str, float]]:
             operands.append(site.code(node))
     for position, operand in enumerate(dict.fromkeys(operands)):
         weight = 0.2 if operand in mentioned else 0.13 if position < 5 else 0.08
-        for text, factor in ((f"{operand} is not None", 1.0), (operand, 0.9), (f"not {operand}", 0.9), (f"{operand} is None", 0.9),
+        for text, factor in ((f"{operand} is not None", 1.0), (operand, 0.9), (f"not {operand}", 0.9),
+            (f"{operand} is None", 0.9),
                              (f"{operand} > 0", 0.6), (f"{operand} >= 0", 0.5), (f"{operand} == 0", 0.5),
-                             (f"{operand} != 0", 0.4), (f"{operand} < 0", 0.4), (f"len({operand}) > 1", 0.2)):  # fmt: skip
+                             (f"{operand} != 0", 0.4), (f"{operand} < 0", 0.4),
+                             (f"len({operand}) > 1", 0.2)):  # fmt: skip
             if text not in seen:
                 seen.add(text)
                 yield text, weight * factor

@@ -9,11 +9,16 @@ from .base import BUILTINS, Proposal, Site, on_statement
 from .values import import_edit
 
 _FROM = {
-    "defaultdict": "collections", "Counter": "collections", "OrderedDict": "collections", "deque": "collections", "namedtuple": "collections", "dataclass": "dataclasses", "field": "dataclasses",
-    "datetime": "datetime", "timedelta": "datetime", "timezone": "datetime", "date": "datetime", "Path": "pathlib", "Decimal": "decimal", "Fraction": "fractions", "partial": "functools", "wraps": "functools",
-    "reduce": "functools", "lru_cache": "functools", "cached_property": "functools", "chain": "itertools", "islice": "itertools", "groupby": "itertools", "product": "itertools", "combinations": "itertools",
-    "deepcopy": "copy", "contextmanager": "contextlib", "suppress": "contextlib", "Enum": "enum", "ABC": "abc", "abstractmethod": "abc", "Optional": "typing", "Any": "typing", "List": "typing", "Dict": "typing",
-    "ceil": "math", "floor": "math", "sqrt": "math", "isclose": "math", "itemgetter": "operator", "attrgetter": "operator", "Lock": "threading", "StringIO": "io", "BytesIO": "io", "OrderedSet": "collections",
+    "defaultdict": "collections", "Counter": "collections", "OrderedDict": "collections", "deque": "collections",
+    "namedtuple": "collections", "dataclass": "dataclasses", "field": "dataclasses",
+    "datetime": "datetime", "timedelta": "datetime", "timezone": "datetime", "date": "datetime", "Path": "pathlib",
+    "Decimal": "decimal", "Fraction": "fractions", "partial": "functools", "wraps": "functools",
+    "reduce": "functools", "lru_cache": "functools", "cached_property": "functools", "chain": "itertools",
+    "islice": "itertools", "groupby": "itertools", "product": "itertools", "combinations": "itertools",
+    "deepcopy": "copy", "contextmanager": "contextlib", "suppress": "contextlib", "Enum": "enum", "ABC": "abc",
+    "abstractmethod": "abc", "Optional": "typing", "Any": "typing", "List": "typing", "Dict": "typing",
+    "ceil": "math", "floor": "math", "sqrt": "math", "isclose": "math", "itemgetter": "operator",
+    "attrgetter": "operator", "Lock": "threading", "StringIO": "io", "BytesIO": "io", "OrderedSet": "collections",
 }  # fmt: skip
 
 
@@ -230,7 +235,12 @@ def shared_attribute(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         indent = site.source.indent(node)
         body_text = f"{indent}def __init__(self):{site.newline}{indent}    self.{target.id} = {text}{site.newline}"
         if owner.bases:
-            body_text = f"{indent}def __init__(self, *args, **kwargs):{site.newline}{indent}    super().__init__(*args, **kwargs){site.newline}{indent}    self.{target.id} = {text}{site.newline}"
+            lines = (
+                "def __init__(self, *args, **kwargs):",
+                "    super().__init__(*args, **kwargs)",
+                f"    self.{target.id} = {text}",
+            )
+            body_text = "".join(f"{indent}{line}{site.newline}" for line in lines)
         yield Proposal((Edit(site.source.path, removed.start, removed.end, body_text),), "definition:shared", 0.7)
 
 
@@ -300,7 +310,7 @@ def imported_name(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     tail = node.module.split(".")[-1]
     for alias in node.names:
         if alias.name in site.index.defined_in and not any(
-            p.endswith(f"{tail}.py") or p.endswith(f"{tail}/__init__.py") for p in site.index.defined_in[alias.name]
+            p.endswith((f"{tail}.py", f"{tail}/__init__.py")) for p in site.index.defined_in[alias.name]
         ):
             for path in site.index.defined_in[alias.name][:3]:
                 start, end = site.source.span(node)

@@ -7,11 +7,16 @@ from .base import Proposal, Site, on_statement
 from .values import usual_returns
 
 _RELATIVES: dict[str, tuple[str, ...]] = {
-    "KeyError": ("IndexError", "LookupError", "AttributeError", "ValueError", "TypeError"), "IndexError": ("KeyError", "LookupError", "ValueError"),
-    "ValueError": ("TypeError", "KeyError", "IndexError", "ZeroDivisionError", "OverflowError", "Exception"), "TypeError": ("ValueError", "AttributeError", "KeyError"),
-    "AttributeError": ("KeyError", "TypeError"), "FileNotFoundError": ("OSError", "IOError", "PermissionError"), "OSError": ("FileNotFoundError", "Exception"), "StopIteration": ("IndexError",),
-    "ZeroDivisionError": ("ArithmeticError", "ValueError", "TypeError"), "RuntimeError": ("ValueError", "TypeError"), "NotImplementedError": ("TypeError", "ValueError"), "LookupError": ("ValueError",),
-    "Exception": ("ValueError", "KeyError", "TypeError"), "UnicodeDecodeError": ("UnicodeError", "ValueError"), "TimeoutError": ("OSError",), "ConnectionError": ("OSError",), "JSONDecodeError": ("ValueError",),
+    "KeyError": ("IndexError", "LookupError", "AttributeError", "ValueError", "TypeError"),
+    "IndexError": ("KeyError", "LookupError", "ValueError"),
+    "ValueError": ("TypeError", "KeyError", "IndexError", "ZeroDivisionError", "OverflowError", "Exception"),
+    "TypeError": ("ValueError", "AttributeError", "KeyError"),
+    "AttributeError": ("KeyError", "TypeError"), "FileNotFoundError": ("OSError", "IOError", "PermissionError"),
+    "OSError": ("FileNotFoundError", "Exception"), "StopIteration": ("IndexError",),
+    "ZeroDivisionError": ("ArithmeticError", "ValueError", "TypeError"), "RuntimeError": ("ValueError", "TypeError"),
+    "NotImplementedError": ("TypeError", "ValueError"), "LookupError": ("ValueError",),
+    "Exception": ("ValueError", "KeyError", "TypeError"), "UnicodeDecodeError": ("UnicodeError", "ValueError"),
+    "TimeoutError": ("OSError",), "ConnectionError": ("OSError",), "JSONDecodeError": ("ValueError",),
 }  # fmt: skip
 
 
@@ -20,7 +25,7 @@ def _known(site: Site) -> list[str]:
     found = [*sorted(site.symptoms.raised), *sorted(site.symptoms.expected_raise)]
     found += [name for name in sorted(site.symptoms.names) if name.endswith(("Error", "Exception"))]
     found += [name for name in site.globals if name.endswith(("Error", "Exception"))]
-    found += [name for name in site.index.classes if name.endswith(("Error", "Exception")) and name in site.globals]
+    found += [name for name in site.globals if name in site.index.exceptions]
     return [
         name
         for name in dict.fromkeys(found)
@@ -172,10 +177,10 @@ def protect(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
             (f"return {value}", 0.2 * likely) for value, likely in usual_returns(site)[:6]
         ]
         if loop:
-            endings.append(("continue", 0.25))
+            endings.append(("continue", 0.13))
         for wanted in sorted(site.symptoms.expected_raise)[:2]:
             for message in _messages(site)[:1]:
-                endings.append((f"raise {wanted}({message}) from None", 0.35))
+                endings.append((f"raise {wanted}({message}) from None", 0.16))
         for ending, weight in endings:
             text = [
                 f"{indent}try:",

@@ -21,7 +21,7 @@ def _is_first(site: Site, node: ast.stmt) -> bool:
 
 
 def _names_read(site: Site, node: ast.stmt) -> list[str]:
-    """What the statement's own expressions read and a guard may test: names, then attributes of self, shortest first."""
+    """What the statement's own expressions read and a guard may test: names first, then longer reads."""
     found: dict[str, None] = {}
     visible = set(site.visible(node))
     longer: dict[str, None] = {}
@@ -66,9 +66,13 @@ def _conditions(site: Site, node: ast.stmt) -> Iterator[tuple[str, str, float]]:
             yield f"{name} == 0", "zero", 0.2 * own
             yield f"len({name}) == 1", "one", 0.05
             yield f"{name} < 1", "range", 0.08
-    for around in site.enclosing[:2]:
-        if isinstance(around, ast.For) and isinstance(around.target, ast.Tuple):
-            pair = [e.id for e in around.target.elts if isinstance(e, ast.Name)]
+    block = site.block_of(node)
+    before = block[: next((i for i, item in enumerate(block) if item is node), 0)]
+    unpacked = [around.target for around in site.enclosing[:2] if isinstance(around, ast.For)]
+    unpacked += [s.targets[0] for s in before[-2:] if isinstance(s, ast.Assign)]
+    for target in unpacked:
+        if isinstance(target, ast.Tuple):
+            pair = [e.id for e in target.elts if isinstance(e, ast.Name)]
             if len(pair) == 2:
                 one, other = pair
                 for text, weight in (
@@ -127,7 +131,8 @@ def early_exit(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         for value, likely in returns[:9]:
             if first or not loop or likely >= 0.8:
                 yield site.before(node, [f"if {condition}:", f"    return {value}" if value != "None" else "    return"
-                                         if not _returns_value(site) else "    return None"], operator, weight * (0.35 + 0.5 * likely))  # fmt: skip
+                                         if not _returns_value(site) else "    return None"], operator,
+                                             weight * (0.35 + 0.5 * likely))  # fmt: skip
         if loop:
             yield site.before(node, [f"if {condition}:", "    continue"], operator, weight * 0.9)
             yield site.before(node, [f"if {condition}:", "    break"], operator, weight * 0.35)
@@ -146,13 +151,17 @@ def _raises(site: Site, node: ast.stmt, first: bool) -> Iterator[Proposal | None
     conditions = list(dict.fromkeys(_conditions(site, node)))
     if first:
         for name in site.parameters[:5]:
-            conditions += [(f"{name} > 1", "range", 0.05), (f"{name} > 100", "range", 0.05), (f"not isinstance({name}, str)", "type", 0.1),
-                           (f"not isinstance({name}, int)", "type", 0.1), (f"not isinstance({name}, (int, float))", "type", 0.08),
+            conditions += [(f"{name} > 1", "range", 0.05), (f"{name} > 100", "range", 0.05),
+                (f"not isinstance({name}, str)", "type", 0.1),
+                           (f"not isinstance({name}, int)", "type", 0.1),
+                           (f"not isinstance({name}, (int, float))", "type", 0.08),
                            (f"not {name}.strip()", "falsy", 0.12), (f"len({name}) == 0", "falsy", 0.05)]  # fmt: skip
             for field in site.fields[:8]:
                 own = f"{site.self_name}.{field}"
-                conditions += [(f"{name} in {own}", "in", 0.12), (f"{name} not in {own}", "in", 0.12), (f"{name} > {own}", "range", 0.15),
-                               (f"{name} >= {own}", "range", 0.08), (f"{name} < {own}", "range", 0.06), (f"{own} + {name} > {own}", "range", 0.01)]  # fmt: skip
+                conditions += [(f"{name} in {own}", "in", 0.12), (f"{name} not in {own}", "in", 0.12),
+                    (f"{name} > {own}", "range", 0.15),
+                               (f"{name} >= {own}", "range", 0.08), (f"{name} < {own}", "range", 0.06),
+                               (f"{own} + {name} > {own}", "range", 0.01)]  # fmt: skip
         for field in site.fields[:8]:
             own = f"{site.self_name}.{field}"
             conditions += [(f"not {own}", "falsy", 0.1), (own, "truthy", 0.1), (f"{own} is None", "none", 0.1)]
@@ -297,9 +306,13 @@ def normalise_parameter(site: Site, node: ast.stmt) -> Iterator[Proposal | None]
         return
     for name in site.parameters[:6]:
         for text, operator, weight in (
-            (f"{name} = {name}.strip()", "wrap:strip", 0.18), (f"{name} = {name}.lower()", "wrap:lower", 0.18), (f"{name} = list({name})", "copy:shallow", 0.2),
-            (f"{name} = dict({name})", "copy:shallow", 0.15), (f"{name} = str({name})", "wrap:str", 0.08), (f"{name} = sorted({name})", "sort:wrap", 0.08), (f"{name} = int({name})", "wrap:int", 0.06),
-            (f"{name} = abs({name})", "wrap:abs", 0.06), (f"{name} = set({name})", "wrap:set", 0.04), (f"{name} = {name} or []", "guard:default", 0.08), (f"{name} = {name} or {{}}", "guard:default", 0.06), (f"{name} = max(0, {name})", "wrap:clamp", 0.1),
+            (f"{name} = {name}.strip()", "wrap:strip", 0.18), (f"{name} = {name}.lower()", "wrap:lower", 0.18),
+            (f"{name} = list({name})", "copy:shallow", 0.2),
+            (f"{name} = dict({name})", "copy:shallow", 0.15), (f"{name} = str({name})", "wrap:str", 0.08),
+            (f"{name} = sorted({name})", "sort:wrap", 0.08), (f"{name} = int({name})", "wrap:int", 0.06),
+            (f"{name} = abs({name})", "wrap:abs", 0.06), (f"{name} = set({name})", "wrap:set", 0.04),
+            (f"{name} = {name} or []", "guard:default", 0.08), (f"{name} = {name} or {{}}", "guard:default", 0.06),
+            (f"{name} = max(0, {name})", "wrap:clamp", 0.1),
         ):  # fmt: skip
             yield site.before(node, [text], operator, weight)
         for value, weight in (("[]", 0.12), ("{}", 0.12), ("0", 0.06), ('""', 0.08)):

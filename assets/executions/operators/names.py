@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Iterator
 
-from ..words import similarity
 from ..source import Edit
+from ..words import similarity
 from .base import BUILTINS, Proposal, Site, on, on_statement
 
 _LIMIT = 25
@@ -39,6 +39,10 @@ def other_variable(site: Site, node: ast.Name) -> Iterator[Proposal]:
         for name in site.globals:
             if name != node.id and (name.isupper() == node.id.isupper() or unknown):
                 yield site.replace(node, name, "name:global", 0.45 * site.closeness(node.id, name))
+    else:
+        for name in site.globals:
+            if name.isupper() and name not in site.index.functions:
+                yield site.replace(node, name, "name:global", 0.2 * site.closeness(node.id, name))
 
 
 def _imported(site: Site) -> set[str]:
@@ -50,8 +54,10 @@ def _imported(site: Site) -> set[str]:
 
 
 _FAMILIES = (
-    ("min", "max"), ("any", "all"), ("sum", "len", "max", "min"), ("list", "tuple", "set", "sorted", "reversed"), ("int", "float", "round", "str", "bool"),
-    ("isinstance", "issubclass"), ("str", "repr"), ("dict", "list", "set"), ("map", "filter"), ("zip", "enumerate"), ("abs", "int"), ("sorted", "list", "reversed"),
+    ("min", "max"), ("any", "all"), ("sum", "len", "max", "min"), ("list", "tuple", "set", "sorted", "reversed"),
+    ("int", "float", "round", "str", "bool"),
+    ("isinstance", "issubclass"), ("str", "repr"), ("dict", "list", "set"), ("map", "filter"), ("zip", "enumerate"),
+    ("abs", "int"), ("sorted", "list", "reversed"),
     ("getattr", "hasattr"), ("ord", "chr"), ("bytes", "bytearray", "str"), ("iter", "next"),
 )  # fmt: skip
 
@@ -92,10 +98,7 @@ def other_attribute(site: Site, node: ast.Attribute) -> Iterator[Proposal]:
     missing = any(attribute == node.attr for _, attribute in site.symptoms.missing_attributes)
     own = isinstance(node.value, ast.Name) and node.value.id == site.self_name
     names = site.fields if own else sorted(_on_receiver(site, node) | (_loosely(site, node.attr) if missing else set()))
-    if isinstance(node.ctx, ast.Store) and not missing:
-        base = 0.3
-    else:
-        base = 0.9 if missing else 0.45
+    base = 0.3 if isinstance(node.ctx, ast.Store) and not missing else 0.9 if missing else 0.45
     for name in names[:60]:
         if name != node.attr:
             yield site.span(start, end, f"{prefix}{name}", "attribute:other", base * site.closeness(node.attr, name))
@@ -108,10 +111,20 @@ def other_attribute(site: Site, node: ast.Attribute) -> Iterator[Proposal]:
                 yield site.replace(node, f"{site.self_name}.{method}()", "attribute:method", 0.25)
     if own and site.owner is not None and isinstance(node.ctx, ast.Load):
         yield site.replace(node, f"{site.owner.name}.{node.attr}", "attribute:class", 0.08)
+    for one, other in _ATTRIBUTE_TWINS:
+        if node.attr == one:
+            yield site.span(start, end, f"{prefix}{other}", "attribute:twin", 0.6)
     if not own and isinstance(node.ctx, ast.Load):
         yield site.replace(
             node, f"{site.code(node)}()", "attribute:call", 0.25 if node.attr in _all_methods(site) else 0.03
         )
+
+
+_ATTRIBUTE_TWINS = (("seconds", "total_seconds()"), ("days", "total_seconds()"), ("microseconds", "total_seconds()"),
+    ("stem", "name"), ("name", "stem"), ("suffix", "name"),
+                    ("real", "imag"), ("start", "stop"), ("stop", "start"), ("day", "month"), ("month", "day"),
+                    ("hour", "minute"), ("minute", "second"), ("args", "kwargs"),
+                    ("numerator", "denominator"), ("denominator", "numerator"))  # fmt: skip
 
 
 def _all_methods(site: Site) -> set[str]:

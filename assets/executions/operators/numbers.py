@@ -57,35 +57,30 @@ def arithmetic_operands(site: Site, node: ast.BinOp) -> Iterator[Proposal]:
     weight = 0.3 if isinstance(node.right, ast.Constant) else 0.2
     yield site.replace(node, site.code(node.left), "arithmetic:drop", weight)
     yield site.replace(node, site.code(node.right), "arithmetic:drop", weight * 0.5)
-    if isinstance(node.left, ast.BinOp) and not _parenthesised(site, node.left):
+    whole = site.source.span(node)
+    if isinstance(node.left, ast.BinOp) and whole[0] == site.source.span(node.left)[0]:
         inner = site.between(node.left.left, node.left.right)
         tail = f"({site.code(node.left.right)} {token} {site.code(node.right)})"
         yield site.replace(
             node, f"{site.code(node.left.left)} {site.source.text[slice(*inner)]} {tail}", "arithmetic:group", 0.35
         )
-    if isinstance(node.right, ast.BinOp) and not _parenthesised(site, node.right):
+    if isinstance(node.right, ast.BinOp) and whole[1] == site.source.span(node.right)[1]:
         inner = site.between(node.right.left, node.right.right)
         head = f"({site.code(node.left)} {token} {site.code(node.right.left)})"
         yield site.replace(
             node, f"{head} {site.source.text[slice(*inner)]} {site.code(node.right.right)}", "arithmetic:group", 0.4
         )
-    for side in (node.left, node.right):
-        if isinstance(side, ast.BinOp) and _parenthesised(site, side):
-            outer_start, outer_end = site.source.span(node)
-            text = site.source.text
-            a, b = site.source.span(side)
-            opening, closing = text.rfind("(", outer_start - 1, a), text.find(")", b)
-            if opening >= 0 and closing >= 0:
-                flat = (
-                    text[min(outer_start, opening) : opening]
-                    + text[opening + 1 : closing]
-                    + text[closing + 1 : max(outer_end, closing + 1)]
-                )
-                yield site.span(min(outer_start, opening), max(outer_end, closing + 1), flat, "arithmetic:group", 0.25)
-
-
-def _parenthesised(site: Site, node: ast.AST) -> bool:
-    return site.source.text[: site.source.span(node)[0]].rstrip().endswith("(")
+    # Parentheses taken away.
+    text = site.source.text
+    if isinstance(node.left, ast.BinOp) and whole[0] < site.source.span(node.left)[0]:
+        inner_end = site.source.span(node.left)[1]
+        closing = text.find(")", inner_end)
+        flat = site.code(node.left) + text[closing + 1 : whole[1]]
+        yield site.replace(node, flat, "arithmetic:group", 0.25)
+    if isinstance(node.right, ast.BinOp) and whole[1] > site.source.span(node.right)[1]:
+        opening = text.rfind("(", whole[0], site.source.span(node.right)[0])
+        if opening > 0:
+            yield site.replace(node, text[whole[0] : opening] + site.code(node.right), "arithmetic:group", 0.25)
 
 
 @on(ast.UnaryOp)
@@ -117,8 +112,10 @@ def number_constant(site: Site, node: ast.Constant) -> Iterator[Proposal]:
                 yield site.replace(node, str(other), "number:constant", 0.2)
         if value > 1 and not isinstance(parent, ast.UnaryOp):
             scaled: int | None
-            for scaled in (*_UNITS.get(value, ()), value * 10, value // 10 if value % 10 == 0 else None, value * 2, value // 2 if value % 2 == 0 else None,
-                          value * 1000 if value in (1, 60, 24) else None, 1024 if value == 1000 else 1000 if value == 1024 else None):  # fmt: skip
+            for scaled in (*_UNITS.get(value, ()), value * 10, value // 10 if value % 10 == 0 else None, value * 2,
+                value // 2 if value % 2 == 0 else None,
+                          value * 1000 if value in (1, 60, 24) else None,
+                              1024 if value == 1000 else 1000 if value == 1024 else None):  # fmt: skip
                 if scaled and scaled != value:
                     yield site.replace(
                         node, str(scaled), "number:constant", 0.2 if scaled in _UNITS.get(value, ()) else 0.12
@@ -127,6 +124,9 @@ def number_constant(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         for other_float in (value * 10, value / 10, value * 100, value / 100, 1 - value, 1 + value):
             if other_float > 0:
                 yield site.replace(node, repr(round(other_float, 12)), "number:constant", 0.12)
+    if value in (0, 1, -1) and isinstance(site.statement, ast.Assign | ast.AnnAssign):
+        for name in site.parameters[:3]:
+            yield site.replace(node, f"{name}[0]", "statement:initial", 0.1)
     seen = {text}
     for literal in site.symptoms.literals[:25]:
         if isinstance(literal, int | float) and not isinstance(literal, bool) and repr(literal) not in seen:
@@ -134,10 +134,10 @@ def number_constant(site: Site, node: ast.Constant) -> Iterator[Proposal]:
             in_issue = repr(literal) in site.symptoms.issue
             yield site.replace(node, repr(literal), "number:borrowed", 0.22 if in_issue else 0.08)
     for constant in site.index.constants.get(site.source.path, [])[:60]:
-        if isinstance(constant.value, int | float) and not isinstance(constant.value, bool):
-            if repr(constant.value) not in seen:
-                seen.add(repr(constant.value))
-                yield site.replace(node, repr(constant.value), "number:borrowed", 0.1)
+        number = isinstance(constant.value, int | float) and not isinstance(constant.value, bool)
+        if number and repr(constant.value) not in seen:
+            seen.add(repr(constant.value))
+            yield site.replace(node, repr(constant.value), "number:borrowed", 0.1)
 
 
 @on(ast.Call)
@@ -152,14 +152,17 @@ def range_bounds(site: Site, node: ast.Call) -> Iterator[Proposal]:
             yield site.replace(node, f"range({_tidy(text)})", "range:bounds", weight)
     elif len(arguments) == 2:
         start, stop = arguments
-        for text, weight in ((f"{start}, {stop} + 1", 0.75), (f"{start} + 1, {stop}", 0.4), (f"{start}, {stop} - 1", 0.5),
+        for text, weight in ((f"{start}, {stop} + 1", 0.75), (f"{start} + 1, {stop}", 0.4),
+            (f"{start}, {stop} - 1", 0.5),
                              (f"{start} - 1, {stop}", 0.35), (f"{stop}", 0.2), (f"{start} + 1, {stop} + 1", 0.3),
-                             (f"{start}, {stop}, -1", 0.25), (f"{stop}, {start}", 0.1), (f"{start} - 1, {stop} - 1", 0.1)):  # fmt: skip
+                             (f"{start}, {stop}, -1", 0.25), (f"{stop}, {start}", 0.1),
+                             (f"{start} - 1, {stop} - 1", 0.1)):  # fmt: skip
             yield site.replace(node, f"range({_tidy(text)})", "range:bounds", weight)
     elif len(arguments) == 3:
         start, stop, step = arguments
         for text, weight in ((f"{start}, {stop} + 1, {step}", 0.6), (f"{start}, {stop} - 1, {step}", 0.6),
-                             (f"{start} - 1, {stop}, {step}", 0.45), (f"{start} + 1, {stop}, {step}", 0.4), (f"{start}, {stop}", 0.2),
+                             (f"{start} - 1, {stop}, {step}", 0.45), (f"{start} + 1, {stop}, {step}", 0.4),
+                             (f"{start}, {stop}", 0.2),
                              (f"{start}, {stop}, -{step}", 0.2)):  # fmt: skip
             yield site.replace(node, f"range({_tidy(text)})", "range:bounds", weight)
 
@@ -214,7 +217,8 @@ def slice_bounds(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
     else:
         options += [(f"1:{upper}{step}", 0.35)]
     if lower and upper:
-        options += [(f"{lower}:{lower} + {upper}{step}", 0.45), (f"{upper}:{lower}{step}", 0.1), (f"{_tidy(lower + ' + 1')}:{_tidy(upper + ' + 1')}{step}", 0.25),
+        options += [(f"{lower}:{lower} + {upper}{step}", 0.45), (f"{upper}:{lower}{step}", 0.1),
+            (f"{_tidy(lower + ' + 1')}:{_tidy(upper + ' + 1')}{step}", 0.25),
                     (f"{_tidy(lower + ' - 1')}:{_tidy(upper + ' - 1')}{step}", 0.2)]  # fmt: skip
     if lower and not upper:
         options += [(f":{lower}{step}", 0.4)]

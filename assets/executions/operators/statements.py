@@ -345,7 +345,8 @@ def _outer_locals(site: Site) -> set[str]:
 
 
 def _declare(site: Site, word: str, name: str) -> Iterator[Proposal]:
-    assert site.function is not None
+    if site.function is None:
+        return
     body = site.function.body
     first = (
         body[1]
@@ -589,6 +590,30 @@ def copy_from_elsewhere(site: Site, node: ast.stmt) -> Iterator[Proposal | None]
                 yield site.before(node, lines, "statement:copy", weight)
                 if last:
                     yield site.after(node, lines, "statement:copy", weight)
+
+
+@on_statement
+def mirrored_copy(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
+    """A statement repeated right after itself for the other one of a pair: `left`/`right`, `i`/`j`."""
+    if site.function is None or not _simple(node) or isinstance(node, ast.Return | ast.Raise):
+        return
+    text = site.code(node)
+    if "\n" in text:
+        return
+    used = list(dict.fromkeys(n.id for n in site.source.own_nodes(node) if isinstance(n, ast.Name)))
+    others = [n for n in (*site.parameters, *site.locals) if n not in used][:8]
+    swappable = [n for n in used if n in site.parameters or n in site.locals]
+    made: list[tuple[str, float]] = []
+    for one in swappable:
+        for other in others:
+            once = re.sub(rf"\b{re.escape(one)}\b", other, text)
+            made.append((once, 0.16))
+            for second in swappable:
+                for further in others:
+                    if second > one and further != other:
+                        made.append((re.sub(rf"\b{re.escape(second)}\b", further, once), 0.14))
+    for variant, weight in made[:80]:
+        yield site.after(node, [variant], "statement:mirror", weight)
 
 
 def _donates(site: Site, donor: ast.stmt) -> bool:

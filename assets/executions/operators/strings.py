@@ -1,7 +1,9 @@
 """Strings: literals and f-strings changed as the failed comparison suggests, format specifications, patterns."""
 
 import ast
+import itertools
 import re
+import warnings
 from collections.abc import Iterator
 
 from .base import Proposal, Site, on
@@ -37,7 +39,7 @@ def changed_text(site: Site, node: ast.expr) -> Iterator[Proposal]:
         for text, weight in _rewrites(raw, old, _escaped(new, quote, prefix), before, after):
             if text not in seen and text.count("{") == text.count("}"):
                 seen.add(text)
-                yield site.replace(node, f"{prefix}{quote}{text}{quote}", "string:changed", weight)
+                yield site.replace(node, f"{prefix}{quote}{text}{quote}", "string:changed", weight if raw else 0.2)
 
 
 def _escaped(text: str, quote: str, prefix: str) -> str:
@@ -95,8 +97,10 @@ def other_text(site: Site, node: ast.Constant) -> Iterator[Proposal]:
             yield site.replace(
                 node, f"{quote}{_escaped(value, quote, prefix)}{quote}", "string:borrowed", 0.08 + 0.3 * alike
             )
-    for text in (raw.lower(), raw.upper(), raw.capitalize(), raw.strip(), raw + " ", " " + raw, raw + "s", raw.rstrip("s"), raw + "\\n",
-                 raw.replace("_", "-"), raw.replace("-", "_"), raw.replace(" ", ""), raw.replace(",", ", ")):  # fmt: skip
+    for text in (raw.lower(), raw.upper(), raw.capitalize(), raw.strip(), raw + " ", " " + raw, raw + "s",
+        raw.rstrip("s"), raw + "\\n",
+                 raw.replace("_", "-"), raw.replace("-", "_"), raw.replace(" ", ""),
+                     raw.replace(",", ", ")):  # fmt: skip
         if text != raw and text not in seen:
             seen.add(text)
             yield site.replace(node, f"{prefix}{quote}{text}{quote}", "string:case", 0.12)
@@ -201,6 +205,7 @@ def _variants(spec: str) -> list[str]:
 
     def make(
         align: str = align,
+        sign: str = sign,
         zero: str = zero,
         width: str = width,
         comma: str = comma,
@@ -216,7 +221,7 @@ def _variants(spec: str) -> list[str]:
         found += [make(zero="" if zero else "0")]
         for other in "<>^":
             found.append(make(align=other))
-    found += [make(comma="" if comma else ",")]
+    found += [make(comma="" if comma else ","), make(sign="" if sign else "+")]
     for other in ("f", "%", "d", "x", "X", "g", "e"):
         found.append(make(kind=other))
     return [spec_text for spec_text in dict.fromkeys(found) if spec_text and spec_text != spec]
@@ -257,8 +262,8 @@ def date_format(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         for old, new in _DATE:
             for match in re.finditer(re.escape(old), text):
                 yield site.span(start + match.start(), start + match.end(), new, "format:date", 0.4)
-        codes = [m for m in re.finditer(r"%[a-zA-Z]", text)]
-        for one, other in zip(codes, codes[1:], strict=False):
+        codes = list(re.finditer(r"%[a-zA-Z]", text))
+        for one, other in itertools.pairwise(codes):
             middle = text[one.end() : other.start()]
             yield site.span(start + one.start(), start + other.end(), f"{other[0]}{middle}{one[0]}", "format:date", 0.4)
 
@@ -282,6 +287,11 @@ def pattern(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         return
     literal = _parts(site.code(node))
     if literal is None:
+        # Several literals side by side: only the ends of the whole can be told.
+        ending = re.search(r"(['\"]{1,3})\s*$", site.code(node))
+        if ending is not None and not node.value.endswith("$"):
+            at = site.source.span(node)[0] + ending.start()
+            yield site.span(at, at, "$", "string:pattern", 0.4)
         return
     prefix, quote, raw = literal
     seen = {raw}
@@ -289,12 +299,20 @@ def pattern(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         if text in seen:
             continue
         seen.add(text)
-        try:
-            re.compile(text)
-        except (re.error, OverflowError, RecursionError):
+        if not _compiles(text):
             continue
         wanted = prefix if "\\" not in text or "r" in prefix.lower() else "r" + prefix
         yield site.replace(node, f"{wanted}{quote}{text}{quote}", "string:pattern", weight)
+
+
+def _compiles(pattern: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError):
+            return False
+    return True
 
 
 def _pattern_variants(raw: str) -> Iterator[tuple[str, float]]:
@@ -320,8 +338,11 @@ def _pattern_variants(raw: str) -> Iterator[tuple[str, float]]:
         yield raw[: match.end()] + "+" + raw[match.end() :], 0.4
         yield raw[: match.end()] + "*" + raw[match.end() :], 0.25
         yield raw[: match.end()] + "?" + raw[match.end() :], 0.2
-    for old, others in (("\\d", ("\\w", "[\\d.]", "-?\\d")), ("\\w", ("[\\w-]", "[\\w.]", "[\\w.-]", "\\S", "[A-Za-z]")), ("[a-z]", ("[a-zA-Z]", "[a-z0-9]", "[a-z_]")), ("[A-Z]", ("[A-Za-z]",)),
-                        ("[a-zA-Z]", ("[a-zA-Z0-9]", "[a-zA-Z_]", "\\w")), ("[0-9]", ("\\d", "[0-9.]")), ("a-z", ("a-zA-Z", "a-z0-9")), ("A-Z", ("A-Za-z",)), ("0-9", ("0-9.", "0-9a-z")), (" ", ("\\s", "\\s+", "\\s*", " *")), ("\\s", ("\\s*", "[ \\t]"))):  # fmt: skip
+    for old, others in (("\\d", ("\\w", "[\\d.]", "-?\\d")), ("\\w", ("[\\w-]", "[\\w.]", "[\\w.-]", "\\S",
+        "[A-Za-z]")), ("[a-z]", ("[a-zA-Z]", "[a-z0-9]", "[a-z_]")), ("[A-Z]", ("[A-Za-z]",)),
+                        ("[a-zA-Z]", ("[a-zA-Z0-9]", "[a-zA-Z_]", "\\w")), ("[0-9]", ("\\d", "[0-9.]")),
+                        ("a-z", ("a-zA-Z", "a-z0-9")), ("A-Z", ("A-Za-z",)), ("0-9", ("0-9.", "0-9a-z")),
+                        (" ", ("\\s", "\\s+", "\\s*", " *")), ("\\s", ("\\s*", "[ \\t]"))):  # fmt: skip
         for match in re.finditer(re.escape(old), raw):
             for other in others:
                 yield raw[: match.start()] + other + raw[match.end() :], 0.2

@@ -314,7 +314,13 @@ def dictionary(site: Site, node: ast.Dict) -> Iterator[Proposal]:
 
 @on(ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 def comprehension(site: Site, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp) -> Iterator[Proposal]:
-    """Filters added or removed, another element, loops exchanged."""
+    """Filters added or removed, another element, loops exchanged, another kind of comprehension."""
+    text = site.code(node)
+    if isinstance(node, ast.ListComp):
+        yield site.replace(node, f"{{{text[1:-1]}}}", "wrap:set", 0.3)
+        yield site.replace(node, f"list(dict.fromkeys({text[1:-1]}))", "wrap:set", 0.15)
+    elif isinstance(node, ast.SetComp):
+        yield site.replace(node, f"[{text[1:-1]}]", "wrap:list", 0.4)
     for generator in node.generators:
         end = site.source.span(generator.iter)[1]
         for condition in generator.ifs:
@@ -336,7 +342,7 @@ def comprehension(site: Site, node: ast.ListComp | ast.GeneratorExp | ast.SetCom
     if isinstance(node, ast.ListComp | ast.GeneratorExp) and isinstance(
         node.elt, ast.Name | ast.Attribute | ast.Subscript
     ):
-        text = site.code(node.elt)
+        element = site.code(node.elt)
         for pattern, weight in (
             ("copy.copy({})", 0.35),
             ("copy.deepcopy({})", 0.25),
@@ -346,7 +352,7 @@ def comprehension(site: Site, node: ast.ListComp | ast.GeneratorExp | ast.SetCom
             ("dataclasses.replace({})", 0.2),
         ):
             module = pattern.split(".")[0]
-            made = site.replace(node.elt, pattern.format(text), "copy:element", weight)
+            made = site.replace(node.elt, pattern.format(element), "copy:element", weight)
             if module in ("copy", "dataclasses") and module not in site.globals:
                 imported = _import_edit(site, f"import {module}")
                 if imported is not None:

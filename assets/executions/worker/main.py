@@ -4,6 +4,7 @@
 forks of that one; `fresh` by a fork of the pristine process, which imports the repository anew.
 """
 
+import contextlib
 import importlib
 import marshal
 import os
@@ -12,8 +13,10 @@ import select
 import sys
 import time
 import traceback
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
+
+from _pytest.config import default_plugins
 
 from .children import CRASH, HANG, Send, supervise
 from .instrument import Instrumentation
@@ -24,9 +27,14 @@ from .wire import Message, Wire
 _SPAWNS = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.spawn")
 
 
+_WANTED = [*(f"_pytest.{name}" for name in default_plugins), "difflib", "pprint", "pygments.formatters.terminal",
+           "pygments.lexers", "unittest.mock", "asyncio", "readline"]  # fmt: skip
+
+
 def main() -> None:
     wire = Wire.take_over()
     wire.send({"ready": True, "python": sys.version.split()[0]})
+    _preload(_WANTED)
     collector: Collector | None = None
     while (command := wire.receive()) is not None:
         try:
@@ -315,16 +323,15 @@ def _preload(names: list[str]) -> None:
             sys.stderr.write(f"{name}: {error}\n")
 
 
-_stamp = 1_000_000_000
+_stamps = count(1_000_000_000, 2)
 
 
 def _write(path: str, text: str) -> None:
     """Writes a file with a modification time never used before: a stale .pyc must not stand for it."""
-    global _stamp
     with open(path, "wb") as handle:  # noqa: PTH123
         handle.write(text.encode())
-    _stamp += 2
-    os.utime(path, (_stamp, _stamp))
+    stamp = next(_stamps)
+    os.utime(path, (stamp, stamp))
 
 
 def _fresh(command: Message) -> Message:
@@ -420,10 +427,8 @@ def _fresh_suite(command: Message) -> Message:
             break
         gathered += chunk
     os.close(ready)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, 9)
-    except ProcessLookupError:
-        pass
     os.waitpid(pid, 0)
     if not gathered:
         return {"error": "importing the repository and its tests did not end in time"}

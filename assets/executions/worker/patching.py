@@ -81,10 +81,10 @@ class Patcher:
             if not part["chain"]:
                 for other in list(sys.modules.values()):
                     origin = getattr(other, "__file__", None)
-                    if isinstance(origin, str) and origin.startswith(self._root) and other is not module:
-                        if vars(other).get(name, _MISSING) is old:
-                            undo.append((other, name, old))
-                            setattr(other, name, new)
+                    ours = isinstance(origin, str) and origin.startswith(self._root) and other is not module
+                    if ours and vars(other).get(name, _MISSING) is old:
+                        undo.append((other, name, old))
+                        setattr(other, name, new)
         return undo
 
     def _swap(self, part: dict[str, Any]) -> list[tuple[FunctionType, CodeType, Any, Any]]:

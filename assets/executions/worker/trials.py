@@ -2,6 +2,7 @@
 
 import os
 import resource
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,11 @@ class Trials:
         state = State(suite.root, self._patcher.caches)
         targets = [t for t in command["targets"] if t in suite.by_id]
         limit = command["cpu"]
+        began = time.process_time()
         before = self._signature(targets[0], limit)
+        if len(targets) == 1 and not before.startswith("hang"):
+            # The host's measure is of a slower kind of run: this one is like those to come.
+            limit = command["cpu"] = min(limit, max(0.12, 15 * (time.process_time() - began)))
         state.restore()
         for index in batch:
             send(("begin", index, None))
