@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,6 +34,7 @@ PRELOADED = (
     "dagster_project.definitions",
 )
 MAX_REQUEST = 1 << 20
+CHILD_STOP_SECONDS = 5.0
 _STATE = "PENSTOCK_WARM_STATE"
 
 
@@ -111,7 +113,8 @@ class WarmServer:
             os.set_blocking(end, False)
 
     def serve(self) -> None:
-        """Serves until SIGTERM. Children keep running."""
+        """Serves until SIGTERM, which ends the children too; their attempts are resumed by a later start.
+        A killed warm process leaves its children running."""
         signal.set_wakeup_fd(self._wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_term)
@@ -130,6 +133,20 @@ class WarmServer:
                     self._accept()
                 if os.getppid() != parent and not self._children:
                     return  # the supervisor is gone
+        self._end_children()
+
+    def _end_children(self) -> None:
+        for number, seconds in ((signal.SIGTERM, CHILD_STOP_SECONDS), (signal.SIGKILL, 2.0)):
+            for pid in self._children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            deadline = time.monotonic() + seconds
+            while self._children and time.monotonic() < deadline:
+                with contextlib.suppress(ChildProcessError):
+                    pid, _ = os.waitpid(-1, os.WNOHANG)
+                    self._children.pop(pid, None)
+                    if pid == 0:
+                        time.sleep(0.02)
 
     def _on_term(self, *_: object) -> None:
         self._stop = True

@@ -33,6 +33,8 @@ from sensors.slots import TASK_JOB, free_slots
 GROUP = "penstock-tasks"
 TICK_SECONDS = 20.0
 SLOT_POLL_SECONDS = 0.1
+BACKLOG_PATIENCE = 20
+"""How many lease lengths an unclaimed task may wait while the log holds events that no tick has taken."""
 
 
 def _request(team: uuid.UUID, task: uuid.UUID, attempt: int, source: str, run_key: str) -> RunRequest:
@@ -114,7 +116,10 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
 def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
     settings = platform.settings
     free = free_slots(context.instance, settings.slots)
-    silent = attempts.lapsed(platform.database, unclaimed_seconds=settings.lease_seconds, limit=free) if free else []
+    # While events wait in the log for a free slot, an unclaimed task is most likely one of theirs.
+    waits_in_log = free and any(platform.reader.lag(GROUP, TASKS).values())
+    unclaimed = settings.lease_seconds * (BACKLOG_PATIENCE if waits_in_log else 1)
+    silent = attempts.lapsed(platform.database, unclaimed_seconds=unclaimed, limit=free) if free else []
     requests = []
     for lost in silent:
         runs = context.instance.get_runs(

@@ -27,8 +27,9 @@ def socket_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             process.kill()
 
 
-@pytest.fixture
-def instance(tmp_path: Path, socket_path: Path) -> Iterator[DagsterInstance]:
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory, socket_path: Path) -> Iterator[DagsterInstance]:
+    home = tmp_path_factory.mktemp("dagster")
     config = {
         "run_launcher": {
             "module": "dagster_project.launcher",
@@ -37,8 +38,8 @@ def instance(tmp_path: Path, socket_path: Path) -> Iterator[DagsterInstance]:
         },
         "telemetry": {"enabled": False},
     }
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
-    with DagsterInstance.from_config(str(tmp_path)) as made:
+    (home / "dagster.yaml").write_text(yaml.safe_dump(config))
+    with DagsterInstance.from_config(str(home)) as made:
         yield made
 
 
@@ -168,3 +169,13 @@ def test_a_request_that_is_no_request_is_answered_and_changes_nothing(
     run = _launch(instance, tmp_path)
     (tmp_path / "go").touch()
     _ends(instance, run, DagsterRunStatus.SUCCESS)
+
+
+def test_stopping_the_warm_process_ends_its_runs(instance: DagsterInstance, tmp_path: Path, socket_path: Path) -> None:
+    run = _launch(instance, tmp_path)
+    pid = _started(tmp_path)
+    process = _warm_process(socket_path)
+    process.terminate()
+    process.wait(20)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert instance.run_launcher.check_run_worker_health(_run(instance, run)).status == WorkerStatus.NOT_FOUND

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from .conftest import RunningPlatform, issue, make_repository
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(700)]
 
 CLOSED = {"resolved", "unresolved", "failed", "cancelled"}
 
@@ -88,7 +88,7 @@ def test_twenty_deliveries_five_of_them_repeats_make_fifteen_outcomes_whatever_i
     platform.wait_for(
         "fifteen tasks are closed",
         lambda: len(platform.tasks()) == 15 and set(platform.tasks().values()) <= CLOSED,
-        240,
+        400,
     )
     stop.set()
     assert Counter(platform.tasks().values()) == {"resolved": 15}

@@ -148,6 +148,18 @@ def test_the_reconciler_fails_a_task_whose_runs_end_before_they_claim_it(
     assert "ended before they could claim it" in str(closed.reason)
 
 
+def test_the_reconciler_leaves_tasks_alone_whose_events_wait_in_the_log(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    task = _task(platform, 1)
+    with platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET updated_at = now() - interval '1 minute'")
+    assert _requests(reconciler(build_sensor_context(instance=instance), platform=platform)) == []
+    _tick(instance, platform)  # takes the event; as if its run request were then lost
+    requests = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))
+    assert [request.tags[TASK_TAG] for request in requests] == [str(task)]
+
+
 def test_nothing_due_starts_no_publication(instance: DagsterInstance, platform: Platform, database: Database) -> None:
     assert isinstance(publication_sensor(build_sensor_context(instance=instance), platform=platform), SkipReason)
 
