@@ -16,6 +16,7 @@ from assets.partitions import SOURCES, partition_key
 from assets.platform import Platform
 from core.events import CHANGES
 from sensors import cursor
+from sensors.dead_letters import put_aside
 
 GROUP = "penstock-changes"
 REFRESH_JOB = "refresh_context"
@@ -32,7 +33,9 @@ BATCH = 500
 )
 def change_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
     batch = platform.reader.read(CHANGES, cursor.load(context.cursor), limit=BATCH, wait=TICK_SECONDS)
-    if not batch.records:
+    if batch.unreadable:
+        put_aside(platform, batch.unreadable)
+    if not batch.records and not batch.unreadable:
         return SkipReason("No source has changed.")
     last: dict[tuple[uuid.UUID, str], str] = {}
     count: dict[tuple[uuid.UUID, str], int] = {}

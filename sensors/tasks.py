@@ -28,6 +28,7 @@ from core.eventlog.postgres import PostgresLog
 from core.events import TASKS, Event
 from core.states import TaskState
 from sensors import cursor
+from sensors.dead_letters import put_aside
 from sensors.slots import TASK_JOB, free_slots
 
 GROUP = "penstock-tasks"
@@ -88,6 +89,8 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
             time.sleep(SLOT_POLL_SECONDS)
             continue
         batch = platform.reader.read(TASKS, offsets, limit=free, wait=left)
+        if batch.unreadable:
+            put_aside(platform, batch.unreadable)
         offsets = dict(batch.next_offsets)
         requests = [
             _request(event.teamid, task, attempt, event.subject, f"task:{task}:{attempt}")

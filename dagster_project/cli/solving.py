@@ -108,7 +108,7 @@ def _run(
     folder = settings.home / "solve" / str(identity)
     folder.mkdir(parents=True, exist_ok=True)
     with Progress(quiet=quiet) as step, tempfile.TemporaryDirectory(prefix="penstock-solve-") as scratch:
-        _warn_about_changes(repository, step)
+        _warn_about_changes(repository)
         sandbox = open_sandbox(settings.sandbox)
         index = MemoryIndex.build(repository, commit, open_embedder(settings.embedding_model), source=path.name)
         found = build_task_context(index, f"{title}\n\n{body}")
@@ -172,8 +172,8 @@ def _run(
     }
 
 
-def _warn_about_changes(repository: Any, step: Any) -> None:
+def _warn_about_changes(repository: Any) -> None:
     status = repository.status()
     if status.dirty:
         shown = ", ".join(status.paths[:3]) + (" …" if len(status.paths) > 3 else "")
-        step(f"the work tree has changes that are not committed ({shown}); they are left alone and not looked at")
+        note(f"penstock: HEAD is solved; uncommitted changes ({shown}) are left alone and not looked at")

@@ -14,7 +14,7 @@ from assets.platform import Platform
 from core import tasks
 from core.attempts import Attempt
 from core.database import Database
-from core.events import CHANGES, DEFAULT_TEAM, Event
+from core.events import CHANGES, DEAD_LETTERS, DEFAULT_TEAM, TASKS, Event
 from core.settings import Settings
 from core.states import TaskState
 from sensors.changes import change_sensor
@@ -158,6 +158,20 @@ def test_the_reconciler_leaves_tasks_alone_whose_events_wait_in_the_log(
     _tick(instance, platform)  # takes the event; as if its run request were then lost
     requests = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))
     assert [request.tags[TASK_TAG] for request in requests] == [str(task)]
+
+
+def test_an_unreadable_event_becomes_a_dead_letter_and_holds_nothing_up(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    broken, good = _task(platform, 1), _task(platform, 2)
+    with platform.database.system() as connection:
+        connection.execute("UPDATE event_log SET body = '{}' WHERE topic = %s AND event_id = 'github:1'", (TASKS,))
+    for _ in range(2):
+        requests = _requests(_tick(instance, platform))
+        assert [request.tags[TASK_TAG] for request in requests] == [str(good)]
+    letters = platform.log.read(DEAD_LETTERS, {}, limit=10).records
+    assert [letter.event.data["offset"] for letter in letters] == [0]
+    assert broken != good
 
 
 def test_nothing_due_starts_no_publication(instance: DagsterInstance, platform: Platform, database: Database) -> None:
