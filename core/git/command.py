@@ -30,6 +30,7 @@ _KEPT = (
     "SSH_AUTH_SOCK",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "ALL_PROXY",
