@@ -63,26 +63,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def kafka_script() -> Any:
+    """The module `deploy/dev/kafka.py`, which belongs to no package."""
+    name = "script_deploy_dev_kafka"
+    path = Path(__file__).parents[1] / "deploy/dev/kafka.py"
+    specification = importlib.util.spec_from_file_location(name, path)
+    assert specification and specification.loader
+    sys.modules[name] = module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_script: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real Apache Kafka broker for the session, a `KafkaServer` of `deploy/dev/kafka.py`."""
-    script = load_script("deploy/dev/kafka.py")
     try:
-        server = script.start_kafka(tmp_path_factory.mktemp("kafka"), die_with_parent=True)
-    except script.KafkaMissing as error:
+        server = kafka_script.start_kafka(tmp_path_factory.mktemp("kafka"), die_with_parent=True)
+    except kafka_script.KafkaMissing as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
         pytest.skip(str(error))
     yield server
     server.stop(grace=0)
-
-
-def load_script(path: str) -> Any:
-    """A module of the repository that is no package's, by its path from the root."""
-    name = "script_" + path.replace("/", "_").removesuffix(".py")
-    if name not in sys.modules:
-        specification = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / path)
-        assert specification and specification.loader
-        module = importlib.util.module_from_spec(specification)
-        sys.modules[name] = module
-        specification.loader.exec_module(module)
-    return sys.modules[name]
