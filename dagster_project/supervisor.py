@@ -164,12 +164,12 @@ class Supervisor:
         """Starts everything and returns when all of it answers. Raises `StartFailed`, with nothing left running."""
         self._logs.mkdir(parents=True, exist_ok=True)
         instance.write(self.settings)
-        _create_dagster_tables(self.runtime, self.environment())
         deadline = time.monotonic() + timeout
         try:
             for child in self.children:
                 if child.name not in ("daemon", "webserver"):
                     self._spawn(child)
+            _create_dagster_tables(self.runtime, self.environment())  # meanwhile; only what starts later reads them
             self._await([c for c in self.children if c.process], deadline)
             late = [c for c in self.children if not c.process]
             for child in late:

@@ -162,7 +162,7 @@ def run() -> bool:
         "PENSTOCK_ALLOWED_ROOTS": str(repositories),
         "PENSTOCK_GATEWAY_PORT": "0",
         "PENSTOCK_DAGSTER_PORT": "0",
-        "PENSTOCK_TASK_SECONDS": "10",
+        "PENSTOCK_TASK_SECONDS": "30",
     }
     heading("two sample repositories")
     samples = [build(name, repositories / name) for name in SAMPLES]

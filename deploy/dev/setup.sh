@@ -37,7 +37,8 @@ if [ ! -x .venv/bin/python ]; then
     rm -f /tmp/penstock-venv.$$
 fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-if ! .venv/bin/uv --version >/dev/null 2>&1; then
+if ! .venv/bin/uv --version >/dev/null 2>&1 || ! .venv/bin/python -c 'import setuptools' 2>/dev/null; then
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
     .venv/bin/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock
 fi
 echo "setup: installing $lock" >&2

@@ -34,7 +34,7 @@ def _pytest(directory: Path) -> dict[str, str]:
     ("name", "head"),
     [
         ("parcel_quotes", "f5859e6eea8407a77e60fe237bc6786cda1e47a5"),
-        ("bank_feed", "a73fd50b584b6f9d334c2a8c40ac624c25a387ab"),
+        ("bank_feed", "f32b13d8eaa1871353548f4ac967b8027bfc53d6"),
     ],
 )
 def test_a_sample_has_the_same_commits_on_every_machine(
