@@ -1,0 +1,143 @@
+"""The gate is a pure function; what it lets out has every piece of evidence."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.executions.gate import CHECKS, is_test_path, judge, weaknesses
+from core.work import Evidence, Outcome, Patch, TestRun, VerdictKind
+
+DIFF = "diff --git a/shop/cart.py b/shop/cart.py\n--- a/shop/cart.py\n+++ b/shop/cart.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
+PATCH = Patch(base_commit="0" * 40, diff=DIFF)
+
+
+def run(outcomes: dict[str, Outcome], **fields: object) -> TestRun:
+    return TestRun(command=("pytest",), outcomes=outcomes, seconds=1.0, exit_code=0, **fields)  # type: ignore[arg-type]
+
+
+def good(**fields: object) -> Evidence:
+    values: dict[str, object] = {
+        "sandbox": "bubblewrap",
+        "reproduction": "tests",
+        "target_tests": ("t::a",),
+        "before": run({"t::a": Outcome.FAILED, "t::b": Outcome.PASSED}),
+        "after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED}),
+        "applies": True,
+        "changed_paths": ("shop/cart.py",),
+        "allowed_paths": ("shop/cart.py", "shop/other.py"),
+    }
+    return Evidence(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def test_complete_evidence_passes_and_is_bound_to_the_patch() -> None:
+    verdict = judge(good(), PATCH)
+    assert verdict.verdict is VerdictKind.PASS
+    assert verdict.patch_sha256 == PATCH.sha256
+    assert [check.name for check in verdict.checks] == [
+        "reproduced", "applies", "failing-tests-pass", "suite-no-worse", "allowed-paths",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "check"),
+    [
+        ({"reproduction": "none"}, "reproduced"),
+        ({"target_tests": ()}, "reproduced"),
+        ({"before": run({"t::a": Outcome.PASSED})}, "reproduced"),
+        ({"before": None}, "reproduced"),
+        ({"applies": False}, "applies"),
+        ({"applies": None}, "applies"),
+        ({"after": None}, "failing-tests-pass"),
+        ({"after": run({"t::a": Outcome.SKIPPED, "t::b": Outcome.PASSED})}, "failing-tests-pass"),
+        ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.FAILED})}, "suite-no-worse"),
+        ({"after": run({"t::a": Outcome.PASSED})}, "suite-no-worse"),
+        ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.SKIPPED})}, "suite-no-worse"),
+        ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED, "t::c": Outcome.FAILED})}, "suite-no-worse"),
+        ({"allowed_paths": ("shop/other.py",)}, "allowed-paths"),
+        ({"changed_paths": ("shop/cart.py", "tests/test_cart.py"), "allowed_paths": ("shop/cart.py", "tests/test_cart.py")}, "allowed-paths"),
+    ],
+)  # fmt: skip
+def test_each_gap_in_the_evidence_fails_its_own_check(fields: dict[str, object], check: str) -> None:
+    verdict = judge(good(**fields), PATCH)
+    assert verdict.verdict is VerdictKind.FAIL
+    assert check in {c.name for c in verdict.checks if not c.passed}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reproduction": "issue"},
+        {"flaky": ("t::z",)},
+        {"before": run({"t::a": Outcome.FAILED, "t::b": Outcome.PASSED}, complete=False)},
+        {"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED}, limit="wall")},
+    ],
+)
+def test_weaker_evidence_is_good_for_a_draft_only(fields: dict[str, object]) -> None:
+    evidence = good(**fields)
+    assert judge(evidence, PATCH).verdict is VerdictKind.DRAFT
+    assert weaknesses(evidence)
+
+
+def test_a_flaky_test_that_fails_afterwards_is_no_regression() -> None:
+    after = run({"t::a": Outcome.PASSED, "t::b": Outcome.FAILED})
+    assert judge(good(after=after, flaky=("t::b",)), PATCH).verdict is VerdictKind.DRAFT
+
+
+def test_a_patch_whose_diff_touches_more_than_the_evidence_says_fails() -> None:
+    more = Patch(base_commit="0" * 40, diff=DIFF + DIFF.replace("shop/cart.py", "setup.py"))
+    assert judge(good(), more).verdict is VerdictKind.FAIL
+
+
+def test_without_a_patch_the_verdict_is_fail_and_bound_to_nothing() -> None:
+    verdict = judge(good(), None)
+    assert (verdict.verdict, verdict.patch_sha256) == (VerdictKind.FAIL, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("tests/helpers.py", True), ("pkg/test_x.py", True), ("pkg/x_test.py", True), ("conftest.py", True), ("a/tests/data.py", True),
+        ("pkg/testing_tools.py", False), ("pkg/latest.py", False), ("contest.py", False), ("pkg/attest/core.py", False),
+    ],
+)  # fmt: skip
+def test_test_files_are_told_from_the_program(path: str, expected: bool) -> None:
+    assert is_test_path(path) is expected
+
+
+outcomes = st.dictionaries(st.sampled_from([f"t::{c}" for c in "abcdef"]), st.sampled_from(Outcome), max_size=6)
+runs = st.none() | st.builds(run, outcomes, complete=st.booleans(), limit=st.sampled_from([None, "wall"]))
+evidences = st.builds(
+    Evidence,
+    sandbox=st.just("bubblewrap"),
+    reproduction=st.sampled_from(["tests", "issue", "none"]),
+    target_tests=st.lists(st.sampled_from([f"t::{c}" for c in "abc"]), max_size=3, unique=True).map(tuple),
+    before=runs,
+    after=runs,
+    applies=st.sampled_from([True, False, None]),
+    changed_paths=st.sampled_from([(), ("shop/cart.py",), ("tests/test_cart.py",)]),
+    allowed_paths=st.sampled_from([(), ("shop/cart.py",), ("shop/cart.py", "tests/test_cart.py")]),
+    flaky=st.lists(st.sampled_from(["t::e", "t::f"]), max_size=1).map(tuple),
+)
+
+
+@given(evidences)
+def test_what_passes_has_everything(evidence: Evidence) -> None:
+    verdict = judge(evidence, PATCH)
+    assert verdict == judge(evidence, PATCH)
+    assert len(verdict.checks) == len(CHECKS)
+    assert (verdict.verdict is VerdictKind.FAIL) is (not all(check.passed for check in verdict.checks))
+    if verdict.verdict is VerdictKind.FAIL:
+        return
+    before, after = evidence.before, evidence.after
+    assert before is not None and after is not None and evidence.target_tests
+    for test in evidence.target_tests:
+        assert before.outcomes[test] in (Outcome.FAILED, Outcome.ERROR)
+        assert after.outcomes[test] is Outcome.PASSED
+    for test, outcome in before.outcomes.items():
+        if outcome is Outcome.PASSED and test not in evidence.flaky and after.complete and after.limit is None:
+            assert after.outcomes.get(test) is Outcome.PASSED
+    assert evidence.applies and set(evidence.changed_paths) <= set(evidence.allowed_paths)
+    assert not any(is_test_path(path) for path in evidence.changed_paths)
+    if verdict.verdict is VerdictKind.PASS:
+        assert evidence.reproduction == "tests" and not evidence.flaky
+        assert before.complete and after.complete
