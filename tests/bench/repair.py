@@ -86,7 +86,8 @@ def run_case(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: 
         why = f"{type(error).__name__}: {error}"
         return Row(*known, FAILED, "none", 0, round(time.monotonic() - began, 2), None, why, None, {})
     seconds = round(time.monotonic() - began, 2)
-    outcome, patch = UNRESOLVED, None
+    # A suite that could not even be run says something about the sandbox or the case, nothing about the engine.
+    outcome, patch = (FAILED if execution.evidence.before is None else UNRESOLVED), None
     if execution.patch is not None and verdict.verdict != "fail":
         patch = execution.patch.diff
         outcome = CORRECT if judge(case, patch, sandbox).correct else PLAUSIBLE
@@ -176,7 +177,9 @@ def main(argv: list[str] | None = None) -> int:
         "rows": [asdict(row) for row in rows],
     }
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0
+    if broken := [row for row in rows if row.outcome == FAILED]:
+        sys.stderr.write(f"repair: {len(broken)} cases could not be run, the first: {broken[0].summary}\n")
+    return 1 if broken else 0
 
 
 def _say(line: str) -> None:
