@@ -18,15 +18,15 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .contained import Command, Contained, ProcessHandles, Usage
 from .limit_watch import THREADS_PER_PROCESS
 from .probing import first_failure
 from .process_tree import CpuMeter, ProcessFacts, proportional_bytes, tree
-from .protocol import WORKSPACE, Environment, Limits, SandboxUnavailable, Session
+from .protocol import WORKSPACE, Environment, Limits, Mount, SandboxUnavailable, Session
 from .root_filesystem import SHELL, checked_mounts, system_mounts, write_etc
-from .root_identity import INSIDE, spare_user, user_namespace
+from .root_identity import INSIDE, becoming_sandboxed, spare_user, user_namespace
 from .seccomp import filter_program
 from .session import PrivateSession
 from .spawn import Started, spawn
@@ -77,8 +77,7 @@ class BubblewrapSandbox:
                 namespace = user_namespace(owner)
                 undo.callback(os.close, namespace)
             arguments = _namespaces(program, namespace) + _file_systems(folder)
-            for mount in mounts:
-                arguments += ["--ro-bind", str(mount.source), mount.target]
+            arguments += _mount_arguments(mounts)
             return functools.partial(_launch, program, arguments, namespace)
 
         return PrivateSession(self.name, environment, limits, prepare, self._scratch, owner)
@@ -118,9 +117,12 @@ def _options(program: Path) -> str:
 def _namespaces(program: Path, user_namespace: int | None) -> list[str]:
     arguments = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session"]
-    arguments += ["--uid", str(INSIDE), "--gid", str(INSIDE), "--hostname", "sandbox", "--clearenv"]
+    arguments += ["--hostname", "sandbox", "--clearenv"]
     if user_namespace is not None:
-        return [*arguments, "--userns", "9"]
+        kept = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+        arguments += ["--userns", "9", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"]
+        return arguments + [word for name in kept for word in ("--cap-add", name)]
+    arguments += ["--uid", str(INSIDE), "--gid", str(INSIDE)]
     arguments.append("--unshare-user")
     if "--disable-userns" in _options(program):
         arguments.append("--disable-userns")
@@ -139,10 +141,24 @@ def _file_systems(folder: Path) -> list[str]:
     return arguments
 
 
+def _mount_arguments(mounts: tuple[Mount, ...]) -> list[str]:
+    """The mounts, and before them the folders above them, which bwrap would make for the owner alone."""
+    covered = [PurePosixPath(path) for path in system_mounts().binds]
+    arguments = []
+    for mount in mounts:
+        target = PurePosixPath(mount.target)
+        for parent in reversed(target.parents[:-1]):
+            if not any(parent.is_relative_to(path) for path in covered):
+                arguments += ["--perms", "0755", "--dir", str(parent)]
+        arguments += ["--ro-bind", str(mount.source), mount.target]
+        covered.append(target)
+    return arguments
+
+
 def _launch(program: Path, prepared: list[str], namespace: int | None, command: Command) -> Contained:
     """Starts bwrap, which waits for a byte until the resource limits of its child are set."""
     limits = command.limits
-    size = ["--size", str(max(limits.memory_bytes // 2, 1 << 20))]
+    size = ["--perms", "1777", "--size", str(max(limits.memory_bytes // 2, 1 << 20))]
     arguments = [*prepared, *size, "--tmpfs", "/tmp", *size, "--tmpfs", "/dev/shm"]  # noqa: S108
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", WORKSPACE]
     for name, value in command.variables.items():
@@ -172,9 +188,11 @@ def _launch(program: Path, prepared: list[str], namespace: int | None, command: 
             theirs.append(rules_read)
             arguments += ["--seccomp", str(rules_read)]
         outer: tuple[str, ...] = ()
+        inner: tuple[str, ...] = _SHELL
         if namespace is not None:
             outer = (*_WITH_NAMESPACE, f"/proc/{os.getpid()}/fd/{namespace}")
-        started = spawn([*outer, str(program), *arguments, "--", *_SHELL, *command.argv], pass_fds=theirs)
+            inner = (*becoming_sandboxed(), *_SHELL)
+        started = spawn([*outer, str(program), *arguments, "--", *inner, *command.argv], pass_fds=theirs)
         try:
             status = os.dup(status_read)
             return _Bubblewrapped(started, status, os.dup(go_write), limits)
@@ -219,7 +237,7 @@ class _Bubblewrapped:
                     return None
                 self._said += chunk
             elif time.monotonic() > deadline:
-                return None
+                raise SandboxUnavailable(f"bwrap made no sandbox within {_START_SECONDS:g} s")
         number = json.loads(self._said.splitlines()[0]).get("child-pid")
         return number if isinstance(number, int) else None
 
@@ -280,8 +298,10 @@ class _Bubblewrapped:
         if not self._handles.wait(timeout):
             raise SandboxUnavailable(f"the sandbox of process {self._init} does not die")
         self._handles.close()
-        while chunk := os.read(self._status, 4096):
-            self._said += chunk
+        os.set_blocking(self._status, False)
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self._status, 4096):
+                self._said += chunk
         os.close(self._status)
 
     def exit_code(self, stderr: bytes) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from . import attacks
 from .protocol import (
     CommandResult,
     Environment,
@@ -218,7 +219,7 @@ def a_command_is_talked_to_by_lines(bench: Bench) -> None:
 
 def a_command_that_does_not_finish_is_killed(bench: Bench) -> None:
     with bench.open() as session:
-        stubborn = session.start(["sh", "-c", "trap '' TERM INT HUP; echo ready; while :; do sleep 1; done"])
+        stubborn = session.start(["sh", "-c", "trap '' TERM INT HUP; echo ready; for i in $(seq 60); do sleep 1; done"])
         expect(stubborn.read_line(20.0) == b"ready", "a command's first line does not come")
         result = stubborn.finish(0.1)
         expect(result.exit_code is None and result.limit is None, f"killed by finish: {_told(result)}")
@@ -240,14 +241,14 @@ def nothing_outlives_its_command(bench: Bench) -> None:
         "    os.setsid()\n"
         "    if os.fork() == 0:\n"
         "        for descriptor in range(3): os.close(descriptor)\n"
-        "        while True:\n"
+        "        for _ in range(3000):\n"
         "            open('beat', 'a').write('x'); time.sleep(0.01)\n"
         "    os._exit(0)\n"
         "while not os.path.exists('beat'): time.sleep(0.01)\n"
     )
     endings = {
         "its own end": (code, SMALL),
-        "a limit": (code + "time.sleep(1000)", replace(SMALL, wall_seconds=4.0)),
+        "a limit": (code + "time.sleep(60)", replace(SMALL, wall_seconds=4.0)),
     }
     for ending, (program, limits) in endings.items():
         with bench.open() as session:
@@ -260,7 +261,7 @@ def nothing_outlives_its_command(bench: Bench) -> None:
 
 def closing_a_session_ends_its_commands(bench: Bench) -> None:
     session = bench.open()
-    process = session.start(["sh", "-c", "echo ready; sleep 1000"])
+    process = session.start(["sh", "-c", "echo ready; sleep 60"])
     expect(process.read_line(20.0) == b"ready", "a command's first line does not come")
     session.close()
     session.close()
@@ -305,58 +306,29 @@ def descriptors_are_not_inherited(bench: Bench) -> None:
 
 
 def wall_time_is_limited(bench: Bench) -> None:
-    result = bench.ends_by(Limit.WALL, "import time; time.sleep(1000)", replace(SMALL, wall_seconds=0.5))
+    result = bench.ends_by(Limit.WALL, "import time; time.sleep(60)", replace(SMALL, wall_seconds=0.5))
     expect(0.5 <= result.wall_seconds < 10.0, f"0.5 s of wall time became {result.wall_seconds:.2f} s")
 
 
 def cpu_time_is_limited(bench: Bench) -> None:
-    bench.ends_by(Limit.CPU, "while True: pass", replace(SMALL, cpu_seconds=0.5))
+    bench.ends_by(Limit.CPU, attacks.BURN_CPU, replace(SMALL, cpu_seconds=0.5))
 
 
 def cpu_time_is_limited_over_all_processes(bench: Bench) -> None:
-    code = (
-        "import os, time\n"
-        "def burn(seconds):\n"
-        "    end = time.process_time() + seconds\n"
-        "    while time.process_time() < end: pass\n"
-        "while True:\n"
-        "    if os.fork() == 0:\n"
-        "        burn(0.2); os._exit(0)\n"
-        "    os.wait()\n"
-    )
-    bench.ends_by(Limit.CPU, code, replace(SMALL, cpu_seconds=1.0))
+    bench.ends_by(Limit.CPU, attacks.BURN_CPU_IN_CHILDREN, replace(SMALL, cpu_seconds=1.0))
 
 
 def memory_is_limited(bench: Bench) -> None:
-    bench.ends_by(Limit.MEMORY, "x = []\nwhile True: x.append(bytearray(b'x' * (1 << 20)))")
+    bench.ends_by(Limit.MEMORY, attacks.FILL_MEMORY)
 
 
 def memory_is_limited_over_all_processes(bench: Bench) -> None:
-    code = (
-        "import os, time\n"
-        "for _ in range(8):\n"
-        "    if os.fork() == 0:\n"
-        "        x = b'x' * (48 << 20); time.sleep(1000)\n"
-        "time.sleep(1000)\n"
-    )
-    bench.ends_by(Limit.MEMORY, code)
+    bench.ends_by(Limit.MEMORY, attacks.FILL_MEMORY_IN_CHILDREN)
 
 
 def memory_in_temporary_files_is_limited(bench: Bench) -> None:
-    code = (
-        "import errno\n"
-        "written = 0\n"
-        "for folder in ('/tmp', '/dev/shm'):\n"
-        "    try:\n"
-        "        for number in range(1000):\n"
-        "            with open(f'{folder}/{number}', 'wb') as file: file.write(b'x' * (4 << 20))\n"
-        "            written += 4\n"
-        "    except OSError: pass\n"
-        "print(written, flush=True)\n"
-        "import time; time.sleep(5)\n"
-    )
     with bench.open() as session:
-        result = bench.python(session, code)
+        result = bench.python(session, attacks.FILL_TEMPORARY_FOLDERS)
         held = result.limit is Limit.MEMORY or (result.ok and int(result.stdout) << 20 <= SMALL.memory_bytes)
         expect(held, f"in-memory folders hold more than the memory limit: {_told(result)}")
 
@@ -379,55 +351,32 @@ def shared_memory_is_counted_once(bench: Bench) -> None:
 
 
 def processes_are_limited(bench: Bench) -> None:
-    code = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
-    bench.ends_by(Limit.PROCESSES, code)
+    bench.ends_by(Limit.PROCESSES, attacks.FORK_BOMB)
 
 
 def threads_are_limited(bench: Bench) -> None:
-    code = (
-        "import threading, time\n"
-        "started = 0\n"
-        "threading.stack_size(65536)\n"
-        "try:\n"
-        "    for started in range(10_000):\n"
-        "        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
-        "except RuntimeError: pass\n"
-        "print(started, flush=True)\n"
-        "time.sleep(0.5)\n"
-        "import os; os._exit(0)\n"
-    )
     with bench.open() as session:
-        result = bench.python(session, code)
+        result = bench.python(session, attacks.MANY_THREADS)
         held = result.limit is Limit.PROCESSES or (result.ok and int(result.stdout) <= 8 * SMALL.processes)
         expect(held, f"more threads than eight times the process limit: {_told(result)}")
 
 
 def a_single_file_is_limited(bench: Bench) -> None:
-    bench.ends_by(Limit.FILE_SIZE, "file = open('big', 'wb')\nwhile True: file.write(b'x' * 65536)")
-    deaf = "file = open('big', 'wb')\nwhile True:\n    try: file.write(b'x' * 65536)\n    except OSError: pass\n"
-    bench.ends_by(Limit.FILE_SIZE, deaf)
+    bench.ends_by(Limit.FILE_SIZE, attacks.GIANT_FILE)
+    bench.ends_by(Limit.FILE_SIZE, attacks.GIANT_FILE_DEAF)
 
 
 def the_workspace_is_limited(bench: Bench) -> None:
-    code = "n = 0\nwhile True:\n    n += 1\n    open(f'f{n}', 'wb').write(b'x' * (1 << 20))\n"
-    bench.ends_by(Limit.DISK, code)
+    bench.ends_by(Limit.DISK, attacks.MANY_FILES)
 
 
 def deleted_but_open_files_count(bench: Bench) -> None:
-    code = (
-        "import os, time\n"
-        "kept = []\n"
-        "for _ in range(30):\n"
-        "    file = open('f', 'wb'); os.unlink('f'); file.write(b'x' * (4 << 20)); file.flush(); kept.append(file)\n"
-        "time.sleep(1000)\n"
-    )
-    bench.ends_by(Limit.DISK, code)
+    bench.ends_by(Limit.DISK, attacks.DELETED_OPEN_FILES)
 
 
 def output_is_limited(bench: Bench) -> None:
     for stream in ("stdout", "stderr"):
-        code = f"import sys\nwhile True: sys.{stream}.write('x' * 1000)"
-        result = bench.ends_by(Limit.OUTPUT, code)
+        result = bench.ends_by(Limit.OUTPUT, attacks.endless_output(stream))
         kept = len(getattr(result, stream))
         expect(kept == SMALL.output_bytes, f"{kept} bytes of {stream} were kept, not {SMALL.output_bytes}")
 
@@ -435,7 +384,7 @@ def output_is_limited(bench: Bench) -> None:
 def limits_hold_while_nobody_reads(bench: Bench) -> None:
     with bench.open() as session:
         limits = replace(SMALL, wall_seconds=1.0)
-        process = session.start(["sh", "-c", "echo ready; sleep 1000"], limits=limits)
+        process = session.start(["sh", "-c", "echo ready; sleep 60"], limits=limits)
         expect(process.read_line(20.0) == b"ready", "a command's first line does not come")
         expect(process.read_line(20.0) is None, "output goes on after the limit")
         result = process.finish(20.0)

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from . import attacks
 from .conformance import SMALL, Bench
 from .protocol import Limit, Sandbox, SandboxUnavailable
 from .session import BASE_VARIABLES
@@ -35,7 +37,7 @@ class ProbeResult:
 
 
 _ATTEMPTS = r"""
-import errno, json, os, socket, stat, sys
+import errno, json, os, socket, stat, sys, tempfile
 plan = json.loads(sys.stdin.read())
 found = {}
 
@@ -107,8 +109,11 @@ def processes():
 
 def mount():
     import ctypes
-    if ctypes.CDLL(None, use_errno=True).mount(b"none", b"/tmp", b"tmpfs", 0, None):
+    place = tempfile.mkdtemp(dir=".").encode()  # nobody else's, and undone at once: a broken sandbox is the host
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", place, b"tmpfs", 0, None):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    libc.umount2(place, 2)
     return "mounted a file system"
 
 def settings():
@@ -148,13 +153,13 @@ print(json.dumps(found))
 """
 
 _LIMITS: tuple[tuple[Limit, dict[str, float], str], ...] = (
-    (Limit.WALL, {"wall_seconds": 0.3}, "import time; time.sleep(1000)"),
-    (Limit.CPU, {"cpu_seconds": 0.3}, "while True: pass"),
-    (Limit.MEMORY, {}, "x = []\nwhile True: x.append(bytearray(b'x' * (1 << 20)))"),
-    (Limit.PROCESSES, {}, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"),
-    (Limit.FILE_SIZE, {}, "file = open('big', 'wb')\nwhile True: file.write(b'x' * 65536)"),
-    (Limit.DISK, {}, "n = 0\nwhile True:\n    n += 1\n    open(f'f{n}', 'wb').write(b'x' * (1 << 20))"),
-    (Limit.OUTPUT, {}, "while True: print('x' * 1000)"),
+    (Limit.WALL, {"wall_seconds": 0.3}, "import time; time.sleep(20)"),
+    (Limit.CPU, {"cpu_seconds": 0.3}, attacks.BURN_CPU),
+    (Limit.MEMORY, {}, attacks.FILL_MEMORY),
+    (Limit.PROCESSES, {}, attacks.FORK_BOMB),
+    (Limit.FILE_SIZE, {}, attacks.GIANT_FILE),
+    (Limit.DISK, {}, attacks.MANY_FILES),
+    (Limit.OUTPUT, {}, attacks.endless_output("stdout")),
 )
 
 
@@ -177,7 +182,6 @@ def _isolation(bench: Bench) -> Iterator[ProbeResult]:
         plan = {
             **reachable,
             "secret": _SECRET,
-            "marker": str(bench.folder),
             "hidden": {
                 "passwords": "/etc/shadow",
                 "passwords through /proc": "/proc/1/root/etc/shadow",
@@ -216,7 +220,7 @@ def _shown(bench: Bench) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def _listeners(folder: Path) -> Iterator[dict[str, Any]]:
-    """Real listeners on the host: TCP on loopback, a Unix socket by path and an abstract one."""
+    """Real listeners on the host (TCP on loopback, a Unix socket by path and an abstract one) and a process."""
     abstract = f"penstock-probe-{os.getpid()}-{threading.get_ident()}"
     path = folder / "host.sock"
     with contextlib.ExitStack() as stack:
@@ -227,7 +231,10 @@ def _listeners(folder: Path) -> Iterator[dict[str, Any]]:
             local = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             local.bind(address)
             local.listen()
-        yield {"port": network.getsockname()[1], "socket": str(path), "abstract": abstract}
+        waiting = ["sh", "-c", f"read line # {abstract}"]
+        process = stack.enter_context(subprocess.Popen(waiting, stdin=subprocess.PIPE))
+        stack.callback(process.kill)
+        yield {"port": network.getsockname()[1], "socket": str(path), "abstract": abstract, "marker": abstract}
 
 
 def _limits(bench: Bench) -> Iterator[ProbeResult]:

@@ -74,6 +74,16 @@ def _shown(folder: Path) -> Iterable[str]:
             yield name
 
 
+def _stands_for(name: str) -> str:
+    """What an entry of a packages folder provides, so that `x.py` hides `x/`, and one version of a distribution
+    another: a module's name, or a distribution's with its kind."""
+    if name.endswith((".dist-info", ".egg-info")):
+        return name.split("-")[0].lower() + "-info"
+    if name.endswith((".py", ".so")):
+        return name.split(".")[0]
+    return name
+
+
 def _environment(inside: Mapping[Path, str]) -> Path:
     """A host folder that is a virtual environment when seen at `_VENV`: made once for what it holds."""
     interpreter = _interpreter()
@@ -82,9 +92,11 @@ def _environment(inside: Mapping[Path, str]) -> Path:
     for name in ("python", "python3", version):
         links[f"bin/{name}"] = str(interpreter)
     packages = f"lib/{version}/site-packages"
+    taken: set[str] = set()
     for folder, target in inside.items():
-        for name in _shown(folder):
-            links.setdefault(f"{packages}/{name}", f"{target}/{name}")
+        shown = list(_shown(folder))
+        links |= {f"{packages}/{name}": f"{target}/{name}" for name in shown if _stands_for(name) not in taken}
+        taken |= {_stands_for(name) for name in shown}
     files = {
         "pyvenv.cfg": f"home = {interpreter.parent}\ninclude-system-site-packages = false\n"
         f"version = {sys.version.split()[0]}\n",

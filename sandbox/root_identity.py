@@ -22,12 +22,34 @@ _SECONDS = 5.0
 
 def spare_user() -> int | None:
     """The host's number of the user that sandboxed code is to be; None when it stays the present one."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
+    if os.geteuid() != 0 or shutil.which("unshare") is None or setpriv() is None:
         return None
     for user in _CHOICES:
         if _maps("/proc/self/uid_map", user) and _maps("/proc/self/gid_map", user):
             return user
     return None
+
+
+def setpriv() -> str | None:
+    """The program that becomes another user, by a path that is seen inside too."""
+    return shutil.which("setpriv", path="/usr/bin:/bin")
+
+
+def becoming_sandboxed() -> tuple[str, ...]:
+    """What to put before a command inside, to become `INSIDE` and give up every capability.
+
+    bwrap could do it itself, with `--uid`; but it does so before its first process asks to die with its
+    parent, and the kernel forgets that wish of a process that becomes another user."""
+    user = f"--reuid={INSIDE}", f"--regid={INSIDE}", "--clear-groups"
+    return (
+        setpriv() or "setpriv",
+        *user,
+        "--inh-caps=-all",
+        "--ambient-caps=-all",
+        "--bounding-set=-all",
+        "--no-new-privs",
+        "--",
+    )
 
 
 def _maps(path: str, number: int) -> bool:
@@ -40,9 +62,7 @@ def _maps(path: str, number: int) -> bool:
 
 def user_namespace(user: int) -> int:
     """A descriptor of a new user namespace, to be closed by the caller. Inside, `INSIDE` stands for `user`; every
-    other user is there too, so that what belongs to any of them can be mounted. The host's root has another
-    number than 0 inside, so that bwrap keeps its capabilities (over this namespace alone) when it becomes
-    `INSIDE`, until its set-up is done and it gives up all of them.
+    other user is there too, so that what belongs to any of them can be mounted while setting up.
 
     Raises `OSError`."""
     program = shutil.which("unshare") or "unshare"
@@ -57,11 +77,10 @@ def user_namespace(user: int) -> int:
                 raise OSError("unshare --user made no user namespace")
             time.sleep(0.0005)
         extents = (
-            (1, 1, INSIDE - 1),
+            (0, 0, INSIDE),
             (INSIDE, user, 1),
             (INSIDE + 1, INSIDE + 1, user - INSIDE - 1),
-            (user, 0, 1),
-            (user + 1, INSIDE, 1),
+            (user, INSIDE, 1),
         )
         mapping = "".join(f"{inside} {outside} {count}\n" for inside, outside, count in extents)
         for name in ("uid_map", "gid_map"):

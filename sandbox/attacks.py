@@ -1,0 +1,109 @@
+"""Programs that exceed a limit, for the conformance suite and the probes, to be run inside a sandbox.
+
+Each gives up by itself after several times the limits of `sandbox.conformance.SMALL`: where a limit does
+not hold, the one who tries it must not lose the machine.
+"""
+
+BURN_CPU = """
+import time
+end = time.process_time() + 10
+while time.process_time() < end: pass
+"""
+
+BURN_CPU_IN_CHILDREN = """
+import os, time
+for _ in range(50):
+    if os.fork() == 0:
+        end = time.process_time() + 0.2
+        while time.process_time() < end: pass
+        os._exit(0)
+    os.wait()
+"""
+
+FILL_MEMORY = """
+import time
+kept = []
+for _ in range(1024): kept.append(bytearray(b"x" * (1 << 20)))
+time.sleep(5)
+"""
+
+FILL_MEMORY_IN_CHILDREN = """
+import os, time
+for _ in range(8):
+    if os.fork() == 0:
+        kept = b"x" * (48 << 20)
+        time.sleep(20)
+        os._exit(0)
+time.sleep(20)
+"""
+
+FORK_BOMB = """
+import os, time
+end = time.monotonic() + 20
+for _ in range(8):
+    try: os.fork()
+    except OSError: pass
+while time.monotonic() < end: time.sleep(0.1)
+"""
+
+MANY_THREADS = """
+import os, threading, time
+started = 0
+threading.stack_size(65536)
+try:
+    for started in range(1000):
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+except RuntimeError: pass
+print(started, flush=True)
+time.sleep(0.5)
+os._exit(0)
+"""
+
+GIANT_FILE = """
+with open("big", "wb") as file:
+    for _ in range(1024): file.write(b"x" * 65536)
+"""
+
+GIANT_FILE_DEAF = """
+import time
+file = open("big", "wb", buffering=0)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    try:
+        if file.tell() < 64 << 20: file.write(b"x" * 65536)
+    except OSError: pass
+"""
+
+MANY_FILES = """
+import time
+for number in range(256):
+    with open(f"f{number}", "wb") as file: file.write(b"x" * (1 << 20))
+time.sleep(5)
+"""
+
+DELETED_OPEN_FILES = """
+import os, time
+kept = []
+for _ in range(40):
+    file = open("f", "wb"); os.unlink("f")
+    file.write(b"x" * (4 << 20)); file.flush(); kept.append(file)
+time.sleep(20)
+"""
+
+FILL_TEMPORARY_FOLDERS = """
+import time
+written = 0
+for folder in ("/tmp", "/dev/shm"):
+    try:
+        for number in range(128):
+            with open(f"{folder}/{number}", "wb") as file: file.write(b"x" * (4 << 20))
+            written += 4
+    except OSError: pass
+print(written, flush=True)
+time.sleep(2)
+"""
+
+
+def endless_output(stream: str) -> str:
+    """Writes to `stdout` or `stderr`."""
+    return f"import sys\nfor _ in range(20_000): sys.{stream}.write('x' * 1000)"

@@ -1,0 +1,28 @@
+"""Backends for the tests of this room: each that should work here, or a skip that says what to install."""
+
+import os
+
+import pytest
+
+from sandbox import BACKENDS, backends
+from sandbox.protocol import Sandbox
+
+
+def usable(name: str) -> Sandbox:
+    sandbox = next(one for one in backends() if one.name == name)
+    problem = sandbox.available()
+    if problem is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{name}: {problem}")
+        pytest.skip(f"{name}: {problem}")
+    return sandbox
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Sandbox:
+    return usable(request.param)
+
+
+@pytest.fixture(scope="session")
+def bubblewrap() -> Sandbox:
+    return usable("bubblewrap")

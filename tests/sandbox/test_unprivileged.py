@@ -1,0 +1,87 @@
+"""The same limits hold for a user without any privilege, on the system's own Python."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.bubblewrap import _candidates
+from sandbox.gvisor import _find
+from sandbox.protocol import Sandbox
+
+NOBODY = 65_534
+REPOSITORY = Path(__file__).parents[2]
+PROGRAM = """
+import sys
+sys.dont_write_bytecode = True
+from dataclasses import replace
+from pathlib import Path
+from sandbox import attacks
+from sandbox.bubblewrap import BubblewrapSandbox
+from sandbox.gvisor import GvisorSandbox
+from sandbox.protocol import Environment, Limits
+kind = {"bubblewrap": BubblewrapSandbox, "gvisor": GvisorSandbox}[sys.argv[1]]
+sandbox = kind(Path(sys.argv[2]), Path(sys.argv[3]))
+small = Limits(60, 30, 256 << 20, 16, 8 << 20, 64 << 20, 1 << 18)
+attempts = {
+    "cpu": (attacks.BURN_CPU, replace(small, cpu_seconds=0.3)),
+    "memory": (attacks.FILL_MEMORY, small),
+    "processes": (attacks.FORK_BOMB, small),
+    "disk": (attacks.MANY_FILES, small),
+}
+for limit, (code, limits) in attempts.items():
+    with sandbox.open(Environment(Path(sys.argv[3]) / "workspace"), small) as session:
+        print(limit, session.run(["/usr/bin/python3", "-c", code], limits=limits).limit)
+with sandbox.open(Environment(Path(sys.argv[3]) / "workspace"), small) as session:
+    print(session.run(["sh", "-c", "mkdir shut && touch shut/x && chmod 0 shut && cat /proc/self/uid_map"]).exit_code)
+print(sorted(p.name for p in Path(sys.argv[3]).iterdir()))
+"""
+
+
+def test_limits_hold_without_privileges(backend: Sandbox, tmp_path: Path) -> None:
+    python = shutil.which("python3", path="/usr/bin")
+    if os.geteuid() != 0 or python is None:
+        pytest.skip("needs root, to become another user, and /usr/bin/python3")
+    version = subprocess.run(
+        [python, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True, check=True
+    )
+    if version.stdout != b"True\n":
+        pytest.skip(f"{python} is older than Python 3.11")
+    found = _candidates()[0] if backend.name == "bubblewrap" else _find(None)
+    assert found is not None
+    home = tmp_path / "home"
+    (home / "workspace").mkdir(parents=True)
+    (home / "penstock").mkdir()
+    shutil.copytree(REPOSITORY / "sandbox", home / "penstock" / "sandbox")
+    shutil.copyfile(found, home / "penstock" / "program")
+    for path in (home, *home.rglob("*")):
+        path.chmod(0o755)
+        os.chown(path, NOBODY, NOBODY)
+    for parent in tmp_path.parents[:3]:
+        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    tmp_path.chmod(0o755)
+    done = subprocess.run(
+        [python, "-c", PROGRAM, backend.name, str(home / "penstock/program"), str(home)],
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(home / "penstock")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "cpu cpu",
+        "memory memory",
+        "processes processes",
+        "disk disk",
+        "0",
+        "['penstock', 'workspace']",
+    ], done.stderr
+    assert sys.version_info >= (3, 11)
