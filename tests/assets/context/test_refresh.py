@@ -360,6 +360,34 @@ def test_a_refresh_killed_at_any_step_is_repaired_by_the_next(
     assert died.count("stored") >= 2
 
 
+class Stop(Exception):
+    pass
+
+
+def test_what_an_abandoned_refresh_staged_is_discarded(
+    database: Database, history: Any, refresh: Refresh, hashing: Embedder
+) -> None:
+    history.commit({"keep.py": SLUG, "drop.py": DATES})
+    refresh()
+    history.commit({"drop.py": None, "keep.py": "def other(): pass\n", "new.py": "x = 1\n"})
+
+    def stop(step: str) -> None:
+        if step == "staged":
+            raise Stop
+
+    with pytest.raises(Stop):
+        refresh(on_step=stop)
+    history.commit({"drop.py": DATES, "keep.py": SLUG, "new.py": None, "last.py": "y = 2\n"})
+    refresh()
+    refresh("fresh")
+    assert dump(database, "demo", hashing) == dump(database, "fresh", hashing)
+    with database.team(DEFAULT_TEAM) as connection:
+        kept = connection.execute(
+            "SELECT path FROM source_files WHERE source = 'demo' AND until IS NOT NULL"
+        ).fetchall()
+    assert kept == []
+
+
 def test_hostile_and_odd_files_are_skipped_with_reasons(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:
