@@ -194,8 +194,7 @@ def _launch(program: Path, prepared: list[str], namespace: int | None, command: 
             inner = (*becoming_sandboxed(), *_SHELL)
         started = spawn([*outer, str(program), *arguments, "--", *inner, *command.argv], pass_fds=theirs)
         try:
-            status = os.dup(status_read)
-            return _Bubblewrapped(started, status, os.dup(go_write), limits)
+            return _Bubblewrapped(started, status_read, go_write, limits)
         except BaseException:
             started.abandon()
             raise
@@ -206,7 +205,7 @@ class _Bubblewrapped:
 
     def __init__(self, started: Started, status: int, go: int, limits: Limits) -> None:
         self._process = started.process
-        self._status = status
+        self._status = os.dup(status)
         self._said = b""
         self._handles = ProcessHandles()
         self._cpu = CpuMeter()
@@ -214,14 +213,20 @@ class _Bubblewrapped:
         self._host_devices = {Path(path).stat().st_dev for path in ("/", "/tmp")}  # noqa: S108
         self.stdin, self.stdout, self.stderr = started.stdin, started.stdout, started.stderr
         self.exited = os.pidfd_open(self._process.pid)
-        self._init = self._first_process()
-        if self._init is not None:
-            self._handles.add(self._init)
-            _limit_resources(self._init, limits)
-            os.setpriority(os.PRIO_PROCESS, self._init, os.getpriority(os.PRIO_PROCESS, 0) + _NICER)
-        with contextlib.suppress(BrokenPipeError):
-            os.write(go, b"1")
-        os.close(go)
+        try:
+            self._init = self._first_process()
+            if self._init is not None:
+                self._handles.add(self._init)
+                _limit_resources(self._init, limits)
+                os.setpriority(os.PRIO_PROCESS, self._init, os.getpriority(os.PRIO_PROCESS, 0) + _NICER)
+            with contextlib.suppress(BrokenPipeError):
+                os.write(go, b"1")
+        except BaseException:
+            self._handles.kill()
+            self._handles.close()
+            os.close(self._status)
+            os.close(self.exited)
+            raise
 
     def _first_process(self) -> int | None:
         """Its number here, which bwrap says when it has made it; None when bwrap failed before that."""

@@ -161,7 +161,7 @@ def reads_and_writes_stay_in_the_workspace(bench: Bench) -> None:
         paths = (str(secret), "../secret", "a/../../secret", "file", "folder/secret", "up/secret", "up/up/etc/passwd")
         for path in (*paths, "loop", "pipe", "", ".", "x\0y"):
             _refuses(f"reading {path!r}", partial(session.read, path), ValueError, FileNotFoundError)
-        for path in (str(secret), "../secret", "file", "folder/secret", "folder/made", "up/made", "loop", "pipe"):
+        for path in (str(secret), "../secret", "file", "folder/secret", "folder/made", "up/made", "loop"):
             _refuses(f"writing {path!r}", partial(session.write, path, b"x"), ValueError)
         session.write("ok", b"fine")
         expect(session.read("real") == b"fine", "a link that stays inside is not followed")
@@ -248,7 +248,7 @@ def nothing_outlives_its_command(bench: Bench) -> None:
     )
     endings = {
         "its own end": (code, SMALL),
-        "a limit": (code + "time.sleep(60)", replace(SMALL, wall_seconds=4.0)),
+        "a limit": (code + "time.sleep(60)", replace(SMALL, wall_seconds=3.0)),
     }
     for ending, (program, limits) in endings.items():
         with bench.open() as session:
