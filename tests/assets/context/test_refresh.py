@@ -489,7 +489,7 @@ def test_another_team_sees_nothing_of_the_index(
 def test_stored_vectors_are_those_of_the_model(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:
-    history.commit({"a.py": SLUG, "b.py": DATES})
+    history.commit({"a.py": SLUG, "b.py": DATES, "copy/a.py": SLUG, "copy/b.py": DATES})
     refresh()
     memory = MemoryIndex.build(Repository(history.path), "main", hashing)
     with open_index(database, DEFAULT_TEAM, "demo", hashing) as index:
