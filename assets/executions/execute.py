@@ -307,6 +307,7 @@ class _Attempt:
             self.record("observed", {**outcome, "survivors": [self.describe(c) for c in found]})
             self.engine.observe(observations)
             size = min(BATCH, size * 2)
+        self.check()
         self.findings.generated += self.engine.generated
         self.findings.spent("search", began)
         if bench.leaky:

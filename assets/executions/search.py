@@ -18,6 +18,7 @@ from .symptoms import Symptoms, read_symptoms
 _BOUND = 1.6
 """Above what an operator's boosted weight rarely lies."""
 _PAIRS = 40
+_INDEXED_CHARACTERS = 400_000
 
 
 class Search:
@@ -37,9 +38,7 @@ class Search:
         failures = [f for test in problem.targets.tests[:20] for f in problem.baseline.failures.get(test, ())]
         self.symptoms = read_symptoms(failures, list(problem.test_sources.values())[:20], problem.issue)
         paths = dict.fromkeys(s.source.path for s in self.suspects)
-        near = [problem.sources[p] for p in paths]
-        near += [s for p, s in list(problem.sources.items())[:300] if p not in paths]
-        self._index = ProjectIndex(near)
+        self._index = ProjectIndex(_nearby(problem, list(paths)))
         self._next = 0
         self._heap: list[tuple[float, int, Candidate]] = []
         self._order = counter()
@@ -161,6 +160,24 @@ class Search:
         operator = one.operator if one.operator == other.operator else f"{one.operator}+{other.operator}"
         weight = min(one.weight, other.weight) * factor
         return Candidate(edits, operator, priority, weight, one.path, one.line, (one, other))
+
+
+def _nearby(problem: Problem, first: list[str]) -> list[SourceFile]:
+    """The suspicious files and as many others, nearest in the tree first, as can be read in a moment."""
+    folders = {path.rpartition("/")[0] for path in first}
+    others = sorted(
+        (p for p in problem.sources if p not in first), key=lambda p: (p.rpartition("/")[0] not in folders, p)
+    )
+    found: list[SourceFile] = []
+    size = 0
+    for path in (*first, *others):
+        source = problem.sources.get(path)
+        if source is not None:
+            found.append(source)
+            size += len(source.text)
+        if size > _INDEXED_CHARACTERS:
+            break
+    return found
 
 
 def _occurrences(source: SourceFile, text: str) -> list[int]:

@@ -257,6 +257,7 @@ _ISSUE_HINTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"reset|stale|cache|remember|state", ("statement", "order", "copy")),
     (r"hang|infinite|forever|never (?:ends|returns|stops)", ("augment", "statement", "compare")),
     (r"format|display|print|text|message|output", ("string", "format")),
+    (r"small|low|min|least|cheap|short|earl|large|high|max|most|big|dear|long|late", ("call:function",)),
     (r"inherit|subclass|base class|super", ("definition:super", "definition")),
 )  # fmt: skip
 

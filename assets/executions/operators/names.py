@@ -67,7 +67,7 @@ def _other_function(site: Site, node: ast.Name) -> Iterator[Proposal]:
         if node.id in family:
             for other in family:
                 if other != node.id:
-                    yield site.replace(node, other, "call:function", 0.5 if len(family) == 2 else 0.3)
+                    yield site.replace(node, other, "call:function", 0.6 if len(family) == 2 else 0.3)
     if node.id in BUILTINS:
         return
     unknown = node.id in site.symptoms.unknown_names

@@ -101,6 +101,8 @@ def number_constant(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in ("range", "enumerate")
     ) or isinstance(parent, ast.UnaryOp)  # fmt: skip
     weight = 0.65 if near else 0.4
+    if isinstance(parent, ast.Subscript):
+        weight = 0.35  # a fixed position is seldom one off
     if isinstance(value, int):
         yield site.replace(node, str(value + 1), "number:constant", weight)
         if value > 0:

@@ -528,6 +528,27 @@ def return_it(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
 
 
 @on_statement
+def without_effect(site: Site, node: ast.stmt) -> Iterator[Proposal]:
+    """An expression whose value goes nowhere: an assignment, a call or a `return` was meant."""
+    if not isinstance(node, ast.Expr):
+        return
+    value = node.value
+    if isinstance(value, ast.BinOp) and isinstance(value.left, ast.Name | ast.Attribute | ast.Subscript):
+        start, end = site.between(value.left, value.right)
+        target, token = site.code(value.left), site.source.text[start:end]
+        yield site.replace(node, f"{target} {token}= {site.code(value.right)}", "statement:effect", 0.9)
+        yield site.replace(node, f"{target} = {site.code(value)}", "statement:effect", 0.7)
+        yield site.replace(node, f"return {site.code(value)}", "return:add", 0.5)
+    elif isinstance(value, ast.Compare) and len(value.ops) == 1 and isinstance(value.ops[0], ast.Eq):
+        yield site.span(*site.between(value.left, value.comparators[0]), "=", "statement:effect", 0.9)
+    elif isinstance(value, ast.Attribute | ast.Name):
+        yield site.replace(node, f"{site.code(value)}()", "statement:effect", 0.9)
+        yield site.replace(node, f"return {site.code(value)}", "return:add", 0.7)
+    elif isinstance(value, ast.Compare | ast.BoolOp | ast.IfExp | ast.ListComp | ast.Subscript | ast.Tuple):
+        yield site.replace(node, f"return {site.code(value)}", "return:add", 0.7)
+
+
+@on_statement
 def initialise(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     """A variable given a value before a block that may not assign it; an attribute reset or updated."""
     if site.function is None:

@@ -71,7 +71,9 @@ def checkout(tmp_path: Path) -> Callable[[Files], Checkout]:
 def repair(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Callable[..., Execution]:
     """Runs one attempt on files given as text."""
 
-    def run(files: Files, issue: str, *, sandbox: Sandbox | None = None, seconds: float = 60, **options: object) -> Execution:
+    def run(
+        files: Files, issue: str, *, sandbox: Sandbox | None = None, seconds: float = 60, **options: object
+    ) -> Execution:
         plan = Plan(goal=issue, hypotheses=(), steps=(), acceptance=(), budget=Budget(seconds=seconds))
         made = checkout(files)
         context = TaskContext(source="test", commit=made.commit, index_version="1", models=(), locations=())

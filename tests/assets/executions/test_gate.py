@@ -54,7 +54,8 @@ def test_complete_evidence_passes_and_is_bound_to_the_patch() -> None:
         ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.SKIPPED})}, "suite-no-worse"),
         ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED, "t::c": Outcome.FAILED})}, "suite-no-worse"),
         ({"allowed_paths": ("shop/other.py",)}, "allowed-paths"),
-        ({"changed_paths": ("shop/cart.py", "tests/test_cart.py"), "allowed_paths": ("shop/cart.py", "tests/test_cart.py")}, "allowed-paths"),
+        ({"changed_paths": ("shop/cart.py", "tests/test_cart.py"),
+        "allowed_paths": ("shop/cart.py", "tests/test_cart.py")}, "allowed-paths"),
     ],
 )  # fmt: skip
 def test_each_gap_in_the_evidence_fails_its_own_check(fields: dict[str, object], check: str) -> None:
@@ -96,7 +97,8 @@ def test_without_a_patch_the_verdict_is_fail_and_bound_to_nothing() -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("tests/helpers.py", True), ("pkg/test_x.py", True), ("pkg/x_test.py", True), ("conftest.py", True), ("a/tests/data.py", True),
+        ("tests/helpers.py", True), ("pkg/test_x.py", True), ("pkg/x_test.py", True), ("conftest.py", True),
+        ("a/tests/data.py", True),
         ("pkg/testing_tools.py", False), ("pkg/latest.py", False), ("contest.py", False), ("pkg/attest/core.py", False),
     ],
 )  # fmt: skip

@@ -20,7 +20,9 @@ from .conftest import write_files
 CODE = "def add(a, b):\n    c = a\n    return c - b\n\ndef sub(a, b):\n    return a - b\n"
 
 
-def baseline(hits: dict[str, tuple[int, ...]], failures: dict[str, tuple[Failure, ...]], places: list[tuple[str, int]]) -> Baseline:
+def baseline(
+    hits: dict[str, tuple[int, ...]], failures: dict[str, tuple[Failure, ...]], places: list[tuple[str, int]]
+) -> Baseline:
     outcomes = {t: Outcome.FAILED if t in failures else Outcome.PASSED for t in [*hits, *failures]}
     run = TestRun(command=("pytest",), outcomes=outcomes, seconds=1, exit_code=1)
     return Baseline(run, tuple(outcomes), failures, {}, tuple(places), hits, frozenset(), frozenset(), frozenset())
@@ -41,7 +43,9 @@ def test_statements_that_only_failing_tests_run_come_first() -> None:
     source = SourceFile("m.py", CODE.encode())
     hits = {"t::add": (0, 1), "t::sub": (2,), "t::add_zero": (0,)}
     failing = {"t::add": (Failure("AssertionError", "assert 1 == 3"),)}
-    found = rank(baseline(hits, failing, [("m.py", 2), ("m.py", 3), ("m.py", 6)]), ("t::add",), context(), "", lambda _: source)
+    found = rank(
+        baseline(hits, failing, [("m.py", 2), ("m.py", 3), ("m.py", 6)]), ("t::add",), context(), "", lambda _: source
+    )
     assert found[0].statement.lineno == 3
     assert all(suspect.statement.lineno != 6 or suspect.score < found[0].score for suspect in found)
 
@@ -57,12 +61,19 @@ def test_the_stack_the_context_and_the_issue_add_to_the_score() -> None:
 
 
 def test_tests_that_fail_for_another_reason_are_left_out_of_the_first_target_set(tmp_path: Path) -> None:
-    write_files(tmp_path, {"tests/test_a.py": "def test_total():\n    assert total([1]) == 1\n\ndef test_network():\n    connect('db')\n"})
+    write_files(
+        tmp_path,
+        {
+            "tests/test_a.py": "def test_total():\n    assert total([1]) == 1\n\ndef test_network():\n    connect('db')\n"  # noqa: E501
+        },
+    )
     failures = {
         "tests/test_a.py::test_total": (Failure("AssertionError", "assert 0 == 1", (("cart.py", 3, "total"),)),),
         "tests/test_a.py::test_network": (Failure("ConnectionError", "refused", (("net.py", 9, "connect"),)),),
     }
-    sets = target_sets(tmp_path, baseline({}, failures, []), "total() of one item is 0\n\nI expect `total([1])` to be 1.")
+    sets = target_sets(
+        tmp_path, baseline({}, failures, []), "total() of one item is 0\n\nI expect `total([1])` to be 1."
+    )
     assert sets[0].tests == ("tests/test_a.py::test_total",)
     assert set(sets[1].tests) == set(failures)
 

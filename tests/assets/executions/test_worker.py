@@ -144,7 +144,9 @@ def test_a_candidate_that_hangs_costs_little_and_stops_no_other(lab: Callable[..
     made = lab()
     hang = ("n -= 1", "n += 0")
     stubborn = ("        n -= 1", "        try:\n            n -= 0\n        except BaseException:\n            pass")
-    assert made.statuses("test_count", hang, ("total += start", "total += 0"), stubborn, ("return total", "return 0"))[::2] == ["hang", "hang"]
+    assert made.statuses("test_count", hang, ("total += start", "total += 0"), stubborn, ("return total", "return 0"))[
+        ::2
+    ] == ["hang", "hang"]
     assert made.statuses("test_count", hang, ("return total", "return 0")) == ["hang", "regress"]
 
 
@@ -174,7 +176,9 @@ def test_constants_class_attributes_and_defaults_change_in_place(lab: Callable[.
 
 def test_edits_outside_functions_are_tried_by_a_fresh_import(lab: Callable[..., Lab]) -> None:
     made = lab()
-    assert made.statuses("test_square", ("@functools.lru_cache\ndef square(n):\n    return n + n", "def square(n):\n    return n * n")) == ["pass"]
+    assert made.statuses(
+        "test_square", ("@functools.lru_cache\ndef square(n):\n    return n + n", "def square(n):\n    return n * n")
+    ) == ["pass"]
     assert made.bench.fresh == 1
     assert "n + n" in made.worker.session.read("mod.py").decode()
 
@@ -216,7 +220,10 @@ def test_collecting_again_after_a_hang_goes_on_with_the_next_test(lab: Callable[
         assert True
     """
     found = lab({"mod.py": "x = 1\n", "tests/test_hang.py": tests}).baseline
-    assert found.run.outcomes == {"tests/test_hang.py::test_sleeps": Outcome.FAILED, "tests/test_hang.py::test_after": Outcome.PASSED}
+    assert found.run.outcomes == {
+        "tests/test_hang.py::test_sleeps": Outcome.FAILED,
+        "tests/test_hang.py::test_after": Outcome.PASSED,
+    }
     assert any("did not end in time" in note for note in found.notes)
 
 
