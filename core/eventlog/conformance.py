@@ -53,6 +53,7 @@ def check_resume(open_log: OpenLog) -> None:
         ends = log.end_offsets(topic)
         offsets: Mapping[int, int] = {}
         places: list[tuple[int, int]] = []
+        names: set[str] = set()
         while dict(offsets) != ends:
             reader = open_log()
             try:
@@ -61,9 +62,12 @@ def check_resume(open_log: OpenLog) -> None:
                 reader.close()
             _require(0 < len(batch.records) <= 7, f"asked for 7 at {offsets}, got {len(batch.records)}")
             _require(set(batch.next_offsets) == set(ends), f"next offsets {batch.next_offsets} lack a partition")
+            _require(all(batch.next_offsets[p] <= ends[p] for p in ends), f"{batch.next_offsets} is beyond {ends}")
             places += [(record.partition, record.offset) for record in batch.records]
+            names |= {record.event.id for record in batch.records}
             offsets = batch.next_offsets
         _require(len(places) == len(set(places)), "an offset was read twice")
+        _require(names == wanted, f"never read: {sorted(wanted - names)}")
         first = _first_places(places)
         again = log.read(topic, first, limit=500, wait=ARRIVES_WITHIN)
         _require(bool(again.records), "nothing was read from an offset in the middle")

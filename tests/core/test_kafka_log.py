@@ -146,7 +146,8 @@ def test_a_topic_made_anew_is_read_from_its_start_and_reported(log: KafkaLog, to
     log.ensure_topics([topic])
     _until_it_works(lambda: log.append([(topic, event("new"))]))
     fresh = KafkaLog(log._bootstrap, timeout=5)
-    batch = fresh.read(topic, old, wait=5)
+    batch = fresh.read(topic, old)
+    assert batch.resets == {partition: 0 for partition, offset in old.items() if offset}
     while not batch.records:
         batch = fresh.read(topic, batch.next_offsets, wait=5)
     assert [(r.event.id, r.offset) for r in batch.records] == [("new", 0)]

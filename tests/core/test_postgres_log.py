@@ -209,10 +209,14 @@ def test_a_database_that_cannot_be_reached_is_named_as_such() -> None:
 def test_a_forked_child_reads_on_connections_of_its_own(log: PostgresLog) -> None:
     log.append([(TASKS, event("before the fork"))])
     assert ids(log) == ["before the fork"]
+    with log._sessions.session() as session:
+        parents = session.connection.info.backend_pid
     child = os.fork()
     if child == 0:
         try:
-            os._exit(0 if ids(log) == ["before the fork"] else 3)
+            with log._sessions.session() as session:
+                own = session.connection.info.backend_pid != parents
+            os._exit(0 if own and ids(log) == ["before the fork"] else 3)
         finally:
             os._exit(4)
     _, status = os.waitpid(child, 0)
