@@ -78,7 +78,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
     for one in published:
         context.log.info("%s: %s %s", one.target, one.state, one.location or one.error)
     metadata: dict[str, MetadataValue[Any]] = {
-        "headline": MetadataValue.md(f"**{state}** {headline(execution, verdict)}"),
+        "headline": MetadataValue.md(headline(execution, verdict)),
         "published": MetadataValue.md(_published(published)),
     }
     if execution.patch is not None:
