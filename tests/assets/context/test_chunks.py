@@ -161,7 +161,6 @@ pieces = st.sampled_from([*PIECES.split("|"), '"""'])
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(pieces, max_size=60).map("\n".join))
-@example("\n".join(f"{'  ' * depth}class C{depth}:" for depth in range(600)))
 @example("(" * 20_000)
 @example("'" * 20_001)
 @example("x = [\n" * 2000)
@@ -179,6 +178,13 @@ def test_any_bytes_at_all_can_be_cut(content: bytes) -> None:
         assert all("\0" not in chunk.text + chunk.symbol + chunk.docstring + chunk.signature for chunk in chunks)
         made = make_content(content, language)
         assert len(made.lengths) == len(made.chunks) == len(chunks)
+
+
+def test_classes_nested_without_end_are_cut_like_any_file() -> None:
+    text = "\n".join(f"{' ' * depth}class C{depth}:" for depth in range(1500))
+    chunks = cut(text.encode(), PYTHON)
+    assert_partition(text.encode(), chunks)
+    assert max(len(chunk.symbol) for chunk in chunks) < 200
 
 
 def test_a_long_function_is_cut_into_parts_that_keep_its_symbol() -> None:
