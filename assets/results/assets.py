@@ -71,7 +71,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             execution=execution,
             verdict=verdict,
         )
-        state = conclude(attempt, execution, verdict, message=message, report=report, target=f"git:{task.source}")
+        conclude(attempt, execution, verdict, message=message, report=report, target=f"git:{task.source}")
     published = publish_due(
         platform.database, lambda team, source: open_forge_for(platform, team, source), task_id=task.id
     )
