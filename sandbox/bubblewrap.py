@@ -25,7 +25,7 @@ from .limit_watch import THREADS_PER_PROCESS
 from .probing import first_failure
 from .process_tree import CpuMeter, ProcessFacts, proportional_bytes, tree
 from .protocol import WORKSPACE, Environment, Limits, Mount, SandboxUnavailable, Session
-from .root_filesystem import SHELL, checked_mounts, system_mounts, write_etc
+from .root_filesystem import SHELL, checked_mounts, etc_folder, system_mounts
 from .root_identity import INSIDE, becoming_sandboxed, spare_user, user_namespace
 from .seccomp import filter_program
 from .session import PrivateSession
@@ -71,7 +71,6 @@ class BubblewrapSandbox:
         owner = spare_user()
 
         def prepare(folder: Path, undo: contextlib.ExitStack) -> Callable[[Command], Contained]:
-            write_etc(folder / "etc")
             namespace = None
             if owner is not None:
                 namespace = user_namespace(owner)
@@ -136,7 +135,7 @@ def _file_systems(folder: Path) -> list[str]:
         arguments += ["--ro-bind", path, path]
     for name, goal in system.links:
         arguments += ["--symlink", goal, name]
-    arguments += ["--ro-bind", str(folder / "etc"), "/etc"]
+    arguments += ["--ro-bind", str(etc_folder()), "/etc"]
     arguments += ["--bind", str(folder / "workspace"), WORKSPACE]
     return arguments
 

@@ -22,8 +22,8 @@ from .contained import Command, Contained, ProcessHandles, Usage
 from .limit_watch import THREADS_PER_PROCESS
 from .probing import first_failure
 from .process_tree import CpuMeter, ProcessFacts, tree
-from .protocol import WORKSPACE, Environment, Limits, Mount, SandboxUnavailable, Session
-from .root_filesystem import SHELL, SystemMounts, checked_mounts, system_mounts, write_etc
+from .protocol import WORKSPACE, Environment, Limits, SandboxUnavailable, Session
+from .root_filesystem import SHELL, checked_mounts, root_folder, system_mounts
 from .session import PrivateSession
 from .spawn import Started, spawn
 
@@ -74,15 +74,14 @@ class GvisorSandbox:
         mounts = checked_mounts(environment.mounts)
 
         def prepare(folder: Path, undo: contextlib.ExitStack) -> Callable[[Command], Contained]:
-            system = system_mounts()
-            _make_root(folder / "root", system, mounts)
+            root = root_folder(mounts)
             flags = ["--rootless", "--network=none", "--ignore-cgroups", f"--platform={platform}"]
             flags += [f"--{name}={value}" for name, value in _WANTED_FLAGS.items() if f"-{name} " in _flags(program)]
             flags.append(f"--root={folder / 'state'}")
-            binds = [_bind(path, path, "ro") for path in system.binds]
+            binds = [_bind(path, path, "ro") for path in system_mounts().binds]
             binds += [_bind(str(mount.source.resolve()), mount.target, "ro") for mount in mounts]
             binds.append(_bind(str(folder / "workspace"), WORKSPACE, "rw"))
-            return functools.partial(_launch, program, flags, folder / "root", binds)
+            return functools.partial(_launch, program, flags, root, binds)
 
         return PrivateSession(self.name, environment, limits, prepare, self._scratch)
 
@@ -132,25 +131,6 @@ def _dying_with_parent() -> tuple[str, ...]:
         if tried.returncode == 0:
             return setpriv, "--pdeathsig", "KILL", "--"
     return sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT
-
-
-def _make_root(root: Path, system: SystemMounts, mounts: tuple[Mount, ...]) -> None:
-    """An empty root with its /etc, its links, and a place for each mount."""
-    root.mkdir(mode=0o755)
-    write_etc(root / "etc")
-    for name in ("proc", "dev", "sys", "tmp", WORKSPACE.lstrip("/"), *(path.lstrip("/") for path in system.binds)):
-        (root / name).mkdir(parents=True, exist_ok=True)
-    for name, goal in system.links:
-        (root / name.lstrip("/")).symlink_to(goal)
-    for mount in mounts:
-        if any(mount.target.startswith(f"{path}/") for path in system.binds):
-            continue
-        place = root / mount.target.lstrip("/")
-        if mount.source.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
-        else:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.touch()
 
 
 def _bind(source: str, target: str, mode: str) -> dict[str, Any]:

@@ -5,15 +5,13 @@ the same names, and no `.pth` file is processed. Not for choosing another Python
 """
 
 import functools
-import hashlib
-import shutil
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .kept_folders import kept_folder, make_folder, write_file
 from .protocol import Mount
 
 HOME_INSIDE = "/opt/penstock"
@@ -102,39 +100,17 @@ def _environment(inside: Mapping[Path, str]) -> Path:
         f"version = {sys.version.split()[0]}\n",
         "bin/pytest": f"#!{_VENV}/bin/python\nimport sys\nfrom pytest import console_main\nsys.exit(console_main())\n",
     }
-    return _made(files, links, packages)
+
+    def fill(made: Path) -> None:
+        make_folder(made / packages)
+        make_folder(made / "bin")
+        for name, content in files.items():
+            write_file(made / name, content, 0o755 if name.startswith("bin/") else 0o644)
+        for name, goal in links.items():
+            (made / name).symlink_to(goal)
+
+    return kept_folder("python", (files, links), fill)
 
 
 def _empty() -> Path:
-    return _made({}, {}, None)
-
-
-def _made(files: Mapping[str, str], links: Mapping[str, str], folder: str | None) -> Path:
-    """A folder with these files and links, kept in Penstock's cache under a name that is its content's hash."""
-    from core.settings import load_settings
-
-    text = repr((sorted(files.items()), sorted(links.items()), folder))
-    kept = load_settings().cache / "sandbox" / f"python-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-    if kept.is_dir():
-        return kept
-    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    making = Path(tempfile.mkdtemp(prefix=".making-", dir=kept.parent))
-    try:
-        making.chmod(0o755)
-        if folder is not None:
-            (making / folder).mkdir(parents=True)
-        for name, content in files.items():
-            (making / name).parent.mkdir(parents=True, exist_ok=True)
-            (making / name).write_text(content)
-            (making / name).chmod(0o755 if name.startswith("bin/") else 0o644)
-        for name, goal in links.items():
-            (making / name).parent.mkdir(parents=True, exist_ok=True)
-            (making / name).symlink_to(goal)
-        try:
-            making.rename(kept)
-        except OSError:
-            if not kept.is_dir():
-                raise
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-    return kept
+    return kept_folder("empty", None, lambda folder: None)

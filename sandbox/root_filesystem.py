@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from .kept_folders import kept_folder, make_folder, write_file
 from .protocol import WORKSPACE, Mount
 
 SHELL = ("/bin/sh", "-c", 'exec "$@"', "sh")
@@ -16,6 +17,8 @@ SHELL = ("/bin/sh", "-c", 'exec "$@"', "sh")
 
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _RESERVED = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - paths inside the sandbox
+_LINKER_CACHE = Path("/etc/ld.so.cache")
+_ALTERNATIVES = Path("/etc/alternatives")
 _FILES = {
     "passwd": "root:x:0:0:root:/tmp:/bin/sh\nsandbox:x:1000:1000:sandbox:/tmp:/bin/sh\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
@@ -48,24 +51,50 @@ def system_mounts() -> SystemMounts:
     return SystemMounts(tuple(binds), tuple(links))
 
 
-def write_etc(folder: Path) -> None:
-    """Fills `folder` with the /etc that is seen inside."""
-    folder.mkdir(parents=True)
-    folder.chmod(0o755)
+def etc_folder() -> Path:
+    """The /etc that is seen inside."""
+    return kept_folder("etc", _host_etc(), _fill_etc)
+
+
+def _host_etc() -> tuple[object, ...]:
+    """What of the host's /etc goes into it, and when that changed."""
+    stamps = tuple(path.stat().st_mtime_ns if path.exists() else None for path in (_LINKER_CACHE, _ALTERNATIVES))
+    return stamps, tuple(_FILES.items())
+
+
+def _fill_etc(folder: Path) -> None:
     for name, text in _FILES.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o644)
-    cache = Path("/etc/ld.so.cache")
-    if cache.is_file():
-        shutil.copyfile(cache, folder / "ld.so.cache")
-        (folder / "ld.so.cache").chmod(0o644)
-    alternatives = Path("/etc/alternatives")
-    if alternatives.is_dir():
-        (folder / "alternatives").mkdir()
-        (folder / "alternatives").chmod(0o755)
-        for link in alternatives.iterdir():
+        write_file(folder / name, text)
+    if _LINKER_CACHE.is_file():
+        shutil.copyfile(_LINKER_CACHE, folder / _LINKER_CACHE.name)
+        (folder / _LINKER_CACHE.name).chmod(0o644)
+    if _ALTERNATIVES.is_dir():
+        make_folder(folder / _ALTERNATIVES.name)
+        for link in _ALTERNATIVES.iterdir():
             if link.is_symlink() and str(goal := link.readlink()).startswith("/usr/"):
-                (folder / "alternatives" / link.name).symlink_to(goal)
+                (folder / _ALTERNATIVES.name / link.name).symlink_to(goal)
+
+
+def root_folder(mounts: tuple[Mount, ...]) -> Path:
+    """A root that holds nothing but its /etc, its links, and a place for each mount."""
+    system = system_mounts()
+    places = tuple((mount.target, mount.source.is_dir()) for mount in mounts)
+
+    def fill(root: Path) -> None:
+        _fill_etc(root / "etc")
+        for path in ("/proc", "/dev", "/sys", "/tmp", WORKSPACE, *system.binds):  # noqa: S108
+            make_folder(root / path.lstrip("/"))
+        for name, goal in system.links:
+            (root / name.lstrip("/")).symlink_to(goal)
+        for target, is_folder in places:
+            if any(target.startswith(f"{path}/") for path in system.binds):
+                continue
+            if is_folder:
+                make_folder(root / target.lstrip("/"))
+            else:
+                write_file(root / target.lstrip("/"), "")
+
+    return kept_folder("root", (_host_etc(), system, places), fill)
 
 
 def checked_mounts(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:

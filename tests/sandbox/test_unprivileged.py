@@ -39,6 +39,11 @@ with sandbox.open(Environment(Path(sys.argv[3]) / "workspace"), small) as sessio
     print(session.run(["sh", "-c", "mkdir shut && touch shut/x && chmod 0 shut && cat /proc/self/uid_map"]).exit_code)
 print(sorted(p.name for p in Path(sys.argv[3]).iterdir()))
 """
+SETTINGS = """
+import os, types
+from pathlib import Path
+def load_settings(): return types.SimpleNamespace(cache=Path(os.environ["PENSTOCK_CACHE"]))
+"""
 
 
 def test_limits_hold_without_privileges(backend: Sandbox, tmp_path: Path) -> None:
@@ -56,6 +61,8 @@ def test_limits_hold_without_privileges(backend: Sandbox, tmp_path: Path) -> Non
     (home / "workspace").mkdir(parents=True)
     (home / "penstock").mkdir()
     shutil.copytree(REPOSITORY / "sandbox", home / "penstock" / "sandbox")
+    (home / "penstock/core").mkdir()
+    (home / "penstock/core/settings.py").write_text(SETTINGS)
     shutil.copyfile(found, home / "penstock" / "program")
     for path in (home, *home.rglob("*")):
         path.chmod(0o755)
@@ -70,7 +77,11 @@ def test_limits_hold_without_privileges(backend: Sandbox, tmp_path: Path) -> Non
         group=NOBODY,
         extra_groups=[],
         cwd="/",
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(home / "penstock")},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(home / "penstock"),
+            "PENSTOCK_CACHE": str(home / "penstock/cache"),
+        },
         capture_output=True,
         text=True,
         timeout=120,
