@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +48,15 @@ def load_settings(): return types.SimpleNamespace(cache=Path(os.environ["PENSTOC
 """
 
 
-def test_limits_hold_without_privileges(backend: Sandbox, tmp_path: Path) -> None:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Unlike pytest's own, a folder whose parents every user may enter."""
+    with tempfile.TemporaryDirectory(prefix="penstock-nobody-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_limits_hold_without_privileges(backend: Sandbox, open_folder: Path) -> None:
     python = shutil.which("python3", path="/usr/bin")
     if os.geteuid() != 0 or python is None:
         pytest.skip("needs root, to become another user, and /usr/bin/python3")
@@ -57,7 +67,7 @@ def test_limits_hold_without_privileges(backend: Sandbox, tmp_path: Path) -> Non
         pytest.skip(f"{python} is older than Python 3.11")
     found = _candidates()[0] if backend.name == "bubblewrap" else _find(None)
     assert found is not None
-    home = tmp_path / "home"
+    home = open_folder / "home"
     (home / "workspace").mkdir(parents=True)
     (home / "penstock").mkdir()
     shutil.copytree(REPOSITORY / "sandbox", home / "penstock" / "sandbox")
@@ -67,10 +77,6 @@ def test_limits_hold_without_privileges(backend: Sandbox, tmp_path: Path) -> Non
     for path in (home, *home.rglob("*")):
         path.chmod(0o755)
         os.chown(path, NOBODY, NOBODY)
-    for parent in tmp_path.parents[:3]:
-        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    tmp_path.chmod(0o755)
     done = subprocess.run(
         [python, "-c", PROGRAM, backend.name, str(home / "penstock/program"), str(home)],
         user=NOBODY,
