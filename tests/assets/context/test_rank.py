@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from assets.context.history import recent_changes
 from assets.context.memory import MemoryIndex
 from assets.context.postgres import open_index
 from assets.context.rank import WEIGHTS, build_task_context, rank
@@ -175,6 +176,12 @@ def test_recent_changes_lift_a_file_a_little(history: Any, wordllama: Embedder) 
     first, second = rank(index, "one", 2)
     assert (first.path, second.path) == ("b.py", "a.py")
     assert first.score - second.score < 0.2
+
+
+def test_a_commit_that_changed_everything_says_nothing_of_what_is_recent(history: Any) -> None:
+    history.commit({"a.py": "x = 1\n"})
+    history.commit({f"m{n}.py": "x = 1\n" for n in range(51)} | {"a.py": "x = 2\n"})
+    assert recent_changes(Repository(history.path), "main") == {"a.py": 1}
 
 
 @pytest.mark.parametrize(
