@@ -55,13 +55,6 @@ def database(database_url: str) -> Iterator[Database]:
     db.close()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests that need Kafka on one worker, so that one broker serves them all."""
-    for item in items:
-        if "kafka" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("kafka"))
-
-
 @pytest.fixture(scope="session")
 def kafka_script() -> Any:
     """The module `deploy/dev/kafka.py`, which belongs to no package."""
@@ -76,7 +69,8 @@ def kafka_script() -> Any:
 
 @pytest.fixture(scope="session")
 def kafka(kafka_script: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real Apache Kafka broker for the session, a `KafkaServer` of `deploy/dev/kafka.py`."""
+    """A real Apache Kafka broker for the session, a `KafkaServer` of `deploy/dev/kafka.py`. Each worker has its own,
+    since tests of faults stop it for a while."""
     try:
         server = kafka_script.start_kafka(tmp_path_factory.mktemp("kafka"), die_with_parent=True)
     except kafka_script.KafkaMissing as error:
