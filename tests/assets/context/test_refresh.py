@@ -392,7 +392,8 @@ def test_hostile_and_odd_files_are_skipped_with_reasons(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:
     history.commit({"ok.py": SLUG, "latin.py": b"# caf\xe9\ndef caf(): pass\n", "odd\nname.py": DATES})
-    history.commit({"bad\udcff.py": "x = 1\n", "x" * 600 + ".py": "x = 1\n"})
+    long = "/".join(uuid.uuid4().hex for _ in range(110)) + ".py"  # longer than an index entry may be
+    history.commit({"bad\udcff.py": "x = 1\n", long: "x = 1\n"})
     history.commit({"image.png": b"\x89PNG\0", "big.txt": b"words\n" * 200_000, "vendor/lib.py": "x = 1\n"})
     history.commit({"link": "../../etc/passwd"}, mode="120000")
     history.git("update-ref", "refs/heads/work", "main")
