@@ -19,6 +19,7 @@ from assets.context.postgres import NotIndexed, open_index
 from assets.context.refresh import RefreshReport
 from assets.context.search import search, status
 from assets.context.sources import add_source
+from assets.context.versions import IndexConflict, make_visible
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM
@@ -382,10 +383,17 @@ def test_what_an_abandoned_refresh_staged_is_discarded(
     refresh("fresh")
     assert dump(database, "demo", hashing) == dump(database, "fresh", hashing)
     with database.team(DEFAULT_TEAM) as connection:
-        kept = connection.execute(
-            "SELECT path FROM source_files WHERE source = 'demo' AND until IS NOT NULL"
-        ).fetchall()
-    assert kept == []
+        closed = connection.execute("SELECT path FROM source_files WHERE source = 'demo' AND until IS NOT NULL")
+        assert closed.fetchall() == []
+
+
+def test_the_pointer_moves_only_from_the_version_before(database: Database, history: Any, refresh: Refresh) -> None:
+    history.commit({"a.py": SLUG})
+    refresh()
+    for version in (1, 3):
+        with pytest.raises(IndexConflict, match="refresh it again"), database.team(DEFAULT_TEAM) as connection:
+            make_visible(connection, DEFAULT_TEAM, "demo", version)
+    assert status(database, DEFAULT_TEAM, "demo").index_version == "demo#1"
 
 
 def test_hostile_and_odd_files_are_skipped_with_reasons(
@@ -403,9 +411,8 @@ def test_hostile_and_odd_files_are_skipped_with_reasons(
     history.git("update-ref", "refs/heads/main", commit)
     report = refresh()
     reasons = dict(report.skipped)
-    assert reasons.pop("x" * 480 + next(p for p in reasons if p.startswith("xxx"))[480:]).startswith(
-        "its path is longer"
-    )
+    shortened = next(path for path in reasons if path.startswith(long[:400]))
+    assert reasons.pop(shortened).startswith("its path is longer")
     assert reasons == {
         "bad\\xff.py": "its path is not UTF-8",
         "big.txt": "larger than 1 MiB (1200000 bytes)",
