@@ -40,13 +40,13 @@ def python_runtime(extra_site_packages: Sequence[Path] = ()) -> PythonRuntime:
         if installed.is_dir() and installed not in folders:
             folders.append(installed)
     stamps = tuple(folder.stat().st_mtime_ns for folder in folders)
-    return _runtime(tuple(folders), stamps)
+    return _runtime(tuple(folders), len(extra_site_packages), stamps)
 
 
 @functools.lru_cache(maxsize=8)
-def _runtime(folders: tuple[Path, ...], stamps: tuple[int, ...]) -> PythonRuntime:
+def _runtime(folders: tuple[Path, ...], extra: int, stamps: tuple[int, ...]) -> PythonRuntime:
     inside = {folder: f"{HOME_INSIDE}/packages-{number}" for number, folder in enumerate(folders)}
-    mounts = [Mount(_environment(inside), _VENV)]
+    mounts = [Mount(_environment(inside, extra), _VENV)]
     mounts += [Mount(folder, target) for folder, target in inside.items()]
     base = Path(sys.base_prefix).resolve()
     if not base.is_relative_to("/usr"):
@@ -68,8 +68,7 @@ def _shown(folder: Path) -> Iterable[str]:
     for name in sorted(entry.name for entry in folder.iterdir()):
         if name.endswith((".pth", ".egg-link")) or name.startswith(_LEFT_OUT):
             continue
-        if name not in _OWN:
-            yield name
+        yield name
 
 
 def _stands_for(name: str) -> str:
@@ -82,7 +81,7 @@ def _stands_for(name: str) -> str:
     return name
 
 
-def _environment(inside: Mapping[Path, str]) -> Path:
+def _environment(inside: Mapping[Path, str], extra: int) -> Path:
     """A host folder that is a virtual environment when seen at `_VENV`: made once for what it holds."""
     interpreter = _interpreter()
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -91,8 +90,8 @@ def _environment(inside: Mapping[Path, str]) -> Path:
         links[f"bin/{name}"] = str(interpreter)
     packages = f"lib/{version}/site-packages"
     taken: set[str] = set()
-    for folder, target in inside.items():
-        shown = list(_shown(folder))
+    for number, (folder, target) in enumerate(inside.items()):
+        shown = [name for name in _shown(folder) if number < extra or name not in _OWN]
         links |= {f"{packages}/{name}": f"{target}/{name}" for name in shown if _stands_for(name) not in taken}
         taken |= {_stands_for(name) for name in shown}
     files = {

@@ -77,6 +77,26 @@ def test_a_file_where_a_folder_is_needed_is_told(root: Path) -> None:
         write_confined(root, "file/below", b"x")
 
 
+@pytest.mark.parametrize("swapped", ["folder", "folder/secret"])
+def test_a_link_swapped_in_after_the_look_is_not_followed(
+    root: Path, swapped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "folder").mkdir()
+    (root / "folder/secret").write_text("harmless")
+    look = os.stat
+
+    def look_then_swap(path: str, *, dir_fd: int, follow_symlinks: bool) -> os.stat_result:
+        facts = look(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+        if path == Path(swapped).name:
+            (root / swapped).rename(root / "aside")
+            (root / swapped).symlink_to(root.parent if swapped == "folder" else root.parent / "secret")
+        return facts
+
+    monkeypatch.setattr("sandbox.confined_files.os.stat", look_then_swap)
+    with pytest.raises((ValueError, FileNotFoundError)):
+        read_confined(root, "folder/secret", 100)
+
+
 def test_links_swapped_in_during_reads_never_lead_out(root: Path) -> None:
     """A hostile process flips a folder and a link to the outside as fast as it can."""
     (root / "real").mkdir()

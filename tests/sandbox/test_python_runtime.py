@@ -66,6 +66,20 @@ def test_extra_packages_come_first(backend: Sandbox, tmp_path: Path) -> None:
     assert run(backend, tmp_path, code, (extra,)) == "extra"
 
 
+def test_only_of_its_own_packages_penstocks_are_left_out(tmp_path: Path) -> None:
+    own, extra = tmp_path / "own", tmp_path / "extra"
+    for folder in (own, extra):
+        for name in ("core", "useful"):
+            (folder / name).mkdir(parents=True)
+    from sandbox import python
+
+    made = python._environment({extra: "/extra", own: "/own"}, extra=1)
+    links = {link.name: str(link.readlink()) for link in made.glob("lib/*/site-packages/*")}
+    assert links == {"core": "/extra/core", "useful": "/extra/useful"}
+    made = python._environment({own: "/own"}, extra=0)
+    assert [link.name for link in made.glob("lib/*/site-packages/*")] == ["useful"]
+
+
 def test_an_extra_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         python_runtime((tmp_path / "missing",))
