@@ -65,6 +65,13 @@ def test_text_beyond_the_longest_is_ignored(embedder: Embedder) -> None:
     assert np.array_equal(embedder.embed_query(long), embedder.embed_query(long + "delta " * 1000))
 
 
+def test_wordllama_counts_tokens_not_words() -> None:
+    long = "internationalization " * 400
+    assert np.allclose(
+        EMBEDDERS["wordllama"].embed_query(long), EMBEDDERS["wordllama"].embed_query(long + "delta " * 100), atol=1e-6
+    )
+
+
 def test_related_texts_are_closer_than_unrelated_ones(embedder: Embedder) -> None:
     query = embedder.embed_query("parsing dates")
     near, far = embedder.embed_documents(["def parse_date(text): read a date", "close the socket connection"])
