@@ -14,6 +14,7 @@ from dagster import (
 
 from assets.partitions import SOURCES, partition_key
 from assets.platform import Platform
+from core.eventlog.protocol import UnknownTopic
 from core.events import CHANGES
 from sensors import cursor
 from sensors.dead_letters import put_aside
@@ -32,7 +33,11 @@ BATCH = 500
     description="Takes changes from the log and refreshes each changed source once.",
 )
 def change_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
-    batch = platform.reader.read(CHANGES, cursor.load(context.cursor), limit=BATCH, wait=TICK_SECONDS)
+    log = platform.settings.event_log
+    try:
+        batch = platform.reader.read(CHANGES, cursor.load(context.cursor, log), limit=BATCH, wait=TICK_SECONDS)
+    except UnknownTopic as missing:
+        return SkipReason(f"{missing}; the relay creates it")
     if batch.unreadable:
         put_aside(platform, batch.unreadable)
     if not batch.records and not batch.unreadable:
@@ -55,6 +60,6 @@ def change_sensor(context: SensorEvaluationContext, platform: ResourceParam[Plat
             )
             for key, event_id in last.items()
         ],
-        cursor=cursor.dump(batch.next_offsets),
+        cursor=cursor.dump(log, batch.next_offsets),
         dynamic_partitions_requests=[SOURCES.build_add_request(sorted(unknown))] if unknown else [],
     )

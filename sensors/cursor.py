@@ -1,20 +1,27 @@
-"""A log sensor's cursor: the next offset of each partition, as JSON."""
+"""A log sensor's cursor: which log it has read, and the next offset of each partition, as JSON.
+
+Offsets of one log mean nothing in another: after a change of `event_log` a sensor reads the new log
+from its start, and drops what is done already.
+"""
 
 import json
 from collections.abc import Mapping
 
 
-def dump(offsets: Mapping[int, int]) -> str:
-    return json.dumps({str(partition): offset for partition, offset in sorted(offsets.items())})
+def dump(log: str, offsets: Mapping[int, int]) -> str:
+    """The cursor for a log, named as in the setting `event_log`."""
+    by_partition = {str(partition): offset for partition, offset in sorted(offsets.items())}
+    return json.dumps({"log": log, "offsets": by_partition})
 
 
-def load(cursor: str | None) -> dict[int, int]:
-    """Offsets by partition; empty (read from the start) without a cursor. Raises `ValueError` for a foreign one."""
+def load(cursor: str | None, log: str) -> dict[int, int]:
+    """Offsets by partition; empty (read from the start) without a cursor, or with one of another log.
+    Raises `ValueError` for a cursor that is not ours."""
     if not cursor:
         return {}
     try:
-        return {int(partition): int(offset) for partition, offset in dict(json.loads(cursor)).items()}
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"sensor cursor {cursor!r} is not a JSON object of offsets by partition; reset it in the Dagster UI"
-        ) from error
+        value = dict(json.loads(cursor))
+        offsets = {int(partition): int(offset) for partition, offset in dict(value["offsets"]).items()}
+        return offsets if value["log"] == log else {}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"sensor cursor {cursor!r} is not one of ours; reset it in the Dagster UI") from error

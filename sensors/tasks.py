@@ -25,6 +25,7 @@ from assets.partitions import SOURCES, partition_key
 from assets.platform import Platform
 from core import attempts, tasks
 from core.eventlog.postgres import PostgresLog
+from core.eventlog.protocol import UnknownTopic
 from core.events import TASKS, Event
 from core.states import TaskState
 from sensors import cursor
@@ -34,8 +35,8 @@ from sensors.slots import TASK_JOB, free_slots
 GROUP = "penstock-tasks"
 TICK_SECONDS = 20.0
 SLOT_POLL_SECONDS = 0.1
-BACKLOG_PATIENCE = 20
-"""How many lease lengths an unclaimed task may wait while the log holds events that no tick has taken."""
+MOST_SILENT = 200
+"""How many silent tasks one tick of the reconciler looks at."""
 
 
 def _request(team: uuid.UUID, task: uuid.UUID, attempt: int, source: str, run_key: str) -> RunRequest:
@@ -80,7 +81,8 @@ def wanted(platform: Platform, events: Sequence[Event]) -> list[tuple[Event, uui
     description="Takes task events from the log, no more than there are free slots.",
 )
 def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
-    offsets = cursor.load(context.cursor)
+    log = platform.settings.event_log
+    offsets = cursor.load(context.cursor, log)
     start = dict(offsets)
     deadline = time.monotonic() + TICK_SECONDS
     while (left := deadline - time.monotonic()) > 0:
@@ -88,7 +90,10 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
         if not free:
             time.sleep(SLOT_POLL_SECONDS)
             continue
-        batch = platform.reader.read(TASKS, offsets, limit=free, wait=left)
+        try:
+            batch = platform.reader.read(TASKS, offsets, limit=free, wait=left)
+        except UnknownTopic as missing:
+            return SkipReason(f"{missing}; the relay creates it")
         if batch.unreadable:
             put_aside(platform, batch.unreadable)
         offsets = dict(batch.next_offsets)
@@ -100,12 +105,12 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
             platform.reader.commit_group(GROUP, TASKS, offsets)
             return SensorResult(
                 run_requests=requests,
-                cursor=cursor.dump(offsets),
+                cursor=cursor.dump(log, offsets),
                 dynamic_partitions_requests=_new_partitions(context, requests),
             )
     if offsets != start:
         platform.reader.commit_group(GROUP, TASKS, offsets)
-        return SensorResult(skip_reason="Only repeats and cancelled tasks.", cursor=cursor.dump(offsets))
+        return SensorResult(skip_reason="Only repeats and cancelled tasks.", cursor=cursor.dump(log, offsets))
     return SkipReason("No task was waiting, or every slot was taken.")
 
 
@@ -119,18 +124,22 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
 def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
     settings = platform.settings
     free = free_slots(context.instance, settings.slots)
-    # While events wait in the log for a free slot, an unclaimed task is most likely one of theirs.
-    waits_in_log = free and any(platform.reader.lag(GROUP, TASKS).values())
-    unclaimed = settings.lease_seconds * (BACKLOG_PATIENCE if waits_in_log else 1)
-    silent = attempts.lapsed(platform.database, unclaimed_seconds=unclaimed, limit=free) if free else []
-    requests = []
+    if not free:
+        return SkipReason("Every slot is taken.")
+    silent = attempts.lapsed(platform.database, unclaimed_seconds=settings.lease_seconds, limit=MOST_SILENT)
+    backlog = bool(silent) and any(platform.reader.lag(GROUP, TASKS).values())
+    requests: list[RunRequest] = []
     for lost in silent:
+        if len(requests) == free:
+            break
         runs = context.instance.get_runs(
             RunsFilter(tags={TASK_TAG: str(lost.task_id), ATTEMPT_TAG: str(lost.attempt)}),
             limit=settings.max_claims * 2 + 1,
         )
         if any(not run.is_finished for run in runs):
             continue
+        if backlog and not runs and not lost.claims:
+            continue  # its event waits in the log for a free slot
         if len(runs) > settings.max_claims * 2:
             _give_up(platform, lost, f"{len(runs)} runs ended before they could claim it; last one: {runs[0].run_id}")
             continue

@@ -28,7 +28,7 @@ def add(
     refresh_now: Annotated[bool, typer.Option("--refresh/--no-refresh", help="Index it at once.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Add a source, or change where it is, and index it."""
+    """Add a source and index it."""
     from assets.context.sources import add_source
     from core.git import is_url
     from core.settings import load_settings

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -43,15 +42,14 @@ def _outcomes(bootstrap: str) -> list[dict[str, Any]]:
         consumer.close()
 
 
-def _kill_first_worker(warm: int, killed: list[int], stop: threading.Event) -> None:
-    """Kills the first run worker that appears, a moment after it began to work."""
-    while not stop.wait(0.02):
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(warm).children():
-                if time.time() - child.create_time() > 0.6:
-                    os.kill(child.pid, signal.SIGKILL)
-                    killed.append(child.pid)
-                    return
+def _kill_a_worker(platform: RunningPlatform) -> None:
+    """Kills a run worker in the middle of its work: after its attempt has begun to record actions."""
+    working = "SELECT count(*) FROM attempts a JOIN trajectory USING (task_id, attempt) WHERE a.ended_at IS NULL"
+    warm = psutil.Process(int(platform.state["processes"]["warm"]))
+    platform.wait_for("a run works", lambda: platform.rows(working) > [(1,)] and bool(warm.children()), 120)
+    for child in warm.children():
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
 
 
 def test_twenty_deliveries_five_of_them_repeats_make_fifteen_outcomes_whatever_is_killed(
@@ -62,11 +60,6 @@ def test_twenty_deliveries_five_of_them_repeats_make_fifteen_outcomes_whatever_i
     for n, repository in enumerate(repositories):
         platform.cli("index", "add", f"shop{n}", str(repository), "--repository", f"acme/shop{n}")
 
-    stop, killed = threading.Event(), []  # type: ignore[var-annotated]
-    hunter = threading.Thread(
-        target=_kill_first_worker, args=(int(platform.state["processes"]["warm"]), killed, stop), daemon=True
-    )
-    hunter.start()
     answers = []
     for n in range(15):
         payload = issue(f"acme/shop{n % 3}", n)
@@ -83,14 +76,13 @@ def test_twenty_deliveries_five_of_them_repeats_make_fifteen_outcomes_whatever_i
     assert codes[202] in (14, 15), codes
     assert codes[202] + codes[200] == 20, codes
 
-    platform.wait_for("a run worker was killed", lambda: bool(killed), 120)
+    _kill_a_worker(platform)
     platform.kill("daemon")
     platform.wait_for(
         "fifteen tasks are closed",
         lambda: len(platform.tasks()) == 15 and set(platform.tasks().values()) <= CLOSED,
         400,
     )
-    stop.set()
     assert Counter(platform.tasks().values()) == {"resolved": 15}
     platform.wait_for(
         "every publication went out",

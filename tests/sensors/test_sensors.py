@@ -103,7 +103,8 @@ def test_cancelled_and_claimed_tasks_are_passed_over_and_the_cursor_goes_on(
     result = _tick(instance, platform)
     assert _requests(result) == []
     assert isinstance(result, SensorResult)
-    assert load(result.cursor) == {0: 2}
+    assert load(result.cursor, "postgres") == {0: 2}
+    assert load(result.cursor, "kafka") == {}, "offsets of another log mean nothing"
 
 
 def test_many_changes_of_a_source_become_one_refresh(instance: DagsterInstance, platform: Platform) -> None:
@@ -178,7 +179,7 @@ def test_nothing_due_starts_no_publication(instance: DagsterInstance, platform: 
     assert isinstance(publication_sensor(build_sensor_context(instance=instance), platform=platform), SkipReason)
 
 
-@pytest.mark.parametrize("cursor", ["[1]", "x", '{"a": 1}'])
+@pytest.mark.parametrize("cursor", ["[1]", "x", '{"a": 1}', '{"log": "postgres", "offsets": 3}'])
 def test_a_foreign_cursor_is_named_in_the_error(cursor: str) -> None:
     with pytest.raises(ValueError, match="reset it in the Dagster UI"):
-        load(cursor)
+        load(cursor, "postgres")
