@@ -27,8 +27,9 @@ from .root_filesystem import SHELL, checked_mounts, root_folder, system_mounts
 from .session import PrivateSession
 from .spawn import Started, spawn
 
-PLATFORMS = ("systrap", "ptrace")
-"""In the order in which they are tried; Debian's runsc of 2022 needs ptrace."""
+PLATFORMS = {"systrap": 2, "ptrace": 1}
+"""In the order in which they are tried (Debian's runsc of 2022 needs ptrace), with how many processes of the
+host stand for one address space inside."""
 
 _FAILED = 128
 _OPEN_FILES = 1024
@@ -81,7 +82,7 @@ class GvisorSandbox:
             binds = [_bind(path, path, "ro") for path in system_mounts().binds]
             binds += [_bind(str(mount.source.resolve()), mount.target, "ro") for mount in mounts]
             binds.append(_bind(str(folder / "workspace"), WORKSPACE, "rw"))
-            return functools.partial(_launch, program, flags, root, binds)
+            return functools.partial(_launch, program, flags, root, binds, PLATFORMS[platform])
 
         return PrivateSession(self.name, environment, limits, prepare, self._scratch)
 
@@ -174,7 +175,9 @@ def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) ->
     }
 
 
-def _launch(program: Path, flags: list[str], root: Path, binds: list[dict[str, Any]], command: Command) -> Contained:
+def _launch(
+    program: Path, flags: list[str], root: Path, binds: list[dict[str, Any]], per_space: int, command: Command
+) -> Contained:
     (command.folder / "config.json").write_text(json.dumps(_specification(command, root, binds)))
     log = command.folder / "log"
     name = f"penstock-{os.getpid()}-{time.monotonic_ns()}"
@@ -183,14 +186,15 @@ def _launch(program: Path, flags: list[str], root: Path, binds: list[dict[str, A
         [*_dying_with_parent(), *runsc, "run", f"--bundle={command.folder}", name],
         environment={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
     )
-    return _Sandboxed(started, [*runsc, "ps", "--format=json", name], log, command.limits)
+    return _Sandboxed(started, [*runsc, "ps", "--format=json", name], log, per_space, command.limits)
 
 
 class _Sandboxed:
     """`Contained`: `runsc run`, and below it the sandbox ("sentry", with the processes that run the command's
     code) and the gofer, which opens files for it."""
 
-    def __init__(self, started: Started, ps: list[str], log: Path, limits: Limits) -> None:
+    def __init__(self, started: Started, ps: list[str], log: Path, per_space: int, limits: Limits) -> None:
+        self._per_space = per_space
         self._process = started.process
         self._ps = ps
         self._log = log
@@ -247,15 +251,15 @@ class _Sandboxed:
         return total
 
     def _processes_inside(self, living: list[ProcessFacts]) -> int:
-        """Each address space inside, of which a process has one, or two while it starts a program, is a pair of
-        processes outside, some of them spare. So few pairs are few processes, very many are too many; in
+        """Each address space inside, of which a process has one, or two while it starts a program, is one or two
+        processes outside, some of them spare. So few are few processes inside, very many are too many; in
         between gVisor is asked for the true number, which costs more."""
-        pairs = max((len(living) - _OWN_PROCESSES) // 2, 0)
+        spaces = max((len(living) - _OWN_PROCESSES) // self._per_space, 0)
         most = self._limits.processes
-        if pairs <= most:
-            return pairs
-        if pairs > 2 * most + _OWN_PROCESSES:
-            return pairs // 2
+        if spaces <= most:
+            return spaces
+        if spaces > 2 * most + _OWN_PROCESSES:
+            return spaces // 2
         if time.monotonic() - self._counted_at >= _PS_EVERY:
             done = subprocess.run(self._ps, capture_output=True, timeout=20, check=False)
             self._counted_at = time.monotonic()
