@@ -44,6 +44,9 @@ fi
 echo "setup: installing $lock" >&2
 .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r "$lock"
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+# Once, here: inside the sandbox these folders are read-only, and each import would compile them again.
+.venv/bin/python -m compileall -q -j 0 .venv/lib/python3.*/site-packages \
+    core gateway sandbox assets sensors dagster_project >/dev/null 2>&1 || true
 {
     echo "$kind $wanted"
     if [ "$kind" = dev ]; then

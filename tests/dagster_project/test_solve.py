@@ -77,6 +77,7 @@ def run(tmp_path: Path):  # type: ignore[no-untyped-def]
             pytest.fail("no sandbox backend works here")
         pytest.skip("no sandbox backend works here: `penstock doctor` says what to install")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
+    environment["COLUMNS"] = "400"  # messages are not broken into lines
     environment |= {"PENSTOCK_HOME": str(tmp_path / "home"), "PENSTOCK_ALLOWED_ROOTS": str(tmp_path / "allowed")}
 
     def penstock(*arguments: str, code: int | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
