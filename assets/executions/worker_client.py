@@ -41,8 +41,7 @@ class Worker:
             **runtime.variables,
             "PYTHONHASHSEED": "0",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTHONPYCACHEPREFIX": "/tmp/penstock-pycache",  # noqa: S108 - inside the sandbox
-            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONDONTWRITEBYTECODE": "1",
             "NO_COLOR": "1",
         }
         self.session: Session = sandbox.open(Environment(root, mounts, variables), self._limits)
