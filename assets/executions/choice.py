@@ -43,12 +43,14 @@ def _overfit(candidate: Candidate, problem: Problem, before: dict[str, str]) -> 
     factor = 1.0
     for edit in candidate.edits:
         old = before[edit.path]
-        for literal in re.findall(r"\"[^\"\n]*\"|'[^'\n]*'|\b\d+(?:\.\d+)?\b", edit.text):
-            if literal in ("0", "1", "2", '""', "''") or literal in old:
+        for literal in re.findall(
+            r"\"[^\"\n]*\"|'[^'\n]*'|(?<![\w)\] ])-?\d+(?:\.\d+)?\b|\b\d+(?:\.\d+)?\b", edit.text
+        ):
+            if literal in ("0", "1", "2", "-1", '""', "''") or (len(literal) > 2 and literal in old):
                 continue
             bare = literal.strip("\"'")
             replaced = old[edit.start : edit.end].strip("\"'")
-            if bare in problem.issue:
+            if bare in problem.issue and bare not in tests:
                 factor *= 0.95
             elif literal[:1] in "\"'" and not replaced:
                 factor *= 0.2  # text out of nothing

@@ -83,6 +83,10 @@ class Engine(Protocol):
     def generated(self) -> int:
         """How many candidates it has made for the current problem, proposed or not."""
 
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong inside the engine without ending it."""
+
     def start(self, problem: Problem) -> None:
         """Takes on a problem; called again with other targets when the first ones lead nowhere."""
 

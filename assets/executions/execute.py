@@ -233,9 +233,9 @@ class _Attempt:
         return worker
 
     def allowance(self, seconds: float) -> Allowance:
-        long = max(2.0, min(6.0, 0.1 * self.budget.seconds))
+        long = max(2.0, min(5.0, 0.1 * self.budget.seconds))
         deferred = max(2.0, 0.12 * self.budget.seconds)
-        return Allowance(seconds=max(1.0, seconds), short=min(2.0, long), long=long, deferred=deferred)
+        return Allowance(seconds=max(1.0, seconds), short=min(1.0, long), long=long, deferred=deferred)
 
     # -- search -------------------------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class _Attempt:
         bench = Bench(worker, problem.baseline, self.files)
         bench.aim(problem.targets.tests)
         survivors: list[Candidate] = []
-        first_found = 0.0
+        first_found, tried_at_first = 0.0, 0
         size = FIRST_BATCH
         while time.monotonic() < until and self.findings.tried < self.budget.candidates:
             self.check()
@@ -285,8 +285,9 @@ class _Attempt:
             if not batch and (survivors or not bench.waiting):
                 break
             following = (batch or bench.waiting)[0]
+            compared = self.findings.tried - tried_at_first
             since = time.monotonic() - first_found
-            if survivors and self.enough(problem, survivors, following, since, first_found - began):
+            if survivors and self.enough(problem, survivors, following, compared, since, first_found - began):
                 break
             first = self.describe(following)
             self.record("try", {"candidates": len(batch), "operators": tally(batch), "first": first})
@@ -301,7 +302,7 @@ class _Attempt:
             self.findings.count(observations)
             found = [o.candidate for o in observations if o.status == "pass"]
             if found and not survivors:
-                first_found = time.monotonic()
+                first_found, tried_at_first = time.monotonic(), self.findings.tried
             survivors.extend(found)
             outcome = {"tried": len(observations), "status": statuses(observations)}
             self.record("observed", {**outcome, "survivors": [self.describe(c) for c in found]})
@@ -309,6 +310,8 @@ class _Attempt:
             size = min(BATCH, size * 2)
         self.check()
         self.findings.generated += self.engine.generated
+        if self.engine.faults:
+            self.findings.notes.append(f"{len(self.engine.faults)} operators failed, first {self.engine.faults[0]}.")
         self.findings.spent("search", began)
         if bench.leaky:
             self.findings.notes.append(
@@ -317,13 +320,21 @@ class _Attempt:
         return survivors
 
     def enough(
-        self, problem: Problem, survivors: list[Candidate], following: Candidate, since: float, took: float
+        self,
+        problem: Problem,
+        survivors: list[Candidate],
+        following: Candidate,
+        compared: int,
+        since: float,
+        took: float,
     ) -> bool:
         """Whether to stop comparing: soon after a natural survivor, later when all of them look contrived."""
         best = max(naturalness(c, problem) for c in survivors)
         if best >= CONVINCING:
-            return following.priority < 0.5 * best or since > max(0.2, 0.5 * took)
-        return following.priority < 0.3 * best or since > max(0.5, min(4.0, 2.0 * took))
+            enough = compared >= 150 and since > max(0.2, 0.5 * took)
+            return following.priority < 0.5 * best or enough or since > 3.0
+        enough = compared >= 400 and since > max(0.5, 2.0 * took)
+        return following.priority < 0.3 * best or enough or since > 6.0
 
     def restarted(self, worker: Worker) -> bool:
         worker.stop()

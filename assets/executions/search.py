@@ -5,12 +5,14 @@ and a statement is expanded only when one of its edits could be next. Edits that
 are paired with each other and with their own operator at other places.
 """
 
+import ast
 import heapq
 from itertools import count as counter
 
 from .engine import Candidate, Observation, Problem
 from .operators import Site, proposals
 from .operators.base import ProjectIndex
+from .operators.syntaxes import repairs
 from .source import Edit, SourceFile
 from .spectrum import Suspect, rank
 from .symptoms import Symptoms, read_symptoms
@@ -28,6 +30,7 @@ class Search:
         self.suspects: list[Suspect] = []
         self.symptoms = Symptoms()
         self.generated = 0
+        self.faults: list[str] = []
 
     def start(self, problem: Problem) -> None:
         self._problem = problem
@@ -39,11 +42,13 @@ class Search:
         self.symptoms = read_symptoms(failures, list(problem.test_sources.values())[:20], problem.issue)
         paths = dict.fromkeys(s.source.path for s in self.suspects)
         self._index = ProjectIndex(_nearby(problem, list(paths)))
+        self.faults = self._index.faults
         self._next = 0
         self._heap: list[tuple[float, int, Candidate]] = []
         self._order = counter()
         self._seen: set[tuple[Edit, ...]] = set()
         self._top = self.suspects[0].score if self.suspects else 1.0
+        self._repair_syntax(problem)
         self._baseline_signature = {
             i: f[0].signature[:300]
             for i, t in enumerate(problem.targets.tests)
@@ -51,6 +56,22 @@ class Search:
         }
         self._progress: list[tuple[float, Candidate]] = []
         self._paired: set[tuple[int, int]] = set()
+
+    def _repair_syntax(self, problem: Problem) -> None:
+        """A file that does not parse comes before everything else: nothing that imports it can run."""
+        named = {
+            frame[0] for t in problem.targets.tests for f in problem.baseline.failures.get(t, ()) for frame in f.frames
+        }
+        for path in sorted(named):
+            source = problem.sources.get(path)
+            if source is None or source.syntax_error is None:
+                continue
+            line = source.syntax_error.lineno or 1
+            place = ast.Pass(lineno=line, col_offset=0, end_lineno=line, end_col_offset=0)
+            self.suspects.insert(0, Suspect(source, place, max(1.0, self._top), executed=True))
+            self._top = self.suspects[0].score
+            for proposal in repairs(source):
+                self._push(Candidate(proposal.edits, proposal.operator, proposal.weight, proposal.weight, path, line))
 
     def propose(self, count: int) -> list[Candidate]:
         found: list[Candidate] = []
@@ -69,6 +90,8 @@ class Search:
         return suspect.score / self._top
 
     def _expand(self, suspect: Suspect) -> None:
+        if suspect.source.syntax_error is not None:
+            return
         site = Site(suspect.source, suspect.statement, self._index, self.symptoms)
         relative = self._relative(suspect)
         for proposal in proposals(site):

@@ -20,6 +20,7 @@ _FRAME = 0.45
 _CONTEXT = 0.2
 _NAMED = 0.25
 _MODULE_LEVEL = 0.45
+_IMPORTED_FILES = 40
 
 
 @dataclass
@@ -62,6 +63,7 @@ def rank(
         if source is None:
             continue
         suspects.extend(_in_file(source, scores, top, frames, places, named, spoken))
+    suspects = _with_module_level(suspects, baseline, open_source)
     suspects.sort(key=lambda s: (-s.score, s.source.path, s.statement.lineno))
     return suspects[:limit]
 
@@ -156,30 +158,57 @@ def _in_file(
                 gain = min(0.12, 0.05 * len(shared))
                 suspect.why.append(Reason(signal="issue", detail=", ".join(sorted(shared)[:3]), contribution=gain))
                 suspect.score += gain
-    _raise_module_level(source, found)
-    return [suspect for suspect in found if suspect.score > 0]
+    return found
 
 
-def _raise_module_level(source: SourceFile, found: list[Suspect]) -> None:
-    """Constants, tables and class attributes run at import, for every test alike: they are as suspicious as the
-    functions that use them, less a discount."""
+def _with_module_level(
+    suspects: list[Suspect], baseline: Baseline, open_source: Callable[[str], SourceFile | None]
+) -> list[Suspect]:
+    """Raises what runs at import, in the files at hand and in those that only hold what they use."""
+    used = _names_used(suspects)
+    by_path: dict[str, list[Suspect]] = {}
+    for suspect in suspects:
+        by_path.setdefault(suspect.source.path, []).append(suspect)
+    others = sorted({baseline.places[n][0] for n in baseline.imported} - set(by_path))
+    for path in others[:_IMPORTED_FILES]:
+        source = open_source(path)
+        if source is not None and any(name in used for s in source.tree.body for name in _assigned(s)):
+            by_path[path] = [Suspect(source, s, 0.0, False) for s in source.tree.body if _assigned(s)]
+    for found in by_path.values():
+        _raise_module_level(found[0].source, found, used)
+    return [suspect for found in by_path.values() for suspect in found if suspect.score > 0]
+
+
+def _names_used(found: list[Suspect]) -> dict[str, float]:
+    """Names that executed functions read, with the highest score of a statement that reads them."""
     used: dict[str, float] = {}
     for suspect in found:
-        if suspect.executed and source.function_of(suspect.statement) is not None:
-            for node in source.own_nodes(suspect.statement):
+        if suspect.executed and suspect.source.function_of(suspect.statement) is not None:
+            for node in suspect.source.own_nodes(suspect.statement):
                 name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
                 if name is not None:
                     used[name] = max(used.get(name, 0.0), suspect.score)
+    return used
+
+
+def _raise_module_level(source: SourceFile, found: list[Suspect], used: dict[str, float]) -> None:
+    """Constants, tables and class attributes run at import, for every test alike: they are as suspicious as the
+    functions that use them, less a discount."""
+    used = dict(used)
+    # What a used constant is made of is used as well.
+    for statement in reversed(source.tree.body):
+        names = _assigned(statement)
+        if any(name in used for name in names):
+            score = 0.9 * max(used.get(name, 0.0) for name in names)
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                    used[node.id] = max(used.get(node.id, 0.0), score)
     best = max((s.score for s in found if s.executed), default=0.0)
     for suspect in found:
         statement = suspect.statement
         if source.function_of(statement) is not None:
             continue
-        names: list[str] = []
-        if isinstance(statement, ast.Assign):
-            names = [t.id for t in statement.targets if isinstance(t, ast.Name)]
-        elif isinstance(statement, ast.AnnAssign | ast.AugAssign) and isinstance(statement.target, ast.Name):
-            names = [statement.target.id]
+        names = _assigned(statement)
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             inside = [s.score for s in found if s.executed and _within(s.statement, statement)]
             suspect.score = max(suspect.score, 0.6 * max(inside, default=0.0))
@@ -192,6 +221,14 @@ def _raise_module_level(source: SourceFile, found: list[Suspect]) -> None:
                 suspect.score = max(suspect.score, 0.25 * best)
         elif isinstance(statement, ast.Import | ast.ImportFrom):
             suspect.score = min(suspect.score, 0.3) or 0.1 * best
+
+
+def _assigned(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.Assign):
+        return [t.id for t in statement.targets if isinstance(t, ast.Name)]
+    if isinstance(statement, ast.AnnAssign | ast.AugAssign) and isinstance(statement.target, ast.Name):
+        return [statement.target.id]
+    return []
 
 
 def _within(inner: ast.stmt, outer: ast.stmt) -> bool:

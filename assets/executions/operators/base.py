@@ -14,6 +14,7 @@ from functools import cached_property
 from ..source import Edit, Function, SourceFile
 from ..symptoms import Symptoms
 from ..words import similarity
+from .kinds import of_expression, of_names
 
 ATOMIC = (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set, ast.JoinedStr,
           ast.ListComp, ast.SetComp, ast.DictComp)  # fmt: skip
@@ -40,6 +41,7 @@ class ProjectIndex:
         self.constants: dict[str, list[ast.Constant]] = {}
         self.defined_in: dict[str, list[str]] = {}
         self.sources = sources
+        self.faults: list[str] = []
         self.used: set[str] = set()
         """Every name that some file reads, as a variable or as an attribute."""
         for source in sources:
@@ -325,6 +327,22 @@ class Site:
         return list(dict.fromkeys(found))
 
     @cached_property
+    def kinds(self) -> dict[str, str]:
+        """Likely kinds of names in scope, `self.x` included."""
+        return of_names(self.function, self.owner)
+
+    def kind(self, node: ast.AST | str) -> str | None:
+        """The likely kind of an expression or of a name; None when the source does not tell."""
+        return self.kinds.get(node) if isinstance(node, str) else of_expression(node, self.kinds)
+
+    def alike(self, one: ast.AST | str, other: ast.AST | str) -> float:
+        """A factor below 1 when two values are known to be of different kinds, above when of the same."""
+        first, second = self.kind(one), self.kind(other)
+        if first is None or second is None:
+            return 1.0
+        return 1.15 if first == second else 0.4
+
+    @cached_property
     def leftovers(self) -> frozenset[str]:
         """Names that are there but never read: parameters and locals of the function, imports of the file,
         private functions and constants of the project. A fix often is what gives them their use."""
@@ -395,10 +413,20 @@ def on_statement(operator: Callable[..., Iterator[Proposal | None]]) -> Operator
 def proposals(site: Site) -> Iterator[Proposal]:
     """Every proposal of every operator for one site; weights carry the symptoms' boosts."""
     for operator in _STATEMENT:
-        yield from _boosted(site, operator(site, site.statement))
+        yield from _guarded(site, operator, site.statement)
     for node in site.source.own_nodes(site.statement):
         for operator in _REGISTRY.get(type(node), ()):
-            yield from _boosted(site, operator(site, node))
+            yield from _guarded(site, operator, node)
+
+
+def _guarded(site: Site, operator: Operator, node: ast.AST) -> Iterator[Proposal]:
+    """An operator's proposals. One that fails on code it did not foresee is left out and named in the index's
+    `faults`: the others go on."""
+    try:
+        yield from _boosted(site, operator(site, node))
+    except (AttributeError, IndexError, KeyError, LookupError, RecursionError, TypeError, ValueError) as error:
+        place = f"{site.source.path}:{getattr(node, 'lineno', 0)}"
+        site.index.faults.append(f"{operator.__name__} at {place}: {type(error).__name__}: {error}")
 
 
 def _boosted(site: Site, made: Iterator[Proposal | None]) -> Iterator[Proposal]:

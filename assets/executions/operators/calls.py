@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ..words import similarity
 from .base import BUILTINS, Proposal, Site, on
+from .kinds import LIST, MAPPING, NUMBER, SET, TEXT
 
 _METHOD_FAMILIES = (
     ("append", "extend", "add", "insert"), ("append", "appendleft"), ("pop", "popleft"), ("add", "update", "discard"),
@@ -233,6 +234,38 @@ _METHODS: tuple[tuple[str, str, float], ...] = (
 )  # fmt: skip
 
 
+_NO_NUMBER = frozenset({"wrap:strip", "wrap:lower", "wrap:list", "wrap:set", "wrap:tuple", "wrap:items", "wrap:len",
+    "sort:wrap",
+                        "order:reverse", "slice:first", "copy:call", "copy:dict", "wrap:sum", "wrap:split",
+                        "wrap:decode"})  # fmt: skip
+_NO_TEXT = frozenset(
+    {"wrap:abs", "wrap:clamp", "wrap:items", "copy:call", "copy:dict", "wrap:sum", "wrap:str", "wrap:total"}
+)
+_NO_CONTAINER = frozenset(
+    {"wrap:strip", "wrap:lower", "wrap:abs", "wrap:int", "wrap:float", "wrap:clamp", "wrap:split", "wrap:total"}
+)
+
+
+def _fits(kind: str | None, operator: str) -> float:
+    """A factor below 1 for a conversion that makes no sense for a value of this kind."""
+    against = (
+        _NO_NUMBER
+        if kind == NUMBER
+        else _NO_TEXT
+        if kind == TEXT
+        else _NO_CONTAINER
+        if kind in (LIST, MAPPING, SET)
+        else ()
+    )
+    return 0.3 if operator in against else 1.0
+
+
+# What is iterated is no scalar.
+_SCALARS = frozenset(
+    {"wrap:str", "wrap:int", "wrap:float", "wrap:len", "wrap:abs", "wrap:bool", "wrap:sum", "wrap:clamp"}
+)
+_OF_SCALARS = frozenset({".strip()", ".lower()", ".upper()", ".title()", ".casefold()", ".total_seconds()", ".date()"})
+_DEFAULTED = (ast.Return, ast.Assign, ast.For, ast.comprehension, ast.Call, ast.keyword, ast.AugAssign)
 _ITERATING = (
     "sorted",
     "list",
@@ -289,23 +322,14 @@ def wrap(site: Site, node: ast.expr) -> Iterator[Proposal]:
     iterated = isinstance(parent, ast.For | ast.comprehension) or (
         isinstance(parent, ast.Call) and node in parent.args and _called(parent) in _ITERATING
     )
+    kind = site.kind(node)
     text = site.code(node)
     inner = text[1:-1] if isinstance(node, ast.GeneratorExp) and text.startswith("(") else text
-    for pattern, operator, weight in _WRAPPERS:
-        if pattern.startswith(text.split("(", 1)[0] + "(") and isinstance(node, ast.Call):
-            continue
-        if iterated and operator in (
-            "wrap:str",
-            "wrap:int",
-            "wrap:float",
-            "wrap:len",
-            "wrap:abs",
-            "wrap:bool",
-            "wrap:sum",
-            "wrap:clamp",
-        ):
-            continue  # what is iterated is no scalar
-        yield site.replace(node, pattern.format(inner), operator, place * weight)
+    for pattern, operator, prior in _WRAPPERS:
+        again = isinstance(node, ast.Call) and pattern.startswith(text.split("(", 1)[0] + "(")
+        if not again and not (iterated and operator in _SCALARS):
+            weight = place * prior * _fits(kind, operator)
+            yield site.replace(node, pattern.format(inner), operator, weight)
     for function in _converters(site):
         if not iterated and not text.startswith(f"{function}("):
             yield site.replace(node, f"{function}({inner})", "wrap:own", place * 0.15)
@@ -313,33 +337,15 @@ def wrap(site: Site, node: ast.expr) -> Iterator[Proposal]:
         yield site.replace(node, f"[{inner}]", "wrap:list", 0.4)
         return
     bare = site.bare(node)
-    for suffix, operator, weight in _METHODS:
+    for suffix, operator, prior in _METHODS:
+        weight = place * prior * _fits(kind, operator)
         if suffix.startswith(" or "):
-            if not isinstance(
-                parent, ast.Return | ast.Assign | ast.For | ast.comprehension | ast.Call | ast.keyword | ast.AugAssign
-            ):
-                continue
-            yield site.replace(
-                node,
-                f"{bare}{suffix}" if not isinstance(parent, ast.comprehension) else f"({bare}{suffix})",
-                operator,
-                place * weight,
-            )
-        elif not text.endswith(suffix):
-            if iterated and suffix in (
-                ".strip()",
-                ".lower()",
-                ".upper()",
-                ".title()",
-                ".casefold()",
-                ".total_seconds()",
-                ".date()",
-            ):
-                continue
-            if iterated and operator == "wrap:items":
-                yield site.replace(node, f"{bare}{suffix}", operator, 0.3)
-                continue
-            yield site.replace(node, f"{bare}{suffix}", operator, place * weight)
+            if isinstance(parent, _DEFAULTED):
+                made = f"({bare}{suffix})" if isinstance(parent, ast.comprehension) else f"{bare}{suffix}"
+                yield site.replace(node, made, operator, weight)
+        elif not text.endswith(suffix) and not (iterated and suffix in _OF_SCALARS):
+            likely = 0.3 if iterated and operator == "wrap:items" else weight
+            yield site.replace(node, f"{bare}{suffix}", operator, likely)
     if (
         isinstance(node, ast.Call)
         and not isinstance(parent, ast.Await)

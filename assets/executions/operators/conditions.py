@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from .base import Proposal, Site, on, on_statement
+from .kinds import LIST, MAPPING, NUMBER, SET, TEXT, TRUTH
 
 _TOKENS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
@@ -190,6 +191,21 @@ def _extended(site: Site, test: ast.expr, factor: float) -> Iterator[Proposal]:
             )
 
 
+_CONTAINERS = (TEXT, LIST, MAPPING, SET)
+_TESTS: tuple[tuple[str, float, tuple[str, ...]], ...] = (
+    ("{} is not None", 1.0, ()),
+    ("{}", 0.9, (TRUTH, *_CONTAINERS)),
+    ("not {}", 0.9, (TRUTH, *_CONTAINERS)),
+    ("{} is None", 0.9, ()),
+    ("{} > 0", 0.6, (NUMBER,)),
+    ("{} >= 0", 0.5, (NUMBER,)),
+    ("{} == 0", 0.5, (NUMBER,)),
+    ("{} != 0", 0.4, (NUMBER,)),
+    ("{} < 0", 0.4, (NUMBER,)),
+    ("len({}) > 1", 0.2, _CONTAINERS),
+)
+
+
 def atoms(site: Site, at: ast.AST) -> Iterator[tuple[str, float]]:
     """Simple conditions over what is in scope, likeliest first: those the function and its class already use,
     then tests of the names that the expression mentions, then of other names."""
@@ -237,14 +253,13 @@ def atoms(site: Site, at: ast.AST) -> Iterator[tuple[str, float]]:
             operands.append(site.code(node))
     for position, operand in enumerate(dict.fromkeys(operands)):
         weight = 0.2 if operand in mentioned else 0.13 if position < 5 else 0.08
-        for text, factor in ((f"{operand} is not None", 1.0), (operand, 0.9), (f"not {operand}", 0.9),
-            (f"{operand} is None", 0.9),
-                             (f"{operand} > 0", 0.6), (f"{operand} >= 0", 0.5), (f"{operand} == 0", 0.5),
-                             (f"{operand} != 0", 0.4), (f"{operand} < 0", 0.4),
-                             (f"len({operand}) > 1", 0.2)):  # fmt: skip
+        kind = site.kind(operand)
+        for pattern, factor, kinds in _TESTS:
+            fits = 1.0 if kind is None else 1.2 if kind in kinds else 0.3
+            text = pattern.format(operand)
             if text not in seen:
                 seen.add(text)
-                yield text, weight * factor
+                yield text, weight * factor * fits
     for one in operands[:6]:
         for other in operands[:6]:
             if one < other:

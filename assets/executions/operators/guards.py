@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from .base import Proposal, Site, on, on_statement
 from .conditions import tests_of
+from .kinds import NUMBER
 from .values import expected_values, usual_returns
 
 
@@ -58,14 +59,16 @@ def _conditions(site: Site, node: ast.stmt) -> Iterator[tuple[str, str, float]]:
     for position, name in enumerate(names):
         own = 1.0 if name in site.parameters else 0.8
         own *= 1.0 if position < 4 else 0.6
-        yield f"not {name}", "falsy", 0.4 * own
-        yield f"{name} is None", "none", 0.4 * own
-        if first and name in site.parameters:
+        number = site.kind(name) == NUMBER
+        yield f"not {name}", "falsy", 0.4 * own * (0.4 if number else 1.0)
+        yield f"{name} is None", "none", 0.4 * own * (0.6 if site.kind(name) else 1.0)
+        if first and name in site.parameters and site.kind(name) in (None, NUMBER):
             yield f"{name} <= 0", "range", 0.2 * own
             yield f"{name} < 0", "range", 0.22 * own
             yield f"{name} == 0", "zero", 0.2 * own
-            yield f"len({name}) == 1", "one", 0.05
             yield f"{name} < 1", "range", 0.08
+        if first and name in site.parameters and not number:
+            yield f"len({name}) == 1", "one", 0.05
     block = site.block_of(node)
     before = block[: next((i for i, item in enumerate(block) if item is node), 0)]
     unpacked = [around.target for around in site.enclosing[:2] if isinstance(around, ast.For)]

@@ -1,6 +1,7 @@
 """Names: a wrong variable, a wrong attribute, a missing or superfluous `self.`."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ..source import Edit
@@ -23,15 +24,17 @@ def other_variable(site: Site, node: ast.Name) -> Iterator[Proposal]:
     if isinstance(parent, ast.Attribute) and node.id in _imported(site):
         return
     unknown = node.id in site.symptoms.unknown_names
-    base = 0.9 if unknown else 0.42
+    base = 0.9 if unknown else 0.52
     visible = site.visible(node)
     for name in visible[:_LIMIT]:
         if name != node.id:
-            yield site.replace(node, name, "name:variable", base * site.closeness(node.id, name))
+            weight = base * site.closeness(node.id, name) * site.alike(node, name)
+            yield site.replace(node, name, "name:variable", weight)
     if site.self_name:
         for field in site.fields:
             alike = similarity(node.id, field.lstrip("_"))
             weight = 0.55 if alike == 1.0 else 0.25 * site.closeness(node.id, field)
+            weight *= site.alike(node, f"{site.self_name}.{field}")
             yield site.replace(
                 node, f"{site.self_name}.{field}", "name:field", weight if not unknown else max(weight, 0.8 * alike)
             )
@@ -231,6 +234,13 @@ def project_of(site: Site, node: ast.Name) -> Iterator[Proposal]:
                 yield site.replace(node, text, "name:part", 0.2)
 
 
+def _mirrors(site: Site, node: ast.Assign | ast.AugAssign, one: str, other: str) -> bool:
+    """Whether both sides of an assignment are the same but for the two names: `size[a] += size[b]`."""
+    target = site.code(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+    swapped = re.sub(rf"\b(?:{re.escape(one)}|{re.escape(other)})\b", lambda m: other if m[0] == one else one, target)
+    return swapped == site.code(node.value) and swapped != target
+
+
 @on_statement
 def exchanged_names(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     """Two names of a statement, each put where the other stood."""
@@ -254,7 +264,10 @@ def exchanged_names(site: Site, node: ast.stmt) -> Iterator[Proposal]:
         for other in names[i + 1 :]:
             edits = [Edit(site.source.path, *site.source.span(n), other) for n in places[one]]
             edits += [Edit(site.source.path, *site.source.span(n), one) for n in places[other]]
-            yield Proposal(tuple(edits), "order:names", 0.25 if len(edits) > 2 else 0.2)
+            weight = 0.25 if len(edits) > 2 else 0.2
+            if isinstance(node, ast.Assign | ast.AugAssign) and _mirrors(site, node, one, other):
+                weight = 0.5
+            yield Proposal(tuple(edits), "order:names", weight)
     attributes = list(fields)[:5]
     for i, one in enumerate(attributes):
         for other in attributes[i + 1 :]:

@@ -1,6 +1,7 @@
 """Numbers: constants off by one, arithmetic operators, operands, ranges, slices, rounding."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from .base import Proposal, Site, on
@@ -127,8 +128,13 @@ def number_constant(site: Site, node: ast.Constant) -> Iterator[Proposal]:
             if other_float > 0:
                 yield site.replace(node, repr(round(other_float, 12)), "number:constant", 0.12)
     if value in (0, 1, -1) and isinstance(site.statement, ast.Assign | ast.AnnAssign):
+        target = site.code(
+            site.statement.targets[0] if isinstance(site.statement, ast.Assign) else site.statement.target
+        )
+        extreme = re.search(r"best|max|min|small|larg|low|high|top|worst|short|long", target) is not None
         for name in site.parameters[:3]:
-            yield site.replace(node, f"{name}[0]", "statement:initial", 0.1)
+            if site.kind(name) in (None, "list"):
+                yield site.replace(node, f"{name}[0]", "statement:initial", 0.3 if extreme else 0.1)
     seen = {text}
     for literal in site.symptoms.literals[:25]:
         if isinstance(literal, int | float) and not isinstance(literal, bool) and repr(literal) not in seen:

@@ -244,6 +244,8 @@ def assignment_form(site: Site, node: ast.stmt) -> Iterator[Proposal]:
         looped = any(isinstance(around, ast.For | ast.While) for around in site.enclosing)
         held = isinstance(node.targets[0], ast.Attribute | ast.Subscript)
         weight = 0.45 if looped or held else 0.08
+        if isinstance(node.value, ast.Name | ast.Constant):
+            weight *= 0.6 if held or isinstance(node.value, ast.Constant) else 0.25
         for other, factor in (("+=", 1.0), ("-=", 0.6), ("|=", 0.15), ("*=", 0.2)):
             yield site.span(at, at + 1, other, "augment:assign", weight * factor)
         target = site.code(node.targets[0])

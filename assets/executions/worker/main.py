@@ -179,17 +179,19 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
         limit_memory(command["memory"])
         _run_items(suite, batch, send, limit, instrumentation)
 
-    def watch(batch: list[int], limit: float) -> None:
+    def watch(batch: list[int], limit: float, *, last: bool) -> None:
         for kind, index, payload in supervise(lambda b, s: work(b, s, limit), batch, lambda _: limit * 1.5 + 2, until):
-            if kind == "end" and payload["o"] == "hang" and limit < long:
-                slow.append(index)
             report.take(kind, index, payload)
+            if kind == HANG or (kind == "end" and payload["o"] == "hang"):
+                if last:
+                    return  # the others that were slow are taken to hang for the same reason
+                slow.append(index)
 
-    watch(indices, short)
-    if slow:
+    watch(indices, short, last=short >= long)
+    if slow and short < long:
         # Slow, not necessarily stuck: one more chance with the long limit, while `deferred` seconds last.
         until = min(until, time.monotonic() + command["deferred"])
-        watch(slow, long)
+        watch(slow, long, last=True)
     return report.answer(indices)
 
 

@@ -31,27 +31,35 @@ class Trials:
         suite, plugin = self._suite, self._suite.plugin
         plugin.quick = True
         limit_memory(command["memory"])
-        state = State(suite.root, self._patcher.caches)
+        state = _Keeper(suite.root, self._patcher.caches)
         targets = [t for t in command["targets"] if t in suite.by_id]
         limit = command["cpu"]
         began = time.process_time()
         before = self._signature(targets[0], limit)
         if len(targets) == 1 and not before.startswith("hang"):
             # The host's measure is of a slower kind of run: this one is like those to come.
-            limit = command["cpu"] = min(limit, max(0.12, 15 * (time.process_time() - began)))
+            limit = command["cpu"] = min(limit, max(0.06, 20 * (time.process_time() - began)))
         state.restore()
         for index in batch:
             send(("begin", index, None))
             trial = self._try(command["candidates"][index], targets, command, state)
             send(("end", index, trial))
-        send(("end", -1, {"canary": len(batch) < 2 or self._signature(targets[0], limit) == before}))
+        send(
+            (
+                "end",
+                -1,
+                {"canary": len(batch) < 2 or (not state.failed and self._signature(targets[0], limit) == before)},
+            )
+        )
 
     def _signature(self, target: str, cpu: float) -> str:
         suite = self._suite
         outcome, _ = suite.run(suite.by_id[target], None, cpu, cpu * 4 + 1)
+        if outcome == "hang":
+            return outcome  # where it was cut off is chance
         return outcome + (signature(suite.plugin.failures[0]) if suite.plugin.failures else "")
 
-    def _try(self, candidate: dict[str, Any], targets: list[str], command: dict[str, Any], state: State) -> Trial:
+    def _try(self, candidate: dict[str, Any], targets: list[str], command: dict[str, Any], state: "_Keeper") -> Trial:
         suite = self._suite
         undo: list[Undo] = []
         try:
@@ -88,6 +96,27 @@ class Trials:
         finally:
             self._patcher.revert(undo)
             state.restore()
+
+
+class _Keeper:
+    """A `State` that objects of the repository cannot break: what goes wrong while it is kept or put back only
+    means that candidates are tried apart from each other."""
+
+    def __init__(self, root: str, caches: list[Any]) -> None:
+        self.failed = ""
+        self._state: State | None = None
+        try:
+            self._state = State(root, caches)
+        except Exception as error:
+            self.failed = f"{type(error).__name__}: {error}"
+
+    def restore(self) -> None:
+        if self._state is None:
+            return
+        try:
+            self._state.restore()
+        except Exception as error:
+            self.failed = f"{type(error).__name__}: {error}"
 
 
 def run_targets(

@@ -304,3 +304,20 @@ def test_a_dirty_working_tree_is_neither_read_nor_touched(tmp_path: Path, checko
     again = open_checkout(repository, "HEAD", tmp_path / "again")
     assert "class Cart" in (again.root / "cart.py").read_text()
     assert (repository / "cart.py").read_text() == "dirty"
+
+
+@pytest.mark.parametrize(
+    ("broken", "right"),
+    [
+        ("def add(a, b)\n    return a + b\n", "def add(a, b):\n    return a + b\n"),
+        (
+            "def add(a, b):\n    return sum((a, b)\n\ndef other():\n    return 1\n",
+            "def add(a, b):\n    return sum((a, b))\n",
+        ),
+    ],
+)
+def test_a_file_that_does_not_parse_is_repaired(repair: Repair, broken: str, right: str) -> None:
+    test = "from mod import add\n\ndef test_add():\n    assert add(1, 2) == 3\n"
+    done = repair({"mod.py": broken, "tests/test_mod.py": test}, "SyntaxError in mod.py")
+    assert done.patch is not None, done.summary
+    assert right.split("\n")[0 if ")\n" in broken[:15] else 1] in done.patch.diff
