@@ -54,7 +54,9 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     if settings.database_url is None:
         server = EmbeddedServer(settings.home / "postgres")
         server.ensure_database(DATABASE)
-        server.ensure_database(f"{DATABASE}_dagster")
+        # Dagster commits some forty times in a run. What a crash could cost there is repeated by the lease and
+        # dropped by event id; what must not be lost is in our own database.
+        server.ensure_database(f"{DATABASE}_dagster", wait_for_disk=False)
         runtime = Runtime(
             settings,
             server.url(DATABASE),

@@ -27,11 +27,29 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("core", "sandbox", "assets", "sensors", "dagster_project")
 PRELOADED = (
+    "alembic.command",
+    "dagster._daemon",
+    "dagster._core.instance.factory",
     "dagster._grpc.impl",
+    "dagster._scheduler",
+    "dagster_postgres.event_log",
+    "dagster_postgres.run_storage",
+    "dagster_postgres.schedule_storage",
+    "dagster_postgres.storage",
+    "psycopg2",
+    "sqlalchemy.dialects.postgresql.psycopg2",
+    "upath.implementations.local",
     "numpy",
     "psycopg_pool",
+    "assets.context.search",
     "assets.executions.execute",
+    "core.embedding.wordllama",
+    "core.eventlog.postgres",
     "dagster_project.definitions",
+    "dagster_project.launcher",
+    "sandbox.bubblewrap",
+    "sandbox.gvisor",
+    "sandbox.python",
 )
 MAX_REQUEST = 1 << 20
 CHILD_STOP_SECONDS = 5.0
@@ -63,6 +81,9 @@ def preload() -> None:
     """Imports everything that a run needs, and loads nothing."""
     for name in PRELOADED:
         importlib.import_module(name)
+    repository = importlib.import_module("dagster_project.definitions").defs.get_repository_def()
+    for job in repository.get_all_jobs():
+        repository.get_job(job.name)
 
 
 def run_worker(run_id: str, instance_ref: str) -> int:

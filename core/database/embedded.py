@@ -44,8 +44,12 @@ class EmbeddedServer:
         user = OWNER if owner else LOGIN
         return f"postgresql://{user}@/{quote(database)}?host={quote(self._socket, safe='/')}"
 
-    def ensure_database(self, name: str, template: str | None = None) -> None:
-        """Creates the database `name` if it is missing, as a copy of `template` if one is given."""
+    def ensure_database(self, name: str, template: str | None = None, *, wait_for_disk: bool = True) -> None:
+        """Creates the database `name` if it is missing, as a copy of `template` if one is given.
+
+        Without `wait_for_disk` a commit there is not waited for: a crash of the server may lose the last
+        moment of it, and nothing is ever torn.
+        """
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
             raise ValueError(f"database name {name!r}: use lower-case letters, digits and underscores")
         with psycopg.connect(self.url("postgres", owner=True), autocommit=True, connect_timeout=10) as connection:
@@ -55,6 +59,10 @@ class EmbeddedServer:
             if template:
                 statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
             connection.execute(statement)
+            if not wait_for_disk:
+                connection.execute(
+                    sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(name))
+                )
 
     def release(self) -> None:
         """Stops the server unless another process still holds it."""
