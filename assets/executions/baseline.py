@@ -73,11 +73,17 @@ class Baseline:
         return ordered + sorted(failed - set(ordered))
 
 
+_TRACE_LINE = re.compile(r'File "(?:/workspace/)?([^"/][^"\n]*\.py)", line (\d+)(?:, in (\w+))?')
+
+
 def failure_of(raw: dict[str, Any]) -> Failure:
+    """Reads a worker's failure; tracebacks of other processes that the message quotes give frames too."""
+    message = str(raw.get("message", ""))
+    quoted = tuple((p, int(n), f or "") for p, n, f in _TRACE_LINE.findall(message.replace("\\n", "\n"))[-20:])
     return Failure(
         type=str(raw.get("type", "Error"))[:200],
-        message=str(raw.get("message", ""))[:4000],
-        frames=tuple((str(p), int(n), str(f)) for p, n, f in raw.get("frames", ())),
+        message=message[:4000],
+        frames=(*((str(p), int(n), str(f)) for p, n, f in raw.get("frames", ())), *quoted),
         when=str(raw.get("when", "call")),
         compare=tuple(str(part) for part in raw.get("compare") or ()),
         cause=str(raw.get("cause", ""))[:500],

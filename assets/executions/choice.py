@@ -25,6 +25,8 @@ def naturalness(candidate: Candidate, problem: Problem) -> float:
     if candidate.parents:
         value *= 0.6
     value *= _overfit(candidate, problem, before)
+    if any(re.fullmatch(r"\+\s*([\w.]+) = \1\s*", line) for line in diff.split("\n")):
+        value *= 0.2  # an assignment that does nothing
     added = " ".join(line[1:] for line in diff.split("\n") if line.startswith("+") and not line.startswith("+++"))
     removed = " ".join(line[1:] for line in diff.split("\n") if line.startswith("-") and not line.startswith("---"))
     fresh_names = identifiers_in(added) - identifiers_in(removed)

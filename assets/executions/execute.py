@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.work import Execution, Patch, Plan, PlanStep, StepKind, TaskContext, TaskText
+from core.work import Execution, Outcome, Patch, Plan, PlanStep, StepKind, TaskContext, TaskText
 from sandbox.protocol import Limits, Sandbox
 
 from .baseline import Allowance, Baseline, measure
@@ -24,7 +24,7 @@ from .issue_examples import EXAMPLE_FILE, example_tests
 from .search import Search
 from .spectrum import locations
 from .targets import TargetSet, target_sets, test_source
-from .test_command import NoTests, TestCommand, detect
+from .test_command import COMMAND_FILE, NoTests, TestCommand, command_id, command_test, detect
 from .validate import Bench
 from .verify import Verification, run_command, verify
 from .worker_client import Spare, Worker, WorkerDied
@@ -82,7 +82,8 @@ def execute(
     if engine not in ENGINES:
         raise UnknownEngine(f"there is no engine {engine!r}; known: {', '.join(sorted(ENGINES))}")
     given = test_command or checkout.settings.test
-    attempt = _Attempt(task, plan, context, checkout, sandbox, ENGINES[engine](), record, revise, should_stop, given)
+    stop = _throttled(should_stop)
+    attempt = _Attempt(task, plan, context, checkout, sandbox, ENGINES[engine](), record, revise, stop, given)
     attempt.limits = limits or Limits()
     memory = checkout.settings.limits.memory_mb
     if memory is not None and (memory << 20) < attempt.limits.memory_bytes:
@@ -93,6 +94,20 @@ def execute(
         attempt.close()
     record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary})
     return ended
+
+
+def _throttled(ask: Callable[[], bool], seconds: float = 0.2) -> Callable[[], bool]:
+    """Asks at most every so many seconds, since the question may go to a database; "yes" stays."""
+    asked_at = 0.0
+    answer = False
+
+    def stop() -> bool:
+        nonlocal asked_at, answer
+        if not answer and time.monotonic() - asked_at >= seconds:
+            answer, asked_at = ask(), time.monotonic()
+        return answer
+
+    return stop
 
 
 @dataclass
@@ -118,6 +133,7 @@ class _Attempt:
         self.reserve = 2.0
         self.box: TestCommand | None = None
         self.extra: dict[str, bytes] = {}
+        self.reproduction = "tests"
         self.workers: list[Worker] = []
         self.spare: Spare | None = None
 
@@ -165,7 +181,7 @@ class _Attempt:
             return self.findings.ended(None, f"No tests found: `{shlex.join(shown)}` collects nothing.")
         if not baseline.failing:
             return self.unreproduced(baseline)
-        self.findings.reproduction = "issue" if self.extra else "tests"
+        self.findings.reproduction = self.reproduction
         sets = target_sets(self.checkout.root, baseline, self.task.text)
         for number, targets in enumerate(sets):
             found = self.attempt(worker, baseline, targets, number, len(sets))
@@ -184,7 +200,7 @@ class _Attempt:
         ran = len(baseline.run.outcomes)
         flaky = f" ({len(baseline.flaky)} gave different results each time)" if baseline.flaky else ""
         text = f"Not reproduced: none of the {ran} tests fails reliably on the unchanged commit{flaky}"
-        if self.extra:
+        if EXAMPLE_FILE in self.extra:
             text += ", nor do the examples in the issue"
         return self.findings.ended(None, f"{text}. A test that fails because of the problem is needed.")
 
@@ -201,22 +217,38 @@ class _Attempt:
         baseline = measure(worker, self.command, allowance)
         if self.box is not None:
             baseline = baseline.with_outcome(*run_command(worker, self.box, allowance))
-        elif not baseline.failing and baseline.run.outcomes:
-            examples = example_tests(self.task.text, self.files)
-            if examples is not None:
-                self.record("reproduce", {"command": ["examples from the issue"], "why": "no test fails"})
-                self.extra = {EXAMPLE_FILE: examples.encode()}
-                self.findings.notes.append("No test fails; the examples in the issue were taken as tests.")
-                worker = self.open_worker()
-                self.spare.close()
-                self.spare = Spare(self.open_worker)
-                self.command = self.command.with_file(EXAMPLE_FILE)
-                baseline = measure(worker, self.command, self.allowance(0.3 * self.left))
+        if not baseline.failing and baseline.run.outcomes:
+            worker, baseline = self.reproduced_otherwise(worker, baseline)
         self.findings.baseline = baseline
         self.findings.notes.extend(baseline.notes)
         self.findings.spent("baseline", began)
         self.reserve = min(0.4 * self.budget.seconds, 1.5 * self.findings.timings["baseline"] + 1.0)
         return worker, baseline
+
+    def reproduced_otherwise(self, worker: Worker, baseline: Baseline) -> tuple[Worker, Baseline]:
+        """For when no test of the suite fails: the given command as a whole, else the issue's own examples."""
+        if self.box is not None and baseline.run.outcomes[command_id(self.box)] is Outcome.FAILED:
+            name, content = COMMAND_FILE, command_test(self.box.arguments[0], self.budget.seconds / 4)
+            why = "The given command fails although no single test does; it was taken as one test."
+        else:
+            examples = example_tests(self.task.text, self.files)
+            if examples is None:
+                return worker, baseline
+            name, content = EXAMPLE_FILE, examples
+            self.reproduction = "issue"
+            why = "No test fails; the examples in the issue were taken as tests."
+        self.record("reproduce", {"command": [name], "why": why})
+        self.findings.notes.append(why)
+        self.extra = {name: content.encode()}
+        self.command = self.command.with_file(name)
+        worker = self.open_worker()
+        if self.spare is not None:
+            self.spare.close()
+        self.spare = Spare(self.open_worker)
+        again = measure(worker, self.command, self.allowance(0.3 * self.left))
+        if self.box is not None:
+            again = again.with_outcome(*run_command(worker, self.box, self.allowance(0.3 * self.left)))
+        return worker, again
 
     def open_worker(self) -> Worker:
         """A worker on a clean copy of the checkout, set up as `penstock.toml` says. Raises `WorkerDied`."""

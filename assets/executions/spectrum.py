@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from core.work import Location, Outcome, Reason, TaskContext
 
 from .baseline import Baseline
+from .gate import is_test_path
 from .source import SourceFile
 from .words import identifiers, words
 
@@ -20,6 +21,7 @@ _FRAME = 0.45
 _CONTEXT = 0.2
 _NAMED = 0.25
 _MODULE_LEVEL = 0.45
+_BLIND = 0.1
 _IMPORTED_FILES = 40
 
 
@@ -54,15 +56,16 @@ def rank(
     named = identifiers(issue)
     spoken = words(issue)
     paths = {path for path, _ in scores} | {path for path, _ in frames}
-    if not scores or any(t in baseline.spawned or t in baseline.uncollected for t in targets):
+    blind = not any(not is_test_path(path) for path, _ in scores)
+    if blind:
+        # Nothing of the program is seen to run: start from what the retrieval found and from what is imported.
         paths |= {location.path for location in context.locations} | {path for path, _ in baseline.places}
     suspects: list[Suspect] = []
     top = max(scores.values(), default=0.0) or 1.0
     for path in sorted(paths):
         source = open_source(path)
-        if source is None:
-            continue
-        suspects.extend(_in_file(source, scores, top, frames, places, named, spoken))
+        if source is not None:
+            suspects.extend(_in_file(source, scores, top, frames, places, named, spoken, blind=blind))
     suspects = _with_module_level(suspects, baseline, open_source)
     suspects.sort(key=lambda s: (-s.score, s.source.path, s.statement.lineno))
     return suspects[:limit]
@@ -110,6 +113,8 @@ def _in_file(
     places: list[tuple[Location, float]],
     named: set[str],
     spoken: set[str],
+    *,
+    blind: bool,
 ) -> list[Suspect]:
     near = [(location, weight) for location, weight in places if location.path == source.path]
     functions: dict[ast.AST | None, float] = {}
@@ -137,6 +142,8 @@ def _in_file(
         if not suspect.executed and function in functions:
             # Not reached by the failing tests, but beside what is: a branch not taken can be the fault.
             suspect.score = (0.25 if function is not None else 0.0) * functions[function]
+        elif not suspect.executed and blind and function is not None:
+            suspect.score = _BLIND
         if suspect.score <= 0:
             continue
         line = suspect.statement.lineno

@@ -84,6 +84,8 @@ def _read_failure(found: Symptoms, failure: Failure) -> None:
     for match in re.finditer(r"'?(\w+)'? (?:object )?has no attribute '(\w+)'", text):
         found.missing_attributes.add((match[1], match[2]))
     found.unknown_names |= set(re.findall(r"name '(\w+)' is not defined", text))
+    for pair in re.findall(r"cannot import name '(\w+)'|No module named '(?:\w+\.)*(\w+)'", text):
+        found.unknown_names |= {name for name in pair if name}
     found.unknown_names |= set(re.findall(r"variable '(\w+)' (?:referenced before|where it is not)", text))
     found.bad_keywords |= set(re.findall(r"unexpected keyword argument '(\w+)'", text))
     for match in re.finditer(r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)", text):

@@ -57,6 +57,28 @@ class TestCommand:
         return self
 
 
+COMMAND_FILE = "test_penstock_command.py"
+_COMMAND_TEST = '''"""A whole command as one test."""
+
+import subprocess
+
+
+def test_command():
+    done = subprocess.run({command!r}, shell=True, capture_output=True, text=True, errors="replace", timeout={seconds})
+    assert done.returncode == 0, (done.stdout[-1500:] + done.stderr[-1500:])
+'''
+
+
+def command_id(box: TestCommand) -> str:
+    """The id under which a black-box command stands among outcomes."""
+    return f"$ {box.arguments[0]}"
+
+
+def command_test(command: str, seconds: float) -> str:
+    """A test module that passes when the command does."""
+    return _COMMAND_TEST.format(command=command, seconds=round(seconds, 1))
+
+
 class NoTests(Exception):
     """The repository shows no tests; the message says where they were looked for."""
 

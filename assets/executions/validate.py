@@ -1,6 +1,7 @@
 """Tries candidates in the worker: in place where an edit lies within functions, by a fresh import elsewhere."""
 
 import ast
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Bench:
         usual = passing[len(passing) // 2] if passing else 0.0
         slowest = max((seconds.get(t, 0.0) for t in targets if t not in hung), default=0.0)
         self.cpu = max(HUNG_CPU if hung else MIN_CPU, 12 * slowest, 12 * usual)
-        self._only_fresh = any(t in self.baseline.uncollected or t in self.baseline.spawned for t in targets)
+        self._only_fresh = any(t in self.baseline.uncollected for t in targets)
 
     def try_all(self, candidates: list[Candidate], seconds: float) -> list[Observation]:
         """Observations, candidates tried in place first. Those that need a fresh import may have to wait for a
@@ -68,7 +69,7 @@ class Bench:
             else:
                 in_place.append((number, parts))
         if in_place:
-            payload = [{"parts": parts, "covering": self._covering_tests(candidates[n])} for n, parts in in_place]
+            payload = [self._payload(candidates[n], parts) for n, parts in in_place]
             answer = self.worker.ask(
                 "try",
                 seconds + 10,
@@ -103,6 +104,15 @@ class Bench:
             self._fresh_seconds += time.monotonic() - began
             found = observations[-1].status == "pass"
         return observations
+
+    def _payload(self, candidate: Candidate, parts: list[dict[str, object]]) -> dict[str, object]:
+        covering = self._covering_tests(candidate)
+        payload: dict[str, object] = {"parts": parts, "covering": covering}
+        if self.baseline.spawned and not self.baseline.spawned.isdisjoint((*self.targets, *covering)):
+            # Processes that tests start read the files, not this process's functions.
+            with contextlib.suppress(ValueError):
+                payload["files"] = candidate.files(self.sources)
+        return payload
 
     @property
     def _quick(self) -> bool:

@@ -10,7 +10,7 @@ from core.work import Outcome, TestRun
 from .baseline import Allowance, Baseline, failures_of, outcomes_of
 from .checkout import Checkout
 from .diff import apply_diff
-from .test_command import TestCommand
+from .test_command import TestCommand, command_id
 from .worker_client import Worker
 
 
@@ -129,4 +129,4 @@ def run_command(worker: Worker, box: TestCommand, allowance: Allowance) -> tuple
     limits = worker.limits.with_wall(allowance.seconds)
     done = worker.session.run(["/bin/sh", "-c", box.arguments[0]], limits=limits)
     said = (done.stdout + b"\n" + done.stderr)[-1500:].decode(errors="replace").strip()
-    return f"$ {box.arguments[0]}", Outcome.PASSED if done.ok else Outcome.FAILED, said
+    return command_id(box), Outcome.PASSED if done.ok else Outcome.FAILED, said

@@ -322,8 +322,17 @@ def imported_name(site: Site, node: ast.stmt) -> Iterator[Proposal]:
                     "import:module",
                     0.7,
                 )
+        wanted = alias.name in site.symptoms.unknown_names
         for name, paths in site.index.defined_in.items():
-            if name != alias.name and any(p.endswith(f"{tail}.py") for p in paths):
-                start, end = site.source.span(alias)
-                text = f"{name} as {alias.asname or alias.name}"
-                yield site.span(start, end, text, "import:name", 0.3 * site.closeness(alias.name, name))
+            if name == alias.name or not any(p.endswith((f"{tail}.py", f"{tail}/__init__.py")) for p in paths):
+                continue
+            weight = (0.9 if wanted else 0.3) * site.closeness(alias.name, name)
+            yield site.replace(alias, f"{name} as {alias.asname or alias.name}", "import:name", weight * 0.7)
+            if alias.asname is None:
+                edits = [Edit(site.source.path, *site.source.span(alias), name)]
+                edits += [
+                    Edit(site.source.path, *site.source.span(n), name)
+                    for n in ast.walk(site.source.tree)
+                    if isinstance(n, ast.Name) and n.id == alias.name
+                ]
+                yield Proposal(tuple(edits), "import:name", weight)

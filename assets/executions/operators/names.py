@@ -101,10 +101,14 @@ def other_attribute(site: Site, node: ast.Attribute) -> Iterator[Proposal]:
     missing = any(attribute == node.attr for _, attribute in site.symptoms.missing_attributes)
     own = isinstance(node.value, ast.Name) and node.value.id == site.self_name
     names = site.fields if own else sorted(_on_receiver(site, node) | (_loosely(site, node.attr) if missing else set()))
+    if own and isinstance(node.ctx, ast.Store):
+        names = [*names, *sorted(_never_assigned(site) - set(names))]
     base = 0.3 if isinstance(node.ctx, ast.Store) and not missing else 0.9 if missing else 0.45
+    wanted = _never_assigned(site) if own and isinstance(node.ctx, ast.Store) else set()
     for name in names[:60]:
         if name != node.attr:
-            yield site.span(start, end, f"{prefix}{name}", "attribute:other", base * site.closeness(node.attr, name))
+            weight = max(base, 0.8 if name in wanted else 0.0) * site.closeness(node.attr, name)
+            yield site.span(start, end, f"{prefix}{name}", "attribute:other", weight)
     if own and isinstance(node.ctx, ast.Load):
         for name in site.visible(node):
             weight = 0.5 if name == node.attr.lstrip("_") else 0.2 * site.closeness(node.attr, name)
@@ -155,6 +159,15 @@ def _on_receiver(site: Site, node: ast.Attribute) -> set[str]:
         if node.attr in names and len(found) < 80:
             found |= names
     return found
+
+
+def _never_assigned(site: Site) -> set[str]:
+    """Attributes that methods of the class read from `self` although nothing assigns them."""
+    if site.owner is None:
+        return set()
+    read = {n.attr for n in ast.walk(site.owner) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)
+            and isinstance(n.value, ast.Name) and n.value.id == site.self_name}  # fmt: skip
+    return read - set(site.fields) - set(site.methods)
 
 
 def _loosely(site: Site, attribute: str) -> set[str]:
@@ -234,6 +247,24 @@ def project_of(site: Site, node: ast.Name) -> Iterator[Proposal]:
                 yield site.replace(node, text, "name:part", 0.2)
 
 
+@on_statement
+def forgotten_operand(site: Site, node: ast.stmt) -> Iterator[Proposal]:
+    """A parameter that the function never reads, brought into what it computes."""
+    if site.function is None or not isinstance(node, ast.Return | ast.Assign | ast.AugAssign) or node.value is None:
+        return
+    unread = [name for name in site.parameters if name in site.leftovers][:3]
+    targets: list[ast.expr] = [node.value]
+    if isinstance(node.value, ast.Call):
+        targets += [argument for argument in node.value.args if not isinstance(argument, ast.Starred)]
+    for name in unread:
+        for value in targets:
+            text = site.bare(value)
+            for made, weight in ((f"{name} * {text}", 0.2), (f"{text} + {name}", 0.2), (f"{text} - {name}", 0.15),
+                                 (f"{name} - {text}", 0.1), (f"{text} / {name}", 0.12),
+                                 (f"{text} and {name}", 0.05)):  # fmt: skip
+                yield site.replace(value, made, "name:operand", weight)
+
+
 def _mirrors(site: Site, node: ast.Assign | ast.AugAssign, one: str, other: str) -> bool:
     """Whether both sides of an assignment are the same but for the two names: `size[a] += size[b]`."""
     target = site.code(node.targets[0] if isinstance(node, ast.Assign) else node.target)
@@ -277,3 +308,20 @@ def exchanged_names(site: Site, node: ast.stmt) -> Iterator[Proposal]:
                     end = site.source.span(found)[1]
                     edits.append(Edit(site.source.path, end - len(name), end, new))
             yield Proposal(tuple(edits), "order:names", 0.25)
+
+
+@on_statement
+def missing_assignment(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
+    """An attribute that the class reads and nothing assigns, set at the end of `__init__`."""
+    function = site.function
+    if function is None or function.name != "__init__" or site.self_name is None or function.body[-1] is not node:
+        return
+    for attribute in sorted(_never_assigned(site))[:5]:
+        for name in site.parameters:
+            weight = 0.75 * similarity(name, attribute.lstrip("_"))
+            if weight > 0.3 or name in site.leftovers:
+                yield site.after(
+                    node, [f"{site.self_name}.{attribute} = {name}"], "statement:attribute", max(weight, 0.3)
+                )
+        for value in ("[]", "{}", "0", "None", "False", "set()", '""'):
+            yield site.after(node, [f"{site.self_name}.{attribute} = {value}"], "statement:attribute", 0.3)

@@ -11,6 +11,7 @@ import os
 import random
 import select
 import sys
+import tempfile
 import time
 import traceback
 from itertools import count, pairwise
@@ -24,6 +25,8 @@ from .suite import Suite
 from .trials import Trials, limit_memory, run_targets
 from .wire import Message, Wire
 
+_MOST_HITS = 3_000_000
+"""Beyond that many, only failing tests' coverage is kept."""
 _SPAWNS = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.spawn")
 
 
@@ -199,6 +202,7 @@ def _run_items(
     suite: Suite, batch: list[int], send: Send, limit: float, instrumentation: Instrumentation | None
 ) -> None:
     spawned: list[str] = []
+    children = _ChildHits(suite.root) if instrumentation else None
     sys.addaudithook(lambda event, _: spawned.append(event) if event in _SPAWNS else None)
     known = 0
     suite.plugin.quick = False
@@ -216,7 +220,32 @@ def _run_items(
             payload["n"] = instrumentation.lines[known:] if known else instrumentation.lines[:]
             payload["k"] = known
             known = len(instrumentation.lines)
+        if children is not None and spawned:
+            payload["x"] = children.take()
         send(("end", index, payload))
+
+
+class _ChildHits:
+    """Lines that processes started by tests ran, as `site/sitecustomize.py` leaves them behind."""
+
+    def __init__(self, root: str) -> None:
+        self._folder = tempfile.mkdtemp(prefix="penstock-hits-")
+        site = os.path.join(os.path.dirname(__file__), "site")  # noqa: PTH118, PTH120
+        before = os.environ.get("PYTHONPATH", "")
+        os.environ["PYTHONPATH"] = f"{site}:{before}" if before else site
+        os.environ["PENSTOCK_HITS"] = self._folder
+        os.environ["PENSTOCK_ROOT"] = root.rstrip("/")
+
+    def take(self) -> list[tuple[str, int]]:
+        found: set[tuple[str, int]] = set()
+        for name in os.listdir(self._folder):  # noqa: PTH208
+            path = os.path.join(self._folder, name)  # noqa: PTH118
+            with open(path) as handle:  # noqa: PTH123
+                for entry in handle:
+                    line, _, file = entry.rstrip("\n").partition(" ")
+                    found.add((file, int(line)))
+            os.unlink(path)  # noqa: PTH108
+        return sorted(found)
 
 
 class _Report:
@@ -234,6 +263,7 @@ class _Report:
         self.seconds: dict[str, float] = {}
         self.spawned: list[str] = []
         self.hits: dict[str, list[int]] = {}
+        self._kept = 0
         self._places: dict[tuple[str, int], int] = {}
         self._table: list[int] = []
         lines = instrumentation.lines if instrumentation else []
@@ -265,7 +295,11 @@ class _Report:
             if payload["k"] == 0:
                 self._table = []
             self._table.extend(self._place(*place) for place in payload["n"])
-            self.hits[name] = sorted({self._table[n] for n in payload["h"] if n < len(self._table)})
+            hits = {self._table[n] for n in payload["h"] if n < len(self._table)}
+            hits |= {self._place(*place) for place in payload.get("x", ())}
+            self._kept += len(hits)
+            if self._kept <= _MOST_HITS or payload["f"]:
+                self.hits[name] = sorted(hits)
 
     def answer(self, indices: list[int]) -> Message:
         files: dict[str, int] = {}

@@ -71,6 +71,7 @@ class Trials:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             self._patcher.revert(undo)
             return {"s": "compile"}
+        files = _Files(suite.root, candidate.get("files", {}))
         try:
             trial = run_targets(suite, targets, command, state.restore)
             if trial["s"] != "pass":
@@ -94,8 +95,33 @@ class Trials:
                         return {**trial, "s": "regress", "t": test}
             return trial
         finally:
+            files.restore()
             self._patcher.revert(undo)
             state.restore()
+
+
+class _Files:
+    """Edited files put on disk for a moment, for tests that start other processes. Each gets a modification time
+    by chance, so that no .pyc of another candidate stands for it."""
+
+    def __init__(self, root: str, files: dict[str, str]) -> None:
+        self._before: list[tuple[str, bytes]] = []
+        for path, text in files.items():
+            full = os.path.join(root, path)  # noqa: PTH118
+            with open(full, "rb") as handle:  # noqa: PTH123
+                self._before.append((full, handle.read()))
+            _put(full, text.encode())
+
+    def restore(self) -> None:
+        for full, content in self._before:
+            _put(full, content)
+
+
+def _put(path: str, content: bytes) -> None:
+    with open(path, "wb") as handle:  # noqa: PTH123
+        handle.write(content)
+    stamp = int.from_bytes(os.urandom(4), "big") >> 1
+    os.utime(path, (stamp, stamp))
 
 
 class _Keeper:

@@ -278,7 +278,7 @@ def test_tests_are_never_edited_even_when_only_they_are_wrong(repair: Repair) ->
 def test_cancelling_stops_the_attempt(repair: Repair) -> None:
     polls = itertools.count()
     with pytest.raises(Stopped):
-        repair(SHOP, ISSUE, should_stop=lambda: next(polls) > 2)
+        repair(SHOP, ISSUE, should_stop=lambda: next(polls) > 0)
 
 
 def test_an_unknown_engine_is_refused(repair: Repair) -> None:
@@ -321,3 +321,41 @@ def test_a_file_that_does_not_parse_is_repaired(repair: Repair, broken: str, rig
     done = repair({"mod.py": broken, "tests/test_mod.py": test}, "SyntaxError in mod.py")
     assert done.patch is not None, done.summary
     assert right.split("\n")[0 if ")\n" in broken[:15] else 1] in done.patch.diff
+
+
+def test_a_program_that_tests_start_as_a_process_is_repaired(repair: Repair) -> None:
+    files: Files = {
+        "tool/__init__.py": "",
+        "tool/__main__.py": "import sys\nfrom tool.words import count\n\nprint(count(sys.argv[1]))\n",
+        "tool/words.py": "def count(text):\n    return len(text.split()) + 1\n\n\ndef unused(text):\n    return text + 1\n",  # noqa: E501
+        "tests/test_tool.py": """
+        import subprocess
+        import sys
+
+        def run(*words):
+            return subprocess.run([sys.executable, "-m", "tool", *words], capture_output=True, text=True)
+
+        def test_count():
+            assert run("a b c").stdout == "3\\n"
+
+        def test_missing():
+            assert run().returncode == 1
+        """,
+    }
+    done = repair(files, "The tool counts one word too many")
+    assert done.patch is not None, done.summary
+    assert done.evidence.suspicious[0].path == "tool/words.py"
+    assert "len(text.split())" in done.patch.diff
+
+
+def test_a_black_box_whose_failure_no_test_shows_is_repaired_by_itself(repair: Repair) -> None:
+    files: Files = {
+        **SHOP,
+        "tests/test_cart.py": "from cart import Cart\n\ndef test_new():\n    assert Cart().total() == 0\n",
+    }
+    files["check.py"] = (
+        "from cart import pages\n\nassert pages(11, 5) == 3, pages(11, 5)\nassert pages(10, 5) == 2\nassert pages(0, 5) == 0\n"  # noqa: E501
+    )
+    done = repair(files, "pages() forgets the last page", test_command="python check.py && echo fine")
+    assert done.patch is not None, done.summary
+    assert any("taken as one test" in note for note in done.evidence.notes)
