@@ -126,7 +126,7 @@ class _Attempt:
 
     def __post_init__(self) -> None:
         self.budget = self.checkout.settings.narrowed(self.plan.budget)
-        self.files = EditableFiles(self.checkout.root, self.checkout.settings)
+        self.files = EditableFiles(self.checkout.root, self.checkout.settings, self.given)
         self.findings = Findings(self.sandbox.name, self.engine.name, self.files)
         self.findings.notes.extend(self.checkout.notes)
         self.deadline = self.findings.started + self.budget.seconds
@@ -159,7 +159,7 @@ class _Attempt:
             self.command = detect(self.checkout.root, self.given)
             if self.command.runner == "command":
                 # A black box says only yes or no: our own runner looks inside, the box has the last word.
-                self.box, self.command = self.command, detect(self.checkout.root, None)
+                self.box, self.command = self.command, self.looking_inside()
         except NoTests as reason:
             return self.findings.ended(None, str(reason)[0].upper() + str(reason)[1:] + ".")
         shown = (self.box or self.command).shown
@@ -191,6 +191,13 @@ class _Attempt:
                 break
         why = "the budget is spent" if self.exhausted else "every candidate that the operators give was tried"
         return self.findings.ended(None, self.findings.defeat(why))
+
+    def looking_inside(self) -> TestCommand:
+        """Our own runner beside a black box; one that collects nothing where the box is all there is."""
+        try:
+            return detect(self.checkout.root, None)
+        except NoTests:
+            return detect(self.checkout.root, "python -m pytest")
 
     @property
     def exhausted(self) -> bool:

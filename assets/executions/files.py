@@ -1,5 +1,6 @@
 """The files of a checkout that a patch may change, parsed when first asked for."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,11 +12,15 @@ from .test_command import python_files
 
 class EditableFiles(Mapping[str, SourceFile]):
     """Python files that are no tests and lie within `penstock.toml`'s paths. Files that cannot be read are left
-    out with a note; one with a syntax error is kept, since that can be the fault."""
+    out with a note; one with a syntax error is kept, since that can be the fault. What the test command names
+    is part of the tests: a patch that bends the judge is no repair."""
 
-    def __init__(self, root: Path, settings: RepositorySettings) -> None:
+    def __init__(self, root: Path, settings: RepositorySettings, command: str | None = None) -> None:
         self._root = root
-        self.paths = tuple(p for p in python_files(root) if not is_test_path(p) and settings.allows(p))
+        judges = {word.removeprefix("./") for word in re.split(r"[\s'\"=;&|()]+", command or "")}
+        self.paths = tuple(
+            p for p in python_files(root) if not is_test_path(p) and settings.allows(p) and p not in judges
+        )
         self._known = set(self.paths)
         self._parsed: dict[str, SourceFile | None] = {}
         self.notes: list[str] = []

@@ -174,7 +174,9 @@ def test_a_black_box_command_decides_too(run, tmp_path: Path) -> None:  # type: 
         "solve", "--repo", str(repo), "--issue", _issue(tmp_path), "--test", "python check.py", "--json",
         "--budget-seconds", "90",
     )  # fmt: skip
-    assert json.loads(done.stdout)["status"] == "resolved"
+    result = json.loads(done.stdout)
+    assert result["status"] == "resolved"
+    assert result["evidence"]["changed_paths"] == ["catalogue.py"], "the judge itself is never bent"
 
 
 @pytest.mark.parametrize(
