@@ -16,10 +16,7 @@ def run(backend: Sandbox, workspace: Path, code: str, extra: tuple[Path, ...] = 
 
 
 def test_it_is_this_python_with_its_packages(backend: Sandbox, tmp_path: Path) -> None:
-    code = (
-        "import sys, ssl, sqlite3, pytest, numpy\n"
-        "print(sys.version, pytest.__version__, numpy.arange(3).sum())"
-    )
+    code = "import sys, ssl, sqlite3, pytest, numpy\nprint(sys.version, pytest.__version__, numpy.arange(3).sum())"
     assert run(backend, tmp_path, code) == f"{sys.version} {pytest.__version__} 3"
 
 
