@@ -305,7 +305,8 @@ class Site:
         """Attributes of the class around the statement, sorted."""
         if self.owner is None or self.self_name is None:
             return []
-        return sorted(self.index.members(self.owner.name)[0])
+        found = self.index.members(self.owner.name)[0]
+        return sorted(found | {"args"} if self.owner.name in self.index.exceptions else found)
 
     @cached_property
     def methods(self) -> list[str]:

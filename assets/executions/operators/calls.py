@@ -81,7 +81,7 @@ def other_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
             if isinstance(item, ast.FunctionDef) and item.name == "__init__":
                 yield from _left_out(site, node, item)
     used = {site.code(a) for a in node.args}
-    if name not in BUILTINS and len(node.args) < 4:
+    if (name not in BUILTINS or not items) and len(node.args) < 4:
         for candidate in [n for n in site.visible(node) if n not in used][:6]:
             yield _added(site, node, candidate, "call:add", 0.12)
     elif name in ("sum", "max", "min", "getattr", "next", "int", "dict", "round", "open"):

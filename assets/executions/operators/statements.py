@@ -519,6 +519,10 @@ def return_it(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         names = [n for n in site.locals if not n.startswith("_")]
         for name in reversed(names[:6]):
             yield site.after(node, [f"return {name}"], "return:add", 0.45)
+        for one in names[:4]:
+            for other in names[:4]:
+                if one != other:
+                    yield site.after(node, [f"return {one}, {other}"], "return:add", 0.15)
         for name in site.parameters[:3]:
             yield site.after(node, [f"return {name}"], "return:add", 0.15)
         if site.self_name:

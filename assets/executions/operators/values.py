@@ -99,6 +99,7 @@ def lookup(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
     if not isinstance(node.ctx, ast.Load) or isinstance(node.slice, ast.Slice | ast.Tuple):
         return
     value, key = site.bare(node.value), site.code(node.slice)
+    yield site.replace(node, site.code(node.value), "slice:drop", 0.15)
     for text, weight in (
         ("", 0.35),
         (", 0", 0.35),
