@@ -31,6 +31,8 @@ class Candidate:
 
     @property
     def key(self) -> tuple[Edit, ...]:
+        if len(self.edits) == 1:
+            return self.edits
         return tuple(sorted(self.edits, key=lambda e: (e.path, e.start, e.end)))
 
     def files(self, sources: Mapping[str, SourceFile]) -> dict[str, str]:

@@ -219,6 +219,8 @@ class _Attempt:
         self.limits = replace(self.limits, wall_seconds=wall, cpu_seconds=2 * wall)
         worker = self.open_worker()
         worker.start()
+        worker.wait(self.left)
+        # Not before: two interpreters that start at once on few cores are both late.
         self.spare = Spare(self.open_worker)
         allowance = self.allowance(0.45 * self.left)
         baseline = measure(worker, self.command, allowance)

@@ -108,15 +108,19 @@ class Search:
             )
 
     def _push(self, candidate: Candidate) -> None:
-        if candidate.key in self._seen or self._is_void(candidate):
+        key = candidate.key
+        if key in self._seen or self._is_void(candidate):
             return
-        self._seen.add(candidate.key)
+        self._seen.add(key)
         self.generated += 1
         heapq.heappush(self._heap, (-candidate.priority, next(self._order), candidate))
 
     def _is_void(self, candidate: Candidate) -> bool:
-        sources = self._problem.sources
-        return all(sources[e.path].text[e.start : e.end] == e.text for e in candidate.edits)
+        for edit in candidate.edits:
+            text = self._problem.sources[edit.path].text
+            if edit.end - edit.start != len(edit.text) or text[edit.start : edit.end] != edit.text:
+                return False
+        return True
 
     def observe(self, observations: list[Observation]) -> None:
         for observation in observations:

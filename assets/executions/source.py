@@ -60,6 +60,7 @@ class SourceFile:
             raise Unreadable(f"{path} is left out: it does not parse ({error}).") from error
         self._starts = [self._mark] + [m.end() for m in _LINE_END.finditer(self.text)]
         self._ascii = self.text.isascii()
+        self._walked: dict[ast.AST, list[ast.AST]] = {}
         self.newline = "\r\n" if "\r\n" in self.text else "\n"
 
     @cached_property
@@ -123,6 +124,13 @@ class SourceFile:
         line = self.first_line(statement)
         start = self.offset(statement.lineno, statement.col_offset) if line == statement.lineno else None
         return start is None or not self.text[self.line_start(line) : start].strip()
+
+    def walk(self, node: ast.AST) -> list[ast.AST]:
+        """`ast.walk` as a list that is made once: operators look through the same functions again and again."""
+        found = self._walked.get(node)
+        if found is None:
+            found = self._walked[node] = list(ast.walk(node))
+        return found
 
     def statement_of(self, node: ast.AST) -> ast.stmt | None:
         current: ast.AST | None = node

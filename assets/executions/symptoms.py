@@ -44,11 +44,15 @@ class Symptoms:
     issue: str = ""
     expected_text: list[str] = field(default_factory=list)
     boosts: dict[str, float] = field(default_factory=dict)
+    _factors: dict[str, float] = field(default_factory=dict)
 
     def boost(self, operator: str) -> float:
         """The factor for an operator `family:detail`: its own, times its family's."""
-        family = operator.split(":", 1)[0]
-        return self.boosts.get(operator, 1.0) * self.boosts.get(family, 1.0)
+        factor = self._factors.get(operator)
+        if factor is None:
+            family = operator.split(":", 1)[0]
+            factor = self._factors[operator] = self.boosts.get(operator, 1.0) * self.boosts.get(family, 1.0)
+        return factor
 
 
 def read_symptoms(failures: Iterable[Failure], sources: Iterable[str], issue: str) -> Symptoms:

@@ -62,14 +62,18 @@ class Worker:
         self._process = self.session.start(argv, limits=self._limits)
         self._ready = False
 
+    def wait(self, timeout: float) -> None:
+        """Waits until the process has started up. Raises `WorkerDied`."""
+        if not self._ready:
+            self._answer(max(20.0, timeout))
+            self._ready = True
+
     def ask(self, operation: str, timeout: float, **fields: Any) -> dict[str, Any]:
         """Sends one command and waits for its answer. Raises `WorkerDied`."""
         if self._process is None:
             self.start()
         process = self._running
-        if not self._ready:
-            self._answer(max(20.0, timeout))
-            self._ready = True
+        self.wait(timeout)
         line = json.dumps({"op": operation, **self._base, **fields}, separators=(",", ":")).encode()
         try:
             process.write_line(line)

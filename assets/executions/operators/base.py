@@ -239,7 +239,7 @@ class Site:
         """Names that the function assigns, in order, parameters left out."""
         found: list[str] = []
         if self.function is not None:
-            for node in ast.walk(self.function):
+            for node in self.source.walk(self.function):
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                     own = self.source.function_of(node) is self.function and not self._comprehended(node)
                     if own and node.id not in found and node.id not in self.parameters:
@@ -283,7 +283,7 @@ class Site:
     def _first_assigned(self) -> dict[str, int]:
         found: dict[str, int] = {}
         if self.function is not None:
-            for node in ast.walk(self.function):
+            for node in self.source.walk(self.function):
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                     found[node.id] = min(found.get(node.id, node.lineno), node.lineno)
         return found
@@ -349,7 +349,9 @@ class Site:
         private functions and constants of the project. A fix often is what gives them their use."""
         found: set[str] = set()
         if self.function is not None:
-            read = {n.id for n in ast.walk(self.function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            read = {
+                n.id for n in self.source.walk(self.function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+            }
             found |= {
                 name for name in (*self.parameters, *self.locals) if name not in read and not name.startswith("_")
             }
@@ -360,7 +362,11 @@ class Site:
     def _unread_globals(self) -> set[str]:
         known: dict[str, set[str]] = self.index.__dict__.setdefault("_unread", {})
         if self.source.path not in known:
-            read = {n.id for n in ast.walk(self.source.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            read = {
+                n.id
+                for n in self.source.walk(self.source.tree)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+            }
             exported = self.source.path.endswith("__init__.py")
             unread: set[str] = set()
             for statement in self.source.tree.body:

@@ -367,7 +367,7 @@ def _converters(site: Site) -> list[str]:
     known: dict[str, list[str]] = site.index.__dict__.setdefault("_converters", {})
     if site.source.path not in known:
         counts: dict[str, int] = {}
-        for node in ast.walk(site.source.tree):
+        for node in site.source.walk(site.source.tree):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
@@ -465,7 +465,7 @@ def sort_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
 
 def _keys(site: Site) -> list[str]:
     found = []
-    for node in ast.walk(site.source.tree):
+    for node in site.source.walk(site.source.tree):
         if isinstance(node, ast.keyword) and node.arg == "key":
             found.append(site.code(node.value))
     return list(dict.fromkeys(found))[:5]
@@ -474,7 +474,7 @@ def _keys(site: Site) -> list[str]:
 def _seen_on(site: Site, variable: str) -> list[str]:
     """`v.name` and `v[0]` forms for a lambda's variable, from the attributes that the file reads."""
     found = []
-    for node in ast.walk(site.source.tree):
+    for node in site.source.walk(site.source.tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id != "self":
             called = isinstance(site.source.parents.get(node), ast.Call)
             if node.attr in site.index.all_attributes and not called:

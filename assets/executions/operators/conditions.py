@@ -216,7 +216,7 @@ def atoms(site: Site, at: ast.AST) -> Iterator[tuple[str, float]]:
     for where, weight in ((scope, 0.3), (site.owner, 0.18), (site.source.tree, 0.1)):
         if where is None:
             continue
-        for node in ast.walk(where):
+        for node in site.source.walk(where):
             if not isinstance(node, ast.If | ast.While | ast.IfExp | ast.comprehension | ast.Return):
                 continue
             tests = (
@@ -241,8 +241,8 @@ def atoms(site: Site, at: ast.AST) -> Iterator[tuple[str, float]]:
     order = list(dict.fromkeys([*mentioned, *site.visible(at)]))[:8]
     operands = list(order)
     if site.self_name:
-        used = [site.code(n) for n in ast.walk(scope) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
-                and n.value.id == site.self_name and n.attr in site.fields]  # fmt: skip
+        own = [n for n in site.source.walk(scope) if isinstance(n, ast.Attribute) and n.attr in site.fields]
+        used = [site.code(n) for n in own if isinstance(n.value, ast.Name) and n.value.id == site.self_name]
         operands += list(dict.fromkeys(used))[:5]
     for node in ast.walk(at):
         if (

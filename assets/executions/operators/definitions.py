@@ -332,7 +332,7 @@ def imported_name(site: Site, node: ast.stmt) -> Iterator[Proposal]:
                 edits = [Edit(site.source.path, *site.source.span(alias), name)]
                 edits += [
                     Edit(site.source.path, *site.source.span(n), name)
-                    for n in ast.walk(site.source.tree)
+                    for n in site.source.walk(site.source.tree)
                     if isinstance(n, ast.Name) and n.id == alias.name
                 ]
                 yield Proposal(tuple(edits), "import:name", weight)

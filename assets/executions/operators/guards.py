@@ -145,7 +145,7 @@ def early_exit(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
 
 def _returns_value(site: Site) -> bool:
     return site.function is not None and any(
-        isinstance(n, ast.Return) and n.value is not None for n in ast.walk(site.function)
+        isinstance(n, ast.Return) and n.value is not None for n in site.source.walk(site.function)
     )
 
 

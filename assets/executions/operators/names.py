@@ -143,7 +143,7 @@ def _on_receiver(site: Site, node: ast.Attribute) -> set[str]:
     found: set[str] = set()
     text = site.code(node.value)
     last = text.split(".")[-1]
-    for other in ast.walk(site.source.tree):
+    for other in site.source.walk(site.source.tree):
         if isinstance(other, ast.Attribute) and not isinstance(other.ctx, ast.Del):
             receiver = other.value
             name = (
@@ -165,7 +165,7 @@ def _never_assigned(site: Site) -> set[str]:
     """Attributes that methods of the class read from `self` although nothing assigns them."""
     if site.owner is None:
         return set()
-    read = {n.attr for n in ast.walk(site.owner) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)
+    read = {n.attr for n in site.source.walk(site.owner) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)
             and isinstance(n.value, ast.Name) and n.value.id == site.self_name}  # fmt: skip
     return read - set(site.fields) - set(site.methods)
 
@@ -230,7 +230,7 @@ def project_of(site: Site, node: ast.Name) -> Iterator[Proposal]:
     if isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node):
         return
     seen: set[str] = set()
-    for other in ast.walk(site.source.tree):
+    for other in site.source.walk(site.source.tree):
         if (
             isinstance(other, ast.Attribute | ast.Subscript)
             and isinstance(other.value, ast.Name)

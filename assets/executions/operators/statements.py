@@ -588,7 +588,7 @@ def copy_from_elsewhere(site: Site, node: ast.stmt) -> Iterator[Proposal | None]
     for where, factor in ((site.function, 0.9), (site.owner, 1.0), (site.source.tree, 0.5)):
         if where is None:
             continue
-        for donor in ast.walk(where):
+        for donor in site.source.walk(where):
             if not isinstance(donor, ast.stmt) or not _donates(site, donor) or count > 60:
                 continue
             text = site.code(donor)

@@ -41,7 +41,7 @@ def usual_returns(site: Site) -> list[tuple[str, float]]:
     for text in expected_values(site):
         found[text] = 1.0
     if site.function is not None:
-        for node in ast.walk(site.function):
+        for node in site.source.walk(site.function):
             if (
                 isinstance(node, ast.Return)
                 and node.value is not None
@@ -385,7 +385,7 @@ def comprehension(site: Site, node: ast.ListComp | ast.GeneratorExp | ast.SetCom
 def _filters(site: Site, names: set[str]) -> list[str]:
     """Conditions used elsewhere in the file over variables of these names."""
     found = []
-    for node in ast.walk(site.source.tree):
+    for node in site.source.walk(site.source.tree):
         tests = node.ifs if isinstance(node, ast.comprehension) else [node.test] if isinstance(node, ast.If) else []
         for test in tests:
             used = {n.id for n in ast.walk(test) if isinstance(n, ast.Name)}

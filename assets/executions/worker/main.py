@@ -30,8 +30,7 @@ _MOST_HITS = 3_000_000
 _SPAWNS = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.spawn")
 
 
-_WANTED = [*(f"_pytest.{name}" for name in default_plugins), "difflib", "pprint", "pygments.formatters.terminal",
-           "pygments.lexers", "unittest.mock", "asyncio", "readline"]  # fmt: skip
+_WANTED = [*(f"_pytest.{name}" for name in default_plugins), "difflib", "pprint"]
 
 
 def main() -> None:

@@ -4,7 +4,6 @@
 the id of what could not be collected.
 """
 
-import asyncio
 import inspect
 import os
 import re
@@ -175,6 +174,8 @@ class _Plugin:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
         if not self.async_natively or not inspect.iscoroutinefunction(pyfuncitem.obj):
             return None
+        import asyncio  # most suites never need it
+
         names = pyfuncitem._fixtureinfo.argnames
         asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
         return True
