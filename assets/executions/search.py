@@ -11,7 +11,7 @@ from itertools import count as counter
 
 from .engine import Candidate, Observation, Problem
 from .operators import Site, proposals
-from .operators.base import ProjectIndex
+from .operators.index import ProjectIndex
 from .operators.syntaxes import repairs
 from .source import Edit, SourceFile
 from .spectrum import Suspect, rank

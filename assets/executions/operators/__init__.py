@@ -1,16 +1,33 @@
 """General edit operators by family. Importing this package registers all of them."""
 
-from . import calls, conditions, definitions, exceptions, guards, names, numbers, statements, strings, values
+from . import (
+    assignments,
+    calls,
+    conditions,
+    conversions,
+    definitions,
+    exceptions,
+    guards,
+    insertions,
+    names,
+    numbers,
+    statements,
+    strings,
+    values,
+)
 from .base import Proposal, Site, proposals
 
 __all__ = [
     "Proposal",
     "Site",
+    "assignments",
     "calls",
     "conditions",
+    "conversions",
     "definitions",
     "exceptions",
     "guards",
+    "insertions",
     "names",
     "numbers",
     "proposals",

@@ -7,7 +7,7 @@ import pytest
 
 from assets.executions.baseline import Failure
 from assets.executions.operators import Site, proposals
-from assets.executions.operators.base import ProjectIndex
+from assets.executions.operators.index import ProjectIndex
 from assets.executions.source import SourceFile, apply_edits
 from assets.executions.symptoms import Symptoms, read_symptoms
 

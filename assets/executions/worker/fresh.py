@@ -1,0 +1,128 @@
+"""Answers `fresh`: a fork of the pristine process imports the repository anew, as it is or with edited files."""
+
+import contextlib
+import marshal
+import os
+import select
+import time
+import traceback
+from itertools import count
+from typing import Any
+
+from .children import CRASH, HANG, Send, supervise
+from .reporting import run_suite
+from .session import collected, enter
+from .trials import limit_memory, run_targets
+from .wire import Message
+
+_stamps = count(1_000_000_000, 2)
+
+
+def _write(path: str, text: str) -> None:
+    """Writes a file with a modification time never used before: a stale .pyc must not stand for it."""
+    with open(path, "wb") as handle:  # noqa: PTH123
+        handle.write(text.encode())
+    stamp = next(_stamps)
+    os.utime(path, (stamp, stamp))
+
+
+def fresh(command: Message) -> Message:
+    """Imports the repository anew, with `files` replaced for the time, and runs targets or the whole suite.
+
+    With `targets`: answers a trial. Without: a report of the whole suite plus {"tests", "errors", "broken"}.
+    """
+    saved: dict[str, str | None] = {}
+    for path, text in command.get("files", {}).items():
+        full = os.path.join(command["root"], path)  # noqa: PTH118
+        with open(full, encoding="utf-8", newline="") as handle:  # noqa: PTH123
+            saved[full] = handle.read()
+        _write(full, text)
+    try:
+        if "targets" in command:
+            return _fresh_trial(command)
+        return _fresh_suite(command)
+    finally:
+        for full, before in saved.items():
+            if before is not None:
+                _write(full, before)
+
+
+def _fresh_trial(command: Message) -> Message:
+    until = time.monotonic() + command["seconds"]
+
+    def work(batch: list[int], send: Send) -> None:
+        limit_memory(command["memory"])
+        send(("begin", 0, None))
+        enter(command)
+        suite = collected(command, command.get("select"))
+        if suite.broken is not None:
+            send(("end", 0, {"s": "fail", "p": [], "g": suite.broken["type"], "l": _last(suite.broken)}))
+            return
+        problems = suite.plugin.collect_errors
+        targets = []
+        for target in command["targets"]:
+            if target in suite.by_id:
+                targets.append(target)
+            else:
+                inside = [i for i in suite.by_id if i.startswith(target)] if target not in problems else []
+                if not inside:
+                    failure = problems.get(target) or next(iter(problems.values()), None)
+                    detail = (
+                        {"g": f"{failure['type']}|{failure['message'][:200]}", "l": _last(failure)} if failure else {}
+                    )
+                    send(("end", 0, {"s": "fail", "p": [], **detail}))
+                    return
+                targets.extend(inside)
+        suite.plugin.quick = True
+        send(("end", 0, run_targets(suite, targets, command)))
+
+    for kind, _, payload in supervise(work, [0], lambda _: command["seconds"], until):
+        if kind == "end":
+            return {"trial": payload}
+        if kind in (HANG, CRASH, "broken"):
+            return {"trial": {"s": "hang" if kind == HANG else "crash"}}
+    return {"trial": {"s": "hang"}}
+
+
+def _last(failure: Message | None) -> list[Any] | None:
+    return list(failure["frames"][-1][:2]) if failure and failure["frames"] else None
+
+
+def _fresh_suite(command: Message) -> Message:
+    """The whole suite in a process of its own; after a hang or crash the next process goes on behind it."""
+    ready, collecting = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ready)
+        try:
+            enter(command)
+            suite = collected(command, command.get("select"))
+            answer: Message = {"outcomes": {}, "failures": {}, "seconds": {}, "unfinished": [], "spawned": []}
+            if suite.broken is None:
+                answer = run_suite(suite, {**command, "select": None}, None, [])
+            answer["tests"] = [item.nodeid for item in suite.items]
+            answer["errors"] = suite.plugin.collect_errors
+            answer["broken"] = suite.broken
+        except BaseException:
+            answer = {"error": traceback.format_exc(limit=-4)[-2000:]}
+        data = marshal.dumps(answer)
+        while data:
+            data = data[os.write(collecting, data) :]
+        os._exit(0)
+    os.close(collecting)
+    gathered = bytearray()
+    until = time.monotonic() + command["seconds"] + 5
+    while True:
+        found, _, _ = select.select([ready], [], [], max(0.0, until - time.monotonic()))
+        chunk = os.read(ready, 1 << 18) if found else b""
+        if not chunk:
+            break
+        gathered += chunk
+    os.close(ready)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    if not gathered:
+        return {"error": "importing the repository and its tests did not end in time"}
+    result: Message = marshal.loads(bytes(gathered))  # noqa: S302 - from our own fork
+    return result
