@@ -28,6 +28,10 @@ from dagster_project.warm import ROOT
 
 STOP_SECONDS = 10.0
 MAX_RESTART_DELAY = 30.0
+# These create Dagster's tables when they find none, and fail when two of them do so at once.
+USES_DAGSTER_STORAGE = ("code-server", "daemon", "webserver")
+DAGSTER_TABLES = ("runs", "event_logs", "job_ticks")  # one of each of Dagster's three storages
+CREATE_LOCK = 0x70656E73746F636B  # "penstock"
 
 
 class StartFailed(RuntimeError):
@@ -166,15 +170,17 @@ class Supervisor:
         instance.write(self.settings)
         deadline = time.monotonic() + timeout
         try:
-            for child in self.children:
-                if child.name not in ("daemon", "webserver"):
-                    self._spawn(child)
-            _create_dagster_tables(self.runtime, self.environment())  # meanwhile; only what starts later reads them
-            self._await([c for c in self.children if c.process], deadline)
-            late = [c for c in self.children if not c.process]
-            for child in late:
+            early = [c for c in self.children if c.name not in USES_DAGSTER_STORAGE]
+            late = [c for c in self.children if c.name in USES_DAGSTER_STORAGE and c.name != "code-server"]
+            code = [c for c in self.children if c.name == "code-server"]  # what the late ones load the code from
+            for child in early:
                 self._spawn(child)
-            self._await(late, deadline)
+            _create_dagster_tables(self.runtime, self.environment())
+            for children in (code, late):
+                for child in children:
+                    self._spawn(child)
+                self._await([*early, *children], deadline)
+                early = []
         except BaseException:
             self.stop()
             raise
@@ -294,13 +300,22 @@ def _listens(path: Path) -> bool:
 
 
 def _create_dagster_tables(runtime: Runtime, environment: Mapping[str, str]) -> None:
-    """Lets one process create Dagster's tables, once, before several start to use them."""
-    with psycopg.connect(runtime.dagster_url, connect_timeout=10) as connection:
-        if connection.execute("SELECT to_regclass('instance_info'), to_regclass('runs')").fetchone() != (None, None):
+    """Lets one process create Dagster's tables, once, before any other process uses them."""
+    with psycopg.connect(runtime.dagster_url, connect_timeout=10, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (CREATE_LOCK,))
+        found = connection.execute(
+            "SELECT count(to_regclass(name)) FROM unnest(%s::text[]) name", (list(DAGSTER_TABLES),)
+        )
+        if found.fetchone() == (len(DAGSTER_TABLES),):
             return
-    script = "from dagster import DagsterInstance\nwith DagsterInstance.get() as i: i.get_runs_count()"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env=dict(environment), capture_output=True, timeout=120, check=False
-    )
+        script = "from dagster import DagsterInstance\nwith DagsterInstance.get() as i: i.get_runs_count()"
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env=dict(environment),
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
     if done.returncode:
         raise StartFailed(f"Dagster's storage could not be set up:\n{done.stderr.decode(errors='replace')[-2000:]}")
