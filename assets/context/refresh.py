@@ -7,19 +7,15 @@ discarded by the next refresh, and the pointer moves in one transaction.
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-
-from assets.context import chunks, skips, store, terms, versions
-from assets.context.chunks import language_of
-from assets.context.content import Content, chunker_of, embedded_text, make_content
+from assets.context import chunks, skips, terms, versions
 from assets.context.history import recent_changes
+from assets.context.ingest import Ingest, key_of
 from assets.context.sources import Source, find_source
-from assets.context.store import Key
 from assets.context.vector_table import VectorTable
 from assets.context.versions import FileRow, Version
 from core.database import Database
@@ -28,9 +24,6 @@ from core.git import Entry, Repository, fetch_mirror
 
 CONFIG = f"{chunks.PYTHON.chunker},{chunks.WINDOWS.chunker},terms-{terms.VERSION},skips-{skips.VERSION}"
 """A change of any of these makes the next refresh look at every file again."""
-
-BATCH_BYTES = 4 << 20
-BATCH_CHUNKS = 2000
 
 _LOCK_WAIT = "10min"
 
@@ -141,8 +134,6 @@ class _Refresh:
         self.embedder = embedder
         self.on_step = on_step
         self.clock = clock
-        self.ids: dict[Key, int] = {}
-        self.skips: dict[Key, str] = {}
         self.chunks_new = 0
         self.embedded = 0
         self.table: VectorTable | None = None
@@ -157,6 +148,9 @@ class _Refresh:
             versions.discard_staged(connection, self.team_id, name, before.version if before else 0)
             if self.embedder:
                 self.table = VectorTable.of(connection, self.embedder)
+        self.ingest = Ingest(
+            self.database, self.team_id, self.embedder, self.table, on_step=self.on_step, clock=self.clock.step
+        )
         self.on_step("cleared")
         delta = self._delta(before, commit)
         self.clock.step("compare")
@@ -165,7 +159,7 @@ class _Refresh:
         if before and before.model != (self.embedder.identity if self.embedder else None):
             with self.database.team(self.team_id) as connection:
                 to_embed += versions.live_files(connection, self.team_id, name, before.version)
-        self._embed({row.content_id for row in to_embed if row.content_id is not None})
+        self.embedded += self.ingest.fill({row.content_id for row in to_embed if row.content_id is not None})
         self.clock.step("embed")
         recent = recent_changes(self.repository, commit)
         self.clock.step("history")
@@ -222,74 +216,18 @@ class _Refresh:
     def _rows(self, delta: _Delta) -> list[FileRow]:
         """The file rows of changed entries, with the contents stored that were not there yet."""
         reasons = {entry.path: skips.skip_entry(entry) for entry in delta.entries}
-        keys = {e.path: (e.blob, chunker_of(language_of(e.path))) for e in delta.entries if reasons[e.path] is None}
-        with self.database.team(self.team_id) as connection:
-            self.ids = store.find_contents(connection, self.team_id, keys.values())
-        missing: dict[str, dict[str, str]] = {}  # blob -> chunker -> a path with it
-        for path, (blob, chunker) in keys.items():
-            if (blob, chunker) not in self.ids:
-                missing.setdefault(blob, {})[chunker] = path
-        batch: dict[Key, Content] = {}
-        size = cut = 0
-        for blob, raw in self.repository.read_blobs(missing):
-            reason = skips.skip_content(raw)
-            for chunker, path in missing[blob].items():
-                if reason:
-                    self.skips[blob, chunker] = reason
-                else:
-                    batch[blob, chunker] = content = make_content(raw, language_of(path))
-                    size += len(raw)
-                    cut += len(content.chunks)
-            if size >= BATCH_BYTES or cut >= BATCH_CHUNKS:
-                self._store(batch)
-                batch, size, cut = {}, 0, 0
-        self._store(batch)
+        keys = {e.path: key_of(e.blob, e.path) for e in delta.entries if reasons[e.path] is None}
+        done = self.ingest.store({key: path for path, key in keys.items()}, self.repository.read_blobs)
+        self.chunks_new += done.chunks_new
+        self.embedded += done.embedded
         rows: dict[str, FileRow] = {}  # by path, since a forged tree may hold one twice
         for entry in delta.entries:
             key = keys.get(entry.path)
-            reason = reasons[entry.path] or (self.skips.get(key) if key else None)
-            content_id = None if reason or key is None else self.ids[key]
+            reason = reasons[entry.path] or (done.skipped.get(key) if key else None)
+            content_id = None if reason or key is None else done.ids[key]
             row = FileRow(_text(entry.path), entry.mode, entry.blob, content_id, reason)
             rows[row.path] = row
         return list(rows.values())
-
-    def _store(self, batch: dict[Key, Content]) -> None:
-        """Writes a batch of contents with their vectors in one transaction."""
-        if not batch:
-            return
-        self.clock.step("chunk")
-        wanted = [(key, number) for key in sorted(batch) for number in range(len(batch[key].chunks))]
-        vectors = None
-        if self.embedder:
-            texts = [embedded_text(batch[key].chunks[number]) for key, number in wanted]
-            vectors = self.embedder.embed_documents(texts)
-            self.clock.step("embed")
-        with self.database.team(self.team_id) as connection:
-            ids, new = store.add_contents(connection, self.team_id, batch)
-            if self.table and vectors is not None and len(vectors):
-                self.table.insert(
-                    connection, self.team_id, [ids[key] for key, _ in wanted], [n for _, n in wanted], vectors
-                )
-                self.embedded += len(vectors)
-        self.ids |= ids
-        self.chunks_new += sum(len(batch[key].chunks) for key in new)
-        self.clock.step("store")
-        self.on_step("stored")
-
-    def _embed(self, contents: Collection[int]) -> None:
-        """Makes the vectors that stored contents lack: those of another model, or of a refresh without one."""
-        if self.table is None or self.embedder is None or not contents:
-            return
-        with self.database.team(self.team_id) as connection:
-            lacking = self.table.lacking(connection, sorted(contents))
-        for first in range(0, len(lacking), 200):
-            with self.database.team(self.team_id) as connection:
-                found = store.chunks_of(connection, lacking[first : first + 200])
-                vectors = self.embedder.embed_documents([embedded_text(chunk) for _, _, chunk in found])
-                vectors = np.ascontiguousarray(vectors)
-                self.table.insert(connection, self.team_id, [f[0] for f in found], [f[1] for f in found], vectors)
-            self.embedded += len(found)
-            self.on_step("embedded")
 
     def _report(
         self, version: Version, *, changed: bool, rows: Sequence[FileRow] = (), removed: Sequence[str] = ()

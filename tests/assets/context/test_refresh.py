@@ -309,12 +309,12 @@ def test_sources_with_the_same_files_can_be_refreshed_at_once(
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from assets.context import refresh as module
+from assets.context import ingest, refresh as module
 from core.database import Database
 from core.embedding import open_embedder
 from core.events import DEFAULT_TEAM
 url, home, point = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-module.BATCH_CHUNKS = 2
+ingest.BATCH_CHUNKS = 2
 steps = 0
 def step(name):
     global steps
