@@ -29,7 +29,7 @@ def context_index(context: AssetExecutionContext, platform: ResourceParam[Platfo
         source,
         mirrors=platform.mirrors,
         roots=platform.settings.roots,
-        embedder=platform.embedder,
+        embedders=[platform.embedder],
         on_step=lambda step: context.log.debug("refresh of %s: %s", source, step),
     )
     return MaterializeResult(metadata=_refresh_metadata(report))
@@ -48,7 +48,7 @@ def _refresh_metadata(report: RefreshReport) -> dict[str, MetadataValue[Any]]:
         "chunks_reused": MetadataValue.int(report.chunks_reused),
         "files_skipped": MetadataValue.int(report.skipped_count),
         "skipped": MetadataValue.md(skipped or "none"),
-        "model": MetadataValue.text(report.model or "none"),
+        "models": MetadataValue.text(", ".join(report.models) or "none"),
         "seconds": MetadataValue.json({step: round(seconds, 3) for step, seconds in report.seconds.items()}),
     }
 
@@ -61,9 +61,9 @@ def _retrieve(platform: Platform, task: Task) -> TaskContext:
         task.source,
         mirrors=platform.mirrors,
         roots=platform.settings.roots,
-        embedder=platform.embedder,
+        embedders=[platform.embedder],
     )
-    return search.task_context(platform.database, task.team_id, task.source, task.text, embedder=platform.embedder)
+    return search.task_context(platform.database, task.team_id, task.source, task.text, embedders=[platform.embedder])
 
 
 @asset(

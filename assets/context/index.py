@@ -56,7 +56,7 @@ class Manifest:
 
 
 class Index(Protocol):
-    """One commit of one source, as indexed with at most one embedding model."""
+    """One commit of one source, as indexed with any number of embedding models."""
 
     @property
     def source(self) -> str: ...
@@ -68,8 +68,11 @@ class Index(Protocol):
     def version(self) -> str: ...
 
     @property
-    def model(self) -> str | None:
-        """The identity of the model whose vectors `nearest` compares, or None without vectors."""
+    def models(self) -> tuple[str, ...]:
+        """The identities of the models whose vectors `nearest` can compare, the preferred one first."""
+
+    def coverage(self, model: str) -> float:
+        """The share of the documents that have a vector of this model, from 0 to 1."""
 
     @property
     def manifest(self) -> Manifest: ...
@@ -80,5 +83,6 @@ class Index(Protocol):
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:
         """The chunks of these documents, in the order asked for."""
 
-    def nearest(self, text: str, count: int) -> tuple[Ints, Floats]:
-        """The documents whose vectors are closest to the text's, best first, with their cosine similarity."""
+    def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
+        """The documents whose vectors by `model`, one of `models`, are closest to the text's, best first, with
+        their cosine similarity."""

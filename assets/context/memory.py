@@ -4,8 +4,10 @@ Built from the repository alone; vectors are made when the first query asks for 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assets.context.chunks import Chunk, language_of
 from assets.context.content import Content, embedded_text, make_content
@@ -32,7 +34,7 @@ class MemoryIndex:
         commit: str,
         files: Sequence[tuple[str, Content]],
         recent: Mapping[str, int],
-        embedder: Embedder | None,
+        embedders: Sequence[Embedder],
         skipped: Sequence[tuple[str, str]] = (),
     ) -> None:
         """`files` in byte order of their paths."""
@@ -40,7 +42,7 @@ class MemoryIndex:
         self.commit = commit
         self.skipped = tuple(skipped)
         self._contents = [content for _, content in files]
-        self._embedder = embedder
+        self._embedders = {embedder.identity: embedder for embedder in embedders}
         counts = [len(content.chunks) for content in self._contents]
         self.manifest = Manifest(
             tuple(path for path, _ in files),
@@ -48,12 +50,11 @@ class MemoryIndex:
             np.array([length for content in self._contents for length in content.lengths], dtype=np.int64),
             recent,
         )
-        self._vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
-        self._embedded = np.zeros(self.manifest.documents, dtype=bool)
+        self._vectors: dict[str, _Vectors] = {}
 
     @classmethod
     def build(
-        cls, repository: Repository, commit: str, embedder: Embedder | None = None, *, source: str | None = None
+        cls, repository: Repository, commit: str, embedders: Sequence[Embedder] = (), *, source: str | None = None
     ) -> "MemoryIndex":
         """Indexes a commit. Raises `GitError` when it cannot be read."""
         commit = repository.resolve(commit)
@@ -79,15 +80,18 @@ class MemoryIndex:
                 files.append((entry.path, content))
         files.sort(key=lambda file: file[0].encode())
         recent = recent_changes(repository, commit)
-        return cls(source or repository.path.name, commit, files, recent, embedder, skipped)
+        return cls(source or repository.path.name, commit, files, recent, embedders, skipped)
 
     @property
     def version(self) -> str:
         return f"memory:{self.commit[:12]}"
 
     @property
-    def model(self) -> str | None:
-        return self._embedder.identity if self._embedder else None
+    def models(self) -> tuple[str, ...]:
+        return tuple(self._embedders)
+
+    def coverage(self, model: str) -> float:
+        return min(1.0, self.most_embedded / max(1, self.manifest.documents))
 
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
         found = {}
@@ -111,15 +115,13 @@ class MemoryIndex:
             for document in documents
         ]
 
-    def nearest(self, text: str, count: int) -> tuple[Ints, Floats]:
-        if self._embedder is None or not self.manifest.documents:
-            return np.zeros(0, dtype=np.int64), np.zeros(0)
-        query = self._embedder.embed_query(text)
-        if not query.any():
+    def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
+        embedder = self._embedders[model]
+        query = embedder.embed_query(text)
+        if not self.manifest.documents or not query.any():
             return np.zeros(0, dtype=np.int64), np.zeros(0)
         documents = self._candidates(text)
-        self._embed(self._embedder, documents[~self._embedded[documents]])
-        exact: Floats = np.asarray(self._vectors[documents] @ query, dtype=np.float64)
+        exact: Floats = np.asarray(self._embed(embedder, documents) @ query, dtype=np.float64)
         similarity = np.round(exact, 5)
         order = np.argsort(-similarity, kind="stable")[:count]
         return documents[order], similarity[order]
@@ -134,10 +136,20 @@ class MemoryIndex:
             shared[documents] += np.log1p(len(everything) / len(documents))
         return np.sort(np.argsort(-shared, kind="stable")[: self.most_embedded])
 
-    def _embed(self, embedder: Embedder, documents: Ints) -> None:
-        if not len(self._vectors):
-            self._vectors = np.zeros((self.manifest.documents, embedder.dimensions), dtype=np.float32)
-        if len(documents):
-            chunks = self.chunks(documents.tolist())
-            self._vectors[documents] = embedder.embed_documents([embedded_text(chunk) for chunk in chunks])
-            self._embedded[documents] = True
+    def _embed(self, embedder: Embedder, documents: Ints) -> Vectors:
+        """The vectors of these documents, each made once."""
+        if (kept := self._vectors.get(embedder.identity)) is None:
+            shape = (self.manifest.documents, embedder.dimensions)
+            kept = _Vectors(np.zeros(shape, dtype=np.float32), np.zeros(self.manifest.documents, dtype=bool))
+            self._vectors[embedder.identity] = kept
+        if len(new := documents[~kept.made[documents]]):
+            kept.rows[new] = embedder.embed_documents([embedded_text(chunk) for chunk in self.chunks(new.tolist())])
+            kept.made[new] = True
+        rows: Vectors = kept.rows[documents]
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Vectors:
+    rows: Vectors
+    made: NDArray[np.bool_]

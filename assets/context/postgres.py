@@ -67,15 +67,18 @@ _cache_lock = threading.Lock()
 
 @contextlib.contextmanager
 def open_index(
-    database: Database, team_id: uuid.UUID, source: str, embedder: Embedder | None
+    database: Database, team_id: uuid.UUID, source: str, embedders: Sequence[Embedder] = ()
 ) -> Iterator["PostgresIndex"]:
-    """The source's visible index, for as long as the context lasts. Raises `NotIndexed`."""
+    """The source's visible index, for as long as the context lasts; `embedders` embed what is asked of it.
+
+    Raises `NotIndexed`, and `EmbedderUnavailable` when the weights of a model are missing.
+    """
     with database.team(team_id) as connection:
         version = versions.visible(connection, team_id, source)
         if version is None:
             raise NotIndexed(f"source {source!r} is not indexed yet: `penstock index refresh {source}`")
         files = _files(database.url, connection, team_id, source, version)
-        yield PostgresIndex(connection, team_id, source, version, files, embedder)
+        yield PostgresIndex(connection, team_id, source, version, files, embedders)
 
 
 def _files(url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: Version) -> _Files:
@@ -111,7 +114,7 @@ class PostgresIndex:
         source: str,
         version: Version,
         files: _Files,
-        embedder: Embedder | None,
+        embedders: Sequence[Embedder],
     ) -> None:
         self.source = source
         self.commit = version.commit
@@ -121,14 +124,26 @@ class PostgresIndex:
         self._team_id = team_id
         self._scope = versions.scope(team_id, source, version.version)
         self._files = files
-        # Vectors of another model than the query's would be compared in vain.
-        same = embedder is not None and embedder.identity == version.model
-        self._embedder = embedder if same else None
+        self._models: dict[str, tuple[Embedder, VectorTable]] = {}
+        for embedder in embedders:
+            table = VectorTable.find(connection, embedder.identity)
+            if table and (embedder.identity in version.models or table.has_any(connection, self._scope)):
+                self._models[embedder.identity] = (embedder, table)
+        self._complete = frozenset(version.models)
         self._postings: dict[str, tuple[Ints, Ints] | None] = {}
 
     @property
-    def model(self) -> str | None:
-        return self._embedder.identity if self._embedder else None
+    def models(self) -> tuple[str, ...]:
+        return tuple(self._models)
+
+    def coverage(self, model: str) -> float:
+        _, table = self._models[model]
+        documents = self.manifest.documents
+        if model in self._complete or not documents:
+            return 1.0
+        counted = np.array(table.counts(self._connection, self._scope), dtype=np.int64).reshape(-1, 2)
+        _, place = self._files.locate(counted[:, 0])
+        return float(counted[place, 1].sum()) / documents
 
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
         unknown = [term for term in dict.fromkeys(terms) if term not in self._postings]
@@ -159,13 +174,11 @@ class PostgresIndex:
             places.append((int(self._files.content_ids[file]), int(document - manifest.offsets[file])))
         return store.read_chunks(self._connection, places)
 
-    def nearest(self, text: str, count: int) -> tuple[Ints, Floats]:
+    def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
         none = np.zeros(0, dtype=np.int64), np.zeros(0)
-        if self._embedder is None:
-            return none
-        query = self._embedder.embed_query(text)
-        table = VectorTable.find(self._connection, self._embedder.identity)
-        if table is None or not query.any():
+        embedder, table = self._models[model]
+        query = embedder.embed_query(text)
+        if not query.any():
             return none
         # A few more than wanted, so that equal similarities are cut off by document number as in memory.
         found = table.nearest(self._connection, query, self._scope, count + 50)

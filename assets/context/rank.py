@@ -85,7 +85,7 @@ def build_task_context(index: Index, text: str, k: int = 20) -> TaskContext:
         source=index.source,
         commit=index.commit,
         index_version=index.version,
-        models=(index.model,) if index.model else (),
+        models=index.models,
         locations=tuple(locations),
         seconds=time.perf_counter() - started,
     )

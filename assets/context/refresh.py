@@ -14,9 +14,8 @@ from pathlib import Path
 
 from assets.context import chunks, skips, terms, versions
 from assets.context.history import recent_changes
-from assets.context.ingest import Ingest, key_of
+from assets.context.ingest import Ingest, Model, key_of
 from assets.context.sources import Source, find_source
-from assets.context.vector_table import VectorTable
 from assets.context.versions import FileRow, Version
 from core.database import Database
 from core.embedding import Embedder
@@ -31,7 +30,8 @@ _LOCK_WAIT = "10min"
 @dataclass(frozen=True)
 class RefreshReport:
     """What one refresh did. `files` and `chunks` are the totals of the version, `skipped` all its skipped
-    paths with their reasons (at most 1,000); `seconds` is by step."""
+    paths with their reasons (at most 1,000); `models` have a vector of every chunk, `unavailable` tells
+    why a model lacks some; `seconds` is by step."""
 
     source: str
     commit: str
@@ -45,7 +45,8 @@ class RefreshReport:
     chunks_reused: int = 0
     deleted: int = 0
     embedded: int = 0
-    model: str | None = None
+    models: tuple[str, ...] = ()
+    unavailable: tuple[tuple[str, str], ...] = ()
     skipped_count: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
@@ -67,10 +68,12 @@ def refresh(
     *,
     mirrors: Path,
     roots: Iterable[Path],
-    embedder: Embedder | None,
+    embedders: Sequence[Embedder] = (),
     on_step: Callable[[str], None] = lambda step: None,
 ) -> RefreshReport:
     """Indexes the head of the source's branch and returns what was done.
+
+    New content is embedded by the first of `embedders` before it becomes visible, and by the others after.
 
     `mirrors` is the folder of bare mirrors; `roots` bound local locations. Two at once on one source
     run one after the other. `on_step` is called with a name after each step that leaves a trace.
@@ -84,7 +87,7 @@ def refresh(
         mirror = fetch_mirror(found.location, mirror_path(mirrors, found), branch=found.branch, roots=roots)
         clock.step("fetch")
         on_step("fetched")
-        work = _Refresh(database, found, mirror.repository, embedder, on_step, clock)
+        work = _Refresh(database, found, mirror.repository, embedders, on_step, clock)
         return work.run(mirror.commit, mirror.branch)
 
 
@@ -123,7 +126,7 @@ class _Refresh:
         database: Database,
         source: Source,
         repository: Repository,
-        embedder: Embedder | None,
+        embedders: Sequence[Embedder],
         on_step: Callable[[str], None],
         clock: _Clock,
     ) -> None:
@@ -131,35 +134,29 @@ class _Refresh:
         self.source = source
         self.team_id = source.team_id
         self.repository = repository
-        self.embedder = embedder
+        self.embedders = embedders
         self.on_step = on_step
         self.clock = clock
         self.chunks_new = 0
-        self.embedded = 0
-        self.table: VectorTable | None = None
 
     def run(self, commit: str, branch: str) -> RefreshReport:
         name = self.source.name
+        self.ingest = Ingest(self.database, self.team_id, self.embedders, on_step=self.on_step, clock=self.clock.step)
         with self.database.team(self.team_id) as connection:
             before = versions.visible(connection, self.team_id, name)
-            if before and self._is_current(before, commit):
+            current = before is not None and (before.commit, before.config) == (commit, CONFIG)
+            if current:
                 versions.checked(connection, self.team_id, name)
-                return self._report(before, changed=False)
-            versions.discard_staged(connection, self.team_id, name, before.version if before else 0)
-            if self.embedder:
-                self.table = VectorTable.of(connection, self.embedder)
-        self.ingest = Ingest(
-            self.database, self.team_id, self.embedder, self.table, on_step=self.on_step, clock=self.clock.step
-        )
+            else:
+                versions.discard_staged(connection, self.team_id, name, before.version if before else 0)
+        if before and current:
+            self._complete(before.version, self._fill(self.ingest.models, before))
+            return self._report(changed=False)
         self.on_step("cleared")
         delta = self._delta(before, commit)
         self.clock.step("compare")
         rows = self._rows(delta)
-        to_embed = list(rows)
-        if before and before.model != (self.embedder.identity if self.embedder else None):
-            with self.database.team(self.team_id) as connection:
-                to_embed += versions.live_files(connection, self.team_id, name, before.version)
-        self.embedded += self.ingest.fill({row.content_id for row in to_embed if row.content_id is not None})
+        first = self._fill(self.ingest.models[:1], before, rows)
         self.clock.step("embed")
         recent = recent_changes(self.repository, commit)
         self.clock.step("history")
@@ -175,23 +172,36 @@ class _Refresh:
                 commit=commit,
                 branch=branch,
                 config=CONFIG,
-                model_id=self.table.model_id if self.table else None,
                 recent=recent,
             )
+            versions.add_models(connection, self.team_id, name, version, [model.table.model_id for model in first])
         self.on_step("staged")
         self.clock.step("stage")
         with self.database.team(self.team_id) as connection:
             versions.make_visible(connection, self.team_id, name, version)
-            after = versions.visible(connection, self.team_id, name)
         self.on_step("visible")
         self.clock.step("publish")
-        if after is None:
-            raise LookupError(f"the index of {name} was removed meanwhile")
-        return self._report(after, changed=True, rows=rows, removed=delta.removed)
+        self._complete(version, self._fill(self.ingest.models[1:], before, rows))
+        return self._report(changed=True, rows=rows, removed=delta.removed)
 
-    def _is_current(self, before: Version, commit: str) -> bool:
-        model = self.embedder.identity if self.embedder else None
-        return (before.commit, before.config, before.model) == (commit, CONFIG, model)
+    def _fill(self, models: Sequence[Model], before: Version | None, rows: Sequence[FileRow] = ()) -> list[Model]:
+        """Makes the vectors that the version before and the changed `rows` lack; returns the models that have all."""
+        complete = []
+        for model in models:
+            contents = {row.content_id for row in rows}
+            if before and model.identity not in before.models:
+                with self.database.team(self.team_id) as connection:
+                    live = versions.live_files(connection, self.team_id, self.source.name, before.version)
+                contents |= {row.content_id for row in live}
+            if self.ingest.fill(model, {content for content in contents if content is not None}):
+                complete.append(model)
+        return complete
+
+    def _complete(self, version: int, models: Sequence[Model]) -> None:
+        with self.database.team(self.team_id) as connection:
+            added = [model.table.model_id for model in models]
+            versions.add_models(connection, self.team_id, self.source.name, version, added)
+        self.clock.step("embed others")
 
     def _delta(self, before: Version | None, commit: str) -> _Delta:
         """What differs from the visible version: from git alone where its commit is still there, else from the rows."""
@@ -219,7 +229,6 @@ class _Refresh:
         keys = {e.path: key_of(e.blob, e.path) for e in delta.entries if reasons[e.path] is None}
         done = self.ingest.store({key: path for path, key in keys.items()}, self.repository.read_blobs)
         self.chunks_new += done.chunks_new
-        self.embedded += done.embedded
         rows: dict[str, FileRow] = {}  # by path, since a forged tree may hold one twice
         for entry in delta.entries:
             key = keys.get(entry.path)
@@ -229,10 +238,11 @@ class _Refresh:
             rows[row.path] = row
         return list(rows.values())
 
-    def _report(
-        self, version: Version, *, changed: bool, rows: Sequence[FileRow] = (), removed: Sequence[str] = ()
-    ) -> RefreshReport:
+    def _report(self, *, changed: bool, rows: Sequence[FileRow] = (), removed: Sequence[str] = ()) -> RefreshReport:
         with self.database.team(self.team_id) as connection:
+            version = versions.visible(connection, self.team_id, self.source.name)
+            if version is None:
+                raise LookupError(f"the index of {self.source.name} was removed meanwhile")
             skipped = versions.skipped_files(connection, self.team_id, self.source.name, version.version)
             total = versions.count_chunks(connection, [r.content_id for r in rows if r.content_id is not None])
         self.clock.step("report")
@@ -248,8 +258,9 @@ class _Refresh:
             chunks_new=self.chunks_new,
             chunks_reused=max(0, total - self.chunks_new),
             deleted=len(removed),
-            embedded=self.embedded,
-            model=version.model,
+            embedded=self.ingest.embedded,
+            models=tuple(version.models),
+            unavailable=tuple(self.ingest.unavailable.items()),
             skipped_count=version.skipped,
             skipped=tuple(skipped),
             seconds=self.clock.seconds,

@@ -1,6 +1,7 @@
 """What other rooms ask of the context stage: search a source, give a task its context, tell an index's state."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +25,7 @@ class IndexStatus:
     repository: str | None
     index_version: str | None = None
     commit: str | None = None
-    model: str | None = None
+    models: tuple[str, ...] = ()
     files: int = 0
     chunks: int = 0
     skipped_count: int = 0
@@ -34,18 +35,18 @@ class IndexStatus:
 
 
 def search(
-    database: Database, team_id: uuid.UUID, source: str, query: str, k: int = 10, *, embedder: Embedder | None
+    database: Database, team_id: uuid.UUID, source: str, query: str, k: int = 10, *, embedders: Sequence[Embedder] = ()
 ) -> list[Location]:
     """The `k` likeliest places for a text. Raises `NotIndexed`, `EmbedderUnavailable`."""
-    with open_index(database, team_id, source, embedder) as index:
+    with open_index(database, team_id, source, embedders) as index:
         return rank(index, query, k)
 
 
 def task_context(
-    database: Database, team_id: uuid.UUID, source: str, text: str, k: int = 20, *, embedder: Embedder | None
+    database: Database, team_id: uuid.UUID, source: str, text: str, k: int = 20, *, embedders: Sequence[Embedder] = ()
 ) -> TaskContext:
     """The context of a task with this text, from the visible index. Raises like `search`."""
-    with open_index(database, team_id, source, embedder) as index:
+    with open_index(database, team_id, source, embedders) as index:
         return build_task_context(index, text, k)
 
 
@@ -67,7 +68,7 @@ def status(database: Database, team_id: uuid.UUID, source: str) -> IndexStatus:
         found.repository,
         index_version_name(found.name, version.version),
         version.commit,
-        version.model,
+        tuple(version.models),
         version.files,
         version.chunks,
         version.skipped,

@@ -82,6 +82,23 @@ class VectorTable:
         ).format(self.name)
         return [row[0] for row in connection.execute(statement, (list(contents),)).fetchall()]
 
+    def has_any(self, connection: Connection[TupleRow], source: dict[str, object]) -> bool:
+        """Whether any file of one source and version has vectors of this model."""
+        statement = sql.SQL(
+            "SELECT 1 FROM {} v WHERE v.content_id IN (SELECT content_id FROM source_files WHERE team_id = %(team)s "
+            "AND source = %(source)s AND since <= %(version)s AND (until IS NULL OR until > %(version)s)) LIMIT 1"
+        ).format(self.name)
+        return connection.execute(statement, source).fetchone() is not None
+
+    def counts(self, connection: Connection[TupleRow], source: dict[str, object]) -> list[tuple[int, int]]:
+        """(content, how many vectors it has) of the contents of one source and version that have any."""
+        statement = sql.SQL(
+            "SELECT v.content_id, count(*) FROM {} v WHERE v.content_id IN (SELECT content_id FROM source_files "
+            "WHERE team_id = %(team)s AND source = %(source)s AND since <= %(version)s "
+            "AND (until IS NULL OR until > %(version)s)) GROUP BY v.content_id"
+        ).format(self.name)
+        return [(row[0], row[1]) for row in connection.execute(statement, source).fetchall()]
+
     def nearest(
         self, connection: Connection[TupleRow], query: Vectors, source: dict[str, object], count: int
     ) -> list[tuple[int, int, float]]:

@@ -23,14 +23,15 @@ class IndexConflict(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a source's index; `id` is unique over all sources and all time."""
+    """A version of a source's index; `id` is unique over all sources and all time. `models` are those whose
+    vectors cover every chunk."""
 
     version: int
     id: int
     commit: str
     branch: str
     config: str
-    model: str | None
+    models: Sequence[str]
     recent: Mapping[str, int]
     files: int
     chunks: int
@@ -51,10 +52,10 @@ class FileRow:
 
 
 _VERSION = """
-SELECT v.version, v.id, v.commit, v.branch, v.config, m.identity AS model, v.recent, v.files, v.chunks, v.skipped,
-       v.staged_at, v.visible_at
+SELECT v.version, v.id, v.commit, v.branch, v.config, v.recent, v.files, v.chunks, v.skipped, v.staged_at, v.visible_at,
+       ARRAY(SELECT m.identity FROM version_models o JOIN embedding_models m ON m.id = o.model_id
+             WHERE (o.team_id, o.source, o.version) = (v.team_id, v.source, v.version) ORDER BY m.id) AS models
 FROM source_indexes s JOIN index_versions v USING (team_id, source, version)
-LEFT JOIN embedding_models m ON m.id = v.model_id
 WHERE s.team_id = %s AND s.source = %s
 """
 LIVE = "team_id = %(team)s AND source = %(source)s AND since <= %(version)s AND (until IS NULL OR until > %(version)s)"
@@ -133,7 +134,6 @@ def stage(
     commit: str,
     branch: str,
     config: str,
-    model_id: int | None,
     recent: Mapping[str, int],
 ) -> None:
     """Writes a version's files and its record; queries don't see them yet."""
@@ -154,9 +154,20 @@ def stage(
     )
     counted = connection.execute(_COUNT, scope(team_id, source, version)).fetchone() or (0, 0, 0)
     connection.execute(
-        "INSERT INTO index_versions (team_id, source, version, commit, branch, config, model_id, recent, files, "
-        "chunks, skipped) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (team_id, source, version, commit, branch, config, model_id, Jsonb(dict(recent)), *counted),
+        "INSERT INTO index_versions (team_id, source, version, commit, branch, config, recent, files, "
+        "chunks, skipped) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (team_id, source, version, commit, branch, config, Jsonb(dict(recent)), *counted),
+    )
+
+
+def add_models(
+    connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: int, models: Sequence[int]
+) -> None:
+    """Notes that these models (by id) have a vector of every chunk of a version."""
+    connection.execute(
+        "INSERT INTO version_models (team_id, source, version, model_id) SELECT %s, %s, %s, unnest(%s::integer[]) "
+        "ON CONFLICT DO NOTHING",
+        (team_id, source, version, list(models)),
     )
 
 

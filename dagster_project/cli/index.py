@@ -65,7 +65,7 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
             name,
             mirrors=settings.home / "mirrors",
             roots=settings.roots,
-            embedder=open_embedder(settings.embedding_model),
+            embedders=[open_embedder(settings.embedding_model)],
         )
     if as_json:
         data(asdict(report))
@@ -97,7 +97,7 @@ def status(
         data([asdict(one) for one in found])
         return
     table(
-        ["source", "commit", "files", "chunks", "skipped", "model", "refreshed", "location"],
+        ["source", "commit", "files", "chunks", "skipped", "models", "refreshed", "location"],
         [
             [
                 one.source,
@@ -105,7 +105,7 @@ def status(
                 one.files,
                 one.chunks,
                 one.skipped_count,
-                one.model or "-",
+                ", ".join(one.models) or "-",
                 f"{one.visible_at:%Y-%m-%d %H:%M:%S}" if one.visible_at else "-",
                 one.location,
             ]
@@ -144,7 +144,7 @@ def search(
     with opened() as database, _told():
         source = find_source(database, DEFAULT_TEAM, name)
         places = search_index(
-            database, DEFAULT_TEAM, source.name, query, k, embedder=open_embedder(settings.embedding_model)
+            database, DEFAULT_TEAM, source.name, query, k, embedders=[open_embedder(settings.embedding_model)]
         )
     if as_json:
         data([place.model_dump(mode="json") for place in places])

@@ -66,7 +66,7 @@ def solve(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str
         _commit(root)
         repository = Repository(root)
         commit = repository.resolve("HEAD")
-        index = MemoryIndex.build(repository, commit, open_embedder(load_settings().embedding_model), source=case.id)
+        index = MemoryIndex.build(repository, commit, [open_embedder(load_settings().embedding_model)], source=case.id)
         context = build_task_context(index, case.issue)
         budget = Budget(seconds=max(1.0, budget_seconds - (time.monotonic() - began)))
         plan = make_plan(case.title, context, budget, engine=engine)

@@ -12,10 +12,14 @@ _HALF = 10
 
 
 def score(query: Query, index: Index) -> Scores:
-    documents, similarity = index.nearest(query.text[:4000], NEAREST)
-    if not len(documents):
-        return nothing(index)
+    """Each model says 1 of its nearest and less of those after; the mean of the models counts."""
     values = np.zeros(index.manifest.documents)
-    values[documents] = 1.0 / (1.0 + np.arange(len(documents)) / _HALF)
-    cosine = dict(zip(documents.tolist(), similarity.tolist(), strict=True))
-    return Scores(values, lambda document: f"cosine {cosine.get(document, 0.0):.2f}")
+    cosines: dict[int, list[float]] = {}
+    for model in index.models:
+        documents, similarity = index.nearest(model, query.text[:4000], NEAREST)
+        values[documents] += 1.0 / (1.0 + np.arange(len(documents)) / _HALF) / len(index.models)
+        for document, cosine in zip(documents.tolist(), similarity.tolist(), strict=True):
+            cosines.setdefault(document, []).append(cosine)
+    if not cosines:
+        return nothing(index)
+    return Scores(values, lambda document: "cosine " + ", ".join(f"{one:.2f}" for one in cosines.get(document, [])))

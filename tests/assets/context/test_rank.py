@@ -81,13 +81,13 @@ QUERIES = {
 @pytest.fixture
 def memory(history: Any, wordllama: Embedder) -> MemoryIndex:
     history.commit(FILES)
-    return MemoryIndex.build(Repository(history.path), "main", wordllama, source="shop")
+    return MemoryIndex.build(Repository(history.path), "main", [wordllama], source="shop")
 
 
 @pytest.fixture
 def stored(database: Database, history: Any, memory: MemoryIndex, wordllama: Embedder, tmp_path: Path) -> Iterator[str]:
     add_source(database, DEFAULT_TEAM, "shop", str(history.path), roots=[tmp_path])
-    refresh(database, DEFAULT_TEAM, "shop", mirrors=tmp_path / "mirrors", roots=[tmp_path], embedder=wordllama)
+    refresh(database, DEFAULT_TEAM, "shop", mirrors=tmp_path / "mirrors", roots=[tmp_path], embedders=[wordllama])
     yield "shop"
 
 
@@ -101,8 +101,8 @@ def test_postgres_and_memory_rank_alike(
     database: Database, stored: str, memory: MemoryIndex, wordllama: Embedder
 ) -> None:
     for query in QUERIES:
-        assert search(database, DEFAULT_TEAM, stored, query, 20, embedder=wordllama) == rank(memory, query, 20)
-        with open_index(database, DEFAULT_TEAM, stored, None) as index:
+        assert search(database, DEFAULT_TEAM, stored, query, 20, embedders=[wordllama]) == rank(memory, query, 20)
+        with open_index(database, DEFAULT_TEAM, stored, []) as index:
             assert rank(index, query, 20) == rank(memory, query, 20, off={"vectors"})
 
 
@@ -115,7 +115,7 @@ def test_a_large_index_in_memory_embeds_only_what_shares_words_with_the_text(
     memory: MemoryIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "most_embedded", 2)
-    documents, similarity = memory.nearest("parse a date", 10)
+    documents, similarity = memory.nearest(memory.models[0], "parse a date", 10)
     symbols = [chunk.symbol for chunk in memory.chunks(documents.tolist())]
     assert "parse_date" in symbols
     assert len(symbols) == 2
@@ -160,7 +160,7 @@ def test_a_text_that_says_nothing_still_gives_places(memory: MemoryIndex) -> Non
 def test_a_task_context_names_source_commit_version_and_model(
     database: Database, stored: str, memory: MemoryIndex, wordllama: Embedder
 ) -> None:
-    context = task_context(database, DEFAULT_TEAM, stored, "cart total price", 5, embedder=wordllama)
+    context = task_context(database, DEFAULT_TEAM, stored, "cart total price", 5, embedders=[wordllama])
     assert (context.source, context.index_version, context.models) == ("shop", "shop#1", (wordllama.identity,))
     assert context.commit == memory.commit
     assert len(context.locations) == 5
@@ -172,7 +172,7 @@ def test_a_task_context_names_source_commit_version_and_model(
 def test_recent_changes_lift_a_file_a_little(history: Any, wordllama: Embedder) -> None:
     history.commit({"a.py": "def one(): pass\n", "b.py": "def one(): return\n"})
     history.commit({"b.py": "def one(): pass\n"})
-    index = MemoryIndex.build(Repository(history.path), "main", None)
+    index = MemoryIndex.build(Repository(history.path), "main", [])
     first, second = rank(index, "one", 2)
     assert (first.path, second.path) == ("b.py", "a.py")
     assert first.score - second.score < 0.2

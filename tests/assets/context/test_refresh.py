@@ -36,7 +36,7 @@ def refresh(database: Database, history: Any, tmp_path: Path, hashing: Embedder)
         name: str = "demo", *, path: Path | None = None, branch: str | None = None, **options: Any
     ) -> RefreshReport:
         add_source(database, DEFAULT_TEAM, name, str(path or history.path), branch, roots=[tmp_path])
-        options.setdefault("embedder", hashing)
+        options.setdefault("embedders", [hashing])
         return refresh_module.refresh(
             database, DEFAULT_TEAM, name, mirrors=tmp_path / "mirrors", roots=[tmp_path], **options
         )
@@ -44,9 +44,12 @@ def refresh(database: Database, history: Any, tmp_path: Path, hashing: Embedder)
     return run
 
 
-def dump(database: Database, source: str, embedder: Embedder | None) -> dict[str, Any]:
+def dump(database: Database, source: str, embedder: Embedder) -> dict[str, Any]:
     """Everything that a query of the visible version could see, without ids."""
-    with database.team(DEFAULT_TEAM) as connection, open_index(database, DEFAULT_TEAM, source, embedder) as index:
+    with (
+        database.team(DEFAULT_TEAM) as connection,
+        open_index(database, DEFAULT_TEAM, source, [embedder] if embedder else []) as index,
+    ):
         manifest = index.manifest
         live = connection.execute(
             "SELECT f.path, encode(f.blob, 'hex'), f.mode, coalesce(f.skipped, c.chunker) FROM source_files f "
@@ -58,7 +61,7 @@ def dump(database: Database, source: str, embedder: Embedder | None) -> dict[str
         postings = {t: (d.tolist(), n.tolist()) for t, (d, n) in index.postings(terms).items()}
         return {
             "commit": index.commit,
-            "model": index.model,
+            "models": index.models,
             "paths": manifest.paths,
             "offsets": manifest.offsets.tolist(),
             "lengths": manifest.lengths.tolist(),
@@ -97,8 +100,8 @@ def test_a_first_refresh_indexes_every_file(
     assert (report.commit, report.branch, report.index_version) == (commit, "main", "demo#1")
     assert (report.files, report.chunks, report.chunks_new, report.embedded) == (4, 4, 4, 4)
     found = status(database, DEFAULT_TEAM, "demo")
-    assert (found.commit, found.files, found.chunks, found.model) == (commit, 4, 4, hashing.identity)
-    assert search(database, DEFAULT_TEAM, "demo", "slugify a title", embedder=hashing)[0].symbol == "slugify"
+    assert (found.commit, found.files, found.chunks, found.models) == (commit, 4, 4, (hashing.identity,))
+    assert search(database, DEFAULT_TEAM, "demo", "slugify a title", embedders=[hashing])[0].symbol == "slugify"
 
 
 def test_a_refresh_without_news_changes_nothing(history: Any, refresh: Refresh) -> None:
@@ -128,7 +131,9 @@ def test_a_rename_cuts_and_embeds_nothing(
     history.commit({"old.py": None, "new.py": SLUG})
     report = refresh()
     assert (report.chunks_new, report.chunks_reused, report.embedded, report.deleted) == (0, 1, 0, 1)
-    assert [place.path for place in search(database, DEFAULT_TEAM, "demo", "slugify", embedder=hashing)] == ["new.py"]
+    assert [place.path for place in search(database, DEFAULT_TEAM, "demo", "slugify", embedders=[hashing])] == [
+        "new.py"
+    ]
 
 
 def test_another_branch_or_copy_embeds_nothing_again(
@@ -184,7 +189,7 @@ def test_any_history_refreshed_step_by_step_equals_a_fresh_index(
     assert (report.files, report.chunks, report.skipped) == (fresh.files, fresh.chunks, fresh.skipped)
     assert {row[0] for row in stepwise["files"]} == set(history.files)
     assert vectors_without_chunk_or_chunks_without_vector(database, hashing.identity) == (0, 0)
-    memory = MemoryIndex.build(Repository(history.path), "main", hashing)
+    memory = MemoryIndex.build(Repository(history.path), "main", [hashing])
     assert memory.manifest.paths == stepwise["paths"]
     assert memory.manifest.lengths.tolist() == stepwise["lengths"]
     assert memory.chunks(list(range(memory.manifest.documents))) == stepwise["chunks"]
@@ -209,21 +214,6 @@ def test_rewritten_history_and_a_lost_mirror_are_compared_in_full(
     assert (report.files_changed, report.deleted, report.chunks_new) == (1, 1, 1)
     refresh("fresh")
     assert dump(database, "demo", hashing) == dump(database, "fresh", hashing)
-
-
-def test_another_model_embeds_everything_once_and_going_back_nothing(
-    database: Database, history: Any, refresh: Refresh, hashing: Embedder, wordllama: Embedder
-) -> None:
-    history.commit({"a.py": SLUG, "b.py": DATES})
-    assert refresh(embedder=None).model is None
-    assert refresh().embedded == 3
-    assert refresh(embedder=wordllama).embedded == 3
-    back = refresh()
-    assert (back.changed, back.embedded, back.model) == (True, 0, hashing.identity)
-    assert vectors_without_chunk_or_chunks_without_vector(database, wordllama.identity) == (0, 0)
-    with open_index(database, DEFAULT_TEAM, "demo", wordllama) as index:
-        assert index.model is None, "a query is never compared with another model's vectors"
-        assert len(index.nearest("slug", 5)[0]) == 0
 
 
 def test_a_new_chunker_looks_at_every_file_again(
@@ -252,7 +242,7 @@ def test_readers_see_the_old_version_until_the_pointer_moves(
             assert dump(database, "demo", hashing) | {"postings": 0} == before | {"postings": 0}
             assert status(database, DEFAULT_TEAM, "demo").commit == first
 
-    with open_index(database, DEFAULT_TEAM, "demo", hashing) as reader:
+    with open_index(database, DEFAULT_TEAM, "demo", [hashing]) as reader:
         refresh(on_step=look)
         assert reader.commit == first
         assert set(reader.postings(["slugify"])) == {"slugify"}
@@ -323,7 +313,7 @@ def step(name):
         print(name, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 module.refresh(Database(url), DEFAULT_TEAM, "demo", mirrors=home / "mirrors", roots=[home],
-               embedder=open_embedder("hashing"), on_step=step)
+               embedders=[open_embedder("hashing")], on_step=step)
 """
 
 
@@ -421,7 +411,7 @@ def test_hostile_and_odd_files_are_skipped_with_reasons(
         "module": "submodule",
         "vendor/lib.py": "vendored (below vendor/)",
     }
-    with open_index(database, DEFAULT_TEAM, "demo", hashing) as index:
+    with open_index(database, DEFAULT_TEAM, "demo", [hashing]) as index:
         assert index.manifest.paths == ("latin.py", "odd\nname.py", "ok.py")
     assert not refresh().changed
 
@@ -432,16 +422,16 @@ def test_a_source_that_cannot_be_read_leaves_the_index_as_it_was(
     with pytest.raises(GitError, match="no commits yet"):
         refresh()
     with pytest.raises(NotIndexed, match="not indexed yet"):
-        search(database, DEFAULT_TEAM, "demo", "x", embedder=hashing)
+        search(database, DEFAULT_TEAM, "demo", "x", embedders=[hashing])
     assert status(database, DEFAULT_TEAM, "demo").index_version is None
     history.commit({"a.py": SLUG})
     refresh()
     gone = history.path.rename(history.path.with_name("gone"))
     with pytest.raises(GitError, match="is not a git repository"):
         refresh_module.refresh(
-            database, DEFAULT_TEAM, "demo", mirrors=gone.parent, roots=[gone.parent], embedder=hashing
+            database, DEFAULT_TEAM, "demo", mirrors=gone.parent, roots=[gone.parent], embedders=[hashing]
         )
-    assert len(search(database, DEFAULT_TEAM, "demo", "slugify", embedder=hashing)) == 1
+    assert len(search(database, DEFAULT_TEAM, "demo", "slugify", embedders=[hashing])) == 1
 
 
 def test_a_commit_without_files_is_an_empty_index(
@@ -450,7 +440,7 @@ def test_a_commit_without_files_is_an_empty_index(
     history.commit({"a.py": SLUG})
     history.commit({"a.py": None})
     assert refresh().files == 0
-    assert search(database, DEFAULT_TEAM, "demo", "slugify", embedder=hashing) == []
+    assert search(database, DEFAULT_TEAM, "demo", "slugify", embedders=[hashing]) == []
     history.commit({"a.py": SLUG})
     assert refresh().files == 1
 
@@ -491,7 +481,7 @@ def test_another_team_sees_nothing_of_the_index(
             counted = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
             assert counted == (0,), table
     with pytest.raises(NotIndexed):
-        search(database, other, "demo", "slugify", embedder=hashing)
+        search(database, other, "demo", "slugify", embedders=[hashing])
 
 
 def test_stored_vectors_are_those_of_the_model(
@@ -499,9 +489,9 @@ def test_stored_vectors_are_those_of_the_model(
 ) -> None:
     history.commit({"a.py": SLUG, "b.py": DATES, "copy/a.py": SLUG, "copy/b.py": DATES})
     refresh()
-    memory = MemoryIndex.build(Repository(history.path), "main", hashing)
-    with open_index(database, DEFAULT_TEAM, "demo", hashing) as index:
+    memory = MemoryIndex.build(Repository(history.path), "main", [hashing])
+    with open_index(database, DEFAULT_TEAM, "demo", [hashing]) as index:
         for text in ("make a slug of a title", "calendar days", "parse date"):
-            stored, built = index.nearest(text, 10), memory.nearest(text, 10)
+            stored, built = index.nearest(hashing.identity, text, 10), memory.nearest(hashing.identity, text, 10)
             assert stored[0].tolist() == built[0].tolist()
             assert np.allclose(stored[1], built[1], atol=2e-5)
