@@ -42,7 +42,8 @@ class Platform:
     def embedder(self) -> "Embedder":
         from core.embedding import open_embedder
 
-        return open_embedder(self.settings.embedding_model)
+        settings = self.settings
+        return open_embedder(settings.embedding_model, settings.models_folder, threads=settings.embedding_threads)
 
     @cached_property
     def sandbox(self) -> "Sandbox":

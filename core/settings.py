@@ -99,8 +99,17 @@ class Settings(BaseSettings):
         "platform is always one.",
     )
     sandbox: Literal["auto", "gvisor", "bubblewrap"] = Field(default="auto", description="Sandbox backend.")
-    embedding_model: Literal["wordllama", "hashing"] = Field(
-        default="wordllama", description="Model that embeds new content and queries."
+    embedding_model: str = Field(
+        default="wordllama",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$",
+        description="Model that embeds new content and queries: wordllama, hashing, or one described in a folder.",
+    )
+    models: Path | None = Field(
+        default=None,
+        description="Folder of described models, each NAME/model.toml. Unset: models in the cache folder.",
+    )
+    embedding_threads: int = Field(
+        default=0, ge=0, le=256, description="Cores that a local embedding model uses; 0: all that there are."
     )
     slots: int = Field(default=2, ge=1, le=256, description="Tasks that run at the same time.")
     task_seconds: float = Field(default=120.0, gt=0, le=86_400, description="Budget of one attempt, in seconds.")
@@ -125,10 +134,10 @@ class Settings(BaseSettings):
     def _split_roots(cls, value: Any) -> Any:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
-    @field_validator("home", "cache", mode="after")
+    @field_validator("home", "cache", "models", mode="after")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
 
     @classmethod
     def settings_customise_sources(
@@ -145,6 +154,10 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """Folders below which local repositories may lie, resolved."""
         return tuple(Path(p).expanduser().resolve() for p in (*self.allowed_roots, self.home))
+
+    @property
+    def models_folder(self) -> Path:
+        return self.models or self.cache / "models"
 
     @property
     def secrets_folder(self) -> Path:

@@ -1,20 +1,48 @@
-"""Embedding models behind one protocol; `open_embedder` makes one by its name in the settings."""
+"""Embedding models behind one protocol; `open_embedder` makes one by its name, `open_spec` by its description."""
+
+from pathlib import Path
 
 from core.embedding.protocol import Embedder, EmbedderUnavailable, Vectors
+from core.embedding.spec import BUILT_IN, BuiltIn, OnnxFile, Served, described, find_spec
 
-__all__ = ["MODELS", "Embedder", "EmbedderUnavailable", "Vectors", "open_embedder"]
+__all__ = [
+    "MODELS",
+    "BuiltIn",
+    "Embedder",
+    "EmbedderUnavailable",
+    "OnnxFile",
+    "Served",
+    "Vectors",
+    "described",
+    "find_spec",
+    "open_embedder",
+    "open_spec",
+]
 
-MODELS = ("wordllama", "hashing")
+MODELS = tuple(BUILT_IN)
+"""The models that come with the platform."""
 
 
-def open_embedder(name: str) -> Embedder:
-    """The model called `name` (one of `MODELS`); its weights are loaded at first use. Raises `EmbedderUnavailable`."""
-    if name == "wordllama":
+def open_embedder(name: str, folder: Path | None = None, *, threads: int = 0) -> Embedder:
+    """The model called `name`, built in or described in `folder`; its weights are loaded at first use.
+
+    `folder` is `Settings.models_folder`; by default that of the cache. Raises `EmbedderUnavailable`.
+    """
+    return open_spec(find_spec(name, folder or Path("~/.cache/penstock/models").expanduser()), threads=threads)
+
+
+def open_spec(spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Embedder:
+    """The described model. `threads` bounds the cores that a local one uses (0: all). Raises `EmbedderUnavailable`."""
+    if spec.provider == "wordllama":
         from core.embedding.wordllama import WordLlamaEmbedder
 
         return WordLlamaEmbedder()
-    if name == "hashing":
+    if spec.provider == "hashing":
         from core.embedding.hashing import HashingEmbedder
 
-        return HashingEmbedder()
-    raise EmbedderUnavailable(f"no embedding model {name!r}; there are: {', '.join(MODELS)}")
+        return HashingEmbedder(spec.dimensions)
+    if isinstance(spec, OnnxFile):
+        from core.embedding.onnx import OnnxEmbedder
+
+        return OnnxEmbedder(spec, threads=threads)
+    raise EmbedderUnavailable(f"models served by {spec.provider} cannot be opened yet")

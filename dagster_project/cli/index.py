@@ -65,7 +65,7 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
             name,
             mirrors=settings.home / "mirrors",
             roots=settings.roots,
-            embedders=[open_embedder(settings.embedding_model)],
+            embedders=[open_embedder(settings.embedding_model, settings.models_folder)],
         )
     if as_json:
         data(asdict(report))
@@ -144,7 +144,12 @@ def search(
     with opened() as database, _told():
         source = find_source(database, DEFAULT_TEAM, name)
         places = search_index(
-            database, DEFAULT_TEAM, source.name, query, k, embedders=[open_embedder(settings.embedding_model)]
+            database,
+            DEFAULT_TEAM,
+            source.name,
+            query,
+            k,
+            embedders=[open_embedder(settings.embedding_model, settings.models_folder)],
         )
     if as_json:
         data([place.model_dump(mode="json") for place in places])

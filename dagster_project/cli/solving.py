@@ -110,7 +110,9 @@ def _run(
     with Progress(quiet=quiet) as step, tempfile.TemporaryDirectory(prefix="penstock-solve-") as scratch:
         _warn_about_changes(repository)
         sandbox = open_sandbox(settings.sandbox)
-        index = MemoryIndex.build(repository, commit, [open_embedder(settings.embedding_model)], source=path.name)
+        index = MemoryIndex.build(
+            repository, commit, [open_embedder(settings.embedding_model, settings.models_folder)], source=path.name
+        )
         found = build_task_context(index, f"{title}\n\n{body}")
         step(f"context: {len(found.locations)} places, first {found.locations[0].path if found.locations else 'none'}")
         budget = max(1.0, budget_seconds - (time.monotonic() - began))

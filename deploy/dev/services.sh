@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside wheels: bubblewrap, gVisor's runsc and Apache Kafka, into the cache or, as root,
+# Installs what the tests need beside wheels: gVisor's runsc, Apache Kafka and embedding models, into the cache or, as root,
 # from Debian. Each is quick when it is there already. With CI=true a missing one is an error, else a warning.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,6 +17,7 @@ want() { # want NAME COMMAND...
 
 want "gVisor (runsc)" "$here/gvisor.sh"
 want "Apache Kafka" "$python" "$here/kafka.py" install
+want "Embedding models" "$python" "$here/onnx_models.py" all-minilm-l6-v2 all-minilm-l6-v2-q bge-small-en-v15-q e5-small-v2-q
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then
     exit 1
 fi
