@@ -133,13 +133,12 @@ class _Words:
         tokens = self._tokens[flat]
         before = np.cumsum(tokens) - tokens
         within = before - np.repeat(before[starts], lengths[filled]) < limit
-        vectors = self._sums[flat]
-        if not within.all():
-            vectors[~within] = 0
-            tokens = tokens * within
-        sums = np.add.reduceat(vectors, starts, axis=0)
-        counts = np.add.reduceat(tokens, starts)
-        out[filled] = sums / np.maximum(counts, 1)[:, None]
+        kept = np.add.reduceat(within, starts, dtype=np.int64)  # the words within the limit come first
+        counts = np.add.reduceat(tokens * within, starts)
+        # One sum a text: a sum of many segments at once (`reduceat`) takes thirty times as long.
+        for row, start, end in zip(filled.tolist(), starts.tolist(), (starts + kept).tolist(), strict=True):
+            np.add.reduce(self._sums[flat[start:end]], axis=0, out=out[row])
+        out[filled] /= np.maximum(counts, 1)[:, None].astype(np.float32)
 
     def _learn(self, words: list[str]) -> None:
         # A lone surrogate cannot be tokenized.
