@@ -3,7 +3,7 @@
 Depends on the bytes and the language alone. Both kinds of index are made of these.
 """
 
-from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assets.context import terms
@@ -14,11 +14,12 @@ EMBEDDED_WORDS = 160
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`lengths[i]` is the number of terms of chunk i; `postings[term]` holds pairs of chunk and count, flat."""
+    """`counts[i]` holds how often each term occurs in chunk i, names of definitions included; `lengths[i]`
+    is the number of terms of its text."""
 
     chunks: tuple[Chunk, ...]
     lengths: tuple[int, ...]
-    postings: dict[str, "array[int]"]
+    counts: tuple[Mapping[str, int], ...]
 
 
 def chunker_of(language: Language) -> str:
@@ -28,23 +29,20 @@ def chunker_of(language: Language) -> str:
 
 def make_content(raw: bytes, language: Language) -> Content:
     """Cuts and counts. Never fails, whatever the bytes."""
-    chunks = cut(raw, language)
+    return count_chunks(cut(raw, language))
+
+
+def count_chunks(chunks: Sequence[Chunk]) -> Content:
+    """The content that has these chunks, for texts that are not files."""
     lengths = []
-    postings: dict[str, array[int]] = {}
-    for number, chunk in enumerate(chunks):
+    counted = []
+    for chunk in chunks:
         counts = terms.count_terms(chunk.text)
         lengths.append(sum(counts.values()))
-        for term, count in counts.items():
-            if (found := postings.get(term)) is None:
-                postings[term] = found = array("H")
-            found.append(number)
-            found.append(min(count, 65535))
         for term in terms.name_terms(chunk.symbol):
-            if (found := postings.get(term)) is None:
-                postings[term] = found = array("H")
-            found.append(number)
-            found.append(1)
-    return Content(tuple(chunks), tuple(lengths), postings)
+            counts[term] = 1  # marked terms of names are never terms of a text
+        counted.append(counts)
+    return Content(tuple(chunks), tuple(lengths), tuple(counted))
 
 
 def embedded_text(chunk: Chunk) -> str:

@@ -5,6 +5,7 @@ Built from the repository alone; vectors are made when the first query asks for 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from assets.context.chunks import Chunk, language_of
 from assets.context.content import Content, embedded_text, make_content
 from assets.context.history import recent_changes
 from assets.context.index import Floats, Ints, Manifest
+from assets.context.postings import PostingsBuilder
 from assets.context.skips import skip_content, skip_entry
 from assets.context.terms import query_terms
 from core.embedding import Embedder, Vectors
@@ -94,19 +96,16 @@ class MemoryIndex:
         return min(1.0, self.most_embedded / max(1, self.manifest.documents))
 
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
-        found = {}
-        offsets = self.manifest.offsets
-        for term in terms:
-            documents: list[int] = []
-            counts: list[int] = []
-            for file, content in enumerate(self._contents):
-                if hits := content.postings.get(term):
-                    start = int(offsets[file])
-                    documents += [start + number for number in hits[::2]]
-                    counts += hits[1::2]
-            if documents:
-                found[term] = (np.array(documents, dtype=np.int64), np.array(counts, dtype=np.int64))
-        return found
+        return {term: found for term in terms if (found := self._postings.get(term))}
+
+    @cached_property
+    def _postings(self) -> Mapping[str, tuple[Ints, Ints]]:
+        builder = PostingsBuilder()
+        for content in self._contents:
+            builder.add(content.counts)
+        return {
+            term: (documents.astype(np.int64), counts.astype(np.int64)) for term, documents, counts in builder.arrays()
+        }
 
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:
         file_of, offsets = self.manifest.file_of, self.manifest.offsets

@@ -3,9 +3,8 @@
 Not for which files a source has: that is `assets.context.versions`.
 """
 
-import sys
+import itertools
 import uuid
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
 from psycopg import Connection
@@ -13,6 +12,7 @@ from psycopg.rows import TupleRow
 
 from assets.context.chunks import Chunk
 from assets.context.content import Content
+from assets.context.postings import MOST_SLOTS, PostingsBuilder, pack
 
 Key = tuple[str, str]
 """Blob id (hexadecimal) and chunker."""
@@ -22,9 +22,9 @@ SELECT encode(c.blob, 'hex'), c.chunker, c.id FROM contents c
 JOIN unnest(%b::bytea[], %b::text[]) AS wanted(blob, chunker) USING (blob, chunker) WHERE c.team_id = %s
 """
 _ADD_CONTENTS = """
-INSERT INTO contents (team_id, blob, chunker, lengths)
-SELECT %s, blob, chunker, string_to_array(lengths, ' ')::integer[]
-FROM unnest(%b::bytea[], %b::text[], %b::text[]) AS new(blob, chunker, lengths)
+INSERT INTO contents (team_id, segment, blob, chunker, lengths, first_slot)
+SELECT %s, %s, blob, chunker, string_to_array(lengths, ' ')::integer[], first_slot
+FROM unnest(%b::bytea[], %b::text[], %b::text[], %b::integer[]) AS new(blob, chunker, lengths, first_slot)
 ON CONFLICT DO NOTHING RETURNING encode(blob, 'hex'), chunker, id
 """
 _ADD_CHUNKS = """
@@ -33,7 +33,7 @@ SELECT %s, * FROM unnest(%b::bigint[], %b::integer[], %b::text[], %b::text[], %b
                          %b::integer[], %b::integer[], %b::text[])
 """
 _ADD_POSTINGS = """
-INSERT INTO postings (team_id, term, content_id, hits) SELECT %s, * FROM unnest(%b::text[], %b::bigint[], %b::bytea[])
+INSERT INTO postings (team_id, segment, term, hits) SELECT %s, %s, * FROM unnest(%b::text[], %b::bytea[])
 """
 _CHUNKS = """
 SELECT content_id, chunk, kind, symbol, signature, docstring, start_line, end_line, text FROM chunks
@@ -54,18 +54,28 @@ def find_contents(connection: Connection[TupleRow], team_id: uuid.UUID, keys: It
 def add_contents(
     connection: Connection[TupleRow], team_id: uuid.UUID, contents: Mapping[Key, Content]
 ) -> tuple[dict[Key, int], frozenset[Key]]:
-    """Stores contents and returns the id of each, and which were new. Another refresh may have stored some first.
+    """Stores contents with their postings as one segment; returns the id of each, and which were new.
 
-    Keys are written in order, so that two refreshes of one team never wait for each other in a circle.
+    Another refresh may have stored some first; their slots then stay empty. Keys are written in order, so
+    that two refreshes of one team never wait for each other in a circle. Raises `ValueError` for more
+    chunks than a segment has slots.
     """
     keys = sorted(contents)
+    if not keys:
+        return {}, frozenset()
+    first_slots = list(itertools.accumulate((len(contents[key].chunks) for key in keys), initial=0))
+    if first_slots.pop() > MOST_SLOTS:
+        raise ValueError(f"a segment has at most {MOST_SLOTS} chunks: store fewer contents at once")
+    segment = next_segment(connection)
     rows = connection.execute(
         _ADD_CONTENTS,
         (
             team_id,
+            segment,
             [bytes.fromhex(blob) for blob, _ in keys],
             [chunker for _, chunker in keys],
             [" ".join(map(str, contents[key].lengths)) for key in keys],
+            first_slots,
         ),
     ).fetchall()
     ids: dict[Key, int] = {(blob, chunker): identity for blob, chunker, identity in rows}
@@ -88,24 +98,29 @@ def add_contents(
                 [chunk.text for _, _, chunk in chunks],
             ),
         )
-        postings = [
-            (term, ids[key], _packed(hits))
-            for key in keys
-            if key in new
-            for term, hits in contents[key].postings.items()
-        ]
-        connection.execute(
-            _ADD_POSTINGS,
-            (team_id, [row[0] for row in postings], [row[1] for row in postings], [row[2] for row in postings]),
-        )
+        postings = PostingsBuilder()
+        for key in keys:
+            made = contents[key]
+            postings.add(made.counts if key in new else [{}] * len(made.chunks))
+        add_postings(connection, team_id, segment, postings)
     return ids | find_contents(connection, team_id, [key for key in keys if key not in new]), new
 
 
-def _packed(hits: "array[int]") -> bytes:
-    if sys.byteorder == "big":
-        hits = array("H", hits)
-        hits.byteswap()
-    return hits.tobytes()
+def next_segment(connection: Connection[TupleRow]) -> int:
+    """A number for a segment that was never used before."""
+    row = connection.execute("SELECT nextval('segments')").fetchone()
+    if row is None:
+        raise LookupError("the sequence of segments gave no number")
+    return int(row[0])
+
+
+def add_postings(connection: Connection[TupleRow], team_id: uuid.UUID, segment: int, postings: PostingsBuilder) -> None:
+    """Writes all postings of a segment, in the order of its key."""
+    terms, hits = [], []
+    for term, slots, counts in postings.arrays():
+        terms.append(term)
+        hits.append(pack(slots, counts))
+    connection.execute(_ADD_POSTINGS, (team_id, segment, terms, hits))
 
 
 def read_chunks(connection: Connection[TupleRow], places: Sequence[tuple[int, int]]) -> list[Chunk]:

@@ -1,0 +1,91 @@
+"""Postings for BM25: which chunks hold a term, and how often.
+
+Postings lie in segments, as in Lucene: a batch of contents makes one, which is never changed. Its
+chunks have slots, numbered from 0 in the order of its contents. What a term has there is one row of
+pairs (slot, count), so a first index writes a row for some thousands of chunks instead of one a file.
+"""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pairs = NDArray[np.uint16]
+"""Shape (n, 2): slot and count, slots ascending."""
+
+MOST_SLOTS = 1 << 16
+MOST_COUNT = (1 << 16) - 1
+
+
+class PostingsBuilder:
+    """Inverts the term counts of chunks, in memory proportional to those."""
+
+    def __init__(self) -> None:
+        self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        self._terms = array("i")  # of each pair, by number
+        self._counts = array("i")
+        self._sizes = array("i")  # pairs of each chunk
+
+    @property
+    def slots(self) -> int:
+        return len(self._sizes)
+
+    def add(self, counted: Iterable[Mapping[str, int]]) -> None:
+        """Gives each of these chunks the next slot."""
+        number = self._numbers.__getitem__  # numbers a term that is new
+        for counts in counted:
+            self._terms.extend(map(number, counts))
+            self._counts.extend(counts.values())
+            self._sizes.append(len(counts))
+
+    def merge(self, other: "PostingsBuilder") -> None:
+        """Gives the chunks of `other` the next slots, in its order."""
+        numbers = np.fromiter(map(self._numbers.__getitem__, other._numbers), np.int32, len(other._numbers))
+        self._terms.frombytes(numbers[np.frombuffer(other._terms, np.int32)].tobytes())
+        self._counts.extend(other._counts)
+        self._sizes.extend(other._sizes)
+
+    def __getstate__(self) -> tuple[list[str], bytes, bytes, bytes]:
+        return list(self._numbers), self._terms.tobytes(), self._counts.tobytes(), self._sizes.tobytes()
+
+    def __setstate__(self, state: tuple[list[str], bytes, bytes, bytes]) -> None:
+        self.__init__()  # type: ignore[misc]
+        for term in state[0]:
+            self._numbers[term]
+        for kept, raw in zip((self._terms, self._counts, self._sizes), state[1:], strict=True):
+            kept.frombytes(raw)
+
+    def arrays(self) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.int32]]]:
+        """(term, slots, counts) of every term, in the order of their code points."""
+        if not self._terms:
+            return
+        sizes = np.frombuffer(self._sizes, np.int32)
+        numbers = np.frombuffer(self._terms, np.int32)
+        names = list(self._numbers)
+        ordered = sorted(range(len(names)), key=names.__getitem__)
+        rank = np.empty(len(names), dtype=np.int32)
+        rank[ordered] = np.arange(len(names), dtype=np.int32)
+        ranks = rank[numbers]
+        order = np.argsort(ranks, kind="stable")
+        slots = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[order]
+        counts = np.minimum(np.frombuffer(self._counts, np.int32)[order], MOST_COUNT)
+        ends = np.cumsum(np.bincount(ranks, minlength=len(names))).tolist()
+        start = 0
+        for number, end in zip(ordered, ends, strict=True):
+            yield names[number], slots[start:end], counts[start:end]
+            start = end
+
+
+def pack(slots: NDArray[np.int32], counts: NDArray[np.int32]) -> bytes:
+    """The pairs as little-endian unsigned 16-bit numbers."""
+    pairs = np.empty((len(slots), 2), dtype="<u2")
+    pairs[:, 0], pairs[:, 1] = slots, counts
+    return pairs.tobytes()
+
+
+def unpack(hits: bytes) -> Pairs:
+    pairs: Pairs = np.frombuffer(hits, dtype="<u2").reshape(-1, 2)
+    return pairs

@@ -1,0 +1,252 @@
+"""The files of one index version as arrays: their documents, contents, and slots in the postings' segments.
+
+A version's files never change, so they are kept in this process; those of the next version are made of
+them and what changed. Segments may be merged meanwhile, which moves slots and nothing else.
+"""
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from assets.context import versions
+from assets.context.index import Ints, Manifest
+from assets.context.postings import Pairs
+from assets.context.versions import Version
+
+_KEPT = 8
+_COLUMNS = "SELECT f.path, f.content_id, c.segment, c.first_slot, c.lengths"
+_ALL = f"""
+{_COLUMNS} FROM (SELECT path, content_id FROM source_files WHERE {versions.LIVE} AND content_id IS NOT NULL) f
+JOIN contents c ON c.id = f.content_id ORDER BY f.path
+"""  # noqa: S608
+_ADDED = f"""
+{_COLUMNS} FROM (SELECT path, content_id FROM source_files WHERE {versions.LIVE} AND content_id IS NOT NULL
+                 AND since > %(before)s) f
+JOIN contents c ON c.id = f.content_id ORDER BY f.path
+"""  # noqa: S608
+_REMOVED = """
+SELECT DISTINCT path FROM source_files WHERE team_id = %(team)s AND source = %(source)s
+AND until > %(before)s AND until <= %(version)s
+"""
+_STILL_THERE = "SELECT 1 FROM index_versions WHERE (team_id, source, version, id) = (%s, %s, %s, %s)"
+_REPLACED = """
+SELECT s FROM unnest(%b::bigint[]) AS s WHERE NOT EXISTS (SELECT FROM contents c WHERE c.segment = s)
+"""
+
+
+@dataclass(frozen=True)
+class VersionFiles:
+    """`content_ids`, `segments` and `first_slots` are by file, as the manifest numbers them."""
+
+    manifest: Manifest
+    content_ids: Ints
+    segments: Ints
+    first_slots: Ints
+
+    @classmethod
+    def of(
+        cls,
+        paths: Sequence[str],
+        counts: Ints,
+        lengths: Ints,
+        columns: tuple[Ints, Ints, Ints],
+        version: Version,
+    ) -> "VersionFiles":
+        offsets = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
+        return cls(Manifest(tuple(paths), offsets, lengths, version.recent), *columns)
+
+    @cached_property
+    def by_content(self) -> tuple[Ints, Ints]:
+        """File numbers sorted by content id, and those content ids."""
+        order = np.argsort(self.content_ids, kind="stable")
+        return order, self.content_ids[order]
+
+    def locate(self, contents: Ints) -> tuple[Ints, Ints]:
+        """(file, place in `contents`) for every file that has one of these contents."""
+        order, ordered = self.by_content
+        found, place = _matches(ordered, contents)
+        return order[found], place
+
+    @cached_property
+    def _slots(self) -> "_Slots":
+        sizes = np.diff(self.manifest.offsets)
+        segments, of_file = np.unique(self.segments, return_inverse=True)
+        ends = np.zeros(len(segments), dtype=np.int64)
+        np.maximum.at(ends, of_file, self.first_slots + sizes)
+        bases = np.cumsum(ends) - ends
+        starts = bases[of_file] + self.first_slots
+        slot_of = np.repeat(starts - self.manifest.offsets[:-1], sizes) + np.arange(self.manifest.documents)
+        document_of = np.full(int(ends.sum()), -1, dtype=np.int64)
+        document_of[slot_of] = np.arange(self.manifest.documents)
+        # A content that several files have lies at one slot; the map holds one of its documents.
+        others = np.flatnonzero(document_of[slot_of] != np.arange(self.manifest.documents))
+        others = others[np.argsort(slot_of[others], kind="stable")]
+        bounds = dict(zip(segments.tolist(), zip(bases.tolist(), ends.tolist(), strict=True), strict=True))
+        return _Slots(bounds, slot_of, document_of, slot_of[others], others)
+
+    @property
+    def segment_ids(self) -> list[int]:
+        return list(self._slots.bounds)
+
+    def documents_of(self, hits: Sequence[tuple[int, Pairs]]) -> tuple[Ints, Ints]:
+        """The documents, ascending, and counts of one term, given its pairs by segment."""
+        slots = self._slots
+        found, counts = [], []
+        for segment, pairs in hits:
+            base, end = slots.bounds[segment]
+            at = pairs[:, 0].astype(np.int64)
+            within = at < end  # beyond lie contents that this version doesn't have
+            found.append(at[within] + base)
+            counts.append(pairs[:, 1][within])
+        if not found:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        at, count = np.concatenate(found), np.concatenate(counts)
+        if len(at) * 16 > len(slots.slot_of):  # a common term: faster by a table of all slots
+            table = np.zeros(len(slots.document_of), dtype=np.uint16)
+            table[at] = count
+            by_document = table[slots.slot_of]
+            common: Ints = np.flatnonzero(by_document)
+            return common, by_document[common].astype(np.int64)
+        documents = slots.document_of[at]
+        if len(slots.other_slots):
+            other, place = _matches(slots.other_slots, at)
+            documents = np.concatenate((documents, slots.other_documents[other]))
+            count = np.concatenate((count, count[place]))
+        live = documents >= 0
+        documents, count = documents[live], count[live]
+        order = np.argsort(documents, kind="stable")
+        return documents[order], count[order].astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    bounds: dict[int, tuple[int, int]]
+    """Of each segment: where its slots begin among all, and how many are looked at."""
+    slot_of: Ints
+    document_of: Ints
+    other_slots: Ints
+    other_documents: Ints
+
+
+def _matches(ordered: Ints, wanted: Ints) -> tuple[Ints, Ints]:
+    """(place in `ordered`, place in `wanted`) of every pair of equal values."""
+    low = np.searchsorted(ordered, wanted, "left")
+    count = np.searchsorted(ordered, wanted, "right") - low
+    place = np.repeat(np.arange(len(wanted)), count)
+    within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
+    return np.repeat(low, count) + within, place
+
+
+class VersionCache:
+    """The files of versions that were lately asked for, by database and version."""
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._kept = kept
+        self._found: OrderedDict[tuple[str, int], tuple[tuple[uuid.UUID, str, int], VersionFiles]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(
+        self, url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: Version
+    ) -> VersionFiles:
+        key = (url, version.id)
+        with self._lock:
+            known = self._found.get(key)
+        if known:
+            files = known[1]
+        else:
+            before = self._before(url, connection, team_id, source, version)
+            scope = versions.scope(team_id, source, version.version)
+            files = _advance(connection, scope, version, *before) if before else _load(connection, scope, version)
+        files = _relocate(connection, files)
+        with self._lock:
+            self._found[key] = ((team_id, source, version.version), files)
+            self._found.move_to_end(key)
+            while len(self._found) > self._kept:
+                self._found.popitem(last=False)
+        return files
+
+    def _before(
+        self, url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: Version
+    ) -> tuple[int, VersionFiles] | None:
+        """The newest version before that is kept here, if the rows that lead on from it are still there."""
+        with self._lock:
+            known = [
+                (number, identity, files)
+                for (at, identity), ((team, name, number), files) in self._found.items()
+                if (at, team, name) == (url, team_id, source) and number < version.version
+            ]
+        for number, identity, files in sorted(known, key=lambda one: -one[0])[:1]:
+            # A source that was removed and added again counts its versions anew.
+            if connection.execute(_STILL_THERE, (team_id, source, number, identity)).fetchone():
+                return number, files
+        return None
+
+
+def _load(connection: Connection[TupleRow], scope: dict[str, object], version: Version) -> VersionFiles:
+    rows = connection.execute(_ALL, scope, binary=True).fetchall()
+    return VersionFiles.of([row[0] for row in rows], *_columns(rows), version)
+
+
+def _columns(rows: Sequence[TupleRow]) -> tuple[Ints, Ints, tuple[Ints, Ints, Ints]]:
+    counts = np.array([len(row[4]) for row in rows], dtype=np.int64)
+    lengths = np.array([length for row in rows for length in row[4]], dtype=np.int64)
+    content, segment, slot = (np.array([row[n] for row in rows], dtype=np.int64) for n in (1, 2, 3))
+    return counts, lengths, (content, segment, slot)
+
+
+def _advance(
+    connection: Connection[TupleRow],
+    scope: dict[str, object],
+    version: Version,
+    before: int,
+    files: VersionFiles,
+) -> VersionFiles:
+    """The files of `version`, made of those of version `before` and the rows since."""
+    parameters = {**scope, "before": before}
+    rows = connection.execute(_ADDED, parameters, binary=True).fetchall()
+    removed = {row[0] for row in connection.execute(_REMOVED, parameters, binary=True).fetchall()}
+    counts, lengths, columns = _columns(rows)
+    old = files.manifest
+    stays = np.ones(len(old.paths), dtype=bool)
+    stays[[number for path in removed if (number := old.number.get(path)) is not None]] = False
+    kept = np.flatnonzero(stays)
+    added = [row[0] for row in rows]
+    paths = [old.paths[number] for number in kept.tolist()] + added
+    order = np.array(sorted(range(len(paths)), key=lambda n: paths[n].encode()), dtype=np.int64)
+    all_counts = np.concatenate((np.diff(old.offsets)[kept], counts))
+    all_lengths = np.concatenate((old.lengths[np.repeat(stays, np.diff(old.offsets))], lengths))
+    starts = np.cumsum(all_counts) - all_counts
+    sizes = all_counts[order]
+    take = np.repeat(starts[order] - (np.cumsum(sizes) - sizes), sizes) + np.arange(int(sizes.sum()))
+    content, segment, slot = (
+        np.concatenate((a[kept], b))[order]
+        for a, b in zip((files.content_ids, files.segments, files.first_slots), columns, strict=True)
+    )
+    return VersionFiles.of(
+        [paths[n] for n in order.tolist()], sizes, all_lengths[take], (content, segment, slot), version
+    )
+
+
+def _relocate(connection: Connection[TupleRow], files: VersionFiles) -> VersionFiles:
+    """The same files with the slots that merged segments have given their contents."""
+    gone = [row[0] for row in connection.execute(_REPLACED, (files.segment_ids,), binary=True).fetchall()]
+    if not gone:
+        return files
+    moved: NDArray[np.bool_] = np.isin(files.segments, gone)
+    wanted = np.unique(files.content_ids[moved])
+    rows = connection.execute(
+        "SELECT id, segment, first_slot FROM contents WHERE id = ANY(%b) ORDER BY id", (wanted.tolist(),), binary=True
+    ).fetchall()
+    found = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    place = np.searchsorted(found[:, 0], files.content_ids[moved])
+    segments, first_slots = files.segments.copy(), files.first_slots.copy()
+    segments[moved], first_slots[moved] = found[place, 1], found[place, 2]
+    return replace(files, segments=segments, first_slots=first_slots)
