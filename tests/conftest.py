@@ -58,9 +58,12 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def kafka_script() -> Any:
     """The module `deploy/dev/kafka.py`, which belongs to no package."""
-    name = "script_deploy_dev_kafka"
-    path = Path(__file__).parents[1] / "deploy/dev/kafka.py"
-    specification = importlib.util.spec_from_file_location(name, path)
+    return _module("deploy/dev/kafka.py")
+
+
+def _module(place: str) -> Any:
+    name = "script_" + place.removesuffix(".py").replace("/", "_")
+    specification = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / place)
     assert specification and specification.loader
     sys.modules[name] = module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -79,3 +82,25 @@ def kafka(kafka_script: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip(str(error))
     yield server
     server.stop(grace=0)
+
+
+@pytest.fixture
+def model_server() -> Iterator[Any]:
+    """A model server that can be told to misbehave, a `ModelServer` of `tests/model_server.py`."""
+    server = _module("tests/model_server.py").ModelServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real Ollama with all-MiniLM-L6-v2 in it, an `OllamaServer` of `deploy/dev/ollama.py`."""
+    script = _module("deploy/dev/ollama.py")
+    try:
+        server = script.start_ollama(tmp_path_factory.mktemp("ollama"), die_with_parent=True)
+    except script.OllamaMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    yield server
+    server.stop()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.embedding.protocol import Embedder, EmbedderUnavailable, Vectors
+from core.embedding.protocol import Embedder, EmbedderUnavailable, Vectors, WrongAnswer
 from core.embedding.spec import BUILT_IN, BuiltIn, OnnxFile, Served, described, find_spec
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "OnnxFile",
     "Served",
     "Vectors",
+    "WrongAnswer",
     "described",
     "find_spec",
     "open_embedder",
@@ -45,4 +46,6 @@ def open_spec(spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Embedde
         from core.embedding.onnx import OnnxEmbedder
 
         return OnnxEmbedder(spec, threads=threads)
-    raise EmbedderUnavailable(f"models served by {spec.provider} cannot be opened yet")
+    from core.embedding.served import ServedEmbedder
+
+    return ServedEmbedder(spec)

@@ -7,14 +7,15 @@ from the model's card. Not for graphs that pool by themselves: the output must h
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.embedding.protocol import EmbedderUnavailable, Vectors, unit_rows
+from core.embedding.batches import batches
+from core.embedding.protocol import EmbedderUnavailable, Vectors, WrongAnswer, unit_rows
 from core.embedding.spec import OnnxFile
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class OnnxEmbedder:
         self._threads = threads or len(os.sched_getaffinity(0))
         self._identity: str | None = None
         self._loaded: _Loaded | None = None
+        self._parents: _Loaded | None = None
         self._pid = 0
         self._lock = threading.Lock()
 
@@ -84,14 +86,15 @@ class OnnxEmbedder:
                 # Text without a word stays all zeros, whatever the model makes of its own marks.
                 rows = [first + place for place, text in enumerate(some) if text.strip()]
                 tokens = self._ready().tokenize([self._cut(texts[row], prefix) for row in rows])
-                for batch in _batches([len(ids) for ids in tokens], self._ready().batch_tokens):
+                for batch in batches([len(ids) for ids in tokens], self._ready().batch_tokens):
                     vectors = self._ready().run([tokens[place] for place in batch], self._spec.pooling)
                     out[[rows[place] for place in batch]] = vectors
         return unit_rows(out)
 
     def _ready(self) -> "_Loaded":
-        # The runtime's threads do not live on in a forked child.
         if self._loaded is None or self._pid != os.getpid():
+            # The runtime's threads do not live on in a forked child, and to close such a session waits for them.
+            self._parents = self._loaded
             self._loaded, self._pid = self._load(), os.getpid()
         return self._loaded
 
@@ -165,24 +168,11 @@ class _Loaded:
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         hidden = np.asarray(self._session.run(None, {name: given[name] for name in given if name in self._inputs})[0])
         if hidden.shape != (*ids.shape, self._dimensions):
-            raise EmbedderUnavailable(f"the model gave {hidden.shape} for {ids.shape} tokens of {self._dimensions}")
+            raise WrongAnswer(f"the model gave {hidden.shape} for {ids.shape} tokens of {self._dimensions}")
         if pooling == "cls":
             pooled: NDArray[np.float32] = hidden[:, 0].astype(np.float32)
         else:
             pooled = (np.einsum("bth,bt->bh", hidden, mask.astype(np.float32)) / lengths[:, None]).astype(np.float32)
         if not np.isfinite(pooled).all():
-            raise EmbedderUnavailable("the model gave a vector that is not a number")
+            raise WrongAnswer("the model gave a vector that is not a number")
         return pooled
-
-
-def _batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Places grouped so that texts of like length are together and a group, padded, has at most `limit` tokens."""
-    batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        # Longest first: the first of a batch is its width.
-        if batch and lengths[batch[0]] * (len(batch) + 1) > limit:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

@@ -17,6 +17,10 @@ class EmbedderUnavailable(RuntimeError):
     """The model cannot be loaded or reached; the message says what to install or start."""
 
 
+class WrongAnswer(EmbedderUnavailable):
+    """The model answered, but not as itself: another width, order, vector, or none. Its vectors must not be used."""
+
+
 class Embedder(Protocol):
     """Deterministic: the same text gives the same vector, whatever else is in the batch.
 

@@ -54,6 +54,7 @@ class Served(_Prefixed):
     provider: Literal["ollama", "openai"]
     url: HttpUrl
     model: str = Field(min_length=1, max_length=200, description="The model's name on its server.")
+    revision: str | None = Field(default=None, max_length=100, description="Digest of the model, where there is one.")
     key_variable: str | None = Field(
         default=None, pattern=r"^[A-Z][A-Z0-9_]*$", description="Environment variable that holds the server's key."
     )

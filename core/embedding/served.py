@@ -1,0 +1,216 @@
+"""A model behind an HTTP server: Ollama's API, or the one that OpenAI made common and many servers speak.
+
+Every answer is checked: as many vectors as texts, of the right width, finite, none all zeros. Texts go
+in batches by estimated tokens, several requests at a time. `known_answers` finds a server that answers
+in another order or with another model.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from core.embedding.account import Account, Cost
+from core.embedding.batches import batches
+from core.embedding.calls import Breaker, Calls, RequestRefused
+from core.embedding.protocol import EmbedderUnavailable, Vectors, WrongAnswer, unit_rows
+from core.embedding.spec import Served
+
+_CHARACTERS_PER_TOKEN = 3
+"""Of code and English, on the low side; only for sizing requests and cutting texts."""
+_QUERY_SECONDS = 10.0
+_QUERY_RETRIES = 1
+
+
+class ServedEmbedder:
+    """Connects at first use. Safe for use by several threads; at most `spec.concurrency` requests at a time."""
+
+    def __init__(self, spec: Served, *, breaker: Breaker | None = None) -> None:
+        self._spec = spec
+        self._calls = Calls(str(spec.url), key_variable=spec.key_variable, breaker=breaker)
+        self._account = Account(spec.price)
+        self._slots = threading.BoundedSemaphore(spec.concurrency)
+        self._identity: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """The digest covers the model's name and revision on its server and how it is used; not the server's address.
+
+        Without a revision in the description, Ollama is asked for it; other servers have none to tell.
+        """
+        if self._identity is None:
+            spec = self._spec
+            use = (
+                spec.provider,
+                spec.model,
+                self.revision(),
+                str(spec.max_tokens),
+                spec.query_prefix,
+                spec.document_prefix,
+            )
+            digest = hashlib.sha256("\0".join(use).encode()).hexdigest()[:16]
+            self._identity = f"{spec.name}-{spec.dimensions}@sha256:{digest}"
+        return self._identity
+
+    @property
+    def dimensions(self) -> int:
+        return self._spec.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        return self._spec.max_tokens
+
+    @property
+    def cost(self) -> Cost:
+        """What was used since this was opened."""
+        return self._account.cost
+
+    def revision(self) -> str:
+        """The model's digest as its server tells it now, or as described; "" where there is none."""
+        if self._spec.revision is not None or self._spec.provider == "openai":
+            return self._spec.revision or ""
+        return self.served_revision()
+
+    def served_revision(self) -> str:
+        """The digest of the model on its Ollama server. Raises `EmbedderUnavailable`."""
+        answer = self._send("GET", "/api/tags", None, timeout=_QUERY_SECONDS, retries=_QUERY_RETRIES)
+        wanted = self._spec.model if ":" in self._spec.model else f"{self._spec.model}:latest"
+        models = answer.get("models") if isinstance(answer, dict) else None
+        for model in models if isinstance(models, list) else []:
+            if isinstance(model, dict) and model.get("name") == wanted and isinstance(model.get("digest"), str):
+                return str(model["digest"]).removeprefix("sha256:")[:64]
+        raise EmbedderUnavailable(f"the server at {self._spec.url} has no model {wanted}: `ollama pull` it there")
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        spec = self._spec
+        out = np.zeros((len(texts), spec.dimensions), dtype=np.float32)
+        rows = [row for row, text in enumerate(texts) if text.strip()]
+        given = [self._cut(texts[row], spec.document_prefix) for row in rows]
+        sizes = [min(spec.max_tokens, len(text) // _CHARACTERS_PER_TOKEN + 1) for text in given]
+        groups = list(batches(sizes, spec.batch_tokens, spec.batch_texts))
+
+        def one(group: list[int]) -> None:
+            vectors = self._embed([given[place] for place in group], spec.timeout, spec.retries)
+            out[[rows[place] for place in group]] = vectors
+
+        if len(groups) <= 1 or spec.concurrency == 1:
+            for group in groups:
+                one(group)
+        else:
+            with ThreadPoolExecutor(min(spec.concurrency, len(groups))) as pool:
+                futures = [pool.submit(one, group) for group in groups]
+                try:
+                    for future in futures:
+                        future.result()
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        return unit_rows(out)
+
+    def embed_query(self, text: str) -> Vectors:
+        out = np.zeros((1, self.dimensions), dtype=np.float32)
+        if text.strip():
+            given = [self._cut(text, self._spec.query_prefix)]
+            out[:] = self._embed(
+                given, min(self._spec.timeout, _QUERY_SECONDS), min(self._spec.retries, _QUERY_RETRIES)
+            )
+        vector: Vectors = unit_rows(out)[0]
+        return vector
+
+    def close(self) -> None:
+        self._calls.close()
+
+    def _cut(self, text: str, prefix: str) -> str:
+        return prefix + text[: self.max_tokens * _CHARACTERS_PER_TOKEN].encode("utf-8", "replace").decode()
+
+    def _embed(self, texts: list[str], timeout: float, retries: int) -> Vectors:
+        """One request; in halves when the server finds it too long."""
+        spec = self._spec
+        with self._slots:
+            began = time.monotonic()
+            try:
+                if spec.provider == "ollama":
+                    body = {"model": spec.model, "input": texts, "truncate": True}
+                    answer = self._send("POST", "/api/embed", body, timeout=timeout, retries=retries)
+                    found, tokens = _of_ollama(answer)
+                else:
+                    body = {"model": spec.model, "input": texts, "encoding_format": "float"}
+                    answer = self._send("POST", "/embeddings", body, timeout=timeout, retries=retries)
+                    found, tokens = _of_openai(answer, len(texts))
+            except RequestRefused as error:
+                if error.status not in (400, 413, 422) or (len(texts) == 1 and len(texts[0]) < 64):
+                    raise
+                refused = error
+            else:
+                estimate = sum(len(text) for text in texts) // _CHARACTERS_PER_TOKEN + 1
+                self._account.answered(len(texts), tokens or estimate, time.monotonic() - began)
+                return self._checked(found, len(texts))
+        if len(texts) > 1:
+            middle = len(texts) // 2
+            halves = [self._embed(part, timeout, retries) for part in (texts[:middle], texts[middle:])]
+            return np.concatenate(halves)
+        if "length" not in str(refused).lower() and "token" not in str(refused).lower() and refused.status != 413:
+            raise refused
+        return self._embed([texts[0][: len(texts[0]) // 2]], timeout, retries)
+
+    def _send(self, method: str, path: str, body: Any, *, timeout: float, retries: int) -> Any:
+        most = (1 << 20) + 40 * self.dimensions * max(1, len(body["input"]) if body else 0)
+        return self._calls.send(
+            method,
+            path,
+            body,
+            timeout=timeout,
+            retries=retries,
+            most_bytes=most,
+            on_failure=lambda seconds, again: self._account.failed(seconds, again=again),
+        )
+
+    def _checked(self, found: list[Any], count: int) -> Vectors:
+        """Raises `WrongAnswer` for anything but `count` usable vectors."""
+        who = f"{self._spec.name} at {self._spec.url}"
+        if len(found) != count:
+            raise WrongAnswer(f"{who} gave {len(found)} vectors for {count} texts")
+        try:
+            vectors = np.array(found, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise WrongAnswer(f"{who} gave vectors that are not lists of numbers of one length") from error
+        if vectors.shape != (count, self.dimensions):
+            width = vectors.shape[1] if vectors.ndim == 2 else "no"
+            raise WrongAnswer(f"{who} gave vectors of width {width}, not {self.dimensions}: it is another model")
+        if not np.isfinite(vectors).all():
+            raise WrongAnswer(f"{who} gave a vector that is not a number")
+        if not vectors.any(axis=1).all():
+            raise WrongAnswer(f"{who} gave a vector of zeros for a text with words")
+        return vectors
+
+
+def _of_ollama(answer: Any) -> tuple[list[Any], int]:
+    """Vectors and tokens of an answer of `/api/embed` (Ollama's docs/api.md, "Generate embeddings")."""
+    found = answer.get("embeddings") if isinstance(answer, dict) else None
+    if not isinstance(found, list):
+        raise WrongAnswer("the answer of /api/embed holds no list `embeddings`")
+    return found, _whole(answer.get("prompt_eval_count"))
+
+
+def _of_openai(answer: Any, count: int) -> tuple[list[Any], int]:
+    """Vectors, in the order of the texts, and tokens of an answer of `/embeddings` (OpenAI's API reference)."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise WrongAnswer("the answer of /embeddings holds no list `data`")
+    # The order is told by `index`; servers that leave it out answer in the order of the texts.
+    numbers = [item.get("index", place) for place, item in enumerate(data)]
+    if sorted(numbers, key=str) != sorted(range(count), key=str):
+        raise WrongAnswer(f"the answer of /embeddings has the places {numbers[:8]} for {count} texts")
+    found: list[Any] = [None] * count
+    for number, item in zip(numbers, data, strict=True):
+        found[number] = item.get("embedding")
+    usage = answer.get("usage")
+    return found, _whole(usage.get("prompt_tokens") if isinstance(usage, dict) else 0)
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0

