@@ -1,15 +1,17 @@
-"""Cuts a text file into chunks: a partition of its lines, by function and class where the language is known.
+"""Cuts a text file into chunks: a partition of its lines, by function, class or heading where the language is known.
 
-Each language is a module with a `segments` function; `language_of` chooses by file name. A chunk
+`language_of` chooses by file name how a file is cut; what cannot be cut so becomes windows. A chunk
 depends on the file's content and language alone, never on its path, so that it can be kept under the
 blob's id.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
-from assets.context import python_chunks, window_chunks
+from assets.context import heading_chunks, python_chunks, window_chunks
+from assets.context.languages import isolated
 from assets.context.segment import Segment
 
 LONGEST_LINES = 120
@@ -26,8 +28,8 @@ LINE_CHARACTERS = 2000
 class Chunk:
     """Lines `start_line` to `end_line` (1-based, inclusive) of one file.
 
-    `kind` is function, method, class, module or window. `symbol` is the dotted name within the file
-    (`Class.method`; empty for module-level code).
+    `kind` is function, method, class, module, section or window. `symbol` is the dotted name within the
+    file (`Class.method`; empty for module-level code), and for a section the path of its headings.
     """
 
     kind: str
@@ -40,19 +42,25 @@ class Chunk:
 
     @property
     def name(self) -> str:
-        return self.symbol.rpartition(".")[2]
+        return self.symbol.rpartition(self._separator)[2]
 
     @property
     def scope(self) -> str:
         """The dotted name of what encloses it; empty at module level."""
-        return self.symbol.rpartition(".")[0]
+        return self.symbol.rpartition(self._separator)[0]
+
+    @property
+    def _separator(self) -> str:
+        return heading_chunks.SEPARATOR if self.kind == "section" else "."
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
+    """`segments` gives None for a file that it cannot cut."""
+
     name: str
     version: int
-    segments: Callable[[Sequence[str]], list[Segment]]
+    segments: Callable[[Sequence[str]], list[Segment] | None]
 
     @property
     def chunker(self) -> str:
@@ -60,14 +68,43 @@ class Language:
         return f"{self.name}-{self.version}"
 
 
+def _parsed(name: str, version: int) -> Language:
+    return Language(name, version, partial(isolated.segments, name))
+
+
 PYTHON = Language("python", 1, python_chunks.segments)
 WINDOWS = Language("windows", 1, window_chunks.segments)
-_BY_SUFFIX = {".py": PYTHON, ".pyi": PYTHON, ".pyw": PYTHON}
+
+_SUFFIXES: dict[Language, str] = {
+    PYTHON: "py pyi pyw",
+    _parsed("javascript", 1): "js jsx mjs cjs",
+    _parsed("typescript", 1): "ts mts cts",
+    _parsed("tsx", 1): "tsx",
+    _parsed("go", 1): "go",
+    _parsed("java", 1): "java",
+    _parsed("rust", 1): "rs",
+    _parsed("c", 1): "c",
+    _parsed("c-header", 1): "h",
+    _parsed("cpp", 1): "cc cpp cxx c++ hh hpp hxx h++ inl ipp tpp cu cuh",
+    _parsed("ruby", 1): "rb rake gemspec ru",
+    Language("markdown", 1, heading_chunks.markdown_segments): "md markdown mdx",
+    Language("restructuredtext", 1, heading_chunks.restructuredtext_segments): "rst rest",
+    WINDOWS: "",
+}
+LANGUAGES: tuple[Language, ...] = tuple(_SUFFIXES)
+
+CONFIG = ",".join(language.chunker for language in LANGUAGES)
+"""Changes when any language is cut differently."""
+
+_BY_SUFFIX = {f".{suffix}": language for language, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+_NAMED = {"rakefile": "rb", "gemfile": "rb", "guardfile": "rb", "vagrantfile": "rb", "podfile": "rb"}
 
 
 def language_of(path: str) -> Language:
     """How a file of this name is cut."""
-    return _BY_SUFFIX.get(PurePosixPath(path).suffix.lower(), WINDOWS)
+    name = PurePosixPath(path)
+    suffix = f".{_NAMED[name.name.lower()]}" if name.name.lower() in _NAMED else name.suffix.lower()
+    return _BY_SUFFIX.get(suffix, WINDOWS)
 
 
 def lines_of(content: bytes) -> list[str]:
@@ -83,7 +120,7 @@ def cut(content: bytes, language: Language) -> list[Chunk]:
     """The file's chunks in order. Every line that is not blank lies in exactly one of them."""
     lines = lines_of(content)
     segments = language.segments(lines)
-    if len(segments) > MOST_SEGMENTS:
+    if segments is None or len(segments) > MOST_SEGMENTS:
         segments = window_chunks.segments(lines, max(window_chunks.LINES, len(lines) // MOST_SEGMENTS + 1))
     chunks = []
     for segment in segments:

@@ -39,7 +39,8 @@ def count_chunks(chunks: Sequence[Chunk]) -> Content:
     for chunk in chunks:
         counts = terms.count_terms(chunk.text)
         lengths.append(sum(counts.values()))
-        for term in terms.name_terms(chunk.symbol):
+        # A heading is no definition: a section is found by its words.
+        for term in terms.name_terms(chunk.symbol) if chunk.kind != "section" else ():
             counts[term] = 1  # marked terms of names are never terms of a text
         counted.append(counts)
     return Content(tuple(chunks), tuple(lengths), tuple(counted))

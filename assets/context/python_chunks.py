@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from assets.context.languages.definitions import Definition, cover
 from assets.context.segment import Segment
 
 # Strings and comments are matched so that nothing inside them counts; the rest are the places that matter.
@@ -33,7 +34,7 @@ _DEEPEST = 12  # what is nested deeper stays with what encloses it
 
 
 @dataclass(slots=True)
-class _Definition:
+class _Scanned:
     kind: str
     indent: int
     first: int
@@ -43,15 +44,12 @@ class _Definition:
     """The last line of `def …:`."""
     symbol: str
     last: int = 0
-    inner: list["_Definition"] = field(default_factory=list)
+    inner: list["_Scanned"] = field(default_factory=list)
 
 
 def segments(lines: Sequence[str]) -> list[Segment]:
-    statements = _statements(lines)
-    top = _definitions(lines, statements)
-    found: list[Segment] = []
-    _cover(lines, found, 1, len(lines), top, None)
-    return found
+    found = _definitions(lines, _statements(lines))
+    return cover(lines, _finished(lines, found), _docstring(lines))
 
 
 def _statements(lines: Sequence[str]) -> list[tuple[int, int]]:
@@ -90,9 +88,9 @@ def _statements(lines: Sequence[str]) -> list[tuple[int, int]]:
     return spans
 
 
-def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> list[_Definition]:
-    top: list[_Definition] = []
-    stack: list[_Definition] = []
+def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> list[_Scanned]:
+    top: list[_Scanned] = []
+    stack: list[_Scanned] = []
     leading: int | None = None  # where decorators or comments that belong to the next definition began
     end = 0
     for first, last in statements:
@@ -119,7 +117,7 @@ def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> lis
                 begin += 1
             kind = "class" if match[2] == "class" else "method" if parent and parent.kind == "class" else "function"
             symbol = f"{parent.symbol}.{match[3][:200]}" if parent else match[3][:200]
-            definition = _Definition(kind, indent, begin, first, last, symbol)
+            definition = _Scanned(kind, indent, begin, first, last, symbol)
             (parent.inner if parent else top).append(definition)
             stack.append(definition)
         leading = None
@@ -129,55 +127,23 @@ def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> lis
     return top
 
 
-def _cover(
-    lines: Sequence[str],
-    found: list[Segment],
-    first: int,
-    last: int,
-    inner: list[_Definition],
-    owner: _Definition | None,
-) -> None:
-    """Appends the segments of lines `first` to `last`: `inner` definitions, and between them the owner's own lines."""
-    at = first
-    for definition in inner:
-        start = max(definition.first, at)
-        if start > definition.last:
-            continue
-        _own(lines, found, at, start - 1, owner)
-        _definition(lines, found, definition, start)
-        at = definition.last + 1
-    _own(lines, found, at, last, owner)
-
-
-def _definition(lines: Sequence[str], found: list[Segment], definition: _Definition, start: int) -> None:
-    # A function holds its inner functions; a class, at whatever depth, is cut into its members.
-    if definition.kind == "class":
-        _cover(lines, found, start, definition.last, definition.inner, definition)
-    else:
-        found.append(_segment(lines, definition, start, definition.last))
-
-
-def _own(lines: Sequence[str], found: list[Segment], first: int, last: int, owner: _Definition | None) -> None:
-    if not any(line.strip() for line in lines[first - 1 : last]):
-        return
-    if owner is None:
-        docstring = _docstring(lines[first - 1 : last]) if first == 1 else ""
-        found.append(Segment("module", first, last, docstring=docstring))
-    else:
-        found.append(_segment(lines, owner, first, last))
-
-
-def _segment(lines: Sequence[str], definition: _Definition, first: int, last: int) -> Segment:
-    header = " ".join(line.strip() for line in lines[definition.line - 1 : definition.header])
-    body = lines[definition.header : definition.last]
-    return Segment(
-        definition.kind,
-        first,
-        last,
-        definition.symbol,
-        header.rstrip(":").strip()[:1000],
-        _docstring(body) if first <= definition.line else "",
-    )
+def _finished(lines: Sequence[str], found: Sequence[_Scanned]) -> list[Definition]:
+    """With signatures and docstrings. A function holds its inner functions; a class is cut into its members."""
+    made = []
+    for one in found:
+        header = " ".join(line.strip() for line in lines[one.line - 1 : one.header])
+        definition = Definition(
+            one.kind,
+            one.first,
+            one.last,
+            one.symbol,
+            header.rstrip(":").strip()[:1000],
+            _docstring(lines[one.header : one.last]),
+        )
+        if one.kind == "class":
+            definition.inner = _finished(lines, one.inner)
+        made.append(definition)
+    return made
 
 
 def _docstring(body: Sequence[str]) -> str:

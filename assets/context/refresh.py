@@ -21,7 +21,7 @@ from core.database import Database
 from core.embedding import Embedder
 from core.git import Entry, Repository, fetch_mirror
 
-CONFIG = f"{chunks.PYTHON.chunker},{chunks.WINDOWS.chunker},terms-{terms.VERSION},skips-{skips.VERSION}"
+CONFIG = f"{chunks.CONFIG},terms-{terms.VERSION},skips-{skips.VERSION}"
 """A change of any of these makes the next refresh look at every file again."""
 
 _LOCK_WAIT = "10min"

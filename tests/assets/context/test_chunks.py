@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assets.context import chunks as chunking
-from assets.context.chunks import PYTHON, WINDOWS, Chunk, cut, language_of, lines_of
+from assets.context.chunks import LANGUAGES, PYTHON, WINDOWS, Chunk, cut, language_of, lines_of
 from assets.context.content import make_content
 
 SOURCE = '''\
@@ -163,16 +163,18 @@ pieces = st.sampled_from([*PIECES.split("|"), '"""'])
 @given(st.lists(pieces, max_size=60).map("\n".join))
 @example("(" * 20_000)
 @example("'" * 20_001)
+@example("{" * 20_000)
+@example("class A{" * 3000)
 @example("x = [\n" * 2000)
 def test_chunks_of_code_like_text_partition_its_lines(text: str) -> None:
-    for language in (PYTHON, WINDOWS):
+    for language in LANGUAGES:
         assert_partition(text.encode(), cut(text.encode(), language))
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=400))
 def test_any_bytes_at_all_can_be_cut(content: bytes) -> None:
-    for language in (PYTHON, WINDOWS):
+    for language in LANGUAGES:
         chunks = cut(content, language)
         assert_partition(content, chunks)
         assert all("\0" not in chunk.text + chunk.symbol + chunk.docstring + chunk.signature for chunk in chunks)
@@ -213,7 +215,15 @@ def test_other_text_is_cut_at_blank_lines() -> None:
 def test_the_language_follows_the_file_name() -> None:
     assert language_of("a/b.py") is PYTHON
     assert language_of("a/B.PYI") is PYTHON
-    assert language_of("a/b.rs") is language_of("Makefile") is WINDOWS
+    assert language_of("a/b.zig") is language_of("Makefile") is WINDOWS
+    names = {"a.mjs": "javascript", "a.cts": "typescript", "a.TSX": "tsx", "a.h": "c-header", "a.hpp": "cpp"}
+    names |= {"Rakefile": "ruby", "x.gemspec": "ruby", "README.md": "markdown", "index.rst": "restructuredtext"}
+    assert {name: language_of(name).name for name in names} == names
+
+
+def test_each_chunker_has_a_version_of_its_own_and_all_are_in_the_configuration() -> None:
+    assert len({language.chunker for language in LANGUAGES}) == len(LANGUAGES)
+    assert chunking.CONFIG.split(",") == [language.chunker for language in LANGUAGES]
 
 
 def test_lines_are_counted_as_editors_count_them() -> None:
