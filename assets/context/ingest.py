@@ -5,20 +5,31 @@ complete or absent: its chunks and postings, and the vectors of one model if the
 in one transaction. The vectors of further models follow by `Ingest.fill`.
 """
 
+import contextlib
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from assets.context import skips, store
+import numpy as np
+
+from assets.context import store
+from assets.context.batch import ContentBatch, Key
 from assets.context.chunks import language_of
-from assets.context.content import Content, chunker_of, embedded_text, make_content
-from assets.context.store import Key
+from assets.context.content import chunker_of, embedded_text
+from assets.context.cutting import cut_all
 from assets.context.vector_table import VectorTable
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, Vectors
 
-BATCH_BYTES = 4 << 20
-BATCH_CHUNKS = 2000
+BATCH_CHUNKS = 8192
+"""The most chunks that are written in one transaction, as one segment of postings."""
+
+BATCH_LEAST = 256
+BATCH_SECONDS = 4.0
+"""About how long a slow model may take for one batch; what is not written yet is lost when the process dies."""
+
 FILL_CONTENTS = 200
 
 Read = Callable[[Iterable[str]], Iterator[tuple[str, bytes]]]
@@ -48,6 +59,13 @@ class Ingested:
     chunks_new: int = 0
 
 
+@dataclass(frozen=True)
+class _Written:
+    ids: dict[Key, int]
+    chunks: int
+    vectors: int
+
+
 def key_of(blob: str, path: str) -> Key:
     """What the content of a file is stored under; files of one blob and language share it."""
     return blob, chunker_of(language_of(path))
@@ -73,6 +91,7 @@ class Ingest:
         self._team_id = team_id
         self._on_step = on_step
         self._clock = clock
+        self._batch = BATCH_LEAST
         self.embedded = 0
         self.unavailable: dict[str, str] = {}
         self.models: list[Model] = []
@@ -85,7 +104,10 @@ class Ingest:
 
     def store(self, wanted: Mapping[Key, str], read: Read) -> Ingested:
         """Stores what is not there yet of `wanted` (key -> a path that has it), with the vectors of the first
-        model that can be reached. Raises `EmbedderUnavailable` when there are models and none can."""
+        model that can be reached. Raises `EmbedderUnavailable` when there are models and none can.
+
+        While one batch is embedded, the next is cut and the one before is written, each at most one.
+        """
         done = Ingested()
         with self._database.team(self._team_id) as connection:
             done.ids |= store.find_contents(connection, self._team_id, wanted)
@@ -93,40 +115,53 @@ class Ingest:
         for (blob, chunker), path in wanted.items():
             if (blob, chunker) not in done.ids:
                 missing.setdefault(blob, {})[chunker] = path
-        batch: dict[Key, Content] = {}
-        size = cut = 0
-        for blob, raw in read(missing):
-            reason = skips.skip_content(raw)
-            for chunker, path in missing[blob].items():
-                if reason:
-                    done.skipped[blob, chunker] = reason
-                else:
-                    batch[blob, chunker] = content = make_content(raw, language_of(path))
-                    size += len(raw)
-                    cut += len(content.chunks)
-            if size >= BATCH_BYTES or cut >= BATCH_CHUNKS:
-                self._write(batch, done)
-                batch, size, cut = {}, 0, 0
-        self._write(batch, done)
+        files = ((blob, raw, missing[blob]) for blob, raw in read(missing))
+        batch = ContentBatch()
+        with ThreadPoolExecutor(1, "penstock-store") as writer, contextlib.closing(cut_all(files, len(missing))) as cut:
+            written: Future[_Written] | None = None
+            for part in cut:
+                batch.merge(part)
+                if batch.chunks >= min(BATCH_CHUNKS, self._batch):
+                    written = self._pass_on(batch, written, writer, done)
+                    batch = ContentBatch()
+            self._note(self._pass_on(batch, written, writer, done), done)
         return done
 
-    def _write(self, batch: dict[Key, Content], done: Ingested) -> None:
-        """Writes a batch of contents with their vectors in one transaction."""
-        if not batch:
-            return
-        self._clock("chunk")
-        places = [(key, number) for key in sorted(batch) for number in range(len(batch[key].chunks))]
-        model, vectors = self._embed([embedded_text(batch[key].chunks[number]) for key, number in places])
+    def _pass_on(
+        self, batch: ContentBatch, before: "Future[_Written] | None", writer: ThreadPoolExecutor, done: Ingested
+    ) -> "Future[_Written] | None":
+        """Embeds a batch, waits until the one before is written, and has this one written."""
+        self._clock("cut")
+        done.skipped.update(batch.skipped)
+        if not batch.keys:
+            return before
+        began = time.perf_counter()
+        model, vectors = self._embed(batch.texts)
+        rate = batch.chunks / (time.perf_counter() - began)
+        self._batch = max(BATCH_LEAST, int(rate * BATCH_SECONDS))
         self._clock("embed")
+        self._note(before, done)
+        return writer.submit(self._write, batch, model, vectors)
+
+    def _write(self, batch: ContentBatch, model: Model | None, vectors: Vectors | None) -> "_Written":
+        """One transaction: contents, chunks, postings and vectors."""
         with self._database.team(self._team_id) as connection:
             ids, new = store.add_contents(connection, self._team_id, batch)
             if model and vectors is not None:
-                model.table.insert(
-                    connection, self._team_id, [ids[key] for key, _ in places], [n for _, n in places], vectors
-                )
-                self.embedded += len(vectors)
-        done.ids |= ids
-        done.chunks_new += sum(len(batch[key].chunks) for key in new)
+                sizes = [len(lengths) for lengths in batch.lengths]
+                contents = np.repeat(np.array(ids, dtype=np.int64), sizes)
+                chunks = np.concatenate([np.arange(size, dtype=np.int64) for size in sizes])
+                model.table.insert(connection, self._team_id, contents, chunks, vectors)
+        written = sum(len(lengths) for lengths, is_new in zip(batch.lengths, new, strict=True) if is_new)
+        return _Written(dict(zip(batch.keys, ids, strict=True)), written, 0 if vectors is None else len(vectors))
+
+    def _note(self, written: "Future[_Written] | None", done: Ingested) -> None:
+        if written is None:
+            return
+        result = written.result()
+        done.ids |= result.ids
+        done.chunks_new += result.chunks
+        self.embedded += result.vectors
         self._clock("store")
         self._on_step("stored")
 

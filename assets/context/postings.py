@@ -48,15 +48,18 @@ class PostingsBuilder:
         self._counts.extend(other._counts)
         self._sizes.extend(other._sizes)
 
-    def __getstate__(self) -> tuple[list[str], bytes, bytes, bytes]:
+    def to_plain(self) -> tuple[list[str], bytes, bytes, bytes]:
+        """For another process."""
         return list(self._numbers), self._terms.tobytes(), self._counts.tobytes(), self._sizes.tobytes()
 
-    def __setstate__(self, state: tuple[list[str], bytes, bytes, bytes]) -> None:
-        self.__init__()  # type: ignore[misc]
-        for term in state[0]:
-            self._numbers[term]
-        for kept, raw in zip((self._terms, self._counts, self._sizes), state[1:], strict=True):
+    @classmethod
+    def from_plain(cls, plain: tuple[list[str], bytes, bytes, bytes]) -> "PostingsBuilder":
+        made = cls()
+        for term in plain[0]:
+            made._numbers[term]
+        for kept, raw in zip((made._terms, made._counts, made._sizes), plain[1:], strict=True):
             kept.frombytes(raw)
+        return made
 
     def arrays(self) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.int32]]]:
         """(term, slots, counts) of every term, in the order of their code points."""

@@ -5,17 +5,17 @@ Not for which files a source has: that is `assets.context.versions`.
 
 import itertools
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from assets.context import binary
+from assets.context.batch import ContentBatch, Key
 from assets.context.chunks import Chunk
-from assets.context.content import Content
 from assets.context.postings import MOST_SLOTS, PostingsBuilder, pack
-
-Key = tuple[str, str]
-"""Blob id (hexadecimal) and chunker."""
 
 _FIND = """
 SELECT encode(c.blob, 'hex'), c.chunker, c.id FROM contents c
@@ -52,21 +52,24 @@ def find_contents(connection: Connection[TupleRow], team_id: uuid.UUID, keys: It
 
 
 def add_contents(
-    connection: Connection[TupleRow], team_id: uuid.UUID, contents: Mapping[Key, Content]
-) -> tuple[dict[Key, int], frozenset[Key]]:
-    """Stores contents with their postings as one segment; returns the id of each, and which were new.
+    connection: Connection[TupleRow], team_id: uuid.UUID, batch: ContentBatch
+) -> tuple[list[int], list[bool]]:
+    """Stores contents with their chunks and postings, as one segment; returns each one's id, and whether it was new.
 
-    Another refresh may have stored some first; their slots then stay empty. Keys are written in order, so
-    that two refreshes of one team never wait for each other in a circle. Raises `ValueError` for more
-    chunks than a segment has slots.
+    Another refresh may have stored some first; their slots are then nobody's. Rows are written in the
+    order of their keys, so that two refreshes of one team never wait for each other in a circle. Raises
+    `ValueError` for more chunks than a segment has slots.
     """
-    keys = sorted(contents)
-    if not keys:
-        return {}, frozenset()
-    first_slots = list(itertools.accumulate((len(contents[key].chunks) for key in keys), initial=0))
-    if first_slots.pop() > MOST_SLOTS:
-        raise ValueError(f"a segment has at most {MOST_SLOTS} chunks: store fewer contents at once")
+    if not batch.keys:
+        return [], []
+    if batch.chunks > MOST_SLOTS:
+        raise ValueError(f"a segment has at most {MOST_SLOTS} chunks, not {batch.chunks}: store fewer contents at once")
+    sizes = np.array([len(lengths) for lengths in batch.lengths], dtype=np.int64)
+    first_slots = np.cumsum(sizes) - sizes
+    order = sorted(range(len(batch.keys)), key=batch.keys.__getitem__)
+    keys = [batch.keys[n] for n in order]
     segment = next_segment(connection)
+    binary.register(connection)
     rows = connection.execute(
         _ADD_CONTENTS,
         (
@@ -74,36 +77,48 @@ def add_contents(
             segment,
             [bytes.fromhex(blob) for blob, _ in keys],
             [chunker for _, chunker in keys],
-            [" ".join(map(str, contents[key].lengths)) for key in keys],
-            first_slots,
+            [" ".join(map(str, batch.lengths[n])) for n in order],
+            binary.integers(first_slots[order]),
         ),
     ).fetchall()
     ids: dict[Key, int] = {(blob, chunker): identity for blob, chunker, identity in rows}
-    new = frozenset(ids)
-    added = [(ids[key], contents[key]) for key in keys if key in new]
-    chunks = [(identity, number, chunk) for identity, made in added for number, chunk in enumerate(made.chunks)]
-    if chunks:
-        connection.execute(
-            _ADD_CHUNKS,
-            (
-                team_id,
-                [identity for identity, _, _ in chunks],
-                [number for _, number, _ in chunks],
-                [chunk.kind for _, _, chunk in chunks],
-                [chunk.symbol for _, _, chunk in chunks],
-                [chunk.signature for _, _, chunk in chunks],
-                [chunk.docstring for _, _, chunk in chunks],
-                [chunk.start_line for _, _, chunk in chunks],
-                [chunk.end_line for _, _, chunk in chunks],
-                [chunk.text for _, _, chunk in chunks],
-            ),
-        )
-        postings = PostingsBuilder()
-        for key in keys:
-            made = contents[key]
-            postings.add(made.counts if key in new else [{}] * len(made.chunks))
-        add_postings(connection, team_id, segment, postings)
-    return ids | find_contents(connection, team_id, [key for key in keys if key not in new]), new
+    new = [key in ids for key in batch.keys]
+    ids |= find_contents(connection, team_id, [key for key, is_new in zip(batch.keys, new, strict=True) if not is_new])
+    found = [ids[key] for key in batch.keys]
+    if batch.chunks and any(new):
+        _add_chunks(connection, team_id, batch, np.array(found), sizes, np.array(new))
+        add_postings(connection, team_id, segment, batch.postings)
+    return found, new
+
+
+def _add_chunks(
+    connection: Connection[TupleRow],
+    team_id: uuid.UUID,
+    batch: ContentBatch,
+    ids: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    new: NDArray[np.bool_],
+) -> None:
+    take = np.repeat(new, sizes)
+    contents = np.repeat(ids, sizes)[take]
+    numbers = (np.arange(len(take)) - np.repeat(np.cumsum(sizes) - sizes, sizes))[take]
+    columns = batch.columns if take.all() else [list(itertools.compress(column, take)) for column in batch.columns]
+    kind, symbol, signature, docstring, start, end, text = columns
+    connection.execute(
+        _ADD_CHUNKS,
+        (
+            team_id,
+            binary.bigints(contents),
+            binary.integers(numbers),
+            kind,
+            symbol,
+            signature,
+            docstring,
+            binary.integers(start),
+            binary.integers(end),
+            text,
+        ),
+    )
 
 
 def next_segment(connection: Connection[TupleRow]) -> int:

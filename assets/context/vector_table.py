@@ -1,34 +1,17 @@
 """Vectors in Postgres: one typed table per model, written and read in pgvector's binary form.
 
-Row-level security rules out COPY, so rows go in as binary arrays, which are as compact. Binary form
-of a vector: https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c (`vector_recv`).
+Row-level security rules out COPY, so rows go in as binary arrays, which are as compact.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from psycopg import Connection, pq, sql
-from psycopg.abc import AdaptContext
-from psycopg.adapt import Dumper
+from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
+from assets.context import binary
+from assets.context.index import Ints
 from core.embedding import Embedder, Vectors
-
-
-class _Binary:
-    """A parameter already in Postgres's binary form; its type comes from the cast beside it."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-
-class _BinaryDumper(Dumper):
-    format = pq.Format.BINARY
-    oid = 0
-
-    def dump(self, obj: _Binary) -> bytes:
-        return obj.content
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +43,8 @@ class VectorTable:
         self,
         connection: Connection[TupleRow],
         team_id: object,
-        contents: Sequence[int],
-        chunks: Sequence[int],
+        contents: Sequence[int] | Ints,
+        chunks: Sequence[int] | Ints,
         vectors: Vectors,
     ) -> None:
         """Writes one vector for each (content, chunk); those that are there already stay."""
@@ -71,8 +54,9 @@ class VectorTable:
             "INSERT INTO {} (team_id, content_id, chunk, embedding) "
             "SELECT %s, * FROM unnest(%b::bigint[], %b::integer[], %b::vector[]) ON CONFLICT DO NOTHING"
         ).format(self.name)
-        _register(connection)
-        connection.execute(statement, (team_id, list(contents), list(chunks), _array(vectors, self.element)))
+        binary.register(connection)
+        arrays = (binary.bigints(contents), binary.integers(chunks), binary.vectors(vectors, self.element))
+        connection.execute(statement, (team_id, *arrays))
 
     def lacking(self, connection: Connection[TupleRow], contents: Sequence[int]) -> list[int]:
         """Those of `contents` that have chunks but no vectors of this model."""
@@ -109,23 +93,6 @@ class VectorTable:
             "AND source = %(source)s AND since <= %(version)s AND (until IS NULL OR until > %(version)s)) "
             "ORDER BY v.embedding <#> %(query)b::vector LIMIT %(count)s"
         ).format(self.name)
-        _register(connection)
-        parameters = {**source, "query": _Binary(_one(query)), "count": count}
+        binary.register(connection)
+        parameters = {**source, "query": binary.vector(query), "count": count}
         return [(row[0], row[1], row[2]) for row in connection.execute(statement, parameters, binary=True).fetchall()]
-
-
-def _register(context: AdaptContext) -> None:
-    context.adapters.register_dumper(_Binary, _BinaryDumper)
-
-
-def _one(vector: Vectors) -> bytes:
-    header = np.array([len(vector), 0], dtype=">i2").tobytes()
-    return header + vector.astype(">f4").tobytes()
-
-
-def _array(vectors: Vectors, element: int) -> _Binary:
-    count, width = vectors.shape
-    rows = np.zeros(count, dtype=[("size", ">i4"), ("width", ">i2"), ("unused", ">i2"), ("values", ">f4", (width,))])
-    rows["size"], rows["width"], rows["values"] = 4 + 4 * width, width, vectors
-    header = np.array([1, 0, element, count, 1], dtype=">u4").tobytes()
-    return _Binary(header + rows.tobytes())

@@ -1,0 +1,72 @@
+"""Parameters in Postgres's binary form, made from numpy arrays at once instead of value by value.
+
+Form of arrays: https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/adt/arrayfuncs.c
+(`array_recv`); of a vector: https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c (`vector_recv`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import pq
+from psycopg.abc import AdaptContext
+from psycopg.adapt import Dumper
+
+from core.embedding import Vectors
+
+_INT4, _INT8 = 23, 20
+
+
+class Binary:
+    """A parameter already in binary form; its type comes from the cast beside it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+
+class _BinaryDumper(Dumper):
+    format = pq.Format.BINARY
+    oid = 0
+
+    def dump(self, obj: Binary) -> bytes:
+        return obj.content
+
+
+def register(context: AdaptContext) -> None:
+    """Lets a connection take `Binary` parameters."""
+    context.adapters.register_dumper(Binary, _BinaryDumper)
+
+
+def integers(values: Sequence[int] | NDArray[np.int64]) -> Binary:
+    """`integer[]`."""
+    return _numbers(np.asarray(values, dtype=">i4"), _INT4)
+
+
+def bigints(values: Sequence[int] | NDArray[np.int64]) -> Binary:
+    """`bigint[]`."""
+    return _numbers(np.asarray(values, dtype=">i8"), _INT8)
+
+
+def _numbers(values: NDArray[np.signedinteger], element: int) -> Binary:
+    rows = np.empty(len(values), dtype=[("size", ">i4"), ("value", values.dtype)])
+    rows["size"], rows["value"] = values.dtype.itemsize, values
+    return _array(rows, element)
+
+
+def vector(values: Vectors) -> Binary:
+    """`vector`."""
+    return Binary(np.array([len(values), 0], dtype=">i2").tobytes() + values.astype(">f4").tobytes())
+
+
+def vectors(values: Vectors, element: int) -> Binary:
+    """`vector[]`; `element` is the type number of `vector` in this database."""
+    count, width = values.shape
+    rows = np.zeros(count, dtype=[("size", ">i4"), ("width", ">i2"), ("unused", ">i2"), ("values", ">f4", (width,))])
+    rows["size"], rows["width"], rows["values"] = 4 + 4 * width, width, values
+    return _array(rows, element)
+
+
+def _array(rows: NDArray[np.void], element: int) -> Binary:
+    header = np.array([1 if len(rows) else 0, 0, element], dtype=">u4").tobytes()
+    bounds = np.array([len(rows), 1], dtype=">u4").tobytes() if len(rows) else b""
+    return Binary(header + bounds + rows.tobytes())

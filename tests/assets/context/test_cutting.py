@@ -1,0 +1,103 @@
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assets.context import cutting
+from assets.context.batch import ContentBatch, Key
+from assets.context.cutting import File, cut_all
+
+CHUNKER = "any-1"
+
+
+def files(count: int) -> Iterator[File]:
+    for number in range(count):
+        yield f"{number:040x}", f"def name_{number}():\n    return {number}\n".encode(), {CHUNKER: f"m{number}.py"}
+    yield f"{count:040x}", b"\x89PNG\0", {CHUNKER: "picture.png"}
+
+
+def merged(parts: Iterator[ContentBatch]) -> ContentBatch:
+    whole = ContentBatch()
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
+def plain(batch: ContentBatch) -> dict[str, object]:
+    postings = [(term, slots.tolist(), counts.tolist()) for term, slots, counts in batch.postings.arrays()]
+    return {**vars(batch), "postings": postings}
+
+
+def test_processes_give_what_this_process_gives_in_the_same_order() -> None:
+    here, there = merged(cut_all(files(300), 1)), merged(cut_all(files(300), 301))
+    assert plain(here) == plain(there)
+    assert here.chunks == 300
+    assert here.skipped == [((f"{300:040x}", CHUNKER), "binary")]
+    found = {term: (slots.tolist(), counts.tolist()) for term, slots, counts in here.postings.arrays()}
+    assert found["=:name_7"] == ([7], [1])
+    assert found["return"][0] == list(range(300))
+
+
+def test_a_file_that_stops_its_process_is_skipped_and_the_others_are_cut(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start = tmp_path / "killing.py"
+    start.write_text(
+        "import os, signal\nfrom assets.context import cutting\ncut = cutting.make_content\n"
+        "def kills(raw, language):\n"
+        "    if b'name_77(' in raw:\n        os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    return cut(raw, language)\n"
+        "cutting.make_content = kills\ncutting.serve()\n"
+    )
+    monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
+    monkeypatch.setattr(cutting, "JOB_FILES", 20)
+    whole = merged(cut_all(files(300), 301))
+    key: Key = (f"{77:040x}", CHUNKER)
+    assert (key, "its parser stopped or took too long") in whole.skipped
+    assert len(whole.keys) == whole.chunks == 299
+    assert len(set(whole.keys)) == 299
+
+
+def test_a_file_that_never_ends_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    start = tmp_path / "hanging.py"
+    start.write_text(
+        "import time\nfrom assets.context import cutting\ncut = cutting.make_content\n"
+        "def hangs(raw, language):\n"
+        "    if b'name_3(' in raw:\n        time.sleep(600)\n"
+        "    return cut(raw, language)\n"
+        "cutting.make_content = hangs\ncutting.serve()\n"
+    )
+    monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
+    monkeypatch.setattr(cutting, "FEW_FILES", 0)
+    monkeypatch.setattr(cutting, "PATIENCE", 3.0)
+    whole = merged(cut_all(files(4), 5))
+    assert [reason for _, reason in whole.skipped] == ["its parser stopped or took too long", "binary"]
+    assert len(whole.keys) == 3
+
+
+def test_its_processes_end_when_it_is_left_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "JOB_FILES", 10)
+    started: list[int] = []
+    popen = subprocess.Popen
+
+    def noted(*arguments: object, **options: object) -> "subprocess.Popen[bytes]":
+        process: subprocess.Popen[bytes] = popen(*arguments, **options)  # type: ignore[call-overload]
+        started.append(process.pid)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    parts = cut_all(files(300), 301)
+    next(parts)
+    parts.close()
+    assert started
+    for pid in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few_files_are_cut_without_a_process(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert len(merged(cut_all(files(count), count + 1)).keys) == count

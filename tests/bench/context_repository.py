@@ -1,0 +1,111 @@
+"""A synthetic repository for the index's benchmark: Python files of five to eight functions each.
+
+Words are drawn from a vocabulary by Zipf's law, so that there are common terms and rare ones as in
+real code; the same number gives the same repository. Not for judging what is found, only how fast.
+"""
+
+import itertools
+import random
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+VOCABULARY = 20_000
+NAMES = 8_000
+_CONSONANTS = "bcdfghjklmnprstvwz"
+_VOWELS = "aeiou"
+
+
+def vocabulary(random_source: random.Random, size: int = VOCABULARY) -> list[str]:
+    """Pronounceable words of two to four syllables, the commonest first."""
+    words: dict[str, None] = {}
+    while len(words) < size:
+        syllables = random_source.choice((2, 2, 3, 3, 4))
+        words["".join(random_source.choice(_CONSONANTS) + random_source.choice(_VOWELS) for _ in range(syllables))] = (
+            None
+        )
+    return sorted(words, key=len)
+
+
+class Author:
+    """Writes files and queries in one vocabulary.
+
+    A project has some thousands of names, a few of which make up most of the code, and a file keeps to a
+    dozen; a chunk then has about as many different terms, and brings about as many new ones, as in the
+    sources of Python's larger packages.
+    """
+
+    def __init__(self, seed: int = 7) -> None:
+        self._random = random.Random(seed)  # noqa: S311
+        self.words = vocabulary(self._random)
+        self._weights = _zipf(len(self.words))
+        self._names = ["_".join(self.draw(2)) for _ in range(NAMES)]
+        self._name_weights = _zipf(NAMES)
+
+    def draw(self, count: int) -> list[str]:
+        return self._random.choices(self.words, cum_weights=self._weights, k=count)
+
+    def names(self, count: int) -> list[str]:
+        return self._random.choices(self._names, cum_weights=self._name_weights, k=count)
+
+    def function(self, local: list[str]) -> str:
+        name = "_".join(self.draw(2))
+        a, b, c, d, e = self._random.sample(local, 5)
+        prose = " ".join(self.draw(self._random.randint(6, 16)))
+        lines = [f"def {name}({a}, {b}=None):", f'    """{prose.capitalize()}."""', f"    {c} = {a}.{d}({b})"]
+        for _ in range(self._random.randint(1, 5)):
+            f, g = self._random.sample(local, 2)
+            lines += [
+                f"    if {f} in {c}:",
+                f"        {g} = {e}({f}, key={self._random.randint(0, 99)})",
+                f"        {c}.append({self.names(1)[0]}({g}, self.{f}))",
+            ]
+        if self._random.random() < 0.3:
+            lines.append(f'        raise ValueError(f"{" ".join(self.draw(6))} {{{a}}}")')
+        return "\n".join([*lines, f"    return {c}", ""])
+
+    def file(self) -> str:
+        local = list(dict.fromkeys([*self.names(14), *self.draw(6)]))
+        header = f'"""{" ".join(self.draw(8)).capitalize()}."""\n\nimport {self.draw(1)[0]}\n'
+        return "\n\n".join([header, *(self.function(local) for _ in range(self._random.randint(5, 8)))])
+
+    def files(self, count: int) -> Iterator[tuple[str, str]]:
+        for number in range(count):
+            yield self.path(number), self.file()
+
+    def path(self, number: int) -> str:
+        folder = random.Random(number // 12)  # noqa: S311
+        return f"{folder.choice(self.words[:40])}/{folder.choice(self.words[:400])}/module_{number:05d}.py"
+
+    def query(self) -> str:
+        """As an issue reads: a sentence of common and rare words, and a name."""
+        return f"{' '.join(self.draw(14)).capitalize()} when calling `{'_'.join(self.draw(2))}` with {self.draw(1)[0]}"
+
+
+def _zipf(size: int) -> list[float]:
+    return list(itertools.accumulate(1 / (rank + 20) for rank in range(size)))
+
+
+def create(path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(path)], check=True)
+
+
+def commit(path: Path, files: Mapping[str, str] | Iterator[tuple[str, str]], number: int) -> None:
+    """One commit on `main` that writes these files."""
+    pairs = files.items() if isinstance(files, Mapping) else files
+    with subprocess.Popen(
+        ["git", "-C", str(path), "fast-import", "--quiet", "--force"],
+        stdin=subprocess.PIPE,
+    ) as process:
+        stream = process.stdin
+        if stream is None:
+            raise RuntimeError("git fast-import has no input")
+        stamp = 1_700_000_000 + number
+        stream.write(b"commit refs/heads/main\ncommitter A <a@example.org> %d +0000\ndata 6\nchange\n" % stamp)
+        if number:
+            stream.write(b"from refs/heads/main^0\n")
+        for name, text in pairs:
+            raw = text.encode()
+            stream.write(b"M 100644 inline %s\ndata %d\n%s\n" % (name.encode(), len(raw), raw))
+    if process.returncode:
+        raise RuntimeError(f"git fast-import failed with {process.returncode}")
