@@ -1,4 +1,4 @@
-"""The states of deliveries, tasks and publications, and every legal move between them.
+"""The states of deliveries, tasks, publications and embedding models, and every legal move between them.
 
 `TRANSITIONS` is the single table: schema set-up copies it into Postgres, where a trigger refuses any
 other move, whoever asks for it.
@@ -31,6 +31,21 @@ class PublicationState(StrEnum):
     PUBLISHED = "published"
     REFUSED = "refused"
     DEAD_LETTERED = "dead-lettered"
+
+
+class ModelState(StrEnum):
+    """What an embedding model is used for."""
+
+    REGISTERED = "registered"
+    """Known; not used."""
+    BUILDING = "building"
+    """New content gets its vectors, and old content step by step; queries don't ask it."""
+    SERVING = "serving"
+    """New content gets its vectors; queries ask it."""
+    DRAINING = "draining"
+    """Queries ask it only about content that no serving model covers."""
+    RETIRED = "retired"
+    """Its vectors are gone."""
 
 
 INITIAL = ""
@@ -68,9 +83,27 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (PublicationState.DEAD_LETTERED, PublicationState.PENDING),
         }
     ),
+    "model": frozenset(
+        {
+            (INITIAL, ModelState.REGISTERED),
+            (ModelState.REGISTERED, ModelState.BUILDING),
+            (ModelState.REGISTERED, ModelState.SERVING),
+            (ModelState.REGISTERED, ModelState.RETIRED),
+            (ModelState.BUILDING, ModelState.SERVING),
+            (ModelState.BUILDING, ModelState.REGISTERED),
+            (ModelState.BUILDING, ModelState.RETIRED),
+            (ModelState.SERVING, ModelState.DRAINING),
+            # Rolled back after a cut over.
+            (ModelState.SERVING, ModelState.BUILDING),
+            (ModelState.DRAINING, ModelState.SERVING),
+            (ModelState.DRAINING, ModelState.RETIRED),
+            # Registered anew, with an empty table.
+            (ModelState.RETIRED, ModelState.REGISTERED),
+        }
+    ),
 }
 
 
 def is_legal(entity: str, before: str, after: str) -> bool:
-    """Whether `entity` ("delivery", "task" or "publication") may move from `before` to `after`."""
+    """Whether `entity` (a key of `TRANSITIONS`) may move from `before` to `after`."""
     return (before, after) in TRANSITIONS[entity]

@@ -31,7 +31,7 @@ class ModelServer:
         self.longest = 10**9
         self.lock = threading.Lock()
         self.model = HashingEmbedder(DIMENSIONS)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = _Quiet(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
@@ -53,6 +53,11 @@ class ModelServer:
     def stop(self) -> None:
         self._http.shutdown()
         self._http.server_close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is part of the tests."""
 
 
 def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:

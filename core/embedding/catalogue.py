@@ -1,0 +1,194 @@
+"""The catalogue of embedding models in the database: what each is, how it is opened, and what it is used for.
+
+The states say which models embed new content and which are asked; `core/states.py` holds the legal moves
+and Postgres enforces them. Models belong to the platform, not to a team.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+from psycopg.types.json import Jsonb
+
+from core.database import Database
+from core.embedding import Embedder, EmbedderUnavailable, Vectors, known_answers, open_spec
+from core.embedding.spec import BuiltIn, OnnxFile, Served, parse_spec
+from core.states import ModelState
+
+_COLUMNS = (
+    "id, coalesce(name, identity) AS name, identity, dimensions, distance, state, spec, known_answers, preference, "
+    "created_at, state_at"
+)
+
+
+class UnknownModel(LookupError):
+    """No model of this name is registered; the message says how to add one."""
+
+
+class ModelConflict(RuntimeError):
+    """The model cannot be registered, moved or retired as things are; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model of the catalogue. `spec` is None for one that was used without being registered."""
+
+    id: int
+    name: str
+    identity: str
+    dimensions: int
+    distance: str
+    state: str
+    spec: dict[str, Any] | None
+    known_answers: bytes | None
+    preference: int
+    created_at: datetime
+    state_at: datetime
+
+    @property
+    def answers(self) -> Vectors | None:
+        """The stored known answers, one row a text."""
+        if self.known_answers is None:
+            return None
+        found: Vectors = np.frombuffer(self.known_answers, dtype="<f4").reshape(-1, self.dimensions)
+        return found
+
+    def description(self) -> BuiltIn | OnnxFile | Served:
+        """Raises `EmbedderUnavailable` when the model was never registered or its description is of no known form."""
+        if self.spec is None:
+            raise EmbedderUnavailable(f"{self.identity} was never registered: penstock models add {self.name}")
+        return parse_spec(self.spec, f"the catalogue's description of {self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many of the chunks of a source's visible index have a vector of a model."""
+
+    team_id: object
+    source: str
+    chunks: int
+    covered: int
+
+
+def entries(connection: Connection[TupleRow]) -> list[Entry]:
+    """Every model, the most preferred of each state first."""
+    with connection.cursor(row_factory=class_row(Entry)) as cursor:
+        return cursor.execute(f"SELECT {_COLUMNS} FROM embedding_models ORDER BY preference DESC, id").fetchall()  # noqa: S608
+
+
+def find(connection: Connection[TupleRow], name: str) -> Entry:
+    """The model with this name or identity; of several that had the name, the one in use. Raises `UnknownModel`."""
+    with connection.cursor(row_factory=class_row(Entry)) as cursor:
+        found = cursor.execute(
+            f"SELECT {_COLUMNS} FROM embedding_models WHERE name = %(name)s OR identity = %(name)s "  # noqa: S608
+            "ORDER BY state = 'retired', id DESC LIMIT 1",
+            {"name": name},
+        ).fetchone()
+    if found is None:
+        raise UnknownModel(f"no embedding model {name!r} is registered; `penstock models list` shows those that are")
+    return found
+
+
+def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Entry:
+    """Asks the model for its known answers and puts it into the catalogue; again, it only updates its description.
+
+    Raises `EmbedderUnavailable` when it cannot be reached or does not answer as a model must, and
+    `ModelConflict` when the name is another model's.
+    """
+    embedder = open_spec(spec, threads=threads)
+    answers = known_answers.ask(embedder)
+    if isinstance(spec, Served) and spec.provider == "ollama" and spec.revision is None:
+        spec = spec.model_copy(update={"revision": embedder.revision()})  # type: ignore[attr-defined]
+    identity = open_spec(spec).identity
+    stored = answers.astype("<f4").tobytes()
+    with database.system() as connection:
+        # Two that register at once: the second sees what the first wrote.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('penstock embedding models', 0))")
+        rival = connection.execute(
+            "SELECT identity FROM embedding_models WHERE name = %s AND state <> 'retired' AND identity <> %s",
+            (spec.name, identity),
+        ).fetchone()
+        if rival is not None:
+            raise ModelConflict(
+                f"{spec.name} is registered as {rival[0]}, and now answers as {identity}: it is another model; "
+                "register it under another name, then migrate to it"
+            )
+        before = connection.execute(
+            "SELECT state, known_answers FROM embedding_models WHERE identity = %s", (identity,)
+        ).fetchone()
+        connection.execute("SELECT add_embedding_model(%s, %s)", (identity, embedder.dimensions))
+        if before and before[1] is not None and before[0] != ModelState.RETIRED:
+            known_answers.check(embedder, np.frombuffer(before[1], dtype="<f4").reshape(answers.shape))
+            stored = before[1]
+        connection.execute(
+            "UPDATE embedding_models SET name = %s, spec = %s, known_answers = %s WHERE identity = %s",
+            (spec.name, Jsonb(spec.model_dump(mode="json")), stored, identity),
+        )
+        return find(connection, identity)
+
+
+def move(connection: Connection[TupleRow], model_id: int, state: ModelState) -> None:
+    """Moves a model to a state, at once or not at all. Raises `ModelConflict` for a move that is not legal."""
+    if state == ModelState.RETIRED:
+        retire(connection, model_id)
+        return
+    try:
+        with connection.transaction():
+            connection.execute(
+                "UPDATE embedding_models SET state = %s, state_at = now() WHERE id = %s AND state <> %s",
+                (state, model_id, state),
+            )
+    except psycopg.errors.CheckViolation as error:
+        raise ModelConflict(f"{_message(error)}: `penstock models show` tells its state") from error
+
+
+def retire(connection: Connection[TupleRow], model_id: int) -> None:
+    """Drops the model's vectors. Raises `ModelConflict` unless every visible chunk that it covers is covered by a
+    serving model too, or while queries hold its table for longer than two seconds."""
+    if lost := only_cover(connection, model_id):
+        shown = ", ".join(f"{one.source} ({one.covered} chunks)" for one in lost[:5])
+        raise ModelConflict(
+            f"no other serving model covers {shown}: refresh these sources, or migrate to another model first"
+        )
+    try:
+        with connection.transaction():
+            connection.execute("SELECT retire_embedding_model(%s)", (model_id,))
+    except psycopg.errors.CheckViolation as error:
+        raise ModelConflict(f"{_message(error)}: move it to draining first") from error
+    except psycopg.errors.LockNotAvailable as error:
+        raise ModelConflict("queries still use the model's vectors: try again") from error
+
+
+def coverage(connection: Connection[TupleRow], model_id: int) -> list[Coverage]:
+    """By source; of the teams that the connection may see."""
+    with connection.cursor(row_factory=class_row(Coverage)) as cursor:
+        return cursor.execute("SELECT * FROM embedding_coverage(%s)", (model_id,)).fetchall()
+
+
+def only_cover(connection: Connection[TupleRow], model_id: int) -> list[Coverage]:
+    """The sources of which this model covers something and no serving model covers everything."""
+    covered = [one for one in coverage(connection, model_id) if one.covered]
+    if not covered:
+        return []
+    others = [e.id for e in entries(connection) if e.state == ModelState.SERVING and e.id != model_id]
+    whole = {(c.team_id, c.source) for other in others for c in coverage(connection, other) if c.covered >= c.chunks}
+    return [one for one in covered if (one.team_id, one.source) not in whole]
+
+
+def opened(entry: Entry, *, threads: int = 0) -> Embedder:
+    """The model, which is asked for its known answers before its first real one. Raises `EmbedderUnavailable`."""
+    embedder = open_spec(entry.description(), threads=threads)
+    if embedder.identity != entry.identity:
+        raise EmbedderUnavailable(
+            f"{entry.name} is registered as {entry.identity} and is now {embedder.identity}: its files or the way it "
+            "is used have changed; put them back, or register it under another name"
+        )
+    return known_answers.Verified(embedder, entry.answers) if entry.answers is not None else embedder
+
+
+def _message(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error)
