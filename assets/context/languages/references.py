@@ -12,15 +12,16 @@ MOST = 256
 """Names of one chunk, the first ones."""
 
 _NAME = r"(?P<name>[^\W\d]\w{1,79})"
-_QUOTED = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
-_BLOCK_COMMENT = r"/\*(?:[^*]|\*(?!/))*\*/|//[^\n]*"
-_TRIPLE = r"'''(?:[^'\\]|\\.|'(?!''))*'''|\"\"\"(?:[^\"\\]|\\.|\"(?!\"\"))*\"\"\""
+# What is not closed ends with the line or the text, so that no text is read twice.
+_QUOTED = r"'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?"
+_BLOCK_COMMENT = r"/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|//[^\n]*"
+_TRIPLE = r"'''(?:[^'\\]|\\.|'(?!''))*+(?:'''|\Z)|\"\"\"(?:[^\"\\]|\\.|\"(?!\"\"))*+(?:\"\"\"|\Z)"
 
 _PYTHON = re.compile(rf"\#[^\n]*|{_TRIPLE}|{_QUOTED}|{_NAME}", re.DOTALL)
 _BRACES = re.compile(rf"{_BLOCK_COMMENT}|{_QUOTED}|{_NAME}", re.DOTALL)
-_BACKTICKS = re.compile(rf"{_BLOCK_COMMENT}|{_QUOTED}|`[^`]*`|{_NAME}", re.DOTALL)
-# A quote in Rust may begin a lifetime, which has no end.
-_RUST = re.compile(rf"{_BLOCK_COMMENT}|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\\n]|\\[^\n]{{1,8}})'|{_NAME}", re.DOTALL)
+_BACKTICKS = re.compile(rf"{_BLOCK_COMMENT}|{_QUOTED}|`[^`]*+(?:`|\Z)|{_NAME}", re.DOTALL)
+# A single quote in Rust may begin a lifetime, which has no end.
+_RUST = re.compile(rf"{_BLOCK_COMMENT}|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|'(?:[^'\\\n]|\\[^\n]{{1,8}})'|{_NAME}", re.DOTALL)
 _RUBY = re.compile(rf"\#(?!\{{)[^\n]*|{_QUOTED}|{_NAME}", re.DOTALL)
 _FAMILIES: Mapping[str, re.Pattern[str]] = {
     "python": _PYTHON,
