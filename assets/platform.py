@@ -14,7 +14,7 @@ from core.eventlog.postgres import PostgresLog
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from core.embedding.protocol import Embedder
+    from core.embedding.serving import Models
     from core.eventlog.protocol import EventLog
     from core.git import Repository
     from sandbox.protocol import Sandbox
@@ -39,11 +39,11 @@ class Platform:
         return open_log(self.settings, self.database)
 
     @cached_property
-    def embedder(self) -> "Embedder":
-        from core.embedding import open_embedder
+    def models(self) -> "Models":
+        """The embedding models in use, as the catalogue says at each look."""
+        from core.embedding.serving import Models
 
-        settings = self.settings
-        return open_embedder(settings.embedding_model, settings.models_folder, threads=settings.embedding_threads)
+        return Models(self.database, self.settings)
 
     @cached_property
     def sandbox(self) -> "Sandbox":

@@ -39,7 +39,8 @@ class ModelState(StrEnum):
     REGISTERED = "registered"
     """Known; not used."""
     BUILDING = "building"
-    """New content gets its vectors, and old content step by step; queries don't ask it."""
+    """New content gets its vectors; queries don't ask it: before a cut over to it, and after one away from it for
+    as long as it can be rolled back."""
     SERVING = "serving"
     """New content gets its vectors; queries ask it."""
     DRAINING = "draining"
@@ -93,7 +94,7 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (ModelState.BUILDING, ModelState.REGISTERED),
             (ModelState.BUILDING, ModelState.RETIRED),
             (ModelState.SERVING, ModelState.DRAINING),
-            # Rolled back after a cut over.
+            # Cut over to another, or rolled back.
             (ModelState.SERVING, ModelState.BUILDING),
             (ModelState.DRAINING, ModelState.SERVING),
             (ModelState.DRAINING, ModelState.RETIRED),

@@ -23,13 +23,15 @@ from core.work import TaskContext
 )
 def context_index(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[None]:
     team_id, source = parse_partition(context.partition_key)
+    used = platform.models.in_use()
     report = refresh(
         platform.database,
         team_id,
         source,
         mirrors=platform.mirrors,
         roots=platform.settings.roots,
-        embedders=[platform.embedder],
+        embedders=used.asked,
+        building=used.building,
         on_step=lambda step: context.log.debug("refresh of %s: %s", source, step),
     )
     return MaterializeResult(metadata=_refresh_metadata(report))
@@ -55,15 +57,19 @@ def _refresh_metadata(report: RefreshReport) -> dict[str, MetadataValue[Any]]:
 
 def _retrieve(platform: Platform, task: Task) -> TaskContext:
     """Brings the index to the newest commit and ranks its places for the task."""
+    used = platform.models.in_use()
     refresh(
         platform.database,
         task.team_id,
         task.source,
         mirrors=platform.mirrors,
         roots=platform.settings.roots,
-        embedders=[platform.embedder],
+        embedders=used.asked,
+        building=used.building,
     )
-    return search.task_context(platform.database, task.team_id, task.source, task.text, embedders=[platform.embedder])
+    return search.task_context(
+        platform.database, task.team_id, task.source, task.text, embedders=used.asked, fallback=used.fallback
+    )
 
 
 @asset(

@@ -33,9 +33,15 @@ class NotIndexed(LookupError):
 
 @contextlib.contextmanager
 def open_index(
-    database: Database, team_id: uuid.UUID, source: str, embedders: Sequence[Embedder] = ()
+    database: Database,
+    team_id: uuid.UUID,
+    source: str,
+    embedders: Sequence[Embedder] = (),
+    fallback: Sequence[Embedder] = (),
 ) -> Iterator["PostgresIndex"]:
     """The source's visible index, for as long as the context lasts; `embedders` embed what is asked of it.
+
+    While none of them has a vector of every chunk, `fallback` are asked too.
 
     Raises `NotIndexed`, and `EmbedderUnavailable` when the weights of a model are missing.
     """
@@ -44,6 +50,8 @@ def open_index(
         if version is None:
             raise NotIndexed(f"source {source!r} is not indexed yet: `penstock index refresh {source}`")
         files = _versions.get(database.url, connection, team_id, source, version)
+        if not any(embedder.identity in version.models for embedder in embedders):
+            embedders = (*embedders, *fallback)
         yield PostgresIndex(database.url, connection, team_id, source, version, files, embedders)
 
 

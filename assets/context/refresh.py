@@ -69,11 +69,13 @@ def refresh(
     mirrors: Path,
     roots: Iterable[Path],
     embedders: Sequence[Embedder] = (),
+    building: Sequence[Embedder] = (),
     on_step: Callable[[str], None] = lambda step: None,
 ) -> RefreshReport:
     """Indexes the head of the source's branch and returns what was done.
 
-    New content is embedded by the first of `embedders` before it becomes visible, and by the others after.
+    New content is embedded by the first of `embedders` before it becomes visible, and by the others after;
+    they also get what old content lacks. `building` models get the vectors of changed files only.
 
     `mirrors` is the folder of bare mirrors; `roots` bound local locations. Two at once on one source
     run one after the other. `on_step` is called with a name after each step that leaves a trace.
@@ -87,7 +89,7 @@ def refresh(
         mirror = fetch_mirror(found.location, mirror_path(mirrors, found), branch=found.branch, roots=roots)
         clock.step("fetch")
         on_step("fetched")
-        work = _Refresh(database, found, mirror.repository, embedders, on_step, clock)
+        work = _Refresh(database, found, mirror.repository, embedders, building, on_step, clock)
         return work.run(mirror.commit, mirror.branch)
 
 
@@ -127,6 +129,7 @@ class _Refresh:
         source: Source,
         repository: Repository,
         embedders: Sequence[Embedder],
+        building: Sequence[Embedder],
         on_step: Callable[[str], None],
         clock: _Clock,
     ) -> None:
@@ -135,6 +138,7 @@ class _Refresh:
         self.team_id = source.team_id
         self.repository = repository
         self.embedders = embedders
+        self.building = building
         self.on_step = on_step
         self.clock = clock
         self.chunks_new = 0
@@ -182,6 +186,7 @@ class _Refresh:
         self.on_step("visible")
         self.clock.step("publish")
         self._complete(version, self._fill(self.ingest.models[1:], before, rows))
+        self._write_also(version, before, rows)
         return self._report(changed=True, rows=rows, removed=delta.removed)
 
     def _fill(self, models: Sequence[Model], before: Version | None, rows: Sequence[FileRow] = ()) -> list[Model]:
@@ -196,6 +201,17 @@ class _Refresh:
             if self.ingest.fill(model, {content for content in contents if content is not None}):
                 complete.append(model)
         return complete
+
+    def _write_also(self, version: int, before: Version | None, rows: Sequence[FileRow]) -> None:
+        """Gives the models that are not asked yet, or any more, the vectors of the changed rows."""
+        if not self.building:
+            return
+        ingest = Ingest(self.database, self.team_id, self.building, on_step=self.on_step, clock=self.clock.step)
+        contents = {row.content_id for row in rows if row.content_id is not None}
+        filled = [model for model in ingest.models if ingest.fill(model, contents)]
+        self._complete(version, [model for model in filled if before is None or model.identity in before.models])
+        self.ingest.embedded += ingest.embedded
+        self.ingest.unavailable |= ingest.unavailable
 
     def _complete(self, version: int, models: Sequence[Model]) -> None:
         with self.database.team(self.team_id) as connection:

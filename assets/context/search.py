@@ -35,18 +35,33 @@ class IndexStatus:
 
 
 def search(
-    database: Database, team_id: uuid.UUID, source: str, query: str, k: int = 10, *, embedders: Sequence[Embedder] = ()
+    database: Database,
+    team_id: uuid.UUID,
+    source: str,
+    query: str,
+    k: int = 10,
+    *,
+    embedders: Sequence[Embedder] = (),
+    fallback: Sequence[Embedder] = (),
 ) -> list[Location]:
-    """The `k` likeliest places for a text. Raises `NotIndexed`, `EmbedderUnavailable`."""
-    with open_index(database, team_id, source, embedders) as index:
+    """The `k` likeliest places for a text. `fallback` models are asked while none of `embedders` covers everything.
+    Raises `NotIndexed`."""
+    with open_index(database, team_id, source, embedders, fallback) as index:
         return rank(index, query, k)
 
 
 def task_context(
-    database: Database, team_id: uuid.UUID, source: str, text: str, k: int = 20, *, embedders: Sequence[Embedder] = ()
+    database: Database,
+    team_id: uuid.UUID,
+    source: str,
+    text: str,
+    k: int = 20,
+    *,
+    embedders: Sequence[Embedder] = (),
+    fallback: Sequence[Embedder] = (),
 ) -> TaskContext:
     """The context of a task with this text, from the visible index. Raises like `search`."""
-    with open_index(database, team_id, source, embedders) as index:
+    with open_index(database, team_id, source, embedders, fallback) as index:
         return build_task_context(index, text, k)
 
 

@@ -16,13 +16,18 @@ from core.states import ModelState
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """`asked` answer queries and get new content's vectors, the preferred one first; `building` get vectors only;
-    `draining` are asked only about content that none of `asked` covers. `broken` tells why one cannot be opened."""
+    """`asked` answer queries and get new content's vectors, the preferred one first; `building` get the vectors only;
+    `draining` get none. `broken` tells why one cannot be opened."""
 
     asked: tuple[Embedder, ...]
     building: tuple[Embedder, ...]
     draining: tuple[Embedder, ...]
     broken: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def fallback(self) -> tuple[Embedder, ...]:
+        """To be asked where none of `asked` covers everything."""
+        return (*self.draining, *self.building)
 
 
 class Models:

@@ -52,20 +52,22 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
     from dataclasses import asdict
 
     from assets.context.refresh import refresh as refresh_source
-    from core.embedding import open_embedder
+    from core.embedding.serving import Models
     from core.settings import load_settings
 
     settings = load_settings()
     began = time.monotonic()
     with opened() as database, Progress(quiet=as_json) as step, _told():
         step(f"refreshing {name}")
+        used = Models(database, settings).in_use()
         report = refresh_source(
             database,
             DEFAULT_TEAM,
             name,
             mirrors=settings.home / "mirrors",
             roots=settings.roots,
-            embedders=[open_embedder(settings.embedding_model, settings.models_folder)],
+            embedders=used.asked,
+            building=used.building,
         )
     if as_json:
         data(asdict(report))
@@ -137,19 +139,21 @@ def search(
     """Find the places in a source that a text is about."""
     from assets.context.search import search as search_index
     from assets.context.sources import find_source
-    from core.embedding import open_embedder
+    from core.embedding.serving import Models
     from core.settings import load_settings
 
     settings = load_settings()
     with opened() as database, _told():
         source = find_source(database, DEFAULT_TEAM, name)
+        used = Models(database, settings).in_use()
         places = search_index(
             database,
             DEFAULT_TEAM,
             source.name,
             query,
             k,
-            embedders=[open_embedder(settings.embedding_model, settings.models_folder)],
+            embedders=used.asked,
+            fallback=used.fallback,
         )
     if as_json:
         data([place.model_dump(mode="json") for place in places])
