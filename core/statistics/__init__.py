@@ -1,0 +1,45 @@
+"""Statistics of paired comparisons: is a candidate better than, no worse than, or worse than a baseline?
+
+numpy only. Cases are the pairs; cases of one cluster belong together and are resampled and flipped
+together. Not for reading results or writing reports: arrays come in, numbers with their meaning go out.
+"""
+
+from .intervals import Interval, clopper_pearson, paired_rate_interval, wilson
+from .paired import PairedData, TooFewClusters, bootstrap, mcnemar, sign_flip
+from .power import (
+    cases_for_mean,
+    cases_for_rate,
+    design_effect,
+    effect_for_mean,
+    effect_for_rate,
+    kish_size,
+    power_for_rate,
+)
+from .sequential import SequentialTest
+from .verdict import Effect, MetricSpec, Verdict, compare_metric, conclude, holm
+
+__all__ = [
+    "Effect",
+    "Interval",
+    "MetricSpec",
+    "PairedData",
+    "SequentialTest",
+    "TooFewClusters",
+    "Verdict",
+    "bootstrap",
+    "cases_for_mean",
+    "cases_for_rate",
+    "clopper_pearson",
+    "compare_metric",
+    "conclude",
+    "design_effect",
+    "effect_for_mean",
+    "effect_for_rate",
+    "holm",
+    "kish_size",
+    "mcnemar",
+    "paired_rate_interval",
+    "power_for_rate",
+    "sign_flip",
+    "wilson",
+]

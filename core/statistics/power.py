@@ -1,0 +1,114 @@
+"""How many cases a comparison needs, and how small an effect a set can show.
+
+Said before results exist, so that "inconclusive" comes with what would have to be added. Clusters enter
+through the design effect.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .distributions import normal_cdf, normal_quantile
+
+
+def kish_size(sizes: NDArray[np.float64]) -> float:
+    """The cluster size that counts, sum of squares over sum (Kish 1965); the mean where sizes are equal."""
+    return float((sizes**2).sum() / sizes.sum())
+
+
+def design_effect(cluster_size: float, correlation: float) -> float:
+    """Variance relative to independent cases: 1 + (m - 1) rho (Kish 1965, Survey Sampling, 5.4)."""
+    if cluster_size < 1 or not -1 <= correlation <= 1:
+        raise ValueError(f"no design effect for clusters of {cluster_size} with correlation {correlation}")
+    return max(1e-9, 1.0 + (cluster_size - 1.0) * correlation)
+
+
+def _small_sample(gap: float, alpha: float, effect: float, size: float) -> float:
+    """Cases beyond the large-sample formula: what an exact test costs, 1 / difference pairs (Fleiss, Levin and Paik
+    2003, Statistical Methods for Rates and Proportions, 4.2.2), and z^2 / 2 clusters for Student's t (Guenther 1981)."""
+    return effect / gap + normal_quantile(1.0 - alpha / 2.0) ** 2 / 2.0 * max(effect, size)
+
+
+def _check_rate(difference: float, discordant: float) -> float:
+    gap = abs(difference)
+    if not 0 < gap <= discordant <= 1:
+        raise ValueError(f"a difference of {difference} cannot come from {discordant} of the pairs")
+    return gap
+
+
+def cases_for_rate(
+    difference: float,
+    discordant: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    effect: float = 1.0,
+    size: float = 1.0,
+) -> int:
+    """Pairs that show a difference of rates with this power, two-sided (Connor 1987, Biometrics 43:207).
+
+    `discordant` is the share of pairs where the two differ, at least `abs(difference)`; `effect` the design effect,
+    `size` the cases in a cluster.
+    """
+    gap = _check_rate(difference, discordant)
+    z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
+    needed = ((z_alpha * math.sqrt(discordant) + z_power * math.sqrt(discordant - gap * gap)) / gap) ** 2
+    return math.ceil(needed * effect + _small_sample(gap, alpha, effect, size) - 1e-9)
+
+
+def power_for_rate(
+    difference: float, discordant: float, pairs: float, *, alpha: float = 0.05, effect: float = 1.0, size: float = 1.0
+) -> float:
+    """The inverse of `cases_for_rate`: the chance to see a difference that is there."""
+    gap = _check_rate(difference, discordant)
+    z_alpha = normal_quantile(1.0 - alpha / 2.0)
+    worth = max(0.0, pairs - _small_sample(gap, alpha, effect, size)) / effect
+    spread = discordant - gap * gap
+    if spread <= 0:
+        return 1.0 if worth * gap >= z_alpha**2 else 0.0
+    return normal_cdf((gap * math.sqrt(worth) - z_alpha * math.sqrt(discordant)) / math.sqrt(spread))
+
+
+def effect_for_rate(
+    discordant: float, pairs: float, *, alpha: float = 0.05, power: float = 0.8, effect: float = 1.0, size: float = 1.0
+) -> float | None:
+    """The smallest difference of rates that so many pairs show with this power; None when even the largest is missed.
+
+    The largest is all discordant pairs on one side. By bisection of `power_for_rate`, which grows with the difference.
+    """
+
+    def reached(difference: float) -> float:
+        return power_for_rate(difference, discordant, pairs, alpha=alpha, effect=effect, size=size)
+
+    if discordant <= 0 or reached(discordant) < power:
+        return None
+    low, high = 0.0, discordant
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if middle <= 0 or reached(middle) < power else (low, middle)
+    return high
+
+
+def cases_for_mean(
+    difference: float, deviation: float, *, alpha: float = 0.05, power: float = 0.8, effect: float = 1.0
+) -> int:
+    """Pairs that show a mean difference when paired differences spread by `deviation`.
+
+    The usual formula for a paired t-test with Guenther's correction for the t distribution, z^2 / 2 more pairs
+    (Guenther 1981, The American Statistician 35:243).
+    """
+    if difference == 0 or deviation < 0:
+        raise ValueError(f"no number of cases shows a difference of {difference} with deviation {deviation}")
+    z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
+    needed = ((z_alpha + z_power) * deviation / difference) ** 2 + z_alpha**2 / 2.0
+    return math.ceil(needed * effect - 1e-9)
+
+
+def effect_for_mean(
+    deviation: float, pairs: float, *, alpha: float = 0.05, power: float = 0.8, effect: float = 1.0
+) -> float | None:
+    """The smallest mean difference that so many pairs show with this power: the inverse of `cases_for_mean`."""
+    z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
+    worth = pairs / effect - z_alpha**2 / 2.0
+    return None if worth <= 0 else (z_alpha + z_power) * deviation / math.sqrt(worth)
