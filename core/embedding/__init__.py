@@ -6,6 +6,7 @@ from core.embedding.protocol import Embedder, EmbedderUnavailable, Vectors, Wron
 from core.embedding.spec import BUILT_IN, BuiltIn, OnnxFile, Served, described, find_spec
 
 __all__ = [
+    "BUILT_IN",
     "MODELS",
     "BuiltIn",
     "Embedder",

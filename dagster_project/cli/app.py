@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from dagster_project.cli import evidence, index, platform, solving, work
+from dagster_project.cli import context, evidence, index, models, platform, solving, work
 
 app = typer.Typer(
     name="penstock",
@@ -23,8 +23,10 @@ app.command("doctor")(platform.doctor)
 app.command("solve")(solving.solve)
 app.command("send")(platform.send)
 app.command("search")(index.search)
+app.command("context")(context.context)
 app.add_typer(work.tasks, name="task")
 app.add_typer(index.sources, name="index")
+app.add_typer(models.models, name="models")
 app.add_typer(evidence.sandboxes, name="sandbox")
 
 

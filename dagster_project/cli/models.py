@@ -1,0 +1,223 @@
+"""`penstock models`: the catalogue of embedding models."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
+from dagster_project.cli.work import opened
+
+if TYPE_CHECKING:
+    from core.database import Database
+    from core.embedding.catalogue import Entry
+
+models = typer.Typer(
+    name="models", help="Embedding models: which there are and which are in use.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(help="The model's name in the catalogue.")]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns what a person can mend into one line."""
+    from core.embedding import EmbedderUnavailable
+    from core.embedding.catalogue import ModelConflict, UnknownModel
+
+    try:
+        yield
+    except (EmbedderUnavailable, ModelConflict, UnknownModel) as error:
+        raise CommandFailed(str(error)) from error
+
+
+@models.command("list")
+def list_(
+    everything: Annotated[bool, typer.Option("--all", help="Retired ones too.")] = False, as_json: AsJson = False
+) -> None:
+    """Show every model: what it is, what it is used for, and how much of the indexes it covers."""
+    from core.embedding import BUILT_IN, catalogue, described
+    from core.settings import load_settings
+
+    settings = load_settings()
+    with opened() as database, told():
+        _ensure_default(database)
+        with database.system() as connection:
+            found = [entry for entry in catalogue.entries(connection) if everything or entry.state != "retired"]
+            rows = [_row(entry, catalogue.coverage(connection, entry.id)) for entry in found]
+    if as_json:
+        data(rows)
+        return
+    table(
+        ["name", "state", "provider", "dimensions", "covers", "chunks", "identity"],
+        [
+            [
+                row["name"],
+                row["state"],
+                row["provider"] or "-",
+                row["dimensions"],
+                f"{row['covered'] / row['chunks']:.1%}" if row["chunks"] else "-",
+                row["covered"],
+                row["identity"],
+            ]
+            for row in rows
+        ],
+        empty="No model yet: the first start registers the one that the settings name.",
+    )
+    others = sorted({*BUILT_IN, *described(settings.models_folder)} - {row["name"] for row in rows})
+    if others:
+        note(f"not registered: {', '.join(others)} (penstock models add NAME)")
+
+
+@models.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """Show one model in full: how it is opened, how it is used, what it covers, and its past states."""
+    from core.embedding import catalogue
+
+    with opened() as database, told():
+        _ensure_default(database)
+        with database.system() as connection:
+            entry = catalogue.find(connection, name)
+            covered = catalogue.coverage(connection, entry.id)
+            events = connection.execute(
+                "SELECT state, at FROM model_events WHERE model_id = %s ORDER BY id", (entry.id,)
+            ).fetchall()
+    row = _row(entry, covered)
+    row |= {
+        "spec": entry.spec,
+        "sources": [{"source": c.source, "chunks": c.chunks, "covered": c.covered} for c in covered],
+        "events": [{"state": state, "at": at} for state, at in events],
+    }
+    if as_json:
+        data(row)
+        return
+    for key in ("name", "identity", "state", "provider", "dimensions", "distance", "registered"):
+        line(f"{key:<12}{row[key]}")
+    for key, value in (entry.spec or {}).items():
+        if key not in row and value not in (None, ""):
+            line(f"{key:<12}{value}")
+    for one in covered:
+        line(f"covers      {one.source}: {one.covered} of {one.chunks} chunks")
+    for state, at in events:
+        line(f"{at:%Y-%m-%d %H:%M}  {state}")
+
+
+@models.command()
+def add(
+    name: Annotated[str, typer.Argument(help="A built-in or described model, or a name for one given by options.")],
+    provider: Annotated[
+        str | None, typer.Option(help="ollama, openai or onnx. Without it, NAME is built in or described in a folder.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Address of the model server.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model's name on its server.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder of model.onnx and tokenizer.json.")] = None,
+    pooling: Annotated[str | None, typer.Option(help="onnx: mean or cls, as the model's card says.")] = None,
+    dimensions: Annotated[int | None, typer.Option(help="Width of its vectors.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest text.")] = None,
+    query_prefix: Annotated[str | None, typer.Option(help="What its card puts before a query.")] = None,
+    document_prefix: Annotated[str | None, typer.Option(help="What its card puts before a document.")] = None,
+    key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the server's key.")] = None,
+    price: Annotated[float | None, typer.Option(help="Money per million tokens.")] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Use it from now on beside the others, without a migration.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Register a model: it is asked a few known texts, and must answer them the same ever after."""
+    from core.embedding import catalogue, find_spec
+    from core.embedding.spec import parse_spec
+    from core.settings import load_settings
+    from core.states import ModelState
+
+    settings = load_settings()
+    given = {
+        "url": url,
+        "model": model,
+        "folder": folder.absolute() if folder else None,
+        "pooling": pooling,
+        "dimensions": dimensions,
+        "max_tokens": max_tokens,
+        "query_prefix": query_prefix,
+        "document_prefix": document_prefix,
+        "key_variable": key_variable,
+        "price": price,
+    }
+    values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if provider is None and values:
+        raise typer.BadParameter("these options describe a model of a --provider", param_hint="--provider")
+    with opened() as database, Progress(quiet=as_json) as step, told():
+        _ensure_default(database)
+        spec = (
+            parse_spec({**values, "name": name, "provider": provider}, name)
+            if provider
+            else find_spec(name, settings.models_folder)
+        )
+        step(f"asking {name} its known answers")
+        entry = catalogue.register(database, spec, threads=settings.embedding_threads)
+        with database.system() as connection:
+            if serve:
+                catalogue.move(connection, entry.id, ModelState.SERVING)
+            entry = catalogue.find(connection, entry.identity)
+            row = _row(entry, [])
+    if as_json:
+        data(row)
+        return
+    line(f"{entry.name}: {entry.state}, {entry.dimensions} dimensions, {entry.identity}")
+    if entry.state == ModelState.REGISTERED:
+        note(f"not used yet: penstock migrate plan --to {entry.name}, or models add {entry.name} --serve")
+
+
+@models.command()
+def retire(name: Name, as_json: AsJson = False) -> None:
+    """Take a model out of use: sources that only it covers stay searchable until they are refreshed; then drop it."""
+    from core.embedding import catalogue
+    from core.states import ModelState
+
+    with opened() as database, told():
+        _ensure_default(database)
+        with database.system() as connection:
+            entry = catalogue.find(connection, name)
+            serving = [e for e in catalogue.entries(connection) if e.state == ModelState.SERVING and e.id != entry.id]
+            if entry.state == ModelState.SERVING:
+                if not serving:
+                    raise CommandFailed(f"{name} is the only serving model: add another with --serve, or migrate first")
+                catalogue.move(connection, entry.id, ModelState.DRAINING)
+        with database.system() as connection:
+            left = catalogue.only_cover(connection, entry.id)
+            if not left:
+                catalogue.retire(connection, entry.id)
+            state = catalogue.find(connection, entry.identity).state
+    if as_json:
+        data({"name": entry.name, "state": state, "only_covers": [one.source for one in left]})
+        return
+    line(f"{entry.name}: {state}")
+    for one in left:
+        note(f"only it covers {one.source} ({one.covered} chunks): penstock index refresh {one.source}, retire again")
+
+
+def _ensure_default(database: "Database") -> None:
+    from core.embedding.serving import Models
+    from core.settings import load_settings
+
+    Models(database, load_settings()).in_use()
+
+
+def _row(entry: "Entry", covered: Any) -> dict[str, Any]:
+    spec = entry.spec or {}
+    return {
+        "name": entry.name,
+        "identity": entry.identity,
+        "state": entry.state,
+        "provider": spec.get("provider"),
+        "revision": spec.get("revision") or entry.identity.rpartition("@")[2],
+        "dimensions": entry.dimensions,
+        "distance": entry.distance,
+        "max_tokens": spec.get("max_tokens"),
+        "query_prefix": spec.get("query_prefix", ""),
+        "document_prefix": spec.get("document_prefix", ""),
+        "registered": entry.created_at.isoformat(timespec="seconds"),
+        "chunks": sum(one.chunks for one in covered),
+        "covered": sum(one.covered for one in covered),
+    }
