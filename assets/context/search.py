@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from assets.context import versions
+from assets.context.pack import MOST_LOCATIONS, build_pack
+from assets.context.pack_spans import ContextPack, Quote
 from assets.context.postgres import open_index
 from assets.context.rank import build_task_context, rank
 from assets.context.refresh import index_version_name
@@ -63,6 +65,23 @@ def task_context(
     """The context of a task with this text, from the visible index. Raises like `search`."""
     with open_index(database, team_id, source, embedders, fallback) as index:
         return build_task_context(index, text, k)
+
+
+def context_pack(
+    database: Database,
+    team_id: uuid.UUID,
+    source: str,
+    text: str,
+    budget: int,
+    *,
+    quotes: Sequence[Quote] = (),
+    embedders: Sequence[Embedder] = (),
+    fallback: Sequence[Embedder] = (),
+) -> ContextPack:
+    """What a model is to be shown about a text, in at most `budget` tokens: see `pack.build_pack`. Raises like
+    `search`, and `ValueError` for a budget too small for anything."""
+    with open_index(database, team_id, source, embedders, fallback) as index:
+        return build_pack(index, rank(index, text, MOST_LOCATIONS), budget, quotes)
 
 
 def status(database: Database, team_id: uuid.UUID, source: str) -> IndexStatus:

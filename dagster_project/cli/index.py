@@ -35,7 +35,7 @@ def add(
 
     settings = load_settings()
     place = location if is_url(location) else str(Path(location).expanduser().resolve())
-    with opened() as database, _told():
+    with opened() as database, told():
         source = add_source(
             database, DEFAULT_TEAM, name, place, branch=branch, repository=repository, roots=settings.roots
         )
@@ -57,7 +57,7 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
 
     settings = load_settings()
     began = time.monotonic()
-    with opened() as database, Progress(quiet=as_json) as step, _told():
+    with opened() as database, Progress(quiet=as_json) as step, told():
         step(f"refreshing {name}")
         used = Models(database, settings).in_use()
         report = refresh_source(
@@ -92,7 +92,7 @@ def status(
     from assets.context.search import status as index_status
     from assets.context.sources import list_sources
 
-    with opened() as database, _told():
+    with opened() as database, told():
         names = [name] if name else [source.name for source in list_sources(database, DEFAULT_TEAM)]
         found = [index_status(database, DEFAULT_TEAM, one) for one in names]
     if as_json:
@@ -118,7 +118,7 @@ def status(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Turns what a person can mend into one line."""
     from assets.context.postgres import NotIndexed
     from assets.context.sources import SourceError
@@ -143,7 +143,7 @@ def search(
     from core.settings import load_settings
 
     settings = load_settings()
-    with opened() as database, _told():
+    with opened() as database, told():
         source = find_source(database, DEFAULT_TEAM, name)
         used = Models(database, settings).in_use()
         places = search_index(

@@ -202,7 +202,7 @@ def test_places_of_another_commit_are_passed_over_and_a_hopeless_budget_is_refus
         build_pack(files, [], 5)
 
 
-PIECES = """def f(a):|    return `x`|class C:|    def m(self):|        pass||import f|```|x = {|é🙂""".split("|")
+PIECES = ["def f(a):", "    return `x`", "class C:", "    def m(self):", "        pass", "", "import f", "```", "é🙂"]
 texts = st.lists(st.sampled_from(PIECES), max_size=40).map("\n".join)
 
 
