@@ -15,6 +15,7 @@ from pathlib import Path
 from assets.context import chunks, skips, terms, versions
 from assets.context.history import recent_changes
 from assets.context.ingest import Ingest, Model, key_of
+from assets.context.rules import read_rules
 from assets.context.sources import Source, find_source
 from assets.context.versions import FileRow, Version
 from core.database import Database
@@ -148,7 +149,7 @@ class _Refresh:
         self.ingest = Ingest(self.database, self.team_id, self.embedders, on_step=self.on_step, clock=self.clock.step)
         with self.database.team(self.team_id) as connection:
             before = versions.visible(connection, self.team_id, name)
-            current = before is not None and (before.commit, before.config) == (commit, CONFIG)
+            current = before is not None and before.commit == commit and _without_rules(before.config) == CONFIG
             if current:
                 versions.checked(connection, self.team_id, name)
             else:
@@ -157,6 +158,8 @@ class _Refresh:
             self._complete(before.version, self._fill(self.ingest.models, before))
             return self._report(changed=False)
         self.on_step("cleared")
+        self.rules = read_rules(self.repository, commit)
+        self.config = f"{CONFIG},{self.rules.tag}" if self.rules.tag else CONFIG
         delta = self._delta(before, commit)
         self.clock.step("compare")
         rows = self._rows(delta)
@@ -175,7 +178,7 @@ class _Refresh:
                 removed=delta.removed,
                 commit=commit,
                 branch=branch,
-                config=CONFIG,
+                config=self.config,
                 recent=recent,
             )
             versions.add_models(connection, self.team_id, name, version, [model.table.model_id for model in first])
@@ -221,7 +224,7 @@ class _Refresh:
 
     def _delta(self, before: Version | None, commit: str) -> _Delta:
         """What differs from the visible version: from git alone where its commit is still there, else from the rows."""
-        if before and before.config == CONFIG and self.repository.find(before.commit) == before.commit:
+        if before and before.config == self.config and self.repository.find(before.commit) == before.commit:
             changes = self.repository.diff_names(before.commit, commit, renames=False)
             kept = [change for change in changes if change.status != "D"]
             sizes = self.repository.sizes(change.blob for change in kept if change.mode != "160000")
@@ -232,7 +235,7 @@ class _Refresh:
             return _Delta(entries, [])
         with self.database.team(self.team_id) as connection:
             live = versions.live_files(connection, self.team_id, self.source.name, before.version)
-        held = {row.path: (row.mode, row.blob) for row in live} if before.config == CONFIG else {}
+        held = {row.path: (row.mode, row.blob) for row in live} if before.config == self.config else {}
         there = {_text(entry.path) for entry in entries}
         return _Delta(
             [entry for entry in entries if held.get(_text(entry.path)) != (entry.mode, entry.blob)],
@@ -241,7 +244,7 @@ class _Refresh:
 
     def _rows(self, delta: _Delta) -> list[FileRow]:
         """The file rows of changed entries, with the contents stored that were not there yet."""
-        reasons = {entry.path: skips.skip_entry(entry) for entry in delta.entries}
+        reasons = self.rules.reasons(delta.entries)
         keys = {e.path: key_of(e.blob, e.path) for e in delta.entries if reasons[e.path] is None}
         done = self.ingest.store({key: path for path, key in keys.items()}, self.repository.read_blobs)
         self.chunks_new += done.chunks_new
@@ -281,6 +284,11 @@ class _Refresh:
             skipped=tuple(skipped),
             seconds=self.clock.seconds,
         )
+
+
+def _without_rules(config: str) -> str:
+    """The part of a version's configuration that is not its commit's own."""
+    return config.partition(",rules-")[0]
 
 
 def _text(path: str) -> str:

@@ -233,8 +233,8 @@ class Repository:
             found[identity] = int(size)
         return found
 
-    def read_file(self, commit: str, path: str, *, limit: int = 1 << 20) -> bytes | None:
-        """The content of one regular file of a commit; None when it is missing, no regular file or over `limit`."""
+    def regular_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
+        """Which of these paths are regular files in a commit. Raises `GitError`."""
         _, output = self.git(
             "--literal-pathspecs",
             "ls-tree",
@@ -243,13 +243,16 @@ class Repository:
             "--full-tree",
             check_ref(commit),
             "--",
-            path,
-            purpose=f"looking for {path!r}",
+            *paths,
+            purpose=f"looking for files of {commit[:12]}",
         )
-        match = re.match(rb"100\d{3} blob ([0-9a-f]+) +(\d+)\t", output)
-        if not match or int(match[2]) > limit:
-            return None
-        return next(content for _, content in self.read_blobs([match[1].decode()]))
+        found = re.findall(rb"(100\d{3}) blob ([0-9a-f]+) +(\d+)\t([^\0]+)\0", output)
+        return [Entry(mode.decode(), blob.decode(), int(size), os.fsdecode(path)) for mode, blob, size, path in found]
+
+    def read_file(self, commit: str, path: str, *, limit: int = 1 << 20) -> bytes | None:
+        """The content of one regular file of a commit; None when it is missing, no regular file or over `limit`."""
+        found = [entry for entry in self.regular_files(commit, [path]) if entry.size <= limit]
+        return next((content for _, content in self.read_blobs([entry.blob for entry in found])), None)
 
     def diff_names(self, before: str, after: str, *, renames: bool = True) -> list[Change]:
         """The paths that differ between two commits, with renames found by similarity unless told not to."""

@@ -416,6 +416,25 @@ def test_hostile_and_odd_files_are_skipped_with_reasons(
     assert not refresh().changed
 
 
+def test_a_change_of_penstockignore_is_a_change_of_every_file_it_matches(
+    database: Database, history: Any, refresh: Refresh, hashing: Embedder
+) -> None:
+    history.commit({"a.py": SLUG, "docs/b.py": DATES})
+    refresh()
+    history.commit({".penstockignore": "docs/\n"})
+    report = refresh()
+    assert report.skipped == (("docs/b.py", ".penstockignore (docs/)"),)
+    history.commit({"docs/c.py": DATES, "d.py": DATES})
+    report = refresh()
+    assert (report.files_changed, report.skipped_count, report.embedded) == (2, 2, 0)
+    assert not refresh().changed
+    history.commit({".penstockignore": None})
+    report = refresh()
+    assert (report.files, report.skipped_count, report.embedded) == (4, 0, 0)
+    refresh("fresh")
+    assert dump(database, "demo", hashing) == dump(database, "fresh", hashing)
+
+
 def test_a_source_that_cannot_be_read_leaves_the_index_as_it_was(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:
