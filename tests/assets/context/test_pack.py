@@ -88,7 +88,9 @@ def test_a_pack_shows_whole_functions_with_labels_and_line_numbers() -> None:
     files = Files({"shop/cart.py": SHOP})
     pack = build_pack(files, [files.place("shop/cart.py", "load")], 2000)
     text = pack.markdown()
-    assert "### `shop/cart.py` lines 25-28 · `load` · source demo at 0123456789ab · repository\n```python\n" in text
+    assert (
+        "### `shop/cart.py` lines 25-28 · `load` · source demo at 0123456789ab · trust: repository\n```python\n" in text
+    )
     assert "25 | def load(path: str) -> Cart:\n" in text
     assert f"Commit {COMMIT}, index demo#1." in text
     assert pack.tokens == estimate_tokens(text) <= 2000
@@ -168,8 +170,8 @@ def test_text_of_people_is_labelled_fenced_and_cannot_leave_its_fence() -> None:
     ]
     files = Files({"a.py": SHOP})
     text = build_pack(files, [files.place("a.py", "load")], 4000, quotes).markdown()
-    assert "### ticket `#12` · by mallory ### x · source demo · ticket author · https://example.org/12\n" in text
-    assert "outside comment" in text
+    assert "### ticket `#12` · by mallory ### x · source demo · trust: ticket author · https://example.org/12\n" in text
+    assert "trust: outside comment" in text
     assert "\x1b" not in text
     assert "\u202e" not in text
     outside, fence = [], ""
