@@ -252,7 +252,7 @@ class _Packing:
         """First the classes of what is shown and their other members, then the rest of its files."""
         lines = {file.path: outline_lines(file.chunks) for file in self.shown()}
         for members in (True, False):
-            for path, found in lines.items():
+            for path, found in list(lines.items()):
                 file = self.files[path]
                 scopes = {c.scope for c in file.chunks if c.scope and c.start_line in file.code}
                 for line in found:
@@ -262,6 +262,7 @@ class _Packing:
                         continue
                     text = f"{'    ' * line.depth}{line.text}"
                     if not self._change(file, 1.0, outlined=(*file.outlined, (line.start_line, text))):
+                        del lines[path]  # full: a shorter line further down would be worth less
                         break
                     file = self.files[path]
 
