@@ -1,4 +1,4 @@
-"""The states of deliveries, tasks, publications and embedding models, and every legal move between them.
+"""The states of deliveries, tasks, publications, embedding models and migrations, and every legal move between them.
 
 `TRANSITIONS` is the single table: schema set-up copies it into Postgres, where a trigger refuses any
 other move, whoever asks for it.
@@ -49,9 +49,29 @@ class ModelState(StrEnum):
     """Its vectors are gone."""
 
 
+class MigrationState(StrEnum):
+    """Where the migration from one embedding model to another is."""
+
+    PLANNED = "planned"
+    BUILDING = "building"
+    """Old content gets the new model's vectors."""
+    SHADOWING = "shadowing"
+    """Queries are asked of both models."""
+    JUDGED = "judged"
+    """The gate has spoken; it waits for the cut over."""
+    OBSERVING = "observing"
+    """The new model answers; the old one is kept up to date, to be rolled back to."""
+    DRAINING = "draining"
+    """The old model gets no vectors any more and is about to be retired."""
+    DONE = "done"
+    CANCELLED = "cancelled"
+    ROLLED_BACK = "rolled-back"
+
+
 INITIAL = ""
 """Stands for "does not exist yet" in a transition."""
 
+CLOSED_MIGRATION_STATES = frozenset({MigrationState.DONE, MigrationState.CANCELLED, MigrationState.ROLLED_BACK})
 OPEN_TASK_STATES = frozenset({TaskState.QUEUED, TaskState.RUNNING, TaskState.WAITING})
 CLOSED_TASK_STATES = frozenset(TaskState) - OPEN_TASK_STATES
 
@@ -92,6 +112,7 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (ModelState.REGISTERED, ModelState.RETIRED),
             (ModelState.BUILDING, ModelState.SERVING),
             (ModelState.BUILDING, ModelState.REGISTERED),
+            (ModelState.BUILDING, ModelState.DRAINING),
             (ModelState.BUILDING, ModelState.RETIRED),
             (ModelState.SERVING, ModelState.DRAINING),
             # Cut over to another, or rolled back.
@@ -100,6 +121,30 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (ModelState.DRAINING, ModelState.RETIRED),
             # Registered anew, with an empty table.
             (ModelState.RETIRED, ModelState.REGISTERED),
+        }
+    ),
+    "migration": frozenset(
+        {
+            (INITIAL, MigrationState.PLANNED),
+            (MigrationState.PLANNED, MigrationState.BUILDING),
+            (MigrationState.BUILDING, MigrationState.SHADOWING),
+            (MigrationState.SHADOWING, MigrationState.JUDGED),
+            # Judged again, with more queries.
+            (MigrationState.JUDGED, MigrationState.SHADOWING),
+            (MigrationState.JUDGED, MigrationState.OBSERVING),
+            (MigrationState.OBSERVING, MigrationState.DRAINING),
+            (MigrationState.OBSERVING, MigrationState.ROLLED_BACK),
+            (MigrationState.DRAINING, MigrationState.ROLLED_BACK),
+            (MigrationState.DRAINING, MigrationState.DONE),
+        }
+        | {
+            (state, MigrationState.CANCELLED)
+            for state in (
+                MigrationState.PLANNED,
+                MigrationState.BUILDING,
+                MigrationState.SHADOWING,
+                MigrationState.JUDGED,
+            )
         }
     ),
 }
