@@ -121,7 +121,8 @@ def compare_metric(
     if metric.kind == "rate":
         if min(data.baseline.min(), data.candidate.min()) < 0 or max(data.baseline.max(), data.candidate.max()) > 1:
             raise ValueError(f"metric {metric.name}: a rate lies between 0 and 1")
-        if first == second and first in (0.0, 1.0):
+        # A guard at its end on both sides (no wrong patch at all) is still bounded by the score interval.
+        if metric.role == "primary" and first == second and first in (0.0, 1.0):
             every = "every case succeeded" if first else "every case failed"
             return _undecided(metric, data, f"{every} under both: these cases cannot tell them apart")
         worth = effective_pairs(data, correlation=ASSUMED_CORRELATION)

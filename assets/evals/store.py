@@ -1,0 +1,255 @@
+"""Where results lie: a journal while a run goes on, Parquet partitioned by set and subject once it pauses or ends.
+
+    <root>/runs/<run>/run.json, journal.jsonl, trajectories/
+    <root>/results/set=<name>/subject=<subject>/<run>.parquet
+
+A line of the journal is written before the next case of its thread starts, so a killed run loses at most
+cases in flight. Parquet files are replaced whole, and a row is one per run, case and repeat.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from .results import METRICS, ResultRow, RunRecord
+
+if TYPE_CHECKING:
+    import polars
+
+RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,119}")
+
+
+class StoreError(RuntimeError):
+    """A run that is not there, is damaged, or is held by another process."""
+
+
+class ResultStore:
+    """All runs below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def runs(self) -> list[RunRecord]:
+        """Every run whose record can be read, oldest first."""
+        folder = self.root / "runs"
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        found = [self.record(name) for name in names if (folder / name / "run.json").is_file()]
+        return sorted(found, key=lambda record: record.started)
+
+    def folder(self, run: str) -> Path:
+        if not RUN_NAME.fullmatch(run):
+            raise StoreError(f"{run!r} is no name of a run: small letters, digits, '.', '_' and '-'")
+        return self.root / "runs" / run
+
+    def record(self, run: str) -> RunRecord:
+        """Raises `StoreError` when there is no such run."""
+        path = self.folder(run) / "run.json"
+        try:
+            return RunRecord.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise StoreError(f"there is no run {run!r}; `penstock eval runs` lists them") from None
+        except (OSError, ValidationError) as error:
+            raise StoreError(f"{path}: {error}") from error
+
+    def resolve(self, name: str) -> RunRecord:
+        """A run by its name, or the newest of a subject, or of `set/subject`."""
+        if RUN_NAME.fullmatch(name) and (self.folder(name) / "run.json").is_file():
+            return self.record(name)
+        found = [record for record in self.runs() if name in (record.subject, f"{record.set_name}/{record.subject}")]
+        if not found:
+            raise StoreError(f"{name!r} is no run and no subject that was run; `penstock eval runs` lists them")
+        return found[-1]
+
+    @contextlib.contextmanager
+    def journal(self, record: RunRecord) -> Iterator["Journal"]:
+        """Opens a run for writing: a new one, or the same one again. Raises `StoreError` if its inputs differ."""
+        folder = self.folder(record.run)
+        (folder / "trajectories").mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StoreError(f"run {record.run} is being written by another process") from None
+            if (folder / "run.json").is_file():
+                wrong = self.record(record.run).differences(record)
+                if wrong:
+                    raise StoreError(f"run {record.run} was started otherwise ({'; '.join(wrong)}): use another name")
+            else:
+                write_whole(folder / "run.json", record.model_dump_json(indent=2).encode() + b"\n")
+            journal = Journal(folder / "journal.jsonl")
+            try:
+                yield journal
+            finally:
+                journal.close()
+
+    def rows(self, run: str) -> list[ResultRow]:
+        """The rows of a run, ended or not, in order of case and repeat."""
+        return read_journal(self.folder(run) / "journal.jsonl")
+
+    def parquet(self, record: RunRecord) -> Path:
+        return self.root / "results" / f"set={record.set_name}" / f"subject={record.subject}" / f"{record.run}.parquet"
+
+    def settle(self, record: RunRecord) -> Path:
+        """Brings a run's Parquet file up to its journal, if it is behind. Returns the file."""
+        path, journal = self.parquet(record), self.folder(record.run) / "journal.jsonl"
+        if not path.exists() or (journal.exists() and journal.stat().st_mtime_ns > path.stat().st_mtime_ns):
+            stamp = journal.stat().st_mtime_ns if journal.exists() else 0
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+            try:
+                frame(record, self.rows(record.run)).write_parquet(temporary, compression="zstd")
+                # A line that is added while this is written must still make the file look old.
+                os.utime(temporary, ns=(stamp, stamp))
+                _replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return path
+
+    def settle_all(self) -> list[Path]:
+        """Brings every Parquet file up to date; those that are cost two stat calls."""
+        return [self.settle(record) for record in self.runs()]
+
+    def load(self, record: RunRecord) -> "polars.DataFrame":
+        """A run's rows as a frame, from Parquet."""
+        import polars
+
+        return polars.read_parquet(self.settle(record), hive_partitioning=False)
+
+
+class Journal:
+    """Appends rows. Safe from several threads; each row is one write to the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.done = {row.key: row for row in read_journal(path)} if path.exists() else {}
+        self._lock = threading.Lock()
+        self._file = path.open("ab", buffering=0)
+        whole = _whole_length(path)
+        if whole < path.stat().st_size:
+            self._file.truncate(whole)
+
+    def append(self, row: ResultRow) -> None:
+        """Raises `OSError`, and leaves no half line behind, when the disk is full."""
+        line = (json.dumps(asdict(row), separators=(",", ":")) + "\n").encode()
+        with self._lock:
+            before = os.fstat(self._file.fileno()).st_size
+            try:
+                written = self._file.write(line)
+                if written != len(line):
+                    raise OSError(28, "no space left for a result", str(self._path))
+            except OSError:
+                self._file.truncate(before)
+                raise
+            self.done[row.key] = row
+
+    def sync(self) -> None:
+        """Down to the disk, so that it outlives a power cut."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        try:
+            self.sync()
+        finally:
+            self._file.close()
+
+
+def _whole_length(path: Path) -> int:
+    content = path.read_bytes()
+    return content.rfind(b"\n") + 1
+
+
+def read_journal(path: Path) -> list[ResultRow]:
+    """Rows by case and repeat. A later line wins over an infrastructure failure; a half-written last line is not one.
+
+    Raises `StoreError` naming a line that is damaged elsewhere.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    rows: dict[tuple[str, int], ResultRow] = {}
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            row = ResultRow(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{path}:{number}: damaged: {error}") from error
+        known = rows.get(row.key)
+        if known is None or known.success is None:
+            rows[row.key] = row
+    return [rows[key] for key in sorted(rows)]
+
+
+def frame(record: RunRecord, rows: list[ResultRow]) -> "polars.DataFrame":
+    """The rows with every input's version, as they are stored; metrics without a column of their own are in `more`."""
+    import polars as pl
+
+    columns: dict[str, list[Any]] = {
+        "case": [row.case for row in rows],
+        "repeat": [row.repeat for row in rows],
+        "cluster": [row.cluster for row in rows],
+        "case_split": [row.split for row in rows],
+        "strata": [json.dumps(row.strata, sort_keys=True) for row in rows],
+        "outcome": [row.outcome for row in rows],
+        "success": [row.success for row in rows],
+        **{name: [row.metrics.get(name) for row in rows] for name in METRICS},
+        "more": [json.dumps({k: v for k, v in row.metrics.items() if k not in METRICS}) for row in rows],
+        "tries": [row.tries for row in rows],
+        "ended": [row.ended for row in rows],
+        "summary": [row.summary for row in rows],
+        "trajectory": [row.trajectory for row in rows],
+        "patch": [row.patch for row in rows],
+    }
+    schema = {
+        **dict.fromkeys(columns, pl.String),
+        **dict.fromkeys(METRICS, pl.Float64),
+        "repeat": pl.Int32,
+        "tries": pl.Int32,
+        "success": pl.Boolean,
+    }
+    inputs = {
+        "run": record.run,
+        "set": record.set_name,
+        "set_version": record.set_version,
+        "set_sha256": record.set_sha256,
+        "split": record.split,
+        "subject": record.subject,
+        "identity": json.dumps(record.identity, sort_keys=True),
+        "identity_digest": record.identity_digest,
+        "code_commit": record.code_commit,
+        **{name: record.identity.get(name) for name in ("engine", "model_digest", "prompt_hash", "index_version")},
+        "started": record.started.isoformat(),
+    }
+    constants = [pl.lit(value, dtype=pl.String).alias(name) for name, value in inputs.items()]
+    return pl.DataFrame(columns, schema=schema).with_columns(constants)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that a reader sees the old one or the new one, and a power cut leaves one of the two."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        temporary.write_bytes(content)
+        _replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
