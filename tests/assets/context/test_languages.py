@@ -654,3 +654,18 @@ def test_definitions_nested_without_end_are_cut_like_any_file(path: str) -> None
     opening = {"cart.go": "func f() { func() {\n", "cart.rb": "module M\n", "cart.c": "struct s {\n"}
     text = opening.get(path, "class A {\n") * 3000
     assert sum(c.end_line - c.start_line + 1 for c in cut(text.encode(), language_of(path))) == 3000
+
+
+@pytest.mark.parametrize(
+    ("path", "lines", "symbols"),
+    [
+        ("cart.jsx", 32, {"add", "Cart.total", "load"}),
+        ("cart.go", 13, {"Cart", "Key"}),
+        ("Cart.java", 17, {"Cart"}),
+        ("cart.cpp", 9, {"Cart"}),
+        ("cart.rb", 19, {"total", "load"}),
+    ],
+)
+def test_a_file_that_ends_in_the_middle_is_read_as_far_as_it_goes(path: str, lines: int, symbols: set[str]) -> None:
+    text = "\n".join(EXPECTED[path][0].split("\n")[:lines])
+    assert symbols <= {chunk.symbol for chunk in cut(text.encode(), language_of(path))}

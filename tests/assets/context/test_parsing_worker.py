@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from assets.context.chunks import cut, language_of
-from assets.context.languages import isolated
+from assets.context.languages import isolated, parsing
+from assets.context.languages.go import GO as GO_GRAMMAR
 from assets.context.languages.isolated import Worker, WorkerUnavailable
+from assets.context.languages.worker import MEMORY
 
 GO = b"package a\n\nfunc f() {}\n"
 
@@ -44,13 +46,16 @@ def test_a_worker_that_was_killed_is_replaced() -> None:
     assert [chunk.symbol for chunk in cut(GO, language_of("a.go"))] == ["", "f"]
 
 
-def test_a_worker_sees_no_secret_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_has_little_memory_and_sees_no_secret_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_TOKEN", "hush")
     worker = Worker()
     try:
         seen = Path(f"/proc/{worker.pid}/environ").read_bytes()
         assert b"hush" not in seen
         assert b"PYTHONPATH" in seen
+        limits = Path(f"/proc/{worker.pid}/limits").read_text()
+        assert f"Max address space         {MEMORY}" in limits
+        assert "Max core file size        0 " in limits
     finally:
         worker.end()
 
@@ -91,3 +96,11 @@ def test_a_forked_process_starts_a_worker_of_its_own() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert cut(GO, language_of("a.go"))
     assert isolated._shared._worker is mine
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MOST_BYTES", 1000), ("MOST_STEPS", -10_000), ("MOST_SECONDS", 0.0)])
+def test_a_parse_ends_at_each_of_its_bounds(monkeypatch: pytest.MonkeyPatch, bound: str, value: float) -> None:
+    text = GO + b"func g() { return 1 }\n" * 2000
+    assert parsing.parse(GO_GRAMMAR.load, text)
+    monkeypatch.setattr(parsing, bound, value)
+    assert parsing.parse(GO_GRAMMAR.load, text) is None
