@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 
 from assets.context import store, versions
 from assets.context.chunks import Chunk
+from assets.context.history import PastCommits
 from assets.context.index import Floats, Ints
 from assets.context.postings_cache import PostingsCache
 from assets.context.refresh import index_version_name
@@ -73,6 +74,8 @@ class PostgresIndex:
         self.version = index_version_name(source, version.version)
         self.manifest = files.manifest
         self._url = url
+        self._team_id = team_id
+        self._version = version.version
         self._connection = connection
         self._scope = versions.scope(team_id, source, version.version)
         self._files = files
@@ -97,6 +100,10 @@ class PostgresIndex:
         _, place = self._files.locate(counted[:, 0])
         return float(counted[place, 1].sum()) / documents
 
+    @property
+    def history(self) -> PastCommits:
+        return self._files.history(self._connection, self._team_id, self.source, self._version)
+
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
         unknown = [term for term in dict.fromkeys(terms) if term not in self._decoded]
         if unknown:
@@ -120,7 +127,7 @@ class PostgresIndex:
         if not query.any():
             return none
         # A few more than wanted, so that equal similarities are cut off by document number as in memory.
-        found = table.nearest(self._connection, query, self._scope, count + 50)
+        found = table.nearest(self._connection, query, *self._files.contents, count + 50)
         if not found:
             return none
         files, place = self._files.locate(np.array([row[0] for row in found], dtype=np.int64))

@@ -6,6 +6,7 @@ Row-level security rules out COPY, so rows go in as binary arrays, which are as 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
@@ -13,15 +14,41 @@ from assets.context import binary
 from assets.context.index import Ints
 from core.embedding import Embedder, Vectors
 
+EXACT_MOST = 20_000
+"""Up to so many vectors, comparing each takes no longer than a search of the HNSW index."""
+
+EF_SEARCH = 200
+"""Candidates that a search of the index keeps; fewer are faster and find fewer of the true neighbours."""
+
+_MOST_LOOKED_AT = 20_000
+_INDEXED_TO = r"""
+SELECT coalesce(max(substring(c.relname FROM '_to_(\d+)$')::bigint), 0) FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass(%s) AND i.indisvalid AND i.indpred IS NOT NULL AND c.relname ~ '_to_\d+$'
+"""
+_SEARCH = """
+SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
+       set_config('hnsw.max_scan_tuples', '40000', true)
+"""
+_PLAN = """
+SELECT set_config('enable_seqscan', %(may)s, true), set_config('enable_bitmapscan', %(may)s, true),
+       set_config('enable_sort', %(may)s, true)
+"""
+
+Hit = tuple[int, int, float]
+"""Content, chunk and inner product."""
+
 
 @dataclass(frozen=True, slots=True)
 class VectorTable:
-    """The table of one model. `element` is the type number of `vector` in this database."""
+    """The table of one model. `element` is the type number of `vector` in this database. Contents up to the
+    id `indexed_to` are in its HNSW index; that is 0 when there is none."""
 
     model_id: int
     identity: str
     name: sql.Identifier
     element: int
+    indexed_to: int = 0
 
     @classmethod
     def of(cls, connection: Connection[TupleRow], embedder: Embedder) -> "VectorTable":
@@ -37,7 +64,10 @@ class VectorTable:
         row = connection.execute(
             "SELECT id, table_name, 'vector'::regtype::oid FROM embedding_models WHERE identity = %s", (identity,)
         ).fetchone()
-        return cls(row[0], identity, sql.Identifier(row[1]), row[2]) if row else None
+        if row is None:
+            return None
+        built = connection.execute(_INDEXED_TO, (row[1],)).fetchone()
+        return cls(row[0], identity, sql.Identifier(row[1]), row[2], int(built[0]) if built else 0)
 
     def insert(
         self,
@@ -84,15 +114,55 @@ class VectorTable:
         return [(row[0], row[1]) for row in connection.execute(statement, source).fetchall()]
 
     def nearest(
-        self, connection: Connection[TupleRow], query: Vectors, source: dict[str, object], count: int
-    ) -> list[tuple[int, int, float]]:
-        """(content, chunk, inner product) of the closest among the files of one source and version."""
-        statement = sql.SQL(
-            "SELECT v.content_id, v.chunk, -(v.embedding <#> %(query)b::vector) FROM {} v "
-            "WHERE v.content_id IN (SELECT content_id FROM source_files WHERE team_id = %(team)s "
-            "AND source = %(source)s AND since <= %(version)s AND (until IS NULL OR until > %(version)s)) "
-            "ORDER BY v.embedding <#> %(query)b::vector LIMIT %(count)s"
-        ).format(self.name)
+        self, connection: Connection[TupleRow], query: Vectors, contents: Ints, sizes: Ints, count: int
+    ) -> list[Hit]:
+        """The closest chunks of `contents` (ids, each with its number of chunks), best first.
+
+        By way of the HNSW index when it holds more of them than are compared one by one in the same time;
+        what was stored after it was built is always compared one by one.
+        """
         binary.register(connection)
-        parameters = {**source, "query": binary.vector(query), "count": count}
-        return [(row[0], row[1], row[2]) for row in connection.execute(statement, parameters, binary=True).fetchall()]
+        connection.execute("SELECT set_config('jit', 'off', true)")  # takes longer than what it could save
+        indexed = contents <= self.indexed_to
+        if int(sizes[indexed].sum()) <= EXACT_MOST:
+            return self._exact(connection, query, contents, count)
+        found = self._approximate(connection, query, contents[indexed], count)
+        if found is None:
+            return self._exact(connection, query, contents, count)
+        if not indexed.all():
+            found += self._exact(connection, query, contents[~indexed], count)
+        return sorted(found, key=lambda hit: (-hit[2], hit[0], hit[1]))[:count]
+
+    def _exact(self, connection: Connection[TupleRow], query: Vectors, contents: Ints, count: int) -> list[Hit]:
+        # The sum keeps Postgres from using the index, whose filter comes after the search.
+        statement = sql.SQL(
+            "SELECT content_id, chunk, -(embedding <#> %b::vector) AS similarity FROM {} WHERE content_id = ANY(%b) "
+            "ORDER BY (embedding <#> %b::vector) + 0 LIMIT %s"
+        ).format(self.name)
+        vector = binary.vector(query)
+        rows = connection.execute(statement, (vector, binary.bigints(contents), vector, count), binary=True)
+        return [(row[0], row[1], row[2]) for row in rows.fetchall()]
+
+    def _approximate(
+        self, connection: Connection[TupleRow], query: Vectors, contents: Ints, count: int
+    ) -> list[Hit] | None:
+        """From the index, which holds all sources: asks for more until enough are of `contents`, or gives up."""
+        statement = sql.SQL(
+            "SELECT content_id, chunk, -(embedding <#> %b::vector) FROM {} WHERE content_id <= {} "
+            "ORDER BY embedding::halfvec({}) <#> %b::vector::halfvec({}) LIMIT %s"
+        ).format(self.name, sql.Literal(self.indexed_to), sql.Literal(len(query)), sql.Literal(len(query)))
+        connection.execute(_SEARCH, (str(max(EF_SEARCH, min(count, 1000))),))
+        connection.execute(_PLAN, {"may": "off"})  # else a short table is sorted instead
+        vector = binary.vector(query)
+        limit = max(EF_SEARCH, 2 * count)
+        found = None
+        while found is None and limit <= _MOST_LOOKED_AT:
+            rows = connection.execute(statement, (vector, vector, limit), binary=True).fetchall()
+            ids = np.array([row[0] for row in rows], dtype=np.int64)
+            place = np.minimum(np.searchsorted(contents, ids), len(contents) - 1)
+            live = contents[place] == ids
+            if int(live.sum()) >= count or len(rows) < limit:
+                found = [(rows[n][0], rows[n][1], rows[n][2]) for n in np.flatnonzero(live)]
+            limit *= 6
+        connection.execute(_PLAN, {"may": "on"})
+        return found

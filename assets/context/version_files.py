@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from assets.context import versions
+from assets.context import commit_table, versions
+from assets.context.history import PastCommits
 from assets.context.index import Ints, Manifest
 from assets.context.postings import Pairs
 from assets.context.versions import Version
@@ -50,6 +51,7 @@ class VersionFiles:
     content_ids: Ints
     segments: Ints
     first_slots: Ints
+    _history: list[PastCommits] = field(default_factory=list, compare=False)
 
     @classmethod
     def of(
@@ -61,13 +63,25 @@ class VersionFiles:
         version: Version,
     ) -> "VersionFiles":
         offsets = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
-        return cls(Manifest(tuple(paths), offsets, lengths, version.recent), *columns)
+        return cls(Manifest(tuple(paths), offsets, lengths), *columns)
+
+    def history(self, connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: int) -> PastCommits:
+        """The version's commits, read once."""
+        if not self._history:
+            self._history.append(commit_table.load(connection, team_id, source, version))
+        return self._history[0]
 
     @cached_property
     def by_content(self) -> tuple[Ints, Ints]:
         """File numbers sorted by content id, and those content ids."""
         order = np.argsort(self.content_ids, kind="stable")
         return order, self.content_ids[order]
+
+    @cached_property
+    def contents(self) -> tuple[Ints, Ints]:
+        """The content ids, ascending, and how many chunks each has."""
+        found, first = np.unique(self.content_ids, return_index=True)
+        return found, np.diff(self.manifest.offsets)[first]
 
     def locate(self, contents: Ints) -> tuple[Ints, Ints]:
         """(file, place in `contents`) for every file that has one of these contents."""
