@@ -104,3 +104,14 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         pytest.skip(str(error))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def git_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Git over https with passwords, a `GitServer` of `tests/git_server.py` that serves `<tmp_path>/repositories`."""
+    state = tmp_path / "git-server"
+    state.mkdir()
+    server = _module("tests/git_server.py").GitServer(tmp_path / "repositories", state)
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(server.certificate))
+    yield server
+    server.stop()

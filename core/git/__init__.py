@@ -5,12 +5,15 @@ and nothing touches a user's work tree, index or HEAD.
 """
 
 from core.git.command import GitError, GitTimeout
-from core.git.mirror import Mirror, confine, fetch_mirror, is_url, redact
+from core.git.credentials import Credential, find_credential, keep_credential, split_credential
+from core.git.mirror import AccessRefused, Mirror, confine, fetch_mirror, is_url, redact
 from core.git.repository import Change, Commit, Entry, Export, Repository, Status, is_repository
 
 __all__ = [
+    "AccessRefused",
     "Change",
     "Commit",
+    "Credential",
     "Entry",
     "Export",
     "GitError",
@@ -20,7 +23,10 @@ __all__ = [
     "Status",
     "confine",
     "fetch_mirror",
+    "find_credential",
     "is_repository",
     "is_url",
+    "keep_credential",
     "redact",
+    "split_credential",
 ]

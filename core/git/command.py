@@ -41,6 +41,9 @@ _KEPT = (
     "no_proxy",
 )
 
+# It never asks, and gives up on a host that does not answer.
+_SSH = "ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=15"
+
 # Each of these, set by a repository, would run a program or change what a command means.
 _OVERRIDES = {
     "safe.directory": "*",
@@ -50,13 +53,15 @@ _OVERRIDES = {
     "core.splitIndex": "false",
     "core.sparseCheckout": "false",
     "core.alternateRefsCommand": "",
-    "core.sshCommand": "ssh -oBatchMode=yes",
+    "core.sshCommand": _SSH,
     "core.askPass": "",
     "core.pager": "cat",
     "core.quotePath": "false",
     "core.attributesFile": "/dev/null",
     "core.excludesFile": "/dev/null",
     "credential.helper": "",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
     "diff.external": "",
     "diff.submodule": "short",
     "diff.ignoreSubmodules": "all",
@@ -111,7 +116,7 @@ def environment(protocols: str = "none", extra: Mapping[str, str] | None = None)
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_PROTOCOL_FROM_USER": "0",
         "GIT_ALLOW_PROTOCOL": protocols,
-        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+        "GIT_SSH_COMMAND": _SSH,
         "GIT_ASKPASS": "/bin/false",
         "SSH_ASKPASS": "/bin/false",
         "GIT_CONFIG_COUNT": str(len(_OVERRIDES)),

@@ -15,14 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.git import command
-from core.git.command import GitError, redact
+from core.git.command import GitError, GitTimeout, redact
+from core.git.credentials import FILE, Credential, split_credential, with_credential
 from core.git.repository import Repository, check_ref
 
-__all__ = ["Mirror", "confine", "fetch_mirror", "is_url", "redact", "remote_head"]
+__all__ = ["AccessRefused", "Mirror", "confine", "fetch_mirror", "is_url", "redact", "remote_head"]
 
 FETCH_TIMEOUT = 900.0
 _LIST_TIMEOUT = 60.0
 _CONFIG = "penstock.gitconfig"
+
+
+class AccessRefused(GitError):
+    """The source wants a credential, or another one than it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ def is_url(location: str) -> bool:
     """Whether a location is an https or ssh URL (`https://…`, `ssh://…`, `user@host:path`)."""
     return bool(
         re.fullmatch(r"(?i:https|ssh)://(?!-)[^\s/?#][^\s]*", location)
-        or re.fullmatch(r"[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:(?![:/])[^\s:]\S*", location)
+        or re.fullmatch(r"[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:[^\s:]\S*", location)
     )
 
 
@@ -55,30 +60,41 @@ def confine(path: Path | str, roots: Iterable[Path]) -> Path:
     return resolved
 
 
-def fetch_mirror(location: str, mirror_path: Path, *, branch: str | None = None, roots: Iterable[Path] = ()) -> Mirror:
+def fetch_mirror(
+    location: str,
+    mirror_path: Path,
+    *,
+    branch: str | None = None,
+    roots: Iterable[Path] = (),
+    credential: Credential | None = None,
+) -> Mirror:
     """Makes or updates the bare mirror of `location` and returns the head of `branch` (None: the source's default).
 
-    Two at once on one mirror wait for each other; one that was killed is repaired by the next. Raises
-    `GitError` for a location that is not allowed, cannot be reached, is empty or lacks the branch.
+    `credential` is for an https location that holds none itself. Two at once on one mirror wait for each
+    other; one that was killed is repaired by the next. Raises `GitError` for a location that is not
+    allowed, cannot be reached, is empty or lacks the branch, and `AccessRefused`.
     """
     address, protocols = _address(location, tuple(roots))
+    address, own = split_credential(address)
     mirror_path = mirror_path.absolute()
     mirror_path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(mirror_path.with_name(f"{mirror_path.name}.lock")):
         repository = _ensure(mirror_path)
         env = command.environment(protocols, {"GIT_CONFIG_GLOBAL": str(mirror_path / _CONFIG)})
+        env = with_credential(env, address, own or credential)
         name, commit = remote_head(address, branch, env=env)
         ref = f"refs/heads/{name}"
         changed = repository.find(commit) is None
         if changed:
             _remove_stale_locks(mirror_path)
-            command.run(
+            _remote(
                 [
                     "fetch",
                     "--quiet",
                     "--no-tags",
                     "--no-write-fetch-head",
                     "--no-recurse-submodules",
+                    "--update-shallow",  # a source may be a shallow clone
                     "--force",
                     "--end-of-options",
                     address,
@@ -100,7 +116,7 @@ def fetch_mirror(location: str, mirror_path: Path, *, branch: str | None = None,
 def remote_head(location: str, branch: str | None, *, env: dict[str, str] | None = None) -> tuple[str, str]:
     """(branch, commit) of `branch`, or of the default branch, at a location that was already judged allowed."""
     wanted = f"refs/heads/{check_ref(branch)}" if branch else "HEAD"
-    _, output = command.run(
+    output = _remote(
         ["ls-remote", "--symref", "--quiet", "--end-of-options", location, wanted],
         purpose="asking for its branches",
         where=location,
@@ -121,6 +137,42 @@ def remote_head(location: str, branch: str | None, *, env: dict[str, str] | None
         what = f"no branch {branch!r}" if branch else "no commits yet, or its default branch has none: name a branch"
         raise GitError(f"{redact(location)} has {what}")
     return name, commit
+
+
+_REFUSED = re.compile(
+    r"Authentication failed|could not read (?:Username|Password)|Permission denied|Host key verification failed"
+    r"|returned error: 40[13]",
+    re.IGNORECASE,
+)
+
+
+def _remote(
+    arguments: Iterable[str],
+    *,
+    purpose: str,
+    where: str,
+    env: dict[str, str],
+    timeout: float,
+    git_dir: Path | None = None,
+    limit: int = command.OUTPUT_LIMIT,
+) -> bytes:
+    """Runs a command that talks to the source; a refusal of its credentials is an error of its own."""
+    try:
+        _, output = command.run(
+            arguments, purpose=purpose, where=where, git_dir=git_dir, env=env, timeout=timeout, limit=limit
+        )
+    except GitTimeout:
+        raise
+    except GitError as error:
+        if not is_url(where) or not _REFUSED.search(error.said):
+            raise
+        remedy = (
+            f"put a line https://USER:TOKEN@HOST/PATH into {FILE} in the folder of secrets"
+            if where.lower().startswith("https:")
+            else "ssh must get in without asking: a key in the agent or ~/.ssh, and the host in known_hosts"
+        )
+        raise AccessRefused(f"{redact(where)} refuses access ({error.said}): {remedy}", error.said) from None
+    return output
 
 
 def _address(location: str, roots: tuple[Path, ...]) -> tuple[str, str]:

@@ -139,8 +139,11 @@ class Repository:
 
     def folders(self) -> tuple[Path, Path]:
         """The resolved git folder and, for a linked work tree, the folder that it shares (else the same)."""
-        _, output = self.git("rev-parse", "--absolute-git-dir", "--git-common-dir", purpose="finding the git folder")
-        own, _, common = os.fsdecode(output).rstrip("\n").partition("\n")
+        asked = ("--absolute-git-dir", "--git-common-dir")  # one by one, since a path may hold a line break
+        own, common = (
+            os.fsdecode(self.git("rev-parse", name, purpose="finding the git folder")[1].removesuffix(b"\n"))
+            for name in asked
+        )
         return Path(own).resolve(), (Path("/") / common).resolve()
 
     def find(self, ref: str) -> str | None:
@@ -281,8 +284,33 @@ class Repository:
             changes.append(Change(status[0], new, old, mode, blob))
         return changes
 
-    def log(self, ref: str, *, limit: int = 100, paths: Iterable[str] = (), merges: bool = False) -> list[Commit]:
-        """The newest commits reachable from `ref`, newest first, with the paths that each changed."""
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` can reach `older`; false when either is not there."""
+        if self.find(older) is None or self.find(newer) is None:
+            return False
+        status, _ = self.git(
+            "merge-base",
+            "--is-ancestor",
+            check_ref(older),
+            check_ref(newer),
+            purpose=f"comparing {older!r} with {newer!r}",
+            accept=(0, 1),
+        )
+        return status == 0
+
+    def log(
+        self,
+        ref: str,
+        *,
+        limit: int = 100,
+        paths: Iterable[str] = (),
+        merges: bool = False,
+        exclude: str | None = None,
+    ) -> list[Commit]:
+        """The newest commits reachable from `ref`, newest first, with the paths that each changed.
+
+        Those reachable from `exclude` are left out.
+        """
         _, output = self.git(
             "--literal-pathspecs",
             "log",
@@ -298,6 +326,7 @@ class Repository:
             "--format=%x01%H%x02%an%x02%at%x02%B%x03",
             "--end-of-options",
             check_ref(ref),
+            *((f"^{check_ref(exclude)}",) if exclude else ()),
             "--",
             *paths,
             purpose=f"reading the history of {ref!r}",
