@@ -1,7 +1,8 @@
 """Cuts Python by function and class with one scan for definitions, strings and brackets.
 
-Not a parser: it needs no valid syntax, so Python 2, templates and half-written files are cut too. A
-test holds it to what `ast` finds in the standard library.
+Not a parser: it needs no valid syntax, so Python 2, templates and half-written files are cut too (in
+broken copies of the standard library it finds more than a tree-sitter grammar, and errs less). A test
+holds it to what `ast` finds there.
 """
 
 import re
