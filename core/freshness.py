@@ -1,0 +1,76 @@
+"""How fresh the context index of each source is: what a person, an asset and a metric show of it.
+
+Only reads; the context stage writes what the views are made of. Times are the database's.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFreshness:
+    """`lag_seconds` is from the acceptance of the last announced change that the model covers to when it was
+    found by this model. `behind_seconds`: for so long a newer version has been visible that it does not cover yet."""
+
+    model: str
+    complete: bool
+    lag_seconds: float | None
+    behind_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFreshness:
+    """`lag_seconds` is from the acceptance of the last announced change to when it was searchable (None: no
+    change was announced yet). `waiting` changes are announced and not indexed, the oldest for `waiting_seconds`.
+    `failures` in a row since `failing_since`, the last for the reason `error`."""
+
+    team_id: uuid.UUID
+    source: str
+    version: int | None
+    commit: str | None
+    visible_at: datetime | None
+    checked_at: datetime | None
+    lag_seconds: float | None
+    waiting: int
+    waiting_seconds: float
+    failures: int
+    failing_since: datetime | None
+    error: str | None
+    models: tuple[ModelFreshness, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """`not indexed`, `failing`, `behind` or `fresh`."""
+        if self.failures:
+            return "failing"
+        if self.version is None:
+            return "not indexed"
+        return "behind" if self.waiting else "fresh"
+
+
+_SOURCES = """
+SELECT team_id, source, version, commit, visible_at, checked_at, lag_seconds, waiting,
+       coalesce(greatest(extract(epoch FROM clock_timestamp() - waiting_since), 0)::double precision, 0.0),
+       failures, failed_at, error
+FROM source_freshness WHERE %(source)s::text IS NULL OR source = %(source)s ORDER BY team_id, source
+"""
+_MODELS = """
+SELECT team_id, source, model, complete, lag_seconds,
+       coalesce(greatest(extract(epoch FROM clock_timestamp() - behind_since), 0)::double precision, 0.0)
+FROM model_freshness WHERE %(source)s::text IS NULL OR source = %(source)s ORDER BY team_id, source, model
+"""
+
+
+def read_freshness(connection: Connection[TupleRow], source: str | None = None) -> list[SourceFreshness]:
+    """The freshness of every source that the connection may see, or of the sources of one name."""
+    models: dict[tuple[uuid.UUID, str], list[ModelFreshness]] = {}
+    for team_id, name, *row in connection.execute(_MODELS, {"source": source}).fetchall():
+        models.setdefault((team_id, name), []).append(ModelFreshness(*row))
+    return [
+        SourceFreshness(*row, models=tuple(models.get((row[0], row[1]), ())))
+        for row in connection.execute(_SOURCES, {"source": source}).fetchall()
+    ]
