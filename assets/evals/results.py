@@ -9,6 +9,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .sets import MetricFields
+
 METRICS = ("wrong_patch", "iterations", "code_lines", "tokens", "cost", "seconds")
 """Metrics with a column of their own; others go to `more` as JSON."""
 
@@ -19,17 +21,18 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,119}$")
-    set_name: str
+    set_name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
     set_version: str
     set_sha256: str
     split: str
-    subject: str
+    subject: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")
     identity: dict[str, str]
     identity_digest: str
     code_commit: str
     repeats: int = Field(ge=1, le=1000)
     seed: int
     cases: int = Field(ge=1)
+    metrics: tuple[MetricFields, ...]
     parallel: int = Field(ge=1)
     case_seconds: float = Field(gt=0)
     started: datetime

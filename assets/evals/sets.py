@@ -45,6 +45,9 @@ class MetricFields(BaseModel):
     unit: str = ""
     title: str = ""
 
+    def spec(self) -> MetricSpec:
+        return MetricSpec(**self.model_dump())
+
 
 class Manifest(BaseModel):
     """What `set.json` holds."""
@@ -87,7 +90,7 @@ class EvalSet:
 
     @property
     def metrics(self) -> tuple[MetricSpec, ...]:
-        return tuple(MetricSpec(**metric.model_dump()) for metric in self.manifest.metrics)
+        return tuple(metric.spec() for metric in self.manifest.metrics)
 
     @property
     def clusters(self) -> int:

@@ -1,0 +1,332 @@
+"""Two runs of one set, case by case: effects, verdict, and what a person needs to believe it.
+
+Refuses runs that cannot be compared, and calls a comparison `inconclusive` where results are missing. It
+reads results and decides; how that looks is `report`'s.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.statistics import (
+    Effect,
+    Interval,
+    MetricSpec,
+    PairedData,
+    Verdict,
+    compare_metric,
+    conclude,
+    effect_for_rate,
+    kish_size,
+    wilson,
+)
+
+from .results import METRICS, RunRecord
+from .store import ResultStore
+from .words import sentence
+
+if TYPE_CHECKING:
+    import polars
+
+MEASURED = 0.9
+"""A metric that fewer of the paired cases have on both sides describes those, not the set."""
+
+
+class NotComparable(ValueError):
+    """The two runs do not answer the same questions; the message says which difference is in the way."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run in a comparison: its record, its counts, and its cases whose repeats ended differently."""
+
+    record: RunRecord
+    rows: int
+    infrastructure: int
+    flaky: tuple[str, ...]
+
+    @property
+    def expected(self) -> int:
+        return self.record.cases * self.record.repeats
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A case that one subject resolved in at least half of its repeats and the other did not."""
+
+    case: str
+    cluster: str
+    baseline: float
+    candidate: float
+    baseline_outcome: str
+    candidate_outcome: str
+    baseline_trajectory: str | None
+    candidate_trajectory: str | None
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Success within one value of a stratum, with Wilson's 95% intervals; cases, not repeats, are counted."""
+
+    name: str
+    value: str
+    cases: int
+    baseline: float
+    candidate: float
+    baseline_interval: Interval
+    candidate_interval: Interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that a report shows. `sentence` says the verdict; `remarks` what else a reader must know."""
+
+    baseline: Side
+    candidate: Side
+    cases: int
+    clusters: int
+    effects: tuple[Effect, ...]
+    verdict: Verdict
+    reason: str
+    remarks: tuple[str, ...]
+    changes: tuple[tuple[str, str, str], ...]
+    """Versions that differ: name, baseline's, candidate's."""
+    lost: tuple[Flip, ...]
+    gained: tuple[Flip, ...]
+    strata: tuple[Stratum, ...]
+    detectable: float | None
+    """The smallest change of the primary rate that these cases show four times out of five."""
+    points: tuple[tuple[str, float, float], ...] = ()
+    """Cost against success, a point each side: label, cost a case (or seconds, without cost), success."""
+
+    @property
+    def sentence(self) -> str:
+        return sentence(self)
+
+
+def compare_runs(
+    store: ResultStore, baseline: RunRecord, candidate: RunRecord, *, across_versions: bool = False, seed: int = 0
+) -> Comparison:
+    """Compares `candidate` with `baseline`. Raises `NotComparable`.
+
+    With `across_versions`, runs of different versions of a set are compared over the cases whose ids both have,
+    and the verdict is `inconclusive` whatever comes out, since equal ids need not be equal cases.
+    """
+    _refuse(baseline, candidate, across_versions)
+    first, second = store.load(baseline), store.load(candidate)
+    sides = (_side(baseline, first), _side(candidate, second))
+    specs = [metric.spec() for metric in candidate.metrics]
+    pairs = _pairs(first, second, specs)
+    count, labels = pairs.height, pairs["cluster"].to_numpy() if pairs.height else np.array([], dtype=str)
+    effects = [_effect(spec, pairs, seed) for spec in specs]
+    judged, verdict, reason = conclude(effects)
+    missing = max(0, max(baseline.cases, candidate.cases) - count)
+    remarks, why = _doubts(sides, specs, count, missing)
+    if across_versions and baseline.set_sha256 != candidate.set_sha256:
+        why = f"the runs are of {baseline.set_name} {baseline.set_version} and {candidate.set_version}: equal ids only"
+    if why:
+        verdict, reason = Verdict.INCONCLUSIVE, why
+    lost, gained = _flips(pairs)
+    return Comparison(
+        baseline=sides[0],
+        candidate=sides[1],
+        cases=count,
+        clusters=int(np.unique(labels).size),
+        effects=tuple(judged),
+        verdict=verdict,
+        reason=reason,
+        remarks=tuple(remarks),
+        changes=_changes(baseline, candidate),
+        lost=lost,
+        gained=gained,
+        strata=_strata(pairs),
+        detectable=_detectable(judged, labels),
+        points=_points(pairs, baseline, candidate),
+    )
+
+
+def _refuse(baseline: RunRecord, candidate: RunRecord, across_versions: bool) -> None:
+    if baseline.run == candidate.run:
+        raise NotComparable(f"{baseline.run} cannot be compared with itself: name two runs")
+    if baseline.set_name != candidate.set_name:
+        raise NotComparable(f"{baseline.run} is of set {baseline.set_name}, {candidate.run} of {candidate.set_name}")
+    if baseline.set_sha256 != candidate.set_sha256 and not across_versions:
+        raise NotComparable(
+            f"{baseline.run} is of {baseline.set_name} {baseline.set_version} ({baseline.set_sha256[:12]}), "
+            f"{candidate.run} of {candidate.set_version} ({candidate.set_sha256[:12]}): run the baseline again on the "
+            f"new version, or look at the cases that both have with --across-versions"
+        )
+    if baseline.split != candidate.split:
+        raise NotComparable(
+            f"{baseline.run} is of split {baseline.split}, {candidate.run} of {candidate.split}: run one of them again"
+        )
+
+
+def _side(record: RunRecord, rows: "polars.DataFrame") -> Side:
+    import polars as pl
+
+    ends = rows.drop_nulls("success").group_by("case").agg(pl.col("success").n_unique().alias("ends"))
+    flaky = tuple(sorted(ends.filter(pl.col("ends") > 1)["case"].to_list()))
+    return Side(record, rows.height, int(rows["success"].null_count()), flaky)
+
+
+def _by_case(rows: "polars.DataFrame", metrics: Sequence[MetricSpec], side: str) -> "polars.DataFrame":
+    """A row a case that was learnt about: mean success, means of metrics over all repeats or over those resolved."""
+    import polars as pl
+
+    rows = rows.drop_nulls("success").with_columns(pl.col("success").cast(pl.Float64))
+    wanted = {metric.name for metric in metrics} - {"success", *METRICS}
+    if wanted:
+        parsed = [json.loads(text) for text in rows["more"].to_list()]
+        rows = rows.with_columns(
+            pl.Series(name, [one.get(name) for one in parsed], dtype=pl.Float64) for name in sorted(wanted)
+        )
+    columns = []
+    for metric in metrics:
+        value = pl.col(metric.name)
+        if metric.over == "both resolved":
+            value = value.filter(pl.col("success") > 0)
+        if metric.name != "success":
+            columns.append(value.mean().alias(f"{side} {metric.name}"))
+    shown = [pl.col(name).drop_nulls().mean().alias(f"{side} shown {name}") for name in ("cost", "seconds")]
+    return rows.sort("case", "repeat").group_by("case", maintain_order=True).agg(
+        pl.col("cluster").first(),
+        pl.col("strata").first(),
+        pl.col("success").mean().alias(f"{side} success"),
+        pl.col("outcome").first().alias(f"{side} outcome"),
+        pl.col("trajectory").first().alias(f"{side} trajectory"),
+        *columns,
+        *shown,
+    )  # fmt: skip
+
+
+def _pairs(first: "polars.DataFrame", second: "polars.DataFrame", metrics: Sequence[MetricSpec]) -> "polars.DataFrame":
+    one, other = _by_case(first, metrics, "a"), _by_case(second, metrics, "b")
+    return one.join(other.drop("cluster", "strata"), on="case", how="inner").sort("case")
+
+
+def _effect(metric: MetricSpec, pairs: "polars.DataFrame", seed: int) -> Effect:
+    import polars as pl
+
+    names = (f"a {metric.name}", f"b {metric.name}")
+    having = pairs.drop_nulls(list(names))
+    eligible = pairs.height
+    if metric.over == "both resolved":
+        eligible = pairs.filter((pl.col("a success") > 0) & (pl.col("b success") > 0)).height
+    if having.height == 0:
+        return compare_metric(metric, None)
+    if having.height < MEASURED * eligible:
+        empty = compare_metric(metric, None)
+        why = f"measured on both sides in {having.height} of {eligible} cases only"
+        return _replace_reason(empty, why, having.height)
+    values = [having[name].to_numpy() for name in names]
+    return compare_metric(metric, PairedData.of(*values, having["cluster"].to_numpy()), seed=seed)
+
+
+def _replace_reason(effect: Effect, reason: str, cases: int) -> Effect:
+    from dataclasses import replace
+
+    return replace(effect, reason=reason, cases=cases)
+
+
+def _doubts(
+    sides: tuple[Side, Side], metrics: Sequence[MetricSpec], cases: int, missing: int
+) -> tuple[list[str], str | None]:
+    """Remarks for the reader, and a reason against any verdict, if there is one."""
+    remarks: list[str] = []
+    for role, side in zip(("baseline", "candidate"), sides, strict=True):
+        if side.infrastructure:
+            remarks.append(f"{side.infrastructure} results of the {role} were lost to infrastructure and are left out")
+        if side.rows < side.expected:
+            remarks.append(f"the {role}'s run is not complete: {side.rows} of {side.expected} results")
+        if side.flaky:
+            named = ", ".join(side.flaky[:5]) + (" …" if len(side.flaky) > 5 else "")
+            remarks.append(f"{len(side.flaky)} flaky cases of the {role}: {named}")
+    first, second = sides[0].record, sides[1].record
+    for name in ("seed", "repeats", "parallel", "machine", "case_seconds"):
+        mine, theirs = getattr(first, name), getattr(second, name)
+        if mine != theirs:
+            note = "; times are not comparable" if name in ("parallel", "machine") else ""
+            remarks.append(f"the runs differ in {name} ({mine} and {theirs}){note}")
+    primary = next((metric for metric in metrics if metric.role == "primary" and metric.kind == "rate"), None)
+    allowed = primary.margin / 2 if primary else 0.05
+    total = cases + missing
+    if cases == 0:
+        return remarks, "no case has a result on both sides"
+    if missing > allowed * total:
+        return remarks, (
+            f"{missing} of {total} cases have no result on both sides, which could move success by more than half its "
+            f"margin; resume the runs"
+        )
+    return remarks, None
+
+
+def _changes(first: RunRecord, second: RunRecord) -> tuple[tuple[str, str, str], ...]:
+    one = {"code commit": first.code_commit, "subject": first.subject, **first.identity}
+    other = {"code commit": second.code_commit, "subject": second.subject, **second.identity}
+    names = [*one, *(name for name in other if name not in one)]
+    return tuple(
+        (name, one.get(name, "none"), other.get(name, "none"))
+        for name in names
+        if one.get(name, "none") != other.get(name, "none")
+    )
+
+
+def _flips(pairs: "polars.DataFrame") -> tuple[tuple[Flip, ...], tuple[Flip, ...]]:
+    import polars as pl
+
+    def flips(frame: "polars.DataFrame") -> tuple[Flip, ...]:
+        return tuple(
+            Flip(
+                row["case"], row["cluster"], row["a success"], row["b success"], row["a outcome"], row["b outcome"],
+                row["a trajectory"], row["b trajectory"],
+            )
+            for row in frame.iter_rows(named=True)
+        )  # fmt: skip
+
+    had, has = pl.col("a success") >= 0.5, pl.col("b success") >= 0.5
+    return flips(pairs.filter(had & ~has)), flips(pairs.filter(~had & has))
+
+
+def _strata(pairs: "polars.DataFrame") -> tuple[Stratum, ...]:
+    groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    parsed: dict[str, Mapping[str, Any]] = {}
+    for text, first, second in zip(
+        pairs["strata"].to_list(), pairs["a success"].to_list(), pairs["b success"].to_list(), strict=True
+    ):
+        if text not in parsed:
+            parsed[text] = json.loads(text)
+        for name, value in parsed[text].items():
+            groups.setdefault((name, str(value)), []).append((first, second))
+    found = []
+    for (name, value), rates in sorted(groups.items()):
+        count, one, other = len(rates), sum(r[0] for r in rates), sum(r[1] for r in rates)
+        found.append(
+            Stratum(name, value, count, one / count, other / count, wilson(one, count), wilson(other, count))
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _detectable(effects: Sequence[Effect], labels: Any) -> float | None:
+    primary = next((effect for effect in effects if effect.metric.role == "primary" and effect.design), None)
+    if primary is None or primary.cases == 0 or primary.design is None:
+        return None
+    differing = min(1.0, (primary.wins + primary.losses) / primary.cases)
+    _, sizes = np.unique(labels, return_counts=True)
+    effect, size = max(1.0, primary.design), kish_size(sizes.astype(np.float64))
+    return effect_for_rate(differing, primary.cases, effect=effect, size=size) if differing else None
+
+
+def _points(pairs: "polars.DataFrame", *records: RunRecord) -> tuple[tuple[str, float, float], ...]:
+    for name in ("cost", "seconds"):
+        found = []
+        for side, record in zip("ab", records, strict=True):
+            value, success = pairs[f"{side} shown {name}"].mean(), pairs[f"{side} success"].mean()
+            if isinstance(value, float) and isinstance(success, float):
+                found.append((f"{record.subject}|{name}", value, success))
+        if len(found) == 2:
+            return tuple(found)
+    return ()

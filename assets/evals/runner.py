@@ -1,0 +1,363 @@
+"""Runs a subject over a set: cases times repeats, a few at a time, each result kept as soon as it is there.
+
+A run that was killed goes on where it stopped when it is started again under its name. Failures of the
+infrastructure are tried again and kept apart; a subject that does not come back within its limit is given
+up. Not for judging: what the results mean is said by `compare`.
+"""
+
+import os
+import platform
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from .results import ResultRow, RunRecord
+from .sets import Case, EvalSet
+from .store import Journal, ResultStore
+from .subject import (
+    Attempt,
+    CaseResult,
+    InfrastructureFailure,
+    Outcome,
+    Subject,
+    identity_digest,
+    seed_for,
+)
+
+SUMMARY = 500
+SYNC_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """Bounds of a run. A total that is reached stops the run between cases; it can be resumed with a higher one.
+
+    `case_seconds` is told to the subject; `grace_seconds` later the runner stops waiting for it.
+    `broken_in_a_row` failures of the infrastructure end the run, since more of them would teach nothing.
+    """
+
+    case_seconds: float = 120.0
+    grace_seconds: float = 60.0
+    total_seconds: float | None = None
+    total_tokens: float | None = None
+    total_cost: float | None = None
+    tries: int = 3
+    pause_seconds: float = 0.5
+    broken_in_a_row: int = 5
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Live counts, told after every case."""
+
+    total: int
+    done: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    infrastructure: int = 0
+    retried: int = 0
+    resumed: int = 0
+    tokens: float = 0.0
+    cost: float = 0.0
+    last: str = ""
+    stopped: str | None = None
+    flaky: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return self.done == self.total and self.infrastructure == 0
+
+
+Tell = Callable[[RunState], None]
+
+
+def _silent(state: RunState) -> None:
+    """Shows nothing."""
+
+
+def new_record(
+    found: EvalSet,
+    split: str,
+    subject: Subject,
+    *,
+    run: str,
+    repeats: int,
+    seed: int,
+    parallel: int,
+    limits: RunLimits,
+    code_commit: str,
+) -> RunRecord:
+    """The record of a run that starts now. Raises `EvalSetError` for a split that is not there."""
+    identity = subject.identity()
+    return RunRecord(
+        run=run,
+        set_name=found.name,
+        set_version=found.version,
+        set_sha256=found.sha256,
+        split=split,
+        subject=subject.name,
+        identity=identity,
+        identity_digest=identity_digest(identity),
+        code_commit=code_commit,
+        repeats=repeats,
+        seed=seed,
+        cases=len(found.split(split)),
+        metrics=found.manifest.metrics,
+        parallel=parallel,
+        case_seconds=limits.case_seconds,
+        started=datetime.now(UTC),
+        machine=f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    )
+
+
+def planned_order(cases: Sequence[Case], repeats: int, seed: int) -> list[tuple[Case, int]]:
+    """Every case and repeat, cluster after cluster in an order drawn from the seed, so that a beginning of a run is a
+    fair sample of clusters; all cases once before any a second time."""
+    names = sorted({case.cluster for case in cases})
+    place = {name: index for index, name in enumerate(np.random.default_rng(seed).permutation(names).tolist())}
+    ordered = sorted(cases, key=lambda case: (place[case.cluster], case.id))
+    return [(case, repeat) for repeat in range(repeats) for case in ordered]
+
+
+def run_set(
+    found: EvalSet,
+    subject: Subject,
+    store: ResultStore,
+    record: RunRecord,
+    *,
+    limits: RunLimits = RunLimits(),
+    tell: Tell = _silent,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RunState:
+    """Runs what is still missing of a run, then writes its Parquet file. Returns how it ended.
+
+    Raises `SubjectCannotStart`, `StoreError` when the run is held or was started otherwise, and `OSError` when the
+    disk is full; what was stored until then stays and the run can be resumed.
+    """
+    if not set(subject.kinds) & {found.manifest.kind}:
+        raise ValueError(f"{subject.name} does not understand sets of kind {found.manifest.kind!r}")
+    cases = found.split(record.split)
+    with store.journal(record) as journal:
+        subject.start()
+        work = _Work(subject, journal, store.folder(record.run) / "trajectories", record, limits, tell)
+        state = work.run(planned_order(cases, record.repeats, record.seed), should_stop)
+    store.settle(store.record(record.run))
+    return state
+
+
+@dataclass
+class _Work:
+    subject: Subject
+    journal: Journal
+    trajectories: Path
+    record: RunRecord
+    limits: RunLimits
+    tell: Tell
+    broken: int = 0
+    counted: dict[tuple[str, int], ResultRow] = field(default_factory=dict)
+
+    def run(self, order: list[tuple[Case, int]], should_stop: Callable[[], bool]) -> RunState:
+        self.state = RunState(total=len(order))
+        for case, repeat in order:
+            row = self.journal.done.get((case.id, repeat))
+            if row is not None and row.success is not None:
+                self._count(row, resumed=True)
+        missing = [(case, repeat) for case, repeat in order if (case.id, repeat) not in self.counted]
+        self.tell(self.state)
+        began = synced = time.monotonic()
+        threads = _Threads(self._attempt, self.record.parallel, self.limits)
+        try:
+            position = 0
+            while position < len(missing) or threads.busy:
+                stopped = self._stopped(began) or ("stopped as asked" if should_stop() else None)
+                if stopped:
+                    self.state = replace(self.state, stopped=stopped)
+                    if not threads.busy:
+                        break
+                while not stopped and position < len(missing) and threads.free:
+                    threads.give(*missing[position])
+                    position += 1
+                for row in threads.ended():
+                    self.journal.append(row)
+                    self._count(row)
+                    self.tell(self.state)
+                if time.monotonic() - synced > SYNC_SECONDS:
+                    self.journal.sync()
+                    synced = time.monotonic()
+                if threads.lost >= max(2, self.record.parallel):
+                    self.state = replace(self.state, stopped=f"{threads.lost} cases did not come back; see the last")
+                    break
+        finally:
+            threads.close()
+        self.state = replace(self.state, flaky=flaky_cases(list(self.counted.values())))
+        self.tell(self.state)
+        return self.state
+
+    def _stopped(self, began: float) -> str | None:
+        limits, state = self.limits, self.state
+        if self.broken >= limits.broken_in_a_row:
+            return f"{self.broken} failures of the infrastructure in a row, the last: {state.last}"
+        if limits.total_seconds is not None and time.monotonic() - began > limits.total_seconds:
+            return f"the limit of {limits.total_seconds:g} seconds for the run is reached"
+        if limits.total_tokens is not None and state.tokens >= limits.total_tokens:
+            return f"the limit of {limits.total_tokens:g} tokens is reached"
+        if limits.total_cost is not None and state.cost >= limits.total_cost:
+            return f"the limit of {limits.total_cost:g} for cost is reached"
+        return None
+
+    def _count(self, row: ResultRow, *, resumed: bool = False) -> None:
+        self.counted[row.key] = row
+        state, lost = self.state, row.success is None
+        self.broken = self.broken + 1 if lost else (self.broken if resumed else 0)
+        self.state = replace(
+            state,
+            done=state.done + 1,
+            succeeded=state.succeeded + (row.success is True),
+            failed=state.failed + (row.success is False),
+            infrastructure=state.infrastructure + lost,
+            retried=state.retried + (row.tries - 1),
+            resumed=state.resumed + resumed,
+            tokens=state.tokens + row.metrics.get("tokens", 0.0),
+            cost=state.cost + row.metrics.get("cost", 0.0),
+            last=f"{row.case}: {row.outcome}" + (f", {row.summary}" if lost else ""),
+        )
+
+    def _attempt(self, case: Case, repeat: int) -> ResultRow:
+        """One case with its retries, in a thread of the run. Never raises but for what is not an `Exception`."""
+        folder = self.trajectories / f"{case.id}-{repeat}"
+        attempt = Attempt(
+            case, repeat, seed_for(self.record.seed, case.id, repeat), self.limits.case_seconds, folder
+        )  # fmt: skip
+        for tries in range(1, self.limits.tries + 1):
+            began = time.monotonic()
+            try:
+                found = self.subject.solve(attempt)
+                return _row(attempt, found, time.monotonic() - began, tries)
+            except InfrastructureFailure as error:
+                lost = _lost(attempt, Outcome.INFRASTRUCTURE, str(error), tries)
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+                return replace(_lost(attempt, Outcome.ERROR, said, tries), success=False)
+            if tries < self.limits.tries:
+                time.sleep(self.limits.pause_seconds * 2 ** (tries - 1))
+        return lost
+
+
+class _Threads:
+    """A fixed number of threads, one case each at a time; a thread whose case does not come back is written off."""
+
+    def __init__(self, attempt: Callable[[Case, int], ResultRow], count: int, limits: RunLimits) -> None:
+        self._attempt = attempt
+        self._count = count
+        self._patience = (limits.case_seconds + limits.grace_seconds) * limits.tries + limits.pause_seconds * (
+            2**limits.tries
+        )
+        self._todo: queue.SimpleQueue[tuple[int, Case, int] | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[int, ResultRow]] = queue.SimpleQueue()
+        self._waiting: dict[int, tuple[Case, int, float]] = {}
+        self._next = 0
+        self._running = 0
+        self.lost = 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def free(self) -> bool:
+        return len(self._waiting) < self._count
+
+    def give(self, case: Case, repeat: int) -> None:
+        if self._running < min(self._count, len(self._waiting) + 1):
+            # A daemon: a subject that hangs must not keep the program from ending.
+            threading.Thread(target=self._work, name=f"eval-{self._next}", daemon=True).start()
+            self._running += 1
+        self._waiting[self._next] = (case, repeat, time.monotonic())
+        self._todo.put((self._next, case, repeat))
+        self._next += 1
+
+    def _work(self) -> None:
+        while (given := self._todo.get()) is not None:
+            number, case, repeat = given
+            self._ended.put((number, self._attempt(case, repeat)))
+
+    def ended(self) -> list[ResultRow]:
+        """Rows that are ready, waiting a moment for the first. A case that overstayed is among them, as a timeout."""
+        rows: list[ResultRow] = []
+        wait = 0.2 if self._waiting else 0.0
+        while True:
+            try:
+                number, row = self._ended.get(timeout=wait) if wait else self._ended.get_nowait()
+            except queue.Empty:
+                break
+            wait = 0.0
+            if self._waiting.pop(number, None) is not None:
+                rows.append(row)
+        now = time.monotonic()
+        for number, (case, repeat, since) in list(self._waiting.items()):
+            if now - since > self._patience:
+                del self._waiting[number]
+                self.lost += 1
+                self._running -= 1
+                attempt = Attempt(case, repeat, 0, self._patience, Path())
+                said = f"did not come back within {self._patience:.0f} s"
+                rows.append(replace(_lost(attempt, Outcome.TIMEOUT, said, 1), success=False))
+        return rows
+
+    def close(self) -> None:
+        for _ in range(self._running + self.lost):
+            self._todo.put(None)
+
+
+def _row(attempt: Attempt, found: CaseResult, seconds: float, tries: int) -> ResultRow:
+    case = attempt.case
+    metrics = {"seconds": round(seconds, 6), **{name: float(value) for name, value in found.metrics.items()}}
+    wrong = sorted(name for name, value in metrics.items() if not np.isfinite(value))
+    if wrong:
+        return replace(_lost(attempt, Outcome.ERROR, f"{', '.join(wrong)} is no finite number", tries), success=False)
+    return ResultRow(
+        case=case.id,
+        repeat=attempt.repeat,
+        cluster=case.cluster,
+        strata=dict(case.strata),
+        split=case.split,
+        outcome=str(found.outcome),
+        success=found.success,
+        metrics=metrics,
+        tries=tries,
+        ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        summary=found.summary[:SUMMARY],
+        trajectory=f"{case.id}-{attempt.repeat}/{found.trajectory}" if found.trajectory else None,
+        patch=f"{case.id}-{attempt.repeat}/{found.patch}" if found.patch else None,
+    )
+
+
+def _lost(attempt: Attempt, outcome: Outcome, said: str, tries: int) -> ResultRow:
+    return ResultRow(
+        case=attempt.case.id,
+        repeat=attempt.repeat,
+        cluster=attempt.case.cluster,
+        strata=dict(attempt.case.strata),
+        split=attempt.case.split,
+        outcome=str(outcome),
+        success=None,
+        metrics={},
+        tries=tries,
+        ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        summary=said[:SUMMARY],
+    )
+
+
+def flaky_cases(rows: Sequence[ResultRow]) -> tuple[str, ...]:
+    """Cases that succeeded in one repeat and failed in another."""
+    seen: dict[str, set[bool]] = {}
+    for row in rows:
+        if row.success is not None:
+            seen.setdefault(row.case, set()).add(row.success)
+    return tuple(sorted(case for case, ends in seen.items() if len(ends) == 2))
