@@ -1,21 +1,83 @@
-"""What the last commits changed, as a signal of where the next change may be."""
+"""What earlier commits changed, as evidence of where the next change may be.
 
+`read_history` takes it from git, `PastCommits` is what ranking asks: which commits were about the same
+things, and which files change together.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from assets.context import terms
 from core.git import Repository
 
-COMMITS = 200
-_PATHS = 2000
+MOST_COMMITS = 2000
+"""How far back the history of an index reaches."""
+
+MOST_PATHS = 30
+"""A commit that changed more files than this says little of any of them, and is left out."""
+
+MESSAGE_CHARACTERS = 600
 
 
-def recent_changes(repository: Repository, commit: str) -> dict[str, int]:
-    """Path -> age of its last change in commits, over the last `COMMITS` commits that are not merges.
+@dataclass(frozen=True, slots=True)
+class PastCommit:
+    """One commit: its id, the beginning of its message, and the paths that it changed (at most `MOST_PATHS`)."""
 
-    A commit that changed more than 50 paths says nothing of any of them and is passed over.
+    commit: str
+    message: str
+    paths: tuple[str, ...]
+
+
+def read_history(
+    repository: Repository, commit: str, limit: int = MOST_COMMITS, *, exclude: str | None = None
+) -> list[PastCommit]:
+    """The commits before and at `commit`, newest first, without merges and without very wide ones.
+
+    Those that `exclude` can reach are left out.
     """
-    ages: dict[str, int] = {}
-    for age, made in enumerate(repository.log(commit, limit=COMMITS)):
-        if len(made.paths) > 50:
-            continue
-        for path in made.paths:
-            if len(ages) < _PATHS and path.isprintable():
-                ages.setdefault(path, age)
-    return ages
+    found = []
+    for made in repository.log(commit, limit=limit, exclude=exclude):
+        paths = tuple(path for path in made.paths if path.isprintable())
+        if 0 < len(paths) <= MOST_PATHS:
+            message = made.message.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+            found.append(PastCommit(made.id, message.strip()[:MESSAGE_CHARACTERS], paths))
+    return found
+
+
+class PastCommits:
+    """The history of one version, newest first, with what is looked up in it made once."""
+
+    def __init__(self, commits: Sequence[PastCommit] = ()) -> None:
+        self.commits = tuple(commits)
+
+    def __len__(self) -> int:
+        return len(self.commits)
+
+    @cached_property
+    def postings(self) -> Mapping[str, list[tuple[int, int]]]:
+        """Term -> the commits whose messages hold it, with how often."""
+        held: dict[str, list[tuple[int, int]]] = {}
+        for number, commit in enumerate(self.commits):
+            for term, count in terms.query_terms(commit.message).items():
+                held.setdefault(term, []).append((number, count))
+        return held
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """The number of terms of each message."""
+        counted = Counter[int]()
+        for hits in self.postings.values():
+            for number, count in hits:
+                counted[number] += count
+        return tuple(counted[number] for number in range(len(self.commits)))
+
+    @cached_property
+    def by_path(self) -> Mapping[str, list[int]]:
+        """Path -> the commits that changed it, newest first."""
+        changed: dict[str, list[int]] = {}
+        for number, commit in enumerate(self.commits):
+            for path in commit.paths:
+                changed.setdefault(path, []).append(number)
+        return changed

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.context.chunks import Chunk
+from assets.context.history import PastCommits
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -20,16 +21,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of one commit as indexed. File i has the documents `offsets[i]` to `offsets[i + 1] - 1`.
-
-    `recent` maps a path to the age of its last change, in commits (0: the newest), for the last few
-    hundred commits.
-    """
+    """The files of one commit as indexed. File i has the documents `offsets[i]` to `offsets[i + 1] - 1`."""
 
     paths: tuple[str, ...]
     offsets: Ints
     lengths: Ints
-    recent: Mapping[str, int]
 
     @property
     def documents(self) -> int:
@@ -76,6 +72,10 @@ class Index(Protocol):
 
     @property
     def manifest(self) -> Manifest: ...
+
+    @property
+    def history(self) -> PastCommits:
+        """The commits up to this one, newest first, as far back as they are kept."""
 
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
         """For each term that occurs: the documents that hold it, ascending, and how often each does."""

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from assets.context.chunks import Chunk, language_of
 from assets.context.content import Content, embedded_text, make_content
-from assets.context.history import recent_changes
+from assets.context.history import PastCommits, read_history
 from assets.context.index import Floats, Ints, Manifest
 from assets.context.postings import PostingsBuilder
-from assets.context.skips import skip_content, skip_entry
+from assets.context.rules import read_rules
+from assets.context.skips import skip_content
 from assets.context.terms import query_terms
 from core.embedding import Embedder, Vectors
 from core.git import Entry, Repository
@@ -35,14 +36,15 @@ class MemoryIndex:
         source: str,
         commit: str,
         files: Sequence[tuple[str, Content]],
-        recent: Mapping[str, int],
         embedders: Sequence[Embedder],
         skipped: Sequence[tuple[str, str]] = (),
+        history: PastCommits | None = None,
     ) -> None:
         """`files` in byte order of their paths."""
         self.source = source
         self.commit = commit
         self.skipped = tuple(skipped)
+        self.history = history or PastCommits()
         self._contents = [content for _, content in files]
         self._embedders = {embedder.identity: embedder for embedder in embedders}
         counts = [len(content.chunks) for content in self._contents]
@@ -50,7 +52,6 @@ class MemoryIndex:
             tuple(path for path, _ in files),
             np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64),
             np.array([length for content in self._contents for length in content.lengths], dtype=np.int64),
-            recent,
         )
         self._vectors: dict[str, _Vectors] = {}
 
@@ -62,8 +63,10 @@ class MemoryIndex:
         commit = repository.resolve(commit)
         kept: list[Entry] = []
         skipped: list[tuple[str, str]] = []
-        for entry in repository.ls_tree(commit):
-            reason = skip_entry(entry) or ("too many files" if len(kept) >= MOST_FILES else None)
+        entries = repository.ls_tree(commit)
+        reasons = read_rules(repository, commit).reasons(entries)
+        for entry in entries:
+            reason = reasons[entry.path] or ("too many files" if len(kept) >= MOST_FILES else None)
             if reason:
                 skipped.append((entry.path, reason))
             else:
@@ -81,8 +84,8 @@ class MemoryIndex:
             else:
                 files.append((entry.path, content))
         files.sort(key=lambda file: file[0].encode())
-        recent = recent_changes(repository, commit)
-        return cls(source or repository.path.name, commit, files, recent, embedders, skipped)
+        history = PastCommits(read_history(repository, commit))
+        return cls(source or repository.path.name, commit, files, embedders, skipped, history)
 
     @property
     def version(self) -> str:

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from assets.context import terms
+from assets.context.request_words import REQUEST_WORDS
 
 LONGEST_TEXT = 100_000
 MOST_TERMS = 400
 _MOST = 60
+_MOST_PAIRS = 80
+_PAIRED_TEXT = 8000
 
 _FRAME = re.compile(r'File "([^"\n]{1,400})", line (\d{1,7})(?:, in ([^\s(]{1,200}))?')
 _PLACE = re.compile(r"(?<![\w/.\\-])((?:[\w.+-]+[/\\])*[\w+-][\w.+-]*\.[A-Za-z]\w{0,9}):(\d{1,7})(?:: in (\w{1,200}))?")
@@ -42,26 +45,37 @@ class Frame:
 class Query:
     """`names` are identifiers as written, `dotted` those with dots, `messages` quoted or raised texts.
 
-    `terms` maps each term to its weight, and `written` to a word of the text that it comes from.
+    `terms` maps each term to its weight, `title` those of the first line, and `written` to a word of the text
+    that it comes from. `pairs` are terms that stand side by side.
     """
 
     text: str
     terms: Mapping[str, float]
+    title: Mapping[str, float]
+    pairs: tuple[tuple[str, str], ...]
     written: Mapping[str, str]
     paths: tuple[str, ...]
     frames: tuple[Frame, ...]
     names: tuple[str, ...]
     dotted: tuple[str, ...]
     messages: tuple[str, ...]
+    request_words: Mapping[str, float]
+
+    def weight_of(self, term: str) -> float:
+        """What a word says of the place, from 0 (any request may hold it) to 1."""
+        return self.request_words.get(term, 1.0)
 
 
-def read_query(text: str) -> Query:
+def read_query(text: str, request_words: Mapping[str, float] = REQUEST_WORDS) -> Query:
     """The first line counts double: it is the title of a ticket, or the subject of a message."""
     text = text[:LONGEST_TEXT].replace("\0", " ")
     title = text.lstrip().partition("\n")[0]
     counts = terms.query_terms(text)
     in_title = terms.query_terms(title) if len(title) < 300 else {}
-    weights = {term: count**0.5 + (1.0 if term in in_title else 0.0) for term, count in counts.items()}
+    weights = {
+        term: (count**0.5 + (1.0 if term in in_title else 0.0)) * request_words.get(term, 1.0)
+        for term, count in counts.items()
+    }
     written = {term: word.lower() for word in reversed(terms.words(text)) for term in reversed(terms.expand(word))}
     frames = [Frame(path, int(line), function) for path, line, function in _FRAME.findall(text)]
     frames += [Frame(path, int(line), function) for path, line, function in _PLACE.findall(text)]
@@ -71,16 +85,39 @@ def read_query(text: str) -> Query:
     names += [part for name in _DOTTED.findall(text) for part in name.split(".")[-2:]]
     names += [frame.function for frame in frames if _NAME.fullmatch(frame.function)]
     messages = ["".join(groups) for groups in _QUOTED.findall(text)] + _RAISED.findall(text)
+    heaviest = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:MOST_TERMS]
     return Query(
         text,
-        dict(sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:MOST_TERMS]),
+        {term: weight for term, weight in heaviest if weight > 0},
+        {term: weights[term] for term in in_title if weights[term] > 0},
+        _pairs(text),
         written,
         _distinct(_PATH.findall(text) + _FOLDER.findall(text)),
         tuple(dict.fromkeys(frames))[-_MOST:],
         _distinct(names),
         _distinct(_DOTTED.findall(text)),
         _distinct(message.strip() for message in messages if len(message.split()) >= 2),
+        request_words,
     )
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Neighbouring words of one line, and of one identifier, as terms; words that are common English part them."""
+    pairs: dict[tuple[str, str], None] = {}
+    for line in text[:_PAIRED_TEXT].splitlines():
+        before = ""
+        for word in terms.words(line):
+            expanded = () if terms.is_common(word) else terms.expand(word)
+            parts = expanded[1:] if len(expanded) > 1 else expanded
+            for part in parts:
+                if before and before != part:
+                    pairs.setdefault((before, part))
+                before = part
+            if not parts:
+                before = ""
+            if len(pairs) >= _MOST_PAIRS:
+                return tuple(pairs)
+    return tuple(pairs)
 
 
 def _distinct(found: Iterable[str]) -> tuple[str, ...]:

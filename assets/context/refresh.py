@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from assets.context import chunks, skips, terms, versions
-from assets.context.history import recent_changes
+from assets.context import chunks, commit_table, skips, terms, versions
 from assets.context.ingest import Ingest, Model, key_of
 from assets.context.rules import read_rules
 from assets.context.sources import Source, find_source
 from assets.context.versions import FileRow, Version
 from core.database import Database
 from core.embedding import Embedder
-from core.git import Entry, Repository, fetch_mirror
+from core.git import Entry, Repository, fetch_mirror, find_credential, split_credential
 
 CONFIG = f"{chunks.CONFIG},terms-{terms.VERSION},skips-{skips.VERSION}"
 """A change of any of these makes the next refresh look at every file again."""
@@ -55,7 +54,8 @@ class RefreshReport:
 
 def mirror_path(mirrors: Path, source: Source) -> Path:
     """Where a source's mirror lies; another location is another mirror."""
-    return mirrors / str(source.team_id) / f"{source.name}-{sha256(source.location.encode()).hexdigest()[:12]}.git"
+    location, _ = split_credential(source.location)
+    return mirrors / str(source.team_id) / f"{source.name}-{sha256(location.encode()).hexdigest()[:12]}.git"
 
 
 def index_version_name(source: str, version: int) -> str:
@@ -69,6 +69,7 @@ def refresh(
     *,
     mirrors: Path,
     roots: Iterable[Path],
+    secrets: Path | None = None,
     embedders: Sequence[Embedder] = (),
     building: Sequence[Embedder] = (),
     on_step: Callable[[str], None] = lambda step: None,
@@ -78,8 +79,8 @@ def refresh(
     New content is embedded by the first of `embedders` before it becomes visible, and by the others after;
     they also get what old content lacks. `building` models get the vectors of changed files only.
 
-    `mirrors` is the folder of bare mirrors; `roots` bound local locations. Two at once on one source
-    run one after the other. `on_step` is called with a name after each step that leaves a trace.
+    `mirrors` is the folder of bare mirrors; `roots` bound local locations; in `secrets` lie the credentials
+    of https locations. Two at once on one source run one after the other. `on_step` is called with a name after each step that leaves a trace.
     Raises `SourceError`, `GitError`, `EmbedderUnavailable` and psycopg's errors; the visible version is
     then what it was.
     """
@@ -87,7 +88,10 @@ def refresh(
     clock = _Clock()
     with _locked(database, team_id, found.name):
         clock.step("wait")
-        mirror = fetch_mirror(found.location, mirror_path(mirrors, found), branch=found.branch, roots=roots)
+        credential = find_credential(secrets, team_id, found.location) if secrets else None
+        mirror = fetch_mirror(
+            found.location, mirror_path(mirrors, found), branch=found.branch, roots=roots, credential=credential
+        )
         clock.step("fetch")
         on_step("fetched")
         work = _Refresh(database, found, mirror.repository, embedders, building, on_step, clock)
@@ -153,7 +157,9 @@ class _Refresh:
             if current:
                 versions.checked(connection, self.team_id, name)
             else:
-                versions.discard_staged(connection, self.team_id, name, before.version if before else 0)
+                visible = before.version if before else 0
+                versions.discard_staged(connection, self.team_id, name, visible)
+                commit_table.discard_staged(connection, self.team_id, name, visible)
         if before and current:
             self._complete(before.version, self._fill(self.ingest.models, before))
             return self._report(changed=False)
@@ -165,7 +171,7 @@ class _Refresh:
         rows = self._rows(delta)
         first = self._fill(self.ingest.models[:1], before, rows)
         self.clock.step("embed")
-        recent = recent_changes(self.repository, commit)
+        commits, keep = commit_table.new_commits(self.repository, before.commit if before else None, commit)
         self.clock.step("history")
         version = before.version + 1 if before else 1
         with self.database.team(self.team_id) as connection:
@@ -179,13 +185,14 @@ class _Refresh:
                 commit=commit,
                 branch=branch,
                 config=self.config,
-                recent=recent,
             )
+            commit_table.stage(connection, self.team_id, name, version, commits, keep=keep)
             versions.add_models(connection, self.team_id, name, version, [model.table.model_id for model in first])
         self.on_step("staged")
         self.clock.step("stage")
         with self.database.team(self.team_id) as connection:
             versions.make_visible(connection, self.team_id, name, version)
+            commit_table.forget(connection, self.team_id, name, version - versions.KEPT_VERSIONS)
         self.on_step("visible")
         self.clock.step("publish")
         self._complete(version, self._fill(self.ingest.models[1:], before, rows))

@@ -57,6 +57,11 @@ def stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
+def is_common(word: str) -> bool:
+    """Whether a word is so common in English that it says nothing."""
+    return word.lower() in _COMMON
+
+
 def words(text: str) -> list[str]:
     return _WORD.findall(text)
 

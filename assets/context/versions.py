@@ -5,13 +5,12 @@ what changed. A reader fixes the version first and then sees that version only.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
-from psycopg.types.json import Jsonb
 
 KEPT_VERSIONS = 20
 """Replaced versions whose file rows are kept, for readers that began before the pointer moved."""
@@ -32,7 +31,6 @@ class Version:
     branch: str
     config: str
     models: Sequence[str]
-    recent: Mapping[str, int]
     files: int
     chunks: int
     skipped: int
@@ -52,7 +50,7 @@ class FileRow:
 
 
 _VERSION = """
-SELECT v.version, v.id, v.commit, v.branch, v.config, v.recent, v.files, v.chunks, v.skipped, v.staged_at, v.visible_at,
+SELECT v.version, v.id, v.commit, v.branch, v.config, v.files, v.chunks, v.skipped, v.staged_at, v.visible_at,
        ARRAY(SELECT m.identity FROM version_models o JOIN embedding_models m ON m.id = o.model_id
              WHERE (o.team_id, o.source, o.version) = (v.team_id, v.source, v.version) ORDER BY m.id) AS models
 FROM source_indexes s JOIN index_versions v USING (team_id, source, version)
@@ -134,7 +132,6 @@ def stage(
     commit: str,
     branch: str,
     config: str,
-    recent: Mapping[str, int],
 ) -> None:
     """Writes a version's files and its record; queries don't see them yet."""
     paths = [*removed, *(row.path for row in changed)]
@@ -154,9 +151,9 @@ def stage(
     )
     counted = connection.execute(_COUNT, scope(team_id, source, version)).fetchone() or (0, 0, 0)
     connection.execute(
-        "INSERT INTO index_versions (team_id, source, version, commit, branch, config, recent, files, "
-        "chunks, skipped) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (team_id, source, version, commit, branch, config, Jsonb(dict(recent)), *counted),
+        "INSERT INTO index_versions (team_id, source, version, commit, branch, config, files, chunks, skipped) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (team_id, source, version, commit, branch, config, *counted),
     )
 
 

@@ -99,10 +99,10 @@ def _frame_scores(baseline: Baseline, targets: tuple[str, ...]) -> dict[tuple[st
 
 
 def _context_scores(context: TaskContext) -> list[tuple[Location, float]]:
+    """Places with their likelihood beside the best one's; scores are logarithms of odds, tempered since they are
+    surer of the file than of the function."""
     top = max((location.score for location in context.locations), default=0.0)
-    if top <= 0:
-        return []
-    return [(location, location.score / top) for location in context.locations[:20]]
+    return [(location, math.exp((location.score - top) / 2)) for location in context.locations[:20]]
 
 
 def _in_file(

@@ -1,13 +1,28 @@
 """The signals of ranking: small modules of one shape, each of which can be switched off.
 
-A signal is a function `(Query, Index) -> Scores`. `ALL` names them in the order in which reasons are
-listed.
+A signal is a function `(Query, Index) -> Scores`; one that starts from what those found also takes
+`Found`. `ALL` and `FOLLOWERS` name them in the order in which reasons are listed.
 """
 
-from assets.context.signals import bm25, definitions, frames, messages, names, paths, recency, roles, vectors
-from assets.context.signals.scores import Scores, Signal
+from assets.context.signals import (
+    bm25,
+    commits,
+    definitions,
+    frames,
+    messages,
+    names,
+    paths,
+    phrases,
+    recency,
+    references,
+    roles,
+    size,
+    together,
+    vectors,
+)
+from assets.context.signals.scores import Follower, Found, Scores, Signal
 
-__all__ = ["ALL", "Scores", "Signal"]
+__all__ = ["ALL", "FOLLOWERS", "Follower", "Found", "Scores", "Signal"]
 
 ALL: dict[str, Signal] = {
     "frames": frames.score,
@@ -16,8 +31,17 @@ ALL: dict[str, Signal] = {
     "messages": messages.score,
     "text": bm25.score_chunks,
     "file": bm25.score_files,
+    "title": bm25.score_title,
     "names": names.score,
     "vectors": vectors.score,
+    "commits": commits.score,
     "recent": recency.score,
+    "size": size.score,
     "role": roles.score,
+}
+
+FOLLOWERS: dict[str, Follower] = {
+    "phrases": phrases.score,
+    "references": references.score,
+    "together": together.score,
 }

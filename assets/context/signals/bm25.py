@@ -16,6 +16,7 @@ from assets.context.signals.scores import Scores, to_unit
 K1 = 1.2
 B_CHUNK = 0.5
 B_FILE = 0.75
+B_TITLE = 0.5
 
 
 def idf(documents: int, frequency: int) -> float:
@@ -31,13 +32,22 @@ def score_chunks(query: Query, index: Index) -> Scores:
 
 
 def score_files(query: Query, index: Index) -> Scores:
+    return _whole_files(query, index, query.terms, B_FILE)
+
+
+def score_title(query: Query, index: Index) -> Scores:
+    """As `score_files`, for the words of the first line alone."""
+    return _whole_files(query, index, query.title, B_TITLE)
+
+
+def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: float) -> Scores:
     manifest = index.manifest
     in_files = {}
-    for term, (documents, counts) in index.postings(list(query.terms)).items():
+    for term, (documents, counts) in index.postings(list(weights)).items():
         files, first = np.unique(manifest.file_of[documents], return_index=True)
         in_files[term] = (files, np.add.reduceat(counts, first))
     values = np.zeros(len(manifest.paths))
-    _add(values, in_files, query.terms, manifest.file_lengths, B_FILE)
+    _add(values, in_files, weights, manifest.file_lengths, b)
     spread = to_unit(values)[manifest.file_of] if len(values) else np.zeros(0)
     return Scores(spread, lambda document: _best(in_files, query, len(manifest.paths), int(manifest.file_of[document])))
 

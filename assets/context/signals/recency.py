@@ -4,19 +4,19 @@ import numpy as np
 
 from assets.context.index import Index
 from assets.context.query import Query
-from assets.context.signals.scores import Scores
+from assets.context.signals.scores import Scores, nothing
 
 _HALF_LIFE = 20.0
 """In commits."""
 
 
 def score(query: Query, index: Index) -> Scores:
-    manifest = index.manifest
-    ages = np.array([float(manifest.recent.get(path, -1)) for path in manifest.paths])
-    by_file = np.where(ages >= 0, 0.5 ** (np.maximum(ages, 0) / _HALF_LIFE), 0.0)
-    values = by_file[manifest.file_of] if len(by_file) else by_file
-
-    def detail(document: int) -> str:
-        return f"changed {manifest.recent.get(manifest.paths[manifest.file_of[document]], 0)} commits ago"
-
-    return Scores(values, detail)
+    manifest, changed = index.manifest, index.history.by_path
+    if not changed:
+        return nothing(index)
+    ages = {manifest.number[path]: commits[0] for path, commits in changed.items() if path in manifest.number}
+    by_file = np.zeros(len(manifest.paths))
+    by_file[list(ages)] = 0.5 ** (np.array(list(ages.values()), dtype=np.float64) / _HALF_LIFE)
+    return Scores(
+        by_file[manifest.file_of], lambda document: f"changed {ages[int(manifest.file_of[document])]} commits ago"
+    )

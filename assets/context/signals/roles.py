@@ -14,7 +14,7 @@ _TEST_FILE = re.compile(r"^(test_.*|.*_test|conftest|.*[.-](test|spec))$")
 _CODE = re.compile(
     r"\.(pyi?|pyx|[cm]?[jt]sx?|go|java|kt|rs|c|h|cc|cpp|hpp|cs|rb|php|swift|scala|sh|sql|lua|exs?)$", re.IGNORECASE
 )
-_ROLES = {"test": -0.5, "document or data": -0.4, "example": -0.3}
+_ROLES = {"test": -0.9, "document or data": -1.0, "example": -0.6}
 
 
 def role_of(path: str) -> str | None:

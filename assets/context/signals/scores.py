@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assets.context.index import Floats, Index
+from assets.context.chunks import Chunk
+from assets.context.index import Floats, Index, Ints
 from assets.context.query import Query
 
 
@@ -21,6 +22,29 @@ class Scores:
 
 
 Signal = Callable[[Query, Index], Scores]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the first signals found: the best documents, best first, with the chunks that they are and a strength
+    of at most 1 each."""
+
+    documents: Ints
+    strength: Floats
+    chunks: list[Chunk]
+
+    def files(self, index: Index, count: int) -> list[tuple[int, float]]:
+        """The first `count` files among them, each with the strength of its best document."""
+        best: dict[int, float] = {}
+        for document, strength in zip(self.documents.tolist(), self.strength.tolist(), strict=True):
+            best.setdefault(int(index.manifest.file_of[document]), strength)
+            if len(best) == count:
+                break
+        return list(best.items())
+
+
+Follower = Callable[[Query, Index, Found], Scores]
+"""A signal that starts from what others found."""
 
 
 def nothing(index: Index) -> Scores:

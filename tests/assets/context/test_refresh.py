@@ -65,7 +65,7 @@ def dump(database: Database, source: str, embedder: Embedder) -> dict[str, Any]:
             "paths": manifest.paths,
             "offsets": manifest.offsets.tolist(),
             "lengths": manifest.lengths.tolist(),
-            "recent": dict(manifest.recent),
+            "history": index.history.commits,
             "files": live,
             "chunks": index.chunks(list(range(manifest.documents))),
             "postings": postings,

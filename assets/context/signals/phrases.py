@@ -1,0 +1,69 @@
+"""Words that stand side by side in the text and in the code: `soft wrap` in `soft_wrap=True`, `return value`.
+
+Only what was found so far is read. A pair counts by how few of those places hold it.
+"""
+
+import math
+import re
+
+import numpy as np
+
+from assets.context import terms
+from assets.context.index import Index, Ints
+from assets.context.query import Query
+from assets.context.signals.scores import Found, Scores
+
+_APART = 2
+"""The second word is looked for among this many words after the first."""
+
+_SCALE = 10.0
+_WORD = re.compile(r"\w+")
+
+
+def score(query: Query, index: Index, found: Found) -> Scores:
+    manifest = index.manifest
+    values = np.zeros(manifest.documents)
+    postings = index.postings(list(dict.fromkeys(term for pair in query.pairs for term in pair)))
+    held: dict[tuple[str, str], list[int]] = {}
+    wanted: dict[int, list[tuple[str, str]]] = {}
+    for pair in query.pairs:
+        both = [postings.get(term) for term in pair]
+        if both[0] is None or both[1] is None:
+            continue
+        for place in _places(found.documents, both[0][0], both[1][0]):
+            wanted.setdefault(place, []).append(pair)
+    for place, pairs in wanted.items():
+        after = _followers(found.chunks[place].text, {term for pair in pairs for term in pair})
+        for pair in pairs:
+            if pair in after:
+                held.setdefault(pair, []).append(int(found.documents[place]))
+    reasons: dict[int, list[str]] = {}
+    for (first, second), documents in held.items():
+        weight = max(query.weight_of(first), query.weight_of(second)) * math.log1p(manifest.documents / len(documents))
+        for document in documents:
+            values[document] += weight / _SCALE
+            reasons.setdefault(document, []).append(
+                f"“{query.written.get(first, first)} {query.written.get(second, second)}”"
+            )
+    return Scores(np.minimum(values, 1.0), lambda document: f"has {', '.join(reasons.get(document, [])[:4])}")
+
+
+def _places(documents: Ints, first: Ints, second: Ints) -> list[int]:
+    """The places in `documents` of those that hold both words."""
+    return [int(place) for place in np.flatnonzero(np.isin(documents, first) & np.isin(documents, second))]
+
+
+def _followers(text: str, wanted: set[str]) -> set[tuple[str, str]]:
+    """Pairs of wanted terms of which the second stands right after the first, or one word later."""
+    pairs: set[tuple[str, str]] = set()
+    before: list[tuple[int, str]] = []
+    position = 0
+    for word in _WORD.findall(text):
+        expanded = terms.expand(word)
+        for term in expanded[1:] if len(expanded) > 1 else expanded:
+            if term in wanted:
+                before = [(place, earlier) for place, earlier in before if position - place <= _APART]
+                pairs.update((earlier, term) for _, earlier in before)
+                before.append((position, term))
+            position += 1
+    return pairs

@@ -1,0 +1,16 @@
+"""Larger files hold more of what can be asked for: the logarithm of a file's terms, as a prior."""
+
+import numpy as np
+
+from assets.context.index import Index
+from assets.context.query import Query
+from assets.context.signals.scores import Scores, to_unit
+
+
+def score(query: Query, index: Index) -> Scores:
+    manifest = index.manifest
+    values = to_unit(np.log1p(manifest.file_lengths.astype(np.float64)))
+    return Scores(
+        values[manifest.file_of] if len(values) else values,
+        lambda document: f"a file of {int(manifest.file_lengths[manifest.file_of[document]])} terms",
+    )
