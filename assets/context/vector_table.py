@@ -154,7 +154,7 @@ class VectorTable:
         connection.execute(_SEARCH, (str(max(EF_SEARCH, min(count, 1000))),))
         connection.execute(_PLAN, {"may": "off"})  # else a short table is sorted instead
         vector = binary.vector(query)
-        limit = max(EF_SEARCH, 2 * count)
+        limit = max(EF_SEARCH, count)
         found = None
         while found is None and limit <= _MOST_LOOKED_AT:
             rows = connection.execute(statement, (vector, vector, limit), binary=True).fetchall()

@@ -12,6 +12,10 @@ from pathlib import Path
 
 VOCABULARY = 20_000
 NAMES = 8_000
+TOPICS = 400
+TOPIC_WORDS = 240
+ON_TOPIC = 0.7
+FOLDER = 12
 _CONSONANTS = "bcdfghjklmnprstvwz"
 _VOWELS = "aeiou"
 
@@ -32,21 +36,36 @@ class Author:
 
     A project has some thousands of names, a few of which make up most of the code, and a file keeps to a
     dozen; a chunk then has about as many different terms, and brings about as many new ones, as in the
-    sources of Python's larger packages.
+    sources of Python's larger packages. The files of a folder share a topic, from which most of their
+    words are, and a query is about one topic.
     """
 
     def __init__(self, seed: int = 7) -> None:
         self._random = random.Random(seed)  # noqa: S311
         self.words = vocabulary(self._random)
         self._weights = _zipf(len(self.words))
-        self._names = ["_".join(self.draw(2)) for _ in range(NAMES)]
+        self._names = ["_".join(self._common(2)) for _ in range(NAMES)]
         self._name_weights = _zipf(NAMES)
+        self._topics = [
+            (self._random.sample(self.words, TOPIC_WORDS), self._random.sample(self._names, TOPIC_WORDS // 4))
+            for _ in range(TOPICS)
+        ]
+        self._topic_weights = _zipf(TOPIC_WORDS)
+        self._topic = self._topics[0]
 
-    def draw(self, count: int) -> list[str]:
+    def _common(self, count: int) -> list[str]:
         return self._random.choices(self.words, cum_weights=self._weights, k=count)
 
+    def draw(self, count: int) -> list[str]:
+        topical = self._random.choices(self._topic[0], cum_weights=self._topic_weights, k=count)
+        return [
+            one if self._random.random() < ON_TOPIC else other
+            for one, other in zip(topical, self._common(count), strict=True)
+        ]
+
     def names(self, count: int) -> list[str]:
-        return self._random.choices(self._names, cum_weights=self._name_weights, k=count)
+        general = self._random.choices(self._names, cum_weights=self._name_weights, k=count)
+        return [self._random.choice(self._topic[1]) if self._random.random() < ON_TOPIC else one for one in general]
 
     def function(self, local: list[str]) -> str:
         name = "_".join(self.draw(2))
@@ -64,21 +83,23 @@ class Author:
             lines.append(f'        raise ValueError(f"{" ".join(self.draw(6))} {{{a}}}")')
         return "\n".join([*lines, f"    return {c}", ""])
 
-    def file(self) -> str:
+    def file(self, number: int = 0) -> str:
+        self._topic = self._topics[number // FOLDER % TOPICS]
         local = list(dict.fromkeys([*self.names(14), *self.draw(6)]))
         header = f'"""{" ".join(self.draw(8)).capitalize()}."""\n\nimport {self.draw(1)[0]}\n'
         return "\n\n".join([header, *(self.function(local) for _ in range(self._random.randint(5, 8)))])
 
     def files(self, count: int) -> Iterator[tuple[str, str]]:
         for number in range(count):
-            yield self.path(number), self.file()
+            yield self.path(number), self.file(number)
 
     def path(self, number: int) -> str:
-        folder = random.Random(number // 12)  # noqa: S311
+        folder = random.Random(number // FOLDER)  # noqa: S311
         return f"{folder.choice(self.words[:40])}/{folder.choice(self.words[:400])}/module_{number:05d}.py"
 
     def query(self) -> str:
         """As an issue reads: a sentence of common and rare words, and a name."""
+        self._topic = self._random.choice(self._topics)
         return f"{' '.join(self.draw(14)).capitalize()} when calling `{'_'.join(self.draw(2))}` with {self.draw(1)[0]}"
 
 
