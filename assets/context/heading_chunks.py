@@ -12,7 +12,7 @@ from assets.context.segment import Segment
 SEPARATOR = " > "
 
 _LONGEST = 120
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*\r?")
+_ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t\r]|$)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*\r?")
 _BLOCK = re.compile(r" {0,3}(?:>|[-*+][ \t]|\d{1,9}[.)][ \t]|\|)|(?: {4}|\t)")
@@ -67,10 +67,10 @@ def _markdown_headings(lines: Sequence[str]) -> Iterator[Heading]:
         if opened and not (opened[1][0] == "`" and "`" in opened[2]):
             fence, paragraph = opened[1], 0
             continue
-        atx = _ATX.fullmatch(line) if "#" in line else None
+        atx = _ATX.match(line) if "#" in line else None
         if atx:
             paragraph = 0
-            yield Heading(number, len(atx[1]), (atx[2] or "").strip())
+            yield Heading(number, len(atx[1]), _without_closing(line[atx.end() :].strip()))
         elif paragraph and line[:1] in "=- " and (under := _SETEXT.fullmatch(line)):
             title = " ".join(part.strip() for part in lines[paragraph - 1 : number - 1])
             yield Heading(paragraph, 1 if under[1][0] == "=" else 2, title)
@@ -79,6 +79,12 @@ def _markdown_headings(lines: Sequence[str]) -> Iterator[Heading]:
             paragraph = 0
         elif not paragraph:
             paragraph = number
+
+
+def _without_closing(title: str) -> str:
+    """`# Title ##` is closed by its last marks; `# C#` is not."""
+    bare = title.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1] in " \t" else title
 
 
 def _restructuredtext_headings(lines: Sequence[str]) -> Iterator[Heading]:

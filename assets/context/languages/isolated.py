@@ -38,7 +38,8 @@ class Worker:
 
     def __init__(self) -> None:
         # -P and a bare environment: nothing of this process's secrets, nor of its working directory.
-        environment = {"PYTHONPATH": str(_ROOT), "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+        places = os.pathsep.join(dict.fromkeys([str(_ROOT), *filter(None, sys.path)]))
+        environment = {"PYTHONPATH": places, "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "assets.context.languages.worker"],
             stdin=subprocess.PIPE,

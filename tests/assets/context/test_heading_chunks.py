@@ -1,5 +1,8 @@
 """Documents are cut by their headings."""
 
+import time
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +112,19 @@ def test_a_heading_is_found_by_its_words_and_is_no_definition() -> None:
     found = {term for counts in content.counts for term in counts}
     assert terms.expand("parse_date")[0] in found
     assert not [term for term in found if term.startswith("=")]
+
+
+def test_only_marks_that_stand_apart_close_a_heading() -> None:
+    text = "# C#\n\n## a ##\n\n###\n\n#### # ####\n\n#no\n####### no\n"
+    assert [symbol for symbol, _, _ in outline("a.md", text)] == ["C#", "C# > a", "C# > a > -", "C# > a > - > #"]
+
+
+@pytest.mark.parametrize("unit", [" \t", " #", "#", "`", "~`", "=", "=-", "| ", "- "])
+def test_no_line_takes_long(unit: str) -> None:
+    began = time.process_time()
+    for path in ("a.md", "a.rst"):
+        outline(path, f"# a{unit * 100_000}#x\n{unit * 100_000}\n")
+    assert time.process_time() - began < 2
 
 
 PIECES = ["# a", "## b ##", "====", "----", "```", "~~~~", "  text", "", "- x", "> q", "a.b", "\t# c", "***", "é\r"]
