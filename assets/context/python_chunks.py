@@ -13,16 +13,21 @@ from assets.context.languages.definitions import Definition, cover
 from assets.context.segment import Segment
 
 # Strings and comments are matched so that nothing inside them counts; the rest are the places that matter.
+# Each match takes what is plain before it too: there are few matches, and none fails after a long run.
 _TOKEN = re.compile(
     r"""
-    (?P<string>  (?:'''(?:[^'\\]|\\.|'(?!''))*(?:'''|\Z)) | (?:\"\"\"(?:[^"\\]|\\.|"(?!""))*(?:\"\"\"|\Z))
-               | '(?:[^'\\\n]|\\.)*'? | "(?:[^"\\\n]|\\.)*"? )
-  | (?P<comment> \#[^\n]* )
-  | (?P<closed> [(\[{] [^()\[\]{}'"\#\\\n]* [)\]}] )
+    [^'"\#()\[\]{}\\\n]*+
+    (?:
+    (?P<line> \n )
+  | (?P<closed> [(\[{] [^()\[\]{}'"\#\\\n]*+ [)\]}] )
   | (?P<open> [(\[{] )
   | (?P<close> [)\]}] )
+  | (?P<string>  (?:'''(?:[^'\\]++|\\.|'(?!''))*+(?:'''|\Z)) | (?:\"\"\"(?:[^"\\]++|\\.|"(?!""))*+(?:\"\"\"|\Z))
+               | '(?:[^'\\\n]++|\\.)*+'? | "(?:[^"\\\n]++|\\.)*+"? )
+  | (?P<comment> \#[^\n]*+ )
   | (?P<continued> \\\r?\n )
-  | (?P<line> \n )
+  | (?P<other> \\ | \Z )
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -64,10 +69,10 @@ def _statements(lines: Sequence[str]) -> list[tuple[int, int]]:
     first, number, depth = 1, 1, 0
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
-        if kind == "closed" or kind == "comment":
+        if kind == "closed" or kind == "comment" or kind == "other":
             continue
         if kind == "string":
-            number += match.group().count("\n")
+            number += match.group("string").count("\n")
         elif kind == "open":
             depth += 1
         elif kind == "close":
