@@ -63,6 +63,7 @@ class _Quiet(ThreadingHTTPServer):
 def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one piece: two would wait for each other's acknowledgement
 
         def do_GET(self) -> None:
             self._answer(200, {"models": [{"name": "hashing:latest", "digest": server.digest}]})
@@ -131,6 +132,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             try:
                 for _ in range(100):
                     self.wfile.write(b" ")
+                    self.wfile.flush()
                     time.sleep(0.05)
             except OSError:
                 self.close_connection = True

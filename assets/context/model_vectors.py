@@ -117,6 +117,32 @@ def nearest_paths(
     return list(paths)[:k]
 
 
+def visible_sources(connection: Connection[TupleRow]) -> list[tuple[uuid.UUID, str, str]]:
+    """(team, source, commit) of every visible index that the connection may see."""
+    return connection.execute(
+        "SELECT s.team_id, s.source, v.commit FROM source_indexes s "
+        "JOIN index_versions v USING (team_id, source, version) ORDER BY s.team_id, s.source"
+    ).fetchall()
+
+
+def visible_paths(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> frozenset[str]:
+    """The searchable paths of a source's visible index."""
+    rows = connection.execute(
+        "SELECT f.path FROM source_indexes s JOIN source_files f ON f.team_id = s.team_id AND f.source = s.source "
+        "AND f.since <= s.version AND (f.until IS NULL OR f.until > s.version) "
+        "WHERE s.team_id = %s AND s.source = %s AND f.content_id IS NOT NULL",
+        (team_id, source),
+    ).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+def asked_queries(connection: Connection[TupleRow], most: int) -> list[tuple[uuid.UUID, str, str]]:
+    """(team, source, text) of the queries asked last, newest first."""
+    return connection.execute(
+        "SELECT team_id, source, text FROM asked_queries ORDER BY asked_at DESC, sha256 LIMIT %s", (most,)
+    ).fetchall()
+
+
 def note_query(database: Database, team_id: uuid.UUID, source: str, text: str) -> None:
     """Keeps a query that was asked, to judge models by; the newest `KEPT_QUERIES` of a source stay."""
     kept = text[:LONGEST_QUERY].replace("\0", " ").encode("utf-8", "replace").decode()

@@ -93,6 +93,15 @@ def find(connection: Connection[TupleRow], name: str) -> Entry:
     return found
 
 
+def by_id(connection: Connection[TupleRow], model_id: int) -> Entry:
+    """Raises `UnknownModel`."""
+    with connection.cursor(row_factory=class_row(Entry)) as cursor:
+        found = cursor.execute(f"SELECT {_COLUMNS} FROM embedding_models WHERE id = %s", (model_id,)).fetchone()  # noqa: S608
+    if found is None:
+        raise UnknownModel(f"no embedding model has the number {model_id}")
+    return found
+
+
 def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Entry:
     """Asks the model for its known answers and puts it into the catalogue; again, it only updates its description.
 
@@ -149,6 +158,14 @@ def move(connection: Connection[TupleRow], model_id: int, state: ModelState) -> 
 def retire(connection: Connection[TupleRow], model_id: int) -> None:
     """Drops the model's vectors. Raises `ModelConflict` unless every visible chunk that it covers is covered by a
     serving model too, or while queries hold its table for longer than two seconds."""
+    connection.execute("SELECT FROM embedding_models WHERE id = %s FOR UPDATE", (model_id,))
+    migration = connection.execute(
+        "SELECT id FROM model_migrations WHERE state NOT IN ('done', 'cancelled', 'rolled-back') "
+        "AND (new_model = %(model)s OR (old_model = %(model)s AND state <> 'draining'))",
+        {"model": model_id},
+    ).fetchone()
+    if migration is not None:
+        raise ModelConflict(f"migration {migration[0]} needs it: cancel it or roll it back first")
     if lost := only_cover(connection, model_id):
         shown = ", ".join(f"{one.source} ({one.covered} chunks)" for one in lost[:5])
         raise ModelConflict(

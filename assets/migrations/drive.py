@@ -1,0 +1,256 @@
+"""Takes a migration from stage to stage until it is done or waits for something: time, a person, a server.
+
+Called again and again, by a job or by a person's command, it goes on from the row. One driver at a time:
+the lock is a transaction's and ends with the process. What fails for now leaves the migration where it is
+and says why; what proves the new model broken pauses it.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from assets.context import model_vectors
+from assets.migrations import observe, queries, record, switch
+from assets.migrations.build import Progress, Stopped, build
+from assets.migrations.judge import ask_both, judge
+from assets.migrations.record import Migration, MigrationRefused
+from assets.platform import Platform
+from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
+from core.states import MigrationState
+
+_LOCK = "penstock model migrations"
+_SAVE_SECONDS = 1.0
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """Where a call left the migration, and what it now waits for ("" when it is closed)."""
+
+    migration: Migration
+    waits_for: str
+
+
+def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) -> Driven:
+    """Does all that can be done now. Raises `MigrationRefused` when another process drives migrations already."""
+    with _only_driver(platform):
+        for _ in range(len(MigrationState) + 2):
+            with platform.database.system() as connection:
+                migration = record.get(connection, number)
+            if not migration.is_open:
+                return Driven(migration, "")
+            if migration.paused:
+                return Driven(migration, f"a person: it is paused ({migration.reason or 'by command'})")
+            try:
+                waits_for = _stage(platform, migration, tell)
+            except WrongAnswer as error:
+                switch.pause(platform.database, number, True, str(error))
+                continue
+            except EmbedderUnavailable as error:
+                return _stands(platform, number, f"a model: {error}")
+            except psycopg.errors.DiskFull as error:
+                switch.pause(platform.database, number, True, f"the database's disk is full: {error}".strip())
+                continue
+            except Stopped:
+                continue
+            except MigrationRefused as error:
+                with platform.database.system() as connection:
+                    if record.get(connection, number).state != migration.state:
+                        continue  # somebody moved it between our look and our move
+                return _stands(platform, number, str(error))
+            if waits_for:
+                return _stands(platform, number, waits_for)
+    raise TimeoutError(f"migration {number} moved in circles")
+
+
+@contextlib.contextmanager
+def _only_driver(platform: Platform) -> Iterator[None]:
+    with platform.database.system() as holder:
+        holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+        row = holder.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,)).fetchone()
+        if row is None or not row[0]:
+            raise MigrationRefused("another process drives the migration at this moment")
+        yield
+
+
+def _stands(platform: Platform, number: int, reason: str) -> Driven:
+    with platform.database.system() as connection:
+        before = record.get(connection, number)
+        if before.reason != reason:
+            record.write(connection, number, reason=reason)
+            record.note(connection, number, "waits", {"for": reason})
+        return Driven(record.get(connection, number), reason)
+
+
+def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
+    """Does the work of the migration's state. Returns what it waits for, or "" when it has moved on."""
+    state = migration.state
+    if state == MigrationState.BUILDING:
+        return _build(platform, migration, tell)
+    if state == MigrationState.SHADOWING:
+        return _compare(platform, migration, tell)
+    if state == MigrationState.JUDGED:
+        return _decide(platform, migration, tell)
+    if state == MigrationState.OBSERVING:
+        return _observe(platform, migration, tell)
+    if state == MigrationState.DRAINING:
+        left = migration.chosen.drain_seconds - _age(migration)
+        if left > 0:
+            return f"time: searches that began before may still use {migration.old_name} for {left:.0f} s"
+        tell(f"retiring {migration.old_name}")
+        switch.finish(platform.database, migration.id)
+        return ""
+    raise MigrationRefused(f"migration {migration.id} is {state}, from which nothing leads on")
+
+
+def _build(platform: Platform, migration: Migration, tell: Told) -> str:
+    options, database = migration.chosen, platform.database
+    embedder = _opened(platform, migration.new_model, options.threads)
+    saved = checked = time.monotonic()
+    earlier = int(migration.progress.get("chunks", 0))
+
+    def check() -> None:
+        nonlocal checked
+        if time.monotonic() - checked < _SAVE_SECONDS:
+            return
+        checked = time.monotonic()
+        with database.system() as connection:
+            now = record.get(connection, migration.id)
+        if now.paused or now.state != MigrationState.BUILDING:
+            raise Stopped("paused or cancelled")
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal saved
+        if time.monotonic() - saved < _SAVE_SECONDS and progress.chunks < progress.total:
+            return
+        saved = time.monotonic()
+        body = {
+            "chunks": earlier + progress.chunks,
+            "total": earlier + progress.total,
+            "rate": round(progress.rate, 1),
+            "seconds_left": progress.seconds_left and round(progress.seconds_left),
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with database.system() as connection:
+            record.write(connection, migration.id, progress=body)
+            record.note(connection, migration.id, "progress", body)
+        left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
+        tell(f"built {progress.chunks} of {progress.total} chunks, {progress.rate:.0f} a second{left}")
+
+    done = build(
+        database,
+        embedder,
+        batch_chunks=options.batch_chunks,
+        share=options.share,
+        check=check,
+        on_progress=on_progress,
+    )
+    with database.system() as connection:
+        model_vectors.note_complete(connection, migration.new_model)
+        record.get(connection, migration.id, lock=True)
+        built = {
+            "chunks": done.chunks,
+            "seconds": round(done.seconds, 2),
+            "model_seconds": round(done.model_seconds, 2),
+        }
+        record.note(connection, migration.id, "built", built)
+        record.move(connection, migration, MigrationState.SHADOWING)
+    return ""
+
+
+def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
+    options, database = migration.chosen, platform.database
+    old = _opened(platform, migration.old_model, 0)
+    new = _opened(platform, migration.new_model, 0)
+    with database.system() as connection:
+        judged = queries.judged_queries(connection, platform.mirror, options.queries)
+        asked = model_vectors.asked_queries(connection, options.queries)
+    tell(f"asking both models {len(judged)} judged and {len(asked)} asked queries")
+    answers = ask_both(database, old, new, judged, asked, options.k, _stop_check(platform, migration))
+    result = judge(answers, k=options.k, margin=options.margin, seed=migration.id)
+    with database.system() as connection:
+        result["storage_bytes"] = {
+            "old": _table_bytes(connection, migration.old_model),
+            "new": _table_bytes(connection, migration.new_model),
+        }
+        record.get(connection, migration.id, lock=True)
+        record.write(connection, migration.id, comparison=result)
+        record.note(
+            connection, migration.id, "compared", {key: result[key] for key in ("verdict", "reason", "queries")}
+        )
+        record.move(
+            connection, migration, MigrationState.JUDGED, f"the gate says {result['verdict']}: {result['reason']}"
+        )
+    tell(f"the gate says {result['verdict']}: {result['reason']}")
+    return ""
+
+
+def _decide(platform: Platform, migration: Migration, tell: Told) -> str:
+    comparison = migration.comparison or {}
+    if not comparison.get("safe"):
+        return (
+            f"a person: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "
+            "read `penstock migrate report`, then cutover --accept, or cancel"
+        )
+    if not migration.chosen.automatic:
+        return f"a person: the gate says {comparison.get('verdict')}; `penstock migrate cutover` goes on"
+    switch.cut_over(platform.database, migration.id, by="the gate")
+    tell(f"{migration.new_name} answers from now on")
+    return ""
+
+
+def _observe(platform: Platform, migration: Migration, tell: Told) -> str:
+    seen = observe.look(platform, migration)
+    with platform.database.system() as connection:
+        record.write(connection, migration.id, observation=seen.as_dict())
+    if seen.problem:
+        switch.roll_back(platform.database, migration.id, f"by itself: {seen.problem}")
+        tell(f"rolled back to {migration.old_name}: {seen.problem}")
+        return ""
+    left = migration.chosen.observe_seconds - _age(migration)
+    if left > 0:
+        return f"time: {migration.old_name} stays ready for {left:.0f} s more"
+    switch.drain(platform.database, migration.id)
+    tell(f"{migration.old_name} gets no more vectors")
+    return ""
+
+
+def _opened(platform: Platform, model_id: int, threads: int) -> Embedder:
+    with platform.database.system() as connection:
+        entry = catalogue.by_id(connection, model_id)
+    if threads:
+        return catalogue.opened(entry, threads=threads)
+    return platform.models.open(entry)
+
+
+def _stop_check(platform: Platform, migration: Migration) -> Callable[[], None]:
+    last = time.monotonic()
+
+    def check() -> None:
+        nonlocal last
+        if time.monotonic() - last < _SAVE_SECONDS:
+            return
+        last = time.monotonic()
+        with platform.database.system() as connection:
+            now = record.get(connection, migration.id)
+        if now.paused or now.state != migration.state:
+            raise Stopped("paused or cancelled")
+
+    return check
+
+
+def _age(migration: Migration) -> float:
+    return (datetime.now(UTC) - migration.state_at).total_seconds()
+
+
+def _table_bytes(connection: Any, model_id: int) -> int:
+    row = connection.execute(
+        "SELECT pg_total_relation_size(to_regclass(table_name)) FROM embedding_models WHERE id = %s", (model_id,)
+    ).fetchone()
+    return int(row[0] or 0) if row else 0

@@ -1,0 +1,192 @@
+"""The gate: asks both models the same queries and says whether the new one may take over.
+
+Three answers: better or not worse (by a margin set beforehand), worse, or inconclusive, then with how many
+more queries would decide. The statistics are `core.statistics`'; queries about one file count together.
+"""
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assets.context import model_vectors
+from assets.migrations import metrics
+from assets.migrations.queries import JudgedQuery
+from core.database import Database
+from core.embedding import Embedder
+from core.statistics import Effect, MetricSpec, PairedData, Verdict, cases_for_mean, compare_metric, conclude
+
+SAFE = (Verdict.BETTER, Verdict.NOT_WORSE)
+WORST_SHOWN = 20
+_FEWEST_IN_STRATUM = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What both models answered to one query: files, best first, and milliseconds."""
+
+    team_id: uuid.UUID
+    source: str
+    text: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    old_ms: float
+    new_ms: float
+    query: JudgedQuery | None = None
+    """Set where the right files are known."""
+
+
+def ask_both(
+    database: Database,
+    old: Embedder,
+    new: Embedder,
+    judged: Sequence[JudgedQuery],
+    asked: Sequence[tuple[uuid.UUID, str, str]],
+    k: int,
+    check: Callable[[], None] = lambda: None,
+) -> list[Answer]:
+    """Each query to both models, in turns. Raises `EmbedderUnavailable`; `check` may stop it."""
+    answers: list[Answer] = []
+    wanted: list[tuple[uuid.UUID, str, str, JudgedQuery | None]] = [(q.team_id, q.source, q.text, q) for q in judged]
+    wanted += [(*query, None) for query in asked]
+    for place, (team_id, source, text, query) in enumerate(wanted):
+        check()
+        found: dict[str, tuple[tuple[str, ...], float]] = {}
+        # Who goes second finds warm caches: they take turns.
+        for embedder in (old, new) if place % 2 else (new, old):
+            began = time.perf_counter()
+            paths = tuple(model_vectors.nearest_paths(database, team_id, source, embedder, text, k))
+            found[embedder.identity] = (paths, 1000 * (time.perf_counter() - began))
+        one, other = found[old.identity], found[new.identity]
+        answers.append(Answer(team_id, source, text, one[0], other[0], one[1], other[1], query))
+    return answers
+
+
+def judge(answers: Sequence[Answer], *, k: int, margin: float, seed: int = 0) -> dict[str, Any]:
+    """The comparison, as it is kept and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`."""
+    known = [answer for answer in answers if answer.query is not None]
+    effects, verdict, reason = conclude(_effects(known, k, margin, seed))
+    needed = more_queries(known, k, margin) if verdict is Verdict.INCONCLUSIVE else None
+    if needed:
+        reason += f"; about {needed} more queries would decide"
+    return {
+        "verdict": verdict.value,
+        "reason": reason,
+        "safe": verdict in SAFE,
+        "more_queries": needed,
+        "margin": margin,
+        "k": k,
+        "queries": {"judged": len(known), "asked": len(answers) - len(known)},
+        "metrics": [_shown(effect) for effect in effects],
+        "strata": _strata(known, k, margin, seed),
+        "worst": _worst(known, k),
+        "agreement": round(float(np.mean([metrics.overlap(a.old, a.new, k) for a in answers])), 4) if answers else None,
+        "latency_ms": {
+            side: {
+                f"p{share}": round(metrics.percentile([getattr(a, f"{side}_ms") for a in answers], share / 100), 2)
+                for share in (50, 95)
+            }
+            for side in ("old", "new")
+        },
+    }
+
+
+def _specs(k: int, margin: float) -> list[tuple[MetricSpec, Callable[[Sequence[str], Sequence[str], int], float]]]:
+    return [
+        (MetricSpec(f"nDCG@{k}", "mean", "higher", margin, role="primary"), metrics.ndcg),
+        (MetricSpec(f"recall@{k}", "mean", "higher", margin, role="guard"), metrics.recall),
+        (MetricSpec(f"MRR@{k}", "mean", "higher", margin, role="info"), metrics.reciprocal_rank),
+    ]
+
+
+def _effects(known: Sequence[Answer], k: int, margin: float, seed: int) -> list[Effect]:
+    found = []
+    for spec, measure in _specs(k, margin):
+        data = _paired(known, measure, k) if known else None
+        found.append(compare_metric(spec, data, seed=seed, draws=2000))
+    return found
+
+
+def _paired(
+    known: Sequence[Answer], measure: Callable[[Sequence[str], Sequence[str], int], float], k: int
+) -> PairedData:
+    judged = [(answer, answer.query) for answer in known if answer.query is not None]
+    return PairedData.of(
+        [measure(answer.old, query.relevant, k) for answer, query in judged],
+        [measure(answer.new, query.relevant, k) for answer, query in judged],
+        [query.cluster for _, query in judged],
+    )
+
+
+def more_queries(known: Sequence[Answer], k: int, margin: float) -> int | None:
+    """How many more would show, with 80% power, that two equal models differ by less than the margin."""
+    if len(known) < 2:
+        return 100
+    data = _paired(known, metrics.ndcg, k)
+    deviation = math.sqrt(data.mean_variance * data.cases) if math.isfinite(data.mean_variance) else 0.0
+    deviation = max(deviation, float(np.std(data.difference)))
+    return max(1, cases_for_mean(margin, deviation) - len(known)) if deviation else None
+
+
+def _strata(known: Sequence[Answer], k: int, margin: float, seed: int) -> list[dict[str, Any]]:
+    """The primary metric by source and by language; shown, not judged: many small groups would cry wolf."""
+    spec, measure = _specs(k, margin)[0]
+    groups: dict[tuple[str, str], list[Answer]] = {}
+    for answer in known:
+        if answer.query is not None:
+            groups.setdefault(("source", answer.source), []).append(answer)
+            groups.setdefault(("language", answer.query.language), []).append(answer)
+    shown = []
+    for (kind, name), members in sorted(groups.items()):
+        if len(members) >= _FEWEST_IN_STRATUM:
+            effect = compare_metric(spec, _paired(members, measure, k), seed=seed, draws=500)
+            shown.append({"kind": kind, "name": name, **_shown(effect)})
+    return shown
+
+
+def _worst(known: Sequence[Answer], k: int) -> list[dict[str, Any]]:
+    """The queries that lost most, with what both models found."""
+    lost = []
+    for answer in known:
+        if answer.query is None:
+            continue
+        before, after = (metrics.ndcg(ranked, answer.query.relevant, k) for ranked in (answer.old, answer.new))
+        if after < before:
+            lost.append((before - after, answer, answer.query, before, after))
+    lost.sort(key=lambda row: (-row[0], row[1].text))
+    return [
+        {
+            "source": answer.source,
+            "query": answer.text[:300],
+            "relevant": list(query.relevant),
+            "old": list(answer.old[:5]),
+            "new": list(answer.new[:5]),
+            "old_ndcg": round(before, 4),
+            "new_ndcg": round(after, 4),
+        }
+        for _, answer, query, before, after in lost[:WORST_SHOWN]
+    ]
+
+
+def _shown(effect: Effect) -> dict[str, Any]:
+    def number(value: float | None) -> float | None:
+        return None if value is None else round(value, 5)
+
+    return {
+        "metric": effect.metric.name,
+        "role": effect.metric.role,
+        "queries": effect.cases,
+        "clusters": effect.clusters,
+        "old": number(effect.baseline),
+        "new": number(effect.candidate),
+        "difference": number(effect.estimate),
+        "low": number(effect.interval.low if effect.interval else None),
+        "high": number(effect.interval.high if effect.interval else None),
+        "p": number(effect.p),
+        "verdict": effect.verdict.value,
+        "reason": effect.reason,
+    }

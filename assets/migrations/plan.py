@@ -1,0 +1,81 @@
+"""What a migration will take, before it starts: counts from the index, time and tokens from a measured sample."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from assets.context import model_vectors
+from core.database import Database
+from core.embedding import Embedder
+from core.embedding.catalogue import Entry
+
+SAMPLE_CHUNKS = 128
+_CHARACTERS_PER_TOKEN = 3.5
+_PAGE = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`contents` and `chunks` still lack vectors of the new model. `seconds` is for building unthrottled on this
+    machine; `disk_bytes` for the new vectors with their key; `tokens` and `money` are estimates from the sample."""
+
+    old: str
+    new: str
+    contents: int
+    chunks: int
+    tokens: int
+    seconds: float
+    money: float
+    disk_bytes: int
+    sampled_chunks: int
+    chunks_per_second: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def make_plan(database: Database, old: Entry, new: Entry, embedder: Embedder) -> Plan:
+    """Embeds a sample of what is to be built, and throws it away. Raises `EmbedderUnavailable`."""
+    with database.system() as connection:
+        left = model_vectors.lacking(connection, new.identity)
+    texts: list[str] = []
+    # Spread over everything, since new and old content differ in length.
+    for content in left[:: max(1, len(left) // 24)]:
+        if len(texts) >= SAMPLE_CHUNKS:
+            break
+        texts += model_vectors.read_texts(database, content.team_id, [content.content_id]).texts[:16]
+    texts = texts[:SAMPLE_CHUNKS]
+    embedder.embed_documents(texts[:2] or ["warm up"])
+    began = time.perf_counter()
+    if texts:
+        embedder.embed_documents(texts)
+    seconds = time.perf_counter() - began
+    chunks = sum(content.chunks for content in left)
+    per_chunk = sum(map(len, texts)) / _CHARACTERS_PER_TOKEN / max(1, len(texts))
+    tokens = round(chunks * min(per_chunk, embedder.max_tokens))
+    price = float((new.spec or {}).get("price") or 0.0)
+    rate = len(texts) / seconds if texts and seconds > 0 else 0.0
+    return Plan(
+        old=old.name,
+        new=new.name,
+        contents=len(left),
+        chunks=chunks,
+        tokens=tokens,
+        seconds=round(chunks / rate, 1) if rate else 0.0,
+        money=round(tokens * price / 1e6, 4),
+        disk_bytes=disk_bytes(chunks, new.dimensions),
+        sampled_chunks=len(texts),
+        chunks_per_second=round(rate, 1),
+    )
+
+
+def disk_bytes(rows: int, dimensions: int) -> int:
+    """Of a table of plain vectors and its primary key, from PostgreSQL's page layout (manual, section 66.6)."""
+    if not rows:
+        return 0
+    header, team, content, chunk, vector = 24, 16, 8, 4, 4 + 4 + 4 * dimensions
+    row = 8 * math.ceil((header + team + content + chunk + vector) / 8) + 4
+    pages = math.ceil(rows / max(1, (_PAGE - 24) // row))
+    key = math.ceil(rows * (8 + 16 + 4) / (0.9 * _PAGE))
+    return (pages + key) * _PAGE

@@ -1,0 +1,131 @@
+"""The moves that a person or the driver makes: start, pause, cancel, cut over, roll back, drain, retire.
+
+Each is one short transaction that holds the migration's row, so that two operators at once are served one
+after the other and the second is told what the first did. Never a half cut over: both models change state
+in the same commit, and a search reads the states once.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from assets.migrations import record
+from assets.migrations.record import Migration, MigrationRefused, Options
+from core.database import Database
+from core.embedding import catalogue
+from core.embedding.catalogue import Entry, ModelConflict
+from core.states import MigrationState, ModelState
+
+
+@contextmanager
+def _held(database: Database, number: int) -> Iterator[tuple[Connection[TupleRow], Migration]]:
+    with database.system() as connection:
+        connection.execute("SET LOCAL lock_timeout = '5s'")
+        yield connection, record.get(connection, number, lock=True)
+
+
+def start(database: Database, old: Entry, new: Entry, options: Options, plan: dict[str, Any]) -> Migration:
+    """Opens a migration; from the commit on new content gets vectors of both models. Raises `MigrationRefused`."""
+    with database.system() as connection:
+        made = record.create(connection, old, new, options, plan)
+        _model(connection, made.new_model, ModelState.BUILDING)
+        record.move(connection, made, MigrationState.BUILDING)
+        return record.get(connection, made.id)
+
+
+def pause(database: Database, number: int, paused: bool, reason: str = "") -> Migration:
+    """Stops the work of an open migration at its next part, or lets it go on."""
+    with _held(database, number) as (connection, migration):
+        if not migration.is_open:
+            raise MigrationRefused(f"migration {number} is {migration.state}: there is nothing to pause or resume")
+        if migration.paused != paused:
+            record.write(connection, number, paused=paused, reason=reason or None)
+            record.note(connection, number, "paused" if paused else "resumed", {"reason": reason} if reason else {})
+        return record.get(connection, number)
+
+
+def cancel(database: Database, number: int, reason: str = "") -> Migration:
+    """Gives up before the cut over. The vectors made so far stay, so that another try goes on from them."""
+    with _held(database, number) as (connection, migration):
+        if migration.state in (MigrationState.OBSERVING, MigrationState.DRAINING):
+            raise MigrationRefused(f"migration {number} has cut over: roll it back instead")
+        record.move(connection, migration, MigrationState.CANCELLED, reason)
+        if migration.state != MigrationState.PLANNED:
+            _model(connection, migration.new_model, ModelState.REGISTERED)
+        return record.get(connection, number)
+
+
+def cut_over(database: Database, number: int, *, accept: bool = False, by: str = "a person") -> Migration:
+    """Lets the new model answer from the next search on; the old one is kept up to date meanwhile.
+
+    Raises `MigrationRefused` unless the gate said that it is safe, or said something else and `accept` is given;
+    a person may accept `inconclusive` or `worse` knowingly, the driver never does.
+    """
+    with database.system() as connection:
+        migration = record.get(connection, number)
+        gaps = [c for c in catalogue.coverage(connection, migration.new_model) if c.covered < c.chunks]
+    if gaps and not accept:
+        shown = ", ".join(f"{gap.source} ({gap.chunks - gap.covered} chunks)" for gap in gaps[:5])
+        raise MigrationRefused(f"{migration.new_name} does not cover {shown} yet: penstock migrate resume")
+    began = time.perf_counter()
+    with _held(database, number) as (connection, migration):
+        if migration.state != MigrationState.JUDGED:
+            raise MigrationRefused(f"migration {number} is {migration.state}: only a judged one can be cut over")
+        comparison = migration.comparison or {}
+        if not comparison.get("safe") and not accept:
+            raise MigrationRefused(
+                f"the gate says {comparison.get('verdict', 'nothing')} ({comparison.get('reason', 'not compared')}): "
+                "read `penstock migrate report`, then cancel, or cut over with --accept"
+            )
+        _model(connection, migration.new_model, ModelState.SERVING)
+        _model(connection, migration.old_model, ModelState.BUILDING)
+        record.move(connection, migration, MigrationState.OBSERVING, f"cut over by {by}")
+    held = 1000 * (time.perf_counter() - began)
+    with database.system() as connection:
+        record.note(connection, number, "locks held", {"milliseconds": round(held, 2)})
+        return record.get(connection, number)
+
+
+def roll_back(database: Database, number: int, reason: str) -> Migration:
+    """Lets the old model answer again from the next search on. Raises `MigrationRefused` before and after its time."""
+    with _held(database, number) as (connection, migration):
+        if migration.state not in (MigrationState.OBSERVING, MigrationState.DRAINING):
+            hint = "cancel it" if migration.is_open else "start a migration back"
+            raise MigrationRefused(f"migration {number} is {migration.state}: there is no cut over to undo; {hint}")
+        _model(connection, migration.old_model, ModelState.SERVING)
+        _model(connection, migration.new_model, ModelState.BUILDING)
+        _model(connection, migration.new_model, ModelState.REGISTERED)
+        record.move(connection, migration, MigrationState.ROLLED_BACK, reason)
+        return record.get(connection, number)
+
+
+def drain(database: Database, number: int) -> Migration:
+    """Ends the time of rolling back at once: the old model gets no more vectors."""
+    with _held(database, number) as (connection, migration):
+        record.move(connection, migration, MigrationState.DRAINING)
+        _model(connection, migration.old_model, ModelState.DRAINING)
+        return record.get(connection, number)
+
+
+def finish(database: Database, number: int) -> Migration:
+    """Retires the old model: proves that nothing needs its vectors, and drops them. Raises `MigrationRefused`."""
+    with _held(database, number) as (connection, migration):
+        if migration.state != MigrationState.DRAINING:
+            raise MigrationRefused(f"migration {number} is {migration.state}: only a draining one can be finished")
+        try:
+            catalogue.retire(connection, migration.old_model)
+        except ModelConflict as error:
+            raise MigrationRefused(f"{migration.old_name} cannot be retired yet: {error}") from error
+        record.move(connection, migration, MigrationState.DONE)
+        return record.get(connection, number)
+
+
+def _model(connection: Connection[TupleRow], model_id: int, state: ModelState) -> None:
+    try:
+        catalogue.move(connection, model_id, state)
+    except ModelConflict as error:
+        raise MigrationRefused(f"the catalogue changed meanwhile: {error}") from error
