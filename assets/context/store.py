@@ -18,9 +18,10 @@ from assets.context.chunks import Chunk
 from assets.context.postings import MOST_SLOTS, PostingsBuilder, pack
 
 _FIND = """
-SELECT encode(c.blob, 'hex'), c.chunker, c.id FROM contents c
+SELECT encode(c.blob, 'hex'), c.chunker, c.id, c.unused_since IS NOT NULL FROM contents c
 JOIN unnest(%b::bytea[], %b::text[]) AS wanted(blob, chunker) USING (blob, chunker) WHERE c.team_id = %s
 """
+_TAKE = "UPDATE contents SET unused_since = NULL WHERE id = ANY(%s) RETURNING id"
 _ADD_CONTENTS = """
 INSERT INTO contents (team_id, segment, blob, chunker, lengths, first_slot)
 SELECT %s, %s, blob, chunker, string_to_array(lengths, ' ')::integer[], first_slot
@@ -42,13 +43,18 @@ JOIN unnest(%b::bigint[], %b::integer[]) AS wanted(content_id, chunk) USING (con
 
 
 def find_contents(connection: Connection[TupleRow], team_id: uuid.UUID, keys: Iterable[Key]) -> dict[Key, int]:
-    """The content id of each key that is stored."""
+    """The content id of each key that is stored, which then is not pruned for a day."""
     wanted = sorted(set(keys))
     if not wanted:
         return {}
     blobs = [bytes.fromhex(blob) for blob, _ in wanted]
     rows = connection.execute(_FIND, (blobs, [chunker for _, chunker in wanted], team_id)).fetchall()
-    return {(blob, chunker): identity for blob, chunker, identity in rows}
+    found: dict[Key, int] = {(blob, chunker): identity for blob, chunker, identity, _ in rows}
+    if marked := sorted(identity for _, _, identity, is_marked in rows if is_marked):
+        taken = connection.execute(_TAKE, (marked,)).fetchall()
+        gone = set(marked).difference(row[0] for row in taken)  # pruned at this moment: to be stored anew
+        found = {key: identity for key, identity in found.items() if identity not in gone}
+    return found
 
 
 def add_contents(
@@ -135,7 +141,14 @@ def add_postings(connection: Connection[TupleRow], team_id: uuid.UUID, segment: 
     for term, slots, counts in postings.arrays():
         terms.append(term)
         hits.append(pack(slots, counts))
-    connection.execute(_ADD_POSTINGS, (team_id, segment, terms, hits))
+    write_postings(connection, team_id, segment, terms, hits)
+
+
+def write_postings(
+    connection: Connection[TupleRow], team_id: uuid.UUID, segment: int, terms: Sequence[str], hits: Sequence[bytes]
+) -> None:
+    """Writes the packed pairs of each term."""
+    connection.execute(_ADD_POSTINGS, (team_id, segment, list(terms), list(hits)))
 
 
 def read_chunks(connection: Connection[TupleRow], places: Sequence[tuple[int, int]]) -> list[Chunk]:
