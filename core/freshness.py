@@ -70,7 +70,5 @@ def read_freshness(connection: Connection[TupleRow], source: str | None = None) 
     models: dict[tuple[uuid.UUID, str], list[ModelFreshness]] = {}
     for team_id, name, *row in connection.execute(_MODELS, {"source": source}).fetchall():
         models.setdefault((team_id, name), []).append(ModelFreshness(*row))
-    return [
-        SourceFreshness(*row, models=tuple(models.get((row[0], row[1]), ())))
-        for row in connection.execute(_SOURCES, {"source": source}).fetchall()
-    ]
+    rows = connection.execute(_SOURCES, {"source": source}).fetchall()
+    return [SourceFreshness(*(*row, tuple(models.get((row[0], row[1]), ())))) for row in rows]

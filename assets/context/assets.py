@@ -30,6 +30,7 @@ def context_index(context: AssetExecutionContext, platform: ResourceParam[Platfo
         source,
         mirrors=platform.mirrors,
         roots=platform.settings.roots,
+        secrets=platform.settings.secrets_folder,
         embedders=used.asked,
         building=used.building,
         on_step=lambda step: context.log.debug("refresh of %s: %s", source, step),
@@ -64,6 +65,7 @@ def _retrieve(platform: Platform, task: Task) -> TaskContext:
         task.source,
         mirrors=platform.mirrors,
         roots=platform.settings.roots,
+        secrets=platform.settings.secrets_folder,
         embedders=used.asked,
         building=used.building,
     )

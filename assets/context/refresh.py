@@ -9,11 +9,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-from assets.context import chunks, commit_table, skips, terms, versions
+import psycopg
+
+from assets.context import chunks, commit_table, freshness, quality, skips, terms, versions
+from assets.context.freshness import Announced
 from assets.context.ingest import Ingest, Model, key_of
+from assets.context.publish import Look, publish
+from assets.context.quality import Staged
 from assets.context.rules import read_rules
 from assets.context.sources import Source, find_source
 from assets.context.versions import FileRow, Version
@@ -72,7 +78,9 @@ def refresh(
     secrets: Path | None = None,
     embedders: Sequence[Embedder] = (),
     building: Sequence[Embedder] = (),
+    changed_at: datetime | None = None,
     on_step: Callable[[str], None] = lambda step: None,
+    look: Look | None = None,
 ) -> RefreshReport:
     """Indexes the head of the source's branch and returns what was done.
 
@@ -80,22 +88,32 @@ def refresh(
     they also get what old content lacks. `building` models get the vectors of changed files only.
 
     `mirrors` is the folder of bare mirrors; `roots` bound local locations; in `secrets` lie the credentials
-    of https locations. Two at once on one source run one after the other. `on_step` is called with a name after each step that leaves a trace.
-    Raises `SourceError`, `GitError`, `EmbedderUnavailable` and psycopg's errors; the visible version is
-    then what it was.
+    of https locations. `changed_at` is when the change was accepted that this is for. Two at once on one
+    source run one after the other. `on_step` is called with a name after each step that leaves a trace, and
+    `look` once with the staged version.
+
+    Raises `SourceError`, `GitError`, `EmbedderUnavailable`, `GateFailed` and psycopg's errors; the visible
+    version is then what it was, and the reason is in the source's status.
     """
     found = find_source(database, team_id, source)
     clock = _Clock()
-    with _locked(database, team_id, found.name):
-        clock.step("wait")
-        credential = find_credential(secrets, team_id, found.location) if secrets else None
-        mirror = fetch_mirror(
-            found.location, mirror_path(mirrors, found), branch=found.branch, roots=roots, credential=credential
-        )
-        clock.step("fetch")
-        on_step("fetched")
-        work = _Refresh(database, found, mirror.repository, embedders, building, on_step, clock)
-        return work.run(mirror.commit, mirror.branch)
+    try:
+        with _locked(database, team_id, found.name):
+            clock.step("wait")
+            with database.team(team_id) as connection:
+                changes = freshness.announced(connection, team_id, found.name, changed_at)
+            credential = find_credential(secrets, team_id, found.location) if secrets else None
+            mirror = fetch_mirror(
+                found.location, mirror_path(mirrors, found), branch=found.branch, roots=roots, credential=credential
+            )
+            clock.step("fetch")
+            on_step("fetched")
+            work = _Refresh(database, found, mirror.repository, embedders, building, changes, on_step, clock, look)
+            return work.run(mirror.commit, mirror.branch)
+    except Exception as error:
+        with contextlib.suppress(psycopg.Error), database.team(team_id) as connection:
+            freshness.failed(connection, team_id, found.name, error)
+        raise
 
 
 @contextlib.contextmanager
@@ -135,8 +153,10 @@ class _Refresh:
         repository: Repository,
         embedders: Sequence[Embedder],
         building: Sequence[Embedder],
+        changes: Announced,
         on_step: Callable[[str], None],
         clock: _Clock,
+        look: Look | None,
     ) -> None:
         self.database = database
         self.source = source
@@ -144,6 +164,8 @@ class _Refresh:
         self.repository = repository
         self.embedders = embedders
         self.building = building
+        self.changes = changes
+        self.look = look
         self.on_step = on_step
         self.clock = clock
         self.chunks_new = 0
@@ -153,9 +175,12 @@ class _Refresh:
         self.ingest = Ingest(self.database, self.team_id, self.embedders, on_step=self.on_step, clock=self.clock.step)
         with self.database.team(self.team_id) as connection:
             before = versions.visible(connection, self.team_id, name)
+            gate = quality.last_gate(connection, self.team_id, name)
+            self.distrusted = gate is not None and not gate.passed  # then every file is looked at again
             current = before is not None and before.commit == commit and _without_rules(before.config) == CONFIG
             if current:
                 versions.checked(connection, self.team_id, name)
+                freshness.succeeded(connection, self.team_id, name, self.changes)
             else:
                 visible = before.version if before else 0
                 versions.discard_staged(connection, self.team_id, name, visible)
@@ -185,14 +210,23 @@ class _Refresh:
                 commit=commit,
                 branch=branch,
                 config=self.config,
+                changed_at=self.changes.first,
             )
             commit_table.stage(connection, self.team_id, name, version, commits, keep=keep)
             versions.add_models(connection, self.team_id, name, version, [model.table.model_id for model in first])
         self.on_step("staged")
         self.clock.step("stage")
-        with self.database.team(self.team_id) as connection:
-            versions.make_visible(connection, self.team_id, name, version)
-            commit_table.forget(connection, self.team_id, name, version - versions.KEPT_VERSIONS)
+        staged = Staged(
+            self.team_id,
+            name,
+            version,
+            commit,
+            contents=sorted({row.content_id for row in rows if row.content_id is not None}),
+            changed=[row.path for row in rows],
+            removed=delta.removed,
+            in_git={_text(path) for path in self.repository.paths(commit)},
+        )
+        publish(self.database, staged, self.changes, self.look)
         self.on_step("visible")
         self.clock.step("publish")
         self._complete(version, self._fill(self.ingest.models[1:], before, rows))
@@ -231,7 +265,8 @@ class _Refresh:
 
     def _delta(self, before: Version | None, commit: str) -> _Delta:
         """What differs from the visible version: from git alone where its commit is still there, else from the rows."""
-        if before and before.config == self.config and self.repository.find(before.commit) == before.commit:
+        by_git = before is not None and before.config == self.config and not self.distrusted
+        if before and by_git and self.repository.find(before.commit) == before.commit:
             changes = self.repository.diff_names(before.commit, commit, renames=False)
             kept = [change for change in changes if change.status != "D"]
             sizes = self.repository.sizes(change.blob for change in kept if change.mode != "160000")
@@ -242,7 +277,7 @@ class _Refresh:
             return _Delta(entries, [])
         with self.database.team(self.team_id) as connection:
             live = versions.live_files(connection, self.team_id, self.source.name, before.version)
-        held = {row.path: (row.mode, row.blob) for row in live} if before.config == self.config else {}
+        held = {row.path: (row.mode, row.blob) for row in live} if by_git else {}
         there = {_text(entry.path) for entry in entries}
         return _Delta(
             [entry for entry in entries if held.get(_text(entry.path)) != (entry.mode, entry.blob)],

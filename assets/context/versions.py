@@ -132,6 +132,7 @@ def stage(
     commit: str,
     branch: str,
     config: str,
+    changed_at: datetime | None = None,
 ) -> None:
     """Writes a version's files and its record; queries don't see them yet."""
     paths = [*removed, *(row.path for row in changed)]
@@ -151,9 +152,9 @@ def stage(
     )
     counted = connection.execute(_COUNT, scope(team_id, source, version)).fetchone() or (0, 0, 0)
     connection.execute(
-        "INSERT INTO index_versions (team_id, source, version, commit, branch, config, files, chunks, skipped) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (team_id, source, version, commit, branch, config, *counted),
+        "INSERT INTO index_versions (team_id, source, version, commit, branch, config, changed_at, files, "
+        "chunks, skipped) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (team_id, source, version, commit, branch, config, changed_at, *counted),
     )
 
 

@@ -277,7 +277,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 def _failure(purpose: str, where: Path | str, status: int, errors: bytes) -> GitError:
     text = redact(errors.decode(errors="replace")).strip()
-    said = " ".join(line.strip() for line in text.splitlines()[-4:])[-600:]
+    said = " ".join([line.strip() for line in text.splitlines() if line.strip()][-6:])[-800:]
     return GitError(f"{purpose} in {_shown(where)} failed: {said or f'git ended with status {status}'}", said)
 
 

@@ -236,6 +236,19 @@ class Repository:
             found[identity] = int(size)
         return found
 
+    def paths(self, commit: str) -> list[str]:
+        """The path of every file, symlink and submodule of a commit, in git's order. Raises `GitError`."""
+        _, output = self.git(
+            "ls-tree",
+            "-r",
+            "-z",
+            "--name-only",
+            "--full-tree",
+            check_ref(commit),
+            purpose=f"listing the paths of {commit[:12]}",
+        )
+        return os.fsdecode(output).split("\0")[:-1]
+
     def regular_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
         """Which of these paths are regular files in a commit. Raises `GitError`."""
         _, output = self.git(
