@@ -62,11 +62,15 @@ def value(source: Source, name: str, node: "Node | None") -> Found | None:
     return None
 
 
-def _holds_function(node: "Node") -> bool:
-    if node.type == "pair":
-        bound = node.child_by_field_name("value")
-        return bound is not None and bound.type in _FUNCTIONS and bound.end_point[0] > bound.start_point[0]
-    return node.type == "method_definition"
+def _holds_function(node: "Node", depth: int = 2) -> bool:
+    if node.type != "pair":
+        return node.type == "method_definition"
+    bound = node.child_by_field_name("value")
+    if bound is None or bound.end_point[0] == bound.start_point[0]:
+        return False
+    if bound.type == "object" and depth:
+        return any(_holds_function(child, depth - 1) for child in bound.named_children)
+    return bound.type in _FUNCTIONS
 
 
 def _arguments(call: "Node") -> Sequence["Node"]:

@@ -34,7 +34,7 @@ _DOCSTRING = 2000
 _SPACE = re.compile(r"\s+")
 _OPENER = re.compile(r"(?: ?(?:\{|=>|[=:;]))+$")
 _LICENCE = re.compile(r"copyright|licen[cs]e|spdx", re.IGNORECASE)
-_MARKS = re.compile(r"^[ \t]*(?:/\*[*!]*|\*+/|\*(?!\*)|//[/!]*|\#+|=begin|=end)?[ \t]?", re.MULTILINE)
+_MARKS = re.compile(r"\n[ \t]*(?:/\*[*!]*|\*+/|\*(?!\*)|//[/!]*|\#+|=begin|=end)?[ \t]?")
 
 
 class Source:
@@ -209,7 +209,7 @@ def comment_text(text: str) -> str:
     """What a comment says without its marks, up to 2,000 characters."""
     if not text:
         return ""
-    text = _MARKS.sub("", text[: 2 * _DOCSTRING]).strip()
+    text = _MARKS.sub("\n", "\n" + text[: 2 * _DOCSTRING]).strip()
     return text.removesuffix("*/").rstrip()[:_DOCSTRING]
 
 

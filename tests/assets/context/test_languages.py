@@ -576,6 +576,12 @@ def test_functions_in_an_old_module_wrapper_are_found() -> None:
         assert "inner" in {chunk.symbol for chunk in cut(text.encode(), language_of("old.js"))}, text
 
 
+def test_functions_in_nested_objects_are_named_by_their_keys() -> None:
+    text = "export default {\n  name: 'x',\n  methods: {\n    save() {\n      return 1;\n    },\n  },\n};\n"
+    symbols = [chunk.symbol for chunk in cut(text.encode(), language_of("view.js"))]
+    assert symbols == ["default", "default.methods", "default.methods.save"]
+
+
 def test_a_long_function_is_cut_by_the_functions_in_it() -> None:
     filler = "".join(f"  use({n});\n" for n in range(60))
     inner = "".join(f"    use({n});\n" for n in range(10))
