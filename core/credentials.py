@@ -17,11 +17,14 @@ from pydantic import SecretStr
 from core.database import Database
 from core.events import DEFAULT_TEAM
 from core.settings import Settings
-from core.signatures import standard_key
+from core.signatures import SIGNING, standard_key
 
 API_TOKEN = "api-token"  # noqa: S105  names of files
 GITHUB_SECRET = "github-webhook-secret"  # noqa: S105
 GENERIC_SECRET = "generic-webhook-secret"  # noqa: S105
+GITLAB_SECRET = "gitlab-webhook-secret"  # noqa: S105
+GITEA_SECRET = "gitea-webhook-secret"  # noqa: S105
+JIRA_SECRET = "jira-webhook-secret"  # noqa: S105
 
 TOKEN_PREFIX = "pst_"  # noqa: S105
 _FIRST_TOKEN = "first start"  # noqa: S105
@@ -39,6 +42,9 @@ class Credentials:
     api_token: str = field(repr=False)
     github_secrets: tuple[str, ...] = field(repr=False)
     generic_secrets: tuple[str, ...] = field(repr=False)
+    gitlab_secrets: tuple[str, ...] = field(default=(), repr=False)
+    gitea_secrets: tuple[str, ...] = field(default=(), repr=False)
+    jira_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def ensure_secrets(settings: Settings, database: Database) -> Credentials:
@@ -63,6 +69,16 @@ def load_or_make(settings: Settings) -> Credentials:
             _from_setting("generic_webhook_secret", settings.generic_webhook_secret)
             or (_from_file(folder / GENERIC_SECRET, _standard_secret),)
         ),
+        gitlab_secrets=_checked(
+            _from_setting("gitlab_webhook_secret", settings.gitlab_webhook_secret)
+            or (_from_file(folder / GITLAB_SECRET, lambda: secrets.token_hex(32)),),
+            "gitlab_webhook_secret",
+            SIGNING,
+        ),
+        gitea_secrets=_from_setting("gitea_webhook_secret", settings.gitea_webhook_secret)
+        or (_from_file(folder / GITEA_SECRET, lambda: secrets.token_hex(32)),),
+        jira_secrets=_from_setting("jira_webhook_secret", settings.jira_webhook_secret)
+        or (_from_file(folder / JIRA_SECRET, lambda: secrets.token_hex(32)),),
     )
 
 
@@ -89,12 +105,14 @@ def _from_setting(name: str, value: SecretStr | None) -> tuple[str, ...]:
     return found
 
 
-def _checked(found: tuple[str, ...]) -> tuple[str, ...]:
+def _checked(found: tuple[str, ...], setting: str = "generic_webhook_secret", beginning: str = "") -> tuple[str, ...]:
+    """Those of the secrets that begin so must be keys of Standard Webhooks."""
     for secret in found:
-        try:
-            standard_key(secret)
-        except ValueError as error:
-            raise CredentialsError(f"setting 'generic_webhook_secret': {error}") from error
+        if secret.startswith(beginning):
+            try:
+                standard_key(secret)
+            except ValueError as error:
+                raise CredentialsError(f"setting {setting!r}: {error}") from error
     return found
 
 

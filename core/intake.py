@@ -15,19 +15,26 @@ from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, Event, task_id
 from core.states import DeliveryState
 from core.tasks import create_task, request_event
+from core.tickets import TICKET_CHANGED, TicketChange
 
 CHANGED = "penstock.source.changed"
 
 
 @dataclass(frozen=True)
 class Target:
-    """The source that a delivery is about: by its name, or by its "owner/name" on its forge."""
+    """The source that a delivery is about: by its name, by its "owner/name" on its forge, or by a project of a
+    service from which it takes tickets (`project`: service and name there; a forge's also goes by `repository`)."""
 
     name: str | None = None
     repository: str | None = None
+    project: tuple[str, str] | None = None
 
     def __str__(self) -> str:
-        return f"repository {self.repository}" if self.repository is not None else f"source {self.name}"
+        if self.repository is not None:
+            return f"repository {self.repository}"
+        if self.project is not None:
+            return f"project {self.project[1]} of {self.project[0]}"
+        return f"source {self.name}"
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,22 @@ class ChangeIntent:
 
 
 @dataclass(frozen=True)
+class TicketIntent:
+    """A ticket has changed; `task` is the work that this also asks for, of the same source."""
+
+    target: Target
+    change: TicketChange
+    task: TaskIntent | None = None
+
+
+@dataclass(frozen=True)
 class NoIntent:
     """The delivery starts nothing, for this reason."""
 
     reason: str
 
 
-Intent = TaskIntent | ChangeIntent | NoIntent
+Intent = TaskIntent | ChangeIntent | TicketIntent | NoIntent
 
 
 @dataclass(frozen=True)
@@ -125,42 +141,59 @@ def receive(
     if receipt.duplicate or source is None:
         return receipt
     origin = f"/penstock/{delivery.origin}"
-    if isinstance(intent, TaskIntent):
+    work = intent.task if isinstance(intent, TicketIntent) else intent
+    if isinstance(work, TaskIntent):
         create_task(
             connection,
             log,
-            event=request_event(team_id, delivery.event_id, origin, source, title=intent.title),
+            event=request_event(team_id, delivery.event_id, origin, source, title=work.title),
             source=source,
-            title=intent.title,
-            body=intent.body,
-            url=intent.url,
-            author=intent.author,
-            options=intent.options,
+            title=work.title,
+            body=work.body,
+            url=work.url,
+            author=work.author,
+            options=work.options,
         )
-    elif isinstance(intent, ChangeIntent):
+    kind, data = _change(intent)
+    if kind:
         event = Event(
             id=delivery.event_id,
             source=origin,
-            type=CHANGED,
+            type=kind,
             subject=source,
             teamid=team_id,
-            data={"source": source, **intent.data},
+            data={"source": source, **data},
         )
         log.append_in(connection, CHANGES, [event])
     return receipt
+
+
+def _change(intent: Intent) -> tuple[str | None, Mapping[str, Any]]:
+    """The type and the data of the event that the intent puts on the topic of changes."""
+    if isinstance(intent, ChangeIntent):
+        return CHANGED, intent.data
+    if isinstance(intent, TicketIntent):
+        return TICKET_CHANGED, {"change": intent.change.model_dump(mode="json", exclude_none=True)}
+    return None, {}
+
+
+_FIND: tuple[tuple[str, bytes], ...] = (
+    ("project", b"SELECT source FROM ticket_projects WHERE (service, project) = (%s, %s)"),
+    ("repository", b"SELECT name FROM sources WHERE repository = %s"),
+    ("name", b"SELECT name FROM sources WHERE name = %s"),
+)
+"""In this order: how a target says which source it is about."""
 
 
 def _decide(connection: Connection[Any], intent: Intent) -> tuple[str | None, DeliveryState, str | None]:
     """The source's name, or None with the reason why the delivery starts nothing."""
     if isinstance(intent, NoIntent):
         return None, DeliveryState.IGNORED, intent.reason
-    target = intent.target
-    query, key = (
-        ("SELECT name FROM sources WHERE repository = %s", target.repository)
-        if target.repository is not None
-        else ("SELECT name FROM sources WHERE name = %s", target.name)
-    )
-    row = connection.execute(query.encode(), (key,)).fetchone()
-    if row is None:
-        return None, DeliveryState.IGNORED, f"{target} is not a configured source"
-    return str(row[0]), DeliveryState.TASK if isinstance(intent, TaskIntent) else DeliveryState.CHANGE, None
+    starts_work = isinstance(intent, TaskIntent) or (isinstance(intent, TicketIntent) and intent.task is not None)
+    for field_name, query in _FIND:
+        key = getattr(intent.target, field_name)
+        if key is not None:
+            row = connection.execute(query, key if isinstance(key, tuple) else (key,)).fetchone()
+            if row is not None:
+                return str(row[0]), DeliveryState.TASK if starts_work else DeliveryState.CHANGE, None
+    return None, DeliveryState.IGNORED, f"{intent.target} is not a configured source"

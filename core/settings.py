@@ -89,6 +89,24 @@ class Settings(BaseSettings):
         default=None,
         description="Standard Webhooks secret (whsec_...). Unset: made at the first start. Several: commas.",
     )
+    gitlab_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret token of GitLab webhooks, or their signing token (whsec_...). Unset: made at the first "
+        "start. Several: commas.",
+    )
+    gitea_webhook_secret: SecretStr | None = Field(
+        default=None, description="Secret of Gitea webhooks. Unset: made at the first start. Several: commas."
+    )
+    jira_webhook_secret: SecretStr | None = Field(
+        default=None, description="Secret of Jira webhooks. Unset: made at the first start. Several: commas."
+    )
+    github_token: SecretStr | None = Field(default=None, description="Token that reads tickets from GitHub.")
+    gitlab_token: SecretStr | None = Field(default=None, description="Token that reads tickets from GitLab.")
+    gitea_token: SecretStr | None = Field(default=None, description="Token that reads tickets from Gitea.")
+    jira_token: SecretStr | None = Field(
+        default=None,
+        description="Token that reads tickets from Jira: user@example.org:TOKEN for Jira Cloud, else a personal one.",
+    )
     trigger_label: str | None = Field(
         default=None,
         description="Unset: each issue opened in a configured source starts a task. Set: only issues given this label.",

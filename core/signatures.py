@@ -2,7 +2,9 @@
 
 GitHub: https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries. Standard
 Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
-Both are over the raw bytes of the body; every secret is tried, so that secrets can be rotated.
+GitLab: https://docs.gitlab.com/user/project/integrations/webhooks/. Gitea:
+https://docs.gitea.com/usage/webhooks. Jira: https://developer.atlassian.com/cloud/jira/platform/webhooks/.
+All but GitLab's token are over the raw bytes of the body; every secret is tried, so that secrets can be rotated.
 """
 
 import base64
@@ -14,6 +16,9 @@ from collections.abc import Iterable
 
 TOLERANCE_SECONDS = 300
 """How far a Standard Webhooks timestamp may be from our clock, either way."""
+
+SIGNING = "whsec_"
+"""What the secrets of Standard Webhooks begin with."""
 
 _MAX_SIGNATURES = 16
 
@@ -38,6 +43,57 @@ def verify_github(secrets: Iterable[str], body: bytes, signature: str | None) ->
     given = signature.strip().encode()
     if not _any_equal((sign_github(secret, body).encode() for secret in secrets), [given]):
         raise SignatureRefused("signature-wrong", "X-Hub-Signature-256 does not match the body and the secret")
+
+
+def sign_gitea(secret: str, body: bytes) -> str:
+    """The value of `X-Gitea-Signature`."""
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def verify_gitea(secrets: Iterable[str], body: bytes, signature: str | None, github_signature: str | None) -> None:
+    """Raises `SignatureRefused` unless one of `secrets` signed `body`, by Gitea's own header or by the one that it
+    shares with GitHub. Where both are sent, its own counts."""
+    if signature:
+        if not _any_equal((sign_gitea(secret, body).encode() for secret in secrets), [signature.strip().encode()]):
+            raise SignatureRefused("signature-wrong", "X-Gitea-Signature does not match the body and the secret")
+    elif github_signature:
+        verify_github(secrets, body, github_signature)
+    else:
+        raise SignatureRefused("signature-missing", "header X-Gitea-Signature is missing")
+
+
+def verify_jira(secrets: Iterable[str], body: bytes, signature: str | None) -> None:
+    """Raises `SignatureRefused` unless one of `secrets` signed `body` (`X-Hub-Signature: sha256=...`)."""
+    if not signature:
+        raise SignatureRefused("signature-missing", "header X-Hub-Signature is missing: give the webhook a secret")
+    given = signature.strip().encode()
+    if not _any_equal((sign_github(secret, body).encode() for secret in secrets), [given]):
+        raise SignatureRefused("signature-wrong", "X-Hub-Signature does not match the body and the secret")
+
+
+def verify_gitlab(
+    secrets: Iterable[str],
+    body: bytes,
+    *,
+    token: str | None,
+    identity: str | None,
+    timestamp: str | None,
+    signature: str | None,
+    now: float,
+) -> None:
+    """Raises `SignatureRefused` unless the delivery is signed by Standard Webhooks with one of the secrets that begin
+    with `whsec_`, or brings one of the others as its token. Where it is signed, the token does not count."""
+    known = tuple(secrets)
+    keys = [secret for secret in known if secret.startswith(SIGNING)]
+    if signature and keys:
+        verify_standard(keys, body, identity=identity, timestamp=timestamp, signature=signature, now=now)
+        return
+    if not token:
+        raise SignatureRefused("signature-missing", "header X-Gitlab-Token is missing")
+    # Of equal length, so that comparing tells nothing about how long a secret is.
+    expected = (hashlib.sha256(secret.encode()).digest() for secret in known if not secret.startswith(SIGNING))
+    if not _any_equal(expected, [hashlib.sha256(token.encode()).digest()]):
+        raise SignatureRefused("signature-wrong", "X-Gitlab-Token is not a secret of this gateway")
 
 
 def standard_key(secret: str) -> bytes:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.intake import ChangeIntent, Intent, NoIntent, Target, TaskIntent
-from gateway.github import BODY_BYTES, TITLE_CHARACTERS
-from gateway.payload import cut_body, cut_title, optional_text_at, shown, text_at, web_address
-from gateway.problems import bad_field
+from core.payload import BadField, optional_text_at, shown, text_at
+from core.tickets.fields import address_at, body_at, title_at
+from gateway.payload import naming_fields
 
 
 def describe(payload: Mapping[str, Any]) -> str:
@@ -18,15 +18,16 @@ def describe(payload: Mapping[str, Any]) -> str:
     return shown(payload.get("type"), 128) or "untyped"
 
 
+@naming_fields
 def normalise(payload: Mapping[str, Any]) -> Intent:
     """Raises `Refused` (400) naming the field that is missing or of a wrong type; nothing else."""
     kind = text_at(payload, "type")
     if kind == "task.requested":
         return TaskIntent(
             target=_source(payload),
-            title=cut_title(text_at(payload, "data.title"), TITLE_CHARACTERS),
-            body=cut_body(optional_text_at(payload, "data.body") or "", BODY_BYTES),
-            url=web_address(optional_text_at(payload, "data.url")),
+            title=title_at(payload, "data.title"),
+            body=body_at(payload, "data.body"),
+            url=address_at(payload, "data.url"),
         )
     if kind == "source.changed":
         target = _source(payload)
@@ -38,5 +39,5 @@ def normalise(payload: Mapping[str, Any]) -> Intent:
 def _source(payload: Mapping[str, Any]) -> Target:
     name = text_at(payload, "data.source")
     if not 1 <= len(name) <= 200:
-        raise bad_field("data.source", "must be 1 to 200 characters long")
+        raise BadField("data.source", "must be 1 to 200 characters long")
     return Target(name=name)

@@ -20,7 +20,8 @@ from gateway.state import TEAM_KEY, Gateway
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/webhooks/github", "/webhooks/generic"})
+_ORIGINS = ("github", "gitlab", "gitea", "jira", "generic")
+OPEN_PATHS = frozenset({"/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
 
 BODY_SECONDS = 10.0
 """A body that has not arrived whole after this long is given up."""

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from core import tasks
 from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
 from core.states import TaskState
-from gateway.github import BODY_BYTES, TITLE_CHARACTERS
+from core.tickets import BODY_BYTES, TITLE_CHARACTERS
 from gateway.payload import WEB_ADDRESS, clean, cut_title, web_address
 from gateway.problems import Refused, bad_field, documented
 from gateway.state import TheGateway, TheTeam

@@ -26,6 +26,10 @@ router = APIRouter(tags=["webhooks"])
 IDENTITY = r"[\x21-\x7e]{1,200}"
 """What a delivery id or an idempotency key may look like."""
 
+EVENT = r"[A-Za-z0-9_.-]{1,100}"
+EVENT_MEANING = "1 to 100 letters, digits, '_', '.' or '-'"
+"""What the name of an event may look like."""
+
 
 class DeliveryAnswer(BaseModel):
     """What became of a delivery. Of a repeated one, what became of the first."""
@@ -56,7 +60,7 @@ def answer(gateway: Gateway, request: Request, response: Response, receipt: Rece
     return answered
 
 
-def _documentation(*headers: str) -> dict[str, object]:
+def documentation(*headers: str) -> dict[str, object]:
     return {
         "parameters": [
             {"name": name, "in": "header", "required": True, "schema": {"type": "string"}} for name in headers
@@ -65,7 +69,7 @@ def _documentation(*headers: str) -> dict[str, object]:
     }
 
 
-_RESPONSES = {
+RESPONSES = {
     200: {"model": DeliveryAnswer, "description": "This delivery was here before; nothing was changed."},
     **documented(400, 401, 408, 413, 503),
 }
@@ -75,8 +79,8 @@ _RESPONSES = {
     "/webhooks/github",
     status_code=202,
     response_model_exclude_none=True,
-    responses=_RESPONSES,
-    openapi_extra=_documentation("X-Hub-Signature-256", "X-GitHub-Delivery", "X-GitHub-Event"),
+    responses=RESPONSES,
+    openapi_extra=documentation("X-Hub-Signature-256", "X-GitHub-Delivery", "X-GitHub-Event"),
 )
 async def receive_github(request: Request, response: Response, gateway: TheGateway) -> DeliveryAnswer:
     """A GitHub webhook, signed with a secret of ours. Answered once it is stored."""
@@ -89,8 +93,8 @@ async def receive_github(request: Request, response: Response, gateway: TheGatew
     "/webhooks/generic",
     status_code=202,
     response_model_exclude_none=True,
-    responses=_RESPONSES,
-    openapi_extra=_documentation("webhook-id", "webhook-timestamp", "webhook-signature"),
+    responses=RESPONSES,
+    openapi_extra=documentation("webhook-id", "webhook-timestamp", "webhook-signature"),
 )
 async def receive_generic(request: Request, response: Response, gateway: TheGateway) -> DeliveryAnswer:
     """A Standard Webhooks delivery of type `task.requested` or `source.changed`. Answered once it is stored."""
@@ -104,15 +108,12 @@ def _github(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receip
         verify_github(gateway.credentials.github_secrets, body, headers.get("x-hub-signature-256"))
     except SignatureRefused as error:
         raise Refused(401, error.code, str(error)) from error
-    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        raise Refused(
-            400, "malformed", "the body is a form: set the webhook's content type to application/json on its forge"
-        )
+    refuse_form(headers)
     identity = header(headers, "X-GitHub-Delivery")
-    event = header(headers, "X-GitHub-Event", r"[A-Za-z0-9_.-]{1,100}", "1 to 100 letters, digits, '_', '.' or '-'")
+    event = header(headers, "X-GitHub-Event", EVENT, EVENT_MEANING)
     payload = parse_object(body)
     intent = github.normalise(event, payload, trigger_label=gateway.settings.trigger_label)
-    return _store(gateway, "github", identity, github.describe(event, payload), body, intent)
+    return store(gateway, "github", identity, github.describe(event, payload), body, intent)
 
 
 def _generic(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receipt:
@@ -130,7 +131,7 @@ def _generic(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Recei
     identity = header(headers, "webhook-id")
     payload = parse_object(body)
     intent = generic.normalise(payload)
-    return _store(gateway, "generic", identity, generic.describe(payload), body, intent)
+    return store(gateway, "generic", identity, generic.describe(payload), body, intent)
 
 
 def header(
@@ -145,7 +146,16 @@ def header(
     return value
 
 
-def _store(gateway: Gateway, origin: str, identity: str, kind: str, body: bytes, intent: Intent) -> Receipt:
+def refuse_form(headers: Mapping[str, str]) -> None:
+    """Forges can send the same as a form, which nothing here reads. Raises `Refused` (400)."""
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise Refused(
+            400, "malformed", "the body is a form: set the webhook's content type to application/json on its forge"
+        )
+
+
+def store(gateway: Gateway, origin: str, identity: str, kind: str, body: bytes, intent: Intent) -> Receipt:
+    """The delivery, what it asks for and its events, in one transaction."""
     delivery = Delivery(origin, identity, kind, hashlib.sha256(body).digest())
     with gateway.database.team(DEFAULT_TEAM) as connection:
         return receive(connection, gateway.log, DEFAULT_TEAM, delivery, intent)

@@ -16,12 +16,14 @@ def test_the_first_start_makes_secrets_that_only_their_owner_can_read(tmp_path: 
     settings = Settings(home=tmp_path / "home")
     made = ensure_secrets(settings, database)
     files = sorted(settings.secrets_folder.iterdir())
-    assert [file.name for file in files] == ["api-token", "generic-webhook-secret", "github-webhook-secret"]
+    services = ("generic", "gitea", "github", "gitlab", "jira")
+    assert [file.name for file in files] == ["api-token", *(f"{service}-webhook-secret" for service in services)]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert settings.secrets_folder.stat().st_mode & 0o777 == 0o700
     assert made.api_token.startswith("pst_")
     assert made.generic_secrets[0].startswith("whsec_")
-    assert len({made.api_token, *made.github_secrets, *made.generic_secrets}) == 3
+    webhooks = (made.github_secrets, made.generic_secrets, made.gitlab_secrets, made.gitea_secrets, made.jira_secrets)
+    assert len({made.api_token, *(secret for secrets in webhooks for secret in secrets)}) == 6
     assert made.api_token not in repr(made)
     assert ensure_secrets(settings, database) == made
     with database.team(DEFAULT_TEAM) as connection:
@@ -54,16 +56,25 @@ def test_secrets_of_the_settings_are_used_as_they_are_and_none_is_made(tmp_path:
         home=tmp_path,
         github_webhook_secret=SecretStr("new, old"),
         generic_webhook_secret=SecretStr("whsec_c2VjcmV0,whsec_b2xk"),
+        gitlab_webhook_secret=SecretStr("token,whsec_b2xk"),
+        gitea_webhook_secret=SecretStr("secret"),
+        jira_webhook_secret=SecretStr("secret"),
     )
     found = load_or_make(settings)
     assert found.github_secrets == ("new", "old")
     assert found.generic_secrets == ("whsec_c2VjcmV0", "whsec_b2xk")
+    assert found.gitlab_secrets == ("token", "whsec_b2xk")
     assert [file.name for file in settings.secrets_folder.iterdir()] == ["api-token"]
 
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("github_webhook_secret", " , "), ("generic_webhook_secret", "whsec_???"), ("generic_webhook_secret", "whsec_")],
+    [
+        ("github_webhook_secret", " , "),
+        ("generic_webhook_secret", "whsec_???"),
+        ("generic_webhook_secret", "whsec_"),
+        ("gitlab_webhook_secret", "token,whsec_???"),
+    ],
 )
 def test_a_setting_that_holds_no_usable_secret_is_named(tmp_path: Path, setting: str, value: str) -> None:
     with pytest.raises(CredentialsError, match=setting):

@@ -241,9 +241,10 @@ def test_every_sample_payload_is_acknowledged_and_recorded(
         payload = json.loads(sample.read_bytes())
         action = payload.get("action")
         state = "ignored"
+        ticket = event in ("issues", "issue_comment", "pull_request", "pull_request_review_comment")
         if (event, action) == ("issues", "opened"):
             state = "task"
-        elif event == "push" and payload["ref"].startswith("refs/heads/"):
+        elif ticket or (event == "push" and payload["ref"].startswith("refs/heads/")):
             state = "change"
         expected.add((f"github:d{number}", f"{event}.{action}" if action else event, state, state != "ignored"))
     assert len(expected) >= 7

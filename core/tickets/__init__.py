@@ -1,0 +1,25 @@
+"""Tickets of GitHub, GitLab, Gitea and Jira, in one form: what their webhooks and their APIs tell of them."""
+
+from core.tickets.record import (
+    BODY_BYTES,
+    TICKET_CHANGED,
+    TITLE_CHARACTERS,
+    Comment,
+    Kind,
+    Service,
+    Snapshot,
+    State,
+    TicketChange,
+)
+
+__all__ = [
+    "BODY_BYTES",
+    "TICKET_CHANGED",
+    "TITLE_CHARACTERS",
+    "Comment",
+    "Kind",
+    "Service",
+    "Snapshot",
+    "State",
+    "TicketChange",
+]

@@ -1,0 +1,102 @@
+"""One change of one ticket, as it stands on the event log and as an import brings it.
+
+It says all that was told, within bounds, so that nobody needs the sender's own words again; what was
+not told is None. Not for how each service says it: that is in the module of each service.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TICKET_CHANGED = "penstock.ticket.changed"
+"""The type of the events on `penstock.changes` whose data is a `TicketChange`."""
+
+TITLE_CHARACTERS = 500
+BODY_BYTES = 64 << 10
+MOST_LABELS = 60
+MOST_ASSIGNEES = 20
+NAME_CHARACTERS = 200
+
+
+class Service(StrEnum):
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    GITEA = "gitea"
+    JIRA = "jira"
+
+
+class Kind(StrEnum):
+    ISSUE = "issue"
+    PULL_REQUEST = "pull request"
+
+
+class State(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    MERGED = "merged"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Snapshot(_Record):
+    """A ticket as it was at `updated_at`. `status` is the service's own word for its state.
+
+    `hidden`: not everybody who may see the project may see it, so it must not be found. `commit` is the
+    commit by which a pull request was merged, `closes` are the keys of the tickets that its text says it closes.
+    """
+
+    title: str | None = Field(default=None, max_length=TITLE_CHARACTERS)
+    body: str | None = None
+    state: State | None = None
+    status: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    labels: tuple[str, ...] | None = None
+    assignees: tuple[str, ...] | None = None
+    author: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    author_id: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    url: str | None = None
+    hidden: bool | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    closed_at: datetime | None = None
+    commit: str | None = Field(default=None, max_length=64)
+    closes: tuple[str, ...] | None = None
+
+
+class Comment(_Record):
+    """A comment as it was at `updated_at`. `id` is unique in its ticket and never used again.
+
+    `association` is what its author is to the project (`owner`, `member`, `collaborator`, ...), where
+    the service says it. Authors are compared by `author_id`, since names may be shared.
+    """
+
+    id: str = Field(min_length=1, max_length=NAME_CHARACTERS)
+    body: str | None = None
+    author: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    author_id: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    association: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    url: str | None = None
+    hidden: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    deleted: bool = False
+
+
+class TicketChange(_Record):
+    """`project` is the repository (`owner/name`, lower case) or the Jira project's key, `key` what people call the
+    ticket there: `#12`, `!12` (a GitLab merge request) or `PROJ-7`. `action` is the sender's word for what happened.
+
+    `deleted`: the ticket is gone, or now elsewhere. `moved_from` is its key before, where that has changed.
+    """
+
+    service: Service
+    project: str = Field(min_length=1, max_length=300)
+    key: str = Field(min_length=1, max_length=NAME_CHARACTERS)
+    kind: Kind
+    action: str = Field(max_length=NAME_CHARACTERS)
+    ticket: Snapshot | None = None
+    comment: Comment | None = None
+    deleted: bool = False
+    moved_from: str | None = Field(default=None, max_length=NAME_CHARACTERS)
