@@ -6,7 +6,7 @@ reads results and decides; how that looks is `report`'s.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -222,13 +222,11 @@ def _effect(metric: MetricSpec, pairs: "polars.DataFrame", seed: int) -> Effect:
         empty = compare_metric(metric, None)
         why = f"measured on both sides in {having.height} of {eligible} cases only"
         return _replace_reason(empty, why, having.height)
-    values = [having[name].to_numpy() for name in names]
-    return compare_metric(metric, PairedData.of(*values, having["cluster"].to_numpy()), seed=seed)
+    first, second = (having[name].to_numpy() for name in names)
+    return compare_metric(metric, PairedData.of(first, second, having["cluster"].to_numpy()), seed=seed)
 
 
 def _replace_reason(effect: Effect, reason: str, cases: int) -> Effect:
-    from dataclasses import replace
-
     return replace(effect, reason=reason, cases=cases)
 
 

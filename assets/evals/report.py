@@ -1,0 +1,261 @@
+"""A comparison as people and programs read it: HTML, Markdown, JSON and JUnit XML.
+
+The HTML is one file without scripts or anything fetched. All text from cases, trajectories and subjects is
+hostile and escaped. What the numbers mean was decided by `compare`; nothing is decided here.
+"""
+
+import json
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from core.statistics import Effect, Verdict
+
+from . import charts, words
+from .compare import Comparison, Flip, Stratum
+from .store import ResultStore
+from .summary import RunSummary, versions
+
+if TYPE_CHECKING:
+    import jinja2
+
+FLIPS_SHOWN = 200
+TRAJECTORIES_SHOWN = 30
+ENTRIES = 60
+ENTRY_CHARACTERS = 400
+TRAJECTORY_BYTES = 4 << 20
+STRATA_SHOWN = 16
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a trajectory, cut to what fits beside another."""
+
+    at: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A flipped case with both trajectories; None where a subject left none."""
+
+    flip: Flip
+    change: str
+    baseline: list[Entry] | None
+    candidate: list[Entry] | None
+
+
+def to_json(found: Comparison) -> dict[str, Any]:
+    """Plain values; numbers that are not finite become null."""
+    return {"sentence": found.sentence, **plain(found)}
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, models and enums as what JSON knows; numbers that are not finite become null."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def to_markdown(found: Comparison) -> str:
+    """Short enough for the Dagster UI or a merge request."""
+    lines = [f"**{_cell(found.sentence)}**", ""]
+    lines += [f"- {_cell(remark)}" for remark in found.remarks]
+    if found.remarks:
+        lines.append("")
+    lines += ["| metric | baseline | candidate | change | 95% interval | p (Holm) | verdict |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for effect in found.effects:
+        interval = effect.interval
+        span = f"{words.estimate(effect, interval.low)} to {words.estimate(effect, interval.high)}" if interval else ""
+        cells = [
+            effect.metric.name + (" (info)" if effect.metric.role == "info" else ""),
+            words.level(effect, effect.baseline),
+            words.level(effect, effect.candidate),
+            words.estimate(effect, effect.estimate) if effect.estimate is not None else "",
+            span,
+            words.p_value(effect.p_adjusted),
+            f"{effect.verdict}: {effect.reason}",
+        ]
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    for name, flips in (("lost", found.lost), ("gained", found.gained)):
+        if flips:
+            named = ", ".join(f"`{_cell(flip.case)}`" for flip in flips[:20]) + (" …" if len(flips) > 20 else "")
+            lines += ["", f"{len(flips)} cases {name}: {named}"]
+    if found.changes:
+        lines += ["", "| changed | baseline | candidate |", "|---|---|---|"]
+        lines += ["| " + " | ".join(map(_cell, change)) + " |" for change in found.changes]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of a table's cell, or bring markup."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(safe.replace("|", "\\|").replace("`", "'").split())
+
+
+def to_junit(found: Comparison) -> str:
+    """For a CI: a test case for the whole and each metric that decides; worse is a failure, inconclusive an error."""
+    deciding = [effect for effect in found.effects if effect.metric.role != "info"]
+    tests = [("verdict", found.verdict, found.sentence)]
+    tests += [(effect.metric.name, effect.verdict, f"{words.change(effect)}: {effect.reason}") for effect in deciding]
+    worse = sum(verdict is Verdict.WORSE for _, verdict, _ in tests)
+    unsure = sum(verdict is Verdict.INCONCLUSIVE for _, verdict, _ in tests)
+    record = found.candidate.record
+    suite = ET.Element(
+        "testsuite", name=f"penstock eval {record.set_name}", tests=str(len(tests)), failures=str(worse),
+        errors=str(unsure), skipped="0", timestamp=record.started.strftime("%Y-%m-%dT%H:%M:%S"),
+    )  # fmt: skip
+    for name, verdict, said in tests:
+        case = ET.SubElement(suite, "testcase", classname=f"{record.set_name}.{_xml(record.subject)}", name=name)
+        if verdict is Verdict.WORSE:
+            ET.SubElement(case, "failure", type="worse", message=_xml(said))
+        elif verdict is Verdict.INCONCLUSIVE:
+            ET.SubElement(case, "error", type="inconclusive", message=_xml(said))
+        else:
+            ET.SubElement(case, "system-out").text = _xml(f"{verdict}: {said}")
+    suites = ET.Element("testsuites")
+    suites.append(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _xml(text: str) -> str:
+    """Without the control characters that XML 1.0 has no way to write."""
+    return "".join(one for one in text if one >= " " or one in "\t\n")
+
+
+@cache
+def _templates() -> "jinja2.Environment":
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"svg": _svg}
+    environment.globals |= {
+        "level": words.level,
+        "estimate": words.estimate,
+        "p_value": words.p_value,
+        "percent": lambda share: f"{100 * share:.0f}%",
+    }
+    return environment
+
+
+def _svg(text: str) -> Any:
+    """Marks what `charts` drew, where everything from data is escaped already, as markup."""
+    import markupsafe
+
+    return markupsafe.Markup(text)  # noqa: S704
+
+
+def to_html(found: Comparison, store: ResultStore) -> str:
+    """One page that stands alone. Trajectories of the first flipped cases are in it, side by side."""
+    names = (found.baseline.record.subject, found.candidate.record.subject)
+    if names[0] == names[1]:
+        names = (found.baseline.record.run, found.candidate.record.run)
+    groups: dict[str, list[Stratum]] = {}
+    for one in found.strata:
+        groups.setdefault(one.name, []).append(one)
+    drawn = [
+        (name, charts.strata(rows, names)) for name, rows in groups.items() if 1 < len(rows) <= STRATA_SHOWN
+    ]  # fmt: skip
+    deciding, shown = split_roles(found.effects)
+    return _templates().get_template("comparison.html").render(
+        found=found,
+        names=names,
+        css_class=charts.CLASS[found.verdict],
+        classes=charts.CLASS,
+        forest=charts.forest(found.effects),
+        strata=drawn,
+        left_out=sorted(name for name, rows in groups.items() if len(rows) > STRATA_SHOWN),
+        cost=charts.cost_against_success(found.points),
+        effects=[*deciding, *shown],
+        lost=[_side_by_side(flip, "lost", found, store, index) for index, flip in enumerate(found.lost[:FLIPS_SHOWN])],
+        gained=[
+            _side_by_side(flip, "gained", found, store, index) for index, flip in enumerate(found.gained[:FLIPS_SHOWN])
+        ],
+        more_lost=max(0, len(found.lost) - FLIPS_SHOWN),
+        more_gained=max(0, len(found.gained) - FLIPS_SHOWN),
+    )  # fmt: skip
+
+
+def split_roles(effects: tuple[Effect, ...]) -> tuple[list[Effect], list[Effect]]:
+    """Those that decide, and those that only inform."""
+    return [e for e in effects if e.metric.role != "info"], [e for e in effects if e.metric.role == "info"]
+
+
+def _side_by_side(flip: Flip, change: str, found: Comparison, store: ResultStore, index: int) -> SideBySide:
+    if index >= TRAJECTORIES_SHOWN:
+        return SideBySide(flip, change, None, None)
+    first = read_trajectory(store, found.baseline.record.run, flip.baseline_trajectory)
+    second = read_trajectory(store, found.candidate.record.run, flip.candidate_trajectory)
+    return SideBySide(flip, change, first, second)
+
+
+def read_trajectory(store: ResultStore, run: str, name: str | None) -> list[Entry] | None:
+    """The beginning and the end of a trajectory; None when there is none, or its name leads elsewhere."""
+    if name is None:
+        return None
+    folder = (store.folder(run) / "trajectories").resolve()
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        lines = file.read(TRAJECTORY_BYTES).splitlines()
+    half = ENTRIES // 2
+    kept = lines if len(lines) <= ENTRIES else [*lines[:half], *lines[-half:]]
+    entries = [_entry(line) for line in kept]
+    if len(lines) > ENTRIES:
+        entries.insert(half, Entry("", "…", f"{len(lines) - ENTRIES} entries left out; all are in {name}"))
+    return entries
+
+
+def _entry(line: bytes) -> Entry:
+    try:
+        read = json.loads(line)
+    except ValueError:
+        read = None
+    if not isinstance(read, dict):
+        return Entry("", "unreadable", line[:ENTRY_CHARACTERS].decode("utf-8", "replace"))
+    body = read.get("body", "")
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    cut = text[:ENTRY_CHARACTERS] + (" …" if len(text) > ENTRY_CHARACTERS else "")
+    return Entry(str(read.get("seconds", read.get("at", "")))[:24], str(read.get("kind", ""))[:40], cut)
+
+
+def parts_of(found: Comparison, store: ResultStore) -> dict[str, str]:
+    """Every form of a report, by file name."""
+    return {
+        "report.html": to_html(found, store),
+        "report.md": to_markdown(found),
+        "report.json": json.dumps(to_json(found), indent=2, ensure_ascii=False) + "\n",
+        "junit.xml": to_junit(found),
+    }
+
+
+def set_html(name: str, runs: list[RunSummary]) -> str:
+    """All runs of a set on one page: success over time by subject, and a table."""
+    points = [
+        (one.record.started.strftime("%d %b %H:%M"), one.record.subject, one.success, one.interval)
+        for one in runs
+        if one.success is not None and one.interval is not None
+    ]
+    page = _templates().get_template("set.html")
+    return page.render(name=name, runs=runs, versions=versions(runs), chart=charts.trend(points))
