@@ -21,6 +21,7 @@ from assets.context.ingest import Ingest, Model, key_of
 from assets.context.publish import Look, publish
 from assets.context.quality import Staged
 from assets.context.rules import read_rules
+from assets.context.segments import merge_recent
 from assets.context.sources import Source, find_source
 from assets.context.versions import FileRow, Version
 from core.database import Database
@@ -231,6 +232,7 @@ class _Refresh:
         self.clock.step("publish")
         self._complete(version, self._fill(self.ingest.models[1:], before, rows))
         self._write_also(version, before, rows)
+        merge_recent(self.database, self.team_id, name, version)
         return self._report(changed=True, rows=rows, removed=delta.removed)
 
     def _fill(self, models: Sequence[Model], before: Version | None, rows: Sequence[FileRow] = ()) -> list[Model]:

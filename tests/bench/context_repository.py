@@ -1,12 +1,15 @@
 """A synthetic repository for the index's benchmark: Python files of five to eight functions each.
 
-Words are drawn from a vocabulary by Zipf's law, so that there are common terms and rare ones as in
+Words are drawn from those of the standard library by Zipf's law, so that there are common terms and rare ones as in
 real code; the same number gives the same repository. Not for judging what is found, only how fast.
 """
 
 import itertools
+import os
 import random
+import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,19 +19,17 @@ TOPICS = 400
 TOPIC_WORDS = 240
 ON_TOPIC = 0.7
 FOLDER = 12
-_CONSONANTS = "bcdfghjklmnprstvwz"
-_VOWELS = "aeiou"
+_WORD = re.compile(r"(?<![a-z])[a-z]{3,14}(?![a-z])")
+_LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "pydoc_data"}
 
 
-def vocabulary(random_source: random.Random, size: int = VOCABULARY) -> list[str]:
-    """Pronounceable words of two to four syllables, the commonest first."""
-    words: dict[str, None] = {}
-    while len(words) < size:
-        syllables = random_source.choice((2, 2, 3, 3, 4))
-        words["".join(random_source.choice(_CONSONANTS) + random_source.choice(_VOWELS) for _ in range(syllables))] = (
-            None
-        )
-    return sorted(words, key=len)
+def vocabulary(size: int = VOCABULARY) -> list[str]:
+    """The words of the standard library's sources, the commonest first: real words, for a model that knows words."""
+    counts: Counter[str] = Counter()
+    for path in sorted(Path(os.__file__).parent.rglob("*.py")):
+        if not _LEFT_OUT.intersection(path.parts):
+            counts.update(_WORD.findall(path.read_text(encoding="utf-8", errors="replace").lower()))
+    return sorted(counts, key=lambda word: (-counts[word], word))[:size]
 
 
 class Author:
@@ -42,7 +43,7 @@ class Author:
 
     def __init__(self, seed: int = 7) -> None:
         self._random = random.Random(seed)  # noqa: S311
-        self.words = vocabulary(self._random)
+        self.words = vocabulary()
         self._weights = _zipf(len(self.words))
         self._names = ["_".join(self._common(2)) for _ in range(NAMES)]
         self._name_weights = _zipf(NAMES)
