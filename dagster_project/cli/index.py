@@ -120,13 +120,14 @@ def status(
 @contextmanager
 def told() -> Iterator[None]:
     """Turns what a person can mend into one line."""
+    from assets.context.languages.isolated import WorkerUnavailable
     from assets.context.postgres import NotIndexed
     from assets.context.sources import SourceError
     from core.embedding import EmbedderUnavailable
 
     try:
         yield
-    except (SourceError, NotIndexed, EmbedderUnavailable) as error:
+    except (SourceError, NotIndexed, EmbedderUnavailable, WorkerUnavailable) as error:
         raise CommandFailed(str(error)) from error
 
 

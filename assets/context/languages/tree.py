@@ -151,6 +151,8 @@ class _Reading:
                     if each.child_count <= MOST_CHILDREN:
                         found += self.read(each.named_children, symbol, depth + 1, inside_class=inside_class)
             return
+        if not name:
+            return  # what has no name stays with the code around it
         first, last = node.start_point[0] + 1, _last_row(node) + 1
         mine = above if above and first - 1 - _last_row(above[-1]) <= self._gap(above[-1]) else []
         kind = "method" if what.kind == "function" and inside_class else what.kind
