@@ -1,3 +1,4 @@
+import contextlib
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +12,6 @@ from assets.context.memory import MemoryIndex
 from assets.context.postgres import open_index
 from assets.context.prune import Pruned, prune_contents
 from assets.context.refresh import RefreshReport, refresh
-from assets.context.segments import merge_recent
 from assets.context.sources import add_source
 from core.database import Database
 from core.embedding import Embedder
@@ -157,16 +157,19 @@ def test_segments_of_many_commits_are_merged_and_readers_go_on(
     update()
     for number in range(1, 16):
         history.commit({f"n{number}.py": f"def late():\n    return x{number}\n", "m0.py": f"other = {number}\n"})
-        report = update()
-        version = int(report.index_version.rpartition("#")[2])
-        with open_index(database, DEFAULT_TEAM, "demo", [hashing]) as before:
-            segments_before = before._files.segment_ids
-            merged = merge_recent(database, DEFAULT_TEAM, "demo", version)
-            assert "return" in before.postings(["return", f"x{number}"]), "a reader that began before still reads"
-        assert (merged > 1) == (version % 4 == 0)
-        if merged:
-            with open_index(database, DEFAULT_TEAM, "demo", [hashing]) as after:
-                assert len(after._files.segment_ids) < len(segments_before)
+        with contextlib.ExitStack() as stack:
+            readers = []
+
+            def look(step: str, stack: contextlib.ExitStack = stack, readers: list[Any] = readers) -> None:
+                if step == "visible":
+                    readers.append(stack.enter_context(open_index(database, DEFAULT_TEAM, "demo", [hashing])))
+
+            report = update(on_step=look)
+            assert set(readers[0].postings(["return", f"x{number}"])) == {"return", f"x{number}"}, "it goes on reading"
+            segments_before = readers[0]._files.segment_ids
+        with open_index(database, DEFAULT_TEAM, "demo", [hashing]) as after:
+            merged = len(after._files.segment_ids) < len(segments_before)
+        assert merged == report.index_version.endswith(("#4", "#8", "#12", "#16"))
         assert_whole(database, history, hashing)
     with database.team(DEFAULT_TEAM) as connection:
         row = connection.execute("SELECT count(DISTINCT segment) FROM contents").fetchone()
