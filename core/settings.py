@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     database_owner_url: SecretStr | None = Field(
         default=None,
-        description="The same database as a login that may create roles and tables; used by schema set-up only.",
+        description="The same database as the owner of its tables: for schema set-up and for building vector indexes.",
     )
     dagster_database_url: SecretStr | None = Field(
         default=None,

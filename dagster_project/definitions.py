@@ -6,7 +6,8 @@ from assets.context import assets as context_assets
 from assets.executions import assets as execution_assets
 from assets.plans import assets as plan_assets
 from assets.results import assets as result_assets
-from dagster_project import jobs
+from dagster_project import context_jobs, jobs
+from dagster_project.context_jobs import index_vectors, prune_context
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.publications import failed_run_sensor, publication_sensor
@@ -14,8 +15,8 @@ from sensors.tasks import reconciler, task_sensor
 
 defs = Definitions(
     assets=load_assets_from_modules([context_assets, plan_assets, execution_assets, result_assets]),
-    jobs=[jobs.resolve_task, jobs.refresh_context, jobs.publish_pending, jobs.prune_runs],
-    schedules=[jobs.prune_nightly],
+    jobs=[jobs.resolve_task, jobs.refresh_context, jobs.publish_pending, jobs.prune_runs, prune_context, index_vectors],
+    schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES],
     sensors=[task_sensor, change_sensor, reconciler, publication_sensor, failed_run_sensor],
     resources={"platform": ResourceDefinition(lambda _: worker_platform())},
     executor=in_process_executor,

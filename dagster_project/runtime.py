@@ -36,6 +36,8 @@ class Runtime:
         """What a worker process needs beside the settings that it inherits."""
         return {
             "PENSTOCK_DATABASE_URL": self.database_url,
+            # The embedded server lets its user in as the owner too; elsewhere the operator decides.
+            **({"PENSTOCK_DATABASE_OWNER_URL": self.owner_url} if self.embedded else {}),
             "PENSTOCK_DAGSTER_DATABASE_URL": self.dagster_url,
             "DAGSTER_HOME": str(self.settings.home / "dagster"),
         }

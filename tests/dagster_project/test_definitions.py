@@ -32,9 +32,9 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
             "execution": ["plan"],
             "result": ["execution"],
         },
-        "jobs": ["prune_runs", "publish_pending", "refresh_context", "resolve_task"],
+        "jobs": ["index_vectors", "prune_context", "prune_runs", "publish_pending", "refresh_context", "resolve_task"],
         "sensors": ["change_sensor", "failed_run_sensor", "publication_sensor", "reconciler", "task_sensor"],
-        "schedules": ["prune_runs_schedule"],
+        "schedules": ["index_vectors_schedule", "prune_context_schedule", "prune_runs_schedule"],
         "checks": ["allowed_paths", "applies", "failing_tests_pass", "reproduced", "suite_no_worse"],
     }
 

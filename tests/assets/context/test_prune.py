@@ -158,7 +158,7 @@ def test_segments_of_many_commits_are_merged_and_readers_go_on(
     for number in range(1, 16):
         history.commit({f"n{number}.py": f"def late():\n    return x{number}\n", "m0.py": f"other = {number}\n"})
         with contextlib.ExitStack() as stack:
-            readers = []
+            readers: list[Any] = []
 
             def look(step: str, stack: contextlib.ExitStack = stack, readers: list[Any] = readers) -> None:
                 if step == "visible":
