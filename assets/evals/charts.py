@@ -11,7 +11,7 @@ from html import escape
 from core.statistics import Effect, Interval, Verdict
 
 from .compare import Stratum
-from .words import change
+from .words import estimate
 
 WIDTH = 860
 CLASS = {
@@ -53,8 +53,8 @@ def forest(effects: Sequence[Effect]) -> str:
         f'<rect x="{left}" y="24" width="{middle - scale - left:.1f}" height="{bottom - 24:.1f}" class="zone"/>',
         _line(middle, 24, middle, bottom, "axis"),
         _line(middle - scale, 24, middle - scale, bottom, "margin"),
-        _text(middle - scale, 16, "margin", "small", "middle"),
-        _text(middle, 16, "no difference", "small", "middle"),
+        _text(middle - scale - 4, 16, "margin", "small", "end"),
+        _text(middle - 4, 16, "no difference", "small"),
         _text(left, height - 12, "← worse", "small"),
         _text(right, height - 12, "better →", "small", "end"),
     ]
@@ -67,11 +67,18 @@ def forest(effects: Sequence[Effect]) -> str:
             _text(left - 12, y + 4, effect.metric.name.replace("_", " "), "name", "end"),
             _line(x1, y, x2, y, f"bar {kind}"),
             _dot(middle + max(-reach, min(reach, _gain(effect) / effect.allowance)) * scale, y, kind),
-            _text(right + 16, y + 4, change(effect), "small"),
+            _text(right + 16, y + 4, _short(effect), "small"),
         ]
         for x, cut in ((x1, low <= -reach), (x2, high >= reach)):
             parts.append(_text(x, y + 4, "◂" if x == x1 else "▸", f"arrow {kind}", "middle") if cut else "")
     return _svg(height, "Effects with 95% intervals, in units of each metric's margin", parts)
+
+
+def _short(effect: Effect) -> str:
+    low, high = (effect.interval.low, effect.interval.high) if effect.interval else (None, None)
+    unit = " points" if effect.metric.kind == "rate" else ""
+    ends = f"{estimate(effect, low)} to {estimate(effect, high)}"
+    return f"{estimate(effect, effect.estimate)}{unit} ({ends}), {effect.cases} cases"
 
 
 def _ends(effect: Effect) -> tuple[float, float]:

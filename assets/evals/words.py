@@ -18,9 +18,9 @@ def sentence(found: "Comparison") -> str:
     deciding = [effect for effect in found.effects if effect.metric.role != "info"]
     if found.verdict is Verdict.INCONCLUSIVE:
         return f"Inconclusive: it cannot be said whether {candidate} is worse than {baseline}; {found.reason} ({over})."
-    named = [effect for effect in deciding if effect.verdict is found.verdict]
     primary = [effect for effect in deciding if effect.metric.role == "primary"]
-    shown = named or primary or deciding
+    decided = [effect for effect in deciding if effect.verdict is found.verdict]
+    shown = (primary if found.verdict is Verdict.NOT_WORSE else decided) or decided or deciding
     told = "; ".join(f"{effect.metric.name} {change(effect)}" for effect in shown[:2])
     word = {Verdict.WORSE: "is worse than", Verdict.BETTER: "is better than", Verdict.NOT_WORSE: "is not worse than"}
     return f"{str(found.verdict).capitalize()}: {candidate} {word[found.verdict]} {baseline}: {told} ({over})."
@@ -58,4 +58,4 @@ def estimate(effect: Effect, value: float | None) -> str:
 
 
 def p_value(value: float | None) -> str:
-    return "" if value is None else ("<0.001" if value < 0.001 else f"{value:.3f}")
+    return "" if value is None else ("≤0.001" if value <= 0.001 else f"{value:.3f}")
