@@ -66,10 +66,13 @@ def ask_both(
     return answers
 
 
-def judge(answers: Sequence[Answer], *, k: int, margin: float, seed: int = 0) -> dict[str, Any]:
-    """The comparison, as it is kept and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`."""
+def judge(answers: Sequence[Answer], *, k: int, margin: float, seed: int = 0, draws: int = 2000) -> dict[str, Any]:
+    """The comparison, as it is kept and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`.
+
+    `draws` are those of the bootstrap.
+    """
     known = [answer for answer in answers if answer.query is not None]
-    effects, verdict, reason = conclude(_effects(known, k, margin, seed))
+    effects, verdict, reason = decide(known, k=k, margin=margin, seed=seed, draws=draws)
     needed = more_queries(known, k, margin) if verdict is Verdict.INCONCLUSIVE else None
     if needed:
         reason += f"; about {needed} more queries would decide"
@@ -82,7 +85,7 @@ def judge(answers: Sequence[Answer], *, k: int, margin: float, seed: int = 0) ->
         "k": k,
         "queries": {"judged": len(known), "asked": len(answers) - len(known)},
         "metrics": [_shown(effect) for effect in effects],
-        "strata": _strata(known, k, margin, seed),
+        "strata": _strata(known, k, margin, seed, min(draws, 500)),
         "worst": _worst(known, k),
         "agreement": round(float(np.mean([metrics.overlap(a.old, a.new, k) for a in answers])), 4) if answers else None,
         "latency_ms": {
@@ -103,12 +106,15 @@ def _specs(k: int, margin: float) -> list[tuple[MetricSpec, Callable[[Sequence[s
     ]
 
 
-def _effects(known: Sequence[Answer], k: int, margin: float, seed: int) -> list[Effect]:
+def decide(
+    known: Sequence[Answer], *, k: int, margin: float, seed: int = 0, draws: int = 2000
+) -> tuple[list[Effect], Verdict, str]:
+    """Each metric's effect, the verdict and its reason, from answers whose right files are known."""
     found = []
     for spec, measure in _specs(k, margin):
         data = _paired(known, measure, k) if known else None
-        found.append(compare_metric(spec, data, seed=seed, draws=2000))
-    return found
+        found.append(compare_metric(spec, data, seed=seed, draws=draws))
+    return conclude(found)
 
 
 def _paired(
@@ -132,7 +138,7 @@ def more_queries(known: Sequence[Answer], k: int, margin: float) -> int | None:
     return max(1, cases_for_mean(margin, deviation) - len(known)) if deviation else None
 
 
-def _strata(known: Sequence[Answer], k: int, margin: float, seed: int) -> list[dict[str, Any]]:
+def _strata(known: Sequence[Answer], k: int, margin: float, seed: int, draws: int) -> list[dict[str, Any]]:
     """The primary metric by source and by language; shown, not judged: many small groups would cry wolf."""
     spec, measure = _specs(k, margin)[0]
     groups: dict[tuple[str, str], list[Answer]] = {}
@@ -143,7 +149,7 @@ def _strata(known: Sequence[Answer], k: int, margin: float, seed: int) -> list[d
     shown = []
     for (kind, name), members in sorted(groups.items()):
         if len(members) >= _FEWEST_IN_STRATUM:
-            effect = compare_metric(spec, _paired(members, measure, k), seed=seed, draws=500)
+            effect = compare_metric(spec, _paired(members, measure, k), seed=seed, draws=draws)
             shown.append({"kind": kind, "name": name, **_shown(effect)})
     return shown
 

@@ -17,14 +17,11 @@ from assets.platform import Platform
 from core.database import Database
 from core.embedding import catalogue
 from core.embedding.catalogue import Entry
-from core.embedding.spec import BuiltIn
 from core.settings import Settings
 from core.states import ModelState
 from core.teams import DEFAULT_TEAM
 
 FILES = 120
-GOOD = BuiltIn(name="good", provider="hashing", dimensions=512)
-BAD = BuiltIn(name="bad", provider="hashing", dimensions=8)
 
 
 def write_history(path: Path, files: int = FILES, first: int = 0) -> None:
@@ -71,10 +68,16 @@ def index(platform: Platform, source: str = "demo") -> Any:
 
 
 @pytest.fixture
+def reindex(platform: Platform) -> Callable[[], Any]:
+    """Refreshes the source."""
+    return lambda: index(platform)
+
+
+@pytest.fixture
 def begin(platform: Platform) -> Callable[..., Migration]:
     """Starts a migration from the serving model to another."""
 
-    def start(spec: Any = GOOD, **options: Any) -> Migration:
+    def start(spec: Any, **options: Any) -> Migration:
         new = catalogue.register(platform.database, spec)
         with platform.database.system() as connection:
             old = next(entry for entry in catalogue.entries(connection) if entry.state == ModelState.SERVING)
@@ -114,6 +117,6 @@ def vectors(platform: Platform) -> Callable[[str], list[Any]]:
             row = connection.execute("SELECT table_name FROM embedding_models WHERE id = %s", (found.id,)).fetchone()
             assert row
             statement = f"SELECT team_id, content_id, chunk, embedding::text FROM {row[0]} ORDER BY 2, 3"  # noqa: S608
-            return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+            return connection.execute(statement).fetchall()
 
     return read

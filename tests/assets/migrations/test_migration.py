@@ -12,14 +12,17 @@ from assets.context import search
 from assets.migrations import drive as driving
 from assets.migrations import record, switch
 from assets.migrations.drive import drive
+from assets.migrations.queries import judged_queries
 from assets.migrations.record import Migration, MigrationRefused
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.catalogue import ModelConflict
+from core.embedding.spec import BuiltIn
 from core.states import TRANSITIONS, MigrationState, ModelState
 from core.teams import DEFAULT_TEAM
 
-from .conftest import BAD, GOOD, index
+GOOD = BuiltIn(name="good", provider="hashing", dimensions=512)
+BAD = BuiltIn(name="bad", provider="hashing", dimensions=8)
 
 Begin = Callable[..., Migration]
 States = Callable[[], dict[str, str]]
@@ -77,17 +80,17 @@ def test_without_leave_to_go_on_by_itself_it_waits_for_a_person(platform: Platfo
 
 
 def test_new_content_gets_vectors_of_both_models_while_it_is_built_and_observed(
-    platform: Platform, begin: Begin, vectors: Any, tmp_path: Any
+    platform: Platform, begin: Begin, vectors: Any, tmp_path: Any, reindex: Callable[[], Any]
 ) -> None:
     migration = begin(GOOD, observe_seconds=3600)
     before = len(vectors("good"))
     add_file(tmp_path, "one")
-    index(platform)
+    reindex()
     assert len(vectors("good")) == before + 1
     driven = drive(platform, migration.id)
     assert driven.migration.state == "observing"
     add_file(tmp_path, "two")
-    index(platform)
+    reindex()
     assert len(vectors("good")) == len(vectors("hashing"))
 
 
@@ -258,7 +261,7 @@ def test_a_model_that_fails_after_the_cut_over_is_rolled_back_by_itself(
 def test_searches_find_the_same_places_at_every_stage_while_it_runs(platform: Platform, begin: Begin) -> None:
     migration = begin(GOOD, batch_chunks=8, share=0.5)
     with platform.database.system() as connection:
-        query = driving.queries.judged_queries(connection, platform.mirror, 5)[0]
+        query = judged_queries(connection, platform.mirror, 5)[0]
     stop = threading.Event()
     found: list[int] = []
     failures: list[BaseException] = []
