@@ -11,6 +11,8 @@ from assets.context.segment import Segment
 
 _CLOSING = re.compile(r"\s*(?:(?:[})\]][})\];,]*|end)\s*(?://.*|/\*[^*]*\*/\s*|#.*)?|#\s*endif\b.*)?")
 
+_OPENING = re.compile(r"(?:[{(]|\bdo(?: *\|[^|]*\|)?)\s*$")
+
 
 @dataclass(slots=True)
 class Definition:
@@ -63,7 +65,7 @@ def _opening(lines: Sequence[str], above: int) -> int | None:
     """
     if above >= 1 and not lines[above - 1].strip():
         above -= 1
-    if above < 1 or not lines[above - 1].rstrip().endswith(("{", "(")):
+    if above < 1 or not _OPENING.search(lines[above - 1][-200:]):
         return None
     while above > 1 and lines[above - 2].lstrip().startswith(("#[", "@")):
         above -= 1

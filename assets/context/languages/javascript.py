@@ -1,7 +1,7 @@
 """JavaScript and JSX: functions, classes, arrow functions with a name, object methods, old module wrappers.
 
-Calls such as `describe` and `it` define nothing; what stands in them is module code. TypeScript builds
-on these readers.
+Calls such as `describe` and `it` define nothing; they are module code, each long one a piece of its own.
+TypeScript builds on these readers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -127,7 +127,8 @@ def decorated(source: Source, node: "Node") -> Found:
 
 
 def expression(source: Source, node: "Node") -> Found | Inside | None:
-    """`exports.name = function …`, `Type.prototype.name = …`, and functions that only wrap a module."""
+    """`exports.name = function …`, `Type.prototype.name = …`, functions that only wrap a module, and calls that take
+    a function: tests, routes, handlers."""
     inner = node.named_children[0] if node.named_child_count else None
     if inner is None:
         return None
@@ -140,16 +141,14 @@ def expression(source: Source, node: "Node") -> Found | Inside | None:
         return Inside((body,), source.text(inner.child_by_field_name("name"))) if body is not None else None
     if inner.type != "call_expression":
         return None
+    arguments = [argument for argument in _arguments(inner) if argument.type in _FUNCTIONS]
     called = inner.child_by_field_name("function")
     while called is not None and called.type in ("parenthesized_expression", "member_expression"):
         called = called.named_children[0] if called.named_child_count else None
-    if called is None:
-        return None
-    bodies = [called] if called.type in _FUNCTIONS else []
-    if bodies or source.text(called) == "define":
-        bodies += [argument for argument in _arguments(inner) if argument.type in _FUNCTIONS]
-    found = [body for one in bodies if (body := one.child_by_field_name("body")) is not None]
-    return Inside(found) if found else None
+    if called is not None and (called.type in _FUNCTIONS or source.text(called) == "define"):
+        wrappers = [called, *arguments] if called.type in _FUNCTIONS else arguments
+        return Inside([body for one in wrappers if (body := one.child_by_field_name("body")) is not None])
+    return Found("module", "", arguments[-1].child_by_field_name("body")) if arguments else None
 
 
 def _assignment(source: Source, node: "Node") -> Found | Inside | None:

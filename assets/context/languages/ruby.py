@@ -35,7 +35,10 @@ def _singleton(source: Source, node: "Node") -> Inside | None:
 
 
 def _call(source: Source, node: "Node") -> Found | None:
-    """`private def name …`, `memoize def name …`"""
+    """`private def name …`, and calls that take a block: tests, tasks, routes."""
+    block = node.child_by_field_name("block")
+    if block is not None:
+        return Found("module", "", block.child_by_field_name("body"))
     arguments = node.child_by_field_name("arguments")
     if arguments is None or arguments.named_child_count != 1:
         return None

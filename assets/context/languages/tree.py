@@ -25,8 +25,11 @@ DEEPEST = 12
 LONG_FUNCTION = 120
 """Lines; a longer function is cut by the functions inside it."""
 
+LONG_BLOCK = 40
+"""Lines; a longer block of module code is cut by what stands in it."""
+
 WORTH_CUTTING = 8
-"""Lines that a function inside a long one must have to be cut out."""
+"""Lines that a function inside a long one must have to be cut out, and a block to be a piece of its own."""
 
 _NAME = 200
 _SIGNATURE = 1000
@@ -50,7 +53,11 @@ class Source:
 
 
 class Found(NamedTuple):
-    """A node defines something: `name` may be dotted. Members are read from `body`, where there is one."""
+    """A node defines something: `name` may be dotted. Members are read from `body`, where there is one.
+
+    With the kind module it defines nothing and has no name, but is a block of module code (a test, a route)
+    that is worth a piece of its own.
+    """
 
     kind: str
     name: str
@@ -97,7 +104,7 @@ class Grammar:
         root = tree.root_node
         if root.child_count > MOST_CHILDREN:
             return None
-        definitions = _Reading(self, source).read(root.named_children, "", 0, inside_class=False)
+        definitions = _Reading(self, source).read(root.named_children, "", 0, "module")
         return cover(lines, definitions, _module_docstring(self, source, root))
 
 
@@ -108,7 +115,8 @@ class _Reading:
         self.grammar = grammar
         self.source = source
 
-    def read(self, nodes: Iterable["Node"], scope: str, depth: int, *, inside_class: bool) -> list[Definition]:
+    def read(self, nodes: Iterable["Node"], scope: str, depth: int, around: str) -> list[Definition]:
+        """`around` is the kind of what the nodes stand in."""
         found: list[Definition] = []
         readers, comments, leading = self.grammar.readers, self.grammar.comments, self.grammar.leading
         above: list[Node] = []  # comments and attributes that the next definition may own
@@ -123,9 +131,9 @@ class _Reading:
                 continue
             before = node
             if kind in readers:
-                self._take(found, node, readers[kind], scope, depth, above, inside_class)
+                self._take(found, node, readers[kind], scope, depth, above, around)
             elif kind == "ERROR" and depth < DEEPEST and node.child_count <= MOST_CHILDREN:
-                found += self.read(node.named_children, scope, depth + 1, inside_class=inside_class)
+                found += self.read(node.named_children, scope, depth + 1, around)
             above.clear()
         return found
 
@@ -137,7 +145,7 @@ class _Reading:
         scope: str,
         depth: int,
         above: "list[Node]",
-        inside_class: bool,
+        around: str,
     ) -> None:
         what = reader(self.source, node)
         if what is None:
@@ -146,16 +154,20 @@ class _Reading:
         symbol = f"{scope}.{name}" if scope and name else scope or name
         if isinstance(what, Inside):
             if depth < DEEPEST:
-                inside_class = what.members or (inside_class and not name)
+                inside = "class" if what.members else "module" if name else around
                 for each in what.nodes:
                     if each.child_count <= MOST_CHILDREN:
-                        found += self.read(each.named_children, symbol, depth + 1, inside_class=inside_class)
+                        found += self.read(each.named_children, symbol, depth + 1, inside)
             return
-        if not name:
-            return  # what has no name stays with the code around it
         first, last = node.start_point[0] + 1, _last_row(node) + 1
+        if what.kind == "module":
+            if around != "module" or last - first < WORTH_CUTTING:
+                return
+            symbol = ""
+        elif not name:
+            return  # what has no name stays with the code around it
         mine = above if above and first - 1 - _last_row(above[-1]) <= self._gap(above[-1]) else []
-        kind = "method" if what.kind == "function" and inside_class else what.kind
+        kind = "method" if what.kind == "function" and around == "class" else what.kind
         definition = Definition(
             kind,
             mine[0].start_point[0] + 1 if mine else first,
@@ -166,9 +178,9 @@ class _Reading:
         )
         if what.body is not None and depth < DEEPEST and what.body.child_count <= MOST_CHILDREN:
             if kind == "class":
-                definition.inner = self.read(self._members(what.body), symbol, depth + 1, inside_class=True)
-            elif last - first > LONG_FUNCTION:
-                inner = self.read(what.body.named_children, symbol, depth + 1, inside_class=False)
+                definition.inner = self.read(self._members(what.body), symbol, depth + 1, kind)
+            elif last - first > (LONG_BLOCK if kind == "module" else LONG_FUNCTION):
+                inner = self.read(what.body.named_children, scope if kind == "module" else symbol, depth + 1, kind)
                 definition.inner = [one for one in inner if one.last - one.first >= WORTH_CUTTING]
         found.append(definition)
 

@@ -582,6 +582,31 @@ def test_functions_in_nested_objects_are_named_by_their_keys() -> None:
     assert symbols == ["default", "default.methods", "default.methods.save"]
 
 
+@pytest.mark.parametrize(
+    ("path", "opening", "test", "closing"),
+    [
+        ("cart.test.js", "describe('cart', () => {", "  it('works {n}', async () => {{\n{body}  }});\n", "});"),
+        ("cart_spec.rb", "describe Cart do", "  it 'works {n}' do\n{body}  end\n", "end"),
+    ],
+)
+def test_the_tests_of_a_long_block_are_pieces_of_module_code(path: str, opening: str, test: str, closing: str) -> None:
+    body = "".join(f"    expect({n})\n" for n in range(12))
+    text = f"{opening}\n{''.join(test.format(n=n, body=body) for n in range(4))}{closing}\n"
+    chunks = cut(text.encode(), language_of(path))
+    assert [(c.kind, c.symbol, c.start_line, c.end_line) for c in chunks] == [
+        ("module", "", 1, 15), ("module", "", 16, 29), ("module", "", 30, 43), ("module", "", 44, 58),
+    ]  # fmt: skip
+    assert chunks[1].signature.startswith("it") and "works 1" in chunks[1].signature
+    short = f"{opening}\n{test.format(n=0, body=body)}{closing}\n"
+    assert [c.kind for c in cut(short.encode(), language_of(path))] == ["module"]
+
+
+def test_callbacks_in_a_long_function_stay_with_it() -> None:
+    callback = "  each((x) => {\n" + "    use(x);\n" * 12 + "  });\n"
+    chunks = cut(f"function long() {{\n{callback * 12}}}\n".encode(), language_of("a.js"))
+    assert {chunk.symbol for chunk in chunks} == {"long"}
+
+
 def test_a_long_function_is_cut_by_the_functions_in_it() -> None:
     filler = "".join(f"  use({n});\n" for n in range(60))
     inner = "".join(f"    use({n});\n" for n in range(10))
