@@ -30,7 +30,7 @@ class Files:
         self.by_file = {path: cut(text.encode(), language_of(path)) for path, text in self.texts.items()}
         self._all = [chunk for chunks in self.by_file.values() for chunk in chunks]
         offsets = np.cumsum([0, *(len(chunks) for chunks in self.by_file.values())])
-        self.manifest = Manifest(tuple(self.by_file), offsets, np.ones(len(self._all), dtype=np.int64), {})
+        self.manifest = Manifest(tuple(self.by_file), offsets, np.ones(len(self._all), dtype=np.int64))
 
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:
         return [self._all[document] for document in documents]
