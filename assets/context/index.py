@@ -4,10 +4,10 @@ A document is a chunk in a file. Documents are numbered from 0 by path (in byte 
 the file, so that two indexes of one commit number them alike.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from assets.context.history import PastCommits
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class Manifest:
     paths: tuple[str, ...]
     offsets: Ints
     lengths: Ints
+
+    _kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, name: str, make: Callable[[], _T]) -> _T:
+        """What `make` returns, made at the first call for this name: for what signals derive from the files alone."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: _T = self._kept[name]
+        return found
 
     @property
     def documents(self) -> int:

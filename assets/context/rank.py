@@ -9,7 +9,6 @@ set (see `assets.context.weights`).
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,44 +22,69 @@ CANDIDATES = 100
 """Signals that read what was found so far read this many chunks."""
 
 
-@dataclass(frozen=True)
 class Ranking:
-    """Every document's score, and the share that each signal has in it (both of shape (documents,))."""
+    """Every document's score, and what of it each signal gave."""
 
-    total: Floats
-    parts: Mapping[str, Floats]
-    scores: Mapping[str, Scores]
+    def __init__(self, manifest: Manifest, weights: Mapping[str, float]) -> None:
+        self.scores: dict[str, Scores] = {}
+        self._manifest = manifest
+        self._weights = weights
+        self._own = np.zeros(manifest.documents)
+        self._files = np.zeros(len(manifest.paths))
+        self._best: dict[str, Floats] = {}
+
+    def add(self, name: str, found: Scores) -> None:
+        """Counts one signal in."""
+        weight = self._weights[name]
+        self.scores[name] = found
+        if found.of_files:
+            self._files += weight * found.values
+            return
+        self._best[name] = best = self._best_of_files(found.values)
+        self._own += OWN * weight * found.values
+        self._files += (1 - OWN) * weight * best
+
+    def _best_of_files(self, values: Floats) -> Floats:
+        best = np.zeros(len(self._manifest.paths))
+        said = np.flatnonzero(values)
+        if len(said) * 20 < len(values):
+            np.maximum.at(best, self._manifest.file_of[said], values[said])
+        else:
+            offsets = self._manifest.offsets
+            files = np.flatnonzero(np.diff(offsets))
+            best[files] = np.maximum.reduceat(values, offsets[files])
+        return best
+
+    def total(self) -> Floats:
+        """The scores, of shape (documents,)."""
+        return np.asarray(np.round(self._own + self._files[self._manifest.file_of], 6))
+
+    def share(self, name: str, document: int) -> float:
+        """What a signal gave to a document's score."""
+        found, file = self.scores[name], int(self._manifest.file_of[document])
+        if found.of_files:
+            return float(self._weights[name] * found.values[file])
+        mixed = OWN * found.values[document] + (1 - OWN) * self._best[name][file]
+        return float(self._weights[name] * mixed)
+
+    def reason(self, name: str, document: int) -> str:
+        """Why a signal gave to a document."""
+        found = self.scores[name]
+        return found.detail(document) if found.of_files or found.values[document] else "elsewhere in the file"
 
 
 def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Mapping[str, float] = WEIGHTS) -> Ranking:
     """Weighs all documents. Signals without a weight, and those named in `off`, are not asked."""
-    manifest = index.manifest
-    scores = {name: signal(query, index) for name, signal in ALL.items() if name not in off and weights.get(name)}
-    parts = {name: weights[name] * _blend(manifest, found.values) for name, found in scores.items()}
+    ranking = Ranking(index.manifest, weights)
+    for name, signal in ALL.items():
+        if name not in off and weights.get(name):
+            ranking.add(name, signal(query, index))
     followers = {name: signal for name, signal in FOLLOWERS.items() if name not in off and weights.get(name)}
     if followers:
-        found = _found(index, _sum(manifest, parts))
+        found = _found(index, ranking.total())
         for name, follower in followers.items():
-            scores[name] = follower(query, index, found)
-            parts[name] = weights[name] * _blend(manifest, scores[name].values)
-    return Ranking(np.round(_sum(manifest, parts), 6), parts, scores)
-
-
-def _blend(manifest: Manifest, values: Floats) -> Floats:
-    """Each document's own value, and for the rest the best of its file."""
-    files = np.flatnonzero(np.diff(manifest.offsets))
-    best = np.zeros(len(manifest.paths))
-    if values.min(initial=0.0) < 0:
-        return values  # what lowers a file is the same for all of it
-    best[files] = np.maximum.reduceat(values, manifest.offsets[files])
-    return OWN * values + (1 - OWN) * best[manifest.file_of]
-
-
-def _sum(manifest: Manifest, parts: Mapping[str, Floats]) -> Floats:
-    total = np.zeros(manifest.documents)
-    for part in parts.values():
-        total += part
-    return total
+            ranking.add(name, follower(query, index, found))
+    return ranking
 
 
 def _found(index: Index, total: Floats) -> Found:
@@ -93,13 +117,14 @@ def rank(
     if not manifest.documents or k < 1:
         return []
     ranking = score(index, read_query(text), off=off, weights=weights)
-    best = _best(ranking.total, k).tolist()
+    total = ranking.total()
+    best = _best(total, k).tolist()
     locations = []
     for document, chunk in zip(best, index.chunks(best), strict=True):
         why = tuple(
-            Reason(signal=name, detail=_detail(ranking.scores[name], document), contribution=round(value, 4))
-            for name, part in ranking.parts.items()
-            if (value := float(part[document]))
+            Reason(signal=name, detail=ranking.reason(name, document), contribution=round(value, 4))
+            for name in ranking.scores
+            if (value := ranking.share(name, document))
         )
         locations.append(
             Location(
@@ -107,15 +132,11 @@ def rank(
                 start_line=chunk.start_line,
                 end_line=chunk.end_line,
                 symbol=chunk.symbol,
-                score=float(ranking.total[document]),
+                score=float(total[document]),
                 why=tuple(sorted(why, key=lambda reason: -abs(reason.contribution))),
             )
         )
     return locations
-
-
-def _detail(scores: Scores, document: int) -> str:
-    return scores.detail(document) if scores.values[document] else "elsewhere in the file"
 
 
 def build_task_context(index: Index, text: str, k: int = 20) -> TaskContext:

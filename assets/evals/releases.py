@@ -35,7 +35,8 @@ def fetch_releases(wanted: Iterable[tuple[str, str]], cache: Path | None = None)
     """
     found = list(dict.fromkeys(wanted))
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(found, pool.map(lambda one: fetch_release(*one, cache), found), strict=True))
+        folders = pool.map(lambda one: fetch_release(one[0], one[1], cache), found)
+        return dict(zip(found, folders, strict=True))
 
 
 def fetch_release(package: str, version: str, cache: Path | None = None) -> Path:
@@ -84,7 +85,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     if archive.name.endswith(".zip"):
         with zipfile.ZipFile(archive) as opened:
             _check(archive, [info.file_size for info in opened.infolist()])
-            opened.extractall(folder)
+            opened.extractall(folder)  # noqa: S202  zipfile drops absolute and parent parts
         return
     try:
         with tarfile.open(archive) as opened:

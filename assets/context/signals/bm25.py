@@ -48,8 +48,11 @@ def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: fl
         in_files[term] = (files, np.add.reduceat(counts, first))
     values = np.zeros(len(manifest.paths))
     _add(values, in_files, weights, manifest.file_lengths, b)
-    spread = to_unit(values)[manifest.file_of] if len(values) else np.zeros(0)
-    return Scores(spread, lambda document: _best(in_files, query, len(manifest.paths), int(manifest.file_of[document])))
+
+    def detail(document: int) -> str:
+        return _best(in_files, query, len(manifest.paths), int(manifest.file_of[document]))
+
+    return Scores(to_unit(values), detail, of_files=True)
 
 
 def _add(

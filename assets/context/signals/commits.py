@@ -48,4 +48,4 @@ def score(query: Query, index: Index) -> Scores:
         return f"changed by {commit.commit[:10]}, “{commit.message.partition(chr(10))[0][:80]}”"
 
     values = np.minimum(by_file, 1.0) if by_file.max(initial=0.0) <= 1.0 else to_unit(by_file)
-    return Scores(values[manifest.file_of], detail)
+    return Scores(values, detail, of_files=True)

@@ -21,7 +21,7 @@ def score(query: Query, index: Index) -> Scores:
     reasons: dict[int, str] = {}
     strength = 1.0
     for frame in reversed(query.frames):
-        files = match_files(frame.path, manifest.paths, most=3)
+        files = match_files(frame.path, manifest, most=3)
         if not files:
             continue
         for file in files:

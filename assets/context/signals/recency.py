@@ -18,5 +18,5 @@ def score(query: Query, index: Index) -> Scores:
     by_file = np.zeros(len(manifest.paths))
     by_file[list(ages)] = 0.5 ** (np.array(list(ages.values()), dtype=np.float64) / _HALF_LIFE)
     return Scores(
-        by_file[manifest.file_of], lambda document: f"changed {ages[int(manifest.file_of[document])]} commits ago"
+        by_file, lambda document: f"changed {ages[int(manifest.file_of[document])]} commits ago", of_files=True
     )

@@ -1,6 +1,7 @@
 """What a file is for: tests, documents and data stand below the sources that a repair would change."""
 
 import re
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -17,6 +18,7 @@ _CODE = re.compile(
 _ROLES = {"test": -0.9, "document or data": -1.0, "example": -0.6}
 
 
+@lru_cache(maxsize=1 << 17)
 def role_of(path: str) -> str | None:
     """`test`, `example`, `document or data`, or None for a source file."""
     pure = PurePosixPath(path)
@@ -30,9 +32,11 @@ def role_of(path: str) -> str | None:
 
 def score(query: Query, index: Index) -> Scores:
     manifest = index.manifest
-    roles = [role_of(path) for path in manifest.paths]
-    by_file = np.array([_ROLES[role] if role else 0.0 for role in roles])
+    by_file = manifest.once(
+        "roles", lambda: np.array([_ROLES.get(role_of(path) or "", 0.0) for path in manifest.paths])
+    )
     return Scores(
-        by_file[manifest.file_of] if len(by_file) else by_file,
-        lambda document: f"a {roles[int(manifest.file_of[document])]}, not a source",
+        by_file,
+        lambda document: f"a {role_of(manifest.paths[int(manifest.file_of[document])])}, not a source",
+        of_files=True,
     )

@@ -1,7 +1,7 @@
 """What a signal returns: a value for each document, and words for the reason.
 
-Values are 0 where the signal says nothing and at most 1 (a signal that lowers: at least -1), so that
-weights compare.
+Values are by document, or by file where all of a file has the same. They are 0 where the signal says
+nothing and at most 1 (a signal that lowers: at least -1), so that weights compare.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,12 @@ from assets.context.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Scores:
+    """`values` has the shape (documents,) or, with `of_files`, (files,)."""
+
     values: Floats
     detail: Callable[[int], str]
     """The reason for one document, made only for those that are returned."""
+    of_files: bool = False
 
 
 Signal = Callable[[Query, Index], Scores]

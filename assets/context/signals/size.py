@@ -9,8 +9,9 @@ from assets.context.signals.scores import Scores, to_unit
 
 def score(query: Query, index: Index) -> Scores:
     manifest = index.manifest
-    values = to_unit(np.log1p(manifest.file_lengths.astype(np.float64)))
+    values = manifest.once("sizes", lambda: to_unit(np.log1p(manifest.file_lengths.astype(np.float64))))
     return Scores(
-        values[manifest.file_of] if len(values) else values,
+        values,
         lambda document: f"a file of {int(manifest.file_lengths[manifest.file_of[document]])} terms",
+        of_files=True,
     )

@@ -32,4 +32,4 @@ def score(query: Query, index: Index, found: Found) -> Scores:
             if value > by_file[file]:
                 by_file[file] = value
                 reasons[file] = f"changed {count} times together with {manifest.paths[seed]}"
-    return Scores(by_file[manifest.file_of], lambda document: reasons.get(int(manifest.file_of[document]), ""))
+    return Scores(by_file, lambda document: reasons.get(int(manifest.file_of[document]), ""), of_files=True)

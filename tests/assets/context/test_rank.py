@@ -2,9 +2,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from assets.context.history import PastCommit, read_history
+from assets.context.index import Manifest
 from assets.context.memory import MemoryIndex
 from assets.context.postgres import open_index
 from assets.context.rank import WEIGHTS, build_task_context, rank
@@ -246,7 +248,8 @@ def test_words_side_by_side_count_more_than_the_same_words_apart(history: Any) -
 )
 def test_a_mentioned_path_means_the_files_that_share_its_end(mention: str, found: list[str]) -> None:
     paths = ["a/util.py", "b/util.py", "src/shop/cart.py", "tests/test_cart.py"]
-    assert [paths[file] for file in match_files(mention, paths)] == found
+    manifest = Manifest(tuple(paths), np.arange(len(paths) + 1), np.ones(len(paths), dtype=np.int64))
+    assert [paths[file] for file in match_files(mention, manifest)] == found
 
 
 def test_the_role_of_a_file_follows_from_its_path() -> None:
