@@ -1,0 +1,76 @@
+"""The process that answers one question: reads it as JSON from standard input, writes the answer to standard output.
+
+The results are copied into memory and the door is shut before the question is looked at: no files, no
+extensions, no settings, bounded memory and time.
+"""
+
+import json
+import math
+import resource
+import sys
+import threading
+from typing import Any
+
+import duckdb
+
+MEMORY = "1GB"
+ADDRESS_SPACE = 8 << 30
+ANSWER_BYTES = 32 << 20
+
+
+def main() -> None:
+    asked = json.load(sys.stdin)
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    cpu = math.ceil(2 * asked["seconds"]) + 10
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+    try:
+        answer = _answer(asked["files"], asked["sql"], asked["seconds"], asked["rows"])
+    except (duckdb.Error, MemoryError, RecursionError) as error:
+        answer = {"refused": str(error) or type(error).__name__}
+    text = json.dumps(answer, default=str)
+    if len(text) > ANSWER_BYTES:
+        text = json.dumps({"refused": f"the answer is larger than {ANSWER_BYTES >> 20} MiB: ask for less"})
+    sys.stdout.write(text)
+
+
+def _answer(files: list[str], sql: str, seconds: float, rows: int) -> dict[str, Any]:
+    connection = duckdb.connect(":memory:", config={"memory_limit": MEMORY, "threads": 2})
+    connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
+    connection.execute("SET temp_directory = ''")
+    connection.execute(
+        "CREATE TABLE results AS SELECT * FROM read_parquet(?, union_by_name = true, hive_partitioning = false)",
+        [files],
+    )
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        return {"refused": "ask one SELECT over the table `results`"}
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        found = connection.execute(sql)
+        taken = found.fetchmany(rows + 1)
+    except duckdb.Error:
+        if late.is_set():
+            return {"refused": f"the query took longer than {seconds:g} seconds: ask for less"}
+        raise
+    finally:
+        timer.cancel()
+    columns = [str(column[0]) for column in found.description or ()]
+    return {"columns": columns, "rows": [list(map(_plain, row)) for row in taken[:rows]], "more": len(taken) > rows}
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Reports and questions: the verdict first, nothing that data say becomes markup, and hostile SQL stays inside."""
+
+import json
+import time
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from assets.evals.compare import Comparison, compare_runs
+from assets.evals.query import QueryRefused, query
+from assets.evals.report import parts_of, read_trajectory, set_html, to_json
+from assets.evals.scripted import ScriptedSubject
+from assets.evals.sets import EvalSet
+from assets.evals.store import ResultStore
+from assets.evals.subject import Attempt, CaseResult
+from assets.evals.summary import summarise, trend
+from tests.assets.evals.eval_cases import plain_set, run_it, scripted
+
+HOSTILE = "<script>alert(1)</script>&\x00\x1b[31m"
+
+
+class Talking(ScriptedSubject):
+    """Leaves trajectories that say something hostile."""
+
+    def solve(self, attempt: Attempt) -> CaseResult:
+        found = super().solve(attempt)
+        attempt.folder.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({"seconds": n, "kind": "look", "body": {"said": HOSTILE * 40}}) for n in range(80)]
+        (attempt.folder / "t.jsonl").write_text("\n".join([*lines, "not json <img src=x>"]))
+        return CaseResult(found.outcome, found.success, found.metrics, HOSTILE, "t.jsonl")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
+    return ResultStore(tmp_path_factory.mktemp("evals"))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> EvalSet:
+    return plain_set(tmp_path_factory.mktemp("sets") / "toy", 120)
+
+
+@pytest.fixture(scope="module")
+def compared(store: ResultStore, found: EvalSet) -> Comparison:
+    first = Talking(scripted("base", skill=1.2).quality, "base")
+    second = Talking(scripted("cand", skill=-0.2, seed=3).quality, "cand")
+    return compare_runs(store, run_it(store, found, first, repeats=2), run_it(store, found, second, repeats=2))
+
+
+class Tags(HTMLParser):
+    """Collects tags and text, and whether tags nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.said = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attrs)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+
+
+def test_the_page_stands_alone_says_the_verdict_first_and_escapes_everything(
+    compared: Comparison, store: ResultStore
+) -> None:
+    page = Tags()
+    text = parts_of(compared, store)["report.html"]
+    page.feed(text)
+    assert page.open == []
+    assert not {"script", "img", "link", "iframe", "b>text"} & set(page.tags)
+    assert page.tags.count("svg") == 3
+    body = page.said[page.said.index("against the baseline") :]
+    assert body.index("Worse: cand is worse than base") < body.index("Effects")
+    assert HOSTILE[:25] in page.said
+    assert "entries left out" in page.said
+    assert "<b>text</b>" in page.said
+
+
+def test_markdown_json_and_junit_agree_with_the_page(compared: Comparison, store: ResultStore) -> None:
+    parts = parts_of(compared, store)
+    assert parts["report.md"].startswith("**Worse: cand is worse than base")
+    read = json.loads(parts["report.json"])
+    assert (read["verdict"], read["cases"]) == ("worse", 120)
+    assert [effect["metric"]["name"] for effect in read["effects"]] == ["success", "iterations", "cost"]
+    suite = ET.fromstring(parts["junit.xml"])[0]  # noqa: S314
+    assert (suite.get("tests"), suite.get("errors")) == ("3", "0")
+    assert int(suite.get("failures") or 0) >= 2
+    assert [case.get("name") for case in suite] == ["verdict", "success", "iterations"]
+
+
+def test_an_inconclusive_comparison_is_an_error_in_junit_and_has_a_page(store: ResultStore, tmp_path: Path) -> None:
+    small = plain_set(tmp_path / "small", 9)
+    runs = [run_it(store, small, scripted(name, seed=n), f"small-{name}") for n, name in enumerate(("a", "b"))]
+    parts = parts_of(compare_runs(store, *runs), store)
+    suite = ET.fromstring(parts["junit.xml"])[0]  # noqa: S314
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "3")
+    assert "Inconclusive: it cannot be said" in parts["report.html"]
+
+
+@pytest.mark.parametrize("name", ["../../run.json", "/etc/passwd", "case-000-0", "gone/t.jsonl"])
+def test_a_trajectory_is_only_read_inside_its_run(store: ResultStore, compared: Comparison, name: str) -> None:
+    assert read_trajectory(store, "base", name) is None
+    assert read_trajectory(store, "base", "case-000-0/t.jsonl") is not None
+
+
+def test_a_page_of_all_runs_warns_of_different_versions(store: ResultStore, compared: Comparison) -> None:
+    runs = trend(store, "toy")
+    assert "cannot be compared" not in set_html("toy", runs)
+    other = summarise(store, runs[0].record.model_copy(update={"set_version": "2.0.0"}))
+    assert "These runs are of versions" in set_html("toy", [*runs, other])
+
+
+def test_a_question_sees_every_result_with_its_versions(store: ResultStore, compared: Comparison) -> None:
+    asked = query(
+        store, "SELECT subject, set_version, count(*), avg(success::INT) FROM results WHERE run IN ('base', 'cand') "
+        "GROUP BY ALL ORDER BY subject",
+    )  # fmt: skip
+    assert [row[:3] for row in asked.rows] == [("base", "1.0.0", 240), ("cand", "1.0.0", 240)]
+    assert asked.columns[:2] == ("subject", "set_version")
+    assert asked.rows[0][3] == pytest.approx(compared.effects[0].baseline)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP TABLE results",
+        "SELECT 1; SELECT 2",
+        "",
+        "COPY results TO '/tmp/penstock-stolen.csv'",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM '/etc/passwd'",
+        "ATTACH '/tmp/penstock-other.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "PRAGMA database_list",
+        "SELECT nothing FROM results",
+        "SELECT " + "(" * 100_001,
+    ],
+)
+def test_what_is_not_a_select_over_the_results_is_refused(store: ResultStore, compared: Comparison, sql: str) -> None:
+    with pytest.raises(QueryRefused):
+        query(store, sql)
+    assert not Path("/tmp/penstock-stolen.csv").exists()
+
+
+def test_a_question_without_end_is_ended(store: ResultStore, compared: Comparison) -> None:
+    began = time.monotonic()
+    with pytest.raises(QueryRefused, match=r"took longer than 0\.5 seconds"):
+        query(store, "SELECT count(*) FROM range(100000000000) a, range(100000000000) b", seconds=0.5)
+    assert time.monotonic() - began < 15
+
+
+def test_a_question_that_keeps_the_parser_busy_is_ended(store: ResultStore, compared: Comparison) -> None:
+    with pytest.raises(QueryRefused):
+        query(store, "SELECT " + "(" * 5000, seconds=0.5)
+
+
+def test_a_question_that_would_fill_the_memory_is_refused(store: ResultStore, compared: Comparison) -> None:
+    with pytest.raises(QueryRefused, match=r"(?i)memory|longer"):
+        query(store, "SELECT list(i ORDER BY i DESC) FROM range(4000000000) t(i)", seconds=20)
+
+
+def test_only_so_many_rows_are_given(store: ResultStore, compared: Comparison) -> None:
+    asked = query(store, "SELECT * FROM range(100000)", rows=10)
+    assert (len(asked.rows), asked.more) == (10, True)
+
+
+def test_numbers_that_json_does_not_know_become_null(compared: Comparison) -> None:
+    json.loads(json.dumps(to_json(compared), allow_nan=False))
