@@ -138,6 +138,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the places in a source that a text is about."""
+    from assets.context.model_vectors import note_query
     from assets.context.search import search as search_index
     from assets.context.sources import find_source
     from core.embedding.serving import Models
@@ -156,6 +157,7 @@ def search(
             embedders=used.asked,
             fallback=used.fallback,
         )
+        note_query(database, DEFAULT_TEAM, source.name, query)
     if as_json:
         data([place.model_dump(mode="json") for place in places])
         return

@@ -68,8 +68,8 @@ def simulated(rng: np.random.Generator, queries: int, lost: float) -> list[Answe
 def test_two_equal_models_are_called_different_no_more_often_than_is_stated() -> None:
     rng = np.random.default_rng(1)
     verdicts = [decide(simulated(rng, 100, 0.0), k=K, margin=MARGIN, seed=n, draws=200)[1] for n in range(500)]
-    assert verdicts.count("worse") / 500 <= 0.05
-    assert (verdicts.count("worse") + verdicts.count("better")) / 500 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 500)
+    assert verdicts.count(Verdict.WORSE) / 500 <= 0.05
+    assert (verdicts.count(Verdict.WORSE) + verdicts.count(Verdict.BETTER)) / 500 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 500)
 
 
 def test_a_planted_loss_of_five_points_beyond_the_margin_never_passes_and_is_caught() -> None:

@@ -1,0 +1,267 @@
+"""`penstock migrate`: from one embedding model to another, behind a gate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dagster_project.cli.models import told
+from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
+from dagster_project.cli.work import opened
+
+if TYPE_CHECKING:
+    from assets.migrations.record import Migration
+    from assets.platform import Platform
+    from core.embedding.catalogue import Entry
+
+migrations = typer.Typer(
+    name="migrate", help="Change the embedding model without a gap, behind a gate.", no_args_is_help=True
+)
+
+To = Annotated[str, typer.Option("--to", help="The model to change to; it is registered if need be.")]
+From = Annotated[
+    str | None, typer.Option("--from", help="The model to replace; the preferred serving one if not given.")
+]
+Number = Annotated[int | None, typer.Option("--number", help="Which migration; the open or last one if not given.")]
+
+
+@contextmanager
+def _platform() -> Iterator["Platform"]:
+    from assets.migrations.record import MigrationRefused
+    from assets.platform import Platform
+    from core.settings import load_settings
+
+    with opened() as database, told():
+        platform = Platform(load_settings(), database.url)
+        try:
+            platform.models.in_use()
+            yield platform
+        except MigrationRefused as error:
+            raise CommandFailed(str(error)) from error
+        finally:
+            platform.close()
+
+
+def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "Entry"]:
+    from core.embedding import catalogue, find_spec
+    from core.embedding.catalogue import UnknownModel
+    from core.states import ModelState
+
+    with platform.database.system() as connection:
+        serving = [entry for entry in catalogue.entries(connection) if entry.state == ModelState.SERVING]
+        source = catalogue.find(connection, old) if old else serving[0]
+        try:
+            target = catalogue.find(connection, to)
+        except UnknownModel:
+            target = None
+    if target is None or target.state == ModelState.RETIRED:
+        spec = find_spec(to, platform.settings.models_folder)
+        target = catalogue.register(platform.database, spec, threads=platform.settings.embedding_threads)
+    return source, target
+
+
+@migrations.command()
+def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
+    """Say what a migration would take: contents, tokens, time, money and disk, from a measured sample."""
+    from assets.migrations.plan import make_plan
+
+    with _platform() as platform, Progress(quiet=as_json) as step:
+        source, target = _models(platform, to, old)
+        step(f"measuring {target.name}")
+        made = make_plan(platform.database, source, target, platform.models.open(target))
+    if as_json:
+        data(made.as_dict())
+        return
+    line(f"from        {made.old}")
+    line(f"to          {made.new}")
+    line(f"to build    {made.contents} contents, {made.chunks} chunks, about {made.tokens} tokens")
+    line(f"time        {made.seconds:.0f} s at {made.chunks_per_second:g} chunks a second, unthrottled")
+    line(f"money       {made.money:g}")
+    line(f"disk        {made.disk_bytes / 1e6:.1f} MB")
+    note(f"penstock migrate start --to {made.new} begins it")
+
+
+@migrations.command()
+def start(
+    to: To,
+    old: From = None,
+    margin: Annotated[float, typer.Option(min=0.001, max=0.5, help="How far nDCG and recall may fall.")] = 0.03,
+    automatic: Annotated[
+        bool, typer.Option("--automatic/--manual", help="Cut over by itself when the gate says it is safe.")
+    ] = True,
+    threads: Annotated[int, typer.Option(min=0, help="Cores for building with a local model; 0: all.")] = 0,
+    share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the time in which it may embed.")] = 1.0,
+    observe_seconds: Annotated[float, typer.Option(min=0, help="How long the old model stays ready.")] = 3600.0,
+    background: Annotated[
+        bool, typer.Option("--background", help="Leave the work to the running platform instead of doing it here.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a migration, and go on with it until it waits for something."""
+    from assets.migrations import switch
+    from assets.migrations.plan import make_plan
+    from assets.migrations.record import Options
+
+    with _platform() as platform, Progress(quiet=as_json) as step:
+        source, target = _models(platform, to, old)
+        step(f"measuring {target.name}")
+        made = make_plan(platform.database, source, target, platform.models.open(target))
+        options = Options(
+            margin=margin, automatic=automatic, threads=threads, share=share, observe_seconds=observe_seconds
+        )
+        migration = switch.start(platform.database, source, target, options, made.as_dict())
+        if background:
+            _tell(migration, "the running platform", as_json)
+            return
+        _drive(platform, migration.id, step, as_json)
+
+
+@migrations.command()
+def status(number: Number = None, as_json: AsJson = False) -> None:
+    """Show where migrations are."""
+    from assets.migrations import record, report
+
+    with _platform() as platform, platform.database.system() as connection:
+        found = [record.get(connection, number)] if number else record.everything(connection)
+    if as_json:
+        data([_short(migration) for migration in found])
+        return
+    table(
+        ["number", "from", "to", "state", "built", "verdict", "why"],
+        [
+            [
+                m.id,
+                m.old_name,
+                m.new_name,
+                f"{m.state} (paused)" if m.paused else m.state,
+                f"{m.progress['chunks']}/{m.progress['total']}" if m.progress else "-",
+                (m.comparison or {}).get("verdict", "-"),
+                (m.reason or "")[:100],
+            ]
+            for m in found
+        ],
+        empty="No migration yet: penstock migrate plan --to MODEL",
+    )
+    if number and found:
+        note(report.headline(found[0]))
+
+
+@migrations.command()
+def resume(number: Number = None, as_json: AsJson = False) -> None:
+    """Go on with a migration that is paused, or that waits for something that is there now."""
+    from assets.migrations import switch
+
+    with _platform() as platform, Progress(quiet=as_json) as step:
+        migration = _chosen(platform, number)
+        if migration.paused:
+            migration = switch.pause(platform.database, migration.id, False)
+        _drive(platform, migration.id, step, as_json)
+
+
+@migrations.command()
+def pause(number: Number = None, as_json: AsJson = False) -> None:
+    """Stop the work of a migration; what it has made stays."""
+    from assets.migrations import switch
+
+    with _platform() as platform:
+        _tell(switch.pause(platform.database, _chosen(platform, number).id, True, "by command"), "a person", as_json)
+
+
+@migrations.command()
+def cancel(number: Number = None, as_json: AsJson = False) -> None:
+    """Give up a migration that has not cut over; the old model goes on as before."""
+    from assets.migrations import switch
+
+    with _platform() as platform:
+        _tell(switch.cancel(platform.database, _chosen(platform, number).id, "by command"), "", as_json)
+
+
+@migrations.command()
+def cutover(
+    number: Number = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Even though the gate did not say that it is safe.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let the new model answer from the next search on."""
+    from assets.migrations import switch
+
+    with _platform() as platform:
+        migration = switch.cut_over(platform.database, _chosen(platform, number).id, accept=accept)
+        _tell(migration, "time", as_json)
+
+
+@migrations.command()
+def rollback(
+    number: Number = None,
+    reason: Annotated[str, typer.Option(help="For the timeline.")] = "by command",
+    as_json: AsJson = False,
+) -> None:
+    """Let the old model answer again from the next search on."""
+    from assets.migrations import switch
+
+    with _platform() as platform:
+        _tell(switch.roll_back(platform.database, _chosen(platform, number).id, reason), "", as_json)
+
+
+@migrations.command("report")
+def report_(
+    number: Number = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write a page of HTML here, or Markdown for *.md.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell all there is to decide from: verdict, quality with intervals, regressions, speed, timeline."""
+    from assets.migrations import report
+
+    with _platform() as platform, platform.database.system() as connection:
+        migration, events = report.read(connection, number)
+    if out is not None:
+        text = report.as_markdown(migration, events) if out.suffix == ".md" else report.as_html(migration, events)
+        out.write_text(text, encoding="utf-8")
+        note(f"written to {out}")
+    if as_json:
+        data(report.as_data(migration, events))
+    elif out is None:
+        line(report.as_markdown(migration, events))
+
+
+def _chosen(platform: "Platform", number: int | None) -> "Migration":
+    from assets.migrations import record
+    from assets.migrations.record import MigrationRefused
+
+    with platform.database.system() as connection:
+        found = record.get(connection, number) if number else record.current(connection)
+    if found is None:
+        raise MigrationRefused("there was no migration yet: penstock migrate plan --to MODEL")
+    return found
+
+
+def _drive(platform: "Platform", number: int, step: Any, as_json: bool) -> None:
+    from assets.migrations.drive import drive
+
+    driven = drive(platform, number, tell=step)
+    _tell(driven.migration, driven.waits_for, as_json)
+
+
+def _tell(migration: "Migration", waits_for: str, as_json: bool) -> None:
+    if as_json:
+        data({**_short(migration), "waits_for": waits_for})
+        return
+    line(f"migration {migration.id}, {migration.old_name} to {migration.new_name}: {migration.state}")
+    if waits_for:
+        note(f"waits for {waits_for}")
+
+
+def _short(migration: "Migration") -> dict[str, Any]:
+    return {
+        "number": migration.id,
+        "from": migration.old_name,
+        "to": migration.new_name,
+        "state": migration.state,
+        "paused": migration.paused,
+        "reason": migration.reason,
+        "progress": migration.progress,
+        "verdict": (migration.comparison or {}).get("verdict"),
+        "safe": (migration.comparison or {}).get("safe"),
+    }
