@@ -1,6 +1,7 @@
 """The change sensor: many changes of one source become one refresh of its context index."""
 
 import uuid
+from datetime import datetime
 
 from dagster import (
     DefaultSensorStatus,
@@ -12,6 +13,7 @@ from dagster import (
     sensor,
 )
 
+from assets.context.assets import CHANGED_TAG
 from assets.partitions import SOURCES, partition_key
 from assets.platform import Platform
 from core.eventlog.protocol import UnknownTopic
@@ -43,10 +45,12 @@ def change_sensor(context: SensorEvaluationContext, platform: ResourceParam[Plat
     if not batch.records and not batch.unreadable:
         return SkipReason("No source has changed.")
     last: dict[tuple[uuid.UUID, str], str] = {}
+    first: dict[tuple[uuid.UUID, str], datetime] = {}
     count: dict[tuple[uuid.UUID, str], int] = {}
     for record in batch.records:
         key = (record.event.teamid, record.event.subject)
         last[key] = record.event.id
+        first[key] = min(first.get(key, record.event.time), record.event.time)
         count[key] = count.get(key, 0) + 1
     keys = {key: partition_key(*key) for key in last}
     unknown = set(keys.values()) - set(context.instance.get_dynamic_partitions(SOURCES.name or ""))
@@ -56,7 +60,11 @@ def change_sensor(context: SensorEvaluationContext, platform: ResourceParam[Plat
             RunRequest(
                 run_key=f"change:{event_id}",
                 partition_key=keys[key],
-                tags={"penstock/changes": str(count[key]), "penstock/event": event_id[:200]},
+                tags={
+                    "penstock/changes": str(count[key]),
+                    "penstock/event": event_id[:200],
+                    CHANGED_TAG: first[key].isoformat(),
+                },
             )
             for key, event_id in last.items()
         ],

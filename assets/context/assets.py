@@ -1,41 +1,98 @@
 """The assets `context_index` (a source's index) and `task_context` (what a task is about)."""
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey, MaterializeResult, MetadataValue, ResourceParam, asset
+from dagster import (
+    AssetCheckResult,
+    AssetExecutionContext,
+    AssetKey,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
 
 from assets.attempt_run import open_attempt
 from assets.context import search
+from assets.context.checks import SPECS, check_results, docs_folder, show
+from assets.context.quality import GateFailed, last_gate
+from assets.context.quality_sample import Sample, take_sample
 from assets.context.refresh import RefreshReport, refresh
 from assets.markdown import cell, fenced, locations_table
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
+from core.freshness import SourceFreshness, read_freshness
 from core.tasks import Task
 from core.work import TaskContext
+
+CHANGED_TAG = "penstock/changed-at"
+"""Tag of a run: when the oldest change that it is for was accepted, as ISO 8601."""
 
 
 @asset(
     partitions_def=SOURCES,
     group_name="context",
     kinds={"git", "postgres"},
+    check_specs=SPECS,
     description="The searchable index of a source at its newest commit.",
 )
-def context_index(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[None]:
+def context_index(
+    context: AssetExecutionContext, platform: ResourceParam[Platform]
+) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
     team_id, source = parse_partition(context.partition_key)
+    folder = docs_folder(platform.settings.home, team_id, source)
     used = platform.models.in_use()
-    report = refresh(
-        platform.database,
-        team_id,
-        source,
-        mirrors=platform.mirrors,
-        roots=platform.settings.roots,
-        secrets=platform.settings.secrets_folder,
-        embedders=used.asked,
-        building=used.building,
-        on_step=lambda step: context.log.debug("refresh of %s: %s", source, step),
-    )
-    return MaterializeResult(metadata=_refresh_metadata(report))
+    taken: list[Sample] = []
+    try:
+        report = refresh(
+            platform.database,
+            team_id,
+            source,
+            mirrors=platform.mirrors,
+            roots=platform.settings.roots,
+            secrets=platform.settings.secrets_folder,
+            embedders=used.asked,
+            building=used.building,
+            changed_at=changed_at(context.run.tags),
+            on_step=lambda step: context.log.debug("refresh of %s: %s", source, step),
+            look=lambda connection, staged, gate: taken.append(take_sample(connection, staged, gate)),
+        )
+    except GateFailed as failed:
+        yield from check_results(failed.gate, show(folder, taken[-1] if taken else None))
+        raise Failure(str(failed), allow_retries=False) from failed
+    with platform.database.team(team_id) as connection:
+        gate = last_gate(connection, team_id, source)
+        fresh = read_freshness(connection, source)
+    shown = show(folder, taken[-1] if taken else None)
+    yield from check_results(gate, shown)
+    yield MaterializeResult(metadata=_refresh_metadata(report) | _freshness_metadata(fresh, shown.page))
+
+
+def changed_at(tags: Mapping[str, str]) -> datetime | None:
+    """When the oldest change was accepted that a run is for, by its tags."""
+    try:
+        found = datetime.fromisoformat(tags.get(CHANGED_TAG, ""))
+    except ValueError:  # a run that a person started has no such tag, or one of their own making
+        return None
+    return found if found.tzinfo else None
+
+
+def _freshness_metadata(fresh: Sequence[SourceFreshness], page: Path | None) -> dict[str, MetadataValue[Any]]:
+    metadata: dict[str, MetadataValue[Any]] = {}
+    for one in fresh[:1]:
+        if one.lag_seconds is not None:
+            metadata["lag_seconds"] = MetadataValue.float(round(one.lag_seconds, 3))
+        lags = {model.model: round(model.lag_seconds, 3) for model in one.models if model.lag_seconds is not None}
+        metadata["lag_seconds_by_model"] = MetadataValue.json(lags)
+        metadata["changes_waiting"] = MetadataValue.int(one.waiting)
+    if page:
+        metadata["data_docs"] = MetadataValue.path(page)
+    return metadata
 
 
 def _refresh_metadata(report: RefreshReport) -> dict[str, MetadataValue[Any]]:

@@ -48,9 +48,11 @@ def _discard(database: Database, staged: Staged, gate: Gate) -> None:
     """Takes the version back, with what is broken of its contents, so that the next refresh makes that anew."""
     with database.team(staged.team_id) as connection:
         models = quality.covering_models(connection, staged)
+        # Of every file: the next refresh looks at all of them again.
+        live = versions.live_files(connection, staged.team_id, staged.source, staged.version)
+        contents = sorted({row.content_id for row in live if row.content_id is not None})
         versions.discard_staged(connection, staged.team_id, staged.source, staged.version - 1)
         commit_table.discard_staged(connection, staged.team_id, staged.source, staged.version - 1)
-        contents = list(staged.contents)
         connection.execute(_TORN, {"contents": contents})
         for model in models:
             if model.has_table and model.table:

@@ -35,7 +35,18 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
         "jobs": ["index_vectors", "prune_context", "prune_runs", "publish_pending", "refresh_context", "resolve_task"],
         "sensors": ["change_sensor", "failed_run_sensor", "publication_sensor", "reconciler", "task_sensor"],
         "schedules": ["index_vectors_schedule", "prune_context_schedule", "prune_runs_schedule"],
-        "checks": ["allowed_paths", "applies", "failing_tests_pass", "reproduced", "suite_no_worse"],
+        "checks": [
+            "allowed_paths",
+            "applies",
+            "counts_agree_with_git",
+            "failing_tests_pass",
+            "models_are_known",
+            "no_duplicate_keys",
+            "no_orphan_chunks",
+            "reproduced",
+            "suite_no_worse",
+            "vectors_are_sound",
+        ],
     }
 
 

@@ -10,6 +10,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRequest, SensorResult,
 import sensors.changes
 import sensors.tasks
 from assets.attempt_run import ATTEMPT_TAG, TASK_TAG, run_tags
+from assets.context.assets import changed_at
 from assets.platform import Platform
 from core import tasks
 from core.attempts import Attempt
@@ -116,6 +117,8 @@ def test_many_changes_of_a_source_become_one_refresh(instance: DagsterInstance, 
     result = change_sensor(build_sensor_context(instance=instance), platform=platform)
     assert sorted(str(request.partition_key) for request in _requests(result)) == ["blog", "shop"]
     assert {request.tags["penstock/changes"] for request in _requests(result)} == {"3", "6"}
+    oldest = {name: min(event.time for event in events if event.subject == name) for name in ("blog", "shop")}
+    assert {request.partition_key: changed_at(request.tags) for request in _requests(result)} == oldest
     assert isinstance(result, SensorResult)
     rest = change_sensor(build_sensor_context(instance=instance, cursor=result.cursor), platform=platform)
     assert isinstance(rest, SkipReason)
