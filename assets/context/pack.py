@@ -31,7 +31,9 @@ MOST_LOCATIONS = 100
 MOST_OUTLINED = 40
 """Lines of one file's outline."""
 
-_MOST_CHUNKS = 4000
+_MOST_CHUNKS = 20_000
+"""Of all files that places are in; what comes after so many is passed over."""
+
 _GAP = 3
 _ALSO = 3
 _LEAST_TOKENS = 60
@@ -143,9 +145,13 @@ class _Packing:
         """The places with their definitions, best first: by score for each token after the very first."""
         manifest = self.index.manifest
         documents: dict[str, range] = {}
+        room = _MOST_CHUNKS
         for location in locations:
-            if (file := manifest.number.get(location.path)) is not None:
-                documents.setdefault(location.path, manifest.documents_of(file)[:_MOST_CHUNKS])
+            file = manifest.number.get(location.path)
+            if file is not None and location.path not in documents:
+                found = manifest.documents_of(file)[:room]
+                room -= len(found)
+                documents[location.path] = found
         chunks = iter(self.index.chunks([document for found in documents.values() for document in found]))
         held = {path: [next(chunks) for _ in found] for path, found in documents.items()}
         made = []
