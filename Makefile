@@ -1,12 +1,13 @@
 # make demo    set everything up and run the main job      make up     start the platform
 # make test    set everything up and run the tests         make lint   style, types, import rules
 # make bench   measure, print ratios, write bench-results.json
+# make bench-retrieval   find files and functions on the localisation set, beside whole-file BM25
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup setup-dev services demo up test test-services lint bench lock clean
+.PHONY: help setup setup-dev services demo up test test-services lint bench bench-retrieval lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -40,6 +41,9 @@ test-services: services
 
 bench: services
 	$(BIN)/python -m tests.bench
+
+bench-retrieval: setup-dev
+	$(BIN)/python -m tests.bench.retrieval
 
 lock:
 	$(BIN)/uv pip compile --quiet --python 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
