@@ -26,9 +26,17 @@ SELECT coalesce(max(substring(c.relname FROM '_to_(\d+)$')::bigint), 0) FROM pg_
 JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass(%s) AND i.indisvalid AND i.indpred IS NOT NULL AND c.relname ~ '_to_\d+$'
 """
-_SEARCH = """
+_EFFORT = """
 SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
        set_config('hnsw.max_scan_tuples', '40000', true)
+"""
+_INDEX = """
+SELECT content_id, chunk, -(embedding <#> %(query)b::vector) FROM {table} WHERE content_id <= {indexed_to}
+ORDER BY embedding::halfvec({width}) <#> %(query)b::vector::halfvec({width}) LIMIT %(limit)s
+"""
+_SCAN = """
+SELECT content_id, chunk, -(embedding <#> %(query)b::vector) FROM {table}
+ORDER BY (embedding <#> %(query)b::vector) + 0 LIMIT %(limit)s
 """
 _PLAN = """
 SELECT set_config('enable_seqscan', %(may)s, true), set_config('enable_bitmapscan', %(may)s, true),
@@ -123,10 +131,16 @@ class VectorTable:
         """
         binary.register(connection)
         connection.execute("SELECT set_config('jit', 'off', true)")  # takes longer than what it could save
+        if int(sizes.sum()) <= EXACT_MOST:
+            return self._exact(connection, query, contents, count)
         indexed = contents <= self.indexed_to
         if int(sizes[indexed].sum()) <= EXACT_MOST:
-            return self._exact(connection, query, contents, count)
-        found = self._approximate(connection, query, contents[indexed], count)
+            found = self._search(connection, _SCAN, query, contents, count)
+            return self._exact(connection, query, contents, count) if found is None else found
+        connection.execute(_EFFORT, (str(max(EF_SEARCH, min(count, 1000))),))
+        connection.execute(_PLAN, {"may": "off"})  # else a short table is sorted instead
+        found = self._search(connection, _INDEX, query, contents[indexed], count)
+        connection.execute(_PLAN, {"may": "on"})
         if found is None:
             return self._exact(connection, query, contents, count)
         if not indexed.all():
@@ -143,26 +157,20 @@ class VectorTable:
         rows = connection.execute(statement, (vector, binary.bigints(contents), vector, count), binary=True)
         return [(row[0], row[1], row[2]) for row in rows.fetchall()]
 
-    def _approximate(
-        self, connection: Connection[TupleRow], query: Vectors, contents: Ints, count: int
+    def _search(
+        self, connection: Connection[TupleRow], statement: str, query: Vectors, contents: Ints, count: int
     ) -> list[Hit] | None:
-        """From the index, which holds all sources: asks for more until enough are of `contents`, or gives up."""
-        statement = sql.SQL(
-            "SELECT content_id, chunk, -(embedding <#> %b::vector) FROM {} WHERE content_id <= {} "
-            "ORDER BY embedding::halfvec({}) <#> %b::vector::halfvec({}) LIMIT %s"
-        ).format(self.name, sql.Literal(self.indexed_to), sql.Literal(len(query)), sql.Literal(len(query)))
-        connection.execute(_SEARCH, (str(max(EF_SEARCH, min(count, 1000))),))
-        connection.execute(_PLAN, {"may": "off"})  # else a short table is sorted instead
+        """Among all sources of the team: asks for more until enough are of `contents`, or gives up."""
+        composed = sql.SQL(statement).format(
+            table=self.name, indexed_to=sql.Literal(self.indexed_to), width=sql.Literal(len(query))
+        )
         vector = binary.vector(query)
         limit = max(EF_SEARCH, count)
-        found = None
-        while found is None and limit <= _MOST_LOOKED_AT:
-            rows = connection.execute(statement, (vector, vector, limit), binary=True).fetchall()
+        while limit <= _MOST_LOOKED_AT:
+            rows = connection.execute(composed, {"query": vector, "limit": limit}, binary=True).fetchall()
             ids = np.array([row[0] for row in rows], dtype=np.int64)
-            place = np.minimum(np.searchsorted(contents, ids), len(contents) - 1)
-            live = contents[place] == ids
+            live = contents[np.minimum(np.searchsorted(contents, ids), len(contents) - 1)] == ids
             if int(live.sum()) >= count or len(rows) < limit:
-                found = [(rows[n][0], rows[n][1], rows[n][2]) for n in np.flatnonzero(live)]
+                return [(rows[n][0], rows[n][1], rows[n][2]) for n in np.flatnonzero(live)]
             limit *= 6
-        connection.execute(_PLAN, {"may": "on"})
-        return found
+        return None

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import subprocess
+import sysconfig
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -106,6 +107,18 @@ class Author:
 
 def _zipf(size: int) -> list[float]:
     return list(itertools.accumulate(1 / (rank + 20) for rank in range(size)))
+
+
+def installed_sources() -> Iterator[tuple[str, str]]:
+    """Real code: the Python files of the standard library and of what is installed beside it."""
+    for kind in ("stdlib", "purelib"):
+        folder = Path(sysconfig.get_path(kind))
+        for path in sorted(folder.rglob("*.py")):
+            inside = path.relative_to(folder).as_posix()
+            if kind == "stdlib" and "site-packages" in path.parts:
+                continue
+            if 0 < path.stat().st_size < 1 << 20 and inside.isascii() and " " not in inside:
+                yield f"{kind}/{inside}", path.read_text(encoding="utf-8", errors="replace")
 
 
 def create(path: Path) -> None:

@@ -76,18 +76,16 @@ def test_the_index_gives_what_comparing_each_vector_gives(
     built = build_vector_indexes(database, owner_url, least=10)
     assert [(one.model, one.vectors) for one in built] == [(hashing.identity, FILES)]
     monkeypatch.setattr(vector_table, "EXACT_MOST", 5)
-    used: list[int] = []
-    search = VectorTable._approximate
+    used: list[str] = []
+    search = VectorTable._search
 
-    def noted(*arguments: Any) -> Any:
-        found = search(*arguments)
-        used.append(len(found or ()))
-        return found
+    def noted(table: VectorTable, connection: Any, statement: str, *arguments: Any) -> Any:
+        used.append(statement)
+        return search(table, connection, statement, *arguments)
 
-    monkeypatch.setattr(VectorTable, "_approximate", noted)
+    monkeypatch.setattr(VectorTable, "_search", noted)
     assert [nearest(database, hashing, text) for text in texts] == exact
-    assert len(used) == len(texts)
-    assert min(used) >= 10
+    assert used == [vector_table._INDEX] * len(texts)
     history.commit({"late.py": "def name_3_3(x):\n    return x + 3000\n", "m3.py": None})
     update()
     documents, _ = nearest(database, hashing, "name_3_3")
@@ -95,6 +93,18 @@ def test_the_index_gives_what_comparing_each_vector_gives(
         paths = [index.manifest.paths[index.manifest.file_of[document]] for document in documents]
     assert "late.py" in paths, "what came after the index is found"
     assert "m3.py" not in paths, "what this version does not have is not"
+
+
+def test_without_an_index_a_large_source_is_scanned_whole(
+    database: Database, filled: None, hashing: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "return x + 41"
+    exact = nearest(database, hashing, text)
+    monkeypatch.setattr(vector_table, "EXACT_MOST", 5)
+    monkeypatch.setattr(vector_table, "EF_SEARCH", 5)
+    assert nearest(database, hashing, text) == exact
+    monkeypatch.setattr(vector_table, "_MOST_LOOKED_AT", 0)
+    assert nearest(database, hashing, text) == exact
 
 
 def test_queries_use_the_index(database: Database, owner_url: str, filled: None, hashing: Embedder) -> None:
