@@ -84,9 +84,9 @@ class Quote:
     cut: bool = False
 
     def render(self) -> str:
-        who = f"by {cell(self.author)[:100]}" if self.author else ""
+        who = f"by {_code(self.author[:60])}" if self.author else ""
         place = f"ticket {_code(self.key)}"
-        url = cell(self.url)[:300]
+        url = _code(self.url[:300]) if self.url else ""
         label = _label(
             place, who, f"source {cell(self.source)}", f"trust: {self.trust}", url, "cut" if self.cut else ""
         )

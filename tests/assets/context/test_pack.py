@@ -172,7 +172,10 @@ def test_text_of_people_is_labelled_fenced_and_cannot_leave_its_fence() -> None:
     ]
     files = Files({"a.py": SHOP})
     text = build_pack(files, [files.place("a.py", "load")], 4000, quotes).markdown()
-    assert "### ticket `#12` · by mallory ### x · source demo · trust: ticket author · https://example.org/12\n" in text
+    assert (
+        "### ticket `#12` · by `mallory ### x` · source demo · trust: ticket author · `https://example.org/12`\n"
+        in text
+    )
     assert "trust: outside comment" in text
     assert "\x1b" not in text
     assert "\u202e" not in text
