@@ -1,0 +1,109 @@
+"""Ticket changes on their way from the event log into the store: kept as they came, applied in that order.
+
+The sensor only keeps them, in one short transaction; a run applies them, so that a change that cannot
+be applied shows there and holds up nothing.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+
+from assets.context.tickets.apply import Outcome, apply
+from core.database import Database
+from core.events import Event
+from core.tickets import TicketChange
+
+AT_ONCE = 200
+KEPT_DAYS = 90
+"""Applied changes are kept so long, to tell repeats and lags; longer than any log keeps events."""
+
+_ACCEPT = """
+INSERT INTO ticket_changes (team_id, event_id, source, change, received_at)
+SELECT team_id, %(event)s, name, %(change)s, %(received)s FROM sources WHERE team_id = %(team)s AND name = %(source)s
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class Drained:
+    """How many changes had each outcome; `refused` are those that could not be read."""
+
+    applied: int = 0
+    stale: int = 0
+    refused: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.applied + self.stale + self.refused
+
+
+def accept(database: Database, events: Iterable[Event]) -> int:
+    """Keeps the changes that these events bring, each once, and returns how many are new. One whose source has been
+    removed meanwhile is dropped."""
+    rows = [
+        {
+            "team": event.teamid,
+            "event": event.id,
+            "source": event.subject,
+            "change": Jsonb(event.data.get("change")),
+            "received": event.time,
+        }
+        for event in events
+    ]
+    if not rows:
+        return 0
+    with database.system() as connection, connection.cursor() as cursor:
+        cursor.executemany(_ACCEPT, rows)
+        return max(cursor.rowcount, 0)
+
+
+def drain(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> Drained:
+    """Applies the oldest changes that wait, up to a batch, in the caller's transaction."""
+    rows = connection.execute(
+        "SELECT event_id, change, received_at FROM ticket_changes "
+        "WHERE team_id = %s AND source = %s AND applied_at IS NULL ORDER BY seq LIMIT %s",
+        (team_id, source, AT_ONCE),
+    ).fetchall()
+    counted = {"applied": 0, "stale": 0, "refused": 0}
+    for event_id, raw, received in rows:
+        counted[_apply(connection, team_id, source, event_id, raw, received)] += 1
+    return Drained(**counted)
+
+
+def _apply(
+    connection: Connection[TupleRow], team_id: uuid.UUID, source: str, event_id: str, raw: object, received: datetime
+) -> str:
+    change, before, after = None, None, None
+    try:
+        change = TicketChange.model_validate(raw)
+        done = apply(connection, team_id, source, change, received)
+        outcome, before, after = str(done.outcome), done.before, done.after
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        outcome = f"refused: {'.'.join(map(str, first['loc'])) or 'change'}: {first['msg']}"[:500]
+    connection.execute(
+        "UPDATE ticket_changes SET applied_at = now(), change = NULL, outcome = %s, key = %s, action = %s, "
+        "state_before = %s, state_after = %s WHERE team_id = %s AND event_id = %s",
+        (outcome, change and change.key, change and change.action, before, after, team_id, event_id),
+    )
+    return "applied" if outcome == Outcome.APPLIED else "refused" if outcome.startswith("refused") else "stale"
+
+
+def mark_searchable(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, until: datetime) -> None:
+    """Notes that what was applied up to a moment can be found now, and forgets what is old."""
+    connection.execute(
+        "UPDATE ticket_changes SET searchable_at = clock_timestamp() WHERE team_id = %s AND source = %s "
+        "AND applied_at <= %s AND searchable_at IS NULL",
+        (team_id, source, until),
+    )
+    connection.execute(
+        "DELETE FROM ticket_changes WHERE team_id = %s AND source = %s "
+        "AND received_at < now() - make_interval(days => %s) AND searchable_at IS NOT NULL",
+        (team_id, source, KEPT_DAYS),
+    )

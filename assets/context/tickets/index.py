@@ -1,0 +1,206 @@
+"""Makes the tickets of a source searchable: applies what waits, cuts and embeds what is new, takes away what is gone.
+
+A text becomes visible by one pointer once its chunks, postings and vectors are there; the text before it
+is found until then. Idempotent, and safe to kill at any moment. A change of state touches no text.
+"""
+
+import contextlib
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from psycopg import sql
+
+from assets.context import segments, store
+from assets.context.batch import ContentBatch, Key
+from assets.context.ingest import Ingest, Model
+from assets.context.postings import MOST_SLOTS
+from assets.context.sources import find_source
+from assets.context.tickets import inbox, texts
+from assets.context.tickets.status import TicketStatus, ticket_status
+from core.database import Database
+from core.embedding import Embedder
+
+PARTS = 400
+"""Texts that are stored in one transaction."""
+
+MOST_ROUNDS = 10_000
+MERGED_FROM = 16
+"""So many segments of postings of about one size become one."""
+
+_SIZES = (256, 4096, segments.LARGEST_MERGED)
+
+_LOCK_WAIT = "10min"
+_LIVE = (
+    "t.deleted_at IS NULL AND NOT t.hidden AND t.title <> '' AND p.deleted_at IS NULL AND NOT p.hidden "
+    "AND p.blob IS NOT NULL"
+)
+_JOINED = "ticket_parts p JOIN tickets t USING (team_id, source, service, project, key)"
+
+_PENDING = f"""
+SELECT p.service, p.project, p.key, p.part, p.blob, p.text, CASE WHEN p.part = 'body' THEN t.title ELSE '' END
+FROM {_JOINED} WHERE p.team_id = %s AND p.source = %s AND {_LIVE}
+  AND (p.content_id IS NULL OR p.indexed_blob IS DISTINCT FROM p.blob OR p.chunker IS DISTINCT FROM %s)
+ORDER BY p.updated_at DESC, p.service, p.project, p.key, p.part LIMIT %s
+"""  # noqa: S608
+_SHOW = """
+UPDATE ticket_parts p SET content_id = new.content_id, indexed_blob = new.blob, chunker = %s
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::bigint[])
+    AS new(service, project, key, part, blob, content_id)
+WHERE p.team_id = %s AND p.source = %s
+  AND (p.service, p.project, p.key, p.part) = (new.service, new.project, new.key, new.part)
+"""
+_HIDE = f"""
+UPDATE ticket_parts h SET content_id = NULL, indexed_blob = NULL
+WHERE h.team_id = %s AND h.source = %s AND h.content_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM {_JOINED} WHERE p.team_id = h.team_id AND p.source = h.source
+    AND (p.service, p.project, p.key, p.part) = (h.service, h.project, h.key, h.part) AND {_LIVE})
+"""  # noqa: S608
+_SMALL_SEGMENTS = """
+SELECT segment, sum(cardinality(lengths)) FROM contents
+WHERE segment IN (SELECT c.segment FROM ticket_parts p JOIN contents c ON c.id = p.content_id
+                  WHERE p.team_id = %s AND p.source = %s)
+GROUP BY segment HAVING sum(cardinality(lengths)) <= %s ORDER BY segment
+"""
+
+
+@dataclass(frozen=True)
+class TicketIndexReport:
+    """What one run did: `changes` were applied, `parts` became visible anew of which `chunks_new` were not stored
+    before, `removed` are found no more. `status` is how things stand after it."""
+
+    source: str
+    changes: inbox.Drained
+    parts: int
+    chunks_new: int
+    embedded: int
+    removed: int
+    models: tuple[str, ...]
+    unavailable: tuple[tuple[str, str], ...]
+    seconds: float
+    status: TicketStatus = field(repr=False)
+
+
+def index_tickets(
+    database: Database,
+    team_id: uuid.UUID,
+    source: str,
+    *,
+    embedders: Sequence[Embedder] = (),
+    building: Sequence[Embedder] = (),
+) -> TicketIndexReport:
+    """Brings the source's tickets up to date. Texts that no model can embed now are found by their words, and get
+    their vectors from the next run. Two at once run one after the other. Raises `SourceError`, psycopg's errors."""
+    name = find_source(database, team_id, source).name
+    began = time.monotonic()
+    with _one_at_a_time(database, team_id, name):
+        work = _Work(database, team_id, name, Ingest(database, team_id, [*embedders, *building]))
+        changes = work.apply_waiting()
+        parts = work.show_pending()
+        with database.team(team_id) as connection:
+            removed = connection.execute(_HIDE.encode(), (team_id, name)).rowcount
+            if work.applied_until:
+                inbox.mark_searchable(connection, team_id, name, work.applied_until)
+        filled = [model for model in work.ingest.models if work.fill_rest(model)]
+        work.merge_segments()
+        with database.team(team_id) as connection:
+            status = ticket_status(connection, team_id, name)
+    return TicketIndexReport(
+        source=name,
+        changes=changes,
+        parts=parts,
+        chunks_new=work.chunks_new,
+        embedded=work.ingest.embedded,
+        removed=removed,
+        models=tuple(model.identity for model in filled),
+        unavailable=tuple(work.ingest.unavailable.items()),
+        seconds=round(time.monotonic() - began, 3),
+        status=status,
+    )
+
+
+@contextlib.contextmanager
+def _one_at_a_time(database: Database, team_id: uuid.UUID, source: str) -> Iterator[None]:
+    # Held by a transaction of its own, since the work takes several; it ends with this process.
+    with database.team(team_id) as holder:
+        holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+        holder.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
+        holder.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock tickets {team_id} {source}",)
+        )
+        yield
+
+
+@dataclass
+class _Work:
+    database: Database
+    team_id: uuid.UUID
+    source: str
+    ingest: Ingest
+    chunks_new: int = 0
+    applied_until: datetime | None = None
+
+    def apply_waiting(self) -> inbox.Drained:
+        done = inbox.Drained()
+        for _ in range(MOST_ROUNDS):
+            with self.database.team(self.team_id) as connection:
+                more = inbox.drain(connection, self.team_id, self.source)
+                row = connection.execute("SELECT now()").fetchone()
+            self.applied_until = row[0] if row else None
+            done = inbox.Drained(done.applied + more.applied, done.stale + more.stale, done.refused + more.refused)
+            if more.total < inbox.AT_ONCE:
+                break
+        return done
+
+    def show_pending(self) -> int:
+        shown = 0
+        for _ in range(MOST_ROUNDS):
+            with self.database.team(self.team_id) as connection:
+                rows = connection.execute(
+                    _PENDING.encode(), (self.team_id, self.source, texts.CHUNKER, PARTS)
+                ).fetchall()
+            if not rows:
+                break
+            ids = self._store({(row[4].hex(), texts.CHUNKER): (row[6], row[5]) for row in rows})
+            for model in self.ingest.models:
+                if self.ingest.fill(model, set(ids.values())):
+                    break  # the others follow once all can be found
+            with self.database.team(self.team_id) as connection:
+                found = [ids[row[4].hex(), texts.CHUNKER] for row in rows]
+                columns = [[row[n] for row in rows] for n in range(5)]
+                connection.execute(_SHOW, (texts.CHUNKER, *columns, found, self.team_id, self.source))
+            shown += len(rows)
+        return shown
+
+    def _store(self, wanted: dict[Key, tuple[str, str]]) -> dict[Key, int]:
+        with self.database.team(self.team_id) as connection:
+            ids = store.find_contents(connection, self.team_id, wanted)
+            batch = ContentBatch.of((key, texts.make_text(*wanted[key])) for key in wanted if key not in ids)
+            made, new = store.add_contents(connection, self.team_id, batch)
+        self.chunks_new += sum(len(lengths) for lengths, is_new in zip(batch.lengths, new, strict=True) if is_new)
+        return ids | dict(zip(batch.keys, made, strict=True))
+
+    def fill_rest(self, model: Model) -> bool:
+        """Gives a model the vectors that visible texts lack. False when it could not be reached."""
+        statement = sql.SQL(
+            "SELECT DISTINCT p.content_id FROM ticket_parts p WHERE p.team_id = %s AND p.source = %s "
+            "AND p.content_id IS NOT NULL AND NOT EXISTS (SELECT FROM {} v WHERE v.content_id = p.content_id)"
+        ).format(model.table.name)
+        with self.database.team(self.team_id) as connection:
+            lacking = [row[0] for row in connection.execute(statement, (self.team_id, self.source)).fetchall()]
+        return self.ingest.fill(model, lacking)
+
+    def merge_segments(self) -> None:
+        with self.database.team(self.team_id) as connection:
+            rows = connection.execute(_SMALL_SEGMENTS, (self.team_id, self.source, segments.LARGEST_MERGED)).fetchall()
+            for limit in _SIZES:
+                chosen, room = [], MOST_SLOTS
+                for segment, chunks in rows:
+                    if chunks <= min(limit, room):
+                        chosen.append(segment)
+                        room -= int(chunks)
+                if len(chosen) >= MERGED_FROM:
+                    segments.merge(connection, self.team_id, chosen)
+                    return

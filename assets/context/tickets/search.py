@@ -1,0 +1,221 @@
+"""Finds tickets by words, by meaning and by key, each with the reasons and with whose text it was that matched.
+
+Three kinds of lists, fused by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR 2009), since their
+scores have no common scale and nothing was learned for tickets: BM25 of whole tickets, BM25 of their
+single passages, and the nearest passages of each model. A ticket named by its key comes first.
+"""
+
+import logging
+import re
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
+
+from assets.context import store, terms
+from assets.context.pack_spans import Trust
+from assets.context.tickets.apply import BODY
+from assets.context.tickets.corpus import Corpus, Scored, load_corpus
+from assets.context.vector_table import VectorTable
+from core.database import Database
+from core.embedding import Embedder, EmbedderUnavailable, Vectors
+from core.tickets import Kind, State
+from core.work import Reason
+
+RANK_CONSTANT = 60
+"""As in the paper: how little the first places differ."""
+
+LISTED = 200
+QUERY_CHARACTERS = 8000
+QUERY_TERMS = 200
+PASSAGE_CHARACTERS = 400
+MOST_CLOSERS = 3
+
+_INSIDERS = ("owner", "member", "collaborator")
+"""Who may write to the repository is trusted with a ticket no less than who opened it."""
+
+_KEY = re.compile(r"(?<![\w/])([#!]\d{1,12}|[A-Z][A-Z0-9_]{1,30}-\d{1,12})(?![\w-])")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TicketHit:
+    """A ticket that was found. `part` is the text that matched best (`body` or a comment's id), `author` and `trust`
+    tell whose that is, `passage` is how it begins there. `closed_by` are the merged pull requests that say they
+    close it (`#12 at 0123abcd`), and for a merged one its commit."""
+
+    source: str
+    service: str
+    project: str
+    key: str
+    kind: str
+    title: str
+    state: str
+    status: str | None
+    url: str | None
+    updated_at: datetime
+    score: float
+    why: tuple[Reason, ...]
+    part: str
+    author: str | None
+    trust: Trust
+    passage: str
+    closed_by: tuple[str, ...] = ()
+
+
+def search_tickets(
+    database: Database,
+    team_id: uuid.UUID,
+    source: str,
+    query: str,
+    k: int = 10,
+    *,
+    embedders: Sequence[Embedder] = (),
+    state: State | None = None,
+    kind: Kind | None = None,
+    before: datetime | None = None,
+    without: Sequence[str] = (),
+) -> list[TicketHit]:
+    """The `k` likeliest tickets of a source, best first; none where it has no tickets.
+
+    `state` and `kind` narrow what is returned, `before` to tickets opened before that moment; `without`
+    leaves out tickets with these addresses. A model that does not answer is done without.
+    """
+    query = query[:QUERY_CHARACTERS]
+    vectors = [(embedder, vector) for embedder in embedders if (vector := _embed(embedder, query)) is not None]
+    words = dict(Counter(terms.query_terms(query)).most_common(QUERY_TERMS))
+    with database.team(team_id) as connection:
+        corpus = load_corpus(
+            connection, database.url, team_id, source, state=state, kind=kind, before=before, without=without
+        )
+        if not corpus.size or k < 1:
+            return []
+        found = corpus.postings(connection, list(words))
+        lists = [("words", corpus.score_tickets(found, words)), ("passage", corpus.score_passages(found, words))]
+        for embedder, vector in vectors:
+            table = VectorTable.find(connection, embedder.identity)
+            if table:
+                hits = table.nearest(connection, vector, corpus.contents, corpus.sizes, LISTED)
+                lists.append((f"vectors {embedder.identity.partition('@')[0]}", corpus.nearest(hits)))
+        chosen = _fuse(corpus, lists, set(_KEY.findall(query)))[:k]
+        return _hits(connection, team_id, source, corpus, chosen)
+
+
+def _embed(embedder: Embedder, query: str) -> Vectors | None:
+    """None where the model does not answer, or the query has no word that it knows."""
+    try:
+        vector = embedder.embed_query(query[:4000])
+    except EmbedderUnavailable as error:
+        _log.warning("searched tickets without the model %s: %s", embedder.identity, error)
+        return None
+    return vector if vector.any() else None
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A ticket by its number, with the row and chunk of its text that matched best."""
+
+    ticket: int
+    score: float
+    why: tuple[Reason, ...]
+    row: int
+    chunk: int
+
+
+def _fuse(corpus: Corpus, lists: Sequence[tuple[str, Scored]], named: set[str]) -> list[_Chosen]:
+    why: dict[int, list[Reason]] = {}
+    place: dict[int, tuple[float, int, int]] = {}
+    for signal, scored in lists:
+        for rank, (ticket, value, row, chunk) in enumerate(scored.best(LISTED, corpus.wanted), start=1):
+            share = 1.0 / (RANK_CONSTANT + rank)
+            detail = f"rank {rank}, {scored.unit} {value:.2f}"
+            why.setdefault(ticket, []).append(Reason(signal=signal, detail=detail, contribution=round(share, 5)))
+            if row >= 0:
+                place[ticket] = max(place.get(ticket, (0.0, 0, 0)), (share, row, chunk))
+    for ticket in corpus.with_keys(named):
+        detail = f"the text names {corpus.keys[ticket][2]}"
+        why.setdefault(ticket, []).append(Reason(signal="key", detail=detail, contribution=1.0))
+    made = []
+    for ticket, reasons in why.items():
+        _, row, chunk = place.get(ticket) or (0.0, corpus.first_row(ticket), 0)
+        score = round(sum(reason.contribution for reason in reasons), 5)
+        ordered = tuple(sorted(reasons, key=lambda reason: -reason.contribution))
+        made.append(_Chosen(ticket, score, ordered, row, chunk))
+    return sorted(made, key=lambda one: (-one.score, corpus.keys[one.ticket]))
+
+
+_DETAILS = """
+SELECT w.place, t.kind, t.title, t.state, t.status, t.url, t.updated_at, t.commit,
+       t.author_id AS owner_id, t.author AS owner, p.author, p.author_id, p.association
+FROM unnest(%(services)s::text[], %(projects)s::text[], %(keys)s::text[], %(parts)s::text[])
+     WITH ORDINALITY AS w(service, project, key, part, place)
+JOIN tickets t ON (t.team_id, t.source, t.service, t.project, t.key)
+                = (%(team)s, %(source)s, w.service, w.project, w.key)
+JOIN ticket_parts p ON (p.team_id, p.source, p.service, p.project, p.key, p.part)
+                     = (%(team)s, %(source)s, w.service, w.project, w.key, w.part)
+ORDER BY w.place
+"""
+_CLOSERS = """
+SELECT t.closes, t.service, t.project, t.key, t.commit FROM tickets t
+WHERE t.team_id = %s AND t.source = %s AND t.state = 'merged' AND t.deleted_at IS NULL AND t.closes && %s
+ORDER BY t.closed_at NULLS LAST, t.key
+"""
+
+
+def _hits(
+    connection: Connection[TupleRow], team_id: uuid.UUID, source: str, corpus: Corpus, chosen: Sequence[_Chosen]
+) -> list[TicketHit]:
+    keys = [corpus.keys[one.ticket] for one in chosen]
+    columns = {"services": [k[0] for k in keys], "projects": [k[1] for k in keys], "keys": [k[2] for k in keys]}
+    parts = [corpus.parts[one.row] for one in chosen]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            _DETAILS.encode(), {"team": team_id, "source": source, "parts": parts, **columns}
+        ).fetchall()
+    kept = [row.pop("place") - 1 for row in rows]  # one may have been moved or deleted at this moment
+    chosen, keys, parts = [chosen[n] for n in kept], [keys[n] for n in kept], [parts[n] for n in kept]
+    closers = connection.execute(_CLOSERS, (team_id, source, [key for _, _, key in keys])).fetchall()
+    places = [(int(corpus.row_content[one.row]), one.chunk) for one in chosen]
+    passages = store.read_chunks(connection, places)
+    return [
+        TicketHit(
+            source=source,
+            service=key[0],
+            project=key[1],
+            key=key[2],
+            score=one.score,
+            why=one.why,
+            part=part,
+            trust=_trust(part, row),
+            passage=" ".join(passage.text.split())[:PASSAGE_CHARACTERS],
+            closed_by=_closed_by(closers, key, row["commit"]),
+            **{name: row[name] for name in ("kind", "title", "state", "status", "url", "updated_at", "author")},
+        )
+        for one, key, part, row, passage in zip(chosen, keys, parts, rows, passages, strict=True)
+    ]
+
+
+def _trust(part: str, row: dict[str, Any]) -> Trust:
+    """The ticket's own text, further words of its author, and those of whoever may write to the repository."""
+    same = row["author_id"] == row["owner_id"] if row["owner_id"] else row["author"] == row["owner"]
+    by_author = same and (row["author_id"] or row["author"])
+    if part == BODY or by_author or row["association"] in _INSIDERS:
+        return Trust.TICKET_AUTHOR
+    return Trust.OUTSIDE_COMMENT
+
+
+def _closed_by(closers: Sequence[TupleRow], ticket: tuple[str, str, str], commit: str | None) -> tuple[str, ...]:
+    """A number belongs to its project; a Jira key is the same everywhere."""
+    service, project, key = ticket
+    own = [f"commit {commit[:12]}"] if commit else []
+    others = [
+        f"{closing_key} at {at[:12]}" if at else closing_key
+        for closes, its_service, its_project, closing_key, at in closers
+        if key in closes and (not key.startswith("#") or (its_service, its_project) == (service, project))
+    ]
+    return tuple(own + others)[:MOST_CLOSERS]

@@ -1,0 +1,59 @@
+"""Cuts a ticket's text into chunks, of about the length that a model embeds.
+
+A chunk depends on title and text alone, so that the same words in another ticket, or after a change of
+state, are stored and embedded once.
+"""
+
+from assets.context import terms
+from assets.context.chunks import LINE_CHARACTERS, Chunk, lines_of
+from assets.context.content import Content, count_chunks
+
+CHUNKER = f"ticket-1/terms-{terms.VERSION}"
+
+CHUNK_CHARACTERS = 1000
+"""A model sees 160 words of a chunk; English prose has about six characters a word."""
+
+_LONG_LINE = LINE_CHARACTERS // 2
+
+
+def make_text(title: str, text: str) -> Content:
+    """The content of a ticket's body with its title, or of a comment (without one). Line numbers are the text's."""
+    return count_chunks(cut(title, text))
+
+
+def cut(title: str, text: str) -> list[Chunk]:
+    """Whole paragraphs where they fit; the title is in the words of the first chunk, and embedded with every one."""
+    pieces = _pieces(text) or ([(1, 1, "")] if title else [])
+    chunks = []
+    for number, (first, last, body) in enumerate(pieces):
+        shown = f"{title}\n\n{body}".strip() if number == 0 else body
+        chunks.append(Chunk("ticket", "", "", title if number else "", first, last, shown))
+    return chunks
+
+
+def _pieces(text: str) -> list[tuple[int, int, str]]:
+    """(first line, last line, text) of each piece."""
+    pieces: list[tuple[int, int, str]] = []
+    held: list[str] = []
+    size, first, last = 0, 1, 1
+
+    def close() -> None:
+        if body := "\n".join(held).strip("\n"):
+            pieces.append((first, last, body))
+
+    for number, line in enumerate(lines_of(text.encode()), start=1):
+        for part in [line[n : n + _LONG_LINE] for n in range(0, len(line), _LONG_LINE)] or [""]:
+            full = size + len(part) > CHUNK_CHARACTERS
+            # A paragraph goes to the next chunk whole, unless this one would stay half empty.
+            if held and (full or (not part.strip() and size > CHUNK_CHARACTERS * 2 // 3)):
+                close()
+                held, size, first = [], 0, number
+            if not held:
+                if not part.strip():
+                    continue
+                first = number
+            held.append(part.rstrip())
+            size += len(part) + 1
+            last = number
+    close()
+    return pieces
