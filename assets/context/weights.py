@@ -9,7 +9,7 @@ earlier commits stood in for it.
 
 from collections.abc import Mapping
 
-OWN = 0.35
+OWN = 0.6
 """The part of a signal's value that a chunk must have itself; the rest counts for every chunk of its file."""
 
 WEIGHTS: Mapping[str, float] = {
@@ -21,12 +21,12 @@ WEIGHTS: Mapping[str, float] = {
     "file": 0.5,
     "title": 2.6,
     "names": 1.3,
-    "vectors": 0.7,
+    "vectors": 1.0,
     "commits": 1.5,
     "recent": 0.3,
     "size": 2.7,
     "role": 5.0,
     "phrases": 1.7,
-    "references": 0.3,
+    "references": 0.6,
     "together": 1.0,
 }

@@ -32,8 +32,9 @@ def score(query: Query, index: Index, found: Found) -> Scores:
             continue
         for place in _places(found.documents, both[0][0], both[1][0]):
             wanted.setdefault(place, []).append(pair)
+    reader = _Reader({term for pairs in wanted.values() for pair in pairs for term in pair})
     for place, pairs in wanted.items():
-        after = _followers(found.chunks[place].text, {term for pair in pairs for term in pair})
+        after = reader.followers(found.chunks[place].text)
         for pair in pairs:
             if pair in after:
                 held.setdefault(pair, []).append(int(found.documents[place]))
@@ -53,17 +54,33 @@ def _places(documents: Ints, first: Ints, second: Ints) -> list[int]:
     return [int(place) for place in np.flatnonzero(np.isin(documents, first) & np.isin(documents, second))]
 
 
-def _followers(text: str, wanted: set[str]) -> set[tuple[str, str]]:
-    """Pairs of wanted terms of which the second stands right after the first, or one word later."""
-    pairs: set[tuple[str, str]] = set()
-    before: list[tuple[int, str]] = []
-    position = 0
-    for word in _WORD.findall(text):
+class _Reader:
+    """Finds wanted terms that stand side by side, in many texts that share most of their words."""
+
+    def __init__(self, wanted: set[str]) -> None:
+        self._wanted = wanted
+        self._words: dict[str, tuple[int, tuple[tuple[int, str], ...]]] = {}
+
+    def _read(self, word: str) -> tuple[int, tuple[tuple[int, str], ...]]:
+        """How many terms a word has, and at which of its places the wanted ones stand."""
         expanded = terms.expand(word)
-        for term in expanded[1:] if len(expanded) > 1 else expanded:
-            if term in wanted:
-                before = [(place, earlier) for place, earlier in before if position - place <= _APART]
+        parts = expanded[1:] if len(expanded) > 1 else expanded
+        held = tuple((place, term) for place, term in enumerate(parts) if term in self._wanted)
+        self._words[word] = found = (len(parts), held)
+        return found
+
+    def followers(self, text: str) -> set[tuple[str, str]]:
+        """Pairs of which the second stands right after the first, or one term later."""
+        pairs: set[tuple[str, str]] = set()
+        before: list[tuple[int, str]] = []
+        position = 0
+        known = self._words
+        for word in _WORD.findall(text):
+            count, held = known.get(word) or self._read(word)
+            for offset, term in held:
+                here = position + offset
+                before = [(place, earlier) for place, earlier in before if here - place <= _APART]
                 pairs.update((earlier, term) for _, earlier in before)
-                before.append((position, term))
-            position += 1
-    return pairs
+                before.append((here, term))
+            position += count
+        return pairs
