@@ -17,6 +17,7 @@ _LONGEST_ERROR = 1000
 _WAITING = """
 SELECT min(appended_at), max(appended_at) FROM event_log
 WHERE topic = 'penstock.changes' AND team_id = %(team)s AND body ->> 'subject' = %(source)s
+  AND body ->> 'type' <> 'penstock.ticket.changed'
   AND appended_at > coalesce((SELECT covered_until FROM source_refreshes
                               WHERE team_id = %(team)s AND source = %(source)s), '-infinity')
 """
