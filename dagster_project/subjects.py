@@ -52,8 +52,8 @@ class RepairSubject:
         settings = load_settings()
         return {
             "engine": self.engine,
-            "seconds": f"{self.seconds:g}",
-            "candidates": str(self.candidates),
+            "budget_seconds": f"{self.seconds:g}",
+            "budget_candidates": str(self.candidates),
             "embedding_model": settings.embedding_model,
             "sandbox": self._open().name,
         }

@@ -66,9 +66,11 @@ def forest(effects: Sequence[Effect]) -> str:
         parts += [
             _text(left - 12, y + 4, effect.metric.name.replace("_", " "), "name", "end"),
             _line(x1, y, x2, y, f"bar {kind}"),
-            _dot(middle + max(-reach, min(reach, _gain(effect) / effect.allowance)) * scale, y, kind),
             _text(right + 16, y + 4, _short(effect), "small"),
         ]
+        at = _gain(effect) / effect.allowance
+        if abs(at) < reach:
+            parts.append(_dot(middle + at * scale, y, kind))
         for x, cut in ((x1, low <= -reach), (x2, high >= reach)):
             parts.append(_text(x, y + 4, "◂" if x == x1 else "▸", f"arrow {kind}", "middle") if cut else "")
     return _svg(height, "Effects with 95% intervals, in units of each metric's margin", parts)

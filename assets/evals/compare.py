@@ -215,7 +215,9 @@ def _effect(metric: MetricSpec, pairs: "polars.DataFrame", seed: int) -> Effect:
     having = pairs.drop_nulls(list(names))
     eligible = pairs.height
     if metric.over == "both resolved":
-        eligible = pairs.filter((pl.col("a success") > 0) & (pl.col("b success") > 0)).height
+        # A case whose right answer is no answer has nothing to measure on either side.
+        resolved = pairs.filter((pl.col("a success") > 0) & (pl.col("b success") > 0))
+        eligible = resolved.filter(pl.col(names[0]).is_not_null() | pl.col(names[1]).is_not_null()).height
     if having.height == 0:
         return compare_metric(metric, None)
     if having.height < MEASURED * eligible:

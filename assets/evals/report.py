@@ -236,6 +236,11 @@ def _entry(line: bytes) -> Entry:
         return Entry("", "unreadable", line[:ENTRY_CHARACTERS].decode("utf-8", "replace"))
     body = read.get("body", "")
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    if isinstance(body, dict):
+        parts = (
+            (key, one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)) for key, one in body.items()
+        )
+        text = " · ".join(f"{key}: {value}" for key, value in parts if value not in ("", "null", "[]", "{}"))
     cut = text[:ENTRY_CHARACTERS] + (" …" if len(text) > ENTRY_CHARACTERS else "")
     return Entry(str(read.get("seconds", read.get("at", "")))[:24], str(read.get("kind", ""))[:40], cut)
 
