@@ -26,13 +26,11 @@ LONGEST_QUERY = 4000
 _LACKING = """
 SELECT c.team_id, c.id, cardinality(c.lengths)
 FROM contents c
-JOIN (SELECT f.content_id, max(a.asked_at) AS asked_at
-      FROM source_indexes s
-      JOIN source_files f ON f.team_id = s.team_id AND f.source = s.source AND f.since <= s.version
-           AND (f.until IS NULL OR f.until > s.version)
+JOIN (SELECT u.content_id, max(a.asked_at) AS asked_at
+      FROM visible_contents u
       LEFT JOIN (SELECT team_id, source, max(asked_at) AS asked_at FROM asked_queries GROUP BY team_id, source) a
-           ON a.team_id = s.team_id AND a.source = s.source
-      WHERE f.content_id IS NOT NULL GROUP BY f.content_id) live ON live.content_id = c.id
+           ON a.team_id = u.team_id AND a.source = u.source
+      GROUP BY u.content_id) live ON live.content_id = c.id
 WHERE cardinality(c.lengths) > 0 AND NOT EXISTS (SELECT FROM {vectors} v WHERE v.content_id = c.id)
 ORDER BY live.asked_at DESC NULLS LAST, c.id DESC
 """
@@ -72,7 +70,7 @@ class Texts:
 
 
 def lacking(connection: Connection[TupleRow], identity: str) -> list[Lacking]:
-    """The contents of visible indexes that have no vectors of a model: of sources asked lately first, newest first.
+    """The visible contents (of files and tickets) without vectors of a model: of sources asked lately first, newest first.
 
     Each content once, however many files and sources have it. The connection is the platform's own.
     """
