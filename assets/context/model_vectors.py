@@ -70,7 +70,7 @@ class Texts:
 
 
 def lacking(connection: Connection[TupleRow], identity: str) -> list[Lacking]:
-    """The visible contents (of files and tickets) without vectors of a model: of sources asked lately first, newest first.
+    """The visible contents, of files and tickets, without vectors of a model: first of sources asked lately, and new.
 
     Each content once, however many files and sources have it. The connection is the platform's own.
     """
