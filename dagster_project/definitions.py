@@ -3,6 +3,7 @@
 from dagster import Definitions, ResourceDefinition, in_process_executor, load_assets_from_modules
 
 from assets.context import assets as context_assets
+from assets.context.tickets import assets as ticket_assets
 from assets.executions import assets as execution_assets
 from assets.plans import assets as plan_assets
 from assets.results import assets as result_assets
@@ -14,7 +15,7 @@ from sensors.publications import failed_run_sensor, publication_sensor
 from sensors.tasks import reconciler, task_sensor
 
 defs = Definitions(
-    assets=load_assets_from_modules([context_assets, plan_assets, execution_assets, result_assets]),
+    assets=load_assets_from_modules([context_assets, ticket_assets, plan_assets, execution_assets, result_assets]),
     jobs=[jobs.resolve_task, jobs.refresh_context, jobs.publish_pending, jobs.prune_runs, prune_context, index_vectors],
     schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES],
     sensors=[task_sensor, change_sensor, reconciler, publication_sensor, failed_run_sensor],

@@ -30,9 +30,9 @@ resolve_task = define_asset_job(
 
 refresh_context = define_asset_job(
     "refresh_context",
-    selection=AssetSelection.assets("context_index"),
+    selection=AssetSelection.assets("context_index", "ticket_index"),
     executor_def=in_process_executor,
-    description="Brings the context index of a source to its newest commit.",
+    description="Brings the context index of a source to its newest commit, and its tickets up to date.",
 )
 
 

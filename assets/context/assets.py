@@ -23,6 +23,8 @@ from assets.context.checks import SPECS, check_results, docs_folder, show
 from assets.context.quality import GateFailed, last_gate
 from assets.context.quality_sample import Sample, take_sample
 from assets.context.refresh import RefreshReport, refresh
+from assets.context.tickets.search import TicketHit
+from assets.context.tickets.similar import similar_tickets, tickets_table
 from assets.markdown import cell, fenced, locations_table
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
@@ -131,6 +133,10 @@ def _retrieve(platform: Platform, task: Task) -> TaskContext:
     )
 
 
+def _similar(platform: Platform, task: Task) -> list[TicketHit]:
+    return similar_tickets(platform.database, task, embedders=platform.models.in_use().asked)
+
+
 @asset(
     deps=["context_index"],
     partitions_def=SOURCES,
@@ -158,6 +164,7 @@ def task_context(context: AssetExecutionContext, platform: ResourceParam[Platfor
             "commit": MetadataValue.text(found.commit),
             "index_version": MetadataValue.text(found.index_version),
             "models": MetadataValue.text(", ".join(found.models) or "none"),
+            "similar_tickets": MetadataValue.md(tickets_table(_similar(platform, task))),
             "seconds": MetadataValue.float(round(seconds, 3)),
             "index": MetadataValue.asset(AssetKey("context_index")),
             "plan": MetadataValue.asset(AssetKey("plan")),

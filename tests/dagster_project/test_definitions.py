@@ -27,6 +27,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
     assert shape == {
         "assets": {
             "context_index": [],
+            "ticket_index": [],
             "task_context": ["context_index"],
             "plan": ["task_context"],
             "execution": ["plan"],

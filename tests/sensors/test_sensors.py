@@ -18,6 +18,7 @@ from core.database import Database
 from core.events import CHANGES, DEAD_LETTERS, DEFAULT_TEAM, TASKS, Event
 from core.settings import Settings
 from core.states import TaskState
+from core.tickets import TICKET_CHANGED
 from sensors.changes import change_sensor
 from sensors.cursor import load
 from sensors.publications import publication_sensor
@@ -122,6 +123,35 @@ def test_many_changes_of_a_source_become_one_refresh(instance: DagsterInstance, 
     assert isinstance(result, SensorResult)
     rest = change_sensor(build_sensor_context(instance=instance, cursor=result.cursor), platform=platform)
     assert isinstance(rest, SkipReason)
+
+
+def test_ticket_changes_are_kept_and_index_the_tickets_of_their_source_alone(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        for name in ("shop", "blog"):
+            connection.execute(
+                "INSERT INTO sources (team_id, name, location) VALUES (%s, %s, '/x')", (DEFAULT_TEAM, name)
+            )
+    change = {"service": "github", "project": "acme/shop", "key": "#1", "kind": "issue", "action": "issues.opened"}
+    events = [
+        Event(id=f"github:{n}", source="/github", type=TICKET_CHANGED, subject=subject, data={"change": change})
+        for n, subject in enumerate(["shop", "shop", "blog"])
+    ]
+    push = Event(id="github:p", source="/github", type="penstock.source.changed", subject="blog")
+    platform.log.append([(CHANGES, event) for event in (*events, push)])
+    for _ in range(2):  # as when a tick is interrupted before its cursor is stored
+        result = change_sensor(build_sensor_context(instance=instance), platform=platform)
+    requests = {str(r.partition_key): r for r in _requests(result)}
+    assert {name: [key.to_user_string() for key in r.asset_selection or []] for name, r in requests.items()} == {
+        "shop": ["ticket_index"],
+        "blog": ["context_index", "ticket_index"],
+    }
+    assert "penstock/changed-at" not in requests["shop"].tags
+    assert requests["blog"].tags["penstock/changed-at"] == push.time.isoformat()
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        kept = connection.execute("SELECT event_id, source FROM ticket_changes ORDER BY seq").fetchall()
+    assert kept == [("github:0", "shop"), ("github:1", "shop"), ("github:2", "blog")]
 
 
 def test_the_reconciler_relaunches_a_silent_attempt_but_not_beside_a_live_run(

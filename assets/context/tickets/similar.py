@@ -1,0 +1,37 @@
+"""Earlier tickets that are like a task's, with what closed them, as a short list for whoever works on it."""
+
+from collections.abc import Sequence
+
+from assets.context.tickets.search import TicketHit, search_tickets
+from assets.markdown import cell
+from core.database import Database
+from core.embedding import Embedder
+from core.tasks import Task
+
+MOST = 5
+
+
+def similar_tickets(database: Database, task: Task, *, embedders: Sequence[Embedder] = ()) -> list[TicketHit]:
+    """At most five tickets of the task's source that were opened before it; never the one that it came from."""
+    return search_tickets(
+        database,
+        task.team_id,
+        task.source,
+        task.text,
+        MOST,
+        embedders=embedders,
+        before=task.created_at,
+        without=[task.url] if task.url else [],
+    )
+
+
+def tickets_table(hits: Sequence[TicketHit]) -> str:
+    """As Markdown. Titles are other people's words, and are shown as data."""
+    if not hits:
+        return "none"
+    rows = [
+        f"| {f'[`{cell(hit.key)}`]({hit.url})' if hit.url else f'`{cell(hit.key)}`'} | {cell(hit.title[:160])} "
+        f"| {cell(hit.state)} | {cell(', '.join(hit.closed_by)) or '-'} | {hit.score:.4f} |"
+        for hit in hits
+    ]
+    return "\n".join(["| ticket | title | state | closed by | score |", "|---|---|---|---|---|", *rows])
