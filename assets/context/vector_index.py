@@ -21,8 +21,8 @@ from psycopg.rows import TupleRow
 from assets.context.vector_table import EXACT_MOST
 from core.database import Database
 
-NEIGHBOURS = 16
-EF_CONSTRUCTION = 100
+NEIGHBOURS = 24
+EF_CONSTRUCTION = 128
 GROWTH = 0.1
 """An index is replaced when this share of its vectors has come since, and at least `EXACT_MOST`."""
 
