@@ -25,6 +25,8 @@ from core.states import MigrationState
 
 _LOCK = "penstock model migrations"
 _SAVE_SECONDS = 1.0
+LOOK_SECONDS = 60.0
+"""How often live searches are looked at after a cut over."""
 
 Told = Callable[[str], None]
 
@@ -67,6 +69,22 @@ def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) ->
             if waits_for:
                 return _stands(platform, number, waits_for)
     raise TimeoutError(f"migration {number} moved in circles")
+
+
+def waits_since(migration: Migration, now: datetime) -> str | None:
+    """What an open migration waits for, so that driving it now would do nothing; None when there is work."""
+    if migration.paused:
+        return "a person: it is paused"
+    options, age = migration.chosen, (now - migration.state_at).total_seconds()
+    if migration.state == MigrationState.JUDGED:
+        safe = bool((migration.comparison or {}).get("safe"))
+        return None if safe and options.automatic else "a person: cut over or cancel it"
+    if migration.state == MigrationState.OBSERVING and age < options.observe_seconds:
+        looked = float((migration.observation or {}).get("at", 0.0))
+        return "time: the new model is being observed" if now.timestamp() - looked < LOOK_SECONDS else None
+    if migration.state == MigrationState.DRAINING and age < options.drain_seconds:
+        return "time: the old vectors may still be read"
+    return None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,71 @@
+"""The migration sensor starts a run when there is work, and none while the migration waits."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance, RunRequest, SkipReason, build_sensor_context
+
+from assets.migrations import drive, record, switch
+from assets.migrations.drive import waits_since
+from assets.migrations.record import Migration, Options
+from assets.platform import Platform
+from core.embedding import catalogue
+from core.embedding.spec import BuiltIn
+from core.settings import Settings
+from dagster_project.definitions import defs
+from sensors.migrations import migration_sensor
+
+
+@pytest.fixture
+def platform(database_url: str, tmp_path: Path) -> Platform:
+    made = Platform(Settings(home=tmp_path, embedding_model="hashing"), database_url)
+    made.models.in_use()
+    return made
+
+
+def begin(platform: Platform, **options: object) -> Migration:
+    new = catalogue.register(platform.database, BuiltIn(name="new", provider="hashing", dimensions=64))
+    with platform.database.system() as connection:
+        old = catalogue.find(connection, "hashing")
+    return switch.start(platform.database, old, new, Options.model_validate(options), {})
+
+
+def look(platform: Platform) -> object:
+    with DagsterInstance.ephemeral() as instance, build_sensor_context(instance=instance) as context:
+        return migration_sensor(context, platform=platform)
+
+
+def test_an_open_migration_gets_a_run_and_a_paused_or_closed_one_does_not(platform: Platform) -> None:
+    assert isinstance(look(platform), SkipReason)
+    migration = begin(platform)
+    assert isinstance(look(platform), RunRequest)
+    switch.pause(platform.database, migration.id, True)
+    assert isinstance(look(platform), SkipReason)
+    switch.pause(platform.database, migration.id, False)
+    assert isinstance(look(platform), RunRequest)
+    switch.cancel(platform.database, migration.id)
+    assert isinstance(look(platform), SkipReason)
+
+
+def test_after_the_cut_over_it_looks_once_a_minute_until_the_old_model_may_go(platform: Platform) -> None:
+    migration = begin(platform, observe_seconds=600, drain_seconds=30)
+    drive.drive(platform, migration.id)  # nothing to compare with: a person decides
+    switch.cut_over(platform.database, migration.id, accept=True)
+    now = datetime.now(UTC)
+    with platform.database.system() as connection:
+        record.write(connection, migration.id, observation={"at": now.timestamp()})
+        seen = record.get(connection, migration.id)
+    assert waits_since(seen, now) is not None
+    assert waits_since(seen, now + timedelta(seconds=61)) is None
+    assert waits_since(seen, now + timedelta(seconds=601)) is None
+
+
+def test_the_job_drives_the_migration_and_shows_its_report(platform: Platform) -> None:
+    begin(platform)
+    job = defs.resolve_job_def("migrate_model")
+    done = job.execute_in_process(resources={"platform": platform}, raise_on_error=True)
+    metadata = done.asset_materializations_for_node("model_migration")[0].metadata
+    assert metadata["state"].value == "judged"
+    assert str(metadata["waits_for"].value).startswith("a person: the gate says inconclusive")
+    assert "| when | what |" in str(metadata["report"].value)
