@@ -1,6 +1,5 @@
 """`penstock eval`: run sets, compare runs, and say whether a change is safe."""
 
-import subprocess
 import sys
 import time
 import uuid
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
+from dagster_project.eval_places import code_commit, find_set, result_store, set_roots
 
 if TYPE_CHECKING:
     from assets.evals.runner import RunState
-    from assets.evals.store import ResultStore
 
 evals = typer.Typer(
     name="eval", help="Regression evals: run sets of tasks, and compare a candidate with a baseline.",
@@ -57,43 +56,6 @@ def _told(command: Callable[P, T]) -> Callable[P, T]:
             raise CommandFailed(f"{where}{error.strerror or error}") from error
 
     return run
-
-
-def result_store() -> "ResultStore":
-    """Where this installation keeps eval results."""
-    from assets.evals.store import ResultStore
-    from core.settings import load_settings
-
-    return ResultStore(load_settings().home / "evals")
-
-
-def set_roots() -> list[Path]:
-    """Folders that hold sets: the user's own first, then those beside the program."""
-    from core.settings import load_settings
-
-    return [load_settings().home / "eval_sets", Path("eval_sets").resolve(), Path(__file__).parents[2] / "eval_sets"]
-
-
-def find_set(name: str) -> Path:
-    """A set's folder. Raises `CommandFailed`."""
-    from assets.evals.sets import find_sets
-
-    if (Path(name) / "set.json").is_file():
-        return Path(name).resolve()
-    known = find_sets(set_roots())
-    if name not in known:
-        raise CommandFailed(f"there is no eval set {name!r}; known: {', '.join(sorted(known)) or 'none'}")
-    return known[name]
-
-
-def code_commit() -> str:
-    """The commit of the program, marked when files differ from it; `unknown` outside a checkout."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return "unknown"
-    asked = ["git", "-C", str(root), "describe", "--always", "--dirty=-changed", "--abbrev=12", "--exclude=*"]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 @evals.command("sets")
