@@ -20,6 +20,7 @@ from dagster import (
 from assets.attempt_run import open_attempt
 from assets.context import search
 from assets.context.checks import SPECS, check_results, docs_folder, show
+from assets.context.model_vectors import note_query
 from assets.context.quality import GateFailed, last_gate
 from assets.context.quality_sample import Sample, take_sample
 from assets.context.refresh import RefreshReport, refresh
@@ -128,6 +129,7 @@ def _retrieve(platform: Platform, task: Task) -> TaskContext:
         embedders=used.asked,
         building=used.building,
     )
+    note_query(platform.database, task.team_id, task.source, task.text)
     return search.task_context(
         platform.database, task.team_id, task.source, task.text, embedders=used.asked, fallback=used.fallback
     )
