@@ -4,21 +4,47 @@ from dagster import Definitions, ResourceDefinition, in_process_executor, load_a
 
 from assets.context import assets as context_assets
 from assets.context.tickets import assets as ticket_assets
+from assets.evals import assets as eval_assets
 from assets.executions import assets as execution_assets
+from assets.migrations import assets as migration_assets
 from assets.plans import assets as plan_assets
 from assets.results import assets as result_assets
-from dagster_project import context_jobs, jobs
+from dagster_project import context_jobs, eval_jobs, jobs
 from dagster_project.context_jobs import index_vectors, prune_context
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
+from sensors.migrations import migration_sensor
 from sensors.publications import failed_run_sensor, publication_sensor
 from sensors.tasks import reconciler, task_sensor
 
 defs = Definitions(
-    assets=load_assets_from_modules([context_assets, ticket_assets, plan_assets, execution_assets, result_assets]),
-    jobs=[jobs.resolve_task, jobs.refresh_context, jobs.publish_pending, jobs.prune_runs, prune_context, index_vectors],
-    schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES],
-    sensors=[task_sensor, change_sensor, reconciler, publication_sensor, failed_run_sensor],
-    resources={"platform": ResourceDefinition(lambda _: worker_platform())},
+    assets=load_assets_from_modules(
+        [
+            context_assets,
+            ticket_assets,
+            migration_assets,
+            plan_assets,
+            execution_assets,
+            result_assets,
+            eval_assets,
+        ]
+    ),
+    jobs=[
+        jobs.resolve_task,
+        jobs.refresh_context,
+        jobs.migrate_model,
+        jobs.publish_pending,
+        jobs.prune_runs,
+        prune_context,
+        index_vectors,
+        eval_jobs.run_evals,
+        eval_jobs.compare_evals,
+    ],
+    schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES, eval_jobs.eval_baseline_nightly],
+    sensors=[task_sensor, change_sensor, reconciler, publication_sensor, failed_run_sensor, migration_sensor],
+    resources={
+        "platform": ResourceDefinition(lambda _: worker_platform()),
+        "eval_bench": ResourceDefinition(lambda _: eval_jobs.open_bench()),
+    },
     executor=in_process_executor,
 )
