@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from core.database.schema import missing
 from core.events import DEFAULT_TEAM, TOPICS
+from core.freshness import read_freshness
 from core.states import TaskState
 from gateway.problems import Refused, documented
 from gateway.state import Gateway, TheGateway, TheTeam
@@ -62,6 +63,8 @@ def metrics(gateway: TheGateway, team: TheTeam) -> Response:
         raise Refused(403, "operator-only", "metrics are for tokens of the default team")
     with gateway.database.system() as connection:
         rows = connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
+        freshness = read_freshness(connection)
+    gateway.metrics.show_freshness(freshness)
     counted = {str(state): int(number) for state, number in rows}
     for state in TaskState:
         gateway.metrics.tasks.labels(state).set(counted.get(state, 0))

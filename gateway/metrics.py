@@ -1,12 +1,18 @@
 """What the gateway counts, in the Prometheus format. One registry for each app, so that tests can have many."""
 
+import threading
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from core.freshness import SourceFreshness
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
     def __init__(self) -> None:
+        self._showing = threading.Lock()
         self.registry = CollectorRegistry()
         self.deliveries = Counter(
             "penstock_deliveries",
@@ -29,6 +35,51 @@ class Metrics:
         self.log_end = Gauge(
             "penstock_log_end_offset", "Offset after the last event of each topic.", ["topic"], registry=self.registry
         )
+        self.index_lag = self._of_source(
+            "penstock_index_lag_seconds", "From the acceptance of the last announced change to when it was searchable."
+        )
+        self.index_waiting = self._of_source("penstock_index_waiting_changes", "Announced changes not indexed yet.")
+        self.index_waiting_seconds = self._of_source(
+            "penstock_index_waiting_seconds", "For how long the oldest announced change has not been indexed."
+        )
+        self.index_failures = self._of_source(
+            "penstock_index_failed_refreshes", "Refreshes of a source that failed since the last that did not."
+        )
+        self.model_lag = self._of_source(
+            "penstock_index_model_lag_seconds",
+            "From the acceptance of the last announced change that a model covers to when the model found it.",
+            "model",
+        )
+        self.model_behind = self._of_source(
+            "penstock_index_model_behind_seconds", "For how long a model has not covered the visible version.", "model"
+        )
+
+    def _of_source(self, name: str, meaning: str, *more: str) -> Gauge:
+        return Gauge(name, f"{meaning} By source.", ["team", "source", *more], registry=self.registry)
+
+    def show_freshness(self, found: Sequence[SourceFreshness]) -> None:
+        """Shows these sources and no others; one that was removed is gone from the metrics too."""
+        with self._showing:
+            for gauge in (
+                self.index_lag,
+                self.index_waiting,
+                self.index_waiting_seconds,
+                self.index_failures,
+                self.model_lag,
+                self.model_behind,
+            ):
+                gauge.clear()
+            for one in found:
+                labels = (str(one.team_id), one.source)
+                if one.lag_seconds is not None:
+                    self.index_lag.labels(*labels).set(one.lag_seconds)
+                self.index_waiting.labels(*labels).set(one.waiting)
+                self.index_waiting_seconds.labels(*labels).set(one.waiting_seconds)
+                self.index_failures.labels(*labels).set(one.failures)
+                for model in one.models:
+                    if model.lag_seconds is not None:
+                        self.model_lag.labels(*labels, model.model).set(model.lag_seconds)
+                    self.model_behind.labels(*labels, model.model).set(model.behind_seconds)
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

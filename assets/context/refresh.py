@@ -7,7 +7,7 @@ discarded by the next refresh, and the pointer moves in one transaction.
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -22,7 +22,7 @@ from assets.context.publish import Look, publish
 from assets.context.quality import Staged
 from assets.context.rules import read_rules
 from assets.context.segments import merge_recent
-from assets.context.sources import Source, find_source
+from assets.context.sources import Source, find_source, locked
 from assets.context.versions import FileRow, Version
 from core.database import Database
 from core.embedding import Embedder
@@ -30,8 +30,6 @@ from core.git import Entry, Repository, fetch_mirror, find_credential, split_cre
 
 CONFIG = f"{chunks.CONFIG},terms-{terms.VERSION},skips-{skips.VERSION}"
 """A change of any of these makes the next refresh look at every file again."""
-
-_LOCK_WAIT = "10min"
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,12 @@ def refresh(
     Raises `SourceError`, `GitError`, `EmbedderUnavailable`, `GateFailed` and psycopg's errors; the visible
     version is then what it was, and the reason is in the source's status.
     """
-    found = find_source(database, team_id, source)
+    name = source.strip().lower()
     clock = _Clock()
     try:
-        with _locked(database, team_id, found.name):
+        with locked(database, team_id, name):
             clock.step("wait")
+            found = find_source(database, team_id, name)  # it may have been removed while this waited
             with database.team(team_id) as connection:
                 changes = freshness.announced(connection, team_id, found.name, changed_at)
             credential = find_credential(secrets, team_id, found.location) if secrets else None
@@ -113,20 +112,8 @@ def refresh(
             return work.run(mirror.commit, mirror.branch)
     except Exception as error:
         with contextlib.suppress(psycopg.Error), database.team(team_id) as connection:
-            freshness.failed(connection, team_id, found.name, error)
+            freshness.failed(connection, team_id, name, error)
         raise
-
-
-@contextlib.contextmanager
-def _locked(database: Database, team_id: uuid.UUID, source: str) -> Iterator[None]:
-    # Held by a transaction of its own, since the work takes several; it ends with this process.
-    with database.team(team_id) as holder:
-        holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
-        holder.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
-        holder.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock context {team_id} {source}",)
-        )
-        yield
 
 
 class _Clock:

@@ -2,18 +2,20 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from assets.context import versions
 from assets.context.pack import MOST_LOCATIONS, build_pack
 from assets.context.pack_spans import ContextPack, Quote
 from assets.context.postgres import open_index
+from assets.context.quality import Gate, last_gate
 from assets.context.rank import build_task_context, rank
 from assets.context.refresh import index_version_name
 from assets.context.sources import find_source
 from core.database import Database
 from core.embedding import Embedder
+from core.freshness import SourceFreshness, read_freshness
 from core.work import Location, TaskContext
 
 
@@ -34,6 +36,13 @@ class IndexStatus:
     skipped: tuple[tuple[str, str], ...] = ()
     visible_at: datetime | None = None
     checked_at: datetime | None = None
+    freshness: SourceFreshness | None = None
+    gate: Gate | None = None
+
+    @property
+    def state(self) -> str:
+        """`not indexed`, `failing`, `behind` or `fresh`."""
+        return self.freshness.state if self.freshness else "not indexed"
 
 
 def search(
@@ -88,9 +97,12 @@ def status(database: Database, team_id: uuid.UUID, source: str) -> IndexStatus:
     """Raises `SourceError` when there is no such source."""
     found = find_source(database, team_id, source)
     with database.team(team_id) as connection:
+        fresh = next(iter(read_freshness(connection, found.name)), None)
+        gate = last_gate(connection, team_id, found.name)
         version = versions.visible(connection, team_id, found.name)
         if version is None:
-            return IndexStatus(found.name, found.shown, found.branch, found.repository)
+            empty = IndexStatus(found.name, found.shown, found.branch, found.repository)
+            return replace(empty, freshness=fresh, gate=gate)
         row = connection.execute(
             "SELECT checked_at FROM source_indexes WHERE team_id = %s AND source = %s", (team_id, found.name)
         ).fetchone()
@@ -109,4 +121,6 @@ def status(database: Database, team_id: uuid.UUID, source: str) -> IndexStatus:
         tuple(skipped),
         version.visible_at,
         row[0] if row else None,
+        fresh,
+        gate,
     )

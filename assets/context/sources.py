@@ -3,9 +3,12 @@
 Only what is listed here is ever cloned. Rows live in `sources`; reading them needs no git.
 """
 
+import contextlib
+import glob
 import re
+import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +19,7 @@ from psycopg.rows import class_row
 from core.database import Database
 from core.git import GitError, Repository, confine, is_url, redact
 
+_LOCK_WAIT = "10min"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){1,4}")
 
@@ -116,6 +120,32 @@ def find_source(database: Database, team_id: uuid.UUID, name: str) -> Source:
         ).fetchone()
     if found is None:
         raise SourceError(f"no source {name[:80]!r}: `penstock index add NAME DIR_OR_URL` adds one")
+    return found
+
+
+@contextlib.contextmanager
+def locked(database: Database, team_id: uuid.UUID, name: str) -> Iterator[None]:
+    """Keeps others from refreshing or removing the source; waits for those that do."""
+    # Held by a transaction of its own, since the work takes several; it ends with this process.
+    with database.team(team_id) as holder:
+        holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+        holder.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
+        holder.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock context {team_id} {name}",))
+        yield
+
+
+def remove_source(database: Database, team_id: uuid.UUID, name: str, mirrors: Path) -> Source:
+    """Removes a source with its index, history and mirrors; tasks about it stay. Waits for a refresh to end.
+
+    Contents go later, when nothing else has them. Raises `SourceError` when there is no such source.
+    """
+    name = name.strip().lower()
+    with locked(database, team_id, name):
+        found = find_source(database, team_id, name)
+        with database.team(team_id) as connection:
+            connection.execute("DELETE FROM sources WHERE team_id = %s AND name = %s", (team_id, name))
+        for mirror in (mirrors / str(team_id)).glob(f"{glob.escape(name)}-????????????.git*"):
+            shutil.rmtree(mirror) if mirror.is_dir() else mirror.unlink()
     return found
 
 

@@ -1,16 +1,22 @@
 """`penstock index` and `penstock search`: sources and their context index."""
 
+import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.teams import DEFAULT_TEAM
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 from dagster_project.cli.work import opened
+
+if TYPE_CHECKING:
+    from assets.context.search import IndexStatus
+    from core.freshness import SourceFreshness
 
 sources = typer.Typer(name="index", help="Configure sources and keep their index fresh.", no_args_is_help=True)
 
@@ -30,18 +36,30 @@ def add(
 ) -> None:
     """Add a source and index it."""
     from assets.context.sources import add_source
-    from core.git import is_url
+    from core.git import is_url, keep_credential, split_credential
     from core.settings import load_settings
 
     settings = load_settings()
-    place = location if is_url(location) else str(Path(location).expanduser().resolve())
+    place, credential = split_credential(location.strip())
+    if not is_url(place) and "://" not in place and not re.match(r"[^/]+@[^/]+:", place):
+        place = str(Path(place).expanduser().resolve())
     with opened() as database, told():
         source = add_source(
             database, DEFAULT_TEAM, name, place, branch=branch, repository=repository, roots=settings.roots
         )
+        if credential:
+            kept = keep_credential(settings.secrets_folder, DEFAULT_TEAM, place, credential)
+            note(f"its credential is kept in {kept}")
     note(f"source {source.name}: {source.shown}")
     if refresh_now:
-        refresh(source.name, as_json=as_json)
+        try:
+            refresh(source.name, as_json=as_json)
+        except CommandFailed as error:
+            raise CommandFailed(
+                f"source {source.name} is added, but could not be indexed: {error}\n"
+                f"Try again with `penstock index refresh {source.name}`, or take it back with "
+                f"`penstock index remove {source.name}`."
+            ) from error
     elif as_json:
         data({"source": source.name, "location": source.shown})
 
@@ -66,6 +84,7 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
             name,
             mirrors=settings.home / "mirrors",
             roots=settings.roots,
+            secrets=settings.secrets_folder,
             embedders=used.asked,
             building=used.building,
         )
@@ -96,25 +115,103 @@ def status(
         names = [name] if name else [source.name for source in list_sources(database, DEFAULT_TEAM)]
         found = [index_status(database, DEFAULT_TEAM, one) for one in names]
     if as_json:
-        data([asdict(one) for one in found])
+        data([{**asdict(one), "state": one.state} for one in found])
         return
     table(
-        ["source", "commit", "files", "chunks", "skipped", "models", "refreshed", "location"],
+        [
+            "source",
+            "state",
+            "commit",
+            "files",
+            "chunks",
+            "skipped",
+            "models",
+            "refreshed",
+            "lag",
+            "waiting",
+            "location",
+        ],
         [
             [
                 one.source,
-                (one.commit or "not indexed")[:12],
+                one.state,
+                (one.commit or "-")[:12],
                 one.files,
                 one.chunks,
                 one.skipped_count,
                 ", ".join(one.models) or "-",
                 f"{one.visible_at:%Y-%m-%d %H:%M:%S}" if one.visible_at else "-",
+                _seconds(one.freshness.lag_seconds if one.freshness else None),
+                _waiting(one.freshness),
                 one.location,
             ]
             for one in found
         ],
         empty="No source yet: penstock index add NAME DIR_OR_URL",
     )
+    for one in found:
+        _explain(one, everything=name is not None)
+
+
+def _explain(one: "IndexStatus", *, everything: bool) -> None:
+    """What a person should know beside the table; with `everything`, also what was left out."""
+    fresh = one.freshness
+    if fresh and fresh.failures:
+        times = f"{fresh.failures} times" if fresh.failures > 1 else "once"
+        note(f"{one.source}: the refresh failed {times} since {fresh.failing_since:%Y-%m-%d %H:%M:%S}: {fresh.error}")
+    if not everything:
+        return
+    for model in fresh.models if fresh else ():
+        behind = "" if model.complete else f", does not cover the newest version, for {_seconds(model.behind_seconds)}"
+        note(f"{model.model}: lag {_seconds(model.lag_seconds)}{behind}")
+    if one.gate:
+        verdict = "passed" if one.gate.passed else "FAILED"
+        note(f"quality gate of {one.gate.source}#{one.gate.version}: {verdict}")
+        for check in one.gate.checks:
+            note(f"  {'ok  ' if check.passed else 'FAIL'} {check.name}: {check.detail}")
+    for path, reason in one.skipped[:20]:
+        note(f"skipped {path}: {reason}")
+    if one.skipped_count > 20:
+        note(f"and {one.skipped_count - 20} more skipped: --json lists up to 1,000")
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2f} s"
+
+
+def _waiting(fresh: "SourceFreshness | None") -> str:
+    if not fresh or not fresh.waiting:
+        return "-"
+    return f"{fresh.waiting} for {_seconds(fresh.waiting_seconds)}"
+
+
+@sources.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="The source.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a source, its index and its mirror. Its tasks and their results stay."""
+    from assets.context.sources import find_source, remove_source
+    from core.settings import load_settings
+
+    settings = load_settings()
+    with opened() as database, told():
+        found = find_source(database, DEFAULT_TEAM, name)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): say --yes to do it")
+            typer.confirm(f"Remove {found.name} ({found.shown}) and its index?", abort=True, err=True)
+        removed = remove_source(database, DEFAULT_TEAM, found.name, settings.home / "mirrors")
+    if as_json:
+        data({"removed": removed.name})
+    else:
+        line(f"removed {removed.name}")
 
 
 @contextmanager
@@ -122,12 +219,16 @@ def told() -> Iterator[None]:
     """Turns what a person can mend into one line."""
     from assets.context.languages.isolated import WorkerUnavailable
     from assets.context.postgres import NotIndexed
+    from assets.context.quality import GateFailed
     from assets.context.sources import SourceError
+    from assets.context.versions import IndexConflict
     from core.embedding import EmbedderUnavailable
+    from core.git import GitError
 
+    mendable = (SourceError, GitError, NotIndexed, GateFailed, IndexConflict, EmbedderUnavailable, WorkerUnavailable)
     try:
         yield
-    except (SourceError, NotIndexed, EmbedderUnavailable, WorkerUnavailable) as error:
+    except mendable as error:
         raise CommandFailed(str(error)) from error
 
 

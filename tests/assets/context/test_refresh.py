@@ -1,6 +1,3 @@
-import signal
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -294,61 +291,6 @@ def test_sources_with_the_same_files_can_be_refreshed_at_once(
     with database.team(DEFAULT_TEAM) as connection:
         assert connection.execute("SELECT count(*), count(DISTINCT blob) FROM contents").fetchone() == (60, 60)
         assert connection.execute("SELECT count(*) FROM chunks").fetchone() == (60,)
-
-
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from assets.context import ingest, refresh as module
-from core.database import Database
-from core.embedding import open_embedder
-from core.events import DEFAULT_TEAM
-url, home, point = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-ingest.BATCH_CHUNKS = 2
-steps = 0
-def step(name):
-    global steps
-    steps += 1
-    if steps > point:
-        print(name, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-module.refresh(Database(url), DEFAULT_TEAM, "demo", mirrors=home / "mirrors", roots=[home],
-               embedders=[open_embedder("hashing")], on_step=step)
-"""
-
-
-def test_a_refresh_killed_at_any_step_is_repaired_by_the_next(
-    database: Database, database_url: str, history: Any, refresh: Refresh, hashing: Embedder, tmp_path: Path
-) -> None:
-    history.commit({"keep.py": SLUG, "drop.py": DATES})
-    refresh()
-    died: list[str] = []
-    for point in range(20):
-        before = dump(database, "demo", hashing)
-        history.commit(
-            {f"m{n}.py": f"def f{n}():\n    return {point}\n" for n in range(5)} | {f"gone{point}.py": "x = 1\n"}
-        )
-        if point:
-            history.commit({f"gone{point - 1}.py": None})
-        child = subprocess.run(
-            [sys.executable, "-c", CHILD, database_url, str(tmp_path), str(point)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert child.returncode in (0, -signal.SIGKILL), child.stderr
-        after = dump(database, "demo", hashing)
-        if child.returncode == 0:
-            break
-        died.append(child.stdout.strip())
-        if died[-1] != "visible":
-            assert after | {"postings": 0} == before | {"postings": 0}, f"half visible after {died[-1]}"
-        refresh()
-        refresh(f"fresh{point}")
-        assert dump(database, "demo", hashing) == dump(database, f"fresh{point}", hashing), died[-1]
-        assert vectors_without_chunk_or_chunks_without_vector(database, hashing.identity) == (0, 0)
-    assert {"fetched", "cleared", "stored", "staged", "visible"} <= set(died)
-    assert died.count("stored") >= 2
 
 
 class Stop(Exception):
