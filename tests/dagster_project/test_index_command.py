@@ -1,0 +1,135 @@
+"""`penstock index` as a person uses it, with what a person gets wrong."""
+
+import contextlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from core.database import Database
+from core.eventlog.postgres import PostgresLog
+from core.events import CHANGES, Event
+from dagster_project.cli.app import app
+from dagster_project.cli.output import CommandFailed
+
+
+class Shell:
+    """Runs commands on the test's database. `said` is everything that went to standard error."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said = ""
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, arguments)
+        self.said = result.stderr + (str(result.exception) if isinstance(result.exception, CommandFailed) else "")
+        if result.exception and not isinstance(result.exception, CommandFailed | SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output + self.said
+        return result.stdout
+
+    def git(self, *arguments: str) -> None:
+        environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        subprocess.run(
+            ["git", "-C", str(self.folder), *who, *arguments],
+            env=environment,
+            check=True,
+            timeout=30,
+            capture_output=True,
+        )
+
+    def commit(self, name: str, content: str) -> None:
+        (self.folder / name).write_text(content)
+        self.git("add", ".")
+        self.git("commit", "-q", "-m", f"change {name}")
+
+
+@pytest.fixture
+def shell(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setattr("dagster_project.cli.index.opened", lambda: contextlib.nullcontext(database))
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PENSTOCK_ALLOWED_ROOTS", str(tmp_path))
+    monkeypatch.setenv("PENSTOCK_EMBEDDING_MODEL", "hashing")
+    made = Shell(tmp_path / "shop")
+    made.folder.mkdir()
+    made.git("init", "-q", "-b", "main")
+    made.commit("cart.py", "def total(items):\n    return sum(items)\n")
+    return made
+
+
+def test_a_source_is_added_refreshed_shown_and_removed(shell: Shell, database: Database) -> None:
+    assert json.loads(shell.run("index", "add", "Shop", str(shell.folder), "--json"))["files"] == 1
+    shell.commit("poetry.lock", "x\n")
+    PostgresLog(database).append([(CHANGES, Event(id="github:1", source="/github", type="x", subject="shop"))])
+    (before,) = json.loads(shell.run("index", "status", "shop", "--json"))
+    assert (before["state"], before["freshness"]["waiting"]) == ("behind", 1)
+    shell.run("index", "status")
+    assert "1 files" in shell.run("index", "refresh", "SHOP")
+    assert "skipped poetry.lock: lock file" in shell.said
+    (after,) = json.loads(shell.run("index", "status", "shop", "--json"))
+    assert (after["state"], after["skipped_count"], after["freshness"]["waiting"]) == ("fresh", 1, 0)
+    assert after["freshness"]["lag_seconds"] > 0
+    (model,) = after["freshness"]["models"]
+    assert model["lag_seconds"] > 0
+    assert after["gate"]["checks"][0]["passed"] is True
+    cells = shell.run("index", "status", "shop").strip().split("\t")
+    assert cells[:2] == ["shop", "fresh"]
+    assert "quality gate of shop#2: passed" in shell.said
+    shell.run("index", "remove", "shop", code=1)
+    assert "--yes" in shell.said
+    assert json.loads(shell.run("index", "remove", "shop", "--yes", "--json")) == {"removed": "shop"}
+    assert json.loads(shell.run("index", "status", "--json")) == []
+
+
+def test_a_repository_that_fails_is_added_and_says_what_to_do(shell: Shell, tmp_path: Path) -> None:
+    shell.run("index", "add", "far", "https://user:t0k3n@127.0.0.1:9/x.git", code=1)
+    assert "is added, but could not be indexed" in shell.said
+    assert "penstock index remove far" in shell.said
+    assert "t0k3n" not in shell.said
+    assert (tmp_path / "home" / "secrets" / "git-credentials").read_text() == "https://user:t0k3n@127.0.0.1:9/x.git\n"
+    listed = shell.run("index", "status")
+    assert listed.split("\t")[:2] == ["far", "failing"]
+    assert "t0k3n" not in listed + shell.said
+    assert "the refresh failed once since" in shell.said
+    shell.run("index", "refresh", "far", code=1)
+    shell.run("index", "status", "far")
+    assert "the refresh failed 2 times since" in shell.said
+    shell.run("index", "remove", "far", "-y")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["add", "a/b", "{repo}"], 1, "cannot name a source"),
+        (["add", "x", "{tmp}/nowhere"], 1, "not a git repository"),
+        (["add", "x", "{tmp}"], 1, "not a git repository"),
+        (["add", "x", "/"], 1, "outside the allowed roots"),
+        (["add", "x", "http://example.org/x.git"], 1, "https or ssh URL"),
+        (["add", "x", "ext::sh -c id"], 1, "https or ssh URL"),
+        (["add", "x", "{repo}", "--branch", "--upload-pack=id"], 1, "not the name of a branch"),
+        (["add", "x", "{repo}", "--branch", "nowhere"], 1, "no branch 'nowhere'"),
+        (["add", "x", "{repo}", "--repository", "nobody"], 1, "owner/name"),
+        (["add", "x"], 2, "DIR_OR_URL"),
+        (["refresh", "nobody"], 1, "penstock index add"),
+        (["refresh"], 2, "Missing argument"),
+        (["status", "nobody"], 1, "no source 'nobody'"),
+        (["remove", "nobody", "--yes"], 1, "no source 'nobody'"),
+        (["status", "--nonsense"], 2, "--nonsense"),
+    ],
+)
+def test_wrong_use_is_told(shell: Shell, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    shell.run("index", *(argument.format(repo=shell.folder, tmp=tmp_path) for argument in arguments), code=code)
+    assert said in " ".join(shell.said.split())
+
+
+def test_an_empty_repository_is_told(shell: Shell, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    subprocess.run(["git", "init", "-q", str(empty)], check=True)
+    shell.run("index", "add", "empty", str(empty), code=1)
+    assert "no commits yet" in shell.said
+    (found,) = json.loads(shell.run("index", "status", "--json"))
+    assert (found["state"], found["commit"]) == ("failing", None)
