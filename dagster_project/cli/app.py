@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from dagster_project.cli import context, evals, evidence, index, migrate, models, platform, solving, work
+from dagster_project.cli import context, evals, evidence, index, migrate, models, platform, solving, tickets, work
 
 app = typer.Typer(
     name="penstock",
@@ -26,6 +26,7 @@ app.command("search")(index.search)
 app.command("context")(context.context)
 app.add_typer(work.tasks, name="task")
 app.add_typer(index.sources, name="index")
+app.add_typer(tickets.tickets, name="tickets")
 app.add_typer(models.models, name="models")
 app.add_typer(migrate.migrations, name="migrate")
 app.add_typer(evals.evals, name="eval")

@@ -1,0 +1,18 @@
+"""The services' REST APIs, read page by page for a first import of tickets: one module a service, of one shape."""
+
+from assets.context.tickets.apis.gitea import GiteaApi
+from assets.context.tickets.apis.github import GitHubApi
+from assets.context.tickets.apis.gitlab import GitLabApi
+from assets.context.tickets.apis.jira import JiraApi
+from assets.context.tickets.apis.protocol import Page, TicketApi
+from assets.context.tickets.apis.reader import ApiError, Reader
+from core.tickets import Service
+
+__all__ = ["APIS", "ApiError", "Page", "Reader", "TicketApi"]
+
+APIS: dict[Service, TicketApi] = {
+    Service.GITHUB: GitHubApi(),
+    Service.GITLAB: GitLabApi(),
+    Service.GITEA: GiteaApi(),
+    Service.JIRA: JiraApi(),
+}

@@ -1,0 +1,90 @@
+"""Issues, pull requests and comments of GitHub's REST API (https://docs.github.com/rest/issues).
+
+In the order of their creation, which later changes don't disturb; a page that shifts repeats something,
+and never leaves anything out.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from assets.context.tickets.apis.protocol import Page
+from assets.context.tickets.apis.reader import ApiError, Reader
+from core.payload import BadField, number_at, optional_text_at, time_at
+from core.tickets import Kind, Service, TicketChange
+from core.tickets.github import comment_of, kind_of, snapshot
+
+_NUMBER = re.compile(r"/(?:issues|pulls?)/([1-9]\d{0,11})(?:$|#|\?)")
+
+
+class GitHubApi:
+    service = Service.GITHUB
+    address: str | None = "https://api.github.com"
+
+    def headers(self, token: str | None) -> dict[str, str]:
+        found = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        return found | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    def steps(self, project: str, since: datetime | None) -> Sequence[str]:
+        at = f"/repos/{quote(project)}"
+        changed = f"&since={quote(f'{since:%Y-%m-%dT%H:%M:%SZ}')}" if since else ""
+        newest_first = "&sort=updated&direction=desc" if since else "&sort=created&direction=asc"
+        oldest_first = f"&sort=created&direction=asc{changed}"
+        return (
+            f"{at}/issues?state=all&per_page=100{oldest_first}",
+            f"{at}/pulls?state=all&per_page=100{newest_first}",
+            f"{at}/issues/comments?per_page=100{oldest_first}",
+            f"{at}/pulls/comments?per_page=100{oldest_first}",
+        )
+
+    def page(self, reader: Reader, step: int, url: str, project: str, since: datetime | None) -> Page:
+        answer = reader.get(url)
+        page = Page(next=answer.next)
+        for item in listed(answer.body):
+            try:
+                if step == 1 and since and (when := time_at(item, "updated_at")) and when < since:
+                    page.next = None  # the newest come first, so the rest is older still
+                    break
+                made = self._ticket if step < 2 else self._comment
+                page.add(item, made(item, project, step))
+            except BadField as error:
+                page.skip(item, error)
+        return page
+
+    def _ticket(self, item: Mapping[str, Any], project: str, step: int) -> TicketChange:
+        at = "pull_request" if step == 1 else "issue"
+        told = {at: item}
+        return TicketChange(
+            service=self.service,
+            project=project,
+            key=f"#{number_at(told, f'{at}.number')}",
+            kind=kind_of(told, at),
+            action="import",
+            ticket=snapshot(told, at, project),
+        )
+
+    def _comment(self, item: Mapping[str, Any], project: str, step: int) -> TicketChange:
+        for name in ("issue_url", "pull_request_url", "html_url"):
+            found = _NUMBER.search(optional_text_at(item, name) or "")
+            if found:
+                break
+        else:
+            raise BadField("issue_url", "names no issue")
+        is_pull = "/pull" in (optional_text_at(item, "html_url") or "")
+        return TicketChange(
+            service=self.service,
+            project=project,
+            key=f"#{found[1]}",
+            kind=Kind.PULL_REQUEST if is_pull else Kind.ISSUE,
+            action="import",
+            comment=comment_of({"comment": item}, "comment", prefix="review-" if step == 3 else ""),
+        )
+
+
+def listed(body: Any) -> list[Mapping[str, Any]]:
+    """A page's items. Raises `ApiError` when it is no list of objects."""
+    if not isinstance(body, list) or not all(isinstance(item, Mapping) for item in body):
+        raise ApiError("the answer is no list of objects: is this the address of the service's API?")
+    return body

@@ -1,0 +1,225 @@
+"""A full import of a project's tickets through its service's API, page by page, beside live events.
+
+How far it has come is stored with each page's tickets, so that an import that was stopped goes on, and
+a later one reads only what has changed since. Applied like events: what is older changes nothing.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from assets.context.sources import find_source
+from assets.context.tickets.apis import APIS, ApiError, Reader
+from assets.context.tickets.apply import Outcome, apply
+from assets.context.tickets.index import TicketIndexReport, index_tickets
+from core.database import Database
+from core.embedding import Embedder
+from core.tickets import Service
+
+MOST_PAGES = 20_000
+INDEX_EVERY = 20
+OVERLAP = timedelta(minutes=10)
+"""Clocks differ: what changed shortly before the last import began is read again."""
+
+MOST_SKIPPED = 100
+
+
+class ImportRefused(ValueError):
+    """This cannot be imported; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """`changes` were read, of which `applied` told something new; `complete` is false where the most pages that were
+    allowed had been read before the end. `skipped` are items that could not be read, with the reason (at most 100)."""
+
+    source: str
+    service: Service
+    project: str
+    pages: int
+    changes: int
+    applied: int
+    skipped: tuple[str, ...]
+    complete: bool
+    index: TicketIndexReport
+
+
+@dataclass(frozen=True)
+class Link:
+    """A project whose tickets belong to a source; `address` is of its service."""
+
+    source: str
+    service: Service
+    project: str
+    address: str
+
+
+def link_project(
+    database: Database,
+    team_id: uuid.UUID,
+    source: str,
+    service: Service,
+    project: str | None = None,
+    address: str | None = None,
+) -> Link:
+    """Lets the tickets of a service's project belong to a source; linking the same again changes nothing but its
+    address. By default the project is the source's repository. Raises `SourceError`, `ImportRefused`."""
+    found = find_source(database, team_id, source)
+    name = _project(service, project or (found.repository if service != Service.JIRA else None))
+    with database.team(team_id) as connection:
+        row = connection.execute(
+            "INSERT INTO ticket_projects (team_id, service, project, source, address) VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT (team_id, service, project) DO UPDATE SET address = coalesce(excluded.address, "
+            "ticket_projects.address) RETURNING source, address",
+            (team_id, service, name, found.name, address),
+        ).fetchone()
+        if row is None or row[0] != found.name:
+            raise ImportRefused(
+                f"project {name} of {service} belongs to source {row[0] if row else '?'} already: "
+                f"`penstock tickets unlink` takes it away from there"
+            )
+    place = row[1] or APIS[service].address
+    if place is None:
+        raise ImportRefused(f"{service} has no address that everybody shares: give yours, as https://HOST")
+    return Link(found.name, service, name, place)
+
+
+def unlink_project(database: Database, team_id: uuid.UUID, service: Service, project: str) -> bool:
+    """Takes a project away from its source, and its tickets out of the search. False if it was not linked."""
+    key = (team_id, service, _project(service, project))
+    with database.team(team_id) as connection:
+        gone = connection.execute(
+            "DELETE FROM ticket_projects WHERE team_id = %s AND service = %s AND project = %s", key
+        ).rowcount
+        for table in (b"ticket_parts", b"tickets"):
+            connection.execute(b"DELETE FROM " + table + b" WHERE team_id = %s AND service = %s AND project = %s", key)
+    return gone > 0
+
+
+def _project(service: Service, name: str | None) -> str:
+    if service == Service.JIRA:
+        if name is None or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{1,99}", name):
+            raise ImportRefused("a Jira project goes by its key: --project PROJ")
+        return name.upper()
+    if name is None or not re.fullmatch(r"[\w.-]{1,100}(?:/[\w.-]{1,100}){1,9}", name):
+        raise ImportRefused(f"a project of {service} goes by owner/name: --project owner/name")
+    return name.lower()
+
+
+def import_tickets(
+    database: Database,
+    team_id: uuid.UUID,
+    link: Link,
+    *,
+    token: str | None = None,
+    everything: bool = False,
+    most_pages: int = MOST_PAGES,
+    embedders: Sequence[Embedder] = (),
+    building: Sequence[Embedder] = (),
+    on_page: Callable[[int, int], None] = lambda pages, changes: None,
+    sleep: Callable[[float], None] | None = None,
+) -> ImportReport:
+    """Reads what has changed since the last import, all of it at the first or with `everything`, and indexes it.
+
+    `on_page` is called with the pages and changes so far. Raises `ApiError` (what came before is kept, and
+    the next import goes on from there), and psycopg's errors.
+    """
+    api = APIS[link.service]
+    state = _begin(database, team_id, link, everything)
+    pages = changes = applied = 0
+    skipped: list[str] = []
+    options: dict[str, Any] = {"sleep": sleep} if sleep else {}
+    setting = f"PENSTOCK_{link.service.upper()}_TOKEN"
+    try:
+        with Reader(link.address, api.headers(token), setting=setting, **options) as reader:
+            while state.step is not None and pages < most_pages:
+                firsts = api.steps(link.project, state.since)
+                url = state.next or firsts[state.step]
+                page = api.page(reader, state.step, url, link.project, state.since)
+                if page.next == url:
+                    raise ApiError("a page names itself as the next one: the service's pages don't end")
+                last = state.step + 1 >= len(firsts)
+                step = state.step if page.next else None if last else state.step + 1
+                state = _State(step, page.next, state.since, state.began)
+                applied += _store(database, team_id, link, page.changes, state)
+                pages += 1
+                changes += len(page.changes)
+                skipped += page.skipped[: MOST_SKIPPED - len(skipped)]
+                on_page(pages, changes)
+                if pages % INDEX_EVERY == 0:
+                    index_tickets(database, team_id, link.source, embedders=embedders, building=building)
+    finally:
+        report = index_tickets(database, team_id, link.source, embedders=embedders, building=building)
+    return ImportReport(
+        link.source,
+        link.service,
+        link.project,
+        pages,
+        changes,
+        applied,
+        tuple(skipped),
+        state.step is None,
+        report,
+    )
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where an import is: its step (None: at the end) and the page to read next (None: the first of the step)."""
+
+    step: int | None
+    next: str | None
+    since: datetime | None
+    began: datetime
+
+    def to_json(self) -> Jsonb | None:
+        if self.step is None:
+            return None
+        since = self.since.isoformat() if self.since else None
+        return Jsonb({"step": self.step, "next": self.next, "since": since, "began": self.began.isoformat()})
+
+
+def _begin(database: Database, team_id: uuid.UUID, link: Link, everything: bool) -> _State:
+    with database.team(team_id) as connection:
+        row = connection.execute(
+            "SELECT progress, since FROM ticket_projects WHERE team_id = %s AND service = %s AND project = %s",
+            (team_id, link.service, link.project),
+        ).fetchone()
+    now = datetime.now(UTC)
+    if row is None or everything:
+        return _State(0, None, None, now)
+    held, since = row
+    if not held:
+        return _State(0, None, since, now)
+    began_with = datetime.fromisoformat(held["since"]) if held["since"] else None
+    return _State(int(held["step"]), held["next"], began_with, datetime.fromisoformat(held["began"]))
+
+
+def _store(database: Database, team_id: uuid.UUID, link: Link, changes: Sequence[Any], state: _State) -> int:
+    """A page's tickets and how far the import has come, in one transaction, never beside a run that indexes."""
+    with database.team(team_id) as connection:
+        connection.execute("SELECT set_config('lock_timeout', '10min', true)")
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock tickets {team_id} {link.source}",)
+        )
+        received = datetime.now(UTC)
+        done = [apply(connection, team_id, link.source, change, received) for change in changes]
+        ended = state.step is None
+        connection.execute(
+            "UPDATE ticket_projects SET progress = %s, since = coalesce(%s, since), "
+            "imported_at = coalesce(%s, imported_at) WHERE team_id = %s AND service = %s AND project = %s",
+            (
+                state.to_json(),
+                state.began - OVERLAP if ended else None,
+                received if ended else None,
+                team_id,
+                link.service,
+                link.project,
+            ),
+        )
+    return sum(one.outcome == Outcome.APPLIED for one in done)

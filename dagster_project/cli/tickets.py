@@ -1,0 +1,242 @@
+"""`penstock tickets`: which tickets a source has, finding them, and importing those from before its events came."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.teams import DEFAULT_TEAM
+from core.tickets import Kind, Service, State
+from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
+from dagster_project.cli.work import opened
+
+if TYPE_CHECKING:
+    from core.database import Database
+
+tickets = typer.Typer(
+    name="tickets", help="Tickets of a source: import them, list them, find them.", no_args_is_help=True
+)
+
+Source = Annotated[str, typer.Argument(help="The source.", metavar="SOURCE")]
+From = Annotated[Service, typer.Option("--from", help="Where the tickets are.")]
+Project = Annotated[
+    str | None, typer.Option(help="owner/name there, or a Jira project's key; the source's repository if not given.")
+]
+Address = Annotated[str | None, typer.Option(help="https://HOST of the service; for GitHub and GitLab not needed.")]
+OnlyState = Annotated[State | None, typer.Option("--state", help="Only tickets in this state.")]
+OnlyKind = Annotated[Kind | None, typer.Option("--kind", help="Only tickets of this kind.")]
+
+
+@contextmanager
+def _told() -> Iterator["Database"]:
+    """The database, and what a person can mend as one line."""
+    from assets.context.sources import SourceError
+    from assets.context.tickets.apis import ApiError
+    from assets.context.tickets.importing import ImportRefused
+    from core.embedding import EmbedderUnavailable
+
+    try:
+        with opened() as database:
+            yield database
+    except (SourceError, ImportRefused, ApiError, EmbedderUnavailable) as error:
+        raise CommandFailed(str(error)) from error
+
+
+@tickets.command("import")
+def import_(
+    source: Source,
+    service: From,
+    project: Project = None,
+    address: Address = None,
+    everything: Annotated[bool, typer.Option(help="Read all tickets again, not only what has changed since.")] = False,
+    pages: Annotated[
+        int, typer.Option(min=1, max=20_000, help="Read at most so many pages; the next goes on.")
+    ] = 20_000,
+    as_json: AsJson = False,
+) -> None:
+    """Import a project's tickets, and let those that change later belong to the source.
+
+    The token that reads them is PENSTOCK_GITHUB_TOKEN, PENSTOCK_GITLAB_TOKEN, PENSTOCK_GITEA_TOKEN or
+    PENSTOCK_JIRA_TOKEN (user@example.org:TOKEN for Jira Cloud). Stopped, it goes on where it was.
+    """
+    from assets.context.tickets.importing import import_tickets, link_project
+    from core.embedding.serving import Models
+    from core.settings import load_settings
+
+    settings = load_settings()
+    token = getattr(settings, f"{service}_token")
+    with _told() as database, Progress(quiet=as_json) as step:
+        link = link_project(database, DEFAULT_TEAM, source, service, project, address)
+        step(f"importing {link.project} from {service}")
+        used = Models(database, settings).in_use()
+        report = import_tickets(
+            database,
+            DEFAULT_TEAM,
+            link,
+            token=token.get_secret_value() if token else None,
+            everything=everything,
+            most_pages=pages,
+            embedders=used.asked,
+            building=used.building,
+            on_page=lambda read, changes: step(f"{read} pages, {changes} tickets and comments"),
+        )
+    if as_json:
+        data(_report(report))
+        return
+    line(
+        f"{report.source}: {report.index.status.total} tickets, {report.index.status.parts} texts; "
+        f"{report.pages} pages read, {report.applied} of {report.changes} tickets and comments applied"
+        + ("" if report.complete else "; there is more: import again to go on")
+    )
+    for reason in report.skipped[:20]:
+        note(f"skipped {reason}")
+    for model, reason in report.index.unavailable:
+        note(f"no vectors of {model} yet: {reason}")
+
+
+def _report(report: Any) -> dict[str, Any]:
+    names = ("source", "service", "project", "pages", "changes", "applied", "skipped", "complete")
+    status = report.index.status
+    return {name: getattr(report, name) for name in names} | {
+        "tickets": status.tickets,
+        "texts": status.parts,
+        "models": report.index.models,
+        "unavailable": dict(report.index.unavailable),
+    }
+
+
+@tickets.command()
+def link(
+    source: Source, service: From, project: Project = None, address: Address = None, as_json: AsJson = False
+) -> None:
+    """Let the tickets of a project belong to a source, as its events tell of them, without importing any."""
+    from dataclasses import asdict
+
+    from assets.context.tickets.importing import link_project
+
+    with _told() as database:
+        made = link_project(database, DEFAULT_TEAM, source, service, project, address)
+    if as_json:
+        data(asdict(made))
+    else:
+        line(f"tickets of {made.project} at {made.address} belong to {made.source}")
+
+
+@tickets.command()
+def unlink(
+    service: From,
+    project: Annotated[str, typer.Option(help="owner/name there, or a Jira project's key.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take a project's tickets away from its source."""
+    from assets.context.tickets.importing import unlink_project
+
+    with _told() as database:
+        gone = unlink_project(database, DEFAULT_TEAM, service, project)
+    if not gone:
+        raise CommandFailed(f"no source is linked to {project} of {service}")
+    if as_json:
+        data({"service": service, "project": project, "linked": False})
+    else:
+        line(f"tickets of {project} belong to no source any more")
+
+
+@tickets.command()
+def search(
+    source: Source,
+    query: Annotated[str, typer.Argument(help="What to look for: words, an error message, a key.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many tickets.")] = 10,
+    state: OnlyState = None,
+    kind: OnlyKind = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the tickets that a text is about."""
+    from dataclasses import asdict
+
+    from assets.context.sources import find_source
+    from assets.context.tickets.search import search_tickets
+    from core.embedding.serving import Models
+    from core.settings import load_settings
+
+    with _told() as database:
+        name = find_source(database, DEFAULT_TEAM, source).name
+        used = Models(database, load_settings()).in_use()
+        hits = search_tickets(database, DEFAULT_TEAM, name, query, k, embedders=used.asked, state=state, kind=kind)
+    if as_json:
+        data([asdict(hit) | {"why": [reason.model_dump() for reason in hit.why]} for hit in hits])
+        return
+    table(
+        ["ticket", "state", "title", "score", "why", "whose words", "closed by"],
+        [
+            [
+                hit.key,
+                hit.state,
+                hit.title[:80],
+                f"{hit.score:.4f}",
+                "; ".join(f"{r.signal} ({r.detail})" for r in hit.why[:3]),
+                f"{hit.trust}{f' {hit.author}' if hit.author else ''}",
+                ", ".join(hit.closed_by) or "-",
+            ]
+            for hit in hits
+        ],
+        empty="Nothing found. Has the source tickets? penstock tickets list SOURCE",
+    )
+
+
+@tickets.command("list")
+def list_(
+    source: Source,
+    state: OnlyState = None,
+    kind: OnlyKind = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the last changed first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the tickets of a source."""
+    from dataclasses import asdict
+
+    from assets.context.sources import find_source
+    from assets.context.tickets.listing import list_tickets
+
+    with _told() as database:
+        name = find_source(database, DEFAULT_TEAM, source).name
+        with database.team(DEFAULT_TEAM) as connection:
+            found = list_tickets(connection, DEFAULT_TEAM, name, state=state, kind=kind, limit=limit)
+    if as_json:
+        data([asdict(ticket) for ticket in found])
+        return
+    table(
+        ["ticket", "kind", "state", "title", "labels", "comments", "updated"],
+        [
+            [t.key, t.kind, t.state, t.title[:80], ", ".join(t.labels), t.comments, f"{t.updated_at:%Y-%m-%d %H:%M}"]
+            for t in found
+        ],
+        empty="No tickets yet: penstock tickets import SOURCE --from github",
+    )
+
+
+@tickets.command()
+def status(source: Source, as_json: AsJson = False) -> None:
+    """Show how many tickets can be found, how long changes take to be searchable, and what changed last."""
+    from dataclasses import asdict
+
+    from assets.context.sources import find_source
+    from assets.context.tickets.status import ticket_status
+
+    with _told() as database:
+        name = find_source(database, DEFAULT_TEAM, source).name
+        with database.team(DEFAULT_TEAM) as connection:
+            found = ticket_status(connection, DEFAULT_TEAM, name)
+    if as_json:
+        data(asdict(found))
+        return
+    counts = ", ".join(f"{count} {what}" for what, count in found.tickets.items())
+    line(f"{found.total} tickets ({counts or 'none'}), {found.parts} texts can be found, {found.waiting} changes wait")
+    if found.lag_median is not None:
+        line(
+            f"from a change until it can be found: {found.lag_median:.1f} s in the median, {found.lag_most:.1f} s most"
+        )
+    for change in found.last:
+        line(
+            f"{change.at:%Y-%m-%d %H:%M:%S}  {change.key}  {change.before or '-'} -> {change.after}  ({change.action})"
+        )
