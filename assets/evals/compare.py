@@ -17,6 +17,7 @@ from core.statistics import (
     MetricSpec,
     PairedData,
     Verdict,
+    cases_for_margin,
     compare_metric,
     conclude,
     effect_for_rate,
@@ -99,6 +100,8 @@ class Comparison:
     strata: tuple[Stratum, ...]
     detectable: float | None
     """The smallest change of the primary rate that these cases show four times out of five."""
+    needed: int | None = None
+    """Cases that would show an equal candidate to be not worse four times out of five, in clusters as these."""
     points: tuple[tuple[str, float, float], ...] = ()
     """Cost against success, a point each side: label, cost a case (or seconds, without cost), success."""
 
@@ -144,6 +147,7 @@ def compare_runs(
         gained=gained,
         strata=_strata(pairs),
         detectable=_detectable(judged, labels),
+        needed=_needed(judged, labels),
         points=_points(pairs, baseline, candidate),
     )
 
@@ -310,14 +314,31 @@ def _strata(pairs: "polars.DataFrame") -> tuple[Stratum, ...]:
     return tuple(found)
 
 
-def _detectable(effects: Sequence[Effect], labels: Any) -> float | None:
-    primary = next((effect for effect in effects if effect.metric.role == "primary" and effect.design), None)
-    if primary is None or primary.cases == 0 or primary.design is None:
-        return None
+def _primary(effects: Sequence[Effect]) -> Effect | None:
+    return next((effect for effect in effects if effect.metric.role == "primary" and effect.design), None)
+
+
+def _planning(primary: Effect, labels: Any) -> tuple[float, float, float]:
+    """Share of cases that differ, design effect, and cases in a cluster, as this comparison found them."""
     differing = min(1.0, (primary.wins + primary.losses) / primary.cases)
     _, sizes = np.unique(labels, return_counts=True)
-    effect, size = max(1.0, primary.design), kish_size(sizes.astype(np.float64))
+    return differing, max(1.0, primary.design or 1.0), kish_size(sizes.astype(np.float64))
+
+
+def _detectable(effects: Sequence[Effect], labels: Any) -> float | None:
+    primary = _primary(effects)
+    if primary is None:
+        return None
+    differing, effect, size = _planning(primary, labels)
     return effect_for_rate(differing, primary.cases, effect=effect, size=size) if differing else None
+
+
+def _needed(effects: Sequence[Effect], labels: Any) -> int | None:
+    primary = _primary(effects)
+    if primary is None:
+        return None
+    differing, effect, size = _planning(primary, labels)
+    return cases_for_margin(primary.metric.margin, differing, effect=effect, size=size)
 
 
 def _points(pairs: "polars.DataFrame", *records: RunRecord) -> tuple[tuple[str, float, float], ...]:

@@ -79,7 +79,9 @@ def to_markdown(found: Comparison) -> str:
     """Short enough for the Dagster UI or a merge request."""
     lines = [f"**{_cell(found.sentence)}**", ""]
     lines += [f"- {_cell(remark)}" for remark in found.remarks]
-    if found.remarks:
+    if found.verdict is Verdict.INCONCLUSIVE and found.needed:
+        lines.append(f"- some {found.needed} such cases would show an equally good candidate to be not worse")
+    if lines[-1]:
         lines.append("")
     lines += ["| metric | baseline | candidate | change | 95% interval | p (Holm) | verdict |"]
     lines += ["|---|---|---|---|---|---|---|"]

@@ -7,6 +7,7 @@ together. Not for reading results or writing reports: arrays come in, numbers wi
 from .intervals import Interval, clopper_pearson, paired_rate_interval, wilson
 from .paired import PairedData, TooFewClusters, bootstrap, mcnemar, sign_flip
 from .power import (
+    cases_for_margin,
     cases_for_mean,
     cases_for_rate,
     design_effect,
@@ -27,6 +28,7 @@ __all__ = [
     "TooFewClusters",
     "Verdict",
     "bootstrap",
+    "cases_for_margin",
     "cases_for_mean",
     "cases_for_rate",
     "clopper_pearson",

@@ -25,8 +25,11 @@ def design_effect(cluster_size: float, correlation: float) -> float:
 
 
 def _small_sample(gap: float, alpha: float, effect: float, size: float) -> float:
-    """Cases beyond the large-sample formula: what an exact test costs, 1 / difference pairs (Fleiss, Levin and Paik
-    2003, Statistical Methods for Rates and Proportions, 4.2.2), and z^2 / 2 clusters for Student's t (Guenther 1981)."""
+    """Cases beyond the large-sample formula.
+
+    What an exact test costs, 1 / difference pairs (Fleiss, Levin and Paik 2003, Statistical Methods for Rates and
+    Proportions, 4.2.2), and z^2 / 2 clusters for Student's t (Guenther 1981).
+    """
     return effect / gap + normal_quantile(1.0 - alpha / 2.0) ** 2 / 2.0 * max(effect, size)
 
 
@@ -88,6 +91,27 @@ def effect_for_rate(
         middle = (low + high) / 2.0
         low, high = (middle, high) if middle <= 0 or reached(middle) < power else (low, middle)
     return high
+
+
+def cases_for_margin(
+    margin: float,
+    discordant: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    effect: float = 1.0,
+    size: float = 1.0,
+) -> int:
+    """Pairs that show "not worse by the margin" with this power, when there is no true difference of rates.
+
+    One-sided at alpha / 2, as the lower end of a two-sided interval is (Liu, Hsueh, Hsieh and Chen 2002, Statistics in
+    Medicine 21:231, for paired rates); where no pair differs, the score interval alone sets the number.
+    """
+    _check_rate(margin, 1.0)
+    z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
+    needed = (z_alpha + z_power) ** 2 * discordant / (margin * margin)
+    least = z_alpha**2 * (1.0 - margin) / margin
+    return math.ceil(max(needed, least) * effect + _small_sample(margin, alpha, effect, size) - 1e-9)
 
 
 def cases_for_mean(

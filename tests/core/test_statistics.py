@@ -14,6 +14,7 @@ from core.statistics import (
     TooFewClusters,
     Verdict,
     bootstrap,
+    cases_for_margin,
     cases_for_mean,
     cases_for_rate,
     clopper_pearson,
@@ -196,6 +197,18 @@ def test_the_number_of_cases_for_a_mean_agrees_with_a_textbook() -> None:
     found = effect_for_mean(1.0, 34)
     assert found is not None
     assert found == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_planned_number_of_cases_shows_an_equal_candidate_to_be_not_worse() -> None:
+    needed = cases_for_margin(0.1, 0.2)
+    rng = np.random.default_rng(8)
+    shown = 0
+    for _ in range(200):
+        luck = rng.random(needed)
+        wins, losses = float((luck < 0.1).sum()), float((luck > 0.9).sum())
+        shown += paired_rate_interval(wins, losses, needed, 1.96).low > -0.1
+    assert 0.75 < shown / 200 < 0.95
+    assert cases_for_margin(0.1, 0.0) < needed < cases_for_margin(0.1, 0.2, effect=2.0)
 
 
 def test_the_design_effect_grows_with_clusters() -> None:

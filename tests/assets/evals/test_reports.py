@@ -27,7 +27,7 @@ class Talking(ScriptedSubject):
     def solve(self, attempt: Attempt) -> CaseResult:
         found = super().solve(attempt)
         attempt.folder.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"seconds": n, "kind": "look", "body": {"said": HOSTILE * 40}}) for n in range(80)]
+        lines = [json.dumps({"seconds": n, "kind": "look", "body": {"said": HOSTILE * 4}}) for n in range(80)]
         (attempt.folder / "t.jsonl").write_text("\n".join([*lines, "not json <img src=x>"]))
         return CaseResult(found.outcome, found.success, found.metrics, HOSTILE, "t.jsonl")
 

@@ -1,0 +1,123 @@
+"""`penstock eval` as a person uses it, in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_project.cli import main
+from sandbox import open_sandbox
+from sandbox.protocol import SandboxUnavailable
+from tests.assets.evals.eval_cases import plain_set
+
+PENSTOCK = str(Path(sys.executable).with_name("penstock"))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    plain_set(home / "eval_sets" / "toy", 120)
+    return home
+
+
+def _penstock(home: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")} | {"PENSTOCK_HOME": str(home)}
+    done = subprocess.run(
+        [PENSTOCK, "eval", *arguments], capture_output=True, text=True, timeout=120, env=env, check=False
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def _json(home: Path, *arguments: str, code: int = 0) -> Any:
+    return json.loads(_penstock(home, *arguments, "--json", code=code).stdout)
+
+
+def test_run_compare_report_and_query(home: Path, tmp_path: Path) -> None:
+    for name, skill in (("base", "1.4"), ("cand", "-0.2")):
+        told = _json(home, "run", "toy", "--subject", f"scripted:name={name},skill={skill}", "--run", name)
+        assert (told["run"], told["done"], told["complete"]) == (name, 120, True)
+    said = _penstock(home, "compare", "base", "cand", "--out", str(tmp_path / "out"))
+    assert said.stdout.startswith("**Worse: cand is worse than base")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "junit.xml", "report.html", "report.json", "report.md",
+    ]  # fmt: skip
+    assert _json(home, "compare", "base", "cand", "--fail-on", "worse", code=1)["verdict"] == "worse"
+    assert _json(home, "query", "SELECT count(*) AS n FROM results") == [{"n": 240}]
+    _penstock(home, "report", "toy", "--out", str(tmp_path / "set.html"))
+    assert "Success over time" in (tmp_path / "set.html").read_text()
+    assert [one["record"]["run"] for one in _json(home, "runs")] == ["base", "cand"]
+
+
+def test_sets_are_listed_with_the_users_own(home: Path) -> None:
+    listed = {row["name"]: row for row in _json(home, "sets")}
+    assert {"toy", "repair"} <= set(listed)
+    assert listed["repair"]["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "nothing", "--subject", "search"), "there is no eval set 'nothing'; known: "),
+        (("run", "toy", "--subject", "search"), "does not understand sets of kind 'plain'"),
+        (("run", "toy", "--subject", "magic"), "'magic' is no subject"),
+        (("run", "toy", "--subject", "scripted:skill"), "write each option of a subject once, as key=value"),
+        (("run", "toy", "--subject", "scripted:speed=1"), "scripted has no option speed"),
+        (("run", "toy", "--subject", "scripted", "--split", "odd"), "'odd' is no split of toy"),
+        (("compare", "one", "other"), "'one' is no run and no subject that was run"),
+        (("query", "DROP TABLE results"), "results"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_line(
+    home: Path,
+    arguments: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PENSTOCK_HOME", str(home))
+    monkeypatch.setattr(sys, "argv", ["penstock", "eval", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_with_losses_says_how_to_go_on(home: Path) -> None:
+    subject = "scripted:broken=1"
+    done = _penstock(home, "run", "toy", "--subject", subject, "--run", "lossy", "--parallel", "16", code=1)
+    assert f"--subject {subject} --run lossy" in done.stderr
+
+
+def test_nothing_that_the_warm_process_imports_brings_polars_or_duckdb() -> None:
+    program = "import sys, dagster_project.definitions; print([m for m in ('polars', 'duckdb') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_repair_engine_is_a_subject(tmp_path: Path) -> None:
+    try:
+        open_sandbox()
+    except SandboxUnavailable as reason:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(reason))
+    from assets.evals.sets import load_set
+    from assets.evals.subject import Attempt
+    from dagster_project.subjects import open_subject
+
+    found = load_set(Path(__file__).parents[2] / "eval_sets" / "repair")
+    case = next(case for case in found.cases if case.id == "lendery-second-renewal")
+    subject = open_subject("search:seconds=60")
+    assert subject.identity().keys() >= {"engine", "budget_seconds", "embedding_model", "sandbox"}
+    subject.start()
+    result = subject.solve(Attempt(case, 0, 1, 60.0, tmp_path / "t"))
+    assert (result.outcome, result.success) == ("correct", True)
+    assert result.metrics["iterations"] >= 1
+    assert result.metrics["code_lines"] >= 1
+    assert (tmp_path / "t" / "trajectory.jsonl").read_text().count("\n") > 3
+    assert (tmp_path / "t" / "patch.diff").read_text().startswith("diff --git ")
