@@ -8,7 +8,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,29 @@ def decide(
     for spec, measure in _specs(k, margin):
         data = _paired(known, measure, k) if known else None
         found.append(compare_metric(spec, data, seed=seed, draws=draws))
-    return conclude(found)
+    effects, verdict, reason = conclude(found)
+    if verdict in SAFE and (doubtful := [effect for effect in effects if _may_hide_failures(effect)]):
+        effects = [
+            replace(effect, verdict=Verdict.INCONCLUSIVE, reason=_HIDDEN) if effect in doubtful else effect
+            for effect in effects
+        ]
+        names = ", ".join(effect.metric.name for effect in doubtful)
+        return effects, Verdict.INCONCLUSIVE, f"{names}: {_HIDDEN}"
+    return effects, verdict, reason
+
+
+_HIDDEN = "so few queries may miss failures that are rare"
+
+
+def _may_hide_failures(effect: Effect) -> bool:
+    """Whether failures of a kind that no query has shown could exceed the margin.
+
+    What was seen in none of n cases may still happen in 3 of n (the rule of three: Hanley and Lippman-Hand 1983,
+    JAMA 249:1743). An interval from resampling cannot know that: where no query differs, it has no width.
+    """
+    if effect.metric.role == "info" or effect.estimate is None:
+        return False
+    return effect.estimate - 3.0 / max(1, effect.clusters) <= -effect.metric.margin
 
 
 def _paired(
@@ -128,14 +150,16 @@ def _paired(
     )
 
 
-def more_queries(known: Sequence[Answer], k: int, margin: float) -> int | None:
+def more_queries(known: Sequence[Answer], k: int, margin: float) -> int:
     """How many more would show, with 80% power, that two equal models differ by less than the margin."""
+    fewest = math.ceil(3.0 / margin) + 1
     if len(known) < 2:
-        return 100
+        return fewest
     data = _paired(known, metrics.ndcg, k)
     deviation = math.sqrt(data.mean_variance * data.cases) if math.isfinite(data.mean_variance) else 0.0
     deviation = max(deviation, float(np.std(data.difference)))
-    return max(1, cases_for_mean(margin, deviation) - len(known)) if deviation else None
+    enough = cases_for_mean(margin, deviation) if deviation else fewest
+    return max(1, max(enough, fewest) - len(known))
 
 
 def _strata(known: Sequence[Answer], k: int, margin: float, seed: int, draws: int) -> list[dict[str, Any]]:

@@ -83,6 +83,9 @@ def create(
     connection: Connection[TupleRow], old: catalogue.Entry, new: catalogue.Entry, options: Options, plan: dict[str, Any]
 ) -> Migration:
     """Raises `MigrationRefused` while another migration is open, or for models that cannot be migrated."""
+    running = current(connection)
+    if running is not None and running.is_open:
+        raise _already_open(running)
     if old.state != ModelState.SERVING:
         raise MigrationRefused(f"{old.name} is {old.state}, not serving: there is nothing to migrate from")
     if new.state != ModelState.REGISTERED:
@@ -95,13 +98,16 @@ def create(
                 (old.id, new.id, Jsonb(options.model_dump()), Jsonb(plan)),
             ).fetchone()
     except psycopg.errors.UniqueViolation as error:
-        running = current(connection)
-        name = f"{running.old_name} to {running.new_name} (number {running.id}, {running.state})" if running else "one"
-        raise MigrationRefused(f"a migration is open already: {name}; finish, cancel or roll it back first") from error
+        raise _already_open(current(connection)) from error
     if row is None:
         raise LookupError("the new migration's number did not come back")
     note(connection, row[0], "planned", plan)
     return get(connection, row[0])
+
+
+def _already_open(running: Migration | None) -> MigrationRefused:
+    name = f"{running.old_name} to {running.new_name} (number {running.id}, {running.state})" if running else "another"
+    return MigrationRefused(f"a migration is open already: {name}; finish, cancel or roll it back first")
 
 
 def get(connection: Connection[TupleRow], number: int, *, lock: bool = False) -> Migration:

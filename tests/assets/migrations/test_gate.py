@@ -69,7 +69,9 @@ def test_two_equal_models_are_called_different_no_more_often_than_is_stated() ->
     rng = np.random.default_rng(1)
     verdicts = [decide(simulated(rng, 100, 0.0), k=K, margin=MARGIN, seed=n, draws=200)[1] for n in range(500)]
     assert verdicts.count(Verdict.WORSE) / 500 <= 0.05
-    assert (verdicts.count(Verdict.WORSE) + verdicts.count(Verdict.BETTER)) / 500 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 500)
+    assert (verdicts.count(Verdict.WORSE) + verdicts.count(Verdict.BETTER)) / 500 <= 0.05 + 2 * math.sqrt(
+        0.05 * 0.95 / 500
+    )
 
 
 def test_a_planted_loss_of_five_points_beyond_the_margin_never_passes_and_is_caught() -> None:
@@ -94,7 +96,16 @@ def test_few_queries_are_inconclusive_and_say_how_many_more_would_decide() -> No
 
 def test_no_queries_at_all_are_inconclusive() -> None:
     result = judge([], k=K, margin=MARGIN)
-    assert (result["verdict"], result["safe"], result["more_queries"]) == ("inconclusive", False, 100)
+    assert (result["verdict"], result["safe"], result["more_queries"]) == ("inconclusive", False, 101)
+
+
+@pytest.mark.parametrize("queries", [6, 40, 99])
+def test_few_queries_that_all_agree_prove_nothing(queries: int) -> None:
+    result = judge(answers(np.zeros(queries), np.zeros(queries)), k=K, margin=MARGIN)
+    assert (result["verdict"], result["safe"]) == ("inconclusive", False)
+    assert "may miss failures that are rare" in result["reason"]
+    assert judge(answers(np.zeros(120), np.zeros(120)), k=K, margin=MARGIN)["safe"]
+    assert 101 <= queries + result["more_queries"] <= 102
 
 
 def test_a_model_that_loses_everything_is_worse_and_its_worst_queries_are_shown() -> None:
