@@ -130,10 +130,10 @@ def test_killed_at_random_it_embeds_no_more_than_a_batch_again_each_time(
     for _ in range(12):
 
         def work() -> None:
-            count_texts(log, pause=0.01)
+            count_texts(log, pause=0.05)
             build(Database(platform.database.url), HashingEmbedder(512), batch_chunks=BATCH)
 
-        kills += in_child(work, kill_after=rng.uniform(0.02, 0.12)) != 0
+        kills += in_child(work, kill_after=rng.uniform(0.02, 0.25)) != 0
     assert kills > 3
     build(platform.database, HashingEmbedder(512), batch_chunks=BATCH)
     assert_undisturbed(platform, vectors("good"))
