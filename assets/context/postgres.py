@@ -105,11 +105,15 @@ class PostgresIndex:
         return self._files.history(self._connection, self._team_id, self.source, self._version)
 
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
+        for term in terms:
+            if term not in self._decoded and (common := self._files.common.get(term)):
+                self._decoded[term] = common
         unknown = [term for term in dict.fromkeys(terms) if term not in self._decoded]
         if unknown:
             segments = self._files.segment_ids
             for term, hits in _postings.get(self._url, self._connection, segments, unknown).items():
                 self._decoded[term] = self._files.documents_of(hits)
+                self._files.common.keep(term, self._decoded[term])
         return {term: found for term in terms if len((found := self._decoded[term])[0])}
 
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:

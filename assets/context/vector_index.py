@@ -89,8 +89,9 @@ def _build(
     if later <= max(least, int(covered * GROWTH)):
         return None
     vectors = covered + later
-    # The graph is built in memory as long as it fits: some 16-bit numbers a vector and its links.
-    memory = min(_MEMORY_MOST, max(_MEMORY_LEAST, vectors * (2 * dimensions + 400) * 5 // 4))
+    # The graph is built in memory as long as it fits (beyond, it takes many times as long): a vector is some
+    # 16-bit numbers and its links, of 16 bytes, twice as many on the lowest layer as above.
+    memory = min(_MEMORY_MOST, max(_MEMORY_LEAST, vectors * (2 * dimensions + 48 * NEIGHBOURS + 256) * 5 // 4))
     connection.execute("SELECT set_config('maintenance_work_mem', %s, false)", (f"{memory >> 10}kB",))
     began = time.monotonic()
     connection.execute(

@@ -23,6 +23,10 @@ from assets.context.postings import Pairs
 from assets.context.versions import Version
 
 _KEPT = 8
+_COMMON = 2000
+COMMON_BYTES = 32 << 20
+"""For the decoded postings of a version's common terms; only of the versions that are searched."""
+
 _COLUMNS = "SELECT f.path, f.content_id, c.segment, c.first_slot, c.lengths"
 _ALL = f"""
 {_COLUMNS} FROM (SELECT path, content_id FROM source_files WHERE {versions.LIVE} AND content_id IS NOT NULL) f
@@ -70,6 +74,10 @@ class VersionFiles:
         if not self._history:
             self._history.append(commit_table.load(connection, team_id, source, version))
         return self._history[0]
+
+    @cached_property
+    def common(self) -> "CommonTerms":
+        return CommonTerms()
 
     @cached_property
     def by_content(self) -> tuple[Ints, Ints]:
@@ -159,6 +167,40 @@ def _matches(ordered: Ints, wanted: Ints) -> tuple[Ints, Ints]:
     return np.repeat(low, count) + within, place
 
 
+class CommonTerms:
+    """What the commonest terms of one version were decoded to, bounded by its size."""
+
+    def __init__(self, most_bytes: int = COMMON_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._found: OrderedDict[str, tuple[Ints, Ints]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, term: str) -> tuple[Ints, Ints] | None:
+        with self._lock:
+            found = self._found.get(term)
+            if found is not None:
+                self._found.move_to_end(term)
+            return found
+
+    def keep(self, term: str, decoded: tuple[Ints, Ints]) -> None:
+        """Rare terms are left out: they are decoded as fast as they are found here."""
+        if len(decoded[0]) < _COMMON:
+            return
+        with self._lock:
+            if term not in self._found:
+                self._found[term] = decoded
+                self._bytes += decoded[0].nbytes + decoded[1].nbytes
+            while self._bytes > self._most_bytes and self._found:
+                _, (documents, counts) = self._found.popitem(last=False)
+                self._bytes -= documents.nbytes + counts.nbytes
+
+    def forget(self) -> None:
+        with self._lock:
+            self._found.clear()
+            self._bytes = 0
+
+
 class VersionCache:
     """The files of versions that were lately asked for, by database and version."""
 
@@ -179,6 +221,8 @@ class VersionCache:
             before = self._before(url, connection, team_id, source, version)
             scope = versions.scope(team_id, source, version.version)
             files = _advance(connection, scope, version, *before) if before else _load(connection, scope, version)
+            if before:
+                before[1].common.forget()  # few will still ask for that version
         files = _relocate(connection, files)
         with self._lock:
             self._found[key] = ((team_id, source, version.version), files)

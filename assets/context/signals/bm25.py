@@ -44,8 +44,9 @@ def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: fl
     manifest = index.manifest
     in_files = {}
     for term, (documents, counts) in index.postings(list(weights)).items():
-        files, first = np.unique(manifest.file_of[documents], return_index=True)
-        in_files[term] = (files, np.add.reduceat(counts, first))
+        files = manifest.file_of[documents]  # ascending, as the documents are
+        first = np.flatnonzero(np.diff(files, prepend=-1))
+        in_files[term] = (files[first], np.add.reduceat(counts, first))
     values = np.zeros(len(manifest.paths))
     _add(values, in_files, weights, manifest.file_lengths, b)
 
