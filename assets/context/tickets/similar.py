@@ -30,8 +30,14 @@ def tickets_table(hits: Sequence[TicketHit]) -> str:
     if not hits:
         return "none"
     rows = [
-        f"| {f'[`{cell(hit.key)}`]({hit.url})' if hit.url else f'`{cell(hit.key)}`'} | {cell(hit.title[:160])} "
+        f"| {_linked(hit)} | {cell(hit.title[:160])} "
         f"| {cell(hit.state)} | {cell(', '.join(hit.closed_by)) or '-'} | {hit.score:.4f} |"
         for hit in hits
     ]
     return "\n".join(["| ticket | title | state | closed by | score |", "|---|---|---|---|---|", *rows])
+
+
+def _linked(hit: TicketHit) -> str:
+    shown = f"`{cell(hit.key)}`"
+    # An address may hold brackets, which would end the link.
+    return f"[{shown}]({hit.url.replace('(', '%28').replace(')', '%29')})" if hit.url else shown
