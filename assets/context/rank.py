@@ -76,6 +76,9 @@ class Ranking:
 def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Mapping[str, float] = WEIGHTS) -> Ranking:
     """Weighs all documents. Signals without a weight, and those named in `off`, are not asked."""
     ranking = Ranking(index.manifest, weights)
+    # Asked for at once, since signals that ask one after the other wait for the database as often.
+    named = [f"=:{name}" for name in query.names]
+    index.postings([*query.terms, *(f"={term}" for term in query.terms), *named])
     for name, signal in ALL.items():
         if name not in off and weights.get(name):
             ranking.add(name, signal(query, index))
