@@ -25,6 +25,7 @@ from core.statistics import (
     wilson,
 )
 
+from .early_stop import read_decision
 from .results import METRICS, RunRecord
 from .store import ResultStore
 from .words import sentence
@@ -100,6 +101,8 @@ class Comparison:
     strata: tuple[Stratum, ...]
     detectable: float | None
     """The smallest change of the primary rate that these cases show four times out of five."""
+    ended_early: bool = False
+    """Whether the candidate's run ended because it was found worse than this baseline."""
     needed: int | None = None
     """Cases that would show an equal candidate to be not worse four times out of five, in clusters as these."""
     points: tuple[tuple[str, float, float], ...] = ()
@@ -132,6 +135,12 @@ def compare_runs(
         why = f"the runs are of {baseline.set_name} {baseline.set_version} and {candidate.set_version}: equal ids only"
     if why:
         verdict, reason = Verdict.INCONCLUSIVE, why
+    decision, ended_early = read_decision(store, candidate.run), False
+    if decision is not None:
+        remarks.append(f"the candidate's run was ended early: {decision.sentence}")
+        if decision.baseline == baseline.run and baseline.set_sha256 == candidate.set_sha256:
+            # Its intervals are those of a sample that ended by its outcome: only the decision itself counts.
+            verdict, reason, ended_early = Verdict.WORSE, decision.sentence, True
     lost, gained = _flips(pairs)
     return Comparison(
         baseline=sides[0],
@@ -148,6 +157,7 @@ def compare_runs(
         strata=_strata(pairs),
         detectable=_detectable(judged, labels),
         needed=_needed(judged, labels),
+        ended_early=ended_early,
         points=_points(pairs, baseline, candidate),
     )
 

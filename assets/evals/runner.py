@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .early_stop import EarlyStop
 from .results import ResultRow, RunRecord
 from .sets import Case, EvalSet
 from .store import Journal, ResultStore
@@ -116,13 +117,16 @@ def new_record(
     )
 
 
-def planned_order(cases: Sequence[Case], repeats: int, seed: int) -> list[tuple[Case, int]]:
+def planned_order(
+    cases: Sequence[Case], repeats: int, seed: int, *, cluster_by_cluster: bool = False
+) -> list[tuple[Case, int]]:
     """Every case and repeat, cluster after cluster in an order drawn from the seed, so that a beginning of a run is a
-    fair sample of clusters; all cases once before any a second time."""
+    fair sample of clusters. All cases come once before any comes again, unless `cluster_by_cluster`."""
     names = sorted({case.cluster for case in cases})
     place = {name: index for index, name in enumerate(np.random.default_rng(seed).permutation(names).tolist())}
     ordered = sorted(cases, key=lambda case: (place[case.cluster], case.id))
-    return [(case, repeat) for repeat in range(repeats) for case in ordered]
+    order = [(case, repeat) for repeat in range(repeats) for case in ordered]
+    return sorted(order, key=lambda planned: place[planned[0].cluster]) if cluster_by_cluster else order
 
 
 def run_set(
@@ -134,8 +138,11 @@ def run_set(
     limits: RunLimits = RunLimits(),
     tell: Tell = _silent,
     should_stop: Callable[[], bool] = lambda: False,
+    stop_early: RunRecord | None = None,
 ) -> RunState:
     """Runs what is still missing of a run, then writes its Parquet file. Returns how it ended.
+
+    With `stop_early`, a baseline's run, it goes cluster by cluster and ends once it is known to be worse.
 
     Raises `SubjectCannotStart`, `StoreError` when the run is held or was started otherwise, and `OSError` when the
     disk is full; what was stored until then stays and the run can be resumed.
@@ -146,7 +153,10 @@ def run_set(
     with store.journal(record) as journal:
         subject.start()
         work = _Work(subject, journal, store.folder(record.run) / "trajectories", record, limits, tell)
-        state = work.run(planned_order(cases, record.repeats, record.seed), should_stop)
+        order = planned_order(cases, record.repeats, record.seed, cluster_by_cluster=stop_early is not None)
+        if stop_early is not None:
+            work.watch = EarlyStop(store, record, stop_early, order)
+        state = work.run(order, should_stop)
     store.settle(store.record(record.run))
     return state
 
@@ -159,6 +169,8 @@ class _Work:
     record: RunRecord
     limits: RunLimits
     tell: Tell
+    watch: Callable[[ResultRow], str | None] | None = None
+    found_early: str | None = None
     broken: int = 0
     counted: dict[tuple[str, int], ResultRow] = field(default_factory=dict)
 
@@ -201,6 +213,8 @@ class _Work:
 
     def _stopped(self, began: float) -> str | None:
         limits, state = self.limits, self.state
+        if self.found_early:
+            return self.found_early
         if self.broken >= limits.broken_in_a_row:
             return f"{self.broken} failures of the infrastructure in a row, the last: {state.last}"
         if limits.total_seconds is not None and time.monotonic() - began > limits.total_seconds:
@@ -213,6 +227,8 @@ class _Work:
 
     def _count(self, row: ResultRow, *, resumed: bool = False) -> None:
         self.counted[row.key] = row
+        if self.watch is not None and self.found_early is None:
+            self.found_early = self.watch(row)
         state, lost = self.state, row.success is None
         self.broken = self.broken + 1 if lost else (self.broken if resumed else 0)
         self.state = replace(

@@ -143,6 +143,9 @@ def run(
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Limit of the run; it can be resumed.")] = None,
     max_tokens: Annotated[float | None, typer.Option(min=1, help="Limit of all tokens.")] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="Limit of all cost.")] = None,
+    stop_early: Annotated[
+        str | None, typer.Option(help="A baseline's run or subject: end once success is known to be worse than its.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a subject over a set. Exit code 1 when results are missing in the end."""
@@ -166,7 +169,8 @@ def run(
         code_commit=code_commit(),
     )  # fmt: skip
     with _Live(quiet=as_json) as tell:
-        state = run_set(found, tested, store, record, limits=limits, tell=tell)
+        baseline = store.resolve(stop_early) if stop_early else None
+        state = run_set(found, tested, store, record, limits=limits, tell=tell, stop_early=baseline)
     told = {
         "run": record.run, "set": found.name, "version": found.version, "subject": tested.name, "total": state.total,
         "done": state.done, "succeeded": state.succeeded, "failed": state.failed,

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from assets.evals.compare import compare_runs
 from assets.evals.runner import RunLimits, planned_order, run_set
 from assets.evals.sets import EvalSet, EvalSetError
 from assets.evals.store import ResultStore, StoreError
 from assets.evals.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart, seed_for
+from core.statistics import Verdict
 from tests.assets.evals.eval_cases import QUICK, plain_set, record_of, run_it, scripted
 
 
@@ -191,6 +193,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from assets.evals.compare import compare_runs
 from assets.evals.runner import run_set
 from assets.evals.sets import load_set
 from assets.evals.store import ResultStore
@@ -260,3 +263,33 @@ def test_a_damaged_journal_is_named_with_its_line(store: ResultStore, found: Eva
 def test_a_run_cannot_be_named_out_of_its_folder(store: ResultStore, name: str) -> None:
     with pytest.raises(StoreError, match="is no name of a run"):
         store.folder(name)
+
+
+def test_a_subject_that_is_much_worse_is_not_run_to_the_end(store: ResultStore, tmp_path: Path) -> None:
+    found = plain_set(tmp_path / "long", 300)
+    baseline = run_it(store, found, scripted("base", skill=1.5))
+    subject = scripted("bad", skill=-1.5, seed=4)
+    record = record_of(found, subject, repeats=2, parallel=4)
+    state = run_set(found, subject, store, record, limits=QUICK, stop_early=baseline)
+    assert "worse than base's" in str(state.stopped)
+    assert state.done < 300
+    clusters = {row.cluster for row in store.rows("bad")}
+    planned = dict.fromkeys(case.cluster for case, _ in planned_order(found.cases, 1, 0))
+    assert clusters == set(list(planned)[: len(clusters)])
+    compared = compare_runs(store, baseline, record)
+    assert (compared.verdict, compared.cases < 300) == (Verdict.WORSE, True)
+    assert compared.sentence.startswith("Worse: bad is worse than base: success was found worse")
+    other = run_it(store, found, scripted("other", skill=1.4))
+    assert compare_runs(store, other, record).verdict is Verdict.INCONCLUSIVE
+
+
+def test_an_equal_subject_is_run_to_the_end(store: ResultStore, tmp_path: Path) -> None:
+    found = plain_set(tmp_path / "long", 300)
+    baseline = run_it(store, found, scripted("base", skill=1.5))
+    subject = scripted("same", skill=1.5, seed=4)
+    assert run_set(found, subject, store, record_of(found, subject), limits=QUICK, stop_early=baseline).complete
+    with pytest.raises(StoreError, match="another version or split"):
+        run_set(
+            plain_set(tmp_path / "other", 30), subject, store,
+            record_of(plain_set(tmp_path / "other", 30), subject, "x"), limits=QUICK, stop_early=baseline,
+        )  # fmt: skip
