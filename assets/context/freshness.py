@@ -14,12 +14,12 @@ from core.git import redact
 
 _LONGEST_ERROR = 1000
 
+_COVERED = "SELECT covered_until FROM source_refreshes WHERE team_id = %(team)s AND source = %(source)s"
 _WAITING = """
 SELECT min(appended_at), max(appended_at) FROM event_log
 WHERE topic = 'penstock.changes' AND team_id = %(team)s AND body ->> 'subject' = %(source)s
   AND body ->> 'type' <> 'penstock.ticket.changed'
-  AND appended_at > coalesce((SELECT covered_until FROM source_refreshes
-                              WHERE team_id = %(team)s AND source = %(source)s), '-infinity')
+  AND appended_at > coalesce(%(covered)s, '-infinity'::timestamptz)
 """
 _SUCCEEDED = """
 INSERT INTO source_refreshes (team_id, source, covered_until, tried_at) VALUES (%(team)s, %(source)s, %(until)s, now())
@@ -52,8 +52,13 @@ def announced(
     `changed_at` is when the change was accepted that the refresh was started for; the log may not
     hold it any more.
     """
-    row = connection.execute(_WAITING, {"team": team_id, "source": source}).fetchone()
+    key = {"team": team_id, "source": source}
+    row = connection.execute(_COVERED, key).fetchone()
+    covered: datetime | None = row[0] if row else None
+    row = connection.execute(_WAITING, {**key, "covered": covered}).fetchone()
     first, last = row if row else (None, None)
+    if changed_at and covered and changed_at <= covered:
+        changed_at = None  # an earlier refresh, for a task, was faster than the one that the change started
     times = [time for time in (first, changed_at) if time is not None]
     return Announced(min(times, default=None), last)
 

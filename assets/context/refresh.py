@@ -26,7 +26,15 @@ from assets.context.sources import Source, find_source, locked
 from assets.context.versions import FileRow, Version
 from core.database import Database
 from core.embedding import Embedder
-from core.git import Entry, Repository, fetch_mirror, find_credential, split_credential
+from core.git import (
+    Entry,
+    GitError,
+    Repository,
+    fetch_mirror,
+    find_credential,
+    remove_if_damaged,
+    split_credential,
+)
 
 CONFIG = f"{chunks.CONFIG},terms-{terms.VERSION},skips-{skips.VERSION}"
 """A change of any of these makes the next refresh look at every file again."""
@@ -103,13 +111,21 @@ def refresh(
             with database.team(team_id) as connection:
                 changes = freshness.announced(connection, team_id, found.name, changed_at)
             credential = find_credential(secrets, team_id, found.location) if secrets else None
-            mirror = fetch_mirror(
-                found.location, mirror_path(mirrors, found), branch=found.branch, roots=roots, credential=credential
-            )
-            clock.step("fetch")
-            on_step("fetched")
-            work = _Refresh(database, found, mirror.repository, embedders, building, changes, on_step, clock, look)
-            return work.run(mirror.commit, mirror.branch)
+            place = mirror_path(mirrors, found)
+
+            def bring_up_to_date() -> RefreshReport:
+                mirror = fetch_mirror(found.location, place, branch=found.branch, roots=roots, credential=credential)
+                clock.step("fetch")
+                on_step("fetched")
+                work = _Refresh(database, found, mirror.repository, embedders, building, changes, on_step, clock, look)
+                return work.run(mirror.commit, mirror.branch)
+
+            try:
+                return bring_up_to_date()
+            except GitError as error:
+                if not remove_if_damaged(place, error):
+                    raise
+                return bring_up_to_date()
     except Exception as error:
         with contextlib.suppress(psycopg.Error), database.team(team_id) as connection:
             freshness.failed(connection, team_id, name, error)

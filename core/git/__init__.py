@@ -6,7 +6,7 @@ and nothing touches a user's work tree, index or HEAD.
 
 from core.git.command import GitError, GitTimeout
 from core.git.credentials import Credential, find_credential, keep_credential, split_credential
-from core.git.mirror import AccessRefused, Mirror, confine, fetch_mirror, is_url, redact
+from core.git.mirror import AccessRefused, Mirror, confine, fetch_mirror, is_url, redact, remove_if_damaged
 from core.git.repository import Change, Commit, Entry, Export, Repository, Status, is_repository
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "is_url",
     "keep_credential",
     "redact",
+    "remove_if_damaged",
     "split_credential",
 ]

@@ -278,6 +278,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 def _failure(purpose: str, where: Path | str, status: int, errors: bytes) -> GitError:
     text = redact(errors.decode(errors="replace")).strip()
     said = " ".join([line.strip() for line in text.splitlines() if line.strip()][-6:])[-800:]
+    said = "".join(letter if letter.isprintable() else " " for letter in said)  # a server may say anything
     return GitError(f"{purpose} in {_shown(where)} failed: {said or f'git ended with status {status}'}", said)
 
 

@@ -21,7 +21,7 @@ from core.teams import DEFAULT_TEAM
 
 FILE = "git-credentials"
 _MAX_BYTES = 64 << 10
-_URL = re.compile(r"(?i)(https)://(?:([^/@\s]*)@)?([^/@\s?#]+)(/[^\s]*)?")
+_URL = re.compile(r"(?i)(https)://(?:([^/\s]*)@)?([^/@\s?#]+)(/[^\s]*)?")
 _HELPER = (
     '!f() { test "$1" = get || exit 0; '
     'printf "username=%s\\npassword=%s\\n" "$PENSTOCK_GIT_USERNAME" "$PENSTOCK_GIT_PASSWORD"; }; f'

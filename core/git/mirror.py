@@ -17,9 +17,9 @@ from pathlib import Path
 from core.git import command
 from core.git.command import GitError, GitTimeout, redact
 from core.git.credentials import FILE, Credential, split_credential, with_credential
-from core.git.repository import Repository, check_ref
+from core.git.repository import Repository, check_ref, is_repository
 
-__all__ = ["AccessRefused", "Mirror", "confine", "fetch_mirror", "is_url", "redact", "remote_head"]
+__all__ = ["AccessRefused", "Mirror", "confine", "fetch_mirror", "is_url", "redact", "remote_head", "remove_if_damaged"]
 
 FETCH_TIMEOUT = 900.0
 _LIST_TIMEOUT = 60.0
@@ -113,6 +113,26 @@ def fetch_mirror(
     return Mirror(repository, name, commit, changed)
 
 
+_DAMAGED = re.compile(
+    r"object [0-9a-f]{40,64} is (?:missing|cut short)|bad (?:object|tree object)|bad pack|corrupt|packfile|index-pack"
+    r"|missing (?:blob|tree|commit|object)|not a tree object|did not send all necessary objects|inflate"
+    r"|(?:could not|unable to|failed to) (?:read|parse) (?:tree|object|blob|commit|[0-9a-f]{40})",
+    re.IGNORECASE,
+)
+
+
+def remove_if_damaged(mirror_path: Path, error: GitError) -> bool:
+    """Removes a mirror that an error says cannot be read, as after a disk that lost power; it can be fetched anew.
+    Returns whether it did."""
+    if not _DAMAGED.search(str(error)) or not mirror_path.is_dir():
+        return False
+    with _locked(mirror_path.with_name(f"{mirror_path.name}.lock")):
+        broken = mirror_path.with_name(f".{mirror_path.name}.broken-{os.getpid()}")
+        mirror_path.rename(broken)
+        shutil.rmtree(broken, ignore_errors=True)
+    return True
+
+
 def remote_head(location: str, branch: str | None, *, env: dict[str, str] | None = None) -> tuple[str, str]:
     """(branch, commit) of `branch`, or of the default branch, at a location that was already judged allowed."""
     wanted = f"refs/heads/{check_ref(branch)}" if branch else "HEAD"
@@ -188,6 +208,8 @@ def _address(location: str, roots: tuple[Path, ...]) -> tuple[str, str]:
 
 
 def _ensure(path: Path) -> Repository:
+    if (path / _CONFIG).is_file() and not is_repository(path):
+        shutil.rmtree(path)  # ours, and damaged
     if not (path / _CONFIG).is_file():
         if path.exists():
             raise GitError(f"{path} is there but is no mirror of ours: move it away")

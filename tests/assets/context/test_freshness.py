@@ -99,6 +99,19 @@ def test_the_time_of_the_change_that_a_run_is_for_counts_when_the_log_has_forgot
     assert 120 <= lag < 180
 
 
+def test_a_change_that_an_earlier_refresh_covered_does_not_count_again(
+    database: Database, history: Any, refresh: Refresh, announce: Callable[..., None]
+) -> None:
+    history.commit({"a.py": "x = 1\n"})
+    announced_at = datetime.now(UTC)
+    announce("1")
+    refresh()  # for a task, say
+    first = fresh(database).lag_seconds
+    history.commit({"a.py": "x = 2\n"})
+    refresh(changed_at=announced_at)  # the run that the change started; the second commit is not announced yet
+    assert fresh(database).lag_seconds == first
+
+
 def test_a_model_that_does_not_answer_is_behind_by_itself(
     database: Database,
     history: Any,

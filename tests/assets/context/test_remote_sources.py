@@ -216,3 +216,22 @@ def test_a_blob_of_500_megabytes_is_never_read(
     report = indexed(str(history.path))
     assert report.skipped == (("huge.txt", f"larger than 1 MiB ({500 << 20} bytes)"),)
     assert blob not in asked
+
+
+@pytest.mark.parametrize("damage", ["packs cut short", "objects gone", "no repository"])
+def test_a_damaged_mirror_is_fetched_anew(history: Any, indexed: Refresh, tmp_path: Path, damage: str) -> None:
+    history.commit({f"m{n}.py": f"def f{n}(): pass\n" for n in range(9)})
+    assert indexed(str(history.path)).files == 9
+    (mirror,) = (tmp_path / "mirrors").glob("*/*.git")
+    for file in [path for path in (mirror / "objects").rglob("*") if path.is_file()]:
+        file.chmod(0o600)
+        if damage == "packs cut short":
+            os.truncate(file, file.stat().st_size // 2)
+        elif damage == "objects gone":
+            file.unlink()
+    if damage == "no repository":
+        (mirror / "HEAD").unlink()
+    history.commit({"m3.py": None, "new.py": "x = 1\n"})
+    report = indexed(str(history.path))
+    assert (report.files, report.files_changed, report.deleted) == (9, 1, 1)
+    assert [path.name for path in mirror.parent.iterdir() if "broken" in path.name] == []
