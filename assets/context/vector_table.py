@@ -26,9 +26,15 @@ SELECT coalesce(max(substring(c.relname FROM '_to_(\d+)$')::bigint), 0) FROM pg_
 JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass(%s) AND i.indisvalid AND i.indpred IS NOT NULL AND c.relname ~ '_to_\d+$'
 """
-_EFFORT = """
-SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
-       set_config('hnsw.max_scan_tuples', '40000', true)
+# Plans that would sort a short table instead of searching the index are ruled out meanwhile.
+_PREPARE = """
+SELECT set_config('hnsw.ef_search', %(effort)s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
+       set_config('hnsw.max_scan_tuples', '40000', true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)
+"""
+_AFTER = """
+SELECT set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),
+       set_config('enable_sort', 'on', true)
 """
 _INDEX = """
 SELECT content_id, chunk, -(embedding <#> %(query)b::vector) FROM {table} WHERE content_id <= {indexed_to}
@@ -37,10 +43,6 @@ ORDER BY embedding::halfvec({width}) <#> %(query)b::vector::halfvec({width}) LIM
 _SCAN = """
 SELECT content_id, chunk, -(embedding <#> %(query)b::vector) FROM {table}
 ORDER BY (embedding <#> %(query)b::vector) + 0 LIMIT %(limit)s
-"""
-_PLAN = """
-SELECT set_config('enable_seqscan', %(may)s, true), set_config('enable_bitmapscan', %(may)s, true),
-       set_config('enable_sort', %(may)s, true)
 """
 
 Hit = tuple[int, int, float]
@@ -130,17 +132,16 @@ class VectorTable:
         what was stored after it was built is always compared one by one.
         """
         binary.register(connection)
-        connection.execute("SELECT set_config('jit', 'off', true)")  # takes longer than what it could save
         if int(sizes.sum()) <= EXACT_MOST:
             return self._exact(connection, query, contents, count)
         indexed = contents <= self.indexed_to
         if int(sizes[indexed].sum()) <= EXACT_MOST:
+            connection.execute("SELECT set_config('jit', 'off', true)")  # takes longer than what it could save
             found = self._search(connection, _SCAN, query, contents, count)
             return self._exact(connection, query, contents, count) if found is None else found
-        connection.execute(_EFFORT, (str(max(EF_SEARCH, min(count, 1000))),))
-        connection.execute(_PLAN, {"may": "off"})  # else a short table is sorted instead
+        connection.execute(_PREPARE, {"effort": str(max(EF_SEARCH, min(count, 1000)))})
         found = self._search(connection, _INDEX, query, contents[indexed], count)
-        connection.execute(_PLAN, {"may": "on"})
+        connection.execute(_AFTER)
         if found is None:
             return self._exact(connection, query, contents, count)
         if not indexed.all():

@@ -113,7 +113,7 @@ def test_queries_use_the_index(database: Database, owner_url: str, filled: None,
         table = VectorTable.find(connection, hashing.identity)
         assert table is not None
         assert table.indexed_to > 0
-        connection.execute(vector_table._PLAN, {"may": "off"})
+        connection.execute(vector_table._PREPARE, {"effort": "100"})
         plan = connection.execute(
             f"EXPLAIN SELECT 1 FROM vectors_1 WHERE content_id <= {table.indexed_to} "  # noqa: S608
             "ORDER BY embedding::halfvec(256) <#> %s::vector::halfvec(256) LIMIT 5",
