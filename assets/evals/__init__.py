@@ -1,0 +1,1 @@
+"""Regression evals: sets of tasks, runs of subjects over them, and verdicts on whether a change is safe."""

@@ -6,7 +6,7 @@ reads results and decides; how that looks is `report`'s.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,8 @@ from core.statistics import (
     Effect,
     Interval,
     MetricSpec,
-    PairedData,
     Verdict,
     cases_for_margin,
-    compare_metric,
     conclude,
     effect_for_rate,
     kish_size,
@@ -26,15 +24,13 @@ from core.statistics import (
 )
 
 from .early_stop import read_decision
-from .results import METRICS, RunRecord
+from .pairing import pair_cases, paired_effect
+from .results import RunRecord
 from .store import ResultStore
 from .words import sentence
 
 if TYPE_CHECKING:
     import polars
-
-MEASURED = 0.9
-"""A metric that fewer of the paired cases have on both sides describes those, not the set."""
 
 
 class NotComparable(ValueError):
@@ -125,9 +121,9 @@ def compare_runs(
     first, second = store.load(baseline), store.load(candidate)
     sides = (_side(baseline, first), _side(candidate, second))
     specs = [metric.spec() for metric in candidate.metrics]
-    pairs = _pairs(first, second, specs)
+    pairs = pair_cases(first, second, specs)
     count, labels = pairs.height, pairs["cluster"].to_numpy() if pairs.height else np.array([], dtype=str)
-    effects = [_effect(spec, pairs, seed) for spec in specs]
+    effects = [paired_effect(spec, pairs, seed) for spec in specs]
     judged, verdict, reason = conclude(effects)
     missing = max(0, max(baseline.cases, candidate.cases) - count)
     remarks, why = _doubts(sides, specs, count, missing)
@@ -185,65 +181,6 @@ def _side(record: RunRecord, rows: "polars.DataFrame") -> Side:
     ends = rows.drop_nulls("success").group_by("case").agg(pl.col("success").n_unique().alias("ends"))
     flaky = tuple(sorted(ends.filter(pl.col("ends") > 1)["case"].to_list()))
     return Side(record, rows.height, int(rows["success"].null_count()), flaky)
-
-
-def _by_case(rows: "polars.DataFrame", metrics: Sequence[MetricSpec], side: str) -> "polars.DataFrame":
-    """A row a case that was learnt about: mean success, means of metrics over all repeats or over those resolved."""
-    import polars as pl
-
-    rows = rows.drop_nulls("success").with_columns(pl.col("success").cast(pl.Float64))
-    wanted = {metric.name for metric in metrics} - {"success", *METRICS}
-    if wanted:
-        parsed = [json.loads(text) for text in rows["more"].to_list()]
-        rows = rows.with_columns(
-            pl.Series(name, [one.get(name) for one in parsed], dtype=pl.Float64) for name in sorted(wanted)
-        )
-    columns = []
-    for metric in metrics:
-        value = pl.col(metric.name)
-        if metric.over == "both resolved":
-            value = value.filter(pl.col("success") > 0)
-        if metric.name != "success":
-            columns.append(value.mean().alias(f"{side} {metric.name}"))
-    shown = [pl.col(name).drop_nulls().mean().alias(f"{side} shown {name}") for name in ("cost", "seconds")]
-    return rows.sort("case", "repeat").group_by("case", maintain_order=True).agg(
-        pl.col("cluster").first(),
-        pl.col("strata").first(),
-        pl.col("success").mean().alias(f"{side} success"),
-        pl.col("outcome").first().alias(f"{side} outcome"),
-        pl.col("trajectory").first().alias(f"{side} trajectory"),
-        *columns,
-        *shown,
-    )  # fmt: skip
-
-
-def _pairs(first: "polars.DataFrame", second: "polars.DataFrame", metrics: Sequence[MetricSpec]) -> "polars.DataFrame":
-    one, other = _by_case(first, metrics, "a"), _by_case(second, metrics, "b")
-    return one.join(other.drop("cluster", "strata"), on="case", how="inner").sort("case")
-
-
-def _effect(metric: MetricSpec, pairs: "polars.DataFrame", seed: int) -> Effect:
-    import polars as pl
-
-    names = (f"a {metric.name}", f"b {metric.name}")
-    having = pairs.drop_nulls(list(names))
-    eligible = pairs.height
-    if metric.over == "both resolved":
-        # A case whose right answer is no answer has nothing to measure on either side.
-        resolved = pairs.filter((pl.col("a success") > 0) & (pl.col("b success") > 0))
-        eligible = resolved.filter(pl.col(names[0]).is_not_null() | pl.col(names[1]).is_not_null()).height
-    if having.height == 0:
-        return compare_metric(metric, None)
-    if having.height < MEASURED * eligible:
-        empty = compare_metric(metric, None)
-        why = f"measured on both sides in {having.height} of {eligible} cases only"
-        return _replace_reason(empty, why, having.height)
-    first, second = (having[name].to_numpy() for name in names)
-    return compare_metric(metric, PairedData.of(first, second, having["cluster"].to_numpy()), seed=seed)
-
-
-def _replace_reason(effect: Effect, reason: str, cases: int) -> Effect:
-    return replace(effect, reason=reason, cases=cases)
 
 
 def _doubts(

@@ -7,8 +7,6 @@ up. Not for judging: what the results mean is said by `compare`.
 
 import os
 import platform
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,20 +16,20 @@ from pathlib import Path
 import numpy as np
 
 from .early_stop import EarlyStop
+from .result_rows import lost_row, result_row
 from .results import ResultRow, RunRecord
 from .sets import Case, EvalSet
 from .store import Journal, ResultStore
 from .subject import (
     Attempt,
-    CaseResult,
     InfrastructureFailure,
     Outcome,
     Subject,
     identity_digest,
     seed_for,
 )
+from .threads import Threads
 
-SUMMARY = 500
 SYNC_SECONDS = 1.0
 
 
@@ -51,6 +49,12 @@ class RunLimits:
     tries: int = 3
     pause_seconds: float = 0.5
     broken_in_a_row: int = 5
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which a case with all its tries is given up."""
+        pauses: float = self.pause_seconds * 2**self.tries
+        return (self.case_seconds + self.grace_seconds) * self.tries + pauses
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ class _Work:
         missing = [(case, repeat) for case, repeat in order if (case.id, repeat) not in self.counted]
         self.tell(self.state)
         began = synced = time.monotonic()
-        threads = _Threads(self._attempt, self.record.parallel, self.limits)
+        threads = Threads(self._attempt, self.record.parallel, self.limits.patience)
         try:
             position = 0
             while position < len(missing) or threads.busy:
@@ -254,120 +258,15 @@ class _Work:
             began = time.monotonic()
             try:
                 found = self.subject.solve(attempt)
-                return _row(attempt, found, time.monotonic() - began, tries)
+                return result_row(attempt, found, time.monotonic() - began, tries)
             except InfrastructureFailure as error:
-                lost = _lost(attempt, Outcome.INFRASTRUCTURE, str(error), tries)
+                lost = lost_row(attempt, Outcome.INFRASTRUCTURE, str(error), tries)
             except Exception as error:
                 said = f"{type(error).__name__}: {error}"
-                return replace(_lost(attempt, Outcome.ERROR, said, tries), success=False)
+                return replace(lost_row(attempt, Outcome.ERROR, said, tries), success=False)
             if tries < self.limits.tries:
                 time.sleep(self.limits.pause_seconds * 2 ** (tries - 1))
         return lost
-
-
-class _Threads:
-    """A fixed number of threads, one case each at a time; a thread whose case does not come back is written off."""
-
-    def __init__(self, attempt: Callable[[Case, int], ResultRow], count: int, limits: RunLimits) -> None:
-        self._attempt = attempt
-        self._count = count
-        self._patience = (limits.case_seconds + limits.grace_seconds) * limits.tries + limits.pause_seconds * (
-            2**limits.tries
-        )
-        self._todo: queue.SimpleQueue[tuple[int, Case, int] | None] = queue.SimpleQueue()
-        self._ended: queue.SimpleQueue[tuple[int, ResultRow]] = queue.SimpleQueue()
-        self._waiting: dict[int, tuple[Case, int, float]] = {}
-        self._next = 0
-        self._running = 0
-        self.lost = 0
-
-    @property
-    def busy(self) -> bool:
-        return bool(self._waiting)
-
-    @property
-    def free(self) -> bool:
-        return len(self._waiting) < self._count
-
-    def give(self, case: Case, repeat: int) -> None:
-        if self._running < min(self._count, len(self._waiting) + 1):
-            # A daemon: a subject that hangs must not keep the program from ending.
-            threading.Thread(target=self._work, name=f"eval-{self._next}", daemon=True).start()
-            self._running += 1
-        self._waiting[self._next] = (case, repeat, time.monotonic())
-        self._todo.put((self._next, case, repeat))
-        self._next += 1
-
-    def _work(self) -> None:
-        while (given := self._todo.get()) is not None:
-            number, case, repeat = given
-            self._ended.put((number, self._attempt(case, repeat)))
-
-    def ended(self) -> list[ResultRow]:
-        """Rows that are ready, waiting a moment for the first. A case that overstayed is among them, as a timeout."""
-        rows: list[ResultRow] = []
-        wait = 0.2 if self._waiting else 0.0
-        while True:
-            try:
-                number, row = self._ended.get(timeout=wait) if wait else self._ended.get_nowait()
-            except queue.Empty:
-                break
-            wait = 0.0
-            if self._waiting.pop(number, None) is not None:
-                rows.append(row)
-        now = time.monotonic()
-        for number, (case, repeat, since) in list(self._waiting.items()):
-            if now - since > self._patience:
-                del self._waiting[number]
-                self.lost += 1
-                self._running -= 1
-                attempt = Attempt(case, repeat, 0, self._patience, Path())
-                said = f"did not come back within {self._patience:.0f} s"
-                rows.append(replace(_lost(attempt, Outcome.TIMEOUT, said, 1), success=False))
-        return rows
-
-    def close(self) -> None:
-        for _ in range(self._running + self.lost):
-            self._todo.put(None)
-
-
-def _row(attempt: Attempt, found: CaseResult, seconds: float, tries: int) -> ResultRow:
-    case = attempt.case
-    metrics = {"seconds": round(seconds, 6), **{name: float(value) for name, value in found.metrics.items()}}
-    wrong = sorted(name for name, value in metrics.items() if not np.isfinite(value))
-    if wrong:
-        return replace(_lost(attempt, Outcome.ERROR, f"{', '.join(wrong)} is no finite number", tries), success=False)
-    return ResultRow(
-        case=case.id,
-        repeat=attempt.repeat,
-        cluster=case.cluster,
-        strata=dict(case.strata),
-        split=case.split,
-        outcome=str(found.outcome),
-        success=found.success,
-        metrics=metrics,
-        tries=tries,
-        ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        summary=found.summary[:SUMMARY],
-        trajectory=f"{case.id}-{attempt.repeat}/{found.trajectory}" if found.trajectory else None,
-        patch=f"{case.id}-{attempt.repeat}/{found.patch}" if found.patch else None,
-    )
-
-
-def _lost(attempt: Attempt, outcome: Outcome, said: str, tries: int) -> ResultRow:
-    return ResultRow(
-        case=attempt.case.id,
-        repeat=attempt.repeat,
-        cluster=attempt.case.cluster,
-        strata=dict(attempt.case.strata),
-        split=attempt.case.split,
-        outcome=str(outcome),
-        success=None,
-        metrics={},
-        tries=tries,
-        ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        summary=said[:SUMMARY],
-    )
 
 
 def flaky_cases(rows: Sequence[ResultRow]) -> tuple[str, ...]:
