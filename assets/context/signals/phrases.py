@@ -7,6 +7,7 @@ import math
 import re
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assets.context import terms
 from assets.context.index import Index, Ints
@@ -51,7 +52,13 @@ def score(query: Query, index: Index, found: Found) -> Scores:
 
 def _places(documents: Ints, first: Ints, second: Ints) -> list[int]:
     """The places in `documents` of those that hold both words."""
-    return [int(place) for place in np.flatnonzero(np.isin(documents, first) & np.isin(documents, second))]
+    return [int(place) for place in np.flatnonzero(_within(documents, first) & _within(documents, second))]
+
+
+def _within(documents: Ints, ascending: Ints) -> NDArray[np.bool_]:
+    """Which of the few `documents` are among the many `ascending` ones."""
+    places = np.minimum(np.searchsorted(ascending, documents), len(ascending) - 1)
+    return np.asarray(ascending[places] == documents)
 
 
 class _Reader:
