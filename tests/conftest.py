@@ -92,6 +92,14 @@ def model_server() -> Iterator[Any]:
     server.stop()
 
 
+@pytest.fixture
+def chat_server() -> Iterator[Any]:
+    """A chat server that says what a script says, a `ChatServer` of `tests/chat_server.py`."""
+    server = _module("tests/chat_server.py").ChatServer()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real Ollama with all-MiniLM-L6-v2 in it, an `OllamaServer` of `deploy/dev/ollama.py`."""

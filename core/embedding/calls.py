@@ -84,10 +84,12 @@ class Calls:
         retries: int,
         most_bytes: int,
         on_failure: Callable[[float, bool], None] = lambda seconds, again: None,
+        until: float | None = None,
     ) -> Any:
         """The answer's JSON. Raises `RequestRefused` for a 4xx and `EmbedderUnavailable` when tries are used up.
 
-        `on_failure` is told of each failed try: its seconds and whether another follows.
+        `on_failure` is told of each failed try: its seconds and whether another follows. `until`, on the
+        monotonic clock, bounds all tries and pauses together.
         """
         for number in range(retries + 1):
             if (left := self._breaker.wait()) > 0:
@@ -95,17 +97,18 @@ class Calls:
                     f"{self.base} has failed several times in a row; it is tried again in {left:.0f} s"
                 )
             began = time.monotonic()
-            problem, asked = self._try(method, path, body, timeout, most_bytes)
+            allowed = timeout if until is None else max(0.05, min(timeout, until - began))
+            problem, asked = self._try(method, path, body, allowed, most_bytes)
             if problem is None:
                 self._breaker.succeeded()
                 return asked
             self._breaker.failed()
-            last = number == retries
+            pause = asked if asked is not None else random.uniform(0, min(8.0, 0.25 * 2**number))  # noqa: S311
+            last = number == retries or (until is not None and time.monotonic() + pause >= until)
             on_failure(time.monotonic() - began, not last)
             if last:
-                tries = f" ({retries + 1} tries)" if retries else ""
+                tries = f" ({number + 1} tries)" if number else ""
                 raise EmbedderUnavailable(f"{self.base}{path}: {problem}{tries}: is the model server up?")
-            pause = asked if asked is not None else random.uniform(0, min(8.0, 0.25 * 2**number))  # noqa: S311
             if pause > LONGEST_WAIT:
                 raise EmbedderUnavailable(f"{self.base}{path}: {problem}, and asks for a pause of {pause:.0f} s")
             time.sleep(pause)

@@ -1,0 +1,58 @@
+"""Chat models behind one protocol; `open_chat` makes one by its name, `open_chat_spec` by its description."""
+
+from pathlib import Path
+
+from core.chat.protocol import (
+    BadAnswer,
+    ChatModel,
+    ChatUnavailable,
+    Completion,
+    FinishReason,
+    MalformedAnswer,
+    Message,
+    Refused,
+    Role,
+    Tool,
+    ToolCall,
+    UnknownChatModel,
+    Usage,
+)
+from core.chat.spec import ChatSpec, described_chat_models, find_chat_spec
+
+__all__ = [
+    "BadAnswer",
+    "ChatModel",
+    "ChatSpec",
+    "ChatUnavailable",
+    "Completion",
+    "FinishReason",
+    "MalformedAnswer",
+    "Message",
+    "Refused",
+    "Role",
+    "Tool",
+    "ToolCall",
+    "UnknownChatModel",
+    "Usage",
+    "described_chat_models",
+    "find_chat_spec",
+    "open_chat",
+    "open_chat_spec",
+]
+
+
+def open_chat(name: str, folder: Path) -> ChatModel:
+    """The model called `name`, described in `folder` (`Settings.models_folder`) or `ollama/NAME`; nothing is
+    asked of its server yet. Raises `UnknownChatModel`."""
+    return open_chat_spec(find_chat_spec(name, folder))
+
+
+def open_chat_spec(spec: ChatSpec) -> ChatModel:
+    """The described model."""
+    from core.chat.ollama import OllamaWire
+    from core.chat.openai import OpenAIWire
+    from core.chat.served import ServedChatModel
+    from core.chat.worded import WordedTools
+
+    served = ServedChatModel(spec, OllamaWire() if spec.provider == "ollama" else OpenAIWire())
+    return served if spec.native_tools else WordedTools(served)
