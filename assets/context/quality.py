@@ -156,6 +156,17 @@ def covering_models(connection: Connection[TupleRow], staged: Staged) -> list[Mo
     return [ModelRow(*row) for row in connection.execute(_MODELS, staged.scope).fetchall()]
 
 
+def unsound_vectors(connection: Connection[TupleRow], contents: Sequence[int], identity: str) -> str | None:
+    """What is wrong with a model's vectors of these contents, or None."""
+    rows = connection.execute(
+        "SELECT id, identity, state, dimensions, table_name, to_regclass(table_name) IS NOT NULL "
+        "FROM embedding_models WHERE identity = %s",
+        (identity,),
+    ).fetchall()
+    check = vectors_are_sound(connection, contents, [ModelRow(*row) for row in rows])
+    return None if check.passed else check.detail
+
+
 def zeros_allowed(with_words: int) -> int:
     """How many zero vectors among so many chunks with words are no sign of a broken model."""
     return max(ZEROS_ALWAYS, int(ZERO_SHARE * with_words))

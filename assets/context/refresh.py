@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 
 from assets.context import chunks, commit_table, freshness, quality, skips, terms, versions
+from assets.context.delta import Delta, as_text, by_git, by_rows
 from assets.context.freshness import Announced
 from assets.context.ingest import Ingest, Model, key_of
 from assets.context.publish import Look, publish
@@ -27,7 +28,6 @@ from assets.context.versions import FileRow, Version
 from core.database import Database
 from core.embedding import Embedder
 from core.git import (
-    Entry,
     GitError,
     Repository,
     fetch_mirror,
@@ -143,12 +143,6 @@ class _Clock:
         self._last = now
 
 
-@dataclass(frozen=True, slots=True)
-class _Delta:
-    entries: Sequence[Entry]
-    removed: Sequence[str]
-
-
 class _Refresh:
     def __init__(
         self,
@@ -173,6 +167,7 @@ class _Refresh:
         self.on_step = on_step
         self.clock = clock
         self.chunks_new = 0
+        self.gated: set[int] = set()
 
     def run(self, commit: str, branch: str) -> RefreshReport:
         name = self.source.name
@@ -225,10 +220,10 @@ class _Refresh:
             name,
             version,
             commit,
-            contents=sorted({row.content_id for row in rows if row.content_id is not None}),
+            contents=sorted(self.gated.union(row.content_id for row in rows if row.content_id is not None)),
             changed=[row.path for row in rows],
             removed=delta.removed,
-            in_git={_text(path) for path in self.repository.paths(commit)},
+            in_git={as_text(path) for path in self.repository.paths(commit)},
         )
         publish(self.database, staged, self.changes, self.look)
         self.on_step("visible")
@@ -239,16 +234,26 @@ class _Refresh:
         return self._report(changed=True, rows=rows, removed=delta.removed)
 
     def _fill(self, models: Sequence[Model], before: Version | None, rows: Sequence[FileRow] = ()) -> list[Model]:
-        """Makes the vectors that the version before and the changed `rows` lack; returns the models that have all."""
+        """Makes the vectors that the version before and the changed `rows` lack; returns the models that have all,
+        and whose vectors can be used. Those of the preferred model are for the gate to judge."""
         complete = []
         for model in models:
-            contents = {row.content_id for row in rows}
+            contents = {row.content_id for row in rows if row.content_id is not None}
             if before and model.identity not in before.models:
                 with self.database.team(self.team_id) as connection:
                     live = versions.live_files(connection, self.team_id, self.source.name, before.version)
-                contents |= {row.content_id for row in live}
-            if self.ingest.fill(model, {content for content in contents if content is not None}):
-                complete.append(model)
+                contents |= {row.content_id for row in live if row.content_id is not None}
+            if not self.ingest.fill(model, contents):
+                continue
+            if rows and model is self.ingest.models[0]:
+                self.gated |= contents
+            elif contents:
+                with self.database.team(self.team_id) as connection:
+                    wrong = quality.unsound_vectors(connection, sorted(contents), model.identity)
+                if wrong:
+                    self.ingest.unavailable[model.identity] = wrong
+                    continue
+            complete.append(model)
         return complete
 
     def _write_also(self, version: int, before: Version | None, rows: Sequence[FileRow]) -> None:
@@ -268,28 +273,17 @@ class _Refresh:
             versions.add_models(connection, self.team_id, self.source.name, version, added)
         self.clock.step("embed others")
 
-    def _delta(self, before: Version | None, commit: str) -> _Delta:
-        """What differs from the visible version: from git alone where its commit is still there, else from the rows."""
-        by_git = before is not None and before.config == self.config and not self.distrusted
-        if before and by_git and self.repository.find(before.commit) == before.commit:
-            changes = self.repository.diff_names(before.commit, commit, renames=False)
-            kept = [change for change in changes if change.status != "D"]
-            sizes = self.repository.sizes(change.blob for change in kept if change.mode != "160000")
-            entries = [Entry(c.mode, c.blob, sizes.get(c.blob, 0), c.path) for c in kept]
-            return _Delta(entries, [_text(change.path) for change in changes if change.status == "D"])
-        entries = self.repository.ls_tree(commit)
+    def _delta(self, before: Version | None, commit: str) -> Delta:
         if before is None:
-            return _Delta(entries, [])
+            return by_rows(self.repository, commit, [], trusted=False)
+        trusted = before.config == self.config and not self.distrusted
+        if trusted and self.repository.find(before.commit) == before.commit:
+            return by_git(self.repository, before.commit, commit)
         with self.database.team(self.team_id) as connection:
             live = versions.live_files(connection, self.team_id, self.source.name, before.version)
-        held = {row.path: (row.mode, row.blob) for row in live} if by_git else {}
-        there = {_text(entry.path) for entry in entries}
-        return _Delta(
-            [entry for entry in entries if held.get(_text(entry.path)) != (entry.mode, entry.blob)],
-            [row.path for row in live if row.path not in there],
-        )
+        return by_rows(self.repository, commit, live, trusted=trusted)
 
-    def _rows(self, delta: _Delta) -> list[FileRow]:
+    def _rows(self, delta: Delta) -> list[FileRow]:
         """The file rows of changed entries, with the contents stored that were not there yet."""
         reasons = self.rules.reasons(delta.entries)
         keys = {e.path: key_of(e.blob, e.path) for e in delta.entries if reasons[e.path] is None}
@@ -300,7 +294,7 @@ class _Refresh:
             key = keys.get(entry.path)
             reason = reasons[entry.path] or (done.skipped.get(key) if key else None)
             content_id = None if reason or key is None else done.ids[key]
-            row = FileRow(_text(entry.path), entry.mode, entry.blob, content_id, reason)
+            row = FileRow(as_text(entry.path), entry.mode, entry.blob, content_id, reason)
             rows[row.path] = row
         return list(rows.values())
 
@@ -336,11 +330,3 @@ class _Refresh:
 def _without_rules(config: str) -> str:
     """The part of a version's configuration that is not its commit's own."""
     return config.partition(",rules-")[0]
-
-
-def _text(path: str) -> str:
-    """A path as Postgres can hold it: bytes that are not UTF-8 are escaped, a very long one is shortened."""
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if len(text) > skips.LONGEST_PATH:
-        return f"{text[: skips.LONGEST_PATH - 20]}…{sha256(text.encode()).hexdigest()[:16]}"
-    return text

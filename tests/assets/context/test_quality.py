@@ -147,6 +147,28 @@ def test_a_model_that_is_not_in_use_covers_nothing(database: Database, history: 
     assert "retired" in failed[0].detail
 
 
+def test_a_further_model_whose_vectors_are_broken_covers_nothing_and_says_so(
+    database: Database, history: Any, refresh: Refresh, hashing: Embedder, wordllama: Embedder
+) -> None:
+    class Broken:
+        identity, dimensions, max_tokens = wordllama.identity, wordllama.dimensions, wordllama.max_tokens
+
+        def embed_documents(self, texts: Any) -> Any:
+            return wordllama.embed_documents(texts) * 0
+
+        def embed_query(self, text: str) -> Any:
+            return wordllama.embed_query(text)
+
+    history.commit({f"m{n}.py": f"def f{n}():\n    return {n}\n" for n in range(6)})
+    report = refresh(embedders=[hashing, Broken()])
+    assert report.models == (hashing.identity,)
+    assert "6 of 6 chunks with words have a zero vector" in dict(report.unavailable)[wordllama.identity]
+    assert status(database, DEFAULT_TEAM, "demo").models == (hashing.identity,)
+    with pytest.raises(GateFailed, match="zero vector"):
+        history.commit({f"n{n}.py": f"def g{n}():\n    return {n}\n" for n in range(6)})
+        refresh(embedders=[Broken()])
+
+
 def test_texts_without_words_may_have_zero_vectors(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:
