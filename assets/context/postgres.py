@@ -86,6 +86,7 @@ class PostgresIndex:
                 self._models[embedder.identity] = (embedder, table)
         self._complete = frozenset(version.models)
         self._decoded: dict[str, tuple[Ints, Ints]] = {}
+        self._chunks: dict[int, Chunk] = {}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -118,11 +119,13 @@ class PostgresIndex:
 
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:
         manifest = self.manifest
+        unread = [document for document in dict.fromkeys(documents) if document not in self._chunks]
         places = []
-        for document in documents:
+        for document in unread:
             file = int(manifest.file_of[document])
             places.append((int(self._files.content_ids[file]), int(document - manifest.offsets[file])))
-        return store.read_chunks(self._connection, places)
+        self._chunks.update(zip(unread, store.read_chunks(self._connection, places), strict=True))
+        return [self._chunks[document] for document in documents]
 
     def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
         none = np.zeros(0, dtype=np.int64), np.zeros(0)

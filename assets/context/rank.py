@@ -40,20 +40,19 @@ class Ranking:
         if found.of_files:
             self._files += weight * found.values
             return
-        self._best[name] = best = self._best_of_files(found.values)
-        self._own += OWN * weight * found.values
-        self._files += (1 - OWN) * weight * best
-
-    def _best_of_files(self, values: Floats) -> Floats:
         best = np.zeros(len(self._manifest.paths))
-        said = np.flatnonzero(values)
-        if len(said) * 20 < len(values):
-            np.maximum.at(best, self._manifest.file_of[said], values[said])
+        said = np.flatnonzero(found.values)
+        if len(said) * 20 < len(found.values):  # most signals say something of a few documents only
+            values = found.values[said]
+            np.maximum.at(best, self._manifest.file_of[said], values)
+            self._own[said] += OWN * weight * values
         else:
             offsets = self._manifest.offsets
             files = np.flatnonzero(np.diff(offsets))
-            best[files] = np.maximum.reduceat(values, offsets[files])
-        return best
+            best[files] = np.maximum.reduceat(found.values, offsets[files])
+            self._own += OWN * weight * found.values
+        self._best[name] = best
+        self._files += (1 - OWN) * weight * best
 
     def total(self) -> Floats:
         """The scores, of shape (documents,)."""

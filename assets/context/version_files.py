@@ -173,24 +173,26 @@ class CommonTerms:
     def __init__(self, most_bytes: int = COMMON_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._found: OrderedDict[str, tuple[Ints, Ints]] = OrderedDict()
+        self._found: OrderedDict[str, tuple[NDArray[np.int32], NDArray[np.uint16]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, term: str) -> tuple[Ints, Ints] | None:
         with self._lock:
             found = self._found.get(term)
-            if found is not None:
-                self._found.move_to_end(term)
-            return found
+            if found is None:
+                return None
+            self._found.move_to_end(term)
+        return found[0].astype(np.int64), found[1].astype(np.int64)
 
     def keep(self, term: str, decoded: tuple[Ints, Ints]) -> None:
         """Rare terms are left out: they are decoded as fast as they are found here."""
         if len(decoded[0]) < _COMMON:
             return
+        packed = decoded[0].astype(np.int32), decoded[1].astype(np.uint16)
         with self._lock:
             if term not in self._found:
-                self._found[term] = decoded
-                self._bytes += decoded[0].nbytes + decoded[1].nbytes
+                self._found[term] = packed
+                self._bytes += packed[0].nbytes + packed[1].nbytes
             while self._bytes > self._most_bytes and self._found:
                 _, (documents, counts) = self._found.popitem(last=False)
                 self._bytes -= documents.nbytes + counts.nbytes

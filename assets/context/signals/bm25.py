@@ -27,7 +27,8 @@ def score_chunks(query: Query, index: Index) -> Scores:
     manifest = index.manifest
     found = index.postings(list(query.terms))
     values = np.zeros(manifest.documents)
-    _add(values, found, query.terms, manifest.lengths, B_CHUNK)
+    norm = manifest.once("bm25 norm of chunks", lambda: _norm(manifest.lengths, B_CHUNK))
+    _add(values, found, query.terms, norm)
     return Scores(to_unit(values), lambda document: _best(found, query, manifest.documents, document))
 
 
@@ -48,7 +49,7 @@ def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: fl
         first = np.flatnonzero(np.diff(files, prepend=-1))
         in_files[term] = (files[first], np.add.reduceat(counts, first))
     values = np.zeros(len(manifest.paths))
-    _add(values, in_files, weights, manifest.file_lengths, b)
+    _add(values, in_files, weights, manifest.once(f"bm25 norm of files {b}", lambda: _norm(manifest.file_lengths, b)))
 
     def detail(document: int) -> str:
         return _best(in_files, query, len(manifest.paths), int(manifest.file_of[document]))
@@ -56,14 +57,15 @@ def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: fl
     return Scores(to_unit(values), detail, of_files=True)
 
 
-def _add(
-    values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mapping[str, float], lengths: Ints, b: float
-) -> None:
+def _norm(lengths: Ints, b: float) -> Floats:
     mean = float(lengths.mean()) if len(lengths) else 1.0
-    norm = K1 * (1 - b + b * lengths / max(mean, 1.0))
+    return np.asarray(K1 * (1 - b + b * lengths / max(mean, 1.0)), dtype=np.float64)
+
+
+def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mapping[str, float], norm: Floats) -> None:
     for term in sorted(found):
         documents, counts = found[term]
-        weight = weights[term] * idf(len(lengths), len(documents))
+        weight = weights[term] * idf(len(norm), len(documents))
         values[documents] += weight * counts * (K1 + 1) / (counts + norm[documents])
 
 
