@@ -5,7 +5,7 @@ together. Not for reading results or writing reports: arrays come in, numbers wi
 """
 
 from .intervals import Interval, clopper_pearson, paired_rate_interval, wilson
-from .paired import PairedData, TooFewClusters, bootstrap, mcnemar, sign_flip
+from .paired import PairedData, TooFewClusters, bootstrap, cluster_interval, mcnemar, sign_flip
 from .power import (
     cases_for_margin,
     cases_for_mean,
@@ -32,6 +32,7 @@ __all__ = [
     "cases_for_mean",
     "cases_for_rate",
     "clopper_pearson",
+    "cluster_interval",
     "compare_metric",
     "conclude",
     "design_effect",

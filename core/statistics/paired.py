@@ -216,6 +216,34 @@ def bootstrap(
     return Interval(min(ends), max(ends))
 
 
+def cluster_interval(
+    data: PairedData,
+    statistic: Literal["difference", "log ratio"],
+    *,
+    confidence: float = 0.95,
+    draws: int = 4_000,
+    seed: int = 0,
+) -> Interval:
+    """What `bootstrap` and Student's t from the spread of clusters span together. Raises like `bootstrap`.
+
+    The bootstrap follows skewed data but is too short for few clusters, where t covers what it says (simulated: 92%
+    and 94% for ten clusters of skewed counts); whichever reaches further at an end is the safe side. The variance of
+    a log ratio is that of its linear part (Cochran 1977, Sampling Techniques, 6.3), with G / (G - 1).
+    """
+    resampled = bootstrap(data, statistic, confidence=confidence, draws=draws, seed=seed)
+    sums, groups = data.sums, data.groups
+    first, second, cases = sums.sum(axis=0)
+    if statistic == "difference":
+        estimate = (second - first) / cases
+        linear = (sums[:, 1] - sums[:, 0] - estimate * sums[:, 2]) / cases
+    else:
+        estimate = math.log(second / first)
+        linear = sums[:, 1] / second - sums[:, 0] / first
+    deviation = math.sqrt(groups / (groups - 1) * float((linear**2).sum()))
+    half = t_quantile(0.5 + confidence / 2.0, groups - 1) * deviation
+    return Interval(min(resampled.low, estimate - half), max(resampled.high, estimate + half))
+
+
 def effective_pairs(data: PairedData, *, correlation: float) -> float:
     """How many independent pairs the data are worth for the difference of two rates.
 

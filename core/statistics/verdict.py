@@ -14,7 +14,7 @@ import numpy as np
 
 from .distributions import t_quantile
 from .intervals import Interval, paired_rate_interval
-from .paired import FEWEST_CLUSTERS, PairedData, bootstrap, effective_pairs, sign_flip
+from .paired import FEWEST_CLUSTERS, PairedData, cluster_interval, effective_pairs, sign_flip
 
 ASSUMED_CORRELATION = 0.1
 """Of differences within a cluster, while too few cases differ to measure it. Values in programs' repositories are
@@ -134,10 +134,10 @@ def compare_metric(
     elif metric.kind == "ratio":
         if min(first, second) <= 0 or min(data.baseline.min(), data.candidate.min()) < 0:
             return _undecided(metric, data, "a ratio needs amounts that are not negative and not all zero")
-        logs = bootstrap(data, "log ratio", confidence=confidence, seed=seed, draws=draws)
+        logs = cluster_interval(data, "log ratio", confidence=confidence, seed=seed, draws=draws)
         interval, estimate = Interval(math.exp(logs.low), math.exp(logs.high)), second / first
     else:
-        interval = bootstrap(data, "difference", confidence=confidence, seed=seed, draws=draws)
+        interval = cluster_interval(data, "difference", confidence=confidence, seed=seed, draws=draws)
         estimate = second - first
     p = sign_flip(data, seed=seed)
     return Effect(

@@ -18,6 +18,7 @@ from core.statistics import (
     cases_for_mean,
     cases_for_rate,
     clopper_pearson,
+    cluster_interval,
     compare_metric,
     conclude,
     design_effect,
@@ -156,6 +157,30 @@ def test_clustered_cases_give_a_wider_interval_than_independent_ones() -> None:
     apart = bootstrap(PairedData.of(np.zeros(120), difference), "difference")
     together = bootstrap(PairedData.of(np.zeros(120), difference, label), "difference")
     assert together.high - together.low > 2 * (apart.high - apart.low)
+
+
+def test_the_interval_is_never_shorter_than_student_s_or_the_bootstrap_s() -> None:
+    rng = np.random.default_rng(9)
+    label = np.repeat(np.arange(8), 4)
+    data = PairedData.of(rng.lognormal(1, 1, 32), rng.lognormal(1, 1, 32), label)
+    for statistic in ("difference", "log ratio"):
+        whole, part = cluster_interval(data, statistic), bootstrap(data, statistic)  # type: ignore[arg-type]
+        assert whole.low <= part.low < part.high <= whole.high
+    half = t_quantile(0.975, 7) * math.sqrt(data.mean_variance)
+    whole = cluster_interval(data, "difference")
+    middle = float(data.difference.mean())
+    assert whole.low <= middle - half + 1e-9
+    assert middle + half - 1e-9 <= whole.high
+
+
+def test_the_interval_of_a_rate_is_wider_where_whole_clusters_flip() -> None:
+    label = np.repeat(np.arange(20), 6)
+    lost = np.isin(label, (1, 2, 3))
+    together = compare_metric(SUCCESS, PairedData.of(np.ones(120), np.where(lost, 0.0, 1.0), label)).interval
+    apart = compare_metric(SUCCESS, PairedData.of(np.ones(120), np.where(lost, 0.0, 1.0))).interval
+    assert together is not None
+    assert apart is not None
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
 
 
 def test_too_few_clusters_have_no_interval() -> None:

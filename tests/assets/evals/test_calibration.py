@@ -2,7 +2,7 @@
 
 import pytest
 
-from assets.evals.calibration import METRICS, SUCCESS, World, _run, pilot, planned
+from assets.evals.calibration import METRICS, SUCCESS, World, pilot, planned, run_comparisons
 from core.statistics import Verdict, clopper_pearson
 
 RUNS = 120
@@ -12,7 +12,7 @@ RUNS = 120
     "world", [World(clusters=100, size=1, cluster_spread=0.0), World()], ids=["single", "clusters"]
 )
 def test_equal_subjects_raise_false_alarms_at_most_at_the_nominal_rate(world: World) -> None:
-    verdicts = _run(world, RUNS, seed=1).verdicts or {}
+    verdicts = run_comparisons(world, RUNS, seed=1).verdicts
     alarms = verdicts[Verdict.WORSE] + verdicts[Verdict.BETTER]
     assert clopper_pearson(alarms, RUNS).low <= 0.05
     assert alarms <= 0.12 * RUNS
@@ -20,22 +20,22 @@ def test_equal_subjects_raise_false_alarms_at_most_at_the_nominal_rate(world: Wo
 
 def test_ignoring_clusters_would_raise_more_false_alarms_than_promised() -> None:
     world = World(clusters=20, size=12, cluster_spread=2.0)
-    found = _run(world, RUNS, seed=1, metrics=(SUCCESS,))
+    found = run_comparisons(world, RUNS, seed=1, metrics=(SUCCESS,))
     assert clopper_pearson(found.naive, RUNS).low > 0.05
-    assert clopper_pearson((found.verdicts or {})[Verdict.WORSE], RUNS).low <= 0.025
+    assert clopper_pearson(found.verdicts[Verdict.WORSE], RUNS).low <= 0.025
 
 
 def test_a_planted_regression_is_caught_with_the_planned_power() -> None:
     world = World(clusters=20, size=4, cluster_spread=0.6, drop=0.15)
     discordant, correlation = pilot(world, seed=3, comparisons=100)
     clusters = planned(world, power=0.9, discordant=discordant, correlation=correlation, metrics=len(METRICS))
-    found = _run(World(clusters, 4, cluster_spread=0.6, drop=0.15), RUNS, seed=2)
-    caught = (found.verdicts or {})[Verdict.WORSE]
+    found = run_comparisons(World(clusters, 4, cluster_spread=0.6, drop=0.15), RUNS, seed=2)
+    caught = found.verdicts[Verdict.WORSE]
     assert clopper_pearson(caught, RUNS).high >= 0.9
     assert caught >= 0.8 * RUNS
 
 
 def test_a_regression_of_exactly_the_margin_is_seldom_called_not_worse() -> None:
-    found = _run(World(clusters=60, size=3, cluster_spread=0.6, drop=SUCCESS.margin), RUNS, 4, (SUCCESS,))
-    verdicts = found.verdicts or {}
+    found = run_comparisons(World(clusters=60, size=3, cluster_spread=0.6, drop=SUCCESS.margin), RUNS, 4, (SUCCESS,))
+    verdicts = found.verdicts
     assert clopper_pearson(verdicts[Verdict.NOT_WORSE] + verdicts[Verdict.BETTER], RUNS).low <= 0.025

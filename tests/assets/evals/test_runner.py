@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from assets.evals.compare import compare_runs
+from assets.evals.early_stop import EarlyStop
 from assets.evals.runner import RunLimits, planned_order, run_set
 from assets.evals.sets import EvalSet, EvalSetError
 from assets.evals.store import ResultStore, StoreError
@@ -281,6 +282,17 @@ def test_a_subject_that_is_much_worse_is_not_run_to_the_end(store: ResultStore, 
     assert compared.sentence.startswith("Worse: bad is worse than base: success was found worse")
     other = run_it(store, found, scripted("other", skill=1.4))
     assert compare_runs(store, other, record).verdict is Verdict.INCONCLUSIVE
+
+
+def test_clusters_are_looked_at_in_their_planned_order_whichever_end_first(store: ResultStore, tmp_path: Path) -> None:
+    found = plain_set(tmp_path / "long", 300)
+    baseline = run_it(store, found, scripted("base", skill=30.0))
+    record = run_it(store, found, scripted("bad", skill=-30.0))
+    order = planned_order(found.cases, 1, 0, cluster_by_cluster=True)
+    rows = {row.case: row for row in store.rows("bad")}
+    watch = EarlyStop(store, record, baseline, order)
+    assert [watch(rows[case.id]) for case, _ in order[1:]] == [None] * 299
+    assert "worse than base's after" in str(watch(rows[order[0][0].id]))
 
 
 def test_an_equal_subject_is_run_to_the_end(store: ResultStore, tmp_path: Path) -> None:
