@@ -1,0 +1,38 @@
+import json
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assets.context import binary
+from core.database import Database
+from core.events import DEFAULT_TEAM
+
+small = st.lists(st.integers(-(2**31), 2**31 - 1), max_size=20)
+large = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20)
+rows = st.lists(st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=3), max_size=5)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(small=small, large=large, rows=rows)
+def test_postgres_reads_what_was_packed(
+    database: Database, small: list[int], large: list[int], rows: list[list[float]]
+) -> None:
+    vectors = np.array(rows, dtype=np.float32).reshape(-1, 3)
+    with database.team(DEFAULT_TEAM) as connection:
+        binary.register(connection)
+        element = connection.execute("SELECT 'vector'::regtype::oid").fetchone()
+        assert element is not None
+        found = connection.execute(
+            "SELECT %b::integer[], %b::bigint[], ARRAY(SELECT one::text FROM unnest(%b::vector[]) AS one), "
+            "(%b::vector)::real[]",
+            (
+                binary.integers(small),
+                binary.bigints(large),
+                binary.vectors(vectors, element[0]),
+                binary.vector(np.array([1, -2, 0.5], dtype=np.float32)),
+            ),
+        ).fetchone()
+    assert found is not None
+    assert (found[0], found[1], found[3]) == (small, large, [1.0, -2.0, 0.5])
+    assert np.array_equal(np.array([json.loads(one) for one in found[2]], dtype=np.float32).reshape(-1, 3), vectors)
