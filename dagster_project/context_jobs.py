@@ -61,5 +61,5 @@ def index_vectors() -> None:
 
 SCHEDULES = [
     ScheduleDefinition(job=prune_context, cron_schedule="37 3 * * *", default_status=DefaultScheduleStatus.RUNNING),
-    ScheduleDefinition(job=index_vectors, cron_schedule="*/20 * * * *", default_status=DefaultScheduleStatus.RUNNING),
+    ScheduleDefinition(job=index_vectors, cron_schedule="23 * * * *", default_status=DefaultScheduleStatus.RUNNING),
 ]
