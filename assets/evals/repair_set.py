@@ -117,11 +117,12 @@ def load_cases(root: Path, split: str = "all") -> list[RepairCase]:
     folders = sorted(path for path in (root / "cases").glob("*") if path.is_dir())
     if not folders:
         raise RepairSetError(f"{root / 'cases'}: no cases there; give the folder that holds cases/")
-    cases = [_load(folder) for folder in folders]
+    cases = [load_case(folder) for folder in folders]
     return [case for case in cases if split in ("all", case.fields.split)]
 
 
-def _load(folder: Path) -> RepairCase:
+def load_case(folder: Path) -> RepairCase:
+    """One case from its folder. Raises `RepairSetError` naming the file."""
     for part in ("repo", "heldback"):
         if not (folder / part).is_dir():
             raise RepairSetError(f"{folder / part}: missing")
