@@ -165,7 +165,7 @@ def test_a_further_model_whose_vectors_are_broken_covers_nothing_and_says_so(
     assert "6 of 6 chunks with words have a zero vector" in dict(report.unavailable)[wordllama.identity]
     assert status(database, DEFAULT_TEAM, "demo").models == (hashing.identity,)
     with pytest.raises(GateFailed, match="zero vector"):
-        history.commit({f"n{n}.py": f"def g{n}():\n    return {n}\n" for n in range(6)})
+        history.commit({"n.py": "def g():\n    return 1\n"})  # its own zero vector would be allowed
         refresh(embedders=[Broken()])
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import stat
 import uuid
 from collections.abc import Callable
@@ -68,9 +69,16 @@ def test_a_credential_opens_a_private_source_and_is_never_shown(
     indexed: Refresh,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
     kept: str,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    git = programs / "git"
+    git.write_text(f'#!/bin/sh\nprintf "%s " "$@" >> {tmp_path}/commands\nexec {shutil.which("git")} "$@"\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     history.commit({"a.py": "def first(): pass\n"})
     git_server.password = SECRET
     url = git_server.url("repository.git")
@@ -82,6 +90,8 @@ def test_a_credential_opens_a_private_source_and_is_never_shown(
     assert report.files == 1
     assert any(right for _, right in git_server.requests)
     shown = repr(report) + repr(status(database, DEFAULT_TEAM, "remote")) + caplog.text
+    shown += (tmp_path / "commands").read_text()  # which anyone on the machine can list
+    assert "ls-remote" in shown
     assert SECRET not in shown
     assert ENCODED not in shown
     on_disk = everything_written_below(tmp_path / "mirrors")
