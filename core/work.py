@@ -168,6 +168,23 @@ class Evidence(Record):
     """Seconds by step."""
 
 
+class ModelUse(Record):
+    """What a chat model did in one attempt and what it cost. `model` is its identity, `prompts` maps each prompt to
+    the SHA-256 of its text, `actions` counts the tools that were called; `ended` says why it stopped."""
+
+    model: str
+    prompts: dict[str, str]
+    steps: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    money: float = 0.0
+    seconds: float = 0.0
+    estimated: bool = False
+    """Whether token counts were reckoned, for a server that tells none."""
+    actions: dict[str, int] = Field(default_factory=dict)
+    ended: str = ""
+
+
 class Execution(Record):
     """The end of an attempt's execution: a candidate patch with its evidence, or none with what was learnt."""
 
@@ -177,6 +194,12 @@ class Execution(Record):
     summary: str
     """A few sentences for the person who asked: what was tried and what came of it."""
     seconds: float
+    iterations: int = 0
+    """Answers of a model, or candidates tried by an engine without one."""
+    changed_lines: int = 0
+    """Lines that the patch adds or removes."""
+    model: ModelUse | None = None
+    """None for an engine without a model."""
 
 
 class GateCheck(Record):

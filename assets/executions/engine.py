@@ -1,14 +1,15 @@
 """What an engine is: something that proposes candidate patches and is told what became of them.
 
-`search` is one; another may ask a model. The execution loop owns everything else: the baseline, the
+`search` is one; `model` asks a chat model. The execution loop owns everything else: the baseline, the
 sandbox, trying, verifying, counting and the trajectory.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
-from core.work import TaskContext
+from core.work import ModelUse, TaskContext
 
 from .baseline import Baseline
 from .source import Edit, SourceFile, apply_edits
@@ -54,6 +55,8 @@ class Observation:
     signature: str = ""
     line: tuple[str, int] | None = None
     broken: str = ""
+    said: str = ""
+    """The first failure's message; for deliberate engines only."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,12 @@ class Problem:
     test_sources: Mapping[str, str]
     """The text of each target test."""
     should_stop: Callable[[], bool]
+    root: Path
+    """The checkout, which is only read."""
+    until: float
+    """On the monotonic clock."""
+    record: Callable[[str, dict[str, Any]], None]
+    """Appends to the trajectory: an action before it begins, an observation after."""
 
 
 class Engine(Protocol):
@@ -76,6 +85,19 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def deliberate(self) -> bool:
+        """Whether its candidates are few and thought out: each is then tried in a fresh process with its failure
+        told in full, and one that verification turns down is observed too."""
+
+    @property
+    def ending(self) -> str:
+        """Why it proposes nothing more, as the end of a sentence."""
+
+    @property
+    def use(self) -> ModelUse | None:
+        """What a model was used for, so far; None without one."""
 
     @property
     def suspects(self) -> list[Suspect]:

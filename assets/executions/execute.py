@@ -10,17 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.chat.protocol import ChatModel
 from core.work import Execution, Outcome, Patch, Plan, PlanStep, StepKind, TaskContext, TaskText
 from sandbox.protocol import Limits, Sandbox
 
 from .baseline import Allowance, Baseline, measure
 from .checkout import Checkout
 from .choice import naturalness
-from .diff import unified_diff
-from .engine import Candidate, Engine, Problem
+from .diff import changed_lines, unified_diff
+from .engine import Candidate, Engine, Observation, Problem
 from .files import EditableFiles
 from .findings import Findings, plain, statuses, tally, tests_in_words
 from .issue_examples import EXAMPLE_FILE, example_tests
+from .model.engine import ModelEngine
+from .model.options import ModelOptions
+from .model.tools import SearchIndex
 from .search import Search
 from .spectrum import locations
 from .targets import TargetSet, target_sets, test_source
@@ -36,11 +40,11 @@ FIRST_BATCH, BATCH = 40, 160
 MAX_VERIFIED = 8
 CONVINCING = 0.35
 """Naturalness from which a survivor is believed soon."""
-ENGINES: dict[str, Callable[[], Engine]] = {"search": Search}
+ENGINES = ("search", "model")
 
 
 class UnknownEngine(ValueError):
-    """No engine has this name."""
+    """No engine has this name, or it lacks what it works with."""
 
 
 class Stopped(Exception):
@@ -72,18 +76,21 @@ def execute(
     should_stop: Callable[[], bool] = _never,
     test_command: str | None = None,
     limits: Limits | None = None,
+    chat: ChatModel | None = None,
+    options: ModelOptions | None = None,
+    index: SearchIndex | None = None,
 ) -> Execution:
     """Looks for a patch within the plan's budget (narrowed by the repository's settings).
 
     `record(kind, body)` is called before the next action starts; `revise` with each new revision of the plan;
-    `should_stop` is polled several times a second. `test_command` wins over `penstock.toml`'s. Raises
-    `SandboxUnavailable` for infrastructure, `Stopped` when told to stop, `UnknownEngine`.
+    `should_stop` is polled several times a second. `test_command` wins over `penstock.toml`'s. The engine `model`
+    needs `chat`; `options` bound it, `index` searches the repository for it. Raises `SandboxUnavailable` and
+    `ChatUnavailable` for infrastructure, `Stopped` when told to stop, `UnknownEngine`, `UnknownPrompts`.
     """
-    if engine not in ENGINES:
-        raise UnknownEngine(f"there is no engine {engine!r}; known: {', '.join(sorted(ENGINES))}")
+    made = _engine(engine, chat, options or ModelOptions(), index)
     given = test_command or checkout.settings.test
     stop = _throttled(should_stop)
-    attempt = _Attempt(task, plan, context, checkout, sandbox, ENGINES[engine](), record, revise, stop, given)
+    attempt = _Attempt(task, plan, context, checkout, sandbox, made, record, revise, stop, given)
     attempt.limits = limits or Limits()
     memory = checkout.settings.limits.memory_mb
     if memory is not None and (memory << 20) < attempt.limits.memory_bytes:
@@ -92,8 +99,27 @@ def execute(
         ended = attempt.run()
     finally:
         attempt.close()
-    record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary})
+    use = made.use
+    ended = ended.model_copy(
+        update={
+            "iterations": use.steps if use else ended.evidence.candidates.tried,
+            "changed_lines": changed_lines(ended.patch.diff) if ended.patch else 0,
+            "model": use,
+        }
+    )
+    record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary,
+                   "iterations": ended.iterations, "model": use.model_dump() if use else None})  # fmt: skip
     return ended
+
+
+def _engine(name: str, chat: ChatModel | None, options: ModelOptions, index: SearchIndex | None) -> Engine:
+    if name == "search":
+        return Search()
+    if name != "model":
+        raise UnknownEngine(f"there is no engine {name!r}; known: {', '.join(ENGINES)}")
+    if chat is None:
+        raise UnknownEngine("engine 'model' needs a chat model: name one with the setting chat_model")
+    return ModelEngine(chat, options, index)
 
 
 def _throttled(ask: Callable[[], bool], seconds: float = 0.2) -> Callable[[], bool]:
@@ -189,7 +215,7 @@ class _Attempt:
                 return found
             if self.exhausted:
                 break
-        why = "the budget is spent" if self.exhausted else "every candidate that the operators give was tried"
+        why = "the budget is spent" if self.exhausted else self.engine.ending
         return self.findings.ended(None, self.findings.defeat(why))
 
     def looking_inside(self) -> TestCommand:
@@ -300,6 +326,9 @@ class _Attempt:
             self.files,
             {test: test_source(self.checkout.root, test) for test in targets.tests[:30]},
             self.should_stop,
+            self.checkout.root,
+            began + share,
+            self.record,
         )
         self.engine.start(problem)
         suspects = self.engine.suspects
@@ -309,13 +338,17 @@ class _Attempt:
         self.record("observed", {"suspicious": places})
         if not suspects:
             return None
-        survivors = self.search(worker, problem, began + share)
-        return self.settle(problem, survivors)
+        while True:
+            survivors = self.search(worker, problem, problem.until)
+            found, rejected = self.settle(problem, survivors)
+            if found is not None or not rejected or not self.engine.deliberate or self.exhausted:
+                return found
+            self.engine.observe(rejected)
 
     def search(self, worker: Worker, problem: Problem, until: float) -> list[Candidate]:
         """Tries candidates until some survive and no likelier one can come, or time or candidates run out."""
         began = time.monotonic()
-        bench = Bench(worker, problem.baseline, self.files)
+        bench = Bench(worker, problem.baseline, self.files, self.engine.deliberate)
         bench.aim(problem.targets.tests)
         survivors: list[Candidate] = []
         first_found, tried_at_first = 0.0, 0
@@ -339,6 +372,7 @@ class _Attempt:
                 self.findings.tried += len(batch)
                 if not self.restarted(worker):
                     break
+                self.engine.observe([Observation(candidate, "crash", signature=str(died)) for candidate in batch])
                 continue
             self.findings.count(observations)
             found = [o.candidate for o in observations if o.status == "pass"]
@@ -387,8 +421,9 @@ class _Attempt:
 
     # -- verification -------------------------------------------------------------------------------------
 
-    def settle(self, problem: Problem, survivors: list[Candidate]) -> Execution | None:
-        """Verifies survivors, best first, and ends with the first that holds."""
+    def settle(self, problem: Problem, survivors: list[Candidate]) -> tuple[Execution | None, list[Observation]]:
+        """Verifies survivors, best first, and ends with the first that holds; and why the others do not."""
+        rejected: list[Observation] = []
         ranked = sorted(survivors, key=lambda c: -naturalness(c, problem))
         for rank, candidate in enumerate(ranked[:MAX_VERIFIED]):
             if self.left < 0.5:
@@ -403,8 +438,10 @@ class _Attempt:
             observed = {"accepted": accepted, "applies": result.applies, "worse": worse[:20], "detail": result.detail}
             self.record("observed", observed)
             if accepted:
-                return self.resolved(problem, candidate, diff, result, len(ranked))
-        return None
+                return self.resolved(problem, candidate, diff, result, len(ranked)), rejected
+            broken = ", ".join(worse[:5]) or "what passed while it was tried"
+            rejected.append(Observation(candidate, "regress", broken=broken, said=result.said(worse)))
+        return None, rejected
 
     def verified(self, problem: Problem, diff: str, after: dict[str, str], *, more: bool) -> Verification:
         began = time.monotonic()

@@ -9,6 +9,8 @@ import ast
 import heapq
 from itertools import count as counter
 
+from core.work import ModelUse
+
 from .engine import Candidate, Observation, Problem
 from .operators import Site, proposals
 from .operators.index import ProjectIndex
@@ -25,6 +27,9 @@ _INDEXED_CHARACTERS = 400_000
 
 class Search:
     name = "search"
+    deliberate = False
+    ending = "every candidate that the operators give was tried"
+    use: ModelUse | None = None
 
     def __init__(self) -> None:
         self.suspects: list[Suspect] = []

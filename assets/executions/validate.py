@@ -28,6 +28,8 @@ class Bench:
     worker: Worker
     baseline: Baseline
     sources: Mapping[str, SourceFile]
+    deliberate: bool = False
+    """Each candidate is tried by a fresh import, and the message of its first failure is kept."""
     targets: tuple[str, ...] = ()
     leaky: bool = False
     in_place: int = 0
@@ -52,7 +54,7 @@ class Bench:
         usual = passing[len(passing) // 2] if passing else 0.0
         slowest = max((seconds.get(t, 0.0) for t in targets if t not in hung), default=0.0)
         self.cpu = max(HUNG_CPU if hung else MIN_CPU, 12 * slowest, 12 * usual)
-        self._only_fresh = any(t in self.baseline.uncollected for t in targets)
+        self._only_fresh = self.deliberate or any(t in self.baseline.uncollected for t in targets)
 
     def try_all(self, candidates: list[Candidate], seconds: float) -> list[Observation]:
         """Observations, candidates tried in place first. Those that need a fresh import may have to wait for a
@@ -212,6 +214,7 @@ class Bench:
                 cpu=max(self.cpu, 0.5),
                 seconds=limit,
                 full=3,
+                say=self.deliberate,
             )
         except WorkerDied as died:
             return Observation(candidate, "crash", signature=str(died)[:200])
@@ -230,6 +233,7 @@ def _observation(candidate: Candidate, trial: dict[str, object]) -> Observation:
         if isinstance(line, list) and len(line) == 2 and isinstance(line[1], int)
         else None,
         str(trial.get("t", "")),
+        str(trial.get("m") or "")[:4000],
     )
 
 

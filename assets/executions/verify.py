@@ -39,6 +39,11 @@ class Verification:
         ]
         return [t for t in lost if t in now or self.after.complete]
 
+    def said(self, tests: list[str]) -> str:
+        """Why the patch does not hold: what git said, else how the first of these tests fails."""
+        failures = self.after.failures if self.after else {}
+        return self.detail or next((failures[test] for test in tests if test in failures), "")
+
 
 def verify(
     worker: Worker,

@@ -56,7 +56,8 @@ def _fresh_trial(command: Message) -> Message:
         enter(command)
         suite = collected(command, command.get("select"))
         if suite.broken is not None:
-            send(("end", 0, {"s": "fail", "p": [], "g": suite.broken["type"], "l": _last(suite.broken)}))
+            broken = suite.broken
+            send(("end", 0, {"s": "fail", "p": [], "g": broken["type"], "m": _said(broken), "l": _last(broken)}))
             return
         problems = suite.plugin.collect_errors
         targets = []
@@ -68,7 +69,13 @@ def _fresh_trial(command: Message) -> Message:
                 if not inside:
                     failure = problems.get(target) or next(iter(problems.values()), None)
                     detail = (
-                        {"g": f"{failure['type']}|{failure['message'][:200]}", "l": _last(failure)} if failure else {}
+                        {
+                            "g": f"{failure['type']}|{failure['message'][:200]}",
+                            "m": _said(failure),
+                            "l": _last(failure),
+                        }
+                        if failure
+                        else {}
                     )
                     send(("end", 0, {"s": "fail", "p": [], **detail}))
                     return
@@ -82,6 +89,10 @@ def _fresh_trial(command: Message) -> Message:
         if kind in (HANG, CRASH, "broken"):
             return {"trial": {"s": "hang" if kind == HANG else "crash"}}
     return {"trial": {"s": "hang"}}
+
+
+def _said(failure: Message) -> str:
+    return f"collecting the tests failed: {failure['type']}: {failure['message']}"[:4000]
 
 
 def _last(failure: Message | None) -> list[Any] | None:

@@ -173,6 +173,8 @@ def run_targets(
                 "l": list(frames[-1][:2]) if frames else None,
                 "c": (failure.get("compare") or [None, None])[1],
             }
+            if command.get("say"):
+                first["m"] = f"{target}: {failure['type']}: {failure['message']}"[:4000]
         if outcome == "hang":
             break
     return {"s": status, "p": passing, **(first or {})}

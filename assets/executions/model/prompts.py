@@ -1,0 +1,49 @@
+"""The prompts of the engine `model`: files in a folder for each version, known by the hash of what they say.
+
+A prompt that has been used is not edited: a new version is a new folder, so that evals can compare the two.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+_FOLDER = Path(__file__).parent / "prompts"
+_NAMES = ("system", "task", "nudge")
+
+
+class UnknownPrompts(ValueError):
+    """There is no such version of the prompts."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """One version. `hashes` maps `VERSION/NAME` to the SHA-256 of the file."""
+
+    version: str
+    texts: dict[str, str]
+    hashes: dict[str, str]
+
+    def fill(self, name: str, **values: str) -> str:
+        """A prompt with its places filled in; what is filled in is not looked into again."""
+        return Template(self.texts[name]).substitute(values)
+
+
+def load_prompts(version: str) -> Prompts:
+    """Raises `UnknownPrompts` naming those that there are."""
+    known = sorted(path.name for path in _FOLDER.iterdir() if path.is_dir())
+    if version not in known:
+        raise UnknownPrompts(f"there are no prompts {version!r}; known: {', '.join(known)}")
+    contents = {name: (_FOLDER / version / f"{name}.md").read_bytes() for name in _NAMES}
+    return Prompts(
+        version,
+        {name: content.decode() for name, content in contents.items()},
+        {f"{version}/{name}": hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+    )
+
+
+def data(label: str, text: str) -> str:
+    """Text of others between marks that it cannot hold itself, since they are made from its hash."""
+    mark = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:10]
+    return f"<data-{mark} {re.sub(r'[^a-z ]', '', label)}>\n{text}\n</data-{mark}>"

@@ -1,0 +1,130 @@
+"""The tools of the engine `model`: what each takes, and what it answers. Their results are bounded.
+
+`run_tests` and `give_up` are carried out by the engine itself, since they change the course of the work.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.chat.protocol import Tool, ToolCall
+from core.work import Location
+
+from .workspace import NotPossible, Workspace
+
+MAX_RESULT = 8000
+"""Characters of one result."""
+MAX_LINES = 200
+MAX_HITS = 20
+
+SearchIndex = Callable[[str, int], Sequence[Location]]
+"""The likeliest places of the repository for a text, at most so many."""
+
+
+class Arguments(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Search(Arguments):
+    query: str = Field(min_length=1, max_length=500, description="Words, a name, or a piece of code.")
+
+
+class Read(Arguments):
+    path: str = Field(min_length=1, max_length=1000, description="A file, relative to the repository's root.")
+    start_line: int = Field(default=1, ge=1, description="First line, counted from 1.")
+    end_line: int | None = Field(default=None, ge=1, description=f"Last line; at most {MAX_LINES} lines are shown.")
+
+
+class EditFile(Arguments):
+    path: str = Field(min_length=1, max_length=1000, description="A Python file, relative to the repository's root.")
+    old: str = Field(description="The exact text to be replaced, which must occur once; whole lines are safest.")
+    new: str = Field(description="What stands there afterwards.")
+
+
+class RunTests(Arguments):
+    pass
+
+
+class GiveUp(Arguments):
+    reason: str = Field(default="", max_length=2000, description="Why no edit can be right.")
+
+
+TOOLS = (
+    Tool(
+        "search", "Finds places in the repository: by meaning and words, and lines that hold the text itself.", Search
+    ),
+    Tool("read", "Shows lines of a file, with your edits so far.", Read),
+    Tool("edit", "Replaces a piece of a file.", EditFile),
+    Tool("run_tests", "Runs the failing tests with your edits so far.", RunTests),
+    Tool("give_up", "Ends the work without a change.", GiveUp),
+)
+_BY_NAME = {tool.name: tool for tool in TOOLS}
+
+
+def parsed(call: ToolCall) -> Arguments | str:
+    """A call's arguments, or what is wrong with the call, told to the model."""
+    tool = _BY_NAME.get(call.name)
+    if call.problem:
+        return f"This call cannot be read: {call.problem[:500]}"
+    if tool is None:
+        return f"There is no tool {call.name[:100]!r}; there are {', '.join(_BY_NAME)}."
+    try:
+        made = tool.arguments.model_validate(dict(call.arguments))
+    except ValidationError as error:
+        told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)[:5]]
+        return f"Wrong arguments of {call.name}: {'; '.join(told)[:1000]}"
+    assert isinstance(made, Arguments)  # noqa: S101  every tool above is made so
+    return made
+
+
+@dataclass
+class Toolbox:
+    """Carries out `search`, `read` and `edit` on a workspace."""
+
+    workspace: Workspace
+    index: SearchIndex | None = None
+
+    def run(self, arguments: Arguments) -> str:
+        try:
+            if isinstance(arguments, Search):
+                return cut(self._search(arguments))
+            if isinstance(arguments, Read):
+                return cut(self._read(arguments))
+            if isinstance(arguments, EditFile):
+                line = self.workspace.replace(arguments.path, arguments.old, arguments.new)
+                return f"Changed {arguments.path} from line {line}. Nothing is tested yet."
+        except NotPossible as reason:
+            return f"Not possible: {reason}"[:2000]
+        raise TypeError(f"{type(arguments).__name__} is not for the toolbox")
+
+    def _search(self, wanted: Search) -> str:
+        found = []
+        if self.index is not None:
+            for place in self.index(wanted.query, 10):
+                found.append(f"{place.path}:{place.start_line}-{place.end_line} {place.symbol}".rstrip())
+        hits = [f"{hit.path}:{hit.line}: {hit.text}" for hit in self.workspace.find(wanted.query, MAX_HITS)]
+        parts = []
+        if found:
+            parts.append("Likeliest places:\n" + "\n".join(found))
+        if hits:
+            parts.append("Lines that hold the text:\n" + "\n".join(hits))
+        return "\n\n".join(parts) or "Nothing found. Try other words, or a name from the failing test."
+
+    def _read(self, wanted: Read) -> str:
+        lines = self.workspace.text(wanted.path).removesuffix("\n").split("\n")
+        if wanted.start_line > len(lines):
+            raise NotPossible(f"{wanted.path} has {len(lines)} lines")
+        last = min(wanted.end_line or len(lines), len(lines), wanted.start_line + MAX_LINES - 1)
+        shown = [f"{n:>5} {lines[n - 1][:400]}" for n in range(wanted.start_line, last + 1)]
+        if last < len(lines):
+            shown.append(f"({len(lines) - last} more lines)")
+        return "\n".join(shown)
+
+
+def cut(text: str, most: int = MAX_RESULT) -> str:
+    """The beginning and end of a long text."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
