@@ -20,9 +20,11 @@ from assets.evals.subject import (
     Subject,
     SubjectCannotStart,
 )
+from core.work import Budget, TaskText
 
 if TYPE_CHECKING:
     from assets.evals.repair_set import RepairCase
+    from core.work import Execution
     from sandbox.protocol import Sandbox
 
 
@@ -108,40 +110,53 @@ class RepairSubject:
         outcome = Outcome.CORRECT if correct else Outcome.WRONG
         return CaseResult(outcome, correct, metrics, execution.summary, "trajectory.jsonl", "patch.diff")
 
-    def _execute(self, case: "RepairCase", root: Path, sandbox: "Sandbox", attempt: Attempt) -> Any:
-        from assets.context.memory import MemoryIndex
-        from assets.context.rank import build_task_context
-        from assets.executions.checkout import open_checkout
-        from assets.executions.execute import execute
-        from assets.plans.planner import make_plan
-        from core.embedding import open_embedder
-        from core.git import Repository
-        from core.settings import load_settings
-        from core.work import Budget, TaskText
-
+    def _execute(self, case: "RepairCase", root: Path, sandbox: "Sandbox", attempt: Attempt) -> "Execution":
         began = time.monotonic()
-        settings = load_settings()
-        with (
-            tempfile.TemporaryDirectory(prefix="penstock-eval-") as scratch,
-            (attempt.folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory,
-        ):
+        with (attempt.folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory:
 
             def record(kind: str, body: dict[str, Any]) -> None:
                 entry = {"seconds": round(time.monotonic() - began, 3), "kind": kind, "body": body}
                 trajectory.write(json.dumps(entry, default=str) + "\n")
 
-            _commit_all(root)
-            repository = Repository(root)
-            commit = repository.resolve("HEAD")
-            embedder = open_embedder(settings.embedding_model, settings.models_folder)
-            index = MemoryIndex.build(repository, commit, [embedder], source=case.id)
-            context = build_task_context(index, case.issue)
-            left = max(1.0, min(self.seconds, attempt.seconds) - (time.monotonic() - began))
-            budget = Budget(seconds=left, candidates=self.candidates)
-            plan = make_plan(case.title, context, budget, engine=self.engine)
-            tree = open_checkout(repository.path, commit, Path(scratch) / "checkout")
-            text = TaskText(title=case.title, body=case.body)
-            return execute(text, plan, context, tree, sandbox, engine=self.engine, record=record)
+            budget = Budget(seconds=max(1.0, min(self.seconds, attempt.seconds)), candidates=self.candidates)
+            return solve_repair(case, root, sandbox, budget, engine=self.engine, record=record)
+
+
+def solve_repair(
+    case: "RepairCase",
+    root: Path,
+    sandbox: "Sandbox",
+    budget: Budget,
+    *,
+    engine: str,
+    record: Callable[[str, dict[str, Any]], None] = lambda kind, body: None,
+) -> "Execution":
+    """From a case's issue to an execution in `root`, a scratch copy of its repository that becomes a git repository.
+
+    The budget's seconds include the time to index. Raises `SandboxUnavailable` and `EmbedderUnavailable`.
+    """
+    from assets.context.memory import MemoryIndex
+    from assets.context.rank import build_task_context
+    from assets.executions.checkout import open_checkout
+    from assets.executions.execute import execute
+    from assets.plans.planner import make_plan
+    from core.embedding import open_embedder
+    from core.git import Repository
+    from core.settings import load_settings
+
+    began, settings = time.monotonic(), load_settings()
+    with tempfile.TemporaryDirectory(prefix="penstock-eval-") as scratch:
+        _commit_all(root)
+        repository = Repository(root)
+        commit = repository.resolve("HEAD")
+        embedder = open_embedder(settings.embedding_model, settings.models_folder)
+        index = MemoryIndex.build(repository, commit, [embedder], source=case.id)
+        context = build_task_context(index, case.issue)
+        left = budget.model_copy(update={"seconds": max(1.0, budget.seconds - (time.monotonic() - began))})
+        plan = make_plan(case.title, context, left, engine=engine)
+        tree = open_checkout(repository.path, commit, Path(scratch) / "checkout")
+        text = TaskText(title=case.title, body=case.body)
+        return execute(text, plan, context, tree, sandbox, engine=engine, record=record)
 
 
 def _commit_all(root: Path) -> None:

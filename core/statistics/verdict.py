@@ -185,7 +185,6 @@ def _judged(effect: Effect, p_adjusted: float | None, alpha: float) -> Effect:
     gain = effect.gain
     if gain is None or p_adjusted is None:
         return effect
-    middle = (gain.low + gain.high) / 2.0
     ahead = (effect.estimate or 0.0) > effect.neutral
     favourable = ahead == (effect.metric.better == "higher")
     differs = p_adjusted <= alpha
@@ -198,6 +197,5 @@ def _judged(effect: Effect, p_adjusted: float | None, alpha: float) -> Effect:
     elif differs and not favourable:
         verdict, reason = Verdict.WORSE, "the difference is unlikely to be chance and may exceed the margin"
     else:
-        side = "as likely worse as better" if abs(middle) < effect.allowance / 4 else "too wide to exclude the margin"
-        verdict, reason = Verdict.INCONCLUSIVE, f"the interval is {side}"
+        verdict, reason = Verdict.INCONCLUSIVE, "the interval is too wide to exclude the margin"
     return replace(effect, verdict=verdict, reason=reason, p_adjusted=p_adjusted)

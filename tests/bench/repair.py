@@ -7,9 +7,7 @@ engine never saw. Prints a line a case and totals, and writes everything as JSON
 import argparse
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from assets.evals.repair_set import RepairCase, RepairSetError, checkout, judge, load_cases
+from core.work import Budget
+from dagster_project.subjects import solve_repair
 from sandbox.protocol import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -50,29 +50,10 @@ class Row:
 
 def solve(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str) -> tuple[Any, Any]:
     """The execution and the gate's verdict for one case."""
-    from assets.context.memory import MemoryIndex
-    from assets.context.rank import build_task_context
-    from assets.executions.checkout import open_checkout
-    from assets.executions.execute import execute
     from assets.executions.gate import judge as gate
-    from assets.plans.planner import make_plan
-    from core.embedding import open_embedder
-    from core.git import Repository
-    from core.settings import load_settings
-    from core.work import Budget, TaskText
 
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="penstock-repair-") as scratch, checkout(case) as root:
-        _commit(root)
-        repository = Repository(root)
-        commit = repository.resolve("HEAD")
-        index = MemoryIndex.build(repository, commit, [open_embedder(load_settings().embedding_model)], source=case.id)
-        context = build_task_context(index, case.issue)
-        budget = Budget(seconds=max(1.0, budget_seconds - (time.monotonic() - began)))
-        plan = make_plan(case.title, context, budget, engine=engine)
-        tree = open_checkout(repository.path, commit, Path(scratch) / "checkout")
-        text = TaskText(title=case.title, body=case.body)
-        execution = execute(text, plan, context, tree, sandbox, engine=engine)
+    with checkout(case) as root:
+        execution = solve_repair(case, root, sandbox, Budget(seconds=budget_seconds), engine=engine)
     return execution, gate(execution.evidence, execution.patch)
 
 
@@ -125,15 +106,6 @@ def totals(rows: Sequence[Row]) -> dict[str, Any]:
         "median_seconds_of_correct": seconds[len(seconds) // 2] if seconds else None,
         "candidates": sum(row.candidates for row in rows),
     }
-
-
-def _commit(root: Path) -> None:
-    settings = ("user.name=bench", "user.email=bench@localhost", "core.autocrlf=false", "commit.gpgSign=false")
-    configured = [part for setting in settings for part in ("-c", setting)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {"GIT_CONFIG_GLOBAL": os.devnull}
-    git = ["git", "-C", str(root), *configured]
-    for arguments in (["init", "-q", "--template="], ["add", "--force", "."], ["commit", "-q", "-m", "First commit"]):
-        subprocess.run([*git, *arguments], check=True, env=environment, capture_output=True)
 
 
 def main(argv: list[str] | None = None) -> int:
