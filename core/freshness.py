@@ -26,7 +26,8 @@ class ModelFreshness:
 class SourceFreshness:
     """`lag_seconds` is from the acceptance of the last announced change to when it was searchable (None: no
     change was announced yet). `waiting` changes are announced and not indexed, the oldest for `waiting_seconds`.
-    `failures` in a row since `failing_since`, the last for the reason `error`."""
+    `failures` in a row since `failing_since`, the last for the reason `error`; `tried_at` is when a refresh last
+    succeeded or failed."""
 
     team_id: uuid.UUID
     source: str
@@ -40,6 +41,7 @@ class SourceFreshness:
     failures: int
     failing_since: datetime | None
     error: str | None
+    tried_at: datetime | None = None
     models: tuple[ModelFreshness, ...] = ()
 
     @property
@@ -55,7 +57,7 @@ class SourceFreshness:
 _SOURCES = """
 SELECT team_id, source, version, commit, visible_at, checked_at, lag_seconds, waiting,
        coalesce(greatest(extract(epoch FROM clock_timestamp() - waiting_since), 0)::double precision, 0.0),
-       failures, failed_at, error
+       failures, failed_at, error, tried_at
 FROM source_freshness WHERE %(source)s::text IS NULL OR source = %(source)s ORDER BY team_id, source
 """
 _MODELS = """

@@ -15,6 +15,7 @@ from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.migrations import migration_sensor
 from sensors.publications import failed_run_sensor, publication_sensor
+from sensors.stale import stale_source_sensor
 from sensors.tasks import reconciler, task_sensor
 
 defs = Definitions(
@@ -41,7 +42,15 @@ defs = Definitions(
         eval_jobs.compare_evals,
     ],
     schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES, eval_jobs.eval_baseline_nightly],
-    sensors=[task_sensor, change_sensor, reconciler, publication_sensor, failed_run_sensor, migration_sensor],
+    sensors=[
+        task_sensor,
+        change_sensor,
+        stale_source_sensor,
+        reconciler,
+        publication_sensor,
+        failed_run_sensor,
+        migration_sensor,
+    ],
     resources={
         "platform": ResourceDefinition(lambda _: worker_platform()),
         "eval_bench": ResourceDefinition(lambda _: eval_jobs.open_bench()),

@@ -53,6 +53,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
             "migration_sensor",
             "publication_sensor",
             "reconciler",
+            "stale_source_sensor",
             "task_sensor",
         ],
         "schedules": [
