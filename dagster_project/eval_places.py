@@ -4,8 +4,6 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.evals.sets import EvalSetError, find_sets
-
 if TYPE_CHECKING:
     from assets.evals.store import ResultStore
 
@@ -29,6 +27,8 @@ def set_roots() -> list[Path]:
 
 def find_set(name: str) -> Path:
     """A set's folder, by its name or path. Raises `EvalSetError`."""
+    from assets.evals.sets import EvalSetError, find_sets
+
     if (Path(name) / "set.json").is_file():
         return Path(name).resolve()
     known = find_sets(set_roots())

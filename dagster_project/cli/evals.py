@@ -255,7 +255,7 @@ class _Live:
     """Live counts: one line that is redrawn on a terminal, a line every few seconds elsewhere."""
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet, self._told, self._drawn = quiet, 0.0, False
+        self._quiet, self._told, self._drawn, self._said = quiet, 0.0, False, ""
 
     def __enter__(self) -> "Callable[[RunState], None]":
         return self._tell
@@ -268,6 +268,9 @@ class _Live:
         said = f"{state.done}/{state.total} done, {state.succeeded} succeeded, {state.failed} failed"
         said += f", {state.infrastructure} lost" if state.infrastructure else ""
         said += f", {state.resumed} from before" if state.resumed else ""
+        if said == self._said:
+            return
+        self._said = said
         if terminal:
             last = "".join(one if one.isprintable() else " " for one in state.last)[:50]
             sys.stderr.write(f"\r\x1b[2K{said}  {last}")
