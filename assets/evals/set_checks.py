@@ -70,6 +70,8 @@ def _leaks(case: Case) -> list[str]:
     if not isinstance(payload, RepairCase):
         return []
     said = []
+    if any(path.is_symlink() for path in payload.folder.rglob("*")):
+        said.append(f"{case.id}: holds a link, which would bring in files from outside the set; put the file there")
     if any(path.name == ".git" for path in payload.repo.rglob(".git")):
         said.append(f"{case.id}: the repository carries a git history, in which the fix can be found; remove it")
     added = {line[1:].strip() for line in payload.fix.splitlines() if line.startswith("+") and line[:3] != "+++"}

@@ -153,7 +153,9 @@ def test_leaks_of_a_fix_are_found(repair: Path) -> None:
     hidden = next((case / "heldback").rglob("test*.py")).relative_to(case / "heldback")
     (case / "repo" / hidden).parent.mkdir(parents=True, exist_ok=True)
     (case / "repo" / hidden).write_text("")
+    (case / "repo" / "data.txt").symlink_to("/etc/hostname")
     said = "\n".join(check_set(load_set(repair, sealed=False)).problems)
+    assert "holds a link" in said
     assert "carries a git history" in said
     assert "quotes a line of the fix" in said
     assert "a held-back test lies in the repository" in said
