@@ -14,6 +14,7 @@ from dagster import AssetExecutionContext, Failure, MetadataValue
 
 from assets.platform import Platform
 from core.attempts import Attempt, LeaseLost, LeaseRefused
+from core.chat.protocol import ChatUnavailable
 from core.eventlog.protocol import EventLogUnavailable
 from core.forge.protocol import ForgeUnavailable
 from sandbox.protocol import SandboxUnavailable
@@ -28,6 +29,7 @@ INFRASTRUCTURE = (
     EventLogUnavailable,
     SandboxUnavailable,
     ForgeUnavailable,
+    ChatUnavailable,
 )
 RELAUNCH_SECONDS = 5.0
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.embedding.serving import Models
     from core.eventlog.protocol import EventLog
     from core.git import Repository
+    from core.work import Location
     from sandbox.protocol import Sandbox
 
 
@@ -63,6 +64,13 @@ class Platform:
         from core.git import Repository
 
         return Repository(mirror_path(self.mirrors, find_source(self.database, team_id, source)))
+
+    def search(self, team_id: uuid.UUID, source: str, query: str, count: int) -> "list[Location]":
+        """The likeliest places of a source for a text, from its visible index. Raises `NotIndexed`."""
+        from assets.context.search import search
+
+        used = self.models.in_use()
+        return search(self.database, team_id, source, query, count, embedders=used.asked, fallback=used.fallback)
 
     def close(self) -> None:
         self.database.close()

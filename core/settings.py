@@ -129,6 +129,24 @@ class Settings(BaseSettings):
     embedding_threads: int = Field(
         default=0, ge=0, le=256, description="Cores that a local embedding model uses; 0: all that there are."
     )
+    engine: Literal["search", "model"] = Field(
+        default="search", description="What proposes edits for tasks that ask for no engine: search, or a chat model."
+    )
+    chat_model: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Chat model of the engine model: described in a folder (NAME/chat.toml), or ollama/NAME.",
+    )
+    chat_steps: int = Field(default=40, ge=1, le=1000, description="Answers of the chat model in one attempt.")
+    chat_tokens: int = Field(
+        default=400_000, ge=1000, le=1 << 30, description="Tokens, read and written, of the chat model in one attempt."
+    )
+    chat_money: float = Field(
+        default=5.0, gt=0, le=1e6, description="Money for the chat model in one attempt, in the currency of its prices."
+    )
+    chat_prompts: str = Field(
+        default="v1", pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="Version of the prompts of the engine model."
+    )
     slots: int = Field(default=2, ge=1, le=256, description="Tasks that run at the same time.")
     task_seconds: float = Field(default=120.0, gt=0, le=86_400, description="Budget of one attempt, in seconds.")
     lease_seconds: float = Field(

@@ -27,6 +27,7 @@ from assets.attempt_run import open_attempt
 from assets.executions.checkout import open_checkout
 from assets.executions.execute import Stopped, execute
 from assets.executions.gate import CHECKS, judge
+from assets.executions.model.options import chat_of, options_of
 from assets.markdown import cell, checks_table, fenced, tests_summary, tests_table
 from assets.partitions import SOURCES
 from assets.platform import Platform
@@ -57,8 +58,9 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
     plan = attempt.output("plan", Plan)
     if found is None or plan is None:
         raise LookupError("an earlier stage has left nothing for this attempt")
-    task = attempt.task
+    task, settings = attempt.task, platform.settings
     test = task.options.get("test")
+    engine = str(task.options.get("engine") or settings.engine)
 
     def record(kind: str, body: dict[str, Any]) -> None:
         attempt.record(kind, body)
@@ -72,7 +74,10 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
             found,
             checkout,
             platform.sandbox,
-            engine=str(task.options.get("engine") or "search"),
+            engine=engine,
+            chat=chat_of(settings) if engine == "model" else None,
+            options=options_of(settings),
+            index=lambda query, count: platform.search(task.team_id, task.source, query, count),
             record=record,
             revise=attempt.save_plan,
             should_stop=attempt.should_stop,
@@ -141,12 +146,16 @@ def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[Any]
         "suspicious": MetadataValue.md(suspicious or "none"),
         "engine": MetadataValue.text(done.engine),
         "sandbox": MetadataValue.text(evidence.sandbox),
+        "iterations": MetadataValue.int(done.iterations),
+        "changed_lines": MetadataValue.int(done.changed_lines),
         "candidates_tried": MetadataValue.int(counts.tried),
         "candidates": MetadataValue.json(counts.model_dump()),
         "timings": MetadataValue.json({**evidence.timings, "total": done.seconds}),
         "plan": MetadataValue.asset(AssetKey("plan")),
         "result": MetadataValue.asset(AssetKey("result")),
     }
+    if done.model is not None:
+        metadata["model"] = MetadataValue.json(done.model.model_dump())
     if done.patch is not None:
         metadata["patch"] = MetadataValue.md(fenced(done.patch.diff[:60_000], "diff"))
         metadata["patch_sha256"] = MetadataValue.text(done.patch.sha256)

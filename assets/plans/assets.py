@@ -29,7 +29,9 @@ def plan(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> M
         budget = Budget(seconds=min(float(options.get("budget_seconds") or platform.settings.task_seconds), 86_400))
         made = attempt.output("plan", Plan)
         if made is None:
-            made = make_plan(attempt.task.title, found, budget, engine=str(options.get("engine") or "search"))
+            made = make_plan(
+                attempt.task.title, found, budget, engine=str(options.get("engine") or platform.settings.engine)
+            )
             attempt.save_plan(made)
             attempt.put_output("plan", made, time.monotonic() - began)
         seconds = time.monotonic() - began

@@ -36,13 +36,18 @@ def solve(
     test: Annotated[
         str | None, typer.Option(help="The test command; found by itself if not given.", metavar="CMD")
     ] = None,
-    engine: Annotated[str, typer.Option(help="What proposes edits: search.")] = "search",
+    engine: Annotated[
+        str | None, typer.Option(help="What proposes edits: search, or model. By default what the settings say.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Chat model of engine model: one that is described in a folder, or ollama/NAME.")
+    ] = None,
     budget_seconds: Annotated[float, typer.Option(min=1, max=86_400, help="Wall time for the whole task.")] = 120.0,
     as_json: AsJson = False,
 ) -> None:
     """Solve one task here and now; leaves branch penstock/<task id>. Exit code 0 when it was resolved."""
     title, body = _read_issue(issue)
-    result = _run(repo.resolve(), title, body, test, engine, budget_seconds, quiet=as_json)
+    result = _run(repo.resolve(), title, body, test, engine, model, budget_seconds, quiet=as_json)
     if as_json:
         data({key: value for key, value in result.items() if key != "report"})
     else:
@@ -51,9 +56,17 @@ def solve(
         if result["branch"]:
             line(f"branch:     {result['branch']}   (git show {result['branch']})")
         line(f"trajectory: {result['trajectory']}")
+        if used := result["evidence"]["model"]:
+            line(_cost(used))
         line(f"{result['status']}: {result['candidates']} candidates in {result['seconds']:.1f} s")
     if result["status"] != "resolved":
         raise typer.Exit(1)
+
+
+def _cost(used: dict[str, Any]) -> str:
+    tokens = used["prompt_tokens"] + used["completion_tokens"]
+    about = "about " if used["estimated"] else ""
+    return f"model:      {used['model']}, {used['steps']} answers, {about}{tokens} tokens, {used['money']:.4f} in money"
 
 
 def _read_issue(path: Path) -> tuple[str, str]:
@@ -76,16 +89,27 @@ def _read_issue(path: Path) -> tuple[str, str]:
 
 
 def _run(
-    path: Path, title: str, body: str, test: str | None, engine: str, budget_seconds: float, *, quiet: bool
+    path: Path,
+    title: str,
+    body: str,
+    test: str | None,
+    engine: str | None,
+    model: str | None,
+    budget_seconds: float,
+    *,
+    quiet: bool,
 ) -> dict[str, Any]:
     from assets.context.memory import MemoryIndex
-    from assets.context.rank import build_task_context
+    from assets.context.rank import build_task_context, rank
     from assets.executions.checkout import open_checkout
     from assets.executions.execute import ENGINES, execute
     from assets.executions.gate import judge
+    from assets.executions.model.options import chat_of, options_of
+    from assets.executions.model.prompts import UnknownPrompts
     from assets.executions.repository_settings import RepositorySettingsError
     from assets.plans.planner import make_plan
     from assets.results.report import commit_message, render
+    from core.chat import ChatUnavailable, UnknownChatModel
     from core.embedding import open_embedder
     from core.events import task_id
     from core.forge.local_git import LocalGit
@@ -95,10 +119,17 @@ def _run(
     from core.work import Budget, Execution, Plan, TaskText, Verdict, VerdictKind
     from sandbox import open_sandbox
 
+    settings = load_settings()
+    engine = engine or ("model" if model else settings.engine)
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is not one of {', '.join(ENGINES)}", param_hint="--engine")
+    if model and engine != "model":
+        raise typer.BadParameter(f"engine {engine} uses no chat model", param_hint="--model")
+    try:
+        chat = chat_of(settings, model) if engine == "model" else None
+    except UnknownChatModel as error:
+        raise CommandFailed(str(error)) from error
     began = time.monotonic()
-    settings = load_settings()
     repository = Repository(path)
     if repository.empty():
         raise CommandFailed(f"{path} has no commit yet: commit what is to be solved first")
@@ -128,12 +159,13 @@ def _run(
 
             try:
                 checkout = open_checkout(repository.path, commit, Path(scratch) / "checkout")
-            except RepositorySettingsError as error:
+                execution: Execution = execute(
+                    TaskText(title=title, body=body), plan, found, checkout, sandbox,
+                    engine=engine, record=record, revise=revisions.append, test_command=test, chat=chat,
+                    options=options_of(settings), index=lambda query, count: rank(index, query, count),
+                )  # fmt: skip
+            except (RepositorySettingsError, ChatUnavailable, UnknownPrompts) as error:
                 raise CommandFailed(str(error)) from error
-            execution: Execution = execute(
-                TaskText(title=title, body=body), plan, found, checkout, sandbox,
-                engine=engine, record=record, revise=revisions.append, test_command=test,
-            )  # fmt: skip
     verdict: Verdict = judge(execution.evidence, execution.patch)
     parts = {"task_id": str(identity), "attempt": 1, "title": title, "execution": execution, "verdict": verdict}
     report = render(context=found, plan=revisions[-1], **parts)  # type: ignore[arg-type]
@@ -167,6 +199,9 @@ def _run(
             **execution.evidence.model_dump(mode="json"),
             "commit": commit,
             "summary": execution.summary,
+            "iterations": execution.iterations,
+            "changed_lines": execution.changed_lines,
+            "model": execution.model.model_dump(mode="json") if execution.model else None,
             "verdict": verdict.model_dump(mode="json"),
         },
         "trajectory": str(folder / "trajectory.jsonl"),

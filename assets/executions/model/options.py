@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from core.chat.protocol import Usage
+from core.chat import ChatModel, UnknownChatModel, Usage, find_chat_spec, open_chat_spec
+from core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,19 @@ class ModelOptions:
         if used.money >= self.money:
             return f"the model's budget of {self.money:g} in money is used up"
         return None
+
+
+def options_of(settings: Settings) -> ModelOptions:
+    return ModelOptions(settings.chat_steps, settings.chat_tokens, settings.chat_money, settings.chat_prompts)
+
+
+def chat_of(settings: Settings, name: str | None = None, *, seed: int | None = None) -> ChatModel:
+    """The chat model called `name`, else the one that the settings name; `seed` is sent instead of its own.
+
+    Raises `UnknownChatModel`.
+    """
+    wanted = name or settings.chat_model
+    if wanted is None:
+        raise UnknownChatModel("engine 'model' needs a chat model: name one, or set chat_model")
+    spec = find_chat_spec(wanted, settings.models_folder)
+    return open_chat_spec(spec if seed is None else spec.model_copy(update={"seed": seed % (1 << 31)}))
