@@ -1,0 +1,212 @@
+"""A migration under load: what searches notice of it, and how fast it builds.
+
+A synthetic repository of some 50,000 chunks (see `context_repository`) is indexed with the default model. While
+another process builds the vectors of a real ONNX model on one core, searches are asked all the time, and
+their times are compared with those of an undisturbed minute just before. Building alone is compared with
+the model's own speed, and cutting over and rolling back are timed while searches go on.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from assets.context import model_vectors
+from assets.context.refresh import refresh
+from assets.context.search import search
+from assets.context.sources import add_source
+from assets.migrations import record, switch
+from assets.migrations.build import Progress, Stopped, build
+from assets.migrations.metrics import percentile
+from assets.migrations.record import Options
+from assets.platform import Platform
+from core.database.embedded import LOGIN, EmbeddedServer
+from core.database.schema import upgrade
+from core.embedding import catalogue, find_spec
+from core.events import DEFAULT_TEAM
+from core.settings import Settings
+from core.states import MigrationState
+from tests.bench.context_repository import Author, commit, create
+
+FILES = int(os.environ.get("PENSTOCK_BENCH_FILES", "7500"))
+SECONDS = float(os.environ.get("PENSTOCK_BENCH_SECONDS", "60"))
+"""Of searching undisturbed, and of searching while it builds."""
+NEW = "all-minilm-l6-v2-q"
+ALONE_CHUNKS = 600
+
+
+def measure() -> list[dict[str, Any]]:
+    with _workplace() as platform:
+        author = Author(seed=11)
+        texts = [author.query() for _ in range(400)]
+        with platform.database.system() as connection:
+            old = catalogue.find(connection, "wordllama")
+            chunks = catalogue.coverage(connection, old.id)[0].chunks
+        new = catalogue.register(platform.database, find_spec(NEW, platform.settings.models_folder))
+        quiet, failures, empty = _ask_for(platform, texts, _after(SECONDS))
+        started = switch.start(platform.database, old, new, Options(threads=1), {})
+        builder = _builder(platform)
+        try:
+            busy, more_failures, more_empty = _ask_for(platform, texts, _after(SECONDS))
+        finally:
+            builder.terminate()
+            builder.wait()
+        return [
+            _row(
+                f"95% of searches while {NEW} is built on one core, {chunks:,} chunks",
+                percentile(busy, 0.95),
+                "ms",
+                "undisturbed",
+                percentile(quiet, 0.95),
+            ),
+            _row(
+                "searches that failed or found nothing then",
+                more_failures + more_empty,
+                "",
+                "undisturbed",
+                failures + empty,
+            ),
+            _building_alone(platform, new.identity),
+            *_cutting_over(platform, started.id, texts),
+        ]
+
+
+def _ask_for(platform: Platform, texts: list[str], done: Callable[[], bool]) -> tuple[list[float], int, int]:
+    """Milliseconds of each search, how many failed, and how many found nothing, until `done`."""
+    taken: list[float] = []
+    failed = empty = 0
+    for text in texts[:20]:
+        _search(platform, text)
+    while not done():
+        began = time.perf_counter()
+        try:
+            empty += not _search(platform, texts[len(taken) % len(texts)])
+        except Exception as error:
+            failed += 1
+            print(f"migration: a search failed: {error}", file=sys.stderr)  # noqa: T201
+        taken.append(1000 * (time.perf_counter() - began))
+    return taken, failed, empty
+
+
+def _search(platform: Platform, text: str) -> list[Any]:
+    used = platform.models.in_use()
+    return search(platform.database, DEFAULT_TEAM, "bench", text, 10, embedders=used.asked, fallback=used.fallback)
+
+
+def _after(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+def _building_alone(platform: Platform, identity: str) -> dict[str, Any]:
+    """Chunks a second of a build with nothing beside it, against the model alone on texts of the same index."""
+    with platform.database.system() as connection:
+        entry = catalogue.find(connection, identity)
+        left = model_vectors.lacking(connection, identity)
+    embedder = platform.models.open(entry)
+    sample = [content.content_id for content in left[-200:]]
+    texts = model_vectors.read_texts(platform.database, DEFAULT_TEAM, sample).texts[:ALONE_CHUNKS]
+    began = time.perf_counter()
+    embedder.embed_documents(texts)
+    alone = len(texts) / (time.perf_counter() - began)
+    done: list[Progress] = []
+
+    def check() -> None:
+        if done and done[-1].chunks >= ALONE_CHUNKS:
+            raise Stopped("measured")
+
+    with suppress(Stopped):
+        build(platform.database, embedder, check=check, on_progress=done.append)
+    return _row("building with nothing beside it", done[-1].rate, "chunks/s", "the model alone", alone)
+
+
+def _cutting_over(platform: Platform, number: int, texts: list[str]) -> Iterator[dict[str, Any]]:
+    """Locks of cut over and roll back, while searches go on."""
+    with platform.database.system() as connection:
+        migration = record.get(connection, number)
+        record.move(connection, migration, MigrationState.SHADOWING)
+        record.move(connection, record.get(connection, number), MigrationState.JUDGED)
+    stop = threading.Event()
+    seen: list[tuple[list[float], int, int]] = []
+    asking = threading.Thread(target=lambda: seen.append(_ask_for(platform, texts, stop.is_set)))
+    asking.start()
+    try:
+        time.sleep(2)
+        switch.cut_over(platform.database, number, accept=True)
+        time.sleep(2)
+        began = time.perf_counter()
+        switch.roll_back(platform.database, number, "measured")
+        back = 1000 * (time.perf_counter() - began)
+        time.sleep(2)
+    finally:
+        stop.set()
+        asking.join()
+    with platform.database.system() as connection:
+        events = record.timeline(connection, number)
+    held = next(event.body["milliseconds"] for event in events if event.kind == "locks held")
+    yield _row("cutting over, locks held", held, "ms", "the most allowed", 100)
+    yield _row("rolling back, whole call", back, "ms", "the most allowed", 100)
+    taken, failed, empty = seen[0]
+    yield _row("searches that failed or found nothing then", failed + empty, "", "searches", len(taken))
+
+
+def _builder(platform: Platform) -> "subprocess.Popen[bytes]":
+    arguments = [platform.database.url, str(platform.settings.home)]
+    return subprocess.Popen([sys.executable, "-m", "tests.bench.migration", *arguments])
+
+
+def _build_here(url: str, home: str) -> None:
+    platform = Platform(Settings(home=Path(home)), url)
+    with platform.database.system() as connection:
+        entry = catalogue.find(connection, NEW)
+    build(platform.database, catalogue.opened(entry, threads=1))
+
+
+@contextmanager
+def _workplace() -> Iterator[Platform]:
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedServer(Path(folder) / "postgres")
+        try:
+            server.ensure_database("penstock")
+            upgrade(server.url("penstock", owner=True), login=LOGIN)
+            settings = Settings(home=Path(folder) / "home", allowed_roots=(Path(folder),))
+            platform = Platform(settings, server.url("penstock"))
+            repository = Path(folder) / "repository.git"
+            create(repository)
+            commit(repository, Author().files(FILES), 0)
+            add_source(platform.database, DEFAULT_TEAM, "bench", str(repository), roots=settings.roots)
+            refresh(
+                platform.database,
+                DEFAULT_TEAM,
+                "bench",
+                mirrors=platform.mirrors,
+                roots=settings.roots,
+                embedders=platform.models.in_use().asked,
+            )
+            yield platform
+            platform.close()
+        finally:
+            server.release()
+
+
+def _row(name: str, value: float, unit: str, against: str, against_value: float) -> dict[str, Any]:
+    ratio = round(value / against_value, 3) if against_value else 0.0
+    return {
+        "name": name,
+        "value": round(value, 2),
+        "unit": unit,
+        "against": against,
+        "against_value": round(against_value, 2),
+        "ratio": ratio,
+    }
+
+
+if __name__ == "__main__":
+    _build_here(*sys.argv[1:])
