@@ -112,9 +112,10 @@ class PostgresIndex:
         unknown = [term for term in dict.fromkeys(terms) if term not in self._decoded]
         if unknown:
             segments = self._files.segment_ids
-            for term, hits in _postings.get(self._url, self._connection, segments, unknown).items():
-                self._decoded[term] = self._files.documents_of(hits)
-                self._files.common.keep(term, self._decoded[term])
+            hits = _postings.get(self._url, self._connection, segments, unknown)
+            for term, decoded in self._files.decode(hits).items():
+                self._decoded[term] = decoded
+                self._files.common.keep(term, decoded)
         return {term: found for term in terms if len((found := self._decoded[term])[0])}
 
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:

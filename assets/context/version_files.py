@@ -7,7 +7,7 @@ them and what changed. Segments may be merged meanwhile, which moves slots and n
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -118,34 +118,56 @@ class VersionFiles:
     def segment_ids(self) -> list[int]:
         return list(self._slots.bounds)
 
-    def documents_of(self, hits: Sequence[tuple[int, Pairs]]) -> tuple[Ints, Ints]:
-        """The documents, ascending, and counts of one term, given its pairs by segment."""
+    def decode(self, hits: Mapping[str, Sequence[tuple[int, Pairs]]]) -> dict[str, tuple[Ints, Ints]]:
+        """The documents, ascending, and counts of each term, given its pairs by segment."""
+        found = {}
+        rare: dict[str, Sequence[tuple[int, Pairs]]] = {}
+        for term, parts in hits.items():
+            if sum(len(pairs) for _, pairs in parts) * 16 > self.manifest.documents:
+                found[term] = self._decode_common(parts)
+            else:
+                rare[term] = parts
+        return found | self._decode_rare(rare)
+
+    def _decode_common(self, parts: Sequence[tuple[int, Pairs]]) -> tuple[Ints, Ints]:
+        """By a table of all slots, which costs the same however many there are."""
         slots = self._slots
-        found, counts = [], []
-        for segment, pairs in hits:
+        table = np.zeros(len(slots.document_of), dtype=np.uint16)
+        for segment, pairs in parts:
             base, end = slots.bounds[segment]
-            at = pairs[:, 0].astype(np.int64)
-            within = at < end  # beyond lie contents that this version doesn't have
-            found.append(at[within] + base)
-            counts.append(pairs[:, 1][within])
-        if not found:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        at, count = np.concatenate(found), np.concatenate(counts)
-        if len(at) * 16 > len(slots.slot_of):  # a common term: faster by a table of all slots
-            table = np.zeros(len(slots.document_of), dtype=np.uint16)
-            table[at] = count
-            by_document = table[slots.slot_of]
-            common: Ints = np.flatnonzero(by_document)
-            return common, by_document[common].astype(np.int64)
+            within = table[base : base + end]
+            kept = pairs[: np.searchsorted(pairs[:, 0], end)]  # beyond lie contents that this version doesn't have
+            within[kept[:, 0]] = kept[:, 1]
+        by_document = table[slots.slot_of]
+        documents: Ints = np.flatnonzero(by_document)
+        return documents, by_document[documents].astype(np.int64)
+
+    def _decode_rare(self, hits: Mapping[str, Sequence[tuple[int, Pairs]]]) -> dict[str, tuple[Ints, Ints]]:
+        """All terms at once, since there are many with a few pairs each."""
+        nothing = np.zeros(0, dtype=np.int64)
+        pieces = [(n, *self._slots.bounds[segment], pairs) for n, p in enumerate(hits.values()) for segment, pairs in p]
+        if not pieces:
+            return dict.fromkeys(hits, (nothing, nothing))
+        slots = self._slots
+        sizes = [len(piece[3]) for piece in pieces]
+        of_term, bases, ends = (np.repeat(np.array([piece[n] for piece in pieces]), sizes) for n in range(3))
+        pairs = np.concatenate([piece[3] for piece in pieces])
+        within = np.flatnonzero(pairs[:, 0] < ends)  # beyond lie contents that this version doesn't have
+        of_term, counts = of_term[within], pairs[within, 1].astype(np.int64)
+        at = pairs[within, 0] + bases[within]
         documents = slots.document_of[at]
         if len(slots.other_slots):
             other, place = _matches(slots.other_slots, at)
             documents = np.concatenate((documents, slots.other_documents[other]))
-            count = np.concatenate((count, count[place]))
-        live = documents >= 0
-        documents, count = documents[live], count[live]
-        order = np.argsort(documents, kind="stable")
-        return documents[order], count[order].astype(np.int64)
+            of_term, counts = np.concatenate((of_term, of_term[place])), np.concatenate((counts, counts[place]))
+        order = np.lexsort((documents, of_term))
+        order = order[documents[order] >= 0]
+        documents, counts = documents[order], counts[order]
+        bounds = np.searchsorted(of_term[order], np.arange(len(hits) + 1)).tolist()
+        return {
+            term: (documents[start:end], counts[start:end])
+            for term, start, end in zip(hits, bounds[:-1], bounds[1:], strict=True)
+        }
 
 
 @dataclass(frozen=True, slots=True)
