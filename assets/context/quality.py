@@ -189,7 +189,7 @@ def vectors_are_sound(connection: Connection[TupleRow], contents: Sequence[int],
             wrong.append(f"{length} vectors of {model.identity} are not of length 1")
         if zeros > zeros_allowed(with_words):
             wrong.append(f"{zeros} of {with_words} chunks with words have a zero vector of {model.identity}")
-    return Check("vectors_are_sound", not wrong, "; ".join(wrong) or f"{looked_at} vectors of {len(models)} models")
+    return Check("vectors_are_sound", not wrong, "; ".join(wrong) or f"{looked_at} vectors")
 
 
 def _no_orphan_chunks(connection: Connection[TupleRow], staged: Staged) -> Check:
