@@ -37,8 +37,8 @@ def intervals(rows: Sequence[dict[str, Any]], margin: float) -> str:
         f'<rect x="{_LEFT}" y="0" width="{limit - _LEFT:.1f}" height="{height - 32}" fill="#fbeae9"/>',
         f'<line x1="{x(0)}" y1="0" x2="{x(0)}" y2="{height - 32}" stroke="#9aa4ae"/>',
         f'<line x1="{limit}" y1="0" x2="{limit}" y2="{height - 32}" stroke="#b3261e" stroke-dasharray="4 3"/>',
-        f'<text x="{limit}" y="{height - 16}" text-anchor="middle" fill="#b3261e">-{margin:g}</text>',
-        f'<text x="{x(0)}" y="{height - 16}" text-anchor="middle" fill="#5b6570">same</text>',
+        f'<text x="{limit}" y="{height - 16}" text-anchor="end" fill="#b3261e">-{margin:g}</text>',
+        f'<text x="{x(0)}" y="{height - 16}" fill="#5b6570">same</text>',
         f'<text x="{_LEFT}" y="{height - 1}" fill="#5b6570">new is worse</text>',
         f'<text x="{_LEFT + inner}" y="{height - 1}" text-anchor="end" fill="#5b6570">new is better</text>',
     ]

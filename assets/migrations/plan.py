@@ -2,12 +2,14 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from assets.context import model_vectors
 from core.database import Database
 from core.embedding import Embedder
+from core.embedding.account import Cost
 from core.embedding.catalogue import Entry
 
 SAMPLE_CHUNKS = 128
@@ -47,13 +49,13 @@ def make_plan(database: Database, old: Entry, new: Entry, embedder: Embedder) ->
         texts += model_vectors.read_texts(database, content.team_id, [content.content_id]).texts[:16]
     texts = texts[:SAMPLE_CHUNKS]
     embedder.embed_documents(texts[:2] or ["warm up"])
+    counted = _tokens_so_far(embedder)
     began = time.perf_counter()
     if texts:
         embedder.embed_documents(texts)
     seconds = time.perf_counter() - began
     chunks = sum(content.chunks for content in left)
-    per_chunk = sum(map(len, texts)) / _CHARACTERS_PER_TOKEN / max(1, len(texts))
-    tokens = round(chunks * min(per_chunk, embedder.max_tokens))
+    tokens = round(chunks * _tokens(embedder, texts, counted) / max(1, len(texts)))
     price = float((new.spec or {}).get("price") or 0.0)
     rate = len(texts) / seconds if texts and seconds > 0 else 0.0
     return Plan(
@@ -68,6 +70,22 @@ def make_plan(database: Database, old: Entry, new: Entry, embedder: Embedder) ->
         sampled_chunks=len(texts),
         chunks_per_second=round(rate, 1),
     )
+
+
+def _tokens_so_far(embedder: Embedder) -> int:
+    """What a server has counted in this process; 0 for a model that is not behind one."""
+    cost = getattr(getattr(embedder, "inner", embedder), "cost", None)
+    return cost.tokens if isinstance(cost, Cost) else 0
+
+
+def _tokens(embedder: Embedder, texts: Sequence[str], before: int) -> int:
+    """Of the sample: as the server or the model's own tokenizer counts them, else estimated."""
+    if (counted := _tokens_so_far(embedder) - before) > 0:
+        return counted
+    count = getattr(getattr(embedder, "inner", embedder), "count_tokens", None)
+    if callable(count):
+        return int(count(texts))
+    return round(sum(min(len(text) / _CHARACTERS_PER_TOKEN, embedder.max_tokens) for text in texts))
 
 
 def disk_bytes(rows: int, dimensions: int) -> int:

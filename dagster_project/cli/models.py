@@ -123,6 +123,9 @@ def add(
     serve: Annotated[
         bool, typer.Option("--serve", help="Use it from now on beside the others, without a migration.")
     ] = False,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Let the running platform migrate to it, behind the gate.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Register a model: it is asked a few known texts, and must answer them the same ever after."""
@@ -147,6 +150,8 @@ def add(
     values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if provider is None and values:
         raise typer.BadParameter("these options describe a model of a --provider", param_hint="--provider")
+    if serve and migrate:
+        raise typer.BadParameter("use it at once, or migrate to it behind the gate: not both", param_hint="--migrate")
     with opened() as database, Progress(quiet=as_json) as step, told():
         _ensure_default(database)
         spec = (
@@ -159,6 +164,9 @@ def add(
         with database.system() as connection:
             if serve:
                 catalogue.move(connection, entry.id, ModelState.SERVING)
+        if migrate:
+            _migrate(database, entry)
+        with database.system() as connection:
             entry = catalogue.find(connection, entry.identity)
             row = _row(entry, [])
     if as_json:
@@ -195,6 +203,22 @@ def retire(name: Name, as_json: AsJson = False) -> None:
     line(f"{entry.name}: {state}")
     for one in left:
         note(f"only it covers {one.source} ({one.covered} chunks): penstock index refresh {one.source}, retire again")
+
+
+def _migrate(database: "Database", entry: "Entry") -> None:
+    from assets.migrations import switch
+    from assets.migrations.plan import make_plan
+    from assets.migrations.record import MigrationRefused, Options
+    from core.embedding import catalogue
+    from core.states import ModelState
+
+    with database.system() as connection:
+        old = next(e for e in catalogue.entries(connection) if e.state == ModelState.SERVING)
+    plan = make_plan(database, old, entry, catalogue.opened(entry))
+    try:
+        switch.start(database, old, entry, Options(), plan.as_dict())
+    except MigrationRefused as error:
+        raise CommandFailed(f"{entry.name} is registered, and not migrated to: {error}") from error
 
 
 def _ensure_default(database: "Database") -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from assets.migrations import record
 from core.database import Database
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
@@ -39,6 +40,16 @@ def test_a_model_is_added_served_and_retired(penstock: Any) -> None:
     assert penstock("models", "retire", "wordllama")["state"] == "retired"
     assert [row["name"] for row in penstock("models", "list")] == ["hashing"]
     assert [row["name"] for row in penstock("models", "list", "--all")] == ["wordllama", "hashing"]
+
+
+def test_a_model_can_be_migrated_to_as_soon_as_it_is_added(penstock: Any, database: Database) -> None:
+    assert penstock("models", "add", "hashing", "--migrate")["state"] == "building"
+    with database.system() as connection:
+        migration = record.current(connection)
+    assert migration is not None
+    assert (migration.old_name, migration.new_name, migration.state) == ("wordllama", "hashing", "building")
+    with pytest.raises(CommandFailed, match="not migrated to: a migration is open already"):
+        penstock("models", "add", "hashing", "--migrate")
 
 
 def test_the_only_serving_model_is_not_retired(penstock: Any) -> None:

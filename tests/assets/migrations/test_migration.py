@@ -12,6 +12,7 @@ from assets.context import search
 from assets.migrations import drive as driving
 from assets.migrations import record, switch
 from assets.migrations.drive import drive
+from assets.migrations.plan import make_plan
 from assets.migrations.queries import judged_queries
 from assets.migrations.record import Migration, MigrationRefused
 from assets.platform import Platform
@@ -49,6 +50,19 @@ def test_a_better_model_takes_over_by_itself_and_the_old_one_is_retired(
         "planned", "building", "built", "shadowing", "compared",
         "judged", "observing", "locks held", "draining", "done",
     ]  # fmt: skip
+
+
+def test_a_plan_measures_a_sample_and_counts_what_is_to_do(
+    platform: Platform, entry: Any, model_server: Any, vectors: Any
+) -> None:
+    served = catalogue.register(platform.database, model_server.spec("openai", price=10.0))
+    made = make_plan(platform.database, entry("hashing"), served, platform.models.open(served))
+    assert (made.contents, made.chunks, made.sampled_chunks) == (120, 120, 120)
+    assert made.tokens == 7 * 120  # as the server counts
+    assert made.money == pytest.approx(7 * 120 * 10 / 1e6, abs=1e-4)
+    assert made.seconds > 0
+    assert made.disk_bytes > 120 * 64 * 4
+    assert vectors("served") == []
 
 
 def test_a_worse_model_never_takes_over_by_itself(platform: Platform, begin: Begin, states: States) -> None:
