@@ -43,7 +43,8 @@ def make_plan(database: Database, old: Entry, new: Entry, embedder: Embedder) ->
         left = model_vectors.lacking(connection, new.identity)
     texts: list[str] = []
     # Spread over everything, since new and old content differ in length.
-    for content in left[:: max(1, len(left) // 24)]:
+    step = max(1, len(left) // 24)
+    for content in (one for first in range(step) for one in left[first::step]):
         if len(texts) >= SAMPLE_CHUNKS:
             break
         texts += model_vectors.read_texts(database, content.team_id, [content.content_id]).texts[:16]
