@@ -9,7 +9,7 @@ from assets.executions import assets as execution_assets
 from assets.migrations import assets as migration_assets
 from assets.plans import assets as plan_assets
 from assets.results import assets as result_assets
-from dagster_project import context_jobs, eval_jobs, jobs
+from dagster_project import context_jobs, eval_jobs, jobs, model_jobs
 from dagster_project.context_jobs import index_vectors, prune_context
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
@@ -33,15 +33,16 @@ defs = Definitions(
     jobs=[
         jobs.resolve_task,
         jobs.refresh_context,
-        jobs.migrate_model,
         jobs.publish_pending,
         jobs.prune_runs,
         prune_context,
         index_vectors,
         eval_jobs.run_evals,
         eval_jobs.compare_evals,
+        model_jobs.migrate_model,
+        model_jobs.keep_models_job,
     ],
-    schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES, eval_jobs.eval_baseline_nightly],
+    schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES, *model_jobs.SCHEDULES, eval_jobs.eval_baseline_nightly],
     sensors=[
         task_sensor,
         change_sensor,

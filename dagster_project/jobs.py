@@ -28,13 +28,6 @@ resolve_task = define_asset_job(
     description="One task, from its context to its published result.",
 )
 
-migrate_model = define_asset_job(
-    "migrate_model",
-    selection=AssetSelection.assets("model_migration"),
-    executor_def=in_process_executor,
-    description="Takes the open migration of embedding models as far as it goes now.",
-)
-
 refresh_context = define_asset_job(
     "refresh_context",
     selection=AssetSelection.assets("context_index", "ticket_index"),

@@ -202,7 +202,10 @@ def retire(name: Name, as_json: AsJson = False) -> None:
         return
     line(f"{entry.name}: {state}")
     for one in left:
-        note(f"only it covers {one.source} ({one.covered} chunks): penstock index refresh {one.source}, retire again")
+        note(
+            f"only it covers {one.source} ({one.covered} chunks): penstock index refresh {one.source}, "
+            "or wait for the nightly job"
+        )
 
 
 def _migrate(database: "Database", entry: "Entry") -> None:

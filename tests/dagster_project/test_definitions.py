@@ -39,6 +39,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
         "jobs": [
             "compare_evals",
             "index_vectors",
+            "keep_models",
             "migrate_model",
             "prune_context",
             "prune_runs",
@@ -59,6 +60,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
         "schedules": [
             "eval_baseline_nightly",
             "index_vectors_schedule",
+            "keep_models_schedule",
             "prune_context_schedule",
             "prune_runs_schedule",
         ],

@@ -1,0 +1,61 @@
+"""What models need between migrations: content that a serving model lacks, and draining models that may go.
+
+A serving model may lack content because its server was away when that was indexed, or because it was added
+beside another one. Idempotent; a model whose server does not answer is left for the next time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assets.context import model_vectors
+from assets.migrations import record
+from assets.migrations.build import build
+from assets.platform import Platform
+from core.embedding import EmbedderUnavailable, catalogue
+from core.embedding.catalogue import ModelConflict
+from core.states import ModelState
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one call did: (model, chunks embedded), models retired, and (model, why) of what was left."""
+
+    embedded: tuple[tuple[str, int], ...]
+    retired: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
+
+
+def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text: None) -> Kept:
+    """Embeds what serving models lack, then retires the draining models that nothing needs any more."""
+    embedded: list[tuple[str, int]] = []
+    retired: list[str] = []
+    left: list[tuple[str, str]] = []
+    with platform.database.system() as connection:
+        found = catalogue.entries(connection)
+        migration = record.current(connection)
+    for entry in found:
+        if entry.state != ModelState.SERVING:
+            continue
+        try:
+            done = build(platform.database, platform.models.open(entry))
+        except EmbedderUnavailable as error:
+            left.append((entry.name, str(error)))
+            continue
+        with platform.database.system() as connection:
+            model_vectors.note_complete(connection, entry.id)
+        if done.chunks:
+            tell(f"{entry.name}: embedded {done.chunks} chunks that it lacked")
+            embedded.append((entry.name, done.chunks))
+    busy = {migration.old_model, migration.new_model} if migration and migration.is_open else set()
+    for entry in found:
+        if entry.state != ModelState.DRAINING or entry.id in busy:
+            continue
+        try:
+            with platform.database.system() as connection:
+                catalogue.retire(connection, entry.id)
+        except ModelConflict as error:
+            left.append((entry.name, str(error)))
+            continue
+        tell(f"{entry.name}: retired")
+        retired.append(entry.name)
+    return Kept(tuple(embedded), tuple(retired), tuple(left))
