@@ -1,11 +1,21 @@
 """The asset `model_migration`: the open migration of embedding models, taken as far as it goes now."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, asset
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
 
 from assets.migrations import record, report
-from assets.migrations.drive import drive
+from assets.migrations.drive import drive, drive_stalled
 from assets.migrations.record import MigrationRefused
 from assets.platform import Platform
 
@@ -14,12 +24,24 @@ from assets.platform import Platform
     group_name="models",
     kinds={"postgres"},
     description="The migration from one embedding model to another: built, compared, cut over, observed, retired.",
+    check_specs=[
+        AssetCheckSpec("migration_moves", asset="model_migration", description="It does not stand still unasked."),
+        AssetCheckSpec(
+            "new_model_is_safe", asset="model_migration", description="What the gate said of the new model."
+        ),
+    ],
 )
-def model_migration(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[None]:
+def model_migration(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:  # type: ignore[type-arg]
     with platform.database.system() as connection:
         migration = record.current(connection)
     if migration is None:
-        return MaterializeResult(metadata={"state": MetadataValue.text("there was no migration yet")})
+        return MaterializeResult(
+            metadata={"state": MetadataValue.text("there was no migration yet")},
+            check_results=[
+                AssetCheckResult(check_name="migration_moves", passed=True),
+                AssetCheckResult(check_name="new_model_is_safe", passed=True),
+            ],
+        )
     waits_for = ""
     if migration.is_open:
         try:
@@ -39,4 +61,19 @@ def model_migration(context: AssetExecutionContext, platform: ResourceParam[Plat
         "chunks_built": MetadataValue.int(int(migration.progress.get("chunks", 0))),
         "report": MetadataValue.md(report.as_markdown(migration, events)),
     }
-    return MaterializeResult(metadata=metadata)
+    stalled = drive_stalled(migration, events, datetime.now(UTC))
+    checks = [
+        AssetCheckResult(
+            check_name="migration_moves",
+            passed=stalled is None,
+            severity=AssetCheckSeverity.WARN,
+            description=stalled or waits_for or None,
+        ),
+        AssetCheckResult(
+            check_name="new_model_is_safe",
+            passed=not comparison or bool(comparison.get("safe")),
+            severity=AssetCheckSeverity.WARN,
+            description=comparison.get("reason", "not compared yet"),
+        ),
+    ]
+    return MaterializeResult(metadata=metadata, check_results=checks)

@@ -7,7 +7,7 @@ and says why; what proves the new model broken pauses it.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,13 +18,14 @@ from assets.context import model_vectors
 from assets.migrations import observe, queries, record, switch
 from assets.migrations.build import Progress, Stopped, build
 from assets.migrations.judge import ask_both, judge
-from assets.migrations.record import Migration, MigrationRefused
+from assets.migrations.record import Migration, MigrationRefused, TimelineEvent
 from assets.platform import Platform
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
 from core.states import MigrationState
 
 _LOCK = "penstock model migrations"
 _SAVE_SECONDS = 1.0
+STALLED_SECONDS = 900.0
 LOOK_SECONDS = 60.0
 """How often live searches are looked at after a cut over."""
 
@@ -85,6 +86,17 @@ def waits_since(migration: Migration, now: datetime) -> str | None:
     if migration.state == MigrationState.DRAINING and age < options.drain_seconds:
         return "time: the old vectors may still be read"
     return None
+
+
+def drive_stalled(migration: Migration, events: Sequence[TimelineEvent], now: datetime) -> str | None:
+    """Why a person should look: an open migration that nobody has paused and that has long done nothing."""
+    if not migration.is_open or migration.paused or waits_since(migration, now) is not None:
+        return None
+    moved = [event.at for event in events if event.kind != "waits"]
+    quiet = (now - max([migration.state_at, *moved])).total_seconds()
+    if quiet < STALLED_SECONDS:
+        return None
+    return f"nothing has happened for {quiet / 60:.0f} minutes: it waits for {migration.reason or 'a driver'}"
 
 
 @contextlib.contextmanager

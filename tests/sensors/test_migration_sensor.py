@@ -69,3 +69,21 @@ def test_the_job_drives_the_migration_and_shows_its_report(platform: Platform) -
     assert metadata["state"].value == "judged"
     assert str(metadata["waits_for"].value).startswith("a person: the gate says inconclusive")
     assert "| when | what |" in str(metadata["report"].value)
+    checks = {check.check_name: check.passed for check in done.get_asset_check_evaluations()}
+    assert checks == {"migration_moves": True, "new_model_is_safe": False}
+
+
+def test_a_migration_that_long_does_nothing_unasked_is_told(platform: Platform) -> None:
+    migration = begin(platform)
+    with platform.database.system() as connection:
+        record.write(connection, migration.id, reason="a model: its server is down")
+        migration = record.get(connection, migration.id)
+        events = record.timeline(connection, migration.id)
+    now = datetime.now(UTC)
+    assert drive.drive_stalled(migration, events, now) is None
+    later = now + timedelta(minutes=20)
+    assert "nothing has happened for 20 minutes: it waits for a model" in str(
+        drive.drive_stalled(migration, events, later)
+    )
+    paused = switch.pause(platform.database, migration.id, True)
+    assert drive.drive_stalled(paused, events, later) is None
