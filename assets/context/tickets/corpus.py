@@ -1,7 +1,7 @@
 """The visible texts of a source's tickets as arrays, and how well each ticket's match a query's words.
 
-Read in one statement, so that a query sees one moment; what the rows point at never changes. A passage
-is a chunk of a text; the same text in two tickets is one content with two rows.
+Which texts are visible is read in one statement, so that a query sees one moment; what they point at
+never changes. A passage is a chunk of a text; the same text in two tickets is one content with two rows.
 """
 
 import uuid
@@ -22,14 +22,15 @@ from assets.context.signals.bm25 import B_CHUNK, B_FILE, K1, idf
 from core.tickets import Kind, State
 
 _LOAD = """
-SELECT p.service, p.project, p.key, p.part, c.id, c.segment, c.first_slot, c.lengths,
+SELECT p.service, p.project, p.key, p.part, p.content_id,
        (%(state)s::text IS NULL OR t.state = %(state)s) AND (%(kind)s::text IS NULL OR t.kind = %(kind)s)
        AND (%(before)s::timestamptz IS NULL OR t.created_at IS NULL OR t.created_at < %(before)s)
        AND (t.url IS NULL OR t.url <> ALL(%(without)s::text[]))
-FROM ticket_parts p JOIN tickets t USING (team_id, source, service, project, key) JOIN contents c ON c.id = p.content_id
+FROM ticket_parts p JOIN tickets t USING (team_id, source, service, project, key)
 WHERE p.team_id = %(team)s AND p.source = %(source)s AND t.deleted_at IS NULL AND NOT t.hidden
-ORDER BY c.id, p.service, p.project, p.key, p.part
+  AND p.content_id IS NOT NULL
 """
+_CONTENTS = "SELECT id, segment, first_slot, lengths FROM contents WHERE id = ANY(%b) ORDER BY id"
 _cache = PostingsCache()
 
 Counted = Mapping[str, tuple[Ints, Ints]]
@@ -59,7 +60,7 @@ class Scored:
 class Corpus:
     """Made by `load_corpus`. `wanted` masks the tickets that may be returned; all count for how rare a word is."""
 
-    def __init__(self, url: str, rows: Sequence[TupleRow]) -> None:
+    def __init__(self, url: str, rows: Sequence[TupleRow], contents: Sequence[TupleRow]) -> None:
         self._url = url
         numbers: dict[tuple[str, str, str], int] = {}
         self.row_ticket: Ints = np.array(
@@ -69,14 +70,13 @@ class Corpus:
         self.parts = [str(row[3]) for row in rows]
         self.row_content: Ints = np.array([row[4] for row in rows], dtype=np.int64)
         self.wanted = np.zeros(len(numbers), dtype=np.bool_)
-        self.wanted[self.row_ticket[np.array([bool(row[8]) for row in rows], dtype=np.bool_)]] = True
+        self.wanted[self.row_ticket[np.array([bool(row[5]) for row in rows], dtype=np.bool_)]] = True
         self.contents, self._first_row = np.unique(self.row_content, return_index=True)
         self._row_count: Ints = np.diff(np.append(self._first_row, len(rows)))
-        firsts = [rows[n] for n in self._first_row]
-        self._segments: Ints = np.array([row[5] for row in firsts], dtype=np.int64)
-        self._slots: Ints = np.array([row[6] for row in firsts], dtype=np.int64)
-        self.sizes: Ints = np.array([len(row[7]) for row in firsts], dtype=np.int64)
-        self._lengths: Ints = np.array([length for row in firsts for length in row[7]], dtype=np.int64)
+        self._segments: Ints = np.array([row[1] for row in contents], dtype=np.int64)
+        self._slots: Ints = np.array([row[2] for row in contents], dtype=np.int64)
+        self.sizes: Ints = np.array([len(row[3]) for row in contents], dtype=np.int64)
+        self._lengths: Ints = np.array([length for row in contents for length in row[3]], dtype=np.int64)
         self._offsets: Ints = np.cumsum(self.sizes) - self.sizes
         self._content_of: Ints = np.repeat(np.arange(len(self.contents)), self.sizes)
         self._by_slot = np.lexsort((self._slots, self._segments))
@@ -188,7 +188,20 @@ def load_corpus(
         "before": before,
         "without": list(without),
     }
-    return Corpus(url, connection.execute(_LOAD.encode(), parameters, binary=True).fetchall())
+    hash_joins(connection)
+    found = connection.execute(_LOAD.encode(), parameters, binary=True).fetchall()
+    hash_joins(connection, only=False)
+    found.sort(key=lambda row: (row[4], *row[:4]))
+    ids = sorted({row[4] for row in found})
+    contents = connection.execute(_CONTENTS, (ids,), binary=True).fetchall() if ids else []
+    there = {row[0] for row in contents}  # all, but for what an edit and then a prune took away at this moment
+    return Corpus(url, [row for row in found if row[4] in there], contents)
+
+
+def hash_joins(connection: Connection[TupleRow], *, only: bool = True) -> None:
+    """Rules out nested loops for what follows in the transaction: tables that were just filled have no statistics
+    yet, and Postgres then compares every row with every other."""
+    connection.execute("SELECT set_config('enable_nestloop', %s, true)", ("off" if only else "on",))
 
 
 def _norm(lengths: Ints, b: float) -> Floats:

@@ -19,6 +19,7 @@ from assets.context.ingest import Ingest, Model
 from assets.context.postings import MOST_SLOTS
 from assets.context.sources import find_source
 from assets.context.tickets import inbox, texts
+from assets.context.tickets.corpus import hash_joins
 from assets.context.tickets.status import TicketStatus, ticket_status
 from core.database import Database
 from core.embedding import Embedder
@@ -52,12 +53,13 @@ FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::big
 WHERE p.team_id = %s AND p.source = %s
   AND (p.service, p.project, p.key, p.part) = (new.service, new.project, new.key, new.part)
 """
-_HIDE = f"""
-UPDATE ticket_parts h SET content_id = NULL, indexed_blob = NULL
-WHERE h.team_id = %s AND h.source = %s AND h.content_id IS NOT NULL AND NOT EXISTS (
-    SELECT FROM {_JOINED} WHERE p.team_id = h.team_id AND p.source = h.source
-    AND (p.service, p.project, p.key, p.part) = (h.service, h.project, h.key, h.part) AND {_LIVE})
-"""  # noqa: S608
+_HIDE = """
+UPDATE ticket_parts p SET content_id = NULL, indexed_blob = NULL
+WHERE p.team_id = %(team)s AND p.source = %(source)s AND p.content_id IS NOT NULL
+  AND (p.deleted_at IS NOT NULL OR p.hidden OR p.blob IS NULL OR (p.service, p.project, p.key) IN (
+    SELECT t.service, t.project, t.key FROM tickets t
+    WHERE t.team_id = %(team)s AND t.source = %(source)s AND (t.deleted_at IS NOT NULL OR t.hidden)))
+"""
 _SMALL_SEGMENTS = """
 SELECT segment, sum(cardinality(lengths)) FROM contents
 WHERE segment IN (SELECT c.segment FROM ticket_parts p JOIN contents c ON c.id = p.content_id
@@ -100,7 +102,7 @@ def index_tickets(
         changes = work.apply_waiting()
         parts = work.show_pending()
         with database.team(team_id) as connection:
-            removed = connection.execute(_HIDE.encode(), (team_id, name)).rowcount
+            removed = connection.execute(_HIDE, {"team": team_id, "source": name}).rowcount
             if work.applied_until:
                 inbox.mark_searchable(connection, team_id, name, work.applied_until)
         filled = [model for model in work.ingest.models if work.fill_rest(model)]
@@ -158,6 +160,7 @@ class _Work:
         shown = 0
         for _ in range(MOST_ROUNDS):
             with self.database.team(self.team_id) as connection:
+                hash_joins(connection)
                 rows = connection.execute(
                     _PENDING.encode(), (self.team_id, self.source, texts.CHUNKER, PARTS)
                 ).fetchall()
