@@ -17,7 +17,7 @@ from core.embedding import Embedder, Vectors
 EXACT_MOST = 20_000
 """Up to so many vectors, comparing each takes no longer than a search of the HNSW index."""
 
-EF_SEARCH = 200
+EF_SEARCH = 300
 """Candidates that a search of the index keeps; fewer are faster and find fewer of the true neighbours."""
 
 _MOST_LOOKED_AT = 20_000
@@ -137,10 +137,12 @@ class VectorTable:
         indexed = contents <= self.indexed_to
         if int(sizes[indexed].sum()) <= EXACT_MOST:
             connection.execute("SELECT set_config('jit', 'off', true)")  # takes longer than what it could save
-            found = self._search(connection, _SCAN, query, contents, count)
+            found = self._search(connection, _SCAN, query, contents, count, count)
             return self._exact(connection, query, contents, count) if found is None else found
         connection.execute(_PREPARE, {"effort": str(max(EF_SEARCH, min(count, 1000)))})
-        found = self._search(connection, _INDEX, query, contents[indexed], count)
+        # Candidates of other sources are no help: half of the effort at least must have gone into these.
+        enough = max(count, EF_SEARCH // 2)
+        found = self._search(connection, _INDEX, query, contents[indexed], count, enough)
         connection.execute(_AFTER)
         if found is None:
             return self._exact(connection, query, contents, count)
@@ -159,7 +161,13 @@ class VectorTable:
         return [(row[0], row[1], row[2]) for row in rows.fetchall()]
 
     def _search(
-        self, connection: Connection[TupleRow], statement: str, query: Vectors, contents: Ints, count: int
+        self,
+        connection: Connection[TupleRow],
+        statement: str,
+        query: Vectors,
+        contents: Ints,
+        count: int,
+        enough: int,
     ) -> list[Hit] | None:
         """Among all sources of the team: asks for more until enough are of `contents`, or gives up."""
         composed = sql.SQL(statement).format(
@@ -171,7 +179,7 @@ class VectorTable:
             rows = connection.execute(composed, {"query": vector, "limit": limit}, binary=True).fetchall()
             ids = np.array([row[0] for row in rows], dtype=np.int64)
             live = contents[np.minimum(np.searchsorted(contents, ids), len(contents) - 1)] == ids
-            if int(live.sum()) >= count or len(rows) < limit:
+            if int(live.sum()) >= enough or len(rows) < limit:
                 return [(rows[n][0], rows[n][1], rows[n][2]) for n in np.flatnonzero(live)]
-            limit *= 6
+            limit *= 3
         return None
