@@ -85,10 +85,7 @@ CHECKS = {
     partitions_def=CASES,
     group_name="evals",
     kinds={"python", "parquet"},
-    check_specs=[
-        AssetCheckSpec(name=name, asset="eval_results", description=said)
-        for name, said in CHECKS.items()
-    ],
+    check_specs=[AssetCheckSpec(name=name, asset="eval_results", description=said) for name, said in CHECKS.items()],
     description="A subject's results over an eval set, one row a case and repeat, with every input's version.",
 )
 def eval_results(

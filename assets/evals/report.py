@@ -95,7 +95,7 @@ def to_markdown(found: Comparison) -> str:
             words.estimate(effect, effect.estimate) if effect.estimate is not None else "",
             span,
             words.p_value(effect.p_adjusted),
-            f"{effect.verdict}: {effect.reason}",
+            _said(effect),
         ]
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     for name, flips in (("lost", found.lost), ("gained", found.gained)):
@@ -106,6 +106,12 @@ def to_markdown(found: Comparison) -> str:
         lines += ["", "| changed | baseline | candidate |", "|---|---|---|"]
         lines += ["| " + " | ".join(map(_cell, change)) + " |" for change in found.changes]
     return "\n".join(lines) + "\n"
+
+
+def _said(effect: Effect) -> str:
+    if effect.metric.role == "info":
+        return effect.reason if effect.interval is None else "for information"
+    return f"{effect.verdict}: {effect.reason}"
 
 
 def _cell(text: str) -> str:

@@ -19,14 +19,14 @@ def _stops(chance_worse: float, chance_better: float, runs: int, length: int, ma
 
 
 def test_looking_after_every_cluster_raises_no_more_false_alarms_than_promised() -> None:
-    stops = _stops(0.2, 0.2, runs=300, length=300)
+    stops = _stops(0.2, 0.2, runs=200, length=250)
     alarms = sum(stop in (Stop.WORSE, Stop.BETTER) for stop in stops)
     assert clopper_pearson(alarms, len(stops)).low <= 0.05
     assert clopper_pearson(alarms, len(stops)).high < 0.10
 
 
 def test_exactly_as_bad_as_the_margin_is_seldom_called_not_worse() -> None:
-    stops = _stops(0.3, 0.2, runs=300, length=300)
+    stops = _stops(0.3, 0.2, runs=200, length=250)
     assert clopper_pearson(sum(stop is Stop.NOT_WORSE for stop in stops), len(stops)).low <= 0.025
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from dagster_project.cli import main
+from dagster_project.eval_places import code_commit
 from sandbox import open_sandbox
 from sandbox.protocol import SandboxUnavailable
 from tests.assets.evals.eval_cases import plain_set
@@ -91,6 +93,10 @@ def test_a_run_with_losses_says_how_to_go_on(home: Path) -> None:
     subject = "scripted:broken=1"
     done = _penstock(home, "run", "toy", "--subject", subject, "--run", "lossy", "--parallel", "16", code=1)
     assert f"--subject {subject} --run lossy" in done.stderr
+
+
+def test_a_run_names_the_commit_of_the_program_and_whether_its_code_was_changed() -> None:
+    assert re.fullmatch(r"[0-9a-f]{12}(-changed-[0-9a-f]{8})?|unknown", code_commit())
 
 
 def test_nothing_that_the_warm_process_imports_brings_polars_or_duckdb() -> None:
