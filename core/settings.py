@@ -120,7 +120,8 @@ class Settings(BaseSettings):
     embedding_model: str = Field(
         default="wordllama",
         pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$",
-        description="Model that embeds new content and queries: wordllama, hashing, or one described in a folder.",
+        description="Embedding model of `penstock solve` and of the first start (wordllama, hashing, or one described "
+        "in a folder); after that the catalogue decides: `penstock models`.",
     )
     models: Path | None = Field(
         default=None,

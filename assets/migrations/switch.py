@@ -71,8 +71,8 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
     if gaps and not accept:
         shown = ", ".join(f"{gap.source} ({gap.chunks - gap.covered} chunks)" for gap in gaps[:5])
         raise MigrationRefused(f"{migration.new_name} does not cover {shown} yet: penstock migrate resume")
-    began = time.perf_counter()
     with _held(database, number) as (connection, migration):
+        began = time.perf_counter()
         if migration.state != MigrationState.JUDGED:
             raise MigrationRefused(f"migration {number} is {migration.state}: only a judged one can be cut over")
         comparison = migration.comparison or {}
