@@ -1,6 +1,7 @@
 """Subjects that evals can run, put together from the stages, and how a command line names them.
 
-`search:seconds=60` is the repair engine within 60 seconds; `scripted:skill=0.8` the synthetic subject.
+`search:seconds=60` is the repair engine within 60 seconds; `model:model=NAME` a chat model with its tools;
+`retrieval:model=hashing` finds files with an embedding model; `scripted:skill=0.8` is the synthetic subject.
 Here, and not with the evals, because a subject joins stages that do not know each other.
 """
 
@@ -79,6 +80,7 @@ class RepairSubject:
         from assets.evals.repair_set import checkout, judge
         from assets.executions.diff import changed_lines
         from assets.executions.gate import judge as gate
+        from core.chat.protocol import ChatUnavailable
         from core.embedding.protocol import EmbedderUnavailable
         from sandbox.protocol import SandboxUnavailable
 
@@ -93,7 +95,9 @@ class RepairSubject:
             verdict = gate(execution.evidence, execution.patch)
             if execution.evidence.before is None:
                 raise InfrastructureFailure(f"the suite could not be run: {execution.summary}")
-            metrics = {"seconds": round(seconds, 3), "iterations": float(execution.evidence.candidates.tried)}
+            metrics = {"seconds": round(seconds, 3), "iterations": float(execution.iterations)}
+            if (use := execution.model) is not None:
+                metrics |= {"tokens": float(use.prompt_tokens + use.completion_tokens), "cost": use.money}
             if execution.patch is None or verdict.verdict == "fail":
                 right = case.fields.expected == "unresolved"
                 return CaseResult(
@@ -102,7 +106,7 @@ class RepairSubject:
             patch = execution.patch.diff
             (attempt.folder / "patch.diff").write_text(patch, encoding="utf-8")
             judged = judge(case, patch, sandbox)
-        except (SandboxUnavailable, EmbedderUnavailable) as error:
+        except (SandboxUnavailable, EmbedderUnavailable, ChatUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
         # A case without a small right answer counts any patch as a mistake, whatever its tests say.
         correct = judged.correct and case.fields.expected == "resolved"
@@ -119,7 +123,12 @@ class RepairSubject:
                 trajectory.write(json.dumps(entry, default=str) + "\n")
 
             budget = Budget(seconds=max(1.0, min(self.seconds, attempt.seconds)), candidates=self.candidates)
-            return solve_repair(case, root, sandbox, budget, engine=self.engine, record=record)
+            more = self.engine_options(attempt)
+            return solve_repair(case, root, sandbox, budget, engine=self.engine, record=record, **more)
+
+    def engine_options(self, attempt: Attempt) -> dict[str, Any]:
+        """What else `execute` is given for this engine."""
+        return {}
 
 
 def solve_repair(
@@ -130,13 +139,15 @@ def solve_repair(
     *,
     engine: str,
     record: Callable[[str, dict[str, Any]], None] = lambda kind, body: None,
+    **more: Any,
 ) -> "Execution":
     """From a case's issue to an execution in `root`, a scratch copy of its repository that becomes a git repository.
 
-    The budget's seconds include the time to index. Raises `SandboxUnavailable` and `EmbedderUnavailable`.
+    The budget's seconds include the time to index; `more` goes to `execute`. Raises `SandboxUnavailable`,
+    `EmbedderUnavailable` and `ChatUnavailable`.
     """
     from assets.context.memory import MemoryIndex
-    from assets.context.rank import build_task_context
+    from assets.context.rank import build_task_context, rank
     from assets.executions.checkout import open_checkout
     from assets.executions.execute import execute
     from assets.plans.planner import make_plan
@@ -156,7 +167,10 @@ def solve_repair(
         plan = make_plan(case.title, context, left, engine=engine)
         tree = open_checkout(repository.path, commit, Path(scratch) / "checkout")
         text = TaskText(title=case.title, body=case.body)
-        return execute(text, plan, context, tree, sandbox, engine=engine, record=record)
+        return execute(
+            text, plan, context, tree, sandbox,
+            engine=engine, record=record, index=lambda query, count: rank(index, query, count), **more,
+        )  # fmt: skip
 
 
 def _commit_all(root: Path) -> None:
@@ -177,6 +191,16 @@ def _search(options: dict[str, str]) -> Subject:
     return RepairSubject(engine="search", seconds=seconds, candidates=candidates)
 
 
+def _model(options: dict[str, str]) -> Subject:
+    from dagster_project.model_subject import ModelSubject
+
+    if "model" not in options:
+        raise UnknownSubject("name the chat model: model:model=NAME")
+    steps = int(options.pop("steps")) if "steps" in options else None
+    seconds, prompts = float(options.pop("seconds", "60")), options.pop("prompts", None)
+    return ModelSubject(options.pop("model"), seconds=seconds, steps=steps, prompts=prompts)
+
+
 def _scripted(options: dict[str, str]) -> Subject:
     name = options.pop("name", "scripted")
     known = Quality()
@@ -186,7 +210,18 @@ def _scripted(options: dict[str, str]) -> Subject:
     return ScriptedSubject(Quality(**given), name)
 
 
-SUBJECTS: dict[str, Callable[[dict[str, str]], Subject]] = {"search": _search, "scripted": _scripted}
+def _retrieval(options: dict[str, str]) -> Subject:
+    from dagster_project.retrieval_subject import RetrievalSubject
+
+    return RetrievalSubject(options.pop("model", "wordllama"))
+
+
+SUBJECTS: dict[str, Callable[[dict[str, str]], Subject]] = {
+    "search": _search,
+    "model": _model,
+    "retrieval": _retrieval,
+    "scripted": _scripted,
+}
 
 
 def open_subject(text: str) -> Subject:
