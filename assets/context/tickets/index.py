@@ -24,7 +24,7 @@ from assets.context.tickets.status import TicketStatus, ticket_status
 from core.database import Database
 from core.embedding import Embedder
 
-PARTS = 400
+PARTS = 1000
 """Texts that are stored in one transaction."""
 
 MOST_ROUNDS = 10_000
@@ -171,6 +171,7 @@ class _Work:
                 if self.ingest.fill(model, set(ids.values())):
                     break  # the others follow once all can be found
             with self.database.team(self.team_id) as connection:
+                hash_joins(connection)
                 found = [ids[row[4].hex(), texts.CHUNKER] for row in rows]
                 columns = [[row[n] for row in rows] for n in range(5)]
                 connection.execute(_SHOW, (texts.CHUNKER, *columns, found, self.team_id, self.source))
