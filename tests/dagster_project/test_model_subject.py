@@ -1,0 +1,77 @@
+"""A chat model as a subject of evals: real repair cases, a server of known quality, the judge with held-back tests."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets.evals.repair_set import load_cases
+from assets.evals.sets import Case
+from assets.evals.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
+from dagster_project.subjects import UnknownSubject, open_subject
+
+ROOT = Path(__file__).parents[2]
+SET = ROOT / "eval_sets" / "repair"
+
+
+@pytest.fixture
+def quality() -> Any:
+    """The module `tests/chat_quality.py`, which belongs to no package."""
+    specification = importlib.util.spec_from_file_location("chat_quality", ROOT / "tests" / "chat_quality.py")
+    assert specification and specification.loader
+    sys.modules["chat_quality"] = module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def described(chat_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "models" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "chat.toml").write_text(
+        f'provider = "ollama"\nurl = "{chat_server.url}"\nmodel = "scripted"\nretries = 0\nprompt_price = 1.0\n'
+    )
+    monkeypatch.setenv("PENSTOCK_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
+
+
+def solved(folder: Path, text: str = "model:model=mine,seconds=60") -> CaseResult:
+    case = next(case for case in load_cases(SET) if case.fields.expected == "resolved")
+    subject = open_subject(text)
+    subject.start()
+    given = Case(case.id, case.fields.split, case.fields.cluster, {}, case)
+    return subject.solve(Attempt(given, 0, 1, 60.0, folder))
+
+
+@pytest.mark.parametrize(("probability", "outcome"), [(1.0, Outcome.CORRECT), (0.0, Outcome.UNRESOLVED)])
+def test_a_model_of_known_quality_is_judged_as_it_is(
+    probability: float, outcome: Outcome, quality: Any, chat_server: Any, described: None, tmp_path: Path
+) -> None:
+    chat_server.script = quality.Solver(quality.known_of(SET), probability)
+    result = solved(tmp_path)
+    assert (result.outcome, result.success) == (outcome, outcome is Outcome.CORRECT), result.summary
+    assert result.metrics["tokens"] > 0 and result.metrics["cost"] > 0
+    assert result.metrics["iterations"] == len(chat_server.requests)
+    assert {request.seed for request in chat_server.requests} == {1}, "the attempt's seed goes to the server"
+    assert ("code_lines" in result.metrics) is result.success
+
+
+def test_a_server_that_goes_away_is_infrastructure(chat_server: Any, described: None, tmp_path: Path) -> None:
+    chat_server.always = "503"
+    with pytest.raises(InfrastructureFailure, match="503"):
+        solved(tmp_path)
+
+
+def test_every_version_that_a_result_depends_on_is_in_the_identity(chat_server: Any, described: None) -> None:
+    one, other = (open_subject(f"model:model=mine,steps={n}") for n in (5, 6))
+    assert one.identity()["model"].startswith("mine@sha256:") and len(one.identity()["prompt:v1/task"]) == 64
+    assert one.identity() != other.identity() and one.name == "model-mine-60s-5"
+
+
+def test_a_model_that_nobody_described_cannot_start(described: None) -> None:
+    with pytest.raises(SubjectCannotStart, match="no chat model 'yours'"):
+        open_subject("model:model=yours").start()
+    with pytest.raises(UnknownSubject, match="name the chat model"):
+        open_subject("model:seconds=5")
