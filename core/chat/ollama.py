@@ -28,7 +28,7 @@ class OllamaWire:
         most: int,
     ) -> dict[str, Any]:
         options: dict[str, Any] = {"num_predict": most, "num_ctx": spec.context_tokens}
-        if spec.temperature is not None:
+        if spec.temperature != "default":
             options["temperature"] = spec.temperature
         if spec.seed is not None:
             options["seed"] = spec.seed

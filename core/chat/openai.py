@@ -39,7 +39,7 @@ class OpenAIWire:
             spec.answer_field: most,
             "stream": False,
         }
-        if spec.temperature is not None:
+        if spec.temperature != "default":
             body["temperature"] = spec.temperature
         if spec.seed is not None:
             body["seed"] = spec.seed

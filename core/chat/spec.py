@@ -7,7 +7,7 @@ secret: a key is named by the environment variable that holds it. `ollama/NAME` 
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
 
@@ -39,7 +39,9 @@ class ChatSpec(BaseModel):
     answer_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="What an OpenAI-compatible server calls that bound."
     )
-    temperature: float | None = Field(default=0.0, ge=0, le=2, description="None sends none: some models take none.")
+    temperature: Annotated[float, Field(ge=0, le=2)] | Literal["default"] = Field(
+        default=0.0, description='"default" sends none: some models take none.'
+    )
     seed: int | None = Field(default=None, ge=0, le=(1 << 31) - 1, description="Sent where given.")
     native_tools: bool = Field(
         default=True, description="False: tools are offered in words, answers bound by a schema."

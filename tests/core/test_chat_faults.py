@@ -145,6 +145,14 @@ def test_ollama_is_told_the_size_of_its_context(chat_server: Any) -> None:
     assert chat_server.bodies[0]["options"]["num_ctx"] == 4096
 
 
+@both
+def test_a_temperature_is_sent_unless_the_server_is_to_choose(provider: str, chat_server: Any) -> None:
+    for temperature in (0.5, "default"):
+        open_chat_spec(chat_server.spec(provider, temperature=temperature)).complete(HELLO)
+    sent = [{**body, **body.get("options", {})}.get("temperature") for body in chat_server.bodies]
+    assert sent == [0.5, None]
+
+
 def test_the_identity_changes_with_how_the_model_is_asked(chat_server: Any) -> None:
     specs = [chat_server.spec("ollama"), chat_server.spec("ollama", temperature=1.0), chat_server.spec("openai")]
     assert len({open_chat_spec(spec).identity for spec in specs}) == 3
