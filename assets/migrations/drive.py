@@ -223,6 +223,10 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
 
 def _decide(platform: Platform, migration: Migration, tell: Told) -> str:
     comparison = migration.comparison or {}
+    # What came in while the model's server was away, or before a person had decided.
+    build(platform.database, _opened(platform, migration.new_model, 0), check=_stop_check(platform, migration))
+    with platform.database.system() as connection:
+        model_vectors.note_complete(connection, migration.new_model)
     if not comparison.get("safe"):
         return (
             f"a person: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from assets.context import search
+from assets.context.refresh import refresh
 from assets.migrations import drive as driving
 from assets.migrations import record, switch
 from assets.migrations.drive import drive
@@ -106,6 +107,26 @@ def test_new_content_gets_vectors_of_both_models_while_it_is_built_and_observed(
     add_file(tmp_path, "two")
     reindex()
     assert len(vectors("good")) == len(vectors("hashing"))
+
+
+def test_content_that_the_new_model_missed_is_made_up_for_before_the_cut_over(
+    platform: Platform, begin: Begin, tmp_path: Any, vectors: Any
+) -> None:
+    migration = drive(platform, begin(GOOD, automatic=False).id).migration
+    add_file(tmp_path, "missed")
+    refresh(
+        platform.database,
+        DEFAULT_TEAM,
+        "demo",
+        mirrors=platform.mirrors,
+        roots=platform.settings.roots,
+        embedders=platform.models.in_use().asked,
+    )
+    with pytest.raises(MigrationRefused, match=r"good does not cover demo \(1 chunks\) yet: penstock migrate resume"):
+        switch.cut_over(platform.database, migration.id)
+    drive(platform, migration.id)
+    assert len(vectors("good")) == len(vectors("hashing"))
+    assert switch.cut_over(platform.database, migration.id).state == "observing"
 
 
 def test_rolling_back_asks_the_old_model_from_the_next_search_on(
