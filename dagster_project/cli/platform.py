@@ -60,8 +60,12 @@ def up(
 
 def send(
     file: Annotated[Path, typer.Argument(help="The payload, a JSON file.", exists=True, dir_okay=False, readable=True)],
-    source: Annotated[str, typer.Option(help="Which webhook to post to: github or generic.")] = "github",
-    kind: Annotated[str, typer.Option(help="The event kind, for GitHub the X-GitHub-Event header.")] = "issues",
+    source: Annotated[
+        str, typer.Option(help="Which webhook to post to: github, gitlab, gitea, jira or generic.")
+    ] = "github",
+    kind: Annotated[
+        str, typer.Option(help="The event kind, for GitHub and Gitea their header of that name.")
+    ] = "issues",
     delivery: Annotated[
         str | None, typer.Option(help="Delivery id; a new one by default. The same id again is a repeat.")
     ] = None,
@@ -77,8 +81,8 @@ def send(
     from core.settings import load_settings
     from dagster_project.supervisor import running_platform
 
-    if source not in ("github", "generic"):
-        raise typer.BadParameter(f"{source!r} is not github or generic", param_hint="--source")
+    if source not in ("github", "gitlab", "gitea", "jira", "generic"):
+        raise typer.BadParameter(f"{source!r} is not github, gitlab, gitea, jira or generic", param_hint="--source")
     settings = load_settings()
     if url is None:
         running = running_platform(settings)
@@ -109,8 +113,16 @@ def send(
 
 
 def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, body: bytes) -> dict[str, str]:
-    from core.signatures import sign_github, sign_standard
+    from core.signatures import SIGNING, sign_gitea, sign_github, sign_standard
 
+    if source == "jira":
+        signature = sign_github(credentials.jira_secrets[0], body)
+        return {"X-Atlassian-Webhook-Identifier": delivery, "X-Hub-Signature": signature}
+    if source == "gitea":
+        signature = sign_gitea(credentials.gitea_secrets[0], body)
+        return {"X-Gitea-Event": kind, "X-Gitea-Delivery": delivery, "X-Gitea-Signature": signature}
+    if source == "gitlab" and not credentials.gitlab_secrets[0].startswith(SIGNING):
+        return {"X-Gitlab-Token": credentials.gitlab_secrets[0], "Idempotency-Key": delivery}
     if source == "github":
         return {
             "X-GitHub-Event": kind,
@@ -118,10 +130,11 @@ def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, b
             "X-Hub-Signature-256": sign_github(credentials.github_secrets[0], body),
         }
     now = int(time.time())
+    secret = (credentials.gitlab_secrets if source == "gitlab" else credentials.generic_secrets)[0]
     return {
         "webhook-id": delivery,
         "webhook-timestamp": str(now),
-        "webhook-signature": sign_standard(credentials.generic_secrets[0], delivery, now, body),
+        "webhook-signature": sign_standard(secret, delivery, now, body),
     }
 
 

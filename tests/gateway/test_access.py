@@ -15,7 +15,8 @@ from core.database import Database
 from core.settings import Settings
 from gateway.app import create_app
 
-OPEN = {"/healthz", "/readyz", "/webhooks/github", "/webhooks/generic"}
+SERVICES = ("github", "gitlab", "gitea", "jira", "generic")
+OPEN = {"/healthz", "/readyz", *(f"/webhooks/{service}" for service in SERVICES)}
 
 
 def _routes(client: TestClient) -> set[tuple[str, str]]:

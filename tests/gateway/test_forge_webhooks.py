@@ -526,3 +526,17 @@ def test_any_value_at_any_place_gives_an_intent_or_names_a_field(where: tuple[st
         assert "\\u0000" not in text
         text.encode()
         assert TicketChange.model_validate_json(text) == intent.change
+
+
+@pytest.mark.parametrize(
+    ("source", "payload"), [("gitlab", GITLAB_ISSUE), ("gitea", GITEA_ISSUE), ("jira", JIRA_ISSUE)]
+)
+def test_what_penstock_send_signs_is_accepted(
+    client: TestClient, credentials: Credentials, source: str, payload: dict[str, Any]
+) -> None:
+    from dagster_project.cli.platform import _signed
+
+    body = json.dumps(payload).encode()
+    headers = _signed(credentials, source, "issues", "d1", body) | {"Content-Type": "application/json"}
+    answer = client.post(f"/webhooks/{source}", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["delivery"]) == (202, f"{source}:d1")
