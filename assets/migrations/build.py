@@ -5,6 +5,8 @@ a content has all vectors of a model or none. While one part is embedded, the ne
 before is written; both together are one batch, the most that a kill makes embed twice.
 """
 
+import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -48,13 +50,16 @@ def build(
     *,
     batch_chunks: int = 512,
     share: float = 1.0,
+    nice: int = 0,
     check: Callable[[], None] = lambda: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Embeds until no visible content lacks a vector of the model.
 
-    `share` is the part of the time in which it may embed. `check` is called before each part and may raise
-    `Stopped`. Raises `EmbedderUnavailable` and psycopg's errors; what was written before stays.
+    `share` is the part of the time in which it may embed; `nice` is how much it gives way to other work on this
+    machine (setpriority(2); Linux keeps it by thread, so that only the embedding gives way). `check` is called
+    before each part and may raise `Stopped`. Raises `EmbedderUnavailable` and psycopg's errors; what was written
+    before stays.
     """
     identity = embedder.identity
     began, in_model, chunks, total = time.monotonic(), 0.0, 0, 0
@@ -65,12 +70,16 @@ def build(
         if not left:
             break
         total = chunks + sum(content.chunks for content in left)
-        with ThreadPoolExecutor(1, "penstock-read") as reader, ThreadPoolExecutor(1, "penstock-write") as writer:
+        with (
+            ThreadPoolExecutor(1, "penstock-read") as reader,
+            ThreadPoolExecutor(1, "penstock-write") as writer,
+            ThreadPoolExecutor(1, "penstock-embed", initializer=_give_way, initargs=(nice,)) as model,
+        ):
             written: Future[int] | None = None
             for texts in _ahead(reader, database, _parts(left, max(1, batch_chunks // 2))):
                 check()
                 started = time.monotonic()
-                vectors = embedder.embed_documents(texts.texts)
+                vectors = model.submit(embedder.embed_documents, texts.texts).result()
                 spent = time.monotonic() - started
                 in_model += spent
                 if written is not None:
@@ -87,6 +96,12 @@ def build(
     else:
         raise TimeoutError(f"content arrived faster than {identity} could embed it, for {MOST_PASSES} passes")
     return progress
+
+
+def _give_way(nice: int) -> None:
+    if nice:
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, max(nice, os.getpriority(os.PRIO_PROCESS, own)))
 
 
 def _write(database: Database, identity: str, texts: Texts, vectors: Vectors) -> int:

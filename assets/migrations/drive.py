@@ -141,7 +141,10 @@ def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
 
 def _build(platform: Platform, migration: Migration, tell: Told) -> str:
     options, database = migration.chosen, platform.database
-    embedder = _opened(platform, migration.new_model, options.threads)
+    # Opened anew, so that the threads of a local model are made by the one that gives way.
+    with database.system() as connection:
+        entry = catalogue.by_id(connection, migration.new_model)
+    embedder = catalogue.opened(entry, threads=options.threads or platform.settings.embedding_threads)
     saved = checked = time.monotonic()
     earlier = int(migration.progress.get("chunks", 0))
 
@@ -178,6 +181,7 @@ def _build(platform: Platform, migration: Migration, tell: Told) -> str:
         embedder,
         batch_chunks=options.batch_chunks,
         share=options.share,
+        nice=options.nice,
         check=check,
         on_progress=on_progress,
     )
@@ -196,8 +200,8 @@ def _build(platform: Platform, migration: Migration, tell: Told) -> str:
 
 def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
     options, database = migration.chosen, platform.database
-    old = _opened(platform, migration.old_model, 0)
-    new = _opened(platform, migration.new_model, 0)
+    old = _opened(platform, migration.old_model)
+    new = _opened(platform, migration.new_model)
     with database.system() as connection:
         judged = queries.judged_queries(connection, platform.mirror, options.queries)
         asked = model_vectors.asked_queries(connection, options.queries)
@@ -224,7 +228,7 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
 def _decide(platform: Platform, migration: Migration, tell: Told) -> str:
     comparison = migration.comparison or {}
     # What came in while the model's server was away, or before a person had decided.
-    build(platform.database, _opened(platform, migration.new_model, 0), check=_stop_check(platform, migration))
+    build(platform.database, _opened(platform, migration.new_model), check=_stop_check(platform, migration))
     with platform.database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
     if not comparison.get("safe"):
@@ -255,12 +259,9 @@ def _observe(platform: Platform, migration: Migration, tell: Told) -> str:
     return ""
 
 
-def _opened(platform: Platform, model_id: int, threads: int) -> Embedder:
+def _opened(platform: Platform, model_id: int) -> Embedder:
     with platform.database.system() as connection:
-        entry = catalogue.by_id(connection, model_id)
-    if threads:
-        return catalogue.opened(entry, threads=threads)
-    return platform.models.open(entry)
+        return platform.models.open(catalogue.by_id(connection, model_id))
 
 
 def _stop_check(platform: Platform, migration: Migration) -> Callable[[], None]:

@@ -38,6 +38,7 @@ class Options(BaseModel):
     automatic: bool = Field(default=True, description="Cut over without a person when the gate says it is safe.")
     threads: int = Field(default=0, ge=0, le=256, description="Cores for building with a local model; 0: all.")
     share: float = Field(default=1.0, gt=0, le=1, description="Share of the time in which building may embed.")
+    nice: int = Field(default=10, ge=0, le=19, description="How far building gives way to other work on its machine.")
     batch_chunks: int = Field(default=512, ge=2, le=8192, description="Most chunks that a kill makes embed again.")
     observe_seconds: float = Field(default=3600.0, ge=0, description="How long the old model stays ready.")
     drain_seconds: float = Field(default=60.0, ge=0, description="How long the old vectors outlive their last use.")

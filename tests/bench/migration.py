@@ -165,7 +165,7 @@ def _build_here(url: str, home: str) -> None:
     platform = Platform(Settings(home=Path(home)), url)
     with platform.database.system() as connection:
         entry = catalogue.find(connection, NEW)
-    build(platform.database, catalogue.opened(entry, threads=1))
+    build(platform.database, catalogue.opened(entry, threads=1), nice=Options().nice)
 
 
 @contextmanager

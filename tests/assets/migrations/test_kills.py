@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -162,6 +163,21 @@ def test_killed_between_cut_over_and_end_it_is_never_half_way(platform: Platform
         ("retired", "serving"),
     }
     assert states() == {"hashing": "retired", "good": "serving"}
+
+
+def test_only_the_embedding_gives_way_to_other_work(platform: Platform, begin: Any) -> None:
+    begin(GOOD)
+    seen: set[int] = set()
+
+    class Watched(HashingEmbedder):
+        def embed_documents(self, texts: Sequence[str]) -> Any:
+            seen.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().embed_documents(texts)
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    build(platform.database, Watched(512), nice=12)
+    assert seen == {max(12, before)}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
