@@ -29,6 +29,7 @@ from assets.context.tickets.similar import similar_tickets, tickets_table
 from assets.markdown import cell, fenced, locations_table
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
+from core.embedding import EmbedderUnavailable
 from core.freshness import SourceFreshness, read_freshness
 from core.tasks import Task
 from core.work import TaskContext
@@ -136,7 +137,11 @@ def _retrieve(platform: Platform, task: Task) -> TaskContext:
 
 
 def _similar(platform: Platform, task: Task) -> list[TicketHit]:
-    return similar_tickets(platform.database, task, embedders=platform.models.in_use().asked)
+    try:
+        asked = platform.models.in_use().asked
+    except EmbedderUnavailable:
+        asked = ()  # by words alone: a list for people must not hold up the task
+    return similar_tickets(platform.database, task, embedders=asked)
 
 
 @asset(
