@@ -213,7 +213,7 @@ class _Attempt:
             found = self.attempt(worker, baseline, targets, number, len(sets))
             if found is not None:
                 return found
-            if self.exhausted:
+            if self.exhausted or (self.engine.deliberate and self.engine.ending):
                 break
         why = "the budget is spent" if self.exhausted else self.engine.ending
         return self.findings.ended(None, self.findings.defeat(why))
@@ -314,6 +314,8 @@ class _Attempt:
         began = time.monotonic()
         usable = self.left - self.reserve
         share = usable if number == sets - 1 else usable * (0.5 if number == 0 else 1 / (sets - number))
+        if self.engine.deliberate:
+            share = usable  # it is asked once, about the likeliest tests
         self.findings.targets = targets
         if number:
             self.revised(f"{number} other set(s) of failing tests led to no patch. {targets.why}")

@@ -213,6 +213,13 @@ def test_the_time_of_the_plan_bounds_a_slow_model(play: Repair, chat_server: Any
     assert done.model.ended == "the time is used up"
 
 
+def test_a_model_that_gave_up_is_not_asked_again_about_other_tests(play: Repair, chat_server: Any) -> None:
+    tests = TESTS + "\n\ndef test_of_another_fault():\n    from rates import tax\n\n    assert tax() == 1\n"
+    rates = "RATE = 1\n\n\ndef tax():\n    return {}['tax']\n"
+    done = play(files={**FILES, "rates.py": rates, "tests/test_shop.py": tests})
+    assert done.model is not None and done.model.actions == {"give_up": 1} and len(chat_server.requests) == 1
+
+
 def test_a_model_that_only_talks_is_reminded_and_then_given_up_on(play: Repair, chat_server: Any) -> None:
     done = play(*["I would change shop.py."] * 9)
     assert done.model is not None and done.model.ended == "the model stopped calling tools" and done.iterations == 3
