@@ -65,7 +65,7 @@ def make_plan(database: Database, old: Entry, new: Entry, embedder: Embedder) ->
         contents=len(left),
         chunks=chunks,
         tokens=tokens,
-        seconds=round(chunks / rate, 1) if rate else 0.0,
+        seconds=round(chunks / rate, 3) if rate else 0.0,
         money=round(tokens * price / 1e6, 4),
         disk_bytes=disk_bytes(chunks, new.dimensions),
         sampled_chunks=len(texts),
