@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from core import tasks
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
+from core.payload import clean
 from core.states import TaskState
 from core.tasks import Task
 from core.work import Patch, Plan, Verdict
@@ -177,7 +178,7 @@ class Attempt:
                 "INSERT INTO trajectory (team_id, task_id, attempt, seq, epoch, kind, body) "
                 "SELECT %s, %s, %s, coalesce(max(seq), 0) + 1, %s, %s, %s FROM trajectory "
                 "WHERE task_id = %s AND attempt = %s RETURNING seq",
-                (self.task.team_id, *self.key, self.epoch, kind, Jsonb(body), *self.key),
+                (self.task.team_id, *self.key, self.epoch, kind, Jsonb(_storable(body)), *self.key),
             ).fetchone()
         return int(row[0]) if row else 0
 
@@ -196,7 +197,14 @@ class Attempt:
                 "INSERT INTO stage_outputs (team_id, task_id, attempt, stage, epoch, body, seconds) "
                 "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (task_id, attempt, stage) DO UPDATE "
                 "SET epoch = excluded.epoch, body = excluded.body, seconds = excluded.seconds, at = clock_timestamp()",
-                (self.task.team_id, *self.key, stage, self.epoch, Jsonb(body.model_dump(mode="json")), seconds),
+                (
+                    self.task.team_id,
+                    *self.key,
+                    stage,
+                    self.epoch,
+                    Jsonb(_storable(body.model_dump(mode="json"))),
+                    seconds,
+                ),
             )
 
     def save_plan(self, plan: Plan) -> None:
@@ -277,3 +285,12 @@ def free_holder(database: Database, holder: str) -> int:
             "AND lease_until > clock_timestamp()",
             (holder,),
         ).rowcount
+
+
+def _storable(value: Any) -> Any:
+    """The same without what jsonb refuses: programs, tests and models may say anything."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(str(key)): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value

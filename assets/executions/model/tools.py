@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.chat.protocol import Tool, ToolCall
+from core.payload import clean
 from core.work import Location
 
 from .workspace import NotPossible, Workspace
@@ -101,7 +102,7 @@ class Toolbox:
     def _search(self, wanted: Search) -> str:
         found = []
         if self.index is not None:
-            for place in self.index(wanted.query, 10):
+            for place in self.index(clean(wanted.query), 10):
                 found.append(f"{place.path}:{place.start_line}-{place.end_line} {place.symbol}".rstrip())
         hits = [f"{hit.path}:{hit.line}: {hit.text}" for hit in self.workspace.find(wanted.query, MAX_HITS)]
         parts = []

@@ -26,7 +26,7 @@ from .conftest import GIT
 SHOP = "def cheapest(lines):\n    return max(lines)\n"
 TESTS = "from shop import cheapest\n\n\ndef test_cheapest():\n    assert cheapest([2, 7]) == 2\n"
 CALLS = (
-    (("search", {"query": "cheapest"}),),
+    (("search", {"query": "cheapest \x00"}), ("shell", {"command": "\ud800 \x00"})),
     (("edit", {"path": "shop.py", "old": "max(lines)", "new": "min(lines)"}), ("run_tests", {})),
 )
 
@@ -86,7 +86,7 @@ def test_the_settings_engine_solves_a_task_and_shows_its_use(
     shown: dict[str, Any] = {key: value.value for key, value in event.metadata.items()}
     assert (shown["engine"], shown["verdict"], shown["iterations"]) == ("model", "pass", 2)
     assert shown["model"]["steps"] == 2 and shown["model"]["model"].startswith("mine@sha256:")
-    assert "Likeliest places:\nshop.py:" in chat_server.requests[1].turns[-1][1]
+    assert "Likeliest places:\nshop.py:" in chat_server.requests[1].turns[-2][1]
 
 
 def test_a_dead_model_server_gives_the_attempt_back(platform: Platform, task: uuid.UUID, chat_server: Any) -> None:
