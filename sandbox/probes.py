@@ -156,7 +156,8 @@ _LIMITS: tuple[tuple[Limit, dict[str, float], str], ...] = (
     (Limit.WALL, {"wall_seconds": 0.3}, "import time; time.sleep(20)"),
     (Limit.CPU, {"cpu_seconds": 0.3}, attacks.BURN_CPU),
     (Limit.MEMORY, {}, attacks.FILL_MEMORY),
-    (Limit.PROCESSES, {}, attacks.FORK_BOMB),
+    # With room in memory, since so many interpreters may reach that limit first.
+    (Limit.PROCESSES, {"memory_bytes": 2 << 30}, attacks.FORK_BOMB),
     (Limit.FILE_SIZE, {}, attacks.GIANT_FILE),
     (Limit.DISK, {}, attacks.MANY_FILES),
     (Limit.OUTPUT, {}, attacks.endless_output("stdout")),
