@@ -62,7 +62,7 @@ def test_twenty_deliveries_five_of_them_repeats_make_fifteen_outcomes_whatever_i
 
     answers = []
     for n in range(15):
-        payload = issue(f"acme/shop{n % 3}", n)
+        payload = issue(f"acme/shop{n % 3}", n + 1)
         answers.append(platform.deliver(payload, f"delivery-{n}"))
         if n % 3 == 0:
             answers.append(platform.deliver(payload, f"delivery-{n}"))
