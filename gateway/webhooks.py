@@ -4,7 +4,8 @@ import hashlib
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -104,10 +105,8 @@ async def receive_generic(request: Request, response: Response, gateway: TheGate
 
 
 def _github(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receipt:
-    try:
+    with verification():
         verify_github(gateway.credentials.github_secrets, body, headers.get("x-hub-signature-256"))
-    except SignatureRefused as error:
-        raise Refused(401, error.code, str(error)) from error
     refuse_form(headers)
     identity = header(headers, "X-GitHub-Delivery")
     event = header(headers, "X-GitHub-Event", EVENT, EVENT_MEANING)
@@ -117,7 +116,7 @@ def _github(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receip
 
 
 def _generic(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receipt:
-    try:
+    with verification():
         verify_standard(
             gateway.credentials.generic_secrets,
             body,
@@ -126,12 +125,19 @@ def _generic(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Recei
             signature=headers.get("webhook-signature"),
             now=time.time(),
         )
-    except SignatureRefused as error:
-        raise Refused(401, error.code, str(error)) from error
     identity = header(headers, "webhook-id")
     payload = parse_object(body)
     intent = generic.normalise(payload)
     return store(gateway, "generic", identity, generic.describe(payload), body, intent)
+
+
+@contextmanager
+def verification() -> Iterator[None]:
+    """A signature that is refused inside is answered 401, with the reason's code."""
+    try:
+        yield
+    except SignatureRefused as error:
+        raise Refused(401, error.code, str(error)) from error
 
 
 def header(

@@ -2,13 +2,13 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from core.intake import Receipt
-from core.signatures import SignatureRefused, verify_jira
+from core.signatures import verify_jira
 from gateway import gitea, github, gitlab, jira
 from gateway.payload import parse_object
 from gateway.problems import Refused
@@ -24,6 +24,7 @@ from gateway.webhooks import (
     header,
     refuse_form,
     store,
+    verification,
 )
 
 router = APIRouter(tags=["webhooks"])
@@ -72,7 +73,8 @@ async def receive_jira(request: Request, response: Response, gateway: TheGateway
 
 
 def _gitlab(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receipt:
-    _verified(lambda: gitlab.verify(gateway.credentials.gitlab_secrets, headers, body, time.time()))
+    with verification():
+        gitlab.verify(gateway.credentials.gitlab_secrets, headers, body, time.time())
     refuse_form(headers)
     identity = _checked(gitlab.identity(headers, body), "Idempotency-Key")
     payload = parse_object(body)
@@ -81,7 +83,8 @@ def _gitlab(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receip
 
 
 def _gitea(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receipt:
-    _verified(lambda: gitea.verify(gateway.credentials.gitea_secrets, headers, body))
+    with verification():
+        gitea.verify(gateway.credentials.gitea_secrets, headers, body)
     refuse_form(headers)
     identity = header(headers, "X-Gitea-Delivery")
     event = header(headers, "X-Gitea-Event", EVENT, EVENT_MEANING)
@@ -91,18 +94,12 @@ def _gitea(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receipt
 
 
 def _jira(gateway: Gateway, headers: Mapping[str, str], body: bytes) -> Receipt:
-    _verified(lambda: verify_jira(gateway.credentials.jira_secrets, body, headers.get("x-hub-signature")))
+    with verification():
+        verify_jira(gateway.credentials.jira_secrets, body, headers.get("x-hub-signature"))
     refuse_form(headers)
     identity = _checked(jira.identity(headers, body), "X-Atlassian-Webhook-Identifier")
     payload = parse_object(body)
     return store(gateway, "jira", identity, jira.describe(payload), body, jira.normalise(payload))
-
-
-def _verified(verify: Callable[[], None]) -> None:
-    try:
-        verify()
-    except SignatureRefused as error:
-        raise Refused(401, error.code, str(error)) from error
 
 
 def _checked(identity: str, name: str) -> str:
