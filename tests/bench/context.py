@@ -280,7 +280,6 @@ def _index_here(url: str, folder: Path, name: str) -> None:
     alone = len(texts) / (time.perf_counter() - began)
     measured = {"chunks": report.chunks, "seconds": seconds, "cpu": cpu, "memory": memory, "alone": alone}
     print(json.dumps(measured))  # noqa: T201
-    print(report.seconds, file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

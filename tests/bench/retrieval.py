@@ -37,6 +37,7 @@ Matrix = NDArray[np.float64]
 FIXED = ("frames", "recent", "messages", "role", "commits", "together", "references", "file")
 """Not learned: what commit messages of releases without history cannot teach."""
 MOST_FUNCTIONS = 5
+NOTHING = "(nothing)"
 PENALTY = 0.001
 MAX_FILE = 1 << 20
 
@@ -278,8 +279,8 @@ class Experiment:
                 ranking = score(index, read_query(known.case.query, words), weights=weights)
                 self.learned.add(known, index, ranking)
                 values = by_file(index, ranking)
-                for column, name in enumerate(WEIGHTS):
-                    kept = np.array([0.0 if n == column else weights[other] for n, other in enumerate(WEIGHTS)])
+                for name in (NOTHING, *WEIGHTS):
+                    kept = np.array([0.0 if other == name else weights[other] for other in WEIGHTS])
                     order = np.argsort(-(values @ kept), kind="stable")[:50].tolist()
                     ranked = [known.paths[file] for file in order]
                     self.without[name][known.case.id] = score_ranking(ranked, known.case.files)
@@ -333,8 +334,8 @@ def table(done: Experiment) -> str:
         for metric in ("recall@1", "MRR"):
             value, low, high = done.difference(measured, metric)
             lines.append(f"  {name}, {metric}: {value:+.3f} ({low:+.3f} to {high:+.3f})")
-    lines.append("learned elsewhere, without one signal (not learned again): recall@1, MRR")
-    whole = mean(list(done.learned.files.values()))
+    lines.append("learned elsewhere, by the best of each file, without one signal (not learned again): recall@1, MRR")
+    whole = mean(list(done.without[NOTHING].values()))
     for name, scores in done.without.items():
         first, _, _, rank = mean(list(scores.values()))
         lines.append(f"  {name:12}{first:8.3f} ({first - whole[0]:+.3f}){rank:8.3f} ({rank - whole[3]:+.3f})")

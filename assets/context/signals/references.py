@@ -19,7 +19,7 @@ _MOST_DEFINITIONS = 5
 _MOST_USERS = 25
 _RESTART = 0.3
 _ROUNDS = 8
-_NAME = re.compile(r"[A-Za-z_]\w{3,}")
+_NAME = re.compile(r"[A-Za-z_]\w{3,}")  # in comments and docstrings too, which say what code is about
 _EDGE = tuple[int, int, float]
 
 
