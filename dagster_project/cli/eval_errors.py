@@ -1,0 +1,41 @@
+"""How the commands of `penstock eval` tell what a person can mend, and the argument that most of them share."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from dagster_project.cli.output import CommandFailed
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SetName = Annotated[str, typer.Argument(metavar="SET", help="A set's name, or the folder that holds it.")]
+
+
+def told(command: Callable[P, T]) -> Callable[P, T]:
+    """What is wrong with a set, a run or a question is told in a line."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        from assets.evals.compare import NotComparable
+        from assets.evals.query import QueryRefused
+        from assets.evals.repair_set import RepairSetError
+        from assets.evals.sets import EvalSetError
+        from assets.evals.store import StoreError
+        from assets.evals.subject import SubjectCannotStart
+        from dagster_project.subjects import UnknownSubject
+
+        known = (
+            EvalSetError, RepairSetError, StoreError, NotComparable, QueryRefused, SubjectCannotStart, UnknownSubject,
+        )  # fmt: skip
+        try:
+            return command(*args, **kwargs)
+        except known as error:
+            raise CommandFailed(str(error)) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise CommandFailed(f"{where}{error.strerror or error}") from error
+
+    return run
