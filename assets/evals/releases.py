@@ -1,10 +1,10 @@
-"""Source releases of packages, fetched by name and version and kept unpacked in a cache.
+"""Source releases of packages, fetched by name and version through pip and kept in a cache.
 
-For eval sets that refer to public code without holding it. Nothing of a release is imported or run here; pip
-reads its metadata, for which it may run the release's own build script, so only releases that a reviewed set names
-belong here.
+For eval sets that refer to public code without holding it. Nothing of a release is imported, built or run here: pip
+only downloads the archive (`released_download`), which is compared with its known hash and unpacked within bounds.
 """
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -12,16 +12,22 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CACHE = Path("~/.cache/penstock/releases")
+MAX_ARCHIVE = 64 << 20
 MAX_FILES = 50_000
 MAX_BYTES = 500 << 20
 SECONDS = 300
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-_VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]{0,60}")
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]{0,60}")
+_MALFORMED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError,
+)  # fmt: skip
+_PROGRAM = Path(__file__).with_name("released_download.py")
 
 
 class ReleaseUnavailable(RuntimeError):
@@ -41,62 +47,142 @@ def fetch_releases(wanted: Iterable[tuple[str, str]], cache: Path | None = None)
 
 def fetch_release(package: str, version: str, cache: Path | None = None) -> Path:
     """The folder of one unpacked source release, from the cache or from the package registry."""
-    if not _NAME.fullmatch(package) or not _VERSION.fullmatch(version):
-        raise ReleaseUnavailable(f"{package[:80]!r} {version[:80]!r} is not a package's name and version")
+    _check_name(package, version)
     folder = (cache or CACHE.expanduser()) / f"{package}-{version}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
         archive = _download(package, version, Path(scratch))
-        unpacked = Path(scratch) / "unpacked"
-        unpacked.mkdir()
-        _unpack(archive, unpacked)
-        inside = list(unpacked.iterdir())
-        top = inside[0] if len(inside) == 1 and inside[0].is_dir() else unpacked
-        try:
-            top.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
+        top = unpack(archive, Path(scratch) / "unpacked")
+        _move(top, folder, folder.is_dir)
     return folder
 
 
-def _download(package: str, version: str, scratch: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+def fetch_archive(package: str, version: str, sha256: str | None = None, cache: Path | None = None) -> Path:
+    """The source archive of a release, from the cache or from the package registry.
+
+    With `sha256` (hexadecimal), an archive of another content is refused wherever it came from; one in the cache that
+    was damaged is fetched again. Raises `ReleaseUnavailable`.
+    """
+    _check_name(package, version)
+    folder = (cache or CACHE.expanduser()) / "archives" / f"{package}-{version}"
+    kept = [path for path in folder.glob("*") if path.is_file()]
+    if len(kept) == 1 and (sha256 is None or archive_hash(kept[0]) == sha256):
+        return kept[0]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
+        archive = _download(package, version, Path(scratch))
+        found = archive_hash(archive)
+        if sha256 is not None and found != sha256:
+            raise ReleaseUnavailable(
+                f"{archive.name} has the SHA-256 {found}, not {sha256}: the registry or a mirror gives another "
+                f"archive than the one that was reviewed"
+            )
+        if kept:
+            shutil.rmtree(folder, ignore_errors=True)
+        fresh = Path(scratch) / "kept"
+        fresh.mkdir()
+        archive.rename(fresh / archive.name)
+        _move(fresh, folder, (folder / archive.name).is_file)
+    return folder / archive.name
+
+
+def release_versions(package: str) -> list[str]:
+    """The final versions of which the registry has a source archive, oldest first. Raises `ReleaseUnavailable`."""
+    _check_name(package, "0")
+    return [line for line in _pip(package, ["versions", package]).split() if VERSION.fullmatch(line)]
+
+
+def archive_hash(archive: Path) -> str:
+    """SHA-256 in hexadecimal."""
+    with archive.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpacks into a new folder and returns the one that holds the project. Raises `ReleaseUnavailable` for paths
+    that lead out of it, for devices, and for more than `MAX_FILES` files or `MAX_BYTES` bytes; leaves nothing then."""
+    folder.mkdir(parents=True)
     try:
-        done = subprocess.run(
-            [*command, "--no-binary", ":all:", "--dest", str(scratch), f"{package}=={version}"],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ReleaseUnavailable(f"{package} {version}: pip did not finish in {SECONDS} s") from error
+        if archive.name.endswith(".zip"):
+            _unpack_zip(archive, folder)
+        else:
+            _unpack_tar(archive, folder)
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        NotImplementedError,
+    ) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ReleaseUnavailable(f"{archive.name}: {error}") from error
+    except ReleaseUnavailable:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+def _move(made: Path, goal: Path, there: Callable[[], bool]) -> None:
+    try:
+        made.rename(goal)
+    except OSError:
+        if not there():  # else another process was first
+            raise
+
+
+def _check_name(package: str, version: str) -> None:
+    if not NAME.fullmatch(package) or not VERSION.fullmatch(version):
+        raise ReleaseUnavailable(f"{package[:80]!r} {version[:80]!r} is not a package's name and version")
+
+
+def _download(package: str, version: str, scratch: Path) -> Path:
+    _pip(f"{package} {version}", ["fetch", package, version, str(scratch), str(MAX_ARCHIVE)])
     files = [path for path in scratch.iterdir() if path.is_file()]
-    if done.returncode or len(files) != 1:
-        lines = done.stderr.strip().splitlines() or ["pip left no file"]
-        raise ReleaseUnavailable(f"{package} {version} could not be fetched: {lines[-1][:300]}")
+    if len(files) != 1:
+        raise ReleaseUnavailable(f"{package} {version} could not be fetched: pip left {len(files)} files")
     return files[0]
 
 
-def _unpack(archive: Path, folder: Path) -> None:
-    if archive.name.endswith(".zip"):
-        with zipfile.ZipFile(archive) as opened:
-            _check(archive, [info.file_size for info in opened.infolist()])
-            opened.extractall(folder)  # noqa: S202  zipfile drops absolute and parent parts
-        return
+def _pip(what: str, arguments: list[str]) -> str:
     try:
-        with tarfile.open(archive) as opened:
-            members = opened.getmembers()
-            _check(archive, [member.size for member in members])
-            opened.extractall(folder, members, filter="data")
-    except tarfile.TarError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ReleaseUnavailable(f"{archive.name}: {error}") from error
+        done = subprocess.run(
+            [sys.executable, str(_PROGRAM), *arguments], capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ReleaseUnavailable(f"{what}: pip did not finish in {SECONDS} s") from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["pip said nothing"]
+        raise ReleaseUnavailable(f"{what} could not be fetched: {lines[-1][:300]}")
+    return done.stdout
 
 
-def _check(archive: Path, sizes: list[int]) -> None:
-    if len(sizes) > MAX_FILES or sum(sizes) > MAX_BYTES:
-        raise ReleaseUnavailable(f"{archive.name} would unpack to {len(sizes)} files of {sum(sizes)} bytes")
+def _unpack_zip(archive: Path, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        entries = opened.infolist()
+        _check(archive, len(entries), sum(entry.file_size for entry in entries))
+        for entry in entries:
+            if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
+                raise ReleaseUnavailable(f"{archive.name}: {entry.filename[:100]!r} leads out of the release")
+        # What an entry holds beyond its stated size is never read.
+        opened.extractall(folder)  # noqa: S202
+
+
+def _unpack_tar(archive: Path, folder: Path) -> None:
+    with tarfile.open(archive) as opened:
+        members, total = [], 0
+        # One by one, since asking for all at once would first decompress the whole of a bomb.
+        for member in opened:
+            members.append(member)
+            total += member.size
+            _check(archive, len(members), total)
+        opened.extractall(folder, members, filter="data")
+
+
+def _check(archive: Path, files: int, size: int) -> None:
+    if files > MAX_FILES or size > MAX_BYTES:
+        raise ReleaseUnavailable(f"{archive.name} would unpack to {files} files of {size} bytes or more")
