@@ -6,6 +6,7 @@ show what ignoring that would cost. Not about any real subject.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class World:
 
     Each case is easy or hard in itself, for both subjects (`spread` of its logit); each project suits a subject more or
     less (`cluster_spread`), which is what makes differences within a cluster alike. `drop` is taken off the
-    candidate's success; `growth` multiplies its iterations.
+    candidate's success, on average over all cases that could be drawn; `growth` multiplies its iterations.
     """
 
     clusters: int = 20
@@ -43,6 +44,16 @@ class World:
     cluster_spread: float = 1.2
     drop: float = 0.0
     growth: float = 1.0
+
+    @cached_property
+    def mean_chance(self) -> float:
+        """The baseline's success over all cases that could be drawn, by Gauss-Hermite quadrature.
+
+        Not the mean of one draw: a drop that were scaled to each draw would tie its clusters to each other.
+        """
+        nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+        logit = np.log(self.rate / (1 - self.rate)) + np.hypot(self.spread, self.cluster_spread) * nodes
+        return float((weights / (1 + np.exp(-logit))).sum() / weights.sum())
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ def simulate(world: World, rng: np.random.Generator) -> dict[str, PairedData]:
         taste = rng.normal(0, world.cluster_spread, world.clusters)[label]
         chance = 1 / (1 + np.exp(-(hardness + taste)))
         if candidate:
-            chance = np.clip(chance - world.drop * chance / chance.mean(), 0, 1)
+            chance = chance * (1 - world.drop / world.mean_chance)
         won.append((rng.random(n) < chance).astype(float))
         work = np.exp(1.5 - 0.3 * hardness - 0.3 * taste + rng.normal(0, 0.5, n))
         effort.append(np.ceil(work * (world.growth if candidate else 1.0) * 4))

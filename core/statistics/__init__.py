@@ -14,6 +14,7 @@ from .power import (
     effect_for_mean,
     effect_for_rate,
     kish_size,
+    mcnemar_power,
     power_for_rate,
 )
 from .sequential import SequentialTest
@@ -41,6 +42,7 @@ __all__ = [
     "holm",
     "kish_size",
     "mcnemar",
+    "mcnemar_power",
     "paired_rate_interval",
     "power_for_rate",
     "sign_flip",

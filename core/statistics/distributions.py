@@ -7,6 +7,9 @@ beyond what a decision needs; not meant for extreme tails.
 import math
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
 _NORMAL = NormalDist()
 _TINY = 1e-300
 
@@ -92,3 +95,8 @@ def binomial_cdf(k: int, n: int, p: float) -> float:
     if k >= n:
         return 1.0
     return beta_cdf(1.0 - p, n - k, k + 1.0)
+
+
+def log_factorials(n: int) -> NDArray[np.float64]:
+    """Natural logarithms of 0! to n!; shape (n + 1,)."""
+    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])

@@ -27,6 +27,7 @@ from core.statistics import (
     holm,
     kish_size,
     mcnemar,
+    mcnemar_power,
     paired_rate_interval,
     power_for_rate,
     sign_flip,
@@ -164,7 +165,7 @@ def test_the_interval_is_never_shorter_than_student_s_or_the_bootstrap_s() -> No
     label = np.repeat(np.arange(8), 4)
     data = PairedData.of(rng.lognormal(1, 1, 32), rng.lognormal(1, 1, 32), label)
     for statistic in ("difference", "log ratio"):
-        whole, part = cluster_interval(data, statistic), bootstrap(data, statistic)  # type: ignore[arg-type]
+        whole, part = cluster_interval(data, statistic), bootstrap(data, statistic)
         assert whole.low <= part.low < part.high <= whole.high
     half = t_quantile(0.975, 7) * math.sqrt(data.mean_variance)
     whole = cluster_interval(data, "difference")
@@ -209,6 +210,23 @@ def test_the_number_of_cases_and_the_power_are_inverses(gap: float, more: float,
     found = effect_for_rate(discordant, needed, effect=effect)
     assert found is not None
     assert found <= gap + 1e-6
+
+
+@given(gap=st.floats(0.08, 0.4), more=st.floats(0.0, 0.4), power=st.sampled_from([0.8, 0.9]))
+@settings(max_examples=25)
+def test_planned_independent_pairs_reach_the_stated_power_exactly(gap: float, more: float, power: float) -> None:
+    planned = cases_for_rate(gap, gap + more, power=power)
+    assert mcnemar_power(gap, gap + more, planned) >= power
+
+
+def test_the_exact_power_is_how_often_the_exact_test_sees_the_difference() -> None:
+    pairs, discordant, gap = 60, 0.4, 0.2
+    rng, seen, draws = np.random.default_rng(2), 0, 4_000
+    for differing in rng.binomial(pairs, discordant, draws):
+        losses = int(rng.binomial(differing, (discordant - gap) / (2 * discordant)))
+        wins = int(differing) - losses
+        seen += wins > losses and mcnemar(wins, losses) <= 0.05
+    assert seen / draws == pytest.approx(mcnemar_power(gap, discordant, pairs), abs=0.025)
 
 
 def test_a_set_that_is_too_small_for_any_effect_says_so() -> None:

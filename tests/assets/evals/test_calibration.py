@@ -1,8 +1,9 @@
 """The verdict errs as rarely as it says: simulated comparisons whose truth is known, fewer than the command runs."""
 
+import numpy as np
 import pytest
 
-from assets.evals.calibration import METRICS, SUCCESS, World, pilot, planned, run_comparisons
+from assets.evals.calibration import METRICS, SUCCESS, World, pilot, planned, run_comparisons, simulate
 from core.statistics import Verdict, clopper_pearson
 
 RUNS = 120
@@ -23,6 +24,15 @@ def test_ignoring_clusters_would_raise_more_false_alarms_than_promised() -> None
     found = run_comparisons(world, RUNS, seed=1, metrics=(SUCCESS,))
     assert clopper_pearson(found.naive, RUNS).low > 0.05
     assert clopper_pearson(found.verdicts[Verdict.WORSE], RUNS).low <= 0.025
+
+
+def test_a_planted_regression_leaves_clusters_independent_of_each_other() -> None:
+    """The spread of means from draw to draw is what the clusters of one draw say, or no plan could hold."""
+    world, rng = World(drop=0.15), np.random.default_rng(3)
+    drawn = [simulate(world, rng)["success"] for _ in range(1_500)]
+    means = np.array([data.difference.mean() for data in drawn])
+    assert means.mean() == pytest.approx(-0.15, abs=0.005)
+    assert means.var() / np.mean([data.mean_variance for data in drawn]) == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_planted_regression_is_caught_with_the_planned_power() -> None:
