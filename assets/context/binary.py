@@ -5,6 +5,7 @@ Form of arrays: https://github.com/postgres/postgres/blob/REL_18_STABLE/src/back
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from psycopg.adapt import Dumper
 from core.embedding import Vectors
 
 _INT4, _INT8 = 23, 20
+_HEADER = 20
+"""Bytes before the elements of an array of one dimension."""
 
 
 class Binary:
@@ -70,3 +73,10 @@ def _array(rows: NDArray[np.void], element: int) -> Binary:
     header = np.array([1 if len(rows) else 0, 0, element], dtype=">u4").tobytes()
     bounds = np.array([len(rows), 1], dtype=">u4").tobytes() if len(rows) else b""
     return Binary(header + bounds + rows.tobytes())
+
+
+def received(sent: bytes | None, element: str) -> NDArray[Any]:
+    """The elements of an array as `array_send` gives it (None: an empty one), none of them null; `element` is
+    numpy's name of their type, as `>i8`."""
+    kind = np.dtype([("size", ">i4"), ("value", element)])
+    return np.frombuffer(sent or b"", dtype=kind, offset=_HEADER if sent else 0)["value"]

@@ -1,14 +1,15 @@
 """The visible texts of a source's tickets as arrays, and how well each ticket's match a query's words.
 
-Which texts are visible is read in one statement, so that a query sees one moment; what they point at
-never changes. A passage is a chunk of a text; the same text in two tickets is one content with two rows.
+What is here never changes: the changes of a while later make another corpus of it, in time that does not
+depend on what was stored, but for copies of arrays. A passage is a chunk of a text; the same text in two
+tickets is one content with two rows.
 """
 
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,187 +22,298 @@ from assets.context.postings_cache import PostingsCache
 from assets.context.signals.bm25 import B_CHUNK, B_FILE, K1, idf
 from core.tickets import Kind, State
 
-_LOAD = """
-SELECT p.service, p.project, p.key, p.part, p.content_id,
-       (%(state)s::text IS NULL OR t.state = %(state)s) AND (%(kind)s::text IS NULL OR t.kind = %(kind)s)
-       AND (%(before)s::timestamptz IS NULL OR t.created_at IS NULL OR t.created_at < %(before)s)
-       AND (t.url IS NULL OR t.url <> ALL(%(without)s::text[]))
-FROM ticket_parts p JOIN tickets t USING (team_id, source, service, project, key)
-WHERE p.team_id = %(team)s AND p.source = %(source)s AND t.deleted_at IS NULL AND NOT t.hidden
-  AND p.content_id IS NOT NULL
-"""
-_CONTENTS = "SELECT id, segment, first_slot, lengths FROM contents WHERE id = ANY(%b) ORDER BY id"
-_cache = PostingsCache()
+TicketKey = tuple[str, str, str]
+"""Service, project and key."""
 
 Counted = Mapping[str, tuple[Ints, Ints]]
 """For each term that occurs: the passages that hold it, and how often each does."""
 
+_NOWHERE = (-1, -1)
+_TICKET_BYTES, _ROW_BYTES = 500, 80
+"""What the words of keys and addresses take, about."""
+
+_postings = PostingsCache()
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """Tickets with their rows, one for each text. Rows lie in the order of their tickets, and of a ticket by part.
+
+    `created` is in seconds since 1970, NaN where it is not known; `row_content` are ids.
+    """
+
+    keys: list[TicketKey]
+    states: NDArray[np.str_]
+    kinds: NDArray[np.str_]
+    created: Floats
+    urls: list[str | None]
+    row_ticket: Ints
+    parts: list[str]
+    row_content: Ints
+
+    def of(self, rows: NDArray[np.bool_]) -> "Tickets":
+        """Some of the rows, and the tickets that have any."""
+        tickets = np.bincount(self.row_ticket[rows], minlength=len(self.keys)) > 0
+        number: Ints = np.cumsum(tickets, dtype=np.int64) - 1
+        return Tickets(
+            list(compress(self.keys, tickets)),
+            self.states[tickets],
+            self.kinds[tickets],
+            self.created[tickets],
+            list(compress(self.urls, tickets)),
+            number[self.row_ticket[rows]],
+            list(compress(self.parts, rows)),
+            self.row_content[rows],
+        )
+
+    def replace(self, gone: Iterable[TicketKey], new: "Tickets") -> "Tickets":
+        """Without the tickets that have these keys, and with others after those that are left."""
+        leaving = set(gone)
+        stay = np.array([key not in leaving for key in self.keys], dtype=np.bool_)
+        kept = self.of(stay[self.row_ticket])
+        return Tickets(
+            kept.keys + new.keys,
+            np.concatenate([kept.states, new.states]),
+            np.concatenate([kept.kinds, new.kinds]),
+            np.concatenate([kept.created, new.created]),
+            kept.urls + new.urls,
+            np.concatenate([kept.row_ticket, new.row_ticket + len(kept.keys)]),
+            kept.parts + new.parts,
+            np.concatenate([kept.row_content, new.row_content]),
+        )
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Texts by id, ascending: in which slots their passages are, how many (`sizes`), and how many terms each of those
+    has (`lengths`)."""
+
+    ids: Ints
+    segments: Ints
+    slots: Ints
+    sizes: Ints
+    lengths: Ints
+
+    def of(self, wanted: Ints) -> "Contents":
+        """Those at some places, in that order."""
+        sizes = self.sizes[wanted]
+        starts = (np.cumsum(self.sizes) - self.sizes)[wanted]
+        lengths = self.lengths[np.repeat(starts, sizes) + _within(sizes)]
+        return Contents(self.ids[wanted], self.segments[wanted], self.slots[wanted], sizes, lengths)
+
+    def plus(self, new: "Contents") -> "Contents":
+        """With others, none of which is here."""
+        together = Contents(
+            np.concatenate([self.ids, new.ids]),
+            np.concatenate([self.segments, new.segments]),
+            np.concatenate([self.slots, new.slots]),
+            np.concatenate([self.sizes, new.sizes]),
+            np.concatenate([self.lengths, new.lengths]),
+        )
+        return together.of(np.argsort(together.ids, kind="stable")) if len(new.ids) else self
+
 
 @dataclass(frozen=True)
 class Scored:
-    """A value for each ticket, 0 where nothing matched; `rows` and `chunks` tell where it matched best (-1: as a
-    whole). `unit` is what the value is."""
+    """A value for each ticket, 0 where nothing matched. `unit` is what the value is; `place` tells the row and chunk
+    where a ticket matched best (-1: as a whole)."""
 
     unit: str
     values: Floats
-    rows: Ints
-    chunks: Ints
+    keys: Sequence[TicketKey]
+    place: Callable[[int], tuple[int, int]]
 
     def best(self, count: int, wanted: NDArray[np.bool_]) -> list[tuple[int, float, int, int]]:
-        """(ticket, value, row, chunk) of the highest, highest first."""
-        order = np.argsort(-np.where(wanted, self.values, 0.0), kind="stable")[:count]
-        return [
-            (int(n), float(self.values[n]), int(self.rows[n]), int(self.chunks[n]))
-            for n in order
-            if wanted[n] and self.values[n] > 0
-        ]
+        """(ticket, value, row, chunk) of the highest, highest first, and of equals by key."""
+        matched = np.flatnonzero(wanted & (self.values > 0))
+        if len(matched) > count:
+            least = np.partition(self.values[matched], len(matched) - count)[len(matched) - count]
+            matched = matched[self.values[matched] >= least]
+        order = sorted(matched.tolist(), key=lambda ticket: (-self.values[ticket], self.keys[ticket]))
+        return [(ticket, float(self.values[ticket]), *self.place(ticket)) for ticket in order[:count]]
 
 
 class Corpus:
-    """Made by `load_corpus`. `wanted` masks the tickets that may be returned; all count for how rare a word is."""
+    """The tickets of one moment. `contents` are those of its rows; rows without one are left out."""
 
-    def __init__(self, url: str, rows: Sequence[TupleRow], contents: Sequence[TupleRow]) -> None:
+    def __init__(self, url: str, tickets: Tickets, contents: Contents) -> None:
+        there = np.isin(tickets.row_content, contents.ids)  # a prune may have taken a content away at this moment
+        tickets = tickets if there.all() else tickets.of(there)
+        used = np.isin(contents.ids, tickets.row_content)
         self._url = url
-        numbers: dict[tuple[str, str, str], int] = {}
-        self.row_ticket: Ints = np.array(
-            [numbers.setdefault((row[0], row[1], row[2]), len(numbers)) for row in rows], dtype=np.int64
-        )
-        self.keys = list(numbers)
-        self.parts = [str(row[3]) for row in rows]
-        self.row_content: Ints = np.array([row[4] for row in rows], dtype=np.int64)
-        self.wanted = np.zeros(len(numbers), dtype=np.bool_)
-        self.wanted[self.row_ticket[np.array([bool(row[5]) for row in rows], dtype=np.bool_)]] = True
-        self.contents, self._first_row = np.unique(self.row_content, return_index=True)
-        self._row_count: Ints = np.diff(np.append(self._first_row, len(rows)))
-        self._segments: Ints = np.array([row[1] for row in contents], dtype=np.int64)
-        self._slots: Ints = np.array([row[2] for row in contents], dtype=np.int64)
-        self.sizes: Ints = np.array([len(row[3]) for row in contents], dtype=np.int64)
-        self._lengths: Ints = np.array([length for row in contents for length in row[3]], dtype=np.int64)
-        self._offsets: Ints = np.cumsum(self.sizes) - self.sizes
-        self._content_of: Ints = np.repeat(np.arange(len(self.contents)), self.sizes)
-        self._by_slot = np.lexsort((self._slots, self._segments))
+        self.tickets = tickets
+        self.contents = contents if used.all() else contents.of(np.flatnonzero(used))
+        self.keys = tickets.keys
+        self.parts = tickets.parts
+        self._row_content: Ints = np.searchsorted(self.contents.ids, tickets.row_content)
+        self._offsets: Ints = np.cumsum(self.contents.sizes) - self.contents.sizes
+        self._row_starts: Ints = np.searchsorted(tickets.row_ticket, np.arange(len(self.keys) + 1))
+        # A pair is a row with one of its passages; pairs lie in the order of rows.
+        sizes = self.contents.sizes[self._row_content]
+        self._pair_passage: Ints = np.repeat(self._offsets[self._row_content], sizes) + _within(sizes)
+        self._pair_row: Ints = np.repeat(np.arange(len(sizes)), sizes)
+        self._pair_starts: Ints = np.append(0, np.cumsum(sizes))[self._row_starts]
+        self._holders = np.flatnonzero(np.diff(self._pair_starts))
 
     @property
     def size(self) -> int:
         return len(self.keys)
 
-    @cached_property
-    def _ticket_lengths(self) -> Ints:
-        of_content = np.bincount(self._content_of, self._lengths, len(self.contents))
-        of_row = np.repeat(of_content, self._row_count)
-        return np.bincount(self.row_ticket, of_row, self.size).astype(np.int64)
+    @property
+    def passages(self) -> int:
+        return len(self.contents.lengths)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory, about, with what is derived while it is used."""
+        arrays = 8 * (4 * self.size + 4 * len(self.parts) + 8 * self.passages + 5 * len(self.contents.ids))
+        return arrays + _TICKET_BYTES * self.size + _ROW_BYTES * len(self.parts)
+
+    def wanted(
+        self,
+        state: State | None = None,
+        kind: Kind | None = None,
+        before: datetime | None = None,
+        without: Sequence[str] = (),
+    ) -> NDArray[np.bool_]:
+        """Which tickets may be returned; all count for how rare a word is."""
+        mask = np.ones(self.size, dtype=np.bool_)
+        if state is not None:
+            mask &= self.tickets.states == str(state)
+        if kind is not None:
+            mask &= self.tickets.kinds == str(kind)
+        if before is not None:
+            mask &= ~(self.tickets.created >= before.timestamp())
+        if without:
+            mask &= np.array([url is None or url not in without for url in self.tickets.urls], dtype=np.bool_)
+        return mask
+
+    def content_id(self, row: int) -> int:
+        return int(self.tickets.row_content[row])
 
     def first_row(self, ticket: int) -> int:
         """A row of the ticket: its body's, where that is visible."""
-        rows = np.flatnonzero(self.row_ticket == ticket)
-        return int(next((row for row in rows if self.parts[row] == "body"), rows[0]))
+        rows = range(int(self._row_starts[ticket]), int(self._row_starts[ticket + 1]))
+        return next((row for row in rows if self.parts[row] == "body"), rows[0])
 
     def with_keys(self, named: Iterable[str]) -> list[int]:
-        """The tickets that may be returned and have one of these keys."""
-        wanted = set(named)
-        return [n for n, (_, _, key) in enumerate(self.keys) if key in wanted and self.wanted[n]] if wanted else []
+        """The tickets that have one of these keys."""
+        return [ticket for key in sorted(set(named)) for ticket in self._by_key.get(key, ())]
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for ticket, (_, _, key) in enumerate(self.keys):
+            found.setdefault(key, []).append(ticket)
+        return found
+
+    @cached_property
+    def segments(self) -> list[int]:
+        found: list[int] = np.unique(self.contents.segments).tolist()
+        return found
+
+    @cached_property
+    def _slot_passages(self) -> Mapping[int, NDArray[np.int32]]:
+        """For each segment: the passage at each of its slots, -1 where another source's is."""
+        sizes = self.contents.sizes
+        slots = np.repeat(self.contents.slots, sizes) + _within(sizes)
+        of_passage = np.repeat(self.contents.segments, sizes)
+        order = np.argsort(of_passage, kind="stable")
+        ends = np.searchsorted(of_passage[order], self.segments, side="right").tolist()
+        tables, start = {}, 0
+        for segment, end in zip(self.segments, ends, strict=True):
+            here = order[start:end]
+            table = np.full(int(slots[here].max()) + 2 if len(here) else 1, -1, dtype=np.int32)
+            table[slots[here]] = here
+            tables[segment], start = table, end
+        return tables
+
+    @cached_property
+    def _tickets_of_passages(self) -> tuple[Ints, Ints]:
+        """Each passage's tickets, once for each row: `tickets[starts[p]:starts[p + 1]]`."""
+        order = np.argsort(self._pair_passage, kind="stable")
+        starts = np.searchsorted(self._pair_passage[order], np.arange(self.passages + 1))
+        return self.tickets.row_ticket[self._pair_row[order]], starts
+
+    @cached_property
+    def _passage_norm(self) -> Floats:
+        return _norm(self.contents.lengths, B_CHUNK)
+
+    @cached_property
+    def _ticket_norm(self) -> Floats:
+        of_pair = self.contents.lengths[self._pair_passage]
+        lengths = np.bincount(self.tickets.row_ticket[self._pair_row], of_pair, self.size)
+        return _norm(lengths.astype(np.int64), B_FILE)
 
     def postings(self, connection: Connection[TupleRow], terms: Sequence[str]) -> Counted:
-        segments = np.unique(self._segments).tolist()
-        found = _cache.get(self._url, connection, segments, terms) if terms else {}
-        return {term: self._passages(hits) for term, hits in found.items() if hits}
+        found = _postings.get(self._url, connection, self.segments, terms) if terms else {}
+        counted = ((term, self._passages(hits)) for term, hits in found.items() if hits)
+        return {term: held for term, held in counted if len(held[0])}
 
     def _passages(self, hits: Sequence[tuple[int, Pairs]]) -> tuple[Ints, Ints]:
         """The numbers of the passages at (segment, slot); slots of other sources' contents are left out."""
-        ordered = self._segments[self._by_slot]
-        documents, counts = [], []
+        passages, counts = [], []
         for segment, pairs in hits:
-            low, high = np.searchsorted(ordered, (segment, segment + 1))
-            here = self._by_slot[low:high]
-            slots = pairs[:, 0].astype(np.int64)
-            place = np.searchsorted(self._slots[here], slots, side="right") - 1
-            content = here[np.maximum(place, 0)]
-            within = slots - self._slots[content]
-            live = (place >= 0) & (within < self.sizes[content])
-            documents.append((self._offsets[content] + within)[live])
-            counts.append(pairs[live, 1].astype(np.int64))
-        return np.concatenate(documents), np.concatenate(counts)
+            table = self._slot_passages[segment]
+            found = table[np.minimum(pairs[:, 0].astype(np.int64), len(table) - 1)]
+            live = found >= 0
+            passages.append(found[live])
+            counts.append(pairs[live, 1])
+        return np.concatenate(passages).astype(np.int64), np.concatenate(counts).astype(np.int64)
 
     def score_passages(self, found: Counted, weights: Mapping[str, float]) -> Scored:
         """By the best passage of each ticket."""
-        values = np.zeros(len(self._lengths))
-        norm = _norm(self._lengths, B_CHUNK)
-        for term, (documents, counts) in found.items():
-            weight = weights[term] * idf(len(values), len(documents))
-            values[documents] += weight * counts * (K1 + 1) / (counts + norm[documents])
+        values = np.zeros(self.passages)
+        for term, (passages, counts) in found.items():
+            weight = weights[term] * idf(self.passages, len(passages))
+            values[passages] += weight * counts * (K1 + 1) / (counts + self._passage_norm[passages])
         return self._best_of("BM25", values)
 
     def score_tickets(self, found: Counted, weights: Mapping[str, float]) -> Scored:
         """By all that is written in each ticket."""
         values = np.zeros(self.size)
-        norm = _norm(self._ticket_lengths, B_FILE)
-        for term, (documents, counts) in found.items():
-            of_content = np.bincount(self._content_of[documents], counts, len(self.contents))
-            of_ticket = np.bincount(self.row_ticket, np.repeat(of_content, self._row_count), self.size)
+        tickets, starts = self._tickets_of_passages
+        for term, (passages, counts) in found.items():
+            rows = starts[passages + 1] - starts[passages]
+            places = np.repeat(starts[passages], rows) + _within(rows)
+            of_ticket = np.bincount(tickets[places], np.repeat(counts, rows), self.size)
             holding = np.flatnonzero(of_ticket)
             weight = weights[term] * idf(self.size, len(holding))
-            values[holding] += weight * of_ticket[holding] * (K1 + 1) / (of_ticket[holding] + norm[holding])
-        none = np.full(self.size, -1, dtype=np.int64)
-        return Scored("BM25", values, none, none)
+            values[holding] += (
+                weight * of_ticket[holding] * (K1 + 1) / (of_ticket[holding] + self._ticket_norm[holding])
+            )
+        return Scored("BM25", values, self.keys, lambda _: _NOWHERE)
 
     def nearest(self, hits: Sequence[tuple[int, int, float]]) -> Scored:
         """By the passages nearest in meaning: (content id, chunk, cosine), best first."""
-        values = np.zeros(len(self._lengths))
+        values = np.zeros(self.passages)
         for content, chunk, cosine in hits:
-            place = int(np.searchsorted(self.contents, content))
+            place = int(np.searchsorted(self.contents.ids, content))
             values[int(self._offsets[place]) + chunk] = max(cosine, 0.0)
         return self._best_of("cosine", values)
 
     def _best_of(self, unit: str, values: Floats) -> Scored:
         """Of a value for each passage, the best of each ticket."""
         best = np.zeros(self.size)
-        rows = np.full(self.size, -1, dtype=np.int64)
-        chunks = np.full(self.size, -1, dtype=np.int64)
-        matched = np.flatnonzero(values)
-        for document in matched[np.argsort(values[matched], kind="stable")].tolist():
-            content = int(self._content_of[document])
-            first = int(self._first_row[content])
-            for row in range(first, first + int(self._row_count[content])):
-                ticket = int(self.row_ticket[row])
-                best[ticket], rows[ticket] = values[document], row
-                chunks[ticket] = document - int(self._offsets[content])
-        return Scored(unit, best, rows, chunks)
+        if len(self._holders):
+            # A ticket ends where the next that has a passage begins.
+            best[self._holders] = np.maximum.reduceat(values[self._pair_passage], self._pair_starts[self._holders])
+        return Scored(unit, best, self.keys, partial(self._place, values))
+
+    def _place(self, values: Floats, ticket: int) -> tuple[int, int]:
+        """The row and chunk of a ticket's best passage; of equals the last one's."""
+        low, high = int(self._pair_starts[ticket]), int(self._pair_starts[ticket + 1])
+        passages = self._pair_passage[low:high]
+        of_ticket = values[passages]
+        place = int(np.lexsort((self._pair_row[low:high], passages, of_ticket))[-1])
+        row = int(self._pair_row[low + place])
+        return row, int(passages[place] - self._offsets[self._row_content[row]])
 
 
-def load_corpus(
-    connection: Connection[TupleRow],
-    url: str,
-    team_id: uuid.UUID,
-    source: str,
-    *,
-    state: State | None = None,
-    kind: Kind | None = None,
-    before: datetime | None = None,
-    without: Sequence[str] = (),
-) -> Corpus:
-    """What is visible at this moment."""
-    parameters = {
-        "team": team_id,
-        "source": source,
-        "state": state,
-        "kind": kind,
-        "before": before,
-        "without": list(without),
-    }
-    hash_joins(connection)
-    found = connection.execute(_LOAD.encode(), parameters, binary=True).fetchall()
-    hash_joins(connection, only=False)
-    found.sort(key=lambda row: (row[4], *row[:4]))
-    ids = sorted({row[4] for row in found})
-    contents = connection.execute(_CONTENTS, (ids,), binary=True).fetchall() if ids else []
-    there = {row[0] for row in contents}  # all, but for what an edit and then a prune took away at this moment
-    return Corpus(url, [row for row in found if row[4] in there], contents)
-
-
-def hash_joins(connection: Connection[TupleRow], *, only: bool = True) -> None:
-    """Rules out nested loops for what follows in the transaction: tables that were just filled have no statistics
-    yet, and Postgres then compares every row with every other."""
-    connection.execute("SELECT set_config('enable_nestloop', %s, true)", ("off" if only else "on",))
+def _within(sizes: Ints) -> Ints:
+    """0, 1, ... for each of these sizes, one after another."""
+    ends = np.cumsum(sizes)
+    return np.asarray(np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - sizes, sizes))
 
 
 def _norm(lengths: Ints, b: float) -> Floats:

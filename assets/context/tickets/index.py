@@ -19,7 +19,7 @@ from assets.context.ingest import Ingest, Model
 from assets.context.postings import MOST_SLOTS
 from assets.context.sources import find_source
 from assets.context.tickets import inbox, texts
-from assets.context.tickets.corpus import hash_joins
+from assets.context.tickets.corpus_read import hash_joins
 from assets.context.tickets.status import TicketStatus, ticket_status
 from core.database import Database
 from core.embedding import Embedder

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from assets.context import store, terms
 from assets.context.pack_spans import Trust
 from assets.context.tickets.apply import BODY
-from assets.context.tickets.corpus import Corpus, Scored, load_corpus
+from assets.context.tickets.corpus import Corpus, Scored
+from assets.context.tickets.corpus_cache import CorpusCache
 from assets.context.vector_table import VectorTable
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, Vectors
@@ -40,6 +43,7 @@ _INSIDERS = ("owner", "member", "collaborator")
 """Who may write to the repository is trusted with a ticket no less than who opened it."""
 
 _KEY = re.compile(r"(?<![\w/])([#!]\d{1,12}|[A-Z][A-Z0-9_]{1,30}-\d{1,12})(?![\w-])")
+_corpora = CorpusCache()
 _log = logging.getLogger(__name__)
 
 
@@ -90,19 +94,18 @@ def search_tickets(
     vectors = [(embedder, vector) for embedder in embedders if (vector := _embed(embedder, query)) is not None]
     words = dict(Counter(terms.query_terms(query)).most_common(QUERY_TERMS))
     with database.team(team_id) as connection:
-        corpus = load_corpus(
-            connection, database.url, team_id, source, state=state, kind=kind, before=before, without=without
-        )
+        corpus = _corpora.get(database.url, connection, team_id, source)
         if not corpus.size or k < 1:
             return []
+        wanted = corpus.wanted(state, kind, before, without)
         found = corpus.postings(connection, list(words))
         lists = [("words", corpus.score_tickets(found, words)), ("passage", corpus.score_passages(found, words))]
         for embedder, vector in vectors:
             table = VectorTable.find(connection, embedder.identity)
             if table:
-                hits = table.nearest(connection, vector, corpus.contents, corpus.sizes, LISTED)
+                hits = table.nearest(connection, vector, corpus.contents.ids, corpus.contents.sizes, LISTED)
                 lists.append((f"vectors {embedder.identity.partition('@')[0]}", corpus.nearest(hits)))
-        chosen = _fuse(corpus, lists, set(_KEY.findall(query)))[:k]
+        chosen = _fuse(corpus, wanted, lists, set(_KEY.findall(query)))[:k]
         return _hits(connection, team_id, source, corpus, chosen)
 
 
@@ -127,17 +130,19 @@ class _Chosen:
     chunk: int
 
 
-def _fuse(corpus: Corpus, lists: Sequence[tuple[str, Scored]], named: set[str]) -> list[_Chosen]:
+def _fuse(
+    corpus: Corpus, wanted: NDArray[np.bool_], lists: Sequence[tuple[str, Scored]], named: set[str]
+) -> list[_Chosen]:
     why: dict[int, list[Reason]] = {}
     place: dict[int, tuple[float, int, int]] = {}
     for signal, scored in lists:
-        for rank, (ticket, value, row, chunk) in enumerate(scored.best(LISTED, corpus.wanted), start=1):
+        for rank, (ticket, value, row, chunk) in enumerate(scored.best(LISTED, wanted), start=1):
             share = 1.0 / (RANK_CONSTANT + rank)
             detail = f"rank {rank}, {scored.unit} {value:.2f}"
             why.setdefault(ticket, []).append(Reason(signal=signal, detail=detail, contribution=round(share, 5)))
             if row >= 0:
                 place[ticket] = max(place.get(ticket, (0.0, 0, 0)), (share, row, chunk))
-    for ticket in corpus.with_keys(named):
+    for ticket in (one for one in corpus.with_keys(named) if wanted[one]):
         detail = f"the text names {corpus.keys[ticket][2]}"
         why.setdefault(ticket, []).append(Reason(signal="key", detail=detail, contribution=1.0))
     made = []
@@ -180,7 +185,7 @@ def _hits(
     kept = [row.pop("place") - 1 for row in rows]  # one may have been moved or deleted at this moment
     chosen, keys, parts = [chosen[n] for n in kept], [keys[n] for n in kept], [parts[n] for n in kept]
     closers = connection.execute(_CLOSERS, (team_id, source, [key for _, _, key in keys])).fetchall()
-    places = [(int(corpus.row_content[one.row]), one.chunk) for one in chosen]
+    places = [(corpus.content_id(one.row), one.chunk) for one in chosen]
     passages = store.read_chunks(connection, places)
     return [
         TicketHit(

@@ -1,0 +1,93 @@
+"""The tickets of sources as this process has read them last, brought up to date by what was altered since.
+
+The first query of a process reads the keys and texts' places of all tickets of its source; each later one
+asks what has changed, which takes as long whatever the number of tickets.
+"""
+
+import threading
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from assets.context.prune import READERS
+from assets.context.tickets.corpus import Contents, Corpus, Tickets
+from assets.context.tickets.corpus_read import Delta, Moment, read_all, read_contents, read_since
+
+KEPT_BYTES = 192 << 20
+"""Some 150,000 tickets with their comments."""
+
+STALE_SECONDS = READERS.total_seconds() / 2
+"""A corpus that was not looked at for so long may point at segments that have been dropped unseen."""
+
+_Key = tuple[str, uuid.UUID, str]
+
+
+@dataclass(frozen=True)
+class _Held:
+    moment: Moment
+    corpus: Corpus
+
+
+class CorpusCache:
+    """Bounded by the size of what it keeps; the sources that were not asked for longest go first. Two queries at once
+    may both read what has changed; each sees a whole moment."""
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._kept_bytes = kept_bytes
+        self._held: OrderedDict[_Key, _Held] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> Corpus:
+        """What is visible at this moment."""
+        key = (url, team_id, source)
+        with self._lock:
+            held = self._held.get(key)
+        now = self._follow(url, connection, team_id, source, held) if held else None
+        if now is None:
+            moment, tickets = read_all(connection, team_id, source)
+            contents = read_contents(connection, np.unique(tickets.row_content))
+            now = _Held(moment, Corpus(url, tickets, contents))
+        self._keep(key, now)
+        return now.corpus
+
+    def _follow(
+        self, url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str, held: _Held
+    ) -> _Held | None:
+        """None where everything is to be read again."""
+        corpus, last = held.corpus, held.moment
+        delta = read_since(connection, team_id, source, last, corpus.segments)
+        there = delta.moment
+        # A smaller number, or another source of the name: the database was restored, or the source added anew.
+        if there.xmin < last.xmin or there.added != last.added or there.at - last.at > STALE_SECONDS:
+            return None
+        if delta.touched is None:
+            return None
+        if not delta.touched and not delta.replaced:
+            return _Held(there, corpus)
+        return _Held(there, _altered(url, connection, corpus, delta))
+
+    def _keep(self, key: _Key, held: _Held) -> None:
+        with self._lock:
+            self._held[key] = held
+            self._held.move_to_end(key)
+            size = sum(one.corpus.nbytes for one in self._held.values())
+            while size > self._kept_bytes and self._held:
+                size -= self._held.popitem(last=False)[1].corpus.nbytes
+
+
+def _altered(url: str, connection: Connection[TupleRow], corpus: Corpus, delta: Delta) -> Corpus:
+    contents = corpus.contents
+    moved = np.isin(contents.segments, delta.replaced)
+    if moved.any():
+        contents = contents.of(np.flatnonzero(~moved))
+        moved_ids = corpus.contents.ids[moved]
+    else:
+        moved_ids = np.zeros(0, dtype=np.int64)
+    tickets: Tickets = corpus.tickets.replace(delta.touched or (), delta.tickets)
+    lacking = np.setdiff1d(np.union1d(delta.tickets.row_content, moved_ids), contents.ids)
+    new: Contents = read_contents(connection, lacking)
+    return Corpus(url, tickets, contents.plus(new))
