@@ -5,6 +5,7 @@ much it takes away, and whether it copies values out of the tests.
 """
 
 import re
+from collections.abc import Mapping
 
 from .diff import changed_lines, unified_diff
 from .engine import Candidate, Problem
@@ -16,7 +17,7 @@ _REMOVES = {"statement:delete": 0.35, "condition:drop": 0.8, "exception:swallow"
 def naturalness(candidate: Candidate, problem: Problem) -> float:
     """Higher is better; comparable only between survivors of one problem."""
     after = candidate.files(problem.sources)
-    before = {path: problem.sources[path].text for path in after}
+    before = candidate.before(problem.sources)
     diff = unified_diff(before, after)
     value = (candidate.weight * candidate.priority) ** 0.5
     for part in candidate.operator.split("+"):
@@ -39,12 +40,12 @@ def identifiers_in(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z_]\w+", text))
 
 
-def _overfit(candidate: Candidate, problem: Problem, before: dict[str, str]) -> float:
+def _overfit(candidate: Candidate, problem: Problem, before: Mapping[str, str | None]) -> float:
     """Below 1 when the edit brings in a literal that only the failing tests know."""
     tests = "\n".join(problem.test_sources.values())
     factor = 1.0
     for edit in candidate.edits:
-        old = before[edit.path]
+        old = before[edit.path] or ""
         for literal in re.findall(
             r"\"[^\"\n]*\"|'[^'\n]*'|(?<![\w)\] ])-?\d+(?:\.\d+)?\b|\b\d+(?:\.\d+)?\b", edit.text
         ):

@@ -12,20 +12,36 @@ from pathlib import Path
 
 from core.git import command
 
+_NO_BLOB, _EMPTY_BLOB = "0000000", "e69de29"
+"""As git abbreviates no content and the empty one, which it wants to see where a file without lines comes or goes."""
 _NO_NEWLINE = "\\ No newline at end of file\n"
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@%,=:~\- ]+")
 
 
-def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """The diff between two versions of the same files, in path order; empty when nothing changed."""
+def unified_diff(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> str:
+    """The diff between two versions of the same files, in path order; empty when nothing changed.
+
+    None stands for no file: a new one before, a deleted one after. New files are plain, without the executable bit.
+    """
     pieces = []
     for path in sorted(after):
-        if before[path] == after[path]:
+        was, now = before[path], after[path]
+        if was == now:
             continue
         old, new = _quoted("a/" + path), _quoted("b/" + path)
         tab = "\t" if " " in path else ""
-        pieces.append(f"diff --git {old} {new}\n--- {old}{tab}\n+++ {new}{tab}\n")
-        lines = list(difflib.unified_diff(_lines(before[path]), _lines(after[path]), n=3))
+        pieces.append(f"diff --git {old} {new}\n")
+        if was is None:
+            pieces.append("new file mode 100644\n")
+        elif now is None:
+            pieces.append("deleted file mode 100644\n")
+        lines = list(difflib.unified_diff(_lines(was or ""), _lines(now or ""), n=3))
+        if not lines:
+            pieces.append(f"index {_EMPTY_BLOB}..{_NO_BLOB}\n" if now is None else f"index {_NO_BLOB}..{_EMPTY_BLOB}\n")
+            continue
+        first = "/dev/null" if was is None else f"{old}{tab}"
+        second = "/dev/null" if now is None else f"{new}{tab}"
+        pieces.append(f"--- {first}\n+++ {second}\n")
         for line in lines[2:]:
             pieces.append(line if line.endswith("\n") else line + "\n" + _NO_NEWLINE)
     return "".join(pieces)
@@ -45,6 +61,13 @@ def changed_paths(diff: str) -> tuple[str, ...]:
             new = half[(len(half) + 1) // 2 :]
             paths.append(_unquoted(new).removeprefix("b/"))
     return tuple(paths)
+
+
+def new_paths(diff: str) -> tuple[str, ...]:
+    """The paths of files that a diff of ours makes."""
+    headers = re.split(r"^diff --git ", diff, flags=re.MULTILINE)[1:]
+    made = [header for header in headers if header.partition("\n")[2].startswith("new file mode ")]
+    return changed_paths("".join(f"diff --git {header}" for header in made))
 
 
 def apply_diff(root: Path, diff: str, timeout: float = 30.0) -> str | None:

@@ -17,10 +17,20 @@ from .spectrum import Suspect
 from .targets import TargetSet
 
 
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A text file as a whole: `before` is None for a new one, `after` for one that is deleted."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
 @dataclass(frozen=True)
 class Candidate:
     """Edits that belong together. `priority` orders trying; `weight` is the operator's prior with its boosts;
-    `line` is where the suspicious statement stands."""
+    `line` is where the suspicious statement stands. `edits` are within sources; `whole` are files that are none, and
+    files that come or go."""
 
     edits: tuple[Edit, ...]
     operator: str
@@ -29,19 +39,28 @@ class Candidate:
     path: str
     line: int
     parents: tuple["Candidate", ...] = ()
+    whole: tuple[FileChange, ...] = ()
 
     @property
-    def key(self) -> tuple[Edit, ...]:
+    def key(self) -> tuple[Edit | FileChange, ...]:
         if len(self.edits) == 1:
-            return self.edits
-        return tuple(sorted(self.edits, key=lambda e: (e.path, e.start, e.end)))
+            return (*self.edits, *self.whole)
+        return (*sorted(self.edits, key=lambda e: (e.path, e.start, e.end)), *self.whole)
 
-    def files(self, sources: Mapping[str, SourceFile]) -> dict[str, str]:
-        """The new text of every file that the candidate changes."""
+    def before(self, sources: Mapping[str, SourceFile]) -> dict[str, str | None]:
+        """The old text of every file that the candidate changes; None for a new one."""
+        edited: dict[str, str | None] = {edit.path: sources[edit.path].text for edit in self.edits}
+        return edited | {change.path: change.before for change in self.whole}
+
+    def files(self, sources: Mapping[str, SourceFile]) -> dict[str, str | None]:
+        """The new text of every file that the candidate changes; None for one that is deleted."""
         by_path: dict[str, list[Edit]] = {}
         for edit in self.edits:
             by_path.setdefault(edit.path, []).append(edit)
-        return {path: apply_edits(sources[path].text, tuple(edits)) for path, edits in by_path.items()}
+        edited: dict[str, str | None] = {
+            path: apply_edits(sources[path].text, tuple(edits)) for path, edits in by_path.items()
+        }
+        return edited | {change.path: change.after for change in self.whole}
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,8 @@ class Problem:
     """On the monotonic clock."""
     record: Callable[[str, dict[str, Any]], None]
     """Appends to the trajectory: an action before it begins, an observation after."""
+    refusal: Callable[[str], str | None] = lambda path: "only the program's sources may be changed"
+    """Why a file that is not among `sources` may not be made, changed or deleted; None where it may."""
 
 
 class Engine(Protocol):

@@ -331,6 +331,7 @@ class _Attempt:
             self.checkout.root,
             began + share,
             self.record,
+            self.files.refusal,
         )
         self.engine.start(problem)
         suspects = self.engine.suspects
@@ -338,7 +339,7 @@ class _Attempt:
         self.findings.spent("localise", began)
         places = [f"{p.path}:{p.start_line} {p.symbol} {p.score}" for p in self.findings.looked]
         self.record("observed", {"suspicious": places})
-        if not suspects:
+        if not suspects and not self.engine.deliberate:
             return None
         while True:
             survivors = self.search(worker, problem, problem.until)
@@ -432,7 +433,7 @@ class _Attempt:
                 break
             self.check()
             after = candidate.files(self.files)
-            diff = unified_diff({path: self.files[path].text for path in after}, after)
+            diff = unified_diff(candidate.before(self.files), after)
             self.record("verify", {"patch": diff, "operator": candidate.operator, "rank": rank})
             result = self.verified(problem, diff, after, more=rank + 1 < len(ranked))
             accepted = result.accepts(problem.targets.tests, problem.baseline.run)
@@ -445,7 +446,7 @@ class _Attempt:
             rejected.append(Observation(candidate, "regress", broken=broken, said=result.said(worse)))
         return None, rejected
 
-    def verified(self, problem: Problem, diff: str, after: dict[str, str], *, more: bool) -> Verification:
+    def verified(self, problem: Problem, diff: str, after: dict[str, str | None], *, more: bool) -> Verification:
         began = time.monotonic()
         spare, self.spare = self.spare, None
         worker = None
@@ -497,6 +498,8 @@ class _Attempt:
         self.revise(self.plan)
 
     def describe(self, candidate: Candidate) -> str:
+        if not candidate.edits:
+            return f"{plain(candidate.operator)}: {', '.join(change.path for change in candidate.whole)}"
         edit = candidate.edits[0]
         old = self.files[edit.path].text[edit.start : edit.end].strip()
         change = f"{old[:80]!r} -> {edit.text.strip()[:80]!r}"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .gate import is_test_path
+from .gate import is_test_path, steers_tests
 from .repository_settings import RepositorySettings
 from .source import SourceFile, Unreadable
 from .test_command import python_files
@@ -17,9 +17,10 @@ class EditableFiles(Mapping[str, SourceFile]):
 
     def __init__(self, root: Path, settings: RepositorySettings, command: str | None = None) -> None:
         self._root = root
-        judges = {word.removeprefix("./") for word in re.split(r"[\s'\"=;&|()]+", command or "")}
+        self._settings = settings
+        self._judges = {word.removeprefix("./") for word in re.split(r"[\s'\"=;&|()]+", command or "")}
         self.paths = tuple(
-            p for p in python_files(root) if not is_test_path(p) and settings.allows(p) and p not in judges
+            p for p in python_files(root) if not is_test_path(p) and settings.allows(p) and p not in self._judges
         )
         self._known = set(self.paths)
         self._parsed: dict[str, SourceFile | None] = {}
@@ -44,6 +45,21 @@ class EditableFiles(Mapping[str, SourceFile]):
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def refusal(self, path: str) -> str | None:
+        """Why a patch may not make, change or delete this file; None where it may. The path is relative and plain."""
+        parts = path.split("/")
+        if path in self._known:
+            return None
+        if len(path) > 400 or not all(parts) or {".", ".."} & set(parts) or not path.isprintable() or "\\" in path:
+            return "it is no plain path below the repository's root"
+        if is_test_path(path) or path in self._judges:
+            return "it belongs to the tests"
+        if steers_tests(path):
+            return "it decides how tests are run"
+        if not self._settings.allows(path):
+            return "the repository's settings do not allow it"
+        return None
 
     def size(self, path: str) -> int:
         return (self._root / path).stat().st_size

@@ -58,12 +58,13 @@ class Findings:
     def evidence(self, **fields: Any) -> Evidence:
         baseline = self.baseline
         fields.setdefault("flaky", baseline.flaky if baseline else ())
+        others = [p for p in fields.get("changed_paths", ()) if p not in self.files and self.files.refusal(p) is None]
         return Evidence(
             sandbox=self.sandbox,
             reproduction=self.reproduction,
             target_tests=self.targets.tests if self.targets else (),
             before=baseline.run if baseline else None,
-            allowed_paths=self.files.paths,
+            allowed_paths=(*self.files.paths, *others),
             candidates=CandidateCounts(
                 generated=max(self.tried, self.generated),
                 tried=self.tried,
@@ -85,7 +86,8 @@ class Findings:
     def victory(self, candidate: Candidate) -> str:
         """The summary of a patch."""
         tests = self.targets.tests if self.targets else ()
-        symbol = self.files[candidate.path].symbol_at(candidate.line)
+        source = self.files.get(candidate.path)
+        symbol = source.symbol_at(candidate.line) if source else ""
         where = f"{candidate.path}:{candidate.line}"
         return (
             f"Changed {f'`{symbol}` ({where})' if symbol else where} ({plain(candidate.operator)}). "

@@ -5,11 +5,12 @@ holds but is weaker; anything else is `fail`. The verdict is bound to the patch 
 """
 
 import re
+import sys
 from collections.abc import Callable
 
 from core.work import Evidence, GateCheck, Outcome, Patch, TestRun, Verdict, VerdictKind
 
-from .diff import changed_paths
+from .diff import changed_paths, new_paths
 
 _TEST_PARTS = frozenset({"test", "tests", "testing"})
 
@@ -24,6 +25,29 @@ def is_test_path(path: str) -> bool:
         or stem in ("test", "tests")
         or re.fullmatch(r"test_.*|.*_tests?", stem) is not None
     )
+
+
+_CONFIGURES_TESTS = frozenset(
+    {
+        "pytest.ini", "pytest.toml", "tox.ini", "setup.cfg", "setup.py", "pyproject.toml", "noxfile.py",
+        "penstock.toml", "makefile", "sitecustomize.py", "usercustomize.py", "manifest.in",
+    }
+)  # fmt: skip
+"""What says which tests are run, and how; in small letters."""
+_BORROWED = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "coverage", "hypothesis", "nose", "testtools"})
+
+
+def steers_tests(path: str) -> bool:
+    """Whether a file that is no test decides which tests are run or what runs them: their settings, what Python
+    executes at its start, hidden files, and modules that would take the place of the standard library's or of a
+    test tool's."""
+    parts = path.lower().split("/")
+    name = parts[-1]
+    if name in _CONFIGURES_TESTS or name.endswith((".pth", ".pyc", ".so")) or any(p.startswith(".") for p in parts):
+        return True
+    stem, dot, suffix = name.partition(".")
+    importable = stem if len(parts) == 1 and suffix == "py" and dot else parts[0]
+    return importable in _BORROWED or (len(parts) == 1 and suffix == "py" and stem in sys.stdlib_module_names)
 
 
 def judge(evidence: Evidence, patch: Patch | None) -> Verdict:
@@ -51,6 +75,8 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
             found.append(f"The whole suite could not be completed {name} the patch.")
     if evidence.flaky:
         found.append(f"{len(evidence.flaky)} tests gave different results on the same code and were left out.")
+    if data := [path for path in evidence.changed_paths if not path.endswith(".py")]:
+        found.append(f"{_names(data)} is no program: no test says whether what it holds is right.")
     return tuple(found)
 
 
@@ -113,17 +139,24 @@ def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
 def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
     """The patch changes only allowed files, and no test."""
     changed = set(changed_paths(patch.diff)) | set(evidence.changed_paths)
+    made = set(new_paths(patch.diff))
     tests = sorted(path for path in changed if is_test_path(path))
+    # A source that has such a name already is the program's own.
+    steering = sorted(p for p in changed if (p in made or not p.endswith(".py")) and steers_tests(p))
     outside = sorted(changed - set(evidence.allowed_paths))
     if tests:
         detail = f"{_names(tests)} is a test, which a patch may not change."
+    elif steering:
+        detail = f"{_names(steering)} decides how tests are run, which a patch may not change."
     elif outside:
         detail = f"{_names(outside)} is outside the allowed paths."
     elif not changed:
         detail = "The patch changes no file."
     else:
         detail = f"Only allowed files change: {_names(sorted(changed))}."
-    return GateCheck(name="allowed-paths", passed=bool(changed) and not tests and not outside, detail=detail)
+    return GateCheck(
+        name="allowed-paths", passed=bool(changed) and not tests and not steering and not outside, detail=detail
+    )
 
 
 CHECKS: tuple[Callable[[Evidence, Patch], GateCheck], ...] = (

@@ -11,7 +11,7 @@ from itertools import count as counter
 
 from core.work import ModelUse
 
-from .engine import Candidate, Observation, Problem
+from .engine import Candidate, FileChange, Observation, Problem
 from .operators import Site, proposals
 from .operators.index import ProjectIndex
 from .operators.syntaxes import repairs
@@ -51,7 +51,7 @@ class Search:
         self._next = 0
         self._heap: list[tuple[float, int, Candidate]] = []
         self._order = counter()
-        self._seen: set[tuple[Edit, ...]] = set()
+        self._seen: set[tuple[Edit | FileChange, ...]] = set()
         self._top = self.suspects[0].score if self.suspects else 1.0
         self._repair_syntax(problem)
         self._baseline_signature = {

@@ -195,7 +195,9 @@ class Bench:
             files = candidate.files(self.sources)
         except ValueError:
             return Observation(candidate, "compile")
-        for text in files.values():
+        for path, text in files.items():
+            if text is None or not path.endswith(".py"):
+                continue
             try:
                 ast.parse(text.removeprefix("\ufeff"))
             except (SyntaxError, ValueError, RecursionError, MemoryError):

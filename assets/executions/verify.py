@@ -1,6 +1,7 @@
 """The last word on a patch: applied to a clean checkout, the whole suite in a process that has seen nothing else."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,27 +51,33 @@ def verify(
     checkout: Checkout,
     command: TestCommand,
     diff: str,
-    expected: dict[str, str],
+    expected: Mapping[str, str | None],
     targets: tuple[str, ...],
     baseline: Baseline,
     allowance: Allowance,
     box: TestCommand | None = None,
 ) -> Verification:
     """Applies `diff` and runs the suite in `worker`, whose session is a clean copy of the checkout and which has
-    not imported the repository yet. Raises `WorkerDied`."""
+    not imported the repository yet. `expected` is each changed file's text afterwards, None for one that is gone.
+    Raises `WorkerDied`."""
     with tempfile.TemporaryDirectory(prefix="penstock-apply-") as name:
         folder = Path(name)
         for path in expected:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes((checkout.root / path).read_bytes())
+            if (checkout.root / path).is_file():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes((checkout.root / path).read_bytes())
         problem = apply_diff(folder, diff)
         if problem is not None:
             return Verification(False, None, detail=problem)
         for path, text in expected.items():
-            content = (folder / path).read_bytes()
-            if content != text.encode():
+            content = (folder / path).read_bytes() if (folder / path).is_file() else None
+            if content != (None if text is None else text.encode()):
                 return Verification(False, None, detail=f"{path} is not what was tried after applying the patch")
-            worker.session.write(path, content)
+            if content is not None:
+                worker.session.write(path, content)
+        gone = [path for path, text in expected.items() if text is None]
+        if gone and not worker.session.run(["rm", "-f", "--", *(f"./{path}" for path in gone)]).ok:
+            return Verification(False, None, detail=f"{', '.join(gone)} could not be deleted in the sandbox")
     answer = worker.ask("fresh", allowance.seconds + 15, **allowance.as_fields())
     outcomes = _settled(outcomes_of(answer), answer, command, targets, baseline)
     flaky = _flaky(worker, outcomes, baseline, allowance)

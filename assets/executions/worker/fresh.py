@@ -4,6 +4,7 @@ import contextlib
 import marshal
 import os
 import select
+import shutil
 import time
 import traceback
 from itertools import count
@@ -18,33 +19,64 @@ from .wire import Message
 _stamps = count(1_000_000_000, 2)
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, content: bytes) -> None:
     """Writes a file with a modification time never used before: a stale .pyc must not stand for it."""
     with open(path, "wb") as handle:  # noqa: PTH123
-        handle.write(text.encode())
+        handle.write(content)
     stamp = next(_stamps)
     os.utime(path, (stamp, stamp))
 
 
 def fresh(command: Message) -> Message:
-    """Imports the repository anew, with `files` replaced for the time, and runs targets or the whole suite.
+    """Imports the repository anew, with `files` changed for the time, and runs targets or the whole suite.
 
+    `files` maps paths to new texts; None takes a file away.
     With `targets`: answers a trial. Without: a report of the whole suite plus {"tests", "errors", "broken"}.
     """
-    saved: dict[str, str | None] = {}
-    for path, text in command.get("files", {}).items():
-        full = os.path.join(command["root"], path)  # noqa: PTH118
-        with open(full, encoding="utf-8", newline="") as handle:  # noqa: PTH123
-            saved[full] = handle.read()
-        _write(full, text)
+    saved: dict[str, bytes | None] = {}
+    made: list[str] = []
     try:
+        for path, text in command.get("files", {}).items():
+            full = os.path.join(command["root"], path)  # noqa: PTH118
+            saved[full] = _read(full)
+            made += _make_folders(os.path.dirname(full))  # noqa: PTH120
+            _put(full, None if text is None else text.encode())
         if "targets" in command:
             return _fresh_trial(command)
         return _fresh_suite(command)
     finally:
         for full, before in saved.items():
-            if before is not None:
-                _write(full, before)
+            _put(full, before)
+        for folder in reversed(made):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as handle:  # noqa: PTH123
+            return handle.read()
+    except FileNotFoundError:
+        return None
+
+
+def _make_folders(folder: str) -> list[str]:
+    """Makes a folder and those above it; which of them are new, outermost first."""
+    missing = []
+    while not os.path.isdir(folder):  # noqa: PTH112
+        missing.append(folder)
+        folder = os.path.dirname(folder)  # noqa: PTH120
+    for path in reversed(missing):
+        os.mkdir(path)  # noqa: PTH102
+    return missing[::-1]
+
+
+def _put(path: str, content: bytes | None) -> None:
+    """Writes a file, or removes it."""
+    if content is not None:
+        _write(path, content)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
 
 
 def _fresh_trial(command: Message) -> Message:

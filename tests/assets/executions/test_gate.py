@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.executions.gate import CHECKS, is_test_path, judge, weaknesses
+from assets.executions.diff import unified_diff
+from assets.executions.gate import CHECKS, is_test_path, judge, steers_tests, weaknesses
 from core.work import Evidence, Outcome, Patch, TestRun, VerdictKind
 
 DIFF = "diff --git a/shop/cart.py b/shop/cart.py\n--- a/shop/cart.py\n+++ b/shop/cart.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
@@ -143,3 +144,33 @@ def test_what_passes_has_everything(evidence: Evidence) -> None:
     if verdict.verdict is VerdictKind.PASS:
         assert evidence.reproduction == "tests" and not evidence.flaky
         assert before.complete and after.complete
+
+
+STEERING = [
+    "pytest.ini", "setup.cfg", "pyproject.toml", "Makefile", "sub/tox.ini", ".github/workflows/test.yml", "pytest.py",
+    "_pytest/__init__.py", "json.py", "sitecustomize.py", "evil.pth", "lib/evil.so", ".coveragerc",
+]  # fmt: skip
+FREE = ["data/rates.json", "shop/json.py", "shop/new.py", "README.md", "templates/page.html", "locale/de.po", "js.py"]
+
+
+@pytest.mark.parametrize("path", STEERING)
+def test_a_new_file_that_steers_the_tests_is_never_let_out(path: str) -> None:
+    assert steers_tests(path)
+    patch = Patch(base_commit="0" * 40, diff=unified_diff({path: None}, {path: "x = 1\n"}))
+    verdict = judge(good(changed_paths=(path,), allowed_paths=(path,)), patch)
+    assert verdict.verdict is VerdictKind.FAIL
+    assert "decides how tests are run" in verdict.checks[-1].detail
+
+
+@pytest.mark.parametrize("path", FREE)
+def test_other_files_may_come_and_what_is_no_program_is_a_draft(path: str) -> None:
+    assert not steers_tests(path)
+    patch = Patch(base_commit="0" * 40, diff=unified_diff({path: None}, {path: "x = 1\n"}))
+    verdict = judge(good(changed_paths=(path,), allowed_paths=(path,)), patch)
+    assert verdict.verdict is (VerdictKind.PASS if path.endswith(".py") else VerdictKind.DRAFT)
+
+
+def test_a_source_that_has_the_name_of_a_standard_module_may_be_mended() -> None:
+    patch = Patch(base_commit="0" * 40, diff=unified_diff({"queue.py": "a = 1\n"}, {"queue.py": "a = 2\n"}))
+    verdict = judge(good(changed_paths=("queue.py",), allowed_paths=("queue.py",)), patch)
+    assert verdict.verdict is VerdictKind.PASS
