@@ -127,16 +127,17 @@ def load_case(folder: Path) -> RepairCase:
         if not (folder / part).is_dir():
             raise RepairSetError(f"{folder / part}: missing")
     try:
-        fields = CaseFields.model_validate_json(_text(folder / "case.json"))
+        fields = CaseFields.model_validate_json(read_text(folder / "case.json"))
     except ValidationError as error:
         where = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise RepairSetError(f"{folder / 'case.json'}: {where}") from error
     if fields.id != folder.name:
         raise RepairSetError(f"{folder / 'case.json'}: id {fields.id!r} is not the folder's name")
-    return RepairCase(folder, fields, _text(folder / "issue.md"), _text(folder / "fix.patch"))
+    return RepairCase(folder, fields, read_text(folder / "issue.md"), read_text(folder / "fix.patch"))
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A text file of a case. Raises `RepairSetError` when it is not there, too large or not UTF-8."""
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -1,0 +1,195 @@
+"""Finds fixes that were released: pairs of consecutive source releases where tests of the later one fail on the earlier
+one, and the few lines that make them pass.
+
+Finds candidates for a person to read: whether a difference is a bug fix, and what a user would have said of the bug,
+is not decided here. All code of the releases runs in the sandbox.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from sandbox.protocol import Sandbox, SandboxUnavailable
+
+from .released_fix import Piece, changed_lines, pieces_between, take_over, unified
+from .released_tests import (
+    Outcomes,
+    copy_files,
+    files_of,
+    import_folders,
+    is_released_test,
+    pytest_command,
+    run_outcomes,
+    test_files,
+)
+from .releases import archive_hash, fetch_archive, release_versions, unpack
+
+MAX_PIECES = 200
+"""More differences than this are a rewrite, in which no fix can be told apart."""
+MAX_RUNS = 60
+"""Trials to take one fix apart from the rest of a release."""
+
+
+@dataclass(frozen=True)
+class ReleasedFix:
+    """A candidate. `fails` are node ids that fail before and pass after; `keeps` files of tests that pass on both, but
+    for `left_out`; `lines` counts what the pieces remove or add."""
+
+    package: str
+    before: str
+    before_sha256: str
+    after: str
+    after_sha256: str
+    pieces: tuple[Piece, ...]
+    lines: int
+    fails: tuple[str, ...]
+    keeps: tuple[str, ...]
+    left_out: tuple[str, ...]
+    foreign: tuple[str, ...]
+    """Modules of other packages that the tests imported."""
+    seconds: float
+    patch: str
+    """For reading; a set holds no code."""
+
+
+def find_fixes(
+    package: str,
+    sandbox: Sandbox,
+    *,
+    last: int = 8,
+    max_lines: int = 60,
+    max_files: int = 3,
+    tell: Callable[[str], None] = lambda line: None,
+    cache: Path | None = None,
+) -> Iterator[ReleasedFix]:
+    """Looks through the newest `last` pairs of consecutive releases, newest first. A pair without tests, with a
+    rewrite, or whose tests cannot be run is passed over, and `tell` is told why. Raises `ReleaseUnavailable`."""
+    versions = release_versions(package)
+    for before, after in list(reversed(list(pairwise(versions))))[:last]:
+        with tempfile.TemporaryDirectory(prefix="penstock-fixes-") as scratch:
+            pair = _open(package, before, after, Path(scratch), cache)
+            name = f"{package} {before} to {after}"
+            try:
+                yield from _Pair(pair, sandbox, name, tell, max_lines, max_files).fixes()
+            except SandboxUnavailable as error:
+                tell(f"{name}: {error}")
+
+
+@dataclass(frozen=True)
+class _Releases:
+    package: str
+    versions: tuple[str, str]
+    hashes: tuple[str, str]
+    before: Path
+    after: Path
+    scratch: Path
+
+
+def _open(package: str, before: str, after: str, scratch: Path, cache: Path | None) -> _Releases:
+    archives = [fetch_archive(package, version, None, cache) for version in (before, after)]
+    roots = [unpack(archive, scratch / place) for archive, place in zip(archives, ("before", "after"), strict=True)]
+    return _Releases(
+        package, (before, after), (archive_hash(archives[0]), archive_hash(archives[1])), roots[0], roots[1], scratch
+    )
+
+
+class _Pair:
+    """One pair of releases, laid out once: earlier sources with the later tests."""
+
+    def __init__(
+        self,
+        pair: _Releases,
+        sandbox: Sandbox,
+        name: str,
+        tell: Callable[[str], None],
+        max_lines: int,
+        max_files: int,
+    ) -> None:
+        self.pair, self.sandbox, self.name, self.tell = pair, sandbox, name, tell
+        self.max_lines, self.max_files = max_lines, max_files
+        self.between = pieces_between(pair.before, pair.after)
+        self.tests = [path for path in files_of(pair.after) if is_released_test(path)]
+        self.runs = 0
+
+    def fixes(self) -> Iterator[ReleasedFix]:
+        runnable = test_files(self.pair.after)
+        if not runnable or not self.between or len(self.between) > MAX_PIECES:
+            self.tell(f"{self.name}: {len(runnable)} files of tests, {len(self.between)} differences of source")
+            return
+        old = self._run((), runnable)
+        if not old.failed or not old.passed:
+            self.tell(f"{self.name}: later tests on earlier sources: {len(old.failed)} fail, {len(old.passed)} pass")
+            return
+        new = self._run(tuple(self.between), runnable)
+        wanted = sorted(new.passed & old.failed)
+        self.tell(f"{self.name}: {len(wanted)} tests fail before and pass after; {len(self.between)} differences")
+        while wanted:
+            found = self._smallest(wanted[0])
+            if found is None:
+                self.tell(f"{self.name}: {wanted.pop(0)}: not with the later sources alone")
+                continue
+            healed = self._run(found, sorted({name.partition("::")[0] for name in wanted})).passed
+            fails = tuple(name for name in wanted if name in healed) or (wanted[0],)
+            wanted = [name for name in wanted if name not in fails]
+            lines, files = changed_lines(found, self.between), len({piece.path for piece in found})
+            if lines > self.max_lines or files > self.max_files:
+                self.tell(f"{self.name}: {fails[0]}: needs {lines} lines in {files} files")
+                continue
+            yield self._candidate(found, fails, lines, old, new)
+
+    def _smallest(self, test: str) -> tuple[Piece, ...] | None:
+        """The pieces that a test needs, none of which can be spared (delta debugging: Zeller and Hildebrandt, 2002),
+        as far as `MAX_RUNS` trials lead."""
+        self.runs = 0
+
+        def enough(chosen: Sequence[Piece]) -> bool:
+            self.runs += 1
+            return test in self._run(chosen, [test]).passed
+
+        needed: list[Piece] = list(self.between)
+        if not enough(needed):
+            return None
+        parts = 2
+        while len(needed) > 1 and self.runs < MAX_RUNS:
+            size = -(-len(needed) // parts)
+            chunks = [needed[at : at + size] for at in range(0, len(needed), size)]
+            rests = [[piece for piece in needed if piece not in chunk] for chunk in chunks]
+            smaller = next((chunk for chunk in chunks if enough(chunk)), None)
+            if smaller is not None:
+                needed, parts = smaller, 2
+                continue
+            smaller = next((rest for rest in rests if enough(rest)), None) if len(chunks) > 2 else None
+            if smaller is not None:
+                needed, parts = smaller, max(parts - 1, 2)
+            elif parts >= len(needed):
+                break
+            else:
+                parts = min(len(needed), parts * 2)
+        return tuple(needed)
+
+    def _candidate(
+        self, pieces: tuple[Piece, ...], fails: tuple[str, ...], lines: int, old: Outcomes, new: Outcomes
+    ) -> ReleasedFix:
+        files = sorted({name.partition("::")[0] for name in (*old.passed, *fails)})
+        fixed = self._run(pieces, files)
+        own_files = [name for name in test_files(self.pair.before) if name in files]
+        own = [self._run(chosen, own_files, own_tests=True) for chosen in ((), pieces)]
+        ever_failed = old.failed | fixed.failed | own[0].failed | own[1].failed
+        left_out = sorted(ever_failed.difference(fails))
+        return ReleasedFix(
+            self.pair.package, self.pair.versions[0], self.pair.hashes[0], self.pair.versions[1], self.pair.hashes[1],
+            pieces, lines, fails, tuple(files), tuple(left_out), tuple(sorted({*old.foreign, *new.foreign})),
+            round(fixed.seconds, 2), unified(pieces, self.between, self.pair.before),
+        )  # fmt: skip
+
+    def _run(self, pieces: Sequence[Piece], tests: Sequence[str], *, own_tests: bool = False) -> Outcomes:
+        root = self.pair.scratch / "tree"
+        shutil.rmtree(root, ignore_errors=True)
+        copy_files(files_of(self.pair.before), self.pair.before, root)
+        if not own_tests:
+            copy_files(self.tests, self.pair.after, root)
+        take_over(pieces, self.between, root)
+        return run_outcomes(root, pytest_command(import_folders(root), tests), self.sandbox)
