@@ -4,13 +4,17 @@
 things, and which files change together.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from assets.context import terms
 from core.git import Repository
+
+Numbers = NDArray[np.int64]
 
 MOST_COMMITS = 2000
 """How far back the history of an index reaches."""
@@ -56,22 +60,22 @@ class PastCommits:
         return len(self.commits)
 
     @cached_property
-    def postings(self) -> Mapping[str, list[tuple[int, int]]]:
-        """Term -> the commits whose messages hold it, with how often."""
+    def postings(self) -> Mapping[str, tuple[Numbers, Numbers]]:
+        """Term -> the commits whose messages hold it, ascending, and how often each does."""
         held: dict[str, list[tuple[int, int]]] = {}
         for number, commit in enumerate(self.commits):
             for term, count in terms.query_terms(commit.message).items():
                 held.setdefault(term, []).append((number, count))
-        return held
+        columns = {term: np.array(hits, dtype=np.int64).T for term, hits in held.items()}
+        return {term: (commits, counts) for term, (commits, counts) in columns.items()}
 
     @cached_property
-    def lengths(self) -> tuple[int, ...]:
+    def lengths(self) -> Numbers:
         """The number of terms of each message."""
-        counted = Counter[int]()
-        for hits in self.postings.values():
-            for number, count in hits:
-                counted[number] += count
-        return tuple(counted[number] for number in range(len(self.commits)))
+        lengths = np.zeros(len(self.commits), dtype=np.int64)
+        for commits, counts in self.postings.values():
+            lengths[commits] += counts
+        return lengths
 
     @cached_property
     def by_path(self) -> Mapping[str, list[int]]:

@@ -57,6 +57,12 @@ class Manifest:
         """The file number of a path."""
         return {path: number for number, path in enumerate(self.paths)}
 
+    def in_files(self, documents: Ints, counts: Ints) -> tuple[Ints, Ints]:
+        """The files of these documents, which ascend and are at least one, with the sums of their counts."""
+        files = self.file_of[documents]
+        first = np.flatnonzero(np.diff(files, prepend=-1))
+        return files[first], np.add.reduceat(counts, first)
+
     def documents_of(self, file: int) -> range:
         return range(int(self.offsets[file]), int(self.offsets[file + 1]))
 
@@ -90,9 +96,15 @@ class Index(Protocol):
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
         """For each term that occurs: the documents that hold it, ascending, and how often each does."""
 
+    def file_postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
+        """As `postings`, for whole files: their numbers, ascending, and counts."""
+
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:
         """The chunks of these documents, in the order asked for."""
 
     def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
         """The documents whose vectors by `model`, one of `models`, are closest to the text's, best first, with
         their cosine similarity."""
+
+    def stood_in(self, model: str) -> str:
+        """What answered for `model` when it was asked, since its server did not; "" for itself."""

@@ -101,6 +101,9 @@ class MemoryIndex:
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
         return {term: found for term in terms if (found := self._postings.get(term))}
 
+    def file_postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
+        return {term: self.manifest.in_files(*found) for term, found in self.postings(terms).items()}
+
     @cached_property
     def _postings(self) -> Mapping[str, tuple[Ints, Ints]]:
         builder = PostingsBuilder()
@@ -127,6 +130,9 @@ class MemoryIndex:
         similarity = np.round(exact, 5)
         order = np.argsort(-similarity, kind="stable")[:count]
         return documents[order], similarity[order]
+
+    def stood_in(self, model: str) -> str:
+        return ""
 
     def _candidates(self, text: str) -> Ints:
         """Every document of a small index; of a large one, those that share the rarest words with the text."""

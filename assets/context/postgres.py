@@ -22,7 +22,8 @@ from assets.context.vector_table import VectorTable
 from assets.context.version_files import VersionCache, VersionFiles
 from assets.context.versions import Version
 from core.database import Database
-from core.embedding import Embedder
+from core.embedding import Embedder, EmbedderUnavailable
+from core.embedding.stand_in import ask
 
 _versions = VersionCache()
 _postings = PostingsCache()
@@ -84,8 +85,10 @@ class PostgresIndex:
             table = VectorTable.find(connection, embedder.identity)
             if table and (embedder.identity in version.models or table.has_any(connection, self._scope)):
                 self._models[embedder.identity] = (embedder, table)
+        self._stood_in: dict[str, str] = {}
         self._complete = frozenset(version.models)
         self._decoded: dict[str, tuple[Ints, Ints]] = {}
+        self._in_files: dict[str, tuple[Ints, Ints]] = {}
         self._chunks: dict[int, Chunk] = {}
 
     @property
@@ -118,6 +121,11 @@ class PostgresIndex:
                 self._files.common.keep(term, decoded)
         return {term: found for term in terms if len((found := self._decoded[term])[0])}
 
+    def file_postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
+        for term, found in self.postings([term for term in terms if term not in self._in_files]).items():
+            self._in_files[term] = self.manifest.in_files(*found)
+        return {term: self._in_files[term] for term in terms if term in self._in_files}
+
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:
         manifest = self.manifest
         unread = [document for document in dict.fromkeys(documents) if document not in self._chunks]
@@ -128,10 +136,21 @@ class PostgresIndex:
         self._chunks.update(zip(unread, store.read_chunks(self._connection, places), strict=True))
         return [self._chunks[document] for document in documents]
 
+    def stood_in(self, model: str) -> str:
+        return self._stood_in.get(model, "")
+
     def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
         none = np.zeros(0, dtype=np.int64), np.zeros(0)
         embedder, table = self._models[model]
-        query = embedder.embed_query(text)
+        answered = ask(embedder, text)
+        query = answered.vector
+        if answered.through:
+            self._stood_in[model] = answered.through
+        if answered.space != model:
+            other = VectorTable.find(self._connection, answered.space)
+            if other is None:
+                raise EmbedderUnavailable(f"{model} does not answer, and {answered.space} was retired meanwhile")
+            table = other
         if not query.any():
             return none
         # A few more than wanted, so that equal similarities are cut off by document number as in memory.

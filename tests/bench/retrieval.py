@@ -135,6 +135,8 @@ def by_file(index: Index, ranking: Ranking) -> Matrix:
         found = ranking.scores[name]
         if found.of_files:
             values[:, column] = found.values
+        elif found.documents is not None:
+            np.maximum.at(values[:, column], index.manifest.file_of[found.documents], found.values)
         else:
             values[files, column] = np.maximum.reduceat(found.values, offsets[files])
     return values

@@ -23,6 +23,12 @@ def idf(documents: int, frequency: int) -> float:
     return float(np.log1p((documents - frequency + 0.5) / (frequency + 0.5)))
 
 
+def holds(ascending: Ints, number: int) -> bool:
+    """Whether it is among them."""
+    place = int(ascending.searchsorted(number))
+    return place < len(ascending) and bool(ascending[place] == number)
+
+
 def score_chunks(query: Query, index: Index) -> Scores:
     manifest = index.manifest
     found = index.postings(list(query.terms))
@@ -43,11 +49,7 @@ def score_title(query: Query, index: Index) -> Scores:
 
 def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: float) -> Scores:
     manifest = index.manifest
-    in_files = {}
-    for term, (documents, counts) in index.postings(list(weights)).items():
-        files = manifest.file_of[documents]  # ascending, as the documents are
-        first = np.flatnonzero(np.diff(files, prepend=-1))
-        in_files[term] = (files[first], np.add.reduceat(counts, first))
+    in_files = index.file_postings(list(weights))
     values = np.zeros(len(manifest.paths))
     _add(values, in_files, weights, manifest.once(f"bm25 norm of files {b}", lambda: _norm(manifest.file_lengths, b)))
 
@@ -72,8 +74,7 @@ def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mappin
 def _best(found: Mapping[str, tuple[Ints, Ints]], query: Query, documents: int, document: int) -> str:
     held = []
     for term, (where, _) in found.items():
-        place = int(np.searchsorted(where, document))
-        if place < len(where) and where[place] == document:
+        if holds(where, document):
             held.append((query.terms[term] * idf(documents, len(where)), query.written.get(term, term)))
     best = dict.fromkeys(word for _, word in heapq.nlargest(8, held))
     return "holds " + ", ".join(list(best)[:6]) if best else ""

@@ -19,19 +19,18 @@ _ALIKE = 20
 def score(query: Query, index: Index) -> Scores:
     manifest, past = index.manifest, index.history
     if not len(past):
-        return nothing(index)
-    lengths = np.array(past.lengths, dtype=np.float64)
-    norm = _K1 * (1 - _B + _B * lengths / max(float(lengths.mean()), 1.0))
+        return nothing()
+    norm = _K1 * (1 - _B + _B * past.lengths / max(float(past.lengths.mean()), 1.0))
     alike = np.zeros(len(past))
     for term, weight in query.terms.items():
         if hits := past.postings.get(term):
-            commits, counts = np.array(hits).T
-            alike[commits] += weight * idf(len(past), len(hits)) * counts * (_K1 + 1) / (counts + norm[commits])
+            commits, counts = hits
+            alike[commits] += weight * idf(len(past), len(commits)) * counts * (_K1 + 1) / (counts + norm[commits])
     # What a message like the text itself would score, so that weak likeness stays weak.
-    best = sum(weight * idf(len(past), len(past.postings[term])) for term, weight in query.terms.items()
+    best = sum(weight * idf(len(past), len(past.postings[term][0])) for term, weight in query.terms.items()
                if term in past.postings) * (_K1 + 1) / 2  # fmt: skip
     if best <= 0:
-        return nothing(index)
+        return nothing()
     by_file = np.zeros(len(manifest.paths))
     reasons: dict[int, int] = {}
     for number in np.argsort(-alike, kind="stable")[:_ALIKE].tolist():

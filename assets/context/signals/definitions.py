@@ -4,12 +4,12 @@ A definition of the exact name counts in full, shared out when several have it; 
 in full where the definition's own dotted name or path agrees. The methods of a named class get half.
 """
 
-import numpy as np
+from collections import defaultdict
 
 from assets.context import terms
 from assets.context.index import Index
 from assets.context.query import Query
-from assets.context.signals.scores import Scores
+from assets.context.signals.scores import Scores, some
 
 _MOST_DEFINITIONS = 40
 _MOST_CLASSES = 5
@@ -19,7 +19,7 @@ _USE = 0.25
 
 def score(query: Query, index: Index) -> Scores:
     manifest = index.manifest
-    values = np.zeros(manifest.documents)
+    values: dict[int, float] = defaultdict(float)
     reasons: dict[int, list[str]] = {}
     defined = index.postings([f"=:{name}" for name in query.names])
     for name in query.names:
@@ -54,7 +54,7 @@ def score(query: Query, index: Index) -> Scores:
             for document in documents.tolist():
                 values[document] += _USE / len(documents) ** 0.5
                 reasons.setdefault(document, []).append(f"uses {undefined[term]}")
-    return Scores(np.minimum(values, 1.0), lambda document: ", ".join(reasons.get(document, [])[:4]))
+    return some(values, lambda document: ", ".join(reasons.get(document, [])[:4]))
 
 
 def _members(index: Index, document: int, symbol: str) -> list[int]:

@@ -4,12 +4,10 @@ The last frame of a trace is where it failed; those before count less. A frame w
 still found by its function's name.
 """
 
-import numpy as np
-
 from assets.context.index import Index
 from assets.context.query import Query
 from assets.context.signals.paths import match_files
-from assets.context.signals.scores import Scores
+from assets.context.signals.scores import Scores, some
 
 _FADE = 0.75
 _FILE_ONLY = 0.4
@@ -17,7 +15,7 @@ _FILE_ONLY = 0.4
 
 def score(query: Query, index: Index) -> Scores:
     manifest = index.manifest
-    values = np.zeros(manifest.documents)
+    values: dict[int, float] = {}
     reasons: dict[int, str] = {}
     strength = 1.0
     for frame in reversed(query.frames):
@@ -34,8 +32,8 @@ def score(query: Query, index: Index) -> Scores:
                     exact.add(document)
             for document in documents:
                 value = strength * (1.0 if document in exact else _FILE_ONLY) / len(files)
-                if value > values[document]:
+                if value > values.get(document, 0.0):
                     values[document] = value
                     reasons[document] = f"stack frame {frame.path}:{frame.line}"
         strength *= _FADE
-    return Scores(values, lambda document: reasons.get(document, ""))
+    return some(values, lambda document: reasons.get(document, ""))

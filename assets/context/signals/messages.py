@@ -6,12 +6,10 @@ of the message's words.
 
 import re
 
-import numpy as np
-
 from assets.context import terms
 from assets.context.index import Index
 from assets.context.query import Query
-from assets.context.signals.scores import Scores
+from assets.context.signals.scores import Scores, some
 
 _CANDIDATES = 25
 _MOST_MESSAGES = 8
@@ -20,7 +18,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def score(query: Query, index: Index) -> Scores:
-    values = np.zeros(index.manifest.documents)
+    values: dict[int, float] = {}
     reasons: dict[int, str] = {}
     for message in query.messages[:_MOST_MESSAGES]:
         wanted = _WORD.findall(message.lower())[:40]
@@ -30,10 +28,10 @@ def score(query: Query, index: Index) -> Scores:
         for document, chunk in zip(documents, index.chunks(documents), strict=True):
             run = _longest_run(wanted, _WORD.findall(chunk.text.lower()))
             value = run / len(wanted)
-            if run >= min(len(wanted), 3) and value > values[document]:
+            if run >= min(len(wanted), 3) and value > values.get(document, 0.0):
                 values[document] = value
                 reasons[document] = f"holds {run} words in a row of “{message[:60]}”"
-    return Scores(values, lambda document: reasons.get(document, ""))
+    return some(values, lambda document: reasons.get(document, ""))
 
 
 def _candidates(wanted: list[str], index: Index) -> list[int]:

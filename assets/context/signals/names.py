@@ -4,7 +4,7 @@ import numpy as np
 
 from assets.context.index import Index
 from assets.context.query import Query
-from assets.context.signals.bm25 import idf
+from assets.context.signals.bm25 import holds, idf
 from assets.context.signals.scores import Scores, to_unit
 
 
@@ -17,7 +17,7 @@ def score(query: Query, index: Index) -> Scores:
         values[documents] += query.terms[marked[1:]] * idf(manifest.documents, len(documents))
 
     def detail(document: int) -> str:
-        held = {query.written.get(t[1:], t[1:]) for t, (documents, _) in found.items() if document in documents}
+        held = {query.written.get(t[1:], t[1:]) for t, (documents, _) in found.items() if holds(documents, document)}
         return f"its name has {', '.join(sorted(held)[:6])}"
 
     return Scores(to_unit(values), detail)

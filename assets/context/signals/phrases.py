@@ -5,6 +5,7 @@ Only what was found so far is read. A pair counts by how few of those places hol
 
 import math
 import re
+from collections import defaultdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from assets.context import terms
 from assets.context.index import Index, Ints
 from assets.context.query import Query
-from assets.context.signals.scores import Found, Scores
+from assets.context.signals.scores import Found, Scores, some
 
 _APART = 2
 """The second word is looked for among this many words after the first."""
@@ -23,7 +24,7 @@ _WORD = re.compile(r"\w+")
 
 def score(query: Query, index: Index, found: Found) -> Scores:
     manifest = index.manifest
-    values = np.zeros(manifest.documents)
+    values: dict[int, float] = defaultdict(float)
     postings = index.postings(list(dict.fromkeys(term for pair in query.pairs for term in pair)))
     held: dict[tuple[str, str], list[int]] = {}
     wanted: dict[int, list[tuple[str, str]]] = {}
@@ -47,7 +48,7 @@ def score(query: Query, index: Index, found: Found) -> Scores:
             reasons.setdefault(document, []).append(
                 f"“{query.written.get(first, first)} {query.written.get(second, second)}”"
             )
-    return Scores(np.minimum(values, 1.0), lambda document: f"has {', '.join(reasons.get(document, [])[:4])}")
+    return some(values, lambda document: f"has {', '.join(reasons.get(document, [])[:4])}")
 
 
 def _places(documents: Ints, first: Ints, second: Ints) -> list[int]:
@@ -72,7 +73,9 @@ class _Reader:
         """How many terms a word has, and at which of its places the wanted ones stand."""
         expanded = terms.expand(word)
         parts = expanded[1:] if len(expanded) > 1 else expanded
-        held = tuple((place, term) for place, term in enumerate(parts) if term in self._wanted)
+        held: tuple[tuple[int, str], ...] = ()
+        if not self._wanted.isdisjoint(parts):
+            held = tuple((place, term) for place, term in enumerate(parts) if term in self._wanted)
         self._words[word] = found = (len(parts), held)
         return found
 

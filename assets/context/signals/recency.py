@@ -13,7 +13,7 @@ _HALF_LIFE = 20.0
 def score(query: Query, index: Index) -> Scores:
     manifest, changed = index.manifest, index.history.by_path
     if not changed:
-        return nothing(index)
+        return nothing()
     ages = {manifest.number[path]: commits[0] for path, commits in changed.items() if path in manifest.number}
     by_file = np.zeros(len(manifest.paths))
     by_file[list(ages)] = 0.5 ** (np.array(list(ages.values()), dtype=np.float64) / _HALF_LIFE)

@@ -1,10 +1,11 @@
 """What a signal returns: a value for each document, and words for the reason.
 
-Values are by document, or by file where all of a file has the same. They are 0 where the signal says
-nothing and at most 1 (a signal that lowers: at least -1), so that weights compare.
+Values are by document, or by file where all of a file has the same; a signal that says something of a
+few documents names those. They are 0 where the signal says nothing and at most 1 (a signal that lowers:
+at least -1), so that weights compare.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,28 @@ from assets.context.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """`values` has the shape (documents,) or, with `of_files`, (files,)."""
+    """`values` has the shape (documents,); with `of_files` (files,); with `documents`, ascending, theirs."""
 
     values: Floats
     detail: Callable[[int], str]
     """The reason for one document, made only for those that are returned."""
     of_files: bool = False
+    documents: Ints | None = None
+
+    def at(self, document: int) -> float:
+        """The value of one document; not for values of files."""
+        if self.documents is None:
+            return float(self.values[document])
+        place = int(self.documents.searchsorted(document))
+        held = place < len(self.documents) and self.documents[place] == document
+        return float(self.values[place]) if held else 0.0
+
+
+def some(said: Mapping[int, float], detail: Callable[[int], str]) -> Scores:
+    """The values of a few documents; 1 is the most."""
+    documents = np.array(sorted(said), dtype=np.int64)
+    values = np.array([said[document] for document in documents.tolist()], dtype=np.float64)
+    return Scores(np.minimum(values, 1.0), detail, documents=documents)
 
 
 Signal = Callable[[Query, Index], Scores]
@@ -50,8 +67,8 @@ Follower = Callable[[Query, Index, Found], Scores]
 """A signal that starts from what others found."""
 
 
-def nothing(index: Index) -> Scores:
-    return Scores(np.zeros(index.manifest.documents), lambda document: "")
+def nothing() -> Scores:
+    return some({}, lambda document: "")
 
 
 def to_unit(values: Floats) -> Floats:

@@ -15,7 +15,7 @@ def score(query: Query, index: Index, found: Found) -> Scores:
     """The share of a found file's commits that changed the other file too (its confidence), the best over the found."""
     manifest, past = index.manifest, index.history
     if not len(past):
-        return nothing(index)
+        return nothing()
     by_file = np.zeros(len(manifest.paths))
     reasons: dict[int, str] = {}
     for seed, strength in found.files(index, _SEEDS):

@@ -1,12 +1,11 @@
 """Chunks whose vectors are close to the text's, by rank: distances of different models don't compare."""
 
 import logging
-
-import numpy as np
+from collections import defaultdict
 
 from assets.context.index import Floats, Index, Ints
 from assets.context.query import Query
-from assets.context.signals.scores import Scores, nothing
+from assets.context.signals.scores import Scores, nothing, some
 from core.embedding import EmbedderUnavailable
 
 _log = logging.getLogger(__name__)
@@ -18,16 +17,22 @@ _HALF = 10
 
 def score(query: Query, index: Index) -> Scores:
     """Each model says 1 of its nearest and less of those after; the mean of the models counts."""
-    values = np.zeros(index.manifest.documents)
+    values: dict[int, float] = defaultdict(float)
     cosines: dict[int, list[float]] = {}
     answers = [found for model in index.models if (found := _answer(index, model, query.text[:4000])) is not None]
     for documents, similarity in answers:
-        values[documents] += 1.0 / (1.0 + np.arange(len(documents)) / _HALF) / len(answers)
-        for document, cosine in zip(documents.tolist(), similarity.tolist(), strict=True):
+        for place, (document, cosine) in enumerate(zip(documents.tolist(), similarity.tolist(), strict=True)):
+            values[document] += 1.0 / (1.0 + place / _HALF) / len(answers)
             cosines.setdefault(document, []).append(cosine)
     if not cosines:
-        return nothing(index)
-    return Scores(values, lambda document: "cosine " + ", ".join(f"{one:.2f}" for one in cosines.get(document, [])))
+        return nothing()
+    through = "; ".join(dict.fromkeys(name for model in index.models if (name := index.stood_in(model))))
+
+    def detail(document: int) -> str:
+        found = "cosine " + ", ".join(f"{one:.2f}" for one in cosines.get(document, []))
+        return f"{found}, through {through}" if through else found
+
+    return some(values, detail)
 
 
 def _answer(index: Index, model: str, text: str) -> tuple[Ints, Floats] | None:

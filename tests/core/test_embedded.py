@@ -1,0 +1,27 @@
+"""The embedded server is set up for the machine that it runs on, and a user's own settings stay."""
+
+import os
+from pathlib import Path
+
+import psycopg
+
+from core.database import embedded
+from core.database.embedded import EmbeddedServer
+
+
+def test_the_server_takes_buffers_by_the_memory_of_the_machine(postgres_server: EmbeddedServer) -> None:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    with psycopg.connect(postgres_server.url("postgres", owner=True)) as connection:
+        row = connection.execute("SELECT setting::bigint * 8 / 1024 FROM pg_settings WHERE name = 'shared_buffers'")
+        assert row.fetchone() == (max(128, min(2048, memory // 8)),)
+
+
+def test_a_settings_file_is_read_last_and_named_once(tmp_path: Path) -> None:
+    main = tmp_path / "postgresql.conf"
+    main.write_text("shared_buffers = 1MB\nwork_mem = 7MB", encoding="utf-8")
+    embedded._configure(tmp_path)
+    written = main.read_text(encoding="utf-8")
+    embedded._configure(tmp_path)
+    assert main.read_text(encoding="utf-8") == written
+    assert written.splitlines() == ["shared_buffers = 1MB", "work_mem = 7MB", "include_if_exists = 'penstock.conf'"]
+    assert "shared_buffers" in (tmp_path / "penstock.conf").read_text(encoding="utf-8")
