@@ -36,7 +36,7 @@ class UnknownSubject(ValueError):
 class RepairSubject:
     """The platform's own way from an issue to a patch, with one engine and one budget, as `penstock solve` goes it."""
 
-    kinds: tuple[str, ...] = ("repair",)
+    kinds: tuple[str, ...] = ("repair", "released")
 
     def __init__(self, *, engine: str = "search", seconds: float = 60.0, candidates: int = 20_000) -> None:
         from assets.executions.execute import ENGINES
@@ -77,6 +77,17 @@ class RepairSubject:
         self._open()
 
     def solve(self, attempt: Attempt) -> CaseResult:
+        from assets.evals.released_set import as_repair
+        from assets.evals.releases import ReleaseUnavailable
+        from assets.evals.repair_set import RepairSetError
+
+        try:
+            with as_repair(attempt.case.payload) as case:
+                return self._solve(case, attempt)
+        except (ReleaseUnavailable, RepairSetError) as error:
+            raise InfrastructureFailure(str(error)) from error
+
+    def _solve(self, case: "RepairCase", attempt: Attempt) -> CaseResult:
         from assets.evals.repair_set import checkout, judge
         from assets.executions.diff import changed_lines
         from assets.executions.gate import judge as gate
@@ -84,7 +95,6 @@ class RepairSubject:
         from core.embedding.protocol import EmbedderUnavailable
         from sandbox.protocol import SandboxUnavailable
 
-        case: RepairCase = attempt.case.payload
         sandbox = self._open()
         attempt.folder.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()

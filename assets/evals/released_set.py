@@ -163,10 +163,17 @@ def open_released(case: ReleasedCase, cache: Path | None = None) -> Iterator[Rep
         pieces = [Piece(lines.path, lines.start, lines.end) for lines in case.fields.fix]
         if unknown := [piece for piece in pieces if piece not in between]:
             raise RepairSetError(f"{case.folder}: the releases do not differ in lines {unknown[0]}")
-        yield RepairCase(folder, _as_repair(case, folder), case.issue, unified(pieces, between, before))
+        yield RepairCase(folder, _fields(case, folder), case.issue, unified(pieces, between, before))
 
 
-def _as_repair(case: ReleasedCase, folder: Path) -> CaseFields:
+def as_repair(
+    payload: RepairCase | ReleasedCase, cache: Path | None = None
+) -> contextlib.AbstractContextManager[RepairCase]:
+    """A case of either kind as a repair case. Raises as `open_released` does."""
+    return open_released(payload, cache) if isinstance(payload, ReleasedCase) else contextlib.nullcontext(payload)
+
+
+def _fields(case: ReleasedCase, folder: Path) -> CaseFields:
     fields, missing = case.fields, [name for name in case.fields.keeps if not (folder / "heldback" / name).is_file()]
     if missing:
         raise RepairSetError(f"{case.folder}: {fields.package} {fields.after.version} has no {missing[0]}")

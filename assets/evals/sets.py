@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.statistics import MetricSpec
 
 from .plain_set import load_plain_cases
+from .released_set import load_released
 from .repair_set import RepairSetError, load_cases
 
 MAX_FILE = 1 << 20
@@ -123,7 +124,24 @@ def _plain_cases(root: Path) -> list[Case]:
     return [Case(case.id, case.split, case.cluster, case.strata, case) for case in load_plain_cases(root)]
 
 
-KINDS: dict[str, Callable[[Path], list[Case]]] = {"repair": _repair_cases, "plain": _plain_cases}
+def _released_cases(root: Path) -> list[Case]:
+    return [
+        Case(
+            case.id,
+            case.fields.split,
+            case.fields.package,
+            {"family": case.fields.family, "bug_class": case.fields.bug_class},
+            case,
+        )
+        for case in load_released(root)
+    ]
+
+
+KINDS: dict[str, Callable[[Path], list[Case]]] = {
+    "repair": _repair_cases,
+    "released": _released_cases,
+    "plain": _plain_cases,
+}
 
 
 def load_set(root: Path, *, sealed: bool = True) -> EvalSet:
