@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+
 from assets.context import model_vectors
 from assets.context.model_vectors import Lacking, Texts
+from assets.migrations.throttle import Limits, Throttle
 from core.database import Database
-from core.embedding import Embedder, Vectors
+from core.embedding import Embedder, Vectors, WrongAnswer
 
 MOST_PASSES = 50
 """Content that arrives while a pass runs is taken up by the next."""
@@ -49,21 +52,22 @@ def build(
     embedder: Embedder,
     *,
     batch_chunks: int = 512,
-    share: float = 1.0,
+    throttle: Throttle | None = None,
     nice: int = 0,
     check: Callable[[], None] = lambda: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Embeds until no visible content lacks a vector of the model.
 
-    `share` is the part of the time in which it may embed; `nice` is how much it gives way to other work on this
-    machine (setpriority(2); Linux keeps it by thread, so that only the embedding gives way). `check` is called
-    before each part and may raise `Stopped`. Raises `EmbedderUnavailable` and psycopg's errors; what was written
-    before stays.
+    `throttle` says how much of the time it may embed, all of it if there is none; `nice` is how much it gives way
+    to other work on this machine (setpriority(2); Linux keeps it by thread, so that only the embedding gives way).
+    `check` is called before each part and each rest, and may raise `Stopped`. Raises `EmbedderUnavailable` and
+    psycopg's errors; what was written before stays.
     """
     identity = embedder.identity
     began, in_model, chunks, total = time.monotonic(), 0.0, 0, 0
     progress = Progress(0, 0, 0.0, 0.0)
+    pace = throttle or Throttle(Limits(slowdown=None))
     for _ in range(MOST_PASSES):
         with database.system() as connection:
             left = model_vectors.lacking(connection, identity)
@@ -78,17 +82,13 @@ def build(
             written: Future[int] | None = None
             for texts in _ahead(reader, database, _parts(left, max(1, batch_chunks // 2))):
                 check()
-                started = time.monotonic()
-                vectors = model.submit(embedder.embed_documents, texts.texts).result()
-                spent = time.monotonic() - started
+                vectors, spent = _embed(model, embedder, texts.texts, pace, check)
                 in_model += spent
                 if written is not None:
                     chunks += written.result()
                 written = writer.submit(_write, database, identity, texts, vectors)
                 progress = Progress(chunks, total, time.monotonic() - began, in_model)
                 on_progress(progress)
-                if share < 1.0:
-                    time.sleep(spent * (1.0 / share - 1.0))
             if written is not None:
                 chunks += written.result()
         progress = Progress(chunks, max(total, chunks), time.monotonic() - began, in_model)
@@ -96,6 +96,34 @@ def build(
     else:
         raise TimeoutError(f"content arrived faster than {identity} could embed it, for {MOST_PASSES} passes")
     return progress
+
+
+def _embed(
+    model: ThreadPoolExecutor, embedder: Embedder, texts: Sequence[str], pace: Throttle, check: Callable[[], None]
+) -> tuple[Vectors, float]:
+    """The vectors of `texts`, and the seconds that the model took; in slices with rests between, as `pace` says."""
+    # Texts of like length together: a slice is padded to its longest.
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    found = np.empty((len(texts), embedder.dimensions), dtype=np.float32)
+    done, seconds = 0, 0.0
+    while done < len(texts):
+        places = order[done : done + pace.slice(len(texts) - done)]
+        pace.begin()
+        began = time.monotonic()
+        try:
+            vectors = model.submit(embedder.embed_documents, [texts[place] for place in places]).result()
+        except BaseException:
+            pace.end(0, 0.0)
+            raise
+        spent = time.monotonic() - began
+        # Between the last slice and the writing of all there is no stop.
+        pace.end(len(places), spent, check if done + len(places) < len(texts) else lambda: None)
+        if vectors.shape != (len(places), embedder.dimensions):
+            raise WrongAnswer(f"{embedder.identity} gave vectors of shape {vectors.shape} for {len(places)} texts")
+        found[places] = vectors
+        done += len(places)
+        seconds += spent
+    return found, seconds
 
 
 def _give_way(nice: int) -> None:

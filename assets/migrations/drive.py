@@ -19,6 +19,8 @@ from assets.migrations import observe, queries, record, switch
 from assets.migrations.build import Progress, Stopped, build
 from assets.migrations.judge import ask_both, judge
 from assets.migrations.record import Migration, MigrationRefused, TimelineEvent
+from assets.migrations.throttle import Throttle
+from assets.migrations.watch import fill, watched
 from assets.platform import Platform
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
 from core.states import MigrationState
@@ -169,22 +171,26 @@ def _build(platform: Platform, migration: Migration, tell: Told) -> str:
             "rate": round(progress.rate, 1),
             "seconds_left": progress.seconds_left and round(progress.seconds_left),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "live": throttle.seen(),
         }
         with database.system() as connection:
             record.write(connection, migration.id, progress=body)
             record.note(connection, migration.id, "progress", body)
         left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
-        tell(f"built {progress.chunks} of {progress.total} chunks, {progress.rate:.0f} a second{left}")
+        share = f", {throttle.share:.0%} of the time" if throttle.share < 1 else ""
+        tell(f"built {progress.chunks} of {progress.total} chunks, {progress.rate:.0f} a second{share}{left}")
 
-    done = build(
-        database,
-        embedder,
-        batch_chunks=options.batch_chunks,
-        share=options.share,
-        nice=options.nice,
-        check=check,
-        on_progress=on_progress,
-    )
+    throttle = Throttle(options.limits)
+    with watched(platform, throttle, embedder.identity):
+        done = build(
+            database,
+            embedder,
+            batch_chunks=options.batch_chunks,
+            throttle=throttle,
+            nice=options.nice,
+            check=check,
+            on_progress=on_progress,
+        )
     with database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
         record.get(connection, migration.id, lock=True)
@@ -192,6 +198,7 @@ def _build(platform: Platform, migration: Migration, tell: Told) -> str:
             "chunks": done.chunks,
             "seconds": round(done.seconds, 2),
             "model_seconds": round(done.model_seconds, 2),
+            **throttle.seen(),
         }
         record.note(connection, migration.id, "built", built)
         record.move(connection, migration, MigrationState.SHADOWING)
@@ -228,7 +235,8 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
 def _decide(platform: Platform, migration: Migration, tell: Told) -> str:
     comparison = migration.comparison or {}
     # What came in while the model's server was away, or before a person had decided.
-    build(platform.database, _opened(platform, migration.new_model), check=_stop_check(platform, migration))
+    throttle, check = Throttle(migration.chosen.limits), _stop_check(platform, migration)
+    fill(platform, _opened(platform, migration.new_model), throttle, nice=migration.chosen.nice, check=check)
     with platform.database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
     if not comparison.get("safe"):

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field
 
+from assets.migrations.throttle import Limits
 from core.embedding import catalogue
 from core.states import CLOSED_MIGRATION_STATES, MigrationState, ModelState
 
@@ -37,11 +38,23 @@ class Options(BaseModel):
     queries: int = Field(default=400, ge=10, le=5000, description="Most queries of each kind to compare with.")
     automatic: bool = Field(default=True, description="Cut over without a person when the gate says it is safe.")
     threads: int = Field(default=0, ge=0, le=256, description="Cores for building with a local model; 0: all.")
-    share: float = Field(default=1.0, gt=0, le=1, description="Share of the time in which building may embed.")
+    share: float = Field(default=1.0, gt=0, le=1, description="Most of the time in which building may embed.")
+    slowdown: float | None = Field(
+        default=1.3,
+        gt=1,
+        le=100,
+        description="How many times its undisturbed value the 95th percentile of live searches and of live indexing "
+        "may be while it builds; null: nothing is watched, and the share is what it may be at most.",
+    )
     nice: int = Field(default=10, ge=0, le=19, description="How far building gives way to other work on its machine.")
     batch_chunks: int = Field(default=512, ge=2, le=8192, description="Most chunks that a kill makes embed again.")
     observe_seconds: float = Field(default=3600.0, ge=0, description="How long the old model stays ready.")
     drain_seconds: float = Field(default=60.0, ge=0, description="How long the old vectors outlive their last use.")
+
+    @property
+    def limits(self) -> Limits:
+        """How far building may disturb live work."""
+        return Limits(ceiling=self.share, slowdown=self.slowdown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 
 from assets.context import model_vectors
 from assets.migrations import record
-from assets.migrations.build import build
+from assets.migrations.throttle import Throttle
+from assets.migrations.watch import fill
 from assets.platform import Platform
 from core.embedding import EmbedderUnavailable, catalogue
 from core.embedding.catalogue import ModelConflict
 from core.states import ModelState
+
+NICE = 10
+"""How far embedding gives way to other work on its machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,9 @@ def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text
         if entry.state != ModelState.SERVING:
             continue
         try:
-            done = build(platform.database, platform.models.open(entry))
+            # Opened anew, so that the threads of a local model are made by the one that gives way.
+            embedder = catalogue.opened(entry, threads=platform.settings.embedding_threads)
+            done = fill(platform, embedder, Throttle(), nice=NICE)
         except EmbedderUnavailable as error:
             left.append((entry.name, str(error)))
             continue

@@ -92,7 +92,14 @@ def start(
         bool, typer.Option("--automatic/--manual", help="Cut over by itself when the gate says it is safe.")
     ] = True,
     threads: Annotated[int, typer.Option(min=0, help="Cores for building with a local model; 0: all.")] = 0,
-    share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the time in which it may embed.")] = 1.0,
+    share: Annotated[float, typer.Option(min=0.01, max=1, help="Most of the time in which it may embed.")] = 1.0,
+    slowdown: Annotated[
+        float,
+        typer.Option(
+            min=1.01, max=100, help="How many times its undisturbed 95th percentile live work may take meanwhile."
+        ),
+    ] = 1.3,
+    unthrottled: Annotated[bool, typer.Option("--unthrottled", help="Do not look at live work at all.")] = False,
     observe_seconds: Annotated[float, typer.Option(min=0, help="How long the old model stays ready.")] = 3600.0,
     background: Annotated[
         bool, typer.Option("--background", help="Leave the work to the running platform instead of doing it here.")
@@ -109,7 +116,12 @@ def start(
         step(f"measuring {target.name}")
         made = make_plan(platform.database, source, target, platform.models.open(target))
         options = Options(
-            margin=margin, automatic=automatic, threads=threads, share=share, observe_seconds=observe_seconds
+            margin=margin,
+            automatic=automatic,
+            threads=threads,
+            share=share,
+            slowdown=None if unthrottled else slowdown,
+            observe_seconds=observe_seconds,
         )
         migration = switch.start(platform.database, source, target, options, made.as_dict())
         if background:

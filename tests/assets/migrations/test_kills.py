@@ -16,6 +16,7 @@ import pytest
 from assets.context import model_vectors
 from assets.migrations.build import build
 from assets.migrations.drive import drive
+from assets.migrations.throttle import Limits, Throttle
 from assets.platform import Platform
 from core.database import Database
 from core.embedding import known_answers
@@ -189,7 +190,7 @@ def test_a_throttled_build_takes_its_share_of_the_time(platform: Platform, begin
             time.sleep(0.03)
             return super().embed_documents(texts)
 
-    done = build(platform.database, Slow(512), batch_chunks=BATCH, share=share)
+    done = build(platform.database, Slow(512), batch_chunks=BATCH, throttle=Throttle(Limits(share, slowdown=None)))
     assert done.chunks >= 120
     used = done.model_seconds / done.seconds
     assert used < share + 0.05 if share < 1 else used > 0.5
