@@ -4,6 +4,7 @@ It lets the model that a migration builds answer for the old one while the old o
 and judged in `assets.migrations`; here it is only applied, stored by version, and read back.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -139,6 +140,20 @@ def versions(connection: Connection[TupleRow], old_model: int, new_model: int) -
     """Those that are kept, newest first."""
     with connection.cursor(row_factory=class_row(AdapterRow)) as cursor:
         return cursor.execute(_VERSIONS, (old_model, new_model)).fetchall()
+
+
+def in_force(
+    connection: Connection[TupleRow], old_models: Sequence[int], new_models: Sequence[int]
+) -> list[tuple[int, int, int, Use]]:
+    """(version, old model, new model, use) of the newest version of each of these pairs."""
+    if not old_models or not new_models:
+        return []
+    rows = connection.execute(
+        "SELECT DISTINCT ON (old_model, new_model) id, old_model, new_model, use FROM embedding_adapters "
+        "WHERE old_model = ANY(%s) AND new_model = ANY(%s) ORDER BY old_model, new_model, id DESC",
+        (list(old_models), list(new_models)),
+    ).fetchall()
+    return [(row[0], row[1], row[2], Use(row[3])) for row in rows]
 
 
 def read_map(connection: Connection[TupleRow], number: int) -> LinearMap | None:
