@@ -5,6 +5,7 @@ holding any of it. Not for tests, documentation or packaging: only Python source
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from .released_tests import files_of, is_released_test
 
 MAX_SOURCE = 2 << 20
+MAX_NOTES = 200
+_NOTES = re.compile(r"(change|history|news|release|readme)[^/]*\.?(md|rst|txt)?", re.IGNORECASE)
 _PACKAGING = frozenset({"setup.py", "noxfile.py", "conftest.py", "tasks.py"})
 
 
@@ -72,6 +75,16 @@ def unified(pieces: Sequence[Piece], between: dict[Piece, tuple[str, ...]], befo
         for line in difflib.unified_diff(old, new, f"a/{path}" if old else "/dev/null", f"b/{path}"):
             said.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
     return "".join(said)
+
+
+def notes_between(before: Path, after: Path) -> str:
+    """What files that tell of changes (a changelog, a history, the readme) say more in the later release."""
+    said: list[str] = []
+    for name in files_of(after):
+        if _NOTES.fullmatch(name.rpartition("/")[2]) and not is_released_test(name):
+            known = set(_lines(before / name))
+            said += [line for line in _lines(after / name) if line.strip() and line not in known]
+    return "".join(said[:MAX_NOTES])
 
 
 def _sources(root: Path) -> Iterable[str]:

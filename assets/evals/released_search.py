@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
-from .released_fix import Piece, changed_lines, pieces_between, take_over, unified
+from .released_fix import Piece, changed_lines, notes_between, pieces_between, take_over, unified
 from .released_tests import (
     Outcomes,
     copy_files,
@@ -27,9 +27,11 @@ from .released_tests import (
 )
 from .releases import archive_hash, fetch_archive, release_versions, unpack
 
-MAX_PIECES = 200
+MAX_PIECES = 60
 """More differences than this are a rewrite, in which no fix can be told apart."""
-MAX_RUNS = 60
+MAX_FAILING = 25
+"""More failing tests than this speak of a new feature or another interface."""
+MAX_RUNS = 40
 """Trials to take one fix apart from the rest of a release."""
 
 
@@ -52,7 +54,8 @@ class ReleasedFix:
     """Modules of other packages that the tests imported."""
     seconds: float
     patch: str
-    """For reading; a set holds no code."""
+    notes: str
+    """What the later release's changelog says more. Like the patch for reading; a set holds no code."""
 
 
 def find_fixes(
@@ -126,23 +129,23 @@ class _Pair:
         new = self._run(tuple(self.between), runnable)
         wanted = sorted(new.passed & old.failed)
         self.tell(f"{self.name}: {len(wanted)} tests fail before and pass after; {len(self.between)} differences")
+        if len(wanted) > MAX_FAILING:
+            return
         while wanted:
             found = self._smallest(wanted[0])
-            if found is None:
-                self.tell(f"{self.name}: {wanted.pop(0)}: not with the later sources alone")
-                continue
-            healed = self._run(found, sorted({name.partition("::")[0] for name in wanted})).passed
-            fails = tuple(name for name in wanted if name in healed) or (wanted[0],)
+            files = sorted({name.partition("::")[0] for name in (*old.passed, *wanted)})
+            healed = self._run(found, files)
+            fails = tuple(name for name in wanted if name in healed.passed) or (wanted[0],)
             wanted = [name for name in wanted if name not in fails]
-            lines, files = changed_lines(found, self.between), len({piece.path for piece in found})
-            if lines > self.max_lines or files > self.max_files:
-                self.tell(f"{self.name}: {fails[0]}: needs {lines} lines in {files} files")
+            lines, changed = changed_lines(found, self.between), len({piece.path for piece in found})
+            if lines > self.max_lines or changed > self.max_files:
+                self.tell(f"{self.name}: {fails[0]}: needs {lines} lines in {changed} files")
                 continue
-            yield self._candidate(found, fails, lines, old, new)
+            yield self._candidate(found, fails, files, lines, old, healed)
 
-    def _smallest(self, test: str) -> tuple[Piece, ...] | None:
-        """The pieces that a test needs, none of which can be spared (delta debugging: Zeller and Hildebrandt, 2002),
-        as far as `MAX_RUNS` trials lead."""
+    def _smallest(self, test: str) -> tuple[Piece, ...]:
+        """Pieces that a test which all of them mend needs, none of which can be spared (delta debugging: Zeller and
+        Hildebrandt, 2002), as far as `MAX_RUNS` trials lead."""
         self.runs = 0
 
         def enough(chosen: Sequence[Piece]) -> bool:
@@ -150,8 +153,6 @@ class _Pair:
             return test in self._run(chosen, [test]).passed
 
         needed: list[Piece] = list(self.between)
-        if not enough(needed):
-            return None
         parts = 2
         while len(needed) > 1 and self.runs < MAX_RUNS:
             size = -(-len(needed) // parts)
@@ -171,18 +172,22 @@ class _Pair:
         return tuple(needed)
 
     def _candidate(
-        self, pieces: tuple[Piece, ...], fails: tuple[str, ...], lines: int, old: Outcomes, new: Outcomes
+        self,
+        pieces: tuple[Piece, ...],
+        fails: tuple[str, ...],
+        files: Sequence[str],
+        lines: int,
+        old: Outcomes,
+        healed: Outcomes,
     ) -> ReleasedFix:
-        files = sorted({name.partition("::")[0] for name in (*old.passed, *fails)})
-        fixed = self._run(pieces, files)
-        own_files = [name for name in test_files(self.pair.before) if name in files]
-        own = [self._run(chosen, own_files, own_tests=True) for chosen in ((), pieces)]
-        ever_failed = old.failed | fixed.failed | own[0].failed | own[1].failed
-        left_out = sorted(ever_failed.difference(fails))
+        own = self._run(pieces, [name for name in test_files(self.pair.before) if name in files], own_tests=True)
+        left_out = (old.failed | healed.failed | own.failed).difference(fails)
+        pair = self.pair
         return ReleasedFix(
-            self.pair.package, self.pair.versions[0], self.pair.hashes[0], self.pair.versions[1], self.pair.hashes[1],
-            pieces, lines, fails, tuple(files), tuple(left_out), tuple(sorted({*old.foreign, *new.foreign})),
-            round(fixed.seconds, 2), unified(pieces, self.between, self.pair.before),
+            pair.package, pair.versions[0], pair.hashes[0], pair.versions[1], pair.hashes[1], pieces, lines, fails,
+            tuple(files), tuple(sorted(left_out)), tuple(sorted({*old.foreign, *healed.foreign})),
+            round(healed.seconds, 2), unified(pieces, self.between, pair.before),
+            notes_between(pair.before, pair.after),
         )  # fmt: skip
 
     def _run(self, pieces: Sequence[Piece], tests: Sequence[str], *, own_tests: bool = False) -> Outcomes:

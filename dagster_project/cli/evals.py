@@ -2,7 +2,7 @@
 
 import typer
 
-from dagster_project.cli import eval_reports, eval_runs, eval_sets
+from dagster_project.cli import eval_released, eval_reports, eval_runs, eval_sets
 
 evals = typer.Typer(
     name="eval", help="Regression evals: run sets of tasks, and compare a candidate with a baseline.",
@@ -12,9 +12,15 @@ evals.command("sets")(eval_sets.sets)
 evals.command("seal")(eval_sets.seal_set)
 evals.command("add")(eval_sets.add)
 evals.command("harvest")(eval_sets.harvest_case)
+evals.command("find-fixes")(eval_released.find_fixes)
+evals.command("check-fixes")(eval_released.check_fixes)
 evals.command("run")(eval_runs.run)
 evals.command("runs")(eval_runs.runs)
 evals.command("compare")(eval_reports.compare)
 evals.command("report")(eval_reports.report)
 evals.command("query")(eval_reports.query_results)
 evals.command("calibrate")(eval_reports.calibrate_verdicts)
+evals.command("promote")(eval_defaults.promote_candidate)
+evals.command("rollback")(eval_defaults.roll_back_default)
+evals.command("demote", hidden=True)(eval_defaults.roll_back_default)
+evals.command("defaults")(eval_defaults.show_defaults)
