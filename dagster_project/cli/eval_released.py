@@ -1,4 +1,4 @@
-"""`penstock eval find-fixes` and `check-fixes`: real bugs between source releases, found and held against their tests."""
+"""`penstock eval find-fixes` and `check-fixes`: real bugs between source releases, found and held to their tests."""
 
 from pathlib import Path
 from typing import Annotated
