@@ -1,4 +1,4 @@
-"""Settings: `PENSTOCK_*` environment variables over one TOML file over defaults.
+"""Settings: `PENSTOCK_*` environment variables over one TOML file over promoted defaults over the program's own.
 
 Each field documents itself; `penstock doctor` prints them with their origin and secrets masked. Not
 for per-repository settings (`penstock.toml` in a repository), which belong to the executions stage.
@@ -9,11 +9,13 @@ import os
 import stat
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,6 +23,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from core.defaults import DefaultsError, promoted_values
 
 PREFIX = "PENSTOCK_"
 
@@ -43,6 +47,17 @@ def settings_file() -> Path:
     """The TOML file that is read: `PENSTOCK_CONFIG`, else `settings.toml` in the home folder."""
     named = os.environ.get(f"{PREFIX}CONFIG")
     return Path(named).expanduser() if named else _home_from_environment() / "settings.toml"
+
+
+class _PromotedSource(PydanticBaseSettingsSource):
+    """What evals promoted (`core.defaults`), in the home folder that the sources above name."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        home = self.current_state.get("home")
+        return dict(promoted_values(Path(home).expanduser().absolute() if home else _default_home()))
 
 
 class Settings(BaseSettings):
@@ -146,7 +161,7 @@ class Settings(BaseSettings):
         default=5.0, gt=0, le=1e6, description="Money for the chat model in one attempt, in the currency of its prices."
     )
     chat_prompts: str = Field(
-        default="v1", pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="Version of the prompts of the engine model."
+        default="v2", pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="Version of the prompts of the engine model."
     )
     slots: int = Field(default=2, ge=1, le=256, description="Tasks that run at the same time.")
     task_seconds: float = Field(default=120.0, gt=0, le=86_400, description="Budget of one attempt, in seconds.")
@@ -185,7 +200,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+        file = TomlConfigSettingsSource(settings_cls, settings_file())
+        return init_settings, env_settings, file, _PromotedSource(settings_cls)
 
     @cached_property
     def roots(self) -> tuple[Path, ...]:
@@ -233,24 +249,35 @@ def load_settings(**overrides: Any) -> Settings:
             raise SettingsError(f"{file}: unknown setting {unknown[0]!r}; `penstock doctor` lists every setting")
     try:
         return Settings(**overrides)
+    except DefaultsError as error:
+        raise SettingsError(str(error)) from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise SettingsError(f"setting {name!r} ({_origin(name, in_file)}): {first['msg']}") from error
+        raise SettingsError(f"setting {name!r} ({_origin(name, in_file, {})}): {first['msg']}") from error
 
 
-def _origin(name: str, in_file: dict[str, Any]) -> str:
+def _origin(name: str, in_file: dict[str, Any], promoted: Mapping[str, str]) -> str:
     if os.environ.get(f"{PREFIX}{name.upper()}"):
         return f"environment {PREFIX}{name.upper()}"
     if name in in_file:
         return f"file {settings_file()}"
-    return "default"
+    return "promoted by evals" if name in promoted else "default"
+
+
+def given_explicitly(name: str) -> str | None:
+    """Where a person has set `name`, by environment or file, so that no promoted default counts; None if nowhere."""
+    file = settings_file()
+    in_file = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    origin = _origin(name, in_file, {})
+    return None if origin == "default" else origin
 
 
 def describe(settings: Settings) -> list[dict[str, str]]:
     """One row a setting: `name`, `value` (secrets masked), `origin`, `description`."""
     file = settings_file()
     in_file = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    promoted = promoted_values(settings.home)
     rows = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
@@ -261,6 +288,11 @@ def describe(settings: Settings) -> list[dict[str, str]]:
         else:
             shown = "" if value is None else str(value)
         rows.append(
-            {"name": name, "value": shown, "origin": _origin(name, in_file), "description": field.description or ""}
+            {
+                "name": name,
+                "value": shown,
+                "origin": _origin(name, in_file, promoted),
+                "description": field.description or "",
+            }
         )
     return rows

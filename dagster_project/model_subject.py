@@ -3,6 +3,8 @@
 Each attempt sends its own seed, so that repeats of a case differ as far as the server heeds it.
 """
 
+import hashlib
+import json
 import re
 from typing import Any
 
@@ -31,12 +33,15 @@ class ModelSubject(RepairSubject):
     def identity(self) -> dict[str, str]:
         from assets.executions.model.options import chat_of
         from assets.executions.model.prompts import load_prompts
+        from assets.executions.model.tools import TOOLS_DIGEST
 
-        hashes = load_prompts(self.options.prompts).hashes
-        options = self.options
+        hashes = {**load_prompts(self.options.prompts).hashes, "tools": TOOLS_DIGEST}
+        options, model = self.options, chat_of(self._settings, self.model).identity
         return {
             **super().identity(),
-            "model": chat_of(self._settings, self.model).identity,
+            "model": model,
+            "model_digest": model.rpartition("@")[2],
+            "prompt_hash": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
             "budget_model": f"{options.steps} steps, {options.tokens} tokens, {options.money:g} money",
             **{f"prompt:{name}": digest for name, digest in hashes.items()},
         }

@@ -34,7 +34,9 @@ class RetrievalSubject:
         self._lock = threading.Lock()
 
     def identity(self) -> dict[str, str]:
-        return {"engine": "retrieval", "embedding_model": self.model, "model_digest": str(self._open().identity)}
+        from dagster_project.subjects import embedding_identity
+
+        return {"engine": "retrieval", **embedding_identity(self.model)}
 
     def _open(self) -> "Embedder":
         from core.embedding import open_embedder

@@ -5,6 +5,7 @@
 Here, and not with the evals, because a subject joins stages that do not know each other.
 """
 
+import hashlib
 import json
 import tempfile
 import time
@@ -57,7 +58,7 @@ class RepairSubject:
             "engine": self.engine,
             "budget_seconds": f"{self.seconds:g}",
             "budget_candidates": str(self.candidates),
-            "embedding_model": settings.embedding_model,
+            **embedding_identity(settings.embedding_model),
             "sandbox": self._open().name,
         }
 
@@ -139,6 +140,24 @@ class RepairSubject:
     def engine_options(self, attempt: Attempt) -> dict[str, Any]:
         """What else `execute` is given for this engine."""
         return {}
+
+
+def embedding_identity(model: str) -> dict[str, str]:
+    """The versions of what a request's places are found with: the embedding model and how programs are cut.
+
+    Raises `SubjectCannotStart`.
+    """
+    from assets.context.chunks import CONFIG
+    from core.embedding import open_embedder
+    from core.embedding.protocol import EmbedderUnavailable
+    from core.settings import load_settings
+
+    try:
+        identity = str(open_embedder(model, load_settings().models_folder).identity)
+    except (EmbedderUnavailable, ValueError, OSError) as error:
+        raise SubjectCannotStart(f"embedding model {model!r}: {error}") from error
+    version = hashlib.sha256(f"{CONFIG}\n{identity}".encode()).hexdigest()[:16]
+    return {"embedding_model": model, "model_digest": identity, "index_version": version}
 
 
 def solve_repair(

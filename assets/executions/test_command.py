@@ -16,7 +16,7 @@ from .gate import is_test_path
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*")
 _PYTHON = re.compile(r"(?:.*/)?(?:python(?:\d(?:\.\d+)?)?|py)")
 _SHELL = re.compile(r"[|;&<>`$()]")
-_SKIPPED = frozenset({".git", ".venv", "venv", "node_modules", ".tox", "build", "dist", "__pycache__", ".eggs"})
+SKIPPED = frozenset({".git", ".venv", "venv", "node_modules", ".tox", "build", "dist", "__pycache__", ".eggs"})
 
 _TAKES_VALUE = frozenset({"-k", "-m", "-c", "-p", "-o", "-W", "--rootdir", "--import-mode", "--ignore", "--deselect",
                           "--ignore-glob", "--confcutdir", "--doctest-glob", "--override-ini",
@@ -320,7 +320,7 @@ def python_files(root: Path) -> list[str]:
             if entry.is_symlink():
                 continue
             if entry.is_dir():
-                if entry.name not in _SKIPPED and not entry.name.startswith("."):
+                if entry.name not in SKIPPED and not entry.name.startswith("."):
                     stack.append(entry)
             elif entry.suffix == ".py":
                 found.append(entry.relative_to(root).as_posix())

@@ -66,7 +66,10 @@ def test_a_server_that_goes_away_is_infrastructure(chat_server: Any, described: 
 
 def test_every_version_that_a_result_depends_on_is_in_the_identity(chat_server: Any, described: None) -> None:
     one, other = (open_subject(f"model:model=mine,steps={n}") for n in (5, 6))
-    assert one.identity()["model"].startswith("mine@sha256:") and len(one.identity()["prompt:v1/task"]) == 64
+    identity = one.identity()
+    assert identity["model"].startswith("mine@sha256:") and len(identity["prompt:v2/task"]) == 64
+    assert identity["model_digest"] == identity["model"].removeprefix("mine@")
+    assert len(identity["prompt_hash"]) == 64 and identity["index_version"]
     assert one.identity() != other.identity() and one.name == "model-mine-60s-5"
 
 

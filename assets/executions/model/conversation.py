@@ -1,13 +1,20 @@
-"""The turns so far, kept within what the model can read: old results of tools are the first to go."""
+"""The turns so far, kept within what the model can read: long results of tools and long arguments are the first to go.
+
+Old ones at first, then newer ones, and at last the middle of whatever is longest. The rules, the task and the
+latest turns stay as long as anything else can give way.
+"""
 
 from dataclasses import dataclass, field, replace
 
 from core.chat.protocol import Message, Role
 
+CHARACTERS_PER_TOKEN = 3
 _LEFT_OUT = "[left out to save room; call the tool again if you need it]"
-_CHARACTERS_PER_TOKEN = 3
 _KEPT = 4
-"""Results of tools that are never left out."""
+"""Results of tools that are left out only when nothing else is left to go."""
+_LONG = 200
+"""Characters of an argument that is worth leaving out."""
+_SHORTEST = 400
 
 
 @dataclass
@@ -18,24 +25,63 @@ class Conversation:
         self.messages.append(message)
 
     def fit(self, tokens: int) -> None:
-        """Leaves out old results until an estimate of the rest is within `tokens`, as far as it goes."""
-        size = sum(_size(message) for message in self.messages)
-        for place in self._old():
-            if size <= tokens * _CHARACTERS_PER_TOKEN:
-                return
-            size -= len(self.messages[place].text) - len(_LEFT_OUT)
-            self.messages[place] = replace(self.messages[place], text=_LEFT_OUT)
+        """Leaves things out until an estimate of the rest is within `tokens`, as far as it goes."""
+        room = tokens * CHARACTERS_PER_TOKEN
+        self._drop(_KEPT, room)
+        self._drop(1, room)
+        self._cut_longest(room)
 
     def shorten(self) -> bool:
-        """Leaves out every old result; False when there was none to leave out."""
-        old = self._old()
-        for place in old:
-            self.messages[place] = replace(self.messages[place], text=_LEFT_OUT)
-        return bool(old)
+        """Leaves out all that can go but the last turns; False when that saved nothing."""
+        before = self._size
+        self._drop(1, 0)
+        return self._size < before
 
-    def _old(self) -> list[int]:
-        results = [n for n, message in enumerate(self.messages) if message.role is Role.TOOL]
-        return [n for n in results[:-_KEPT] if len(self.messages[n].text) > len(_LEFT_OUT)]
+    @property
+    def _size(self) -> int:
+        return sum(_size(message) for message in self.messages)
+
+    def _drop(self, kept: int, room: int) -> None:
+        """Leaves out what old calls wrote and what tools answered, the longest first, but for the last `kept` answers
+        of tools and the last calls, if these leave room for anything."""
+        results = [n for n, message in enumerate(self.messages) if message.role is Role.TOOL][:-kept]
+        *calls, last = [n for n, message in enumerate(self.messages) if message.calls] or [-1]
+        if last >= 0 and _size(self.messages[last]) > room // 2:
+            calls.append(last)
+        size = self._size
+        for place in sorted([*results, *calls], key=lambda n: -_size(self.messages[n])):
+            if size <= room:
+                return
+            before = _size(self.messages[place])
+            self.messages[place] = _emptied(self.messages[place])
+            size += _size(self.messages[place]) - before
+
+    def _cut_longest(self, room: int) -> None:
+        """Takes the middle out of the longest texts. Bounded: each round takes at least a quarter off one."""
+        for _ in range(4 * len(self.messages)):
+            over = self._size - room
+            place = max(range(len(self.messages)), key=lambda n: len(self.messages[n].text))
+            text = self.messages[place].text
+            if over <= 0 or len(text) <= _SHORTEST:
+                return
+            keep = max(_SHORTEST // 2, len(text) - max(over + 60, len(text) // 4)) // 2
+            shorter = f"{text[:keep]}\n[{len(text) - 2 * keep} characters left out]\n{text[-keep:]}"
+            self.messages[place] = replace(self.messages[place], text=shorter)
+
+
+def _emptied(message: Message) -> Message:
+    """A tool's answer without its text, or a model's turn without the long arguments of its calls."""
+    if message.role is Role.TOOL:
+        return replace(message, text=_LEFT_OUT) if len(message.text) > len(_LEFT_OUT) else message
+    calls = tuple(
+        replace(call, arguments={name: _short(value) for name, value in call.arguments.items()})
+        for call in message.calls
+    )
+    return replace(message, calls=calls)
+
+
+def _short(value: object) -> object:
+    return _LEFT_OUT if isinstance(value, str) and len(value) > _LONG else value
 
 
 def _size(message: Message) -> int:

@@ -26,14 +26,16 @@ from core.work import ModelUse
 
 from ..engine import Candidate, Observation, Problem
 from ..spectrum import Suspect, locations, rank
-from .conversation import Conversation
+from .conversation import CHARACTERS_PER_TOKEN, Conversation
 from .options import ModelOptions
 from .prompts import data, load_prompts
-from .tools import TOOLS, GiveUp, RunTests, SearchIndex, Toolbox, cut, parsed
+from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, GiveUp, RunTests, SearchIndex, Toolbox, cut, parsed
 from .workspace import Workspace
 
 MAX_WITHOUT_CALL = 3
 """Answers in a row that call no tool, or cannot be read, before the model is given up on."""
+MAX_UNREADABLE = 5
+"""Calls in a row that cannot be carried out at all: no such tool, or arguments that are none of its."""
 MAX_RECORDED = 4000
 """Characters of one text in the trajectory."""
 SHOWN_TESTS, SHOWN_PLACES, SHOWN_FILES = 5, 10, 60
@@ -68,7 +70,7 @@ class ModelEngine:
         used = self._used
         return ModelUse(
             model=self._identity,
-            prompts=self._prompts.hashes,
+            prompts={**self._prompts.hashes, "tools": TOOLS_DIGEST},
             steps=self._steps,
             prompt_tokens=used.prompt_tokens,
             completion_tokens=used.completion_tokens,
@@ -88,14 +90,19 @@ class ModelEngine:
         self.suspects = rank(
             problem.baseline, problem.targets.tests, problem.context, problem.issue, problem.sources.get
         )
-        self._workspace = Workspace(problem.sources, problem.root)
-        self._tools = Toolbox(self._workspace, self._index)
+        self._workspace = Workspace(problem.sources, problem.root, problem.refusal)
+        self._tools = Toolbox(self._workspace, self._index, min(MAX_RESULT, self._room // 8))
         self._conversation = Conversation([system(self._prompts.fill("system")), user(self._task(problem))])
         self._waiting: deque[ToolCall] = deque()
         self._testing: ToolCall | None = None
         self._tried: dict[tuple[object, ...], str] = {}
         self._candidate: Candidate | None = None
-        self._without_call = 0
+        self._without_call = self._unreadable = 0
+
+    @property
+    def _room(self) -> int:
+        """About how many characters the model can read at once."""
+        return self._chat.context_tokens * CHARACTERS_PER_TOKEN
 
     def propose(self, count: int) -> list[Candidate]:
         """The model's next tested edit, as soon as it asks for the tests; empty while one is being judged."""
@@ -160,6 +167,8 @@ class ModelEngine:
 
     def _taken(self, answer: Completion) -> bool:
         if answer.calls:
+            if answer.text:
+                self._problem.record("observed", {"said": cut(answer.text, MAX_RECORDED)})
             self._waiting.extend(answer.calls)
             self._without_call = 0
             return True
@@ -182,7 +191,12 @@ class ModelEngine:
         self._problem.record("act", {"step": self._steps, "tool": call.name[:100], "arguments": shown})
         if isinstance(arguments, str):
             self._actions["unreadable"] += 1
+            self._unreadable += 1
+            if self._unreadable >= MAX_UNREADABLE:
+                self.ending = f"{MAX_UNREADABLE} tool calls of the model in a row could not be read"
+                self._waiting.clear()
             return arguments
+        self._unreadable = 0
         self._actions[call.name] += 1
         if isinstance(arguments, GiveUp):
             self.ending = "the model gave up"
@@ -210,12 +224,15 @@ class ModelEngine:
             f"{place.path}:{place.start_line} {place.symbol}" for place in locations(self.suspects)[:SHOWN_PLACES]
         ]
         files = list(problem.sources)
+        most = min(12_000, self._room // 6)
         return self._prompts.fill(
             "task",
-            issue=data("issue", cut(problem.issue, 12_000)),
-            tests=data("failing tests", cut("\n\n".join(shown), 12_000)),
+            issue=data("issue", cut(problem.issue, most)),
+            tests=data("failing tests", cut("\n\n".join(shown), most)),
             places=data("places", "\n".join(places) or "unknown"),
-            files=data("files", "\n".join(files[:SHOWN_FILES]) + ("\n…" if len(files) > SHOWN_FILES else "")),
+            files=data(
+                "files", cut("\n".join(files[:SHOWN_FILES]) + ("\n…" if len(files) > SHOWN_FILES else ""), most // 2)
+            ),
             count=str(len(files)),
             steps=str(self._options.steps - self._steps),
             seconds=str(max(0, int(problem.until - time.monotonic()))),

@@ -17,7 +17,7 @@ class ModelOptions:
     """Read and written together."""
     money: float = 5.0
     """In the currency of the model's prices."""
-    prompts: str = "v1"
+    prompts: str = "v2"
 
     def spent(self, used: Usage, steps: int) -> str | None:
         """Which bound is reached, in words; None while none is."""

@@ -3,6 +3,8 @@
 `run_tests` and `give_up` are carried out by the engine itself, since they change the course of the work.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +20,7 @@ MAX_RESULT = 8000
 """Characters of one result."""
 MAX_LINES = 200
 MAX_HITS = 20
+MAX_LISTED = 200
 
 SearchIndex = Callable[[str, int], Sequence[Location]]
 """The likeliest places of the repository for a text, at most so many."""
@@ -37,10 +40,23 @@ class Read(Arguments):
     end_line: int | None = Field(default=None, ge=1, description=f"Last line; at most {MAX_LINES} lines are shown.")
 
 
+class ListFiles(Arguments):
+    folder: str = Field(default="", max_length=1000, description="A folder; empty for the whole repository.")
+
+
 class EditFile(Arguments):
-    path: str = Field(min_length=1, max_length=1000, description="A Python file, relative to the repository's root.")
+    path: str = Field(min_length=1, max_length=1000, description="A text file, relative to the repository's root.")
     old: str = Field(description="The exact text to be replaced, which must occur once; whole lines are safest.")
     new: str = Field(description="What stands there afterwards.")
+
+
+class WriteFile(Arguments):
+    path: str = Field(min_length=1, max_length=1000, description="A file that is not there yet.")
+    content: str = Field(description="All of its text.")
+
+
+class DeleteFile(Arguments):
+    path: str = Field(min_length=1, max_length=1000, description="A file, relative to the repository's root.")
 
 
 class RunTests(Arguments):
@@ -55,11 +71,18 @@ TOOLS = (
     Tool(
         "search", "Finds places in the repository: by meaning and words, and lines that hold the text itself.", Search
     ),
-    Tool("read", "Shows lines of a file, with your edits so far.", Read),
+    Tool("list", "Names the files below a folder, with your changes so far.", ListFiles),
+    Tool("read", "Shows lines of a file, with your changes so far.", Read),
     Tool("edit", "Replaces a piece of a file.", EditFile),
-    Tool("run_tests", "Runs the failing tests with your edits so far.", RunTests),
+    Tool("write", "Makes a new file.", WriteFile),
+    Tool("delete", "Removes a file.", DeleteFile),
+    Tool("run_tests", "Runs the failing tests with your changes so far.", RunTests),
     Tool("give_up", "Ends the work without a change.", GiveUp),
 )
+TOOLS_DIGEST = hashlib.sha256(
+    json.dumps([(tool.name, tool.description, tool.parameters) for tool in TOOLS], sort_keys=True).encode()
+).hexdigest()
+"""What the tools are called and how they are described is read by the model just as a prompt is."""
 _BY_NAME = {tool.name: tool for tool in TOOLS}
 
 
@@ -81,23 +104,42 @@ def parsed(call: ToolCall) -> Arguments | str:
 
 @dataclass
 class Toolbox:
-    """Carries out `search`, `read` and `edit` on a workspace."""
+    """Carries out all tools but `run_tests` and `give_up` on a workspace; `most` bounds the characters of a result."""
 
     workspace: Workspace
     index: SearchIndex | None = None
+    most: int = MAX_RESULT
 
     def run(self, arguments: Arguments) -> str:
         try:
             if isinstance(arguments, Search):
-                return cut(self._search(arguments))
+                return cut(self._search(arguments), self.most)
+            if isinstance(arguments, ListFiles):
+                return cut(self._list(arguments), self.most)
             if isinstance(arguments, Read):
-                return cut(self._read(arguments))
-            if isinstance(arguments, EditFile):
-                line = self.workspace.replace(arguments.path, arguments.old, arguments.new)
-                return f"Changed {arguments.path} from line {line}. Nothing is tested yet."
+                return cut(self._read(arguments), self.most)
+            return self._change(arguments)
         except NotPossible as reason:
             return f"Not possible: {reason}"[:2000]
+
+    def _change(self, arguments: Arguments) -> str:
+        if isinstance(arguments, EditFile):
+            line = self.workspace.replace(arguments.path, arguments.old, arguments.new)
+            return f"Changed {arguments.path} from line {line}. Nothing is tested yet."
+        if isinstance(arguments, WriteFile):
+            self.workspace.write(arguments.path, arguments.content)
+            return f"Made {arguments.path}. Nothing is tested yet."
+        if isinstance(arguments, DeleteFile):
+            self.workspace.delete(arguments.path)
+            return f"Removed {arguments.path}. Nothing is tested yet."
         raise TypeError(f"{type(arguments).__name__} is not for the toolbox")
+
+    def _list(self, wanted: ListFiles) -> str:
+        files = self.workspace.files(wanted.folder)
+        if not files:
+            raise NotPossible(f"there are no text files below {wanted.folder!r}")
+        more = [f"({len(files) - MAX_LISTED} more: name a folder)"] if len(files) > MAX_LISTED else []
+        return "\n".join([*files[:MAX_LISTED], *more])
 
     def _search(self, wanted: Search) -> str:
         found = []

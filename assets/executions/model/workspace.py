@@ -1,20 +1,26 @@
-"""The program as the model has changed it so far: texts in memory over a checkout that is never written to."""
+"""The program as the model has changed it so far: texts in memory over a checkout that is never written to.
+
+Any text file may be changed, made or deleted that the repository's rules leave to patches. What is asked for
+by a path is confined to the checkout.
+"""
 
 import ast
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.confined_files import read_confined
 
-from ..engine import Candidate
+from ..engine import Candidate, FileChange
 from ..source import MAX_BYTES, Edit, SourceFile
-from ..test_command import python_files
+from .paths import linked, plain, text_files
 
 MAX_READ_BYTES = 1 << 20
 MAX_EDIT_CHARACTERS = 20_000
-MAX_SCANNED_FILES = 3000
+MAX_FILE_CHARACTERS = 60_000
+MAX_CHANGED_FILES = 40
+MAX_SCANNED_BYTES = 64 << 20
 
 
 class NotPossible(ValueError):
@@ -30,65 +36,53 @@ class Hit:
     text: str
 
 
-class Workspace:
-    """`sources` are the files that may be changed, `root` the folder of all."""
+def _sources_only(path: str) -> str | None:
+    return "only the program's sources may be changed"
 
-    def __init__(self, sources: Mapping[str, SourceFile], root: Path) -> None:
+
+class Workspace:
+    """`sources` are the program's parsed files, `root` the folder of all; `refusal` says why a file that is no source
+    may not be changed, and None where it may."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, SourceFile],
+        root: Path,
+        refusal: Callable[[str], str | None] = _sources_only,
+    ) -> None:
         self._sources = sources
         self._root = root
-        self._changed: dict[str, str] = {}
-        self._files: tuple[str, ...] | None = None
+        self._refusal = refusal
+        self._changed: dict[str, str | None] = {}
+        self._listed: tuple[str, ...] | None = None
+
+    # -- looking ---------------------------------------------------------------------------------------------
 
     def text(self, path: str) -> str:
         """A file's present text with `\\n` at its lines' ends. Raises `NotPossible`."""
-        path = _plain(path)
-        if path in self._changed:
-            return _unix(self._changed[path])
-        try:
-            return _unix(read_confined(self._root, path, MAX_READ_BYTES).decode())
-        except FileNotFoundError:
-            raise NotPossible(f"there is no file {path!r}") from None
-        except UnicodeDecodeError:
-            raise NotPossible(f"{path!r} is no text") from None
-        except (ValueError, OSError) as error:
-            raise NotPossible(f"{path!r} cannot be read: {error}") from None
+        now = self._now(plain(path))
+        if now is None:
+            raise NotPossible(f"there is no file {plain(path)!r}")
+        return _unix(now)
 
-    def replace(self, path: str, old: str, new: str) -> int:
-        """Replaces the one place of `old`; the line it begins on. Raises `NotPossible`."""
-        path = _plain(path)
-        source = self._sources.get(path)
-        if source is None:
-            raise NotPossible(f"{path!r} is no file that can be changed: only Python files that are no tests can")
-        if not old or len(old) + len(new) > MAX_EDIT_CHARACTERS:
-            raise NotPossible(f"`old` must not be empty, and both texts hold at most {MAX_EDIT_CHARACTERS} characters")
-        if "\0" in new or not _writable(new):
-            raise NotPossible("`new` holds characters that no UTF-8 file can hold")
-        now = self._changed.get(path, source.text)
-        old, new = (_unix(text).replace("\n", source.newline) for text in (old, new))
-        if old == new:
-            raise NotPossible("`old` and `new` are the same")
-        places = _places(now, old)
-        if len(places) != 1:
-            raise NotPossible(_not_once(now, old, path, places))
-        text = now[: places[0]] + new + now[places[0] + len(old) :]
-        if len(text.encode()) > MAX_BYTES:
-            raise NotPossible(f"{path} would grow above {MAX_BYTES} bytes")
-        problem = _broken(text)
-        if problem and not _broken(now):
-            raise NotPossible(f"with this edit {path} would not parse ({problem}); nothing was changed")
-        self._changed[path] = text
-        return now.count("\n", 0, places[0]) + 1
+    def files(self, folder: str = "") -> list[str]:
+        """Text files below a folder as they are now, in order."""
+        inside = f"{plain(folder).strip('/')}/" if plain(folder).strip("/.") else ""
+        present = set(self._all_files()) - {path for path, text in self._changed.items() if text is None}
+        present |= {path for path, text in self._changed.items() if text is not None}
+        return sorted(path for path in present if path.startswith(inside))
 
     def find(self, words: str, most: int) -> Iterator[Hit]:
-        """Lines of Python files that hold a text, tests included."""
-        if self._files is None:
-            self._files = tuple(python_files(self._root)[:MAX_SCANNED_FILES])
-        found = 0
-        for path in self._files:
+        """Lines of text files that hold a text, tests included; programs first."""
+        found = read = 0
+        for path in sorted(self.files(), key=lambda path: not path.endswith(".py")):
             try:
                 text = self.text(path)
             except NotPossible:
                 continue
+            read += len(text)
+            if read > MAX_SCANNED_BYTES:
+                return
             if words not in text:
                 continue
             for number, line in enumerate(text.split("\n"), 1):
@@ -98,28 +92,119 @@ class Workspace:
                     if found >= most:
                         return
 
+    # -- changing --------------------------------------------------------------------------------------------
+
+    def replace(self, path: str, old: str, new: str) -> int:
+        """Replaces the one place of `old`; the line it begins on. Raises `NotPossible`."""
+        path = self._allowed(path)
+        now = self._now(path)
+        if now is None:
+            raise NotPossible(f"there is no file {path!r}: `write` makes one")
+        if not old or len(old) + len(new) > MAX_EDIT_CHARACTERS:
+            raise NotPossible(f"`old` must not be empty, and both texts hold at most {MAX_EDIT_CHARACTERS} characters")
+        _check_writable(new, "new")
+        newline = "\r\n" if "\r\n" in now else "\n"
+        old, new = (_unix(text).replace("\n", newline) for text in (old, new))
+        if old == new:
+            raise NotPossible("`old` and `new` are the same")
+        places = _places(now, old)
+        if len(places) != 1:
+            raise NotPossible(_not_once(now, old, path, places))
+        self._keep(path, now, now[: places[0]] + new + now[places[0] + len(old) :])
+        return now.count("\n", 0, places[0]) + 1
+
+    def write(self, path: str, content: str) -> None:
+        """Makes a file. Raises `NotPossible`, also where there is one: that is edited."""
+        path = self._allowed(path)
+        if self._now(path) is not None:
+            raise NotPossible(f"{path!r} is there already: use `edit`")
+        if len(content) > MAX_FILE_CHARACTERS:
+            raise NotPossible(f"a new file holds at most {MAX_FILE_CHARACTERS} characters")
+        _check_writable(content, "content")
+        self._keep(path, None, content)
+
+    def delete(self, path: str) -> None:
+        """Takes a file away. Raises `NotPossible`."""
+        path = self._allowed(path)
+        if self._now(path) is None:
+            raise NotPossible(f"there is no file {path!r}")
+        self._changed[path] = None
+
     def candidate(self) -> Candidate | None:
-        """What has been changed, as edits of whole lines against the checkout; None when nothing is different."""
+        """What has been changed against the checkout: edits of whole lines in sources, other files as a whole; None
+        when nothing is different."""
         edits: list[Edit] = []
+        whole: list[FileChange] = []
         for path, text in sorted(self._changed.items()):
-            edits.extend(_edits(path, self._sources[path].text, text))
-        if not edits:
+            before = self._original(path)
+            if before == text:
+                continue
+            if before is not None and text is not None and path in self._sources:
+                edits.extend(_edits(path, before, text))
+            else:
+                whole.append(FileChange(path, before, text))
+        if not edits and not whole:
             return None
-        first = edits[0]
-        line = self._sources[first.path].line_of(first.start)
-        return Candidate(tuple(edits), "model", 1.0, 1.0, first.path, line)
+        path, line = whole[0].path if whole else "", 1
+        if edits:
+            path, line = edits[0].path, self._sources[edits[0].path].line_of(edits[0].start)
+        return Candidate(tuple(edits), "model", 1.0, 1.0, path, line, whole=tuple(whole))
+
+    # -- small things ----------------------------------------------------------------------------------------
+
+    def _now(self, path: str) -> str | None:
+        return self._changed[path] if path in self._changed else self._original(path)
+
+    def _original(self, path: str) -> str | None:
+        """A file's text in the checkout; None where there is none. Raises `NotPossible` for what is no text."""
+        source = self._sources.get(path)
+        if source is not None:
+            return source.text
+        try:
+            return read_confined(self._root, path, MAX_READ_BYTES).decode()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except UnicodeDecodeError:
+            raise NotPossible(f"{path!r} is no text") from None
+        except (ValueError, OSError) as error:
+            raise NotPossible(f"{path!r} cannot be read: {error}") from None
+
+    def _all_files(self) -> tuple[str, ...]:
+        if self._listed is None:
+            self._listed = tuple(text_files(self._root))
+        return self._listed
+
+    def _allowed(self, path: str) -> str:
+        """The path of a file that may be changed. Raises `NotPossible`."""
+        path = plain(path)
+        if path not in self._sources:
+            why = self._refusal(path)
+            if why is None and linked(self._root, path):
+                why = "it is, or lies behind, a link or a file"
+            if why is not None:
+                raise NotPossible(f"{path!r} is no file that can be changed: {why}")
+        if path not in self._changed and len(self._changed) >= MAX_CHANGED_FILES:
+            raise NotPossible(f"{MAX_CHANGED_FILES} files are changed already: that is no repair any more")
+        return path
+
+    def _keep(self, path: str, before: str | None, text: str) -> None:
+        if len(text.encode()) > MAX_BYTES:
+            raise NotPossible(f"{path} would grow above {MAX_BYTES} bytes")
+        problem = _broken(text) if path.endswith(".py") else ""
+        if problem and (before is None or not _broken(before)):
+            raise NotPossible(f"{path} would not parse so ({problem}); nothing was changed")
+        self._changed[path] = text
 
 
-def _plain(path: str) -> str:
-    return path.strip().removeprefix("/workspace/").removeprefix("./")
-
-
-def _writable(text: str) -> bool:
+def _check_writable(text: str, name: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        writable = False
+    else:
+        writable = "\0" not in text
+    if not writable:
+        raise NotPossible(f"`{name}` holds characters that no UTF-8 file can hold")
 
 
 def _unix(text: str) -> str:

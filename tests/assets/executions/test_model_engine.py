@@ -96,7 +96,11 @@ def test_a_model_repairs_a_bug_and_the_same_gate_lets_it_out(play: Repair, chat_
     assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
     assert (done.engine, done.iterations, done.changed_lines) == ("model", 3, 2)
     use = done.model
-    assert use is not None and use.model.startswith("scripted@sha256:") and len(use.prompts["v1/system"]) == 64
+    assert (
+        use is not None
+        and use.model.startswith("scripted@sha256:")
+        and len(use.prompts["v2/system"]) == len(use.prompts["tools"]) == 64
+    )
     assert use.actions == {"search": 1, "read": 1, "edit": 1, "run_tests": 1}
     assert use.prompt_tokens > use.completion_tokens > 0
     assert use.money == pytest.approx((use.prompt_tokens + 2 * use.completion_tokens) / 1e6)
@@ -151,6 +155,22 @@ WRONG_CALLS: list[tuple[tuple[str, Any], str]] = [
     (("edit", {**FIX, "path": "../shop.py"}), "no file that can be changed"),
     (("edit", {**FIX, "path": "tests/test_shop.py"}), "no file that can be changed"),
     (("edit", {**FIX, "path": "/etc/passwd"}), "no file that can be changed"),
+    (("edit", {**FIX, "path": "none.py"}), "there is no file 'none.py': `write` makes one"),
+    (("write", {"path": "shop.py", "content": ""}), "is there already"),
+    (("write", {"path": "../up.py", "content": ""}), "no plain path"),
+    (("write", {"path": "a/../../up.py", "content": ""}), "no plain path"),
+    (("write", {"path": "/tmp/up.py", "content": ""}), "no plain path"),
+    (("write", {"path": "tests/test_more.py", "content": ""}), "belongs to the tests"),
+    (("write", {"path": "pytest.ini", "content": ""}), "decides how tests are run"),
+    (("write", {"path": "json.py", "content": ""}), "decides how tests are run"),
+    (("write", {"path": ".github/x.yml", "content": ""}), "decides how tests are run"),
+    (("write", {"path": "shop.py/x.py", "content": ""}), "a link or a file"),
+    (("write", {"path": "tests", "content": ""}), "no file that can be changed"),
+    (("write", {"path": "new.py", "content": "def"}), "would not parse"),
+    (("write", {"path": "new.txt", "content": "x" * 70_000}), "at most 60000 characters"),
+    (("delete", {"path": "gone.py"}), "there is no file"),
+    (("delete", {"path": "tests/test_shop.py"}), "belongs to the tests"),
+    (("list", {"folder": "none"}), "no text files"),
     (("edit", {**FIX, "old": "return nothing"}), "does not occur"),
     (("edit", {**FIX, "old": "return max(lines, key=lambda line: line[1])[0]\n\n\n\n"}), "a line like its first"),
     (("edit", {**FIX, "old": "return"}), "occurs 2 times in shop.py (lines 8, 12)"),
@@ -174,6 +194,78 @@ def test_a_wrong_call_is_answered_and_does_no_harm(play: Repair, chat_server: An
     said = results(chat_server)
     missed = [(call, text) for (call, answer), text in zip(WRONG_CALLS, said, strict=True) if answer not in text]
     assert not missed and done.patch is None and done.evidence.candidates.tried == 0
+
+
+def test_whole_files_come_and_go_and_the_gate_lets_them_out(play: Repair, chat_server: Any) -> None:
+    program = "from prices import cheapest, total  # noqa: F401\n"
+    done = play(
+        [("list", {})],
+        [("write", {"path": "prices.py", "content": SHOP.replace("max(", "min(")})],
+        [("edit", {"path": "shop.py", "old": SHOP.rstrip("\n"), "new": program.rstrip("\n")})],
+        [("list", {}), ("delete", {"path": "old_prices.py"}), ("list", {"folder": "."})],
+        [("run_tests", {})],
+        files={**FILES, "old_prices.py": "PRICES = {}\n", "notes/read me.txt": "words\n"},
+    )
+    assert done.patch is not None, results(chat_server)
+    assert done.evidence.changed_paths == ("shop.py", "old_prices.py", "prices.py")
+    assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
+    assert "deleted file mode" in done.patch.diff and "new file mode" in done.patch.diff
+    first, *_, before, _, after = results(chat_server)
+    assert "notes/read me.txt" in first and "prices.py" in before.split()
+    assert "old_prices.py" in before.split() and "old_prices.py" not in after.split()
+
+
+def test_a_repair_in_a_data_file_is_a_draft_for_a_person(play: Repair, chat_server: Any) -> None:
+    shop = """
+    import json
+    from pathlib import Path
+
+
+    def rate():
+        return json.loads((Path(__file__).parent / "rates.json").read_text())["rate"]
+    """
+    tests = "from shop import rate\n\n\ndef test_rate():\n    assert rate() == 2\n"
+    done = play(
+        [("search", {"query": '"rate"'})],
+        [("edit", {"path": "rates.json", "old": '"rate": 3', "new": '"rate": 2'}), ("run_tests", {})],
+        files={"shop.py": shop, "rates.json": '{\r\n  "rate": 3\r\n}\r\n', "tests/test_shop.py": tests},
+    )
+    assert 'rates.json:2: "rate": 3' in results(chat_server)[0]
+    assert done.patch is not None and '+  "rate": 2\r\n' in done.patch.diff
+    verdict = judge(done.evidence, done.patch)
+    assert verdict.verdict is VerdictKind.DRAFT, verdict
+
+
+def test_a_module_that_is_missing_altogether_is_made(play: Repair) -> None:
+    done = play(
+        [("write", {"path": "rates.py", "content": "RATE = 1\n"}), ("edit", FIX), ("run_tests", {})],
+        files={"shop.py": SHOP, "tests/test_shop.py": TESTS},
+    )
+    assert done.patch is not None and judge(done.evidence, done.patch).verdict is VerdictKind.PASS
+
+
+def test_what_was_made_and_taken_back_is_no_change(play: Repair, chat_server: Any) -> None:
+    play([("write", {"path": "a.txt", "content": "x"}), ("delete", {"path": "a.txt"}), ("run_tests", {})])
+    assert "Nothing is changed yet" in results(chat_server)[-1]
+
+
+def test_calls_that_cannot_be_read_end_the_work_after_a_few(play: Repair, chat_server: Any) -> None:
+    done = play(*[[("search", '{"query": ')]] * 9)
+    assert done.model is not None and done.model.ended == "5 tool calls of the model in a row could not be read"
+    assert len(chat_server.requests) == 5
+
+
+def test_a_conversation_stays_within_a_small_window(play: Repair, chat_server: Any) -> None:
+    long = "# " + "word " * 1500
+    files = {**FILES, "big.py": "\n".join(f"word_{n} = {n}  # {'x' * 90}" for n in range(300)) + "\n"}
+    looks: list[Any] = [[("read", {"path": "big.py", "start_line": n})] for n in range(1, 9)]
+    writes: list[Any] = [[("write", {"path": f"n{n}.txt", "content": long})] for n in range(4)]
+    done = play(*looks, *writes, [("edit", FIX), ("run_tests", {})], files=files, spec={"context_tokens": 2048})
+    assert done.patch is not None, done.summary
+    sizes = [sum(len(text) for _, text in request.turns) for request in chat_server.requests]
+    assert max(sizes) < 0.8 * 2048 * 3 + 200
+    last = chat_server.requests[-1].turns
+    assert "cheapest() gives the dearest article" in last[1][1] and last[0][1].startswith("You repair a bug")
 
 
 def test_a_link_out_of_the_repository_is_not_followed(tmp_path: Path) -> None:
@@ -259,7 +351,7 @@ def test_an_engine_without_its_model_or_prompts_says_so(repair: Repair, chat_ser
 
 def test_prompts_of_another_version_are_named(repair: Repair, chat_server: Any) -> None:
     chat = open_chat_spec(chat_server.spec())
-    with pytest.raises(UnknownPrompts, match="known: v1"):
+    with pytest.raises(UnknownPrompts, match="known: v1, v2"):
         repair(FILES, ISSUE, engine="model", chat=chat, options=ModelOptions(prompts="../v1"))
 
 
