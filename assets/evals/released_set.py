@@ -37,7 +37,7 @@ def _relative(text: str) -> str:
 
 
 Inside = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_relative)]
-TestId = Annotated[str, StringConstraints(max_length=500, pattern=r"^[\w.][^\n\r\0]*\.py(::[^\n\r\0]+)?$")]
+TestId = Annotated[str, StringConstraints(max_length=500, pattern=r"^[\w.][^\n\r\x00]*\.py(::[^\n\r\x00]+)?$")]
 
 
 class Release(BaseModel):

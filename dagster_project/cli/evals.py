@@ -2,7 +2,7 @@
 
 import typer
 
-from dagster_project.cli import eval_released, eval_reports, eval_runs, eval_sets
+from dagster_project.cli import eval_defaults, eval_released, eval_reports, eval_runs, eval_sets
 
 evals = typer.Typer(
     name="eval", help="Regression evals: run sets of tasks, and compare a candidate with a baseline.",
