@@ -105,7 +105,11 @@ def index_tickets(
             removed = connection.execute(_HIDE, {"team": team_id, "source": name}).rowcount
             if work.applied_until:
                 inbox.mark_searchable(connection, team_id, name, work.applied_until)
-        filled = [model for model in work.ingest.models if work.fill_rest(model)]
+        built = [model for model in work.ingest.models if any(model.embedder is one for one in building)]
+        filled = [model for model in work.ingest.models if model not in built and work.fill_rest(model)]
+        for model in built:
+            # What was there before is left to the migration that builds it, which gives way to live work.
+            work.ingest.fill(model, work.shown)
         work.merge_segments()
         with database.team(team_id) as connection:
             status = ticket_status(connection, team_id, name)
@@ -143,6 +147,7 @@ class _Work:
     ingest: Ingest
     chunks_new: int = 0
     applied_until: datetime | None = None
+    shown: set[int] = field(default_factory=set)
 
     def apply_waiting(self) -> inbox.Drained:
         done = inbox.Drained()
@@ -176,6 +181,7 @@ class _Work:
                 columns = [[row[n] for row in rows] for n in range(5)]
                 connection.execute(_SHOW, (texts.CHUNKER, *columns, found, self.team_id, self.source))
             shown += len(rows)
+            self.shown.update(found)
         return shown
 
     def _store(self, wanted: dict[Key, tuple[str, str]]) -> dict[Key, int]:

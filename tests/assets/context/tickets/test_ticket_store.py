@@ -278,6 +278,17 @@ def test_one_text_is_embedded_once_by_each_model_however_many_tickets_have_it(tr
     assert len(tracker.search("segfault", embedders=[tracker.model, second])) == 4
 
 
+def test_a_model_that_is_built_gets_new_tickets_at_once_and_leaves_the_old_ones_to_its_migration(
+    tracker: Tracker,
+) -> None:
+    tracker.tell(issue(1, body="about walruses"))
+    tracker.index()
+    built = Counting("wordllama")
+    tracker.tell(issue(2, body="about narwhals"))
+    index_tickets(tracker.database, DEFAULT_TEAM, "shop", embedders=[tracker.model], building=[built])
+    assert (tracker.model.embedded, built.embedded) == (2, 1)
+
+
 def test_without_its_model_a_ticket_is_found_by_words_and_gets_its_vectors_later(tracker: Tracker) -> None:
     tracker.tell(issue(1))
     tracker.model.down = True
