@@ -26,12 +26,12 @@ class BuiltIn(_Described):
     """A model that comes with the platform."""
 
     provider: Literal["wordllama", "hashing"]
-    dimensions: int = Field(default=256, ge=8, le=2000)
+    dimensions: int = Field(default=256, ge=8, le=4000)
     max_tokens: int = Field(default=512, ge=1, le=1 << 16)
 
 
 class _Prefixed(_Described):
-    dimensions: int = Field(ge=1, le=2000)
+    dimensions: int = Field(ge=1, le=4000)
     max_tokens: int = Field(default=512, ge=8, le=1 << 16, description="Tokens of a text beyond this are ignored.")
     query_prefix: str = Field(default="", max_length=400, description="Put before a query, as the model's card says.")
     document_prefix: str = Field(default="", max_length=400, description="Put before a text that is searched.")

@@ -20,6 +20,7 @@ from assets.context.vector_table import VectorTable
 from core.database import Database
 from core.database.embedded import EmbeddedServer
 from core.embedding import Embedder
+from core.embedding.hashing import HashingEmbedder
 from core.events import DEFAULT_TEAM
 
 FILES = 60
@@ -209,3 +210,16 @@ def test_a_table_that_is_held_too_long_is_left_for_the_next_time(
 def test_the_runtime_login_cannot_build(database: Database, database_url: str, filled: None) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         build_vector_indexes(database, database_url, least=10)
+
+
+def test_a_model_as_wide_as_half_precision_allows_has_an_index(
+    database: Database, owner_url: str, history: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = HashingEmbedder(4000)
+    history.commit({f"m{n}.py": f"def name_{n}_{n % 7}(x):\n    return x + {n}\n" for n in range(FILES)})
+    add_source(database, DEFAULT_TEAM, "demo", str(history.path), roots=[tmp_path])
+    refresh(database, DEFAULT_TEAM, "demo", mirrors=tmp_path / "mirrors", roots=[tmp_path], embedders=[wide])
+    exact = nearest(database, wide, "name_17_3")
+    assert [one.vectors for one in build_vector_indexes(database, owner_url, least=10)] == [FILES]
+    monkeypatch.setattr(vector_table, "EXACT_MOST", 5)
+    assert nearest(database, wide, "name_17_3") == exact
