@@ -6,6 +6,7 @@ index holds the release alone, without history.
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,30 @@ if TYPE_CHECKING:
 
 MAX_FILE = 1 << 20
 EVERY_CHUNK = 1_000_000
+FILES = 50
+"""Ranks of files below this count for nothing; the deepest metric looks at the first 20."""
+MOST_PLACES = 12_800
 KEPT = 2
 """Indexes in memory: runs go cluster by cluster, and a cluster is a release."""
 
 
+def ranked_files(places: Callable[[int], Sequence[str]]) -> list[str]:
+    """The first `FILES` distinct files, best first, or all that are ranked.
+
+    `places(n)` gives the paths of the `n` likeliest places, of which many lie in one file: so many are asked for that
+    the files of a metric's depth are in it, and a file's rank is that among files.
+    """
+    asked = 4 * FILES
+    while True:
+        found = places(asked)
+        files = list(dict.fromkeys(found))
+        if len(files) >= FILES or len(found) < asked or asked >= MOST_PLACES:
+            return files[:FILES]
+        asked *= 4
+
+
 class RetrievalSubject:
-    """Succeeds where a wanted file is among the first ten."""
+    """Succeeds where a wanted file is among the first ten. `seconds` are those of the places that a task is given."""
 
     kinds: tuple[str, ...] = ("plain",)
 
@@ -54,7 +73,7 @@ class RetrievalSubject:
         self._open()
 
     def solve(self, attempt: Attempt) -> CaseResult:
-        from assets.context.rank import build_task_context
+        from assets.context.rank import build_task_context, rank
         from assets.evals.localisation_set import Input, score_ranking
         from assets.evals.releases import ReleaseUnavailable
         from core.embedding.protocol import EmbedderUnavailable
@@ -64,17 +83,18 @@ class RetrievalSubject:
             with self._lock:
                 index = self._index(given.package, given.version)
             began = time.monotonic()
-            context = build_task_context(index, given.query)
+            build_task_context(index, given.query)
             seconds = time.monotonic() - began
+            ranked = ranked_files(lambda count: [place.path for place in rank(index, given.query, count)])
         except (ReleaseUnavailable, EmbedderUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
-        ranked = list(dict.fromkeys(location.path for location in context.locations))
         scored = score_ranking(ranked, frozenset(given.files))
         metrics = {
             "reciprocal_rank": scored.reciprocal_rank,
             "recall_at_1": scored.recall[0],
             "recall_at_5": scored.recall[1],
             "recall_at_10": scored.recall[2],
+            "recall_at_20": len(set(ranked[:20]).intersection(given.files)) / len(set(given.files)),
             "seconds": seconds,
         }
         found = scored.recall[2] > 0

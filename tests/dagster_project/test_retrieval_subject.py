@@ -8,6 +8,7 @@ from assets.evals import releases
 from assets.evals.plain_set import PlainCase
 from assets.evals.sets import Case
 from assets.evals.subject import Attempt, InfrastructureFailure, Outcome, SubjectCannotStart
+from dagster_project.retrieval_subject import ranked_files
 from dagster_project.subjects import open_subject
 
 
@@ -41,6 +42,31 @@ def test_the_file_that_a_request_is_about_is_ranked_first(release: Path, tmp_pat
     assert subject.identity()["embedding_model"] == "hashing"
     assert "PKG-INFO" not in right.summary
     assert "link.py" not in right.summary
+
+
+def test_files_are_ranked_among_files_however_many_places_they_have() -> None:
+    asked: list[int] = []
+
+    def places(count: int) -> list[str]:
+        asked.append(count)
+        long = [f"big-{number % 5}.py" for number in range(2_000)]
+        return [*long, *(f"small-{number}.py" for number in range(60))][:count]
+
+    files = ranked_files(places)
+    assert len(files) == len(set(files)) == 50 and files[5] == "small-0.py"
+    assert asked == [200, 800, 3200], "no deeper than needed"
+    assert ranked_files(lambda count: ["a.py", "b.py", "a.py"]) == ["a.py", "b.py"]
+    assert ranked_files(lambda count: ["a.py"] * count) == ["a.py"], "ends where one file has every place"
+
+
+def test_a_file_behind_many_places_of_others_is_still_found(release: Path, tmp_path: Path) -> None:
+    for number in range(15):
+        body = "".join(f"def total_{n}(invoice, discount):\n    return {n}\n\n\n" for n in range(4))
+        (release / "shop" / f"invoice_{number}.py").write_text(body)
+    found = open_subject("retrieval:model=hashing").solve(_attempt(tmp_path, ["shop/stock.py"]))
+    assert 0 < found.metrics["reciprocal_rank"] < 0.2
+    assert found.metrics["recall_at_20"] == 1.0
+    assert found.metrics["recall_at_10"] == float(found.metrics["reciprocal_rank"] >= 0.1)
 
 
 def test_a_release_that_cannot_be_fetched_says_nothing_about_the_model(
