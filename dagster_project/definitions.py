@@ -5,6 +5,7 @@ from dagster import Definitions, ResourceDefinition, in_process_executor, load_a
 from assets.context import assets as context_assets
 from assets.context.tickets import assets as ticket_assets
 from assets.evals import assets as eval_assets
+from assets.evals import comparison_assets
 from assets.executions import assets as execution_assets
 from assets.migrations import assets as migration_assets
 from assets.plans import assets as plan_assets
@@ -13,7 +14,7 @@ from dagster_project import context_jobs, eval_jobs, jobs, model_jobs
 from dagster_project.context_jobs import index_vectors, prune_context
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
-from sensors.migrations import migration_sensor
+from sensors.migrations import migration_request_sensor, migration_sensor
 from sensors.publications import failed_run_sensor, publication_sensor
 from sensors.stale import stale_source_sensor
 from sensors.tasks import reconciler, task_sensor
@@ -28,6 +29,7 @@ defs = Definitions(
             execution_assets,
             result_assets,
             eval_assets,
+            comparison_assets,
         ]
     ),
     jobs=[
@@ -40,6 +42,7 @@ defs = Definitions(
         eval_jobs.run_evals,
         eval_jobs.compare_evals,
         model_jobs.migrate_model,
+        model_jobs.begin_migration_job,
         model_jobs.keep_models_job,
     ],
     schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES, *model_jobs.SCHEDULES, eval_jobs.eval_baseline_nightly],
@@ -51,6 +54,7 @@ defs = Definitions(
         publication_sensor,
         failed_run_sensor,
         migration_sensor,
+        migration_request_sensor,
     ],
     resources={
         "platform": ResourceDefinition(lambda _: worker_platform()),

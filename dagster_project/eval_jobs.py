@@ -14,21 +14,22 @@ from dagster import (
     schedule,
 )
 
-from assets.evals.assets import SETS, SUBJECTS, EvalBench
+from assets.evals.assets import SETS, SUBJECTS
+from assets.evals.bench import EvalBench
 
 BASELINES = (("repair", "search"),)
 """Sets and subjects that are run every night."""
 
 run_evals = define_asset_job(
     "run_evals",
-    selection=AssetSelection.assets("eval_results"),
+    selection=AssetSelection.assets("eval_cases", "eval_results"),
     executor_def=in_process_executor,
     description="Runs a subject over an eval set.",
 )
 
 compare_evals = define_asset_job(
     "compare_evals",
-    selection=AssetSelection.assets("eval_comparison"),
+    selection=AssetSelection.assets("eval_pair", "eval_comparison"),
     executor_def=in_process_executor,
     description="Says whether one run's subject may replace another's.",
 )

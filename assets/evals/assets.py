@@ -1,13 +1,10 @@
-"""Evals in Dagster: results partitioned by set and subject, with checks on set and results, and a comparison.
+"""Evals in Dagster: a set that is checked, and a subject's results over it, by set and subject.
 
-Thin: what a run or a comparison is, `runner` and `compare` know. Which subjects there are is told by the
-resource `eval_bench`, since a subject joins stages that do not know each other.
+Thin: what a run is, `runner` knows, and what is wrong with a set or with results, `set_checks` and
+`result_checks`. Comparisons are in `comparison_assets`.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from dagster import (
@@ -15,6 +12,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
+    AssetObservation,
     Config,
     DynamicPartitionsDefinition,
     Failure,
@@ -27,15 +25,18 @@ from dagster import (
 )
 from pydantic import Field
 
-from core.statistics import Verdict
+from assets.markdown import cell
 
-from .compare import compare_runs
-from .report import parts_of, to_markdown
-from .results import RunRecord
+from .asset_checks import RESULT_SPECS, SET_SPECS, docs_metadata, docs_of, results_of, with_losses
+from .bench import EvalBench
+from .drift import Drift, find_drift, note_status
+from .report import to_markdown
+from .result_checks import check_results
 from .runner import RunLimits, RunState, new_record, run_set
 from .set_checks import check_set
-from .sets import EvalSet, EvalSetError, load_set
-from .store import ResultStore, StoreError, write_whole
+from .set_suites import result_docs, set_docs
+from .sets import EvalSet, load_set
+from .store import ResultStore, StoreError
 from .subject import Subject, SubjectCannotStart
 from .summary import RunSummary, summarise
 
@@ -43,16 +44,6 @@ SETS = DynamicPartitionsDefinition(name="eval_sets")
 SUBJECTS = DynamicPartitionsDefinition(name="eval_subjects")
 CASES = MultiPartitionsDefinition({"set": SETS, "subject": SUBJECTS})
 TELL_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class EvalBench:
-    """What evals need from around them: where results lie, how sets and subjects are found, and the code's commit."""
-
-    store: ResultStore
-    find_set: Callable[[str], Path]
-    open_subject: Callable[[str], Subject]
-    code_commit: Callable[[], str]
 
 
 class EvalRun(Config):
@@ -64,35 +55,69 @@ class EvalRun(Config):
     seed: int = 0
     case_seconds: float = Field(default=600.0, gt=0)
     max_seconds: float = Field(default=86_400.0, gt=0)
+    max_tokens: float | None = Field(default=None, gt=0, description="Of the whole run; it can be taken up again.")
+    max_cost: float | None = Field(default=None, gt=0, description="Of the whole run, in the models' currency.")
     run: str = Field(default="", description="The run's name; without one, the Dagster run gives it.")
 
 
-class Comparison(Config):
-    """Two runs, or subjects whose newest runs are meant."""
-
-    baseline: str
-    candidate: str
-
-
-CHECKS = {
-    "set_is_sound": "The set is what its version sealed, without twins, leaks of a fix, or missing parts.",
-    "results_are_whole": "Every case and repeat has one result, none twice, and none was lost to infrastructure.",
-    "baseline_has_not_drifted": "The same subject is not worse than in its run before on this version of the set.",
-}
+DRIFT = "baseline_has_not_drifted"
 
 
 @asset(
     partitions_def=CASES,
     group_name="evals",
+    kinds={"python"},
+    check_specs=SET_SPECS,
+    description="A set as a subject is about to get it. Its checks block: a set that is not sound is not run.",
+)
+def eval_cases(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBench]) -> MaterializeResult:  # type: ignore[type-arg]
+    found, subject = _opened(context, eval_bench)
+    looked = check_set(found)
+    docs = docs_of(lambda: set_docs(found, looked, eval_bench.store.root))
+    splits = {split: sum(case.split == split for case in found.cases) for split in found.manifest.splits}
+    return MaterializeResult(
+        metadata={
+            "set": MetadataValue.text(f"{found.name} {found.version}"),
+            "sha256": MetadataValue.text(found.sha256),
+            "cases": MetadataValue.int(len(found.cases)),
+            "clusters": MetadataValue.int(found.clusters),
+            "splits": MetadataValue.json(splits),
+            "licence": MetadataValue.text(found.manifest.licence),
+            "subject": MetadataValue.text(subject.name),
+            "remarks": MetadataValue.md("\n".join(f"- {cell(said)}" for said in looked.remarks) or "none"),
+            **docs_metadata(docs),
+        },
+        check_results=results_of(looked.by_check, (docs,)),
+    )
+
+
+@asset(
+    deps=["eval_cases"],
+    partitions_def=CASES,
+    group_name="evals",
     kinds={"python", "parquet"},
-    check_specs=[AssetCheckSpec(name=name, asset="eval_results", description=said) for name, said in CHECKS.items()],
+    check_specs=[
+        *RESULT_SPECS,
+        AssetCheckSpec(
+            name=DRIFT,
+            asset="eval_results",
+            description="The same subject is not worse than in its run before on this version of the set.",
+        ),
+    ],
     description="A subject's results over an eval set, one row a case and repeat, with every input's version.",
 )
 def eval_results(
     context: AssetExecutionContext, config: EvalRun, eval_bench: ResourceParam[EvalBench]
 ) -> MaterializeResult:  # type: ignore[type-arg]
     found, subject = _opened(context, eval_bench)
-    limits = RunLimits(case_seconds=config.case_seconds, total_seconds=config.max_seconds)
+    if problems := check_set(found).problems:  # as `eval_cases` says it, for a run of this asset alone
+        raise Failure("; ".join(problems), allow_retries=False)
+    limits = RunLimits(
+        case_seconds=config.case_seconds,
+        total_seconds=config.max_seconds,
+        total_tokens=config.max_tokens,
+        total_cost=config.max_cost,
+    )
     # A run that Dagster retries has the same root, so it goes on where the first one stopped.
     root = context.run.root_run_id or context.run.run_id
     record = new_record(
@@ -100,14 +125,19 @@ def eval_results(
         repeats=config.repeats, seed=config.seed, parallel=config.parallel, limits=limits,
         code_commit=eval_bench.code_commit(),
     )  # fmt: skip
-    told = 0.0
+    told, said = 0.0, ""
 
     def tell(state: RunState) -> None:
-        nonlocal told
-        if time.monotonic() - told > TELL_SECONDS or state.done == state.total:
-            told = time.monotonic()
-            counts = f"{state.succeeded} succeeded, {state.failed} failed, {state.infrastructure} lost"
-            context.log.info("%d of %d done: %s", state.done, state.total, counts)
+        nonlocal told, said
+        if time.monotonic() - told > TELL_SECONDS or (state.done == state.total and said != _counts(state)):
+            told, said = time.monotonic(), _counts(state)
+            context.log.info("%s", _counts(state))
+            # Counts while it runs, where a person looks first: at the asset. The last of them gives way to the result.
+            context.log_event(
+                AssetObservation(
+                    asset_key="eval_results", partition=context.partition_key, metadata=_live(record.run, state)
+                )
+            )
 
     try:
         state = run_set(found, subject, eval_bench.store, record, limits=limits, tell=tell)
@@ -115,25 +145,41 @@ def eval_results(
         raise Failure(str(error), allow_retries=False) from error
     record = eval_bench.store.record(record.run)
     summary = summarise(eval_bench.store, record)
-    checks = [
-        AssetCheckResult(check_name="set_is_sound", passed=True, description=f"{found.version}, {found.sha256}"),
-        _whole(summary, state),
-        _drift(eval_bench.store, record),
-    ]
-    return MaterializeResult(metadata=_metadata(summary, eval_bench.store), check_results=checks)
+    looked = check_results(eval_bench.store, record, found)
+    docs = docs_of(lambda: result_docs(record.run, looked, eval_bench.store.root))
+    drift = find_drift(eval_bench.store, record)
+    note_status(eval_bench.store, record, drift)
+    return MaterializeResult(
+        metadata={**_metadata(summary, eval_bench.store), **docs_metadata(docs)},
+        check_results=[*_with_losses(results_of(looked.by_check, (docs,)), summary, state), _drift(drift)],
+    )
+
+
+def _counts(state: RunState) -> str:
+    counts = f"{state.succeeded} succeeded, {state.failed} failed, {state.infrastructure} lost"
+    return f"{state.done} of {state.total} done: {counts}"
+
+
+def _live(run: str, state: RunState) -> dict[str, Any]:
+    return {
+        "run": MetadataValue.text(run),
+        "progress": MetadataValue.text(_counts(state)),
+        "done": MetadataValue.int(state.done),
+        "of": MetadataValue.int(state.total),
+        "succeeded": MetadataValue.int(state.succeeded),
+        "failed": MetadataValue.int(state.failed),
+        "infrastructure": MetadataValue.int(state.infrastructure),
+    }
 
 
 def _opened(context: AssetExecutionContext, bench: EvalBench) -> tuple[EvalSet, Subject]:
-    """Set and subject of the partition. Fails before anything runs when the set is not sound."""
+    """Set and subject of the partition. Fails before anything runs when one of them is not to be had."""
     key = context.partition_key
     if not isinstance(key, MultiPartitionKey):
         raise Failure(f"{key!r} is no partition of set and subject", allow_retries=False)
     parts = key.keys_by_dimension
     try:
         found = load_set(bench.find_set(parts["set"]))
-        problems = check_set(found).problems
-        if problems:
-            raise EvalSetError("; ".join(problems))
         subject = bench.open_subject(parts["subject"])
     except ValueError as error:
         raise Failure(str(error), allow_retries=False) from error
@@ -142,36 +188,29 @@ def _opened(context: AssetExecutionContext, bench: EvalBench) -> tuple[EvalSet, 
     return found, subject
 
 
-def _whole(summary: RunSummary, state: RunState) -> AssetCheckResult:
+def _with_losses(results: list[AssetCheckResult], summary: RunSummary, state: RunState) -> list[AssetCheckResult]:
     expected = summary.record.cases * summary.record.repeats
     said = f"{summary.results} of {expected} results, {summary.infrastructure} lost to infrastructure"
+    said = f"{said}; {state.stopped}" if state.stopped else said
+    return [
+        with_losses(one, summary.complete, said, ", ".join(summary.flaky) or "none")
+        if one.check_name == "results_are_whole"
+        else one
+        for one in results
+    ]
+
+
+def _drift(found: Drift) -> AssetCheckResult:
+    metadata: dict[str, Any] = {}
+    if found.before and found.comparison:
+        metadata["comparison"] = MetadataValue.md(to_markdown(found.comparison))
+        metadata["before"] = MetadataValue.text(found.before.run)
     return AssetCheckResult(
-        check_name="results_are_whole",
-        passed=summary.complete and summary.results == expected,
+        check_name=DRIFT,
+        passed=not found.drifted,
         severity=AssetCheckSeverity.ERROR,
-        description=f"{said}; {state.stopped}" if state.stopped else said,
-        metadata={"flaky": MetadataValue.text(", ".join(summary.flaky) or "none")},
-    )
-
-
-def _drift(store: ResultStore, record: RunRecord) -> AssetCheckResult:
-    """Compares with the newest earlier run that differs in nothing but code and luck."""
-    same = ("set_sha256", "split", "subject", "identity_digest", "repeats", "seed")
-    before = [
-        one for one in store.runs()
-        if one.started < record.started and all(getattr(one, name) == getattr(record, name) for name in same)
-    ]  # fmt: skip
-    if not before:
-        return AssetCheckResult(
-            check_name="baseline_has_not_drifted", passed=True, description="There is no earlier run."
-        )
-    found = compare_runs(store, before[-1], record)
-    return AssetCheckResult(
-        check_name="baseline_has_not_drifted",
-        passed=found.verdict is not Verdict.WORSE,
-        severity=AssetCheckSeverity.WARN,
         description=found.sentence,
-        metadata={"comparison": MetadataValue.md(to_markdown(found)), "before": MetadataValue.text(before[-1].run)},
+        metadata=metadata,
     )
 
 
@@ -195,46 +234,3 @@ def _metadata(summary: RunSummary, store: ResultStore) -> dict[str, Any]:
         found["success_low"] = MetadataValue.float(interval.low)
         found["success_high"] = MetadataValue.float(interval.high)
     return found
-
-
-@asset(
-    group_name="evals",
-    kinds={"python"},
-    check_specs=[
-        AssetCheckSpec(
-            name="candidate_may_replace_baseline",
-            asset="eval_comparison",
-            description="The verdict is `better` or `not worse`; neither `worse` nor `inconclusive` is enough.",
-        )
-    ],
-    description="Two runs of one set compared: a verdict for each metric and overall, with a report.",
-)
-def eval_comparison(
-    context: AssetExecutionContext, config: Comparison, eval_bench: ResourceParam[EvalBench]
-) -> MaterializeResult:  # type: ignore[type-arg]
-    store = eval_bench.store
-    try:
-        found = compare_runs(store, store.resolve(config.baseline), store.resolve(config.candidate))
-    except (StoreError, ValueError) as error:
-        raise Failure(str(error), allow_retries=False) from error
-    first, second = found.baseline.record, found.candidate.record
-    folder = store.root / "reports" / f"{first.run}..{second.run}"
-    for name, content in parts_of(found, store).items():
-        write_whole(folder / name, content.encode())
-    return MaterializeResult(
-        metadata={
-            "verdict": MetadataValue.text(found.verdict.value),
-            "comparison": MetadataValue.md(to_markdown(found)),
-            "report": MetadataValue.path(folder / "report.html"),
-            "baseline": MetadataValue.text(first.run),
-            "candidate": MetadataValue.text(second.run),
-        },
-        check_results=[
-            AssetCheckResult(
-                check_name="candidate_may_replace_baseline",
-                passed=found.verdict in (Verdict.BETTER, Verdict.NOT_WORSE),
-                severity=AssetCheckSeverity.WARN,
-                description=found.sentence,
-            )
-        ],
-    )

@@ -1,0 +1,30 @@
+"""What evals need from around them, as Dagster's resource `eval_bench`.
+
+Which subjects there are is told from outside, since a subject joins stages that do not know each other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .results import RunRecord
+from .sets import EvalSet, load_set
+from .store import ResultStore
+from .subject import Subject
+
+
+@dataclass(frozen=True)
+class EvalBench:
+    """What evals need from around them: where results lie, how sets and subjects are found, and the code's commit."""
+
+    store: ResultStore
+    find_set: Callable[[str], Path]
+    open_subject: Callable[[str], Subject]
+    code_commit: Callable[[], str]
+
+    def present_set(self, record: RunRecord) -> EvalSet | None:
+        """The set of a run as it is now; None if it is gone or cannot be read."""
+        try:
+            return load_set(self.find_set(record.set_name))
+        except ValueError:
+            return None

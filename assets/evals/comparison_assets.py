@@ -1,0 +1,117 @@
+"""Two runs compared, as Dagster assets: their results are checked first, and what is damaged is not compared.
+
+Thin: what a comparison is, `compare` knows.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    Config,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
+
+from core.statistics import Verdict
+
+from .asset_checks import PAIR_SPECS, docs_metadata, docs_of, results_of
+from .bench import EvalBench
+from .compare import compare_runs
+from .kept_reports import write_report
+from .report import to_markdown
+from .result_checks import CHECKS, check_results
+from .results import RunRecord
+from .set_suites import result_docs
+from .store import ResultStore, StoreError
+
+
+class Comparison(Config):
+    """Two runs, or subjects whose newest runs are meant."""
+
+    baseline: str
+    candidate: str
+
+
+@asset(
+    group_name="evals",
+    kinds={"python"},
+    check_specs=PAIR_SPECS,
+    description="Two runs that are to be compared. Its checks block: no comparison is drawn from damaged results.",
+)
+def eval_pair(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBench]) -> MaterializeResult:  # type: ignore[type-arg]
+    configured: Any = context.run.run_config
+    asked = configured.get("ops", {}).get("eval_comparison", {}).get("config")
+    if not isinstance(asked, Mapping):
+        raise Failure("the configuration of eval_comparison names the two runs: start both together, as compare_evals")
+    store = eval_bench.store
+    first, second = _pair(store, Comparison(**asked))
+    looked = [check_results(store, record, eval_bench.present_set(record)) for record in (first, second)]
+    docs = tuple(docs_of(lambda one=one: result_docs(one.run, one, store.root)) for one in looked)  # type: ignore[misc]
+    problems = {name: tuple(f"{one.run}: {said}" for one in looked for said in one.by_check[name]) for name in CHECKS}
+    return MaterializeResult(
+        metadata={
+            "baseline": MetadataValue.text(first.run),
+            "candidate": MetadataValue.text(second.run),
+            **docs_metadata(docs[0], "data_docs_baseline"),
+            **docs_metadata(docs[1], "data_docs_candidate"),
+        },
+        check_results=results_of(problems, docs),
+    )
+
+
+def _pair(store: ResultStore, asked: Comparison) -> tuple[RunRecord, RunRecord]:
+    try:
+        return store.resolve(asked.baseline), store.resolve(asked.candidate)
+    except StoreError as error:
+        raise Failure(str(error), allow_retries=False) from error
+
+
+@asset(
+    deps=["eval_pair"],
+    group_name="evals",
+    kinds={"python"},
+    check_specs=[
+        AssetCheckSpec(
+            name="candidate_may_replace_baseline",
+            asset="eval_comparison",
+            description="The verdict is `better` or `not worse`; neither `worse` nor `inconclusive` is enough.",
+        )
+    ],
+    description="Two runs of one set compared: a verdict for each metric and overall, with a report.",
+)
+def eval_comparison(
+    context: AssetExecutionContext, config: Comparison, eval_bench: ResourceParam[EvalBench]
+) -> MaterializeResult:  # type: ignore[type-arg]
+    store = eval_bench.store
+    pair = _pair(store, config)
+    if problems := [said for one in pair for said in check_results(store, one).problems]:
+        raise Failure("; ".join(problems), allow_retries=False)  # as `eval_pair` says it, for a run of this alone
+    try:
+        found = compare_runs(store, *pair)
+    except (StoreError, ValueError) as error:
+        raise Failure(str(error), allow_retries=False) from error
+    folder = write_report(store, found)
+    return MaterializeResult(
+        metadata={
+            "verdict": MetadataValue.text(found.verdict.value),
+            "comparison": MetadataValue.md(to_markdown(found)),
+            "report": MetadataValue.path(folder / "report.html"),
+            "baseline": MetadataValue.text(pair[0].run),
+            "candidate": MetadataValue.text(pair[1].run),
+        },
+        check_results=[
+            AssetCheckResult(
+                check_name="candidate_may_replace_baseline",
+                passed=found.verdict in (Verdict.BETTER, Verdict.NOT_WORSE),
+                severity=AssetCheckSeverity.WARN,
+                description=found.sentence,
+            )
+        ],
+    )

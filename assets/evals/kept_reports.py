@@ -1,0 +1,19 @@
+"""Where the reports of comparisons are kept: one folder a pair of runs, beside the results."""
+
+from pathlib import Path
+
+from .compare import Comparison
+from .report import parts_of
+from .store import ResultStore, write_whole
+
+
+def report_folder(store: ResultStore, baseline: str, candidate: str) -> Path:
+    return store.root / "reports" / f"{baseline}..{candidate}"
+
+
+def write_report(store: ResultStore, found: Comparison) -> Path:
+    """Writes every form of the report and returns its folder; again, it replaces them."""
+    folder = report_folder(store, found.baseline.record.run, found.candidate.record.run)
+    for name, content in parts_of(found, store).items():
+        write_whole(folder / name, content.encode())
+    return folder
