@@ -20,15 +20,18 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         from assets.evals.compare import NotComparable
+        from assets.evals.promotion import PromotionRefused
         from assets.evals.query import QueryRefused
         from assets.evals.repair_set import RepairSetError
         from assets.evals.sets import EvalSetError
         from assets.evals.store import StoreError
         from assets.evals.subject import SubjectCannotStart
+        from core.defaults import DefaultsError
         from dagster_project.subjects import UnknownSubject
 
         known = (
             EvalSetError, RepairSetError, StoreError, NotComparable, QueryRefused, SubjectCannotStart, UnknownSubject,
+            PromotionRefused, DefaultsError,
         )  # fmt: skip
         try:
             return command(*args, **kwargs)
