@@ -1,4 +1,4 @@
-"""The jobs of embedding models: an open migration, and what models need every night."""
+"""The jobs of embedding models: migrations that begin or are open, and what models need every night."""
 
 from dagster import (
     AssetSelection,
@@ -12,6 +12,7 @@ from dagster import (
     op,
 )
 
+from assets.migrations.begin import begin_requested
 from assets.migrations.upkeep import keep_models
 from assets.platform import Platform
 
@@ -21,6 +22,21 @@ migrate_model = define_asset_job(
     executor_def=in_process_executor,
     description="Takes the open migration of embedding models as far as it goes now.",
 )
+
+
+@op(description="Begins the first migration that was asked for and can begin; `migration_sensor` takes it on.")
+def begin_requested_migration(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
+    if begin_requested(platform, tell=context.log.info) is None:
+        context.log.info("no migration has begun")
+
+
+@job(
+    name="begin_migration",
+    executor_def=in_process_executor,
+    description="Begins the migration to a model that was registered with `migrate`.",
+)
+def begin_migration_job() -> None:
+    begin_requested_migration()
 
 
 @op(description="Embeds what serving models lack, and retires draining models that nothing needs any more.")

@@ -1,4 +1,4 @@
-"""The sensor that keeps an open migration of embedding models going."""
+"""The sensors that begin the migrations of embedding models that were asked for, and keep an open one going."""
 
 import time
 from datetime import UTC, datetime
@@ -13,12 +13,14 @@ from dagster import (
     sensor,
 )
 
-from assets.migrations import record
+from assets.migrations import begin, record
 from assets.migrations.drive import waits_since
 from assets.platform import Platform
+from core.embedding import requests
 from sensors.slots import IN_PROGRESS
 
 MIGRATE_JOB = "migrate_model"
+BEGIN_JOB = "begin_migration"
 
 
 @sensor(
@@ -38,3 +40,28 @@ def migration_sensor(context: SensorEvaluationContext, platform: ResourceParam[P
     if context.instance.get_runs_count(RunsFilter(job_name=MIGRATE_JOB, statuses=IN_PROGRESS)):
         return SkipReason(f"Migration {migration.id}: a run is under way.")
     return RunRequest(run_key=f"migrate:{migration.id}:{time.time_ns()}")
+
+
+@sensor(
+    name="migration_request_sensor",
+    job_name=BEGIN_JOB,
+    minimum_interval_seconds=15,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Starts `begin_migration` for a model that was registered with `migrate`, once no migration is open.",
+)
+def migration_request_sensor(
+    context: SensorEvaluationContext, platform: ResourceParam[Platform]
+) -> RunRequest | SkipReason:
+    with platform.database.system() as connection:
+        wishes = requests.waiting(connection)
+        migration = record.current(connection)
+    if not wishes:
+        return SkipReason("No model waits for a migration.")
+    names = ", ".join(wish.model for wish in wishes)
+    if migration is not None and migration.is_open:
+        return SkipReason(f"{names}: migration {migration.id} is open, they begin after that.")
+    if not begin.due(wishes):
+        return SkipReason(f"{names}: tried a moment ago: {wishes[0].reason}")
+    if context.instance.get_runs_count(RunsFilter(job_name=BEGIN_JOB, statuses=IN_PROGRESS)):
+        return SkipReason(f"{names}: a run is under way.")
+    return RunRequest(run_key=f"begin:{wishes[0].model_id}:{time.time_ns()}")

@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 from assets.migrations import record
 from assets.migrations.record import Migration, MigrationRefused, Options
 from core.database import Database
-from core.embedding import catalogue
+from core.embedding import catalogue, requests
 from core.embedding.catalogue import Entry, ModelConflict
 from core.states import MigrationState, ModelState
 
@@ -34,6 +34,7 @@ def start(database: Database, old: Entry, new: Entry, options: Options, plan: di
         made = record.create(connection, old, new, options, plan)
         _model(connection, made.new_model, ModelState.BUILDING)
         record.move(connection, made, MigrationState.BUILDING)
+        requests.forget(connection, made.new_model)
         return record.get(connection, made.id)
 
 

@@ -15,13 +15,13 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
 from core.database import Database
-from core.embedding import Embedder, EmbedderUnavailable, Vectors, known_answers, open_spec
+from core.embedding import Embedder, EmbedderUnavailable, Vectors, known_answers, open_spec, requests
 from core.embedding.spec import BuiltIn, OnnxFile, Served, parse_spec
 from core.states import ModelState
 
 _COLUMNS = (
     "id, coalesce(name, identity) AS name, identity, dimensions, distance, state, spec, known_answers, preference, "
-    "created_at, state_at"
+    "created_at, state_at, retire_by"
 )
 
 
@@ -48,6 +48,7 @@ class Entry:
     preference: int
     created_at: datetime
     state_at: datetime
+    retire_by: datetime | None = None
 
     @property
     def answers(self) -> Vectors | None:
@@ -105,6 +106,7 @@ def by_id(connection: Connection[TupleRow], model_id: int) -> Entry:
 def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Entry:
     """Asks the model for its known answers and puts it into the catalogue; again, it only updates its description.
 
+    A description with `migrate` leaves a wish to migrate to it, unless it is in use already.
     Raises `EmbedderUnavailable` when it cannot be reached or does not answer as a model must, and
     `ModelConflict` when the name is another model's.
     """
@@ -137,7 +139,12 @@ def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: 
             "UPDATE embedding_models SET name = %s, spec = %s, known_answers = %s WHERE identity = %s",
             (spec.name, Jsonb(spec.model_dump(mode="json")), stored, identity),
         )
-        return find(connection, identity)
+        if before and before[0] == ModelState.RETIRED:
+            connection.execute("UPDATE embedding_models SET retire_by = NULL WHERE identity = %s", (identity,))
+        entry = find(connection, identity)
+        if spec.migrate and entry.state == ModelState.REGISTERED:
+            requests.ask(connection, entry.id)
+        return entry
 
 
 def move(connection: Connection[TupleRow], model_id: int, state: ModelState) -> None:
@@ -178,6 +185,11 @@ def retire(connection: Connection[TupleRow], model_id: int) -> None:
         raise ModelConflict(f"{_message(error)}: move it to draining first") from error
     except psycopg.errors.LockNotAvailable as error:
         raise ModelConflict("queries still use the model's vectors: try again") from error
+
+
+def retire_by(connection: Connection[TupleRow], model_id: int, day: datetime | None) -> None:
+    """Sets the time by which a model is to be gone; None takes it back."""
+    connection.execute("UPDATE embedding_models SET retire_by = %s WHERE id = %s", (day, model_id))
 
 
 def coverage(connection: Connection[TupleRow], model_id: int) -> list[Coverage]:

@@ -20,6 +20,9 @@ class _Described(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     name: str = Field(pattern=NAME)
+    migrate: bool = Field(
+        default=False, exclude=True, description="Migrate to it as soon as it is registered, behind the gate."
+    )
 
 
 class BuiltIn(_Described):

@@ -13,6 +13,7 @@ from dagster_project.cli.work import opened
 if TYPE_CHECKING:
     from core.database import Database
     from core.embedding.catalogue import Entry
+    from core.settings import Settings
 
 models = typer.Typer(
     name="models", help="Embedding models: which there are and which are in use.", no_args_is_help=True
@@ -38,7 +39,7 @@ def list_(
     everything: Annotated[bool, typer.Option("--all", help="Retired ones too.")] = False, as_json: AsJson = False
 ) -> None:
     """Show every model: what it is, what it is used for, and how much of the indexes it covers."""
-    from core.embedding import BUILT_IN, catalogue, described
+    from core.embedding import BUILT_IN, catalogue, described, requests
     from core.settings import load_settings
 
     settings = load_settings()
@@ -46,7 +47,8 @@ def list_(
         _ensure_default(database)
         with database.system() as connection:
             found = [entry for entry in catalogue.entries(connection) if everything or entry.state != "retired"]
-            rows = [_row(entry, catalogue.coverage(connection, entry.id)) for entry in found]
+            waits = {wish.model_id: wish.reason for wish in requests.waiting(connection)}
+            rows = [_row(entry, catalogue.coverage(connection, entry.id)) | _wish(waits, entry) for entry in found]
     if as_json:
         data(rows)
         return
@@ -66,6 +68,9 @@ def list_(
         ],
         empty="No model yet: the first start registers the one that the settings name.",
     )
+    for row in rows:
+        if row["migrate"] is not None:
+            note(f"{row['name']} waits to be migrated to: {row['migrate']}")
     others = sorted({*BUILT_IN, *described(settings.models_folder)} - {row["name"] for row in rows})
     if others:
         note(f"not registered: {', '.join(others)} (penstock models add NAME)")
@@ -129,7 +134,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Register a model: it is asked a few known texts, and must answer them the same ever after."""
-    from core.embedding import catalogue, find_spec
+    from core.embedding import catalogue, find_spec, requests
     from core.embedding.spec import parse_spec
     from core.settings import load_settings
     from core.states import ModelState
@@ -159,21 +164,27 @@ def add(
             if provider
             else find_spec(name, settings.models_folder)
         )
+        wanted = migrate or (spec.migrate and not serve)
+        spec = spec.model_copy(update={"migrate": wanted})
         step(f"asking {name} its known answers")
         entry = catalogue.register(database, spec, threads=settings.embedding_threads)
         with database.system() as connection:
             if serve:
                 catalogue.move(connection, entry.id, ModelState.SERVING)
-        if migrate:
-            _migrate(database, entry)
+        if wanted:
+            step(f"measuring {name}")
+            _begin(settings, database)
         with database.system() as connection:
             entry = catalogue.find(connection, entry.identity)
-            row = _row(entry, [])
+            waits = {wish.model_id: wish.reason for wish in requests.waiting(connection)}
+            row = _row(entry, []) | _wish(waits, entry)
     if as_json:
         data(row)
         return
     line(f"{entry.name}: {entry.state}, {entry.dimensions} dimensions, {entry.identity}")
-    if entry.state == ModelState.REGISTERED:
+    if row["migrate"] is not None:
+        note(f"it will be migrated to: {row['migrate']}")
+    elif entry.state == ModelState.REGISTERED:
         note(f"not used yet: penstock migrate plan --to {entry.name}, or models add {entry.name} --serve")
 
 
@@ -208,20 +219,16 @@ def retire(name: Name, as_json: AsJson = False) -> None:
         )
 
 
-def _migrate(database: "Database", entry: "Entry") -> None:
-    from assets.migrations import switch
-    from assets.migrations.plan import make_plan
-    from assets.migrations.record import MigrationRefused, Options
-    from core.embedding import catalogue
-    from core.states import ModelState
+def _begin(settings: "Settings", database: "Database") -> None:
+    """What a model with `migrate` waits for, done at once if nothing is in its way."""
+    from assets.migrations.begin import begin_requested
+    from assets.platform import Platform
 
-    with database.system() as connection:
-        old = next(e for e in catalogue.entries(connection) if e.state == ModelState.SERVING)
-    plan = make_plan(database, old, entry, catalogue.opened(entry))
+    platform = Platform(settings, database.url)
     try:
-        switch.start(database, old, entry, Options(), plan.as_dict())
-    except MigrationRefused as error:
-        raise CommandFailed(f"{entry.name} is registered, and not migrated to: {error}") from error
+        begin_requested(platform)
+    finally:
+        platform.close()
 
 
 def _ensure_default(database: "Database") -> None:
@@ -229,6 +236,11 @@ def _ensure_default(database: "Database") -> None:
     from core.settings import load_settings
 
     Models(database, load_settings()).in_use()
+
+
+def _wish(waits: dict[int, str | None], entry: "Entry") -> dict[str, Any]:
+    """Why a migration to the model has not begun; None when none was asked for."""
+    return {"migrate": (waits[entry.id] or "as soon as the platform looks") if entry.id in waits else None}
 
 
 def _row(entry: "Entry", covered: Any) -> dict[str, Any]:
@@ -244,6 +256,7 @@ def _row(entry: "Entry", covered: Any) -> dict[str, Any]:
         "max_tokens": spec.get("max_tokens"),
         "query_prefix": spec.get("query_prefix", ""),
         "document_prefix": spec.get("document_prefix", ""),
+        "retire_by": entry.retire_by.isoformat(timespec="seconds") if entry.retire_by else None,
         "registered": entry.created_at.isoformat(timespec="seconds"),
         "chunks": sum(one.chunks for one in covered),
         "covered": sum(one.covered for one in covered),
