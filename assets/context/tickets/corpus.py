@@ -123,14 +123,16 @@ class Scored:
     keys: Sequence[TicketKey]
     place: Callable[[int], tuple[int, int]]
 
-    def best(self, count: int, wanted: NDArray[np.bool_]) -> list[tuple[int, float, int, int]]:
-        """(ticket, value, row, chunk) of the highest, highest first, and of equals by key."""
+    def best(self, count: int, wanted: NDArray[np.bool_]) -> list[int]:
+        """The tickets of the highest values, highest first, and of equals by key."""
         matched = np.flatnonzero(wanted & (self.values > 0))
         if len(matched) > count:
             least = np.partition(self.values[matched], len(matched) - count)[len(matched) - count]
             matched = matched[self.values[matched] >= least]
-        order = sorted(matched.tolist(), key=lambda ticket: (-self.values[ticket], self.keys[ticket]))
-        return [(ticket, float(self.values[ticket]), *self.place(ticket)) for ticket in order[:count]]
+        ordered = sorted(
+            (-value, self.keys[n], n) for value, n in zip(self.values[matched], matched.tolist(), strict=True)
+        )
+        return [ticket for _, _, ticket in ordered[:count]]
 
 
 class Corpus:
@@ -274,9 +276,12 @@ class Corpus:
         values = np.zeros(self.size)
         tickets, starts = self._tickets_of_passages
         for term, (passages, counts) in found.items():
-            rows = starts[passages + 1] - starts[passages]
-            places = np.repeat(starts[passages], rows) + _within(rows)
-            of_ticket = np.bincount(tickets[places], np.repeat(counts, rows), self.size)
+            if len(tickets) == self.passages:  # no text is in two places
+                of_ticket = np.bincount(tickets[passages], counts, self.size)
+            else:
+                rows = starts[passages + 1] - starts[passages]
+                places = np.repeat(starts[passages], rows) + _within(rows)
+                of_ticket = np.bincount(tickets[places], np.repeat(counts, rows), self.size)
             holding = np.flatnonzero(of_ticket)
             weight = weights[term] * idf(self.size, len(holding))
             values[holding] += (

@@ -24,6 +24,7 @@ from assets.context.pack_spans import Trust
 from assets.context.tickets.apply import BODY
 from assets.context.tickets.corpus import Corpus, Scored
 from assets.context.tickets.corpus_cache import CorpusCache
+from assets.context.tickets.vector_cache import VectorCache
 from assets.context.vector_table import VectorTable
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, Vectors
@@ -44,6 +45,7 @@ _INSIDERS = ("owner", "member", "collaborator")
 
 _KEY = re.compile(r"(?<![\w/])([#!]\d{1,12}|[A-Z][A-Z0-9_]{1,30}-\d{1,12})(?![\w-])")
 _corpora = CorpusCache()
+_vectors = VectorCache()
 _log = logging.getLogger(__name__)
 
 
@@ -103,9 +105,11 @@ def search_tickets(
         for embedder, vector in vectors:
             table = VectorTable.find(connection, embedder.identity)
             if table:
-                hits = table.nearest(connection, vector, corpus.contents.ids, corpus.contents.sizes, LISTED)
+                hits = _vectors.nearest(
+                    database.url, connection, table, team_id, source, corpus.contents, vector, LISTED
+                )
                 lists.append((f"vectors {embedder.identity.partition('@')[0]}", corpus.nearest(hits)))
-        chosen = _fuse(corpus, wanted, lists, set(_KEY.findall(query)))[:k]
+        chosen = _fuse(corpus, wanted, lists, set(_KEY.findall(query)), k)
         return _hits(connection, team_id, source, corpus, chosen)
 
 
@@ -131,38 +135,56 @@ class _Chosen:
 
 
 def _fuse(
-    corpus: Corpus, wanted: NDArray[np.bool_], lists: Sequence[tuple[str, Scored]], named: set[str]
+    corpus: Corpus, wanted: NDArray[np.bool_], lists: Sequence[tuple[str, Scored]], named: set[str], k: int
 ) -> list[_Chosen]:
-    why: dict[int, list[Reason]] = {}
-    place: dict[int, tuple[float, int, int]] = {}
-    for signal, scored in lists:
-        for rank, (ticket, value, row, chunk) in enumerate(scored.best(LISTED, wanted), start=1):
-            share = 1.0 / (RANK_CONSTANT + rank)
-            detail = f"rank {rank}, {scored.unit} {value:.2f}"
-            why.setdefault(ticket, []).append(Reason(signal=signal, detail=detail, contribution=round(share, 5)))
-            if row >= 0:
-                place[ticket] = max(place.get(ticket, (0.0, 0, 0)), (share, row, chunk))
-    for ticket in (one for one in corpus.with_keys(named) if wanted[one]):
-        detail = f"the text names {corpus.keys[ticket][2]}"
-        why.setdefault(ticket, []).append(Reason(signal="key", detail=detail, contribution=1.0))
-    made = []
-    for ticket, reasons in why.items():
-        _, row, chunk = place.get(ticket) or (0.0, corpus.first_row(ticket), 0)
-        score = round(sum(reason.contribution for reason in reasons), 5)
-        ordered = tuple(sorted(reasons, key=lambda reason: -reason.contribution))
-        made.append(_Chosen(ticket, score, ordered, row, chunk))
-    return sorted(made, key=lambda one: (-one.score, corpus.keys[one.ticket]))
+    ranks: dict[int, list[tuple[int, int]]] = {}  # of each ticket: (list, its rank there from 1)
+    for number, (_, scored) in enumerate(lists):
+        for rank, ticket in enumerate(scored.best(LISTED, wanted), start=1):
+            ranks.setdefault(ticket, []).append((number, rank))
+    keyed = {ticket for ticket in corpus.with_keys(named) if wanted[ticket]}
+    scores = {
+        ticket: round(sum(_share(rank) for _, rank in ranks.get(ticket, ())) + (ticket in keyed), 5)
+        for ticket in ranks.keys() | keyed
+    }
+    order = sorted(scores, key=lambda ticket: (-scores[ticket], corpus.keys[ticket]))
+    return [_explained(corpus, lists, ranks.get(ticket, []), ticket, ticket in keyed) for ticket in order[:k]]
 
 
+def _explained(
+    corpus: Corpus, lists: Sequence[tuple[str, Scored]], ranks: Sequence[tuple[int, int]], ticket: int, keyed: bool
+) -> _Chosen:
+    why = []
+    best = (0.0, corpus.first_row(ticket), 0)
+    for number, rank in ranks:
+        signal, scored = lists[number]
+        detail = f"rank {rank}, {scored.unit} {float(scored.values[ticket]):.2f}"
+        why.append(Reason(signal=signal, detail=detail, contribution=_share(rank)))
+        row, chunk = scored.place(ticket)
+        if row >= 0:
+            best = max(best, (_share(rank), row, chunk))
+    if keyed:
+        why.append(Reason(signal="key", detail=f"the text names {corpus.keys[ticket][2]}", contribution=1.0))
+    score = round(sum(reason.contribution for reason in why), 5)
+    _, row, chunk = best
+    return _Chosen(ticket, score, tuple(sorted(why, key=lambda reason: -reason.contribution)), row, chunk)
+
+
+def _share(rank: int) -> float:
+    return round(1.0 / (RANK_CONSTANT + rank), 5)
+
+
+# By the keys of a few tickets, whatever Postgres may guess of tables that it has not analysed yet.
 _DETAILS = """
-SELECT w.place, t.kind, t.title, t.state, t.status, t.url, t.updated_at, t.commit,
-       t.author_id AS owner_id, t.author AS owner, p.author, p.author_id, p.association
+SELECT w.place, d.*
 FROM unnest(%(services)s::text[], %(projects)s::text[], %(keys)s::text[], %(parts)s::text[])
      WITH ORDINALITY AS w(service, project, key, part, place)
-JOIN tickets t ON (t.team_id, t.source, t.service, t.project, t.key)
-                = (%(team)s, %(source)s, w.service, w.project, w.key)
-JOIN ticket_parts p ON (p.team_id, p.source, p.service, p.project, p.key, p.part)
-                     = (%(team)s, %(source)s, w.service, w.project, w.key, w.part)
+CROSS JOIN LATERAL (
+    SELECT t.kind, t.title, t.state, t.status, t.url, t.updated_at, t.commit, t.author_id AS owner_id,
+           t.author AS owner, p.author, p.author_id, p.association
+    FROM tickets t CROSS JOIN ticket_parts p
+    WHERE (t.team_id, t.source, t.service, t.project, t.key) = (%(team)s, %(source)s, w.service, w.project, w.key)
+      AND (p.team_id, p.source, p.service, p.project, p.key, p.part)
+          = (%(team)s, %(source)s, w.service, w.project, w.key, w.part) OFFSET 0) d
 ORDER BY w.place
 """
 _CLOSERS = """
