@@ -41,17 +41,19 @@ def pieces_between(before: Path, after: Path) -> dict[Piece, tuple[str, ...]]:
     return found
 
 
-def take_over(pieces: Iterable[Piece], between: dict[Piece, tuple[str, ...]], root: Path) -> None:
-    """Applies pieces to a copy of the earlier release. Raises `KeyError` for one that does not exist."""
+def files_with(pieces: Iterable[Piece], between: dict[Piece, tuple[str, ...]], root: Path) -> dict[str, bytes]:
+    """The content of each file that pieces change, when applied to the earlier release. Raises `KeyError` for a piece
+    that does not exist."""
     by_file: dict[str, list[Piece]] = {}
     for piece in pieces:
         by_file.setdefault(piece.path, []).append(piece)
+    found = {}
     for path, chosen in by_file.items():
         lines = _lines(root / path)
         for piece in sorted(chosen, reverse=True):
             lines[piece.start : piece.end] = between[piece]
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
+        found[path] = "".join(lines).encode("utf-8", "surrogateescape")
+    return found
 
 
 def changed_lines(pieces: Iterable[Piece], between: dict[Piece, tuple[str, ...]]) -> int:

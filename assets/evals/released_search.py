@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
-from .released_fix import Piece, changed_lines, notes_between, pieces_between, take_over, unified
+from .released_fix import Piece, changed_lines, files_with, notes_between, pieces_between, unified
 from .released_tests import (
     Outcomes,
     copy_files,
@@ -25,13 +25,14 @@ from .released_tests import (
     run_outcomes,
     test_files,
 )
+from .released_trials import first_good
 from .releases import archive_hash, fetch_archive, release_versions, unpack
 
 MAX_PIECES = 60
 """More differences than this are a rewrite, in which no fix can be told apart."""
 MAX_FAILING = 25
 """More failing tests than this speak of a new feature or another interface."""
-MAX_RUNS = 40
+MAX_TRIALS = 120
 """Trials to take one fix apart from the rest of a release."""
 
 
@@ -115,7 +116,6 @@ class _Pair:
         self.max_lines, self.max_files = max_lines, max_files
         self.between = pieces_between(pair.before, pair.after)
         self.tests = [path for path in files_of(pair.after) if is_released_test(path)]
-        self.runs = 0
 
     def fixes(self) -> Iterator[ReleasedFix]:
         runnable = test_files(self.pair.after)
@@ -145,26 +145,21 @@ class _Pair:
 
     def _smallest(self, test: str) -> tuple[Piece, ...]:
         """Pieces that a test which all of them mend needs, none of which can be spared (delta debugging: Zeller and
-        Hildebrandt, 2002), as far as `MAX_RUNS` trials lead."""
-        self.runs = 0
-
-        def enough(chosen: Sequence[Piece]) -> bool:
-            self.runs += 1
-            return test in self._run(chosen, [test]).passed
-
-        needed: list[Piece] = list(self.between)
-        parts = 2
-        while len(needed) > 1 and self.runs < MAX_RUNS:
+        Hildebrandt, 2002), as far as `MAX_TRIALS` lead."""
+        root = self._tree(())
+        command = pytest_command(import_folders(root), [test])
+        needed, parts, tried = list(self.between), 2, 0
+        while len(needed) > 1 and tried < MAX_TRIALS:
             size = -(-len(needed) // parts)
             chunks = [needed[at : at + size] for at in range(0, len(needed), size)]
-            rests = [[piece for piece in needed if piece not in chunk] for chunk in chunks]
-            smaller = next((chunk for chunk in chunks if enough(chunk)), None)
-            if smaller is not None:
-                needed, parts = smaller, 2
-                continue
-            smaller = next((rest for rest in rests if enough(rest)), None) if len(chunks) > 2 else None
-            if smaller is not None:
-                needed, parts = smaller, max(parts - 1, 2)
+            rests = [[piece for piece in needed if piece not in chunk] for chunk in chunks] if len(chunks) > 2 else []
+            options = [*chunks, *rests]
+            variants = [files_with(option, self.between, self.pair.before) for option in options]
+            chosen = first_good(root, command, variants, self.sandbox)
+            tried += len(options) if chosen is None else chosen + 1
+            if chosen is not None:
+                needed = options[chosen]
+                parts = 2 if chosen < len(chunks) else max(parts - 1, 2)
             elif parts >= len(needed):
                 break
             else:
@@ -191,10 +186,16 @@ class _Pair:
         )  # fmt: skip
 
     def _run(self, pieces: Sequence[Piece], tests: Sequence[str], *, own_tests: bool = False) -> Outcomes:
+        root = self._tree(pieces, own_tests=own_tests)
+        return run_outcomes(root, pytest_command(import_folders(root), tests), self.sandbox)
+
+    def _tree(self, pieces: Sequence[Piece], *, own_tests: bool = False) -> Path:
         root = self.pair.scratch / "tree"
         shutil.rmtree(root, ignore_errors=True)
         copy_files(files_of(self.pair.before), self.pair.before, root)
         if not own_tests:
             copy_files(self.tests, self.pair.after, root)
-        take_over(pieces, self.between, root)
-        return run_outcomes(root, pytest_command(import_folders(root), tests), self.sandbox)
+        for path, content in files_with(pieces, self.between, self.pair.before).items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
+        return root
