@@ -5,7 +5,7 @@ from dagster import Definitions, ResourceDefinition, in_process_executor, load_a
 from assets.context import assets as context_assets
 from assets.context.tickets import assets as ticket_assets
 from assets.evals import assets as eval_assets
-from assets.evals import comparison_assets
+from assets.evals import comparison_assets, default_assets
 from assets.executions import assets as execution_assets
 from assets.migrations import assets as migration_assets
 from assets.plans import assets as plan_assets
@@ -30,6 +30,7 @@ defs = Definitions(
             result_assets,
             eval_assets,
             comparison_assets,
+            default_assets,
         ]
     ),
     jobs=[
@@ -41,6 +42,8 @@ defs = Definitions(
         index_vectors,
         eval_jobs.run_evals,
         eval_jobs.compare_evals,
+        eval_jobs.promote_default,
+        eval_jobs.roll_back_default,
         model_jobs.migrate_model,
         model_jobs.begin_migration_job,
         model_jobs.keep_models_job,

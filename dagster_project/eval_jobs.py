@@ -11,11 +11,13 @@ from dagster import (
     ScheduleEvaluationContext,
     define_asset_job,
     in_process_executor,
+    job,
     schedule,
 )
 
 from assets.evals.assets import SETS, SUBJECTS
 from assets.evals.bench import EvalBench
+from assets.evals.default_assets import take_promotion_back
 
 BASELINES = (("repair", "search"),)
 """Sets and subjects that are run every night."""
@@ -33,6 +35,18 @@ compare_evals = define_asset_job(
     executor_def=in_process_executor,
     description="Says whether one run's subject may replace another's.",
 )
+
+promote_default = define_asset_job(
+    "promote_default",
+    selection=AssetSelection.assets("platform_default"),
+    executor_def=in_process_executor,
+    description="Makes the candidate of a comparison the default of new tasks, if its verdict allows it.",
+)
+
+
+@job(executor_def=in_process_executor, description="Takes the promotion in force back.")
+def roll_back_default() -> None:
+    take_promotion_back()
 
 
 @schedule(job=run_evals, cron_schedule="23 1 * * *", default_status=DefaultScheduleStatus.STOPPED)
@@ -54,7 +68,8 @@ def eval_baseline_nightly(context: ScheduleEvaluationContext) -> list[RunRequest
 
 def open_bench() -> EvalBench:
     """Results, sets and subjects of this installation."""
+    from dagster_project.eval_defaults import gone_since, who
     from dagster_project.eval_places import code_commit, find_set, result_store
     from dagster_project.subjects import open_subject
 
-    return EvalBench(result_store(), find_set, open_subject, code_commit)
+    return EvalBench(result_store(), find_set, open_subject, code_commit, gone_since, who)

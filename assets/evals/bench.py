@@ -21,6 +21,9 @@ class EvalBench:
     find_set: Callable[[str], Path]
     open_subject: Callable[[str], Subject]
     code_commit: Callable[[], str]
+    gone_since: Callable[[RunRecord], list[str]] = lambda record: []
+    """What of a run's subject is not here any more as it was tested."""
+    who: Callable[[], str] = lambda: "unknown"
 
     def present_set(self, record: RunRecord) -> EvalSet | None:
         """The set of a run as it is now; None if it is gone or cannot be read."""

@@ -139,8 +139,8 @@ def _remarks(change: Change, tested: dict[str, str]) -> list[str]:
         if name not in change.after and present != value:
             what = "a bound of" if name in BUDGETS else "with"
             remarks.append(f"it was tested {what} {name} {value}; the platform uses {present}")
-    if name := change.after.get("embedding_model"):
-        way = f"penstock migrate start --to {name}"
+    if model := change.after.get("embedding_model"):
+        way = f"penstock migrate start --to {model}"
         remarks.append(f"an index that is there keeps its model until it is migrated, behind a gate of its own: {way}")
     return remarks
 

@@ -37,6 +37,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
             "eval_results": ["eval_cases"],
             "eval_pair": [],
             "eval_comparison": ["eval_pair"],
+            "platform_default": ["eval_comparison"],
         },
         "jobs": [
             "begin_migration",
@@ -44,11 +45,13 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
             "index_vectors",
             "keep_models",
             "migrate_model",
+            "promote_default",
             "prune_context",
             "prune_runs",
             "publish_pending",
             "refresh_context",
             "resolve_task",
+            "roll_back_default",
             "run_evals",
         ],
         "sensors": [
