@@ -10,7 +10,7 @@ from core.embedding import EmbedderUnavailable
 
 _log = logging.getLogger(__name__)
 
-NEAREST = 200
+NEAREST = 100
 _HALF = 10
 """At this rank the contribution is half that of the best."""
 
