@@ -32,6 +32,8 @@ MAX_PIECES = 60
 """More differences than this are a rewrite, in which no fix can be told apart."""
 MAX_FAILING = 25
 """More failing tests than this speak of a new feature or another interface."""
+SLOW_SECONDS = 10.0
+"""A suite that takes longer is not run whole for each case: files without a failing test are left away."""
 MAX_TRIALS = 120
 """Trials to take one fix apart from the rest of a release."""
 
@@ -133,7 +135,8 @@ class _Pair:
             return
         while wanted:
             found = self._smallest(wanted[0])
-            files = sorted({name.partition("::")[0] for name in (*old.passed, *wanted)})
+            kept = old.passed if old.seconds < SLOW_SECONDS else ()
+            files = sorted({name.partition("::")[0] for name in (*kept, *wanted)})
             healed = self._run(found, files)
             fails = tuple(name for name in wanted if name in healed.passed) or (wanted[0],)
             wanted = [name for name in wanted if name not in fails]
