@@ -10,7 +10,7 @@ from html import escape
 
 from core.statistics import Effect, Interval, Verdict
 
-from .compare import Stratum
+from .breakdown import Scatter, Stratum
 from .words import estimate
 
 WIDTH = 860
@@ -147,6 +147,53 @@ def cost_against_success(points: Sequence[tuple[str, float, float]]) -> str:
         parts += [_dot(x, y, kind, 7)]
         parts.append(_text(x + 12, y + 4 + (14 if index else -6), label.rpartition("|")[0], f"key {kind}"))
     return _svg(bottom + 46, f"{unit} against success", parts)
+
+
+def scatter(found: Scatter, names: tuple[str, str]) -> str:
+    """A dot a case, baseline to the right and candidate up, on logarithmic scales where amounts differ much: above the
+    diagonal the candidate took more."""
+    left, top, side = 64.0, 14.0, 300.0
+    bottom, right = top + side, left + side
+    values = [value for point in found.points for value in point]
+    most, least = max(values) or 1.0, min(values)
+    logarithmic = least > 0 and most / least > 8
+    if logarithmic:
+        low, high = math.log(least) - 0.05, math.log(most) + 0.05
+        ticks = [least * (most / least) ** share for share in (0.0, 0.5, 1.0)]
+    else:
+        low, high = 0.0, most * 1.05
+        ticks = [most * share for share in (0.0, 0.5, 1.0)]
+
+    def at(value: float) -> float:
+        return ((math.log(value) if logarithmic else value) - low) / (high - low)
+
+    parts = [_line(left, bottom, right, bottom, "axis"), _line(left, top, left, bottom, "axis")]
+    parts.append(_line(left, bottom, right, top, "margin same-amount"))
+    for tick in ticks:
+        x, y = left + side * at(tick), bottom - side * at(tick)
+        parts += [
+            _text(x, bottom + 16, f"{tick:.3g}", "small", "middle"),
+            _text(left - 8, y + 4, f"{tick:.3g}", "small", "end"),
+        ]
+    parts += [
+        _dot(left + side * at(one), bottom - side * at(other), "candidate faint", 3.5) for one, other in found.points
+    ]
+    more = sum(other > one for one, other in found.points)
+    fewer = sum(other < one for one, other in found.points)
+    equal = len(found.points) - more - fewer
+    parts.append(
+        _text(
+            (left + right) / 2, bottom + 36, f"{names[0]}{', ' + found.unit if found.unit else ''}", "small", "middle"
+        )
+    )
+    parts.append(_text(right + 24, top + 14, f"↑ {names[1]}", "key candidate"))
+    for row, said in enumerate(
+        (f"{more} of {len(found.points)} cases took more", f"{fewer} took fewer", f"{equal} the same")
+    ):
+        parts.append(_text(right + 24, top + 40 + 20 * row, said, "small"))
+    if found.cases > len(found.points):
+        parts.append(_text(right + 24, top + 110, f"drawn: {len(found.points)} of {found.cases} cases", "small"))
+    return _svg(bottom + 46, f"{found.metric} case by case", parts)
 
 
 def trend(points: Sequence[tuple[str, str, float, Interval]]) -> str:

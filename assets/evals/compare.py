@@ -4,8 +4,7 @@ Refuses runs that cannot be compared, and calls a comparison `inconclusive` wher
 reads results and decides; how that looks is `report`'s.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,15 @@ import numpy as np
 
 from core.statistics import (
     Effect,
-    Interval,
     MetricSpec,
     Verdict,
     cases_for_margin,
     conclude,
     effect_for_rate,
     kish_size,
-    wilson,
 )
 
+from .breakdown import Flip, Scatter, Stratum, cost_points, flips, scatters, strata
 from .early_stop import read_decision
 from .pairing import pair_cases, paired_effect
 from .results import RunRecord
@@ -52,33 +50,6 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Flip:
-    """A case that one subject resolved in at least half of its repeats and the other did not."""
-
-    case: str
-    cluster: str
-    baseline: float
-    candidate: float
-    baseline_outcome: str
-    candidate_outcome: str
-    baseline_trajectory: str | None
-    candidate_trajectory: str | None
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """Success within one value of a stratum, with Wilson's 95% intervals; cases, not repeats, are counted."""
-
-    name: str
-    value: str
-    cases: int
-    baseline: float
-    candidate: float
-    baseline_interval: Interval
-    candidate_interval: Interval
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Everything that a report shows. `sentence` says the verdict; `remarks` what else a reader must know."""
 
@@ -103,6 +74,7 @@ class Comparison:
     """Cases that would show an equal candidate to be not worse four times out of five, in clusters as these."""
     points: tuple[tuple[str, float, float], ...] = ()
     """Cost against success, a point each side: label, cost a case (or seconds, without cost), success."""
+    scatters: tuple[Scatter, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -137,7 +109,7 @@ def compare_runs(
         if decision.baseline == baseline.run and baseline.set_sha256 == candidate.set_sha256:
             # Its intervals are those of a sample that ended by its outcome: only the decision itself counts.
             verdict, reason, ended_early = Verdict.WORSE, decision.sentence, True
-    lost, gained = _flips(pairs)
+    lost, gained = flips(pairs)
     return Comparison(
         baseline=sides[0],
         candidate=sides[1],
@@ -150,11 +122,12 @@ def compare_runs(
         changes=_changes(baseline, candidate),
         lost=lost,
         gained=gained,
-        strata=_strata(pairs),
+        strata=strata(pairs),
         detectable=_detectable(judged, labels),
         needed=_needed(judged, labels),
         ended_early=ended_early,
-        points=_points(pairs, baseline, candidate),
+        points=cost_points(pairs, baseline, candidate),
+        scatters=scatters(pairs, judged),
     )
 
 
@@ -226,41 +199,6 @@ def _changes(first: RunRecord, second: RunRecord) -> tuple[tuple[str, str, str],
     )
 
 
-def _flips(pairs: "polars.DataFrame") -> tuple[tuple[Flip, ...], tuple[Flip, ...]]:
-    import polars as pl
-
-    def flips(frame: "polars.DataFrame") -> tuple[Flip, ...]:
-        return tuple(
-            Flip(
-                row["case"], row["cluster"], row["a success"], row["b success"], row["a outcome"], row["b outcome"],
-                row["a trajectory"], row["b trajectory"],
-            )
-            for row in frame.iter_rows(named=True)
-        )  # fmt: skip
-
-    had, has = pl.col("a success") >= 0.5, pl.col("b success") >= 0.5
-    return flips(pairs.filter(had & ~has)), flips(pairs.filter(~had & has))
-
-
-def _strata(pairs: "polars.DataFrame") -> tuple[Stratum, ...]:
-    groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    parsed: dict[str, Mapping[str, Any]] = {}
-    for text, first, second in zip(
-        pairs["strata"].to_list(), pairs["a success"].to_list(), pairs["b success"].to_list(), strict=True
-    ):
-        if text not in parsed:
-            parsed[text] = json.loads(text)
-        for name, value in parsed[text].items():
-            groups.setdefault((name, str(value)), []).append((first, second))
-    found = []
-    for (name, value), rates in sorted(groups.items()):
-        count, one, other = len(rates), sum(r[0] for r in rates), sum(r[1] for r in rates)
-        found.append(
-            Stratum(name, value, count, one / count, other / count, wilson(one, count), wilson(other, count))
-        )  # fmt: skip
-    return tuple(found)
-
-
 def _primary(effects: Sequence[Effect]) -> Effect | None:
     return next((effect for effect in effects if effect.metric.role == "primary" and effect.design), None)
 
@@ -286,15 +224,3 @@ def _needed(effects: Sequence[Effect], labels: Any) -> int | None:
         return None
     differing, effect, size = _planning(primary, labels)
     return cases_for_margin(primary.metric.margin, differing, effect=effect, size=size)
-
-
-def _points(pairs: "polars.DataFrame", *records: RunRecord) -> tuple[tuple[str, float, float], ...]:
-    for name in ("cost", "seconds"):
-        found = []
-        for side, record in zip("ab", records, strict=True):
-            value, success = pairs[f"{side} shown {name}"].mean(), pairs[f"{side} success"].mean()
-            if isinstance(value, float) and isinstance(success, float):
-                found.append((f"{record.subject}|{name}", value, success))
-        if len(found) == 2:
-            return tuple(found)
-    return ()

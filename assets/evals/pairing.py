@@ -44,6 +44,7 @@ def _by_case(rows: "polars.DataFrame", metrics: Sequence[MetricSpec], side: str)
         pl.col("success").mean().alias(f"{side} success"),
         pl.col("outcome").first().alias(f"{side} outcome"),
         pl.col("trajectory").first().alias(f"{side} trajectory"),
+        pl.col("patch").first().alias(f"{side} patch"),
         *columns,
         *shown,
     )  # fmt: skip

@@ -7,7 +7,7 @@ hostile and escaped. What the numbers mean was decided by `compare`; nothing is 
 import json
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from functools import cache
@@ -16,41 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from core.statistics import Effect, Verdict
+from core.statistics import Effect, Interval, Verdict
 
 from . import charts, words
-from .compare import Comparison, Flip, Stratum
+from .breakdown import Stratum
+from .compare import Comparison
 from .store import ResultStore
-from .summary import RunSummary, versions
+from .summary import RunSummary, summarise, versions
+from .trajectories import Entry, SideBySide
 
 if TYPE_CHECKING:
     import jinja2
 
 FLIPS_SHOWN = 200
-TRAJECTORIES_SHOWN = 30
-ENTRIES = 60
-ENTRY_CHARACTERS = 400
-TRAJECTORY_BYTES = 4 << 20
 STRATA_SHOWN = 16
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of a trajectory, cut to what fits beside another."""
-
-    at: str
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """A flipped case with both trajectories; None where a subject left none."""
-
-    flip: Flip
-    change: str
-    baseline: list[Entry] | None
-    candidate: list[Entry] | None
+EARLIER_RUNS = 30
+PAGES = 100
+PAGES_BYTES = 32 << 20
 
 
 def to_json(found: Comparison) -> dict[str, Any]:
@@ -161,6 +143,7 @@ def _templates() -> "jinja2.Environment":
         "level": words.level,
         "estimate": words.estimate,
         "p_value": words.p_value,
+        "amount": words.amount,
         "percent": lambda share: f"{100 * share:.0f}%",
     }
     return environment
@@ -173,11 +156,12 @@ def _svg(text: str) -> Any:
     return markupsafe.Markup(text)  # noqa: S704
 
 
-def to_html(found: Comparison, store: ResultStore) -> str:
-    """One page that stands alone. Trajectories of the first flipped cases are in it, side by side."""
-    names = (found.baseline.record.subject, found.candidate.record.subject)
-    if names[0] == names[1]:
-        names = (found.baseline.record.run, found.candidate.record.run)
+def to_html(found: Comparison, store: ResultStore, pages: Mapping[str, str] = {}) -> str:
+    """One page that stands alone, with the beginnings and ends of the first flipped cases' trajectories side by side.
+
+    `pages` are the pages of flipped cases that lie beside it, by their names, to be linked to.
+    """
+    names = names_of(found)
     groups: dict[str, list[Stratum]] = {}
     for one in found.strata:
         groups.setdefault(one.name, []).append(one)
@@ -185,6 +169,7 @@ def to_html(found: Comparison, store: ResultStore) -> str:
         (name, charts.strata(rows, names)) for name, rows in groups.items() if 1 < len(rows) <= STRATA_SHOWN
     ]  # fmt: skip
     deciding, shown = split_roles(found.effects)
+    lost, gained = side_by_side(found, store)
     return _templates().get_template("comparison.html").render(
         found=found,
         names=names,
@@ -195,10 +180,10 @@ def to_html(found: Comparison, store: ResultStore) -> str:
         left_out=sorted(name for name, rows in groups.items() if len(rows) > STRATA_SHOWN),
         cost=charts.cost_against_success(found.points),
         effects=[*deciding, *shown],
-        lost=[_side_by_side(flip, "lost", found, store, index) for index, flip in enumerate(found.lost[:FLIPS_SHOWN])],
-        gained=[
-            _side_by_side(flip, "gained", found, store, index) for index, flip in enumerate(found.gained[:FLIPS_SHOWN])
-        ],
+        scatters=[(one, charts.scatter(one, names)) for one in found.scatters],
+        trend=charts.trend(points_of(_earlier(found, store))),
+        lost=_listed(lost, pages),
+        gained=_listed(gained, pages),
         more_lost=max(0, len(found.lost) - FLIPS_SHOWN),
         more_gained=max(0, len(found.gained) - FLIPS_SHOWN),
     )  # fmt: skip
@@ -209,54 +194,82 @@ def split_roles(effects: tuple[Effect, ...]) -> tuple[list[Effect], list[Effect]
     return [e for e in effects if e.metric.role != "info"], [e for e in effects if e.metric.role == "info"]
 
 
-def _side_by_side(flip: Flip, change: str, found: Comparison, store: ResultStore, index: int) -> SideBySide:
-    if index >= TRAJECTORIES_SHOWN:
-        return SideBySide(flip, change, None, None)
-    first = read_trajectory(store, found.baseline.record.run, flip.baseline_trajectory)
-    second = read_trajectory(store, found.candidate.record.run, flip.candidate_trajectory)
-    return SideBySide(flip, change, first, second)
+@dataclass(frozen=True)
+class Listed:
+    """A flipped case in the report, with a link to its own page if it has one."""
+
+    sides: SideBySide
+    page: str | None
+
+    @property
+    def excerpt(self) -> tuple[list[Entry] | None, list[Entry] | None]:
+        return self.sides.baseline.excerpt, self.sides.candidate.excerpt
 
 
-def read_trajectory(store: ResultStore, run: str, name: str | None) -> list[Entry] | None:
-    """The beginning and the end of a trajectory; None when there is none, or its name leads elsewhere."""
-    if name is None:
-        return None
-    folder = (store.folder(run) / "trajectories").resolve()
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder) or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        lines = file.read(TRAJECTORY_BYTES).splitlines()
-    half = ENTRIES // 2
-    kept = lines if len(lines) <= ENTRIES else [*lines[:half], *lines[-half:]]
-    entries = [_entry(line) for line in kept]
-    if len(lines) > ENTRIES:
-        entries.insert(half, Entry("", "…", f"{len(lines) - ENTRIES} entries left out; all are in {name}"))
-    return entries
+def _listed(cases: list[SideBySide], pages: Mapping[str, str]) -> list[Listed]:
+    return [Listed(one, one.page if one.page in pages else None) for one in cases[:FLIPS_SHOWN]]
 
 
-def _entry(line: bytes) -> Entry:
-    try:
-        read = json.loads(line)
-    except ValueError:
-        read = None
-    if not isinstance(read, dict):
-        return Entry("", "unreadable", line[:ENTRY_CHARACTERS].decode("utf-8", "replace"))
-    body = read.get("body", "")
-    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-    if isinstance(body, dict):
-        parts = (
-            (key, one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)) for key, one in body.items()
+def side_by_side(found: Comparison, store: ResultStore) -> tuple[list[SideBySide], list[SideBySide]]:
+    """Lost and gained cases with what both subjects did; nothing is read before it is shown."""
+    runs = (found.baseline.record.run, found.candidate.record.run)
+    lost, gained = (
+        [SideBySide.of(store, runs, flip, change) for flip in flips[:FLIPS_SHOWN]]
+        for change, flips in (("lost", found.lost), ("gained", found.gained))
+    )
+    return lost, gained
+
+
+def flip_pages(found: Comparison, store: ResultStore) -> dict[str, str]:
+    """A page for each flipped case that left a trajectory, up to a number and a size of all."""
+    template, pages, size = _templates().get_template("flip.html"), {}, 0
+    for cases in side_by_side(found, store):
+        for one in cases[:PAGES]:
+            if not one.kept or size > PAGES_BYTES:
+                continue
+            page = template.render(found=found, names=names_of(found), one=one)
+            pages[one.page], size = page, size + len(page)
+    return pages
+
+
+def names_of(found: Comparison) -> tuple[str, str]:
+    """What the two sides are called: their subjects, or their runs where it is one subject twice."""
+    names = (found.baseline.record.subject, found.candidate.record.subject)
+    return names if names[0] != names[1] else (found.baseline.record.run, found.candidate.record.run)
+
+
+def _earlier(found: Comparison, store: ResultStore) -> list[RunSummary]:
+    """The last runs of both subjects on the same cases; none where there are but these two."""
+    record = found.candidate.record
+    subjects = {found.baseline.record.subject, record.subject}
+    same = [
+        one for one in store.runs()
+        if one.subject in subjects and (one.set_sha256, one.split) == (record.set_sha256, record.split)
+    ]  # fmt: skip
+    return [summarise(store, one) for one in same[-EARLIER_RUNS:]] if len(same) > 2 else []
+
+
+def points_of(runs: Sequence[RunSummary]) -> list[tuple[str, str, float, Interval]]:
+    """Runs as `charts.trend` draws them. A subject's runs on another version of the set are another line."""
+    several = len(versions(runs)) > 1
+    return [
+        (
+            one.record.started.strftime("%d %b %H:%M"),
+            f"{one.record.subject} ({one.record.set_version})" if several else one.record.subject,
+            one.success,
+            one.interval,
         )
-        text = " · ".join(f"{key}: {value}" for key, value in parts if value not in ("", "null", "[]", "{}"))
-    cut = text[:ENTRY_CHARACTERS] + (" …" if len(text) > ENTRY_CHARACTERS else "")
-    return Entry(str(read.get("seconds", read.get("at", "")))[:24], str(read.get("kind", ""))[:40], cut)
+        for one in runs
+        if one.success is not None and one.interval is not None
+    ]
 
 
 def parts_of(found: Comparison, store: ResultStore) -> dict[str, str]:
-    """Every form of a report, by file name."""
+    """Every form of a report, by file name; pages of flipped cases lie in `flips/`."""
+    pages = flip_pages(found, store)
     return {
-        "report.html": to_html(found, store),
+        "report.html": to_html(found, store, pages),
+        **pages,
         "report.md": to_markdown(found),
         "report.json": json.dumps(to_json(found), indent=2, ensure_ascii=False) + "\n",
         "junit.xml": to_junit(found),
@@ -265,10 +278,5 @@ def parts_of(found: Comparison, store: ResultStore) -> dict[str, str]:
 
 def set_html(name: str, runs: list[RunSummary]) -> str:
     """All runs of a set on one page: success over time by subject, and a table."""
-    points = [
-        (one.record.started.strftime("%d %b %H:%M"), one.record.subject, one.success, one.interval)
-        for one in runs
-        if one.success is not None and one.interval is not None
-    ]
     page = _templates().get_template("set.html")
-    return page.render(name=name, runs=runs, versions=versions(runs), chart=charts.trend(points))
+    return page.render(name=name, runs=runs, versions=versions(runs), chart=charts.trend(points_of(runs)))

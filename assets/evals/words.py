@@ -44,8 +44,14 @@ def level(effect: Effect, value: float | None) -> str:
         return "none"
     if effect.metric.kind == "rate":
         return f"{100 * value:.1f}%"
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{text} {effect.metric.unit}".rstrip()
+    return f"{amount(value)} {effect.metric.unit}".rstrip()
+
+
+def amount(value: float) -> str:
+    """Three digits that count, without exponents: 6,310 and 0.0121; amounts of nothing worth telling are 0."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.0005 or value == 0 else "<0.001"
 
 
 def estimate(effect: Effect, value: float | None) -> str:

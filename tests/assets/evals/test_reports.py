@@ -10,12 +10,13 @@ import pytest
 
 from assets.evals.compare import Comparison, compare_runs
 from assets.evals.query import QueryRefused, query
-from assets.evals.report import parts_of, read_trajectory, set_html, to_json
+from assets.evals.report import parts_of, set_html, to_json
 from assets.evals.scripted import ScriptedSubject
 from assets.evals.sets import EvalSet
 from assets.evals.store import ResultStore
 from assets.evals.subject import Attempt, CaseResult
 from assets.evals.summary import summarise, trend
+from assets.evals.trajectories import kept_file
 from tests.assets.evals.eval_cases import plain_set, run_it, scripted
 
 HOSTILE = "<script>alert(1)</script>&\x00\x1b[31m"
@@ -57,10 +58,12 @@ class Tags(HTMLParser):
         self.tags: list[str] = []
         self.open: list[str] = []
         self.said = ""
+        self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attrs)
+        assert not any(name.startswith("on") or name == "src" for name, _ in attrs)
+        self.links += [value or "" for name, value in attrs if name == "href"]
         if tag not in ("meta", "br"):
             self.open.append(tag)
 
@@ -82,12 +85,44 @@ def test_the_page_stands_alone_says_the_verdict_first_and_escapes_everything(
     page.feed(text)
     assert page.open == []
     assert not {"script", "img", "link", "iframe", "b>text"} & set(page.tags)
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 4, "effects, strata, iterations and cost"
+    assert page.links and set(page.links) <= set(parts_of(compared, store)), "links lead to what lies beside it"
     body = page.said[page.said.index("against the baseline") :]
     assert body.index("Worse: cand is worse than base") < body.index("Effects")
     assert HOSTILE[:25] in page.said
     assert "entries left out" in page.said
     assert "<b>text</b>" in page.said
+
+
+def test_a_flipped_case_has_a_page_with_both_sides_whole(compared: Comparison, store: ResultStore) -> None:
+    parts = parts_of(compared, store)
+    names = [name for name in parts if name.startswith("flips/")]
+    assert {f"flips/lost-{flip.case}.html" for flip in compared.lost} <= set(names)
+    assert len(names) == len(compared.lost) + len(compared.gained)
+    page = Tags()
+    page.feed(parts[f"flips/lost-{compared.lost[0].case}.html"])
+    assert page.open == [] and "script" not in page.tags
+    assert page.links == [f"../report.html#lost-{compared.lost[0].case}"]
+    assert "base: correct" in page.said and "cand: unresolved" in page.said
+    assert page.said.count("look") == 160, "all of both, where the report shows the beginning and the end"
+    assert HOSTILE[:25] in page.said
+
+
+def test_pages_of_flipped_cases_are_bounded_in_all(
+    compared: Comparison, store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.evals.report.PAGES_BYTES", 100_000)
+    pages = [name for name in parts_of(compared, store) if name.startswith("flips/")]
+    assert 0 < len(pages) < len(compared.lost)
+
+
+def test_earlier_runs_of_both_subjects_are_shown_when_there_are_any(
+    compared: Comparison, store: ResultStore, found: EvalSet
+) -> None:
+    before = parts_of(compared, store)["report.html"]
+    run_it(store, found, scripted("base", skill=1.2), "base-again")
+    after = parts_of(compared, store)["report.html"]
+    assert "Success over time" not in before and "Success over time" in after
 
 
 def test_markdown_json_and_junit_agree_with_the_page(compared: Comparison, store: ResultStore) -> None:
@@ -113,8 +148,8 @@ def test_an_inconclusive_comparison_is_an_error_in_junit_and_has_a_page(store: R
 
 @pytest.mark.parametrize("name", ["../../run.json", "/etc/passwd", "case-000-0", "gone/t.jsonl"])
 def test_a_trajectory_is_only_read_inside_its_run(store: ResultStore, compared: Comparison, name: str) -> None:
-    assert read_trajectory(store, "base", name) is None
-    assert read_trajectory(store, "base", "case-000-0/t.jsonl") is not None
+    assert kept_file(store, "base", name) is None
+    assert kept_file(store, "base", "case-000-0/t.jsonl") is not None
 
 
 def test_a_page_of_all_runs_warns_of_different_versions(store: ResultStore, compared: Comparison) -> None:
