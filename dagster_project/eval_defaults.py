@@ -1,4 +1,4 @@
-"""What the platform's defaults are to evals: the subject that stands for them, and whether what was tested is there.
+"""Whether what was tested is still what is here, and who is about to make it the default.
 
 Here, and not with the evals, because it joins settings, engines and models.
 """
@@ -10,19 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from assets.evals.results import RunRecord
-    from core.settings import Settings
-
-
-def default_subject(settings: "Settings") -> str:
-    """The subject that runs as new tasks do, on sets of repair cases."""
-    if settings.engine == "model" and settings.chat_model:
-        return model_subject(settings.chat_model)
-    return "search"
-
-
-def model_subject(chat_model: str, prompts: str | None = None) -> str:
-    """The engine `model` with a chat model, and with prompts other than those of the settings."""
-    return f"model:model={chat_model}" + (f",prompts={prompts}" if prompts else "")
 
 
 def who() -> str:
@@ -40,7 +27,7 @@ def gone_since(record: "RunRecord") -> list[str]:
     from assets.executions.model.options import chat_of
     from assets.executions.model.prompts import UnknownPrompts, load_prompts
     from core.chat import ChatUnavailable, UnknownChatModel
-    from core.embedding import EmbedderUnavailable, find_spec
+    from core.embedding import EmbedderUnavailable, open_embedder
     from core.settings import load_settings
 
     settings, identity = load_settings(), record.identity
@@ -55,14 +42,20 @@ def gone_since(record: "RunRecord") -> list[str]:
     prompts = {name.removeprefix("prompt:"): value for name, value in identity.items() if name.startswith("prompt:")}
     for version in sorted({name.split("/")[0] for name in prompts}):
         try:
-            here = load_prompts(version).hashes
+            texts = load_prompts(version).hashes
         except UnknownPrompts as error:
             gone.append(str(error))
             continue
-        gone += [f"prompt {name} has changed" for name in prompts if here.get(name) != prompts[name]]
+        gone += [
+            f"prompt {name} has changed"
+            for name in prompts
+            if name.startswith(f"{version}/") and texts.get(name) != prompts[name]
+        ]
     if embedding := identity.get("embedding_model"):
         try:
-            find_spec(embedding, settings.models_folder)
-        except EmbedderUnavailable as error:
+            here = open_embedder(embedding, settings.models_folder).identity
+            if here != identity.get("model_digest", here):
+                gone.append(f"the embedding model was {identity['model_digest']} and is {here}")
+        except (EmbedderUnavailable, ValueError, OSError) as error:
             gone.append(str(error))
     return gone

@@ -3,6 +3,8 @@
 The nightly schedule is off until someone turns it on, since a set may take an hour of the machine.
 """
 
+import re
+
 from dagster import (
     AssetSelection,
     DefaultScheduleStatus,
@@ -17,10 +19,13 @@ from dagster import (
 
 from assets.evals.assets import SETS, SUBJECTS
 from assets.evals.bench import EvalBench
+from assets.evals.candidates import default_subject
 from assets.evals.default_assets import take_promotion_back
+from core.settings import load_settings
+from sensors.evals import candidate_sensor
 
-BASELINES = (("repair", "search"),)
-"""Sets and subjects that are run every night."""
+BASELINE_SET = "repair"
+"""The set that the present default is run over every night."""
 
 run_evals = define_asset_job(
     "run_evals",
@@ -35,6 +40,8 @@ compare_evals = define_asset_job(
     executor_def=in_process_executor,
     description="Says whether one run's subject may replace another's.",
 )
+
+eval_candidate_sensor = candidate_sensor([run_evals, compare_evals])
 
 promote_default = define_asset_job(
     "promote_default",
@@ -51,18 +58,19 @@ def roll_back_default() -> None:
 
 @schedule(job=run_evals, cron_schedule="23 1 * * *", default_status=DefaultScheduleStatus.STOPPED)
 def eval_baseline_nightly(context: ScheduleEvaluationContext) -> list[RunRequest]:
-    """The baseline, once a night, so that its drift is seen before a candidate is blamed for it."""
+    """The present default, once a night, so that its drift is seen before a candidate is blamed for it."""
     instance = context.instance
     at = context.scheduled_execution_time.strftime("%Y%m%d")
-    for definition, names in ((SETS, {s for s, _ in BASELINES}), (SUBJECTS, {s for _, s in BASELINES})):
-        instance.add_dynamic_partitions(definition.name or "", sorted(names))
+    subject = default_subject(load_settings())
+    for definition, name in ((SETS, BASELINE_SET), (SUBJECTS, subject)):
+        instance.add_dynamic_partitions(definition.name or "", [name])
+    named = re.sub(r"[^a-z0-9._]+", "-", subject.lower())[:60]
     return [
         RunRequest(
-            run_key=f"{set_name}|{subject}|{at}",
-            partition_key=MultiPartitionKey({"set": set_name, "subject": subject}),
-            run_config={"ops": {"eval_results": {"config": {"run": f"nightly-{set_name}-{subject}-{at}"}}}},
+            run_key=f"{BASELINE_SET}|{subject}|{at}",
+            partition_key=MultiPartitionKey({"set": BASELINE_SET, "subject": subject}),
+            run_config={"ops": {"eval_results": {"config": {"run": f"nightly-{BASELINE_SET}-{named}-{at}"}}}},
         )
-        for set_name, subject in BASELINES
     ]
 
 

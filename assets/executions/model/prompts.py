@@ -30,9 +30,14 @@ class Prompts:
         return Template(self.texts[name]).substitute(values)
 
 
+def prompt_versions() -> list[str]:
+    """Every version that there is."""
+    return sorted(path.name for path in _FOLDER.iterdir() if path.is_dir())
+
+
 def load_prompts(version: str) -> Prompts:
     """Raises `UnknownPrompts` naming those that there are."""
-    known = sorted(path.name for path in _FOLDER.iterdir() if path.is_dir())
+    known = prompt_versions()
     if version not in known:
         raise UnknownPrompts(f"there are no prompts {version!r}; known: {', '.join(known)}")
     contents = {name: (_FOLDER / version / f"{name}.md").read_bytes() for name in _NAMES}

@@ -1,0 +1,156 @@
+"""What is newly registered and may one day replace a default: chat models, prompts, embedding models.
+
+Each is compared with the present default in three steps, one Dagster run each, so that every part shows as
+the asset that it is. Which step is next follows from the runs that there are; nothing else is kept.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.settings import Settings
+
+REPAIR, LOCALISATION = "repair", "localisation"
+STEPS = ("baseline", "candidate", "comparison")
+MAX_OPEN = 20
+GIVEN_UP_AFTER = timedelta(days=7)
+
+Kind = Literal["chat model", "embedding model", "prompts"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something registered: `digest` tells versions under one name apart; subjects are as `open_subject` reads them."""
+
+    kind: Kind
+    name: str
+    digest: str
+    set_name: str
+    baseline: str
+    candidate: str
+
+    @property
+    def key(self) -> str:
+        """The same for the same thing under the same default: short enough for a tag and for the name of a run."""
+        return hashlib.sha256("\0".join((self.kind, self.name, self.digest)).encode()).hexdigest()[:12]
+
+    def run(self, step: str) -> str:
+        """The name of the eval run of a step."""
+        return f"new-{self.key}-{step}"
+
+
+def default_subject(settings: Settings) -> str:
+    """The subject that runs as new tasks do, on sets of repair cases."""
+    if settings.engine == "model" and settings.chat_model:
+        return model_subject(settings.chat_model)
+    return "search"
+
+
+def model_subject(chat_model: str, prompts: str | None = None) -> str:
+    """The engine `model` with a chat model, and with prompts other than those of the settings."""
+    return f"model:model={chat_model}" + (f",prompts={prompts}" if prompts else "")
+
+
+def chat_candidates(settings: Settings, models: Mapping[str, str]) -> list[Candidate]:
+    """Chat models, name to digest, against the present default."""
+    baseline = default_subject(settings)
+    return [
+        Candidate("chat model", name, digest, REPAIR, baseline, model_subject(name)) for name, digest in models.items()
+    ]
+
+
+def prompt_candidates(settings: Settings, versions: Iterable[str]) -> list[Candidate]:
+    """Prompts against those in use; none without a chat model, since nothing else reads them."""
+    if (model := settings.chat_model) is None:
+        return []
+    baseline = model_subject(model)
+    return [
+        Candidate(
+            "prompts",
+            one,
+            one,
+            REPAIR,
+            baseline,
+            baseline if one == settings.chat_prompts else model_subject(model, one),
+        )
+        for one in versions
+    ]
+
+
+def embedding_candidates(models: Mapping[str, str], serving: str | None) -> list[Candidate]:
+    """Embedding models, name to identity, against the one that is asked now."""
+    if serving is None:
+        return []
+    return [
+        Candidate("embedding model", name, identity, LOCALISATION, _retrieval(serving), _retrieval(name))
+        for name, identity in models.items()
+    ]
+
+
+def _retrieval(model: str) -> str:
+    return f"retrieval:model={model}"
+
+
+class Watched(BaseModel):
+    """What a sensor keeps between its ticks: keys that were seen, and comparisons that are not done."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    seen: tuple[str, ...] = ()
+    open: tuple[dict[str, Any], ...] = ()
+    first: bool = True
+
+    def candidates(self) -> list[tuple[Candidate, datetime]]:
+        """Those that are open, with when they were found, oldest first."""
+        return [
+            (Candidate(**{k: v for k, v in one.items() if k != "found"}), datetime.fromisoformat(one["found"]))
+            for one in self.open
+        ]
+
+    def look(self, registered: Iterable[Candidate], now: datetime) -> "Watched":
+        """With what is new since the last look. The first look only takes note of what there is; when many come at
+        once, those beyond `MAX_OPEN` are taken up at a later one. What is open for too long is given up, and the
+        default itself is never opened."""
+        registered = list(registered)
+        fresh = [one for one in registered if one.key not in self.seen]
+        kept = [one for one in self.open if now - datetime.fromisoformat(one["found"]) < GIVEN_UP_AFTER]
+        if self.first:
+            return Watched(seen=tuple(one.key for one in registered), first=False)
+        taken = fresh[: max(0, MAX_OPEN - len(kept))]
+        opened = ({**asdict(one), "found": now.isoformat()} for one in taken if one.candidate != one.baseline)
+        present = [key for key in self.seen if key in {one.key for one in registered}]
+        return Watched(seen=(*present, *(one.key for one in taken)), open=(*kept, *opened), first=False)
+
+    def without(self, candidate: Candidate) -> "Watched":
+        """When its comparison is drawn, or cannot be."""
+        others = zip(self.open, self.candidates(), strict=True)
+        return self.model_copy(update={"open": tuple(one for one, (known, _) in others if known != candidate)})
+
+
+class Progress(BaseModel):
+    """How far the three runs of a candidate are: for each step that was started, whether it succeeded; None while it
+    goes on."""
+
+    ended: dict[str, bool | None] = Field(default_factory=dict)
+
+    @property
+    def next_step(self) -> str | None:
+        """The step to start now; None while one goes on, when all are done, or when one has failed."""
+        for step in STEPS:
+            if step not in self.ended:
+                return step
+            if self.ended[step] is not True:
+                return None
+        return None
+
+    @property
+    def failed(self) -> str | None:
+        return next((step for step in STEPS if self.ended.get(step) is False), None)
+
+    @property
+    def done(self) -> bool:
+        return all(self.ended.get(step) is True for step in STEPS)
