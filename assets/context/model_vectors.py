@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 
 from assets.context import store
 from assets.context.content import embedded_text
+from assets.context.index import Index
 from assets.context.postgres import open_index
 from assets.context.vector_table import VectorTable
 from core.database import Database
@@ -107,12 +108,16 @@ def nearest_paths(
 ) -> list[str]:
     """The `k` files nearest to a text by one model alone, best first. Raises `EmbedderUnavailable`, `NotIndexed`."""
     with open_index(database, team_id, source, [embedder]) as index:
-        if embedder.identity not in index.models:
-            return []
-        documents, _ = index.nearest(embedder.identity, text[:LONGEST_QUERY], 8 * k)
-        manifest = index.manifest
-        paths = dict.fromkeys(manifest.paths[int(manifest.file_of[document])] for document in documents)
-    return list(paths)[:k]
+        return nearest_paths_of(index, embedder.identity, text, k)
+
+
+def nearest_paths_of(index: Index, model: str, text: str, k: int) -> list[str]:
+    """As `nearest_paths`, in an index that is open; none where the model has no vectors of it."""
+    if model not in index.models:
+        return []
+    documents, _ = index.nearest(model, text[:LONGEST_QUERY], 8 * k)
+    manifest = index.manifest
+    return list(dict.fromkeys(manifest.paths[int(manifest.file_of[document])] for document in documents))[:k]
 
 
 def visible_sources(connection: Connection[TupleRow]) -> list[tuple[uuid.UUID, str, str]]:

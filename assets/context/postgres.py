@@ -5,6 +5,7 @@ meanwhile.
 """
 
 import contextlib
+import copy
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -80,16 +81,26 @@ class PostgresIndex:
         self._connection = connection
         self._scope = versions.scope(team_id, source, version.version)
         self._files = files
-        self._models: dict[str, tuple[Embedder, VectorTable]] = {}
-        for embedder in embedders:
-            table = VectorTable.find(connection, embedder.identity)
-            if table and (embedder.identity in version.models or table.has_any(connection, self._scope)):
-                self._models[embedder.identity] = (embedder, table)
-        self._stood_in: dict[str, str] = {}
         self._complete = frozenset(version.models)
+        self._models = self._with_vectors(embedders)
+        self._stood_in: dict[str, str] = {}
         self._decoded: dict[str, tuple[Ints, Ints]] = {}
         self._in_files: dict[str, tuple[Ints, Ints]] = {}
         self._chunks: dict[int, Chunk] = {}
+
+    def asking(self, embedders: Sequence[Embedder]) -> "PostgresIndex":
+        """The same index with other models to ask, for as long as this one is open; what was read is shared."""
+        other = copy.copy(self)
+        other._models, other._stood_in = self._with_vectors(embedders), {}
+        return other
+
+    def _with_vectors(self, embedders: Sequence[Embedder]) -> dict[str, tuple[Embedder, VectorTable]]:
+        found = {}
+        for embedder in embedders:
+            table = VectorTable.find(self._connection, embedder.identity)
+            if table and (embedder.identity in self._complete or table.has_any(self._connection, self._scope)):
+                found[embedder.identity] = (embedder, table)
+        return found
 
     @property
     def models(self) -> tuple[str, ...]:

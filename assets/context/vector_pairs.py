@@ -4,15 +4,18 @@ A pair is a chunk whose vectors by both models are stored, as happens while a mi
 embedded here, and nothing decided.
 """
 
+import contextlib
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from assets.context.postgres import open_index
-from assets.context.rank import rank
+from assets.context.model_vectors import nearest_paths_of
+from assets.context.postgres import PostgresIndex, open_index
+from assets.context.query import read_query
+from assets.context.rank import score
 from assets.context.vector_table import VectorTable
 from assets.context.weights import WEIGHTS
 from core.database import Database
@@ -67,21 +70,39 @@ def stored_pairs(
     return contents, _vectors([row[1] for row in found]), _vectors([row[2] for row in found])
 
 
-def ranked_paths(
-    database: Database,
-    team_id: uuid.UUID,
-    source: str,
-    embedders: Sequence[Embedder],
-    text: str,
-    k: int,
-    *,
-    weights: Mapping[str, float] = WEIGHTS,
-    off: Collection[str] = FROM_HISTORY,
-) -> list[str]:
-    """The `k` likeliest files as a search finds them, best first. Raises `NotIndexed`."""
-    with open_index(database, team_id, source, embedders) as index:
-        locations = rank(index, text, 8 * k, weights=weights, off=off)
-    return list(dict.fromkeys(location.path for location in locations))[:k]
+class Asked:
+    """A source's visible index, asked the same with one set of models after another. Made by `opened`."""
+
+    def __init__(self, index: PostgresIndex) -> None:
+        self._index = index
+
+    def nearest(self, embedder: Embedder, text: str, k: int) -> list[str]:
+        """The `k` files nearest to a text by one model alone, best first. Raises `EmbedderUnavailable`."""
+        return nearest_paths_of(self._index.asking([embedder]), embedder.identity, text, k)
+
+    def ranked(
+        self,
+        embedders: Sequence[Embedder],
+        text: str,
+        k: int,
+        *,
+        weights: Mapping[str, float] = WEIGHTS,
+        off: Collection[str] = FROM_HISTORY,
+    ) -> list[str]:
+        """The `k` likeliest files as a whole search finds them, best first, without the reasons."""
+        index = self._index.asking(embedders)
+        manifest = index.manifest
+        if not manifest.documents:
+            return []
+        best, _ = score(index, read_query(text), weights=weights, off=off).best(8 * k)
+        return list(dict.fromkeys(manifest.paths[int(manifest.file_of[document])] for document in best))[:k]
+
+
+@contextlib.contextmanager
+def opened(database: Database, team_id: uuid.UUID, source: str) -> Iterator[Asked]:
+    """Raises `NotIndexed`."""
+    with open_index(database, team_id, source) as index:
+        yield Asked(index)
 
 
 def _table(connection: Connection[TupleRow], identity: str) -> VectorTable:

@@ -25,6 +25,7 @@ from core.embedding.catalogue import Entry
 from core.states import MigrationState
 
 MOST_PAIRS = 12_000
+MOST_QUERIES = 400
 FEWEST_HELD_BACK = 30
 BEFORE_CUT_OVER = (MigrationState.BUILDING, MigrationState.SHADOWING, MigrationState.JUDGED)
 _FIRST_COVERED, _STEP_COVERED = 0.1, 0.2
@@ -52,7 +53,7 @@ def train(
     platform: Platform,
     migration: Migration,
     *,
-    most_queries: int = 400,
+    most_queries: int | None = None,
     check: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> AdapterRow:
@@ -73,7 +74,9 @@ def train(
     evaluation: dict[str, Any] = {"k": migration.chosen.k, "old": old.name, "new": new.name, "covered": covered}
     learned: LinearMap | None = None
     try:
-        found = _gather(platform, migration, old, new, covered, most_queries, check, tell)
+        # The files of queries that are judged with are not learned from: more of them would leave too little.
+        most = min(MOST_QUERIES, most_queries or migration.chosen.queries)
+        found = _gather(platform, migration, old, new, covered, most, check, tell)
         tell(f"learning from {found.pairs.documents} document and {found.pairs.queries} query pairs")
         learned, use, reason = _judge(platform, migration, found, evaluation, check, tell)
     except AdapterRefused as error:
@@ -210,7 +213,8 @@ def _judge(
         return Prepared(found.old.identity, dict(zip(texts, one.apply(vectors), strict=True)))
 
     tell(f"choosing among {len(fitted)} maps with {len(found.parts.choose)} queries")
-    scored = [(trial.ndcg_alone(through(one), found.parts.choose), one) for one in fitted]
+    tried = trial.ndcg_alone([through(one) for one in fitted], found.parts.choose)
+    scored = list(zip(tried, fitted, strict=True))
     best_of = {
         kind: max((pair for pair in scored if pair[1].kind.startswith(kind)), key=lambda pair: pair[0])
         for kind in (adapter_fit.PROCRUSTES, adapter_fit.AFFINE)

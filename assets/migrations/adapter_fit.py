@@ -72,8 +72,9 @@ def checked(pairs: Pairs) -> Pairs:
             f"{len(pairs.new)} texts have vectors of both models, and at least {fewest} are needed: build more first"
         )
     for name, side in (("new", pairs.new), ("old", pairs.old)):
-        values = np.linalg.svd(side.astype(np.float64), compute_uv=False)
-        rank = int((values > 1e-5 * values[0]).sum())
+        rows = side.astype(np.float64)
+        values = np.linalg.eigvalsh(rows.T @ rows)
+        rank = int((values > 1e-10 * values[-1]).sum())
         if rank < max(2, narrower // 4):
             raise AdapterRefused(
                 f"the {name} model's vectors lie in {rank} of {side.shape[1]} directions: there is no map to learn"

@@ -4,13 +4,15 @@ Twice: by vectors alone, which shows how good the map is, and in whole searches,
 what decides. Intervals and tests are `core.statistics`'; queries about one file count together.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from assets.context import model_vectors, vector_pairs
+from assets.context import vector_pairs
 from assets.context.postgres import NotIndexed
 from assets.migrations import metrics
 from assets.migrations.queries import JudgedQuery
@@ -28,6 +30,7 @@ ADAPTER, COVERED, WORDS, OLD = (
 )
 BM25_ALONE = "BM25 alone"
 _DRAWS = 2000
+_SHOWN_DRAWS = 400
 _DEALT = 20
 _MEASURES = (("recall", metrics.recall), ("ndcg", metrics.ndcg), ("mrr", metrics.reciprocal_rank))
 
@@ -93,10 +96,15 @@ class Trial:
         self._k = k
         self._check = check
 
-    def ndcg_alone(self, embedder: Embedder, asked: Sequence[JudgedQuery]) -> float:
-        """Mean nDCG of the files nearest by vectors; 0 for no queries."""
-        scores = [metrics.ndcg(self._alone(embedder, query), query.relevant, self._k) for query in asked]
-        return float(np.mean(scores)) if scores else 0.0
+    def ndcg_alone(self, embedders: Sequence[Embedder], asked: Sequence[JudgedQuery]) -> list[float]:
+        """Each one's mean nDCG of the files nearest by vectors; 0 for no queries."""
+        scores: list[list[float]] = [[] for _ in embedders]
+        for query in asked:
+            self._check()
+            with contextlib.suppress(NotIndexed), self._opened(query) as index:
+                for embedder, found in zip(embedders, scores, strict=True):
+                    found.append(metrics.ndcg(index.nearest(embedder, query.text, self._k), query.relevant, self._k))
+        return [float(np.mean(found)) if found else 0.0 for found in scores]
 
     def run(
         self,
@@ -109,21 +117,21 @@ class Trial:
         """`alone` are named spaces to ask by vectors alone, with `adapter` among them; the others answer in whole
         searches."""
         found: dict[str, list[list[str]]] = {name: [] for name, _ in alone}
-        whole: dict[str, list[list[str]]] = {name: [] for name in (ADAPTER, COVERED, WORDS, BM25_ALONE)}
+        models: dict[str, list[Embedder]] = {ADAPTER: [adapter[1]], COVERED: [new], WORDS: []}
         if old is not None:
-            whole[OLD] = []
+            models[OLD] = [old]
+        whole: dict[str, list[list[str]]] = {name: [] for name in (*models, BM25_ALONE)}
         kept: list[JudgedQuery] = []
         for query in held_back:
+            self._check()
             try:
-                for name, embedder in alone:
-                    found[name].append(self._alone(embedder, query))
-                for name, embedders in ((ADAPTER, [adapter[1]]), (COVERED, [new]), (WORDS, []), (OLD, [old])):
-                    if name in whole:
-                        whole[name].append(self._whole(query, [one for one in embedders if one is not None]))
-                whole[BM25_ALONE].append(self._whole(query, [], BM25))
+                with self._opened(query) as index:
+                    for name, embedder in alone:
+                        found[name].append(index.nearest(embedder, query.text, self._k))
+                    for name, embedders in models.items():
+                        whole[name].append(index.ranked(embedders, query.text, self._k))
+                    whole[BM25_ALONE].append(index.ranked([], query.text, self._k, weights=BM25))
             except NotIndexed:  # removed meanwhile
-                for lists in (*found.values(), *whole.values()):
-                    del lists[len(kept) :]
                 continue
             kept.append(query)
         by_search = {name: _scores(lists, kept, self._k) for name, lists in whole.items()}
@@ -139,18 +147,8 @@ class Trial:
             _chance(found[adapter[0]], kept, self._k),
         )
 
-    def _alone(self, embedder: Embedder, query: JudgedQuery) -> list[str]:
-        self._check()
-        return model_vectors.nearest_paths(self._database, query.team_id, query.source, embedder, query.text, self._k)
-
-    def _whole(
-        self, query: JudgedQuery, embedders: Sequence[Embedder], weights: Mapping[str, float] | None = None
-    ) -> list[str]:
-        self._check()
-        given = {} if weights is None else {"weights": weights}
-        return vector_pairs.ranked_paths(
-            self._database, query.team_id, query.source, embedders, query.text, self._k, **given
-        )
+    def _opened(self, query: JudgedQuery) -> AbstractContextManager[vector_pairs.Asked]:
+        return vector_pairs.opened(self._database, query.team_id, query.source)
 
 
 def decide(ndcg: Mapping[str, Sequence[float]], clusters: Sequence[str]) -> tuple[Use, str, list[dict[str, Any]]]:
@@ -167,7 +165,7 @@ def decide(ndcg: Mapping[str, Sequence[float]], clusters: Sequence[str]) -> tupl
         failed = ""
         for other in others:
             data = PairedData.of(ndcg[other], ndcg[one], list(clusters))
-            interval = _interval(data)
+            interval = _interval(data, _DRAWS)
             gain = float(data.difference.mean()) if data.cases else 0.0
             decided.append(
                 {
@@ -221,15 +219,15 @@ def _row(name: str, scores: Mapping[str, Sequence[float]], asked: Sequence[Judge
     row: dict[str, Any] = {"name": name, "queries": len(asked)}
     for measure, values in scores.items():
         data = PairedData.of(np.zeros(len(values)), values, [query.cluster for query in asked])
-        interval = _interval(data)
+        interval = _interval(data, _SHOWN_DRAWS)
         row[measure] = round(float(np.mean(values)), 4) if len(values) else None
         row[f"{measure}_low"] = interval and round(interval.low, 4)
         row[f"{measure}_high"] = interval and round(interval.high, 4)
     return row
 
 
-def _interval(data: PairedData) -> Interval | None:
+def _interval(data: PairedData, draws: int) -> Interval | None:
     try:
-        return cluster_interval(data, "difference", draws=_DRAWS)
+        return cluster_interval(data, "difference", draws=draws)
     except TooFewClusters:
         return None
