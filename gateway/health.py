@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from core.database.schema import missing
+from core.eval_status import read_status
 from core.events import DEFAULT_TEAM, TOPICS
 from core.freshness import read_freshness
 from core.states import TaskState
@@ -65,6 +66,7 @@ def metrics(gateway: TheGateway, team: TheTeam) -> Response:
         rows = connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
         freshness = read_freshness(connection)
     gateway.metrics.show_freshness(freshness)
+    gateway.metrics.show_evals(read_status(gateway.settings.home / "evals"))
     counted = {str(state): int(number) for state, number in rows}
     for state in TaskState:
         gateway.metrics.tasks.labels(state).set(counted.get(state, 0))

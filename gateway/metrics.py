@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from core.eval_status import EvalStatus
 from core.freshness import SourceFreshness
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -53,6 +54,29 @@ class Metrics:
         self.model_behind = self._of_source(
             "penstock_index_model_behind_seconds", "For how long a model has not covered the visible version.", "model"
         )
+
+        self.eval_drifted = self._of_eval(
+            "penstock_eval_drifted", "1 if the newest run is worse than the one before of the very same subject."
+        )
+        self.eval_success = self._of_eval("penstock_eval_success", "Success of the newest run, from 0 to 1.")
+        self.eval_started = self._of_eval(
+            "penstock_eval_started_timestamp_seconds", "When the newest run began, in seconds since 1970."
+        )
+
+    def _of_eval(self, name: str, meaning: str) -> Gauge:
+        return Gauge(name, f"{meaning} By eval set and subject.", ["set", "subject"], registry=self.registry)
+
+    def show_evals(self, found: Sequence[EvalStatus]) -> None:
+        """Shows how these stand, and no others."""
+        with self._showing:
+            for gauge in (self.eval_drifted, self.eval_success, self.eval_started):
+                gauge.clear()
+            for one in found:
+                labels = (one.set_name, one.subject)
+                self.eval_drifted.labels(*labels).set(bool(one.drifted))
+                self.eval_started.labels(*labels).set(one.at.timestamp())
+                if one.success is not None:
+                    self.eval_success.labels(*labels).set(one.success)
 
     def _of_source(self, name: str, meaning: str, *more: str) -> Gauge:
         return Gauge(name, f"{meaning} By source.", ["team", "source", *more], registry=self.registry)

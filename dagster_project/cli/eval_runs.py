@@ -38,6 +38,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a subject over a set. Exit code 1 when results are missing in the end."""
+    from assets.evals.drift import find_drift, note_status
     from assets.evals.runner import RunLimits, new_record, run_set
     from assets.evals.set_checks import check_set
     from assets.evals.sets import load_set
@@ -60,11 +61,15 @@ def run(
     with _Live(quiet=as_json) as tell:
         baseline = store.resolve(stop_early) if stop_early else None
         state = run_set(found, tested, store, record, limits=limits, tell=tell, stop_early=baseline)
+    drift = find_drift(store, store.record(record.run)) if state.complete else None
+    if drift is not None:
+        note_status(store, store.record(record.run), drift)
     told = {
         "run": record.run, "set": found.name, "version": found.version, "subject": tested.name, "total": state.total,
         "done": state.done, "succeeded": state.succeeded, "failed": state.failed,
         "infrastructure": state.infrastructure, "resumed": state.resumed, "retried": state.retried,
         "flaky": list(state.flaky), "stopped": state.stopped, "complete": state.complete,
+        "drifted": drift.drifted if drift else None,
     }  # fmt: skip
     if as_json:
         data(told)
@@ -74,6 +79,8 @@ def run(
         if state.flaky:
             line(f"flaky: {', '.join(state.flaky)}")
         line(f"run: {record.run}")
+        if drift is not None and drift.drifted:
+            line(f"DRIFTED since {drift.before.run if drift.before else 'before'}: {drift.sentence}")
     if not state.complete:
         why = state.stopped or "results are missing"
         note(f"penstock: {why}; go on with: penstock eval run {name} --subject {subject} --run {record.run} …")

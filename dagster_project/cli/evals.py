@@ -2,7 +2,7 @@
 
 import typer
 
-from dagster_project.cli import eval_defaults, eval_released, eval_reports, eval_runs, eval_sets
+from dagster_project.cli import eval_defaults, eval_released, eval_reports, eval_runs, eval_sets, eval_trend
 
 evals = typer.Typer(
     name="eval", help="Regression evals: run sets of tasks, and compare a candidate with a baseline.",
@@ -18,6 +18,7 @@ evals.command("run")(eval_runs.run)
 evals.command("runs")(eval_runs.runs)
 evals.command("compare")(eval_reports.compare)
 evals.command("report")(eval_reports.report)
+evals.command("trend")(eval_trend.show_trend)
 evals.command("query")(eval_reports.query_results)
 evals.command("calibrate")(eval_reports.calibrate_verdicts)
 evals.command("promote")(eval_defaults.promote_candidate)

@@ -127,3 +127,31 @@ def test_the_repair_engine_is_a_subject(tmp_path: Path) -> None:
     assert result.metrics["code_lines"] >= 1
     assert (tmp_path / "t" / "trajectory.jsonl").read_text().count("\n") > 3
     assert (tmp_path / "t" / "patch.diff").read_text().startswith("diff --git ")
+
+
+def test_a_trend_shows_each_run_and_fails_when_the_newest_has_drifted(home: Path) -> None:
+    quick = ("run", "toy", "--subject", "scripted:name=steady,skill=1")
+    for name in ("steady-1", "steady-2"):
+        _penstock(home, *quick, "--run", name)
+    rows = _json(home, "trend", "toy", "--subject", "steady")
+    assert [(row["run"], row["drifted"]) for row in rows] == [("steady-1", None), ("steady-2", False)]
+    assert rows[0]["success"] == rows[1]["success"]
+    assert rows[0]["iterations"] > 0
+    said = _penstock(home, "trend", "toy", "--subject", "steady", "--last", "1")
+    assert said.stdout.count("\n") == 1
+    assert "steady on toy 1.0.0: " in said.stderr
+    _penstock(home, "trend", "toy", "--subject", "nobody", code=1)
+    # What drift looks like from outside: the same identity, and other results.
+    journal = home / "evals" / "runs" / "steady-2" / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"success":true', '"success":false'))
+    drifted = _penstock(home, "trend", "toy", "--subject", "steady", code=1)
+    assert "DRIFTED: Worse: steady-2 is worse than steady-1" in drifted.stdout, drifted.stdout
+
+
+def test_promotion_and_rollback_from_the_command_line(home: Path) -> None:
+    assert "nothing is promoted" in _penstock(home, "rollback", code=1).stderr
+    shown = {row["name"]: row["origin"] for row in _json(home, "defaults")["settings"]}
+    assert shown["engine"] == "default"
+    for name in ("p-base", "p-cand"):
+        _penstock(home, "run", "toy", "--subject", "scripted:skill=1", "--run", name)
+    assert "stands for no default" in _penstock(home, "promote", "p-base", "p-cand", code=1).stderr
