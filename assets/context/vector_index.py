@@ -22,7 +22,9 @@ from assets.context.vector_table import EXACT_MOST
 from core.database import Database
 
 NEIGHBOURS = 24
-EF_CONSTRUCTION = 128
+EF_CONSTRUCTION = 200
+"""With fewer candidates, the graph of sources that differ much can fall into parts between which a search is lost."""
+
 GROWTH = 0.1
 """An index is replaced when this share of its vectors has come since, and at least `EXACT_MOST`."""
 
