@@ -3,6 +3,7 @@
 import math
 import threading
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.context import terms
+from assets.context.prune import prune_contents
 from assets.context.sources import add_source, remove_source
 from assets.context.tickets import corpus_cache, index, search, texts
 from assets.context.tickets.apply import apply
@@ -235,3 +237,15 @@ def test_vectors_that_come_later_are_found_from_memory_too(tracker: Tracker) -> 
     tracker.index()
     signals = {reason.signal for hit in tracker.search("walruses") if hit.key == "#2" for reason in hit.why}
     assert signals == {"words", "passage", "vectors hashing-256"}
+
+
+def test_a_merge_is_noticed_by_the_next_search(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 4):
+        tracker.tell(issue(number, "Crash", f"word{number} common"))
+        tracker.index()
+    assert len(tracker.words("common")) == 3
+    monkeypatch.setattr(index, "MERGED_FROM", 3)
+    tracker.index()
+    tracker.words("unknown")
+    prune_contents(tracker.database, DEFAULT_TEAM, grace=timedelta(0), readers=timedelta(0))
+    assert tracker.words("word3") == ["#3"]  # a term that was not asked for before
