@@ -8,6 +8,7 @@ from assets.evals import assets as eval_assets
 from assets.evals import comparison_assets, default_assets
 from assets.executions import assets as execution_assets
 from assets.migrations import assets as migration_assets
+from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
 from assets.results import assets as result_assets
 from dagster_project import context_jobs, eval_jobs, jobs, model_jobs
@@ -25,6 +26,7 @@ defs = Definitions(
             context_assets,
             ticket_assets,
             migration_assets,
+            model_assets,
             plan_assets,
             execution_assets,
             result_assets,
@@ -58,6 +60,7 @@ defs = Definitions(
         failed_run_sensor,
         migration_sensor,
         migration_request_sensor,
+        eval_jobs.eval_candidate_sensor,
     ],
     resources={
         "platform": ResourceDefinition(lambda _: worker_platform()),

@@ -13,7 +13,6 @@ from dagster import (
 )
 
 from assets.migrations.begin import begin_requested
-from assets.migrations.upkeep import keep_models
 from assets.platform import Platform
 
 migrate_model = define_asset_job(
@@ -39,16 +38,12 @@ def begin_migration_job() -> None:
     begin_requested_migration()
 
 
-@op(description="Embeds what serving models lack, and retires draining models that nothing needs any more.")
-def keep_embedding_models(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
-    done = keep_models(platform, tell=context.log.info)
-    for name, why in done.left:
-        context.log.warning("%s: left for the next time: %s", name, why)
-
-
-@job(name="keep_models", executor_def=in_process_executor, description="Every model in use covers what it should.")
-def keep_models_job() -> None:
-    keep_embedding_models()
+keep_models_job = define_asset_job(
+    "keep_models",
+    selection=AssetSelection.assets("embedding_models"),
+    executor_def=in_process_executor,
+    description="Every model in use covers what it should, and models go on their day.",
+)
 
 
 SCHEDULES = [

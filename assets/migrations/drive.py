@@ -15,10 +15,12 @@ from typing import Any
 import psycopg
 
 from assets.context import model_vectors
-from assets.migrations import observe, queries, record, switch
+from assets.migrations import adapter, observe, queries, record, switch
+from assets.migrations.archive import ArchiveFailed
 from assets.migrations.build import Progress, Stopped, build
 from assets.migrations.judge import ask_both, judge
 from assets.migrations.record import Migration, MigrationRefused, TimelineEvent
+from assets.migrations.retire import FOLDER
 from assets.migrations.throttle import Throttle
 from assets.migrations.watch import fill, watched
 from assets.platform import Platform
@@ -61,6 +63,9 @@ def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) ->
                 return _stands(platform, number, f"a model: {error}")
             except psycopg.errors.DiskFull as error:
                 switch.pause(platform.database, number, True, f"the database's disk is full: {error}".strip())
+                continue
+            except ArchiveFailed as error:
+                switch.pause(platform.database, number, True, str(error))
                 continue
             except Stopped:
                 continue
@@ -136,7 +141,7 @@ def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
         if left > 0:
             return f"time: searches that began before may still use {migration.old_name} for {left:.0f} s"
         tell(f"retiring {migration.old_name}")
-        switch.finish(platform.database, migration.id)
+        switch.finish(platform.database, migration.id, platform.settings.home / FOLDER)
         return ""
     raise MigrationRefused(f"migration {migration.id} is {state}, from which nothing leads on")
 
@@ -179,6 +184,8 @@ def _build(platform: Platform, migration: Migration, tell: Told) -> str:
         left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
         share = f", {throttle.share:.0%} of the time" if throttle.share < 1 else ""
         tell(f"built {progress.chunks} of {progress.total} chunks, {progress.rate:.0f} a second{share}{left}")
+        covered = (earlier + progress.chunks) / max(1, earlier + progress.total)
+        adapter.keep_current(platform, migration, covered, progress.seconds, check=check, tell=tell)
 
     throttle = Throttle(options.limits)
     with watched(platform, throttle, embedder.identity):

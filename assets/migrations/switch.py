@@ -8,6 +8,7 @@ in the same commit, and a search reads the states once.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
@@ -15,6 +16,7 @@ from psycopg.rows import TupleRow
 
 from assets.migrations import record
 from assets.migrations.record import Migration, MigrationRefused, Options
+from assets.migrations.retire import retire_model
 from core.database import Database
 from core.embedding import catalogue, requests
 from core.embedding.catalogue import Entry, ModelConflict
@@ -95,7 +97,8 @@ def roll_back(database: Database, number: int, reason: str) -> Migration:
     """Lets the old model answer again from the next search on. Raises `MigrationRefused` before and after its time."""
     with _held(database, number) as (connection, migration):
         if migration.state not in (MigrationState.OBSERVING, MigrationState.DRAINING):
-            hint = "cancel it" if migration.is_open else "start a migration back"
+            back = f"penstock migrate restore {migration.old_name}, then start a migration back"
+            hint = "cancel it" if migration.is_open else back
             raise MigrationRefused(f"migration {number} is {migration.state}: there is no cut over to undo; {hint}")
         _model(connection, migration.old_model, ModelState.SERVING)
         _model(connection, migration.new_model, ModelState.BUILDING)
@@ -112,16 +115,31 @@ def drain(database: Database, number: int) -> Migration:
         return record.get(connection, number)
 
 
-def finish(database: Database, number: int) -> Migration:
-    """Retires the old model: proves that nothing needs its vectors, and drops them. Raises `MigrationRefused`."""
-    with _held(database, number) as (connection, migration):
-        if migration.state != MigrationState.DRAINING:
-            raise MigrationRefused(f"migration {number} is {migration.state}: only a draining one can be finished")
-        try:
-            catalogue.retire(connection, migration.old_model)
-        except ModelConflict as error:
-            raise MigrationRefused(f"{migration.old_name} cannot be retired yet: {error}") from error
-        record.move(connection, migration, MigrationState.DONE)
+def finish(database: Database, number: int, archives: Path) -> Migration:
+    """Retires the old model: proves that nothing needs its vectors, keeps them below `archives`, and drops them.
+
+    Raises `MigrationRefused` and `ArchiveFailed`.
+    """
+    with database.system() as connection:
+        migration = record.get(connection, number)
+    if migration.state != MigrationState.DRAINING:
+        raise MigrationRefused(f"migration {number} is {migration.state}: only a draining one can be finished")
+
+    def done(connection: Connection[TupleRow]) -> None:
+        # Archiving takes its time: somebody may have rolled back meanwhile.
+        now = record.get(connection, number, lock=True)
+        if now.state != MigrationState.DRAINING:
+            raise MigrationRefused(f"migration {number} is {now.state}: only a draining one can be finished")
+        record.move(connection, now, MigrationState.DONE)
+
+    try:
+        kept = retire_model(database, migration.old_model, archives, finish=done)
+    except ModelConflict as error:
+        raise MigrationRefused(f"{migration.old_name} cannot be retired yet: {error}") from error
+    with database.system() as connection:
+        if kept is not None:
+            body = {"vectors": kept.rows, "bytes": kept.bytes, "file": kept.file}
+            record.note(connection, number, "kept for a return", body)
         return record.get(connection, number)
 
 

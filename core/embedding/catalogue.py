@@ -166,6 +166,18 @@ def retire(connection: Connection[TupleRow], model_id: int) -> None:
     """Drops the model's vectors. Raises `ModelConflict` unless every visible chunk that it covers is covered by a
     serving model too, or while queries hold its table for longer than two seconds."""
     connection.execute("SELECT FROM embedding_models WHERE id = %s FOR UPDATE", (model_id,))
+    check_not_needed(connection, model_id)
+    try:
+        with connection.transaction():
+            connection.execute("SELECT retire_embedding_model(%s)", (model_id,))
+    except psycopg.errors.CheckViolation as error:
+        raise ModelConflict(f"{_message(error)}: move it to draining first") from error
+    except psycopg.errors.LockNotAvailable as error:
+        raise ModelConflict("queries still use the model's vectors: try again") from error
+
+
+def check_not_needed(connection: Connection[TupleRow], model_id: int) -> None:
+    """Raises `ModelConflict` while a migration needs the model, or only it covers something."""
     migration = connection.execute(
         "SELECT id FROM model_migrations WHERE state NOT IN ('done', 'cancelled', 'rolled-back') "
         "AND (new_model = %(model)s OR (old_model = %(model)s AND state <> 'draining'))",
@@ -178,13 +190,33 @@ def retire(connection: Connection[TupleRow], model_id: int) -> None:
         raise ModelConflict(
             f"no other serving model covers {shown}: refresh these sources, or migrate to another model first"
         )
-    try:
-        with connection.transaction():
-            connection.execute("SELECT retire_embedding_model(%s)", (model_id,))
-    except psycopg.errors.CheckViolation as error:
-        raise ModelConflict(f"{_message(error)}: move it to draining first") from error
-    except psycopg.errors.LockNotAvailable as error:
-        raise ModelConflict("queries still use the model's vectors: try again") from error
+
+
+def reinstate(
+    database: Database, identity: str, dimensions: int, name: str, spec: dict[str, Any] | None, answers: bytes | None
+) -> Entry:
+    """Makes a retired model `registered` again as it was, with an empty table; one that is registered stays as it is.
+
+    Raises `ModelConflict` for a model in use, and when its name is another's by now.
+    """
+    with database.system() as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('penstock embedding models', 0))")
+        known = next((entry for entry in entries(connection) if entry.identity == identity), None)
+        if known is not None and known.state not in (ModelState.RETIRED, ModelState.REGISTERED):
+            raise ModelConflict(f"{known.name} is {known.state}: there is nothing to bring back")
+        rival = connection.execute(
+            "SELECT identity FROM embedding_models WHERE name = %s AND state <> 'retired' AND identity <> %s",
+            (name, identity),
+        ).fetchone()
+        if rival is not None:
+            raise ModelConflict(f"the name {name} is that of {rival[0]} now: retire that one first")
+        connection.execute("SELECT add_embedding_model(%s, %s)", (identity, dimensions))
+        connection.execute(
+            "UPDATE embedding_models SET name = %s, spec = %s, known_answers = %s, retire_by = NULL "
+            "WHERE identity = %s",
+            (name if spec is not None else None, Jsonb(spec) if spec is not None else None, answers, identity),
+        )
+        return find(connection, identity)
 
 
 def retire_by(connection: Connection[TupleRow], model_id: int, day: datetime | None) -> None:

@@ -29,6 +29,7 @@ Number = Annotated[int | None, typer.Option("--number", help="Which migration; t
 
 @contextmanager
 def _platform() -> Iterator["Platform"]:
+    from assets.migrations.archive import ArchiveFailed
     from assets.migrations.record import MigrationRefused
     from assets.platform import Platform
     from core.settings import load_settings
@@ -38,7 +39,7 @@ def _platform() -> Iterator["Platform"]:
         try:
             platform.models.in_use()
             yield platform
-        except MigrationRefused as error:
+        except (MigrationRefused, ArchiveFailed) as error:
             raise CommandFailed(str(error)) from error
         finally:
             platform.close()
@@ -215,6 +216,42 @@ def rollback(
 
     with _platform() as platform:
         _tell(switch.roll_back(platform.database, _chosen(platform, number).id, reason), "", as_json)
+
+
+@migrations.command()
+def restore(
+    name: Annotated[str, typer.Argument(help="A retired model whose vectors were kept.")], as_json: AsJson = False
+) -> None:
+    """Bring a retired model back with the vectors that it had, as registered."""
+    from assets.migrations.retire import FOLDER, restore_model
+
+    with _platform() as platform, Progress(quiet=as_json) as step:
+        step(f"restoring {name}")
+        restored = restore_model(platform.database, name, platform.settings.home / FOLDER)
+    if as_json:
+        entry = restored.entry
+        data({"name": entry.name, "state": entry.state, "kept": restored.rows, "restored": restored.written})
+        return
+    line(f"{name}: {restored.entry.state}, {restored.written} of {restored.rows} vectors are back")
+    note(f"penstock migrate start --to {name} makes up for what is new, and compares")
+
+
+@migrations.command()
+def adapter(
+    number: Number = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the last one instead of making another.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn a map from the new model's queries to the old model's vectors, and say whether searches may use it while
+    the old model's server is away."""
+    from assets.migrations import adapter_report
+
+    with _platform() as platform, Progress(quiet=as_json) as step:
+        row = adapter_report.made(platform, _chosen(platform, number), train=not show, tell=step)
+    if as_json:
+        data(row)
+        return
+    line(adapter_report.as_markdown(row))
 
 
 @migrations.command("report")

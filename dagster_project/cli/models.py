@@ -11,6 +11,9 @@ from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, li
 from dagster_project.cli.work import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from core.database import Database
     from core.embedding.catalogue import Entry
     from core.settings import Settings
@@ -69,6 +72,8 @@ def list_(
         empty="No model yet: the first start registers the one that the settings name.",
     )
     for row in rows:
+        if row["retire_by"] is not None and row["state"] != "retired":
+            note(f"{row['name']} is to be gone by {row['retire_by'][:10]}")
         if row["migrate"] is not None:
             note(f"{row['name']} waits to be migrated to: {row['migrate']}")
     others = sorted({*BUILT_IN, *described(settings.models_folder)} - {row["name"] for row in rows})
@@ -189,15 +194,38 @@ def add(
 
 
 @models.command()
-def retire(name: Name, as_json: AsJson = False) -> None:
-    """Take a model out of use: sources that only it covers stay searchable until they are refreshed; then drop it."""
+def retire(
+    name: Name,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="Not now but by this day (2027-03-31), when others cover it."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Take back the day by which it was to be gone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a model out of use: sources that only it covers stay searchable until they are refreshed; then its vectors
+    go into an archive, from which `penstock migrate restore` brings them back."""
+    from assets.migrations.archive import ArchiveFailed
+    from assets.migrations.deadlines import deadlines
+    from assets.migrations.retire import FOLDER, retire_model
     from core.embedding import catalogue
+    from core.settings import load_settings
     from core.states import ModelState
 
+    if by is not None and keep:
+        raise typer.BadParameter("a day, or none: not both", param_hint="--keep")
+    day = _day(by) if by is not None else None
     with opened() as database, told():
         _ensure_default(database)
         with database.system() as connection:
             entry = catalogue.find(connection, name)
+            if by is not None or keep:
+                if entry.state == ModelState.RETIRED:
+                    raise CommandFailed(f"{name} is retired already")
+                catalogue.retire_by(connection, entry.id, day)
+                known = [one for one in deadlines(connection) if one.model_id == entry.id]
+                _tell_day(entry, day, known[0].needs if known else (), as_json)
+                return
             serving = [e for e in catalogue.entries(connection) if e.state == ModelState.SERVING and e.id != entry.id]
             if entry.state == ModelState.SERVING:
                 if not serving:
@@ -205,8 +233,12 @@ def retire(name: Name, as_json: AsJson = False) -> None:
                 catalogue.move(connection, entry.id, ModelState.DRAINING)
         with database.system() as connection:
             left = catalogue.only_cover(connection, entry.id)
-            if not left:
-                catalogue.retire(connection, entry.id)
+        if not left:
+            try:
+                retire_model(database, entry.id, load_settings().home / FOLDER, tell=note)
+            except ArchiveFailed as error:
+                raise CommandFailed(str(error)) from error
+        with database.system() as connection:
             state = catalogue.find(connection, entry.identity).state
     if as_json:
         data({"name": entry.name, "state": state, "only_covers": [one.source for one in left]})
@@ -217,6 +249,32 @@ def retire(name: Name, as_json: AsJson = False) -> None:
             f"only it covers {one.source} ({one.covered} chunks): penstock index refresh {one.source}, "
             "or wait for the nightly job"
         )
+
+
+def _day(text: str) -> "datetime":
+    """The end of a day in UTC, or a moment. Raises `typer.BadParameter`."""
+    from datetime import UTC, datetime, time
+
+    try:
+        day = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no day like 2027-03-31", param_hint="--by") from error
+    if len(text) <= len("2027-03-31"):
+        day = datetime.combine(day.date(), time(23, 59, 59))
+    day = day if day.tzinfo else day.replace(tzinfo=UTC)
+    if day <= datetime.now(UTC):
+        raise typer.BadParameter(f"{text} has passed: without --by it is retired now", param_hint="--by")
+    return day
+
+
+def _tell_day(entry: "Entry", day: "datetime | None", needs: "Sequence[str]", as_json: bool) -> None:
+    if as_json:
+        shown = day.isoformat(timespec="seconds") if day else None
+        data({"name": entry.name, "state": entry.state, "retire_by": shown, "needs": list(needs)})
+        return
+    line(f"{entry.name}: {entry.state}, " + (f"to be gone by {day:%Y-%m-%d %H:%M} UTC" if day else "without a day"))
+    for need in needs:
+        note(f"until then: {need}")
 
 
 def _begin(settings: "Settings", database: "Database") -> None:

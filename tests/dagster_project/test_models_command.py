@@ -73,3 +73,27 @@ def test_what_is_wrong_with_a_new_model_is_told_in_one_line(penstock: Any, model
         )  # fmt: skip
     with pytest.raises(CommandFailed, match="no embedding model 'gpt'; there are: wordllama, hashing"):
         penstock("models", "add", "gpt")
+
+
+def test_a_model_gets_a_day_by_which_it_is_to_be_gone(penstock: Any) -> None:
+    told = penstock("models", "retire", "wordllama", "--by", "2099-12-31")
+    assert told["retire_by"] == "2099-12-31T23:59:59+00:00"
+    assert "no other model serves" in told["needs"][0]
+    assert penstock("models", "list")[0]["retire_by"] == "2099-12-31T23:59:59+00:00"
+    assert penstock("models", "retire", "wordllama", "--keep")["retire_by"] is None
+    for wrong, why in (("soon", "no day like 2027-03-31"), ("2020-01-01", "has passed")):
+        result = CliRunner().invoke(app, ["models", "retire", "wordllama", "--by", wrong])
+        assert result.exit_code == 2
+        assert why in " ".join(result.output.split())
+
+
+def test_a_second_model_to_migrate_to_waits_and_says_for_what(penstock: Any, model_server: Any) -> None:
+    penstock("models", "add", "hashing", "--migrate")
+    given = ("--provider", "ollama", "--url", model_server.url, "--model", "hashing", "--dimensions", "64")
+    assert (
+        "migration 1 from wordllama to hashing is open"
+        in penstock("models", "add", "small", *given, "--migrate")["migrate"]
+    )
+    listed = {row["name"]: row["migrate"] for row in penstock("models", "list")}
+    assert "it begins after that" in listed["small"]
+    assert listed["hashing"] is None

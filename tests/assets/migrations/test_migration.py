@@ -49,7 +49,7 @@ def test_a_better_model_takes_over_by_itself_and_the_old_one_is_retired(
     assert comparison["queries"]["judged"] > 100
     assert kinds(platform, migration.id) == [
         "planned", "building", "built", "shadowing", "compared",
-        "judged", "observing", "locks held", "draining", "done",
+        "judged", "observing", "locks held", "draining", "done", "kept for a return",
     ]  # fmt: skip
 
 

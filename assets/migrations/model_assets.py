@@ -1,0 +1,89 @@
+"""The asset `embedding_models`: what the models in use need every night, and the days by which some are to go."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
+
+from assets.markdown import cell
+from assets.migrations.deadlines import Deadline, Urgency
+from assets.migrations.upkeep import Kept, keep_models
+from assets.platform import Platform
+from core.embedding import catalogue, requests
+from core.states import ModelState
+
+
+@asset(
+    group_name="models",
+    kinds={"postgres"},
+    description="The embedding models in use: each covers what it should, and those that nothing needs are retired.",
+    check_specs=[
+        AssetCheckSpec(
+            "serving_models_cover_everything",
+            asset="embedding_models",
+            description="No model in use was left without vectors, for instance since its server was away.",
+        ),
+        AssetCheckSpec(
+            "models_can_go_on_their_day",
+            asset="embedding_models",
+            description="Nothing needs a model any more whose day is near.",
+        ),
+    ],
+)
+def embedding_models(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:  # type: ignore[type-arg]
+    done = keep_models(platform, tell=context.log.info)
+    for name, why in done.left:
+        context.log.warning("%s: left for the next time: %s", name, why)
+    near = [one for one in done.deadlines if one.urgency != Urgency.CALM]
+    for one in near:
+        log = context.log.warning if one.urgency == Urgency.SOON else context.log.error
+        log("%s", one.text)
+    return MaterializeResult(metadata=_metadata(platform, done), check_results=[_covered(done), _days(near)])
+
+
+def _covered(done: Kept) -> AssetCheckResult:
+    return AssetCheckResult(
+        check_name="serving_models_cover_everything",
+        passed=not done.left,
+        severity=AssetCheckSeverity.WARN,
+        description="; ".join(f"{name}: {why}" for name, why in done.left)[:2000] or None,
+    )
+
+
+def _days(near: Sequence[Deadline]) -> AssetCheckResult:
+    soon = all(one.urgency == Urgency.SOON for one in near)
+    return AssetCheckResult(
+        check_name="models_can_go_on_their_day",
+        passed=not near,
+        severity=AssetCheckSeverity.WARN if soon else AssetCheckSeverity.ERROR,
+        description="; ".join(one.text for one in near)[:2000] or None,
+    )
+
+
+def _metadata(platform: Platform, done: Kept) -> dict[str, MetadataValue[Any]]:
+    with platform.database.system() as connection:
+        found = [entry for entry in catalogue.entries(connection) if entry.state != ModelState.RETIRED]
+        covered = {entry.id: catalogue.coverage(connection, entry.id) for entry in found}
+        wishes = requests.waiting(connection)
+    rows = ["| model | state | chunks covered | of | gone by |", "|---|---|---|---|---|"]
+    rows += [
+        f"| {cell(entry.name)} | {entry.state} | {sum(c.covered for c in covered[entry.id])} "
+        f"| {sum(c.chunks for c in covered[entry.id])} | {f'{entry.retire_by:%Y-%m-%d}' if entry.retire_by else ''} |"
+        for entry in found
+    ]
+    waiting = "\n".join(f"- {cell(wish.model)}: {cell(wish.reason or 'not looked at yet')}" for wish in wishes)
+    return {
+        "models": MetadataValue.md("\n".join(rows)),
+        "embedded_chunks": MetadataValue.int(sum(chunks for _, chunks in done.embedded)),
+        "retired": MetadataValue.text(", ".join(done.retired) or "none"),
+        "waiting_for_a_migration": MetadataValue.md(waiting or "none"),
+    }
