@@ -73,8 +73,8 @@ class ReleasedFields(BaseModel):
     licence: str = Field(min_length=1)
     before: Release
     after: Release
-    changelog: str = Field(min_length=1, max_length=1_000)
-    """The line that the later release says of the fix."""
+    changelog: str = Field(max_length=1_000)
+    """The line that the later release says of the fix; empty where it says nothing."""
     fix: tuple[FixedLines, ...] = Field(min_length=1, max_length=40)
     fails: tuple[TestId, ...] = Field(min_length=1, max_length=200)
     """Tests of the later release that fail on the earlier one, and pass with the fix alone."""
