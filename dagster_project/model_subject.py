@@ -31,12 +31,18 @@ class ModelSubject(RepairSubject):
         self.name = re.sub(r"[^a-z0-9._]+", "-", "-".join(parts).lower())[:80]
 
     def identity(self) -> dict[str, str]:
+        """Raises `SubjectCannotStart`."""
         from assets.executions.model.options import chat_of
-        from assets.executions.model.prompts import load_prompts
+        from assets.executions.model.prompts import UnknownPrompts, load_prompts
         from assets.executions.model.tools import TOOLS_DIGEST
+        from core.chat import ChatUnavailable, UnknownChatModel
 
-        hashes = {**load_prompts(self.options.prompts).hashes, "tools": TOOLS_DIGEST}
-        options, model = self.options, chat_of(self._settings, self.model).identity
+        options = self.options
+        try:
+            hashes = {**load_prompts(options.prompts).hashes, "tools": TOOLS_DIGEST}
+            model = chat_of(self._settings, self.model).identity
+        except (ChatUnavailable, UnknownChatModel, UnknownPrompts) as error:
+            raise SubjectCannotStart(str(error)) from error
         return {
             **super().identity(),
             "model": model,
@@ -47,14 +53,8 @@ class ModelSubject(RepairSubject):
         }
 
     def start(self) -> None:
-        from assets.executions.model.prompts import UnknownPrompts
-        from core.chat import ChatUnavailable, UnknownChatModel
-
         super().start()
-        try:
-            self.identity()
-        except (ChatUnavailable, UnknownChatModel, UnknownPrompts) as error:
-            raise SubjectCannotStart(str(error)) from error
+        self.identity()
 
     def engine_options(self, attempt: Attempt) -> dict[str, Any]:
         from assets.executions.model.options import chat_of

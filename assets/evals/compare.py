@@ -101,6 +101,7 @@ def compare_runs(
     remarks, why = _doubts(sides, specs, count, missing)
     if across_versions and baseline.set_sha256 != candidate.set_sha256:
         why = f"the runs are of {baseline.set_name} {baseline.set_version} and {candidate.set_version}: equal ids only"
+    why = why or hidden(judged, verdict, missing)
     if why:
         verdict, reason = Verdict.INCONCLUSIVE, why
     decision, ended_early = read_decision(store, candidate.run), False
@@ -186,6 +187,24 @@ def _doubts(
             f"margin; resume the runs"
         )
     return remarks, None
+
+
+def hidden(effects: Sequence[Effect], verdict: Verdict, missing: int) -> str | None:
+    """Why a verdict does not stand if the cases without a result on both sides ended as badly for it as they could.
+
+    Nothing says that they are like the others: what is slow or breaks something is lost first.
+    """
+    primary = _primary(effects)
+    if not missing or primary is None or primary.gain is None:
+        return None
+    share = missing / (missing + primary.cases)
+    worst, best = primary.gain.low * (1 - share) - share, primary.gain.high * (1 - share) + share
+    said = f"{missing} of {missing + primary.cases} cases have no result on both sides; had they ended otherwise, "
+    if verdict in (Verdict.BETTER, Verdict.NOT_WORSE) and worst <= -primary.allowance:
+        return f"{said}success could be worse by more than its margin; resume the runs"
+    if verdict is Verdict.WORSE and primary.verdict is Verdict.WORSE and best >= 0:
+        return f"{said}success need not be worse at all; resume the runs"
+    return None
 
 
 def _changes(first: RunRecord, second: RunRecord) -> tuple[tuple[str, str, str], ...]:

@@ -22,7 +22,7 @@ from . import charts, words
 from .breakdown import Stratum
 from .compare import Comparison
 from .store import ResultStore
-from .summary import RunSummary, summarise, versions
+from .summary import RunSummary, summarise, version_of, versions
 from .trajectories import Entry, SideBySide
 
 if TYPE_CHECKING:
@@ -251,11 +251,12 @@ def _earlier(found: Comparison, store: ResultStore) -> list[RunSummary]:
 
 def points_of(runs: Sequence[RunSummary]) -> list[tuple[str, str, float, Interval]]:
     """Runs as `charts.trend` draws them. A subject's runs on another version of the set are another line."""
-    several = len(versions(runs)) > 1
+    known = versions(runs)
+    clash = len({one.record.set_version for one in runs}) < len(known)
     return [
         (
             one.record.started.strftime("%d %b %H:%M"),
-            f"{one.record.subject} ({one.record.set_version})" if several else one.record.subject,
+            f"{one.record.subject} ({version_of(one, clash=clash)})" if len(known) > 1 else one.record.subject,
             one.success,
             one.interval,
         )

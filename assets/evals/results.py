@@ -4,6 +4,7 @@ These are the contract between runner, store, comparison and queries. A metric t
 null, never zero.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,9 @@ from .sets import MetricFields
 
 METRICS = ("wrong_patch", "iterations", "code_lines", "tokens", "cost", "seconds")
 """Metrics with a column of their own; others go to `more` as JSON."""
+
+
+SUBJECT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
 class RunRecord(BaseModel):
@@ -25,7 +29,7 @@ class RunRecord(BaseModel):
     set_version: str
     set_sha256: str
     split: str
-    subject: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")
+    subject: str = Field(pattern=f"^{SUBJECT_NAME.pattern}$")
     identity: dict[str, str]
     identity_digest: str
     code_commit: str

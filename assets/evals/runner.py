@@ -17,9 +17,9 @@ import numpy as np
 
 from .early_stop import EarlyStop
 from .result_rows import lost_row, result_row
-from .results import ResultRow, RunRecord
+from .results import SUBJECT_NAME, ResultRow, RunRecord
 from .sets import Case, EvalSet
-from .store import Journal, ResultStore
+from .store import RUN_NAME, Journal, ResultStore, StoreError
 from .subject import (
     Attempt,
     InfrastructureFailure,
@@ -98,7 +98,13 @@ def new_record(
     limits: RunLimits,
     code_commit: str,
 ) -> RunRecord:
-    """The record of a run that starts now. Raises `EvalSetError` for a split that is not there."""
+    """The record of a run that starts now. Raises `EvalSetError` for a split that is not there, `StoreError` for a name
+    that no folder can have, and `SubjectCannotStart`."""
+    for what, name, pattern in (("run", run, RUN_NAME), ("subject", subject.name, SUBJECT_NAME)):
+        if not pattern.fullmatch(name):
+            raise StoreError(
+                f"{name[:200]!r} is no name of a {what}: small letters, digits, '.', '_' and '-', not too many"
+            )
     identity = subject.identity()
     return RunRecord(
         run=run,

@@ -25,6 +25,18 @@ class Quality:
     seconds: float = 0.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        values = asdict(self)
+        odd = [f"{name}={value}" for name, value in values.items() if not math.isfinite(value)]
+        odd += [
+            f"{name}={values[name]}" for name in ("effort", "noise", "broken", "seconds", "seed") if values[name] < 0
+        ]
+        if odd or self.broken > 1 or self.effort == 0:
+            said = ", ".join(odd) or f"effort={self.effort}, broken={self.broken}"
+            raise ValueError(
+                f"{said}: give finite numbers that are not negative, an effort above 0, broken from 0 to 1"
+            )
+
 
 class ScriptedSubject:
     """Understands plain sets; `input.difficulty` of a case (a logit, 0 if missing) is taken off its skill."""

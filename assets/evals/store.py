@@ -99,9 +99,9 @@ class ResultStore:
         return self.root / "results" / f"set={record.set_name}" / f"subject={record.subject}" / f"{record.run}.parquet"
 
     def settle(self, record: RunRecord) -> Path:
-        """Brings a run's Parquet file up to its journal, if it is behind. Returns the file."""
+        """Brings a run's Parquet file up to its journal, if it is behind or was cut short. Returns the file."""
         path, journal = self.parquet(record), self.folder(record.run) / "journal.jsonl"
-        if not path.exists() or (journal.exists() and journal.stat().st_mtime_ns > path.stat().st_mtime_ns):
+        if not _is_whole(path) or (journal.exists() and journal.stat().st_mtime_ns > path.stat().st_mtime_ns):
             stamp = journal.stat().st_mtime_ns if journal.exists() else 0
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
@@ -160,6 +160,16 @@ class Journal:
             self.sync()
         finally:
             self._file.close()
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a Parquet file is there to its end, where its directory stands."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-4, os.SEEK_END)
+            return file.read() == b"PAR1"
+    except OSError:
+        return False
 
 
 def _whole_length(path: Path) -> int:

@@ -75,5 +75,16 @@ def trend(store: ResultStore, set_name: str) -> list[RunSummary]:
 
 
 def versions(found: Sequence[RunSummary]) -> list[str]:
-    """Versions of the set that occur, in order of appearance: points of different ones are not one line."""
-    return list(dict.fromkeys(one.record.set_version for one in found))
+    """Versions of the set that occur, in order of appearance: points of different ones are not one line.
+
+    Sets of one name and version that hold different cases, as two folders may, are told apart by their hash.
+    """
+    hashes: dict[str, set[str]] = {}
+    for one in found:
+        hashes.setdefault(one.record.set_version, set()).add(one.record.set_sha256)
+    return list(dict.fromkeys(version_of(one, clash=len(hashes[one.record.set_version]) > 1) for one in found))
+
+
+def version_of(one: RunSummary, *, clash: bool) -> str:
+    """The set's version, with the beginning of its hash where that version alone says too little."""
+    return f"{one.record.set_version} {one.record.set_sha256[:8]}" if clash else one.record.set_version

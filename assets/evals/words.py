@@ -14,7 +14,8 @@ def sentence(found: "Comparison") -> str:
     if candidate == baseline:
         candidate, baseline = found.candidate.record.run, found.baseline.record.run
     record = found.candidate.record
-    over = f"over {found.cases} cases in {found.clusters} clusters of {record.set_name} {record.set_version}"
+    over = f"over {counted(found.cases, 'case')} in {counted(found.clusters, 'cluster')} of "
+    over += f"{record.set_name} {record.set_version}"
     deciding = [effect for effect in found.effects if effect.metric.role != "info"]
     if found.verdict is Verdict.INCONCLUSIVE:
         return f"Inconclusive: it cannot be said whether {candidate} is worse than {baseline}; {found.reason} ({over})."
@@ -26,6 +27,11 @@ def sentence(found: "Comparison") -> str:
     told = "; ".join(f"{effect.metric.name} {change(effect)}" for effect in shown[:2])
     word = {Verdict.WORSE: "is worse than", Verdict.BETTER: "is better than", Verdict.NOT_WORSE: "is not worse than"}
     return f"{str(found.verdict).capitalize()}: {candidate} {word[found.verdict]} {baseline}: {told} ({over})."
+
+
+def counted(number: int, what: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def change(effect: Effect) -> str:

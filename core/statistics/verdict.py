@@ -112,7 +112,8 @@ def compare_metric(
     if data is None or data.cases == 0:
         return _undecided(metric, None, "no case has this metric on both sides")
     if data.groups < FEWEST_CLUSTERS:
-        why = f"{data.groups} independent clusters say too little; at least {FEWEST_CLUSTERS} are needed"
+        count = "1 independent cluster says" if data.groups == 1 else f"{data.groups} independent clusters say"
+        why = f"{count} too little; at least {FEWEST_CLUSTERS} are needed"
         return _undecided(metric, data, why)
     first, second = float(data.baseline.mean()), float(data.candidate.mean())
     wins = float(np.clip(data.difference, 0, None).sum())

@@ -76,5 +76,9 @@ def test_every_version_that_a_result_depends_on_is_in_the_identity(chat_server: 
 def test_a_model_that_nobody_described_cannot_start(described: None) -> None:
     with pytest.raises(SubjectCannotStart, match="no chat model 'yours'"):
         open_subject("model:model=yours").start()
+    with pytest.raises(SubjectCannotStart, match="no chat model 'yours'"):
+        open_subject("model:model=yours").identity()
+    with pytest.raises(SubjectCannotStart, match="there are no prompts 'v0'"):
+        open_subject("model:model=mine,prompts=v0").identity()
     with pytest.raises(UnknownSubject, match="name the chat model"):
         open_subject("model:seconds=5")

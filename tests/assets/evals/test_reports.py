@@ -153,10 +153,12 @@ def test_a_trajectory_is_only_read_inside_its_run(store: ResultStore, compared: 
 
 
 def test_a_page_of_all_runs_warns_of_different_versions(store: ResultStore, compared: Comparison) -> None:
-    runs = trend(store, "toy")
+    runs = [one for one in trend(store, "toy") if one.record.set_sha256 == compared.baseline.record.set_sha256]
     assert "cannot be compared" not in set_html("toy", runs)
     other = summarise(store, runs[0].record.model_copy(update={"set_version": "2.0.0"}))
-    assert "These runs are of versions" in set_html("toy", [*runs, other])
+    assert "These runs are of versions 1.0.0, 2.0.0" in set_html("toy", [*runs, other])
+    twin = summarise(store, runs[0].record.model_copy(update={"set_sha256": "f" * 64}))
+    assert "1.0.0 ffffffff" in set_html("toy", [*runs, twin]), "one name and version, but other cases"
 
 
 def test_a_question_sees_every_result_with_its_versions(store: ResultStore, compared: Comparison) -> None:

@@ -179,6 +179,18 @@ def test_a_run_is_not_continued_with_other_inputs(store: ResultStore, found: Eva
         run_it(store, other, scripted("a"))
 
 
+@pytest.mark.parametrize("names", [("../x", "a"), ("Upper", "a"), ("a", "../x"), ("a", ""), ("x" * 200, "a")])
+def test_a_run_or_subject_that_no_folder_can_be_named_after_is_refused(found: EvalSet, names: tuple[str, str]) -> None:
+    with pytest.raises(StoreError, match="is no name of a"):
+        record_of(found, scripted(names[1]), names[0])
+
+
+def test_a_scripted_quality_that_means_nothing_is_refused() -> None:
+    for wrong in ({"skill": float("nan")}, {"seconds": -1.0}, {"broken": 1.5}, {"effort": 0.0}, {"seed": -1}):
+        with pytest.raises(ValueError, match="give finite numbers"):
+            scripted("a", **wrong)
+
+
 def test_a_split_that_is_not_there_is_refused(found: EvalSet) -> None:
     with pytest.raises(EvalSetError, match="choose main or all"):
         found.split("check")
