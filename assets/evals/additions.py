@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from .harvest import REVIEW, reviewer
 from .set_checks import check_set
 from .sets import FORGOTTEN, EvalSet, EvalSetError, load_set, seal
 
@@ -47,6 +48,8 @@ def _copy(cases: Path, case: Path) -> None:
         raise EvalSetError(f"{case}: a case of this set is a folder")
     if (cases / case.name).exists():
         raise EvalSetError(f"{case}: the set has a case {case.name!r} already")
+    if reviewer(case) == "":
+        raise EvalSetError(f"{case}: nobody has reviewed it: read {case / REVIEW}, then put your name at its end")
     if any(path.is_symlink() for path in case.rglob("*")):
         raise EvalSetError(f"{case}: a case holds no links")
     shutil.copytree(case, cases / case.name, ignore=shutil.ignore_patterns(*FORGOTTEN, "*.pyc"))

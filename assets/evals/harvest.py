@@ -14,6 +14,8 @@ from core.git import Repository
 from .repair_set import CaseFields, RepairSetError
 
 _TEST = re.compile(r"(^|/)(tests?/.+|test_[^/]+|[^/]+_test)\.py$")
+REVIEW = "review.md"
+REVIEWED_BY = "Reviewed by:"
 MAX_FILES = 5_000
 MAX_FILE = 1 << 20
 
@@ -21,6 +23,30 @@ MAX_FILE = 1 << 20
 def is_test(path: str) -> bool:
     """Whether a path is by its name a Python test or beside them."""
     return _TEST.search(path) is not None
+
+
+def review_page(origin: str) -> str:
+    """What a person looks at before a proposal counts. `origin` stays with the case."""
+    return f"""# Review
+
+Proposed from {origin}.
+
+- The issue says what goes wrong, in a user's words, and neither where nor how to mend it.
+- Nothing in the repository, the issue or the visible tests gives the fix away; nothing in it is secret or personal.
+- The held-back tests ask for what the issue asks for, and no more: a right fix of another shape passes them.
+- It may be used: the repository's licence allows it.
+
+{REVIEWED_BY}
+"""
+
+
+def reviewer(folder: Path) -> str | None:
+    """Who has reviewed a proposal; empty while nobody has, None for a case that was not proposed but written."""
+    page = folder / REVIEW
+    if not page.is_file():
+        return None
+    said = page.read_text(encoding="utf-8", errors="replace").partition(REVIEWED_BY)[2]
+    return " ".join(said.split())[:200]
 
 
 def harvest(
@@ -61,6 +87,8 @@ def harvest(
         (folder / "fix.patch").write_bytes(_patch(repository, before, after, code))
         (folder / "issue.md").write_text(issue.strip() + "\n", encoding="utf-8")
         (folder / "case.json").write_text(fields.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        origin = f"commits {before} to {after}"
+        (folder / REVIEW).write_text(review_page(origin), encoding="utf-8")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -2,7 +2,15 @@
 
 import typer
 
-from dagster_project.cli import eval_defaults, eval_released, eval_reports, eval_runs, eval_sets, eval_trend
+from dagster_project.cli import (
+    eval_defaults,
+    eval_harvest,
+    eval_released,
+    eval_reports,
+    eval_runs,
+    eval_sets,
+    eval_trend,
+)
 
 evals = typer.Typer(
     name="eval", help="Regression evals: run sets of tasks, and compare a candidate with a baseline.",
@@ -11,7 +19,7 @@ evals = typer.Typer(
 evals.command("sets")(eval_sets.sets)
 evals.command("seal")(eval_sets.seal_set)
 evals.command("add")(eval_sets.add)
-evals.command("harvest")(eval_sets.harvest_case)
+evals.command("harvest")(eval_harvest.harvest_case)
 evals.command("find-fixes")(eval_released.find_fixes)
 evals.command("check-fixes")(eval_released.check_fixes)
 evals.command("run")(eval_runs.run)

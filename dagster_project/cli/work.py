@@ -35,7 +35,8 @@ def opened() -> Iterator["Database"]:
             database.close()
 
 
-def _find(database: "Database", text: str) -> uuid.UUID:
+def find_task(database: "Database", text: str) -> uuid.UUID:
+    """A task's id from it or its first characters. Raises `CommandFailed`, and `typer.BadParameter` for no id."""
     try:
         return uuid.UUID(text)
     except ValueError:
@@ -85,7 +86,7 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
     from core.tasks import details
 
     with opened() as database:
-        identity = _find(database, task)
+        identity = find_task(database, task)
         with database.team(DEFAULT_TEAM) as connection:
             found = details(connection, identity)
             report = connection.execute(
@@ -124,7 +125,7 @@ def watch(
     deadline = time.monotonic() + timeout
     seen, state = 0, None
     with opened() as database:
-        identity = _find(database, task)
+        identity = find_task(database, task)
         while True:
             with database.team(DEFAULT_TEAM) as connection:
                 now = get_task(connection, identity)
@@ -160,7 +161,7 @@ def cancel(task: TaskId) -> None:
     from core.eventlog.postgres import PostgresLog
 
     with opened() as database:
-        identity = _find(database, task)
+        identity = find_task(database, task)
         with database.team(DEFAULT_TEAM) as connection:
             store.cancel(connection, PostgresLog(database), identity, "cancelled by command")
     line(f"cancelled {identity}")
@@ -173,7 +174,7 @@ def retry(task: TaskId) -> None:
     from core.eventlog.postgres import PostgresLog
 
     with opened() as database:
-        identity = _find(database, task)
+        identity = find_task(database, task)
         with database.team(DEFAULT_TEAM) as connection:
             again = store.retry(connection, PostgresLog(database), identity)
     line(f"queued attempt {again.attempt} of {identity}")
