@@ -1,11 +1,13 @@
 """What a repository says of its own files: `.penstockignore`, and the linguist attributes of `.gitattributes`.
 
-Both are read from the root of the commit that is indexed. `.gitignore` is not asked: it is about files
+Both are read from the commit that is indexed, in every folder, as git reads `.gitignore`: the file of a folder
+is about what lies below it, and has the last word there. `.gitignore` itself is not asked: it is about files
 that nobody has committed, and people expect to find a file that is tracked although a pattern covers it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from assets.context.skips import never_read, usually_left_out
@@ -16,6 +18,8 @@ IGNORE_FILE = ".penstockignore"
 ATTRIBUTES_FILE = ".gitattributes"
 LARGEST_IGNORE = 64 << 10
 LARGEST_ATTRIBUTES = 256 << 10
+MOST_FILES = 2000
+"""Files of each name that are read."""
 
 _GENERATED, _VENDORED = "linguist-generated", "linguist-vendored"
 
@@ -26,20 +30,26 @@ class RulesError(GitError):
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of one commit. `tag` differs when they do, and is empty when there are none.
+    """The rules of one commit, by the folder of each file (`` is the root). `tag` differs when they do, and is empty
+    when there are none.
 
     A file that `.penstockignore` matches is skipped. Its patterns with `!` also bring back what would be
     skipped as vendored, generated, minified or as a lock file by name: `!vendor/ours/**`.
     """
 
-    ignore: bytes = b""
-    attributes: bytes = b""
+    ignore: Mapping[str, bytes] = field(default_factory=dict)
+    attributes: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
         if not self.ignore and not self.attributes:
             return ""
-        return "rules-" + sha256(b"%d %s%s" % (len(self.ignore), self.ignore, self.attributes)).hexdigest()[:16]
+        digest = sha256()
+        for name, held in ((IGNORE_FILE, self.ignore), (ATTRIBUTES_FILE, self.attributes)):
+            for folder, content in sorted(held.items()):
+                place = os.fsencode(folder)
+                digest.update(b"%s %d %s %d %s" % (name.encode(), len(place), place, len(content), content))
+        return f"rules-{digest.hexdigest()[:16]}"
 
     def reasons(self, entries: Sequence[Entry]) -> dict[str, str | None]:
         """Path -> the reason to skip it unread, or None. Raises `GitError` when matching takes too long."""
@@ -48,11 +58,12 @@ class Rules:
         ignored = match_ignore(self.ignore, asked, where=IGNORE_FILE)
         said = match_attributes(self.attributes, (_GENERATED, _VENDORED), asked, where=ATTRIBUTES_FILE)
         for path in asked:
-            pattern = ignored.get(path)
-            if pattern is None:
+            last = ignored.get(path)
+            if last is None:
                 found[path] = _by_attributes(said.get(path, {}), usually_left_out(path))
-            elif not pattern.startswith("!"):
-                found[path] = f"{IGNORE_FILE} ({pattern[:80]})"
+            elif not last.pattern.startswith("!"):
+                file = f"{last.folder[-80:]}/{IGNORE_FILE}" if last.folder else IGNORE_FILE
+                found[path] = f"{file} ({last.pattern[:80]})"
         return found
 
 
@@ -67,21 +78,32 @@ def _by_attributes(attributes: Mapping[str, str], usual: str | None) -> str | No
 
 
 def read_rules(repository: Repository, commit: str) -> Rules:
-    """The rules of a commit. Raises `RulesError` when `.penstockignore` is too large to be meant."""
-    found = {entry.path: entry for entry in repository.regular_files(commit, (IGNORE_FILE, ATTRIBUTES_FILE))}
-    ignore, attributes = found.get(IGNORE_FILE), found.get(ATTRIBUTES_FILE)
-    if ignore and ignore.size > LARGEST_IGNORE:
+    """The rules of a commit. Raises `RulesError` when a `.penstockignore` is too large to be meant, or there are too
+    many of them."""
+    names = (IGNORE_FILE, ATTRIBUTES_FILE)
+    paths = [path for path in repository.paths(commit) if path.rpartition("/")[2] in names]
+    entries = repository.regular_files(commit, paths) if paths else []
+    ignores = [entry for entry in entries if entry.path.rpartition("/")[2] == IGNORE_FILE]
+    large = next((entry for entry in ignores if entry.size > LARGEST_IGNORE), None)
+    if large:
         raise RulesError(
-            f"{IGNORE_FILE} has {ignore.size} bytes, the most is {LARGEST_IGNORE}: shorten it, "
+            f"{large.path[-200:]} has {large.size} bytes, the most is {LARGEST_IGNORE}: shorten it, "
             "since without it files would be indexed that it is meant to leave out"
         )
-    if attributes and attributes.size > LARGEST_ATTRIBUTES:
-        attributes = None  # hints only: the usual rules go on without them
-    wanted = [entry.blob for entry in (ignore, attributes) if entry]
-    content = dict(repository.read_blobs(wanted))
-    rules = Rules(
-        ignore=content[ignore.blob] if ignore else b"",
-        attributes=content[attributes.blob] if attributes else b"",
-    )
+    if len(ignores) > MOST_FILES:
+        raise RulesError(
+            f"there are {len(ignores)} files {IGNORE_FILE}, the most is {MOST_FILES}: put their patterns into fewer"
+        )
+    hints = [entry for entry in entries if entry.path.rpartition("/")[2] == ATTRIBUTES_FILE]
+    # Hints only: the usual rules go on without those that are too large or too many.
+    hints = [entry for entry in hints if entry.size <= LARGEST_ATTRIBUTES][:MOST_FILES]
+    content = dict(repository.read_blobs(sorted({entry.blob for entry in ignores + hints})))
     # Most files of attributes are about line ends, and no reason to look at every file again.
-    return rules if b"linguist-" in rules.attributes else Rules(ignore=rules.ignore)
+    return Rules(
+        ignore=_by_folder((entry, content[entry.blob]) for entry in ignores),
+        attributes=_by_folder((entry, content[entry.blob]) for entry in hints if b"linguist-" in content[entry.blob]),
+    )
+
+
+def _by_folder(read: Iterable[tuple[Entry, bytes]]) -> Mapping[str, bytes]:
+    return {entry.path.rpartition("/")[0]: content for entry, content in read}

@@ -8,43 +8,59 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.git import command
 
 _SECONDS = 20.0
+_LONGEST_FOLDER = 1500
 _HERE = b"./"  # so that a path that begins with `:` is no pathspec
 
 
-def match_ignore(patterns: bytes, paths: Sequence[str], *, where: Path | str = "") -> Mapping[str, str]:
-    """Path -> the last pattern of a `.gitignore` in the root that matches it; one that begins with `!` includes it.
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The last pattern that matches a path, and the folder whose file says so (`` is the root). One that begins with
+    `!` includes the path."""
 
-    Paths that nothing matches are left out. Raises `GitError`, also when matching takes too long.
+    folder: str
+    pattern: str
+
+
+def match_ignore(
+    patterns: Mapping[str, bytes], paths: Sequence[str], *, where: Path | str = ""
+) -> Mapping[str, Ignored]:
+    """What says last of each path by a `.gitignore` in each of these folders. Paths that nothing matches are left out.
+
+    Raises `GitError`, also when matching takes too long.
     """
     wanted = [os.fsencode(path) for path in paths if _possible(path)]
-    if not wanted or not patterns.strip():
+    used = {folder: held for folder, held in patterns.items() if held.strip()}
+    if not wanted or not used:
         return {}
-    with _work_tree(".gitignore", patterns) as run:
+    with _work_tree(".gitignore", used) as run:
         output = run("check-ignore", "--no-index", "--verbose", "-z", "--stdin", where=where, paths=wanted)
     fields = output.split(b"\0")[:-1]
     # Four fields a path: file, line, pattern, path.
     return {
-        os.fsdecode(path.removeprefix(_HERE)): pattern.decode(errors="replace")
-        for pattern, path in zip(fields[2::4], fields[3::4], strict=True)
+        os.fsdecode(path.removeprefix(_HERE)): Ignored(_folder(os.fsdecode(file)), pattern.decode(errors="replace"))
+        for file, pattern, path in zip(fields[0::4], fields[2::4], fields[3::4], strict=True)
     }
 
 
 def match_attributes(
-    attributes: bytes, names: Sequence[str], paths: Sequence[str], *, where: Path | str = ""
+    attributes: Mapping[str, bytes], names: Sequence[str], paths: Sequence[str], *, where: Path | str = ""
 ) -> Mapping[str, Mapping[str, str]]:
-    """Path -> attribute -> `set`, `unset` or its value, by a `.gitattributes` in the root. Raises like `match_ignore`.
+    """Path -> attribute -> `set`, `unset` or its value, by a `.gitattributes` in each of these folders. Raises like
+    `match_ignore`.
 
     Attributes that nothing says anything of are left out.
     """
     wanted = [os.fsencode(path) for path in paths if _possible(path)]
-    if not wanted or not attributes.strip():
+    used = {folder: held for folder, held in attributes.items() if held.strip()}
+    if not wanted or not used:
         return {}
-    with _work_tree(".gitattributes", attributes) as run:
+    with _work_tree(".gitattributes", used) as run:
         output = run("check-attr", "-z", "--stdin", *names, where=where, paths=wanted)
     found: dict[str, dict[str, str]] = {}
     fields = output.split(b"\0")[:-1]
@@ -54,9 +70,25 @@ def match_attributes(
     return found
 
 
+def _folder(file: str) -> str:
+    return file.rpartition("/")[0]
+
+
 def _possible(path: str) -> bool:
     """Whether git takes it as a path inside of a work tree; a forged commit may hold others."""
     return bool(path) and not any(part in ("", ".", "..") for part in path.split("/")) and "\0" not in path
+
+
+def _writable(folder: str, name: str) -> bool:
+    """Whether a file system takes it, beside the files called `name`; no path that is indexed is below another."""
+    encoded = os.fsencode(folder)
+    parts = encoded.split(b"/")
+    reserved = {os.fsencode(name), b".git"}
+    return (
+        _possible(folder)
+        and len(encoded) <= _LONGEST_FOLDER
+        and all(len(part) <= 255 and part not in reserved for part in parts)
+    )
 
 
 class _Run:
@@ -78,11 +110,15 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _work_tree(name: str, content: bytes) -> Iterator[_Run]:
+def _work_tree(name: str, contents: Mapping[str, bytes]) -> Iterator[_Run]:
     with tempfile.TemporaryDirectory(prefix="penstock-matching-") as folder:
         git_dir, work_tree = Path(folder, "git"), Path(folder, "tree")
         for made in (git_dir / "objects", git_dir / "refs", work_tree):
             made.mkdir(parents=True)
         (git_dir / "HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")
-        (work_tree / name).write_bytes(content)
+        for inside, content in contents.items():
+            if not inside or _writable(inside, name):
+                place = work_tree / inside
+                place.mkdir(parents=True, exist_ok=True)
+                (place / name).write_bytes(content)
         yield _Run(git_dir, work_tree)

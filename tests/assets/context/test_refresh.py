@@ -377,6 +377,22 @@ def test_a_change_of_penstockignore_is_a_change_of_every_file_it_matches(
     assert dump(database, "demo", hashing) == dump(database, "fresh", hashing)
 
 
+def test_renaming_an_ignore_file_makes_files_appear_and_disappear_in_the_next_version(
+    database: Database, history: Any, refresh: Refresh, hashing: Embedder
+) -> None:
+    def paths() -> tuple[str, ...]:
+        refresh()
+        with open_index(database, DEFAULT_TEAM, "demo", [hashing]) as index:
+            return tuple(path for path in index.manifest.paths if path.endswith(".py"))
+
+    history.commit({"a/one.py": SLUG, "b/two.py": DATES, "a/.penstockignore": "*.py\n"})
+    assert paths() == ("b/two.py",)
+    history.commit({"a/.penstockignore": None, "b/.penstockignore": "*.py\n"})
+    assert paths() == ("a/one.py",)
+    history.commit({"b/.penstockignore": None, "b/rules.txt": "*.py\n"})
+    assert paths() == ("a/one.py", "b/two.py")
+
+
 def test_a_source_that_cannot_be_read_leaves_the_index_as_it_was(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:

@@ -55,8 +55,8 @@ def test_a_path_is_skipped_for_its_names(path: str, reason: str | None) -> None:
 
 def test_patterns_mean_what_they_mean_in_gitignore() -> None:
     paths = ["build/x.py", "a/build/y", "a.log", "keep.log", "odd\nname.log", ":x.log", "src/build", "é\udcff.log"]
-    matched = match_ignore(b"build/\n*.log\n!keep.log\n", [*paths, "../out.log", "/abs.log", "a//b.log"])
-    assert dict(matched) == {
+    matched = match_ignore({"": b"build/\n*.log\n!keep.log\n"}, [*paths, "../out.log", "/abs.log", "a//b.log"])
+    assert {path: last.pattern for path, last in matched.items()} == {
         "build/x.py": "build/",
         "a/build/y": "build/",
         "a.log": "*.log",
@@ -65,8 +65,10 @@ def test_patterns_mean_what_they_mean_in_gitignore() -> None:
         ":x.log": "*.log",
         "é\udcff.log": "*.log",
     }
-    assert match_ignore(b"\n", paths) == {}
-    said = match_attributes(b"[attr]made one\n*.pb made\ndoc one=no\ndoc/* -one\n", ["one"], ["x.pb", "doc/a", "b"])
+    assert match_ignore({"": b"\n"}, paths) == {}
+    said = match_attributes(
+        {"": b"[attr]made one\n*.pb made\ndoc one=no\ndoc/* -one\n"}, ["one"], ["x.pb", "doc/a", "b"]
+    )
     assert said == {"x.pb": {"one": "set"}, "doc/a": {"one": "unset"}}
 
 
@@ -101,6 +103,60 @@ def test_rules_come_from_the_commit_and_their_tag_tells_them_apart(history: Any)
     assert read_rules(repository, first).reasons(entries("a.py")) == {"a.py": None}, "tracked, so it is indexed"
     assert read_rules(repository, second).tag.startswith("rules-")
     assert read_rules(repository, second).reasons(entries("a.py")) == {"a.py": ".penstockignore (a.py)"}
+
+
+def test_the_ignore_file_of_a_folder_is_about_what_lies_below_it(history: Any) -> None:
+    commit = history.commit(
+        {
+            ".penstockignore": "*.log\nsealed/\n",
+            "docs/.penstockignore": "/drafts\nnotes.txt\n!keep.log\n*.tmp\n",
+            "docs/deep/.penstockignore": "!*.tmp\n",
+            "sealed/.penstockignore": "!*\n",
+            ".hidden/.penstockignore": "*.md\n",
+            "src/.gitattributes": "gen/** linguist-generated\n",
+            "src/gen/.gitattributes": "ours.py -linguist-generated\n",
+        }
+    )
+    rules = read_rules(Repository(history.path), commit)
+    expected = {
+        "drafts/a.py": None,  # the pattern is anchored to its own folder
+        "docs/drafts/a.py": "docs/.penstockignore (/drafts)",
+        "docs/deep/drafts/a.py": None,
+        "notes.txt": None,
+        "docs/deep/notes.txt": "docs/.penstockignore (notes.txt)",
+        "a.log": ".penstockignore (*.log)",
+        "docs/a.log": ".penstockignore (*.log)",
+        "docs/keep.log": None,
+        "docs/a.tmp": "docs/.penstockignore (*.tmp)",
+        "docs/deep/a.tmp": None,
+        "sealed/a.py": ".penstockignore (sealed/)",  # as in git: nothing below a folder that is left out comes back
+        "src/gen/a.py": "generated (.gitattributes)",
+        "src/gen/ours.py": None,
+        "gen/a.py": None,
+        ".hidden/a.md": ".hidden/.penstockignore (*.md)",
+    }
+    assert rules.reasons(entries(*expected)) == expected
+
+
+def test_ignore_files_in_odd_folders_do_no_harm(history: Any) -> None:
+    odd = [".gitignore/x", "a\nb", "é", "-x", ":(glob)"]
+    commit = history.commit({f"{folder}/.penstockignore": "*.log\n" for folder in odd} | {"a.log": "x"})
+    reasons = read_rules(Repository(history.path), commit).reasons(entries("a.log", *(f"{one}/a.log" for one in odd)))
+    assert [path for path, reason in reasons.items() if reason is None] == ["a.log", ".gitignore/x/a.log"]
+
+
+def test_an_ignore_file_that_moves_is_another_rule(history: Any) -> None:
+    repository = Repository(history.path)
+    tags = [
+        read_rules(repository, history.commit(files)).tag
+        for files in (
+            {"a/.penstockignore": "*.py\n"},
+            {"a/.penstockignore": None, "b/.penstockignore": "*.py\n"},
+            {"b/.penstockignore": None, "b/penstockignore": "*.py\n"},
+        )
+    ]
+    assert len(set(tags)) == 3
+    assert tags[2] == ""
 
 
 def test_an_ignore_file_that_is_too_large_is_refused_and_a_link_is_not_followed(history: Any) -> None:
