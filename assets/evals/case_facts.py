@@ -15,6 +15,7 @@ from core.git.command import GitError
 
 from .near_duplicates import near_duplicates
 from .plain_set import PlainCase
+from .released_set import ReleasedCase
 from .repair_set import RepairCase, apply
 from .sets import Case, EvalSet
 
@@ -77,6 +78,8 @@ def _facts(case: Case, near: str) -> CaseFacts:
     base = {"id": case.id, "split": case.split, "cluster": case.cluster, "near": near}
     if isinstance(payload, RepairCase):
         return _repair_facts(payload, base)
+    if isinstance(payload, ReleasedCase):
+        return _released_facts(payload, base)
     if isinstance(payload, PlainCase) and payload.input:
         content = hashlib.sha256(payload.model_dump_json(include={"input"}).encode()).hexdigest()
         return CaseFacts(content=content, **base)
@@ -110,6 +113,23 @@ def _repair_facts(case: RepairCase, base: dict[str, str]) -> CaseFacts:
         shown_test=_first(
             name for name in (path.relative_to(case.heldback).as_posix() for path in tests) if name in files
         ),
+        **base,
+    )
+
+
+def _released_facts(case: ReleasedCase, base: dict[str, str]) -> CaseFacts:
+    """What can be said without fetching the releases; whether the issue quotes the fix is asked by `check_released`."""
+    title, _, body = case.issue.partition("\n")
+    missing = [
+        what
+        for what, there in (("a title in the first line of issue.md", title), ("a description in issue.md", body))
+        if not there.strip("# \n")
+    ]
+    names = {test.rpartition("::")[2].partition("[")[0] for test in case.fields.fails}
+    return CaseFacts(
+        content=_hash(f"{case.fields.package} {case.fields.before.sha256} {case.issue}".encode()),
+        missing=", ".join(missing),
+        quoted_test=_first(sorted(names.intersection(re.findall(r"\w+", case.issue)))),
         **base,
     )
 
