@@ -4,7 +4,7 @@ Document frequencies are counted from the postings of the indexed commit, so the
 whatever was indexed before. The idf is Lucene's, which is never negative.
 """
 
-import heapq
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,10 +17,11 @@ K1 = 1.2
 B_CHUNK = 0.5
 B_FILE = 0.75
 B_TITLE = 0.5
+_WORDS_NAMED = 6
 
 
 def idf(documents: int, frequency: int) -> float:
-    return float(np.log1p((documents - frequency + 0.5) / (frequency + 0.5)))
+    return math.log1p((documents - frequency + 0.5) / (frequency + 0.5))
 
 
 def holds(ascending: Ints, number: int) -> bool:
@@ -72,9 +73,11 @@ def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mappin
 
 
 def _best(found: Mapping[str, tuple[Ints, Ints]], query: Query, documents: int, document: int) -> str:
-    held = []
-    for term, (where, _) in found.items():
-        if holds(where, document):
-            held.append((query.terms[term] * idf(documents, len(where)), query.written.get(term, term)))
-    best = dict.fromkeys(word for _, word in heapq.nlargest(8, held))
-    return "holds " + ", ".join(list(best)[:6]) if best else ""
+    weighed = ((query.terms[term] * idf(documents, len(where)), term) for term, (where, _) in found.items())
+    best: dict[str, None] = {}
+    for _, term in sorted(weighed, reverse=True):
+        if holds(found[term][0], document):
+            best.setdefault(query.written.get(term, term))
+            if len(best) == _WORDS_NAMED:
+                break
+    return "holds " + ", ".join(best) if best else ""

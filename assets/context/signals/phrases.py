@@ -67,30 +67,39 @@ class _Reader:
 
     def __init__(self, wanted: set[str]) -> None:
         self._wanted = wanted
-        self._words: dict[str, tuple[int, tuple[tuple[int, str], ...]]] = {}
+        self._counts: dict[str, int] = {}
+        self._held: dict[str, tuple[tuple[int, str], ...]] = {}
 
-    def _read(self, word: str) -> tuple[int, tuple[tuple[int, str], ...]]:
-        """How many terms a word has, and at which of its places the wanted ones stand."""
+    def _read(self, word: str) -> None:
+        """Notes how many terms a word has, and at which of its places the wanted ones stand, if any."""
         expanded = terms.expand(word)
         parts = expanded[1:] if len(expanded) > 1 else expanded
-        held: tuple[tuple[int, str], ...] = ()
+        self._counts[word] = len(parts)
         if not self._wanted.isdisjoint(parts):
-            held = tuple((place, term) for place, term in enumerate(parts) if term in self._wanted)
-        self._words[word] = found = (len(parts), held)
-        return found
+            self._held[word] = tuple((place, term) for place, term in enumerate(parts) if term in self._wanted)
 
     def followers(self, text: str) -> set[tuple[str, str]]:
         """Pairs of which the second stands right after the first, or one term later."""
+        words = _WORD.findall(text)
+        counts, held = self._counts, self._held
+        for word in set(words).difference(counts):
+            self._read(word)
         pairs: set[tuple[str, str]] = set()
         before: list[tuple[int, str]] = []
-        position = 0
-        known = self._words
-        for word in _WORD.findall(text):
-            count, held = known.get(word) or self._read(word)
-            for offset, term in held:
+        position = 0  # of the terms of the word in hand; those far behind are only known to be far
+        last = -1
+        for number in [number for number, word in enumerate(words) if word in held]:
+            for between in words[last + 1 : number]:
+                position += counts[between]
+                if before and position - before[-1][0] > _APART:
+                    before.clear()
+                if not before:
+                    break
+            for offset, term in held[words[number]]:
                 here = position + offset
                 before = [(place, earlier) for place, earlier in before if here - place <= _APART]
                 pairs.update((earlier, term) for _, earlier in before)
                 before.append((here, term))
-            position += count
+            position += counts[words[number]]
+            last = number
         return pairs

@@ -69,8 +69,9 @@ def _uses(index: Index, found: Found, seeds: list[int]) -> list[_Edge]:
     """From each seed to the definitions of the names in its text."""
     names: dict[str, list[int]] = {}
     for seed, chunk in zip(seeds, found.chunks, strict=False):
+        own = chunk.name
         for name in dict.fromkeys(_NAME.findall(chunk.text)):
-            if name != chunk.name and not name.startswith("__") and (len(names) < _MOST_NAMES or name in names):
+            if (len(names) < _MOST_NAMES or name in names) and name != own and not name.startswith("__"):
                 names.setdefault(name, []).append(seed)
     edges = []
     for term, (documents, _) in index.postings([f"=:{name}" for name in names]).items():
