@@ -1,7 +1,8 @@
-"""`penstock models`: the catalogue of embedding models."""
+"""`penstock models`: the catalogue of embedding models, and the chat models that are described."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,8 @@ models = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="The model's name in the catalogue.")]
 
+_ANSWERS = {True: "yes", False: "NO", None: "-"}
+
 
 @contextmanager
 def told() -> Iterator[None]:
@@ -39,9 +42,14 @@ def told() -> Iterator[None]:
 
 @models.command("list")
 def list_(
-    everything: Annotated[bool, typer.Option("--all", help="Retired ones too.")] = False, as_json: AsJson = False
+    everything: Annotated[bool, typer.Option("--all", help="Retired ones too.")] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Ask the servers of chat models whether they answer.")
+    ] = True,
+    as_json: AsJson = False,
 ) -> None:
-    """Show every model: what it is, what it is used for, and how much of the indexes it covers."""
+    """Show every model: embedding models and what of the indexes they cover, chat models and whether they answer."""
+    from core.chat.probe import chat_states
     from core.embedding import BUILT_IN, catalogue, described, requests
     from core.settings import load_settings
 
@@ -52,8 +60,9 @@ def list_(
             found = [entry for entry in catalogue.entries(connection) if everything or entry.state != "retired"]
             waits = {wish.model_id: wish.reason for wish in requests.waiting(connection)}
             rows = [_row(entry, catalogue.coverage(connection, entry.id)) | _wish(waits, entry) for entry in found]
+    chats = chat_states(settings.models_folder, settings.chat_model, ask=ask)
     if as_json:
-        data(rows)
+        data([{"kind": "embedding", **row} for row in rows] + [{"kind": "chat", **asdict(chat)} for chat in chats])
         return
     table(
         ["name", "state", "provider", "dimensions", "covers", "chunks", "identity"],
@@ -76,6 +85,14 @@ def list_(
             note(f"{row['name']} is to be gone by {row['retire_by'][:10]}")
         if row["migrate"] is not None:
             note(f"{row['name']} waits to be migrated to: {row['migrate']}")
+    if chats:
+        line()
+        table(
+            ["chat model", "answers", "provider", "default", "detail"],
+            [[one.name, _ANSWERS[one.answers], one.provider or "-", "default" if one.default else "", one.detail]
+             for one in chats],
+            empty="",
+        )  # fmt: skip
     others = sorted({*BUILT_IN, *described(settings.models_folder)} - {row["name"] for row in rows})
     if others:
         note(f"not registered: {', '.join(others)} (penstock models add NAME)")

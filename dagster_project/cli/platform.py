@@ -140,6 +140,7 @@ def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, b
 
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, what is running, what is missing and how to get it; print every setting."""
+    from core.chat.probe import chat_states
     from core.settings import describe, load_settings
     from dagster_project.supervisor import running_platform
     from sandbox import backends
@@ -175,8 +176,16 @@ def doctor(as_json: AsJson = False) -> None:
     check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
     if settings.event_log == "kafka":
         check("kafka", *_kafka(settings.kafka_bootstrap))
+    needed = {"git", "sandbox", "kafka"}
+    for chat in chat_states(settings.models_folder, settings.chat_model):
+        check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
+        if chat.default and settings.engine == "model":
+            needed.add(f"chat model {chat.name}")
+    if settings.engine == "model" and not settings.chat_model:
+        check("chat model", "missing", "engine is model and chat_model names none: new tasks cannot be solved")
+        needed.add("chat model")
     rows = describe(settings)
-    missing = any(c["state"] == "missing" and c["name"] in ("git", "sandbox", "kafka") for c in checks)
+    missing = any(c["state"] == "missing" and c["name"] in needed for c in checks)
     if as_json:
         data({"checks": checks, "settings": rows})
     else:
