@@ -6,7 +6,6 @@ Expectations takes seconds, so only assets call this, late. The pages fetch noth
 
 import html
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assets.offline_pages import make_offline
+
 KEPT_DOCS = 10
 SHOWN = 300
 
 Suite = Callable[[Any], dict[str, list[Any]]]
 """From the module of expectations to expectations by table."""
-
-_REMOTE = re.compile(
-    rb"<(?:link|script)\b[^>]*\b(?:href|src)=[\"']?(?:https?:)?//[^>]*>(?:\s*</script>)?", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,7 @@ def run_suites(name: str, tables: Mapping[str, Table], suites: Mapping[str, Suit
         results = tuple(_run(gx, context, check, suite, batches) for check, suite in suites.items())
         context.build_data_docs()
         shutil.rmtree(building / "static" / "fonts", ignore_errors=True)  # most of a page's bytes
-        for page in building.rglob("*.html"):
-            page.write_bytes(_REMOTE.sub(b"", page.read_bytes()))
+        make_offline(building)
         made = folder / name
         shutil.rmtree(made, ignore_errors=True)
         building.rename(made)
