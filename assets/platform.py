@@ -5,9 +5,10 @@ has no connection and no thread.
 """
 
 import uuid
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
@@ -24,9 +25,17 @@ if TYPE_CHECKING:
 class Platform:
     """The opened platform of one process."""
 
-    def __init__(self, settings: Settings, database_url: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database_url: str,
+        model_evals: Callable[[str, str], list[dict[str, Any]]] | None = None,
+    ) -> None:
         self.settings = settings
         self.database = Database(database_url)
+        self.model_evals = model_evals
+        """What evals found of two embedding models, by identity, the old one first: records of
+        `assets.migrations.evidence`. Given by who puts the platform together, since stages do not know each other."""
 
     @cached_property
     def log(self) -> PostgresLog:

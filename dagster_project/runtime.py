@@ -18,6 +18,7 @@ from assets.platform import Platform
 from core.database import schema
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.settings import Settings, load_settings
+from dagster_project.migration_evidence import model_evals
 
 DATABASE = "penstock"
 
@@ -105,4 +106,4 @@ def worker_platform() -> Platform:
             f"PENSTOCK_DATABASE_URL is not set in process {os.getpid()}: start the platform with `penstock up`, "
             "which passes it on, or set it to your own PostgreSQL"
         )
-    return Platform(settings, settings.database_url.get_secret_value())
+    return Platform(settings, settings.database_url.get_secret_value(), model_evals)

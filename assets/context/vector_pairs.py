@@ -23,6 +23,8 @@ from core.embedding import Embedder, Vectors
 
 CHUNKS_OF_ONE = 4
 """Chunks taken of one content where there are contents enough: many of one file are alike."""
+BM25 = {"text": 1.0}
+"""The weights of a search by the words of chunks alone."""
 FROM_HISTORY = ("commits", "recent", "together")
 """Signals that know past commits, and so the answer to a query that is one's message."""
 

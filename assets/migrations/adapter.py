@@ -7,7 +7,7 @@ could answer then: the new model over what it covers so far, and words alone. It
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -97,11 +97,14 @@ def train(
             evaluation=evaluation,
             seconds=seconds,
         )
-        record.note(
-            connection, migration.id, "adapter", {"use": str(use), "covered": round(covered, 3), "reason": reason}
-        )
+        record.note(connection, migration.id, "adapter", as_data(row))
     tell(f"adapter: {reason}")
     return row
+
+
+def as_data(row: AdapterRow) -> dict[str, Any]:
+    """A version, ready for JSON and for the timeline, from which reports tell it."""
+    return {**asdict(row), "trained_at": row.trained_at.isoformat(timespec="seconds")}
 
 
 def keep_current(

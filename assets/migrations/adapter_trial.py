@@ -21,7 +21,6 @@ from core.embedding import Embedder, EmbedderUnavailable, Vectors
 from core.embedding.adapter import Use
 from core.statistics import Interval, PairedData, TooFewClusters, cluster_interval
 
-BM25 = {"text": 1.0}
 ADAPTER, COVERED, WORDS, OLD = (
     "with the adapter",
     "with the new model over what it covers",
@@ -130,7 +129,7 @@ class Trial:
                         found[name].append(index.nearest(embedder, query.text, self._k))
                     for name, embedders in models.items():
                         whole[name].append(index.ranked(embedders, query.text, self._k))
-                    whole[BM25_ALONE].append(index.ranked([], query.text, self._k, weights=BM25))
+                    whole[BM25_ALONE].append(index.ranked([], query.text, self._k, weights=vector_pairs.BM25))
             except NotIndexed:  # removed meanwhile
                 continue
             kept.append(query)

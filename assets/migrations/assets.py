@@ -14,10 +14,11 @@ from dagster import (
     asset,
 )
 
-from assets.migrations import record, report
+from assets.migrations import evidence, record, report, words
 from assets.migrations.drive import drive, drive_stalled
 from assets.migrations.record import MigrationRefused
 from assets.platform import Platform
+from core.statistics import Verdict
 
 
 @asset(
@@ -48,16 +49,21 @@ def model_migration(context: AssetExecutionContext, platform: ResourceParam[Plat
             waits_for = drive(platform, migration.id, tell=context.log.info).waits_for
         except MigrationRefused as error:
             waits_for = str(error)  # somebody drives it by hand; the sensor asks again
+    found = evidence.take_in(platform, migration)
     with platform.database.system() as connection:
         migration, events = report.read(connection, migration.id)
     comparison = migration.comparison or {}
+    adapted = words.last(events, "adapter") or {}
+    worse = [one.set_name for one in found if one.verdict is Verdict.WORSE]
     metadata: dict[str, MetadataValue[Any]] = {
         "migration": MetadataValue.int(migration.id),
         "from": MetadataValue.text(migration.old_name),
         "to": MetadataValue.text(migration.new_name),
         "state": MetadataValue.text(migration.state),
         "waits_for": MetadataValue.text(waits_for or "nothing"),
+        "decide": MetadataValue.text(evidence.first_sentence(migration, found)),
         "verdict": MetadataValue.text(comparison.get("verdict", "not compared yet")),
+        "adapter": MetadataValue.text(adapted.get("reason", "not made yet")),
         "chunks_built": MetadataValue.int(int(migration.progress.get("chunks", 0))),
         "report": MetadataValue.md(report.as_markdown(migration, events)),
     }
@@ -71,9 +77,11 @@ def model_migration(context: AssetExecutionContext, platform: ResourceParam[Plat
         ),
         AssetCheckResult(
             check_name="new_model_is_safe",
-            passed=not comparison or bool(comparison.get("safe")),
+            passed=not worse and (not comparison or bool(comparison.get("safe"))),
             severity=AssetCheckSeverity.WARN,
-            description=comparison.get("reason", "not compared yet"),
+            description=f"eval sets found it worse: {', '.join(worse)}"
+            if worse
+            else comparison.get("reason", "not compared yet"),
         ),
     ]
     return MaterializeResult(metadata=metadata, check_results=checks)

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from assets.context import model_vectors
+from assets.context import model_vectors, vector_pairs
 from assets.migrations import metrics
+from assets.migrations.evidence import EvalEvidence, combine
 from assets.migrations.queries import JudgedQuery
 from core.database import Database
 from core.embedding import Embedder
+from core.embedding.account import cost_of
 from core.statistics import Effect, MetricSpec, PairedData, Verdict, cases_for_mean, compare_metric, conclude
 
 SAFE = (Verdict.BETTER, Verdict.NOT_WORSE)
@@ -38,6 +40,10 @@ class Answer:
     new_ms: float
     query: JudgedQuery | None = None
     """Set where the right files are known."""
+    words: tuple[str, ...] = ()
+    """What words alone (BM25) answered, where the right files are known."""
+    old_money: float = 0.0
+    new_money: float = 0.0
 
 
 def ask_both(
@@ -49,45 +55,74 @@ def ask_both(
     k: int,
     check: Callable[[], None] = lambda: None,
 ) -> list[Answer]:
-    """Each query to both models, in turns. Raises `EmbedderUnavailable`; `check` may stop it."""
+    """Each query to both models, in turns, and judged ones to BM25. Raises `EmbedderUnavailable`; `check` may stop
+    it."""
     answers: list[Answer] = []
     wanted: list[tuple[uuid.UUID, str, str, JudgedQuery | None]] = [(q.team_id, q.source, q.text, q) for q in judged]
     wanted += [(*query, None) for query in asked]
     for place, (team_id, source, text, query) in enumerate(wanted):
         check()
-        found: dict[str, tuple[tuple[str, ...], float]] = {}
+        found: dict[str, tuple[tuple[str, ...], float, float]] = {}
         # Who goes second finds warm caches: they take turns.
         for embedder in (old, new) if place % 2 else (new, old):
-            began = time.perf_counter()
+            began, paid = time.perf_counter(), cost_of(embedder).money
             paths = tuple(model_vectors.nearest_paths(database, team_id, source, embedder, text, k))
-            found[embedder.identity] = (paths, 1000 * (time.perf_counter() - began))
+            taken = 1000 * (time.perf_counter() - began)
+            found[embedder.identity] = (paths, taken, cost_of(embedder).money - paid)
+        words: tuple[str, ...] = ()
+        if query is not None:
+            with vector_pairs.opened(database, team_id, source) as index:
+                words = tuple(index.ranked([], text, k, weights=vector_pairs.BM25))
         one, other = found[old.identity], found[new.identity]
-        answers.append(Answer(team_id, source, text, one[0], other[0], one[1], other[1], query))
+        answers.append(
+            Answer(team_id, source, text, one[0], other[0], one[1], other[1], query, words, one[2], other[2])
+        )
     return answers
 
 
-def judge(answers: Sequence[Answer], *, k: int, margin: float, seed: int = 0, draws: int = 2000) -> dict[str, Any]:
-    """The comparison, as it is kept and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`.
+def judge(
+    answers: Sequence[Answer],
+    *,
+    k: int,
+    margin: float,
+    seed: int = 0,
+    draws: int = 2000,
+    evals: Sequence[EvalEvidence] = (),
+) -> dict[str, Any]:
+    """The comparison, as it is kept and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`, ...
 
-    `draws` are those of the bootstrap.
+    `draws` are those of the bootstrap. `evals` that judge retrieval count beside the queries: each must be shown to be
+    no worse. `queries_verdict` is that of the queries alone.
     """
     known = [answer for answer in answers if answer.query is not None]
     effects, verdict, reason = decide(known, k=k, margin=margin, seed=seed, draws=draws)
     needed = more_queries(known, k, margin) if verdict is Verdict.INCONCLUSIVE else None
     if needed:
         reason += f"; about {needed} more queries would decide"
+    queries_verdict = verdict
+    verdict, reason = combine(verdict, reason, evals)
     return {
         "verdict": verdict.value,
         "reason": reason,
+        "queries_verdict": queries_verdict.value,
+        "evals": [one.model_dump(mode="json") for one in evals],
         "safe": verdict in SAFE,
         "more_queries": needed,
         "margin": margin,
         "k": k,
         "queries": {"judged": len(known), "asked": len(answers) - len(known)},
-        "metrics": [_shown(effect) for effect in effects],
+        "metrics": [
+            {**_shown(effect), "words": _words_alone(known, measure, k)}
+            for effect, (_, measure) in zip(effects, _specs(k, margin), strict=True)
+        ],
         "strata": _strata(known, k, margin, seed, min(draws, 500)),
         "worst": _worst(known, k),
+        "changed": _changed(known, k),
         "agreement": round(float(np.mean([metrics.overlap(a.old, a.new, k) for a in answers])), 4) if answers else None,
+        "money_per_1000_queries": {
+            side: round(1000 * float(np.mean([getattr(a, f"{side}_money") for a in answers])), 6) if answers else 0.0
+            for side in ("old", "new")
+        },
         "latency_ms": {
             side: {
                 f"p{share}": round(metrics.percentile([getattr(a, f"{side}_ms") for a in answers], share / 100), 2)
@@ -162,9 +197,16 @@ def more_queries(known: Sequence[Answer], k: int, margin: float) -> int:
     return max(1, max(enough, fewest) - len(known))
 
 
+def _words_alone(
+    known: Sequence[Answer], measure: Callable[[Sequence[str], Sequence[str], int], float], k: int
+) -> float | None:
+    """What BM25 alone reaches with the same queries."""
+    scores = [measure(answer.words, answer.query.relevant, k) for answer in known if answer.query is not None]
+    return round(float(np.mean(scores)), 5) if scores and any(answer.words for answer in known) else None
+
+
 def _strata(known: Sequence[Answer], k: int, margin: float, seed: int, draws: int) -> list[dict[str, Any]]:
-    """The primary metric by source and by language; shown, not judged: many small groups would cry wolf."""
-    spec, measure = _specs(k, margin)[0]
+    """Each metric by source and by language; shown, not judged: many small groups would cry wolf."""
     groups: dict[tuple[str, str], list[Answer]] = {}
     for answer in known:
         if answer.query is not None:
@@ -173,9 +215,21 @@ def _strata(known: Sequence[Answer], k: int, margin: float, seed: int, draws: in
     shown = []
     for (kind, name), members in sorted(groups.items()):
         if len(members) >= _FEWEST_IN_STRATUM:
-            effect = compare_metric(spec, _paired(members, measure, k), seed=seed, draws=draws)
-            shown.append({"kind": kind, "name": name, **_shown(effect)})
+            for spec, measure in _specs(k, margin):
+                effect = compare_metric(spec, _paired(members, measure, k), seed=seed, draws=draws)
+                words = _words_alone(members, measure, k)
+                shown.append({"kind": kind, "name": name, **_shown(effect), "words": words})
     return shown
+
+
+def _changed(known: Sequence[Answer], k: int) -> dict[str, int]:
+    """How many queries the new model answers better, the same and worse, by nDCG."""
+    counts = {"better": 0, "same": 0, "worse": 0}
+    for answer in known:
+        if answer.query is not None:
+            before, after = (metrics.ndcg(ranked, answer.query.relevant, k) for ranked in (answer.old, answer.new))
+            counts["same" if abs(after - before) < 1e-9 else "better" if after > before else "worse"] += 1
+    return counts
 
 
 def _worst(known: Sequence[Answer], k: int) -> list[dict[str, Any]]:
@@ -195,6 +249,7 @@ def _worst(known: Sequence[Answer], k: int) -> list[dict[str, Any]]:
             "relevant": list(query.relevant),
             "old": list(answer.old[:5]),
             "new": list(answer.new[:5]),
+            "words": list(answer.words[:5]),
             "old_ndcg": round(before, 4),
             "new_ndcg": round(after, 4),
         }

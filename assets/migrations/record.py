@@ -16,10 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assets.migrations.throttle import Limits
 from core.embedding import catalogue
+from core.migration_health import STALLED_MINUTES
 from core.states import CLOSED_MIGRATION_STATES, MigrationState, ModelState
 
 _COLUMNS = """m.id, m.old_model, m.new_model, o.name AS old_name, n.name AS new_name, m.state, m.paused, m.options,
 m.plan, m.progress, m.comparison, m.observation, m.reason, m.created_at, m.state_at"""
+_TIMELINE = """
+SELECT at, kind, body FROM (
+    SELECT id, at, kind, body, kind = 'progress' AS often, row_number() OVER w AS place, count(*) OVER w2 AS many
+    FROM model_migration_events WHERE migration_id = %(number)s
+    WINDOW w AS (PARTITION BY kind = 'progress' ORDER BY id DESC), w2 AS (PARTITION BY kind = 'progress')) noted
+WHERE CASE WHEN often THEN (place - 1) %% (1 + many / %(most)s) = 0 ELSE place <= %(most)s END
+ORDER BY id
+"""
 _FROM = """FROM model_migrations m JOIN embedding_models o ON o.id = m.old_model
 JOIN embedding_models n ON n.id = m.new_model"""
 
@@ -50,6 +59,9 @@ class Options(BaseModel):
     batch_chunks: int = Field(default=512, ge=2, le=8192, description="Most chunks that a kill makes embed again.")
     observe_seconds: float = Field(default=3600.0, ge=0, description="How long the old model stays ready.")
     drain_seconds: float = Field(default=60.0, ge=0, description="How long the old vectors outlive their last use.")
+    stalled_minutes: float = Field(
+        default=STALLED_MINUTES, gt=0, description="So long without anything done, though there is work, is told."
+    )
 
     @property
     def limits(self) -> Limits:
@@ -181,9 +193,7 @@ def note(connection: Connection[TupleRow], number: int, kind: str, body: dict[st
 
 
 def timeline(connection: Connection[TupleRow], number: int, most: int = 500) -> list[TimelineEvent]:
-    """The oldest first."""
+    """The oldest first. Of notes on progress, which come by the second, at most `most`, evenly; of others the newest
+    `most`."""
     with connection.cursor(row_factory=class_row(TimelineEvent)) as cursor:
-        return cursor.execute(
-            "SELECT at, kind, body FROM model_migration_events WHERE migration_id = %s ORDER BY id LIMIT %s",
-            (number, most),
-        ).fetchall()
+        return cursor.execute(_TIMELINE, {"number": number, "most": most}).fetchall()

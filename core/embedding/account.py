@@ -26,6 +26,12 @@ class Cost:
         )
 
 
+def cost_of(embedder: object) -> Cost:
+    """What a model behind a server has cost in this process; nothing for a local one."""
+    cost = getattr(getattr(embedder, "inner", embedder), "cost", None)
+    return cost if isinstance(cost, Cost) else Cost()
+
+
 class Account:
     """Adds up costs from many threads. `price` is money per million tokens."""
 

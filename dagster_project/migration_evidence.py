@@ -1,0 +1,95 @@
+"""Joins two stages: hands the results of evals over to a migration of embedding models.
+
+A set's newest complete runs that name the two models (`model_digest` in a run's identity) and differ in nothing
+else that matters are compared; sets without such runs are left out.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assets.evals.compare import Comparison
+    from assets.evals.results import RunRecord
+    from assets.evals.store import ResultStore
+
+MODEL = "model_digest"
+_NAMES = frozenset({MODEL, "embedding_model"})
+_MOST_RUNS = 40
+"""Of each model and set, the newest that are looked at."""
+
+
+def model_evals(old: str, new: str) -> list[dict[str, Any]]:
+    """What is to be given to `Platform`: from this installation's results."""
+    from dagster_project.eval_places import result_store
+
+    return evidence_of(result_store(), old, new)
+
+
+def evidence_of(store: "ResultStore", old: str, new: str) -> list[dict[str, Any]]:
+    """Records of `assets.migrations.evidence.EvalEvidence`, by set; `old` and `new` are identities of models."""
+    from assets.evals.compare import NotComparable, compare_runs
+    from assets.evals.store import StoreError
+
+    by_set: dict[str, dict[str, list[RunRecord]]] = {}
+    for record in store.runs():
+        if (model := record.identity.get(MODEL)) in (old, new):
+            by_set.setdefault(record.set_name, {}).setdefault(model, []).append(record)
+    found = []
+    for _, runs in sorted(by_set.items()):
+        for baseline, candidate in _pairs(runs.get(old, []), runs.get(new, [])):
+            try:
+                found.append(_evidence(compare_runs(store, baseline, candidate)))
+            except (NotComparable, StoreError):
+                continue
+            break
+    return found
+
+
+def _pairs(old: Sequence["RunRecord"], new: Sequence["RunRecord"]) -> list[tuple["RunRecord", "RunRecord"]]:
+    """Runs of the same questions by the same engine, the newest first."""
+    return [
+        (baseline, candidate)
+        for candidate in reversed(new[-_MOST_RUNS:])
+        for baseline in reversed(old[-_MOST_RUNS:])
+        if baseline.set_sha256 == candidate.set_sha256
+        and baseline.split == candidate.split
+        and _besides(baseline) == _besides(candidate)
+    ]
+
+
+def _besides(record: "RunRecord") -> dict[str, str]:
+    return {name: value for name, value in record.identity.items() if name not in _NAMES}
+
+
+def _evidence(found: "Comparison") -> dict[str, Any]:
+    from assets.evals.report import plain
+
+    record = found.candidate.record
+    return {
+        "set_name": record.set_name,
+        "set_version": record.set_version,
+        "retrieval": record.identity.get("engine") == "retrieval",
+        "cases": found.cases,
+        "verdict": found.verdict.value,
+        "sentence": found.sentence[:2000],
+        "reason": found.reason[:2000],
+        "old_run": found.baseline.record.run,
+        "new_run": record.run,
+        "metrics": [
+            {
+                "name": effect.metric.title or effect.metric.name,
+                "role": effect.metric.role,
+                "old": plain(effect.baseline),
+                "new": plain(effect.candidate),
+                "difference": plain(effect.estimate),
+                "low": plain(effect.interval.low) if effect.interval else None,
+                "high": plain(effect.interval.high) if effect.interval else None,
+                "neutral": effect.neutral,
+                "verdict": effect.verdict.value,
+            }
+            for effect in found.effects[:50]
+        ],
+        "strata": [plain(stratum) for stratum in found.strata[:100]],
+        "lost": [flip.case for flip in found.lost[:50]],
+        "gained": [flip.case for flip in found.gained[:50]],
+    }
