@@ -10,6 +10,7 @@ from core.database.schema import missing
 from core.eval_status import read_status
 from core.events import DEFAULT_TEAM, TOPICS
 from core.freshness import read_freshness
+from core.migration_health import read_health
 from core.states import TaskState
 from gateway.problems import Refused, documented
 from gateway.state import Gateway, TheGateway, TheTeam
@@ -65,7 +66,9 @@ def metrics(gateway: TheGateway, team: TheTeam) -> Response:
     with gateway.database.system() as connection:
         rows = connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
         freshness = read_freshness(connection)
+        migration = read_health(connection)
     gateway.metrics.show_freshness(freshness)
+    gateway.metrics.show_migration(migration)
     gateway.metrics.show_evals(read_status(gateway.settings.home / "evals"))
     counted = {str(state): int(number) for state, number in rows}
     for state in TaskState:

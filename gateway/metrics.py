@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from core.eval_status import EvalStatus
 from core.freshness import SourceFreshness
+from core.migration_health import MigrationHealth
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -54,7 +55,18 @@ class Metrics:
         self.model_behind = self._of_source(
             "penstock_index_model_behind_seconds", "For how long a model has not covered the visible version.", "model"
         )
-
+        self.migration_quiet = Gauge(
+            "penstock_migration_quiet_seconds",
+            "For how long the open migration of embedding models, which has work to do, has done nothing.",
+            ["migration", "state"],
+            registry=self.registry,
+        )
+        self.migration_stalled = Gauge(
+            "penstock_migration_stalled",
+            "1 when the open migration of embedding models has done nothing for too long.",
+            ["migration", "state"],
+            registry=self.registry,
+        )
         self.eval_drifted = self._of_eval(
             "penstock_eval_drifted", "1 if the newest run is worse than the one before of the very same subject."
         )
@@ -77,6 +89,16 @@ class Metrics:
                 self.eval_started.labels(*labels).set(one.at.timestamp())
                 if one.success is not None:
                     self.eval_success.labels(*labels).set(one.success)
+
+    def show_migration(self, found: MigrationHealth | None) -> None:
+        """Shows the open migration; one that is closed is gone from the metrics too."""
+        with self._showing:
+            self.migration_quiet.clear()
+            self.migration_stalled.clear()
+            if found is not None:
+                labels = (str(found.number), found.state)
+                self.migration_quiet.labels(*labels).set(0.0 if found.waits_for else found.quiet_seconds)
+                self.migration_stalled.labels(*labels).set(found.stalled is not None)
 
     def _of_source(self, name: str, meaning: str, *more: str) -> Gauge:
         return Gauge(name, f"{meaning} By source.", ["team", "source", *more], registry=self.registry)

@@ -17,6 +17,7 @@ from assets.migrations import begin, record
 from assets.migrations.drive import waits_since
 from assets.platform import Platform
 from core.embedding import requests
+from core.migration_health import read_health
 from sensors.slots import IN_PROGRESS
 
 MIGRATE_JOB = "migrate_model"
@@ -33,8 +34,11 @@ BEGIN_JOB = "begin_migration"
 def migration_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     with platform.database.system() as connection:
         migration = record.current(connection)
+        health = read_health(connection)
     if migration is None or not migration.is_open:
         return SkipReason("No migration is open.")
+    if health is not None and health.stalled is not None:
+        context.log.warning("migration %d, %s to %s: %s", health.number, health.old, health.new, health.stalled)
     if (why := waits_since(migration, datetime.now(UTC))) is not None:
         return SkipReason(f"Migration {migration.id} waits for {why}.")
     if context.instance.get_runs_count(RunsFilter(job_name=MIGRATE_JOB, statuses=IN_PROGRESS)):

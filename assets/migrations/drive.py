@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from assets.context import model_vectors
-from assets.migrations import adapter, observe, queries, record, switch
+from assets.migrations import adapter, evidence, observe, queries, record, switch
 from assets.migrations.archive import ArchiveFailed
 from assets.migrations.build import Progress, Stopped, build
 from assets.migrations.judge import ask_both, judge
@@ -24,14 +24,13 @@ from assets.migrations.retire import FOLDER
 from assets.migrations.throttle import Throttle
 from assets.migrations.watch import fill, watched
 from assets.platform import Platform
+from core import migration_health
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
+from core.embedding.account import cost_of
 from core.states import MigrationState
 
 _LOCK = "penstock model migrations"
 _SAVE_SECONDS = 1.0
-STALLED_SECONDS = 900.0
-LOOK_SECONDS = 60.0
-"""How often live searches are looked at after a cut over."""
 
 Told = Callable[[str], None]
 
@@ -83,27 +82,29 @@ def waits_since(migration: Migration, now: datetime) -> str | None:
     """What an open migration waits for, so that driving it now would do nothing; None when there is work."""
     if migration.paused:
         return "a person: it is paused"
-    options, age = migration.chosen, (now - migration.state_at).total_seconds()
-    if migration.state == MigrationState.JUDGED:
-        safe = bool((migration.comparison or {}).get("safe"))
-        return None if safe and options.automatic else "a person: cut over or cancel it"
-    if migration.state == MigrationState.OBSERVING and age < options.observe_seconds:
-        looked = float((migration.observation or {}).get("at", 0.0))
-        return "time: the new model is being observed" if now.timestamp() - looked < LOOK_SECONDS else None
-    if migration.state == MigrationState.DRAINING and age < options.drain_seconds:
-        return "time: the old vectors may still be read"
+    waits = migration_health.waits_for(
+        migration.state,
+        migration.options,
+        safe=bool((migration.comparison or {}).get("safe")),
+        looked=(migration.observation or {}).get("at"),
+        state_at=migration.state_at,
+        now=now,
+    )
+    if waits == migration_health.PERSON:
+        return "a person: cut over or cancel it"
+    if waits == migration_health.TIME:
+        observing = migration.state == MigrationState.OBSERVING
+        return f"time: {'the new model is being observed' if observing else 'the old vectors may still be read'}"
     return None
 
 
 def drive_stalled(migration: Migration, events: Sequence[TimelineEvent], now: datetime) -> str | None:
     """Why a person should look: an open migration that nobody has paused and that has long done nothing."""
-    if not migration.is_open or migration.paused or waits_since(migration, now) is not None:
+    if not migration.is_open or waits_since(migration, now) is not None:
         return None
     moved = [event.at for event in events if event.kind != "waits"]
     quiet = (now - max([migration.state_at, *moved])).total_seconds()
-    if quiet < STALLED_SECONDS:
-        return None
-    return f"nothing has happened for {quiet / 60:.0f} minutes: it waits for {migration.reason or 'a driver'}"
+    return migration_health.stalled(quiet, migration.options, migration.reason or "")
 
 
 @contextlib.contextmanager
@@ -205,6 +206,7 @@ def _build(platform: Platform, migration: Migration, tell: Told) -> str:
             "chunks": done.chunks,
             "seconds": round(done.seconds, 2),
             "model_seconds": round(done.model_seconds, 2),
+            "money": round(cost_of(embedder).money, 6),
             **throttle.seen(),
         }
         record.note(connection, migration.id, "built", built)
@@ -221,7 +223,8 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
         asked = model_vectors.asked_queries(connection, options.queries)
     tell(f"asking both models {len(judged)} judged and {len(asked)} asked queries")
     answers = ask_both(database, old, new, judged, asked, options.k, _stop_check(platform, migration))
-    result = judge(answers, k=options.k, margin=options.margin, seed=migration.id)
+    evals = evidence.take_in(platform, migration)
+    result = judge(answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals)
     with database.system() as connection:
         result["storage_bytes"] = {
             "old": _table_bytes(connection, migration.old_model),

@@ -33,9 +33,10 @@ def _platform() -> Iterator["Platform"]:
     from assets.migrations.record import MigrationRefused
     from assets.platform import Platform
     from core.settings import load_settings
+    from dagster_project.migration_evidence import model_evals
 
     with opened() as database, told():
-        platform = Platform(load_settings(), database.url)
+        platform = Platform(load_settings(), database.url, model_evals)
         try:
             platform.models.in_use()
             yield platform
@@ -133,13 +134,18 @@ def start(
 
 @migrations.command()
 def status(number: Number = None, as_json: AsJson = False) -> None:
-    """Show where migrations are."""
+    """Show where migrations are, which one has stalled, and which models wait for one."""
     from assets.migrations import record, report
+    from core.embedding import requests
+    from core.migration_health import read_health
 
     with _platform() as platform, platform.database.system() as connection:
         found = [record.get(connection, number)] if number else record.everything(connection)
+        wishes = requests.waiting(connection)
+        health = read_health(connection)
+    stalled = {health.number: health.stalled} if health is not None else {}
     if as_json:
-        data([_short(migration) for migration in found])
+        data([{**_short(migration), "stalled": stalled.get(migration.id)} for migration in found])
         return
     table(
         ["number", "from", "to", "state", "built", "verdict", "why"],
@@ -149,7 +155,7 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
                 m.old_name,
                 m.new_name,
                 f"{m.state} (paused)" if m.paused else m.state,
-                f"{m.progress['chunks']}/{m.progress['total']}" if m.progress else "-",
+                _built(m.progress),
                 (m.comparison or {}).get("verdict", "-"),
                 (m.reason or "")[:100],
             ]
@@ -159,6 +165,10 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
     )
     if number and found:
         note(report.headline(found[0]))
+    if health is not None and health.stalled is not None:
+        note(f"migration {health.number} has stalled: {health.stalled}")
+    for wish in wishes:
+        note(f"{wish.model} waits to be migrated to: {wish.reason or 'as soon as the platform looks'}")
 
 
 @migrations.command()
@@ -261,10 +271,12 @@ def report_(
     as_json: AsJson = False,
 ) -> None:
     """Tell all there is to decide from: verdict, quality with intervals, regressions, speed, timeline."""
-    from assets.migrations import report
+    from assets.migrations import evidence, report
 
-    with _platform() as platform, platform.database.system() as connection:
-        migration, events = report.read(connection, number)
+    with _platform() as platform:
+        evidence.take_in(platform, _chosen(platform, number))
+        with platform.database.system() as connection:
+            migration, events = report.read(connection, number)
     if out is not None:
         text = report.as_markdown(migration, events) if out.suffix == ".md" else report.as_html(migration, events)
         out.write_text(text, encoding="utf-8")
@@ -300,6 +312,14 @@ def _tell(migration: "Migration", waits_for: str, as_json: bool) -> None:
     line(f"migration {migration.id}, {migration.old_name} to {migration.new_name}: {migration.state}")
     if waits_for:
         note(f"waits for {waits_for}")
+
+
+def _built(progress: dict[str, Any]) -> str:
+    """Chunks of all, and how far building gives way to live work."""
+    if not progress:
+        return "-"
+    share = (progress.get("live") or {}).get("share", 1.0)
+    return f"{progress['chunks']}/{progress['total']}" + (f", {share:.0%} of the time" if share < 1 else "")
 
 
 def _short(migration: "Migration") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance, RunRequest, SkipReason, build_sensor_context
+from psycopg.types.json import Jsonb
 
 from assets.migrations import drive, record, switch
 from assets.migrations.drive import waits_since
@@ -112,3 +113,13 @@ def test_a_model_registered_with_migrate_gets_a_run_that_begins_and_then_one_tha
 def look_for_wishes(platform: Platform) -> object:
     with DagsterInstance.ephemeral() as instance, build_sensor_context(instance=instance) as context:
         return migration_request_sensor(context, platform=platform)
+
+
+def test_the_sensor_logs_a_migration_that_stands_still(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    migration = begin(platform)
+    assert isinstance(look(platform), RunRequest)
+    assert "has happened" not in capsys.readouterr().err
+    with platform.database.system() as connection:
+        connection.execute("UPDATE model_migrations SET options = options || %s", (Jsonb({"stalled_minutes": 0.0001}),))
+    assert isinstance(look(platform), RunRequest)
+    assert f"migration {migration.id}, hashing to new: nothing has happened for 0 minutes" in capsys.readouterr().err

@@ -1,0 +1,88 @@
+"""Whether the open migration of embedding models gets on: what it waits for, and for how long nothing has happened.
+
+For metrics, sensors and the command line alike; only reads. What a migration does is `assets.migrations`' business.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from core.states import MigrationState
+
+LOOK_SECONDS = 60.0
+"""How often live searches are looked at after a cut over."""
+
+STALLED_MINUTES = 15.0
+"""By default, an open migration that has work to do and does none for so long is stalled."""
+
+PERSON = "a person"
+TIME = "time"
+
+_OPEN = """
+SELECT m.id, o.name, n.name, m.state, m.paused, m.reason, m.state_at, m.options,
+       coalesce((m.comparison ->> 'safe')::boolean, false), (m.observation ->> 'at')::double precision,
+       (SELECT max(e.at) FROM model_migration_events e WHERE e.migration_id = m.id AND e.kind <> 'waits'),
+       clock_timestamp()
+FROM model_migrations m JOIN embedding_models o ON o.id = m.old_model JOIN embedding_models n ON n.id = m.new_model
+WHERE m.state NOT IN ('done', 'cancelled', 'rolled-back')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationHealth:
+    """The open migration. `waits_for` is a person or time, or None while there is work to do; `quiet_seconds` is how
+    long nothing has happened; `stalled` says so in a sentence when that is too long, else it is None."""
+
+    number: int
+    old: str
+    new: str
+    state: str
+    waits_for: str | None
+    quiet_seconds: float
+    stalled: str | None
+
+
+def read_health(connection: Connection[TupleRow]) -> MigrationHealth | None:
+    """Of the open migration; None when none is open."""
+    row = connection.execute(_OPEN).fetchone()
+    if row is None:
+        return None
+    number, old, new, state, paused, reason, state_at, options, safe, looked, moved, now = row
+    waits = PERSON if paused else waits_for(state, options, safe=safe, looked=looked, state_at=state_at, now=now)
+    quiet = max(0.0, (now - max(filter(None, (state_at, moved)))).total_seconds())
+    return MigrationHealth(
+        number, old, new, state, waits, quiet, None if waits else stalled(quiet, options, str(reason or ""))
+    )
+
+
+def waits_for(
+    state: str,
+    options: dict[str, Any],
+    *,
+    safe: bool,
+    looked: float | None,
+    state_at: datetime,
+    now: datetime,
+) -> str | None:
+    """`PERSON` or `TIME` when driving a migration in this state would do nothing now; None when there is work.
+
+    `safe` is what the gate said, `looked` when live searches were last looked at (seconds since 1970).
+    """
+    age = (now - state_at).total_seconds()
+    if state == MigrationState.JUDGED:
+        return None if safe and options.get("automatic", True) else PERSON
+    if state == MigrationState.OBSERVING and age < float(options.get("observe_seconds", 3600.0)):
+        return TIME if now.astimezone(UTC).timestamp() - (looked or 0.0) < LOOK_SECONDS else None
+    if state == MigrationState.DRAINING and age < float(options.get("drain_seconds", 60.0)):
+        return TIME
+    return None
+
+
+def stalled(quiet_seconds: float, options: dict[str, Any], reason: str) -> str | None:
+    """Why a person should look at a migration that has work to do, or None."""
+    if quiet_seconds < 60 * float(options.get("stalled_minutes", STALLED_MINUTES)):
+        return None
+    return f"nothing has happened for {quiet_seconds / 60:.0f} minutes: it waits for {reason or 'a driver'}"
