@@ -115,7 +115,7 @@ def look_for_wishes(platform: Platform) -> object:
         return migration_request_sensor(context, platform=platform)
 
 
-def test_the_sensor_logs_a_migration_that_stands_still(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_sensor_logs_a_migration_that_stands_still(platform: Platform, capsys: pytest.CaptureFixture[str]) -> None:
     migration = begin(platform)
     assert isinstance(look(platform), RunRequest)
     assert "has happened" not in capsys.readouterr().err
