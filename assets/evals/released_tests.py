@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from sandbox.protocol import Environment, Limits, Sandbox, SandboxUnavailable
 
 _FOLDERS = frozenset({"test", "tests", "testsuite"})
-_FILE = re.compile(r"test[^/]*\.py|[^/]*_tests?\.py|conftest\.py")
+_FILE = re.compile(r"tests?\.py|test_[^/]*\.py|[^/]*_tests?\.py|conftest\.py")
+_RUN = re.compile(r"test[^/]*\.py|[^/]*_tests?\.py")
 _DOCUMENTATION = frozenset({"doc", "docs", "examples", "benchmarks", "benchmark", "build", "dist"})
 _PLUGIN = "penstock_outcomes"
 _RECORD = "penstock_outcomes.jsonl"
@@ -82,7 +83,7 @@ def files_of(root: Path) -> Iterator[str]:
 def test_files(root: Path) -> list[str]:
     """The Python files among the tests that pytest can be asked to run, in order of their names."""
     names = [name for name in files_of(root) if name.endswith(".py") and is_released_test(name)]
-    return [name for name in names if _FILE.fullmatch(name.rpartition("/")[2]) and not name.endswith("conftest.py")]
+    return [name for name in names if _RUN.fullmatch(name.rpartition("/")[2])]
 
 
 def copy_files(names: Iterable[str], source: Path, goal: Path) -> None:

@@ -33,7 +33,8 @@ AFTER = {
     "parcels/__init__.py": '"""Weights of parcels."""\n\n__version__ = "1.1"\n',
     "parcels/weights.py": BEFORE["parcels/weights.py"]
     .replace(
-        "    weight = parcels[0]\n    for parcel in parcels[1:]:\n", "    weight = 0\n    for parcel in parcels:\n"
+        "    weight = parcels[0]\n    for parcel in parcels[1:]:\n",
+        "    weight = 0\n    for parcel in list(parcels):\n",
     )
     .replace("    return max(parcels)\n", "    return max(parcels, default=None)\n"),
     "tests/test_weights.py": BEFORE["tests/test_weights.py"]
