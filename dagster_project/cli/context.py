@@ -15,11 +15,14 @@ def context(
     name: Annotated[str, typer.Argument(help="The source to read.")],
     query: Annotated[str, typer.Argument(help="What it is about: an issue, a traceback, a question.")],
     budget: Annotated[int, typer.Option(min=50, max=1_000_000, help="Tokens that it may take.")] = 8000,
+    tickets: Annotated[int, typer.Option(min=0, max=20, help="Similar tickets that it may quote.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Print the code that a text is about as Markdown: whole functions, outlines and imports around them."""
+    """Print what a text is about as Markdown: tickets like it, and the code, whole functions with what is around."""
     from assets.context.search import context_pack
     from assets.context.sources import find_source
+    from assets.context.tickets.search import search_tickets
+    from assets.context.tickets.similar import ticket_quotes
     from core.embedding.serving import Models
     from core.settings import load_settings
 
@@ -27,9 +30,17 @@ def context(
     with opened() as database, told():
         source = find_source(database, DEFAULT_TEAM, name)
         used = Models(database, settings).in_use()
+        similar = search_tickets(database, DEFAULT_TEAM, source.name, query, tickets, embedders=used.asked)
         try:
             pack = context_pack(
-                database, DEFAULT_TEAM, source.name, query, budget, embedders=used.asked, fallback=used.fallback
+                database,
+                DEFAULT_TEAM,
+                source.name,
+                query,
+                budget,
+                quotes=ticket_quotes(similar),
+                embedders=used.asked,
+                fallback=used.fallback,
             )
         except ValueError as error:
             raise CommandFailed(str(error)) from error
@@ -37,4 +48,7 @@ def context(
         data({**asdict(pack), "markdown": pack.markdown()})
         return
     line(pack.markdown().rstrip())
-    note(f"{pack.tokens} of {budget} tokens, {len(pack.spans)} pieces; no room for {pack.left_out} more places")
+    note(
+        f"{pack.tokens} of {budget} tokens, {len(pack.quotes)} tickets, {len(pack.spans)} pieces; "
+        f"no room for {pack.left_out} more places"
+    )

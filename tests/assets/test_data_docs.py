@@ -84,7 +84,7 @@ def test_the_pages_still_tell_what_was_expected_and_show_texts_as_texts(docs: Do
         "<script defer src=//elsewhere.example/a.js></script>",
         '<img alt="x" src="http://elsewhere.example/a.png?d=1">',
         "<IFRAME SRC='https://elsewhere.example'></IFRAME>",
-        "<style>@import url('https://elsewhere.example/a.css'); p { background: url( //elsewhere.example/b.png) }</style>",
+        "<style>@import url('https://elsewhere.example/a.css'); p { color: url( //elsewhere.example/b.png) }</style>",
         '<a class="x" href="https://elsewhere.example/letter?a=1&b=2" target="_blank">letter</a>',
         '<form action="https://elsewhere.example/"></form>',
     ],

@@ -4,13 +4,18 @@ import contextlib
 import json
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from assets.context.tickets.apply import apply
+from assets.context.tickets.index import index_tickets
 from core.database import Database
+from core.events import DEFAULT_TEAM
+from core.tickets import Kind, Service, Snapshot, TicketChange
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 
@@ -78,3 +83,17 @@ def test_a_context_as_json_is_only_json_and_keeps_to_its_budget(penstock: Any) -
 def test_a_source_that_is_not_there_is_told_in_one_line(penstock: Any) -> None:
     with pytest.raises(CommandFailed, match="no source 'other'"):
         penstock("context", "other", "x")
+
+
+def test_a_context_quotes_similar_tickets_with_whose_words_they_are(penstock: Any, database: Database) -> None:
+    told = Snapshot(title="Total forgets the rate", body="Prices come out too low.", author="ada", author_id="1")
+    change = TicketChange(
+        service=Service.GITHUB, project="acme/shop", key="#7", kind=Kind.ISSUE, action="issues.opened", ticket=told
+    )
+    with database.team(DEFAULT_TEAM) as connection:
+        apply(connection, DEFAULT_TEAM, "shop", change, datetime.now(UTC))
+    index_tickets(database, DEFAULT_TEAM, "shop")
+    text = penstock("context", "shop", "Total forgets the rate")
+    assert "### ticket `#7` · by `ada` · source shop · trust: ticket author" in text
+    assert "Prices come out too low." in text
+    assert "ticket" not in penstock("context", "shop", "Total forgets the rate", "--tickets", "0")

@@ -1,7 +1,8 @@
-"""Earlier tickets that are like a task's, with what closed them, as a short list for whoever works on it."""
+"""Earlier tickets that are like a task's, with what closed them, for whoever works on it: a short list, or quotes."""
 
 from collections.abc import Sequence
 
+from assets.context.pack_spans import Quote
 from assets.context.tickets.search import TicketHit, search_tickets
 from assets.markdown import cell
 from core.database import Database
@@ -23,6 +24,26 @@ def similar_tickets(database: Database, task: Task, *, embedders: Sequence[Embed
         before=task.created_at,
         without=[task.url] if task.url else [],
     )
+
+
+def ticket_quotes(hits: Sequence[TicketHit]) -> list[Quote]:
+    """As a context pack shows them: title, state and what closed it, then the words that matched, trusted as whoever
+    wrote those."""
+    return [
+        Quote(
+            source=hit.source,
+            key=hit.key,
+            text=f"{hit.title}\n({_state(hit)})\n\n{hit.passage}",
+            trust=hit.trust,
+            author=hit.author or "",
+            url=hit.url or "",
+        )
+        for hit in hits
+    ]
+
+
+def _state(hit: TicketHit) -> str:
+    return f"{hit.state}, closed by {', '.join(hit.closed_by)}" if hit.closed_by else hit.state
 
 
 def tickets_table(hits: Sequence[TicketHit]) -> str:
