@@ -29,7 +29,7 @@ from ..spectrum import Suspect, locations, rank
 from .conversation import CHARACTERS_PER_TOKEN, Conversation
 from .options import ModelOptions
 from .prompts import data, load_prompts
-from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, GiveUp, RunTests, SearchIndex, Toolbox, cut, parsed
+from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, TOOLS_TOKENS, GiveUp, RunTests, SearchIndex, Toolbox, cut, parsed
 from .workspace import Workspace
 
 MAX_WITHOUT_CALL = 3
@@ -143,7 +143,7 @@ class ModelEngine:
             self.ending = spent
         if self.ending:
             return False
-        self._conversation.fit(int(0.8 * self._chat.context_tokens))
+        self._conversation.fit(max(256, int(0.8 * self._chat.context_tokens) - TOOLS_TOKENS))
         self._problem.record("ask", {"step": self._steps + 1, "tokens": self._used.tokens, "money": self._used.money})
         self._steps += 1
         try:

@@ -14,6 +14,7 @@ from core.chat.protocol import Tool, ToolCall
 from core.payload import clean
 from core.work import Location
 
+from .conversation import CHARACTERS_PER_TOKEN
 from .workspace import NotPossible, Workspace
 
 MAX_RESULT = 8000
@@ -79,9 +80,10 @@ TOOLS = (
     Tool("run_tests", "Runs the failing tests with your changes so far.", RunTests),
     Tool("give_up", "Ends the work without a change.", GiveUp),
 )
-TOOLS_DIGEST = hashlib.sha256(
-    json.dumps([(tool.name, tool.description, tool.parameters) for tool in TOOLS], sort_keys=True).encode()
-).hexdigest()
+_OFFER = json.dumps([(tool.name, tool.description, tool.parameters) for tool in TOOLS], sort_keys=True)
+TOOLS_TOKENS = len(_OFFER) // CHARACTERS_PER_TOKEN
+"""What the offer of the tools takes of a model's window, about."""
+TOOLS_DIGEST = hashlib.sha256(_OFFER.encode()).hexdigest()
 """What the tools are called and how they are described is read by the model just as a prompt is."""
 _BY_NAME = {tool.name: tool for tool in TOOLS}
 
