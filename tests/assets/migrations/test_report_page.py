@@ -1,0 +1,179 @@
+import itertools
+import re
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from assets.migrations import charts, evidence, record, report
+from assets.migrations.record import Migration, TimelineEvent
+from assets.platform import Platform
+from core.database import Database
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HOSTILE = "<script>alert(1)</script>|`x`"
+VOID = {"meta"}
+
+
+def row(metric: str, role: str, low: float | None = -0.01) -> dict[str, Any]:
+    return {
+        "metric": metric, "role": role, "queries": 40, "clusters": 30, "old": 0.5, "new": 0.52, "words": 0.4,
+        "difference": None if low is None else 0.02, "low": low, "high": None if low is None else 0.05, "p": 0.2,
+        "verdict": "not worse", "reason": "the interval stays within the margin",
+    }  # fmt: skip
+
+
+def compared(**changes: Any) -> dict[str, Any]:
+    return {
+        "verdict": "not worse", "queries_verdict": "not worse", "reason": "within the margin", "safe": True, "k": 10,
+        "margin": 0.03, "queries": {"judged": 40, "asked": 3}, "evals": [], "agreement": 0.8,
+        "metrics": [row("nDCG@10", "primary"), row("recall@10", "guard"), row("MRR@10", "info")],
+        "strata": [
+            {"kind": kind, "name": name, **row(metric, role)}
+            for kind, name in (("language", "py"), ("source", HOSTILE))
+            for metric, role in (("nDCG@10", "primary"), ("recall@10", "guard"))
+        ],
+        "worst": [{
+            "source": "s", "query": HOSTILE, "relevant": ["a.py"], "old": ["a.py", HOSTILE], "new": [], "words": ["b"],
+            "old_ndcg": 1.0, "new_ndcg": 0.0,
+        }],
+        "changed": {"better": 10, "same": 25, "worse": 5},
+        "money_per_1000_queries": {"old": 0.0, "new": 0.25},
+        "latency_ms": {side: {"p50": 4.0, "p95": 9.5} for side in ("old", "new")},
+        "storage_bytes": {"old": 1e6, "new": 2e6}, **changes,
+    }  # fmt: skip
+
+
+def migration(comparison: dict[str, Any] | None, **changes: Any) -> Migration:
+    values: dict[str, Any] = {
+        "id": 7, "old_model": 1, "new_model": 2, "old_name": "old", "new_name": HOSTILE, "state": "judged",
+        "paused": False, "options": {}, "plan": {"chunks": 1234, "money": 0.5}, "progress": {"chunks": 5, "total": 9},
+        "comparison": comparison, "observation": None, "reason": "the gate says so", "created_at": NOW, "state_at": NOW,
+    }  # fmt: skip
+    return Migration(**{**values, **changes})
+
+
+def events() -> list[TimelineEvent]:
+    adapted = {
+        "id": 3, "use": "nothing", "kind": "orthogonal Procrustes", "reason": "abstains: too little", "covered": 0.4,
+        "seconds": 12.0, "trained_at": NOW.isoformat(), "evaluation": {
+            "k": 10, "chance": {"recall": 0.1, "ndcg": 0.05, "mrr": 0.04}, "pairs": {"documents": 9, "queries": 2},
+            "queries": {"held_back": 44}, "alone": [ranked(HOSTILE), ranked("adapter: x")], "search": [ranked("words")],
+        },
+    }  # fmt: skip
+    built = {"chunks": 9, "seconds": 5000.0, "money": 0.4}
+    noted: list[tuple[str, dict[str, Any]]] = [
+        ("planned", {}), *(("progress", {"chunks": n, "total": 9}) for n in (1, 5, 9)), ("built", built),
+        ("adapter", adapted), ("compared", {"verdict": "not worse", "queries": {}}),
+    ]  # fmt: skip
+    return [TimelineEvent(NOW + timedelta(seconds=n), kind, body) for n, (kind, body) in enumerate(noted)]
+
+
+def ranked(name: str) -> dict[str, Any]:
+    spans = {f"{m}_{side}": value for m in ("recall", "ndcg", "mrr") for side, value in (("low", 0.3), ("high", 0.6))}
+    return {"name": name, "queries": 44, "recall": 0.5, "ndcg": 0.4, "mrr": 0.3, **spans}
+
+
+class Balanced(HTMLParser):
+    """Every element that is opened is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        """Closed at once."""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_begins_with_what_to_decide_and_needs_no_network() -> None:
+    page = report.as_html(migration(compared()), events())
+    assert "<script" not in page
+    assert not re.search(r"https?:|src=|@import|url\(", page)
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    assert "Yes: &lt;script&gt;alert(1)&lt;/script&gt;|`x` can take over from old; the comparison on queries" in page
+    places = [page.index(f"<h2>{name}") for name in (
+        "Quality", "By source and language", "Speed, money and storage", "While the old model", "Worst regressions",
+        "Coverage over time", "Timeline", "Plan",
+    )]  # fmt: skip
+    assert page.index("class=say") < places[0]
+    assert places == sorted(places)
+    assert "BM25 alone" in page
+    assert "Building took 1:23:20 for 9 chunks and cost 0.4 of an estimated 0.5." in page
+    assert "10 better (25%)" in page
+
+
+def test_markdown_says_the_same_and_no_cell_breaks_its_table() -> None:
+    text = report.as_markdown(migration(compared()), events())
+    assert text.splitlines()[2].startswith("**Yes: ")
+    assert "abstains: too little" in text
+    for line in text.splitlines():
+        if line.startswith("| "):
+            assert "<script" not in line.replace("\\<", "")
+    head = next(line for line in text.splitlines() if line.startswith("| metric"))
+    under = text.splitlines()[text.splitlines().index(head) + 2]
+    assert under.count("|") == head.count("|")
+
+
+@pytest.mark.parametrize(
+    "left_out", ["words", "changed", "money_per_1000_queries", "queries_verdict", "evals", "storage_bytes"]
+)
+def test_a_comparison_kept_by_an_earlier_version_is_still_told(left_out: str) -> None:
+    comparison = compared()
+    comparison.pop(left_out, None)
+    for one in (*comparison["metrics"], *comparison["strata"], *comparison["worst"]):
+        one.pop(left_out, None)
+    assert "Yes: " in report.as_html(migration(comparison), events())
+    assert "Yes: " in report.as_markdown(migration(comparison), events())
+
+
+def test_nothing_to_compare_yet_too_few_queries_and_a_build_in_one_go_are_told() -> None:
+    for comparison in (None, compared(metrics=[row("nDCG@10", "primary", None)], strata=[], worst=[], changed={})):
+        for text in (
+            report.as_html(migration(comparison), events()[:2]),
+            report.as_markdown(migration(comparison), []),
+        ):
+            assert "Migration 7" in text
+    assert "Nothing can be said yet" in report.as_markdown(migration(None), [])
+    once = [TimelineEvent(NOW, "progress", {"chunks": 9, "total": 9})]
+    assert "polyline" in charts.coverage(once)
+
+
+def test_the_first_sentence_names_who_could_not_decide() -> None:
+    told = evidence.first_sentence(migration(compared(queries_verdict="inconclusive"), new_name="new"), [])
+    assert told == "Not yet: the comparison on queries could not decide on the change from old to new."
+
+
+def test_a_long_build_does_not_crowd_what_came_after_it_out_of_the_timeline(
+    database: Database, platform: Platform
+) -> None:
+    with platform.database.system() as connection:
+        connection.execute("SELECT add_embedding_model('hashing-64@sha256:0', 64)")
+        models = [row[0] for row in connection.execute("SELECT id FROM embedding_models ORDER BY id").fetchall()]
+        made = connection.execute(
+            "INSERT INTO model_migrations (old_model, new_model, options, plan) "
+            "VALUES (%s, %s, '{}', '{}') RETURNING id",
+            models[:2],
+        ).fetchone()
+        assert made
+        record.note(connection, made[0], "planned")
+        for number in range(2500):
+            record.note(connection, made[0], "progress", {"chunks": number})
+        for kind in ("built", "compared"):
+            record.note(connection, made[0], kind)
+        found = record.timeline(connection, made[0])
+    kinds = [event.kind for event in found]
+    assert (kinds[0], kinds[-2:]) == ("planned", ["built", "compared"])
+    progress = [event.body["chunks"] for event in found if event.kind == "progress"]
+    assert 400 <= len(progress) <= 500
+    assert progress[-1] == 2499
+    assert max(after - before for before, after in itertools.pairwise(progress)) <= 6
