@@ -131,11 +131,14 @@ def eval_results(
         nonlocal told, said
         if time.monotonic() - told > TELL_SECONDS or (state.done == state.total and said != _counts(state)):
             told, said = time.monotonic(), _counts(state)
-            context.log.info("%s", _counts(state))
+            context.log.info("%s", said)
             # Counts while it runs, where a person looks first: at the asset. The last of them gives way to the result.
             context.log_event(
                 AssetObservation(
-                    asset_key="eval_results", partition=context.partition_key, metadata=_live(record.run, state)
+                    asset_key="eval_results",
+                    partition=context.partition_key,
+                    description=said,
+                    metadata=_live(record.run, state),
                 )
             )
 

@@ -40,6 +40,7 @@ class Comparison(Config):
 
 
 @asset(
+    deps=["eval_results"],
     group_name="evals",
     kinds={"python"},
     check_specs=PAIR_SPECS,

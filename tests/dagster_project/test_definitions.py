@@ -36,7 +36,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
             "embedding_models": [],
             "eval_cases": [],
             "eval_results": ["eval_cases"],
-            "eval_pair": [],
+            "eval_pair": ["eval_results"],
             "eval_comparison": ["eval_pair"],
             "platform_default": ["eval_comparison"],
         },
