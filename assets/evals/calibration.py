@@ -14,6 +14,7 @@ from core.statistics import (
     MetricSpec,
     PairedData,
     Verdict,
+    cases_for_mean,
     cases_for_rate,
     clopper_pearson,
     compare_metric,
@@ -135,6 +136,21 @@ def planned(world: World, *, power: float, discordant: float, correlation: float
     return -(-cases // world.size)
 
 
+def planned_for_iterations(world: World, *, power: float, seed: int, metrics: int, comparisons: int = 200) -> int:
+    """Clusters of the world's size that catch its `growth` with this power. Spread and difference are a pilot's."""
+    rng, differences, variances = np.random.default_rng(seed), [], []
+    for _ in range(comparisons):
+        data = simulate(world, rng)["iterations"]
+        differences.append(float(data.difference.mean()))
+        variances.append(data.mean_variance * data.cases)
+    # The variance of a mean over clusters holds the design effect already.
+    deviation = float(np.sqrt(np.mean(variances)))
+    cases = cases_for_mean(
+        float(np.mean(differences)), deviation, alpha=0.05 / metrics, power=power, size=world.size
+    )  # fmt: skip
+    return -(-cases // world.size)
+
+
 def pilot(world: World, seed: int, comparisons: int = 200) -> tuple[float, float]:
     """Share of pairs that differ, and the correlation of differences within clusters (one-way ANOVA), in a world."""
     rng = np.random.default_rng(seed)
@@ -177,6 +193,12 @@ def calibrate(comparisons: int = 1_000, seed: int = 20_260) -> list[Rate]:
             caught = found.verdicts[Verdict.WORSE]
             text = f"15 points worse, {name}, {clusters * world.size} cases planned for {power:.0%}: caught"
             rates.append(_rate(text, caught, comparisons, f"at least {power:.0%}", least=power))
+    for name, world in (("independent cases", even), ("clustered cases", clustered)):
+        worse = replace(world, growth=1.25)
+        clusters = planned_for_iterations(worse, power=0.8, seed=seed, metrics=len(METRICS))
+        found = run_comparisons(replace(worse, clusters=clusters), comparisons, seed + 4)
+        text = f"iterations 25% more, {name}, {clusters * world.size} cases planned for 80%: caught"
+        rates.append(_rate(text, found.verdicts[Verdict.WORSE], comparisons, "at least 80%", least=0.8))
     for name, world in (("independent cases", even), ("clustered cases", World(clusters=60))):
         edge = replace(world, drop=SUCCESS.margin)
         found = run_comparisons(edge, comparisons, seed + 2, (SUCCESS,))

@@ -147,24 +147,30 @@ def cases_for_margin(
 
 
 def cases_for_mean(
-    difference: float, deviation: float, *, alpha: float = 0.05, power: float = 0.8, effect: float = 1.0
+    difference: float,
+    deviation: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    effect: float = 1.0,
+    size: float = 1.0,
 ) -> int:
     """Pairs that show a mean difference when paired differences spread by `deviation`.
 
-    The usual formula for a paired t-test with Guenther's correction for the t distribution, z^2 / 2 more pairs
-    (Guenther 1981, The American Statistician 35:243).
+    The usual formula for a paired t-test with Guenther's correction for the t distribution, z^2 / 2 more pairs, or
+    clusters of `size` (Guenther 1981, The American Statistician 35:243).
     """
     if difference == 0 or deviation < 0:
         raise ValueError(f"no number of cases shows a difference of {difference} with deviation {deviation}")
     z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
-    needed = ((z_alpha + z_power) * deviation / difference) ** 2 + z_alpha**2 / 2.0
-    return math.ceil(needed * effect - 1e-9)
+    needed = ((z_alpha + z_power) * deviation / difference) ** 2 * effect + z_alpha**2 / 2.0 * max(effect, size)
+    return math.ceil(needed - 1e-9)
 
 
 def effect_for_mean(
-    deviation: float, pairs: float, *, alpha: float = 0.05, power: float = 0.8, effect: float = 1.0
+    deviation: float, pairs: float, *, alpha: float = 0.05, power: float = 0.8, effect: float = 1.0, size: float = 1.0
 ) -> float | None:
     """The smallest mean difference that so many pairs show with this power: the inverse of `cases_for_mean`."""
     z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
-    worth = pairs / effect - z_alpha**2 / 2.0
+    worth = (pairs - z_alpha**2 / 2.0 * max(effect, size)) / effect
     return None if worth <= 0 else (z_alpha + z_power) * deviation / math.sqrt(worth)

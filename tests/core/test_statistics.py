@@ -103,6 +103,7 @@ def test_sign_flips_of_single_cases_are_mcnemars_test(wins: int, losses: int, ag
 
 
 @settings(max_examples=40)
+@settings(deadline=None)
 @given(st.lists(st.integers(-3, 3), min_size=14, max_size=16))
 def test_the_exact_ways_to_flip_signs_agree(sums: list[int]) -> None:
     values = np.array(sums, dtype=float)
@@ -202,6 +203,7 @@ def test_adjusted_p_values_are_never_smaller_and_keep_their_order(values: list[f
     assert [second for _, second in pairs] == sorted(second for _, second in pairs)
 
 
+@settings(deadline=None)
 @given(gap=st.floats(0.03, 0.4), more=st.floats(0.0, 0.4), effect=st.floats(1.0, 3.0))
 def test_the_number_of_cases_and_the_power_are_inverses(gap: float, more: float, effect: float) -> None:
     discordant = gap + more
@@ -213,7 +215,7 @@ def test_the_number_of_cases_and_the_power_are_inverses(gap: float, more: float,
 
 
 @given(gap=st.floats(0.08, 0.4), more=st.floats(0.0, 0.4), power=st.sampled_from([0.8, 0.9]))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_planned_independent_pairs_reach_the_stated_power_exactly(gap: float, more: float, power: float) -> None:
     planned = cases_for_rate(gap, gap + more, power=power)
     assert mcnemar_power(gap, gap + more, planned) >= power
@@ -240,6 +242,10 @@ def test_the_number_of_cases_for_a_mean_agrees_with_a_textbook() -> None:
     found = effect_for_mean(1.0, 34)
     assert found is not None
     assert found == pytest.approx(0.5, abs=0.01)
+    # Clusters of ten cost ten times the correction for few of them, beside the design effect.
+    clustered = cases_for_mean(0.5, 1.0, effect=2.0, size=10.0)
+    assert clustered == 82
+    assert effect_for_mean(1.0, clustered, effect=2.0, size=10.0) == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_planned_number_of_cases_shows_an_equal_candidate_to_be_not_worse() -> None:

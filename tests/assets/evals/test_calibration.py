@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from assets.evals.calibration import METRICS, SUCCESS, World, pilot, planned, run_comparisons, simulate
+from assets.evals.calibration import (
+    METRICS,
+    SUCCESS,
+    World,
+    pilot,
+    planned,
+    planned_for_iterations,
+    run_comparisons,
+    simulate,
+)
 from core.statistics import Verdict, clopper_pearson
 
 RUNS = 120
@@ -41,6 +50,14 @@ def test_a_planted_regression_is_caught_with_the_planned_power() -> None:
     clusters = planned(world, power=0.9, discordant=discordant, correlation=correlation, metrics=len(METRICS))
     found = run_comparisons(World(clusters, 4, cluster_spread=0.6, drop=0.15), RUNS, seed=2)
     caught = found.verdicts[Verdict.WORSE]
+    assert clopper_pearson(caught, RUNS).high >= 0.9
+    assert caught >= 0.8 * RUNS
+
+
+def test_more_iterations_are_caught_with_the_planned_power() -> None:
+    world = World(size=4, cluster_spread=0.6, growth=1.3)
+    clusters = planned_for_iterations(world, power=0.9, seed=3, metrics=len(METRICS), comparisons=60)
+    caught = run_comparisons(World(clusters, 4, cluster_spread=0.6, growth=1.3), RUNS, 2).verdicts[Verdict.WORSE]
     assert clopper_pearson(caught, RUNS).high >= 0.9
     assert caught >= 0.8 * RUNS
 
