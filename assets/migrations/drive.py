@@ -27,7 +27,7 @@ from assets.platform import Platform
 from core import migration_health
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
 from core.embedding.account import cost_of
-from core.states import MigrationState
+from core.states import MigrationState, ModelState
 
 _LOCK = "penstock model migrations"
 _SAVE_SECONDS = 1.0
@@ -129,6 +129,7 @@ def _stands(platform: Platform, number: int, reason: str) -> Driven:
 def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
     """Does the work of the migration's state. Returns what it waits for, or "" when it has moved on."""
     state = migration.state
+    _check_models(platform, migration)
     if state == MigrationState.BUILDING:
         return _build(platform, migration, tell)
     if state == MigrationState.SHADOWING:
@@ -145,6 +146,34 @@ def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
         switch.finish(platform.database, migration.id, platform.settings.home / FOLDER)
         return ""
     raise MigrationRefused(f"migration {migration.id} is {state}, from which nothing leads on")
+
+
+_EXPECTED = {
+    MigrationState.BUILDING: (ModelState.SERVING, ModelState.BUILDING),
+    MigrationState.SHADOWING: (ModelState.SERVING, ModelState.BUILDING),
+    MigrationState.JUDGED: (ModelState.SERVING, ModelState.BUILDING),
+    MigrationState.OBSERVING: (ModelState.BUILDING, ModelState.SERVING),
+    MigrationState.DRAINING: (ModelState.DRAINING, ModelState.SERVING),
+}
+"""By the migration's state: those of its old and its new model."""
+
+
+def _check_models(platform: Platform, migration: Migration) -> None:
+    """Raises `MigrationRefused` when somebody has moved a model of the migration past it."""
+    expected = _EXPECTED.get(MigrationState(migration.state))
+    if expected is None:
+        return
+    with platform.database.system() as connection:
+        if record.get(connection, migration.id).state != migration.state:
+            return  # moved meanwhile, together with its models: the next look sees it
+        found = [catalogue.by_id(connection, number) for number in (migration.old_model, migration.new_model)]
+    way_back = "rollback" if migration.state in (MigrationState.OBSERVING, MigrationState.DRAINING) else "cancel"
+    for entry, wanted in zip(found, expected, strict=True):
+        if entry.state != wanted:
+            raise MigrationRefused(
+                f"{entry.name} is {entry.state}, not {wanted}, as a migration that is {migration.state} needs it: "
+                f"penstock migrate {way_back}"
+            )
 
 
 def _build(platform: Platform, migration: Migration, tell: Told) -> str:

@@ -57,7 +57,8 @@ def cancel(database: Database, number: int, reason: str = "") -> Migration:
         if migration.state in (MigrationState.OBSERVING, MigrationState.DRAINING):
             raise MigrationRefused(f"migration {number} has cut over: roll it back instead")
         record.move(connection, migration, MigrationState.CANCELLED, reason)
-        if migration.state != MigrationState.PLANNED:
+        # One that somebody has retired meanwhile stays as it is.
+        if catalogue.by_id(connection, migration.new_model).state == ModelState.BUILDING:
             _model(connection, migration.new_model, ModelState.REGISTERED)
         return record.get(connection, number)
 
@@ -87,15 +88,13 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
         _model(connection, migration.new_model, ModelState.SERVING)
         _model(connection, migration.old_model, ModelState.BUILDING)
         record.move(connection, migration, MigrationState.OBSERVING, f"cut over by {by}")
-    held = 1000 * (time.perf_counter() - began)
-    with database.system() as connection:
-        record.note(connection, number, "locks held", {"milliseconds": round(held, 2)})
-        return record.get(connection, number)
+    return _locks_held(database, number, began)
 
 
 def roll_back(database: Database, number: int, reason: str) -> Migration:
     """Lets the old model answer again from the next search on. Raises `MigrationRefused` before and after its time."""
     with _held(database, number) as (connection, migration):
+        began = time.perf_counter()
         if migration.state not in (MigrationState.OBSERVING, MigrationState.DRAINING):
             back = f"penstock migrate restore {migration.old_name}, then start a migration back"
             hint = "cancel it" if migration.is_open else back
@@ -104,7 +103,7 @@ def roll_back(database: Database, number: int, reason: str) -> Migration:
         _model(connection, migration.new_model, ModelState.BUILDING)
         _model(connection, migration.new_model, ModelState.REGISTERED)
         record.move(connection, migration, MigrationState.ROLLED_BACK, reason)
-        return record.get(connection, number)
+    return _locks_held(database, number, began)
 
 
 def drain(database: Database, number: int) -> Migration:
@@ -140,6 +139,14 @@ def finish(database: Database, number: int, archives: Path) -> Migration:
         if kept is not None:
             body = {"vectors": kept.rows, "bytes": kept.bytes, "file": kept.file}
             record.note(connection, number, "kept for a return", body)
+        return record.get(connection, number)
+
+
+def _locks_held(database: Database, number: int, began: float) -> Migration:
+    """Notes how long a move that has just been committed kept others from the migration and its models."""
+    held = 1000 * (time.perf_counter() - began)
+    with database.system() as connection:
+        record.note(connection, number, "locks held", {"milliseconds": round(held, 2)})
         return record.get(connection, number)
 
 
