@@ -102,8 +102,7 @@ def test_sign_flips_of_single_cases_are_mcnemars_test(wins: int, losses: int, ag
     assert sign_flip(PairedData.of(first, second)) == pytest.approx(mcnemar(wins, losses), abs=1e-9)
 
 
-@settings(max_examples=40)
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(-3, 3), min_size=14, max_size=16))
 def test_the_exact_ways_to_flip_signs_agree(sums: list[int]) -> None:
     values = np.array(sums, dtype=float)
