@@ -86,6 +86,22 @@ class Settings(BaseSettings):
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port,host:port.")
     kafka_partitions: int = Field(default=3, ge=1, le=256, description="Partitions of each topic that set-up creates.")
     kafka_replication: int = Field(default=1, ge=1, le=9, description="Replicas of each topic that set-up creates.")
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        default="plaintext", description="How to speak with Kafka: plaintext, ssl, sasl_plaintext or sasl_ssl."
+    )
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="How to tell Kafka the password, with sasl_ssl or sasl_plaintext."
+    )
+    kafka_user: str | None = Field(default=None, description="User for Kafka, with sasl_ssl or sasl_plaintext.")
+    kafka_password: SecretStr | None = Field(default=None, description="Password of that user.")
+    kafka_ca: Path | None = Field(
+        default=None, description="PEM file of authorities whose certificates Kafka may have. Unset: the system's."
+    )
+    kafka_certificate: Path | None = Field(
+        default=None, description="PEM file of our own certificate, for brokers that ask for one."
+    )
+    kafka_key: Path | None = Field(default=None, description="PEM file of that certificate's key.")
+    kafka_key_password: SecretStr | None = Field(default=None, description="Password of that key.")
     gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
     gateway_port: int = Field(default=8420, ge=0, le=65535, description="Port the gateway listens on.")
     dagster_host: str = Field(
@@ -186,7 +202,7 @@ class Settings(BaseSettings):
     def _split_roots(cls, value: Any) -> Any:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
-    @field_validator("home", "cache", "models", mode="after")
+    @field_validator("home", "cache", "models", "kafka_ca", "kafka_certificate", "kafka_key", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None

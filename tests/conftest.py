@@ -75,7 +75,7 @@ def kafka(kafka_script: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A real Apache Kafka broker for the session, a `KafkaServer` of `deploy/dev/kafka.py`. Each worker has its own,
     since tests of faults stop it for a while."""
     try:
-        server = kafka_script.start_kafka(tmp_path_factory.mktemp("kafka"), die_with_parent=True)
+        server = kafka_script.start_kafka(tmp_path_factory.mktemp("kafka"), die_with_parent=True, secure=True)
     except kafka_script.KafkaMissing as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))

@@ -40,10 +40,7 @@ def open_log(settings: "Settings", database: "Database") -> EventLog:
     log = PostgresLog(database)
     if settings.event_log == "postgres":
         return log
-    from core.eventlog.kafka import KafkaLog
+    from core.eventlog.kafka_settings import kafka_log
     from core.eventlog.relayed import RelayedLog
 
-    kafka = KafkaLog(
-        settings.kafka_bootstrap, partitions=settings.kafka_partitions, replication=settings.kafka_replication
-    )
-    return RelayedLog(log, kafka)
+    return RelayedLog(log, kafka_log(settings))

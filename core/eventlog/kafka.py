@@ -16,7 +16,6 @@ from typing import Any
 from confluent_kafka import (
     KafkaError,
     KafkaException,
-    Message,
     Producer,
     TopicCollection,
     TopicPartition,
@@ -30,6 +29,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from core.eventlog.kafka_group import KafkaGroup
+from core.eventlog.kafka_producing import NotAcknowledged, produce
 from core.eventlog.kafka_reader import KafkaReader
 from core.eventlog.protocol import (
     MAX_EVENT_BYTES,
@@ -44,8 +44,6 @@ from core.events import TOPICS, Event
 
 MAX_MESSAGE_BYTES = MAX_EVENT_BYTES + (64 << 10)
 """What topics, producers and consumers take: an event with its key, headers and the batch around it."""
-
-HEADERS: list[tuple[str, str | bytes | None]] = [("content-type", "application/cloudevents+json; charset=utf-8")]
 
 _METADATA_SECONDS = 60.0
 _IDLE_READERS = 4
@@ -84,6 +82,7 @@ class KafkaLog:
         self._readers: list[KafkaReader] = []
         self._groups: dict[str, KafkaGroup] = {}
         self._known: dict[str, tuple[float, tuple[int, ...]]] = {}
+        self._mistrust = ""
 
     def ensure_topics(self, topics: Sequence[str] = TOPICS) -> None:
         config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
@@ -136,8 +135,8 @@ class KafkaLog:
         deadline = time.monotonic() + self._timeout
         producer = self._shared_producer()
         try:
-            _produce(producer, messages, deadline)
-        except (KafkaException, _NotAcknowledged, BufferError) as error:
+            produce(producer, messages, deadline)
+        except (KafkaException, NotAcknowledged, BufferError) as error:
             self._discard(producer)
             for topic, _, _ in messages:
                 self.forget(topic)
@@ -240,7 +239,9 @@ class KafkaLog:
             self._after_fork()
             consumer = self._groups.get(group)
             if consumer is None:
-                consumer = self._groups[group] = KafkaGroup(group, self._configured({"error_cb": _note}), self._timeout)
+                consumer = self._groups[group] = KafkaGroup(
+                    group, self._configured({"error_cb": self._heard}), self._timeout
+                )
         try:
             yield consumer
         except KafkaException as error:
@@ -278,7 +279,7 @@ class KafkaLog:
         with self._lock:
             self._after_fork()
             if self._admin_client is None:
-                self._admin_client = AdminClient(self._configured({"error_cb": _note}))
+                self._admin_client = AdminClient(self._configured({"error_cb": self._heard}))
             return self._admin_client
 
     def _shared_producer(self) -> Producer:
@@ -288,7 +289,7 @@ class KafkaLog:
                 self._producer = Producer(
                     self._configured(
                         {
-                            "error_cb": _note,
+                            "error_cb": self._heard,
                             "acks": "all",
                             "enable.idempotence": True,
                             "message.timeout.ms": 0,
@@ -300,6 +301,18 @@ class KafkaLog:
                 )
             return self._producer
 
+    def _heard(self, error: KafkaError) -> None:
+        """Calls only time out when brokers and we don't trust each other; why is heard here."""
+        _logger.info("%s", error)
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED):
+            self._mistrust = f" ({error.str()})"
+
+    def _why(self) -> str:
+        client = self._admin_client
+        if client is not None and self._pid == os.getpid():
+            client.poll(0)  # what it has heard is told when it is asked
+        return self._mistrust
+
     def _after_fork(self) -> None:
         if self._pid != os.getpid():
             _inherited.extend([self._admin_client, self._producer, *self._readers, *self._groups.values()])
@@ -308,11 +321,15 @@ class KafkaLog:
 
     def _result(self, future: "Future[Any]", doing: str) -> Any:
         try:
-            return future.result(timeout=self._timeout + 5)
+            found = future.result(timeout=self._timeout + 5)
+            self._mistrust = ""
+            return found
         except KafkaException as error:
             raise self._explain(error, doing) from error
         except TimeoutError as error:
-            raise EventLogUnavailable(f"Kafka at {self._bootstrap} did not {doing} within {self._timeout} s") from error
+            raise EventLogUnavailable(
+                f"Kafka at {self._bootstrap} did not {doing} within {self._timeout} s{self._mistrust}"
+            ) from error
 
     @contextmanager
     def _unknown_as(self, topic: str) -> Iterator[None]:
@@ -325,7 +342,7 @@ class KafkaLog:
     def _explain(self, error: Exception, doing: str) -> Exception:
         code = error.args[0].code() if isinstance(error, KafkaException) else None
         text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-        message = f"Kafka at {self._bootstrap} could not {doing}: {text}"
+        message = f"Kafka at {self._bootstrap} could not {doing}: {text}{self._why()}"
         if code == KafkaError.TOPIC_ALREADY_EXISTS:
             return _AlreadyExists(message)
         if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
@@ -343,39 +360,3 @@ class _AlreadyExists(Exception):
 
 class _Unknown(UnknownTopic):
     pass
-
-
-class _NotAcknowledged(Exception):
-    pass
-
-
-def _note(error: KafkaError) -> None:
-    _logger.info("%s", error)
-
-
-def _produce(producer: Producer, messages: Sequence[tuple[str, bytes, bytes]], deadline: float) -> None:
-    acknowledged = 0
-    failed: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, _: Message) -> None:
-        nonlocal acknowledged
-        if error is None:
-            acknowledged += 1
-        else:
-            failed.append(error)
-
-    for topic, key, body in messages:
-        while True:
-            try:
-                producer.produce(topic, value=body, key=key, headers=HEADERS, on_delivery=delivered)
-                break
-            except BufferError:
-                if time.monotonic() > deadline:
-                    raise
-                producer.poll(0.1)
-    while acknowledged < len(messages):
-        producer.poll(0.05)
-        if failed:
-            raise KafkaException(failed[0])
-        if time.monotonic() > deadline:
-            raise _NotAcknowledged(f"{len(messages) - acknowledged} of {len(messages)} events not acknowledged in time")

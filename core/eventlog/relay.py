@@ -166,7 +166,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    from core.eventlog.kafka import KafkaLog
+    from core.eventlog.kafka_settings import kafka_log
 
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -174,10 +174,12 @@ def main() -> int:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
+    try:
+        kafka = kafka_log(settings)
+    except ValueError as error:
+        print(f"relay: {error}", file=sys.stderr)  # noqa: T201
+        return 2
     database = Database(settings.database_url.get_secret_value(), max_size=2)
-    kafka = KafkaLog(
-        settings.kafka_bootstrap, partitions=settings.kafka_partitions, replication=settings.kafka_replication
-    )
     try:
         Relay(database, kafka).run(stop)
     except ValueError as error:

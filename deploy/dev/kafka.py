@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Installs Apache Kafka into the cache and runs one KRaft node of it on loopback, for development and tests.
 
-Not for production: one node, no authentication, no replication. `kafka.py install | start | status | stop`;
-from Python, load it by path and call `start_kafka`.
+Not for production: one node, no replication, and a listener without authentication; a second one asks for TLS and
+SASL where `secure` says so. `kafka.py install | start | status | stop`; from Python, load it by path and call
+`start_kafka`.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import base64
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -40,10 +42,10 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={secure}PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={secure}PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
 log.dirs={logs}
 auto.create.topics.enable=false
 offsets.topic.num.partitions=1
@@ -58,6 +60,16 @@ group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=4194304
 num.network.threads=2
 num.io.threads=2
+"""
+
+
+USER = "penstock"
+_SECURE = """sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\
+    user_{user}="{password}";
+listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location={keys}
 """
 
 
@@ -138,6 +150,16 @@ class KafkaServer:
     data_dir: Path
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
     """Set when this process started it."""
+    secure: str | None = None
+    """The address that asks for TLS (by `certificate`) and for `USER` with `password`, host:port."""
+
+    @property
+    def certificate(self) -> Path:
+        return self.data_dir / "certificate.pem"
+
+    @property
+    def password(self) -> str:
+        return (self.data_dir / "password").read_text(encoding="ascii")
 
     @property
     def port(self) -> int:
@@ -163,11 +185,13 @@ class KafkaServer:
         return False
 
 
-def start_kafka(data_dir: Path, port: int | None = None, *, die_with_parent: bool = False) -> KafkaServer:
+def start_kafka(
+    data_dir: Path, port: int | None = None, *, die_with_parent: bool = False, secure: bool = False
+) -> KafkaServer:
     """Starts a node on `data_dir` (made, or taken up again with what it holds) and waits until it answers.
 
     `port` defaults to the one it had before, else a free one. `die_with_parent` ends it with the calling
-    process. Raises `KafkaMissing`, `KafkaFailed`.
+    process. `secure` adds a listener with TLS and SASL, for a new `data_dir`. Raises `KafkaMissing`, `KafkaFailed`.
     """
     libs = install()
     data_dir = data_dir.absolute()
@@ -179,7 +203,7 @@ def start_kafka(data_dir: Path, port: int | None = None, *, die_with_parent: boo
     problem = ""
     for _ in range(1 if port else 3):
         try:
-            return _start(libs, data_dir, port or free_port(), die_with_parent)
+            return _start(libs, data_dir, port or free_port(), die_with_parent, secure)
         except KafkaFailed as error:
             problem = str(error)
     raise KafkaFailed(problem)
@@ -195,19 +219,21 @@ def running_kafka(data_dir: Path) -> KafkaServer | None:
     return server if _is_ours(server.pid, server.data_dir) else None
 
 
-def _start(libs: Path, data_dir: Path, port: int, die_with_parent: bool) -> KafkaServer:
+def _start(libs: Path, data_dir: Path, port: int, die_with_parent: bool, secure: bool) -> KafkaServer:
     properties = data_dir / "server.properties"
-    properties.write_text(
-        _PROPERTIES.format(port=port, controller=free_port(), logs=data_dir / "logs"), encoding="utf-8"
+    guarded = f"127.0.0.1:{free_port()}" if secure else None
+    text = _PROPERTIES.format(
+        port=port,
+        controller=free_port(),
+        logs=data_dir / "logs",
+        secure=f"SECURE://{guarded}," if guarded else "",
     )
+    properties.touch(mode=0o600)
+    properties.write_text(text + (_trust(data_dir) if guarded else ""), encoding="utf-8")
     java = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", f"{libs}/*"]
     java.append("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
     if not (data_dir / "logs" / "meta.properties").is_file():
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
-        formatted = subprocess.run(tool, capture_output=True, text=True, timeout=60, check=False)
-        if formatted.returncode != 0:
-            raise KafkaFailed(f"Kafka could not format {data_dir}:\n{formatted.stdout}{formatted.stderr}")
+        _format(java, data_dir, properties, secure)
     bound = ["setpriv", "--pdeathsig", "KILL"] if die_with_parent and shutil.which("setpriv") else []
     log = data_dir / "server.log"
     with log.open("ab") as output:
@@ -218,7 +244,7 @@ def _start(libs: Path, data_dir: Path, port: int, die_with_parent: bool) -> Kafk
             stderr=output,
             start_new_session=True,
         )
-    server = KafkaServer(f"127.0.0.1:{port}", process.pid, data_dir, process)
+    server = KafkaServer(f"127.0.0.1:{port}", process.pid, data_dir, process, guarded)
     (data_dir / "kafka.pid").write_text(f"{process.pid} {server.bootstrap}\n", encoding="utf-8")
     deadline = time.monotonic() + READY_SECONDS
     while not _answers(server.bootstrap):
@@ -228,6 +254,34 @@ def _start(libs: Path, data_dir: Path, port: int, die_with_parent: bool) -> Kafk
             raise KafkaFailed(f"Kafka did not start on {server.bootstrap}; the end of {log}:\n{tail}")
         time.sleep(0.1)
     return server
+
+
+def _trust(data_dir: Path) -> str:
+    """The properties of the secure listener; its certificate and password are made at the first start."""
+    password, certificate, keys = (data_dir / name for name in ("password", "certificate.pem", "keys.pem"))
+    if not keys.is_file():
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_hex(16), encoding="ascii")
+        keys.touch(mode=0o600)
+        made = ("-newkey", "rsa:2048", "-nodes", "-keyout", str(keys), "-out", str(certificate), "-days", "30")
+        names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
+        done = subprocess.run(["openssl", "req", "-x509", *made, *names], capture_output=True, timeout=60, check=False)
+        if done.returncode != 0:
+            raise KafkaFailed(f"openssl could not make a certificate:\n{done.stderr.decode(errors='replace')[-1000:]}")
+        with keys.open("ab") as both:
+            both.write(certificate.read_bytes())
+    return _SECURE.format(user=USER, password=password.read_text(encoding="ascii"), keys=keys)
+
+
+def _format(java: list[str], data_dir: Path, properties: Path, secure: bool) -> None:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    if secure:
+        password = (data_dir / "password").read_text(encoding="ascii")
+        tool += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={password}]"]
+    formatted = subprocess.run(tool, capture_output=True, text=True, timeout=60, check=False)
+    if formatted.returncode != 0:
+        raise KafkaFailed(f"Kafka could not format {data_dir}:\n{formatted.stdout}{formatted.stderr}")
 
 
 def _answers(bootstrap: str) -> bool:

@@ -1,0 +1,89 @@
+"""The Kafka log that the settings describe: its addresses, and how its brokers are trusted and asked (TLS, SASL).
+
+Passwords go to librdkafka alone, which neither logs nor repeats them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.eventlog.kafka import KafkaLog
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+
+def kafka_log(settings: "Settings") -> KafkaLog:
+    """Nothing connects yet. Raises like `client_settings`."""
+    return KafkaLog(
+        settings.kafka_bootstrap,
+        partitions=settings.kafka_partitions,
+        replication=settings.kafka_replication,
+        client=client_settings(settings),
+    )
+
+
+def client_settings(settings: "Settings") -> dict[str, str]:
+    """Settings of librdkafka (https://github.com/confluentinc/librdkafka/blob/v2.6.1/CONFIGURATION.md).
+
+    Raises `SettingsError` for what would be ignored or cannot work, such as a password for brokers that
+    are not to be asked for one: it names the setting and what to do.
+    """
+    return {
+        "security.protocol": settings.kafka_security,
+        **_tls(settings, "ssl" in settings.kafka_security),
+        **_sasl(settings, settings.kafka_security.startswith("sasl_")),
+    }
+
+
+def _tls(settings: "Settings", used: bool) -> dict[str, str]:
+    files = {
+        "ssl.ca.location": ("kafka_ca", settings.kafka_ca),
+        "ssl.certificate.location": ("kafka_certificate", settings.kafka_certificate),
+        "ssl.key.location": ("kafka_key", settings.kafka_key),
+    }
+    given = {name: (field, path) for name, (field, path) in files.items() if path}
+    for field, path in given.values():
+        if not used:
+            raise _wrong(field, "is for TLS: set PENSTOCK_KAFKA_SECURITY to ssl or sasl_ssl, or unset it")
+        _readable(field, path)
+    if ("ssl.certificate.location" in given) != ("ssl.key.location" in given):
+        raise _wrong(
+            "kafka_certificate", "and PENSTOCK_KAFKA_KEY go together: a broker that asks who we are needs both"
+        )
+    found = {name: str(path) for name, (_, path) in given.items()}
+    if settings.kafka_key_password is not None:
+        if "ssl.key.location" not in given:
+            raise _wrong("kafka_key_password", "is for the key in PENSTOCK_KAFKA_KEY, which is not set")
+        found["ssl.key.password"] = settings.kafka_key_password.get_secret_value()
+    return found
+
+
+def _sasl(settings: "Settings", used: bool) -> dict[str, str]:
+    user, password = settings.kafka_user, settings.kafka_password
+    if not used:
+        if user is not None or password is not None:
+            field = "kafka_user" if user is not None else "kafka_password"
+            raise _wrong(field, "is for SASL: set PENSTOCK_KAFKA_SECURITY to sasl_ssl (or sasl_plaintext), or unset it")
+        return {}
+    if not user or password is None:
+        field = "kafka_password" if user else "kafka_user"
+        raise _wrong(field, f"is not set, and PENSTOCK_KAFKA_SECURITY={settings.kafka_security} needs it")
+    return {
+        "sasl.mechanism": settings.kafka_sasl,
+        "sasl.username": user,
+        "sasl.password": password.get_secret_value(),
+    }
+
+
+def _readable(field: str, path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise _wrong(field, f"names {path}, which cannot be read: {error.strerror}") from error
+
+
+def _wrong(field: str, problem: str) -> Exception:
+    from core.settings import SettingsError
+
+    return SettingsError(f"PENSTOCK_{field.upper()} {problem}")
