@@ -30,11 +30,11 @@ def made(
 def headline(row: Mapping[str, Any]) -> str:
     """What answers queries while the old model's server is away, and why."""
     who = {
-        "adapter": f"the adapter ({row['kind']}) answers",
+        "adapter": f"an {row['kind']} map answers" if row["kind"][:1] in "aeio" else f"a {row['kind']} map answers",
         "covered": "the new model answers over what it covers",
         "nothing": "words, names and paths answer alone",
     }[row["use"]]
-    return f"While the old model's server is away, {who}. The adapter {row['reason']}."
+    return f"While the old model's server is away, {who}: the adapter {row['reason']}."
 
 
 def as_markdown(row: Mapping[str, Any]) -> str:

@@ -187,8 +187,8 @@ def decide(ndcg: Mapping[str, Sequence[float]], clusters: Sequence[str]) -> tupl
     why = f"abstains: not shown to be better, {why}"
     covered = beats(COVERED, (WORDS, BM25_ALONE))
     if not covered:
-        return Use.COVERED, f"{why}; the new model answers over what it covers", decided
-    return Use.NOTHING, f"{why}; words alone answer", decided
+        return Use.COVERED, why, decided
+    return Use.NOTHING, why, decided
 
 
 def _scores(lists: Sequence[Sequence[str]], asked: Sequence[JudgedQuery], k: int) -> dict[str, list[float]]:

@@ -25,7 +25,8 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .banner small,.banner .why{color:var(--ink)}
 .tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}
 .tile{flex:1 1 9.5rem;border:1px solid var(--line);border-radius:6px;padding:.6rem .9rem}
-.tile b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}.tile span{color:var(--soft);font-size:.85rem}
+.tile b{display:block;font-size:1.08rem;white-space:nowrap;
+font-variant-numeric:tabular-nums}.tile span{color:var(--soft);font-size:.85rem}
 details{margin:.4rem 0;border:1px solid var(--line);border-radius:6px;padding:.4rem .8rem}
 details[open]{padding-bottom:.8rem}summary{cursor:pointer}small{color:var(--soft)}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:1.2rem}
@@ -44,36 +45,43 @@ _GOOD, _BAD, _OPEN, _SOFT, _GRID = "#12703c", "#b3261e", "#8a5a00", "#5b6570", "
 _OLD, _NEW = "#9db4cc", "#1f5fa8"
 
 
-def intervals(rows: Sequence[Mapping[str, Any]], margin: float) -> str:
-    """Each row's difference with its interval; the shaded side of minus `margin` is what may not be reached."""
+def intervals(rows: Sequence[Mapping[str, Any]], margin: float | None) -> str:
+    """Each row's difference with its interval; the shaded side of minus `margin` is what may not be reached. Without
+    one, colours follow the rows' verdicts."""
     rows = [row for row in rows if row["low"] is not None]
     if not rows:
         return "<p>Too few queries for an interval.</p>"
-    reach = 1.15 * max(margin, *(max(abs(row["low"]), abs(row["high"])) for row in rows))
+    reach = 1.15 * max(margin or 1e-9, *(max(abs(row["low"]), abs(row["high"])) for row in rows))
     inner = _WIDTH - _LEFT - _RIGHT
     bottom = _ROW * len(rows) + 8
 
     def x(value: float) -> float:
         return float(round(_LEFT + inner * (value + reach) / (2 * reach), 1))
 
-    limit = x(-margin)
-    parts = [
-        _svg(_WIDTH, bottom + 44, "differences with 95% intervals"),
-        f'<rect x="{_LEFT}" y="0" width="{limit - _LEFT:.1f}" height="{bottom}" fill="#fbeae9"/>',
+    parts = [_svg(_WIDTH, bottom + 44, "differences with 95% intervals")]
+    if margin is not None:
+        limit = x(-margin)
+        parts += [
+            f'<rect x="{_LEFT}" y="0" width="{limit - _LEFT:.1f}" height="{bottom}" fill="#fbeae9"/>',
+            f'<line x1="{limit}" y1="0" x2="{limit}" y2="{bottom}" stroke="{_BAD}" stroke-dasharray="4 3"/>',
+            f'<text x="{limit}" y="{bottom + 16}" text-anchor="middle" fill="{_BAD}">margin -{margin:g}</text>',
+        ]
+    parts += [
         *(
             f'<line x1="{x(step * reach)}" y1="0" x2="{x(step * reach)}" y2="{bottom}" stroke="{_GRID}"/>'
             for step in (-0.5, 0.5)
         ),
         f'<line x1="{x(0)}" y1="0" x2="{x(0)}" y2="{bottom}" stroke="#7b8794"/>',
-        f'<line x1="{limit}" y1="0" x2="{limit}" y2="{bottom}" stroke="{_BAD}" stroke-dasharray="4 3"/>',
-        f'<text x="{limit}" y="{bottom + 16}" text-anchor="middle" fill="{_BAD}">margin -{margin:g}</text>',
         f'<text x="{x(0)}" y="{bottom + 34}" text-anchor="middle" fill="{_SOFT}">no difference</text>',
         f'<text x="{_LEFT}" y="{bottom + 34}" fill="{_SOFT}">← new is worse</text>',
         f'<text x="{_LEFT + inner}" y="{bottom + 34}" text-anchor="end" fill="{_SOFT}">new is better →</text>',
     ]
     for place, row in enumerate(rows):
         y = _ROW * place + 18
-        color = _GOOD if row["low"] > -margin else _BAD if row["high"] < 0 else _OPEN
+        if margin is not None:
+            color = _GOOD if row["low"] > -margin else _BAD if row["high"] < 0 else _OPEN
+        else:
+            color = {"worse": _BAD, "inconclusive": _OPEN}.get(row["verdict"], _GOOD)
         parts += [
             f'<text x="{_LEFT - 12}" y="{y + 4}" text-anchor="end">{escape(_short(str(row["metric"]), 36))}</text>',
             f'<path d="M{x(row["low"])} {y}H{x(row["high"])}M{x(row["low"])} {y - 5}v10M{x(row["high"])} {y - 5}v10" '

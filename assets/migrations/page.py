@@ -42,7 +42,7 @@ def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequen
 def _banner(migration: Migration, found: Sequence[EvalEvidence]) -> str:
     said = evidence.first_sentence(migration, found)
     kind = {"Yes": "good", "No": "bad"}.get(said.partition(":")[0], "open")
-    why = [f"<p class=why>{escape(words.headline(migration))}</p>"]
+    why = [f"<p class=why>{escape(words.standing(migration))}</p>"]
     if migration.comparison:
         why.append(f"<p class=why><small>{escape(words.basis(migration.comparison))}</small></p>")
     return (
@@ -101,10 +101,14 @@ def _evals(found: Sequence[EvalEvidence]) -> list[str]:
             ]
             for row in one.metrics
         ]  # fmt: skip
+        drawn = [{**row.model_dump(), "metric": row.name} for row in one.metrics if not row.neutral]
+        if any(row["low"] is not None for row in drawn):
+            parts.append(charts.intervals(drawn, None))
         parts.append(_table(names, rows, numbers=range(1, 5)))
-        for name, cases in (("found by the old model alone", one.lost), ("found by the new model alone", one.gained)):
+        for name, cases in (("the old model", one.lost), ("the new model", one.gained)):
             if cases:
-                parts.append(f"<p><small>{len(cases)} cases {name}: {escape(', '.join(cases[:12]))}</small></p>")
+                shown = ", ".join(cases[:12]) + (", …" if len(cases) > 12 else "")
+                parts.append(f"<p><small>Found by {name} alone ({len(cases)}): {escape(shown)}</small></p>")
     return parts
 
 

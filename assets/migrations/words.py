@@ -14,6 +14,19 @@ def headline(migration: Migration) -> str:
     return f"{text}. {migration.reason}" if migration.reason else f"{text}."
 
 
+def standing(migration: Migration) -> str:
+    """As `headline`, without what the gate said, which `basis` tells."""
+    reason = migration.reason or ""
+    for part in ("a person: ", f" ({(migration.comparison or {}).get('reason')})"):
+        reason = reason.replace(part, "")
+    state = f"It is {migration.state}{', paused' if migration.paused else ''}"
+    return f"{state}: {reason}." if reason and not migration.comparison else f"{state}. {_sentence(reason)}".strip()
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""
+
+
 def basis(comparison: Mapping[str, Any]) -> str:
     """What the verdict rests on."""
     counts = comparison["queries"]
@@ -36,6 +49,10 @@ def told(event: TimelineEvent) -> str:
     body = event.body
     if event.kind == "adapter" and "reason" in body:
         return f"adapter, {body.get('covered', 0):.0%} covered: {body['reason']}"
+    if event.kind == "planned" and "chunks" in body:
+        return f"planned: {plain(body['chunks'])} chunks"
+    if event.kind == "compared" and "verdict" in body:
+        return f"compared: {body['verdict']}"
     if event.kind == "evals":
         sets = ", ".join(f"{one['set_name']} {one['verdict']}" for one in body.get("sets", []))
         return f"evals: {sets or 'none'}"
