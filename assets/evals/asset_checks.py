@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue, get_dagster_logger
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    MetadataValue,
+    get_dagster_logger,
+)
 
 from assets.data_docs import Docs
 from assets.markdown import cell
-
-from . import result_checks, set_checks
 
 SAID = 20
 """Problems that are written out; all are in the data docs."""
@@ -24,11 +28,6 @@ def specs(asset: str, checks: Mapping[str, str]) -> list[AssetCheckSpec]:
     return [
         AssetCheckSpec(name=name, asset=asset, description=promise, blocking=True) for name, promise in checks.items()
     ]
-
-
-SET_SPECS = specs("eval_cases", set_checks.CHECKS)
-RESULT_SPECS = specs("eval_results", result_checks.CHECKS)
-PAIR_SPECS = specs("eval_pair", result_checks.CHECKS)
 
 
 def docs_of(write: Callable[[], Docs]) -> Docs | None:
@@ -52,9 +51,9 @@ def results_of(by_check: Mapping[str, tuple[str, ...]], docs: tuple[Docs | None,
             )
         passed = not problems
         suites = [one[name] for one in docs if one is not None]
+        met = sum(suite.expectations for suite in suites)
         if suites:
             failed = [said for suite in suites for said in suite.failed]
-            met = sum(suite.expectations for suite in suites)
             metadata["suite"] = MetadataValue.text("; ".join(failed) or f"all {met} expectations were met")
             if bool(failed) == passed:
                 metadata["disagreement"] = MetadataValue.text("the check and the suite saw different things: a fault")
@@ -68,7 +67,7 @@ def results_of(by_check: Mapping[str, tuple[str, ...]], docs: tuple[Docs | None,
                 check_name=name,
                 passed=passed,
                 severity=AssetCheckSeverity.ERROR,
-                description=said or "Holds.",
+                description=said or (f"All {met} expectations were met." if suites else "Holds."),
                 metadata=metadata,
             )
         )

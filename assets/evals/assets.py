@@ -27,7 +27,8 @@ from pydantic import Field
 
 from assets.markdown import cell
 
-from .asset_checks import RESULT_SPECS, SET_SPECS, docs_metadata, docs_of, results_of, with_losses
+from . import result_checks, set_checks
+from .asset_checks import docs_metadata, docs_of, results_of, specs, with_losses
 from .bench import EvalBench
 from .drift import Drift, find_drift, note_status
 from .report import to_markdown
@@ -67,7 +68,7 @@ DRIFT = "baseline_has_not_drifted"
     partitions_def=CASES,
     group_name="evals",
     kinds={"python"},
-    check_specs=SET_SPECS,
+    check_specs=specs("eval_cases", set_checks.CHECKS),
     description="A set as a subject is about to get it. Its checks block: a set that is not sound is not run.",
 )
 def eval_cases(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBench]) -> MaterializeResult:  # type: ignore[type-arg]
@@ -97,7 +98,7 @@ def eval_cases(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBen
     group_name="evals",
     kinds={"python", "parquet"},
     check_specs=[
-        *RESULT_SPECS,
+        *specs("eval_results", result_checks.CHECKS),
         AssetCheckSpec(
             name=DRIFT,
             asset="eval_results",

@@ -21,7 +21,7 @@ from dagster import (
 
 from core.statistics import Verdict
 
-from .asset_checks import PAIR_SPECS, docs_metadata, docs_of, results_of
+from .asset_checks import docs_metadata, docs_of, results_of, specs
 from .bench import EvalBench
 from .compare import compare_runs
 from .kept_reports import write_report
@@ -43,7 +43,7 @@ class Comparison(Config):
     deps=["eval_results"],
     group_name="evals",
     kinds={"python"},
-    check_specs=PAIR_SPECS,
+    check_specs=specs("eval_pair", CHECKS),
     description="Two runs that are to be compared. Its checks block: no comparison is drawn from damaged results.",
 )
 def eval_pair(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBench]) -> MaterializeResult:  # type: ignore[type-arg]
@@ -102,10 +102,15 @@ def eval_comparison(
     return MaterializeResult(
         metadata={
             "verdict": MetadataValue.text(found.verdict.value),
+            "sentence": MetadataValue.text(found.sentence),
             "comparison": MetadataValue.md(to_markdown(found)),
             "report": MetadataValue.path(folder / "report.html"),
             "baseline": MetadataValue.text(pair[0].run),
             "candidate": MetadataValue.text(pair[1].run),
+            "cases": MetadataValue.int(found.cases),
+            "clusters": MetadataValue.int(found.clusters),
+            "lost": MetadataValue.int(len(found.lost)),
+            "gained": MetadataValue.int(len(found.gained)),
         },
         check_results=[
             AssetCheckResult(
