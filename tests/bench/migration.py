@@ -1,11 +1,13 @@
 """A migration under load: what searches notice of it, and how fast it builds.
 
 A synthetic repository of some 50,000 chunks (see `context_repository`) is indexed with the default model. While
-another process builds the vectors of a real ONNX model on one core, searches are asked all the time, and
-their times are compared with those of an undisturbed minute just before. Building alone is compared with
-the model's own speed, and cutting over and rolling back are timed while searches go on.
+another process builds the vectors of a real ONNX model on one core, throttled as a migration is, searches are
+asked all the time, and their times are compared with those of an undisturbed minute just before and another
+just after. Building alone is compared with the model's own speed, and cutting over and rolling back are timed
+while searches go on.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +27,8 @@ from assets.migrations import record, switch
 from assets.migrations.build import Progress, Stopped, build
 from assets.migrations.metrics import percentile
 from assets.migrations.record import Options
+from assets.migrations.throttle import Throttle
+from assets.migrations.watch import watched
 from assets.platform import Platform
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import upgrade
@@ -51,12 +55,17 @@ def measure() -> list[dict[str, Any]]:
         new = catalogue.register(platform.database, find_spec(NEW, platform.settings.models_folder))
         quiet, failures, empty = _ask_for(platform, texts, _after(SECONDS))
         started = switch.start(platform.database, old, new, Options(threads=1), {})
-        builder = _builder(platform)
+        told = platform.settings.home / "builder.json"
+        builder = _builder(platform, told)
         try:
+            _ask_for(platform, texts, told.exists)  # until it has measured what is undisturbed, and embeds
             busy, more_failures, more_empty = _ask_for(platform, texts, _after(SECONDS))
         finally:
             builder.terminate()
             builder.wait()
+        seen = json.loads(told.read_text(encoding="utf-8"))
+        after, _, _ = _ask_for(platform, texts, _after(SECONDS / 2))
+        quiet += after  # whatever else this machine does, before and after
         return [
             _row(
                 f"95% of searches while {NEW} is built on one core, {chunks:,} chunks",
@@ -72,6 +81,7 @@ def measure() -> list[dict[str, Any]]:
                 "undisturbed",
                 failures + empty,
             ),
+            _row("chunks a second that it built then", seen["rate"], "chunks/s", "share of the time", seen["share"]),
             _building_alone(platform, new.identity),
             *_cutting_over(platform, started.id, texts),
         ]
@@ -140,32 +150,41 @@ def _cutting_over(platform: Platform, number: int, texts: list[str]) -> Iterator
         time.sleep(2)
         switch.cut_over(platform.database, number, accept=True)
         time.sleep(2)
-        began = time.perf_counter()
         switch.roll_back(platform.database, number, "measured")
-        back = 1000 * (time.perf_counter() - began)
         time.sleep(2)
     finally:
         stop.set()
         asking.join()
     with platform.database.system() as connection:
         events = record.timeline(connection, number)
-    held = next(event.body["milliseconds"] for event in events if event.kind == "locks held")
-    yield _row("cutting over, locks held", held, "ms", "the most allowed", 100)
-    yield _row("rolling back, whole call", back, "ms", "the most allowed", 100)
+    over, back = [event.body["milliseconds"] for event in events if event.kind == "locks held"]
+    yield _row("cutting over, locks held", over, "ms", "the most allowed", 100)
+    yield _row("rolling back, locks held", back, "ms", "the most allowed", 100)
     taken, failed, empty = seen[0]
     yield _row("searches that failed or found nothing then", failed + empty, "", "searches", len(taken))
 
 
-def _builder(platform: Platform) -> "subprocess.Popen[bytes]":
-    arguments = [platform.database.url, str(platform.settings.home)]
+def _builder(platform: Platform, told: Path) -> "subprocess.Popen[bytes]":
+    arguments = [platform.database.url, str(platform.settings.home), str(told)]
     return subprocess.Popen([sys.executable, "-m", "tests.bench.migration", *arguments])
 
 
-def _build_here(url: str, home: str) -> None:
+def _build_here(url: str, home: str, told: str) -> None:
+    """As `drive` builds; what the throttle sees is kept in the file `told`."""
     platform = Platform(Settings(home=Path(home)), url)
     with platform.database.system() as connection:
         entry = catalogue.find(connection, NEW)
-    build(platform.database, catalogue.opened(entry, threads=1), nice=Options().nice)
+    options = Options(threads=1)
+    throttle = Throttle(options.limits)
+    embedder = catalogue.opened(entry, threads=options.threads)
+
+    def tell(progress: Progress) -> None:
+        part = Path(told).with_suffix(".part")
+        part.write_text(json.dumps({"rate": progress.rate, **throttle.seen()}), encoding="utf-8")
+        part.replace(told)
+
+    with watched(platform, throttle, embedder.identity):
+        build(platform.database, embedder, throttle=throttle, nice=options.nice, on_progress=tell)
 
 
 @contextmanager
