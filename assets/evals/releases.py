@@ -91,7 +91,10 @@ def fetch_archive(package: str, version: str, sha256: str | None = None, cache: 
 def release_versions(package: str) -> list[str]:
     """The final versions of which the registry has a source archive, oldest first. Raises `ReleaseUnavailable`."""
     _check_name(package, "0")
-    return [line for line in _pip(package, ["versions", package]).split() if VERSION.fullmatch(line)]
+    found = [line for line in _pip(package, ["versions", package]).split() if VERSION.fullmatch(line)]
+    if not found:
+        raise ReleaseUnavailable(f"{package}: the package registry has no source releases of it")
+    return found
 
 
 def archive_hash(archive: Path) -> str:
