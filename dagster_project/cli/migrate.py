@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dagster_project.cli.calibrate_gate import calibrate
 from dagster_project.cli.models import told
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 from dagster_project.cli.work import opened
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 migrations = typer.Typer(
     name="migrate", help="Change the embedding model without a gap, behind a gate.", no_args_is_help=True
 )
+
+migrations.command()(calibrate)
 
 To = Annotated[str, typer.Option("--to", help="The model to change to; it is registered if need be.")]
 From = Annotated[
