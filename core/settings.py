@@ -193,6 +193,13 @@ class Settings(BaseSettings):
     keep_runs_days: int = Field(
         default=30, ge=1, le=3650, description="Dagster's runs and their event logs are pruned after so many days."
     )
+    keep_events_days: int = Field(
+        default=30,
+        ge=4,
+        le=3650,
+        description="Events that were read are deleted from PostgreSQL after so many days. Senders repeat themselves "
+        "for up to three.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe line logged."
     )

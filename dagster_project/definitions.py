@@ -11,7 +11,7 @@ from assets.migrations import assets as migration_assets
 from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
 from assets.results import assets as result_assets
-from dagster_project import context_jobs, eval_jobs, jobs, model_jobs
+from dagster_project import context_jobs, eval_jobs, event_jobs, jobs, model_jobs
 from dagster_project.context_jobs import index_vectors, prune_context
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
@@ -40,6 +40,7 @@ defs = Definitions(
         jobs.refresh_context,
         jobs.publish_pending,
         jobs.prune_runs,
+        event_jobs.prune_events,
         prune_context,
         index_vectors,
         eval_jobs.run_evals,
@@ -50,7 +51,13 @@ defs = Definitions(
         model_jobs.begin_migration_job,
         model_jobs.keep_models_job,
     ],
-    schedules=[jobs.prune_nightly, *context_jobs.SCHEDULES, *model_jobs.SCHEDULES, eval_jobs.eval_baseline_nightly],
+    schedules=[
+        jobs.prune_nightly,
+        event_jobs.prune_events_nightly,
+        *context_jobs.SCHEDULES,
+        *model_jobs.SCHEDULES,
+        eval_jobs.eval_baseline_nightly,
+    ],
     sensors=[
         task_sensor,
         change_sensor,

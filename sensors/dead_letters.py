@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from assets.platform import Platform
+from core.dead_letters import UNREADABLE
 from core.eventlog.protocol import Unreadable
 from core.events import DEAD_LETTERS, Event
 
@@ -16,7 +17,7 @@ def put_aside(platform: Platform, unreadable: Sequence[Unreadable]) -> None:
                 Event(
                     id=f"penstock:unreadable:{record.topic}:{record.partition}:{record.offset}",
                     source="/penstock/sensors",
-                    type="penstock.event.unreadable",
+                    type=UNREADABLE,
                     subject=record.topic,
                     data={
                         "topic": record.topic,

@@ -177,10 +177,11 @@ class PostgresLog:
             ).fetchone()
         return {PARTITION: max(0, end - max(first, row[0] if row else first))}
 
-    def prune(self, topic: str, before: datetime) -> int:
+    def prune(self, topic: str, before: datetime, *, unread_by: str | None = None) -> int:
         """Deletes the events at the front of a topic that were appended before `before`, and returns how many.
 
-        Where a relay moves the topic, what it has not yet moved is kept. Deleted events are no longer
+        What the consumer group `unread_by` has not read yet is kept, and where a relay moves the topic, what it has
+        not yet moved. Deleted events are no longer
         recognised as repeats, so keep them for as long as senders repeat themselves (GitHub: 3 days).
         """
         deleted = 0
@@ -195,9 +196,18 @@ class PostgresLog:
                 bound = connection.execute(
                     "SELECT least(%(end)s, %(most)s, "
                     "(SELECT next_offset FROM relay_positions WHERE topic = %(topic)s), "
+                    "CASE WHEN %(group)s::text IS NOT NULL THEN coalesce((SELECT next_offset FROM log_groups "
+                    " WHERE consumer_group = %(group)s AND topic = %(topic)s), %(first)s) END, "
                     "(SELECT log_offset FROM event_log WHERE topic = %(topic)s AND log_offset >= %(first)s "
                     " AND appended_at >= %(before)s ORDER BY log_offset LIMIT 1))",
-                    {"end": end, "most": first + _PRUNED_AT_ONCE, "topic": topic, "first": first, "before": before},
+                    {
+                        "end": end,
+                        "most": first + _PRUNED_AT_ONCE,
+                        "topic": topic,
+                        "first": first,
+                        "before": before,
+                        "group": unread_by,
+                    },
                 ).fetchone()
                 keep_from = max(first, bound[0] if bound else first)
                 if keep_from == first:

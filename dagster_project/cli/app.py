@@ -8,7 +8,19 @@ import sys
 
 import typer
 
-from dagster_project.cli import context, evals, evidence, index, migrate, models, platform, solving, tickets, work
+from dagster_project.cli import (
+    context,
+    dead_letters,
+    evals,
+    evidence,
+    index,
+    migrate,
+    models,
+    platform,
+    solving,
+    tickets,
+    work,
+)
 
 app = typer.Typer(
     name="penstock",
@@ -31,6 +43,7 @@ app.add_typer(models.models, name="models")
 app.add_typer(migrate.migrations, name="migrate")
 app.add_typer(evals.evals, name="eval")
 app.add_typer(evidence.sandboxes, name="sandbox")
+app.add_typer(dead_letters.dead_letters, name="dead-letters")
 
 
 def main() -> None:

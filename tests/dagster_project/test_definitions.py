@@ -48,6 +48,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
             "migrate_model",
             "promote_default",
             "prune_context",
+            "prune_events",
             "prune_runs",
             "publish_pending",
             "refresh_context",
@@ -71,6 +72,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
             "index_vectors_schedule",
             "keep_models_schedule",
             "prune_context_schedule",
+            "prune_events_schedule",
             "prune_runs_schedule",
         ],
         "checks": [
