@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -209,6 +209,13 @@ def digest_of(blob: bytes, chunker: str) -> bytes:
     return hashlib.sha256(len(blob).to_bytes(4, "little") + blob + chunker.encode()).digest()[:_DIGEST]
 
 
+def parse_vectors(rows: Sequence[bytes]) -> Vectors:
+    """At least one vector of one width in pgvector's binary form: two 16-bit numbers, then big-endian floats."""
+    packed = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), -1)
+    found: Vectors = np.ascontiguousarray(packed[:, 4:]).view(">f4").astype(np.float32)
+    return found
+
+
 def table_of(connection: Connection[TupleRow], model_id: int) -> sql.Identifier:
     """Raises `ArchiveFailed` for a model without a table."""
     row = connection.execute(
@@ -241,16 +248,13 @@ def _pages(database: Database, entry: Entry) -> Iterator[Block]:
         if not rows:
             return
         last = (rows[-1][1], rows[-1][2])
-        # pgvector's binary form: two 16-bit numbers, the width first, then big-endian floats.
-        packed = np.frombuffer(b"".join(bytes(row[3]) for row in rows), dtype=np.uint8).reshape(len(rows), -1)
-        vectors = np.ascontiguousarray(packed[:, 4:]).view(">f4").astype(np.float32)
         yield Block(
             tuple(row[0] for row in rows),
             np.array([row[1] for row in rows], dtype=np.int64),
             np.array([row[2] for row in rows], dtype=np.int64),
             # A vector without a content is brought back to none.
             b"".join(bytes(_DIGEST) if row[4] is None else digest_of(bytes(row[4]), row[5]) for row in rows),
-            vectors,
+            parse_vectors([bytes(row[3]) for row in rows]),
         )
 
 

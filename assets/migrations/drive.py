@@ -6,6 +6,7 @@ and says why; what proves the new model broken pauses it.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from assets.migrations.build import Progress, Stopped, build
 from assets.migrations.judge import ask_both, judge
 from assets.migrations.record import Migration, MigrationRefused, TimelineEvent
 from assets.migrations.retire import FOLDER
+from assets.migrations.spot_check import check_stored
 from assets.migrations.throttle import Throttle
 from assets.migrations.watch import fill, watched
 from assets.platform import Platform
@@ -59,6 +61,8 @@ def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) ->
                 switch.pause(platform.database, number, True, str(error))
                 continue
             except EmbedderUnavailable as error:
+                if migration.state == MigrationState.SHADOWING:  # all is built: the new model may stand in for the old
+                    adapter.keep_current(platform, migration, 1.0, math.inf, tell=tell)
                 return _stands(platform, number, f"a model: {error}")
             except psycopg.errors.DiskFull as error:
                 switch.pause(platform.database, number, True, f"the database's disk is full: {error}".strip())
@@ -228,6 +232,7 @@ def _build(platform: Platform, migration: Migration, tell: Told) -> str:
             check=check,
             on_progress=on_progress,
         )
+    compared = check_stored(database, embedder, entry)
     with database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
         record.get(connection, migration.id, lock=True)
@@ -236,6 +241,7 @@ def _build(platform: Platform, migration: Migration, tell: Told) -> str:
             "seconds": round(done.seconds, 2),
             "model_seconds": round(done.model_seconds, 2),
             "money": round(cost_of(embedder).money, 6),
+            "compared_anew": compared,
             **throttle.seen(),
         }
         record.note(connection, migration.id, "built", built)

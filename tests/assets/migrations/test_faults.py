@@ -60,6 +60,21 @@ def wait_for_answers(platform: Platform, seconds: float) -> None:
         )
 
 
+@pytest.mark.parametrize("fault", ["reversed", "other"])
+def test_a_server_that_mixes_up_its_answers_for_a_while_is_found_before_the_comparison(
+    platform: Platform, begin: Begin, model_server: Any, states: Any, fault: str
+) -> None:
+    migration = begin(model_server.spec("ollama", batch_texts=8, concurrency=1), share=0.9)
+    # The known answers, asked when it is opened, and the first batches are right; then some are not.
+    model_server.faults.extend(["", "", "", *[fault] * 6])
+    driven = drive(platform, migration.id)
+    assert (driven.migration.state, driven.migration.paused) == ("building", True)
+    assert "stored vectors are not what served answers now" in driven.waits_for
+    assert "penstock migrate cancel, models retire served, then begin anew" in driven.waits_for
+    switch.cancel(platform.database, migration.id)
+    assert states() == {"hashing": "serving", "served": "registered"}
+
+
 def test_cut_over_and_rolled_back_at_once_it_is_one_or_the_other(platform: Platform, begin: Begin, states: Any) -> None:
     migration = drive(platform, begin(GOOD, automatic=False, observe_seconds=3600).id).migration
     for _ in range(3):
