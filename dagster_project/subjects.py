@@ -39,7 +39,9 @@ class RepairSubject:
 
     kinds: tuple[str, ...] = ("repair", "released")
 
-    def __init__(self, *, engine: str = "search", seconds: float = 60.0, candidates: int = 20_000) -> None:
+    def __init__(
+        self, *, engine: str = "search", seconds: float = 60.0, candidates: int = 20_000, operators: str = ""
+    ) -> None:
         from assets.executions.execute import ENGINES
 
         if engine not in ENGINES:
@@ -47,7 +49,10 @@ class RepairSubject:
         if not 1 <= seconds <= 86_400 or candidates < 1:
             raise UnknownSubject("seconds lie between 1 and 86400, candidates above 0")
         self.engine, self.seconds, self.candidates = engine, seconds, candidates
+        self.operators = _families(operators) if operators else None
         self.name = f"{engine}-{seconds:g}s" + (f"-{candidates}" if candidates != 20_000 else "")
+        if operators:
+            self.name += f"-{operators.replace('-', 'without-').replace('+', '.')}"
         self._sandbox: Sandbox | None = None
 
     def identity(self) -> dict[str, str]:
@@ -58,6 +63,7 @@ class RepairSubject:
             "engine": self.engine,
             "budget_seconds": f"{self.seconds:g}",
             "budget_candidates": str(self.candidates),
+            **({} if self.operators is None else {"operators": " ".join(self.operators)}),
             **embedding_identity(settings.embedding_model),
             "sandbox": self._open().name,
         }
@@ -139,7 +145,17 @@ class RepairSubject:
 
     def engine_options(self, attempt: Attempt) -> dict[str, Any]:
         """What else `execute` is given for this engine."""
-        return {}
+        return {"families": self.operators} if self.operators is not None else {}
+
+
+def _families(text: str) -> tuple[str, ...]:
+    """Families of edit operators from `conditions+values`, or all but some from `-guards+calls`."""
+    from assets.executions.operators import families
+
+    known, named = families(), set(text.removeprefix("-").split("+"))
+    if unknown := sorted(named - set(known)):
+        raise UnknownSubject(f"there are no operators {', '.join(unknown)!r}; there are {', '.join(known)}")
+    return tuple(one for one in known if (one in named) is not text.startswith("-"))
 
 
 def embedding_identity(model: str) -> dict[str, str]:
@@ -217,7 +233,8 @@ _SIGNATURE = {"NAME": "penstock", "EMAIL": "penstock@localhost", "DATE": "2020-0
 
 def _search(options: dict[str, str]) -> Subject:
     seconds, candidates = float(options.pop("seconds", "60")), int(options.pop("candidates", "20000"))
-    return RepairSubject(engine="search", seconds=seconds, candidates=candidates)
+    operators = options.pop("operators", "")
+    return RepairSubject(engine="search", seconds=seconds, candidates=candidates, operators=operators)
 
 
 def _model(options: dict[str, str]) -> Subject:

@@ -5,6 +5,7 @@ page and can be read without one. Everything that comes from data is escaped.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
@@ -150,8 +151,8 @@ def cost_against_success(points: Sequence[tuple[str, float, float]]) -> str:
 
 
 def scatter(found: Scatter, names: tuple[str, str]) -> str:
-    """A dot a case, baseline to the right and candidate up, on logarithmic scales where amounts differ much: above the
-    diagonal the candidate took more."""
+    """A dot a pair of amounts, baseline to the right and candidate up, larger for more cases, on logarithmic scales where
+    amounts differ much: above the diagonal the candidate took more."""
     left, top, side = 64.0, 14.0, 300.0
     bottom, right = top + side, left + side
     values = [value for point in found.points for value in point]
@@ -176,7 +177,8 @@ def scatter(found: Scatter, names: tuple[str, str]) -> str:
             _text(left - 8, y + 4, f"{tick:.3g}", "small", "end"),
         ]
     parts += [
-        _dot(left + side * at(one), bottom - side * at(other), "candidate faint", 3.5) for one, other in found.points
+        _dot(left + side * at(one), bottom - side * at(other), "candidate faint", min(12.0, 3.0 * count**0.5))
+        for (one, other), count in Counter(found.points).items()
     ]
     more = sum(other > one for one, other in found.points)
     fewer = sum(other < one for one, other in found.points)

@@ -24,7 +24,7 @@ def sentence(found: "Comparison") -> str:
     shown = (primary if found.verdict is Verdict.NOT_WORSE else decided) or decided or deciding
     if found.ended_early:
         return f"Worse: {candidate} is worse than {baseline}: {found.reason} ({over})."
-    told = "; ".join(f"{effect.metric.name} {change(effect)}" for effect in shown[:2])
+    told = "; ".join(f"{effect.metric.words} {change(effect)}" for effect in shown[:2])
     word = {Verdict.WORSE: "is worse than", Verdict.BETTER: "is better than", Verdict.NOT_WORSE: "is not worse than"}
     return f"{str(found.verdict).capitalize()}: {candidate} {word[found.verdict]} {baseline}: {told} ({over})."
 

@@ -6,7 +6,7 @@ repository runs in the sandbox; this module reads files and makes decisions.
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,15 +79,17 @@ def execute(
     chat: ChatModel | None = None,
     options: ModelOptions | None = None,
     index: SearchIndex | None = None,
+    families: Collection[str] | None = None,
 ) -> Execution:
     """Looks for a patch within the plan's budget (narrowed by the repository's settings).
 
     `record(kind, body)` is called before the next action starts; `revise` with each new revision of the plan;
     `should_stop` is polled several times a second. `test_command` wins over `penstock.toml`'s. The engine `model`
-    needs `chat`; `options` bound it, `index` searches the repository for it. Raises `SandboxUnavailable` and
+    needs `chat`; `options` bound it, `index` searches the repository for it. `families`
+    of operators narrow `search`. Raises `SandboxUnavailable` and
     `ChatUnavailable` for infrastructure, `Stopped` when told to stop, `UnknownEngine`, `UnknownPrompts`.
     """
-    made = _engine(engine, chat, options or ModelOptions(), index)
+    made = Search(families) if engine == "search" else _engine(engine, chat, options or ModelOptions(), index)
     given = test_command or checkout.settings.test
     stop = _throttled(should_stop)
     attempt = _Attempt(task, plan, context, checkout, sandbox, made, record, revise, stop, given)
@@ -113,8 +115,6 @@ def execute(
 
 
 def _engine(name: str, chat: ChatModel | None, options: ModelOptions, index: SearchIndex | None) -> Engine:
-    if name == "search":
-        return Search()
     if name != "model":
         raise UnknownEngine(f"there is no engine {name!r}; known: {', '.join(ENGINES)}")
     if chat is None:

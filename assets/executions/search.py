@@ -7,6 +7,7 @@ are paired with each other and with their own operator at other places.
 
 import ast
 import heapq
+from collections.abc import Collection
 from itertools import count as counter
 
 from core.work import ModelUse
@@ -31,7 +32,9 @@ class Search:
     ending = "every candidate that the operators give was tried"
     use: ModelUse | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, families: Collection[str] | None = None) -> None:
+        """`families` of operators to use, all where none are given; files that do not parse are repaired anyway."""
+        self._families = None if families is None else frozenset(families)
         self.suspects: list[Suspect] = []
         self.symptoms = Symptoms()
         self.generated = 0
@@ -99,7 +102,7 @@ class Search:
             return
         site = Site(suspect.source, suspect.statement, self._index, self.symptoms)
         relative = self._relative(suspect)
-        for proposal in proposals(site):
+        for proposal in proposals(site, self._families):
             priority = relative * proposal.weight
             self._push(
                 Candidate(

@@ -32,6 +32,7 @@ from core.chat.spec import ChatSpec
 from core.embedding.calls import Breaker, Calls, RequestRefused
 from core.embedding.protocol import EmbedderUnavailable
 
+_LENGTHS = ("minLength", "maxLength", "pattern")
 MAX_ANSWER_BYTES = 8 << 20
 CHARACTERS_PER_TOKEN = 3
 """Of code and English, on the low side; for servers that count no tokens, and for sizing prompts."""
@@ -123,7 +124,7 @@ class ServedChatModel:
     ) -> Completion:
         spec = self._spec
         most = max(1, min(spec.answer_tokens, tokens or spec.answer_tokens))
-        body = _encodable(self._wire.body(spec, messages, tools, json_schema(schema) if schema else None, most))
+        body = _encodable(self._wire.body(spec, messages, tools, _shape(json_schema(schema)) if schema else None, most))
         began = time.monotonic()
         raw = self._asked(body, seconds)
         try:
@@ -175,6 +176,15 @@ class ServedChatModel:
     def _add(self, usage: Usage) -> None:
         with self._lock:
             self._used = self._used + usage
+
+
+def _shape(node: Any) -> Any:
+    """A schema without bounds of lengths, which are checked when the answer is there: servers that make a grammar of it
+    spell each of them out, a thousand characters as a thousand rules, and others refuse them."""
+    if isinstance(node, dict):
+        # A property may have such a name too; then it stands for a schema.
+        return {k: _shape(v) for k, v in node.items() if k not in _LENGTHS or isinstance(v, dict)}
+    return [_shape(item) for item in node] if isinstance(node, list) else node
 
 
 def _encodable(node: Any) -> Any:

@@ -47,6 +47,11 @@ class MetricSpec:
     unit: str = ""
     title: str = ""
 
+    @property
+    def words(self) -> str:
+        """The name as it stands in a sentence."""
+        return self.name.replace("_", " ")
+
     def __post_init__(self) -> None:
         if not self.margin > 0 or (self.kind == "rate" and self.margin >= 1):
             raise ValueError(f"metric {self.name}: a margin of {self.margin} means nothing; give a small positive one")
@@ -175,10 +180,10 @@ def conclude(effects: Sequence[Effect], *, alpha: float = 0.05) -> tuple[list[Ef
     for verdict in (Verdict.WORSE, Verdict.INCONCLUSIVE):
         found = [effect for effect in decisive if effect.verdict is verdict]
         if found:
-            return judged, verdict, "; ".join(f"{effect.metric.name}: {effect.reason}" for effect in found)
+            return judged, verdict, "; ".join(f"{effect.metric.words}: {effect.reason}" for effect in found)
     better = [effect for effect in decisive if effect.verdict is Verdict.BETTER]
     if better:
-        return judged, Verdict.BETTER, "; ".join(f"{effect.metric.name}: {effect.reason}" for effect in better)
+        return judged, Verdict.BETTER, "; ".join(f"{effect.metric.words}: {effect.reason}" for effect in better)
     return judged, Verdict.NOT_WORSE, "every metric that decides stays within its margin"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from core.chat import (
     BadAnswer,
@@ -185,3 +185,23 @@ def test_a_wrong_description_names_file_and_field(line: str, field: str, tmp_pat
     with pytest.raises(UnknownChatModel, match=rf"chat\.toml: {field}") as caught:
         find_chat_spec("mine", tmp_path)
     assert "secret" not in str(caught.value)
+
+
+class Bounded(BaseModel):
+    """Has bounds of lengths, and a field that is called like one."""
+
+    word: str = Field(min_length=2, max_length=4)
+    pattern: str = Field(default="", max_length=1000)
+
+
+def test_bounds_of_lengths_are_checked_here_and_not_sent(chat_server: Any) -> None:
+    asked: list[Any] = []
+
+    def script(request: Any) -> Any:
+        asked.append(request.schema)
+        return chat_server.reply('{"word": "abcdefgh", "pattern": "x"}')
+
+    chat_server.script = script
+    with pytest.raises(MalformedAnswer, match="word"):
+        open_chat_spec(chat_server.spec()).complete(HELLO, schema=Bounded)
+    assert "maxLength" not in str(asked[0]) and set(asked[0]["properties"]) == {"word", "pattern"}

@@ -12,6 +12,7 @@ import pytest
 
 from dagster_project.cli import main
 from dagster_project.eval_places import code_commit
+from dagster_project.subjects import UnknownSubject, open_subject
 from sandbox import open_sandbox
 from sandbox.protocol import SandboxUnavailable
 from tests.assets.evals.eval_cases import plain_set
@@ -114,7 +115,6 @@ def test_the_repair_engine_is_a_subject(tmp_path: Path) -> None:
         pytest.skip(str(reason))
     from assets.evals.sets import load_set
     from assets.evals.subject import Attempt
-    from dagster_project.subjects import open_subject
 
     found = load_set(Path(__file__).parents[2] / "eval_sets" / "repair")
     case = next(case for case in found.cases if case.id == "lendery-second-renewal")
@@ -155,3 +155,13 @@ def test_promotion_and_rollback_from_the_command_line(home: Path) -> None:
     for name in ("p-base", "p-cand"):
         _penstock(home, "run", "toy", "--subject", "scripted:skill=1", "--run", name)
     assert "stands for no default" in _penstock(home, "promote", "p-base", "p-cand", code=1).stderr
+
+
+def test_the_repair_engine_can_be_run_with_some_operators() -> None:
+    some, without = (open_subject(f"search:seconds=5,operators={text}") for text in ("values+conditions", "-guards"))
+    assert some.name == "search-5s-values.conditions" and without.name == "search-5s-without-guards"
+    assert some.identity()["operators"] == "conditions values"
+    assert "guards" not in without.identity()["operators"] and "calls" in without.identity()["operators"]
+    assert "operators" not in open_subject("search:seconds=5").identity()
+    with pytest.raises(UnknownSubject, match="no operators 'magic'; there are assignments, calls"):
+        open_subject("search:operators=magic+calls")

@@ -15,7 +15,7 @@ from . import (
     strings,
     values,
 )
-from .base import Proposal, Site, proposals
+from .base import Proposal, Site, families, proposals
 
 __all__ = [
     "Proposal",
@@ -26,6 +26,7 @@ __all__ = [
     "conversions",
     "definitions",
     "exceptions",
+    "families",
     "guards",
     "insertions",
     "names",

@@ -7,7 +7,7 @@ proposals with a prior weight between 0 and 1; it knows nothing of tests or of o
 import ast
 import builtins
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -319,13 +319,27 @@ def on_statement(operator: Callable[..., Iterator[Proposal | None]]) -> Operator
     return operator
 
 
-def proposals(site: Site) -> Iterator[Proposal]:
-    """Every proposal of every operator for one site; weights carry the symptoms' boosts."""
+def proposals(site: Site, families: Collection[str] | None = None) -> Iterator[Proposal]:
+    """Every proposal of every operator for one site, of these families alone where some are given; weights carry the
+    symptoms' boosts."""
     for operator in _STATEMENT:
-        yield from _guarded(site, operator, site.statement)
+        if families is None or family(operator) in families:
+            yield from _guarded(site, operator, site.statement)
     for node in site.source.own_nodes(site.statement):
         for operator in _REGISTRY.get(type(node), ()):
-            yield from _guarded(site, operator, node)
+            if families is None or family(operator) in families:
+                yield from _guarded(site, operator, node)
+
+
+def family(operator: Operator) -> str:
+    """The name of the module that an operator belongs to."""
+    return operator.__module__.rpartition(".")[2]
+
+
+def families() -> tuple[str, ...]:
+    """All families, in order of their names."""
+    every = [*_STATEMENT, *(operator for operators in _REGISTRY.values() for operator in operators)]
+    return tuple(sorted({family(operator) for operator in every}))
 
 
 def _guarded(site: Site, operator: Operator, node: ast.AST) -> Iterator[Proposal]:

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from assets.executions.baseline import Failure
-from assets.executions.operators import Site, proposals
+from assets.executions.operators import Site, families, proposals
 from assets.executions.operators.index import ProjectIndex
 from assets.executions.source import SourceFile, apply_edits
 from assets.executions.symptoms import Symptoms, read_symptoms
@@ -235,3 +235,14 @@ def test_line_ends_and_comments_stay_as_they_are(newline: str) -> None:
 def test_columns_are_found_behind_wide_characters() -> None:
     made = results("def f(a):\n    return 'é€😀', a < 1\n")
     assert "def f(a):\n    return 'é€😀', a <= 1\n" in made
+
+
+def test_operators_can_be_narrowed_to_families() -> None:
+    source = SourceFile("mod.py", b"def f(a, b):\n    if a < b + 1:\n        return a\n    return b\n")
+    function = source.tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    site = Site(source, function.body[0], ProjectIndex([source]), Symptoms())
+    every = {proposal.edits for proposal in proposals(site)}
+    parts = [{proposal.edits for proposal in proposals(site, {family})} for family in families()]
+    assert set().union(*parts) == every
+    assert sum(bool(part) for part in parts) > 2 and not list(proposals(site, ()))
