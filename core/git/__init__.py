@@ -6,8 +6,11 @@ and nothing touches a user's work tree, index or HEAD.
 
 from core.git.command import GitError, GitTimeout
 from core.git.credentials import Credential, find_credential, keep_credential, split_credential
+from core.git.export import Export
 from core.git.mirror import AccessRefused, Mirror, confine, fetch_mirror, is_url, redact, remove_if_damaged
-from core.git.repository import Change, Commit, Entry, Export, Repository, Status, is_repository
+from core.git.names import is_repository
+from core.git.records import Change, Commit, Entry, Status
+from core.git.repository import Repository
 
 __all__ = [
     "AccessRefused",

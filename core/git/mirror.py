@@ -17,7 +17,8 @@ from pathlib import Path
 from core.git import command
 from core.git.command import GitError, GitTimeout, redact
 from core.git.credentials import FILE, Credential, split_credential, with_credential
-from core.git.repository import Repository, check_ref, is_repository
+from core.git.names import check_ref, is_repository
+from core.git.repository import Repository
 
 __all__ = ["AccessRefused", "Mirror", "confine", "fetch_mirror", "is_url", "redact", "remote_head", "remove_if_damaged"]
 

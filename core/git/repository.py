@@ -7,96 +7,14 @@ Object ids are full hexadecimal strings; paths are `str` with undecodable bytes 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-from core.git import command, export, patches
+from core.git import command, export, log, patches, worktree
 from core.git.command import GitError
 from core.git.export import Export
-
-__all__ = ["Change", "Commit", "Entry", "Export", "Repository", "Status", "is_repository"]
-
-REGULAR, EXECUTABLE, SYMLINK, SUBMODULE = "100644", "100755", "120000", "160000"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One path of a commit. `size` is in bytes, 0 for a submodule."""
-
-    mode: str
-    blob: str
-    size: int
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One path that differs. `status` is A, M, D, T (type), or R (renamed from `old_path`)."""
-
-    status: str
-    path: str
-    old_path: str
-    mode: str
-    blob: str
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    id: str
-    author: str
-    time: datetime
-    message: str
-    paths: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """`paths` differ from HEAD or are untracked; empty: the work tree is clean."""
-
-    paths: tuple[str, ...]
-
-    @property
-    def dirty(self) -> bool:
-        return bool(self.paths)
-
-
-def is_repository(path: Path | str) -> bool:
-    """Whether `path` itself (not a folder above it) is a work tree's top or a bare repository."""
-    return _git_dir(Path(path)) is not None
-
-
-def _git_dir(path: Path) -> Path | None:
-    dot_git = path / ".git"
-    if dot_git.is_dir():
-        return dot_git
-    if dot_git.is_file():
-        match = re.match(rb"gitdir: ([^\0\r\n]+)", dot_git.read_bytes()[:4096])
-        linked = (path / os.fsdecode(match[1])).absolute() if match else None
-        return linked if linked and (linked / "HEAD").is_file() else None
-    return path if all((path / name).exists() for name in ("HEAD", "objects", "refs")) else None
-
-
-def check_ref(name: str) -> str:
-    """Returns `name` if it can be part of a revision or a branch name. Raises `GitError`."""
-    bad = (
-        not name
-        or len(name) > 1024
-        or name.startswith(("-", "/", "."))
-        or name.endswith(("/", ".", ".lock"))
-        or any(part in name for part in ("..", "@{", "^{", "//", "/."))
-        or re.search(r"[\x00-\x20\x7f:?*\[\\]", name)
-        or any(0xD800 <= ord(letter) <= 0xDFFF for letter in name)
-    )
-    if bad:
-        raise GitError(f"{name[:80]!r} is not a branch, tag or commit id")
-    return name
-
-
-def _object_id(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", text):
-        raise GitError(f"{text[:80]!r} is not an object id")
-    return text
+from core.git.names import check_object_id, check_ref, find_git_dir
+from core.git.records import Change, Commit, Entry, Status
 
 
 class Repository:
@@ -106,7 +24,7 @@ class Repository:
         """Raises `GitError` when `path` itself is no repository."""
         self.path = Path(path).absolute()
         try:
-            git_dir = _git_dir(self.path)
+            git_dir = find_git_dir(self.path)
         except OSError as error:
             raise GitError(f"cannot read {self.path}: {error.strerror}") from error
         if git_dir is None:
@@ -196,7 +114,7 @@ class Repository:
 
     def read_blobs(self, ids: Iterable[str], *, timeout: float = 300.0) -> Iterator[tuple[str, bytes]]:
         """Yields (id, content) in the order asked for, through one process. Raises `GitError` for a missing object."""
-        wanted = [_object_id(blob) for blob in ids]
+        wanted = [check_object_id(blob) for blob in ids]
         if not wanted:
             return
         with command.stream(
@@ -226,7 +144,7 @@ class Repository:
             "--batch-check=%(objectname) %(objectsize)",
             "--buffer",
             purpose="measuring files",
-            data="".join(f"{_object_id(blob)}\n" for blob in wanted).encode(),
+            data="".join(f"{check_object_id(blob)}\n" for blob in wanted).encode(),
         )
         found = {}
         for line in output.decode().splitlines():
@@ -324,41 +242,7 @@ class Repository:
 
         Those reachable from `exclude` are left out.
         """
-        _, output = self.git(
-            "--literal-pathspecs",
-            "log",
-            "-z",
-            f"--max-count={int(limit)}",
-            "--no-show-signature",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--no-renames",
-            "--no-mailmap",
-            "--name-only",
-            *(() if merges else ("--no-merges",)),
-            "--format=%x01%H%x02%an%x02%at%x02%B%x03",
-            "--end-of-options",
-            check_ref(ref),
-            *((f"^{check_ref(exclude)}",) if exclude else ()),
-            "--",
-            *paths,
-            purpose=f"reading the history of {ref!r}",
-        )
-        commits = []
-        for record in output.split(b"\x01")[1:]:
-            head, _, names = record.partition(b"\x03")
-            identity, author, seconds, message = head.split(b"\x02", 3)
-            touched = tuple(os.fsdecode(name) for name in names.strip(b"\0\n").split(b"\0") if name)
-            commits.append(
-                Commit(
-                    identity.decode(),
-                    author.decode(errors="replace"),
-                    datetime.fromtimestamp(int(seconds), UTC),
-                    message.decode(errors="replace").strip(),
-                    touched,
-                )
-            )
-        return commits
+        return log.read(self, ref, limit=limit, paths=paths, merges=merges, exclude=exclude)
 
     def export(self, commit: str, directory: Path) -> Export:
         """Writes a commit's files into the new folder `directory`, byte for byte as they are stored.
@@ -386,31 +270,4 @@ class Repository:
 
     def status(self) -> Status:
         """Which paths of the work tree differ from HEAD or are untracked (ignored ones left out)."""
-        if self.git_dir == self.path:
-            return Status(())
-        # `status` may re-read a changed file through its clean filter, which is a program: name each and empty it.
-        _, listed = self.git(
-            "config", "--includes", "--null", "--name-only", "--list", purpose="reading the configuration"
-        )
-        keys = {key.decode(errors="surrogateescape") for key in listed.split(b"\0") if key.startswith(b"filter.")}
-        off = {key: "false" if key.endswith(".required") else "" for key in sorted(keys)}
-        env = command.with_config(command.environment(), off)
-        _, output = command.run(
-            [
-                f"--work-tree={self.path}",
-                "--no-optional-locks",
-                "-C",
-                str(self.path),
-                "status",
-                "--porcelain=v1",
-                "-z",
-                "--no-renames",
-                "--ignore-submodules=all",
-                "--untracked-files=normal",
-            ],
-            purpose="looking for uncommitted changes",
-            where=self.path,
-            git_dir=self.git_dir,
-            env=env,
-        )
-        return Status(tuple(os.fsdecode(line[3:]) for line in output.split(b"\0") if line))
+        return worktree.status(self)

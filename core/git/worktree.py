@@ -1,0 +1,42 @@
+"""What a work tree holds that its HEAD does not."""
+
+import os
+from typing import TYPE_CHECKING
+
+from core.git import command
+from core.git.records import Status
+
+if TYPE_CHECKING:
+    from core.git.repository import Repository
+
+
+def status(repository: "Repository") -> Status:
+    """See `Repository.status`."""
+    if repository.git_dir == repository.path:
+        return Status(())
+    # `status` may re-read a changed file through its clean filter, which is a program: name each and empty it.
+    _, listed = repository.git(
+        "config", "--includes", "--null", "--name-only", "--list", purpose="reading the configuration"
+    )
+    keys = {key.decode(errors="surrogateescape") for key in listed.split(b"\0") if key.startswith(b"filter.")}
+    off = {key: "false" if key.endswith(".required") else "" for key in sorted(keys)}
+    env = command.with_config(command.environment(), off)
+    _, output = command.run(
+        [
+            f"--work-tree={repository.path}",
+            "--no-optional-locks",
+            "-C",
+            str(repository.path),
+            "status",
+            "--porcelain=v1",
+            "-z",
+            "--no-renames",
+            "--ignore-submodules=all",
+            "--untracked-files=normal",
+        ],
+        purpose="looking for uncommitted changes",
+        where=repository.path,
+        git_dir=repository.git_dir,
+        env=env,
+    )
+    return Status(tuple(os.fsdecode(line[3:]) for line in output.split(b"\0") if line))
