@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from dagster import ExecuteInProcessResult, materialize
+from typer.testing import CliRunner
 
 from assets.evals.bench import EvalBench
 from assets.evals.default_assets import platform_default
@@ -17,8 +18,11 @@ from assets.evals.scripted import Quality, ScriptedSubject
 from assets.evals.sets import EvalSet
 from assets.evals.store import ResultStore
 from assets.evals.subject_settings import settings_of
+from assets.executions.model.prompts import load_prompts
 from core.defaults import FILE, DefaultsError, read_defaults
 from core.settings import SettingsError, describe, load_settings
+from dagster_project.cli.app import app
+from dagster_project.eval_defaults import gone_since
 from dagster_project.eval_jobs import roll_back_default
 from tests.assets.evals.eval_cases import plain_set, record_of, run_it
 
@@ -275,3 +279,43 @@ def test_a_dagster_job_promotes_and_another_takes_it_back(
 
 def _none(text: str) -> Any:
     raise AssertionError(f"{text} is not to be opened")
+
+
+def test_the_command_line_promotes_shows_and_takes_back(
+    bench: tuple[EvalSet, ResultStore, dict[str, RunRecord]], home: Path
+) -> None:
+    _, store, _ = bench
+    (home / "evals").symlink_to(store.root)
+
+    def penstock(*arguments: str) -> Any:
+        return CliRunner().invoke(app, ["eval", *arguments])
+
+    refused = penstock("promote", "base", "model")
+    assert "what was tested is not what is here now" in str(refused.exception)
+    done = penstock("promote", "base", "quick")
+    assert done.exit_code == 0, done.exception
+    assert "promoted: version 1, task_seconds: own default → 60" in done.stdout
+    assert "the way back: penstock eval rollback 1" in done.stdout
+    assert "promoted already" in penstock("promote", "base", "quick").stdout
+    shown = json.loads(penstock("defaults", "--json").stdout)
+    rows = {row["name"]: (row["value"], row["origin"]) for row in shown["settings"]}
+    assert (rows["task_seconds"], rows["engine"]) == (("60.0", "promoted by evals"), ("search", "default"))
+    assert "task_seconds: own default → 60\tbetter" in penstock("defaults").stdout
+    assert "taken back: version 2, task_seconds: 60 → own default" in penstock("rollback", "1").stdout
+    assert "taken back already" in penstock("demote", "1").stdout
+    assert load_settings().task_seconds == 120
+
+
+def test_what_is_gone_since_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_MODELS", str(home / "models"))
+    hashes = load_prompts("v1").hashes
+    prompts = {f"prompt:{name}": digest for name, digest in hashes.items()}
+    found, store = plain_set(home / "toy", 3), ResultStore(home / "evals")
+    sound = {"engine": "search", "embedding_model": "hashing", **prompts}
+    assert gone_since(record_of(found, Stated("sound", sound), "sound")) == []
+    harmed = sound | {"engine": "model", "model": "nowhere@sha256:1", "embedding_model": "unheard-of"}
+    harmed |= {next(iter(prompts)): "0", "prompt:v0/system": "1"}
+    said = "\n".join(gone_since(record_of(found, Stated("harmed", harmed), "harmed")))
+    for part in ("no chat model 'nowhere'", "has changed", "no prompts 'v0'", "unheard-of"):
+        assert part in said
+    assert store.runs() == []
