@@ -49,6 +49,7 @@ defs = Definitions(
         eval_jobs.roll_back_default,
         model_jobs.migrate_model,
         model_jobs.begin_migration_job,
+        model_jobs.steer_migration_job,
         model_jobs.keep_models_job,
     ],
     schedules=[

@@ -1,8 +1,12 @@
 """The jobs of embedding models: migrations that begin or are open, and what models need every night."""
 
+from typing import Literal
+
 from dagster import (
     AssetSelection,
+    Config,
     DefaultScheduleStatus,
+    Failure,
     OpExecutionContext,
     ResourceParam,
     ScheduleDefinition,
@@ -13,6 +17,8 @@ from dagster import (
 )
 
 from assets.migrations.begin import begin_requested
+from assets.migrations.record import MigrationRefused
+from assets.migrations.steer import steer
 from assets.platform import Platform
 
 migrate_model = define_asset_job(
@@ -36,6 +42,34 @@ def begin_requested_migration(context: OpExecutionContext, platform: ResourcePar
 )
 def begin_migration_job() -> None:
     begin_requested_migration()
+
+
+class Steer(Config):
+    """What a person wants of a migration; the open one, or the last, if no number is given."""
+
+    action: Literal["pause", "resume", "cancel", "cutover", "rollback"]
+    number: int = 0
+    accept: bool = False
+    reason: str = "by job"
+
+
+@op(description="Pauses, resumes, cancels, cuts over or rolls back a migration, as `penstock migrate` does.")
+def steer_model_migration(context: OpExecutionContext, config: Steer, platform: ResourceParam[Platform]) -> None:
+    try:
+        moved = steer(platform, config.action, config.number or None, accept=config.accept, reason=config.reason)
+    except MigrationRefused as error:
+        raise Failure(str(error), allow_retries=False) from error
+    state = f"{moved.state} (paused)" if moved.paused else moved.state
+    context.log.info("migration %d, %s to %s: %s", moved.id, moved.old_name, moved.new_name, state)
+
+
+@job(
+    name="steer_migration",
+    executor_def=in_process_executor,
+    description="A person's word on a migration, from the Dagster UI: pause, resume, cancel, cutover or rollback.",
+)
+def steer_migration_job() -> None:
+    steer_model_migration()
 
 
 keep_models_job = define_asset_job(

@@ -189,19 +189,13 @@ def resume(number: Number = None, as_json: AsJson = False) -> None:
 @migrations.command()
 def pause(number: Number = None, as_json: AsJson = False) -> None:
     """Stop the work of a migration; what it has made stays."""
-    from assets.migrations import switch
-
-    with _platform() as platform:
-        _tell(switch.pause(platform.database, _chosen(platform, number).id, True, "by command"), "a person", as_json)
+    _steer("pause", number, as_json, waits_for="a person")
 
 
 @migrations.command()
 def cancel(number: Number = None, as_json: AsJson = False) -> None:
     """Give up a migration that has not cut over; the old model goes on as before."""
-    from assets.migrations import switch
-
-    with _platform() as platform:
-        _tell(switch.cancel(platform.database, _chosen(platform, number).id, "by command"), "", as_json)
+    _steer("cancel", number, as_json)
 
 
 @migrations.command()
@@ -211,11 +205,7 @@ def cutover(
     as_json: AsJson = False,
 ) -> None:
     """Let the new model answer from the next search on."""
-    from assets.migrations import switch
-
-    with _platform() as platform:
-        migration = switch.cut_over(platform.database, _chosen(platform, number).id, accept=accept)
-        _tell(migration, "time", as_json)
+    _steer("cutover", number, as_json, waits_for="time", accept=accept)
 
 
 @migrations.command()
@@ -225,10 +215,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Let the old model answer again from the next search on."""
-    from assets.migrations import switch
-
-    with _platform() as platform:
-        _tell(switch.roll_back(platform.database, _chosen(platform, number).id, reason), "", as_json)
+    _steer("rollback", number, as_json, reason=reason)
 
 
 @migrations.command()
@@ -299,6 +286,21 @@ def _chosen(platform: "Platform", number: int | None) -> "Migration":
     if found is None:
         raise MigrationRefused("there was no migration yet: penstock migrate plan --to MODEL")
     return found
+
+
+def _steer(
+    action: str,
+    number: int | None,
+    as_json: bool,
+    *,
+    waits_for: str = "",
+    accept: bool = False,
+    reason: str = "by command",
+) -> None:
+    from assets.migrations.steer import steer
+
+    with _platform() as platform:
+        _tell(steer(platform, action, number, accept=accept, reason=reason), waits_for, as_json)
 
 
 def _drive(platform: "Platform", number: int, step: Any, as_json: bool) -> None:

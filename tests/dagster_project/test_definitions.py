@@ -55,6 +55,7 @@ def test_the_definitions_hold_what_the_platform_promises() -> None:
             "resolve_task",
             "roll_back_default",
             "run_evals",
+            "steer_migration",
         ],
         "sensors": [
             "change_sensor",

@@ -123,3 +123,27 @@ def test_the_sensor_logs_a_migration_that_stands_still(platform: Platform, capsy
         connection.execute("UPDATE model_migrations SET options = options || %s", (Jsonb({"stalled_minutes": 0.0001}),))
     assert isinstance(look(platform), RunRequest)
     assert f"migration {migration.id}, hashing to new: nothing has happened for 0 minutes" in capsys.readouterr().err
+
+
+def test_a_migration_is_steered_by_a_job(platform: Platform) -> None:
+    migration = begin(platform)
+
+    def steer(action: str, **more: object) -> bool:
+        given = {"ops": {"steer_model_migration": {"config": {"action": action, **more}}}}
+        job = defs.resolve_job_def("steer_migration")
+        return job.execute_in_process(given, resources={"platform": platform}, raise_on_error=False).success
+
+    def state() -> tuple[str, bool]:
+        with platform.database.system() as connection:
+            now = record.get(connection, migration.id)
+        return now.state, now.paused
+
+    assert steer("pause", reason="lunch")
+    assert state() == ("building", True)
+    assert steer("resume")
+    drive.drive(platform, migration.id)
+    assert not steer("cutover")  # nothing was compared
+    assert steer("cutover", accept=True)
+    assert steer("rollback")
+    assert not steer("cancel")
+    assert state() == ("rolled-back", False)
