@@ -26,6 +26,7 @@ from core.settings import Settings
 from core.signatures import sign_github, sign_standard
 from gateway.app import create_app
 from gateway.server import DeadlineHttp, Server
+from tests.gateway.forge_cases import Forges
 
 ROOT = Path(__file__).parents[2]
 
@@ -241,3 +242,23 @@ def other_team(database: Database) -> tuple[uuid.UUID, dict[str, str]]:
 def http() -> Iterator[httpx.Client]:
     with httpx.Client(timeout=60) as client:
         yield client
+
+
+@pytest.fixture
+def forges(credentials: Credentials) -> Forges:
+    return Forges(credentials)
+
+
+@pytest.fixture
+def link(database: Any, add_source: Callable[..., None]) -> Callable[..., None]:
+    """A source that takes the tickets of a project."""
+
+    def link(service: str, project: str, source: str = "shop") -> None:
+        add_source(source, None)
+        with database.team(DEFAULT_TEAM) as connection:
+            connection.execute(
+                "INSERT INTO ticket_projects (team_id, service, project, source) VALUES (%s, %s, %s, %s)",
+                (DEFAULT_TEAM, service, project, source),
+            )
+
+    return link

@@ -1,0 +1,107 @@
+"""Mirrors of repositories that lie elsewhere: which places are allowed, and what is repaired."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.git import GitError, Repository, confine, fetch_mirror, is_url, redact
+from tests.core.git_cases import git_in
+
+
+def test_a_mirror_follows_its_source(work: Path, tmp_path: Path) -> None:
+    path = tmp_path / "home" / "mirror.git"
+    first = fetch_mirror(str(work), path, roots=[tmp_path])
+    assert (first.branch, first.changed) == ("main", True)
+    assert first.commit == Repository(work).resolve("main")
+    assert not fetch_mirror(str(work), path, roots=[tmp_path]).changed
+    git = git_in(work)
+    git("commit", "-q", "--amend", "-m", "rewritten")  # a force-push
+    second = fetch_mirror(str(work), path, roots=[tmp_path])
+    assert second.changed
+    assert second.commit == Repository(work).resolve("main") == second.repository.resolve("main")
+    git("checkout", "-q", "-b", "other")
+    assert fetch_mirror(str(work), path, roots=[tmp_path]).branch == "other"
+    assert fetch_mirror(str(work), path, branch="main", roots=[tmp_path]).commit == second.commit
+    with pytest.raises(GitError, match="no branch 'gone'"):
+        fetch_mirror(str(work), path, branch="gone", roots=[tmp_path])
+
+
+def test_an_empty_source_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "empty"
+    source.mkdir()
+    git_in(source)("init", "-q")
+    with pytest.raises(GitError, match="no commits yet"):
+        fetch_mirror(str(source), tmp_path / "mirror.git", roots=[tmp_path])
+
+
+def test_a_mirror_left_by_a_killed_fetch_is_repaired(work: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mirror.git"
+    fetch_mirror(str(work), path, roots=[tmp_path])
+    for left in ("refs/heads/main.lock", "HEAD.lock", "packed-refs.lock"):
+        (path / left).touch()
+    git_in(work)("commit", "-q", "--allow-empty", "-m", "third")
+    assert fetch_mirror(str(work), path, roots=[tmp_path]).commit == Repository(work).resolve("main")
+
+
+def test_two_fetches_of_one_mirror_wait_for_each_other(work: Path, tmp_path: Path) -> None:
+    found: list[str] = []
+
+    def fetch() -> None:
+        found.append(fetch_mirror(str(work), tmp_path / "mirror.git", roots=[tmp_path]).commit)
+
+    threads = [threading.Thread(target=fetch) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [Repository(work).resolve("main")] * 4
+
+
+def test_locations_outside_the_roots_are_refused(work: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    with pytest.raises(GitError, match="outside the allowed roots"):
+        fetch_mirror(str(work), tmp_path / "mirror.git", roots=[inside])
+    (inside / "link").symlink_to(work)
+    with pytest.raises(GitError, match="outside the allowed roots"):
+        fetch_mirror(str(inside / "link"), tmp_path / "mirror.git", roots=[inside])
+    (inside / "pointer").mkdir()
+    (inside / "pointer" / ".git").write_text(f"gitdir: {work / '.git'}\n")
+    with pytest.raises(GitError, match="outside the allowed roots"):
+        fetch_mirror(str(inside / "pointer"), tmp_path / "mirror.git", roots=[inside])
+    assert confine(inside / "x" / "..", [inside]) == inside
+    with pytest.raises(GitError, match="outside the allowed roots"):
+        confine(inside / ".." / "work", [inside])
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["ext::sh -c touch% x", "file:///etc", "http://example.org/x.git", "git://example.org/x", "fd::7", "-x"],
+)
+def test_other_transports_are_refused(tmp_path: Path, location: str) -> None:
+    assert not is_url(location)
+    with pytest.raises(GitError):
+        fetch_mirror(location, tmp_path / "mirror.git", roots=[tmp_path])
+
+
+@pytest.mark.parametrize(
+    "location", ["https://example.org/a/b.git", "ssh://git@example.org/a", "git@example.org:a/b.git", "HTTPS://u:p@h/x"]
+)
+def test_https_and_ssh_are_urls(location: str) -> None:
+    assert is_url(location)
+
+
+@pytest.mark.parametrize("location", ["https://-x/y", "ssh://-oProxyCommand=x/y", "-u@host:x", "git@-h:x", "a@b:c d"])
+def test_a_host_that_could_be_an_option_is_no_url(location: str) -> None:
+    assert not is_url(location)
+
+
+def test_a_credential_never_shows(tmp_path: Path) -> None:
+    secret = "s3cret-token"
+    location = f"https://user:{secret}@127.0.0.1:9/x.git"
+    with pytest.raises(GitError) as raised:
+        fetch_mirror(location, tmp_path / "mirror.git", roots=[])
+    assert secret not in str(raised.value)
+    assert "127.0.0.1:9" in str(raised.value)
+    assert redact(f"see https://{secret}@h/x and ssh://u:{secret}@h/") == "see https://***@h/x and ssh://***@h/"

@@ -1,0 +1,116 @@
+"""Deliveries of forges that are forged, malformed or endless leave no trace and name what is wrong."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from core.tickets import TicketChange
+from gateway import gitea, gitlab, jira
+from gateway.problems import Refused
+from tests.gateway.forge_cases import GITEA_ISSUE, GITLAB_ISSUE, GITLAB_NOTE, JIRA_ISSUE, Forges, Stored, but, changes
+
+
+def test_bodies_are_bounded_whatever_a_comment_holds(
+    client: TestClient, forges: Forges, add_source: Callable[..., None]
+) -> None:
+    add_source("shop", "group/sub/shop")
+    client.request("POST", **forges.gitlab(but(GITLAB_NOTE, "object_attributes.note", "\x00\ud800é" * 200_000)))
+    [change] = changes(client)
+    assert change.comment is not None
+    assert len((change.comment.body or "").encode()) < 66_000
+    assert (change.comment.body or "").startswith("\ufffd\ufffdé")
+
+
+@pytest.mark.parametrize(
+    ("service", "payload", "path", "value", "field"),
+    [
+        ("gitlab", GITLAB_ISSUE, "object_attributes.iid", "x", "object_attributes.iid"),
+        ("gitlab", GITLAB_ISSUE, "object_attributes.title", None, "object_attributes.title"),
+        ("gitlab", GITLAB_ISSUE, "object_attributes.updated_at", "yesterday", "object_attributes.updated_at"),
+        ("gitlab", GITLAB_ISSUE, "project.path_with_namespace", "shop", "project.path_with_namespace"),
+        ("gitlab", GITLAB_ISSUE, "labels", [7], "labels.0"),
+        ("gitlab", GITLAB_NOTE, "object_attributes.id", -1, "object_attributes.id"),
+        ("gitea", GITEA_ISSUE, "issue.number", True, "issue.number"),
+        ("gitea", GITEA_ISSUE, "issue.user", 3, "issue.user"),
+        ("gitea", GITEA_ISSUE, "repository", None, "repository.full_name"),
+        ("jira", JIRA_ISSUE, "webhookEvent", None, "webhookEvent"),
+        ("jira", JIRA_ISSUE, "issue.key", "shop", "issue.key"),
+        ("jira", JIRA_ISSUE, "issue.fields.description", 3, "issue.fields.description"),
+    ],
+)
+def test_a_wrong_field_of_a_ticket_is_named(
+    client: TestClient, forges: Forges, service: str, payload: dict[str, Any], path: str, value: Any, field: str
+) -> None:
+    answer = client.request("POST", **getattr(forges, service)(but(payload, path, value)))
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("service", ["gitlab", "gitea", "jira"])
+def test_unsigned_malformed_and_oversized_deliveries_leave_no_trace(
+    make_client: Callable[..., TestClient], forges: Forges, stored: Stored, service: str
+) -> None:
+    client = make_client(max_body_bytes=2048)
+    make = getattr(forges, service)
+    unsigned = make({"a": 1})
+    unsigned["headers"] = {"Content-Type": "application/json"}
+    assert client.request("POST", **unsigned).status_code == 401
+    assert client.request("POST", **make(b"{")).status_code == 400
+    assert client.request("POST", **make(b'{"a": "%s"}' % (b"x" * 4096))).status_code == 413
+    assert stored("SELECT count(*) FROM deliveries") == [(0,)]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(), max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+_PATHS = [
+    (base, path)
+    for base, payload in (
+        ("gitlab", GITLAB_ISSUE),
+        ("note", GITLAB_NOTE),
+        ("gitea", GITEA_ISSUE),
+        ("jira", JIRA_ISSUE),
+    )
+    for path in (
+        *payload,
+        *(f"{name}.{inner}" for name, value in payload.items() if isinstance(value, dict) for inner in value),
+    )
+]
+
+
+_NORMALISE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "gitlab": lambda payload: gitlab.normalise(payload, trigger_label=None),
+    "note": lambda payload: gitlab.normalise(payload, trigger_label="bug"),
+    "gitea": lambda payload: gitea.normalise("issues", payload, trigger_label=None),
+    "jira": jira.normalise,
+}
+
+
+_BASES = {"gitlab": GITLAB_ISSUE, "note": GITLAB_NOTE, "gitea": GITEA_ISSUE, "jira": JIRA_ISSUE}
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(_PATHS), anything)
+def test_any_value_at_any_place_gives_an_intent_or_names_a_field(where: tuple[str, str], value: Any) -> None:
+    base, path = where
+    payload = but(_BASES[base], path, value)
+    (gitlab if base in ("gitlab", "note") else jira).describe(payload).encode()
+    try:
+        intent = _NORMALISE[base](payload)
+    except Refused as refused:
+        assert refused.status_code == 400
+        assert refused.field
+        return
+    if hasattr(intent, "change"):
+        text = intent.change.model_dump_json()
+        assert "\x00" not in text
+        assert "\\u0000" not in text
+        text.encode()
+        assert TicketChange.model_validate_json(text) == intent.change
