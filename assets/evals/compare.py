@@ -31,18 +31,26 @@ if TYPE_CHECKING:
     import polars
 
 
+OVERLOADED = 1.5
+BUSIER = 1.5
+"""A run on a machine with more work than this for each core, and so many times as much as during the other run, was
+another experiment: what had a limit of time got less done in it."""
+
+
 class NotComparable(ValueError):
     """The two runs do not answer the same questions; the message says which difference is in the way."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One run in a comparison: its record, its counts, and its cases whose repeats ended differently."""
+    """One run in a comparison: its record, its counts, its cases whose repeats ended differently, and how busy the
+    machine was on average (a core each, 1.0 is full; None where that was not measured)."""
 
     record: RunRecord
     rows: int
     infrastructure: int
     flaky: tuple[str, ...]
+    load: float | None = None
 
     @property
     def expected(self) -> int:
@@ -154,7 +162,10 @@ def _side(record: RunRecord, rows: "polars.DataFrame") -> Side:
 
     ends = rows.drop_nulls("success").group_by("case").agg(pl.col("success").n_unique().alias("ends"))
     flaky = tuple(sorted(ends.filter(pl.col("ends") > 1)["case"].to_list()))
-    return Side(record, rows.height, int(rows["success"].null_count()), flaky)
+    load = rows["load"].mean() if "load" in rows.columns else None
+    return Side(
+        record, rows.height, int(rows["success"].null_count()), flaky, load if isinstance(load, float) else None
+    )  # fmt: skip
 
 
 def _doubts(
@@ -181,12 +192,28 @@ def _doubts(
     total = cases + missing
     if cases == 0:
         return remarks, "no case has a result on both sides"
+    if (busy := _busier(*sides)) is not None:
+        return remarks, busy
     if missing > allowed * total:
         return remarks, (
             f"{missing} of {total} cases have no result on both sides, which could move success by more than half its "
             f"margin; resume the runs"
         )
     return remarks, None
+
+
+def _busier(first: Side, second: Side) -> str | None:
+    """Why the two runs did not have the same machine under them, if that is so."""
+    if first.load is None or second.load is None:
+        return None
+    low, high = sorted((first.load, second.load))
+    if high < OVERLOADED or high < BUSIER * low:
+        return None
+    return (
+        f"the machine was {high:.1f} times full during {(first if first.load > second.load else second).record.run}, "
+        f"{low:.1f} times during the other run, so that limits of time meant different things; run both on a machine "
+        f"that is as free"
+    )
 
 
 def hidden(effects: Sequence[Effect], verdict: Verdict, missing: int) -> str | None:

@@ -1,5 +1,6 @@
 """From what a subject did, or failed to do, to the row that is stored."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -33,7 +34,13 @@ def result_row(attempt: Attempt, found: CaseResult, seconds: float, tries: int) 
         summary=found.summary[:SUMMARY],
         trajectory=f"{case.id}-{attempt.repeat}/{found.trajectory}" if found.trajectory else None,
         patch=f"{case.id}-{attempt.repeat}/{found.patch}" if found.patch else None,
+        load=machine_load(),
     )
+
+
+def machine_load() -> float:
+    """Processes that want a core, a core each, over the last minute."""
+    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
 
 
 def lost_row(attempt: Attempt, outcome: Outcome, said: str, tries: int) -> ResultRow:

@@ -54,7 +54,8 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One case once. `success` is null where infrastructure failed; `tries` counts attempts including that one."""
+    """One case once. `success` is null where infrastructure failed; `tries` counts attempts including that one; `load`
+    is how many processes wanted each core of the machine when it ended, of others as well (1.0 is a full machine)."""
 
     case: str
     repeat: int
@@ -69,6 +70,7 @@ class ResultRow:
     summary: str = ""
     trajectory: str | None = None
     patch: str | None = None
+    load: float | None = None
 
     @property
     def key(self) -> tuple[str, int]:

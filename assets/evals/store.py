@@ -218,10 +218,12 @@ def frame(record: RunRecord, rows: list[ResultRow]) -> "polars.DataFrame":
         "summary": [row.summary for row in rows],
         "trajectory": [row.trajectory for row in rows],
         "patch": [row.patch for row in rows],
+        "load": [row.load for row in rows],
     }
     schema = {
         **dict.fromkeys(columns, pl.String),
         **dict.fromkeys(METRICS, pl.Float64),
+        "load": pl.Float64,
         "repeat": pl.Int32,
         "tries": pl.Int32,
         "success": pl.Boolean,

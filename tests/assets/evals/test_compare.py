@@ -211,6 +211,21 @@ def test_other_versions_splits_and_sets_are_not_compared_silently(store: ResultS
         compare_runs(store, first, second.model_copy(update={"set_name": "other"}))
 
 
+@pytest.mark.parametrize(
+    ("loads", "said"), [((0.4, 0.9), False), ((1.4, 0.1), False), ((6.0, 5.0), False), ((1.0, 4.0), True)]
+)
+def test_a_run_on_a_much_busier_machine_is_not_compared(
+    store: ResultStore, found: EvalSet, loads: tuple[float, float], said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    for name, load in zip(("one", "other"), loads, strict=True):
+        monkeypatch.setattr("assets.evals.result_rows.machine_load", lambda load=load: load)
+        runs.append(run_it(store, found, Fixed(name, 200)))
+    compared = compare_runs(store, *runs)
+    assert compared.verdict is (Verdict.INCONCLUSIVE if said else Verdict.NOT_WORSE)
+    assert ("4.0 times full during other" in compared.reason) is said
+
+
 def test_what_differs_between_the_subjects_is_listed(store: ResultStore, found: EvalSet) -> None:
     first = run_it(store, found, scripted("a", skill=1.0))
     second = run_it(store, found, scripted("b", skill=1.5), code_commit="def", parallel=2)
