@@ -25,7 +25,7 @@ from core.settings import Settings
 from core.teams import DEFAULT_TEAM
 from core.work import Location
 
-FILES, QUERIES, WIDTH = 480, 140, 96
+FILES, QUERIES, WIDTH = 400, 100, 96
 NEW = BuiltIn(name="new", provider="hashing", dimensions=192)
 ROOT = Path(__file__).parents[3]
 SERVER = f"""
@@ -248,6 +248,23 @@ def test_the_new_model_answers_over_what_it_covers_where_that_was_found_better(
     assert platform.models.in_use().asked == ()
 
 
+def test_when_the_old_server_dies_before_the_comparison_what_stands_in_is_settled_once(
+    platform: Platform, old_server: tuple[str, Callable[[], None]]
+) -> None:
+    migration = begin(platform, 0.1)
+    old_server[1]()
+    for _ in range(2):
+        driven = driving.drive(platform, migration.id)
+        assert (driven.migration.state, driven.waits_for[:8]) == ("shadowing", "a model:")
+    made = [event.body for event in timeline(platform, migration.id) if event.kind == "adapter"]
+    assert [body["covered"] for body in made] == [1.0]
+    assert made[0]["use"] == "covered", made[0]["reason"]
+    text, path = query_of(platform, covered=False)
+    found = platform.search(DEFAULT_TEAM, "demo", text, 5)
+    assert vectors_said(found) == {"new over what it covers so far"}
+    assert found[0].path == path
+
+
 def test_too_little_to_learn_from_is_an_abstention_with_its_reason(platform: Platform) -> None:
     migration = begin(platform, 0.05)
     row = training.train(platform, migration)
@@ -297,4 +314,3 @@ def test_an_evaluation_takes_a_twentieth_of_the_time_at_most() -> None:
     assert not training.is_due(row, 0.6, 300, 100)
     assert training.is_due(row, 0.6, 500, 100)
     assert training.is_due(dataclasses.replace(row, covered=0.9), 1.0, 500, 100)
-    assert driving is not None
