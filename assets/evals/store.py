@@ -99,14 +99,17 @@ class ResultStore:
         return self.root / "results" / f"set={record.set_name}" / f"subject={record.subject}" / f"{record.run}.parquet"
 
     def settle(self, record: RunRecord) -> Path:
-        """Brings a run's Parquet file up to its journal, if it is behind or was cut short. Returns the file."""
+        """Brings a run's Parquet file up to its journal, if it is behind or was cut short. Returns the file.
+
+        Raises `StoreError` where there is no room for it; the journal holds everything all the same.
+        """
         path, journal = self.parquet(record), self.folder(record.run) / "journal.jsonl"
         if not _is_whole(path) or (journal.exists() and journal.stat().st_mtime_ns > path.stat().st_mtime_ns):
             stamp = journal.stat().st_mtime_ns if journal.exists() else 0
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
             try:
-                frame(record, self.rows(record.run)).write_parquet(temporary, compression="zstd")
+                _write_parquet(frame(record, self.rows(record.run)), temporary)
                 # A line that is added while this is written must still make the file look old.
                 os.utime(temporary, ns=(stamp, stamp))
                 _replace(temporary, path)
@@ -160,6 +163,18 @@ class Journal:
             self.sync()
         finally:
             self._file.close()
+
+
+def _write_parquet(rows: "polars.DataFrame", path: Path) -> None:
+    import polars
+
+    try:
+        rows.write_parquet(path, compression="zstd")
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise StoreError(
+            f"{path.parent}: a run's Parquet file cannot be written ({error}): make room on the disk and ask again; "
+            f"nothing of the run is lost"
+        ) from error
 
 
 def _is_whole(path: Path) -> bool:

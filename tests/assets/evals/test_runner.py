@@ -263,6 +263,25 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_lines(
     assert run_set(found, subject, store, record_of(found, subject), limits=QUICK).resumed == stored
 
 
+def test_a_disk_too_full_for_parquet_is_told_and_loses_nothing(store: ResultStore, found: EvalSet) -> None:
+    record = run_it(store, found, scripted("a"))
+    parquet = store.parquet(record)
+    parquet.unlink()
+    program = (
+        "import resource, sys; from pathlib import Path; from assets.evals.store import ResultStore, StoreError\n"
+        "store = ResultStore(Path(sys.argv[1])); record = store.record('a')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: store.settle(record)\n"
+        "except StoreError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(store.root)], capture_output=True, text=True, timeout=60, check=True
+    )  # fmt: skip
+    assert "make room on the disk" in done.stdout and not parquet.exists()
+    assert list(parquet.parent.iterdir()) == []
+    assert store.load(record).height == len(found.cases)
+
+
 def test_a_damaged_journal_is_named_with_its_line(store: ResultStore, found: EvalSet) -> None:
     run_it(store, found, scripted("a"))
     path = store.folder("a") / "journal.jsonl"
