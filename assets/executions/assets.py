@@ -24,8 +24,9 @@ from dagster import (
 )
 
 from assets.attempt_run import open_attempt
+from assets.executions.attempt import Stopped
 from assets.executions.checkout import open_checkout
-from assets.executions.execute import Stopped, execute
+from assets.executions.execute import execute
 from assets.executions.gate import CHECKS, judge
 from assets.executions.model.options import chat_of, options_of
 from assets.markdown import cell, checks_table, fenced, tests_summary, tests_table

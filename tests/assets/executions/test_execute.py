@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from assets.executions.attempt import Stopped
 from assets.executions.checkout import open_checkout
-from assets.executions.execute import Stopped, UnknownEngine
+from assets.executions.execute import UnknownEngine
 from assets.executions.gate import judge
 from assets.executions.repository_settings import RepositorySettingsError
 from core.work import Execution, Plan, VerdictKind
