@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from assets.offline_pages import make_offline
+from assets.offline_pages import make_offline, offline_page
 
 KEPT_DOCS = 10
 SHOWN = 300
@@ -78,6 +79,8 @@ def run_suites(name: str, tables: Mapping[str, Table], suites: Mapping[str, Suit
         context.build_data_docs()
         shutil.rmtree(building / "static" / "fonts", ignore_errors=True)  # most of a page's bytes
         make_offline(building)
+        # Their own index lists nothing without the scripts that it would fetch.
+        (building / "index.html").write_bytes(offline_page(_index(name, results, building).encode()))
         made = folder / name
         shutil.rmtree(made, ignore_errors=True)
         building.rename(made)
@@ -86,6 +89,28 @@ def run_suites(name: str, tables: Mapping[str, Table], suites: Mapping[str, Suit
         raise
     _prune(folder)
     return Docs(results, made / "index.html")
+
+
+def _index(name: str, results: Sequence[SuiteResult], root: Path) -> str:
+    """One page that says what was looked at and what was not met, with links to the pages of each suite."""
+    rows = []
+    for result in results:
+        pages = sorted(root.glob(f"validations/{result.name} (*)/**/*.html"))
+        links = ", ".join(
+            f'<a href="{quote(page.relative_to(root).as_posix())}">{html.escape(page.relative_to(root).parts[1])}</a>'
+            for page in pages
+        )
+        said = "".join(f"<li>{html.escape(html.unescape(one))}</li>" for one in result.failed)
+        rows.append(
+            f"<tr><td>{html.escape(result.name)}</td><td>{'holds' if result.passed else '<b>does not hold</b>'}</td>"
+            f"<td>{result.expectations}</td><td><ul>{said}</ul></td><td>{links}</td></tr>"
+        )
+    head = "".join(f"<th>{title}</th>" for title in ("check", "", "expectations", "not met", "seen by"))
+    title = html.escape(name)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head><body>'
+        f"<h1>{title}</h1><table><tr>{head}</tr>{''.join(rows)}</table></body></html>\n"
+    )
 
 
 def _safe(row: Sequence[object]) -> list[object]:

@@ -17,7 +17,7 @@ from assets.context.quality import CHECKS, Gate
 from assets.context.quality_sample import Sample
 
 if TYPE_CHECKING:
-    from assets.context.quality_suites import Docs
+    from assets.data_docs import Docs
 
 SUITES_EVERY = 600.0
 """Seconds between two writings of a source's data docs while its gate passes."""
