@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from assets.evals.store import ResultStore
 
 MODEL = "model_digest"
-_NAMES = frozenset({MODEL, "embedding_model"})
+_NAMES = frozenset({MODEL, "embedding_model", "index_version"})
+"""What differs with the model in a run's identity. An index's version is made of the model and of how files are cut,
+which belongs to the code."""
 _MOST_RUNS = 40
 """Of each model and set, the newest that are looked at."""
 
@@ -46,8 +48,8 @@ def evidence_of(store: "ResultStore", old: str, new: str) -> list[dict[str, Any]
 
 
 def _pairs(old: Sequence["RunRecord"], new: Sequence["RunRecord"]) -> list[tuple["RunRecord", "RunRecord"]]:
-    """Runs of the same questions by the same engine, the newest first."""
-    return [
+    """Runs of the same questions by the same engine: those by the same code first, of these the newest."""
+    found = [
         (baseline, candidate)
         for candidate in reversed(new[-_MOST_RUNS:])
         for baseline in reversed(old[-_MOST_RUNS:])
@@ -55,6 +57,7 @@ def _pairs(old: Sequence["RunRecord"], new: Sequence["RunRecord"]) -> list[tuple
         and baseline.split == candidate.split
         and _besides(baseline) == _besides(candidate)
     ]
+    return sorted(found, key=lambda pair: pair[0].code_commit != pair[1].code_commit)
 
 
 def _besides(record: "RunRecord") -> dict[str, str]:

@@ -9,7 +9,9 @@ from assets.evals.scripted import Quality, ScriptedSubject
 from assets.evals.sets import EvalSet
 from assets.evals.store import ResultStore
 from assets.migrations.evidence import EvalEvidence
+from core.embedding import open_embedder
 from dagster_project.migration_evidence import evidence_of
+from dagster_project.retrieval_subject import RetrievalSubject
 from tests.assets.evals.eval_cases import plain_set, run_it
 
 OLD, NEW = "old-64@sha256:1", "new-64@sha256:2"
@@ -64,3 +66,22 @@ def test_runs_of_other_questions_or_other_engines_are_no_evidence(
     run_it(store, questions, Retrieval("old", OLD, skill=1.0, engine="model"), "old-engine")
     assert [one["retrieval"] for one in evidence_of(store, OLD, NEW)] == [False]
     assert evidence_of(ResultStore(tmp_path / "nothing"), OLD, NEW) == []
+
+
+def test_the_identities_of_real_retrieval_subjects_meet(store: ResultStore, questions: EvalSet) -> None:
+    models = {name: open_embedder(name).identity for name in ("hashing", "wordllama")}
+    for name in models:
+        subject = Retrieval(name, "")
+        subject._identity = RetrievalSubject(name).identity()
+        run_it(store, questions, subject, f"{name}-run")
+    found = evidence_of(store, models["hashing"], models["wordllama"])
+    assert [(one["old_run"], one["new_run"], one["retrieval"]) for one in found] == [
+        ("hashing-run", "wordllama-run", True)
+    ]
+
+
+def test_runs_by_the_same_code_go_before_newer_ones(store: ResultStore, questions: EvalSet) -> None:
+    run_it(store, questions, Retrieval("old", OLD, skill=1.0), "old-run")
+    run_it(store, questions, Retrieval("new", NEW, skill=1.0), "same-code")
+    run_it(store, questions, Retrieval("new", NEW, skill=1.0), "other-code", code_commit="def")
+    assert [one["new_run"] for one in evidence_of(store, OLD, NEW)] == ["same-code"]
