@@ -80,7 +80,7 @@ def run_suites(name: str, tables: Mapping[str, Table], suites: Mapping[str, Suit
         shutil.rmtree(building / "static" / "fonts", ignore_errors=True)  # most of a page's bytes
         make_offline(building)
         # Their own index lists nothing without the scripts that it would fetch.
-        (building / "index.html").write_bytes(offline_page(_index(name, results, building).encode()))
+        (building / "index.html").write_bytes(offline_page(_index(f"{folder.name} {name}", results, building).encode()))
         made = folder / name
         shutil.rmtree(made, ignore_errors=True)
         building.rename(made)
