@@ -71,9 +71,7 @@ class WordedTools:
 
 
 def _in_words(messages: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
-    offer = _OFFER + "\n".join(
-        f"- {tool.name}: {tool.description} Arguments: {json.dumps(tool.parameters['properties'])}" for tool in tools
-    )
+    offer = _OFFER + "\n".join(_offered(tool) for tool in tools)
     said: list[Message] = []
     for message in messages:
         if message.role is Role.TOOL and message.answers is not None:
@@ -87,6 +85,18 @@ def _in_words(messages: Sequence[Message], tools: Sequence[Tool]) -> list[Messag
     if said and said[0].role is Role.SYSTEM:
         return [Message(Role.SYSTEM, f"{said[0].text}\n\n{offer}"), *said[1:]]
     return [Message(Role.SYSTEM, offer), *said]
+
+
+def _offered(tool: Tool) -> str:
+    """A tool in few words, since small models have small windows: `- read(path, start_line=1): Shows lines. path: A
+    file. start_line: ...`. The answer's schema says the types."""
+    parameters = tool.parameters
+    required, told, signature = parameters.get("required", ()), [], []
+    for name, field in parameters.get("properties", {}).items():
+        signature.append(name if name in required else f"{name}={json.dumps(field.get('default'))}")
+        if description := field.get("description"):
+            told.append(f"{name}: {description}")
+    return f"- {tool.name}({', '.join(signature)}): {' '.join([tool.description, *told])}"
 
 
 def _choice(tools: Sequence[Tool]) -> type[BaseModel]:

@@ -16,6 +16,8 @@ from dagster_project.eval_places import code_commit, find_set, result_store
 if TYPE_CHECKING:
     from assets.evals.runner import RunState
 
+FLAKY_NAMED = 10
+
 
 @told
 def run(
@@ -77,7 +79,8 @@ def run(
         line(f"{state.succeeded} of {state.succeeded + state.failed} succeeded; {state.infrastructure} lost to "
              f"infrastructure; {state.done} of {state.total} done")  # fmt: skip
         if state.flaky:
-            line(f"flaky: {', '.join(state.flaky)}")
+            more = f" and {len(state.flaky) - FLAKY_NAMED} more" if len(state.flaky) > FLAKY_NAMED else ""
+            line(f"flaky: {', '.join(state.flaky[:FLAKY_NAMED])}{more}")
         line(f"run: {record.run}")
         if drift is not None and drift.drifted:
             line(f"DRIFTED since {drift.before.run if drift.before else 'before'}: {drift.sentence}")

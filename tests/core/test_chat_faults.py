@@ -205,3 +205,11 @@ def test_bounds_of_lengths_are_checked_here_and_not_sent(chat_server: Any) -> No
     with pytest.raises(MalformedAnswer, match="word"):
         open_chat_spec(chat_server.spec()).complete(HELLO, schema=Bounded)
     assert "maxLength" not in str(asked[0]) and set(asked[0]["properties"]) == {"word", "pattern"}
+
+
+def test_tools_in_words_are_told_in_few_of_them(chat_server: Any) -> None:
+    chat_server.script = lambda _: chat_server.reply('{"tool": "say", "arguments": {"word": "x"}}')
+    done = open_chat_spec(chat_server.spec(native_tools=False)).complete(HELLO, [TOOL])
+    assert [(call.name, call.arguments) for call in done.calls] == [("say", {"word": "x"})]
+    told = chat_server.requests[0].first("system")
+    assert "- say(word): " in told and "properties" not in told
