@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from sandbox.protocol import Sandbox, SandboxUnavailable
+from sandbox.protocol import Sandbox, SandboxUnavailable, WorkspaceRefused
 
 from .released_fix import Piece, changed_lines, files_with, notes_between, pieces_between, unified
 from .released_tests import (
@@ -80,7 +80,7 @@ def find_fixes(
             name = f"{package} {before} to {after}"
             try:
                 yield from _Pair(pair, sandbox, name, tell, max_lines, max_files).fixes()
-            except SandboxUnavailable as error:
+            except (SandboxUnavailable, WorkspaceRefused) as error:
                 tell(f"{name}: {error}")
 
 
@@ -181,12 +181,16 @@ class _Pair:
         old: Outcomes,
         healed: Outcomes,
     ) -> ReleasedFix:
-        own = self._run(pieces, [name for name in test_files(self.pair.before) if name in files], own_tests=True)
-        left_out = (old.failed | healed.failed | own.failed).difference(fails)
+        own_files = [name for name in test_files(self.pair.before) if name in files]
+        own = self._run(pieces, own_files, own_tests=True).failed if own_files else frozenset()
+        bad = (old.failed | healed.failed | own).difference(fails)
+        # A file that cannot be collected is named as a whole; it keeps nothing.
+        keeps = [name for name in files if name not in bad or any(test.startswith(f"{name}::") for test in fails)]
+        left_out = [name for name in bad if "::" in name and name.partition("::")[0] in keeps]
         pair = self.pair
         return ReleasedFix(
             pair.package, pair.versions[0], pair.hashes[0], pair.versions[1], pair.hashes[1], pieces, lines, fails,
-            tuple(files), tuple(sorted(left_out)), tuple(sorted({*old.foreign, *healed.foreign})),
+            tuple(keeps), tuple(sorted(left_out)), tuple(sorted({*old.foreign, *healed.foreign})),
             round(healed.seconds, 2), unified(pieces, self.between, pair.before),
             notes_between(pair.before, pair.after),
         )  # fmt: skip

@@ -36,7 +36,7 @@ def test_two_fixes_of_a_release_are_found_apart_and_proposed_for_a_person_to_com
     registry: Registry, tmp_path: Path, sandbox: Sandbox
 ) -> None:
     registry.put("1.0", BEFORE)
-    registry.put("1.1", AFTER)
+    registry.put("1.1", {**AFTER, "tests/test_elsewhere.py": "import parcels.nowhere\n"})
     found = list(find_fixes("parcels", sandbox, cache=tmp_path / "cache"))
     assert [(fix.fails, fix.left_out, fix.pieces) for fix in found] == [
         ((WRONG,), (OTHER,), (Piece("parcels/weights.py", 5, 7),)),
