@@ -104,7 +104,7 @@ def _judged(store: ResultStore, baseline: RunRecord, candidate: RunRecord) -> Co
     except NotComparable as error:
         raise PromotionRefused(str(error)) from error
     if found.verdict not in SAFE:
-        raise PromotionRefused(f"the verdict is {found.verdict.value}: {found.sentence}")
+        raise PromotionRefused(f"the default stays. {found.sentence}")
     return found
 
 

@@ -12,7 +12,8 @@ from .store import ResultStore
 from .summary import RunSummary, trend
 
 BARS = "▁▂▃▄▅▆▇█"
-MODEL_FIELDS = ("model", "embedding_model", "engine")
+MODEL_FIELD = {"model": "model", "retrieval": "embedding_model"}
+"""What the model of a subject is, by its engine; the others have none under test."""
 
 
 @dataclass(frozen=True)
@@ -52,5 +53,5 @@ def lines(store: ResultStore, set_name: str) -> list[Line]:
 
 def _line(store: ResultStore, runs: list[RunSummary]) -> Line:
     newest = runs[-1].record
-    model = next((newest.identity[name] for name in MODEL_FIELDS if newest.identity.get(name)), "")
+    model = newest.identity.get(MODEL_FIELD.get(newest.identity.get("engine", ""), ""), "")
     return Line(newest.subject, newest.set_version, model, tuple(runs), find_drift(store, newest))

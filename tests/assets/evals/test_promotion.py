@@ -128,7 +128,7 @@ def test_rollbacks_take_promotions_back_newest_first(
 @pytest.mark.parametrize(
     ("baseline", "candidate", "said"),
     [
-        ("base", "worse", "the verdict is worse: Worse: worse is worse than base"),
+        ("base", "worse", r"the default stays\. Worse: worse is worse than base"),
         ("base", "twin", "stand for the same default"),
         ("base", "scripted", "scripted is no part of the platform"),
         ("model", "other", "model is not the present default: it was tested with chat_model ollama/coder, and the "),
@@ -157,7 +157,7 @@ def test_runs_that_are_not_whole_or_of_other_versions_or_inconclusive_decide_not
         "run the baseline again on the new version": (
             runs["base"], run_it(store, newer, Stated("newer", MODEL), "newer"),
         ),
-        "the verdict is inconclusive": (
+        r"the default stays\. Inconclusive": (
             run_it(store, small, Stated("few", SEARCH), "few"), run_it(store, small, Stated("tiny", MODEL), "tiny"),
         ),
     }  # fmt: skip
@@ -262,7 +262,7 @@ def test_a_dagster_job_promotes_and_another_takes_it_back(
 
     refused = run("worse")
     assert not refused.success
-    assert "the verdict is worse" in str([event.event_specific_data for event in refused.all_events])
+    assert "the default stays. Worse" in str([event.event_specific_data for event in refused.all_events])
     done = run("model")
     shown = done.asset_materializations_for_node("platform_default")[0].metadata
     assert (shown["version"].value, shown["verdict"].value) == (1, "better")
