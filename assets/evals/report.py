@@ -250,16 +250,18 @@ def _earlier(found: Comparison, store: ResultStore) -> list[RunSummary]:
 
 
 def points_of(runs: Sequence[RunSummary]) -> list[tuple[str, str, float, Interval]]:
-    """Runs as `charts.trend` draws them. A subject's runs on another version of the set are another line."""
+    """Runs as `charts.trend` draws them: a subject's runs on another version or split of the set are another line."""
     known = versions(runs)
     clash = len({one.record.set_version for one in runs}) < len(known)
+    splits = len({one.record.split for one in runs}) > 1
+
+    def line(one: RunSummary) -> str:
+        which = [version_of(one, clash=clash)] if len(known) > 1 else []
+        which += [one.record.split] if splits else []
+        return f"{one.record.subject} ({', '.join(which)})" if which else one.record.subject
+
     return [
-        (
-            one.record.started.strftime("%d %b %H:%M"),
-            f"{one.record.subject} ({version_of(one, clash=clash)})" if len(known) > 1 else one.record.subject,
-            one.success,
-            one.interval,
-        )
+        (one.record.started.strftime("%d %b %H:%M"), line(one), one.success, one.interval)
         for one in runs
         if one.success is not None and one.interval is not None
     ]

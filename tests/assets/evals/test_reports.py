@@ -157,6 +157,8 @@ def test_a_page_of_all_runs_warns_of_different_versions(store: ResultStore, comp
     assert "cannot be compared" not in set_html("toy", runs)
     other = summarise(store, runs[0].record.model_copy(update={"set_version": "2.0.0"}))
     assert "These runs are of versions 1.0.0, 2.0.0" in set_html("toy", [*runs, other])
+    part = summarise(store, runs[0].record.model_copy(update={"split": "main"}))
+    assert f"{runs[0].record.subject} (main)" in set_html("toy", [*runs, part]), "other cases are another line"
     twin = summarise(store, runs[0].record.model_copy(update={"set_sha256": "f" * 64}))
     assert "1.0.0 ffffffff" in set_html("toy", [*runs, twin]), "one name and version, but other cases"
 
