@@ -34,6 +34,8 @@ _CONFIGURES_TESTS = frozenset(
     }
 )  # fmt: skip
 """What says which tests are run, and how; in small letters."""
+_IMPORT_FOLDERS = frozenset({"src", "lib", "python", "source"})
+"""Folders that are searched for modules as the root is."""
 _BORROWED = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "coverage", "hypothesis", "nose", "testtools"})
 
 
@@ -45,9 +47,14 @@ def steers_tests(path: str) -> bool:
     name = parts[-1]
     if name in _CONFIGURES_TESTS or name.endswith((".pth", ".pyc", ".so")) or any(p.startswith(".") for p in parts):
         return True
-    stem, dot, suffix = name.partition(".")
-    importable = stem if len(parts) == 1 and suffix == "py" and dot else parts[0]
-    return importable in _BORROWED or (len(parts) == 1 and suffix == "py" and stem in sys.stdlib_module_names)
+    if len(parts) > 1 and parts[0] in _IMPORT_FOLDERS:
+        parts = parts[1:]
+    # What `import NAME` finds first: NAME.py, or a folder NAME with programs in it.
+    importable = parts[0].removesuffix(".py") if len(parts) == 1 else parts[0]
+    return name.endswith(".py") and (
+        importable in _BORROWED
+        or (importable in sys.stdlib_module_names and (len(parts) == 1 or name == "__init__.py"))
+    )
 
 
 def judge(evidence: Evidence, patch: Patch | None) -> Verdict:

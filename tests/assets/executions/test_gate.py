@@ -149,8 +149,12 @@ def test_what_passes_has_everything(evidence: Evidence) -> None:
 STEERING = [
     "pytest.ini", "setup.cfg", "pyproject.toml", "Makefile", "sub/tox.ini", ".github/workflows/test.yml", "pytest.py",
     "_pytest/__init__.py", "json.py", "sitecustomize.py", "evil.pth", "lib/evil.so", ".coveragerc",
+    "json/__init__.py", "src/json.py", "src/logging/__init__.py", "lib/pytest/extra.py",
 ]  # fmt: skip
-FREE = ["data/rates.json", "shop/json.py", "shop/new.py", "README.md", "templates/page.html", "locale/de.po", "js.py"]
+FREE = [
+    "data/rates.json", "shop/json.py", "shop/new.py", "README.md", "templates/page.html", "locale/de.po", "js.py",
+    "src/shop/json.py", "json/readme.txt",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", STEERING)
