@@ -42,7 +42,10 @@ def solve(
     model: Annotated[
         str | None, typer.Option(help="Chat model of engine model: one that is described in a folder, or ollama/NAME.")
     ] = None,
-    budget_seconds: Annotated[float, typer.Option(min=1, max=86_400, help="Wall time for the whole task.")] = 120.0,
+    budget_seconds: Annotated[
+        float | None,
+        typer.Option(min=1, max=86_400, help="Wall time for the whole task; what the settings say if not given."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Solve one task here and now; leaves branch penstock/<task id>. Exit code 0 when it was resolved."""
@@ -95,7 +98,7 @@ def _run(
     test: str | None,
     engine: str | None,
     model: str | None,
-    budget_seconds: float,
+    budget_seconds: float | None,
     *,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -146,7 +149,7 @@ def _run(
         )
         found = build_task_context(index, f"{title}\n\n{body}")
         step(f"context: {len(found.locations)} places, first {found.locations[0].path if found.locations else 'none'}")
-        budget = max(1.0, budget_seconds - (time.monotonic() - began))
+        budget = max(1.0, (budget_seconds or settings.task_seconds) - (time.monotonic() - began))
         plan = make_plan(title, found, Budget(seconds=budget), engine=engine)
         revisions: list[Plan] = [plan]
         with (folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory:
