@@ -54,8 +54,8 @@ def gone_since(record: "RunRecord") -> list[str]:
     if embedding := identity.get("embedding_model"):
         try:
             here = open_embedder(embedding, settings.models_folder).identity
-            if here != identity.get("model_digest", here):
-                gone.append(f"the embedding model was {identity['model_digest']} and is {here}")
+            if here != identity.get("embedding_digest", here):
+                gone.append(f"the embedding model was {identity['embedding_digest']} and is {here}")
         except (EmbedderUnavailable, ValueError, OSError) as error:
             gone.append(str(error))
     return gone

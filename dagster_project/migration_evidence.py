@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from assets.evals.store import ResultStore
 
 MODEL = "model_digest"
-_NAMES = frozenset({MODEL, "embedding_model", "index_version"})
+_NAMES = frozenset({MODEL, "embedding_model", "embedding_digest", "index_version"})
 """What differs with the model in a run's identity. An index's version is made of the model and of how files are cut,
 which belongs to the code."""
 _MOST_RUNS = 40

@@ -39,7 +39,7 @@ class ModelSubject(RepairSubject):
 
         options = self.options
         try:
-            hashes = {**load_prompts(options.prompts).hashes, "tools": TOOLS_DIGEST}
+            hashes = load_prompts(options.prompts).hashes
             model = chat_of(self._settings, self.model).identity
         except (ChatUnavailable, UnknownChatModel, UnknownPrompts) as error:
             raise SubjectCannotStart(str(error)) from error
@@ -47,7 +47,8 @@ class ModelSubject(RepairSubject):
             **super().identity(),
             "model": model,
             "model_digest": model.rpartition("@")[2],
-            "prompt_hash": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
+            "prompt_hash": hashlib.sha256(json.dumps([hashes, TOOLS_DIGEST], sort_keys=True).encode()).hexdigest(),
+            "tools": TOOLS_DIGEST,
             "budget_model": f"{options.steps} steps, {options.tokens} tokens, {options.money:g} money",
             **{f"prompt:{name}": digest for name, digest in hashes.items()},
         }

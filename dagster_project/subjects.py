@@ -173,7 +173,9 @@ def embedding_identity(model: str) -> dict[str, str]:
     except (EmbedderUnavailable, ValueError, OSError) as error:
         raise SubjectCannotStart(f"embedding model {model!r}: {error}") from error
     version = hashlib.sha256(f"{CONFIG}\n{identity}".encode()).hexdigest()[:16]
-    return {"embedding_model": model, "model_digest": identity, "index_version": version}
+    return {
+        "embedding_model": model, "embedding_digest": identity, "model_digest": identity, "index_version": version
+    }  # fmt: skip
 
 
 def solve_repair(

@@ -14,8 +14,11 @@ BUDGETS = ("task_seconds", "chat_steps", "chat_tokens", "chat_money")
 
 
 def settings_of(identity: Mapping[str, str]) -> dict[str, str]:
-    """Settings by name, as texts (`normal`); empty for a subject that is no part of the platform."""
+    """Settings by name, as texts (`normal`); empty for a subject that is no part of the platform, or that no settings
+    make: tasks are solved with all operators."""
     found: dict[str, str] = {}
+    if "operators" in identity:
+        return found
     engine = identity.get("engine", "")
     if engine in ENGINES:
         found["engine"] = engine

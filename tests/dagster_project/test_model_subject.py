@@ -10,7 +10,10 @@ import pytest
 from assets.evals.repair_set import load_cases
 from assets.evals.sets import Case
 from assets.evals.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
+from assets.evals.subject_settings import settings_of
+from dagster_project.eval_defaults import gone_since
 from dagster_project.subjects import UnknownSubject, open_subject
+from tests.assets.evals.eval_cases import plain_set, record_of
 
 ROOT = Path(__file__).parents[2]
 SET = ROOT / "eval_sets" / "repair"
@@ -82,3 +85,16 @@ def test_a_model_that_nobody_described_cannot_start(described: None) -> None:
         open_subject("model:model=mine,prompts=v0").identity()
     with pytest.raises(UnknownSubject, match="name the chat model"):
         open_subject("model:seconds=5")
+
+
+def test_what_was_tested_is_what_can_be_promoted(chat_server: Any, described: None, tmp_path: Path) -> None:
+    """The identity's entries are a contract with promotion: all of a subject is found again, and as settings."""
+    subject = open_subject("model:model=mine,steps=7,seconds=30")
+    found = plain_set(tmp_path / "toy", 3)
+    record = record_of(found, subject)
+    assert gone_since(record) == []
+    made = settings_of(record.identity)
+    assert (made["engine"], made["chat_model"], made["chat_prompts"]) == ("model", "mine", "v2")
+    assert (made["chat_steps"], made["task_seconds"]) == ("7", "30")
+    assert gone_since(record_of(found, open_subject("search:seconds=5"))) == []
+    assert settings_of(open_subject("search:operators=-guards").identity()) == {}
