@@ -26,6 +26,7 @@ def gone_since(record: "RunRecord") -> list[str]:
     its model, and is told as gone."""
     from assets.executions.model.options import chat_of
     from assets.executions.model.prompts import UnknownPrompts, load_prompts
+    from assets.executions.model.tools import TOOLS_DIGEST
     from core.chat import ChatUnavailable, UnknownChatModel
     from core.embedding import EmbedderUnavailable, open_embedder
     from core.settings import load_settings
@@ -39,6 +40,8 @@ def gone_since(record: "RunRecord") -> list[str]:
                 gone.append(f"the chat model was {tested} and is {present}")
         except (ChatUnavailable, UnknownChatModel) as error:
             gone.append(str(error))
+    if identity.get("tools", TOOLS_DIGEST) != TOOLS_DIGEST:
+        gone.append("the tools of engine model have changed")
     prompts = {name.removeprefix("prompt:"): value for name, value in identity.items() if name.startswith("prompt:")}
     for version in sorted({name.split("/")[0] for name in prompts}):
         try:

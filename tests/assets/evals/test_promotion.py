@@ -313,9 +313,9 @@ def test_what_is_gone_since_is_told(home: Path, monkeypatch: pytest.MonkeyPatch)
     found, store = plain_set(home / "toy", 3), ResultStore(home / "evals")
     sound = {"engine": "search", "embedding_model": "hashing", **prompts}
     assert gone_since(record_of(found, Stated("sound", sound), "sound")) == []
-    harmed = sound | {"engine": "model", "model": "nowhere@sha256:1", "embedding_model": "unheard-of"}
+    harmed = sound | {"engine": "model", "model": "nowhere@sha256:1", "embedding_model": "unheard-of", "tools": "0"}
     harmed |= {next(iter(prompts)): "0", "prompt:v0/system": "1"}
     said = "\n".join(gone_since(record_of(found, Stated("harmed", harmed), "harmed")))
-    for part in ("no chat model 'nowhere'", "has changed", "no prompts 'v0'", "unheard-of"):
+    for part in ("no chat model 'nowhere'", "has changed", "no prompts 'v0'", "unheard-of", "the tools"):
         assert part in said
     assert store.runs() == []
