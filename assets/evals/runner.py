@@ -100,7 +100,7 @@ def new_record(
 ) -> RunRecord:
     """The record of a run that starts now. Raises `EvalSetError` for a split that is not there, `StoreError` for a name
     that no folder can have, and `SubjectCannotStart`."""
-    for what, name, pattern in (("run", run, RUN_NAME), ("subject", subject.name, SUBJECT_NAME)):
+    for what, name, pattern in (("subject", subject.name, SUBJECT_NAME), ("run", run, RUN_NAME)):
         if not pattern.fullmatch(name):
             raise StoreError(
                 f"{name[:200]!r} is no name of a {what}: small letters, digits, '.', '_' and '-', not too many"
