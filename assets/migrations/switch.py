@@ -6,11 +6,12 @@ in the same commit, and a search reads the states once.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -85,9 +86,8 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
                 f"the gate says {comparison.get('verdict', 'nothing')} ({comparison.get('reason', 'not compared')}): "
                 "read `penstock migrate report`, then cancel, or cut over with --accept"
             )
-        _model(connection, migration.new_model, ModelState.SERVING)
-        _model(connection, migration.old_model, ModelState.BUILDING)
-        record.move(connection, migration, MigrationState.OBSERVING, f"cut over by {by}")
+        moves = ((migration.new_model, ModelState.SERVING), (migration.old_model, ModelState.BUILDING))
+        _move_together(connection, migration, moves, MigrationState.OBSERVING, f"cut over by {by}")
     return _locks_held(database, number, began)
 
 
@@ -99,10 +99,12 @@ def roll_back(database: Database, number: int, reason: str) -> Migration:
             back = f"penstock migrate restore {migration.old_name}, then start a migration back"
             hint = "cancel it" if migration.is_open else back
             raise MigrationRefused(f"migration {number} is {migration.state}: there is no cut over to undo; {hint}")
-        _model(connection, migration.old_model, ModelState.SERVING)
-        _model(connection, migration.new_model, ModelState.BUILDING)
-        _model(connection, migration.new_model, ModelState.REGISTERED)
-        record.move(connection, migration, MigrationState.ROLLED_BACK, reason)
+        moves = (
+            (migration.old_model, ModelState.SERVING),
+            (migration.new_model, ModelState.BUILDING),
+            (migration.new_model, ModelState.REGISTERED),
+        )
+        _move_together(connection, migration, moves, MigrationState.ROLLED_BACK, reason)
     return _locks_held(database, number, began)
 
 
@@ -140,6 +142,35 @@ def finish(database: Database, number: int, archives: Path) -> Migration:
             body = {"vectors": kept.rows, "bytes": kept.bytes, "file": kept.file}
             record.note(connection, number, "kept for a return", body)
         return record.get(connection, number)
+
+
+def _move_together(
+    connection: Connection[TupleRow],
+    migration: Migration,
+    models: Sequence[tuple[int, ModelState]],
+    state: MigrationState,
+    reason: str,
+) -> None:
+    """Moves models and migration in one round trip to the database, since searches wait as long as that takes.
+
+    Raises `MigrationRefused` when any of the moves is not legal; then none is made.
+    """
+    try:
+        with connection.pipeline():
+            for model, wanted in models:
+                connection.execute(
+                    "UPDATE embedding_models SET state = %s, state_at = now() WHERE id = %s AND state <> %s",
+                    (wanted, model, wanted),
+                )
+            connection.execute(
+                "UPDATE model_migrations SET state = %s, reason = %s, state_at = now() WHERE id = %s",
+                (state, reason or None, migration.id),
+            )
+            record.note(connection, migration.id, state, {"reason": reason} if reason else {})
+    except psycopg.errors.CheckViolation as error:
+        raise MigrationRefused(
+            f"migration {migration.id} cannot become {state}: {error.diag.message_primary or error}"
+        ) from error
 
 
 def _locks_held(database: Database, number: int, began: float) -> Migration:

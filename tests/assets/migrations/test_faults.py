@@ -17,8 +17,10 @@ from assets.migrations.drive import drive
 from assets.migrations.record import Migration, MigrationRefused
 from assets.migrations.retire import FOLDER, retire_model
 from assets.platform import Platform
+from core.embedding import catalogue
 from core.embedding.catalogue import ModelConflict
 from core.embedding.spec import BuiltIn, OnnxFile
+from core.states import ModelState
 
 GOOD = BuiltIn(name="good", provider="hashing", dimensions=512)
 
@@ -204,3 +206,16 @@ def test_another_tokenizer_beside_a_model_is_told_and_nothing_is_embedded_with_i
     assert driven.migration.state == "building"
     assert "its files or the way it is used have changed; put them back" in driven.waits_for
     assert vectors("mini") == []
+
+
+def test_a_cut_over_that_one_model_cannot_make_moves_nothing(
+    platform: Platform, begin: Begin, entry: Any, states: Any
+) -> None:
+    migration = drive(platform, begin(GOOD, automatic=False, queries=10).id).migration
+    with platform.database.system() as connection:
+        catalogue.move(connection, entry("hashing").id, ModelState.DRAINING)
+    with pytest.raises(MigrationRefused, match="cannot become observing"):
+        switch.cut_over(platform.database, migration.id, accept=True)
+    assert states() == {"hashing": "draining", "good": "building"}
+    with platform.database.system() as connection:
+        assert record.get(connection, migration.id).state == "judged"
