@@ -58,13 +58,15 @@ def measure() -> list[dict[str, Any]]:
         told = platform.settings.home / "builder.json"
         builder = _builder(platform, told)
         try:
-            _ask_for(platform, texts, told.exists)  # until it has measured what is undisturbed, and embeds
+            # Until it has measured what is undisturbed, and embeds.
+            _ask_for(platform, texts, lambda: told.exists() or builder.poll() is not None)
             busy, more_failures, more_empty = _ask_for(platform, texts, _after(SECONDS))
         finally:
             builder.terminate()
             builder.wait()
         seen = json.loads(told.read_text(encoding="utf-8"))
         after, _, _ = _ask_for(platform, texts, _after(SECONDS / 2))
+        alone = _building_alone(platform, new.identity)
         quiet += after  # whatever else this machine does, before and after
         return [
             _row(
@@ -81,8 +83,9 @@ def measure() -> list[dict[str, Any]]:
                 "undisturbed",
                 failures + empty,
             ),
-            _row("chunks a second that it built then", seen["rate"], "chunks/s", "share of the time", seen["share"]),
-            _building_alone(platform, new.identity),
+            _row("built meanwhile", seen["rate"], "chunks/s", "the model alone, unthrottled", alone["against_value"]),
+            _row("share of the time that it embedded, in the end", 100 * seen["share"], "%", "the most allowed", 100),
+            alone,
             *_cutting_over(platform, started.id, texts),
         ]
 
@@ -179,6 +182,8 @@ def _build_here(url: str, home: str, told: str) -> None:
     embedder = catalogue.opened(entry, threads=options.threads)
 
     def tell(progress: Progress) -> None:
+        if not progress.chunks:
+            return
         part = Path(told).with_suffix(".part")
         part.write_text(json.dumps({"rate": progress.rate, **throttle.seen()}), encoding="utf-8")
         part.replace(told)
