@@ -151,8 +151,8 @@ def cost_against_success(points: Sequence[tuple[str, float, float]]) -> str:
 
 
 def scatter(found: Scatter, names: tuple[str, str]) -> str:
-    """A dot a pair of amounts, baseline to the right and candidate up, larger for more cases, on logarithmic scales where
-    amounts differ much: above the diagonal the candidate took more."""
+    """A dot a pair of amounts, baseline to the right and candidate up, larger for more cases, on logarithmic scales
+    where amounts differ much: above the diagonal the candidate took more."""
     left, top, side = 64.0, 14.0, 300.0
     bottom, right = top + side, left + side
     values = [value for point in found.points for value in point]
