@@ -21,10 +21,19 @@ _MOST_RUNS = 40
 
 
 def model_evals(old: str, new: str) -> list[dict[str, Any]]:
-    """What is to be given to `Platform`: from this installation's results."""
+    """What is to be given to `Platform`: from this installation's results.
+
+    Results that cannot be read are evidence that decides nothing, so that a gate does not pass for want of them.
+    """
+    import polars
+
+    from assets.evals.store import StoreError
     from dagster_project.eval_places import result_store
 
-    return evidence_of(result_store(), old, new)
+    try:
+        return evidence_of(result_store(), old, new)
+    except (StoreError, OSError, ValueError, polars.exceptions.PolarsError) as error:
+        return [_unreadable(str(error))]
 
 
 def evidence_of(store: "ResultStore", old: str, new: str) -> list[dict[str, Any]]:
@@ -45,6 +54,14 @@ def evidence_of(store: "ResultStore", old: str, new: str) -> list[dict[str, Any]
                 continue
             break
     return found
+
+
+def _unreadable(why: str) -> dict[str, Any]:
+    told = f"results of evals cannot be read: {why}"[:2000]
+    return {
+        "set_name": "evals", "set_version": "unknown", "retrieval": True, "cases": 0, "verdict": "inconclusive",
+        "sentence": told, "reason": told, "old_run": "", "new_run": "",
+    }  # fmt: skip
 
 
 def _pairs(old: Sequence["RunRecord"], new: Sequence["RunRecord"]) -> list[tuple["RunRecord", "RunRecord"]]:

@@ -30,7 +30,8 @@ FEWEST_HELD_BACK = 30
 BEFORE_CUT_OVER = (MigrationState.BUILDING, MigrationState.SHADOWING, MigrationState.JUDGED)
 _FIRST_COVERED, _STEP_COVERED = 0.1, 0.2
 _SHARE_OF_TIME = 0.05
-_SECONDS_A_QUERY = 0.25
+_LONGEST_REST = 1.0
+_SECONDS_A_QUERY = 0.5
 """What a first evaluation is expected to take; those after it know."""
 
 
@@ -126,10 +127,24 @@ def keep_current(
     if not is_due(last, covered, seconds, migration.chosen.queries):
         return None
     try:
-        return train(platform, migration, most_queries=min(200, migration.chosen.queries), check=check, tell=tell)
+        most = min(200, migration.chosen.queries)
+        return train(platform, migration, most_queries=most, check=_resting(check), tell=tell)
     except (EmbedderUnavailable, MigrationRefused) as error:
         tell(f"no adapter for now: {error}")
         return None
+
+
+def _resting(check: Callable[[], None]) -> Callable[[], None]:
+    """Rests between queries for as long as the last one took: what runs beside live searches gives way to them."""
+    last = time.monotonic()
+
+    def rested() -> None:
+        nonlocal last
+        check()
+        time.sleep(min(_LONGEST_REST, time.monotonic() - last))
+        last = time.monotonic()
+
+    return rested
 
 
 def is_due(last: AdapterRow | None, covered: float, seconds: float, most_queries: int) -> bool:

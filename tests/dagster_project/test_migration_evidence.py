@@ -10,7 +10,7 @@ from assets.evals.sets import EvalSet
 from assets.evals.store import ResultStore
 from assets.migrations.evidence import EvalEvidence
 from core.embedding import open_embedder
-from dagster_project.migration_evidence import evidence_of
+from dagster_project.migration_evidence import evidence_of, model_evals
 from dagster_project.retrieval_subject import RetrievalSubject
 from tests.assets.evals.eval_cases import plain_set, run_it
 
@@ -85,3 +85,12 @@ def test_runs_by_the_same_code_go_before_newer_ones(store: ResultStore, question
     run_it(store, questions, Retrieval("new", NEW, skill=1.0), "same-code")
     run_it(store, questions, Retrieval("new", NEW, skill=1.0), "other-code", code_commit="def")
     assert [one["new_run"] for one in evidence_of(store, OLD, NEW)] == ["same-code"]
+
+
+def test_results_that_cannot_be_read_decide_nothing(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    (store.root / "runs" / "broken").mkdir(parents=True)
+    (store.root / "runs" / "broken" / "run.json").write_text("{")
+    monkeypatch.setattr("dagster_project.eval_places.result_store", lambda: store)
+    found = EvalEvidence.model_validate(model_evals(OLD, NEW)[0])
+    assert (found.verdict, found.retrieval) == ("inconclusive", True)
+    assert "cannot be read" in found.sentence

@@ -30,6 +30,7 @@ NEW = BuiltIn(name="new", provider="hashing", dimensions=192)
 ROOT = Path(__file__).parents[3]
 SERVER = f"""
 import importlib.util, sys, time
+sys.path.insert(0, {str(ROOT)!r})
 spec = importlib.util.spec_from_file_location("model_server", {str(ROOT / "tests/model_server.py")!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
@@ -307,8 +308,8 @@ def test_an_evaluation_takes_a_twentieth_of_the_time_at_most() -> None:
     from datetime import UTC, datetime
 
     assert not training.is_due(None, 0.05, 10_000, 100)
-    assert not training.is_due(None, 0.5, 400, 100)
-    assert training.is_due(None, 0.5, 600, 100)
+    assert not training.is_due(None, 0.5, 900, 100)
+    assert training.is_due(None, 0.5, 1100, 100)
     row = AdapterRow(1, 1, 2, "adapter", "x", "", 0.3, {}, 20.0, datetime.now(UTC))
     assert not training.is_due(row, 0.4, 10_000, 100)
     assert not training.is_due(row, 0.6, 300, 100)
