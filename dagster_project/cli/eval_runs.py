@@ -62,7 +62,11 @@ def run(
     )  # fmt: skip
     with _Live(quiet=as_json) as tell:
         baseline = store.resolve(stop_early) if stop_early else None
-        state = run_set(found, tested, store, record, limits=limits, tell=tell, stop_early=baseline)
+        try:
+            state = run_set(found, tested, store, record, limits=limits, tell=tell, stop_early=baseline)
+        except KeyboardInterrupt:
+            note(f"\npenstock: interrupted; what is done is kept; {_go_on(name, subject, record.run)}")
+            raise typer.Exit(130) from None
     drift = find_drift(store, store.record(record.run)) if state.complete else None
     if drift is not None:
         note_status(store, store.record(record.run), drift)
@@ -86,8 +90,12 @@ def run(
             line(f"DRIFTED since {drift.before.run if drift.before else 'before'}: {drift.sentence}")
     if not state.complete:
         why = state.stopped or "results are missing"
-        note(f"penstock: {why}; go on with: penstock eval run {name} --subject {subject} --run {record.run} …")
+        note(f"penstock: {why}; {_go_on(name, subject, record.run)}")
         raise typer.Exit(1)
+
+
+def _go_on(name: str, subject: str, run: str) -> str:
+    return f"go on with: penstock eval run {name} --subject {subject} --run {run} …"
 
 
 class _Live:

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +171,21 @@ def test_the_repair_engine_can_be_run_with_some_operators() -> None:
     assert "operators" not in open_subject("search:seconds=5").identity()
     with pytest.raises(UnknownSubject, match="no operators 'magic'; there are assignments, calls"):
         open_subject("search:operators=magic+calls")
+
+
+def test_an_interrupted_run_says_how_to_go_on(home: Path) -> None:
+    command = [str(Path(sys.executable).parent / "penstock"), "eval", "run", "toy", "--run", "cut"]
+    process = subprocess.Popen(
+        [*command, "--subject", "scripted:seconds=0.3"], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PENSTOCK_HOME": str(home)},
+    )  # fmt: skip
+    assert process.stderr is not None
+    journal = home / "evals" / "runs" / "cut" / "journal.jsonl"
+    until = time.monotonic() + 60
+    while not (journal.exists() and journal.stat().st_size) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130, said
+    assert "what is done is kept; go on with: penstock eval run toy --subject scripted:seconds=0.3 --run cut" in said
+    assert "Traceback" not in said
