@@ -18,8 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-from chat_server import ChatServer, Reply, Request
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.chat_server import ChatServer, Reply, Request
 
 Edits = tuple[tuple[str, str, str], ...]
 """(path, old, new)."""

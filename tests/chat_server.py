@@ -5,15 +5,12 @@ tested in `tests/conformance`; this one is for faults and for engines.
 """
 
 import json
-import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from core.chat import ChatSpec
+from tests.loopback_server import FaultyHandler, LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -68,23 +65,16 @@ def _example(schema: Any, known: Any = None) -> Any:
     return schema.get("const", kinds.get(schema.get("type", "string")))
 
 
-class ChatServer:
-    """`faults` are used up, one a request; `always` holds until it is taken back. `requests` is what was asked."""
+class ChatServer(LoopbackServer):
+    """`requests` is what was asked, `bodies` as it was sent."""
 
     reply = Reply
 
     def __init__(self, script: Script = obedient, port: int = 0) -> None:
         self.script = script
-        self.faults: deque[str] = deque()
-        self.always = ""
-        self.keys: list[str | None] = []
         self.requests: list[Request] = []
         self.bodies: list[dict[str, Any]] = []
-        self._http = _Quiet(("127.0.0.1", port), _handler(self))
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        super().__init__(_Handler, port)
 
     def spec(self, provider: str = "openai", **changes: Any) -> ChatSpec:
         values: dict[str, Any] = {
@@ -97,80 +87,42 @@ class ChatServer:
         }
         return ChatSpec.model_validate({**values, **changes})
 
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-
-class _Quiet(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is part of the tests."""
-
 
 class Forbidden(ValueError):
     """The request does not follow the published format."""
 
 
-def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # an answer in one piece: two would wait for each other's acknowledgement
+class _Handler(FaultyHandler):
+    raw = FaultyHandler.raw | {"empty": b"{}"}
 
-        def do_GET(self) -> None:
-            self._answer(200, {"models": [{"name": "scripted:latest", "digest": "sha256:" + "a" * 64}]})
+    def do_GET(self) -> None:
+        self.answer(200, {"models": [{"name": "scripted:latest", "digest": "sha256:" + "a" * 64}]})
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            server.keys.append(self.headers.get("Authorization"))
-            server.bodies.append(body)
-            fault = server.faults.popleft() if server.faults else server.always
-            if fault.isdigit() or ":" in fault:
-                status, _, after = fault.partition(":")
-                message = f"out of luck with {self.headers.get('Authorization')}"
-                return self._answer(
-                    int(status), {"error": {"message": message}}, {"Retry-After": after} if after else {}
-                )
-            if fault == "drop":
-                self.close_connection = True
-                return None
-            if fault == "slow":
-                time.sleep(1.0)
-            if fault in ("garbage", "huge", "empty"):
-                raw = {"garbage": b"<html>welcome</html>", "huge": b" " * (9 << 20), "empty": b"{}"}
-                return self._raw(200, raw[fault])
-            native = self.path == "/api/chat"
-            try:
-                request = _ollama_request(body) if native else _openai_request(body)
-            except (Forbidden, KeyError, TypeError) as error:
-                return self._answer(400, {"error": {"message": f"{type(error).__name__}: {error}"}})
-            server.requests.append(request)
-            reply = server.script(request)
-            read = sum(len(text) for _, text in request.turns) // 4 + len(request.turns)
-            words = reply.text.split(" ")
-            cut = len(words) > request.most
-            text = " ".join(words[: request.most])
-            written = min(len(words), request.most) + sum(len(str(a)) // 4 + 1 for _, a in reply.calls)
-            answer = (_ollama_answer if native else _openai_answer)(reply, text, cut, read, written)
-            if fault == "uncounted":
-                for name in ("usage", "prompt_eval_count", "eval_count"):
-                    answer.pop(name, None)
-            return self._answer(200, answer)
-
-        def _answer(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-            self._raw(status, json.dumps(value).encode(), headers)
-
-        def _raw(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            """Says nothing."""
-
-    return Handler
+    def do_POST(self) -> None:
+        server: ChatServer = self.owner
+        body = self.body()
+        server.bodies.append(body)
+        fault = self.fault()
+        if self.misbehaved(fault, f"out of luck with {self.headers.get('Authorization')}"):
+            return
+        native = self.path == "/api/chat"
+        try:
+            request = _ollama_request(body) if native else _openai_request(body)
+        except (Forbidden, KeyError, TypeError) as error:
+            self.answer(400, {"error": {"message": f"{type(error).__name__}: {error}"}})
+            return
+        server.requests.append(request)
+        reply = server.script(request)
+        read = sum(len(text) for _, text in request.turns) // 4 + len(request.turns)
+        words = reply.text.split(" ")
+        cut = len(words) > request.most
+        text = " ".join(words[: request.most])
+        written = min(len(words), request.most) + sum(len(str(a)) // 4 + 1 for _, a in reply.calls)
+        answer = (_ollama_answer if native else _openai_answer)(reply, text, cut, read, written)
+        if fault == "uncounted":
+            for name in ("usage", "prompt_eval_count", "eval_count"):
+                answer.pop(name, None)
+        self.answer(200, answer)
 
 
 def _openai_request(body: dict[str, Any]) -> Request:

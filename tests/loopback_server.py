@@ -1,0 +1,83 @@
+"""An HTTP server on loopback in a thread, and a handler that can be told to misbehave: for servers of tests."""
+
+import json
+import threading
+import time
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+
+class LoopbackServer:
+    """`faults` are used up, one a request; `always` holds until it is taken back. `keys` are what was authorised with.
+
+    A fault is a status (`503`, or with a time to wait `429:2`), `drop`, `slow`, or one of the handler's `raw` bodies.
+    """
+
+    def __init__(self, handler: "type[FaultyHandler]", port: int = 0) -> None:
+        self.faults: deque[str] = deque()
+        self.always = ""
+        self.keys: list[str | None] = []
+        self._http = _Quiet(("127.0.0.1", port), type("Handler", (handler,), {"owner": self}))
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    def stop(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is part of the tests."""
+
+
+class FaultyHandler(BaseHTTPRequestHandler):
+    """Subclasses say what is answered; `misbehaved` is asked first."""
+
+    owner: Any
+    raw: ClassVar[dict[str, bytes]] = {"garbage": b"<html>welcome</html>", "huge": b" " * (9 << 20)}
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece: two would wait for each other's acknowledgement
+
+    def body(self) -> dict[str, Any]:
+        """What was sent; notes what it was authorised with."""
+        self.owner.keys.append(self.headers.get("Authorization"))
+        sent: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        return sent
+
+    def fault(self) -> str:
+        """The next fault, or nothing."""
+        owner = self.owner
+        return str(owner.faults.popleft() if owner.faults else owner.always)
+
+    def misbehaved(self, fault: str, message: str = "out of luck") -> bool:
+        """Whether the fault was the whole answer."""
+        if fault.isdigit() or ":" in fault:
+            status, _, after = fault.partition(":")
+            self.answer(int(status), {"error": {"message": message}}, {"Retry-After": after} if after else {})
+        elif fault == "drop":
+            self.close_connection = True
+        elif fault in self.raw:
+            self.send(200, self.raw[fault])
+        else:
+            if fault == "slow":
+                time.sleep(1.0)
+            return False
+        return True
+
+    def answer(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+        self.send(status, json.dumps(value).encode(), headers)
+
+    def send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
