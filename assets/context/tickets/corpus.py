@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
-from itertools import compress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,11 @@ from assets.context.index import Floats, Ints
 from assets.context.postings import Pairs
 from assets.context.postings_cache import PostingsCache
 from assets.context.signals.bm25 import B_CHUNK, B_FILE, K1, idf
+from assets.context.tickets.columns import Contents, TicketKey, Tickets, within
 from core.tickets import Kind, State
 
-TicketKey = tuple[str, str, str]
-"""Service, project and key."""
-
-Counted = Mapping[str, tuple[Ints, Ints]]
-"""For each term that occurs: the passages that hold it, and how often each does."""
+KEPT_WEIGHED_BYTES = 32 << 20
+"""Of terms that were asked for, in each corpus."""
 
 _NOWHERE = (-1, -1)
 _TICKET_BYTES, _ROW_BYTES = 500, 80
@@ -36,81 +34,17 @@ _postings = PostingsCache()
 
 
 @dataclass(frozen=True)
-class Tickets:
-    """Tickets with their rows, one for each text. Rows lie in the order of their tickets, and of a ticket by part.
+class Weighed:
+    """What one term adds to the BM25 of the passages that hold it, and to that of their tickets as a whole."""
 
-    `created` is in seconds since 1970, NaN where it is not known; `row_content` are ids.
-    """
+    passages: NDArray[np.int32]
+    of_passages: NDArray[np.float32]
+    tickets: NDArray[np.int32]
+    of_tickets: NDArray[np.float32]
 
-    keys: list[TicketKey]
-    states: NDArray[np.str_]
-    kinds: NDArray[np.str_]
-    created: Floats
-    urls: list[str | None]
-    row_ticket: Ints
-    parts: list[str]
-    row_content: Ints
-
-    def of(self, rows: NDArray[np.bool_]) -> "Tickets":
-        """Some of the rows, and the tickets that have any."""
-        tickets = np.bincount(self.row_ticket[rows], minlength=len(self.keys)) > 0
-        number: Ints = np.cumsum(tickets, dtype=np.int64) - 1
-        return Tickets(
-            list(compress(self.keys, tickets)),
-            self.states[tickets],
-            self.kinds[tickets],
-            self.created[tickets],
-            list(compress(self.urls, tickets)),
-            number[self.row_ticket[rows]],
-            list(compress(self.parts, rows)),
-            self.row_content[rows],
-        )
-
-    def replace(self, gone: Iterable[TicketKey], new: "Tickets") -> "Tickets":
-        """Without the tickets that have these keys, and with others after those that are left."""
-        leaving = set(gone)
-        stay = np.array([key not in leaving for key in self.keys], dtype=np.bool_)
-        kept = self.of(stay[self.row_ticket])
-        return Tickets(
-            kept.keys + new.keys,
-            np.concatenate([kept.states, new.states]),
-            np.concatenate([kept.kinds, new.kinds]),
-            np.concatenate([kept.created, new.created]),
-            kept.urls + new.urls,
-            np.concatenate([kept.row_ticket, new.row_ticket + len(kept.keys)]),
-            kept.parts + new.parts,
-            np.concatenate([kept.row_content, new.row_content]),
-        )
-
-
-@dataclass(frozen=True)
-class Contents:
-    """Texts by id, ascending: in which slots their passages are, how many (`sizes`), and how many terms each of those
-    has (`lengths`)."""
-
-    ids: Ints
-    segments: Ints
-    slots: Ints
-    sizes: Ints
-    lengths: Ints
-
-    def of(self, wanted: Ints) -> "Contents":
-        """Those at some places, in that order."""
-        sizes = self.sizes[wanted]
-        starts = (np.cumsum(self.sizes) - self.sizes)[wanted]
-        lengths = self.lengths[np.repeat(starts, sizes) + _within(sizes)]
-        return Contents(self.ids[wanted], self.segments[wanted], self.slots[wanted], sizes, lengths)
-
-    def plus(self, new: "Contents") -> "Contents":
-        """With others, none of which is here."""
-        together = Contents(
-            np.concatenate([self.ids, new.ids]),
-            np.concatenate([self.segments, new.segments]),
-            np.concatenate([self.slots, new.slots]),
-            np.concatenate([self.sizes, new.sizes]),
-            np.concatenate([self.lengths, new.lengths]),
-        )
-        return together.of(np.argsort(together.ids, kind="stable")) if len(new.ids) else self
+    @property
+    def nbytes(self) -> int:
+        return 8 * (len(self.passages) + len(self.tickets))
 
 
 @dataclass(frozen=True)
@@ -152,9 +86,10 @@ class Corpus:
         self._row_starts: Ints = np.searchsorted(tickets.row_ticket, np.arange(len(self.keys) + 1))
         # A pair is a row with one of its passages; pairs lie in the order of rows.
         sizes = self.contents.sizes[self._row_content]
-        self._pair_passage: Ints = np.repeat(self._offsets[self._row_content], sizes) + _within(sizes)
+        self._pair_passage: Ints = np.repeat(self._offsets[self._row_content], sizes) + within(sizes)
         self._pair_row: Ints = np.repeat(np.arange(len(sizes)), sizes)
         self._pair_starts: Ints = np.append(0, np.cumsum(sizes))[self._row_starts]
+        self._weighed: dict[str, Weighed] = {}
         self._holders = np.flatnonzero(np.diff(self._pair_starts))
 
     @property
@@ -218,7 +153,7 @@ class Corpus:
     def _slot_passages(self) -> Mapping[int, NDArray[np.int32]]:
         """For each segment: the passage at each of its slots, -1 where another source's is."""
         sizes = self.contents.sizes
-        slots = np.repeat(self.contents.slots, sizes) + _within(sizes)
+        slots = np.repeat(self.contents.slots, sizes) + within(sizes)
         of_passage = np.repeat(self.contents.segments, sizes)
         order = np.argsort(of_passage, kind="stable")
         ends = np.searchsorted(of_passage[order], self.segments, side="right").tolist()
@@ -247,46 +182,59 @@ class Corpus:
         lengths = np.bincount(self.tickets.row_ticket[self._pair_row], of_pair, self.size)
         return _norm(lengths.astype(np.int64), B_FILE)
 
-    def postings(self, connection: Connection[TupleRow], terms: Sequence[str]) -> Counted:
-        found = _postings.get(self._url, connection, self.segments, terms) if terms else {}
-        counted = ((term, self._passages(hits)) for term, hits in found.items() if hits)
-        return {term: held for term, held in counted if len(held[0])}
+    def weigh(self, connection: Connection[TupleRow], terms: Sequence[str]) -> Mapping[str, Weighed]:
+        """What each of these terms adds; what was asked for before is kept, within bounds."""
+        kept = self._weighed
+        lacking = [term for term in terms if term not in kept]
+        if lacking:
+            for term, hits in _postings.get(self._url, connection, self.segments, lacking).items():
+                kept[term] = self._weigh(hits)
+        found = {term: kept[term] for term in terms}
+        if sum(held.nbytes for held in list(kept.values())) > KEPT_WEIGHED_BYTES:
+            self._weighed = {}  # who is reading the former one beside us goes on with it
+        return found
+
+    def _weigh(self, hits: Sequence[tuple[int, Pairs]]) -> Weighed:
+        passages, counts = self._passages(hits)
+        tickets, starts = self._tickets_of_passages
+        if len(tickets) == self.passages:  # no text is in two places
+            of_ticket = np.bincount(tickets[passages], counts, self.size)
+        else:
+            rows = starts[passages + 1] - starts[passages]
+            places = np.repeat(starts[passages], rows) + within(rows)
+            of_ticket = np.bincount(tickets[places], np.repeat(counts, rows), self.size)
+        holding = np.flatnonzero(of_ticket)
+        return Weighed(
+            passages.astype(np.int32),
+            _bm25(counts, self._passage_norm[passages], idf(self.passages, len(passages))),
+            holding.astype(np.int32),
+            _bm25(of_ticket[holding], self._ticket_norm[holding], idf(self.size, len(holding))),
+        )
 
     def _passages(self, hits: Sequence[tuple[int, Pairs]]) -> tuple[Ints, Ints]:
-        """The numbers of the passages at (segment, slot); slots of other sources' contents are left out."""
-        passages, counts = [], []
+        """The numbers of the passages at (segment, slot) and the counts there; slots of other sources' contents are
+        left out."""
+        passages, counts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
         for segment, pairs in hits:
             table = self._slot_passages[segment]
             found = table[np.minimum(pairs[:, 0].astype(np.int64), len(table) - 1)]
             live = found >= 0
-            passages.append(found[live])
-            counts.append(pairs[live, 1])
-        return np.concatenate(passages).astype(np.int64), np.concatenate(counts).astype(np.int64)
+            passages.append(found[live].astype(np.int64))
+            counts.append(pairs[live, 1].astype(np.int64))
+        return np.concatenate(passages), np.concatenate(counts)
 
-    def score_passages(self, found: Counted, weights: Mapping[str, float]) -> Scored:
+    def score_passages(self, found: Mapping[str, Weighed], weights: Mapping[str, float]) -> Scored:
         """By the best passage of each ticket."""
         values = np.zeros(self.passages)
-        for term, (passages, counts) in found.items():
-            weight = weights[term] * idf(self.passages, len(passages))
-            values[passages] += weight * counts * (K1 + 1) / (counts + self._passage_norm[passages])
+        for term, held in found.items():
+            values[held.passages] += weights[term] * held.of_passages
         return self._best_of("BM25", values)
 
-    def score_tickets(self, found: Counted, weights: Mapping[str, float]) -> Scored:
+    def score_tickets(self, found: Mapping[str, Weighed], weights: Mapping[str, float]) -> Scored:
         """By all that is written in each ticket."""
         values = np.zeros(self.size)
-        tickets, starts = self._tickets_of_passages
-        for term, (passages, counts) in found.items():
-            if len(tickets) == self.passages:  # no text is in two places
-                of_ticket = np.bincount(tickets[passages], counts, self.size)
-            else:
-                rows = starts[passages + 1] - starts[passages]
-                places = np.repeat(starts[passages], rows) + _within(rows)
-                of_ticket = np.bincount(tickets[places], np.repeat(counts, rows), self.size)
-            holding = np.flatnonzero(of_ticket)
-            weight = weights[term] * idf(self.size, len(holding))
-            values[holding] += (
-                weight * of_ticket[holding] * (K1 + 1) / (of_ticket[holding] + self._ticket_norm[holding])
-            )
+        for term, held in found.items():
+            values[held.tickets] += weights[term] * held.of_tickets
         return Scored("BM25", values, self.keys, lambda _: _NOWHERE)
 
     def nearest(self, hits: Sequence[tuple[int, int, float]]) -> Scored:
@@ -315,10 +263,8 @@ class Corpus:
         return row, int(passages[place] - self._offsets[self._row_content[row]])
 
 
-def _within(sizes: Ints) -> Ints:
-    """0, 1, ... for each of these sizes, one after another."""
-    ends = np.cumsum(sizes)
-    return np.asarray(np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - sizes, sizes))
+def _bm25(counts: NDArray[Any], norm: Floats, rarity: float) -> NDArray[np.float32]:
+    return np.asarray(rarity * counts * (K1 + 1) / (counts + norm), dtype=np.float32)
 
 
 def _norm(lengths: Ints, b: float) -> Floats:

@@ -14,7 +14,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from assets.context.prune import READERS
-from assets.context.tickets.corpus import Contents, Corpus, Tickets
+from assets.context.tickets.columns import Contents, Tickets
+from assets.context.tickets.corpus import Corpus
 from assets.context.tickets.corpus_read import Delta, Moment, read_all, read_contents, read_since
 
 KEPT_BYTES = 192 << 20

@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from assets.context import binary
 from assets.context.index import Floats, Ints
-from assets.context.tickets.corpus import Contents, TicketKey, Tickets
+from assets.context.tickets.columns import Contents, TicketKey, Tickets
 
 MOST_TOUCHED = 2000
 """Where more tickets were altered, reading all of them takes no longer."""

@@ -100,7 +100,7 @@ def search_tickets(
         if not corpus.size or k < 1:
             return []
         wanted = corpus.wanted(state, kind, before, without)
-        found = corpus.postings(connection, list(words))
+        found = corpus.weigh(connection, list(words))
         lists = [("words", corpus.score_tickets(found, words)), ("passage", corpus.score_passages(found, words))]
         for embedder, vector in vectors:
             table = VectorTable.find(connection, embedder.identity)

@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from assets.context import binary
 from assets.context.index import Ints
-from assets.context.tickets.corpus import Contents
+from assets.context.tickets.columns import Contents
 from assets.context.vector_table import Hit, VectorTable
 from core.embedding import Vectors
 

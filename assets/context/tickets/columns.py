@@ -1,0 +1,97 @@
+"""Tickets and their texts as columns: rows that are cut out, replaced and put together without a loop over all."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.context.index import Floats, Ints
+
+TicketKey = tuple[str, str, str]
+"""Service, project and key."""
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """Tickets with their rows, one for each text. Rows lie in the order of their tickets, and of a ticket by part.
+
+    `created` is in seconds since 1970, NaN where it is not known; `row_content` are ids.
+    """
+
+    keys: list[TicketKey]
+    states: NDArray[np.str_]
+    kinds: NDArray[np.str_]
+    created: Floats
+    urls: list[str | None]
+    row_ticket: Ints
+    parts: list[str]
+    row_content: Ints
+
+    def of(self, rows: NDArray[np.bool_]) -> "Tickets":
+        """Some of the rows, and the tickets that have any."""
+        tickets = np.bincount(self.row_ticket[rows], minlength=len(self.keys)) > 0
+        number: Ints = np.cumsum(tickets, dtype=np.int64) - 1
+        return Tickets(
+            list(compress(self.keys, tickets)),
+            self.states[tickets],
+            self.kinds[tickets],
+            self.created[tickets],
+            list(compress(self.urls, tickets)),
+            number[self.row_ticket[rows]],
+            list(compress(self.parts, rows)),
+            self.row_content[rows],
+        )
+
+    def replace(self, gone: Iterable[TicketKey], new: "Tickets") -> "Tickets":
+        """Without the tickets that have these keys, and with others after those that are left."""
+        leaving = set(gone)
+        stay = np.array([key not in leaving for key in self.keys], dtype=np.bool_)
+        kept = self.of(stay[self.row_ticket])
+        return Tickets(
+            kept.keys + new.keys,
+            np.concatenate([kept.states, new.states]),
+            np.concatenate([kept.kinds, new.kinds]),
+            np.concatenate([kept.created, new.created]),
+            kept.urls + new.urls,
+            np.concatenate([kept.row_ticket, new.row_ticket + len(kept.keys)]),
+            kept.parts + new.parts,
+            np.concatenate([kept.row_content, new.row_content]),
+        )
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Texts by id, ascending: in which slots their passages are, how many (`sizes`), and how many terms each of those
+    has (`lengths`)."""
+
+    ids: Ints
+    segments: Ints
+    slots: Ints
+    sizes: Ints
+    lengths: Ints
+
+    def of(self, wanted: Ints) -> "Contents":
+        """Those at some places, in that order."""
+        sizes = self.sizes[wanted]
+        starts = (np.cumsum(self.sizes) - self.sizes)[wanted]
+        lengths = self.lengths[np.repeat(starts, sizes) + within(sizes)]
+        return Contents(self.ids[wanted], self.segments[wanted], self.slots[wanted], sizes, lengths)
+
+    def plus(self, new: "Contents") -> "Contents":
+        """With others, none of which is here."""
+        together = Contents(
+            np.concatenate([self.ids, new.ids]),
+            np.concatenate([self.segments, new.segments]),
+            np.concatenate([self.slots, new.slots]),
+            np.concatenate([self.sizes, new.sizes]),
+            np.concatenate([self.lengths, new.lengths]),
+        )
+        return together.of(np.argsort(together.ids, kind="stable")) if len(new.ids) else self
+
+
+def within(sizes: Ints) -> Ints:
+    """0, 1, ... for each of these sizes, one after another."""
+    ends = np.cumsum(sizes)
+    return np.asarray(np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - sizes, sizes))
