@@ -12,6 +12,7 @@ from core.database import Database
 from core.embedding.serving import Models
 from core.settings import Settings
 from core.teams import DEFAULT_TEAM
+from core.work import Location, Reason
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 from tests.dagster_project.test_migrate_command import small_repository
@@ -62,3 +63,15 @@ def test_the_gate_is_calibrated_on_request(penstock: Any) -> None:
     found = json.loads(penstock("calibrate", "--migrations", "20", "--loss", "0.08", "--json"))
     assert found["holds"]
     assert [rate["migrations"] for rate in found["rates"]] == [20] * 5
+
+
+def test_a_search_says_what_stood_in_for_a_model(
+    penstock: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = (Reason(signal="vectors", detail="cosine 0.51, through the adapter from new (x)", contribution=1.0),)
+    place = Location(path="a.py", start_line=1, end_line=2, symbol="", score=1.0, why=why)
+    monkeypatch.setattr("dagster_project.cli.index.opened", lambda: contextlib.nullcontext(database))
+    monkeypatch.setattr("assets.context.search.search", lambda *_, **__: [place, place])
+    result = CliRunner().invoke(app, ["search", "docs", "anything"])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("vectors came through the adapter from new (x): penstock migrate adapter --show") == 1
