@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from dagster_project.cli import main
+from dagster_project.cli.app import app
 from dagster_project.eval_places import code_commit
 from dagster_project.subjects import UnknownSubject, open_subject
 from sandbox import open_sandbox
@@ -135,32 +137,31 @@ def test_the_repair_engine_is_a_subject(tmp_path: Path) -> None:
     assert (tmp_path / "t" / "patch.diff").read_text().startswith("diff --git ")
 
 
-def test_a_trend_shows_each_run_and_fails_when_the_newest_has_drifted(home: Path) -> None:
-    quick = ("run", "toy", "--subject", "scripted:name=steady,skill=1")
+def test_a_trend_shows_each_run_and_fails_when_the_newest_has_drifted(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_HOME", str(home))
+
+    def penstock(*arguments: str, code: int = 0) -> Any:
+        done = CliRunner().invoke(app, ["eval", *arguments])
+        assert done.exit_code == code, done.output
+        return done
+
     for name in ("steady-1", "steady-2"):
-        _penstock(home, *quick, "--run", name)
-    rows = _json(home, "trend", "toy", "--subject", "steady")
+        penstock("run", "toy", "--subject", "scripted:name=steady,skill=1", "--run", name)
+    rows = json.loads(penstock("trend", "toy", "--subject", "steady", "--json").stdout)
     assert [(row["run"], row["drifted"]) for row in rows] == [("steady-1", None), ("steady-2", False)]
     assert rows[0]["success"] == rows[1]["success"]
     assert rows[0]["iterations"] > 0
-    said = _penstock(home, "trend", "toy", "--subject", "steady", "--last", "1")
+    said = penstock("trend", "toy", "--subject", "steady", "--last", "1")
     assert said.stdout.count("\n") == 1
     assert "steady on toy 1.0.0: " in said.stderr
-    _penstock(home, "trend", "toy", "--subject", "nobody", code=1)
+    assert "no such run" in str(penstock("trend", "toy", "--subject", "nobody", code=1).exception)
     # What drift looks like from outside: the same identity, and other results.
     journal = home / "evals" / "runs" / "steady-2" / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"success":true', '"success":false'))
-    drifted = _penstock(home, "trend", "toy", "--subject", "steady", code=1)
+    drifted = penstock("trend", "toy", "--subject", "steady", code=1)
     assert "DRIFTED: Worse: steady-2 is worse than steady-1" in drifted.stdout, drifted.stdout
-
-
-def test_promotion_and_rollback_from_the_command_line(home: Path) -> None:
-    assert "nothing is promoted" in _penstock(home, "rollback", code=1).stderr
-    shown = {row["name"]: row["origin"] for row in _json(home, "defaults")["settings"]}
-    assert shown["engine"] == "default"
-    for name in ("p-base", "p-cand"):
-        _penstock(home, "run", "toy", "--subject", "scripted:skill=1", "--run", name)
-    assert "stands for no default" in _penstock(home, "promote", "p-base", "p-cand", code=1).stderr
 
 
 def test_the_repair_engine_can_be_run_with_some_operators() -> None:

@@ -290,6 +290,7 @@ def test_the_command_line_promotes_shows_and_takes_back(
     def penstock(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["eval", *arguments])
 
+    assert "nothing is promoted" in str(penstock("rollback").exception)
     refused = penstock("promote", "base", "model")
     assert "what was tested is not what is here now" in str(refused.exception)
     done = penstock("promote", "base", "quick")
