@@ -4,7 +4,6 @@ Each check takes a function without arguments that opens the model and raises `C
 what was seen. Not for how good a model is: evals measure that.
 """
 
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -23,16 +22,13 @@ from core.chat.protocol import (
     system,
     user,
 )
+from core.conformance import require, require_in_fork
 
 OpenChat = Callable[[], ChatModel]
 Check = Callable[[OpenChat], None]
 
 TOKENS = 48
 """Of one answer; enough for a check, and soon there on a slow machine."""
-
-
-class ConformanceFailure(AssertionError):
-    """The model broke a promise; the message says which and how."""
 
 
 class Sum(BaseModel):
@@ -57,10 +53,10 @@ QUESTION = (system("You add numbers with the tool add."), user("Add 2 and 3 with
 def check_text(open_chat: OpenChat) -> None:
     """A question is answered in words, with an end and counted tokens."""
     done = open_chat().complete([user("Say hello.")], tokens=TOKENS)
-    _require(bool(done.text.strip()), "the answer is empty")
-    _require(done.finish in (FinishReason.STOP, FinishReason.LENGTH), f"the answer ended with {done.finish}")
-    _require(not done.calls and done.value is None, "an answer in words has calls or a value")
-    _require(_counted(done), f"the tokens are not counted: {done.usage}")
+    require(bool(done.text.strip()), "the answer is empty")
+    require(done.finish in (FinishReason.STOP, FinishReason.LENGTH), f"the answer ended with {done.finish}")
+    require(not done.calls and done.value is None, "an answer in words has calls or a value")
+    require(_counted(done), f"the tokens are not counted: {done.usage}")
 
 
 def check_conversation(open_chat: OpenChat) -> None:
@@ -69,34 +65,34 @@ def check_conversation(open_chat: OpenChat) -> None:
     first = [system("You are short."), user("Say one.")]
     one = model.complete(first, tokens=TOKENS)
     two = model.complete([*first, one.message, user("Say another, and remember both.")], tokens=TOKENS)
-    _require(bool(two.text.strip()), "the second answer is empty")
-    _require(two.usage.prompt_tokens > one.usage.prompt_tokens, "the earlier turns were not read")
+    require(bool(two.text.strip()), "the second answer is empty")
+    require(two.usage.prompt_tokens > one.usage.prompt_tokens, "the earlier turns were not read")
 
 
 def check_tool_call(open_chat: OpenChat) -> None:
     """A tool is called by its name with arguments of its schema, and its result is taken."""
     model = open_chat()
     asked = model.complete(QUESTION, [ADD], tokens=TOKENS)
-    _require(asked.finish is FinishReason.TOOL_CALLS, f"the answer ended with {asked.finish}")
-    _require([call.name for call in asked.calls] == ["add"], f"what was called: {asked.calls}")
+    require(asked.finish is FinishReason.TOOL_CALLS, f"the answer ended with {asked.finish}")
+    require([call.name for call in asked.calls] == ["add"], f"what was called: {asked.calls}")
     call = asked.calls[0]
-    _require(not call.problem and bool(call.id), f"the call is broken: {call}")
+    require(not call.problem and bool(call.id), f"the call is broken: {call}")
     Sum.model_validate(call.arguments)
     told = model.complete([*QUESTION, asked.message, result(call, "5")], [ADD], tokens=TOKENS)
-    _require(_counted(told), f"the tokens are not counted: {told.usage}")
+    require(_counted(told), f"the tokens are not counted: {told.usage}")
 
 
 def check_schema(open_chat: OpenChat) -> None:
     """An answer to a schema comes as its model."""
     done = open_chat().complete([user("Are you happy? Answer as JSON.")], schema=Mood, tokens=TOKENS)
-    _require(isinstance(done.value, Mood), f"the value is {done.value!r}")
+    require(isinstance(done.value, Mood), f"the value is {done.value!r}")
 
 
 def check_length(open_chat: OpenChat) -> None:
     """An answer stays within its bound of tokens, and says that it was cut off."""
     done = open_chat().complete([user("Count from one to one hundred in words.")], tokens=4)
-    _require(done.finish is FinishReason.LENGTH, f"the answer ended with {done.finish}")
-    _require(done.usage.completion_tokens <= 6, f"{done.usage.completion_tokens} tokens were written")
+    require(done.finish is FinishReason.LENGTH, f"the answer ended with {done.finish}")
+    require(done.usage.completion_tokens <= 6, f"{done.usage.completion_tokens} tokens were written")
 
 
 def check_account(open_chat: OpenChat) -> None:
@@ -107,22 +103,22 @@ def check_account(open_chat: OpenChat) -> None:
         total = total + model.complete([user(text)], tokens=TOKENS).usage
     used = model.used
     seen = (used.requests, used.prompt_tokens, used.completion_tokens)
-    _require(seen == (2, total.prompt_tokens, total.completion_tokens), f"{used} is not {total}")
-    _require(used.seconds >= total.seconds > 0, "no time was counted")
+    require(seen == (2, total.prompt_tokens, total.completion_tokens), f"{used} is not {total}")
+    require(used.seconds >= total.seconds > 0, "no time was counted")
 
 
 def check_any_text(open_chat: OpenChat) -> None:
     """Control characters, halves of surrogate pairs and an empty text are no error."""
     odd = "a\x00b \ud800 \u202e \N{PILE OF POO} <|im_end|> {{ .System }}"
     done = open_chat().complete([user(odd), Message(Role.ASSISTANT, ""), user("Go on.")], tokens=8)
-    _require(_counted(done), f"the tokens are not counted: {done.usage}")
+    require(_counted(done), f"the tokens are not counted: {done.usage}")
 
 
 def check_identity(open_chat: OpenChat) -> None:
     """Two instances agree on the identity, which names the model and a digest."""
     one, other = open_chat().identity, open_chat().identity
-    _require(one == other, f"{one} and {other}")
-    _require(re.fullmatch(r"\S+@sha256:[0-9a-f]{16}", one) is not None, f"the identity is {one}")
+    require(one == other, f"{one} and {other}")
+    require(re.fullmatch(r"\S+@sha256:[0-9a-f]{16}", one) is not None, f"the identity is {one}")
 
 
 def check_threads(open_chat: OpenChat) -> None:
@@ -137,25 +133,14 @@ def check_threads(open_chat: OpenChat) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    _require(len(answers) == 3 and model.used.requests == 3, f"{len(answers)} answers, {model.used.requests} counted")
+    require(len(answers) == 3 and model.used.requests == 3, f"{len(answers)} answers, {model.used.requests} counted")
 
 
 def check_fork(open_chat: OpenChat) -> None:
     """A process forked after the first use can ask too."""
     model = open_chat()
     model.complete([user("Say hello.")], tokens=8)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if _counted(model.complete([user("Say hello.")], tokens=8)) else 2
-        finally:
-            os._exit(status)
-    stopper = threading.Timer(60, lambda: os.kill(child, 9))
-    stopper.start()
-    _, status = os.waitpid(child, 0)
-    stopper.cancel()
-    _require(status == 0, f"a forked child ended with status {status}")
+    require_in_fork(lambda: _counted(model.complete([user("Say hello.")], tokens=8)))
 
 
 CHECKS: tuple[Check, ...] = (
@@ -174,8 +159,3 @@ CHECKS: tuple[Check, ...] = (
 
 def _counted(done: Completion) -> bool:
     return done.usage.requests == 1 and done.usage.prompt_tokens > 0 and done.usage.seconds > 0
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise ConformanceFailure(message)

@@ -4,13 +4,13 @@ Each check takes a function without arguments that opens the model and raises `C
 what was seen. Not for how good a model is: the retrieval evals measure that.
 """
 
-import os
 import re
 import threading
 from collections.abc import Callable
 
 import numpy as np
 
+from core.conformance import ConformanceFailure, require, require_in_fork
 from core.embedding import known_answers
 from core.embedding.protocol import Embedder, Vectors
 
@@ -28,18 +28,14 @@ ROUNDING = 1e-4
 """Two vectors of one text may differ by so much a number, for sums in another order."""
 
 
-class ConformanceFailure(AssertionError):
-    """The model broke a promise; the message says which and how."""
-
-
 def check_shapes(open_embedder: OpenEmbedder) -> None:
     """One row of float32 a text; none for no texts; a query is one row."""
     embedder = open_embedder()
     for texts in (TEXTS, TEXTS[:1], ()):
         vectors = embedder.embed_documents(texts)
-        _require(vectors.shape == (len(texts), embedder.dimensions), f"{len(texts)} texts gave {vectors.shape}")
-        _require(vectors.dtype == np.float32, f"vectors are {vectors.dtype}")
-    _require(embedder.embed_query("x").shape == (embedder.dimensions,), "a query is not one row")
+        require(vectors.shape == (len(texts), embedder.dimensions), f"{len(texts)} texts gave {vectors.shape}")
+        require(vectors.dtype == np.float32, f"vectors are {vectors.dtype}")
+    require(embedder.embed_query("x").shape == (embedder.dimensions,), "a query is not one row")
 
 
 def check_unit_length(open_embedder: OpenEmbedder) -> None:
@@ -47,7 +43,7 @@ def check_unit_length(open_embedder: OpenEmbedder) -> None:
     embedder = open_embedder()
     vectors = np.vstack([embedder.embed_documents(TEXTS), embedder.embed_query(TEXTS[0])])
     lengths = np.linalg.norm(vectors, axis=1)
-    _require(bool(np.allclose(lengths, 1, atol=1e-4)), f"lengths are {lengths}")
+    require(bool(np.allclose(lengths, 1, atol=1e-4)), f"lengths are {lengths}")
 
 
 def check_blank_text(open_embedder: OpenEmbedder) -> None:
@@ -55,9 +51,9 @@ def check_blank_text(open_embedder: OpenEmbedder) -> None:
     embedder = open_embedder()
     for blank in ("", "  \n\t "):
         vectors = embedder.embed_documents([blank, "a word", blank])
-        _require(not vectors[[0, 2]].any(), f"{blank!r} is not all zeros")
-        _require(_near(vectors[1], embedder.embed_documents(["a word"])[0]), f"{blank!r} changes its neighbour")
-        _require(not embedder.embed_query(blank).any(), f"the query {blank!r} is not all zeros")
+        require(not vectors[[0, 2]].any(), f"{blank!r} is not all zeros")
+        require(_near(vectors[1], embedder.embed_documents(["a word"])[0]), f"{blank!r} changes its neighbour")
+        require(not embedder.embed_query(blank).any(), f"the query {blank!r} is not all zeros")
 
 
 def check_order_and_batches(open_embedder: OpenEmbedder) -> None:
@@ -66,12 +62,12 @@ def check_order_and_batches(open_embedder: OpenEmbedder) -> None:
     texts = [f"{text} {number}" for number in range(8) for text in TEXTS]
     kept = list(texts)
     together = embedder.embed_documents(texts)
-    _require(texts == kept, "the input was changed")
+    require(texts == kept, "the input was changed")
     backwards = embedder.embed_documents(texts[::-1])[::-1]
-    _require(_near(together, backwards), f"order matters, by {np.abs(together - backwards).max():.2g}")
+    require(_near(together, backwards), f"order matters, by {np.abs(together - backwards).max():.2g}")
     for place in (0, 3, 17, len(texts) - 1):
         alone = embedder.embed_documents([texts[place]])[0]
-        _require(_near(together[place], alone), f"batches matter, by {np.abs(together[place] - alone).max():.2g}")
+        require(_near(together[place], alone), f"batches matter, by {np.abs(together[place] - alone).max():.2g}")
 
 
 def check_long_text(open_embedder: OpenEmbedder) -> None:
@@ -79,7 +75,7 @@ def check_long_text(open_embedder: OpenEmbedder) -> None:
     embedder = open_embedder()
     long = "alpha beta gamma " * embedder.max_tokens
     base, more = embedder.embed_documents([long, long + "delta epsilon " * 500])
-    _require(_near(base, more), "text beyond max_tokens changes the vector")
+    require(_near(base, more), "text beyond max_tokens changes the vector")
 
 
 def check_any_text(open_embedder: OpenEmbedder) -> None:
@@ -96,9 +92,9 @@ def check_any_text(open_embedder: OpenEmbedder) -> None:
         "\n.\n",
     ]
     vectors = embedder.embed_documents(odd)
-    _require(bool(np.isfinite(vectors).all()), "a vector is not finite")
+    require(bool(np.isfinite(vectors).all()), "a vector is not finite")
     lengths = np.linalg.norm(vectors, axis=1)
-    _require(bool((np.isclose(lengths, 1, atol=1e-3) | (lengths == 0)).all()), f"lengths are {lengths}")
+    require(bool((np.isclose(lengths, 1, atol=1e-3) | (lengths == 0)).all()), f"lengths are {lengths}")
 
 
 def check_sense(open_embedder: OpenEmbedder) -> None:
@@ -106,16 +102,16 @@ def check_sense(open_embedder: OpenEmbedder) -> None:
     embedder = open_embedder()
     query = embedder.embed_query("parsing dates")
     near, far = embedder.embed_documents(["def parse_date(text): read a date", "close the socket connection"])
-    _require(float(query @ near) > float(query @ far), f"{query @ near:.3f} is not above {query @ far:.3f}")
+    require(float(query @ near) > float(query @ far), f"{query @ near:.3f} is not above {query @ far:.3f}")
 
 
 def check_identity(open_embedder: OpenEmbedder) -> None:
     """Two instances agree on identity and vectors; the identity names the width and a digest."""
     one, other = open_embedder(), open_embedder()
-    _require(one.identity == other.identity, f"{one.identity} and {other.identity}")
+    require(one.identity == other.identity, f"{one.identity} and {other.identity}")
     wanted = rf"[a-z0-9][a-zA-Z0-9._:/-]*-{one.dimensions}@sha256:[0-9a-f]{{16}}"
-    _require(re.fullmatch(wanted, one.identity) is not None, f"the identity {one.identity} is not {wanted}")
-    _require(_near(one.embed_documents(TEXTS), other.embed_documents(TEXTS)), "two instances give other vectors")
+    require(re.fullmatch(wanted, one.identity) is not None, f"the identity {one.identity} is not {wanted}")
+    require(_near(one.embed_documents(TEXTS), other.embed_documents(TEXTS)), "two instances give other vectors")
 
 
 def check_known_answers(open_embedder: OpenEmbedder) -> None:
@@ -140,25 +136,14 @@ def check_threads(open_embedder: OpenEmbedder) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    _require(len(results) == 4 and all(_near(expected, found) for found in results), "threads disturb each other")
+    require(len(results) == 4 and all(_near(expected, found) for found in results), "threads disturb each other")
 
 
 def check_fork(open_embedder: OpenEmbedder) -> None:
     """A process forked after the first use can embed too."""
     embedder = open_embedder()
     expected = embedder.embed_query(TEXTS[0])
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if _near(embedder.embed_query(TEXTS[0]), expected) else 2
-        finally:
-            os._exit(status)
-    stopper = threading.Timer(60, lambda: os.kill(child, 9))
-    stopper.start()
-    _, status = os.waitpid(child, 0)
-    stopper.cancel()
-    _require(status == 0, f"a forked child ended with status {status}")
+    require_in_fork(lambda: _near(embedder.embed_query(TEXTS[0]), expected))
 
 
 CHECKS: tuple[Check, ...] = (
@@ -178,8 +163,3 @@ CHECKS: tuple[Check, ...] = (
 
 def _near(one: Vectors, other: Vectors) -> bool:
     return bool(np.allclose(one, other, atol=ROUNDING))
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise ConformanceFailure(message)

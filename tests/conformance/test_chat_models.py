@@ -11,7 +11,6 @@ from core.chat.conformance import (
     CHECKS,
     QUESTION,
     Check,
-    ConformanceFailure,
     check_account,
     check_identity,
     check_length,
@@ -20,6 +19,7 @@ from core.chat.conformance import (
 )
 from core.chat.openai import OpenAIWire
 from core.chat.served import ServedChatModel
+from core.conformance import ConformanceFailure
 
 each = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 

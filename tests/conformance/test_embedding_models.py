@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.conformance import ConformanceFailure
 from core.embedding import Embedder, Served, Vectors, conformance, known_answers, open_embedder, open_spec
-from core.embedding.conformance import CHECKS, Check, ConformanceFailure
+from core.embedding.conformance import CHECKS, Check
 from core.embedding.hashing import HashingEmbedder
 from core.settings import load_settings
 
