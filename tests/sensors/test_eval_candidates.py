@@ -139,6 +139,9 @@ def test_a_default_that_was_promoted_is_not_held_against_the_one_before(
     ticks.look()
     monkeypatch.setenv("PENSTOCK_CHAT_MODEL", "two")
     assert ticks.look() == []
+    describe_chat(tmp_path, "three")
+    monkeypatch.setenv("PENSTOCK_CHAT_MODEL", "three")
+    assert ticks.look() == [], "the default is not compared with itself"
 
 
 def test_many_new_ones_are_taken_up_in_turn_and_none_for_ever() -> None:
