@@ -5,6 +5,7 @@ how long announced changes took to be searchable. What it cannot measure it says
 """
 
 import logging
+import re
 import threading
 import time
 import uuid
@@ -93,17 +94,30 @@ def _much_to_do(platform: Platform, identity: str) -> bool:
 
 
 def search_probes(platform: Platform) -> list[Probe]:
-    """One for each query that was asked lately, else for messages of past commits; none where nothing is indexed."""
+    """One for each query that was asked lately, else for messages of past commits, else for words of paths; none
+    where nothing is indexed."""
     with platform.database.system() as connection:
         asked = model_vectors.asked_queries(connection, PROBE_QUERIES)
         if len(asked) < PROBE_QUERIES:
             judged = queries.judged_queries(connection, platform.mirror, PROBE_QUERIES - len(asked))
             asked += [(query.team_id, query.source, query.text) for query in judged]
+        if len(asked) < PROBE_QUERIES:
+            asked += _words_of_paths(connection, PROBE_QUERIES - len(asked))
 
     def probe(team_id: uuid.UUID, source: str, text: str) -> Probe:
         return lambda: platform.search(team_id, source, text, 10)
 
     return [probe(*query) for query in asked]
+
+
+def _words_of_paths(connection: Connection[TupleRow], most: int) -> list[tuple[uuid.UUID, str, str]]:
+    """(team, source, text), evenly over the paths of each visible source."""
+    found: list[tuple[uuid.UUID, str, str]] = []
+    for team_id, source, _ in model_vectors.visible_sources(connection)[:most]:
+        paths = sorted(model_vectors.visible_paths(connection, team_id, source))
+        step = max(1, len(paths) // most)
+        found += [(team_id, source, " ".join(re.findall(r"\w+", path))) for path in paths[::step]]
+    return [query for query in found if query[2]][:most]
 
 
 @dataclass

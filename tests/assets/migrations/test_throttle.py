@@ -191,6 +191,18 @@ def test_a_build_measures_live_searches_and_tells_what_they_noticed(
     assert done.progress["chunks"] == 120
 
 
+def test_without_queries_of_people_or_commits_words_of_paths_are_asked(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.migrations.queries.judged_queries", lambda *_: [])
+    asked: list[str] = []
+    monkeypatch.setattr(platform, "search", lambda team, source, text, count: asked.append(text))
+    for probe in watch.search_probes(platform):
+        probe()
+    assert len(asked) == watch.PROBE_QUERIES
+    assert all(text.startswith("src ") for text in asked)
+
+
 def test_searches_that_cannot_be_asked_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> None:
         raise EmbedderUnavailable("its server is down")
