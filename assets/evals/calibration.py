@@ -136,8 +136,9 @@ def planned(world: World, *, power: float, discordant: float, correlation: float
     return -(-cases // world.size)
 
 
-def planned_for_iterations(world: World, *, power: float, seed: int, metrics: int, comparisons: int = 200) -> int:
-    """Clusters of the world's size that catch its `growth` with this power. Spread and difference are a pilot's."""
+def planned_for_iterations(world: World, *, power: float, seed: int, metrics: int, comparisons: int = 2_000) -> int:
+    """Clusters of the world's size that catch its `growth` with this power. Spread and difference are a pilot's, a
+    large one since amounts have long tails."""
     rng, differences, variances = np.random.default_rng(seed), [], []
     for _ in range(comparisons):
         data = simulate(world, rng)["iterations"]
