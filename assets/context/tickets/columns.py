@@ -1,7 +1,7 @@
 """Tickets and their texts as columns: rows that are cut out, replaced and put together without a loop over all."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import compress
 
 import numpy as np
@@ -11,6 +11,10 @@ from assets.context.index import Floats, Ints
 
 TicketKey = tuple[str, str, str]
 """Service, project and key."""
+
+
+NAMES = "U32"
+"""Type of the columns of states and kinds; wide enough for any, so that one can take another's place."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,15 @@ class Tickets:
             kept.parts + new.parts,
             np.concatenate([kept.row_content, new.row_content]),
         )
+
+    def with_attributes(self, told: "Tickets", places: Sequence[int]) -> "Tickets":
+        """With the state, kind, date and address of other tickets, which have the same keys and rows as those at
+        `places`."""
+        states, kinds, created, urls = self.states.copy(), self.kinds.copy(), self.created.copy(), list(self.urls)
+        states[places], kinds[places], created[places] = told.states, told.kinds, told.created
+        for place, url in zip(places, told.urls, strict=True):
+            urls[place] = url
+        return replace(self, states=states, kinds=kinds, created=created, urls=urls)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ depend on what was stored, but for copies of arrays. A passage is a chunk of a t
 tickets is one content with two rows.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,6 +106,28 @@ class Corpus:
         """What it takes in memory, about, with what is derived while it is used."""
         arrays = 8 * (4 * self.size + 4 * len(self.parts) + 8 * self.passages + 5 * len(self.contents.ids))
         return arrays + _TICKET_BYTES * self.size + _ROW_BYTES * len(self.parts)
+
+    def with_attributes(self, touched: Iterable[TicketKey], told: Tickets) -> "Corpus | None":
+        """This corpus after a change in which no text came, went or moved; None for any other change. `told` are those
+        of the touched tickets that are visible."""
+        places = [self._numbers.get(key) for key in told.keys]
+        known = [place for place in places if place is not None]
+        if len(known) < len(places) or any(key in self._numbers for key in set(touched) - set(told.keys)):
+            return None
+        starts = np.searchsorted(told.row_ticket, np.arange(len(places) + 1))
+        for number, place in enumerate(known):
+            ours = slice(int(self._row_starts[place]), int(self._row_starts[place + 1]))
+            theirs = slice(int(starts[number]), int(starts[number + 1]))
+            same = np.array_equal(self.tickets.row_content[ours], told.row_content[theirs])
+            if not same or self.parts[ours] != told.parts[theirs]:
+                return None
+        made = copy.copy(self)  # with all that was derived
+        made.tickets = self.tickets.with_attributes(told, known)
+        return made
+
+    @cached_property
+    def _numbers(self) -> Mapping[TicketKey, int]:
+        return {key: ticket for ticket, key in enumerate(self.keys)}
 
     def wanted(
         self,

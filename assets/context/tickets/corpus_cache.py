@@ -81,6 +81,9 @@ class CorpusCache:
 
 
 def _altered(url: str, connection: Connection[TupleRow], corpus: Corpus, delta: Delta) -> Corpus:
+    same = None if delta.replaced else corpus.with_attributes(delta.touched or (), delta.tickets)
+    if same is not None:
+        return same
     contents = corpus.contents
     moved = np.isin(contents.segments, delta.replaced)
     if moved.any():

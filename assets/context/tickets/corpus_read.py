@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from assets.context import binary
 from assets.context.index import Floats, Ints
-from assets.context.tickets.columns import Contents, TicketKey, Tickets
+from assets.context.tickets.columns import NAMES, Contents, TicketKey, Tickets
 
 MOST_TOUCHED = 2000
 """Where more tickets were altered, reading all of them takes no longer."""
@@ -148,8 +148,8 @@ def _tickets(row: dict[str, Any]) -> Tickets:
     keys = list(zip(row["services"] or [], row["projects"] or [], row["keys"] or [], strict=True))
     return Tickets(
         keys,
-        np.array(row["states"] or [], dtype=np.str_),
-        np.array(row["kinds"] or [], dtype=np.str_),
+        np.array(row["states"] or [], dtype=NAMES),
+        np.array(row["kinds"] or [], dtype=NAMES),
         _floats(row["created"]),
         row["urls"] or [],
         np.asarray(np.cumsum(_bigints(row["first"])) - 1),
