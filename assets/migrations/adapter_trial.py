@@ -182,8 +182,9 @@ def decide(ndcg: Mapping[str, Sequence[float]], clusters: Sequence[str]) -> tupl
 
     why = beats(ADAPTER, (COVERED, WORDS, BM25_ALONE))
     if not why:
-        worst = min(decided, key=lambda row: row["gain"])
-        return Use.ADAPTER, f"is used: nDCG {worst['gain']:+.3f} at least against what else could answer", decided
+        near = min(decided, key=lambda row: row["low"])
+        span = f"(95%: {near['low']:+.3f} to {near['high']:+.3f})"
+        return Use.ADAPTER, f"is used: nDCG {near['gain']:+.3f} {span} against searches {near['other']}", decided
     why = f"abstains: not shown to be better, {why}"
     covered = beats(COVERED, (WORDS, BM25_ALONE))
     if not covered:

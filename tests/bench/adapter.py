@@ -31,7 +31,7 @@ from core.settings import Settings
 from core.teams import DEFAULT_TEAM
 
 MODELS, PACKAGES, SHARE = os.environ.get(
-    "PENSTOCK_BENCH_ADAPTER", "wordllama:all-minilm-l6-v2-q anyio,click,httpx,marshmallow,rich 0.3"
+    "PENSTOCK_BENCH_ADAPTER", "wordllama:all-minilm-l6-v2-q anyio,click,httpx,marshmallow,networkx,rich 0.3"
 ).split()
 CASES = Path(__file__).parents[2] / "eval_sets" / "localisation" / "cases.jsonl"
 LARGEST_FILE = 1 << 20
