@@ -126,7 +126,7 @@ class PostgresIndex:
         unknown = [term for term in dict.fromkeys(terms) if term not in self._decoded]
         if unknown:
             segments = self._files.segment_ids
-            hits = _postings.get(self._url, self._connection, segments, unknown)
+            hits = _postings.get_packed(self._url, self._connection, segments, unknown)
             for term, decoded in self._files.decode(hits).items():
                 self._decoded[term] = decoded
                 self._files.common.keep(term, decoded)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Pairs = NDArray[np.uint16]
 """Shape (n, 2): slot and count, slots ascending."""
 
+PAIR_BYTES = 4
 MOST_SLOTS = 1 << 16
 MOST_COUNT = (1 << 16) - 1
 

@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 from assets.context import commit_table, versions
 from assets.context.history import PastCommits
 from assets.context.index import Ints, Manifest
-from assets.context.postings import Pairs
+from assets.context.postings import PAIR_BYTES, unpack
 from assets.context.versions import Version
 
 _KEPT = 8
@@ -118,22 +118,23 @@ class VersionFiles:
     def segment_ids(self) -> list[int]:
         return list(self._slots.bounds)
 
-    def decode(self, hits: Mapping[str, Sequence[tuple[int, Pairs]]]) -> dict[str, tuple[Ints, Ints]]:
-        """The documents, ascending, and counts of each term, given its pairs by segment."""
+    def decode(self, hits: Mapping[str, Sequence[tuple[int, bytes]]]) -> dict[str, tuple[Ints, Ints]]:
+        """The documents, ascending, and counts of each term, given its packed pairs by segment."""
         found = {}
-        rare: dict[str, Sequence[tuple[int, Pairs]]] = {}
+        rare: dict[str, Sequence[tuple[int, bytes]]] = {}
         for term, parts in hits.items():
-            if sum(len(pairs) for _, pairs in parts) * 16 > self.manifest.documents:
+            if sum(len(packed) for _, packed in parts) // PAIR_BYTES * 16 > self.manifest.documents:
                 found[term] = self._decode_common(parts)
             else:
                 rare[term] = parts
         return found | self._decode_rare(rare)
 
-    def _decode_common(self, parts: Sequence[tuple[int, Pairs]]) -> tuple[Ints, Ints]:
+    def _decode_common(self, parts: Sequence[tuple[int, bytes]]) -> tuple[Ints, Ints]:
         """By a table of all slots, which costs the same however many there are."""
         slots = self._slots
         table = np.zeros(len(slots.document_of), dtype=np.uint16)
-        for segment, pairs in parts:
+        for segment, packed in parts:
+            pairs = unpack(packed)
             base, end = slots.bounds[segment]
             within = table[base : base + end]
             kept = pairs[: np.searchsorted(pairs[:, 0], end)]  # beyond lie contents that this version doesn't have
@@ -142,16 +143,19 @@ class VersionFiles:
         documents: Ints = np.flatnonzero(by_document)
         return documents, by_document[documents].astype(np.int64)
 
-    def _decode_rare(self, hits: Mapping[str, Sequence[tuple[int, Pairs]]]) -> dict[str, tuple[Ints, Ints]]:
+    def _decode_rare(self, hits: Mapping[str, Sequence[tuple[int, bytes]]]) -> dict[str, tuple[Ints, Ints]]:
         """All terms at once, since there are many with a few pairs each."""
         nothing = np.zeros(0, dtype=np.int64)
-        pieces = [(n, *self._slots.bounds[segment], pairs) for n, p in enumerate(hits.values()) for segment, pairs in p]
+        bounds = self._slots.bounds
+        pieces = [(n, bounds[segment], packed) for n, parts in enumerate(hits.values()) for segment, packed in parts]
         if not pieces:
             return dict.fromkeys(hits, (nothing, nothing))
         slots = self._slots
-        sizes = [len(piece[3]) for piece in pieces]
-        of_term, bases, ends = (np.repeat(np.array([piece[n] for piece in pieces]), sizes) for n in range(3))
-        pairs = np.concatenate([piece[3] for piece in pieces])
+        numbers, places, packed = zip(*pieces, strict=True)
+        sizes = np.fromiter(map(len, packed), np.int64, len(packed)) // PAIR_BYTES
+        of_term = np.repeat(np.array(numbers), sizes)
+        bases, ends = np.repeat(np.array(places, dtype=np.int64), sizes, axis=0).T
+        pairs = unpack(b"".join(packed))
         within = np.flatnonzero(pairs[:, 0] < ends)  # beyond lie contents that this version doesn't have
         of_term, counts = of_term[within], pairs[within, 1].astype(np.int64)
         at = pairs[within, 0] + bases[within]
@@ -163,10 +167,10 @@ class VersionFiles:
         order = np.lexsort((documents, of_term))
         order = order[documents[order] >= 0]
         documents, counts = documents[order], counts[order]
-        bounds = np.searchsorted(of_term[order], np.arange(len(hits) + 1)).tolist()
+        edges = np.searchsorted(of_term[order], np.arange(len(hits) + 1)).tolist()
         return {
             term: (documents[start:end], counts[start:end])
-            for term, start, end in zip(hits, bounds[:-1], bounds[1:], strict=True)
+            for term, start, end in zip(hits, edges[:-1], edges[1:], strict=True)
         }
 
 
