@@ -80,7 +80,7 @@ def build(
             ThreadPoolExecutor(1, "penstock-embed", initializer=_give_way, initargs=(nice,)) as model,
         ):
             written: Future[int] | None = None
-            for texts in _ahead(reader, database, _parts(left, max(1, batch_chunks // 2))):
+            for texts in _ahead(reader, database, _parts(left, lambda: pace.part(max(1, batch_chunks // 2)))):
                 check()
                 vectors, spent = _embed(model, embedder, texts.texts, pace, check)
                 in_model += spent
@@ -137,15 +137,15 @@ def _write(database: Database, identity: str, texts: Texts, vectors: Vectors) ->
     return len(texts.texts)
 
 
-def _parts(left: Sequence[Lacking], most: int) -> Iterator[tuple[uuid.UUID, list[int]]]:
-    """Contents of one team in a row, with at most `most` chunks together; one content may have more."""
+def _parts(left: Sequence[Lacking], most: Callable[[], int]) -> Iterator[tuple[uuid.UUID, list[int]]]:
+    """Contents of one team in a row, with at most `most()` chunks together; one content may have more."""
     contents: list[int] = []
     size = 0
     for place, content in enumerate(left):
         contents.append(content.content_id)
         size += content.chunks
         following = left[place + 1] if place + 1 < len(left) else None
-        if following is None or following.team_id != content.team_id or size + following.chunks > most:
+        if following is None or following.team_id != content.team_id or size + following.chunks > most():
             yield content.team_id, contents
             contents, size = [], 0
 

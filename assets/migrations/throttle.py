@@ -28,6 +28,9 @@ fast measures, also where the share cannot fall any more."""
 SLICE_SECONDS = 0.04
 """While it gives way, it embeds for about so long at a time: much longer, and each search would meet a whole one."""
 
+PART_SECONDS = 10.0
+"""So long at most, or a single content, between two writes: what was embedded is not lost, and progress is seen."""
+
 SETTLE_SECONDS = 0.25
 """After so long without embedding, what is measured counts as undisturbed."""
 
@@ -111,6 +114,13 @@ class Throttle:
             if self.share >= 1.0:
                 return texts
             return max(1, min(texts, int(self._rate * SLICE_SECONDS) if self._rate else 8))
+
+    def part(self, most: int) -> int:
+        """How many texts, of `most`, to embed before they are written: what takes about `PART_SECONDS` with rests."""
+        with self._lock:
+            if self.share >= 1.0 or not self._rate:
+                return most
+            return max(1, min(most, int(self._rate * self.share * PART_SECONDS)))
 
     def begin(self) -> None:
         """Embedding begins."""

@@ -54,6 +54,8 @@ def measure() -> list[dict[str, Any]]:
             chunks = catalogue.coverage(connection, old.id)[0].chunks
         new = catalogue.register(platform.database, find_spec(NEW, platform.settings.models_folder))
         quiet, failures, empty = _ask_for(platform, texts, _after(SECONDS))
+        for text in texts[:20]:  # as searches are noted; what the throttle asks
+            model_vectors.note_query(platform.database, DEFAULT_TEAM, "bench", text)
         started = switch.start(platform.database, old, new, Options(threads=1), {})
         told = platform.settings.home / "builder.json"
         builder = _builder(platform, told)
@@ -185,15 +187,15 @@ def _build_here(url: str, home: str, told: str) -> None:
     throttle = Throttle(options.limits)
     embedder = catalogue.opened(entry, threads=options.threads)
 
-    def tell(progress: Progress) -> None:
-        if not progress.chunks:
-            return
+    done = [Progress(0, 0, 0.0, 0.0)]
+
+    def tell() -> None:
         part = Path(told).with_suffix(".part")
-        part.write_text(json.dumps({"rate": progress.rate, **throttle.seen()}), encoding="utf-8")
+        part.write_text(json.dumps({"rate": done[-1].rate, **throttle.seen()}), encoding="utf-8")
         part.replace(told)
 
     with watched(platform, throttle, embedder.identity):
-        build(platform.database, embedder, throttle=throttle, nice=options.nice, on_progress=tell)
+        build(platform.database, embedder, throttle=throttle, nice=options.nice, check=tell, on_progress=done.append)
 
 
 @contextmanager
