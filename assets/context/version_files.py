@@ -164,8 +164,9 @@ class VersionFiles:
             other, place = _matches(slots.other_slots, at)
             documents = np.concatenate((documents, slots.other_documents[other]))
             of_term, counts = np.concatenate((of_term, of_term[place])), np.concatenate((counts, counts[place]))
-        order = np.lexsort((documents, of_term))
-        order = order[documents[order] >= 0]
+        there = np.flatnonzero(documents >= 0)
+        keys = of_term[there] * self.manifest.documents + documents[there]
+        order = there[np.argsort(keys)]  # one key sorts in a fraction of the time of two
         documents, counts = documents[order], counts[order]
         edges = np.searchsorted(of_term[order], np.arange(len(hits) + 1)).tolist()
         return {
