@@ -74,7 +74,13 @@ class Ranking:
         return among[order], rounded[order]
 
     def _sum(self) -> Floats:
-        return np.asarray(self._own + self._files[self._manifest.file_of])
+        spread: Floats = np.repeat(self._files, self._manifest.once("documents of files", self._documents_of_files))
+        spread += self._own
+        return spread
+
+    def _documents_of_files(self) -> Ints:
+        """How many documents each file has."""
+        return np.diff(self._manifest.offsets)
 
     def share(self, name: str, document: int) -> float:
         """What a signal gave to a document's score."""
