@@ -68,7 +68,8 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
     """Lets the new model answer from the next search on; the old one is kept up to date meanwhile.
 
     Raises `MigrationRefused` unless the gate said that it is safe, or said something else and `accept` is given;
-    a person may accept `inconclusive` or `worse` knowingly, the driver never does.
+    a person may accept `inconclusive` or `worse` knowingly, the driver never does. With `accept`, what is built
+    may go on without a comparison too: a server that is gone for good can be compared with nothing.
     """
     with database.system() as connection:
         migration = record.get(connection, number)
@@ -78,7 +79,14 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
         raise MigrationRefused(f"{migration.new_name} does not cover {shown} yet: penstock migrate resume")
     with _held(database, number) as (connection, migration):
         began = time.perf_counter()
-        if migration.state != MigrationState.JUDGED:
+        if migration.state == MigrationState.SHADOWING:
+            if not accept:
+                raise MigrationRefused(
+                    f"migration {number} is not compared yet ({migration.reason or 'the comparison has not ended'}): "
+                    "if the old model is gone for good, cutover --accept goes on without a comparison"
+                )
+            record.move(connection, migration, MigrationState.JUDGED, "a person goes on without a comparison")
+        elif migration.state != MigrationState.JUDGED:
             raise MigrationRefused(f"migration {number} is {migration.state}: only a judged one can be cut over")
         comparison = migration.comparison or {}
         if not comparison.get("safe") and not accept:
