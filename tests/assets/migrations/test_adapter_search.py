@@ -13,7 +13,7 @@ from assets.context.search import task_context
 from assets.context.sources import add_source
 from assets.migrations import adapter as training
 from assets.migrations import drive as driving
-from assets.migrations import record, switch
+from assets.migrations import record, report, switch
 from assets.migrations.build import Stopped, build
 from assets.migrations.record import Migration, MigrationRefused, Options
 from assets.platform import Platform
@@ -270,6 +270,10 @@ def test_when_the_old_server_dies_before_the_comparison_what_stands_in_is_settle
     assert [embedder.dimensions for embedder in platform.models.in_use().asked] == [NEW.dimensions]
     told = [event.body.get("reason") for event in timeline(platform, migration.id) if event.kind == "judged"]
     assert told == ["a person goes on without a comparison"]
+    with platform.database.system() as connection:
+        found_report = report.read(connection, migration.id)
+    assert "without a comparison" in report.as_markdown(*found_report)
+    assert "without a comparison" in report.as_html(*found_report)
     assert driving.drive(platform, migration.id).waits_for.startswith("time: ")
 
 
