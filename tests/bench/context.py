@@ -170,6 +170,7 @@ class _Workplace:
         with self.database.team(DEFAULT_TEAM) as connection:
             rows = connection.execute(
                 "SELECT split_part(docstring, E'\\n\\n', 1) FROM chunks WHERE length(docstring) BETWEEN 60 AND 400 "
+                "AND content_id IN (SELECT content_id FROM source_files WHERE source = 'installed' AND until IS NULL) "
                 "ORDER BY md5(content_id || ' ' || chunk) LIMIT %s",
                 (QUERIES + WARMING,),
             ).fetchall()
