@@ -6,6 +6,7 @@ whatever was indexed before. The idf is Lucene's, which is never negative.
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def score_chunks(query: Query, index: Index) -> Scores:
     values = np.zeros(manifest.documents)
     norm = manifest.once("bm25 norm of chunks", lambda: _norm(manifest.lengths, B_CHUNK))
     _add(values, found, query.terms, norm)
-    return Scores(to_unit(values), lambda document: _best(found, query, manifest.documents, document))
+    return Scores(to_unit(values), _Held(found, query, manifest.documents).said)
 
 
 def score_files(query: Query, index: Index) -> Scores:
@@ -54,10 +55,8 @@ def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: fl
     values = np.zeros(len(manifest.paths))
     _add(values, in_files, weights, manifest.once(f"bm25 norm of files {b}", lambda: _norm(manifest.file_lengths, b)))
 
-    def detail(document: int) -> str:
-        return _best(in_files, query, len(manifest.paths), int(manifest.file_of[document]))
-
-    return Scores(to_unit(values), detail, of_files=True)
+    held = _Held(in_files, query, len(manifest.paths))
+    return Scores(to_unit(values), lambda document: held.said(int(manifest.file_of[document])), of_files=True)
 
 
 def _norm(lengths: Ints, b: float) -> Floats:
@@ -72,12 +71,26 @@ def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mappin
         values[documents] += weight * counts * (K1 + 1) / (counts + norm[documents])
 
 
-def _best(found: Mapping[str, tuple[Ints, Ints]], query: Query, documents: int, document: int) -> str:
-    weighed = ((query.terms[term] * idf(documents, len(where)), term) for term, (where, _) in found.items())
-    best: dict[str, None] = {}
-    for _, term in sorted(weighed, reverse=True):
-        if holds(found[term][0], document):
-            best.setdefault(query.written.get(term, term))
-            if len(best) == _WORDS_NAMED:
-                break
-    return "holds " + ", ".join(best) if best else ""
+class _Held:
+    """Which words of the text a document or file holds, heaviest first."""
+
+    def __init__(self, found: Mapping[str, tuple[Ints, Ints]], query: Query, documents: int) -> None:
+        self._found, self._query, self._documents = found, query, documents
+
+    @cached_property
+    def _words(self) -> list[tuple[str, Ints]]:
+        weighed = [
+            (self._query.terms[term] * idf(self._documents, len(where)), term, where)
+            for term, (where, _) in self._found.items()
+        ]
+        weighed.sort(key=lambda one: one[:2], reverse=True)
+        return [(self._query.written.get(term, term), where) for _, term, where in weighed]
+
+    def said(self, number: int) -> str:
+        best: dict[str, None] = {}
+        for word, where in self._words:
+            if word not in best and holds(where, number):
+                best[word] = None
+                if len(best) == _WORDS_NAMED:
+                    break
+        return "holds " + ", ".join(best) if best else ""

@@ -28,12 +28,11 @@ def score(query: Query, index: Index, found: Found) -> Scores:
     postings = index.postings(list(dict.fromkeys(term for pair in query.pairs for term in pair)))
     held: dict[tuple[str, str], list[int]] = {}
     wanted: dict[int, list[tuple[str, str]]] = {}
+    within = {term: _within(found.documents, documents) for term, (documents, _) in postings.items()}
     for pair in query.pairs:
-        both = [postings.get(term) for term in pair]
-        if both[0] is None or both[1] is None:
-            continue
-        for place in _places(found.documents, both[0][0], both[1][0]):
-            wanted.setdefault(place, []).append(pair)
+        if pair[0] in within and pair[1] in within:
+            for place in np.flatnonzero(within[pair[0]] & within[pair[1]]).tolist():
+                wanted.setdefault(place, []).append(pair)
     reader = _Reader({term for pairs in wanted.values() for pair in pairs for term in pair})
     for place, pairs in wanted.items():
         after = reader.followers(found.chunks[place].text)
@@ -49,11 +48,6 @@ def score(query: Query, index: Index, found: Found) -> Scores:
                 f"“{query.written.get(first, first)} {query.written.get(second, second)}”"
             )
     return some(values, lambda document: f"has {', '.join(reasons.get(document, [])[:4])}")
-
-
-def _places(documents: Ints, first: Ints, second: Ints) -> list[int]:
-    """The places in `documents` of those that hold both words."""
-    return [int(place) for place in np.flatnonzero(_within(documents, first) & _within(documents, second))]
 
 
 def _within(documents: Ints, ascending: Ints) -> NDArray[np.bool_]:
