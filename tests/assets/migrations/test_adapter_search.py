@@ -264,7 +264,7 @@ def test_when_the_old_server_dies_before_the_comparison_what_stands_in_is_settle
     found = platform.search(DEFAULT_TEAM, "demo", text, 5)
     assert vectors_said(found) == {"new over what it covers so far"}
     assert found[0].path == path
-    with pytest.raises(MigrationRefused, match="not compared yet .*--accept"):
+    with pytest.raises(MigrationRefused, match=r"not compared yet .*--accept"):
         switch.cut_over(platform.database, migration.id)
     assert switch.cut_over(platform.database, migration.id, accept=True).state == "observing"
     assert [embedder.dimensions for embedder in platform.models.in_use().asked] == [NEW.dimensions]
