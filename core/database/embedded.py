@@ -100,8 +100,11 @@ def _configure(data: Path) -> None:
         "jit": "off",  # compiling takes longer than it could save in any statement of ours
     }
     lines = ["# Written by Penstock at each start.", *(f"{name} = {value}" for name, value in settings.items())]
-    (data / "penstock.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    own = data / "penstock.conf"
+    own.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    own.chmod(0o644)  # the server may run as another user, and the folder lets in nobody else
     main = data / "postgresql.conf"
     include = "include_if_exists = 'penstock.conf'"
-    if include not in (text := main.read_text(encoding="utf-8")).splitlines():
-        main.write_text(f"{text.rstrip()}\n{include}\n", encoding="utf-8")
+    if include not in main.read_text(encoding="utf-8").splitlines():
+        with main.open("a", encoding="utf-8") as file:  # a kill on the way leaves what was there
+            file.write(f"\n{include}\n")

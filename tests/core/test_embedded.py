@@ -19,7 +19,12 @@ def test_the_server_takes_buffers_by_the_memory_of_the_machine(postgres_server: 
 def test_a_settings_file_is_read_last_and_named_once(tmp_path: Path) -> None:
     main = tmp_path / "postgresql.conf"
     main.write_text("shared_buffers = 1MB\nwork_mem = 7MB", encoding="utf-8")
-    embedded._configure(tmp_path)
+    before = os.umask(0o077)
+    try:
+        embedded._configure(tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "penstock.conf").stat().st_mode & 0o777 == 0o644, "the server's own user reads it"
     written = main.read_text(encoding="utf-8")
     embedded._configure(tmp_path)
     assert main.read_text(encoding="utf-8") == written
