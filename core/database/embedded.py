@@ -5,6 +5,7 @@ process lives; workers get its URL and never start or stop it. Only the operatin
 started it can connect (peer authentication).
 """
 
+import contextlib
 import getpass
 import os
 import re
@@ -87,12 +88,20 @@ def _restrict(data: Path) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def memory_megabytes(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """What this machine has, or less where a control group allows less (a container; `limit` is its file)."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # no control groups of version 2 here; "max" for no limit
+        memory = min(memory, int(limit.read_text(encoding="ascii")))
+    return memory >> 20
+
+
 def _configure(data: Path) -> None:
     """Settings for the machine's size, in force from the next start; `ALTER SYSTEM` overrules them.
 
     A search of a vector index touches thousands of its pages in no order: beside few buffers, it mostly copies.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    memory = memory_megabytes()
     buffers = max(BUFFERS_LEAST, min(BUFFERS_MOST, memory // 8))
     settings = {
         "shared_buffers": f"{buffers}MB",

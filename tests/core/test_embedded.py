@@ -10,10 +10,9 @@ from core.database.embedded import EmbeddedServer
 
 
 def test_the_server_takes_buffers_by_the_memory_of_the_machine(postgres_server: EmbeddedServer) -> None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     with psycopg.connect(postgres_server.url("postgres", owner=True)) as connection:
         row = connection.execute("SELECT setting::bigint * 8 / 1024 FROM pg_settings WHERE name = 'shared_buffers'")
-        assert row.fetchone() == (max(128, min(2048, memory // 8)),)
+        assert row.fetchone() == (max(128, min(2048, embedded.memory_megabytes() // 8)),)
 
 
 def test_a_settings_file_is_read_last_and_named_once(tmp_path: Path) -> None:
@@ -30,3 +29,12 @@ def test_a_settings_file_is_read_last_and_named_once(tmp_path: Path) -> None:
     assert main.read_text(encoding="utf-8") == written
     assert written.splitlines() == ["shared_buffers = 1MB", "work_mem = 7MB", "include_if_exists = 'penstock.conf'"]
     assert "shared_buffers" in (tmp_path / "penstock.conf").read_text(encoding="utf-8")
+
+
+def test_a_containers_limit_counts_as_its_memory(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text("536870912\n", encoding="ascii")
+    assert embedded.memory_megabytes(limit) == 512
+    limit.write_text("max\n", encoding="ascii")
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    assert embedded.memory_megabytes(limit) == embedded.memory_megabytes(tmp_path / "missing") == whole
