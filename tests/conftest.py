@@ -84,6 +84,20 @@ def kafka(kafka_script: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     server.stop(grace=0)
 
 
+@pytest.fixture(scope="session")
+def sandbox() -> Any:
+    """The sandbox that `open_sandbox` chooses here."""
+    from sandbox import open_sandbox
+    from sandbox.protocol import SandboxUnavailable
+
+    try:
+        return open_sandbox()
+    except SandboxUnavailable as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
 @pytest.fixture
 def model_server() -> Iterator[Any]:
     """A model server that can be told to misbehave, a `ModelServer` of `tests/model_server.py`."""

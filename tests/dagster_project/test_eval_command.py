@@ -17,8 +17,7 @@ from dagster_project.cli import main
 from dagster_project.cli.app import app
 from dagster_project.eval_places import code_commit
 from dagster_project.subjects import UnknownSubject, open_subject
-from sandbox import open_sandbox
-from sandbox.protocol import SandboxUnavailable
+from sandbox.protocol import Sandbox
 from tests.assets.evals.eval_cases import plain_set
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
@@ -114,13 +113,7 @@ def test_nothing_that_the_warm_process_imports_brings_polars_or_duckdb() -> None
     assert done.stdout.strip() == "[]"
 
 
-def test_the_repair_engine_is_a_subject(tmp_path: Path) -> None:
-    try:
-        open_sandbox()
-    except SandboxUnavailable as reason:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(reason))
+def test_the_repair_engine_is_a_subject(tmp_path: Path, sandbox: Sandbox) -> None:
     from assets.evals.sets import load_set
     from assets.evals.subject import Attempt
 

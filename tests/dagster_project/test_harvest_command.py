@@ -27,8 +27,7 @@ from core.work import Evidence, Execution, GateCheck, Patch, Verdict, VerdictKin
 from dagster_project.cli import work
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
-from sandbox import open_sandbox
-from sandbox.protocol import SandboxUnavailable
+from sandbox.protocol import Sandbox
 
 BROKEN = "def pages(items, size):\n    return len(items) // size\n"
 RIGHT = "def pages(items, size):\n    return -(-len(items) // size)\n"
@@ -130,14 +129,8 @@ def _ask(penstock: Callable[..., Any], task: uuid.UUID, out: Path, *more: str) -
 
 
 def test_a_resolved_task_becomes_a_sound_case_that_counts_once_it_is_reviewed(
-    penstock: Callable[..., Any], resolved: Callable[..., uuid.UUID], tmp_path: Path
+    penstock: Callable[..., Any], resolved: Callable[..., uuid.UUID], tmp_path: Path, sandbox: Sandbox
 ) -> None:
-    try:
-        sandbox = open_sandbox()
-    except SandboxUnavailable as reason:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(reason))
     task = resolved()
     done = _ask(penstock, task, tmp_path / "new")
     assert done.exit_code == 0, done.output

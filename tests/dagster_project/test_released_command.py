@@ -1,7 +1,6 @@
 """`penstock eval find-fixes` and `check-fixes`: from two releases to a case of a set, as a person goes it."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,12 @@ from typer.testing import CliRunner
 from assets.evals import releases
 from assets.evals.sets import seal
 from dagster_project.cli.evals import evals
-from sandbox import open_sandbox
-from sandbox.protocol import SandboxUnavailable
+from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import OTHER, Registry, case_of, write_case
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    try:
-        open_sandbox()
-    except SandboxUnavailable as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Registry:
     monkeypatch.setattr(releases, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
     return Registry(tmp_path / "registry", monkeypatch)

@@ -10,8 +10,7 @@ import pytest
 from assets.evals.harvest import harvest, is_test
 from assets.evals.repair_set import CaseFields, RepairSetError, check_case, load_case
 from core.git import GitError, Repository
-from sandbox import open_sandbox
-from sandbox.protocol import SandboxUnavailable
+from sandbox.protocol import Sandbox
 
 FIELDS = CaseFields(
     id="pages-last-missing", bug_class="off-by-one", family="numeric", split="check", cluster="pages",
@@ -49,7 +48,7 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(root)
 
 
-def test_a_fix_becomes_a_sound_case(repository: Repository, tmp_path: Path) -> None:
+def test_a_fix_becomes_a_sound_case(repository: Repository, tmp_path: Path, sandbox: Sandbox) -> None:
     folder = harvest(
         repository, "main~2", "main~1", FIELDS, "The last page is missing\n\nThree items make one page.",
         tmp_path / "new", visible=("tests/test_rest.py",),
@@ -61,12 +60,6 @@ def test_a_fix_becomes_a_sound_case(repository: Repository, tmp_path: Path) -> N
     assert [path.name for path in case.heldback.rglob("*.py")] == ["test_more.py"]
     assert "test_" not in case.fix
     assert not (case.repo / ".git").exists()
-    try:
-        sandbox = open_sandbox()
-    except SandboxUnavailable as reason:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(reason))
     assert check_case(case, sandbox) == []
 
 

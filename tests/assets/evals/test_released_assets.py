@@ -1,6 +1,5 @@
 """Released fixes in Dagster: a case whose source cannot be had is lost to infrastructure, and made up for later."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from assets.evals.bench import EvalBench
 from assets.evals.sets import seal
 from assets.evals.store import ResultStore
 from dagster_project.subjects import open_subject
-from sandbox import open_sandbox
-from sandbox.protocol import SandboxUnavailable
+from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import Registry, case_of, write_case
 
 
@@ -33,14 +31,8 @@ def _run(bench: EvalBench) -> ExecuteInProcessResult:
 
 
 def test_a_source_that_cannot_be_had_is_no_wrong_answer_and_the_run_goes_on_once_it_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
-    try:
-        open_sandbox()
-    except SandboxUnavailable as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
     monkeypatch.setattr(releases, "CACHE", tmp_path / "cache")
     registry = Registry(tmp_path / "registry", monkeypatch)
     write_case(tmp_path / "toy", case_of(registry))

@@ -1,7 +1,6 @@
 """Finding fixes between releases: one is told apart from another of the same release, and proposed unfinished."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,8 @@ from assets.evals.released_search import find_fixes
 from assets.evals.released_set import load_released
 from assets.evals.released_tests import is_released_test
 from assets.evals.repair_set import RepairSetError, apply
-from sandbox import open_sandbox
-from sandbox.protocol import Sandbox, SandboxUnavailable
+from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import AFTER, BEFORE, OTHER, WRONG, Registry
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Sandbox:
-    try:
-        return open_sandbox()
-    except SandboxUnavailable as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -22,21 +22,10 @@ from assets.evals.set_checks import check_set
 from assets.evals.sets import load_set, seal
 from assets.evals.subject import Attempt, InfrastructureFailure
 from dagster_project.subjects import RepairSubject
-from sandbox import open_sandbox
-from sandbox.protocol import Sandbox, SandboxUnavailable
+from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import AFTER, BEFORE, OTHER, WRONG, Registry, case_of, write_case
 
 REAL = Path(__file__).parents[3] / "eval_sets" / "released-fixes"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Sandbox:
-    try:
-        return open_sandbox()
-    except SandboxUnavailable as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The repair set: every case is checked cheaply, a fixed few by running their tests in the sandbox."""
 
 import json
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,21 +9,10 @@ import pytest
 
 from assets.evals.repair_set import RepairCase, RepairSetError, check_case, checkout, judge, load_cases, schema
 from core.git import GitError
-from sandbox import open_sandbox
-from sandbox.protocol import Sandbox, SandboxUnavailable
+from sandbox.protocol import Sandbox
 
 SET = Path(__file__).parents[3] / "eval_sets" / "repair"
 CASES = load_cases(SET)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Sandbox:
-    try:
-        return open_sandbox()
-    except SandboxUnavailable as reason:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="module")
