@@ -15,8 +15,6 @@ from core.tickets import gitlab
 from gateway.forge_intents import Opened, about_ticket, push, work_of
 from gateway.payload import naming_fields
 
-_EVENT = "x-gitlab-event"
-
 
 def verify(secrets: Iterable[str], headers: Mapping[str, str], body: bytes, now: float) -> None:
     """Raises `SignatureRefused`."""

@@ -25,8 +25,16 @@ SECONDS = 300
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]{0,60}")
 _MALFORMED = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError,
-)  # fmt: skip
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+)
+"""What reading an archive raises that is none, or is damaged."""
+
 _PROGRAM = Path(__file__).with_name("released_download.py")
 
 
@@ -112,15 +120,7 @@ def unpack(archive: Path, folder: Path) -> Path:
             _unpack_zip(archive, folder)
         else:
             _unpack_tar(archive, folder)
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-        NotImplementedError,
-    ) as error:
+    except _MALFORMED as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ReleaseUnavailable(f"{archive.name}: {error}") from error
     except ReleaseUnavailable:

@@ -11,8 +11,6 @@ from .engine import Candidate, Observation
 from .files import EditableFiles
 from .targets import TargetSet
 
-Body = dict[str, Any]
-
 
 @dataclass
 class Findings:

@@ -132,12 +132,6 @@ class SourceFile:
             found = self._walked[node] = list(ast.walk(node))
         return found
 
-    def statement_of(self, node: ast.AST) -> ast.stmt | None:
-        current: ast.AST | None = node
-        while current is not None and not isinstance(current, ast.stmt):
-            current = self.parents.get(current)
-        return current
-
     def function_of(self, node: ast.AST) -> Function | None:
         """The innermost function whose body holds the node."""
         current = self.parents.get(node)
