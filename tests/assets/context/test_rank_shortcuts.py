@@ -1,0 +1,72 @@
+"""Shortcuts of ranking give what the plain way gives: the best of many scores, and neighbouring words of a text."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assets.context import terms
+from assets.context.index import Manifest
+from assets.context.rank import Ranking
+from assets.context.signals import phrases
+from assets.context.signals.scores import Scores, some
+
+WORDS = ["foo", "bar", "fooBar", "foo_bar_baz", "__", "_", "qux", "a", "bazQuxFoo", "zip", "zap9", "Ä", "x" * 200]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([1, 3, 70, 5000]), st.integers(1, 4))
+@settings(deadline=None, max_examples=60)
+def test_the_best_are_those_of_sorting_all_and_equals_go_by_their_number(
+    seed: int, count: int, documents: int, decimals: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    manifest = Manifest(("a.py",), np.array([0, documents]), np.ones(documents, dtype=np.int64))
+    ranking = Ranking(manifest, {"text": 1.0})
+    ranking.add("text", Scores(np.round(rng.random(documents), decimals), lambda document: ""))
+    total = ranking.total()
+    plain = sorted(range(documents), key=lambda document: (-total[document], document))[:count]
+    best, scores = ranking.best(count)
+    assert best.tolist() == plain
+    assert scores.tolist() == total[plain].tolist()
+
+
+@given(st.dictionaries(st.integers(0, 99), st.floats(0, 1), max_size=30))
+@settings(deadline=None)
+def test_values_of_a_few_documents_count_as_if_all_had_one(said: dict[int, float]) -> None:
+    manifest = Manifest(("a.py", "b.py", "c.py"), np.array([0, 40, 40, 100]), np.ones(100, dtype=np.int64))
+    dense = np.zeros(100)
+    dense[list(said)] = list(said.values())
+    few, all_of_them = Ranking(manifest, {"text": 2.0}), Ranking(manifest, {"text": 2.0})
+    few.add("text", some(said, lambda document: "said"))
+    all_of_them.add("text", Scores(dense, lambda document: "said"))
+    assert few.total().tolist() == all_of_them.total().tolist()
+    for document in range(100):
+        assert few.share("text", document) == pytest.approx(all_of_them.share("text", document))
+        assert few.reason("text", document) == all_of_them.reason("text", document)
+
+
+def plainly(wanted: set[str], text: str) -> set[tuple[str, str]]:
+    pairs: set[tuple[str, str]] = set()
+    before: list[tuple[int, str]] = []
+    position = 0
+    for word in re.findall(r"\w+", text):
+        expanded = terms.expand(word)
+        parts = expanded[1:] if len(expanded) > 1 else expanded
+        for here, term in enumerate(parts, start=position):
+            if term in wanted:
+                pairs |= {(earlier, term) for place, earlier in before if here - place <= 2}
+                before.append((here, term))
+        position += len(parts)
+    return pairs
+
+
+@given(
+    st.sets(st.sampled_from(["foo", "bar", "baz", "qux", "zip"]), min_size=1),
+    st.lists(st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join), max_size=3),
+)
+@settings(deadline=None, max_examples=400)
+def test_neighbouring_words_are_found_as_by_reading_every_word(wanted: set[str], texts: list[str]) -> None:
+    reader = phrases._Reader(wanted)
+    assert [reader.followers(text) for text in texts] == [plainly(wanted, text) for text in texts]
