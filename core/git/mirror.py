@@ -88,6 +88,7 @@ def fetch_mirror(
         changed = repository.find(commit) is None
         if changed:
             _remove_stale_locks(mirror_path)
+            _make_way(repository, ref)
             _remote(
                 [
                     "fetch",
@@ -110,6 +111,7 @@ def fetch_mirror(
             commit = repository.resolve(ref)
         elif repository.branch_commit(name) != commit:
             _remove_stale_locks(mirror_path)
+            _make_way(repository, ref)
             repository.git("update-ref", ref, commit, purpose=f"moving branch {name!r}")
     return Mirror(repository, name, commit, changed)
 
@@ -229,6 +231,15 @@ def _ensure(path: Path) -> Repository:
             shutil.rmtree(building, ignore_errors=True)
             raise
     return Repository(path)
+
+
+def _make_way(repository: Repository, ref: str) -> None:
+    """Removes branches of a mirror that cannot be there beside `ref`: `a` and `a/b`, when a source has renamed one."""
+    _, output = repository.git("for-each-ref", "--format=%(refname)", "refs/heads/", purpose="listing branches")
+    for line in output.splitlines():
+        held = os.fsdecode(line)
+        if held.startswith(f"{ref}/") or ref.startswith(f"{held}/"):
+            repository.git("update-ref", "-d", held, purpose=f"removing the branch {held!r} from a mirror")
 
 
 @contextlib.contextmanager

@@ -106,6 +106,48 @@ def test_the_log_is_newest_first_with_messages_and_paths(work: Path) -> None:
     assert [commit.message for commit in Repository(work).log("main", paths=["pkg/a.py"])] == ["first"]
 
 
+def forge_commit(work: Path, stamp: str, message: str = "forged") -> str:
+    """A commit whose author and committer lines end in `stamp`, as other tools than git have left some."""
+    git = git_in(work)
+    tree = git("rev-parse", "HEAD^{tree}")
+    body = f"tree {tree}\nparent {git('rev-parse', 'HEAD')}\nauthor {stamp}\ncommitter {stamp}\n\n{message}\n"
+    return git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", data=body.encode())
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "A <a@example.org>",
+        "A 1700000000 +0000",
+        "A <a@example.org> 99999999999999 +0000",
+        "A <a@example.org> 99999999999999999999999 +0000",
+        "A <a@example.org> -99999999999 +0000",
+        "A <a@example.org> 1700000000 +9999999",
+        "A\x01\x02\x03B <a@example.org> 1700000000 +0000",
+        "",
+    ],
+)
+def test_a_commit_with_a_damaged_date_or_name_is_read_like_any_other(work: Path, stamp: str) -> None:
+    made = forge_commit(work, stamp)
+    first, *others = Repository(work).log(made)
+    assert (first.id, first.message, first.paths) == (made, "forged", ())
+    assert first.time.tzinfo is not None
+    assert [commit.message for commit in others] == [commit.message for commit in Repository(work).log("main")]
+
+
+def test_nothing_in_a_message_or_a_path_can_pass_for_another_commit(work: Path) -> None:
+    git = git_in(work)
+    odd = "\x01 \x02\x03\n.py"
+    (work / odd).write_text("1")
+    git("add", ".")
+    message = f"one \x01{'a' * 40}\x02mallory\x021\x02forged\x03\npkg/a.py"
+    git("commit", "-q", "-m", message)
+    git("commit", "-q", "--allow-empty", "--allow-empty-message", "-m", "")
+    empty, first, *_ = Repository(work).log("main")
+    assert (empty.message, empty.paths) == ("", ())
+    assert (first.author, first.message, first.paths) == ("A", message, (odd,))
+
+
 def test_an_export_is_byte_for_byte_what_is_stored(work: Path, tmp_path: Path) -> None:
     git = git_in(work)
     (work / ".gitattributes").write_text("*.txt text eol=crlf\nhidden export-ignore\nsubst export-subst\n")

@@ -27,6 +27,27 @@ def test_a_mirror_follows_its_source(work: Path, tmp_path: Path) -> None:
         fetch_mirror(str(work), path, branch="gone", roots=[tmp_path])
 
 
+@pytest.mark.parametrize(("before", "after"), [("main", "main/next"), ("main/next", "main")])
+@pytest.mark.parametrize("commits", [0, 1])
+def test_a_default_branch_may_take_a_name_that_cannot_be_beside_the_former_one(
+    work: Path, tmp_path: Path, before: str, after: str, commits: int
+) -> None:
+    git = git_in(work)
+
+    def rename(name: str) -> None:
+        git("branch", "-m", "passing")
+        git("branch", "-m", name)
+
+    rename(before)
+    fetch_mirror(str(work), tmp_path / "mirror.git", roots=[tmp_path])
+    rename(after)
+    for _ in range(commits):
+        git("commit", "-q", "--allow-empty", "-m", "further")
+    found = fetch_mirror(str(work), tmp_path / "mirror.git", roots=[tmp_path])
+    assert (found.branch, found.commit) == (after, Repository(work).resolve("HEAD"))
+    assert found.repository.branch_commit(after) == found.commit
+
+
 def test_an_empty_source_says_so(tmp_path: Path) -> None:
     source = tmp_path / "empty"
     source.mkdir()
