@@ -17,7 +17,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
 from core.database import Database
-from core.git import GitError, Repository, confine, is_url, redact
+from core.git import GitError, Repository, check_url, confine, is_url, redact, redact_location
 
 _LOCK_WAIT = "10min"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -100,9 +100,12 @@ def check_name(name: str) -> str:
 def _check_location(location: str, roots: tuple[Path, ...]) -> str:
     location = location.strip()
     if is_url(location):
-        return location
+        try:
+            return check_url(location)
+        except GitError as error:
+            raise SourceError(str(error)) from error
     if "://" in location or "::" in location or re.match(r"[^/]+@[^/]+:", location):
-        raise SourceError(f"{redact(location)}: use a path, an https or ssh URL, or user@host:path")
+        raise SourceError(f"{redact_location(location)}: use a path, an https or ssh URL, or user@host:path")
     try:
         path = confine(location, roots)
         for folder in Repository(path).folders():

@@ -7,7 +7,17 @@ and nothing touches a user's work tree, index or HEAD.
 from core.git.command import GitError, GitTimeout
 from core.git.credentials import Credential, find_credential, keep_credential, split_credential
 from core.git.export import Export
-from core.git.mirror import AccessRefused, Mirror, confine, fetch_mirror, is_url, redact, remove_if_damaged
+from core.git.mirror import (
+    AccessRefused,
+    Mirror,
+    check_url,
+    confine,
+    fetch_mirror,
+    is_url,
+    redact,
+    redact_location,
+    remove_if_damaged,
+)
 from core.git.names import is_repository
 from core.git.records import Change, Commit, Entry, Status
 from core.git.repository import Repository
@@ -24,6 +34,7 @@ __all__ = [
     "Mirror",
     "Repository",
     "Status",
+    "check_url",
     "confine",
     "fetch_mirror",
     "find_credential",
@@ -31,6 +42,7 @@ __all__ = [
     "is_url",
     "keep_credential",
     "redact",
+    "redact_location",
     "remove_if_damaged",
     "split_credential",
 ]

@@ -97,9 +97,21 @@ class GitTimeout(GitError):
     """A git command took longer than its time limit and was ended."""
 
 
+# A password may hold a slash that should have been written as %2F; a port is no password.
+_SECRETS = re.compile(r"(?<=://)(?:[^/\s'\"]*|[^/\s'\":]*:(?!\d{1,5}(?:[/\s'\"]|$))[^\s'\"]*)@")
+
+
 def redact(text: str) -> str:
     """The text with user names, passwords and tokens in URLs replaced by `***`."""
-    return re.sub(r"(?<=://)[^/\s'\"]*@", "***@", text)
+    return _SECRETS.sub("***@", text)
+
+
+def redact_location(location: str) -> str:
+    """A location alone, without anything that may be a credential in it, however wrongly it is written."""
+    scheme, mark, rest = location.rpartition("://")
+    head, at, tail = rest.rpartition("@")
+    secret = bool(mark) or (":" in head and not head.startswith(("/", ".", "~")))
+    return f"{scheme}{mark}***@{tail}" if at and secret else location
 
 
 def environment(protocols: str = "none", extra: Mapping[str, str] | None = None) -> dict[str, str]:

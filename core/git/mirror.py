@@ -15,12 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.git import command
-from core.git.command import GitError, GitTimeout, redact
+from core.git.command import GitError, GitTimeout, redact, redact_location
 from core.git.credentials import FILE, Credential, split_credential, with_credential
 from core.git.names import check_ref, is_repository
 from core.git.repository import Repository
 
-__all__ = ["AccessRefused", "Mirror", "confine", "fetch_mirror", "is_url", "redact", "remote_head", "remove_if_damaged"]
+__all__ = [
+    "AccessRefused",
+    "Mirror",
+    "check_url",
+    "confine",
+    "fetch_mirror",
+    "is_url",
+    "redact",
+    "redact_location",
+    "remote_head",
+    "remove_if_damaged",
+]
 
 FETCH_TIMEOUT = 900.0
 _LIST_TIMEOUT = 60.0
@@ -47,6 +58,25 @@ def is_url(location: str) -> bool:
         re.fullmatch(r"(?i:https|ssh)://(?!-)[^\s/?#][^\s]*", location)
         or re.fullmatch(r"[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:[^\s:]\S*", location)
     )
+
+
+def check_url(location: str) -> str:
+    """Returns an https or ssh URL whose parts can be told apart. Raises `GitError`, which shows no part that may be a
+    credential."""
+    match = re.fullmatch(r"(?i)(https|ssh)://([^/?#]*)([^?#]*)(.*)", location)
+    if not match:
+        return location  # user@host:path
+    scheme, authority, _, query = match.groups()
+    user, _, host = authority.rpartition("@")
+    if not re.fullmatch(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d{1,5})?", host) or query:
+        raise GitError(
+            f"{redact_location(re.split('[?#]', location)[0])}: its host cannot be told from the rest. "
+            "In a user name or password write / as %2F, @ as %40, : as %3A, ? as %3F and # as %23; "
+            "the address of a repository has nothing after its path"
+        )
+    if scheme.lower() == "ssh" and ":" in user:
+        raise GitError(f"{redact_location(location)}: ssh takes no password from an address, use a key")
+    return location
 
 
 def confine(path: Path | str, roots: Iterable[Path]) -> Path:
@@ -200,9 +230,10 @@ def _remote(
 
 def _address(location: str, roots: tuple[Path, ...]) -> tuple[str, str]:
     if is_url(location):
+        check_url(location)
         return location, "https" if location.lower().startswith("https://") else "ssh"
     if "://" in location or "::" in location:
-        raise GitError(f"{redact(location)}: only paths, https and ssh locations are allowed")
+        raise GitError(f"{redact_location(location)}: only paths, https and ssh locations are allowed")
     path = confine(location, roots)
     source = Repository(path)
     for folder in source.folders():

@@ -125,4 +125,10 @@ def test_a_credential_never_shows(tmp_path: Path) -> None:
         fetch_mirror(location, tmp_path / "mirror.git", roots=[])
     assert secret not in str(raised.value)
     assert "127.0.0.1:9" in str(raised.value)
+    with pytest.raises(GitError) as raised:
+        fetch_mirror(f"https://user:pa/{secret}@127.0.0.1:9/x.git", tmp_path / "mirror.git", roots=[])
+    assert secret not in str(raised.value)
+    assert redact(f"'https://u:pa/{secret}@h/x.git': bad") == "'https://***@h/x.git': bad"
+    for harmless in ("https://h:8443/@scope/x.git", "https://h/~u/@scope/x", "git@h:a/b.git: denied", "/srv/a:b/c@d"):
+        assert redact(harmless) == harmless
     assert redact(f"see https://{secret}@h/x and ssh://u:{secret}@h/") == "see https://***@h/x and ssh://***@h/"

@@ -74,6 +74,28 @@ def test_a_credential_in_a_location_is_kept_but_not_shown(database: Database) ->
     assert "s3cret" not in repr(made)
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://user:pa/s3cret@example.org/a.git",
+        "https://user:pa s3cret@example.org/a.git",
+        "https://user:pa's3cret@example.org:x/a.git",
+        "https://example.org/a.git?private_token=s3cret",
+        "https://example.org/a.git#s3cret",
+        "ssh://user:s3cret@example.org/a.git",
+        "http://user:pa/s3cret@example.org/a.git",
+        "user:s3cret@example.org:a.git",
+    ],
+)
+def test_a_credential_that_is_written_wrongly_is_refused_and_neither_shown_nor_kept(
+    database: Database, location: str
+) -> None:
+    with pytest.raises(SourceError) as raised:
+        add_source(database, DEFAULT_TEAM, "a", location)
+    assert "s3cret" not in str(raised.value) + str(raised.value.__cause__)
+    assert list_sources(database, DEFAULT_TEAM) == []
+
+
 def test_an_unknown_source_says_how_to_add_one(database: Database) -> None:
     with pytest.raises(SourceError, match="penstock index add"):
         find_source(database, DEFAULT_TEAM, "nothing")
