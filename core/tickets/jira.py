@@ -7,9 +7,21 @@ of which the words are kept. Pure functions; they raise `core.payload.BadField`.
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from core.payload import BadField, clean, cut_body, name_of, object_at, objects_at, text_at, time_at, value_at
+from core.payload import (
+    BadField,
+    clean,
+    cut_body,
+    name_of,
+    object_at,
+    objects_at,
+    optional_number_at,
+    text_at,
+    time_at,
+    value_at,
+)
 from core.tickets.fields import identity_at, labels_at, name_at, title_at
 from core.tickets.record import BODY_BYTES, Comment, Kind, Service, Snapshot, State, TicketChange
 
@@ -41,13 +53,37 @@ def change(payload: Mapping[str, Any]) -> TicketChange | None:
         key=key,
         kind=Kind.ISSUE,
         action=f"{event.removeprefix('jira:')}{f' {kind[:64]}' if kind else ''}",
-        ticket=snapshot(payload, "issue"),
+        ticket=_told_by_comment(payload) if about_comment else snapshot(payload, "issue"),
         comment=comment_of(payload, "comment", deleted=event == "comment_deleted")
         if about_comment or value_at(payload, "comment") is not None
         else None,
         deleted=event == "jira:issue_deleted",
         moved_from=moved,
     )
+
+
+def _told_by_comment(payload: Mapping[str, Any]) -> Snapshot | None:
+    """What an event about a comment tells of its issue: as it was when the event happened, which may come late.
+
+    Such events leave out who may see the issue, so that an issue that is known by them alone has no words to find.
+    """
+    told = snapshot(payload, "issue")
+    if told is None:
+        return None
+    moments = (told.updated_at, _happened(payload), time_at(payload, "comment.updated"))
+    update: dict[str, Any] = {"updated_at": next(filter(None, moments), None)}
+    if told.hidden is None:
+        update |= {"title": None, "body": None}
+    return told.model_copy(update=update)
+
+
+def _happened(payload: Mapping[str, Any]) -> datetime | None:
+    """The moment of an event, which is told in milliseconds since 1970."""
+    stamp = optional_number_at(payload, "timestamp", least=0)
+    try:
+        return None if stamp is None else datetime.fromtimestamp(stamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise BadField("timestamp", "must be milliseconds since 1970") from None
 
 
 def key_at(payload: Mapping[str, Any], path: str) -> str:
