@@ -1,16 +1,18 @@
 """How much of the time a build may embed, so that searches and indexing beside it keep their latency.
 
-The share follows what live work notices: it falls by a big step when a measure lies above what is allowed
-and rises by a small one when it does not. The steps are in the proportion at which the share comes to rest
-where just the allowed part of all measures is too slow (stochastic approximation of a quantile: Robbins and
+A measure is slow when it lies above what the 95th percentile of those taken in rests of the same minutes allows, so
+that other load, which makes both slower, is not held against the build; rests for that are made at random times. Each
+slow measure lowers the share by a big step and each other one raises it by a small one, in the proportion at which it
+comes to rest where just the allowed part of all measures is slow (stochastic approximation of a quantile: Robbins and
 Monro 1951, Ann. Math. Stat. 22:400). Knows nothing of databases; `watch.py` does the measuring.
 """
 
+import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from assets.migrations.metrics import percentile
@@ -20,6 +22,12 @@ STEP = 0.25
 
 TOO_SLOW = 0.04
 """The part of the measures that may lie above the limit: a little less than the 5% of a 95th percentile."""
+
+ADDED = 0.02
+"""So much more than in the rests may always do: where load alone brings many slow ones, less could not be told."""
+
+FIRST_STEPS = 4
+"""The rise is so many times as fast before the first slow measure."""
 
 MOST_DEBT = 1.0
 """So far below 0 the level may fall whose positive part is the share: what was too slow is made up for by as many
@@ -34,9 +42,17 @@ PART_SECONDS = 10.0
 SETTLE_SECONDS = 0.25
 """After so long without embedding, what is measured counts as undisturbed."""
 
+COMPARE_EVERY = 20.0
+COMPARE_SECONDS = 1.75
+"""For measures of what is undisturbed it rests so long, after settling, about so often, unless it rests anyway."""
+
 LONGEST_REST = 5.0
 FEWEST_CALM = 5
 _KEPT = 200
+_KEPT_CALM = 100
+"""So many make a 95th percentile, and are of the last minutes."""
+_KEPT_TURNS = 2000
+_UNWATCHED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +71,12 @@ class Limits:
             raise ValueError(f"slowdown {self.slowdown} leaves no room: it must be above 1")
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What had been embedded when a measurement began."""
-
-    turns: int
-    calm: bool
-
-
 @dataclass
 class _Kind:
     slack: float
-    calm: deque[float]
-    lately: deque[float]
+    compares: bool = False
+    calm: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_CALM))
+    lately: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
 
 class Throttle:
@@ -79,6 +88,7 @@ class Throttle:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        chance: random.Random | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._clock = clock
@@ -89,9 +99,12 @@ class Throttle:
         start = self.limits.ceiling if self.limits.slowdown is None else max(self._floor, self.limits.ceiling / 4)
         self._level = start
         self._kinds: dict[str, _Kind] = {}
-        self._turns = 0
-        self._embedding = False
-        self._ended = float("-inf")
+        self._turns: deque[tuple[float, float]] = deque(maxlen=_KEPT_TURNS)
+        self._began: float | None = None
+        self._chance = chance or random.Random()  # noqa: S311 - when to rest is no secret
+        self._compare_at = clock() + self._interval()
+        self._compared = (float("-inf"), float("-inf"))
+        self._measured = float("-inf")
         self._slowed = 0
         self._rate = 0.0
 
@@ -125,56 +138,94 @@ class Throttle:
     def begin(self) -> None:
         """Embedding begins."""
         with self._lock:
-            self._turns += 1
-            self._embedding = True
+            self._began = self._clock()
 
     def end(self, texts: int, seconds: float, check: Callable[[], None] = lambda: None) -> None:
         """`texts` took `seconds`; rests as long as the share asks for. `check` is called before and may raise."""
         with self._lock:
-            self._embedding = False
-            self._ended = self._clock()
+            now = self._clock()
+            if self._began is not None:
+                self._turns.append((self._began, now))
+                self._began = None
             if seconds > 0 and texts:
                 rate = texts / seconds
                 self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
-            rest = min(LONGEST_REST, seconds * (1.0 / self.share - 1.0))
+            rest = self._with_comparison(now, min(LONGEST_REST, seconds * (1.0 / self.share - 1.0)))
         check()
         if rest > 0:
             self._sleep(rest)
 
-    def mark(self) -> Mark:
-        """To be taken when a measurement begins, and handed to `saw` with its result."""
+    def _with_comparison(self, now: float, rest: float) -> float:
+        """`rest`, or longer when it is time to measure what is undisturbed and somebody measures."""
+        if not self.watches or now - self._measured > _UNWATCHED_SECONDS:
+            return rest
+        typical = [percentile(known.calm, 0.5) for known in self._kinds.values() if known.compares and known.calm]
+        needed = min(LONGEST_REST, SETTLE_SECONDS + max([COMPARE_SECONDS, *(3 * one for one in typical)]))
+        if rest < needed and now < self._compare_at:
+            return rest
+        self._compare_at = now + max(rest, needed) + self._interval()
+        if rest < needed:
+            self._compared = (now, now + needed)
+        return max(rest, needed)
+
+    def _interval(self) -> float:
+        # At random, so that load which comes and goes by the clock does not always meet a rest, or never one.
+        return COMPARE_EVERY * self._chance.uniform(0.5, 1.5)
+
+    @property
+    def compares(self) -> bool:
+        """Whether it rests at this moment for measures of what is undisturbed."""
         with self._lock:
-            return Mark(self._turns, self._is_calm())
+            began, ended = self._compared
+            return began + SETTLE_SECONDS <= self._clock() < ended
 
-    def _is_calm(self) -> bool:
-        return not self._embedding and self._clock() - self._ended >= SETTLE_SECONDS
+    def _was_calm(self, began: float, ended: float) -> bool:
+        """Whether nothing was embedded from a little before `began` until `ended`."""
+        since = began - SETTLE_SECONDS
+        if self._began is not None and self._began < ended:
+            return False
+        if len(self._turns) == _KEPT_TURNS and self._turns[0][0] > since:
+            return False  # what was then is no longer known
+        for turn_began, turn_ended in reversed(self._turns):
+            if turn_ended <= since:
+                return True
+            if turn_began < ended:
+                return False
+        return True
 
-    def saw(self, kind: str, seconds: float, mark: Mark | None = None, *, slack: float = 0.002) -> bool:
+    def saw(self, kind: str, seconds: float, began: float | None = None, *, slack: float = 0.002) -> bool:
         """Takes a measure of live work in; true when it was slower than is allowed.
 
-        One that nothing was embedded beside, by its mark, also says what is undisturbed. `slack` is what any
-        measure of its kind may be above the undisturbed, whatever the factor: a scheduler's tick is no harm.
+        With `began`, by the throttle's clock, one that nothing was embedded beside also says what is undisturbed.
+        `slack` is what any measure of its kind may be above that, whatever the factor: a scheduler's tick is no harm.
         """
         with self._lock:
-            known = self._kinds.setdefault(kind, _Kind(slack, deque(maxlen=_KEPT), deque(maxlen=_KEPT)))
-            if mark is not None and mark.calm and mark.turns == self._turns and self._is_calm():
-                known.calm.append(seconds)
-                if not self._turns:
-                    return False
+            known = self._kinds.setdefault(kind, _Kind(slack))
+            if began is not None:
+                known.compares = True
+                self._measured = self._clock()
+                if self._was_calm(began, began + seconds):
+                    known.calm.append(seconds)
+                if self._compared[0] <= began < self._compared[1] or not (self._turns or self._began is not None):
+                    return False  # of a rest that live work would not have had, or before all
             known.lately.append(seconds)
             limit = self._limit(known)
             if limit is None:
                 return False
             slow = seconds > limit
-            self._slowed += slow
-            step = -STEP * (1 - TOO_SLOW) if slow else STEP * TOO_SLOW
+            allowed = max(TOO_SLOW, ADDED + sum(one > limit for one in known.calm) / len(known.calm))
+            step = STEP * (allowed - slow)
+            if slow:
+                self._slowed += 1
+            elif not self._slowed:
+                step *= FIRST_STEPS
             self._level = min(self.limits.ceiling, max(-MOST_DEBT, self._level + step))
             return slow
 
     def undisturbed(self, kind: str, values: list[float], *, slack: float = 0.002) -> None:
         """What measures of a kind were before the build began, from a record of them."""
         with self._lock:
-            known = self._kinds.setdefault(kind, _Kind(slack, deque(maxlen=_KEPT), deque(maxlen=_KEPT)))
+            known = self._kinds.setdefault(kind, _Kind(slack))
             known.calm.extend(values)
 
     def limit(self, kind: str) -> float | None:

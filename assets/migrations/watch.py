@@ -1,14 +1,14 @@
 """Measures what live work notices of a build: searches, by asking some, and indexing, by what its refreshes took.
 
-A thread beside the build asks queries that people asked, as searches ask them, one in a while; it also reads
-how long announced changes took to be searchable. What it cannot measure it says and goes on without.
+A thread beside the build has queries that people asked be asked by a process of their own (`probe.py`), one in a
+while; it also reads how long announced changes took to be searchable. What it cannot measure it says and goes on
+without.
 """
 
 import logging
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from assets.context import model_vectors
-from assets.context.postgres import NotIndexed
 from assets.migrations import queries
 from assets.migrations.build import Progress, build
+from assets.migrations.probe import CannotAsk, Probe, Question, Taken
 from assets.migrations.throttle import FEWEST_CALM, Throttle
 from assets.platform import Platform
-from core.embedding import Embedder, EmbedderUnavailable
+from core.embedding import Embedder
 
 SEARCH = "search"
 INDEXING = "indexing"
@@ -33,8 +33,10 @@ FEWEST_CHUNKS = 200
 
 PROBE_QUERIES = 20
 PROBE_SHARE = 0.05
-"""Of one core's time, at most, goes into asking."""
+"""Of one core's time, at most, goes into asking, but in rests for comparison."""
 _LEAST_PAUSE = 0.3
+_COMPARING_PAUSE = 0.1
+_TICK = 0.05
 _WARM_UP_PROBES = 40
 _WARM_UP_SECONDS = 5.0
 _AFTER_FAILURE = 10.0
@@ -51,7 +53,9 @@ SELECT extract(epoch FROM clock_timestamp() - min(waiting_since))::double precis
 WHERE failures = 0 AND version IS NOT NULL
 """
 
-Probe = Callable[[], object]
+Ask = Callable[[Question], Taken]
+"""Times one search. Raises `CannotAsk`."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -64,15 +68,18 @@ def watched(platform: Platform, throttle: Throttle, identity: str) -> Iterator[T
     if not throttle.watches or not _much_to_do(platform, identity):
         yield throttle
         return
-    watch = Watch(throttle, search_probes(platform), lambda: _indexing(platform))
-    watch.warm_up()
+    probe = Probe(platform)
+    watch = Watch(throttle, search_questions(platform), probe.ask, lambda: _indexing(platform))
     thread = threading.Thread(target=watch.run, name="penstock-watch", daemon=True)
-    thread.start()
     try:
+        watch.warm_up()
+        thread.start()
         yield throttle
     finally:
         watch.stop()
-        thread.join(timeout=30)
+        probe.close()
+        if thread.ident is not None:
+            thread.join(timeout=30)
 
 
 def fill(
@@ -93,31 +100,26 @@ def _much_to_do(platform: Platform, identity: str) -> bool:
         return sum(content.chunks for content in model_vectors.lacking(connection, identity)) >= FEWEST_CHUNKS
 
 
-def search_probes(platform: Platform) -> list[Probe]:
-    """One for each query that was asked lately, else for messages of past commits, else for words of paths; none
-    where nothing is indexed."""
+def search_questions(platform: Platform) -> list[Question]:
+    """What was asked lately, else messages of past commits, else words of paths; none where nothing is indexed."""
     with platform.database.system() as connection:
-        asked = model_vectors.asked_queries(connection, PROBE_QUERIES)
+        asked = [Question(*query) for query in model_vectors.asked_queries(connection, PROBE_QUERIES)]
         if len(asked) < PROBE_QUERIES:
             judged = queries.judged_queries(connection, platform.mirror, PROBE_QUERIES - len(asked))
-            asked += [(query.team_id, query.source, query.text) for query in judged]
+            asked += [Question(query.team_id, query.source, query.text) for query in judged]
         if len(asked) < PROBE_QUERIES:
             asked += _words_of_paths(connection, PROBE_QUERIES - len(asked))
-
-    def probe(team_id: uuid.UUID, source: str, text: str) -> Probe:
-        return lambda: platform.search(team_id, source, text, 10)
-
-    return [probe(*query) for query in asked]
+    return asked
 
 
-def _words_of_paths(connection: Connection[TupleRow], most: int) -> list[tuple[uuid.UUID, str, str]]:
-    """(team, source, text), evenly over the paths of each visible source."""
-    found: list[tuple[uuid.UUID, str, str]] = []
+def _words_of_paths(connection: Connection[TupleRow], most: int) -> list[Question]:
+    """Evenly over the paths of each visible source."""
+    found: list[Question] = []
     for team_id, source, _ in model_vectors.visible_sources(connection)[:most]:
         paths = sorted(model_vectors.visible_paths(connection, team_id, source))
         step = max(1, len(paths) // most)
-        found += [(team_id, source, " ".join(re.findall(r"\w+", path))) for path in paths[::step]]
-    return [query for query in found if query[2]][:most]
+        found += [Question(team_id, source, " ".join(re.findall(r"\w+", path))) for path in paths[::step]]
+    return [question for question in found if question.text][:most]
 
 
 @dataclass
@@ -155,13 +157,15 @@ class Watch:
     def __init__(
         self,
         throttle: Throttle,
-        probes: Sequence[Probe],
+        questions: Sequence[Question],
+        ask: Ask,
         indexing: Callable[[], Callable[[], Indexing]] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._throttle = throttle
-        self._probes = list(probes)
+        self._questions = list(questions)
+        self._search = ask
         self._look = indexing() if indexing else None
         self._clock = clock
         self._stopped = threading.Event()
@@ -170,14 +174,15 @@ class Watch:
 
     def warm_up(self) -> None:
         """Before anything is embedded: what is undisturbed. The first round is not counted, for its cold caches."""
-        began = self._clock()
-        for _ in self._probes:
-            if self._clock() - began > _WARM_UP_SECONDS / 2 or self._ask(count=False) is None:
+        goes = self._ask(count=False) is not None  # opens what searches need
+        began, counted = self._clock(), 0
+        for _ in self._questions[1:]:
+            if not goes or self._clock() - began > _WARM_UP_SECONDS / 2:
                 break
-        counted, limit = 0, began + _WARM_UP_SECONDS
-        while self._probes and counted < _WARM_UP_PROBES and (self._clock() < limit or counted < FEWEST_CALM):
-            if self._ask() is None:
-                break
+            goes = self._ask(count=False) is not None
+        limit = began + _WARM_UP_SECONDS
+        while goes and counted < _WARM_UP_PROBES and (self._clock() < limit or counted < FEWEST_CALM):
+            goes = self._ask() is not None
             counted += 1
         if self._look is not None and (found := self._indexing()) is not None:
             self._throttle.undisturbed(INDEXING, found.lags, slack=_INDEXING_SLACK)
@@ -191,35 +196,37 @@ class Watch:
             _log.exception("what searches and indexing notice of the build is no longer measured")
 
     def _go_on(self) -> None:
-        looked = self._clock()
-        pause = _LEAST_PAUSE
-        while not self._stopped.wait(pause):
-            taken = self._ask()
-            pause = _AFTER_FAILURE if taken is None else max(_LEAST_PAUSE, taken / PROBE_SHARE)
-            if self._look is not None and self._clock() - looked >= _INDEXING_EVERY:
-                looked = self._clock()
+        looked = asked = self._clock()
+        pause, taken = _LEAST_PAUSE, None
+        while not self._stopped.wait(_TICK):
+            now = self._clock()
+            if self._look is not None and now - looked >= _INDEXING_EVERY:
+                looked = now
                 self._see_indexing()
+            soon = taken is not None and self._throttle.compares
+            if now - asked >= (_COMPARING_PAUSE if soon else pause):
+                taken = self._ask()
+                pause = _AFTER_FAILURE if taken is None else max(_LEAST_PAUSE, taken / PROBE_SHARE)
+                asked = self._clock()
 
     def stop(self) -> None:
         self._stopped.set()
 
     def _ask(self, *, count: bool = True) -> float | None:
         """Seconds of one search; None when there is none to ask, or it failed."""
-        if not self._probes:
+        if not self._questions or self._stopped.is_set():
             return None
-        probe = self._probes[self._asked % len(self._probes)]
+        question = self._questions[self._asked % len(self._questions)]
         self._asked += 1
-        mark = self._throttle.mark()
-        began = self._clock()
         try:
-            probe()
-        except (EmbedderUnavailable, NotIndexed, psycopg.Error) as error:
-            self._tell(f"searches cannot be measured now: {error}")
+            taken = self._search(question)
+        except CannotAsk as error:
+            if not self._stopped.is_set():
+                self._tell(f"searches cannot be measured now: {error}")
             return None
-        taken = self._clock() - began
         if count:
-            self._throttle.saw(SEARCH, taken, mark)
-        return taken
+            self._throttle.saw(SEARCH, taken.seconds, taken.began)
+        return taken.seconds
 
     def _see_indexing(self) -> None:
         found = self._indexing()

@@ -1,5 +1,6 @@
 """The throttle against a simulated machine: a clock of its own, searches that embedding slows down, changing load."""
 
+import itertools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 from assets.migrations import watch
 from assets.migrations.drive import drive
 from assets.migrations.metrics import percentile
-from assets.migrations.throttle import LONGEST_REST, Limits, Throttle
+from assets.migrations.probe import CannotAsk, Question, Taken
+from assets.migrations.throttle import COMPARE_SECONDS, LONGEST_REST, SETTLE_SECONDS, Limits, Throttle
 from assets.migrations.watch import INDEXING, SEARCH, Indexing, Watch
 from assets.platform import Platform
-from core.embedding import EmbedderUnavailable
 from core.embedding.spec import BuiltIn
 from core.teams import DEFAULT_TEAM
 
@@ -34,73 +35,96 @@ class Clock:
         self.now += seconds
 
 
-class Machine:
-    """Searches take some 20 ms, and `harm` times as long while something is embedded beside them."""
+Law = Callable[[float], float]
 
-    def __init__(self, throttle: Throttle, clock: Clock, harm: Callable[[float], float], seed: int = 1) -> None:
+
+class Machine:
+    """Searches take some 20 ms, `load` times that by what else runs, and `harm` times while something is embedded
+    beside them; one in a while, a `tail` of them, takes ten times as long for no reason."""
+
+    def __init__(self, throttle: Throttle, clock: Clock, harm: Law, load: Law, tail: float) -> None:
         self.throttle = throttle
         self.clock = clock
         self.harm = harm
-        self.rng = random.Random(seed)  # noqa: S311
+        self.load = load
+        self.tail = tail
+        self.rng = random.Random(1)  # noqa: S311
         self.seen: list[float] = []
-        self.embedded = 0.0
+        self.turns: list[tuple[float, float]] = []
 
-    def search(self, disturbed: bool) -> float:
-        taken = 0.02 * self.rng.uniform(0.8, 1.2)
-        return taken * (self.harm(self.clock.now) if disturbed else 1.0)
+    def search(self, began: float) -> float:
+        taken = 0.02 * self.rng.uniform(0.8, 1.2) * self.load(began) * (10 if self.rng.random() < self.tail else 1)
+        # The turns of long ago are looked at for nothing.
+        met = any(turn_began < began + taken and began < turn_ended for turn_began, turn_ended in self.turns[-60:])
+        return taken * (self.harm(began) if met else 1.0)
 
     def warm_up(self) -> None:
         self.clock.now += 1
         for _ in range(40):
-            self.throttle.saw(SEARCH, self.search(False), self.throttle.mark())
+            self.throttle.saw(SEARCH, self.search(self.clock.now), self.clock.now)
+            self.clock.now += 0.1
 
-    def run(self, seconds: float) -> None:
-        """Embeds and rests as the throttle says; a search each 0.2 s or so, disturbed when it meets embedding."""
-        until, asked = self.clock.now + seconds, self.clock.now
-        while self.clock.now < until:
+    def run(self, seconds: float) -> float:
+        """Embeds and rests as the throttle says, with a search each 0.2 s or so. The share of the time it embedded."""
+        began = asked = self.clock.now
+        embedded = 0.0
+        while self.clock.now < began + seconds:
             texts = self.throttle.slice(256)
             spent = texts / 400
             self.throttle.begin()
-            busy_from = self.clock.now
+            self.turns.append((self.clock.now, self.clock.now + spent))
             self.clock.now += spent
-            busy_until = self.clock.now
+            embedded += spent
             self.throttle.end(texts, spent)
-            self.embedded += spent
             while asked < self.clock.now:
-                taken = self.search(busy_from - 0.02 < asked < busy_until)
+                taken = self.search(asked)
                 self.seen.append(taken)
-                self.throttle.saw(SEARCH, taken)
+                self.throttle.saw(SEARCH, taken, asked)
                 asked += self.rng.expovariate(5.0)
+        return embedded / (self.clock.now - began)
 
 
-def machine(harm: Callable[[float], float], limits: Limits | None = None) -> tuple[Throttle, Machine]:
+def always(times: float) -> Law:
+    return lambda now: times
+
+
+ALONE = always(1)
+
+
+def machine(harm: Law, load: Law = ALONE, tail: float = 0.0) -> tuple[Throttle, Machine]:
     clock = Clock()
-    throttle = Throttle(limits, clock=clock, sleep=clock.sleep)
-    return throttle, Machine(throttle, clock, harm)
+    throttle = Throttle(clock=clock, sleep=clock.sleep, chance=random.Random(1))  # noqa: S311
+    return throttle, Machine(throttle, clock, harm, load, tail)
 
 
-def test_searches_that_notice_nothing_let_it_embed_all_the_time() -> None:
-    throttle, simulated = machine(lambda now: 1.0)
+def test_searches_that_notice_nothing_let_it_embed_all_the_time_but_for_rests_to_compare_with() -> None:
+    throttle, simulated = machine(always(1))
     simulated.warm_up()
-    simulated.run(120)
+    simulated.run(60)
     assert throttle.share == 1.0
     assert throttle.slice(256) == 256
+    assert 0.85 < simulated.run(600) < 0.95
+    rests = simulated.clock.slept[-20:]
+    assert all(rest == pytest.approx(SETTLE_SECONDS + COMPARE_SECONDS) for rest in rests)
+    rested = [later for (_, earlier), (later, _) in itertools.pairwise(simulated.turns) if later > earlier]
+    apart = [later - earlier for earlier, later in itertools.pairwise(rested[-20:])]
+    assert max(apart) > 1.5 * min(apart)
 
 
 def test_searches_that_are_slowed_push_it_back_until_95_percent_of_them_are_within_the_limit() -> None:
-    throttle, simulated = machine(lambda now: 2.5)
+    throttle, simulated = machine(always(2.5))
     simulated.warm_up()
-    simulated.run(600)
+    embedded = simulated.run(600)
     later = simulated.seen[len(simulated.seen) // 4 :]
     assert percentile(later, 0.95) <= 1.3 * 0.024
     assert 0.02 <= throttle.share < 0.3
-    assert simulated.embedded > 0.015 * simulated.clock.now
+    assert embedded > 0.015
 
 
 def test_it_backs_off_when_load_comes_and_speeds_up_when_it_has_gone() -> None:
     throttle, simulated = machine(lambda now: 3.0 if 100 < now < 200 else 1.0)
     simulated.warm_up()
-    simulated.run(95)
+    simulated.run(90)
     assert throttle.share == 1.0
     simulated.run(15)
     assert throttle.share < 0.3
@@ -109,18 +133,74 @@ def test_it_backs_off_when_load_comes_and_speeds_up_when_it_has_gone() -> None:
 
 
 def test_a_machine_that_has_become_slower_by_itself_is_no_reason_to_give_way_for_ever() -> None:
-    throttle, simulated = machine(lambda now: 1.0)
+    throttle, simulated = machine(always(1), lambda now: 3.0 if now > 70 else 1.0)
     simulated.warm_up()
     simulated.run(60)
-    slower = simulated.search
-    simulated.search = lambda disturbed: 3 * slower(disturbed)  # type: ignore[method-assign]
-    simulated.run(20)
-    assert throttle.share == pytest.approx(0.02, abs=0.02)
-    for _ in range(200):  # what is measured in the rests is as slow
-        simulated.clock.now += 1
-        throttle.saw(SEARCH, simulated.search(False), throttle.mark())
-    simulated.run(120)
     assert throttle.share == 1.0
+    shares = []
+    for _ in range(10):
+        simulated.run(1)
+        shares.append(throttle.share)
+    assert min(shares) < 0.8
+    simulated.run(60)
+    assert throttle.share == 1.0
+
+
+def test_what_was_slow_for_other_reasons_before_it_began_does_not_excuse_it_for_ever() -> None:
+    throttle, simulated = machine(lambda now: 2.5 if now > 400 else 1.0, lambda now: 3.0 if now < 30 else 1.0)
+    simulated.warm_up()
+    simulated.run(420)
+    assert throttle.share < 0.1
+
+
+def test_searches_that_never_pause_and_slow_each_other_are_not_held_against_it() -> None:
+    _, simulated = machine(always(1.1), lambda now: 2.0 if int(now / 7) % 4 == 0 else 1.2)
+    simulated.warm_up()
+    assert simulated.run(600) > 0.5
+
+
+def test_searches_of_which_many_are_slow_without_it_are_not_held_against_it() -> None:
+    _, simulated = machine(always(1), tail=0.045)
+    simulated.warm_up()
+    assert simulated.run(1200) > 0.4
+
+
+def test_before_the_first_slow_measure_it_rises_within_seconds() -> None:
+    throttle, simulated = machine(always(1))
+    simulated.warm_up()
+    assert throttle.share == 0.25
+    simulated.run(6)
+    assert throttle.share == 1.0
+
+
+def test_where_nobody_measures_it_does_not_rest_to_compare() -> None:
+    clock = Clock()
+    throttle = Throttle(clock=clock, sleep=clock.sleep)
+    throttle.release()
+    for _ in range(200):
+        throttle.begin()
+        clock.now += 1
+        throttle.end(100, 1.0)
+    assert clock.slept == []
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), max_size=30), st.floats(0, 30), st.floats(0.001, 2))
+@settings(deadline=None)
+def test_only_a_measure_that_no_embedding_was_near_says_what_is_undisturbed(
+    turns: list[tuple[float, float]], began: float, seconds: float
+) -> None:
+    clock = Clock()
+    throttle = Throttle(clock=clock, sleep=lambda seconds: None)
+    spans = []
+    for rest, spent in turns:
+        clock.now += rest
+        throttle.begin()
+        spans.append((clock.now, clock.now + spent))
+        clock.now += spent
+        throttle.end(1, spent)
+    throttle.saw(SEARCH, seconds, began)
+    near = any(first < began + seconds and began - SETTLE_SECONDS < last for first, last in spans)
+    assert bool(throttle._kinds[SEARCH].calm) == (not near)
 
 
 @given(st.lists(st.floats(0, 10, allow_nan=False), max_size=200), st.floats(0.01, 1), st.floats(0.001, 1))
@@ -156,11 +236,15 @@ def test_a_share_of_its_own_is_kept_where_nothing_is_watched() -> None:
     assert not throttle.watches
 
 
+def unasked(question: Question) -> Taken:
+    raise AssertionError("there is no question")
+
+
 def test_indexing_that_takes_longer_than_before_pushes_it_back_while_a_change_still_waits() -> None:
     clock = Clock()
     throttle = Throttle(clock=clock, sleep=clock.sleep)
     found = [Indexing([2.0] * 20), Indexing([2.1]), Indexing([], 3.5), Indexing([9.0])]
-    watching = Watch(throttle, [], lambda: lambda: found.pop(0), clock=clock)
+    watching = Watch(throttle, [], unasked, lambda: lambda: found.pop(0), clock=clock)
     watching.warm_up()
     assert throttle.limit(INDEXING) == pytest.approx(3.0)  # a second of slack: changes are looked for now and then
     shares = [throttle.share]
@@ -173,7 +257,7 @@ def test_indexing_that_takes_longer_than_before_pushes_it_back_while_a_change_st
 
 def test_where_there_is_nothing_to_ask_it_does_not_hold_back() -> None:
     throttle = Throttle()
-    Watch(throttle, [], None).warm_up()
+    Watch(throttle, [], unasked).warm_up()
     assert throttle.share == 1.0
 
 
@@ -195,19 +279,16 @@ def test_without_queries_of_people_or_commits_words_of_paths_are_asked(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("assets.migrations.queries.judged_queries", lambda *_: [])
-    asked: list[str] = []
-    monkeypatch.setattr(platform, "search", lambda team, source, text, count: asked.append(text))
-    for probe in watch.search_probes(platform):
-        probe()
+    asked = watch.search_questions(platform)
     assert len(asked) == watch.PROBE_QUERIES
-    assert all(text.startswith("src ") for text in asked)
+    assert all(question.text.startswith("src ") for question in asked)
 
 
 def test_searches_that_cannot_be_asked_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> None:
-        raise EmbedderUnavailable("its server is down")
+    def broken(question: Question) -> Taken:
+        raise CannotAsk("its server is down")
 
-    watching = Watch(Throttle(), [broken])
+    watching = Watch(Throttle(), [Question(DEFAULT_TEAM, "demo", "text")], broken)
     watching.warm_up()
     watching._ask()
     assert caplog.text.count("searches cannot be measured now: its server is down") == 1

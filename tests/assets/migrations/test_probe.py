@@ -1,0 +1,188 @@
+"""The process that asks searches: what it measures, and what becomes of it when it, or its parent, is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets.migrations import probe, watch
+from assets.migrations.probe import MOST_STARTS, CannotAsk, Probe, Question, Taken
+from assets.migrations.throttle import Throttle
+from assets.platform import Platform
+from core.embedding.spec import BuiltIn
+from core.teams import DEFAULT_TEAM
+
+QUESTION = Question(DEFAULT_TEAM, "demo", "return")
+
+
+@pytest.fixture
+def asking(platform: Platform) -> Iterator[Probe]:
+    made = Probe(platform)
+    yield made
+    made.close()
+
+
+def runs(pid: int | None) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+    until = time.monotonic() + seconds
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.02)
+    return holds()
+
+
+def test_it_times_searches_in_one_process_that_tells_why_one_cannot_be_asked(platform: Platform, asking: Probe) -> None:
+    before = time.monotonic()
+    first = asking.ask(QUESTION)
+    pid = asking.pid
+    second = asking.ask(QUESTION)
+    assert before < first.began < first.began + first.seconds <= second.began
+    assert second.began + second.seconds <= time.monotonic()
+    with pytest.raises(CannotAsk, match="nowhere"):
+        asking.ask(Question(DEFAULT_TEAM, "nowhere", "return"))
+    assert asking.ask(QUESTION).seconds > 0
+    assert asking.pid == pid != os.getpid()
+    # Others of this machine can read what a process was called with.
+    assert platform.database.url.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert os.getpriority(os.PRIO_PROCESS, pid or 0) == os.getpriority(os.PRIO_PROCESS, 0)
+    asking.close()
+    assert not runs(pid)
+    with pytest.raises(CannotAsk, match="nothing is asked any more"):
+        asking.ask(QUESTION)
+
+
+def test_a_killed_process_is_started_again_a_few_times(asking: Probe) -> None:
+    pids = set()
+    for _ in range(MOST_STARTS):
+        asking.ask(QUESTION)
+        pids.add(asking.pid)
+        os.kill(asking.pid or 0, signal.SIGKILL)
+        os.waitid(os.P_PID, asking.pid or 0, os.WEXITED | os.WNOWAIT)
+    assert len(pids) == MOST_STARTS
+    with pytest.raises(CannotAsk, match=f"has ended {MOST_STARTS} times"):
+        asking.ask(QUESTION)
+    assert asking.pid is None
+
+
+def test_a_search_without_an_end_counts_as_one_of_so_long(asking: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking.ask(QUESTION)
+    pid = asking.pid
+    monkeypatch.setattr(probe, "SEARCH_SECONDS", 0.3)
+    os.kill(pid or 0, signal.SIGSTOP)
+    assert asking.ask(QUESTION).seconds >= 0.3
+    assert not runs(pid)
+
+
+def test_to_close_ends_it_in_the_middle_of_a_search(asking: Probe) -> None:
+    asking.ask(QUESTION)
+    pid = asking.pid
+    os.kill(pid or 0, signal.SIGSTOP)
+    told: list[Taken | CannotAsk] = []
+
+    def ask() -> None:
+        try:
+            told.append(asking.ask(QUESTION))
+        except CannotAsk as error:
+            told.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert not wait_until(lambda: bool(told), 0.3)
+    asking.close()
+    thread.join(timeout=10)
+    assert isinstance(told[0], CannotAsk)
+    assert not runs(pid)
+
+
+def test_it_ends_soon_after_its_parent_is_killed_though_others_hold_its_input(
+    platform: Platform, tmp_path: Path
+) -> None:
+    told, platforms = tmp_path / "pids", Platform(platform.settings, platform.database.url)
+    parent = os.fork()
+    if parent == 0:
+        try:
+            made = Probe(platforms)
+            made.ask(QUESTION)
+            holder = os.fork()  # inherits the pipe, so that its end is never seen
+            if holder:
+                told.with_suffix(".part").write_text(f"{made.pid} {holder}", encoding="ascii")
+                told.with_suffix(".part").rename(told)
+            time.sleep(60)
+        finally:
+            os._exit(0)
+    assert wait_until(told.exists)
+    pid, holder = map(int, told.read_text(encoding="ascii").split())
+    try:
+        assert runs(pid)
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+        assert wait_until(lambda: not runs(pid))
+        assert runs(holder)
+    finally:
+        os.kill(holder, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("print('hello')", "cannot be read"),
+        ("print('[1]')", "cannot be read"),
+        ("print('x' * (2 << 20))", "without an end"),
+        ("raise SystemExit(3)", "ended with status 3"),
+        ('print(\'{"error": "no module"}\')', "did not start: no module"),
+        ("import time; time.sleep(60)", "was not ready after"),
+    ],
+)
+def test_a_process_that_is_of_no_use_is_told_and_ended(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, program: str, message: str
+) -> None:
+    started: list[Any] = []
+
+    def start() -> Any:
+        command = [sys.executable, "-S", "-c", program]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        return started[-1]
+
+    monkeypatch.setattr(probe, "_started", start)
+    monkeypatch.setattr(probe, "START_SECONDS", 1.0 if "sleep" in program else 30.0)
+    with pytest.raises(CannotAsk, match=message):
+        Probe(platform).ask(QUESTION)
+    assert started[0].poll() is not None
+
+
+def test_however_a_build_ends_nothing_is_asked_after_it(
+    platform: Platform, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(BuiltIn(name="good", provider="hashing", dimensions=512))
+    monkeypatch.setattr(watch, "FEWEST_CHUNKS", 1)
+    made: list[Probe] = []
+
+    class Noted(Probe):
+        def __init__(self, given: Platform) -> None:
+            super().__init__(given)
+            made.append(self)
+
+    monkeypatch.setattr(watch, "Probe", Noted)
+    throttle = Throttle()
+    with platform.database.system() as connection:
+        row = connection.execute("SELECT identity FROM embedding_models WHERE name = 'good'").fetchone()
+    assert row
+    with pytest.raises(KeyboardInterrupt), watch.watched(platform, throttle, row[0]):
+        assert throttle.limit(watch.SEARCH)
+        pid = made[0].pid
+        assert runs(pid)
+        raise KeyboardInterrupt
+    assert not runs(pid)
+    assert not any(thread.name == "penstock-watch" for thread in threading.enumerate())
