@@ -47,16 +47,24 @@ def begin_migration_job() -> None:
 class Steer(Config):
     """What a person wants of a migration; the open one, or the last, if no number is given."""
 
-    action: Literal["pause", "resume", "cancel", "cutover", "rollback"]
+    action: Literal["pause", "resume", "cancel", "compare", "cutover", "rollback"]
     number: int = 0
     accept: bool = False
+    queries: int = 0
     reason: str = "by job"
 
 
-@op(description="Pauses, resumes, cancels, cuts over or rolls back a migration, as `penstock migrate` does.")
+@op(description="Steers a migration, as `penstock migrate` does.")
 def steer_model_migration(context: OpExecutionContext, config: Steer, platform: ResourceParam[Platform]) -> None:
     try:
-        moved = steer(platform, config.action, config.number or None, accept=config.accept, reason=config.reason)
+        moved = steer(
+            platform,
+            config.action,
+            config.number or None,
+            accept=config.accept,
+            reason=config.reason,
+            queries=config.queries or None,
+        )
     except MigrationRefused as error:
         raise Failure(str(error), allow_retries=False) from error
     state = f"{moved.state} (paused)" if moved.paused else moved.state
@@ -66,7 +74,7 @@ def steer_model_migration(context: OpExecutionContext, config: Steer, platform: 
 @job(
     name="steer_migration",
     executor_def=in_process_executor,
-    description="A person's word on a migration, from the Dagster UI: pause, resume, cancel, cutover or rollback.",
+    description="A person's word on a migration, from the UI: pause, resume, cancel, compare, cutover or rollback.",
 )
 def steer_migration_job() -> None:
     steer_model_migration()

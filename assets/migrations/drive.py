@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from assets.context import model_vectors
-from assets.migrations import adapter, evidence, observe, queries, record, switch
+from assets.migrations import adapter, evidence, observe, queries, record, switch, words
 from assets.migrations.archive import ArchiveFailed
 from assets.migrations.build import Progress, Stopped, build
 from assets.migrations.judge import ask_both, judge
@@ -259,7 +259,8 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
     tell(f"asking both models {len(judged)} judged and {len(asked)} asked queries")
     answers = ask_both(database, old, new, judged, asked, options.k, _stop_check(platform, migration))
     evals = evidence.take_in(platform, migration)
-    result = judge(answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals)
+    look = 1 + int((migration.comparison or {}).get("look", 1 if migration.comparison else 0))
+    result = judge(answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals, look=look)
     with database.system() as connection:
         result["storage_bytes"] = {
             "old": _table_bytes(connection, migration.old_model),
@@ -285,10 +286,7 @@ def _decide(platform: Platform, migration: Migration, tell: Told) -> str:
     with platform.database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
     if not comparison.get("safe"):
-        return (
-            f"a person: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "
-            "read `penstock migrate report`, then cutover --accept, or cancel"
-        )
+        return words.left_to_a_person(comparison, migration.chosen.queries)
     if not migration.chosen.automatic:
         return f"a person: the gate says {comparison.get('verdict')}; `penstock migrate cutover` goes on"
     switch.cut_over(platform.database, migration.id, by="the gate")

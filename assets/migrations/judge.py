@@ -4,7 +4,6 @@ Three answers: better or not worse (by a margin set beforehand), worse, or incon
 more queries would decide. The statistics are `core.statistics`'; queries about one file count together.
 """
 
-import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,12 +14,13 @@ import numpy as np
 
 from assets.context import model_vectors, vector_pairs
 from assets.migrations import metrics
+from assets.migrations.enough import ALPHA, RULE_OF_THREE, enough
 from assets.migrations.evidence import EvalEvidence, combine
 from assets.migrations.queries import JudgedQuery
 from core.database import Database
 from core.embedding import Embedder
 from core.embedding.account import cost_of
-from core.statistics import Effect, MetricSpec, PairedData, Verdict, cases_for_mean, compare_metric, conclude
+from core.statistics import Effect, MetricSpec, PairedData, Verdict, compare_metric, conclude
 
 SAFE = (Verdict.BETTER, Verdict.NOT_WORSE)
 WORST_SHOWN = 20
@@ -88,17 +88,22 @@ def judge(
     seed: int = 0,
     draws: int = 2000,
     evals: Sequence[EvalEvidence] = (),
+    look: int = 1,
 ) -> dict[str, Any]:
     """The comparison, as it is kept and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`, ...
 
     `draws` are those of the bootstrap. `evals` that judge retrieval count beside the queries: each must be shown to be
-    no worse. `queries_verdict` is that of the queries alone.
+    no worse. `queries_verdict` is that of the queries alone. `look` counts the comparisons of one migration: each is
+    held to half the level of the one before, so that asking again and again errs in less than twice the first's share.
     """
     known = [answer for answer in answers if answer.query is not None]
-    effects, verdict, reason = decide(known, k=k, margin=margin, seed=seed, draws=draws)
-    needed = more_queries(known, k, margin) if verdict is Verdict.INCONCLUSIVE else None
-    if needed:
-        reason += f"; about {needed} more queries would decide"
+    level = ALPHA / 2 ** (look - 1)
+    effects, verdict, reason = decide(known, k=k, margin=margin, seed=seed, draws=draws, level=level)
+    needed = None
+    if verdict is Verdict.INCONCLUSIVE:
+        deciding = [measure for spec, measure in _specs(k, margin) if spec.role != "info"]
+        needed = enough([_paired(known, measure, k) for measure in deciding] if known else [], margin, level)
+        reason += f"; {needed}"
     queries_verdict = verdict
     verdict, reason = combine(verdict, reason, evals)
     return {
@@ -107,7 +112,11 @@ def judge(
         "queries_verdict": queries_verdict.value,
         "evals": [one.model_dump(mode="json") for one in evals],
         "safe": verdict in SAFE,
-        "more_queries": needed,
+        "more_queries": needed.queries if needed else None,
+        "more_files": needed.files if needed else None,
+        "more_queries_as_seen": needed.as_seen if needed else None,
+        "look": look,
+        "level": level,
         "margin": margin,
         "k": k,
         "queries": {"judged": len(known), "asked": len(answers) - len(known)},
@@ -142,14 +151,14 @@ def _specs(k: int, margin: float) -> list[tuple[MetricSpec, Callable[[Sequence[s
 
 
 def decide(
-    known: Sequence[Answer], *, k: int, margin: float, seed: int = 0, draws: int = 2000
+    known: Sequence[Answer], *, k: int, margin: float, seed: int = 0, draws: int = 2000, level: float = ALPHA
 ) -> tuple[list[Effect], Verdict, str]:
     """Each metric's effect, the verdict and its reason, from answers whose right files are known."""
     found = []
     for spec, measure in _specs(k, margin):
         data = _paired(known, measure, k) if known else None
-        found.append(compare_metric(spec, data, seed=seed, draws=draws))
-    effects, verdict, reason = conclude(found)
+        found.append(compare_metric(spec, data, confidence=1.0 - level, seed=seed, draws=draws))
+    effects, verdict, reason = conclude(found, alpha=level)
     if verdict in SAFE and (doubtful := [effect for effect in effects if _may_hide_failures(effect)]):
         effects = [
             replace(effect, verdict=Verdict.INCONCLUSIVE, reason=_HIDDEN) if effect in doubtful else effect
@@ -166,12 +175,12 @@ _HIDDEN = "so few queries may miss failures that are rare"
 def _may_hide_failures(effect: Effect) -> bool:
     """Whether failures of a kind that no query has shown could exceed the margin.
 
-    What was seen in none of n cases may still happen in 3 of n (the rule of three: Hanley and Lippman-Hand 1983,
-    JAMA 249:1743). An interval from resampling cannot know that: where no query differs, it has no width.
+    By the rule of three (`enough.RULE_OF_THREE`). An interval from resampling cannot know that: where no query differs,
+    it has no width.
     """
     if effect.metric.role == "info" or effect.estimate is None:
         return False
-    return effect.estimate - 3.0 / max(1, effect.clusters) <= -effect.metric.margin
+    return effect.estimate - RULE_OF_THREE / max(1, effect.clusters) <= -effect.metric.margin
 
 
 def _paired(
@@ -183,18 +192,6 @@ def _paired(
         [measure(answer.new, query.relevant, k) for answer, query in judged],
         [query.cluster for _, query in judged],
     )
-
-
-def more_queries(known: Sequence[Answer], k: int, margin: float) -> int:
-    """How many more would show, with 80% power, that two equal models differ by less than the margin."""
-    fewest = math.ceil(3.0 / margin) + 1
-    if len(known) < 2:
-        return fewest
-    data = _paired(known, metrics.ndcg, k)
-    deviation = math.sqrt(data.mean_variance * data.cases) if math.isfinite(data.mean_variance) else 0.0
-    deviation = max(deviation, float(np.std(data.difference)))
-    enough = cases_for_mean(margin, deviation) if deviation else fewest
-    return max(1, max(enough, fewest) - len(known))
 
 
 def _words_alone(

@@ -68,7 +68,8 @@ def _quality(comparison: Mapping[str, Any]) -> str:
     parts = [f"<h2>Quality</h2>{charts.intervals(comparison['metrics'], comparison['margin'])}"]
     if counts := comparison.get("changed"):
         parts.append(f"<h3>Query by query</h3>{charts.split(counts)}")
-    names = ("metric", "old", "new", "BM25 alone", "difference", "95% interval", "queries", "verdict")
+    spread = words.interval_name(comparison)
+    names = ("metric", "old", "new", "BM25 alone", "difference", spread, "queries", "verdict")
     rows = [
         [
             row["metric"], words.number(row["old"]), words.number(row["new"]), words.number(row.get("words")),

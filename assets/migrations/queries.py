@@ -4,6 +4,7 @@ A commit's message is about the files that it changed; nobody has to label anyth
 right answer on record: they show speed and how far the models agree.
 """
 
+import logging
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from psycopg.rows import TupleRow
 
 from assets.context import model_vectors
 from core.git import GitError, Repository
+
+_log = logging.getLogger(__name__)
 
 MOST_FILES = 5
 """A commit that changed more files is about none of them in particular."""
@@ -63,18 +66,34 @@ def clean_message(message: str) -> str:
 
 
 def judged_queries(connection: Connection[TupleRow], mirror: Mirror, most: int) -> list[JudgedQuery]:
-    """Of every visible source, as evenly as there are. A source whose mirror cannot be read has none."""
+    """Of every visible source, as evenly as there are; what one has too few of, others make up for.
+
+    A source whose mirror cannot be read has none, which is logged.
+    """
     sources = model_vectors.visible_sources(connection)
-    each = max(1, -(-most // max(1, len(sources))))
-    found: list[list[JudgedQuery]] = []
-    for team_id, source, commit in sources:
-        try:
-            repository = mirror(team_id, source)
-            paths = model_vectors.visible_paths(connection, team_id, source)
-            found.append(from_commits(repository, commit, team_id, source, paths, each))
-        except (GitError, OSError, ValueError):
-            continue
-    return _one_of_each_in_turn(found)[:most]
+    found: dict[int, list[JudgedQuery]] = {}
+    each, asked = -(-most // max(1, len(sources))), list(range(len(sources)))
+    while asked:
+        for place in asked:
+            found[place] = _of_source(connection, mirror, *sources[place], each)
+        lacking = most - sum(map(len, found.values()))
+        asked = [place for place in asked if len(found[place]) == each]  # these may have more
+        if lacking <= 0 or not asked:
+            break
+        each += -(-lacking // len(asked))
+    return _one_of_each_in_turn(found.values())[:most]
+
+
+def _of_source(
+    connection: Connection[TupleRow], mirror: Mirror, team_id: uuid.UUID, source: str, commit: str, most: int
+) -> list[JudgedQuery]:
+    try:
+        repository = mirror(team_id, source)
+        paths = model_vectors.visible_paths(connection, team_id, source)
+        return from_commits(repository, commit, team_id, source, paths, most)
+    except (GitError, OSError, ValueError) as error:
+        _log.warning("source %s: its history cannot be asked about: %s", source, error)
+        return []
 
 
 def _one_of_each_in_turn(lists: Iterable[list[JudgedQuery]]) -> list[JudgedQuery]:

@@ -37,14 +37,20 @@ class MigrationRefused(RuntimeError):
     """What was asked of a migration cannot be done as things are; the message says why and what to do."""
 
 
+FEWEST_QUERIES, MOST_QUERIES = 10, 5000
+
+
 class Options(BaseModel):
-    """Set before the start and not changed after: a margin chosen after seeing results would prove nothing."""
+    """Set before the start and not changed after: a margin chosen after seeing results would prove nothing. Only
+    `queries` may grow, for a further comparison."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     margin: float = Field(default=0.03, gt=0, lt=1, description="How much nDCG and recall may fall, in points of 1.")
     k: int = Field(default=10, ge=1, le=100, description="Files looked at per query.")
-    queries: int = Field(default=400, ge=10, le=5000, description="Most queries of each kind to compare with.")
+    queries: int = Field(
+        default=400, ge=FEWEST_QUERIES, le=MOST_QUERIES, description="Most queries of each kind to compare with."
+    )
     automatic: bool = Field(default=True, description="Cut over without a person when the gate says it is safe.")
     threads: int = Field(default=0, ge=0, le=256, description="Cores for building with a local model; 0: all.")
     share: float = Field(default=1.0, gt=0, le=1, description="Most of the time in which building may embed.")
@@ -182,6 +188,15 @@ def write(connection: Connection[TupleRow], number: int, **columns: Any) -> None
             raise ValueError(f"{name} is not a column that a stage writes")
         wrapped = Jsonb(value) if isinstance(value, dict) else value
         connection.execute(f"UPDATE model_migrations SET {name} = %s WHERE id = %s", (wrapped, number))  # noqa: S608
+
+
+def set_queries(connection: Connection[TupleRow], number: int, queries: int) -> None:
+    """The one option that may change: how many queries a further comparison may ask. Raises `MigrationRefused`."""
+    if not FEWEST_QUERIES <= queries <= MOST_QUERIES:
+        raise MigrationRefused(f"{queries} queries: from {FEWEST_QUERIES} to {MOST_QUERIES} can be asked")
+    connection.execute(
+        "UPDATE model_migrations SET options = options || %s WHERE id = %s", (Jsonb({"queries": queries}), number)
+    )
 
 
 def note(connection: Connection[TupleRow], number: int, kind: str, body: dict[str, Any] | None = None) -> None:

@@ -66,7 +66,7 @@ def as_markdown(migration: Migration, events: Sequence[TimelineEvent]) -> str:
 def _comparison(comparison: dict[str, Any]) -> list[str]:
     parts = [cell(words.basis(comparison)), ""]
     parts += [
-        "| metric | old | new | BM25 alone | difference | 95% interval | verdict |",
+        f"| metric | old | new | BM25 alone | difference | {words.interval_name(comparison)} | verdict |",
         "|---|---|---|---|---|---|---|",
     ]
     parts += [

@@ -6,9 +6,16 @@ from assets.platform import Platform
 
 
 def steer(
-    platform: Platform, action: str, number: int | None = None, *, accept: bool = False, reason: str = ""
+    platform: Platform,
+    action: str,
+    number: int | None = None,
+    *,
+    accept: bool = False,
+    reason: str = "",
+    queries: int | None = None,
 ) -> Migration:
-    """Does `pause`, `resume`, `cancel`, `cutover` or `rollback` to a migration: the open one, else the last one.
+    """Does `pause`, `resume`, `cancel`, `compare`, `cutover` or `rollback` to a migration: the open one, else the last
+    one. `queries` is for `compare`.
 
     Raises `MigrationRefused` when there is none, or when it is in no state for that.
     """
@@ -23,6 +30,8 @@ def steer(
         return switch.pause(database, found.id, False)
     if action == "cancel":
         return switch.cancel(database, found.id, reason)
+    if action == "compare":
+        return switch.compare_again(database, found.id, queries)
     if action == "cutover":
         return switch.cut_over(database, found.id, accept=accept)
     if action == "rollback":

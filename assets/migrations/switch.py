@@ -22,6 +22,7 @@ from core.database import Database
 from core.embedding import catalogue, requests
 from core.embedding.catalogue import Entry, ModelConflict
 from core.states import MigrationState, ModelState
+from core.statistics import Verdict
 
 
 @contextmanager
@@ -61,6 +62,30 @@ def cancel(database: Database, number: int, reason: str = "") -> Migration:
         # One that somebody has retired meanwhile stays as it is.
         if catalogue.by_id(connection, migration.new_model).state == ModelState.BUILDING:
             _model(connection, migration.new_model, ModelState.REGISTERED)
+        return record.get(connection, number)
+
+
+def compare_again(database: Database, number: int, queries: int | None = None) -> Migration:
+    """Has both models asked once more, with at most `queries` of each kind if given: after `inconclusive` alone.
+
+    Neither the margin nor anything else that was set beforehand changes. Raises `MigrationRefused`.
+    """
+    with _held(database, number) as (connection, migration):
+        if migration.state != MigrationState.JUDGED:
+            raise MigrationRefused(f"migration {number} is {migration.state}: only a judged one can be compared again")
+        verdict = (migration.comparison or {}).get("verdict")
+        if verdict != Verdict.INCONCLUSIVE:
+            raise MigrationRefused(
+                f"the gate says {verdict}: asking until it says something else would prove nothing; "
+                "cut over (--accept if it is not safe), or cancel"
+            )
+        if queries is not None and queries < migration.chosen.queries:
+            raise MigrationRefused(
+                f"at most {queries} queries are fewer than the {migration.chosen.queries} that could be asked before"
+            )
+        asked = queries or migration.chosen.queries
+        record.set_queries(connection, number, asked)
+        record.move(connection, migration, MigrationState.SHADOWING, f"compared again, with at most {asked} queries")
         return record.get(connection, number)
 
 
@@ -104,8 +129,12 @@ def roll_back(database: Database, number: int, reason: str) -> Migration:
     with _held(database, number) as (connection, migration):
         began = time.perf_counter()
         if migration.state not in (MigrationState.OBSERVING, MigrationState.DRAINING):
-            back = f"penstock migrate restore {migration.old_name}, then start a migration back"
-            hint = "cancel it" if migration.is_open else back
+            hints = {
+                MigrationState.DONE: f"penstock migrate restore {migration.old_name}, then start a migration back",
+                MigrationState.CANCELLED: "it never cut over",
+                MigrationState.ROLLED_BACK: f"{migration.old_name} answers since {migration.state_at:%Y-%m-%d %H:%M}",
+            }
+            hint = hints.get(MigrationState(migration.state), "cancel it")
             raise MigrationRefused(f"migration {number} is {migration.state}: there is no cut over to undo; {hint}")
         moves = (
             (migration.old_model, ModelState.SERVING),

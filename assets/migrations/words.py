@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assets.migrations.record import Migration, TimelineEvent
+from assets.migrations.record import MOST_QUERIES, Migration, TimelineEvent
 
 
 def headline(migration: Migration) -> str:
@@ -29,10 +29,31 @@ def _sentence(text: str) -> str:
 
 def basis(comparison: Mapping[str, Any]) -> str:
     """What the verdict rests on."""
-    counts = comparison["queries"]
+    counts, look = comparison["queries"], comparison.get("look", 1)
+    again = f" Comparison {look}, held to {interval_name(comparison)}s." if look > 1 else ""
     return (
         f"Gate: {comparison['verdict']}, {comparison['reason']}. {counts['judged']} queries with known answers, "
-        f"{counts['asked']} that were asked. Margin {comparison['margin']:g}, set before the start."
+        f"{counts['asked']} that were asked. Margin {comparison['margin']:g}, set before the start.{again}"
+    )
+
+
+def interval_name(comparison: Mapping[str, Any]) -> str:
+    """Of which confidence the intervals of the verdict are."""
+    return f"{100 * (1 - comparison.get('level', 0.05)):g}% interval"
+
+
+def left_to_a_person(comparison: Mapping[str, Any], most: int) -> str:
+    """What a migration waits for whose gate did not say that it is safe. `most` queries could be asked."""
+    ways = ["cutover --accept", "or cancel"]
+    if comparison.get("verdict") == "inconclusive" and (more := comparison.get("more_queries")):
+        judged = comparison["queries"]["judged"]
+        if judged >= most and (wanted := min(judged + more, MOST_QUERIES)) > most:
+            ways.insert(0, f"compare --queries {wanted}")
+        else:
+            ways.insert(0, "compare once there are more commits or evals")
+    return (
+        f"a person: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "
+        f"read `penstock migrate report`, then {', '.join(ways)}"
     )
 
 

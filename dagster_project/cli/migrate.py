@@ -105,6 +105,7 @@ def start(
         ),
     ] = 1.3,
     unthrottled: Annotated[bool, typer.Option("--unthrottled", help="Do not look at live work at all.")] = False,
+    queries: Annotated[int, typer.Option(min=10, max=5000, help="Most queries of each kind to compare with.")] = 400,
     observe_seconds: Annotated[float, typer.Option(min=0, help="How long the old model stays ready.")] = 3600.0,
     background: Annotated[
         bool, typer.Option("--background", help="Leave the work to the running platform instead of doing it here.")
@@ -126,6 +127,7 @@ def start(
             threads=threads,
             share=share,
             slowdown=None if unthrottled else slowdown,
+            queries=queries,
             observe_seconds=observe_seconds,
         )
         migration = switch.start(platform.database, source, target, options, made.as_dict())
@@ -196,6 +198,22 @@ def pause(number: Number = None, as_json: AsJson = False) -> None:
 def cancel(number: Number = None, as_json: AsJson = False) -> None:
     """Give up a migration that has not cut over; the old model goes on as before."""
     _steer("cancel", number, as_json)
+
+
+@migrations.command()
+def compare(
+    number: Number = None,
+    queries: Annotated[
+        int | None, typer.Option(min=10, max=5000, help="Most queries of each kind; as before if not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask both models again where the gate could not decide, with more queries; the margin stays."""
+    from assets.migrations.steer import steer
+
+    with _platform() as platform, Progress(quiet=as_json) as step:
+        moved = steer(platform, "compare", number, queries=queries)
+        _drive(platform, moved.id, step, as_json)
 
 
 @migrations.command()

@@ -1,5 +1,6 @@
 import math
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,3 +126,46 @@ def test_disk_is_estimated_by_page() -> None:
     assert disk_bytes(0, 384) == 0
     # 24 + 16 + 8 + 4 + 8 + 1536 bytes and a line pointer: five rows a page.
     assert disk_bytes(5000, 384) == (1000 + 19) * 8192 + 0
+
+
+@pytest.mark.parametrize("size", [1, 8])
+@pytest.mark.parametrize("alike", [0.6, 1.0])
+def test_as_many_more_queries_as_it_says_would_decide_however_they_are_clustered(size: int, alike: float) -> None:
+    decided = 0
+    for seed in range(25):
+        rng = np.random.default_rng([size, seed])
+        first = clustered(rng, 15, size, alike)
+        said = judge(first, k=K, margin=MARGIN, draws=200)
+        assert said["verdict"] == "inconclusive"
+        assert said["more_queries"] == pytest.approx(size * said["more_files"], abs=size)
+        again = judge(first + clustered(rng, said["more_files"], size, alike), k=K, margin=MARGIN, draws=200)
+        decided += again["verdict"] != "inconclusive"
+    assert decided >= 17  # of 25 at a power of 0.8, less often than once in a thousand by chance
+
+
+def clustered(rng: np.random.Generator, files: int, size: int, alike: float) -> list[Answer]:
+    """Equally good models; where they rank a file differently, they do so for each query about it."""
+    old = np.minimum(rng.geometric(0.25, files * size) - 1, K)
+    other = np.minimum(rng.geometric(0.25, files * size) - 1, K)
+    made = answers(old, np.where(np.repeat(rng.random(files) < alike, size), old, other))
+    named = [f"{rng.integers(1 << 60)}" for _ in range(files)]
+    return [
+        replace(one, query=replace(one.query, cluster=named[place // size]))
+        for place, one in enumerate(made)
+        if one.query is not None
+    ]
+
+
+def test_what_a_difference_as_seen_would_take_is_said_where_it_is_another_number() -> None:
+    rng = np.random.default_rng(5)
+    result = judge(simulated(rng, 300, 0.02), k=K, margin=MARGIN)
+    assert result["verdict"] == "inconclusive"
+    assert result["more_queries_as_seen"] > 1.25 * result["more_queries"]
+    assert "if the difference stays as it is" in result["reason"]
+
+
+def test_each_further_comparison_is_held_to_half_the_level_of_the_one_before() -> None:
+    known = simulated(np.random.default_rng(6), 200, 0.0)
+    first, second = (judge(known, k=K, margin=MARGIN, look=look) for look in (1, 2))
+    assert (first["level"], second["level"]) == (0.05, 0.025)
+    assert second["metrics"][0]["low"] < first["metrics"][0]["low"]
