@@ -25,6 +25,29 @@ _COLUMNS = (
 )
 
 
+_REMEDY = "drop it, or point it elsewhere, before its vectors go"
+_REFERENCES = r"""
+WITH kept AS (
+    SELECT c.oid, c.reltype, m.table_name FROM embedding_models m JOIN pg_class c ON c.oid = to_regclass(m.table_name)
+    WHERE m.id = %s
+), found AS (
+    SELECT coalesce(r.ev_class, k.conrelid, p.polrelid) AS relation, d.classid, d.objid, kept.oid AS own, table_name
+    FROM kept JOIN pg_depend d ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = kept.oid)
+        OR (d.refclassid = 'pg_type'::regclass AND d.refobjid = kept.reltype)
+    LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+    LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+    WHERE d.deptype = 'n'
+    UNION
+    SELECT NULL, 'pg_proc'::regclass, p.oid, kept.oid, table_name
+    FROM kept JOIN pg_proc p ON p.prosrc ~ ('\m' || table_name || '\M')
+)
+SELECT DISTINCT CASE WHEN relation IS NULL THEN pg_describe_object(classid, objid, 0)
+    ELSE pg_describe_object('pg_class'::regclass, relation, 0) END, table_name
+FROM found WHERE relation IS DISTINCT FROM own ORDER BY 1
+"""
+
+
 class UnknownModel(LookupError):
     """No model of this name is registered; the message says how to add one."""
 
@@ -174,10 +197,13 @@ def retire(connection: Connection[TupleRow], model_id: int) -> None:
         raise ModelConflict(f"{_message(error)}: move it to draining first") from error
     except psycopg.errors.LockNotAvailable as error:
         raise ModelConflict("queries still use the model's vectors: try again") from error
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise ModelConflict(f"{error.diag.message_detail or _message(error)}: {_REMEDY}") from error
 
 
 def check_not_needed(connection: Connection[TupleRow], model_id: int) -> None:
-    """Raises `ModelConflict` while a migration needs the model, or only it covers something."""
+    """Raises `ModelConflict` while a migration needs the model, only it covers something, or something else in the
+    database refers to its table."""
     migration = connection.execute(
         "SELECT id FROM model_migrations WHERE state NOT IN ('done', 'cancelled', 'rolled-back') "
         "AND (new_model = %(model)s OR (old_model = %(model)s AND state <> 'draining'))",
@@ -190,6 +216,18 @@ def check_not_needed(connection: Connection[TupleRow], model_id: int) -> None:
         raise ModelConflict(
             f"no other serving model covers {shown}: refresh these sources, or migrate to another model first"
         )
+    if found := references(connection, model_id):
+        shown = ", ".join(one for one, _ in found[:5])
+        verb = "refers" if len(found) == 1 else "refer"
+        raise ModelConflict(f"{shown} {verb} to its table {found[0][1]}: {_REMEDY}")
+
+
+def references(connection: Connection[TupleRow], model_id: int) -> list[tuple[str, str]]:
+    """What of the database refers to a model's table though it is none of its own parts, as (what, table).
+
+    Views, foreign keys, columns of its row type and functions, also those that only name it in their text.
+    """
+    return connection.execute(_REFERENCES, (model_id,)).fetchall()
 
 
 def reinstate(
