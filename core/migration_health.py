@@ -18,6 +18,9 @@ LOOK_SECONDS = 60.0
 STALLED_MINUTES = 15.0
 """By default, an open migration that has work to do and does none for so long is stalled."""
 
+ITSELF = "itself"
+"""Who has paused a migration that found a fault."""
+
 PERSON = "a person"
 TIME = "time"
 
@@ -25,6 +28,8 @@ _OPEN = """
 SELECT m.id, o.name, n.name, m.state, m.paused, m.reason, m.state_at, m.options,
        coalesce((m.comparison ->> 'safe')::boolean, false), (m.observation ->> 'at')::double precision,
        (SELECT max(e.at) FROM model_migration_events e WHERE e.migration_id = m.id AND e.kind <> 'waits'),
+       (SELECT e.body FROM model_migration_events e WHERE e.migration_id = m.id AND e.kind = 'paused'
+        ORDER BY e.id DESC LIMIT 1),
        clock_timestamp()
 FROM model_migrations m JOIN embedding_models o ON o.id = m.old_model JOIN embedding_models n ON n.id = m.new_model
 WHERE m.state NOT IN ('done', 'cancelled', 'rolled-back')
@@ -34,7 +39,8 @@ WHERE m.state NOT IN ('done', 'cancelled', 'rolled-back')
 @dataclass(frozen=True, slots=True)
 class MigrationHealth:
     """The open migration. `waits_for` is a person or time, or None while there is work to do; `quiet_seconds` is how
-    long nothing has happened; `stalled` says so in a sentence when that is too long, else it is None."""
+    long nothing has happened; `stalled` says so in a sentence when that is too long, or when a fault has paused it,
+    else it is None."""
 
     number: int
     old: str
@@ -50,12 +56,20 @@ def read_health(connection: Connection[TupleRow]) -> MigrationHealth | None:
     row = connection.execute(_OPEN).fetchone()
     if row is None:
         return None
-    number, old, new, state, paused, reason, state_at, options, safe, looked, moved, now = row
+    number, old, new, state, paused, reason, state_at, options, safe, looked, moved, pause, now = row
     waits = PERSON if paused else waits_for(state, options, safe=safe, looked=looked, state_at=state_at, now=now)
     quiet = max(0.0, (now - max(filter(None, (state_at, moved)))).total_seconds())
-    return MigrationHealth(
-        number, old, new, state, waits, quiet, None if waits else stalled(quiet, options, str(reason or ""))
-    )
+    told = None if waits else stalled(quiet, options, str(reason or ""))
+    if paused:
+        told = paused_by_itself(pause or {})
+    return MigrationHealth(number, old, new, state, waits, quiet, told)
+
+
+def paused_by_itself(pause: dict[str, Any]) -> str | None:
+    """Why a person should look at a paused migration, from the note of its pause; None when a person paused it."""
+    if pause.get("by") != ITSELF:
+        return None
+    return f"it has paused itself: {pause.get('reason', 'a fault')}; then penstock migrate resume"
 
 
 def waits_for(

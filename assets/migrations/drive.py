@@ -58,17 +58,18 @@ def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) ->
             try:
                 waits_for = _stage(platform, migration, tell)
             except WrongAnswer as error:
-                switch.pause(platform.database, number, True, str(error))
+                switch.pause(platform.database, number, True, str(error), by_itself=True)
                 continue
             except EmbedderUnavailable as error:
                 if migration.state == MigrationState.SHADOWING:  # all is built: the new model may stand in for the old
                     adapter.keep_current(platform, migration, 1.0, math.inf, tell=tell)
                 return _stands(platform, number, f"a model: {error}")
             except psycopg.errors.DiskFull as error:
-                switch.pause(platform.database, number, True, f"the database's disk is full: {error}".strip())
+                why = f"the database's disk is full: {error}".strip()
+                switch.pause(platform.database, number, True, why, by_itself=True)
                 continue
             except ArchiveFailed as error:
-                switch.pause(platform.database, number, True, str(error))
+                switch.pause(platform.database, number, True, str(error), by_itself=True)
                 continue
             except Stopped:
                 continue
@@ -103,7 +104,11 @@ def waits_since(migration: Migration, now: datetime) -> str | None:
 
 
 def drive_stalled(migration: Migration, events: Sequence[TimelineEvent], now: datetime) -> str | None:
-    """Why a person should look: an open migration that nobody has paused and that has long done nothing."""
+    """Why a person should look: an open migration that a fault has paused, or that nobody has paused and that has long
+    done nothing."""
+    if migration.is_open and migration.paused:
+        pauses = [event.body for event in events if event.kind == "paused"]
+        return migration_health.paused_by_itself(pauses[-1] if pauses else {})
     if not migration.is_open or waits_since(migration, now) is not None:
         return None
     moved = [event.at for event in events if event.kind != "waits"]

@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 from assets.migrations import record
 from assets.migrations.record import Migration, MigrationRefused, Options
 from assets.migrations.retire import retire_model
+from core import migration_health
 from core.database import Database
 from core.embedding import catalogue, requests
 from core.embedding.catalogue import Entry, ModelConflict
@@ -42,14 +43,17 @@ def start(database: Database, old: Entry, new: Entry, options: Options, plan: di
         return record.get(connection, made.id)
 
 
-def pause(database: Database, number: int, paused: bool, reason: str = "") -> Migration:
-    """Stops the work of an open migration at its next part, or lets it go on."""
+def pause(database: Database, number: int, paused: bool, reason: str = "", *, by_itself: bool = False) -> Migration:
+    """Stops the work of an open migration at its next part, or lets it go on. `by_itself` is for a fault that the
+    driver found, of which people are told (`core.migration_health`)."""
     with _held(database, number) as (connection, migration):
         if not migration.is_open:
             raise MigrationRefused(f"migration {number} is {migration.state}: there is nothing to pause or resume")
         if migration.paused != paused:
             record.write(connection, number, paused=paused, reason=reason or None)
-            record.note(connection, number, "paused" if paused else "resumed", {"reason": reason} if reason else {})
+            body = {"by": migration_health.ITSELF} if by_itself else {}
+            body |= {"reason": reason} if reason else {}
+            record.note(connection, number, "paused" if paused else "resumed", body)
         return record.get(connection, number)
 
 

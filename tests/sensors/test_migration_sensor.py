@@ -7,12 +7,13 @@ import pytest
 from dagster import DagsterInstance, RunRequest, SkipReason, build_sensor_context
 from psycopg.types.json import Jsonb
 
-from assets.migrations import drive, record, switch
+from assets.migrations import drive, record, report, switch
 from assets.migrations.drive import waits_since
 from assets.migrations.record import Migration, Options
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.spec import BuiltIn
+from core.migration_health import read_health
 from core.settings import Settings
 from dagster_project.definitions import defs
 from sensors.migrations import migration_request_sensor, migration_sensor
@@ -88,6 +89,32 @@ def test_a_migration_that_long_does_nothing_unasked_is_told(platform: Platform) 
     )
     paused = switch.pause(platform.database, migration.id, True)
     assert drive.drive_stalled(paused, events, later) is None
+
+
+def test_a_migration_that_a_fault_has_paused_is_told_at_once_and_one_that_a_person_paused_is_not(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migration = begin(platform)
+
+    def told() -> list[str | None]:
+        with platform.database.system() as connection:
+            found, events = report.read(connection)
+            health = read_health(connection)
+        return [drive.drive_stalled(found, events, datetime.now(UTC)), health.stalled if health else None]
+
+    switch.pause(platform.database, migration.id, True, "by command")
+    assert told() == [None, None]
+    switch.pause(platform.database, migration.id, False)
+    switch.pause(platform.database, migration.id, True, "the server gives zeros", by_itself=True)
+    assert told() == ["it has paused itself: the server gives zeros; then penstock migrate resume"] * 2
+    assert isinstance(look(platform), SkipReason)
+    assert "it has paused itself: the server gives zeros" in capsys.readouterr().err
+    done = defs.resolve_job_def("migrate_model").execute_in_process(resources={"platform": platform})
+    checks = {check.check_name: check for check in done.get_asset_check_evaluations()}
+    assert not checks["migration_moves"].passed
+    assert "the server gives zeros" in str(checks["migration_moves"].description)
+    switch.pause(platform.database, migration.id, False)
+    assert told() == [None, None]
 
 
 def test_a_model_registered_with_migrate_gets_a_run_that_begins_and_then_one_that_drives(platform: Platform) -> None:
