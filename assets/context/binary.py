@@ -4,7 +4,8 @@ Form of arrays: https://github.com/postgres/postgres/blob/REL_18_STABLE/src/back
 (`array_recv`); of a vector: https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c (`vector_recv`).
 """
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from psycopg.adapt import Dumper
 
 from core.embedding import Vectors
 
-_INT4, _INT8 = 23, 20
+_INT4, _INT8, _TEXT, _BYTEA = 23, 20, 25, 17
+_SIZE = struct.Struct(">i")
 _HEADER = 20
 """Bytes before the elements of an array of one dimension."""
 
@@ -53,7 +55,38 @@ def bigints(values: Sequence[int] | NDArray[np.int64]) -> Binary:
 def _numbers(values: NDArray[np.signedinteger], element: int) -> Binary:
     rows = np.empty(len(values), dtype=[("size", ">i4"), ("value", values.dtype)])
     rows["size"], rows["value"] = values.dtype.itemsize, values
-    return _array(rows, element)
+    return _array([rows.tobytes()], len(rows), element)
+
+
+def texts(values: Sequence[str]) -> Binary:
+    """`text[]`."""
+    return sized_texts(sized(values), len(values))
+
+
+def sized(values: Sequence[str]) -> bytes:
+    """The elements of a `text[]`, to which others can be appended on their way to `sized_texts`."""
+    encoded = [value.encode() for value in values]
+    parts = [b""] * (2 * len(encoded))
+    parts[::2] = map(_SIZE.pack, map(len, encoded))
+    parts[1::2] = encoded
+    return b"".join(parts)
+
+
+def sized_texts(elements: bytes | bytearray, count: int) -> Binary:
+    """`text[]` of so many elements as `sized` gives them."""
+    return _array([elements], count, _TEXT)
+
+
+def rows(content: bytes, ends: NDArray[np.int64], size: int) -> Binary:
+    """`bytea[]`, whose elements hold the rows of `size` bytes (a multiple of 4) up to each of `ends`."""
+    quads = np.frombuffer(content, "<u4")
+    sizes = np.diff(ends, prepend=0) * (size // 4)
+    out = np.empty(len(quads) + len(ends), dtype="<u4")
+    is_size = np.zeros(len(out), dtype=bool)
+    is_size[np.cumsum(sizes) - sizes + np.arange(len(ends))] = True
+    out[is_size] = (4 * sizes).astype(">i4").view("<u4")
+    out[~is_size] = quads
+    return _array([out.tobytes()], len(ends), _BYTEA)
 
 
 def vector(values: Vectors) -> Binary:
@@ -66,13 +99,13 @@ def vectors(values: Vectors, element: int) -> Binary:
     count, width = values.shape
     rows = np.zeros(count, dtype=[("size", ">i4"), ("width", ">i2"), ("unused", ">i2"), ("values", ">f4", (width,))])
     rows["size"], rows["width"], rows["values"] = 4 + 4 * width, width, values
-    return _array(rows, element)
+    return _array([rows.tobytes()], len(rows), element)
 
 
-def _array(rows: NDArray[np.void], element: int) -> Binary:
-    header = np.array([1 if len(rows) else 0, 0, element], dtype=">u4").tobytes()
-    bounds = np.array([len(rows), 1], dtype=">u4").tobytes() if len(rows) else b""
-    return Binary(header + bounds + rows.tobytes())
+def _array(elements: Iterable[bytes | bytearray], count: int, element: int) -> Binary:
+    header = np.array([1 if count else 0, 0, element], dtype=">u4").tobytes()
+    bounds = np.array([count, 1], dtype=">u4").tobytes() if count else b""
+    return Binary(b"".join((header, bounds, *elements)))
 
 
 def received(sent: bytes | None, element: str) -> NDArray[Any]:

@@ -3,13 +3,17 @@
 Depends on the bytes and the language alone. Both kinds of index are made of these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from assets.context import terms
 from assets.context.chunks import Chunk, Language, cut
 
 EMBEDDED_WORDS = 160
+TEXT_EMBEDDED = 4000
+"""Characters of a chunk's text among which the embedded words are looked for."""
+
+_DOCSTRING_EMBEDDED = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +43,25 @@ def count_chunks(chunks: Sequence[Chunk]) -> Content:
     for chunk in chunks:
         counts = terms.count_terms(chunk.text)
         lengths.append(sum(counts.values()))
-        # A heading is no definition: a section is found by its words.
-        for term in terms.name_terms(chunk.symbol) if chunk.kind != "section" else ():
+        for term in named_terms(chunk):
             counts[term] = 1  # marked terms of names are never terms of a text
         counted.append(counts)
     return Content(tuple(chunks), tuple(lengths), tuple(counted))
 
 
+def named_terms(chunk: Chunk) -> Collection[str]:
+    """The marked terms under which a chunk is found by its name. A heading is no definition: a section is found
+    by its words."""
+    return () if chunk.kind == "section" else terms.name_terms(chunk.symbol)
+
+
+def embedded_head(chunk: Chunk) -> str:
+    """What a model sees before the text of a chunk."""
+    return f"{chunk.symbol} {chunk.docstring[:_DOCSTRING_EMBEDDED]}"
+
+
 def embedded_text(chunk: Chunk) -> str:
     """What a model sees of a chunk: its name and docstring as words, then the words of its code."""
-    head = f"{chunk.symbol} {chunk.docstring[:600]}"
-    found = [part for word in terms.words(f"{head} {chunk.text[:4000]}") for part in terms.parts(word)]
+    seen = f"{embedded_head(chunk)} {chunk.text[:TEXT_EMBEDDED]}"
+    found = [part for word in terms.words(seen) for part in terms.parts(word)]
     return " ".join(found[:EMBEDDED_WORDS])

@@ -18,9 +18,9 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import IO
 
 from assets.context.batch import ContentBatch, Key
-from assets.context.chunks import language_of
-from assets.context.content import make_content
+from assets.context.chunks import Chunk, cut, language_of
 from assets.context.skips import skip_content
+from assets.context.vocabulary import MOST_WORDS, Vocabulary
 
 FEW_FILES = 256
 """Up to so many are cut in this process."""
@@ -39,17 +39,19 @@ File = tuple[str, bytes, dict[str, str]]
 """Blob id, content, and for each chunker wanted a path that chooses its language."""
 
 
-def cut_files(files: Iterable[File]) -> ContentBatch:
+def cut_files(files: Iterable[File], vocabulary: Vocabulary) -> ContentBatch:
     """Cuts and counts each content; what is not to be indexed is among the skipped."""
-    batch = ContentBatch()
+    contents: list[tuple[Key, list[Chunk]]] = []
+    skipped: list[tuple[Key, str]] = []
     for blob, raw, chunkers in files:
         reason = skip_content(raw)
         for chunker, path in chunkers.items():
-            key: Key = (blob, chunker)
             if reason:
-                batch.skip(key, reason)
+                skipped.append(((blob, chunker), reason))
             else:
-                batch.add(key, make_content(raw, language_of(path)))
+                contents.append(((blob, chunker), cut(raw, language_of(path))))
+    batch = ContentBatch.counted(contents, vocabulary)
+    batch.skipped = skipped
     return batch
 
 
@@ -59,8 +61,9 @@ def cut_all(files: Iterable[File], count: int) -> Generator[ContentBatch]:
     Holds a bounded part of them at any time. Close the iterator to end its processes early.
     """
     if count <= FEW_FILES:
+        vocabulary = Vocabulary()
         for file in files:
-            yield cut_files([file])
+            yield cut_files([file], vocabulary)
         return
     with contextlib.ExitStack() as stack:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -189,8 +192,11 @@ def serve() -> None:
     source = os.fdopen(os.dup(0), "rb")
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not get between the answers
+    vocabulary = Vocabulary()
     while (job := _read(source)) is not None:
-        _write(target, marshal.dumps(cut_files(marshal.loads(job)).to_plain()))  # noqa: S302
+        if len(vocabulary) > MOST_WORDS:
+            vocabulary = Vocabulary()
+        _write(target, marshal.dumps(cut_files(marshal.loads(job), vocabulary).to_plain()))  # noqa: S302
 
 
 def _read(stream: IO[bytes]) -> bytes | None:

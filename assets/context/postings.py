@@ -7,7 +7,7 @@ pairs (slot, count), so a first index writes a row for some thousands of chunks 
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 import numpy as np
@@ -42,6 +42,20 @@ class PostingsBuilder:
             self._counts.extend(counts.values())
             self._sizes.append(len(counts))
 
+    def add_numbered(
+        self, names: Sequence[str], sizes: NDArray[np.int32], numbers: NDArray[np.int32], counts: NDArray[np.int32]
+    ) -> None:
+        """Gives chunks the next slots, each of which has so many (`sizes`) of the pairs (number, count) that lie one
+        after another in the other arrays; the term of a number is `names[number]`."""
+        is_used = np.zeros(len(names), dtype=bool)
+        is_used[numbers] = True
+        used = np.flatnonzero(is_used)
+        own = np.empty(len(names), dtype=np.int32)
+        own[used] = [self._numbers[names[number]] for number in used.tolist()]
+        self._terms.frombytes(own[numbers].tobytes())
+        self._counts.frombytes(counts.tobytes())
+        self._sizes.frombytes(sizes.tobytes())
+
     def merge(self, other: "PostingsBuilder") -> None:
         """Gives the chunks of `other` the next slots, in its order."""
         numbers = np.fromiter(map(self._numbers.__getitem__, other._numbers), np.int32, len(other._numbers))
@@ -64,8 +78,19 @@ class PostingsBuilder:
 
     def arrays(self) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.int32]]]:
         """(term, slots, counts) of every term, in the order of their code points."""
-        if not self._terms:
-            return
+        names, ends, slots, counts = self._inverted()
+        start = 0
+        for name, end in zip(names, ends.tolist(), strict=True):
+            yield name, slots[start:end], counts[start:end]
+            start = end
+
+    def packed(self) -> tuple[list[str], NDArray[np.int64], bytes]:
+        """The terms in the order of their code points, where the pairs of each end, and the packed pairs of all,
+        one term's after another's."""
+        names, ends, slots, counts = self._inverted()
+        return names, ends, pack(slots, counts)
+
+    def _inverted(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
         sizes = np.frombuffer(self._sizes, np.int32)
         numbers = np.frombuffer(self._terms, np.int32)
         names = list(self._numbers)
@@ -76,11 +101,8 @@ class PostingsBuilder:
         order = np.argsort(ranks, kind="stable")
         slots = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[order]
         counts = np.minimum(np.frombuffer(self._counts, np.int32)[order], MOST_COUNT)
-        ends = np.cumsum(np.bincount(ranks, minlength=len(names))).tolist()
-        start = 0
-        for number, end in zip(ordered, ends, strict=True):
-            yield names[number], slots[start:end], counts[start:end]
-            start = end
+        ends = np.cumsum(np.bincount(ranks, minlength=len(names)))
+        return [names[number] for number in ordered], ends, slots, counts
 
 
 def pack(slots: NDArray[np.int32], counts: NDArray[np.int32]) -> bytes:

@@ -3,7 +3,6 @@
 Not for which files a source has: that is `assets.context.versions`.
 """
 
-import itertools
 import uuid
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +14,7 @@ from psycopg.rows import TupleRow
 from assets.context import binary
 from assets.context.batch import ContentBatch, Key
 from assets.context.chunks import Chunk
-from assets.context.postings import MOST_SLOTS, PostingsBuilder, pack
+from assets.context.postings import MOST_SLOTS, PAIR_BYTES, PostingsBuilder
 
 _FIND = """
 SELECT encode(c.blob, 'hex'), c.chunker, c.id, c.unused_since IS NOT NULL FROM contents c
@@ -30,8 +29,8 @@ ON CONFLICT DO NOTHING RETURNING encode(blob, 'hex'), chunker, id
 """
 _ADD_CHUNKS = """
 INSERT INTO chunks (team_id, content_id, chunk, kind, symbol, signature, docstring, start_line, end_line, text)
-SELECT %s, * FROM unnest(%b::bigint[], %b::integer[], %b::text[], %b::text[], %b::text[], %b::text[],
-                         %b::integer[], %b::integer[], %b::text[])
+SELECT %s, new.* FROM unnest(%b::bigint[], %b::integer[], %b::text[], %b::text[], %b::text[], %b::text[],
+                             %b::integer[], %b::integer[], %b::text[]) AS new(content_id) WHERE new.content_id <> 0
 """
 _ADD_POSTINGS = """
 INSERT INTO postings (team_id, segment, term, hits) SELECT %s, %s, * FROM unnest(%b::text[], %b::bytea[])
@@ -105,11 +104,10 @@ def _add_chunks(
     sizes: NDArray[np.int64],
     new: NDArray[np.bool_],
 ) -> None:
-    take = np.repeat(new, sizes)
-    contents = np.repeat(ids, sizes)[take]
-    numbers = (np.arange(len(take)) - np.repeat(np.cumsum(sizes) - sizes, sizes))[take]
-    columns = batch.columns if take.all() else [list(itertools.compress(column, take)) for column in batch.columns]
-    kind, symbol, signature, docstring, start, end, text = columns
+    contents = np.repeat(np.where(new, ids, 0), sizes)  # 0: another refresh has stored its chunks
+    numbers = np.arange(len(contents)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    kind, symbol, signature, docstring, text = (binary.sized_texts(column, len(contents)) for column in batch.columns)
+    start, end = (binary.integers(np.frombuffer(lines, np.int32)) for lines in batch.lines)
     connection.execute(
         _ADD_CHUNKS,
         (
@@ -120,8 +118,8 @@ def _add_chunks(
             symbol,
             signature,
             docstring,
-            binary.integers(start),
-            binary.integers(end),
+            start,
+            end,
             text,
         ),
     )
@@ -137,11 +135,9 @@ def next_segment(connection: Connection[TupleRow]) -> int:
 
 def add_postings(connection: Connection[TupleRow], team_id: uuid.UUID, segment: int, postings: PostingsBuilder) -> None:
     """Writes all postings of a segment, in the order of its key."""
-    terms, hits = [], []
-    for term, slots, counts in postings.arrays():
-        terms.append(term)
-        hits.append(pack(slots, counts))
-    write_postings(connection, team_id, segment, terms, hits)
+    terms, ends, pairs = postings.packed()
+    binary.register(connection)
+    connection.execute(_ADD_POSTINGS, (team_id, segment, binary.texts(terms), binary.rows(pairs, ends, PAIR_BYTES)))
 
 
 def write_postings(

@@ -10,6 +10,8 @@ from core.events import DEFAULT_TEAM
 
 small = st.lists(st.integers(-(2**31), 2**31 - 1), max_size=20)
 large = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20)
+words = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4), max_size=5)
+lengths = st.lists(st.integers(0, 3), max_size=5)
 rows = st.lists(st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=3), max_size=5)
 
 
@@ -36,3 +38,28 @@ def test_postgres_reads_what_was_packed(
     assert found is not None
     assert (found[0], found[1], found[3]) == (small, large, [1.0, -2.0, 0.5])
     assert np.array_equal(np.array([json.loads(one) for one in found[2]], dtype=np.float32).reshape(-1, 3), vectors)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=words, more=words, lengths=lengths)
+def test_postgres_reads_packed_texts_and_rows(
+    database: Database, words: list[str], more: list[str], lengths: list[int]
+) -> None:
+    content = bytes(range(8 * sum(lengths)))
+    ends = np.cumsum(lengths, dtype=np.int64)
+    with database.team(DEFAULT_TEAM) as connection:
+        binary.register(connection)
+        found = connection.execute(
+            "SELECT %b::text[], %b::text[], %b::bytea[]",
+            (
+                binary.texts(words),
+                binary.sized_texts(binary.sized(words) + binary.sized(more), len(words) + len(more)),
+                binary.rows(content, ends, 8),
+            ),
+            binary=True,
+        ).fetchone()
+    assert found is not None
+    assert (found[0], found[1]) == (words, words + more)
+    assert found[2] == [
+        content[8 * (end - length) : 8 * end] for end, length in zip(ends.tolist(), lengths, strict=True)
+    ]

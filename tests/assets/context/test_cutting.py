@@ -45,11 +45,11 @@ def test_a_file_that_stops_its_process_is_skipped_and_the_others_are_cut(
 ) -> None:
     start = tmp_path / "killing.py"
     start.write_text(
-        "import os, signal\nfrom assets.context import cutting\ncut = cutting.make_content\n"
+        "import os, signal\nfrom assets.context import cutting\ncut = cutting.cut\n"
         "def kills(raw, language):\n"
         "    if b'name_77(' in raw:\n        os.kill(os.getpid(), signal.SIGSEGV)\n"
         "    return cut(raw, language)\n"
-        "cutting.make_content = kills\ncutting.serve()\n"
+        "cutting.cut = kills\ncutting.serve()\n"
     )
     monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
     monkeypatch.setattr(cutting, "JOB_FILES", 20)
@@ -63,11 +63,11 @@ def test_a_file_that_stops_its_process_is_skipped_and_the_others_are_cut(
 def test_a_file_that_never_ends_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     start = tmp_path / "hanging.py"
     start.write_text(
-        "import time\nfrom assets.context import cutting\ncut = cutting.make_content\n"
+        "import time\nfrom assets.context import cutting\ncut = cutting.cut\n"
         "def hangs(raw, language):\n"
         "    if b'name_3(' in raw:\n        time.sleep(600)\n"
         "    return cut(raw, language)\n"
-        "cutting.make_content = hangs\ncutting.serve()\n"
+        "cutting.cut = hangs\ncutting.serve()\n"
     )
     monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
     monkeypatch.setattr(cutting, "FEW_FILES", 0)
