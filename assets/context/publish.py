@@ -3,18 +3,22 @@
 The checks and the move of the pointer are one transaction, so that what was checked is what is seen.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from assets.context import commit_table, freshness, quality, versions
 from assets.context.freshness import Announced
-from assets.context.quality import Gate, GateFailed, Staged
+from assets.context.quality import Gate, GateFailed, Silent, Staged
 from core.database import Database
 
 Look = Callable[[Connection[TupleRow], Staged, Gate], None]
 """Is shown a staged version, and what the gate says of it, before it is visible or gone."""
+
+Ask = Callable[[Sequence[Silent]], Collection[Silent]]
+"""Asks models again about chunks whose vectors are zero, and returns those for which they do give zero."""
 
 _TORN = """
 DELETE FROM contents c WHERE id = ANY(%(contents)s)
@@ -27,11 +31,15 @@ AND (v.content_id IS NULL OR a.width <> %(width)s OR NOT a.norm BETWEEN 1 - %(er
 """
 
 
-def publish(database: Database, staged: Staged, announced: Announced, look: Look | None = None) -> Gate:
-    """Returns what the gate saw. Raises `GateFailed`, and `IndexConflict` when the pointer has moved meanwhile."""
+def publish(
+    database: Database, staged: Staged, announced: Announced, look: Look | None = None, ask: Ask | None = None
+) -> Gate:
+    """Returns what the gate saw. Raises `GateFailed`, `IndexConflict` when the pointer has moved meanwhile, and what
+    `ask` raises."""
     with database.team(staged.team_id) as connection:
         gate = quality.check_staged(connection, staged)
-        if look:
+        unsure = [] if gate.passed or ask is None else quality.unsure_staged(connection, staged)
+        if look and not unsure:
             look(connection, staged, gate)
         if gate.passed:
             quality.record(connection, staged.team_id, gate)
@@ -40,6 +48,8 @@ def publish(database: Database, staged: Staged, announced: Announced, look: Look
             commit_table.forget(connection, staged.team_id, staged.source, kept)
             freshness.succeeded(connection, staged.team_id, staged.source, announced)
             return gate
+    if unsure and ask:
+        return publish(database, replace(staged, silent=frozenset(ask(unsure))), announced, look)
     _discard(database, staged, gate)
     raise GateFailed(gate)
 

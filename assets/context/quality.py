@@ -19,7 +19,8 @@ KEPT_GATES = 50
 
 CHECKS = {
     "no_orphan_chunks": "Every file has its content, and every content exactly its chunks.",
-    "vectors_are_sound": "Each chunk has one vector of each covering model: of its width, of length 1, not zero.",
+    "vectors_are_sound": "Each chunk has one vector of each covering model: of its width, of length 1, and zero only "
+    "where the model gives zero for its words.",
     "counts_agree_with_git": "The version has every path of the commit once, and no other.",
     "no_duplicate_keys": "No path, and no chunk, is there twice.",
     "models_are_known": "The covering models are in the catalogue and in use.",
@@ -29,7 +30,8 @@ CHECKS = {
 ZERO_SHARE = 0.1
 ZEROS_ALWAYS = 2
 """A model gives a zero vector for a text without any token it knows, as for a script that it never saw. So many
-such chunks may be among those with words; more mean that the model, or what it was sent, is broken."""
+such chunks may be among those with words; more mean that the model, or what it was sent, is broken. Any other zero
+vector is a fault, however few there are."""
 
 LENGTH_ERROR = 0.01
 
@@ -61,12 +63,14 @@ FROM version_models o LEFT JOIN embedding_models m ON m.id = o.model_id
 WHERE o.team_id = %(team)s AND o.source = %(source)s AND o.version = %(version)s ORDER BY o.model_id
 """
 _DOUBLED = f"""
-SELECT count(*) FROM (SELECT path FROM source_files WHERE {versions.LIVE} AND path = ANY(%(paths)s)
-                      GROUP BY path HAVING count(*) > 1) AS doubled
+SELECT path FROM source_files WHERE {versions.LIVE} AND path = ANY(%(paths)s) GROUP BY path HAVING count(*) > 1
 """  # noqa: S608
 _PRESENT = f"""
 SELECT path FROM source_files WHERE {versions.LIVE} AND path = ANY(%(paths)s)
 """  # noqa: S608
+_ZEROS = "SELECT k.content_id, k.chunk " + VECTORS + "AND a.norm = 0 AND c.lengths[k.chunk + 1] > 0 ORDER BY 1, 2"
+_HELD = f"SELECT count(*) FROM source_files WHERE {versions.LIVE}"  # noqa: S608
+_ALL_DOUBLED = f"SELECT path FROM source_files WHERE {versions.LIVE} GROUP BY path HAVING count(*) > 1 LIMIT 1000"  # noqa: S608
 _RECORDED = "SELECT files + skipped FROM index_versions WHERE team_id = %s AND source = %s AND version = %s"
 
 
@@ -106,10 +110,14 @@ class GateFailed(RuntimeError):
         self.gate = gate
 
 
+Silent = tuple[str, int, int]
+"""A model's identity, and the content and number of a chunk for whose words it gives a zero vector."""
+
+
 @dataclass(frozen=True)
 class Staged:
     """What the gate looks at: a staged version, the contents and paths that it changed, and git's own list of paths
-    (as `source_files` has them)."""
+    (as `source_files` has them). `silent` are the chunks whose zero vectors their models have confirmed."""
 
     team_id: uuid.UUID
     source: str
@@ -119,6 +127,7 @@ class Staged:
     changed: Sequence[str]
     removed: Sequence[str]
     in_git: Collection[str]
+    silent: Collection[Silent] = frozenset()
 
     @property
     def scope(self) -> dict[str, object]:
@@ -143,7 +152,7 @@ def check_staged(connection: Connection[TupleRow], staged: Staged) -> Gate:
     known = [model for model in covering if model.has_table and model.state != "retired"]
     checks = (
         _no_orphan_chunks(connection, staged),
-        vectors_are_sound(connection, staged.contents, known),
+        vectors_are_sound(connection, staged.contents, known, staged.silent),
         _counts_agree(connection, staged),
         _no_duplicates(connection, staged),
         _models_known(covering, known),
@@ -151,20 +160,43 @@ def check_staged(connection: Connection[TupleRow], staged: Staged) -> Gate:
     return Gate(staged.source, staged.version, staged.commit, checks)
 
 
+def unsure_staged(connection: Connection[TupleRow], staged: Staged) -> list[Silent]:
+    """The zero vectors of a staged version that their models should be asked about."""
+    known = [model for model in covering_models(connection, staged) if model.has_table]
+    return unsure_zeros(connection, staged.contents, known, staged.silent)
+
+
 def covering_models(connection: Connection[TupleRow], staged: Staged) -> list[ModelRow]:
     """The models that the staged version says it is covered by."""
     return [ModelRow(*row) for row in connection.execute(_MODELS, staged.scope).fetchall()]
 
 
-def unsound_vectors(connection: Connection[TupleRow], contents: Sequence[int], identity: str) -> str | None:
-    """What is wrong with a model's vectors of these contents, or None."""
+def model_row(connection: Connection[TupleRow], identity: str) -> list[ModelRow]:
+    """The catalogue's row of a model, if it has one."""
     rows = connection.execute(
         "SELECT id, identity, state, dimensions, table_name, to_regclass(table_name) IS NOT NULL "
         "FROM embedding_models WHERE identity = %s",
         (identity,),
     ).fetchall()
-    check = vectors_are_sound(connection, contents, [ModelRow(*row) for row in rows])
-    return None if check.passed else check.detail
+    return [ModelRow(*row) for row in rows]
+
+
+def unsure_zeros(
+    connection: Connection[TupleRow],
+    contents: Sequence[int],
+    models: Sequence[ModelRow],
+    silent: Collection[Silent] = frozenset(),
+) -> list[Silent]:
+    """The zero vectors of chunks with words that their models should be asked about, by model and chunk.
+
+    None of a model that has more of them than any model may have: then the vectors are wrong.
+    """
+    found = []
+    for model in models:
+        zeros = _zeros(connection, contents, model)
+        if zeros and len(zeros) <= zeros_allowed(_measure(connection, contents, model).with_words):
+            found += [(model.identity or "", *place) for place in zeros]
+    return sorted(set(found).difference(silent))
 
 
 def zeros_allowed(with_words: int) -> int:
@@ -172,24 +204,57 @@ def zeros_allowed(with_words: int) -> int:
     return max(ZEROS_ALWAYS, int(ZERO_SHARE * with_words))
 
 
-def vectors_are_sound(connection: Connection[TupleRow], contents: Sequence[int], models: Sequence[ModelRow]) -> Check:
-    """Whether each chunk of these contents has a usable vector of each of these models."""
+def vectors_are_sound(
+    connection: Connection[TupleRow],
+    contents: Sequence[int],
+    models: Sequence[ModelRow],
+    silent: Collection[Silent] = frozenset(),
+) -> Check:
+    """Whether each chunk of these contents has a usable vector of each of these models. A zero vector of a chunk with
+    words is one where it is `silent`, and there are few."""
     wrong, looked_at = [], 0
     for model in models:
-        statement = sql.SQL(_SOUND + VECTORS).format(table=sql.Identifier(model.table or ""))
-        parameters = {"contents": list(contents), "width": model.width, "error": LENGTH_ERROR}
-        row = connection.execute(statement, parameters).fetchone() or (0,) * 6
-        total, missing, width, length, with_words, zeros = (int(number) for number in row)
-        looked_at += total
-        if missing:
-            wrong.append(f"{missing} of {total} chunks have no vector of {model.identity}")
-        if width:
-            wrong.append(f"{width} vectors of {model.identity} are not {model.width} wide")
-        if length:
-            wrong.append(f"{length} vectors of {model.identity} are not of length 1")
-        if zeros > zeros_allowed(with_words):
-            wrong.append(f"{zeros} of {with_words} chunks with words have a zero vector of {model.identity}")
+        seen = _measure(connection, contents, model)
+        looked_at += seen.total
+        if seen.missing:
+            wrong.append(f"{seen.missing} of {seen.total} chunks have no vector of {model.identity}")
+        if seen.width:
+            wrong.append(f"{seen.width} vectors of {model.identity} are not {model.width} wide")
+        if seen.length:
+            wrong.append(f"{seen.length} vectors of {model.identity} are not of length 1")
+        if seen.zeros > zeros_allowed(seen.with_words):
+            wrong.append(f"{seen.zeros} of {seen.with_words} chunks with words have a zero vector of {model.identity}")
+        elif seen.zeros:
+            places = {(model.identity, *place) for place in _zeros(connection, contents, model)}
+            if lost := len(places.difference(silent)):
+                wrong.append(
+                    f"{lost} of {seen.with_words} chunks have a zero vector that {model.identity} did not give"
+                )
     return Check("vectors_are_sound", not wrong, "; ".join(wrong) or f"{looked_at} vectors")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How many chunks there are, and of their vectors how many are missing, of another width, of another length than
+    0 or 1, of chunks with words, and zero for those."""
+
+    total: int
+    missing: int
+    width: int
+    length: int
+    with_words: int
+    zeros: int
+
+
+def _measure(connection: Connection[TupleRow], contents: Sequence[int], model: ModelRow) -> _Seen:
+    statement = sql.SQL(_SOUND + VECTORS).format(table=sql.Identifier(model.table or ""))
+    parameters = {"contents": list(contents), "width": model.width, "error": LENGTH_ERROR}
+    return _Seen(*(connection.execute(statement, parameters).fetchone() or (0,) * 6))
+
+
+def _zeros(connection: Connection[TupleRow], contents: Sequence[int], model: ModelRow) -> list[tuple[int, int]]:
+    statement = sql.SQL(_ZEROS).format(table=sql.Identifier(model.table or ""))
+    return [(row[0], row[1]) for row in connection.execute(statement, {"contents": list(contents)}).fetchall()]
 
 
 def _no_orphan_chunks(connection: Connection[TupleRow], staged: Staged) -> Check:
@@ -203,15 +268,23 @@ def _no_orphan_chunks(connection: Connection[TupleRow], staged: Staged) -> Check
     return Check("no_orphan_chunks", not wrong, "; ".join(wrong) or f"{total} contents")
 
 
-def _counts_agree(connection: Connection[TupleRow], staged: Staged) -> Check:
+def paths_held(connection: Connection[TupleRow], staged: Staged) -> tuple[int, int]:
+    """How many paths the staged version has, and how many it says that it has."""
     row = connection.execute(_RECORDED, (staged.team_id, staged.source, staged.version)).fetchone()
-    recorded = int(row[0]) if row else 0
+    held = connection.execute(_HELD, staged.scope).fetchone()
+    return int(held[0]) if held else 0, int(row[0]) if row else 0
+
+
+def _counts_agree(connection: Connection[TupleRow], staged: Staged) -> Check:
+    held, recorded = paths_held(connection, staged)
     wanted = {path for path in staged.changed if path in staged.in_git}
     asked = [*staged.changed, *staged.removed]
     present = {path for (path,) in connection.execute(_PRESENT, {**staged.scope, "paths": asked}).fetchall()}
     wrong = []
     if recorded != len(staged.in_git):
         wrong.append(f"the version has {recorded} paths, the commit {len(staged.in_git)}")
+    if held != recorded:
+        wrong.append(f"{held} paths are there, of {recorded}")
     if missing := wanted - present:
         wrong.append(f"{len(missing)} changed paths are missing, such as {min(missing)[:100]!r}")
     if extra := present - set(staged.in_git):
@@ -219,10 +292,20 @@ def _counts_agree(connection: Connection[TupleRow], staged: Staged) -> Check:
     return Check("counts_agree_with_git", not wrong, "; ".join(wrong) or f"{recorded} paths")
 
 
+def doubled_paths(connection: Connection[TupleRow], staged: Staged) -> list[str]:
+    """Paths that the staged version has twice: looked for among those that it changed, and among all (at most 1,000)
+    where their number is wrong."""
+    changed = connection.execute(_DOUBLED, {**staged.scope, "paths": list(staged.changed)}).fetchall()
+    held, _ = paths_held(connection, staged)
+    every = connection.execute(_ALL_DOUBLED, staged.scope).fetchall() if held != len(staged.in_git) else []
+    return sorted({path for (path,) in changed + every})
+
+
 def _no_duplicates(connection: Connection[TupleRow], staged: Staged) -> Check:
-    row = connection.execute(_DOUBLED, {**staged.scope, "paths": list(staged.changed)}).fetchone()
-    doubled = int(row[0]) if row else 0
-    detail = f"{doubled} paths are there twice" if doubled else f"{len(staged.changed)} changed paths"
+    doubled = doubled_paths(connection, staged)
+    detail = f"{len(staged.changed)} changed paths"
+    if doubled:
+        detail = f"{len(doubled)} paths are there twice, such as {doubled[0][:100]!r}"
     return Check("no_duplicate_keys", not doubled, detail)
 
 

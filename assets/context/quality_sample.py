@@ -55,15 +55,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "vectors": ("model", "content", "chunk", "width_wanted", "width", "length", "words"),
     "models": ("model", "state", "width"),
     "counts": ("what", "wanted", "found"),
-    "zeros": ("model", "allowed", "found"),
+    "zeros": ("model", "allowed", "found", "confirmed"),
 }
 
 
 def take_sample(connection: Connection[TupleRow], staged: Staged, gate: Gate) -> Sample:
     """Reads the sample of a staged version; `gate` is kept with it."""
     models = quality.covering_models(connection, staged)
+    paths = [*staged.changed, *quality.doubled_paths(connection, staged)]
     rows: dict[str, list[Row]] = {
-        "files": _rows(connection, _FILES, {**staged.scope, "paths": list(staged.changed), "most": MOST_ROWS}),
+        "files": _rows(connection, _FILES, {**staged.scope, "paths": paths, "most": MOST_ROWS}),
         "contents": _rows(connection, _CONTENTS, {"contents": list(staged.contents), "most": MOST_ROWS}),
         "vectors": [],
         "models": [(model.identity, model.state, model.width) for model in models],
@@ -93,14 +94,12 @@ def _vectors(connection: Connection[TupleRow], staged: Staged, model: ModelRow) 
     vectors = sql.SQL(quality.VECTORS).format(table=sql.Identifier(model.table or ""))
     found = connection.execute(sql.SQL(_VECTORS).format(vectors=vectors), parameters).fetchall()
     counted = connection.execute(sql.SQL(_ZEROS).format(vectors=vectors), parameters).fetchone() or (0, 0)
-    return found, (model.identity, quality.zeros_allowed(int(counted[0])), int(counted[1]))
+    confirmed = sum(identity == model.identity for identity, _, _ in staged.silent)
+    return found, (model.identity, quality.zeros_allowed(int(counted[0])), int(counted[1]), confirmed)
 
 
 def _counts(connection: Connection[TupleRow], staged: Staged) -> list[Row]:
-    recorded = connection.execute(
-        "SELECT files + skipped FROM index_versions WHERE team_id = %s AND source = %s AND version = %s",
-        (staged.team_id, staged.source, staged.version),
-    ).fetchone()
+    held, recorded = quality.paths_held(connection, staged)
     asked = [*staged.changed, *staged.removed]
     present = connection.execute(
         f"SELECT DISTINCT path FROM source_files WHERE {versions.LIVE} AND path = ANY(%(paths)s)",  # noqa: S608
@@ -108,7 +107,8 @@ def _counts(connection: Connection[TupleRow], staged: Staged) -> list[Row]:
     ).fetchall()
     in_git = {path for path in asked if path in staged.in_git}
     return [
-        ("paths of the commit", len(staged.in_git), int(recorded[0]) if recorded else 0),
+        ("paths of the commit", len(staged.in_git), recorded),
+        ("paths that are there", recorded, held),
         ("changed paths", len(in_git), len({path for (path,) in present} & in_git)),
         ("paths that the commit lacks", 0, len({path for (path,) in present} - in_git)),
     ]

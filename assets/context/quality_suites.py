@@ -45,7 +45,10 @@ def _vectors(e: Any) -> dict[str, list[Any]]:
                 row_condition=Column("length") != 0,
             ),
         ],
-        "zeros": [e.ExpectColumnPairValuesAToBeGreaterThanB(column_A="allowed", column_B="found", or_equal=True)],
+        "zeros": [
+            e.ExpectColumnPairValuesAToBeGreaterThanB(column_A="allowed", column_B="found", or_equal=True),
+            e.ExpectColumnPairValuesAToBeGreaterThanB(column_A="confirmed", column_B="found", or_equal=True),
+        ],
     }
 
 

@@ -7,7 +7,7 @@ discarded by the next refresh, and the pointer moves in one transaction.
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psycopg
 
-from assets.context import chunks, commit_table, freshness, quality, skips, terms, versions
+from assets.context import chunks, commit_table, freshness, quality, skips, store, terms, versions
+from assets.context.content import embedded_text
 from assets.context.delta import Delta, as_text, by_git, by_rows
 from assets.context.freshness import Announced
 from assets.context.ingest import Ingest, Model, key_of
@@ -26,7 +27,7 @@ from assets.context.segments import merge_recent
 from assets.context.sources import Source, find_source, locked
 from assets.context.versions import FileRow, Version
 from core.database import Database
-from core.embedding import Embedder
+from core.embedding import Embedder, EmbedderUnavailable
 from core.git import (
     GitError,
     Repository,
@@ -225,7 +226,7 @@ class _Refresh:
             removed=delta.removed,
             in_git={as_text(path) for path in self.repository.paths(commit)},
         )
-        publish(self.database, staged, self.changes, self.look)
+        publish(self.database, staged, self.changes, self.look, self._silent)
         self.on_step("visible")
         self.clock.step("publish")
         self._complete(version, self._fill(self.ingest.models[1:], before, rows))
@@ -247,14 +248,36 @@ class _Refresh:
                 continue
             if rows and model is self.ingest.models[0]:
                 self.gated |= contents
-            elif contents:
-                with self.database.team(self.team_id) as connection:
-                    wrong = quality.unsound_vectors(connection, sorted(contents), model.identity)
-                if wrong:
-                    self.ingest.unavailable[model.identity] = wrong
-                    continue
+            elif contents and (wrong := self._unsound(model, sorted(contents))):
+                self.ingest.unavailable[model.identity] = wrong
+                continue
             complete.append(model)
         return complete
+
+    def _unsound(self, model: Model, contents: Sequence[int]) -> str | None:
+        """What is wrong with a model's vectors of these contents, or None."""
+        with self.database.team(self.team_id) as connection:
+            rows = quality.model_row(connection, model.identity)
+            unsure = quality.unsure_zeros(connection, contents, rows)
+        try:
+            silent = self._silent(unsure) if unsure else ()
+        except EmbedderUnavailable as error:
+            return str(error)
+        with self.database.team(self.team_id) as connection:
+            check = quality.vectors_are_sound(connection, contents, rows, silent)
+        return None if check.passed else check.detail
+
+    def _silent(self, zeros: Sequence[quality.Silent]) -> Collection[quality.Silent]:
+        """Which of these chunks do get a zero vector from their models. Raises `EmbedderUnavailable`."""
+        with self.database.team(self.team_id) as connection:
+            held = store.read_chunks(connection, [(content, number) for _, content, number in zeros])
+        found = []
+        for model in self.ingest.models:
+            mine = [(zero, chunk) for zero, chunk in zip(zeros, held, strict=True) if zero[0] == model.identity]
+            if mine:
+                vectors = model.embedder.embed_documents([embedded_text(chunk) for _, chunk in mine])
+                found += [zero for (zero, _), vector in zip(mine, vectors, strict=True) if not vector.any()]
+        return found
 
     def _write_also(self, version: int, before: Version | None, rows: Sequence[FileRow]) -> None:
         """Gives the models that are not asked yet, or any more, the vectors of the changed rows."""

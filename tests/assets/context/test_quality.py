@@ -57,6 +57,14 @@ def _zero_vectors(connection: Connection[Any]) -> None:
     _vectors(connection, "UPDATE {0} SET embedding = array_fill(0::real, ARRAY[vector_dims(embedding)])::vector")
 
 
+def _one_zero_vector(connection: Connection[Any]) -> None:
+    _vectors(
+        connection,
+        "UPDATE {0} SET embedding = array_fill(0::real, ARRAY[vector_dims(embedding)])::vector "
+        "WHERE content_id = (SELECT max(content_id) FROM {0})",
+    )
+
+
 def _long_vectors(connection: Connection[Any]) -> None:
     _vectors(connection, "UPDATE {0} SET embedding = embedding + embedding")
 
@@ -72,6 +80,17 @@ def _hold_a_path_twice(connection: Connection[Any]) -> None:
     )
 
 
+def _lose_an_unchanged_path(connection: Connection[Any]) -> None:
+    connection.execute("DELETE FROM source_files WHERE path = 'keep.py'")
+
+
+def _hold_an_unchanged_path_twice(connection: Connection[Any]) -> None:
+    connection.execute(
+        "INSERT INTO source_files (team_id, source, path, since, mode, blob, skipped) "
+        "SELECT team_id, source, path, 2, mode, blob, 'again' FROM source_files WHERE path = 'keep.py'"
+    )
+
+
 def _keep_a_removed_path(connection: Connection[Any]) -> None:
     connection.execute("UPDATE source_files SET until = NULL WHERE path = 'gone.py'")
 
@@ -81,9 +100,12 @@ BREAKAGES: list[tuple[Callable[[Connection[Any]], None], set[str]]] = [
     (_lose_chunks, {"no_orphan_chunks"}),
     (_lose_vectors, {"vectors_are_sound"}),
     (_zero_vectors, {"vectors_are_sound"}),
+    (_one_zero_vector, {"vectors_are_sound"}),
     (_long_vectors, {"vectors_are_sound"}),
     (_lose_a_path, {"counts_agree_with_git"}),
-    (_hold_a_path_twice, {"no_duplicate_keys"}),
+    (_hold_a_path_twice, {"no_duplicate_keys", "counts_agree_with_git"}),
+    (_lose_an_unchanged_path, {"counts_agree_with_git"}),
+    (_hold_an_unchanged_path_twice, {"no_duplicate_keys", "counts_agree_with_git"}),
     (_keep_a_removed_path, {"counts_agree_with_git"}),
 ]
 
@@ -169,6 +191,51 @@ def test_a_further_model_whose_vectors_are_broken_covers_nothing_and_says_so(
         refresh(embedders=[Broken()])
 
 
+class Mute:
+    """Gives a zero vector for texts that hold a certain word, as a model does that does not know a script."""
+
+    def __init__(self, model: Embedder) -> None:
+        self.identity, self.dimensions, self.max_tokens = model.identity, model.dimensions, model.max_tokens
+        self._model = model
+        self.asked: list[str] = []
+
+    def embed_documents(self, texts: Any) -> Any:
+        self.asked += texts
+        vectors = self._model.embed_documents(texts)
+        vectors[["unspeakable" in text for text in texts]] = 0
+        return vectors
+
+    def embed_query(self, text: str) -> Any:
+        return self._model.embed_query(text)
+
+
+def test_a_zero_vector_stands_where_its_model_gives_it_again_when_asked(
+    database: Database, history: Any, refresh: Refresh, hashing: Embedder, wordllama: Embedder
+) -> None:
+    odd = "def unspeakable():\n    return 1\n"
+    history.commit({"odd.py": odd, "a.py": SLUG})
+    first, further = Mute(hashing), Mute(wordllama)
+    report = refresh(embedders=[first, further])
+    assert set(report.models) == {hashing.identity, wordllama.identity}
+    for model in (first, further):
+        assert len(model.asked) == 3, "only the chunk in question is embedded twice"
+        assert "unspeakable" in model.asked[2]
+    history.commit({"b.py": "def f():\n    return 1\n"})
+    refresh(embedders=[first])
+    history.commit({"copy/odd.py": odd})
+    with pytest.raises(GateFailed, match=r"1 of 1 chunks have a zero vector that .* did not give"):
+        refresh(embedders=[hashing])  # which knows the word, so that something else has made it zero
+    assert refresh(embedders=[hashing]).changed
+    assert last(database).passed
+
+
+def last(database: Database) -> Gate:
+    with database.team(DEFAULT_TEAM) as connection:
+        gate = last_gate(connection, DEFAULT_TEAM, "demo")
+    assert gate is not None
+    return gate
+
+
 def test_texts_without_words_may_have_zero_vectors(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:
@@ -215,7 +282,9 @@ def test_the_suites_agree_with_the_gate_and_their_pages_are_written(
     def look(connection: Connection[Any], staged: Staged, gate: Gate) -> None:
         taken.append(take_sample(connection, staged, gate))
 
-    for number, breakage in enumerate((_nothing, _zero_vectors, _lose_a_path)):
+    for number, breakage in enumerate(
+        (_nothing, _zero_vectors, _one_zero_vector, _lose_an_unchanged_path, _hold_an_unchanged_path_twice)
+    ):
         history.commit(
             {f"m{n}.py": f"def f{n}():\n    return {number}\n" for n in range(6)} | {"gone.py": None}, str(uuid.uuid4())
         )
@@ -235,4 +304,4 @@ def test_the_suites_agree_with_the_gate_and_their_pages_are_written(
         assert all(result.expectations for result in docs.results)
         page = docs.index.read_text()
         assert "vectors_are_sound" in page
-    assert len(list((tmp_path / "docs").iterdir())) == 3
+    assert len(list((tmp_path / "docs").iterdir())) == 5
