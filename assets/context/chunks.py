@@ -87,8 +87,8 @@ _SUFFIXES: dict[Language, str] = {
     _parsed("c-header", 1): "h",
     _parsed("cpp", 1): "cc cpp cxx c++ hh hpp hxx h++ inl ipp tpp cu cuh",
     _parsed("ruby", 2): "rb rake gemspec ru",
-    Language("markdown", 1, heading_chunks.markdown_segments): "md markdown mdx",
-    Language("restructuredtext", 1, heading_chunks.restructuredtext_segments): "rst rest",
+    Language("markdown", 2, heading_chunks.markdown_segments): "md markdown mdx",
+    Language("restructuredtext", 2, heading_chunks.restructuredtext_segments): "rst rest",
     WINDOWS: "",
 }
 LANGUAGES: tuple[Language, ...] = tuple(_SUFFIXES)

@@ -12,6 +12,7 @@ from assets.context.segment import Segment
 SEPARATOR = " > "
 
 _LONGEST = 120
+_MOST_SETTINGS = 200
 _ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t\r]|$)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*\r?")
@@ -55,10 +56,19 @@ def _sections(lines: Sequence[str], headings: Iterator[Heading]) -> list[Segment
     return found
 
 
+def _front_matter(lines: Sequence[str]) -> int:
+    """The last line of the settings that site generators put before a document, between rows of `---`; else 0."""
+    if not lines or lines[0].rstrip() != "---":
+        return 0
+    end = next((n for n, line in enumerate(lines[1:_MOST_SETTINGS], 2) if line.rstrip() in ("---", "...")), 0)
+    return end if any(line.strip() for line in lines[1 : end - 1]) and lines[1].strip() else 0
+
+
 def _markdown_headings(lines: Sequence[str]) -> Iterator[Heading]:
     fence = ""
     paragraph = 0  # the first line of the paragraph that may become a setext heading, or 0
-    for number, line in enumerate(lines, 1):
+    begin = _front_matter(lines)
+    for number, line in enumerate(lines[begin:], begin + 1):
         opened = _FENCE.match(line) if "`" in line or "~" in line else None
         if fence:
             if opened and opened[1].startswith(fence) and not opened[2].strip():
@@ -91,6 +101,7 @@ def _restructuredtext_headings(lines: Sequence[str]) -> Iterator[Heading]:
     """Levels are numbered in the order in which their adornments (character, and whether above too) occur."""
     levels: dict[tuple[str, bool], int] = {}
     number = 1
+    free = 1  # the line after the last heading, which needs no blank line above to be one too
     while number <= len(lines):
         under = _adornment(lines, number + 1)
         title = lines[number - 1].strip()
@@ -99,13 +110,13 @@ def _restructuredtext_headings(lines: Sequence[str]) -> Iterator[Heading]:
             inner = lines[number].strip()
             if inner and _fits(lines[number + 1], inner) and not _adornment(lines, number + 1):
                 yield Heading(number, levels.setdefault((over, True), len(levels) + 1), inner)
-                number += 3
+                free = number = number + 3
                 continue
-        blank_above = number == 1 or not lines[number - 2].strip()
+        blank_above = number == free or not lines[number - 2].strip()
         flush = under and title and not over and blank_above and not lines[number - 1][:1].isspace()
         if flush and _fits(lines[number], title):
             yield Heading(number, levels.setdefault((under, False), len(levels) + 1), title)
-            number += 2
+            free = number = number + 2
             continue
         number += 1
 

@@ -114,6 +114,23 @@ def test_a_heading_is_found_by_its_words_and_is_no_definition() -> None:
     assert not [term for term in found if term.startswith("=")]
 
 
+def test_a_heading_directly_below_another_is_one_too() -> None:
+    text = "=====\nTitle\n=====\nInstall\n-------\nUse it\n~~~~~~\ntext\nno\n---\n"
+    assert outline("a.rst", text) == [
+        ("Title", 1, 3),
+        ("Title > Install", 4, 5),
+        ("Title > Install > Use it", 6, 10),
+    ]
+
+
+@pytest.mark.parametrize("end", ["---", "..."])
+def test_settings_before_a_document_are_no_heading(end: str) -> None:
+    text = f"---\ntitle: Rates\nlayout: page\n{end}\n# Rates\n\ntext\n\n### Deep\n"
+    assert outline("a.md", text) == [("", 1, 4), ("Rates", 5, 7), ("Rates > Deep", 9, 9)]
+    assert outline("a.md", text.replace("\n", "\r\n")) == outline("a.md", text)
+    assert outline("a.md", "---\n\n# A\n\n---\n") == [("", 1, 1), ("A", 3, 5)]
+
+
 def test_only_marks_that_stand_apart_close_a_heading() -> None:
     text = "# C#\n\n## a ##\n\n###\n\n#### # ####\n\n#no\n####### no\n"
     assert [symbol for symbol, _, _ in outline("a.md", text)] == ["C#", "C# > a", "C# > a > -", "C# > a > - > #"]
