@@ -201,9 +201,8 @@ def retire(connection: Connection[TupleRow], model_id: int) -> None:
         raise ModelConflict(f"{error.diag.message_detail or _message(error)}: {_REMEDY}") from error
 
 
-def check_not_needed(connection: Connection[TupleRow], model_id: int) -> None:
-    """Raises `ModelConflict` while a migration needs the model, only it covers something, or something else in the
-    database refers to its table."""
+def check_no_migration(connection: Connection[TupleRow], model_id: int) -> None:
+    """Raises `ModelConflict` while an open migration needs the model in the state that it gave it."""
     migration = connection.execute(
         "SELECT id FROM model_migrations WHERE state NOT IN ('done', 'cancelled', 'rolled-back') "
         "AND (new_model = %(model)s OR (old_model = %(model)s AND state <> 'draining'))",
@@ -211,6 +210,12 @@ def check_not_needed(connection: Connection[TupleRow], model_id: int) -> None:
     ).fetchone()
     if migration is not None:
         raise ModelConflict(f"migration {migration[0]} needs it: cancel it or roll it back first")
+
+
+def check_not_needed(connection: Connection[TupleRow], model_id: int) -> None:
+    """Raises `ModelConflict` while a migration needs the model, only it covers something, or something else in the
+    database refers to its table."""
+    check_no_migration(connection, model_id)
     if lost := only_cover(connection, model_id):
         shown = ", ".join(f"{one.source} ({one.covered} chunks)" for one in lost[:5])
         raise ModelConflict(

@@ -191,7 +191,8 @@ def add(
         step(f"asking {name} its known answers")
         entry = catalogue.register(database, spec, threads=settings.embedding_threads)
         with database.system() as connection:
-            if serve:
+            if serve and entry.state != ModelState.SERVING:
+                catalogue.check_no_migration(connection, entry.id)
                 catalogue.move(connection, entry.id, ModelState.SERVING)
         if wanted:
             step(f"measuring {name}")
@@ -206,6 +207,8 @@ def add(
     line(f"{entry.name}: {entry.state}, {entry.dimensions} dimensions, {entry.identity}")
     if row["migrate"] is not None:
         note(f"it will be migrated to: {row['migrate']}")
+    elif wanted and entry.state == ModelState.BUILDING:
+        note("a migration to it is open: the running platform goes on with it, or penstock migrate resume")
     elif entry.state == ModelState.REGISTERED:
         note(f"not used yet: penstock migrate plan --to {entry.name}, or models add {entry.name} --serve")
 
@@ -226,6 +229,7 @@ def retire(
     from assets.migrations.deadlines import deadlines
     from assets.migrations.retire import FOLDER, retire_model
     from core.embedding import catalogue
+    from core.embedding.catalogue import ModelConflict
     from core.settings import load_settings
     from core.states import ModelState
 
@@ -247,14 +251,17 @@ def retire(
             if entry.state == ModelState.SERVING:
                 if not serving:
                     raise CommandFailed(f"{name} is the only serving model: add another with --serve, or migrate first")
+                catalogue.check_no_migration(connection, entry.id)
                 catalogue.move(connection, entry.id, ModelState.DRAINING)
         with database.system() as connection:
             left = catalogue.only_cover(connection, entry.id)
         if not left:
             try:
                 retire_model(database, entry.id, load_settings().home / FOLDER, tell=note)
-            except ArchiveFailed as error:
-                raise CommandFailed(str(error)) from error
+            except (ArchiveFailed, ModelConflict) as error:
+                with database.system() as connection:
+                    state = catalogue.find(connection, entry.identity).state
+                raise CommandFailed(f"{name} is {state}, and its vectors stay: {error}") from error
         with database.system() as connection:
             state = catalogue.find(connection, entry.identity).state
     if as_json:

@@ -52,6 +52,18 @@ def test_a_model_can_be_migrated_to_as_soon_as_it_is_added(penstock: Any, databa
     assert (again["state"], again["migrate"]) == ("building", None)
 
 
+def test_the_models_of_a_migration_are_left_where_it_put_them(penstock: Any, model_server: Any) -> None:
+    given = ("--provider", "ollama", "--url", model_server.url, "--model", "hashing", "--dimensions", "64")
+    penstock("models", "add", "small", *given, "--serve")
+    penstock("models", "add", "hashing", "--migrate")
+    before = {row["name"]: row["state"] for row in penstock("models", "list") if "state" in row}
+    assert before == {"wordllama": "serving", "small": "serving", "hashing": "building"}
+    for arguments in (("retire", "wordllama"), ("retire", "hashing"), ("add", "hashing", "--serve")):
+        with pytest.raises(CommandFailed, match="migration 1 needs it: cancel it or roll it back first"):
+            penstock("models", *arguments)
+    assert {row["name"]: row["state"] for row in penstock("models", "list")} == before
+
+
 def test_the_only_serving_model_is_not_retired(penstock: Any) -> None:
     with pytest.raises(CommandFailed, match="the only serving model"):
         penstock("models", "retire", "wordllama")
