@@ -8,9 +8,9 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from assets.context import binary
 from assets.context.chunks import Chunk
 from assets.context.content import Content, embedded_text
+from assets.context.elements import sized
 from assets.context.postings import PostingsBuilder
 from assets.context.vocabulary import Vocabulary
 
@@ -25,7 +25,7 @@ class ContentBatch:
     """Contents in the order in which they were added; their chunks have the slots of `postings` in that order.
 
     `lengths` holds the terms of each chunk by content. Of all chunks one after another, `columns` has the fields
-    `TEXTS`, each as `binary.sized` packs them for Postgres, `lines` the fields `NUMBERS`, and `texts` what models
+    `TEXTS`, each as `sized` packs them for Postgres, `lines` the fields `NUMBERS`, and `texts` what models
     embed. `skipped` are keys that became nothing, with the reason.
     """
 
@@ -69,7 +69,7 @@ class ContentBatch:
 
     def _add_chunks(self, chunks: Sequence[Chunk]) -> None:
         for column, field in zip(self.columns, TEXTS, strict=True):
-            column.extend(binary.sized([getattr(chunk, field) for chunk in chunks]))
+            column.extend(sized([getattr(chunk, field) for chunk in chunks]))
         for numbers, field in zip(self.lines, NUMBERS, strict=True):
             numbers.extend([getattr(chunk, field) for chunk in chunks])
 

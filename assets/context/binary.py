@@ -4,7 +4,6 @@ Form of arrays: https://github.com/postgres/postgres/blob/REL_18_STABLE/src/back
 (`array_recv`); of a vector: https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c (`vector_recv`).
 """
 
-import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,10 +13,10 @@ from psycopg import pq
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
 
+from assets.context.elements import sized
 from core.embedding import Vectors
 
 _INT4, _INT8, _TEXT, _BYTEA = 23, 20, 25, 17
-_SIZE = struct.Struct(">i")
 _HEADER = 20
 """Bytes before the elements of an array of one dimension."""
 
@@ -63,17 +62,8 @@ def texts(values: Sequence[str]) -> Binary:
     return sized_texts(sized(values), len(values))
 
 
-def sized(values: Sequence[str]) -> bytes:
-    """The elements of a `text[]`, to which others can be appended on their way to `sized_texts`."""
-    encoded = [value.encode() for value in values]
-    parts = [b""] * (2 * len(encoded))
-    parts[::2] = map(_SIZE.pack, map(len, encoded))
-    parts[1::2] = encoded
-    return b"".join(parts)
-
-
 def sized_texts(elements: bytes | bytearray, count: int) -> Binary:
-    """`text[]` of so many elements as `sized` gives them."""
+    """`text[]` of so many elements as `assets.context.elements` gives them."""
     return _array([elements], count, _TEXT)
 
 

@@ -67,7 +67,7 @@ def cut_all(files: Iterable[File], count: int) -> Generator[ContentBatch]:
         return
     with contextlib.ExitStack() as stack:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        crew = [stack.enter_context(_Cutter()) for _ in range(max(1, min(MOST_PROCESSES, cores - 1)))]
+        crew = [stack.enter_context(_Cutter()) for _ in range(min(MOST_PROCESSES, cores))]
         waiting: deque[_Cutter] = deque()
         for number, job in enumerate(_jobs(files)):
             cutter = crew[number % len(crew)]

@@ -6,8 +6,10 @@ What is here looks at one path or one content alone; what a repository says of i
 
 import re
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-from core.git import Entry
+if TYPE_CHECKING:  # the processes that cut files look at contents only, and need no git
+    from core.git import Entry
 
 VERSION = 2
 """Goes up when a rule changes."""
@@ -70,12 +72,12 @@ _HEAD_LINES = 40
 _DECODED = 1 << 16
 
 
-def skip_entry(entry: Entry) -> str | None:
+def skip_entry(entry: "Entry") -> str | None:
     """The reason to skip a path without reading it, or None."""
     return never_read(entry) or usually_left_out(entry.path)
 
 
-def never_read(entry: Entry) -> str | None:
+def never_read(entry: "Entry") -> str | None:
     """The reason why an entry cannot be indexed whatever its repository says, or None."""
     if entry.mode == "160000":
         return "submodule"

@@ -8,6 +8,7 @@ the package's own (a test holds them to it).
 
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import threading
@@ -113,38 +114,45 @@ class _Words:
         self._forget()
 
     def _forget(self) -> None:
-        self._index: dict[str, int] = {}
+        self._index = _Index()
+        self._known = 0
         self._sums = np.zeros((1024, self._table.shape[1]), dtype=np.float32)
         self._tokens = np.zeros(1024, dtype=np.int64)
 
     def mean(self, texts: list[list[str]], out: Vectors, limit: int) -> None:
         """Writes the mean token vector of each list of words to `out`; words beyond `limit` tokens don't count."""
-        if len(self._index) > _CACHED_WORDS:
+        if len(self._index) > _CACHED_WORDS or len(self._index) > self._known:  # the latter after a failure
             self._forget()
-        if new := list(dict.fromkeys(word for words in texts for word in words if word not in self._index)):
-            self._learn(new)
-        index = self._index
-        flat = np.fromiter((index[word] for words in texts for word in words), dtype=np.int64)
-        lengths = np.array([len(words) for words in texts])
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        numbers = map(self._index.__getitem__, itertools.chain.from_iterable(texts))
+        flat = np.fromiter(numbers, np.int64, int(lengths.sum()))
+        if len(self._index) > self._known:
+            self._learn(list(itertools.islice(self._index, self._known, None)))
         filled = np.flatnonzero(lengths)
         if not len(filled):
             return
-        starts = np.concatenate(([0], np.cumsum(lengths[filled])[:-1]))
+        kept = lengths[filled]
+        starts = np.cumsum(kept) - kept
         tokens = self._tokens[flat]
-        before = np.cumsum(tokens) - tokens
-        within = before - np.repeat(before[starts], lengths[filled]) < limit
-        kept = np.add.reduceat(within, starts, dtype=np.int64)  # the words within the limit come first
-        counts = np.add.reduceat(tokens * within, starts)
+        counts = np.add.reduceat(tokens, starts)
+        if counts.max() > limit:
+            before = np.cumsum(tokens) - tokens
+            within = before - np.repeat(before[starts], kept) < limit
+            counts = np.add.reduceat(tokens * within, starts)
+            kept = np.add.reduceat(within, starts, dtype=np.int64)  # the words within the limit come first
+        rows = np.empty((int(kept.max()), self._sums.shape[1]), dtype=np.float32)
         # One sum a text: a sum of many segments at once (`reduceat`) takes thirty times as long.
-        for row, start, end in zip(filled.tolist(), starts.tolist(), (starts + kept).tolist(), strict=True):
-            np.add.reduce(self._sums[flat[start:end]], axis=0, out=out[row])
+        for row, start, count in zip(filled.tolist(), starts.tolist(), kept.tolist(), strict=True):
+            own = rows[:count]
+            self._sums.take(flat[start : start + count], axis=0, out=own, mode="clip")  # other modes copy first
+            np.add.reduce(own, axis=0, out=out[row])
         out[filled] /= np.maximum(counts, 1)[:, None].astype(np.float32)
 
     def _learn(self, words: list[str]) -> None:
         # A lone surrogate cannot be tokenized.
         cut = [word[:_LONGEST_WORD].encode("utf-8", "replace").decode() for word in words]
         ids = [encoded.ids for encoded in self._tokenizer.encode_batch_fast(cut, add_special_tokens=False)]
-        first = len(self._index)
+        first = self._known
         if (room := first + len(words)) > len(self._sums):
             self._sums = np.concatenate((self._sums, np.zeros((room, self._sums.shape[1]), dtype=np.float32)))
             self._tokens = np.concatenate((self._tokens, np.zeros(room, dtype=np.int64)))
@@ -156,4 +164,12 @@ class _Words:
             starts = np.concatenate(([0], np.cumsum(lengths[filled])[:-1]))
             self._sums[first + filled] = np.add.reduceat(self._table[flat].astype(np.float32), starts, axis=0)
         self._tokens[first : first + len(words)] = lengths
-        self._index.update((word, first + number) for number, word in enumerate(words))
+        self._known += len(words)
+
+
+class _Index(dict[str, int]):
+    """Numbers of words, which numbers a word that is asked for the first time."""
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        return number

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.context import binary
+from assets.context.elements import sized
 from core.database import Database
 from core.events import DEFAULT_TEAM
 
@@ -53,7 +54,7 @@ def test_postgres_reads_packed_texts_and_rows(
             "SELECT %b::text[], %b::text[], %b::bytea[]",
             (
                 binary.texts(words),
-                binary.sized_texts(binary.sized(words) + binary.sized(more), len(words) + len(more)),
+                binary.sized_texts(sized(words) + sized(more), len(words) + len(more)),
                 binary.rows(content, ends, 8),
             ),
             binary=True,
