@@ -24,6 +24,9 @@ MOST_PATHS = 30
 
 MESSAGE_CHARACTERS = 600
 
+PATIENCE = 30.0
+"""Seconds that reading a history may take; commits that are older than what was read by then are left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class PastCommit:
@@ -39,10 +42,10 @@ def read_history(
 ) -> list[PastCommit]:
     """The commits before and at `commit`, newest first, without merges and without very wide ones.
 
-    Those that `exclude` can reach are left out.
+    Those that `exclude` can reach are left out, and old ones where reading takes longer than `PATIENCE`.
     """
     found = []
-    for made in repository.log(commit, limit=limit, exclude=exclude):
+    for made in repository.log(commit, limit=limit, exclude=exclude, most_paths=MOST_PATHS, patience=PATIENCE):
         paths = tuple(path for path in made.paths if path.isprintable())
         if 0 < len(paths) <= MOST_PATHS:
             message = made.message.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -185,7 +185,10 @@ def stream(
 ) -> Iterator[IO[bytes]]:
     """Runs `git ARGUMENTS` and yields its standard output for reading piece by piece. Raises like `run`."""
     late = threading.Event()
-    with _start(arguments, git_dir, None, data, stderr=subprocess.DEVNULL) as process:
+    with (
+        tempfile.TemporaryFile() as complaints,
+        _start(arguments, git_dir, None, data, stderr=complaints.fileno()) as process,
+    ):
 
         def stop() -> None:
             late.set()
@@ -205,10 +208,11 @@ def stream(
             raise
         finally:
             timer.cancel()
-    if late.is_set():
-        raise GitTimeout(f"{purpose} in {_shown(where)}: ended after {timeout:g} s")
-    if status:
-        raise _failure(purpose, where, status, b"")
+        if late.is_set():
+            raise GitTimeout(f"{purpose} in {_shown(where)}: ended after {timeout:g} s")
+        if status:
+            complaints.seek(0)
+            raise _failure(purpose, where, status, complaints.read(1 << 16))
 
 
 @contextlib.contextmanager

@@ -1,16 +1,19 @@
 """Reads the history of a ref: messages and touched paths, newest first.
 
 Fields are parted by NUL, the one byte that neither a message nor a name nor a path can hold, since anyone may
-have written them. A commit whose date is damaged is read like any other.
+have written them. A commit whose date is damaged is read like any other. Git's answer is read piece by piece, since
+that of a history of wide commits can be larger than memory.
 """
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from core.git.command import GitError
+from core.git import command
+from core.git.command import GitError, GitTimeout
 from core.git.names import check_object_id, check_ref
 from core.git.records import Commit
 
@@ -19,14 +22,24 @@ if TYPE_CHECKING:
 
 _FORMAT = "%x00%H%x00%an%x00%at%x00%ct%x00%B%x00"
 _FIELDS = 5
+_PIECE = 1 << 18
+_LONGEST_FIELD = 1 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read(
-    repository: "Repository", ref: str, *, limit: int, paths: Iterable[str], merges: bool, exclude: str | None
+    repository: "Repository",
+    ref: str,
+    *,
+    limit: int,
+    paths: Iterable[str],
+    merges: bool,
+    exclude: str | None,
+    most_paths: int | None,
+    patience: float | None,
 ) -> list[Commit]:
     """See `Repository.log`."""
-    _, output = repository.git(
+    arguments = [
         "--literal-pathspecs",
         "log",
         "-z",
@@ -44,23 +57,57 @@ def read(
         *((f"^{check_ref(exclude)}",) if exclude else ()),
         "--",
         *paths,
+    ]
+    commits: list[Commit] = []
+    running = command.stream(
+        arguments,
         purpose=f"reading the history of {ref!r}",
+        where=repository.path,
+        git_dir=repository.git_dir,
+        timeout=command.TIMEOUT if patience is None else patience,
     )
-    return [_commit(repository, fields, names) for fields, names in _records(output)]
+    try:
+        with running as output:
+            for fields, names in _records(_fields(output), most_paths):
+                commits.append(_commit(repository, fields, names))
+    except GitTimeout:
+        if patience is None:
+            raise
+        return commits[:-1]  # the last one's paths may not be all
+    return commits
 
 
-def _records(output: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """The fields of each commit, and its paths. An empty field stands before each commit, and one after its message."""
-    fields = output.split(b"\0")
-    at = 1
-    while at + _FIELDS <= len(fields):
-        head = fields[at : at + _FIELDS]
-        at += _FIELDS + 1
-        names = []
-        while at < len(fields) and fields[at]:
-            names.append(fields[at])
-            at += 1
-        at += 1
+def _fields(output: IO[bytes]) -> Iterator[bytes]:
+    """What stands before each NUL, of a very long one the beginning."""
+    held: list[bytes] = []
+    size = 0
+    while piece := output.read(_PIECE):
+        first, *others = piece.split(b"\0")
+        if size < _LONGEST_FIELD:
+            held.append(first)
+            size += len(first)
+        if others:
+            yield b"".join(held)
+            yield from others[:-1]
+            held, size = [others[-1]], len(others[-1])
+
+
+def _records(fields: Iterator[bytes], most_paths: int | None) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """The fields of each commit, and its paths. An empty field stands before each commit, and one after its message.
+
+    Of more than `most_paths` paths one more than that is given.
+    """
+    next(fields, None)
+    while True:
+        head = list(itertools.islice(fields, _FIELDS))
+        if len(head) < _FIELDS or next(fields, None) is None:
+            return
+        names: list[bytes] = []
+        for name in fields:
+            if not name:
+                break
+            if most_paths is None or len(names) <= most_paths:
+                names.append(name)
         if names:
             names[0] = names[0].removeprefix(b"\n")  # which parts the message from the paths
         yield head, names

@@ -237,12 +237,24 @@ class Repository:
         paths: Iterable[str] = (),
         merges: bool = False,
         exclude: str | None = None,
+        most_paths: int | None = None,
+        patience: float | None = None,
     ) -> list[Commit]:
         """The newest commits reachable from `ref`, newest first, with the paths that each changed.
 
-        Those reachable from `exclude` are left out.
+        Those reachable from `exclude` are left out. A commit that changed more than `most_paths` has one path
+        more than that. After `patience` seconds the older ones are left out; without it, that is a `GitTimeout`.
         """
-        return log.read(self, ref, limit=limit, paths=paths, merges=merges, exclude=exclude)
+        return log.read(
+            self,
+            ref,
+            limit=limit,
+            paths=paths,
+            merges=merges,
+            exclude=exclude,
+            most_paths=most_paths,
+            patience=patience,
+        )
 
     def export(self, commit: str, directory: Path) -> Export:
         """Writes a commit's files into the new folder `directory`, byte for byte as they are stored.

@@ -1,10 +1,12 @@
 """Reading a repository, and committing a patch beside its user's work."""
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.git import GitError, Repository, is_repository
+from core.git import Commit, GitError, GitTimeout, Repository, is_repository, log
 from tests.core.git_cases import AUTHOR, DIFF, WHEN, git_in
 
 
@@ -146,6 +148,40 @@ def test_nothing_in_a_message_or_a_path_can_pass_for_another_commit(work: Path) 
     empty, first, *_ = Repository(work).log("main")
     assert (empty.message, empty.paths) == ("", ())
     assert (first.author, first.message, first.paths) == ("A", message, (odd,))
+
+
+def test_a_wide_history_is_read_within_bounds(work: Path) -> None:
+    wide = b"".join(b"M 100644 inline f%d\ndata 1\nx\n" % number for number in range(300))
+    long = b"m" * (3 << 20)
+    stream = b"commit refs/heads/wide\ncommitter A <a@example.org> 1 +0000\ndata %d\n%b\n%b\n" % (len(long), long, wide)
+    stream += (
+        b"commit refs/heads/wide\ncommitter A <a@example.org> 2 +0000\ndata 5\nsmall\nM 100644 inline f1\ndata 1\ny\n"
+    )
+    git_in(work)("fast-import", "--quiet", data=stream)
+    repository = Repository(work)
+    small, large = repository.log("wide", most_paths=20)
+    assert (small.message, small.paths, len(large.paths)) == ("small", ("f1",), 21)
+    assert len(large.message) < 2 << 20
+    assert len(repository.log("wide")[1].paths) == 300
+
+
+def test_a_history_that_takes_too_long_is_told_or_ends_early_as_its_reader_wants(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = log._commit
+
+    def slow(*given: Any) -> Commit:
+        time.sleep(0.2)
+        return read(*given)
+
+    monkeypatch.setattr(log, "_commit", slow)
+    repository = Repository(work)
+    everything = repository.log("main")
+    assert len(everything) == 2
+    assert repository.log("main", patience=0.1) == everything[:1]
+    monkeypatch.setattr("core.git.command.TIMEOUT", 0.1)
+    with pytest.raises(GitTimeout):
+        repository.log("main")
 
 
 def test_an_export_is_byte_for_byte_what_is_stored(work: Path, tmp_path: Path) -> None:
