@@ -120,6 +120,9 @@ class MemoryIndex:
             for document in documents
         ]
 
+    def expect(self, model: str, text: str, count: int) -> None:
+        """Does nothing: there is nobody else here to search meanwhile."""
+
     def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
         embedder = self._embedders[model]
         query = embedder.embed_query(text)

@@ -19,6 +19,7 @@ from assets.context.history import PastCommits
 from assets.context.index import Floats, Ints
 from assets.context.postings_cache import PostingsCache
 from assets.context.refresh import index_version_name
+from assets.context.vector_search import VectorSearch
 from assets.context.vector_table import VectorTable
 from assets.context.version_files import VersionCache, VersionFiles
 from assets.context.versions import Version
@@ -48,7 +49,7 @@ def open_index(
 
     Raises `NotIndexed`, and `EmbedderUnavailable` when the weights of a model are missing.
     """
-    with database.team(team_id) as connection:
+    with database.team(team_id, pipelined=True) as connection:
         version = versions.visible(connection, team_id, source)
         if version is None:
             raise NotIndexed(f"source {source!r} is not indexed yet: `penstock index refresh {source}`")
@@ -84,6 +85,7 @@ class PostgresIndex:
         self._complete = frozenset(version.models)
         self._models = self._with_vectors(embedders)
         self._stood_in: dict[str, str] = {}
+        self._expected: dict[tuple[str, str, int], VectorSearch | EmbedderUnavailable | None] = {}
         self._decoded: dict[str, tuple[Ints, Ints]] = {}
         self._in_files: dict[str, tuple[Ints, Ints]] = {}
         self._chunks: dict[int, Chunk] = {}
@@ -91,7 +93,7 @@ class PostgresIndex:
     def asking(self, embedders: Sequence[Embedder]) -> "PostgresIndex":
         """The same index with other models to ask, for as long as this one is open; what was read is shared."""
         other = copy.copy(self)
-        other._models, other._stood_in = self._with_vectors(embedders), {}
+        other._models, other._stood_in, other._expected = self._with_vectors(embedders), {}, {}
         return other
 
     def _with_vectors(self, embedders: Sequence[Embedder]) -> dict[str, tuple[Embedder, VectorTable]]:
@@ -150,11 +152,32 @@ class PostgresIndex:
     def stood_in(self, model: str) -> str:
         return self._stood_in.get(model, "")
 
+    def expect(self, model: str, text: str, count: int) -> None:
+        # What goes wrong is told when it is asked for, so that one model's silence does not end the search.
+        if (model, text, count) not in self._expected:
+            try:
+                self._expected[model, text, count] = self._send(model, text, count)
+            except EmbedderUnavailable as error:
+                self._expected[model, text, count] = error
+
     def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
-        none = np.zeros(0, dtype=np.int64), np.zeros(0)
+        self.expect(model, text, count)
+        sent = self._expected.pop((model, text, count))
+        if isinstance(sent, EmbedderUnavailable):
+            raise sent
+        found = sent.hits() if isinstance(sent, VectorSearch) else []
+        if not found:
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
+        files, place = self._files.locate(np.array([row[0] for row in found], dtype=np.int64))
+        documents = self.manifest.offsets[files] + np.array([row[1] for row in found], dtype=np.int64)[place]
+        similarity = np.round(np.array([row[2] for row in found])[place], 5)
+        order = np.lexsort((documents, -similarity))[:count]
+        return documents[order], similarity[order]
+
+    def _send(self, model: str, text: str, count: int) -> VectorSearch | None:
+        """None for a text that the model has no vector for."""
         embedder, table = self._models[model]
         answered = ask(embedder, text)
-        query = answered.vector
         if answered.through:
             self._stood_in[model] = answered.through
         if answered.space != model:
@@ -162,14 +185,7 @@ class PostgresIndex:
             if other is None:
                 raise EmbedderUnavailable(f"{model} does not answer, and {answered.space} was retired meanwhile")
             table = other
-        if not query.any():
-            return none
+        if not answered.vector.any():
+            return None
         # A few more than wanted, so that equal similarities are cut off by document number as in memory.
-        found = table.nearest(self._connection, query, *self._files.contents, count + 50)
-        if not found:
-            return none
-        files, place = self._files.locate(np.array([row[0] for row in found], dtype=np.int64))
-        documents = self.manifest.offsets[files] + np.array([row[1] for row in found], dtype=np.int64)[place]
-        similarity = np.round(np.array([row[2] for row in found])[place], 5)
-        order = np.lexsort((documents, -similarity))[:count]
-        return documents[order], similarity[order]
+        return VectorSearch(self._connection, table, answered.vector, *self._files.contents, count + 50)

@@ -107,8 +107,7 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     for line in text[:_PAIRED_TEXT].splitlines():
         before = ""
         for word in terms.words(line):
-            expanded = () if terms.is_common(word) else terms.expand(word)
-            parts = expanded[1:] if len(expanded) > 1 else expanded
+            parts = () if terms.is_common(word) else terms.in_a_row(word)
             for part in parts:
                 if before and before != part:
                     pairs.setdefault((before, part))

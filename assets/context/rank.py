@@ -14,7 +14,7 @@ import numpy as np
 
 from assets.context.index import Floats, Index, Ints, Manifest
 from assets.context.query import Query, read_query
-from assets.context.signals import ALL, FOLLOWERS, Found, Scores
+from assets.context.signals import ALL, EXPECTED, FOLLOWERS, Found, Scores
 from assets.context.weights import OWN, WEIGHTS
 from core.work import Location, Reason, TaskContext
 
@@ -102,9 +102,11 @@ def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Map
     # Asked for at once, since signals that ask one after the other wait for the database as often.
     named = [f"=:{name}" for name in query.names]
     index.postings([*query.terms, *(f"={term}" for term in query.terms), *named])
-    for name, signal in ALL.items():
-        if name not in off and weights.get(name):
-            ranking.add(name, signal(query, index))
+    asked = {name: signal for name, signal in ALL.items() if name not in off and weights.get(name)}
+    for name in asked.keys() & EXPECTED.keys():
+        EXPECTED[name](query, index)
+    for name, signal in asked.items():
+        ranking.add(name, signal(query, index))
     followers = {name: signal for name, signal in FOLLOWERS.items() if name not in off and weights.get(name)}
     if followers:
         found = _found(index, *ranking.best(CANDIDATES))

@@ -40,6 +40,13 @@ def expand(word: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=200_000)
+def in_a_row(word: str) -> tuple[str, ...]:
+    """The terms that stand one after the other where a word stands: its parts, or itself if it has only one."""
+    expanded = expand(word)
+    return expanded[1:] if len(expanded) > 1 else expanded
+
+
+@lru_cache(maxsize=200_000)
 def stem(word: str) -> str:
     """Cuts English plural, -ing and -ed endings, so that `parses`, `parsing` and `parsed` are one term."""
     if len(word) < 4 or not word.isascii():

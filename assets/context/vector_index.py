@@ -18,7 +18,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from assets.context.vector_table import EXACT_MOST
+from assets.context.vector_search import EXACT_MOST
 from core.database import Database
 
 NEIGHBOURS = 24

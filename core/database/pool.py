@@ -9,7 +9,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -56,12 +56,18 @@ class Database:
         return self._pool
 
     @contextmanager
-    def team(self, team_id: uuid.UUID) -> Iterator[Connection[TupleRow]]:
+    def team(self, team_id: uuid.UUID, *, pipelined: bool = False) -> Iterator[Connection[TupleRow]]:
         """A transaction that sees and writes only `team_id`'s rows. Raises `psycopg.OperationalError`
-        (or `psycopg_pool.PoolTimeout`) when the database cannot be reached."""
-        with self._open().connection() as connection, connection.transaction():
-            connection.execute(_AS_TEAM, (str(team_id),))
-            yield connection
+        (or `psycopg_pool.PoolTimeout`) when the database cannot be reached.
+
+        With `pipelined`, statements are sent without waiting for those before; a fetch waits for its own, and
+        tells of an error in any statement up to it.
+        """
+        with self._open().connection() as connection:
+            pipeline = connection.pipeline() if pipelined else nullcontext()
+            with pipeline, connection.transaction():
+                connection.execute(_AS_TEAM, (str(team_id),))
+                yield connection
 
     @contextmanager
     def system(self) -> Iterator[Connection[TupleRow]]:

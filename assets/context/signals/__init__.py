@@ -1,9 +1,13 @@
 """The signals of ranking: small modules of one shape, each of which can be switched off.
 
 A signal is a function `(Query, Index) -> Scores`; one that starts from what those found also takes
-`Found`. `ALL` and `FOLLOWERS` name them in the order in which reasons are listed.
+`Found`. `ALL` and `FOLLOWERS` name them in the order in which they are asked, the slowest last.
 """
 
+from collections.abc import Callable
+
+from assets.context.index import Index
+from assets.context.query import Query
 from assets.context.signals import (
     bm25,
     commits,
@@ -22,7 +26,7 @@ from assets.context.signals import (
 )
 from assets.context.signals.scores import Follower, Found, Scores, Signal
 
-__all__ = ["ALL", "FOLLOWERS", "Follower", "Found", "Scores", "Signal"]
+__all__ = ["ALL", "EXPECTED", "FOLLOWERS", "Follower", "Found", "Scores", "Signal"]
 
 ALL: dict[str, Signal] = {
     "frames": frames.score,
@@ -33,12 +37,15 @@ ALL: dict[str, Signal] = {
     "file": bm25.score_files,
     "title": bm25.score_title,
     "names": names.score,
-    "vectors": vectors.score,
     "commits": commits.score,
     "recent": recency.score,
     "size": size.score,
     "role": roles.score,
+    "vectors": vectors.score,
 }
+
+EXPECTED: dict[str, Callable[[Query, Index], None]] = {"vectors": vectors.expect}
+"""What sends for the answer of a slow signal, so that it comes while the others are asked."""
 
 FOLLOWERS: dict[str, Follower] = {
     "phrases": phrases.score,

@@ -62,22 +62,18 @@ class _Reader:
     def __init__(self, wanted: set[str]) -> None:
         self._wanted = wanted
         self._counts: dict[str, int] = {}
+        """How many terms each word has that was met, and below, at which of its places the wanted ones stand."""
         self._held: dict[str, tuple[tuple[int, str], ...]] = {}
-
-    def _read(self, word: str) -> None:
-        """Notes how many terms a word has, and at which of its places the wanted ones stand, if any."""
-        expanded = terms.expand(word)
-        parts = expanded[1:] if len(expanded) > 1 else expanded
-        self._counts[word] = len(parts)
-        if not self._wanted.isdisjoint(parts):
-            self._held[word] = tuple((place, term) for place, term in enumerate(parts) if term in self._wanted)
 
     def followers(self, text: str) -> set[tuple[str, str]]:
         """Pairs of which the second stands right after the first, or one term later."""
         words = _WORD.findall(text)
-        counts, held = self._counts, self._held
+        wanted, counts, held = self._wanted, self._counts, self._held
         for word in set(words).difference(counts):
-            self._read(word)
+            parts = terms.in_a_row(word)
+            counts[word] = len(parts)
+            if not wanted.isdisjoint(parts):
+                held[word] = tuple((place, term) for place, term in enumerate(parts) if term in wanted)
         pairs: set[tuple[str, str]] = set()
         before: list[tuple[int, str]] = []
         position = 0  # of the terms of the word in hand; those far behind are only known to be far

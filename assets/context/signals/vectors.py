@@ -11,15 +11,22 @@ from core.embedding import EmbedderUnavailable
 _log = logging.getLogger(__name__)
 
 NEAREST = 100
+_LONGEST = 4000
 _HALF = 10
 """At this rank the contribution is half that of the best."""
+
+
+def expect(query: Query, index: Index) -> None:
+    """Says what `score` will ask for."""
+    for model in index.models:
+        index.expect(model, _asked(query), NEAREST)
 
 
 def score(query: Query, index: Index) -> Scores:
     """Each model says 1 of its nearest and less of those after; the mean of the models counts."""
     values: dict[int, float] = defaultdict(float)
     cosines: dict[int, list[float]] = {}
-    answers = [found for model in index.models if (found := _answer(index, model, query.text[:4000])) is not None]
+    answers = [found for model in index.models if (found := _answer(index, model, _asked(query))) is not None]
     for documents, similarity in answers:
         for place, (document, cosine) in enumerate(zip(documents.tolist(), similarity.tolist(), strict=True)):
             values[document] += 1.0 / (1.0 + place / _HALF) / len(answers)
@@ -33,6 +40,10 @@ def score(query: Query, index: Index) -> Scores:
         return f"{found}, through {through}" if through else found
 
     return some(values, detail)
+
+
+def _asked(query: Query) -> str:
+    return query.text[:_LONGEST]
 
 
 def _answer(index: Index, model: str, text: str) -> tuple[Ints, Floats] | None:

@@ -18,7 +18,8 @@ from psycopg.rows import TupleRow
 from assets.context import binary
 from assets.context.index import Ints
 from assets.context.tickets.columns import Contents
-from assets.context.vector_table import Hit, VectorTable
+from assets.context.vector_search import Hit, nearest
+from assets.context.vector_table import VectorTable
 from core.embedding import Vectors
 
 KEPT_BYTES = 128 << 20
@@ -88,7 +89,7 @@ class VectorCache:
         fits = len(contents.lengths) * query.nbytes <= self._kept_bytes // 2
         now = self._follow(connection, table, contents, held) if asked and fits else None
         if now is None:
-            found = table.nearest(connection, query, contents.ids, contents.sizes, count)
+            found = nearest(connection, table, query, contents.ids, contents.sizes, count)
             return _ordered([(content, chunk, round(near, _DIGITS)) for content, chunk, near in found])
         self._keep(key, now)
         return _nearest(now, query, count)

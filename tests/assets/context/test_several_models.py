@@ -1,8 +1,10 @@
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 
 from assets.context import ingest
@@ -41,6 +43,8 @@ class Watched:
         return self._model.embed_documents(texts)
 
     def embed_query(self, text: str) -> Vectors:
+        if self.gone:
+            raise EmbedderUnavailable("the model server does not answer: start it")
         return self._model.embed_query(text)
 
 
@@ -92,6 +96,57 @@ def test_both_kinds_of_index_answer_alike_for_each_model(
                 assert stored[0].tolist() == built[0].tolist()
                 assert np.allclose(stored[1], built[1], atol=2e-5)
         assert rank(index, "parse a date") == rank(memory, "parse a date")
+
+
+def test_an_expected_search_runs_before_anyone_waits_for_it(
+    database: Database,
+    postgres_server: Any,
+    database_name: str,
+    history: Any,
+    update: Refresh,
+    hashing: Embedder,
+    wordllama: Embedder,
+) -> None:
+    history.commit({"a.py": SLUG, "b.py": DATES})
+    update(wordllama, hashing)
+    text = "calendar days"
+    with open_index(database, DEFAULT_TEAM, "demo", [wordllama, hashing]) as index:
+        wanted = {model: index.nearest(model, text, 10)[0].tolist() for model in index.models}
+    with open_index(database, DEFAULT_TEAM, "demo", [wordllama, hashing]) as index:
+        for model in index.models:
+            index.expect(model, text, 10)
+        deadline = time.monotonic() + 20
+        while not (done := _last_statements(postgres_server.url(database_name, owner=True))) or not any(
+            "<#>" in statement for statement in done
+        ):
+            assert time.monotonic() < deadline, f"no search was sent: {done}"
+        assert index.postings(["calendar"]), "other reads go on beside it"
+        assert {model: index.nearest(model, text, 10)[0].tolist() for model in index.models} == wanted
+
+
+def _last_statements(owner_url: str) -> list[str]:
+    """What other connections of this database ended with."""
+    with psycopg.connect(owner_url) as connection:
+        rows = connection.execute(
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND state IN ('idle in transaction', 'active')"
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def test_a_model_that_does_not_answer_a_query_leaves_the_answer_to_the_rest(
+    database: Database, history: Any, update: Refresh, first: Watched, second: Watched
+) -> None:
+    history.commit({"a.py": SLUG, "b.py": DATES})
+    update(first, second)
+    second.gone = True
+    with open_index(database, DEFAULT_TEAM, "demo", [first, second]) as index:
+        for model in index.models:
+            index.expect(model, "calendar days", 10)
+        assert len(index.nearest(first.identity, "calendar days", 10)[0])
+        with pytest.raises(EmbedderUnavailable, match="start it"):
+            index.nearest(second.identity, "calendar days", 10)
+        assert "vectors" in {reason.signal for reason in rank(index, "calendar days")[0].why}
 
 
 def test_an_added_model_embeds_what_is_there_once_and_makes_no_new_version(

@@ -11,11 +11,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from assets.context import vector_index, vector_table
+from assets.context import vector_index, vector_search
 from assets.context.postgres import open_index
 from assets.context.refresh import refresh
 from assets.context.sources import add_source
 from assets.context.vector_index import build_vector_indexes
+from assets.context.vector_search import VectorSearch
 from assets.context.vector_table import VectorTable
 from core.database import Database
 from core.database.embedded import EmbeddedServer
@@ -76,17 +77,17 @@ def test_the_index_gives_what_comparing_each_vector_gives(
     exact = [nearest(database, hashing, text) for text in texts]
     built = build_vector_indexes(database, owner_url, least=10)
     assert [(one.model, one.vectors) for one in built] == [(hashing.identity, FILES)]
-    monkeypatch.setattr(vector_table, "EXACT_MOST", 5)
+    monkeypatch.setattr(vector_search, "EXACT_MOST", 5)
     used: list[str] = []
-    search = VectorTable._search
+    look = VectorSearch._look
 
-    def noted(table: VectorTable, connection: Any, statement: str, *arguments: Any) -> Any:
+    def noted(search: VectorSearch, statement: str, *arguments: Any) -> Any:
         used.append(statement)
-        return search(table, connection, statement, *arguments)
+        return look(search, statement, *arguments)
 
-    monkeypatch.setattr(VectorTable, "_search", noted)
+    monkeypatch.setattr(VectorSearch, "_look", noted)
     assert [nearest(database, hashing, text) for text in texts] == exact
-    assert used == [vector_table._INDEX] * len(texts)
+    assert used == [vector_search._INDEX] * len(texts)
     history.commit({"late.py": "def name_3_3(x):\n    return x + 3000\n", "m3.py": None})
     update()
     documents, _ = nearest(database, hashing, "name_3_3")
@@ -101,10 +102,10 @@ def test_without_an_index_a_large_source_is_scanned_whole(
 ) -> None:
     text = "return x + 41"
     exact = nearest(database, hashing, text)
-    monkeypatch.setattr(vector_table, "EXACT_MOST", 5)
-    monkeypatch.setattr(vector_table, "EF_SEARCH", 5)
+    monkeypatch.setattr(vector_search, "EXACT_MOST", 5)
+    monkeypatch.setattr(vector_search, "EF_SEARCH", 5)
     assert nearest(database, hashing, text) == exact
-    monkeypatch.setattr(vector_table, "_MOST_LOOKED_AT", 0)
+    monkeypatch.setattr(vector_search, "_MOST_LOOKED_AT", 0)
     assert nearest(database, hashing, text) == exact
 
 
@@ -114,7 +115,7 @@ def test_queries_use_the_index(database: Database, owner_url: str, filled: None,
         table = VectorTable.find(connection, hashing.identity)
         assert table is not None
         assert table.indexed_to > 0
-        connection.execute(vector_table._PREPARE, {"effort": "100"})
+        connection.execute(vector_search._PREPARE, {"effort": "100"})
         plan = connection.execute(
             f"EXPLAIN SELECT 1 FROM vectors_1 WHERE content_id <= {table.indexed_to} "  # noqa: S608
             "ORDER BY embedding::halfvec(256) <#> %s::vector::halfvec(256) LIMIT 5",
@@ -221,5 +222,5 @@ def test_a_model_as_wide_as_half_precision_allows_has_an_index(
     refresh(database, DEFAULT_TEAM, "demo", mirrors=tmp_path / "mirrors", roots=[tmp_path], embedders=[wide])
     exact = nearest(database, wide, "name_17_3")
     assert [one.vectors for one in build_vector_indexes(database, owner_url, least=10)] == [FILES]
-    monkeypatch.setattr(vector_table, "EXACT_MOST", 5)
+    monkeypatch.setattr(vector_search, "EXACT_MOST", 5)
     assert nearest(database, wide, "name_17_3") == exact
