@@ -82,6 +82,7 @@ def events(prefix: str, count: int, subjects: int = 7) -> list[Event]:
 
 
 def drain(relay: Relay) -> None:
+    wait_for(relay.acquire)  # the server notices a moment later that the connection of the one before is closed
     while relay.step():
         pass
 
