@@ -1,7 +1,7 @@
-"""Times live searches from outside: a process of their own asks them, since the one that embeds is no judge of it.
+"""Times live searches as those notice a build who serve people: in a process and a session of their own.
 
-In the process that builds, a search waits for the interpreter's lock, which the thread that embeds may hold while it
-has given way to others: it would be slower there than anywhere else. The process is started at the first query, is
+Linux may share cores by session before it looks at priorities (autogroup, sched(7)): a search in the session of the
+build is slowed more than those of the gateway, which has its own. The process is started at the first query, is
 started again a few times if it is killed, and ends with this one.
 """
 
@@ -122,7 +122,10 @@ class Probe:
             if self._starts >= MOST_STARTS:
                 raise CannotAsk(f"the process that asks searches has ended {MOST_STARTS} times, and is left alone")
             self._starts += 1
-            process = self._process = _started()
+            try:
+                process = self._process = _started()
+            except OSError as error:
+                raise CannotAsk(f"the process that asks searches cannot be started: {error}") from error
         try:
             self._send(process, self._given)
             answer = self._answer(process, time.monotonic() + START_SECONDS)
@@ -185,7 +188,7 @@ class Probe:
 
 
 def _started() -> "subprocess.Popen[bytes]":
-    # Our own places of modules, and not the working directory's. Its session is its own: a person's Ctrl-C is for us.
+    # Our own places of modules, and not the working directory's. In its own session a person's Ctrl-C is not for it.
     places = os.pathsep.join(dict.fromkeys([str(_ROOT), *filter(None, sys.path)]))
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "assets.migrations.probe_worker", str(os.getpid())],

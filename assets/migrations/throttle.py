@@ -36,6 +36,9 @@ fast measures, also where the share cannot fall any more."""
 SLICE_SECONDS = 0.04
 """While it gives way, it embeds for about so long at a time: much longer, and each search would meet a whole one."""
 
+FULL_SLICE_SECONDS = 2.0
+"""About so long, at most, while it need not give way: what it meets then is to be noticed soon."""
+
 PART_SECONDS = 10.0
 """So long at most, or a single content, between two writes: what was embedded is not lost, and progress is seen."""
 
@@ -107,6 +110,7 @@ class Throttle:
         self._measured = float("-inf")
         self._slowed = 0
         self._rate = 0.0
+        self._full_slice = 32
 
     @property
     def watches(self) -> bool:
@@ -125,7 +129,7 @@ class Throttle:
         """How many of `texts` to embed before the next rest."""
         with self._lock:
             if self.share >= 1.0:
-                return texts
+                return min(texts, self._full_slice) if self.watches else texts
             return max(1, min(texts, int(self._rate * SLICE_SECONDS) if self._rate else 8))
 
     def part(self, most: int) -> int:
@@ -150,10 +154,18 @@ class Throttle:
             if seconds > 0 and texts:
                 rate = texts / seconds
                 self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
+                self._fit_full_slice(texts, seconds)
             rest = self._with_comparison(now, min(LONGEST_REST, seconds * (1.0 / self.share - 1.0)))
         check()
         if rest > 0:
             self._sleep(rest)
+
+    def _fit_full_slice(self, texts: int, seconds: float) -> None:
+        # By how long one took, not by the rate: a server that answers few texts as slowly as many shall get many.
+        if texts >= self._full_slice and seconds <= FULL_SLICE_SECONDS / 2:
+            self._full_slice *= 2
+        elif seconds > FULL_SLICE_SECONDS:
+            self._full_slice = max(1, min(self._full_slice, texts) // 2)
 
     def _with_comparison(self, now: float, rest: float) -> float:
         """`rest`, or longer when it is time to measure what is undisturbed and somebody measures."""

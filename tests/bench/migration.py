@@ -2,9 +2,9 @@
 
 A synthetic repository of some 50,000 chunks (see `context_repository`) is indexed with the default model. While
 another process builds the vectors of a real ONNX model on one core, throttled as a migration is, searches are
-asked all the time, and their times are compared with those of an undisturbed minute just before and another
-just after. Building alone is compared with the model's own speed, and cutting over and rolling back are timed
-while searches go on.
+asked all the time, and their times are compared with those of pauses that it makes in turn, so that what else this
+machine does disturbs both alike, and with those before it began. Building alone is compared with the model's own
+speed, and cutting over and rolling back are timed while searches go on.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from assets.migrations.watch import watched
 from assets.platform import Platform
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import upgrade
-from core.embedding import catalogue, find_spec
+from core.embedding import Embedder, Vectors, catalogue, find_spec
 from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from core.states import MigrationState
@@ -41,6 +41,7 @@ from tests.bench.context_repository import Author, commit, create
 FILES = int(os.environ.get("PENSTOCK_BENCH_FILES", "7500"))
 SECONDS = float(os.environ.get("PENSTOCK_BENCH_SECONDS", "60"))
 """Of searching undisturbed, and of searching while it builds."""
+ROUNDS = 4
 NEW = "all-minilm-l6-v2-q"
 ALONE_CHUNKS = 600
 
@@ -53,43 +54,62 @@ def measure() -> list[dict[str, Any]]:
             old = catalogue.find(connection, "wordllama")
             chunks = catalogue.coverage(connection, old.id)[0].chunks
         new = catalogue.register(platform.database, find_spec(NEW, platform.settings.models_folder))
-        quiet, failures, empty = _ask_for(platform, texts, _after(SECONDS))
+        before, failures, empty = _ask_for(platform, texts, _after(SECONDS / 2))
         for text in texts[:20]:  # as searches are noted; what the throttle asks
             model_vectors.note_query(platform.database, DEFAULT_TEAM, "bench", text)
         started = switch.start(platform.database, old, new, Options(threads=1), {})
-        told = platform.settings.home / "builder.json"
-        builder = _builder(platform, told)
+        told, pause = platform.settings.home / "builder.json", platform.settings.home / "pause"
+        builder = _builder(platform, told, pause)
+        quiet: list[float] = []
+        busy: list[float] = []
+        built, embedding, disturbed = 0, 0.0, 0
         try:
             # Until it has measured what is undisturbed, and embeds.
             _ask_for(platform, texts, lambda: told.exists() or builder.poll() is not None)
-            busy, more_failures, more_empty = _ask_for(platform, texts, _after(SECONDS))
+            for _ in range(ROUNDS):
+                done = _told(told)
+                taken, more_failures, more_empty = _ask_for(platform, texts, _after(SECONDS / ROUNDS))
+                busy += taken
+                disturbed += more_failures + more_empty
+                seen = _told(told)
+                built += seen["embedded"] - done["embedded"]
+                embedding += seen["embedding_seconds"] - done["embedding_seconds"]
+                pause.touch()
+                _ask_for(platform, texts, lambda: _told(told)["paused"] or builder.poll() is not None)
+                quiet += _ask_for(platform, texts, _after(SECONDS / ROUNDS))[0]
+                pause.unlink()
+                _ask_for(platform, texts, lambda: not _told(told)["paused"] or builder.poll() is not None)
         finally:
             builder.terminate()
             builder.wait()
-        seen = json.loads(told.read_text(encoding="utf-8"))
-        after, _, _ = _ask_for(platform, texts, _after(SECONDS / 2))
         alone = _building_alone(platform, new.identity)
-        quiet += after  # whatever else this machine does, before and after
+        searching, probe = (
+            f"95% of searches while {NEW} is built on one core, {chunks:,} chunks",
+            seen.get("search", {}),
+        )
+        one_core = _model_speed(platform, new.identity, threads=1)
         return [
+            _row(searching, percentile(busy, 0.95), "ms", "in its pauses", percentile(quiet, 0.95)),
+            _row("the same", percentile(busy, 0.95), "ms", "before it began", percentile(before, 0.95)),
+            _row("half of them", percentile(busy, 0.5), "ms", "in its pauses", percentile(quiet, 0.5)),
             _row(
-                f"95% of searches while {NEW} is built on one core, {chunks:,} chunks",
-                percentile(busy, 0.95),
+                "as the throttle saw it",
+                probe.get("p95_ms", 0),
                 "ms",
-                "undisturbed",
-                percentile(quiet, 0.95),
+                "in its rests",
+                probe.get("undisturbed_p95_ms", 0),
             ),
-            _row(
-                "searches that failed or found nothing then",
-                more_failures + more_empty,
-                "",
-                "undisturbed",
-                failures + empty,
-            ),
-            _row("built meanwhile", seen["rate"], "chunks/s", "the model alone, unthrottled", alone["against_value"]),
-            _row("share of the time that it embedded, in the end", 100 * seen["share"], "%", "the most allowed", 100),
+            _row("searches that failed or found nothing then", disturbed, "", "undisturbed", failures + empty),
+            _row("built meanwhile", built / SECONDS, "chunks/s", "the model alone on one core, unthrottled", one_core),
+            _row("part of that time in which it embedded", 100 * embedding / SECONDS, "%", "the most allowed", 100),
             alone,
             *_cutting_over(platform, started.id, texts),
         ]
+
+
+def _told(told: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
+    return found
 
 
 def _ask_for(platform: Platform, texts: list[str], done: Callable[[], bool]) -> tuple[list[float], int, int]:
@@ -123,14 +143,8 @@ def _building_alone(platform: Platform, identity: str) -> dict[str, Any]:
     """Chunks a second of a build with nothing beside it, against the model alone on texts of the same index."""
     with platform.database.system() as connection:
         entry = catalogue.find(connection, identity)
-        left = model_vectors.lacking(connection, identity)
     embedder = platform.models.open(entry)
-    sample = [content.content_id for content in left[-200:]]
-    texts = model_vectors.read_texts(platform.database, DEFAULT_TEAM, sample).texts[:ALONE_CHUNKS]
-    embedder.embed_documents(texts[:8])  # loads it
-    began = time.perf_counter()
-    embedder.embed_documents(texts)
-    alone = len(texts) / (time.perf_counter() - began)
+    alone = _model_speed(platform, identity)
     done: list[Progress] = []
 
     def check() -> None:
@@ -143,6 +157,20 @@ def _building_alone(platform: Platform, identity: str) -> dict[str, Any]:
     first, last = next(one for one in done if one.chunks), done[-1]
     rate = (last.chunks - first.chunks) / (last.seconds - first.seconds)
     return _row("building with nothing beside it", rate, "chunks/s", "the model alone", alone)
+
+
+def _model_speed(platform: Platform, identity: str, *, threads: int = 0) -> float:
+    """Chunks a second of the model alone."""
+    with platform.database.system() as connection:
+        entry = catalogue.find(connection, identity)
+        left = model_vectors.lacking(connection, identity)
+    embedder = catalogue.opened(entry, threads=threads)
+    sample = [content.content_id for content in left[-200:]]
+    texts = model_vectors.read_texts(platform.database, DEFAULT_TEAM, sample).texts[:ALONE_CHUNKS]
+    embedder.embed_documents(texts[:8])  # loads it
+    began = time.perf_counter()
+    embedder.embed_documents(texts)
+    return len(texts) / (time.perf_counter() - began)
 
 
 def _cutting_over(platform: Platform, number: int, texts: list[str]) -> Iterator[dict[str, Any]]:
@@ -173,29 +201,55 @@ def _cutting_over(platform: Platform, number: int, texts: list[str]) -> Iterator
     yield _row("searches that failed or found nothing then", failed + empty, "", "searches", len(taken))
 
 
-def _builder(platform: Platform, told: Path) -> "subprocess.Popen[bytes]":
-    arguments = [platform.database.url, str(platform.settings.home), str(told)]
-    return subprocess.Popen([sys.executable, "-m", "tests.bench.migration", *arguments])
+def _builder(platform: Platform, told: Path, pause: Path) -> "subprocess.Popen[bytes]":
+    arguments = [platform.database.url, str(platform.settings.home), str(told), str(pause)]
+    # As the platform starts its processes: with a session of its own, among which Linux may share the cores.
+    return subprocess.Popen([sys.executable, "-m", "tests.bench.migration", *arguments], start_new_session=True)
 
 
-def _build_here(url: str, home: str, told: str) -> None:
-    """As `drive` builds; what the throttle sees is kept in the file `told`."""
+def _build_here(url: str, home: str, told: str, pause: str) -> None:
+    """As `drive` builds; what the throttle sees is kept in the file `told`. It waits while there is a file `pause`."""
     platform = Platform(Settings(home=Path(home)), url)
     with platform.database.system() as connection:
         entry = catalogue.find(connection, NEW)
     options = Options(threads=1)
     throttle = Throttle(options.limits)
-    embedder = catalogue.opened(entry, threads=options.threads)
+    embedder = _Counting(catalogue.opened(entry, threads=options.threads))
 
-    done = [Progress(0, 0, 0.0, 0.0)]
-
-    def tell() -> None:
+    def tell(paused: bool = False) -> None:
         part = Path(told).with_suffix(".part")
-        part.write_text(json.dumps({"rate": done[-1].rate, **throttle.seen()}), encoding="utf-8")
+        counted = {"embedded": embedder.texts, "embedding_seconds": embedder.seconds}
+        body = {**counted, "paused": paused, **throttle.seen()}
+        part.write_text(json.dumps(body), encoding="utf-8")
         part.replace(told)
 
+    def check() -> None:
+        paused = Path(pause).exists()
+        tell(paused)
+        while paused and Path(pause).exists():
+            time.sleep(0.02)
+
     with watched(platform, throttle, embedder.identity):
-        build(platform.database, embedder, throttle=throttle, nice=options.nice, check=tell, on_progress=done.append)
+        build(platform.database, embedder, throttle=throttle, nice=options.nice, check=check)
+
+
+class _Counting:
+    """An embedder that knows how many texts it has embedded, and how long that took."""
+
+    def __init__(self, inner: Embedder) -> None:
+        self._inner = inner
+        self.identity, self.dimensions, self.max_tokens = inner.identity, inner.dimensions, inner.max_tokens
+        self.texts, self.seconds = 0, 0.0
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        began = time.perf_counter()
+        found = self._inner.embed_documents(texts)
+        self.texts += len(texts)
+        self.seconds += time.perf_counter() - began
+        return found
+
+    def embed_query(self, text: str) -> Vectors:
+        return self._inner.embed_query(text)
 
 
 @contextmanager

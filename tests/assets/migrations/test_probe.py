@@ -162,6 +162,15 @@ def test_a_process_that_is_of_no_use_is_told_and_ended(
     assert started[0].poll() is not None
 
 
+def test_a_process_that_cannot_be_started_is_told(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> Any:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(probe, "_started", refused)
+    with pytest.raises(CannotAsk, match="cannot be started: no more processes"):
+        Probe(platform).ask(QUESTION)
+
+
 def test_however_a_build_ends_nothing_is_asked_after_it(
     platform: Platform, begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
