@@ -115,13 +115,8 @@ def create(
     connection: Connection[TupleRow], old: catalogue.Entry, new: catalogue.Entry, options: Options, plan: dict[str, Any]
 ) -> Migration:
     """Raises `MigrationRefused` while another migration is open, or for models that cannot be migrated."""
-    running = current(connection)
-    if running is not None and running.is_open:
-        raise _already_open(running)
-    if old.state != ModelState.SERVING:
-        raise MigrationRefused(f"{old.name} is {old.state}, not serving: there is nothing to migrate from")
-    if new.state != ModelState.REGISTERED:
-        raise MigrationRefused(f"{new.name} is {new.state}: only a registered model can be migrated to")
+    check_none_open(connection)
+    check_models(old, new)
     try:
         with connection.transaction():
             row = connection.execute(
@@ -135,6 +130,28 @@ def create(
         raise LookupError("the new migration's number did not come back")
     note(connection, row[0], "planned", plan)
     return get(connection, row[0])
+
+
+def check_none_open(connection: Connection[TupleRow]) -> None:
+    """Raises `MigrationRefused` while a migration is open."""
+    running = current(connection)
+    if running is not None and running.is_open:
+        raise _already_open(running)
+
+
+def check_models(old: catalogue.Entry, new: catalogue.Entry) -> None:
+    """Raises `MigrationRefused` for models between which there is nothing to migrate."""
+    if old.id == new.id:
+        raise MigrationRefused(f"{old.name} cannot be migrated to itself: name another model with --to")
+    if old.state != ModelState.SERVING:
+        raise MigrationRefused(f"{old.name} is {old.state}, not serving: there is nothing to migrate from")
+    if new.state == ModelState.SERVING:
+        raise MigrationRefused(
+            f"{new.name} is serving: only a registered model can be migrated to; to go on without {old.name}, "
+            f"penstock models retire {old.name}"
+        )
+    if new.state != ModelState.REGISTERED:
+        raise MigrationRefused(f"{new.name} is {new.state}: only a registered model can be migrated to")
 
 
 def _already_open(running: Migration | None) -> MigrationRefused:

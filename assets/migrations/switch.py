@@ -123,6 +123,9 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
                 f"the gate says {comparison.get('verdict', 'nothing')} ({comparison.get('reason', 'not compared')}): "
                 "read `penstock migrate report`, then cancel, or cut over with --accept"
             )
+        if migration.paused:  # otherwise nobody would look whether it does well
+            record.write(connection, number, paused=False)
+            record.note(connection, number, "resumed", {"reason": "it is cut over"})
         moves = ((migration.new_model, ModelState.SERVING), (migration.old_model, ModelState.BUILDING))
         _move_together(connection, migration, moves, MigrationState.OBSERVING, f"cut over by {by}")
     return _locks_held(database, number, began)

@@ -1,7 +1,7 @@
 """`penstock migrate`: from one embedding model to another, behind a gate."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +50,8 @@ def _platform() -> Iterator["Platform"]:
 
 
 def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "Entry"]:
+    from assets.migrations.archive import ArchiveFailed
+    from assets.migrations.retire import FOLDER, restore_model
     from core.embedding import catalogue, find_spec
     from core.embedding.catalogue import UnknownModel
     from core.states import ModelState
@@ -61,6 +63,11 @@ def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "E
             target = catalogue.find(connection, to)
         except UnknownModel:
             target = None
+    if target is not None and target.state == ModelState.RETIRED:
+        with suppress(ArchiveFailed):  # of what nothing was kept is embedded anew
+            restored = restore_model(platform.database, target.identity, platform.settings.home / FOLDER)
+            note(f"{restored.entry.name}: {restored.written} vectors that were kept are back")
+            return source, restored.entry
     if target is None or target.state == ModelState.RETIRED:
         spec = find_spec(to, platform.settings.models_folder)
         target = catalogue.register(platform.database, spec, threads=platform.settings.embedding_threads)
@@ -70,6 +77,7 @@ def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "E
 @migrations.command()
 def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
     """Say what a migration would take: contents, tokens, time, money and disk, from a measured sample."""
+    from assets.migrations import record
     from assets.migrations.plan import make_plan
 
     with _platform() as platform, Progress(quiet=as_json) as step:
@@ -85,7 +93,12 @@ def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
     line(f"time        {made.seconds:.0f} s at {made.chunks_per_second:g} chunks a second, unthrottled")
     line(f"money       {made.money:g}")
     line(f"disk        {made.disk_bytes / 1e6:.1f} MB")
-    note(f"penstock migrate start --to {made.new} begins it")
+    try:
+        record.check_models(source, target)
+    except record.MigrationRefused as error:
+        note(f"it cannot be started: {error}")
+    else:
+        note(f"penstock migrate start --to {made.new} begins it")
 
 
 @migrations.command()
@@ -113,12 +126,15 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Begin a migration, and go on with it until it waits for something."""
-    from assets.migrations import switch
+    from assets.migrations import record, switch
     from assets.migrations.plan import make_plan
     from assets.migrations.record import Options
 
     with _platform() as platform, Progress(quiet=as_json) as step:
+        with platform.database.system() as connection:
+            record.check_none_open(connection)
         source, target = _models(platform, to, old)
+        record.check_models(source, target)
         step(f"measuring {target.name}")
         made = make_plan(platform.database, source, target, platform.models.open(target))
         options = Options(
@@ -162,14 +178,15 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
                 f"{m.state} (paused)" if m.paused else m.state,
                 _built(m.progress),
                 (m.comparison or {}).get("verdict", "-"),
-                (m.reason or "")[:100],
+                _first_words(m.reason or ""),
             ]
             for m in found
         ],
         empty="No migration yet: penstock migrate plan --to MODEL",
     )
-    if number and found:
-        note(report.headline(found[0]))
+    for one in found:
+        if number or (one.is_open and one.reason):
+            note(f"migration {one.id}, {report.headline(one)}")
     if health is not None and health.stalled is not None:
         note(f"migration {health.number} has stalled: {health.stalled}")
     for wish in wishes:
@@ -335,6 +352,10 @@ def _tell(migration: "Migration", waits_for: str, as_json: bool) -> None:
     line(f"migration {migration.id}, {migration.old_name} to {migration.new_name}: {migration.state}")
     if waits_for:
         note(f"waits for {waits_for}")
+
+
+def _first_words(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _built(progress: dict[str, Any]) -> str:

@@ -12,7 +12,9 @@ from assets.context.refresh import refresh
 from assets.context.sources import add_source
 from assets.migrations import report
 from assets.migrations.report import as_html, as_markdown
+from assets.migrations.retire import FOLDER, retire_model
 from core.database import Database
+from core.embedding import catalogue
 from core.embedding.serving import Models
 from core.git import Repository
 from core.settings import Settings
@@ -107,3 +109,26 @@ def test_without_a_migration_it_says_how_to_begin(penstock: Any) -> None:
             penstock(command)
     with pytest.raises(CommandFailed, match="no embedding model 'absent'"):
         penstock("plan", "--to", "absent")
+
+
+def test_a_retired_model_that_is_migrated_to_again_has_the_vectors_that_were_kept(
+    penstock: Any, database: Database, tmp_path: Path
+) -> None:
+    penstock("start", "--to", "wordllama")
+    penstock("cancel")
+    with database.system() as connection:
+        built = catalogue.find(connection, "wordllama")
+    assert retire_model(database, built.id, tmp_path / FOLDER) is not None
+    assert penstock("plan", "--to", "wordllama")["chunks"] == 0
+
+
+def test_what_cannot_be_started_is_refused_before_anything_is_measured_or_registered(
+    penstock: Any, database: Database
+) -> None:
+    with pytest.raises(CommandFailed, match="hashing cannot be migrated to itself"):
+        penstock("start", "--to", "hashing")
+    penstock("start", "--to", "wordllama", "--background")
+    with pytest.raises(CommandFailed, match="a migration is open already: hashing to wordllama"):
+        penstock("start", "--to", "absent")
+    with database.system() as connection:
+        assert {entry.name for entry in catalogue.entries(connection)} == {"hashing", "wordllama"}
