@@ -47,6 +47,14 @@ class Source:
 _SELECT = b"SELECT team_id, name, location, branch, repository, created_at FROM sources"
 
 
+_ADD = """
+INSERT INTO sources AS held (team_id, name, location, branch, repository) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (team_id, name) DO UPDATE SET repository = excluded.repository
+WHERE held.repository IS NULL AND excluded.repository IS NOT NULL AND held.location = excluded.location
+    AND held.branch IS NOT DISTINCT FROM excluded.branch
+"""
+
+
 def add_source(
     database: Database,
     team_id: uuid.UUID,
@@ -56,7 +64,8 @@ def add_source(
     repository: str | None = None,
     roots: Iterable[Path] = (),
 ) -> Source:
-    """Adds a git source and returns it; adding the same again changes nothing.
+    """Adds a git source and returns it; adding the same again changes nothing, but tells a source without a
+    repository which one it stands for.
 
     `location` is a path below one of `roots`, or an https or ssh URL. `repository` is `owner/name` on
     its forge. Names are kept in lower case. Raises `SourceError`.
@@ -71,19 +80,18 @@ def add_source(
     location = _check_location(location, tuple(roots))
     try:
         with database.team(team_id) as connection:
-            connection.execute(
-                "INSERT INTO sources (team_id, name, location, branch, repository) VALUES (%s, %s, %s, %s, %s) "
-                "ON CONFLICT (team_id, name) DO NOTHING",
-                (team_id, name, location, branch, repository),
-            )
+            connection.execute(_ADD, (team_id, name, location, branch, repository))
     except UniqueViolation as error:
         raise SourceError(
             f"repository {repository} already has a source: `penstock index status` lists them"
         ) from error
     source = find_source(database, team_id, name)
-    if (source.location, source.branch, source.repository) != (location, branch, repository):
-        raise SourceError(f"source {name} exists already, at {source.shown}: choose another name")
-    return source
+    if (source.location, source.branch) == (location, branch) and repository in (None, source.repository):
+        return source
+    raise SourceError(
+        f"source {name} exists already, at {source.shown}, branch {source.branch or 'the default one'}, repository "
+        f"{source.repository or 'none'}: choose another name, or take it away with `penstock index remove {name}`"
+    )
 
 
 def check_name(name: str) -> str:

@@ -28,6 +28,10 @@ OVERLAP = timedelta(minutes=10)
 
 MOST_SKIPPED = 100
 
+_ADDRESS = re.compile(
+    r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
+)
+
 
 class ImportRefused(ValueError):
     """This cannot be imported; the message says why and what to do."""
@@ -71,6 +75,7 @@ def link_project(
     address. By default the project is the source's repository. Raises `SourceError`, `ImportRefused`."""
     found = find_source(database, team_id, source)
     name = _project(service, project or (found.repository if service != Service.JIRA else None))
+    address = _address(address)
     with database.team(team_id) as connection:
         row = connection.execute(
             "INSERT INTO ticket_projects (team_id, service, project, source, address) VALUES (%s, %s, %s, %s, %s) "
@@ -83,9 +88,9 @@ def link_project(
                 f"project {name} of {service} belongs to source {row[0] if row else '?'} already: "
                 f"`penstock tickets unlink` takes it away from there"
             )
-    place = row[1] or APIS[service].address
-    if place is None:
-        raise ImportRefused(f"{service} has no address that everybody shares: give yours, as https://HOST")
+        place = row[1] or APIS[service].address
+        if place is None:
+            raise ImportRefused(f"{service} has no address that everybody shares: give yours, as https://HOST")
     return Link(found.name, service, name, place)
 
 
@@ -99,6 +104,16 @@ def unlink_project(database: Database, team_id: uuid.UUID, service: Service, pro
         for table in (b"ticket_parts", b"tickets"):
             connection.execute(b"DELETE FROM " + table + b" WHERE team_id = %s AND service = %s AND project = %s", key)
     return gone > 0
+
+
+def _address(address: str | None) -> str | None:
+    """Shows nothing of one that is refused, since it may hold a token."""
+    if address is not None and not _ADDRESS.fullmatch(address):
+        raise ImportRefused(
+            "an address is https://HOST or https://HOST/PATH, without a user name: the token is a setting, "
+            "such as PENSTOCK_GITLAB_TOKEN"
+        )
+    return address.rstrip("/") if address else None
 
 
 def _project(service: Service, name: str | None) -> str:

@@ -24,6 +24,13 @@ def test_adding_the_same_again_changes_nothing_and_another_of_the_name_is_refuse
     assert add_source(database, DEFAULT_TEAM, "a", url) == add_source(database, DEFAULT_TEAM, "a", url)
     with pytest.raises(SourceError, match="source a exists already"):
         add_source(database, DEFAULT_TEAM, "a", "https://example.org/b.git")
+    with pytest.raises(SourceError, match="branch the default one, repository none"):
+        add_source(database, DEFAULT_TEAM, "a", url, branch="dev", repository="p/q")
+    named = add_source(database, DEFAULT_TEAM, "a", url, repository="p/q")
+    assert (named.branch, named.repository) == (None, "p/q")
+    assert add_source(database, DEFAULT_TEAM, "a", url) == named, "which was not said again"
+    with pytest.raises(SourceError, match="repository p/q: choose"):
+        add_source(database, DEFAULT_TEAM, "a", url, repository="p/r")
     add_source(database, DEFAULT_TEAM, "b", url, repository="x/y")
     with pytest.raises(SourceError, match="repository x/y already has a source"):
         add_source(database, DEFAULT_TEAM, "c", url, repository="X/Y")

@@ -28,6 +28,7 @@ from core.embedding import Embedder
 from core.events import DEFAULT_TEAM, Event
 from core.tickets import TICKET_CHANGED, Service
 from core.tickets import github as github_tickets
+from tests.assets.context.tickets.ticket_cases import Tracker
 
 Answer = tuple[int, Any, dict[str, str]]
 STAMP = "2026-03-01T10:00:00Z"
@@ -408,9 +409,29 @@ def test_a_project_belongs_to_one_source_and_can_be_taken_away(
         link_project(database, DEFAULT_TEAM, "blog", Service.JIRA, 'SHOP" OR 1=1')
     with pytest.raises(ImportRefused, match="give yours"):
         link_project(database, DEFAULT_TEAM, "blog", Service.JIRA, "SHOP")
+    assert not unlink_project(database, DEFAULT_TEAM, Service.JIRA, "SHOP"), "what was refused is not there"
     assert unlink_project(database, DEFAULT_TEAM, Service.GITHUB, "acme/shop")
     assert keys("words1") == []
     assert not unlink_project(database, DEFAULT_TEAM, Service.GITHUB, "acme/shop")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "acme.example",
+        "ftp://h/x",
+        "javascript:alert(1)",
+        "https://u:s3cret@h",
+        "https://h/?t=s3cret",
+        "https://h\n",
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_not_shown(tracker: Tracker, address: str) -> None:
+    with pytest.raises(ImportRefused, match="https://HOST") as raised:
+        link_project(tracker.database, DEFAULT_TEAM, "shop", Service.JIRA, "SHOP", address)
+    assert "s3cret" not in str(raised.value)
+    assert not unlink_project(tracker.database, DEFAULT_TEAM, Service.JIRA, "SHOP")
 
 
 def test_pages_that_shift_while_they_are_read_are_applied_twice_without_an_effect(
