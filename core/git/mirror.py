@@ -154,10 +154,19 @@ _DAMAGED = re.compile(
 )
 
 
+# What a fetch says when the connection or the other side broke off: then the mirror is as good as it was.
+_ELSEWHERE = re.compile(
+    r"early EOF|hung up|unexpected disconnect|sideband|RPC failed|protocol error|on the remote side|unable to access"
+    r"|connection (?:reset|refused|closed|timed out)|operation timed out|could not read from remote|remote: fatal",
+    re.IGNORECASE,
+)
+
+
 def remove_if_damaged(mirror_path: Path, error: GitError) -> bool:
     """Removes a mirror that an error says cannot be read, as after a disk that lost power; it can be fetched anew.
-    Returns whether it did."""
-    if not _DAMAGED.search(str(error)) or not mirror_path.is_dir():
+    Returns whether it did. A connection that broke off, or a source that is damaged itself, is no reason."""
+    told = str(error)
+    if not _DAMAGED.search(told) or _ELSEWHERE.search(told) or not mirror_path.is_dir():
         return False
     with _locked(mirror_path.with_name(f"{mirror_path.name}.lock")):
         broken = mirror_path.with_name(f".{mirror_path.name}.broken-{os.getpid()}")

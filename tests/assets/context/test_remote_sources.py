@@ -17,7 +17,7 @@ from assets.context.sources import add_source
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM
-from core.git import AccessRefused, Credential, GitError, find_credential, keep_credential
+from core.git import AccessRefused, Credential, GitError, find_credential, keep_credential, remove_if_damaged
 
 SECRET = "s3cret/t0ken%"
 ENCODED = "s3cret%2Ft0ken%25"
@@ -245,3 +245,35 @@ def test_a_damaged_mirror_is_fetched_anew(history: Any, indexed: Refresh, tmp_pa
     report = indexed(str(history.path))
     assert (report.files, report.files_changed, report.deleted) == (9, 1, 1)
     assert [path.name for path in mirror.parent.iterdir() if "broken" in path.name] == []
+
+
+def test_a_mirror_outlives_a_source_that_is_damaged_itself(history: Any, indexed: Refresh, tmp_path: Path) -> None:
+    history.commit({"a.py": "x = 1\n"})
+    indexed(str(history.path))
+    (mirror,) = (tmp_path / "mirrors").glob("*/*.git")
+    made = mirror.stat().st_ino
+    history.git("config", "fastimport.unpackLimit", "100")
+    history.commit({"new.py": "x = 2\n"})
+    blob = history.git("rev-parse", "main:new.py")
+    lost = history.path / "objects" / blob[:2] / blob[2:]
+    content = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(GitError, match="corruption on the remote side"):
+        indexed(str(history.path))
+    assert mirror.stat().st_ino == made
+    lost.write_bytes(content)
+    assert indexed(str(history.path)).files == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error: RPC failed; curl 92 HTTP/2 stream 5 was not closed cleanly fatal: early EOF "
+        "fatal: fetch-pack: invalid index-pack output",
+        "fetch-pack: unexpected disconnect while reading sideband packet fatal: early EOF fatal: index-pack failed",
+        "client_loop: send disconnect: Connection reset by peer fatal: index-pack failed",
+    ],
+)
+def test_a_mirror_outlives_a_connection_that_breaks_off(tmp_path: Path, said: str) -> None:
+    assert not remove_if_damaged(tmp_path, GitError(f"fetching branch 'main' failed: {said}", said))
+    assert tmp_path.is_dir()
