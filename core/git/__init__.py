@@ -5,7 +5,7 @@ and nothing touches a user's work tree, index or HEAD.
 """
 
 from core.git.command import GitError, GitTimeout
-from core.git.credentials import Credential, find_credential, keep_credential, split_credential
+from core.git.credentials import Credential, drop_credential, find_credential, keep_credential, split_credential
 from core.git.export import Export
 from core.git.mirror import (
     AccessRefused,
@@ -36,6 +36,7 @@ __all__ = [
     "Status",
     "check_url",
     "confine",
+    "drop_credential",
     "fetch_mirror",
     "find_credential",
     "is_repository",

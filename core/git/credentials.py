@@ -11,7 +11,7 @@ import re
 import secrets
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -88,18 +88,36 @@ def keep_credential(folder: Path, team_id: uuid.UUID, location: str, credential:
         kept = [line for line in _lines(path) if split_credential(line)[0] != location]
         name, password = (quote(part, safe="") for part in (credential.username, credential.password))
         kept.append(f"{match[1]}://{name}:{password}@{match[3]}{match[4] or ''}")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                file.write("".join(f"{line}\n" for line in kept))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        _write(path, kept)
     return path
+
+
+def drop_credential(folder: Path, team_id: uuid.UUID, location: str) -> bool:
+    """Removes the credential of exactly this https location from the team's file. False if there is none."""
+    path = credential_file(folder, team_id)
+    if not path.is_file():
+        return False
+    with _locked(path):
+        lines = _lines(path)
+        kept = [line for line in lines if split_credential(line)[0] != location]
+        if len(kept) < len(lines):
+            _write(path, kept)
+    return len(kept) < len(lines)
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    """In place of the file, so that nobody reads half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def with_credential(env: dict[str, str], location: str, credential: Credential | None) -> dict[str, str]:

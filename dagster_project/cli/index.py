@@ -196,8 +196,9 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget a source, its index and its mirror. Its tasks and their results stay."""
-    from assets.context.sources import find_source, remove_source
+    """Forget a source, its index, its mirror and its own credential. Its tasks and their results stay."""
+    from assets.context.sources import find_source, list_sources, remove_source
+    from core.git import drop_credential
     from core.settings import load_settings
 
     settings = load_settings()
@@ -208,6 +209,11 @@ def remove(
                 raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): say --yes to do it")
             typer.confirm(f"Remove {found.name} ({found.shown}) and its index?", abort=True, err=True)
         removed = remove_source(database, DEFAULT_TEAM, found.name, settings.home / "mirrors")
+        others = [source.location for source in list_sources(database, DEFAULT_TEAM)]
+        # Another source may lie at the same place or below it, and be opened by the same line.
+        needed = any(f"{other}/".startswith(f"{removed.location.removesuffix('.git')}") for other in others)
+        if not needed and drop_credential(settings.secrets_folder, DEFAULT_TEAM, removed.location):
+            note(f"its credential is taken out of {settings.secrets_folder}")
     if as_json:
         data({"removed": removed.name})
     else:

@@ -98,7 +98,13 @@ def test_a_repository_that_fails_is_added_and_says_what_to_do(shell: Shell, tmp_
     shell.run("index", "refresh", "far", code=1)
     shell.run("index", "status", "far")
     assert "the refresh failed 2 times since" in shell.said
+    shell.run("index", "add", "twin", "https://127.0.0.1:9/x.git", "--branch", "dev", "--no-refresh")
     shell.run("index", "remove", "far", "-y")
+    assert "t0k3n" in (tmp_path / "home" / "secrets" / "git-credentials").read_text(), "the other one needs it"
+    shell.run("index", "remove", "twin", "-y")
+    assert (tmp_path / "home" / "secrets" / "git-credentials").read_text() == ""
+    assert "credential is taken out" in shell.said
+    assert "t0k3n" not in shell.said
 
 
 @pytest.mark.parametrize(
