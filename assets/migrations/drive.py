@@ -18,17 +18,16 @@ import psycopg
 from assets.context import model_vectors
 from assets.migrations import adapter, evidence, observe, queries, record, switch, words
 from assets.migrations.archive import ArchiveFailed
-from assets.migrations.build import Progress, Stopped, build
+from assets.migrations.backfill import backfill
+from assets.migrations.build import Stopped
 from assets.migrations.judge import ask_both, judge
 from assets.migrations.record import Migration, MigrationRefused, TimelineEvent
 from assets.migrations.retire import FOLDER
-from assets.migrations.spot_check import check_stored
 from assets.migrations.throttle import Throttle
-from assets.migrations.watch import fill, watched
+from assets.migrations.watch import fill
 from assets.platform import Platform
 from core import migration_health
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
-from core.embedding.account import cost_of
 from core.states import MigrationState, ModelState
 
 _LOCK = "penstock model migrations"
@@ -140,7 +139,8 @@ def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
     state = migration.state
     _check_models(platform, migration)
     if state == MigrationState.BUILDING:
-        return _build(platform, migration, tell)
+        backfill(platform, migration, _stop_check(platform, migration), tell)
+        return ""
     if state == MigrationState.SHADOWING:
         return _compare(platform, migration, tell)
     if state == MigrationState.JUDGED:
@@ -185,75 +185,6 @@ def _check_models(platform: Platform, migration: Migration) -> None:
             )
 
 
-def _build(platform: Platform, migration: Migration, tell: Told) -> str:
-    options, database = migration.chosen, platform.database
-    # Opened anew, so that the threads of a local model are made by the one that gives way.
-    with database.system() as connection:
-        entry = catalogue.by_id(connection, migration.new_model)
-    embedder = catalogue.opened(entry, threads=options.threads or platform.settings.embedding_threads)
-    saved = checked = time.monotonic()
-    earlier = int(migration.progress.get("chunks", 0))
-
-    def check() -> None:
-        nonlocal checked
-        if time.monotonic() - checked < _SAVE_SECONDS:
-            return
-        checked = time.monotonic()
-        with database.system() as connection:
-            now = record.get(connection, migration.id)
-        if now.paused or now.state != MigrationState.BUILDING:
-            raise Stopped("paused or cancelled")
-
-    def on_progress(progress: Progress) -> None:
-        nonlocal saved
-        if time.monotonic() - saved < _SAVE_SECONDS and progress.chunks < progress.total:
-            return
-        saved = time.monotonic()
-        body = {
-            "chunks": earlier + progress.chunks,
-            "total": earlier + progress.total,
-            "rate": round(progress.rate, 1),
-            "seconds_left": progress.seconds_left and round(progress.seconds_left),
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "live": throttle.seen(),
-        }
-        with database.system() as connection:
-            record.write(connection, migration.id, progress=body)
-            record.note(connection, migration.id, "progress", body)
-        left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
-        share = f", {throttle.share:.0%} of the time" if throttle.share < 1 else ""
-        tell(f"built {progress.chunks} of {progress.total} chunks, {progress.rate:.0f} a second{share}{left}")
-        covered = (earlier + progress.chunks) / max(1, earlier + progress.total)
-        adapter.keep_current(platform, migration, covered, progress.seconds, check=check, tell=tell)
-
-    throttle = Throttle(options.limits)
-    with watched(platform, throttle, embedder.identity):
-        done = build(
-            database,
-            embedder,
-            batch_chunks=options.batch_chunks,
-            throttle=throttle,
-            nice=options.nice,
-            check=check,
-            on_progress=on_progress,
-        )
-    compared = check_stored(database, embedder, entry)
-    with database.system() as connection:
-        model_vectors.note_complete(connection, migration.new_model)
-        record.get(connection, migration.id, lock=True)
-        built = {
-            "chunks": done.chunks,
-            "seconds": round(done.seconds, 2),
-            "model_seconds": round(done.model_seconds, 2),
-            "money": round(cost_of(embedder).money, 6),
-            "compared_anew": compared,
-            **throttle.seen(),
-        }
-        record.note(connection, migration.id, "built", built)
-        record.move(connection, migration, MigrationState.SHADOWING)
-    return ""
-
-
 def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
     options, database = migration.chosen, platform.database
     old = _opened(platform, migration.old_model)
@@ -261,11 +192,14 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
     with database.system() as connection:
         judged = queries.judged_queries(connection, platform.mirror, options.queries)
         asked = model_vectors.asked_queries(connection, options.queries)
+        sources = [source for _, source, _ in model_vectors.visible_sources(connection)]
     tell(f"asking both models {len(judged)} judged and {len(asked)} asked queries")
     answers = ask_both(database, old, new, judged, asked, options.k, _stop_check(platform, migration))
     evals = evidence.take_in(platform, migration)
     look = 1 + int((migration.comparison or {}).get("look", 1 if migration.comparison else 0))
-    result = judge(answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals, look=look)
+    result = judge(
+        answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals, look=look, sources=sources
+    )
     with database.system() as connection:
         result["storage_bytes"] = {
             "old": _table_bytes(connection, migration.old_model),

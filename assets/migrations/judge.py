@@ -89,12 +89,14 @@ def judge(
     draws: int = 2000,
     evals: Sequence[EvalEvidence] = (),
     look: int = 1,
+    sources: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The comparison, as it is kept and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`, ...
 
     `draws` are those of the bootstrap. `evals` that judge retrieval count beside the queries: each must be shown to be
     no worse. `queries_verdict` is that of the queries alone. `look` counts the comparisons of one migration: each is
     held to half the level of the one before, so that asking again and again errs in less than twice the first's share.
+    Those of `sources` are told about which no query with a known answer says anything.
     """
     known = [answer for answer in answers if answer.query is not None]
     level = ALPHA / 2 ** (look - 1)
@@ -120,6 +122,7 @@ def judge(
         "margin": margin,
         "k": k,
         "queries": {"judged": len(known), "asked": len(answers) - len(known)},
+        "unjudged_sources": sorted(set(sources) - {answer.source for answer in known}),
         "metrics": [
             {**_shown(effect), "words": _words_alone(known, measure, k)}
             for effect, (_, measure) in zip(effects, _specs(k, margin), strict=True)

@@ -4,7 +4,6 @@ Whatever comes from repositories and queries is escaped. What is said, and in wh
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from html import escape
 from typing import Any
 
@@ -25,12 +24,15 @@ def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequen
     if (adapted := words.last(events, "adapter")) is not None and "evaluation" in adapted:
         body.append(f"<h2>While the old model's server is away</h2>{adapter_report.as_html(adapted)}")
     if comparison and comparison["worst"]:
-        body.append("<h2>Worst regressions</h2>" + "".join(map(_regression, comparison["worst"])))
+        regressions = (_regression(row, place < _OPEN_REGRESSIONS) for place, row in enumerate(comparison["worst"]))
+        body.append(f"<h2>Worst regressions</h2>{''.join(regressions)}")
     if progress := [event for event in events if event.kind == "progress"]:
         body.append(f"<h2>Coverage over time</h2>{charts.coverage(progress)}")
     body.append(f"<h2>Timeline</h2>{_timeline(events)}")
-    if migration.plan:
-        body.append(f"<h2>Plan</h2>{_plan(migration.plan)}")
+    if rows := words.planned(migration, events):
+        note = f"Estimated from {words.plain(migration.plan.get('sampled_chunks', 0))} chunks, before the start."
+        beside = _table(("", "estimated", "really"), rows, numbers=range(1, 3))
+        body.append(f"<h2>Plan</h2><p><small>{escape(note)}</small></p>{beside}")
     title = escape(f"Migration {migration.id}: {migration.old_name} to {migration.new_name}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -151,7 +153,7 @@ def _speed(migration: Migration, comparison: Mapping[str, Any], events: Sequence
     facts = [f"Money for 1,000 queries: {money['old']:g} old, {money['new']:g} new."]
     if "seconds" in built:
         facts.append(
-            f"Building took {timedelta(seconds=round(built['seconds']))} for {built.get('chunks', 0):,} chunks and "
+            f"Building took {words.duration(built['seconds'])} for {built.get('chunks', 0):,} chunks and "
             f"cost {built.get('money', 0):g} of an estimated {migration.plan.get('money', 0):g}."
         )
     if comparison.get("agreement") is not None:
@@ -159,7 +161,11 @@ def _speed(migration: Migration, comparison: Mapping[str, Any], events: Sequence
     return f"<h2>Speed, money and storage</h2>{charts.pairs(bars)}<p>{escape(' '.join(facts))}</p>"
 
 
-def _regression(row: Mapping[str, Any]) -> str:
+_OPEN_REGRESSIONS = 3
+"""The worst are seen without a click, also on paper."""
+
+
+def _regression(row: Mapping[str, Any], opened: bool) -> str:
     def listed(name: str, paths: Sequence[str]) -> str:
         shown = [f"<li{' class=hit' if path in row['relevant'] else ''}>{escape(path)}</li>" for path in paths] or [
             "<li>nothing</li>"
@@ -170,7 +176,7 @@ def _regression(row: Mapping[str, Any]) -> str:
     if "words" in row:
         columns.append(listed("BM25 alone", row["words"]))
     return (
-        f"<details><summary>{escape(row['query'][:160])} "
+        f"<details{' open' if opened else ''}><summary>{escape(row['query'][:160])} "
         f"<small>{escape(row['source'])}, nDCG {row['old_ndcg']:.2f} → {row['new_ndcg']:.2f}</small></summary>"
         f'<div class="sides">{"".join(columns)}</div><p><small>Right: {escape(", ".join(row["relevant"]))}</small></p>'
         "</details>"
@@ -184,10 +190,6 @@ def _timeline(events: Sequence[TimelineEvent]) -> str:
         if event.kind != "progress"
     )
     return f"<ul class=time>{rows}</ul>"
-
-
-def _plan(plan: Mapping[str, Any]) -> str:
-    return _table((), [[str(name).replace("_", " "), words.plain(value)] for name, value in plan.items()])
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], numbers: range = range(0)) -> str:

@@ -36,6 +36,7 @@ def as_data(migration: Migration, events: Sequence[TimelineEvent]) -> dict[str, 
         **asdict(migration),
         "evals": [one.model_dump(mode="json") for one in found],
         "adapter": words.last(events, "adapter"),
+        "built": words.last(events, "built"),
         "timeline": [asdict(event) for event in events],
     }
 
@@ -56,6 +57,8 @@ def as_markdown(migration: Migration, events: Sequence[TimelineEvent]) -> str:
         parts += ["", "## While the old model's server is away", "", adapter_report.as_markdown(adapted)]
     if migration.progress:
         parts += ["", words.progress(migration)]
+    if rows := words.planned(migration, events):
+        parts += ["", "| | estimated | really |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     parts += ["", "| when | what |", "|---|---|"]
     parts += [
         f"| {event.at:%Y-%m-%d %H:%M:%S} | {cell(words.told(event))} |" for event in events if event.kind != "progress"

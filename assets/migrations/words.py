@@ -1,6 +1,6 @@
 """How a migration's facts are put into words: numbers, intervals, events, and where it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from assets.migrations.record import MOST_QUERIES, Migration, TimelineEvent
@@ -30,11 +30,18 @@ def _sentence(text: str) -> str:
 def basis(comparison: Mapping[str, Any]) -> str:
     """What the verdict rests on."""
     counts, look = comparison["queries"], comparison.get("look", 1)
+    unjudged = comparison.get("unjudged_sources") or []
+    silent = f" Of {_listed(unjudged)} no query with a known answer says anything." if unjudged else ""
     again = f" Comparison {look}, held to {interval_name(comparison)}s." if look > 1 else ""
     return (
         f"Gate: {comparison['verdict']}, {comparison['reason']}. {counts['judged']} queries with known answers, "
-        f"{counts['asked']} that were asked. Margin {comparison['margin']:g}, set before the start.{again}"
+        f"{counts['asked']} that were asked. Margin {comparison['margin']:g}, set before the start.{again}{silent}"
     )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more sources"
 
 
 def interval_name(comparison: Mapping[str, Any]) -> str:
@@ -72,6 +79,13 @@ def told(event: TimelineEvent) -> str:
         return f"adapter, {body.get('covered', 0):.0%} covered: {body['reason']}"
     if event.kind == "planned" and "chunks" in body:
         return f"planned: {plain(body['chunks'])} chunks"
+    if event.kind == "built" and "seconds" in body:
+        share = "" if body.get("share", 1) >= 1 else f", in the end {body['share']:.0%} of the time"
+        anew = body.get("compared_anew", 0)
+        return (
+            f"built: {plain(body['chunks'])} chunks in {duration(body['seconds'])}{share}; "
+            f"{plain(anew)} of them embedded anew and found the same"
+        )
     if event.kind == "compared" and "verdict" in body:
         return f"compared: {body['verdict']}"
     if event.kind == "evals":
@@ -85,6 +99,41 @@ def told(event: TimelineEvent) -> str:
 def last(events: Sequence[TimelineEvent], kind: str) -> dict[str, Any] | None:
     """The body of the last event of a kind."""
     return next((event.body for event in reversed(events) if event.kind == kind), None)
+
+
+def duration(seconds: float) -> str:
+    """As people say it: 12.3 s, 4 min 19 s, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min"
+
+
+def planned(migration: Migration, events: Sequence[TimelineEvent]) -> list[tuple[str, str, str]]:
+    """(what, as estimated beforehand, as it was) of a build; "-" where nothing is known yet, or ever."""
+    plan, built = migration.plan, last(events, "built") or {}
+    if not plan:
+        return []
+    storage = ((migration.comparison or {}).get("storage_bytes") or {}).get("new")
+    speed = built["chunks"] / built["seconds"] if built.get("seconds") else None
+    tokens = plain(built["tokens"]) if built.get("tokens") else "-"
+
+    def both(name: str, show: Callable[[Any], str]) -> tuple[str, str]:
+        before, after = (show(given[name]) if given.get(name) is not None else "-" for given in (plan, built))
+        return before, after
+
+    return [
+        ("contents", plain(plan["contents"]) if "contents" in plan else "-", "-"),
+        ("chunks", *both("chunks", plain)),
+        ("tokens", both("tokens", plain)[0], tokens),
+        ("time", both("seconds", duration)[0] + " unthrottled", both("seconds", duration)[1]),
+        ("chunks a second", both("chunks_per_second", plain)[0], "-" if speed is None else f"{speed:,.3g}"),
+        ("money", *both("money", plain)),
+        ("vectors on disk", f"{plan.get('disk_bytes', 0) / 1e6:.1f} MB", f"{storage / 1e6:.1f} MB" if storage else "-"),
+    ]
 
 
 def plain(value: object) -> str:

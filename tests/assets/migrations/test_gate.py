@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assets.migrations import metrics
 from assets.migrations.judge import SAFE, Answer, decide, judge
-from assets.migrations.plan import disk_bytes
+from assets.migrations.plan import disk_bytes, index_bytes
 from assets.migrations.queries import JudgedQuery, clean_message
 from core.statistics import Verdict
 from core.teams import DEFAULT_TEAM
@@ -126,6 +126,11 @@ def test_disk_is_estimated_by_page() -> None:
     assert disk_bytes(0, 384) == 0
     # 24 + 16 + 8 + 4 + 8 + 1536 bytes and a line pointer: five rows a page.
     assert disk_bytes(5000, 384) == (1000 + 19) * 8192 + 0
+
+
+@pytest.mark.parametrize(("dimensions", "measured"), [(64, 551.6), (384, 1223.3), (1024, 2733.4)])
+def test_the_index_of_a_large_table_is_estimated_too(dimensions: int, measured: float) -> None:
+    assert index_bytes(1000, dimensions) / 1000 == pytest.approx(measured, rel=0.05)
 
 
 @pytest.mark.parametrize("size", [1, 8])

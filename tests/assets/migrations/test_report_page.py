@@ -14,6 +14,7 @@ from core.database import Database
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>|`x`"
 VOID = {"meta"}
+PLAN = {"chunks": 1234, "money": 0.5, "tokens": 98765, "seconds": 4000.0, "disk_bytes": 1_900_000}
 
 
 def row(metric: str, role: str, low: float | None = -0.01) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def compared(**changes: Any) -> dict[str, Any]:
 def migration(comparison: dict[str, Any] | None, **changes: Any) -> Migration:
     values: dict[str, Any] = {
         "id": 7, "old_model": 1, "new_model": 2, "old_name": "old", "new_name": HOSTILE, "state": "judged",
-        "paused": False, "options": {}, "plan": {"chunks": 1234, "money": 0.5}, "progress": {"chunks": 5, "total": 9},
+        "paused": False, "options": {}, "plan": PLAN, "progress": {"chunks": 5, "total": 9},
         "comparison": comparison, "observation": None, "reason": "the gate says so", "created_at": NOW, "state_at": NOW,
     }  # fmt: skip
     return Migration(**{**values, **changes})
@@ -62,7 +63,7 @@ def events() -> list[TimelineEvent]:
             "queries": {"held_back": 44}, "alone": [ranked(HOSTILE), ranked("adapter: x")], "search": [ranked("words")],
         },
     }  # fmt: skip
-    built = {"chunks": 9, "seconds": 5000.0, "money": 0.4}
+    built = {"chunks": 9, "seconds": 5000.0, "money": 0.4, "tokens": 95001, "compared_anew": 64, "share": 0.5}
     noted: list[tuple[str, dict[str, Any]]] = [
         ("planned", {}), *(("progress", {"chunks": n, "total": 9}) for n in (1, 5, 9)), ("built", built),
         ("adapter", adapted), ("compared", {"verdict": "not worse", "queries": {}}),
@@ -108,7 +109,7 @@ def test_the_page_begins_with_what_to_decide_and_needs_no_network() -> None:
     assert page.index("class=say") < places[0]
     assert places == sorted(places)
     assert "BM25 alone" in page
-    assert "Building took 1:23:20 for 9 chunks and cost 0.4 of an estimated 0.5." in page
+    assert "Building took 1 h 23 min for 9 chunks and cost 0.4 of an estimated 0.5." in page
     assert "10 better (25%)" in page
 
 
@@ -177,3 +178,30 @@ def test_a_long_build_does_not_crowd_what_came_after_it_out_of_the_timeline(
     assert 400 <= len(progress) <= 500
     assert progress[-1] == 2499
     assert max(after - before for before, after in itertools.pairwise(progress)) <= 6
+
+
+def test_what_was_estimated_stands_beside_what_it_took_in_page_and_markdown_alike() -> None:
+    shown = migration(compared(unjudged_sources=["tools", HOSTILE]))
+    page, text = (
+        report.as_html(
+            shown,
+            events(),
+        ),
+        report.as_markdown(shown, events()),
+    )
+    for plain in (re.sub(r"<[^>]+>", " ", page), text.replace("|", " ")):
+        said = " ".join(plain.split())
+        assert "tokens 98,765 95,001" in said
+        assert "time 1 h 6 min unthrottled 1 h 23 min" in said
+        assert "vectors on disk 1.9 MB 2.0 MB" in said
+        assert "built: 9 chunks in 1 h 23 min, in the end 50% of the time; 64 of them embedded anew" in said
+        assert "Of tools, " in said
+        assert "no query with a known answer says anything" in said
+    assert page.count("<details open>") == 1
+
+
+def test_a_later_comparison_names_the_level_that_it_is_held_to() -> None:
+    shown = migration(compared(look=2, level=0.025))
+    for text in (report.as_html(shown, events()), report.as_markdown(shown, events())):
+        assert "Comparison 2, held to 97.5% intervals." in text
+        assert "97.5% interval" in text
