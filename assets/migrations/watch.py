@@ -32,7 +32,7 @@ FEWEST_CHUNKS = 200
 """Fewer are embedded before anything is learned of live work: at the share that a throttle begins with."""
 
 PROBE_QUERIES = 20
-PROBE_SHARE = 0.05
+PROBE_SHARE = 0.1
 """Of one core's time, at most, goes into asking, but in rests for comparison."""
 _LEAST_PAUSE = 0.3
 _COMPARING_PAUSE = 0.1
