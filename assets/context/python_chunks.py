@@ -12,19 +12,26 @@ from dataclasses import dataclass, field
 from assets.context.languages.definitions import Definition, cover
 from assets.context.segment import Segment
 
+# A string that ends in its line, and brackets that close in theirs; what is nested deeper is matched piece by piece.
+_TEXT = r"""[^()\[\]{}'"\#\\\n]++"""
+_STRING = r"""
+    '(?!'')(?:[^'\\\n]++|\\[^\n])*+' | '''(?:[^'\\\n]++|\\[^\n]|'(?!''))*+'''
+  | "(?!"")(?:[^"\\\n]++|\\[^\n])*+" | \"\"\"(?:[^"\\\n]++|\\[^\n]|"(?!""))*+\"\"\"
+"""
+_INNER = rf"[(\[{{] (?: {_TEXT} | {_STRING} )*+ [)\]}}]"
+_BRACKETS = rf"[(\[{{] (?: {_TEXT} | {_STRING} | {_INNER} )*+ [)\]}}]"
+
 # Strings and comments are matched so that nothing inside them counts; the rest are the places that matter.
-# Each match takes what is plain before it too: there are few matches, and none fails after a long run.
+# Each match takes what is whole by itself before it, mostly many lines: there are few matches, and none fails after
+# a long run.
 _TOKEN = re.compile(
-    r"""
-    [^'"\#()\[\]{}\\\n]*+
+    rf"""
+    (?P<whole> (?: [^'"\#()\[\]{{}}\\]++ | {_BRACKETS} | {_STRING} | \#[^\n]*+ )*+ )
     (?:
-    (?P<line> \n )
-  | (?P<closed> [(\[{] [^()\[\]{}'"\#\\\n]*+ [)\]}] )
-  | (?P<open> [(\[{] )
-  | (?P<close> [)\]}] )
+    (?P<open> [(\[{{] )
+  | (?P<close> [)\]}}] )
   | (?P<string>  (?:'''(?:[^'\\]++|\\.|'(?!''))*+(?:'''|\Z)) | (?:\"\"\"(?:[^"\\]++|\\.|"(?!""))*+(?:\"\"\"|\Z))
                | '(?:[^'\\\n]++|\\.)*+'? | "(?:[^"\\\n]++|\\.)*+"? )
-  | (?P<comment> \#[^\n]*+ )
   | (?P<continued> \\\r?\n )
   | (?P<other> \\ | \Z )
     )
@@ -32,7 +39,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _DEFINITION = re.compile(r"([ \t\f]*)(async[ \t]+def|def|class)[ \t]+([^\W\d]\w*)")
-_INDENT = re.compile(r"[ \t\f]*")
+_BLANKS = " \t\f"
 _DOCSTRING = re.compile(r"""\s*[rRuUbB]{0,2}('''|\"\"\"|'|")(.*)""", re.DOTALL)
 
 
@@ -68,30 +75,37 @@ def _statements(lines: Sequence[str]) -> list[tuple[int, int]]:
     spans = []
     first, number, depth = 1, 1, 0
     for match in _TOKEN.finditer(text):
+        ended = text.count("\n", match.start(), match.end("whole"))
+        while depth and ended:
+            if number < len(lines):
+                definition = _DEFINITION.match(lines[number])
+                if definition and len(definition[1]) <= _indent(lines[first - 1]):
+                    depth = 0
+                    spans.append((first, number))
+                    first = number + 1
+            number += 1
+            ended -= 1
+        if ended:
+            spans.append((first, number))
+            first = number + ended
+            spans.extend([(line, line) for line in range(number + 1, first)])
+            number = first
         kind = match.lastgroup
-        if kind == "closed" or kind == "comment" or kind == "other":
-            continue
-        if kind == "string":
-            number += match.group("string").count("\n")
-        elif kind == "open":
+        if kind == "open":
             depth += 1
         elif kind == "close":
             depth = max(0, depth - 1)
+        elif kind == "string":
+            number += match.group("string").count("\n")
         elif kind == "continued":
-            number += 1
-        elif kind == "line":
-            if depth and number < len(lines):
-                definition = _DEFINITION.match(lines[number])
-                opened = _INDENT.match(lines[first - 1])
-                if definition and opened and len(definition[1]) <= opened.end():
-                    depth = 0
-            if not depth:
-                spans.append((first, number))
-                first = number + 1
             number += 1
     if first <= len(lines):
         spans.append((first, len(lines)))
     return spans
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(_BLANKS))
 
 
 def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> list[_Scanned]:
@@ -105,21 +119,21 @@ def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> lis
         if not stripped:
             leading = None if leading is None or not lines[leading - 1].lstrip().startswith("@") else leading
             continue
-        indent = _INDENT.match(line).end()  # type: ignore[union-attr]
-        if stripped.startswith("#"):
+        indent = _indent(line)
+        if stripped[0] == "#":
             leading = first if leading is None else leading
             continue
         while stack and indent <= stack[-1].indent:
             stack.pop().last = end
-        if stripped.startswith("@"):
+        if stripped[0] == "@":
             leading = first if leading is None else leading
             end = last
             continue
-        match = _DEFINITION.match(line)
+        match = _DEFINITION.match(line) if stripped[0] in "acd" else None
         if match and len(stack) < _DEEPEST:
             parent = stack[-1] if stack else None
             begin = leading if leading is not None else first
-            while begin < first and _INDENT.match(lines[begin - 1]).end() != indent:  # type: ignore[union-attr]
+            while begin < first and _indent(lines[begin - 1]) != indent:
                 begin += 1
             kind = "class" if match[2] == "class" else "method" if parent and parent.kind == "class" else "function"
             symbol = f"{parent.symbol}.{match[3][:200]}" if parent else match[3][:200]

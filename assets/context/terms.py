@@ -6,6 +6,7 @@ stored postings are kept under it.
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 
 VERSION = 1
@@ -29,14 +30,23 @@ _COMMON = frozenset(
 @lru_cache(maxsize=200_000)
 def expand(word: str) -> tuple[str, ...]:
     """The terms of one word: itself in lower case, then its parts if it has more than one, stemmed."""
+    return split(word)[0]
+
+
+def split(word: str) -> tuple[tuple[str, ...], Sequence[str]]:
+    """What `expand` and `parts` give, for a caller that asks once for each word."""
+    if word.islower() and word.isalpha() and word.isascii() and len(word) <= LONGEST:
+        return (stem(word),), (word,)
     bare = word.strip("_")
     if not bare or len(bare) > LONGEST:
-        return ()
+        return (), parts(word)
     whole = bare.lower()
-    parts = [stem(part.lower()) for part in _PARTS.findall(bare)]
-    if len(parts) <= 1:
-        return (stem(whole),)
-    return (whole, *dict.fromkeys(part for part in parts if len(part) > 1 and part != whole))
+    found = list(map(str.lower, _PARTS.findall(bare)))
+    if len(found) <= 1:
+        expanded: tuple[str, ...] = (stem(whole),)
+    else:
+        expanded = (whole, *dict.fromkeys([part for part in map(stem, found) if len(part) > 1 and part != whole]))
+    return expanded, found if len(word) <= LONGEST else parts(word)
 
 
 @lru_cache(maxsize=200_000)
@@ -106,4 +116,4 @@ def name_terms(symbol: str) -> set[str]:
 @lru_cache(maxsize=200_000)
 def parts(word: str) -> tuple[str, ...]:
     """The words that an identifier is made of, in lower case and not stemmed."""
-    return tuple(part.lower() for part in _PARTS.findall(word[:LONGEST]))
+    return tuple(map(str.lower, _PARTS.findall(word[:LONGEST])))

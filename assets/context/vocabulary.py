@@ -50,10 +50,10 @@ class Vocabulary:
         return len(self._words)
 
     def _learn(self, word: bytes) -> None:
-        text = word.decode()
-        self._expanded.extend(map(self._numbers.__getitem__, terms.expand(text)))
+        expanded, parts = terms.split(word.decode())
+        self._expanded.extend(map(self._numbers.__getitem__, expanded))
         self._ends.append(len(self._expanded))
-        self._parts.append(" ".join(terms.parts(text)))
+        self._parts.append(" ".join(parts))
 
     def count(self, chunks: Sequence[Chunk]) -> Counted:
         """What there is to know of these chunks."""

@@ -1,4 +1,5 @@
 import ast
+import re
 import sysconfig
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assets.context import chunks as chunking
+from assets.context import python_chunks
 from assets.context.chunks import LANGUAGES, PYTHON, WINDOWS, Chunk, cut, language_of, lines_of
 from assets.context.content import make_content
 
@@ -229,3 +231,61 @@ def test_each_chunker_has_a_version_of_its_own_and_all_are_in_the_configuration(
 def test_lines_are_counted_as_editors_count_them() -> None:
     assert lines_of(b"\xef\xbb\xbfa\r\nb\x0cc\xe2\x80\xa8d\n\n") == ["a\r", "b\x0cc\u2028d", ""]
     assert lines_of(b"\xff\0") == ["\ufffd\ufffd"]
+
+
+def plain_statements(lines: list[str]) -> list[tuple[int, int]]:
+    """What `python_chunks` finds with one pattern, character by character."""
+    text = "\n".join(lines)
+    spans: list[tuple[int, int]] = []
+    first, number, depth, at = 1, 1, 0, 0
+    while at < len(text):
+        character, start = text[at], at
+        at += 1
+        if character in "'\"":
+            at = _end_of_string(text, start)
+            number += text.count("\n", start, at)
+        elif character == "#":
+            at = text.find("\n", at) if "\n" in text[at:] else len(text)
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth = max(0, depth - 1)
+        elif character == "\\" and (joined := re.match(r"\r?\n", text[at:])):
+            at += joined.end()
+            number += 1
+        elif character == "\n":
+            below = re.match(r"([ \t\f]*)(?:async[ \t]+def|def|class)[ \t]+[^\W\d]", lines[number])
+            opened = re.match(r"[ \t\f]*", lines[first - 1])
+            if below and opened and len(below[1]) <= opened.end():
+                depth = 0
+            if not depth:
+                spans.append((first, number))
+                first = number + 1
+            number += 1
+    return [*spans, (first, len(lines))] if first <= len(lines) else spans
+
+
+def _end_of_string(text: str, start: int) -> int:
+    quote = text[start]
+    at = start + 3
+    if text.startswith(quote * 3, start):
+        while at < len(text) and not text.startswith(quote * 3, at):
+            at += 2 if text[at] == "\\" else 1
+        if at <= len(text):
+            return min(at + 3, len(text))
+    at = start + 1
+    while at < len(text) and text[at] not in (quote, "\n"):
+        if text[at] == "\\" and at + 1 == len(text):
+            return at
+        at += 2 if text[at] == "\\" else 1
+    return at + 1 if text[at : at + 1] == quote else at
+
+
+PIECES = [*"()[]{}'\"\\\n\r#a ", "'''", '"""', "def f", "class A", "async def g", "\n  ", "'a'", "f('x', [1])", "\\\n"]
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_python_lines_are_joined_as_a_scan_by_characters_joins_them(text: str) -> None:
+    lines = lines_of(text.encode())
+    assert python_chunks._statements(lines) == plain_statements(lines)

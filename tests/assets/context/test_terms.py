@@ -1,3 +1,5 @@
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,24 @@ def test_an_identifier_is_found_whole_and_by_its_parts() -> None:
     assert terms.expand("_max_retries") == ("max_retries", "max", "retry")
     assert terms.expand("word") == ("word",)
     assert terms.expand("___") == terms.expand("x" * 65) == ()
+
+
+PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\dA-Za-z_]+")
+
+
+@given(st.one_of(st.text(max_size=8), st.from_regex(r"\w{1,70}", fullmatch=True)))
+def test_a_word_is_split_into_itself_and_its_stemmed_parts(word: str) -> None:
+    bare = word.strip("_")
+    stems = [terms.stem(part.lower()) for part in PARTS.findall(bare)]
+    whole = bare.lower()
+    expected = [whole, *dict.fromkeys(s for s in stems if len(s) > 1 and s != whole)] if len(stems) > 1 else []
+    if len(stems) <= 1:
+        expected = [terms.stem(whole)]
+    if not 0 < len(bare) <= terms.LONGEST:
+        expected = []
+    assert (list(terms.split(word)[0]), list(terms.expand(word))) == (expected, expected)
+    assert list(terms.split(word)[1]) == list(terms.parts(word))
+    assert list(terms.parts(word)) == [part.lower() for part in PARTS.findall(word[: terms.LONGEST])]
 
 
 def test_endings_fall_together() -> None:
