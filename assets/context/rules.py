@@ -80,23 +80,25 @@ def _by_attributes(attributes: Mapping[str, str], usual: str | None) -> str | No
 def read_rules(repository: Repository, commit: str) -> Rules:
     """The rules of a commit. Raises `RulesError` when a `.penstockignore` is too large to be meant, or there are too
     many of them."""
-    names = (IGNORE_FILE, ATTRIBUTES_FILE)
-    paths = [path for path in repository.paths(commit) if path.rpartition("/")[2] in names]
-    entries = repository.regular_files(commit, paths) if paths else []
-    ignores = [entry for entry in entries if entry.path.rpartition("/")[2] == IGNORE_FILE]
+    paths: dict[str, list[str]] = {IGNORE_FILE: [], ATTRIBUTES_FILE: []}
+    for path in repository.paths(commit):
+        if (name := path.rpartition("/")[2]) in paths:
+            paths[name].append(path)
+    if len(paths[IGNORE_FILE]) > MOST_FILES:
+        raise RulesError(
+            f"there are {len(paths[IGNORE_FILE])} files {IGNORE_FILE}, the most is {MOST_FILES}: "
+            "put their patterns into fewer"
+        )
+    ignores = repository.regular_files(commit, paths[IGNORE_FILE])
     large = next((entry for entry in ignores if entry.size > LARGEST_IGNORE), None)
     if large:
         raise RulesError(
             f"{large.path[-200:]} has {large.size} bytes, the most is {LARGEST_IGNORE}: shorten it, "
             "since without it files would be indexed that it is meant to leave out"
         )
-    if len(ignores) > MOST_FILES:
-        raise RulesError(
-            f"there are {len(ignores)} files {IGNORE_FILE}, the most is {MOST_FILES}: put their patterns into fewer"
-        )
-    hints = [entry for entry in entries if entry.path.rpartition("/")[2] == ATTRIBUTES_FILE]
     # Hints only: the usual rules go on without those that are too large or too many.
-    hints = [entry for entry in hints if entry.size <= LARGEST_ATTRIBUTES][:MOST_FILES]
+    hints = repository.regular_files(commit, paths[ATTRIBUTES_FILE][:MOST_FILES])
+    hints = [entry for entry in hints if entry.size <= LARGEST_ATTRIBUTES]
     content = dict(repository.read_blobs(sorted({entry.blob for entry in ignores + hints})))
     # Most files of attributes are about line ends, and no reason to look at every file again.
     return Rules(

@@ -16,6 +16,9 @@ from core.git.export import Export
 from core.git.names import check_object_id, check_ref, find_git_dir
 from core.git.records import Change, Commit, Entry, Status
 
+_ARGUMENTS = 30_000
+"""Characters of paths in one command line; the least that a system allows, with room for the rest."""
+
 
 class Repository:
     """The repository at `path`: a work tree's top folder or a bare repository."""
@@ -169,19 +172,24 @@ class Repository:
 
     def regular_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
         """Which of these paths are regular files in a commit. Raises `GitError`."""
-        _, output = self.git(
-            "--literal-pathspecs",
-            "ls-tree",
-            "-z",
-            "-l",
-            "--full-tree",
-            check_ref(commit),
-            "--",
-            *paths,
-            purpose=f"looking for files of {commit[:12]}",
-        )
-        found = re.findall(rb"(100\d{3}) blob ([0-9a-f]+) +(\d+)\t([^\0]+)\0", output)
-        return [Entry(mode.decode(), blob.decode(), int(size), os.fsdecode(path)) for mode, blob, size, path in found]
+        found: list[Entry] = []
+        for some in _in_parts(paths):
+            _, output = self.git(
+                "--literal-pathspecs",
+                "ls-tree",
+                "-z",
+                "-l",
+                "--full-tree",
+                check_ref(commit),
+                "--",
+                *some,
+                purpose=f"looking for files of {commit[:12]}",
+            )
+            listed = re.findall(rb"(100\d{3}) blob ([0-9a-f]+) +(\d+)\t([^\0]+)\0", output)
+            found += [
+                Entry(mode.decode(), blob.decode(), int(size), os.fsdecode(path)) for mode, blob, size, path in listed
+            ]
+        return found
 
     def read_file(self, commit: str, path: str, *, limit: int = 1 << 20) -> bytes | None:
         """The content of one regular file of a commit; None when it is missing, no regular file or over `limit`."""
@@ -283,3 +291,17 @@ class Repository:
     def status(self) -> Status:
         """Which paths of the work tree differ from HEAD or are untracked (ignored ones left out)."""
         return worktree.status(self)
+
+
+def _in_parts(paths: Iterable[str]) -> Iterator[list[str]]:
+    """The paths in lists that a command line can hold."""
+    part: list[str] = []
+    size = 0
+    for path in paths:
+        if part and size + len(path) > _ARGUMENTS:
+            yield part
+            part, size = [], 0
+        part.append(path)
+        size += len(path) + 1
+    if part:
+        yield part
