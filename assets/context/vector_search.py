@@ -19,12 +19,15 @@ from core.embedding import Vectors
 EXACT_MOST = 20_000
 """Up to so many vectors, comparing each takes no longer than a search of the HNSW index."""
 
-EF_SEARCH = 200
+EF_SEARCH = 400
 """Candidates that a search of the index keeps; fewer are faster and find fewer of the true neighbours."""
 
 _MOST_LOOKED_AT = 20_000
 _MOST_EFFORT = 1000
 """What pgvector allows for `hnsw.ef_search`."""
+
+_COMPARISONS = 80
+"""A candidate of the index takes as long as comparing so many vectors one by one."""
 
 _SPARE = 1.15
 """So many times the candidates that a source's share of the index lets expect, since nearness is not spread evenly."""
@@ -72,9 +75,10 @@ class VectorSearch:
         binary.register(connection)
         self._connection, self._table, self._contents, self._count = connection, table, contents, count
         self._width, self._query = len(query), binary.vector(query)
+        self._vectors = int(sizes.sum())
         self._looked: _Looked | None = None
         alone = contents
-        if int(sizes.sum()) > EXACT_MOST:
+        if self._vectors > EXACT_MOST:
             indexed = contents <= table.indexed_to
             held = int(sizes[indexed].sum())
             if held > EXACT_MOST:
@@ -132,7 +136,11 @@ class VectorSearch:
             live = wanted[np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)] == ids
             if int(live.sum()) >= looked.enough or len(rows) < looked.limit:
                 return [(rows[n][0], rows[n][1], rows[n][2]) for n in np.flatnonzero(live)]
-            looked = self._look(looked.statement, wanted, looked.limit * 3, looked.enough)
+            more = math.ceil(_SPARE * looked.limit * looked.enough / max(1, int(live.sum())))
+            # A text that is nearer to other sources finds few of this one's chunks, and those not the nearest.
+            if looked.statement == _INDEX and more * _COMPARISONS > self._vectors:
+                return None
+            looked = self._look(looked.statement, wanted, max(more, 2 * looked.limit), looked.enough)
         return None
 
 
