@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from assets.migrations import record
 from assets.migrations.record import Migration, TimelineEvent
 from assets.platform import Platform
+from core.states import MigrationState
 from core.statistics import Verdict
 
 KIND = "evals"
@@ -113,9 +114,15 @@ def combine(verdict: Verdict, reason: str, found: Sequence[EvalEvidence]) -> tup
 
 
 def first_sentence(migration: Migration, found: Sequence[EvalEvidence]) -> str:
-    """What a person who must say yes or no reads first."""
+    """What a person who must say yes or no reads first; of a migration that is closed, how it ended."""
     comparison = migration.comparison
     change = f"from {migration.old_name} to {migration.new_name}"
+    if migration.state == MigrationState.DONE:
+        return f"Done: {migration.new_name} has taken over from {migration.old_name}."
+    if migration.state == MigrationState.ROLLED_BACK:
+        return f"Rolled back: {migration.old_name} answers again, not {migration.new_name}."
+    if migration.state == MigrationState.CANCELLED:
+        return f"Cancelled: {migration.old_name} has answered all the time."
     if comparison is None:
         return f"Nothing can be said yet of the change {change}: the models have not been compared."
     asked = Verdict(comparison.get("queries_verdict", comparison["verdict"]))

@@ -43,8 +43,10 @@ def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequen
 
 def _banner(migration: Migration, found: Sequence[EvalEvidence]) -> str:
     said = evidence.first_sentence(migration, found)
-    kind = {"Yes": "good", "No": "bad"}.get(said.partition(":")[0], "open")
+    kind = {"Yes": "good", "Done": "good", "No": "bad", "Rolled back": "bad"}.get(said.partition(":")[0], "open")
     why = [f"<p class=why>{escape(words.standing(migration))}</p>"]
+    if observed := words.observed(migration):
+        why.append(f"<p class=why>{escape(observed)}</p>")
     if migration.comparison:
         why.append(f"<p class=why><small>{escape(words.basis(migration.comparison))}</small></p>")
     return (

@@ -50,6 +50,8 @@ def as_markdown(migration: Migration, events: Sequence[TimelineEvent]) -> str:
     found = evidence.latest(events)
     parts = [f"# Migration {migration.id}", "", f"**{cell(evidence.first_sentence(migration, found))}**", ""]
     parts += [cell(headline(migration)), ""]
+    if observed := words.observed(migration):
+        parts += [cell(observed), ""]
     if migration.comparison:
         parts += _comparison(migration.comparison)
     parts += _evals(found)

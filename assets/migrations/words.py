@@ -1,6 +1,7 @@
 """How a migration's facts are put into words: numbers, intervals, events, and where it is."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from assets.migrations.record import MOST_QUERIES, Migration, TimelineEvent
@@ -21,6 +22,20 @@ def standing(migration: Migration) -> str:
         reason = reason.replace(part, "")
     state = f"It is {migration.state}{', paused' if migration.paused else ''}"
     return f"{state}: {reason}." if reason and not migration.comparison else f"{state}. {_sentence(reason)}".strip()
+
+
+def observed(migration: Migration) -> str:
+    """What was seen at the last look after the cut over; "" before it."""
+    seen = migration.observation
+    if not seen:
+        return ""
+    at = datetime.fromtimestamp(float(seen["at"]), UTC)
+    text = f"Live at {at:%Y-%m-%d %H:%M:%S}: {seen['probes']} searches, {seen['failed']} failed"
+    text += f", 95% within {seen['p95_ms']:.0f} ms"
+    if seen.get("ndcg") is not None:
+        text += f", nDCG {seen['ndcg']:.3f}"
+        text += f" beside {seen['old_ndcg']:.3f} of {migration.old_name}" if seen.get("old_ndcg") is not None else ""
+    return f"{text}."
 
 
 def _sentence(text: str) -> str:

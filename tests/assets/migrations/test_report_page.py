@@ -200,6 +200,25 @@ def test_what_was_estimated_stands_beside_what_it_took_in_page_and_markdown_alik
     assert page.count("<details open>") == 1
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("done", "Done: new has taken over from old."),
+        ("rolled-back", "Rolled back: old answers again, not new."),
+        ("cancelled", "Cancelled: old has answered all the time."),
+    ],
+)
+def test_of_a_migration_that_has_ended_the_first_sentence_says_how(state: str, said: str) -> None:
+    seen = {"probes": 40, "failed": 1, "p95_ms": 61.6, "ndcg": 0.391, "old_ndcg": 0.227, "at": NOW.timestamp()}
+    shown = migration(compared(), state=state, new_name="new", observation=seen, reason="40 of 40 searches failed")
+    live = "Live at 2026-01-02 03:04:05: 40 searches, 1 failed, 95% within 62 ms, nDCG 0.391 beside 0.227 of old."
+    for text in (report.as_html(shown, events()), report.as_markdown(shown, events())):
+        assert said in text
+        assert live in text
+        assert "40 of 40 searches failed" in text
+        assert "Yes: new can take over" not in text
+
+
 def test_a_later_comparison_names_the_level_that_it_is_held_to() -> None:
     shown = migration(compared(look=2, level=0.025))
     for text in (report.as_html(shown, events()), report.as_markdown(shown, events())):
