@@ -67,8 +67,8 @@ def die_after(transactions: int, later: float = 0.0) -> None:
 
     def wrap(method: Any) -> Any:
         @contextmanager
-        def counted(*arguments: Any) -> Iterator[Any]:
-            with method(*arguments) as connection:
+        def counted(*arguments: Any, **named: Any) -> Iterator[Any]:
+            with method(*arguments, **named) as connection:
                 yield connection
             left[0] -= 1
             if left[0] == 0 and later:
