@@ -281,11 +281,11 @@ def _end_of_string(text: str, start: int) -> int:
     return at + 1 if text[at : at + 1] == quote else at
 
 
-PIECES = [*"()[]{}'\"\\\n\r#a ", "'''", '"""', "def f", "class A", "async def g", "\n  ", "'a'", "f('x', [1])", "\\\n"]
+SYNTAX = [*"()[]{}'\"\\\n\r#a ", "'''", '"""', "def f", "class A", "async def g", "\n  ", "'a'", "f('x', [1])", "\\\n"]
 
 
 @settings(max_examples=500)
-@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+@given(st.lists(st.sampled_from(SYNTAX), max_size=30).map("".join))
 def test_python_lines_are_joined_as_a_scan_by_characters_joins_them(text: str) -> None:
     lines = lines_of(text.encode())
     assert python_chunks._statements(lines) == plain_statements(lines)
