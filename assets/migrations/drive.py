@@ -6,6 +6,7 @@ and says why; what proves the new model broken pauses it.
 """
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,8 @@ from assets.platform import Platform
 from core import migration_health
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
 from core.states import MigrationState, ModelState
+
+_log = logging.getLogger(__name__)
 
 _LOCK = "penstock model migrations"
 _SAVE_SECONDS = 1.0
@@ -65,7 +68,11 @@ def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) ->
                 return _stands(platform, number, f"a model: {error}")
             except psycopg.errors.DiskFull as error:
                 why = f"the database's disk is full: {error}".strip()
-                switch.pause(platform.database, number, True, why, by_itself=True)
+                try:
+                    switch.pause(platform.database, number, True, why, by_itself=True)
+                except psycopg.errors.DiskFull:  # not even that can be written: nothing is, so nothing is half done
+                    _log.error("migration %d stands still: %s", number, why)
+                    return Driven(migration, f"room: {why}; it goes on where it is once there is some")
                 continue
             except ArchiveFailed as error:
                 switch.pause(platform.database, number, True, str(error), by_itself=True)

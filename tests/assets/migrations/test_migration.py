@@ -279,6 +279,24 @@ def test_a_full_disk_pauses_the_migration(platform: Platform, begin: Begin, monk
     assert "disk is full" in driven.waits_for
 
 
+def test_a_disk_so_full_that_no_pause_can_be_written_leaves_it_where_it_is(
+    platform: Platform, begin: Begin, monkeypatch: pytest.MonkeyPatch, states: States
+) -> None:
+    migration = begin(GOOD)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise psycopg.errors.DiskFull("could not extend file: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("assets.context.model_vectors.write_vectors", full)
+        patch.setattr("assets.migrations.switch.pause", full)
+        driven = drive(platform, migration.id)
+    assert driven.waits_for.startswith("room: the database's disk is full")
+    assert (driven.migration.state, driven.migration.paused) == ("building", False)
+    assert states() == {"hashing": "serving", "good": "building"}
+    assert drive(platform, migration.id).migration.state == "done"
+
+
 def test_a_model_that_fails_after_the_cut_over_is_rolled_back_by_itself(
     platform: Platform, begin: Begin, model_server: Any, states: States
 ) -> None:
