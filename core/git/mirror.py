@@ -149,10 +149,16 @@ def fetch_mirror(
 _DAMAGED = re.compile(
     r"object [0-9a-f]{40,64} is (?:missing|cut short)|bad (?:object|tree object)|bad pack|corrupt|packfile|index-pack"
     r"|missing (?:blob|tree|commit|object)|not a tree object|did not send all necessary objects|inflate"
-    r"|(?:could not|unable to|failed to) (?:read|parse) (?:tree|object|blob|commit|[0-9a-f]{40})",
+    r"|bad shallow line|(?:could not|unable to|failed to) (?:read|parse) (?:tree|object|blob|commit|[0-9a-f]{40})",
     re.IGNORECASE,
 )
 
+
+# Of a mirror's own files; a source may have the same fault, so that the message must name the mirror.
+_DAMAGED_FILES = re.compile(
+    r"bad config|not a git repository|(?:unexpected|unterminated|invalid) line|refusing to fetch into branch",
+    re.IGNORECASE,
+)
 
 # What a fetch says when the connection or the other side broke off: then the mirror is as good as it was.
 _ELSEWHERE = re.compile(
@@ -166,7 +172,8 @@ def remove_if_damaged(mirror_path: Path, error: GitError) -> bool:
     """Removes a mirror that an error says cannot be read, as after a disk that lost power; it can be fetched anew.
     Returns whether it did. A connection that broke off, or a source that is damaged itself, is no reason."""
     told = str(error)
-    if not _DAMAGED.search(told) or _ELSEWHERE.search(told) or not mirror_path.is_dir():
+    own = str(mirror_path.absolute()) in told and _DAMAGED_FILES.search(told)
+    if not (own or _DAMAGED.search(told)) or _ELSEWHERE.search(told) or not mirror_path.is_dir():
         return False
     with _locked(mirror_path.with_name(f"{mirror_path.name}.lock")):
         broken = mirror_path.with_name(f".{mirror_path.name}.broken-{os.getpid()}")

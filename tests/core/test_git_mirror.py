@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.git import GitError, Repository, confine, fetch_mirror, is_url, redact
+from core.git import GitError, Repository, confine, fetch_mirror, is_url, redact, remove_if_damaged
 from tests.core.git_cases import git_in
 
 
@@ -63,6 +63,35 @@ def test_a_mirror_left_by_a_killed_fetch_is_repaired(work: Path, tmp_path: Path)
         (path / left).touch()
     git_in(work)("commit", "-q", "--allow-empty", "-m", "third")
     assert fetch_mirror(str(work), path, roots=[tmp_path]).commit == Repository(work).resolve("main")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 64, b"[garbage\n"], ids=["empty", "zeros", "garbage"])
+@pytest.mark.parametrize("name", ["config", "HEAD", "packed-refs", "shallow", "refs/heads/main", "penstock.gitconfig"])
+def test_a_mirror_of_which_a_file_was_lost_is_told_apart_and_fetched_anew(
+    work: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / "mirror.git"
+    fetch_mirror(str(work), path, roots=[tmp_path])
+    (path / name).write_bytes(content)
+    git_in(work)("commit", "-q", "--allow-empty", "-m", "third")
+    try:
+        found = fetch_mirror(str(work), path, roots=[tmp_path])
+    except GitError as error:
+        assert remove_if_damaged(path, error), str(error)
+        found = fetch_mirror(str(work), path, roots=[tmp_path])
+    assert found.commit == Repository(work).resolve("main")
+
+
+@pytest.mark.parametrize("name", ["config", "HEAD", "packed-refs", "shallow", "refs/heads/main"])
+def test_what_a_source_has_lost_is_no_fault_of_its_mirror(work: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "mirror.git"
+    fetch_mirror(str(work), path, roots=[tmp_path])
+    git_in(work)("commit", "-q", "--allow-empty", "-m", "third")
+    (work / ".git" / name).write_bytes(b"[garbage\n")
+    with pytest.raises(GitError) as raised:
+        fetch_mirror(str(work), path, roots=[tmp_path])
+    assert not remove_if_damaged(path, raised.value), str(raised.value)
+    assert (path / "HEAD").is_file()
 
 
 def test_two_fetches_of_one_mirror_wait_for_each_other(work: Path, tmp_path: Path) -> None:
