@@ -24,7 +24,7 @@ from assets.context.publish import Look, publish
 from assets.context.quality import Staged
 from assets.context.rules import read_rules
 from assets.context.segments import merge_recent
-from assets.context.sources import Source, find_source, locked
+from assets.context.sources import Source, SourceBusy, find_source, locked
 from assets.context.versions import FileRow, Version
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable
@@ -127,6 +127,8 @@ def refresh(
                 if not remove_if_damaged(place, error):
                     raise
                 return bring_up_to_date()
+    except SourceBusy:
+        raise  # the one that is at work will tell
     except Exception as error:
         with contextlib.suppress(psycopg.Error), database.team(team_id) as connection:
             freshness.failed(connection, team_id, name, error)

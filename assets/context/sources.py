@@ -13,19 +13,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from psycopg.errors import UniqueViolation
+from psycopg.errors import LockNotAvailable, UniqueViolation
 from psycopg.rows import class_row
 
 from core.database import Database
 from core.git import GitError, Repository, check_url, confine, is_url, redact, redact_location
 
 _LOCK_WAIT = "10min"
+_LONGEST_LOCATION = 2000
+_LONGEST_BRANCH = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){1,4}")
 
 
 class SourceError(ValueError):
     """A source cannot be added or found; the message says why and what to do."""
+
+
+class SourceBusy(SourceError):
+    """Another process refreshes or removes the source and takes longer than one waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def add_source(
         repository = repository.strip().lower()
         if not _REPOSITORY.fullmatch(repository):
             raise SourceError(f"{repository[:80]!r} is not the name of a repository: write owner/name")
-    if branch is not None and (not branch or branch.startswith("-") or re.search(r"[\x00-\x20\x7f~^:?*\[\\]", branch)):
+    if branch is not None and not _is_branch(branch):
         raise SourceError(f"{branch[:80]!r} is not the name of a branch")
     location = _check_location(location, tuple(roots))
     try:
@@ -94,6 +100,12 @@ def add_source(
     )
 
 
+def _is_branch(name: str) -> bool:
+    """Whether git may have a branch of this name. Of what git refuses, what could mean something else is left out."""
+    bad = re.search(r"[\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{", name)
+    return 0 < len(name) <= _LONGEST_BRANCH and not name.startswith("-") and not bad
+
+
 def check_name(name: str) -> str:
     """The name in lower case. Raises `SourceError` when it cannot name a source."""
     lower = name.strip().lower()
@@ -107,6 +119,10 @@ def check_name(name: str) -> str:
 
 def _check_location(location: str, roots: tuple[Path, ...]) -> str:
     location = location.strip()
+    if len(location) > _LONGEST_LOCATION or re.search(r"[\x00\ud800-\udfff]", location):
+        raise SourceError(
+            f"an address has at most {_LONGEST_LOCATION} characters, all of them UTF-8, and no NUL character"
+        )
     if is_url(location):
         try:
             return check_url(location)
@@ -136,12 +152,19 @@ def find_source(database: Database, team_id: uuid.UUID, name: str) -> Source:
 
 @contextlib.contextmanager
 def locked(database: Database, team_id: uuid.UUID, name: str) -> Iterator[None]:
-    """Keeps others from refreshing or removing the source; waits for those that do."""
+    """Keeps others from refreshing or removing the source; waits for those that do. Raises `SourceBusy`."""
     # Held by a transaction of its own, since the work takes several; it ends with this process.
     with database.team(team_id) as holder:
         holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
         holder.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
-        holder.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock context {team_id} {name}",))
+        key = f"penstock context {team_id} {name}"
+        try:
+            holder.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
+        except LockNotAvailable as error:
+            raise SourceBusy(
+                f"source {name} is being refreshed or removed by another process, for longer than {_LOCK_WAIT} "
+                "already: what has changed meanwhile is found by the next refresh"
+            ) from error
         yield
 
 

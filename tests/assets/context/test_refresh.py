@@ -15,7 +15,7 @@ from assets.context.memory import MemoryIndex
 from assets.context.postgres import NotIndexed, open_index
 from assets.context.refresh import RefreshReport
 from assets.context.search import search, status
-from assets.context.sources import add_source
+from assets.context.sources import SourceBusy, add_source, locked
 from assets.context.versions import IndexConflict, make_visible
 from core.database import Database
 from core.embedding import Embedder
@@ -268,6 +268,18 @@ def test_two_refreshes_at_once_run_one_after_the_other(
     order = [number for number, _ in steps]
     assert order == sorted(order, key=order.index), "their steps are mixed"
     assert {report.index_version for report in reports} == {"demo#1"}
+
+
+def test_a_refresh_that_waits_too_long_for_another_says_so_and_is_no_failure(
+    database: Database, history: Any, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.commit({"a.py": "x = 1\n"})
+    refresh()
+    monkeypatch.setattr("assets.context.sources._LOCK_WAIT", "100ms")
+    with locked(database, DEFAULT_TEAM, "demo"), pytest.raises(SourceBusy, match="another process"):
+        refresh()
+    assert status(database, DEFAULT_TEAM, "demo").state == "fresh"
+    assert not refresh().changed
 
 
 def test_sources_with_the_same_files_can_be_refreshed_at_once(

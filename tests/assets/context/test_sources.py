@@ -63,7 +63,27 @@ def test_a_path_must_be_a_repository_within_the_roots(database: Database, histor
         add_source(database, DEFAULT_TEAM, "a", str(inside / "link"), roots=[inside])
 
 
-@pytest.mark.parametrize(("branch", "repository"), [("-x", None), ("a b", None), (None, "noslash"), (None, "a/b c")])
+@pytest.mark.parametrize(
+    "location", ["a\0b", "\udcff", "https://example.org/" + "a" * 2000, "/" + "a" * 5000], ids=lambda given: given[:12]
+)
+def test_a_location_that_cannot_be_kept_is_refused(database: Database, tmp_path: Path, location: str) -> None:
+    with pytest.raises(SourceError, match="an address has at most"):
+        add_source(database, DEFAULT_TEAM, "a", location, roots=[tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("branch", "repository"),
+    [
+        ("-x", None),
+        ("a b", None),
+        ("a..b", None),
+        ("a@{1}", None),
+        ("\udcff", None),
+        ("n" * 3000, None),
+        (None, "noslash"),
+        (None, "a/b c"),
+    ],
+)
 def test_a_branch_or_repository_that_cannot_be_one_is_refused(
     database: Database, branch: str | None, repository: str | None
 ) -> None:
