@@ -118,6 +118,9 @@ def fetch_mirror(
         changed = repository.find(commit) is None
         if changed:
             _remove_stale_locks(mirror_path)
+            if _object_format(repository) != (wanted := "sha256" if len(commit) == 64 else "sha1"):
+                shutil.rmtree(mirror_path)  # of no use for this source: it has been replaced
+                repository = _ensure(mirror_path, wanted)
             _make_way(repository, ref)
             _remote(
                 [
@@ -257,7 +260,12 @@ def _address(location: str, roots: tuple[Path, ...]) -> tuple[str, str]:
     return str(path), "file"
 
 
-def _ensure(path: Path) -> Repository:
+def _object_format(repository: Repository) -> str:
+    _, output = repository.git("rev-parse", "--show-object-format", purpose="finding the kind of its ids")
+    return output.decode().strip()
+
+
+def _ensure(path: Path, object_format: str = "sha1") -> Repository:
     if (path / _CONFIG).is_file() and not is_repository(path):
         shutil.rmtree(path)  # ours, and damaged
     if not (path / _CONFIG).is_file():
@@ -266,7 +274,15 @@ def _ensure(path: Path) -> Repository:
         building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             command.run(
-                ["init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(building)],
+                [
+                    "init",
+                    "--quiet",
+                    "--bare",
+                    "--template=",
+                    "--initial-branch=main",
+                    f"--object-format={object_format}",
+                    str(building),
+                ],
                 purpose="making a mirror",
                 where=path,
             )

@@ -1,5 +1,6 @@
 """Mirrors of repositories that lie elsewhere: which places are allowed, and what is repaired."""
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -63,6 +64,24 @@ def test_a_mirror_left_by_a_killed_fetch_is_repaired(work: Path, tmp_path: Path)
         (path / left).touch()
     git_in(work)("commit", "-q", "--allow-empty", "-m", "third")
     assert fetch_mirror(str(work), path, roots=[tmp_path]).commit == Repository(work).resolve("main")
+
+
+def test_a_source_that_is_replaced_by_one_with_other_ids_is_followed(work: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for object_format in ("sha1", "sha256", "sha1"):
+        shutil.rmtree(source, ignore_errors=True)
+        source.mkdir()
+        git = git_in(source)
+        git("init", "-q", "-b", "main", f"--object-format={object_format}")
+        (source / "a.py").write_text(object_format)
+        git("add", ".")
+        git("commit", "-q", "-m", "first")
+        found = fetch_mirror(str(source), tmp_path / "mirror.git", roots=[tmp_path])
+        assert found.commit == git("rev-parse", "HEAD")
+        assert found.repository.read_file(found.commit, "a.py") == object_format.encode()
+        git("commit", "-q", "--allow-empty", "-m", "second")
+        assert fetch_mirror(str(source), tmp_path / "mirror.git", roots=[tmp_path]).commit != found.commit
+        assert len(found.repository.log("main")) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"[garbage\n"], ids=["empty", "zeros", "garbage"])
