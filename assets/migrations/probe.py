@@ -46,10 +46,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One search: its beginning by `time.monotonic`, and seconds."""
+    """One search: its beginning by `time.monotonic`, seconds, and those in which it kept a processor busy, without the
+    database's."""
 
     began: float
     seconds: float
+    worked: float
 
 
 class CannotAsk(RuntimeError):
@@ -92,14 +94,14 @@ class Probe:
             answer = self._answer(process, began + SEARCH_SECONDS)
         except _Late:
             self._end()
-            return Taken(began, time.monotonic() - began)
+            return Taken(began, time.monotonic() - began, SEARCH_SECONDS)
         except _Ended as error:
             self._end()
             raise CannotAsk(f"the process that asks searches {error}") from error
         if "error" in answer:
             raise CannotAsk(str(answer["error"])[:500])
         try:
-            return Taken(float(answer["began"]), float(answer["seconds"]))
+            return Taken(float(answer["began"]), float(answer["seconds"]), float(answer["worked"]))
         except (KeyError, TypeError, ValueError) as error:
             self._end()
             raise CannotAsk("the process that asks searches gave an answer that cannot be read") from error

@@ -1,7 +1,8 @@
 """The process that asks searches for another and times them, as any process that serves people would.
 
 Reads lines of JSON from standard input, first how to open the platform, then one query each, and answers each with
-a line: `ready`, when a search began and what it took, or why it could not be asked. Gone when its parent is.
+a line: `ready`, when a search began and what it took, also of a processor, or why it could not be asked. Gone when
+its parent is.
 """
 
 import json
@@ -27,13 +28,14 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     _answer(answers, {"ready": True})
     while line := requests.readline(LONGEST_LINE):
         asked = json.loads(line)
-        began = time.monotonic()
+        began, worked = time.monotonic(), time.process_time()
         try:
             platform.search(uuid.UUID(asked["team"]), asked["source"], asked["text"], asked["count"])
         except Exception as error:  # told to the parent, which logs it
             _answer(answers, {"error": f"{error}" or type(error).__name__})
             continue
-        _answer(answers, {"began": began, "seconds": time.monotonic() - began})
+        seconds, worked = time.monotonic() - began, time.process_time() - worked
+        _answer(answers, {"began": began, "seconds": seconds, "worked": worked})
 
 
 def _opened(given: dict[str, Any]) -> Any:

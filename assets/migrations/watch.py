@@ -33,7 +33,11 @@ FEWEST_CHUNKS = 200
 
 PROBE_QUERIES = 20
 PROBE_SHARE = 0.1
-"""Of one core's time, at most, goes into asking, but in rests for comparison."""
+"""Of one core's time, at most, goes into asking, but in rests for comparison. Processor time, not waiting: on a busy
+machine searches wait for long, and just there many measures are needed."""
+
+_WITH_DATABASE = 2.0
+"""So many times its own processor time a search costs with the database's."""
 _LEAST_PAUSE = 0.3
 _COMPARING_PAUSE = 0.1
 _TICK = 0.05
@@ -206,14 +210,14 @@ class Watch:
             soon = taken is not None and self._throttle.compares
             if now - asked >= (_COMPARING_PAUSE if soon else pause):
                 taken = self._ask()
-                pause = _AFTER_FAILURE if taken is None else max(_LEAST_PAUSE, taken / PROBE_SHARE)
+                pause = _AFTER_FAILURE if taken is None else _pause(taken)
                 asked = self._clock()
 
     def stop(self) -> None:
         self._stopped.set()
 
-    def _ask(self, *, count: bool = True) -> float | None:
-        """Seconds of one search; None when there is none to ask, or it failed."""
+    def _ask(self, *, count: bool = True) -> Taken | None:
+        """One search; None when there is none to ask, or it failed."""
         if not self._questions or self._stopped.is_set():
             return None
         question = self._questions[self._asked % len(self._questions)]
@@ -226,7 +230,7 @@ class Watch:
             return None
         if count:
             self._throttle.saw(SEARCH, taken.seconds, taken.began)
-        return taken.seconds
+        return taken
 
     def _see_indexing(self) -> None:
         found = self._indexing()
@@ -252,3 +256,8 @@ class Watch:
         if text not in self._told:
             self._told.add(text)
             _log.warning("%s", text)
+
+
+def _pause(after: Taken) -> float:
+    # Half of the time, at most, a server that embeds queries is waited for.
+    return min(_AFTER_FAILURE, max(_LEAST_PAUSE, after.seconds, _WITH_DATABASE * after.worked / PROBE_SHARE))

@@ -50,6 +50,7 @@ def test_it_times_searches_in_one_process_that_tells_why_one_cannot_be_asked(pla
     second = asking.ask(QUESTION)
     assert before < first.began < first.began + first.seconds <= second.began
     assert second.began + second.seconds <= time.monotonic()
+    assert second.worked > 0
     with pytest.raises(CannotAsk, match="nowhere"):
         asking.ask(Question(DEFAULT_TEAM, "nowhere", "return"))
     assert asking.ask(QUESTION).seconds > 0
