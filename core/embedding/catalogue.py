@@ -291,7 +291,10 @@ def opened(entry: Entry, *, threads: int = 0) -> Embedder:
             f"{entry.name} is registered as {entry.identity} and is now {embedder.identity}: its files or the way it "
             "is used have changed; put them back, or register it under another name"
         )
-    return known_answers.Verified(embedder, entry.answers) if entry.answers is not None else embedder
+    if entry.answers is None:
+        return embedder
+    again = known_answers.AGAIN_SECONDS if isinstance(entry.description(), Served) else None
+    return known_answers.Verified(embedder, entry.answers, again)
 
 
 def _message(error: psycopg.Error) -> str:

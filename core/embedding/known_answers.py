@@ -5,11 +5,12 @@ move these vectors far; other hardware or another batch moves them by rounding o
 """
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from core.embedding.protocol import Embedder, Vectors, WrongAnswer
+from core.embedding.protocol import Embedder, EmbedderUnavailable, Vectors, WrongAnswer
 
 TEXTS = (
     "parse a date from a string",
@@ -56,13 +57,28 @@ def check(embedder: Embedder, stored: Vectors) -> None:
     )
 
 
-class Verified:
-    """An embedder that is asked for its known answers before its first real answer."""
+AGAIN_SECONDS = 600.0
+"""So long what a server answered counts: another model may be put under its name while a process runs."""
 
-    def __init__(self, embedder: Embedder, stored: Vectors) -> None:
+
+class Verified:
+    """An embedder that is asked for its known answers before its first real answer.
+
+    With `again_after`, for one behind a server: also so many seconds later, and once it answers after a failure.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        stored: Vectors,
+        again_after: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.inner = embedder
         self._stored = stored
-        self._checked = False
+        self._again_after = again_after
+        self._clock = clock
+        self._checked: float | None = None
         self._lock = threading.Lock()
 
     @property
@@ -79,16 +95,34 @@ class Verified:
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         self._verify()
-        return self.inner.embed_documents(texts)
+        return self._told(lambda: self.inner.embed_documents(texts))
 
     def embed_query(self, text: str) -> Vectors:
+        # The query first: it has a short time limit, and a dead server is not worth more.
+        found = self._told(lambda: self.inner.embed_query(text))
         self._verify()
-        return self.inner.embed_query(text)
+        return found
+
+    def _told(self, ask: Callable[[], Vectors]) -> Vectors:
+        try:
+            return ask()
+        except EmbedderUnavailable:
+            if self._again_after is not None:
+                self._checked = None
+            raise
+
+    def _due(self) -> bool:
+        if self._checked is None:
+            return True
+        return self._again_after is not None and self._clock() - self._checked >= self._again_after
 
     def _verify(self) -> None:
-        if self._checked:
+        if not self._due():
             return
         with self._lock:
-            if not self._checked:
+            if self._due():
+                self._checked = None
+                if (check_revision := getattr(self.inner, "check_revision", None)) is not None:
+                    check_revision()
                 check(self.inner, self._stored)
-                self._checked = True
+                self._checked = self._clock()

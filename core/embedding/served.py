@@ -6,6 +6,7 @@ in another order or with another model.
 """
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -84,6 +85,18 @@ class ServedEmbedder:
             if isinstance(model, dict) and model.get("name") == wanted and isinstance(model.get("digest"), str):
                 return str(model["digest"]).removeprefix("sha256:")[:64]
         raise EmbedderUnavailable(f"the server at {self._spec.url} has no model {wanted}: `ollama pull` it there")
+
+    def check_revision(self) -> None:
+        """Raises `WrongAnswer` when Ollama now tells another digest than the one described, also of a model that
+        answers much the same, and `EmbedderUnavailable`."""
+        described = self._spec.revision or ""
+        if self._spec.provider != "ollama" or not re.fullmatch(r"[0-9a-f]{12,64}", described):
+            return
+        if not (now := self.served_revision()).startswith(described):
+            raise WrongAnswer(
+                f"{self._spec.name} at {self._spec.url} now has the digest {now[:12]}, not {described[:12]}: another "
+                "model is under its name; put the former one back, or register this one under another name"
+            )
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         spec = self._spec
