@@ -109,6 +109,45 @@ def test_without_an_index_a_large_source_is_scanned_whole(
     assert nearest(database, hashing, text) == exact
 
 
+def test_a_text_that_is_nearer_to_another_source_has_its_own_compared_one_by_one(
+    database: Database,
+    owner_url: str,
+    filled: None,
+    hashing: Embedder,
+    new_history: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = new_history(tmp_path / "other.git")
+    other.commit({f"a{n}.py": f"def apple_tree_{n}():\n    return 'apple'\n" for n in range(4 * FILES)})
+    add_source(database, DEFAULT_TEAM, "other", str(other.path), roots=[tmp_path])
+    refresh(database, DEFAULT_TEAM, "other", mirrors=tmp_path / "mirrors", roots=[tmp_path], embedders=[hashing])
+    build_vector_indexes(database, owner_url, least=10)
+    looked: list[int] = []
+    look = VectorSearch._look
+
+    def noted(search: VectorSearch, statement: str, contents: Any, limit: int, enough: int) -> Any:
+        looked.append(limit)
+        return look(search, statement, contents, limit, enough)
+
+    def found(text: str) -> list[tuple[int, int]]:
+        with open_index(database, DEFAULT_TEAM, "demo", [hashing]) as index:
+            table = VectorTable.find(index._connection, hashing.identity)
+            assert table is not None
+            search = VectorSearch(index._connection, table, hashing.embed_query(text), *index._files.contents, 5)
+            return [hit[:2] for hit in search.hits()]
+
+    exact = found("apple tree x")
+    monkeypatch.setattr(VectorSearch, "_look", noted)
+    monkeypatch.setattr(vector_search, "EXACT_MOST", 5)
+    monkeypatch.setattr(vector_search, "EF_SEARCH", 40)
+    assert found("apple tree x") == exact
+    assert len(looked) == 1
+    monkeypatch.setattr(vector_search, "_COMPARISONS", 0)
+    assert found("apple tree x") == exact
+    assert looked[2] > looked[1], "else it looks at more"
+
+
 def test_queries_use_the_index(database: Database, owner_url: str, filled: None, hashing: Embedder) -> None:
     build_vector_indexes(database, owner_url, least=10)
     with database.team(DEFAULT_TEAM) as connection:
