@@ -45,9 +45,9 @@ _GOOD, _BAD, _OPEN, _SOFT, _GRID = "#12703c", "#b3261e", "#8a5a00", "#5b6570", "
 _OLD, _NEW = "#9db4cc", "#1f5fa8"
 
 
-def intervals(rows: Sequence[Mapping[str, Any]], margin: float | None) -> str:
+def intervals(rows: Sequence[Mapping[str, Any]], margin: float | None, *, judged: bool = False) -> str:
     """Each row's difference with its interval; the shaded side of minus `margin` is what may not be reached. Without
-    one, colours follow the rows' verdicts."""
+    one, or where rows were `judged`, colours follow their verdicts."""
     rows = [row for row in rows if row["low"] is not None]
     if not rows:
         return "<p>Too few queries for an interval.</p>"
@@ -78,7 +78,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], margin: float | None) -> str:
     ]
     for place, row in enumerate(rows):
         y = _ROW * place + 18
-        if margin is not None:
+        if margin is not None and not judged:
             color = _GOOD if row["low"] > -margin else _BAD if row["high"] < 0 else _OPEN
         else:
             color = {"worse": _BAD, "inconclusive": _OPEN}.get(row["verdict"], _GOOD)

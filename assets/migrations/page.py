@@ -69,7 +69,7 @@ def _tiles(comparison: Mapping[str, Any]) -> str:
 
 
 def _quality(comparison: Mapping[str, Any]) -> str:
-    parts = [f"<h2>Quality</h2>{charts.intervals(comparison['metrics'], comparison['margin'])}"]
+    parts = [f"<h2>Quality</h2>{charts.intervals(comparison['metrics'], comparison['margin'], judged=True)}"]
     if counts := comparison.get("changed"):
         parts.append(f"<h3>Query by query</h3>{charts.split(counts)}")
     spread = words.interval_name(comparison)

@@ -219,6 +219,14 @@ def test_of_a_migration_that_has_ended_the_first_sentence_says_how(state: str, s
         assert "Yes: new can take over" not in text
 
 
+def test_a_metric_that_could_not_be_decided_is_not_drawn_as_good() -> None:
+    open_ = [{**one, "verdict": "inconclusive", "low": -0.01} for one in compared()["metrics"]]
+    drawn = charts.intervals(open_, 0.03, judged=True)
+    assert "#8a5a00" in drawn
+    assert "#12703c" not in drawn
+    assert "#12703c" in charts.intervals(open_, 0.03)
+
+
 def test_a_later_comparison_names_the_level_that_it_is_held_to() -> None:
     shown = migration(compared(look=2, level=0.025))
     for text in (report.as_html(shown, events()), report.as_markdown(shown, events())):
