@@ -1,6 +1,6 @@
 """Cuts many files in processes of their own, beside the one that embeds and writes.
 
-Besides the second core, this keeps a grammar that stops its process on one file from stopping the
+Besides the use of every core, this keeps a grammar that stops its process on one file from stopping the
 refresh: that file is skipped with the reason. Few files are cut where they are asked for, since a
 process takes a moment to start.
 """
@@ -62,8 +62,8 @@ def cut_all(files: Iterable[File], count: int) -> Generator[ContentBatch]:
     """
     if count <= FEW_FILES:
         vocabulary = Vocabulary()
-        for file in files:
-            yield cut_files([file], vocabulary)
+        for job in _jobs(files):
+            yield cut_files(job, vocabulary)
         return
     with contextlib.ExitStack() as stack:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
