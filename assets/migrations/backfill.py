@@ -77,9 +77,11 @@ def backfill(platform: Platform, migration: Migration, check: Callable[[], None]
 def _body(migration: Migration, progress: Progress, embedder: Embedder, throttle: Throttle) -> dict[str, Any]:
     """Progress with what earlier drivers did; `rate` and `seconds_left` are this one's."""
     before, cost = migration.progress, cost_of(embedder)
+    # What was written just before a stop is in no note, but no longer lacking either.
+    earlier = max(int(before.get("chunks", 0)), int(before.get("total", 0)) - progress.total)
     return {
-        "chunks": int(before.get("chunks", 0)) + progress.chunks,
-        "total": int(before.get("chunks", 0)) + progress.total,
+        "chunks": earlier + progress.chunks,
+        "total": earlier + progress.total,
         "seconds": round(float(before.get("seconds", 0.0)) + progress.seconds, 2),
         "model_seconds": round(float(before.get("model_seconds", 0.0)) + progress.model_seconds, 2),
         "tokens": int(before.get("tokens", 0)) + cost.tokens,

@@ -17,9 +17,8 @@ from typing import Any
 import psycopg
 
 from assets.context import model_vectors
-from assets.migrations import adapter, evidence, observe, queries, record, switch, words
+from assets.migrations import adapter, backfill, evidence, observe, queries, record, switch, words
 from assets.migrations.archive import ArchiveFailed
-from assets.migrations.backfill import backfill
 from assets.migrations.build import Stopped
 from assets.migrations.judge import ask_both, judge
 from assets.migrations.record import Migration, MigrationRefused, TimelineEvent
@@ -34,7 +33,6 @@ from core.states import MigrationState, ModelState
 _log = logging.getLogger(__name__)
 
 _LOCK = "penstock model migrations"
-_SAVE_SECONDS = 1.0
 
 Told = Callable[[str], None]
 
@@ -146,7 +144,7 @@ def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
     state = migration.state
     _check_models(platform, migration)
     if state == MigrationState.BUILDING:
-        backfill(platform, migration, _stop_check(platform, migration), tell)
+        backfill.backfill(platform, migration, _stop_check(platform, migration), tell)
         return ""
     if state == MigrationState.SHADOWING:
         return _compare(platform, migration, tell)
@@ -266,7 +264,7 @@ def _stop_check(platform: Platform, migration: Migration) -> Callable[[], None]:
 
     def check() -> None:
         nonlocal last
-        if time.monotonic() - last < _SAVE_SECONDS:
+        if time.monotonic() - last < backfill.SAVE_SECONDS:
             return
         last = time.monotonic()
         with platform.database.system() as connection:

@@ -115,6 +115,8 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
                     "if the old model is gone for good, cutover --accept goes on without a comparison"
                 )
             record.move(connection, migration, MigrationState.JUDGED, "a person goes on without a comparison")
+        elif migration.state in (MigrationState.OBSERVING, MigrationState.DRAINING, MigrationState.DONE):
+            raise MigrationRefused(f"migration {number} is {migration.state}: it has cut over already")
         elif migration.state != MigrationState.JUDGED:
             raise MigrationRefused(f"migration {number} is {migration.state}: only a judged one can be cut over")
         comparison = migration.comparison or {}

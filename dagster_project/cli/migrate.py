@@ -176,7 +176,7 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
                 m.old_name,
                 m.new_name,
                 f"{m.state} (paused)" if m.paused else m.state,
-                _built(m.progress),
+                _built(m),
                 (m.comparison or {}).get("verdict", "-"),
                 _first_words(m.reason or ""),
             ]
@@ -358,12 +358,14 @@ def _first_words(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
-def _built(progress: dict[str, Any]) -> str:
-    """Chunks of all, and how far building gives way to live work."""
+def _built(migration: "Migration") -> str:
+    """How much of all chunks, and while it goes on, how far building gives way to live work."""
+    progress = migration.progress
     if not progress:
         return "-"
-    share = (progress.get("live") or {}).get("share", 1.0)
-    return f"{progress['chunks']}/{progress['total']}" + (f", {share:.0%} of the time" if share < 1 else "")
+    share = (progress.get("live") or {}).get("share", 1.0) if migration.state == "building" else 1.0
+    done = f"{int(100 * progress['chunks'] / max(1, progress['total']))}%"  # 100% is all
+    return f"{done} at {share:.0%}" if share < 1 else done
 
 
 def _short(migration: "Migration") -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 
 from assets.context import search
 from assets.context.refresh import refresh
+from assets.migrations import backfill, record, switch
 from assets.migrations import drive as driving
-from assets.migrations import record, switch
 from assets.migrations.drive import drive
 from assets.migrations.plan import make_plan
 from assets.migrations.queries import judged_queries
@@ -225,7 +225,7 @@ def test_a_paused_migration_does_nothing_until_it_is_resumed(platform: Platform,
 def test_a_pause_stops_a_build_that_runs(
     platform: Platform, begin: Begin, vectors: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driving, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(backfill, "SAVE_SECONDS", 0.0)
     migration = begin(GOOD, batch_chunks=2)
 
     def pause(text: str) -> None:
@@ -235,6 +235,13 @@ def test_a_pause_stops_a_build_that_runs(
     driven = drive(platform, migration.id, tell=pause)
     assert (driven.migration.state, driven.migration.paused) == ("building", True)
     assert 0 < len(vectors("good")) < 120
+    before = driven.migration.progress
+    switch.pause(platform.database, migration.id, False)
+    assert drive(platform, migration.id).migration.state == "done"
+    with platform.database.system() as connection:
+        (built,) = [event.body for event in record.timeline(connection, migration.id) if event.kind == "built"]
+    assert built["chunks"] == 120  # what the driver before did counts too
+    assert built["seconds"] > before["seconds"] > 0
 
 
 def test_only_one_process_drives(platform: Platform, begin: Begin) -> None:
