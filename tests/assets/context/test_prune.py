@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from assets.context import segments, versions
@@ -89,6 +90,18 @@ def test_what_no_kept_version_has_is_deleted_a_run_after_it_was_marked(
     assert left["segments"] < before["segments"]
     assert_whole(database, history, hashing)
     assert prune(database) == Pruned()
+
+
+def test_a_chunk_of_no_content_is_refused(database: Database) -> None:
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match="content 123456789, which does not exist"),
+        database.team(DEFAULT_TEAM) as connection,
+    ):
+        connection.execute(
+            "INSERT INTO chunks (team_id, content_id, chunk, kind, symbol, signature, docstring, start_line, end_line, "
+            "text) VALUES (%s, 123456789, 0, 'function', 'f', '', '', 1, 1, 'x')",
+            (DEFAULT_TEAM,),
+        )
 
 
 def test_a_source_that_is_gone_leaves_nothing(
