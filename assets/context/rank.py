@@ -97,7 +97,14 @@ class Ranking:
 
 
 def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Mapping[str, float] = WEIGHTS) -> Ranking:
-    """Weighs all documents. Signals without a weight, and those named in `off`, are not asked."""
+    """Weighs all documents. Signals without a weight, and those named in `off`, are not asked.
+
+    Raises `ValueError` for a name in `off` that no signal has.
+    """
+    if unknown := sorted(set(off).difference(ALL, FOLLOWERS)):
+        raise ValueError(
+            f"there is no signal {unknown[0]!r} to leave out: it is one of {', '.join((*ALL, *FOLLOWERS))}"
+        )
     ranking = Ranking(index.manifest, weights)
     # Asked for at once, since signals that ask one after the other wait for the database as often.
     named = [f"=:{name}" for name in query.names]

@@ -1,4 +1,8 @@
-"""What a file is for: tests, documents and data stand below the sources that a repair would change."""
+"""What a file is for: tests, documents and data stand below the sources that a repair would change.
+
+Unless the first line names them: who names a document there means it, and who names a test may also tell where
+something fails. Further down, paths are often those of a list of what was changed beside.
+"""
 
 import re
 from functools import lru_cache
@@ -8,6 +12,7 @@ import numpy as np
 
 from assets.context.index import Index
 from assets.context.query import Query
+from assets.context.signals.paths import match_files
 from assets.context.signals.scores import Scores
 
 _TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__", "spec", "specs"})
@@ -16,6 +21,8 @@ _CODE = re.compile(
     r"\.(pyi?|pyx|[cm]?[jt]sx?|go|java|kt|rs|c|h|cc|cpp|hpp|cs|rb|php|swift|scala|sh|sql|lua|exs?)$", re.IGNORECASE
 )
 _ROLES = {"test": -0.9, "document or data": -1.0, "example": -0.6}
+_NAMED = {"test": -0.45}
+"""Of files that the first line names by their path."""
 
 
 @lru_cache(maxsize=1 << 17)
@@ -35,6 +42,12 @@ def score(query: Query, index: Index) -> Scores:
     by_file = manifest.once(
         "roles", lambda: np.array([_ROLES.get(role_of(path) or "", 0.0) for path in manifest.paths])
     )
+    title = query.text.lstrip().partition("\n")[0]
+    named = {file for path in query.paths if path in title for file in match_files(path, manifest)}
+    if named:
+        by_file = by_file.copy()
+        for file in named:
+            by_file[file] = _NAMED.get(role_of(manifest.paths[file]) or "", 0.0)
     return Scores(
         by_file,
         lambda document: f"a {role_of(manifest.paths[int(manifest.file_of[document])])}, not a source",

@@ -145,6 +145,11 @@ def test_each_signal_can_be_switched_off(memory: MemoryIndex, signal: str) -> No
     assert used == (set(ALL) | set(FOLLOWERS)) - {signal}
 
 
+def test_a_signal_that_does_not_exist_cannot_be_left_out(memory: MemoryIndex) -> None:
+    with pytest.raises(ValueError, match="no signal 'vektors' to leave out: it is one of frames, paths"):
+        rank(memory, "parse a date", off=["vektors"])
+
+
 def test_every_signal_has_a_weight() -> None:
     assert set(WEIGHTS) == set(ALL) | set(FOLLOWERS)
 
@@ -154,6 +159,20 @@ def test_tests_and_documents_stand_below_sources_but_are_there(memory: MemoryInd
     assert found[0] == "src/shop/cart.py"
     assert "tests/test_cart.py" in found
     assert "README.md" in found
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("README.md says wrong things about dates", "README.md"),
+        ("tests/test_cart.py forgets the total price of a cart", "tests/test_cart.py"),
+        ("The total price of a cart is wrong\n\nChanges to README.md and tests/test_cart.py:", "src/shop/cart.py"),
+    ],
+)
+def test_a_document_or_test_comes_first_where_the_first_line_names_it(
+    memory: MemoryIndex, query: str, path: str
+) -> None:
+    assert rank(memory, query, 1)[0].path == path
 
 
 def test_a_text_that_says_nothing_still_gives_places(memory: MemoryIndex) -> None:
