@@ -181,7 +181,10 @@ def test_a_relay_process_killed_again_and_again_loses_nothing(
         process = subprocess.Popen([sys.executable, "-m", "core.eventlog.relay"], env=environment)
         try:
             writer.join()
-            wait_for(lambda: positions(database).get(TASKS) == 1500 == positions(database).get(CHANGES))
+            for topic in sent:  # so that it is this process that ends, and not one that has yet to begin
+                sent[topic] += events(uuid.uuid4().hex, 1)
+                source.append([(topic, sent[topic][-1])])
+            wait_for(lambda: positions(database).get(TASKS) == 1501 == positions(database).get(CHANGES))
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
         finally:
