@@ -19,7 +19,7 @@ from core.embedding import Vectors
 EXACT_MOST = 20_000
 """Up to so many vectors, comparing each takes no longer than a search of the HNSW index."""
 
-EF_SEARCH = 400
+EF_SEARCH = 300
 """Candidates that a search of the index keeps; fewer are faster and find fewer of the true neighbours."""
 
 _MOST_LOOKED_AT = 20_000

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field
 
-from assets.migrations.throttle import Limits
+from assets.migrations.throttle import SLOWDOWN, Limits
 from core.embedding import catalogue
 from core.migration_health import STALLED_MINUTES
 from core.states import CLOSED_MIGRATION_STATES, MigrationState, ModelState
@@ -55,7 +55,7 @@ class Options(BaseModel):
     threads: int = Field(default=0, ge=0, le=256, description="Cores for building with a local model; 0: all.")
     share: float = Field(default=1.0, gt=0, le=1, description="Most of the time in which building may embed.")
     slowdown: float | None = Field(
-        default=1.3,
+        default=SLOWDOWN,
         gt=1,
         le=100,
         description="How many times its undisturbed value the 95th percentile of live searches and of live indexing "

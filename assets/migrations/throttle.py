@@ -20,6 +20,10 @@ from assets.migrations.metrics import percentile
 STEP = 0.25
 """What one slow and one fast measure move the share by, together."""
 
+SLOWDOWN = 1.1
+"""So many times its undisturbed 95th percentile a measure may take, unless it is said otherwise: well below what
+people may notice at most (1.3), which is left for what a sample of searches does not show."""
+
 TOO_SLOW = 0.04
 """The part of the measures that may lie above the limit: a little less than the 5% of a 95th percentile."""
 
@@ -66,7 +70,7 @@ class Limits:
 
     ceiling: float = 1.0
     floor: float = 0.02
-    slowdown: float | None = 1.3
+    slowdown: float | None = SLOWDOWN
 
     def __post_init__(self) -> None:
         if not 0 < self.ceiling <= 1 or not 0 < self.floor <= 1:

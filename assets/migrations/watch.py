@@ -32,9 +32,10 @@ FEWEST_CHUNKS = 200
 """Fewer are embedded before anything is learned of live work: at the share that a throttle begins with."""
 
 PROBE_QUERIES = 20
-PROBE_SHARE = 0.1
-"""Of one core's time, at most, goes into asking, but in rests for comparison. Processor time, not waiting: on a busy
-machine searches wait for long, and just there many measures are needed."""
+PROBE_SHARE = 0.03
+"""Of one core's time, at most, goes into asking, but in rests for comparison: where more than a twentieth of searches
+met one that is asked, asking itself would raise their 95th percentile. Processor time, not waiting: on a busy machine
+searches wait for long, and just there many measures are needed."""
 
 _WITH_DATABASE = 2.0
 """So many times its own processor time a search costs with the database's."""

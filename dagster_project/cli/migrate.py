@@ -116,7 +116,7 @@ def start(
         typer.Option(
             min=1.01, max=100, help="How many times its undisturbed 95th percentile live work may take meanwhile."
         ),
-    ] = 1.3,
+    ] = 1.1,
     unthrottled: Annotated[bool, typer.Option("--unthrottled", help="Do not look at live work at all.")] = False,
     queries: Annotated[int, typer.Option(min=10, max=5000, help="Most queries of each kind to compare with.")] = 400,
     observe_seconds: Annotated[float, typer.Option(min=0, help="How long the old model stays ready.")] = 3600.0,
