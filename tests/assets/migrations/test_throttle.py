@@ -301,7 +301,7 @@ def test_without_queries_of_people_or_commits_words_of_paths_are_asked(
 
 @pytest.mark.parametrize(
     ("seconds", "worked", "pause"),
-    [(0.03, 0.01, 0.3), (0.1, 0.05, 1.0), (0.8, 0.05, 1.0), (4.0, 0.05, 4.0), (40.0, 30.0, 10.0)],
+    [(0.03, 0.003, 0.3), (0.1, 0.03, 2.0), (0.8, 0.03, 2.0), (4.0, 0.03, 4.0), (40.0, 30.0, 10.0)],
 )
 def test_asking_takes_a_share_of_a_core_and_of_the_time(seconds: float, worked: float, pause: float) -> None:
     assert watch._pause(Taken(0.0, seconds, worked)) == pytest.approx(pause)
