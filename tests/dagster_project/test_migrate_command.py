@@ -1,4 +1,5 @@
 import contextlib
+import inspect
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from assets.context.refresh import refresh
 from assets.context.sources import add_source
 from assets.migrations import report
+from assets.migrations.record import Options
 from assets.migrations.report import as_html, as_markdown
 from assets.migrations.retire import FOLDER, retire_model
 from core.database import Database
@@ -19,8 +21,16 @@ from core.embedding.serving import Models
 from core.git import Repository
 from core.settings import Settings
 from core.teams import DEFAULT_TEAM
+from dagster_project.cli import migrate
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
+
+
+def test_a_migration_started_by_command_has_the_settings_of_one_started_by_job() -> None:
+    given = {name: parameter.default for name, parameter in inspect.signature(migrate.start).parameters.items()}
+    same = given.keys() & Options.model_fields.keys()
+    assert {"margin", "share", "slowdown", "queries"} <= same
+    assert {name: given[name] for name in same} == {name: Options.model_fields[name].default for name in same}
 
 
 @pytest.fixture
