@@ -103,7 +103,8 @@ class Index(Protocol):
         """The chunks of these documents, in the order asked for."""
 
     def expect(self, model: str, text: str, count: int) -> None:
-        """Says that `nearest` will be asked for this, so that the search can go on meanwhile. Raises nothing."""
+        """Says that `nearest` will be asked for this, so that the search can go on meanwhile. That a model
+        does not answer is raised there."""
 
     def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
         """The documents whose vectors by `model`, one of `models`, are closest to the text's, best first, with

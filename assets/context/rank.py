@@ -110,8 +110,9 @@ def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Map
     named = [f"=:{name}" for name in query.names]
     index.postings([*query.terms, *(f"={term}" for term in query.terms), *named])
     asked = {name: signal for name, signal in ALL.items() if name not in off and weights.get(name)}
-    for name in asked.keys() & EXPECTED.keys():
-        EXPECTED[name](query, index)
+    for name, expect in EXPECTED.items():
+        if name in asked:
+            expect(query, index)
     for name, signal in asked.items():
         ranking.add(name, signal(query, index))
     followers = {name: signal for name, signal in FOLLOWERS.items() if name not in off and weights.get(name)}

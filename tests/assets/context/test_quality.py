@@ -69,26 +69,24 @@ def _long_vectors(connection: Connection[Any]) -> None:
     _vectors(connection, "UPDATE {0} SET embedding = embedding + embedding")
 
 
-def _lose_a_path(connection: Connection[Any]) -> None:
-    connection.execute("DELETE FROM source_files WHERE path = 'm1.py'")
+def _lose_a_path(connection: Connection[Any], path: str = "m1.py") -> None:
+    connection.execute("DELETE FROM source_files WHERE path = %s", (path,))
 
 
-def _hold_a_path_twice(connection: Connection[Any]) -> None:
+def _hold_a_path_twice(connection: Connection[Any], path: str = "m1.py", since: int = 1) -> None:
     connection.execute(
         "INSERT INTO source_files (team_id, source, path, since, mode, blob, skipped) "
-        "SELECT team_id, source, path, 1, mode, blob, 'again' FROM source_files WHERE path = 'm1.py'"
+        "SELECT team_id, source, path, %s, mode, blob, 'again' FROM source_files WHERE path = %s",
+        (since, path),
     )
 
 
 def _lose_an_unchanged_path(connection: Connection[Any]) -> None:
-    connection.execute("DELETE FROM source_files WHERE path = 'keep.py'")
+    _lose_a_path(connection, "keep.py")
 
 
 def _hold_an_unchanged_path_twice(connection: Connection[Any]) -> None:
-    connection.execute(
-        "INSERT INTO source_files (team_id, source, path, since, mode, blob, skipped) "
-        "SELECT team_id, source, path, 2, mode, blob, 'again' FROM source_files WHERE path = 'keep.py'"
-    )
+    _hold_a_path_twice(connection, "keep.py", since=2)
 
 
 def _keep_a_removed_path(connection: Connection[Any]) -> None:
