@@ -35,7 +35,7 @@ class Platform:
         self.database = Database(database_url)
         self.model_evals = model_evals
         """What evals found of two embedding models, by identity, the old one first: records of
-        `assets.migrations.evidence`. Given by who puts the platform together, since stages do not know each other."""
+        `assets.migrations.gate.evidence`. Given by who puts the platform together: stages do not know each other."""
 
     @cached_property
     def log(self) -> PostgresLog:
@@ -68,8 +68,8 @@ class Platform:
 
     def mirror(self, team_id: uuid.UUID, source: str) -> "Repository":
         """The mirror of a source, as its last refresh left it. Raises `GitError` or `SourceError` without one."""
-        from assets.context.refresh import mirror_path
-        from assets.context.sources import find_source
+        from assets.context.indexing.refresh import mirror_path
+        from assets.context.source.sources import find_source
         from core.git import Repository
 
         return Repository(mirror_path(self.mirrors, find_source(self.database, team_id, source)))

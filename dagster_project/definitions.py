@@ -11,8 +11,22 @@ from assets.migrations import assets as migration_assets
 from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
 from assets.results import assets as result_assets
-from dagster_project import context_jobs, eval_jobs, event_jobs, jobs, model_jobs
-from dagster_project.context_jobs import index_vectors, prune_context
+from dagster_project.jobs import (
+    context as context_jobs,
+)
+from dagster_project.jobs import (
+    evals as eval_jobs,
+)
+from dagster_project.jobs import (
+    events as event_jobs,
+)
+from dagster_project.jobs import (
+    models as model_jobs,
+)
+from dagster_project.jobs import (
+    tasks as jobs,
+)
+from dagster_project.jobs.context import index_vectors, prune_context
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.migrations import migration_request_sensor, migration_sensor

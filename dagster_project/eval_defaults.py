@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assets.evals.results import RunRecord
+    from assets.evals.runs.results import RunRecord
 
 
 def who() -> str:
@@ -24,9 +24,9 @@ def who() -> str:
 def gone_since(record: "RunRecord") -> list[str]:
     """What of a run's subject is not here any more as it was tested. A server that does not answer says nothing of
     its model, and is told as gone."""
-    from assets.executions.model.options import chat_of
-    from assets.executions.model.prompts import UnknownPrompts, load_prompts
-    from assets.executions.model.tools import TOOLS_DIGEST
+    from assets.executions.engines.model.options import chat_of
+    from assets.executions.engines.model.prompts import UnknownPrompts, load_prompts
+    from assets.executions.engines.model.tools import TOOLS_DIGEST
     from core.chat import ChatUnavailable, UnknownChatModel
     from core.embedding import EmbedderUnavailable, open_embedder
     from core.settings import load_settings

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assets.evals.store import ResultStore
+    from assets.evals.runs.store import ResultStore
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("core", "sandbox", "assets", "sensors", "dagster_project")
@@ -14,7 +14,7 @@ ROOMS = ("core", "sandbox", "assets", "sensors", "dagster_project")
 
 def result_store() -> "ResultStore":
     """Results lie below the home folder."""
-    from assets.evals.store import ResultStore
+    from assets.evals.runs.store import ResultStore
     from core.settings import load_settings
 
     return ResultStore(load_settings().home / "evals")
@@ -29,7 +29,7 @@ def set_roots() -> list[Path]:
 
 def find_set(name: str) -> Path:
     """A set's folder, by its name or path. Raises `EvalSetError`."""
-    from assets.evals.sets import EvalSetError, find_sets
+    from assets.evals.sets.eval_set import EvalSetError, find_sets
 
     if (Path(name) / "set.json").is_file():
         return Path(name).resolve()

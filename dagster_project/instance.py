@@ -44,7 +44,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     }
     if settings.run_launcher == "warm":
         config["run_launcher"] = {
-            "module": "dagster_project.launcher",
+            "module": "dagster_project.warm.launcher",
             "class": "WarmRunLauncher",
             "config": {"socket": str(settings.run_folder / "warm.sock")},
         }

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assets.evals.compare import Comparison
-    from assets.evals.results import RunRecord
-    from assets.evals.store import ResultStore
+    from assets.evals.compare.comparison import Comparison
+    from assets.evals.runs.results import RunRecord
+    from assets.evals.runs.store import ResultStore
 
 MODEL = "model_digest"
 _NAMES = frozenset({MODEL, "embedding_model", "embedding_digest", "index_version"})
@@ -27,7 +27,7 @@ def model_evals(old: str, new: str) -> list[dict[str, Any]]:
     """
     import polars
 
-    from assets.evals.store import StoreError
+    from assets.evals.runs.store import StoreError
     from dagster_project.eval_places import result_store
 
     try:
@@ -37,9 +37,9 @@ def model_evals(old: str, new: str) -> list[dict[str, Any]]:
 
 
 def evidence_of(store: "ResultStore", old: str, new: str) -> list[dict[str, Any]]:
-    """Records of `assets.migrations.evidence.EvalEvidence`, by set; `old` and `new` are identities of models."""
-    from assets.evals.compare import NotComparable, compare_runs
-    from assets.evals.store import StoreError
+    """Records of `assets.migrations.gate.evidence.EvalEvidence`, by set; `old` and `new` are identities of models."""
+    from assets.evals.compare.comparison import NotComparable, compare_runs
+    from assets.evals.runs.store import StoreError
 
     by_set: dict[str, dict[str, list[RunRecord]]] = {}
     for record in store.runs():
@@ -82,7 +82,7 @@ def _besides(record: "RunRecord") -> dict[str, str]:
 
 
 def _evidence(found: "Comparison") -> dict[str, Any]:
-    from assets.evals.report import plain
+    from assets.evals.report.formats import plain
 
     record = found.candidate.record
     return {

@@ -22,9 +22,10 @@ from pathlib import Path
 import psycopg
 
 from core.settings import Settings
-from dagster_project import instance, launcher
+from dagster_project import instance
 from dagster_project.runtime import Runtime
-from dagster_project.warm import ROOT
+from dagster_project.warm import launcher
+from dagster_project.warm.process import ROOT
 
 STOP_SECONDS = 10.0
 MAX_RESTART_DELAY = 30.0
@@ -137,7 +138,11 @@ class Supervisor:
         if self.settings.run_launcher == "warm":
             socket_path = run / "warm.sock"
             children.append(
-                Child("warm", [python, "-m", "dagster_project.warm", str(socket_path)], lambda: _listens(socket_path))
+                Child(
+                    "warm",
+                    [python, "-m", "dagster_project.warm.process", str(socket_path)],
+                    lambda: _listens(socket_path),
+                )
             )
         stock = self.settings.run_launcher == "stock"
         daemon = ["dagster._daemon", "run", "-w"] if stock else ["dagster_project.daemon"]

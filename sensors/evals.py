@@ -25,7 +25,7 @@ from dagster._core.definitions.target import ExecutableDefinition
 from pydantic import ValidationError
 
 from assets.evals.assets import SETS, SUBJECTS
-from assets.evals.candidates import (
+from assets.evals.promote.candidates import (
     Candidate,
     Progress,
     Watched,
@@ -33,7 +33,7 @@ from assets.evals.candidates import (
     embedding_candidates,
     prompt_candidates,
 )
-from assets.executions.model.prompts import prompt_versions
+from assets.executions.engines.model.prompts import prompt_versions
 from assets.platform import Platform
 from core.chat import UnknownChatModel, described_chat_models, find_chat_spec
 from core.embedding import catalogue

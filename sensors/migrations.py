@@ -13,8 +13,8 @@ from dagster import (
     sensor,
 )
 
-from assets.migrations import begin, record
-from assets.migrations.drive import waits_since
+from assets.migrations.lifecycle import begin, record
+from assets.migrations.lifecycle.drive import waits_since
 from assets.platform import Platform
 from core.embedding import requests
 from core.migration_health import read_health

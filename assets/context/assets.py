@@ -19,16 +19,16 @@ from dagster import (
 
 from assets.attempt_run import open_attempt
 from assets.context import search
-from assets.context.checks import SPECS, check_results, docs_folder, show
-from assets.context.model_vectors import note_query
-from assets.context.quality import GateFailed, last_gate
-from assets.context.quality_sample import Sample, take_sample
-from assets.context.refresh import RefreshReport, refresh
+from assets.context.asset_checks import SPECS, check_results, docs_folder, show
+from assets.context.indexing.quality import GateFailed, last_gate
+from assets.context.indexing.quality_sample import Sample, take_sample
+from assets.context.indexing.refresh import RefreshReport, refresh
+from assets.context.models.model_vectors import note_query
 from assets.context.tickets.search import TicketHit
 from assets.context.tickets.similar import similar_tickets, tickets_table
-from assets.markdown import cell, fenced, locations_table
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
+from assets.shared.markdown import cell, fenced, locations_table
 from core.embedding import EmbedderUnavailable
 from core.freshness import SourceFreshness, read_freshness
 from core.tasks import Task

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from assets.context import versions
-from assets.context.pack import MOST_LOCATIONS, build_pack
-from assets.context.pack_spans import ContextPack, Quote
-from assets.context.postgres import open_index
-from assets.context.quality import Gate, last_gate
-from assets.context.rank import build_task_context, rank
-from assets.context.refresh import index_version_name
-from assets.context.sources import find_source
+from assets.context.indexing.quality import Gate, last_gate
+from assets.context.indexing.refresh import index_version_name
+from assets.context.pack.context_pack import MOST_LOCATIONS, build_pack
+from assets.context.pack.spans import ContextPack, Quote
+from assets.context.ranking.rank import build_task_context, rank
+from assets.context.source.sources import find_source
+from assets.context.store import versions
+from assets.context.store.postgres import open_index
 from core.database import Database
 from core.embedding import Embedder
 from core.freshness import SourceFreshness, read_freshness

@@ -16,8 +16,8 @@ from dagster import (
     get_dagster_logger,
 )
 
-from assets.data_docs import Docs
-from assets.markdown import cell
+from assets.shared.data_docs import Docs
+from assets.shared.markdown import cell
 
 SAID = 20
 """Problems that are written out; all are in the data docs."""

@@ -25,21 +25,22 @@ from dagster import (
 )
 from pydantic import Field
 
-from assets.markdown import cell
+from assets.shared.markdown import cell
 
-from . import result_checks, set_checks
 from .asset_checks import docs_metadata, docs_of, results_of, specs, with_losses
 from .bench import EvalBench
-from .drift import Drift, find_drift, note_status
-from .report import to_markdown
-from .result_checks import check_results
-from .runner import RunLimits, RunState, new_record, run_set
-from .set_checks import check_set
-from .set_suites import result_docs, set_docs
-from .sets import EvalSet, load_set
-from .store import ResultStore, StoreError
-from .subject import Subject, SubjectCannotStart
-from .summary import RunSummary, summarise
+from .compare.drift import Drift, find_drift, note_status
+from .report.formats import to_markdown
+from .report.summary import RunSummary, summarise
+from .runs import result_checks
+from .runs.result_checks import check_results
+from .runs.runner import RunLimits, RunState, new_record, run_set
+from .runs.store import ResultStore, StoreError
+from .runs.subject import Subject, SubjectCannotStart
+from .sets import set_checks
+from .sets.eval_set import EvalSet, load_set
+from .sets.set_checks import check_set
+from .sets.set_suites import result_docs, set_docs
 
 SETS = DynamicPartitionsDefinition(name="eval_sets")
 SUBJECTS = DynamicPartitionsDefinition(name="eval_subjects")

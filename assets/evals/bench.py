@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .results import RunRecord
-from .sets import EvalSet, load_set
-from .store import ResultStore
-from .subject import Subject
+from .runs.results import RunRecord
+from .runs.store import ResultStore
+from .runs.subject import Subject
+from .sets.eval_set import EvalSet, load_set
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ from core.statistics import Verdict
 
 from .asset_checks import docs_metadata, docs_of, results_of, specs
 from .bench import EvalBench
-from .compare import compare_runs
-from .kept_reports import write_report
-from .report import to_markdown
-from .result_checks import CHECKS, check_results
-from .results import RunRecord
-from .set_suites import result_docs
-from .store import ResultStore, StoreError
+from .compare.comparison import compare_runs
+from .report.formats import to_markdown
+from .report.kept_reports import write_report
+from .runs.result_checks import CHECKS, check_results
+from .runs.results import RunRecord
+from .runs.store import ResultStore, StoreError
+from .sets.set_suites import result_docs
 
 
 class Comparison(Config):

@@ -19,13 +19,13 @@ from dagster import (
 )
 from pydantic import Field
 
-from assets.markdown import cell
+from assets.shared.markdown import cell
 from core.defaults import DefaultsError
 from core.settings import load_settings
 
 from .bench import EvalBench
-from .promotion import Promoted, PromotionRefused, promote, roll_back
-from .store import StoreError
+from .promote.promotion import Promoted, PromotionRefused, promote, roll_back
+from .runs.store import StoreError
 
 
 class Promotion(Config):

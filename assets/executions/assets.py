@@ -24,14 +24,14 @@ from dagster import (
 )
 
 from assets.attempt_run import open_attempt
-from assets.executions.attempt import Stopped
-from assets.executions.checkout import open_checkout
-from assets.executions.execute import execute
-from assets.executions.gate import CHECKS, judge
-from assets.executions.model.options import chat_of, options_of
-from assets.markdown import cell, checks_table, fenced, tests_summary, tests_table
+from assets.executions.attempt.checkout import open_checkout
+from assets.executions.attempt.execute import execute
+from assets.executions.attempt.state import Stopped
+from assets.executions.engines.model.options import chat_of, options_of
+from assets.executions.judging.gate import CHECKS, judge
 from assets.partitions import SOURCES
 from assets.platform import Platform
+from assets.shared.markdown import cell, checks_table, fenced, tests_summary, tests_table
 from core.attempts import Attempt
 from core.work import Execution, Plan, TaskContext, TaskText, Verdict
 

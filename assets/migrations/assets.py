@@ -14,9 +14,12 @@ from dagster import (
     asset,
 )
 
-from assets.migrations import evidence, record, report, words
-from assets.migrations.drive import drive, drive_stalled
-from assets.migrations.record import MigrationRefused
+from assets.migrations.gate import evidence
+from assets.migrations.lifecycle import record
+from assets.migrations.lifecycle.drive import drive, drive_stalled
+from assets.migrations.lifecycle.record import MigrationRefused
+from assets.migrations.report import report
+from assets.migrations.report import wording as words
 from assets.platform import Platform
 from core.statistics import Verdict
 

@@ -14,10 +14,10 @@ from dagster import (
     asset,
 )
 
-from assets.markdown import cell
-from assets.migrations.deadlines import Deadline, Urgency
-from assets.migrations.upkeep import Kept, keep_models
+from assets.migrations.lifecycle.upkeep import Kept, keep_models
+from assets.migrations.retirement.deadlines import Deadline, Urgency
 from assets.platform import Platform
+from assets.shared.markdown import cell
 from core.embedding import catalogue, requests
 from core.states import ModelState
 

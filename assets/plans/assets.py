@@ -5,10 +5,10 @@ import time
 from dagster import AssetExecutionContext, AssetKey, MaterializeResult, MetadataValue, ResourceParam, asset
 
 from assets.attempt_run import open_attempt
-from assets.markdown import plan_table
 from assets.partitions import SOURCES
 from assets.plans.planner import make_plan
 from assets.platform import Platform
+from assets.shared.markdown import plan_table
 from core.work import Budget, Plan, TaskContext
 
 

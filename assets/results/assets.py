@@ -7,11 +7,11 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetKey, MaterializeResult, MetadataValue, ResourceParam, asset
 
 from assets.attempt_run import open_attempt
-from assets.markdown import checks_table, fenced, tests_summary, tests_table
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.results.conclude import Published, conclude, publish_due
 from assets.results.report import commit_message, headline, render
+from assets.shared.markdown import checks_table, fenced, tests_summary, tests_table
 from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, PublicationRefused
 from core.git import GitError, confine, is_url

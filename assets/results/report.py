@@ -3,7 +3,7 @@
 Pure functions of the attempt's records; not for publishing them.
 """
 
-from assets.markdown import cell, checks_table, fenced, locations_table, plan_table, tests_summary, tests_table
+from assets.shared.markdown import cell, checks_table, fenced, locations_table, plan_table, tests_summary, tests_table
 from core.work import Execution, Plan, TaskContext, Verdict, VerdictKind
 
 MAX_OUTPUT = 4_000

@@ -73,7 +73,7 @@ class AdapterRow:
     """One version: what was decided between two models of the catalogue, and from what.
 
     `covered` is the share of the chunks that the new model covered then, `seconds` what it took. `kind` is that of
-    the map, "" where none was made. `evaluation` is the table that a person sees (`assets/migrations/adapter.py`).
+    the map, "" where none was made. `evaluation` is the table that a person sees.
     """
 
     id: int

@@ -1,6 +1,6 @@
 """Wishes to migrate to a model, kept until they can be fulfilled. One a model; asking again renews the wish.
 
-Says nothing of how a migration goes: `assets.migrations.begin` fulfils them, in the order of asking.
+Says nothing of how a migration goes: `assets.migrations.lifecycle.begin` fulfils them, in the order of asking.
 """
 
 from dataclasses import dataclass

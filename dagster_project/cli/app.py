@@ -11,16 +11,22 @@ import typer
 from dagster_project.cli import (
     context,
     dead_letters,
-    evals,
-    evidence,
     index,
     migrate,
     models,
     platform,
-    solving,
     tickets,
-    work,
 )
+from dagster_project.cli import (
+    sandbox as evidence,
+)
+from dagster_project.cli import (
+    solve as solving,
+)
+from dagster_project.cli import (
+    task as work,
+)
+from dagster_project.cli.eval import app as evals
 
 app = typer.Typer(
     name="penstock",

@@ -16,7 +16,7 @@ def calibrate(
 ) -> None:
     """Show on simulated migrations how often the gate errs and what it catches. Exit code 1 when it errs more often
     than it says."""
-    from assets.migrations.calibration import calibrate as simulate
+    from assets.migrations.gate.calibration import calibrate as simulate
 
     with Progress(quiet=as_json) as step:
         found = simulate(simulated, loss=loss, margin=margin, seed=seed, tell=step)

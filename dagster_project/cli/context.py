@@ -8,7 +8,7 @@ import typer
 from core.teams import DEFAULT_TEAM
 from dagster_project.cli.index import told
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note
-from dagster_project.cli.work import opened
+from dagster_project.cli.task import opened
 
 
 def context(
@@ -20,7 +20,7 @@ def context(
 ) -> None:
     """Print what a text is about as Markdown: tickets like it, and the code, whole functions with what is around."""
     from assets.context.search import context_pack
-    from assets.context.sources import find_source
+    from assets.context.source.sources import find_source
     from assets.context.tickets.search import search_tickets
     from assets.context.tickets.similar import ticket_quotes
     from core.embedding.serving import Models

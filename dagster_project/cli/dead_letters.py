@@ -7,7 +7,7 @@ import typer
 
 from core.teams import DEFAULT_TEAM
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
-from dagster_project.cli.work import opened
+from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from core.database import Database

@@ -12,7 +12,7 @@ import typer
 
 from core.teams import DEFAULT_TEAM
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
-from dagster_project.cli.work import opened
+from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from assets.context.search import IndexStatus
@@ -35,7 +35,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a source and index it."""
-    from assets.context.sources import add_source
+    from assets.context.source.sources import add_source
     from core.git import is_url, keep_credential, split_credential
     from core.settings import load_settings
 
@@ -69,7 +69,7 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
     """Bring a source's index to its newest commit."""
     from dataclasses import asdict
 
-    from assets.context.refresh import refresh as refresh_source
+    from assets.context.indexing.refresh import refresh as refresh_source
     from core.embedding.serving import Models
     from core.settings import load_settings
 
@@ -109,7 +109,7 @@ def status(
     from dataclasses import asdict
 
     from assets.context.search import status as index_status
-    from assets.context.sources import list_sources
+    from assets.context.source.sources import list_sources
 
     with opened() as database, told():
         names = [name] if name else [source.name for source in list_sources(database, DEFAULT_TEAM)]
@@ -197,7 +197,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Forget a source, its index, its mirror and its own credential. Its tasks and their results stay."""
-    from assets.context.sources import find_source, list_sources, remove_source
+    from assets.context.source.sources import find_source, list_sources, remove_source
     from core.git import drop_credential
     from core.settings import load_settings
 
@@ -223,11 +223,11 @@ def remove(
 @contextmanager
 def told() -> Iterator[None]:
     """Turns what a person can mend into one line."""
-    from assets.context.languages.isolated import WorkerUnavailable
-    from assets.context.postgres import NotIndexed
-    from assets.context.quality import GateFailed
-    from assets.context.sources import SourceError
-    from assets.context.versions import IndexConflict
+    from assets.context.chunking.languages.isolated import WorkerUnavailable
+    from assets.context.indexing.quality import GateFailed
+    from assets.context.source.sources import SourceError
+    from assets.context.store.postgres import NotIndexed
+    from assets.context.store.versions import IndexConflict
     from core.embedding import EmbedderUnavailable
     from core.git import GitError
 
@@ -245,9 +245,9 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the places in a source that a text is about."""
-    from assets.context.model_vectors import note_query
+    from assets.context.models.model_vectors import note_query
     from assets.context.search import search as search_index
-    from assets.context.sources import find_source
+    from assets.context.source.sources import find_source
     from core.embedding.serving import Models
     from core.settings import load_settings
 

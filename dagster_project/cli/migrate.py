@@ -10,10 +10,10 @@ import typer
 from dagster_project.cli.calibrate_gate import calibrate
 from dagster_project.cli.models import told
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
-from dagster_project.cli.work import opened
+from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
-    from assets.migrations.record import Migration
+    from assets.migrations.lifecycle.record import Migration
     from assets.platform import Platform
     from core.embedding.catalogue import Entry
 
@@ -32,8 +32,8 @@ Number = Annotated[int | None, typer.Option("--number", help="Which migration; t
 
 @contextmanager
 def _platform() -> Iterator["Platform"]:
-    from assets.migrations.archive import ArchiveFailed
-    from assets.migrations.record import MigrationRefused
+    from assets.migrations.lifecycle.record import MigrationRefused
+    from assets.migrations.retirement.archive import ArchiveFailed
     from assets.platform import Platform
     from core.settings import load_settings
     from dagster_project.migration_evidence import model_evals
@@ -50,8 +50,8 @@ def _platform() -> Iterator["Platform"]:
 
 
 def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "Entry"]:
-    from assets.migrations.archive import ArchiveFailed
-    from assets.migrations.retire import FOLDER, restore_model
+    from assets.migrations.retirement.archive import ArchiveFailed
+    from assets.migrations.retirement.retire import FOLDER, restore_model
     from core.embedding import catalogue, find_spec
     from core.embedding.catalogue import UnknownModel
     from core.states import ModelState
@@ -77,8 +77,8 @@ def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "E
 @migrations.command()
 def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
     """Say what a migration would take: contents, tokens, time, money and disk, from a measured sample."""
-    from assets.migrations import record
-    from assets.migrations.plan import make_plan
+    from assets.migrations.lifecycle import record
+    from assets.migrations.lifecycle.plan import make_plan
 
     with _platform() as platform, Progress(quiet=as_json) as step:
         source, target = _models(platform, to, old)
@@ -126,9 +126,9 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Begin a migration, and go on with it until it waits for something."""
-    from assets.migrations import record, switch
-    from assets.migrations.plan import make_plan
-    from assets.migrations.record import Options
+    from assets.migrations.lifecycle import record, switch
+    from assets.migrations.lifecycle.plan import make_plan
+    from assets.migrations.lifecycle.record import Options
 
     with _platform() as platform, Progress(quiet=as_json) as step:
         with platform.database.system() as connection:
@@ -156,7 +156,8 @@ def start(
 @migrations.command()
 def status(number: Number = None, as_json: AsJson = False) -> None:
     """Show where migrations are, which one has stalled, and which models wait for one."""
-    from assets.migrations import record, report
+    from assets.migrations.lifecycle import record
+    from assets.migrations.report import report
     from core.embedding import requests
     from core.migration_health import read_health
 
@@ -196,7 +197,7 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
 @migrations.command()
 def resume(number: Number = None, as_json: AsJson = False) -> None:
     """Go on with a migration that is paused, or that waits for something that is there now."""
-    from assets.migrations import switch
+    from assets.migrations.lifecycle import switch
 
     with _platform() as platform, Progress(quiet=as_json) as step:
         migration = _chosen(platform, number)
@@ -226,7 +227,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Ask both models again where the gate could not decide, with more queries; the margin stays."""
-    from assets.migrations.steer import steer
+    from assets.migrations.lifecycle.steer import steer
 
     with _platform() as platform, Progress(quiet=as_json) as step:
         moved = steer(platform, "compare", number, queries=queries)
@@ -258,7 +259,7 @@ def restore(
     name: Annotated[str, typer.Argument(help="A retired model whose vectors were kept.")], as_json: AsJson = False
 ) -> None:
     """Bring a retired model back with the vectors that it had, as registered."""
-    from assets.migrations.retire import FOLDER, restore_model
+    from assets.migrations.retirement.retire import FOLDER, restore_model
 
     with _platform() as platform, Progress(quiet=as_json) as step:
         step(f"restoring {name}")
@@ -279,7 +280,7 @@ def adapter(
 ) -> None:
     """Learn a map from the new model's queries to the old model's vectors, and say whether searches may use it while
     the old model's server is away."""
-    from assets.migrations import adapter_report
+    from assets.migrations.adapter import report as adapter_report
 
     with _platform() as platform, Progress(quiet=as_json) as step:
         row = adapter_report.made(platform, _chosen(platform, number), train=not show, tell=step)
@@ -296,7 +297,8 @@ def report_(
     as_json: AsJson = False,
 ) -> None:
     """Tell all there is to decide from: verdict, quality with intervals, regressions, speed, timeline."""
-    from assets.migrations import evidence, report
+    from assets.migrations.gate import evidence
+    from assets.migrations.report import report
 
     with _platform() as platform:
         evidence.take_in(platform, _chosen(platform, number))
@@ -313,8 +315,8 @@ def report_(
 
 
 def _chosen(platform: "Platform", number: int | None) -> "Migration":
-    from assets.migrations import record
-    from assets.migrations.record import MigrationRefused
+    from assets.migrations.lifecycle import record
+    from assets.migrations.lifecycle.record import MigrationRefused
 
     with platform.database.system() as connection:
         found = record.get(connection, number) if number else record.current(connection)
@@ -332,14 +334,14 @@ def _steer(
     accept: bool = False,
     reason: str = "by command",
 ) -> None:
-    from assets.migrations.steer import steer
+    from assets.migrations.lifecycle.steer import steer
 
     with _platform() as platform:
         _tell(steer(platform, action, number, accept=accept, reason=reason), waits_for, as_json)
 
 
 def _drive(platform: "Platform", number: int, step: Any, as_json: bool) -> None:
-    from assets.migrations.drive import drive
+    from assets.migrations.lifecycle.drive import drive
 
     driven = drive(platform, number, tell=step)
     _tell(driven.migration, driven.waits_for, as_json)

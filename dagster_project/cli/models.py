@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
-from dagster_project.cli.work import opened
+from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -225,9 +225,9 @@ def retire(
 ) -> None:
     """Take a model out of use: sources that only it covers stay searchable until they are refreshed; then its vectors
     go into an archive, from which `penstock migrate restore` brings them back."""
-    from assets.migrations.archive import ArchiveFailed
-    from assets.migrations.deadlines import deadlines
-    from assets.migrations.retire import FOLDER, retire_model
+    from assets.migrations.retirement.archive import ArchiveFailed
+    from assets.migrations.retirement.deadlines import deadlines
+    from assets.migrations.retirement.retire import FOLDER, retire_model
     from core.embedding import catalogue
     from core.embedding.catalogue import ModelConflict
     from core.settings import load_settings
@@ -303,7 +303,7 @@ def _tell_day(entry: "Entry", day: "datetime | None", needs: "Sequence[str]", as
 
 def _begin(settings: "Settings", database: "Database") -> None:
     """What a model with `migrate` waits for, done at once if nothing is in its way."""
-    from assets.migrations.begin import begin_requested
+    from assets.migrations.lifecycle.begin import begin_requested
     from assets.platform import Platform
 
     platform = Platform(settings, database.url)

@@ -9,7 +9,7 @@ import typer
 from core.teams import DEFAULT_TEAM
 from core.tickets import Kind, Service, State
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
-from dagster_project.cli.work import opened
+from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from core.database import Database
@@ -31,7 +31,7 @@ OnlyKind = Annotated[Kind | None, typer.Option("--kind", help="Only tickets of t
 @contextmanager
 def _told() -> Iterator["Database"]:
     """The database, and what a person can mend as one line."""
-    from assets.context.sources import SourceError
+    from assets.context.source.sources import SourceError
     from assets.context.tickets.apis import ApiError
     from assets.context.tickets.importing import ImportRefused
     from core.embedding import EmbedderUnavailable
@@ -154,7 +154,7 @@ def search(
     """Find the tickets that a text is about."""
     from dataclasses import asdict
 
-    from assets.context.sources import find_source
+    from assets.context.source.sources import find_source
     from assets.context.tickets.search import search_tickets
     from core.embedding.serving import Models
     from core.settings import load_settings
@@ -195,7 +195,7 @@ def list_(
     """List the tickets of a source."""
     from dataclasses import asdict
 
-    from assets.context.sources import find_source
+    from assets.context.source.sources import find_source
     from assets.context.tickets.listing import list_tickets
 
     with _told() as database:
@@ -220,7 +220,7 @@ def status(source: Source, as_json: AsJson = False) -> None:
     """Show how many tickets can be found, how long changes take to be searchable, and what changed last."""
     from dataclasses import asdict
 
-    from assets.context.sources import find_source
+    from assets.context.source.sources import find_source
     from assets.context.tickets.status import ticket_status
 
     with _told() as database:

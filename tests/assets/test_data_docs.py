@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from assets.data_docs import Docs, Table, run_suites
-from assets.offline_pages import offline_page
+from assets.shared.data_docs import Docs, Table, run_suites
+from assets.shared.offline_pages import offline_page
 
 ROWS = (("a.py", 1), ("<script src='https://elsewhere.example/x.js'></script>", 2), ("b.py", 900))
 
@@ -101,7 +101,7 @@ def test_what_lies_beside_a_page_and_what_people_wrote_stays() -> None:
 
 
 def test_docs_of_long_ago_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from assets import data_docs
+    from assets.shared import data_docs
 
     monkeypatch.setattr(data_docs, "KEPT_DOCS", 1)
     for name in ("one", "two"):

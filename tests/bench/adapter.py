@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
-from assets.evals.releases import fetch_release
-from assets.migrations import adapter, switch
-from assets.migrations.adapter_report import as_markdown
-from assets.migrations.build import Progress, Stopped, build
-from assets.migrations.record import Migration, Options
+from assets.context.indexing.refresh import refresh
+from assets.context.source.sources import add_source
+from assets.evals.harvest.releases import fetch_release
+from assets.migrations.adapter import training as adapter
+from assets.migrations.adapter.report import as_markdown
+from assets.migrations.backfill.build import Progress, Stopped, build
+from assets.migrations.lifecycle import switch
+from assets.migrations.lifecycle.record import Migration, Options
 from assets.platform import Platform
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import upgrade

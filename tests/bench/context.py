@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from assets.context.content import embedded_text
-from assets.context.postgres import open_index
-from assets.context.rank import rank
-from assets.context.refresh import RefreshReport, refresh
-from assets.context.sources import add_source
-from assets.context.vector_index import build_vector_indexes
+from assets.context.chunking.content import embedded_text
+from assets.context.indexing.refresh import RefreshReport, refresh
+from assets.context.ranking.rank import rank
+from assets.context.source.sources import add_source
+from assets.context.store.postgres import open_index
+from assets.context.store.vector_index import build_vector_indexes
 from core.database import Database
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import upgrade

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from assets.evals.compare import compare_runs
-from assets.evals.query import query
-from assets.evals.report import parts_of, set_html
-from assets.evals.results import ResultRow
-from assets.evals.runner import run_set
-from assets.evals.store import ResultStore
-from assets.evals.summary import trend
+from assets.evals.compare.comparison import compare_runs
+from assets.evals.report.formats import parts_of, set_html
+from assets.evals.report.summary import trend
+from assets.evals.runs.query import query
+from assets.evals.runs.results import ResultRow
+from assets.evals.runs.runner import run_set
+from assets.evals.runs.store import ResultStore
 from tests.assets.evals.eval_cases import QUICK, plain_set, record_of, scripted
 
 TRIVIAL = 1_000

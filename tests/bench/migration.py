@@ -19,16 +19,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from assets.context import model_vectors
-from assets.context.refresh import refresh
+from assets.context.indexing.refresh import refresh
+from assets.context.models import model_vectors
 from assets.context.search import search
-from assets.context.sources import add_source
-from assets.migrations import record, switch
-from assets.migrations.build import Progress, Stopped, build
-from assets.migrations.metrics import percentile
-from assets.migrations.record import Options
-from assets.migrations.throttle import Throttle
-from assets.migrations.watch import watched
+from assets.context.source.sources import add_source
+from assets.migrations.backfill.build import Progress, Stopped, build
+from assets.migrations.backfill.throttle import Throttle
+from assets.migrations.backfill.watch import watched
+from assets.migrations.gate.metrics import percentile
+from assets.migrations.lifecycle import record, switch
+from assets.migrations.lifecycle.record import Options
 from assets.platform import Platform
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import upgrade

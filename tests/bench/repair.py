@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.evals.repair_set import RepairCase, RepairSetError, checkout, judge, load_cases
+from assets.evals.sets.repair import RepairCase, RepairSetError, checkout, judge, load_cases
 from core.work import Budget
-from dagster_project.subjects import solve_repair
+from dagster_project.subjects.repair import solve_repair
 from sandbox.protocol import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ class Row:
 
 def solve(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str) -> tuple[Any, Any]:
     """The execution and the gate's verdict for one case."""
-    from assets.executions.gate import judge as gate
+    from assets.executions.judging.gate import judge as gate
 
     with checkout(case) as root:
         execution = solve_repair(case, root, sandbox, Budget(seconds=budget_seconds), engine=engine)

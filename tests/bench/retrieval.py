@@ -17,19 +17,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.context import terms
-from assets.context.chunks import language_of
-from assets.context.content import Content, make_content
-from assets.context.index import Index
-from assets.context.memory import MemoryIndex
-from assets.context.query import Query, read_query
-from assets.context.rank import Ranking, score
-from assets.context.request_words import REQUEST_WORDS
-from assets.context.signals.roles import role_of
-from assets.context.skips import skip_content
-from assets.context.weights import WEIGHTS
-from assets.evals.localisation_set import LocalisationCase, Retrieval, load_localisation, score_ranking
-from assets.evals.releases import fetch_releases
+from assets.context.chunking import terms
+from assets.context.chunking.chunks import language_of
+from assets.context.chunking.content import Content, make_content
+from assets.context.ranking.index import Index
+from assets.context.ranking.query import Query, read_query
+from assets.context.ranking.rank import Ranking, score
+from assets.context.ranking.request_words import REQUEST_WORDS
+from assets.context.ranking.signals.roles import role_of
+from assets.context.ranking.weights import WEIGHTS
+from assets.context.source.skips import skip_content
+from assets.context.store.memory import MemoryIndex
+from assets.evals.harvest.releases import fetch_releases
+from assets.evals.sets.localisation import LocalisationCase, Retrieval, load_localisation, score_ranking
 from core.embedding import Embedder, open_embedder
 from core.statistics import PairedData, bootstrap
 
@@ -112,7 +112,7 @@ def changed_functions(releases: Mapping[tuple[str, str], Release], case: Localis
 
 
 def request_words(cases: Sequence[LocalisationCase]) -> dict[str, float]:
-    """Weights of the words that requests share, whatever they are about (see `assets.context.request_words`)."""
+    """Weights of the words that requests share, whatever they are about (`request_words` of the ranking)."""
     held: Counter[str] = Counter()
     packages: dict[str, set[str]] = defaultdict(set)
     for case in cases:

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from assets.context.sources import add_source
+from assets.context.source.sources import add_source
 from assets.context.tickets import corpus_cache, search
 from assets.context.tickets.apply import BODY, apply, digest
 from assets.context.tickets.index import index_tickets

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from assets.context import vector_index
+from assets.context.store import vector_index
 from assets.platform import Platform
 from core.database.embedded import EmbeddedServer
 from core.settings import Settings
-from dagster_project.context_jobs import index_vectors, prune_context
+from dagster_project.jobs.context import index_vectors, prune_context
 
 
 def run(job: object, platform: Platform) -> str:
@@ -27,7 +27,7 @@ def test_vector_indexes_are_built_as_the_owner(
     database_url: str, database_name: str, postgres_server: EmbeddedServer, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from assets.context.vector_table import VectorTable
+    from assets.context.store.vector_table import VectorTable
     from core.embedding import open_embedder
     from core.events import DEFAULT_TEAM
 

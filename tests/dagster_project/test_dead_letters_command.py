@@ -18,7 +18,7 @@ from core.settings import Settings
 from dagster_project.cli import dead_letters
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
-from dagster_project.event_jobs import READ_BY, prune_events
+from dagster_project.jobs.events import READ_BY, prune_events
 from sensors.dead_letters import put_aside
 
 Run = Callable[..., str]

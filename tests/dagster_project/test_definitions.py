@@ -9,8 +9,9 @@ from dagster._time import get_current_datetime
 
 from assets.platform import Platform
 from core.settings import Settings
-from dagster_project import instance, jobs
+from dagster_project import instance
 from dagster_project.definitions import defs
+from dagster_project.jobs import tasks as jobs
 
 
 def test_the_definitions_hold_what_the_platform_promises() -> None:

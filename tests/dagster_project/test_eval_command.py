@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from dagster_project.cli import main
 from dagster_project.cli.app import app
 from dagster_project.eval_places import code_commit
-from dagster_project.subjects import UnknownSubject, open_subject
+from dagster_project.subjects.repair import UnknownSubject, open_subject
 from sandbox.protocol import Sandbox
 from tests.assets.evals.eval_cases import plain_set
 
@@ -114,8 +114,8 @@ def test_nothing_that_the_warm_process_imports_brings_polars_or_duckdb() -> None
 
 
 def test_the_repair_engine_is_a_subject(tmp_path: Path, sandbox: Sandbox) -> None:
-    from assets.evals.sets import load_set
-    from assets.evals.subject import Attempt
+    from assets.evals.runs.subject import Attempt
+    from assets.evals.sets.eval_set import load_set
 
     found = load_set(Path(__file__).parents[2] / "eval_sets" / "repair")
     case = next(case for case in found.cases if case.id == "lendery-second-renewal")

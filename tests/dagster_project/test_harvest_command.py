@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from assets.context.refresh import mirror_path
-from assets.context.sources import find_source
-from assets.evals.additions import add_case
-from assets.evals.repair_set import check_case, load_case
-from assets.evals.set_checks import check_set
-from assets.evals.sets import EvalSetError, load_set
+from assets.context.indexing.refresh import mirror_path
+from assets.context.source.sources import find_source
+from assets.evals.sets.additions import add_case
+from assets.evals.sets.eval_set import EvalSetError, load_set
+from assets.evals.sets.repair import check_case, load_case
+from assets.evals.sets.set_checks import check_set
 from core import tasks
 from core.attempts import Attempt
 from core.database import Database
@@ -24,7 +24,7 @@ from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
 from core.states import TaskState
 from core.work import Evidence, Execution, GateCheck, Patch, Verdict, VerdictKind
-from dagster_project.cli import work
+from dagster_project.cli import task as work
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 from sandbox.protocol import Sandbox
@@ -155,7 +155,7 @@ def test_a_resolved_task_becomes_a_sound_case_that_counts_once_it_is_reviewed(
     (root / "version").write_text("0.1.0\n")
     first = next(path for path in sorted((known / "cases").iterdir()))
     subprocess.run(["cp", "-r", str(first), str(root / "cases")], check=True)
-    from assets.evals.sets import seal
+    from assets.evals.sets.eval_set import seal
 
     seal(root)
     with pytest.raises(EvalSetError, match=r"nobody has reviewed it: read .*review\.md"):

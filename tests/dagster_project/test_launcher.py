@@ -10,8 +10,9 @@ import yaml
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, reconstructable
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 
-from dagster_project import launcher, warm
-from dagster_project.launcher import WORKER_TAG, WarmRunLauncher
+from dagster_project.warm import launcher
+from dagster_project.warm import process as warm
+from dagster_project.warm.launcher import WORKER_TAG, WarmRunLauncher
 
 from .launcher_jobs import waiting
 
@@ -32,7 +33,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory, socket_path: Path) -> Ite
     home = tmp_path_factory.mktemp("dagster")
     config = {
         "run_launcher": {
-            "module": "dagster_project.launcher",
+            "module": "dagster_project.warm.launcher",
             "class": "WarmRunLauncher",
             "config": {"socket": str(socket_path)},
         },
@@ -77,7 +78,7 @@ def _ends(instance: DagsterInstance, run: DagsterRun, status: DagsterRunStatus) 
 def _warm_process(path: Path) -> psutil.Process:
     for process in psutil.process_iter(["cmdline", "ppid"]):
         line = process.info["cmdline"] or []
-        if str(path) in line and "dagster_project.warm" in line:
+        if str(path) in line and "dagster_project.warm.process" in line:
             parent = process.parent()
             if parent is None or str(path) not in (parent.cmdline() or []):
                 return process
@@ -140,7 +141,7 @@ def test_the_warm_process_starts_anew_when_the_code_has_changed(
     first = _launch(instance, tmp_path / "a")
     _started(tmp_path / "a")
     pid = _warm_process(socket_path).pid
-    source = warm.ROOT / "dagster_project" / "jobs.py"
+    source = warm.ROOT / "dagster_project" / "definitions.py"
     before = source.stat()
     os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     try:

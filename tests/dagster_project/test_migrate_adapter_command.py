@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
+from assets.context.indexing.refresh import refresh
+from assets.context.source.sources import add_source
 from core.database import Database
 from core.embedding.serving import Models
 from core.settings import Settings

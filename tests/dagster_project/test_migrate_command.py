@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
-from assets.migrations import report
-from assets.migrations.record import Options
-from assets.migrations.report import as_html, as_markdown
-from assets.migrations.retire import FOLDER, retire_model
+from assets.context.indexing.refresh import refresh
+from assets.context.source.sources import add_source
+from assets.migrations.lifecycle.record import Options
+from assets.migrations.report import report
+from assets.migrations.report.report import as_html, as_markdown
+from assets.migrations.retirement.retire import FOLDER, retire_model
 from core.database import Database
 from core.embedding import catalogue
 from core.embedding.serving import Models

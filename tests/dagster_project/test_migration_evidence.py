@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from assets.evals.scripted import Quality, ScriptedSubject
-from assets.evals.sets import EvalSet
-from assets.evals.store import ResultStore
-from assets.migrations.evidence import EvalEvidence
+from assets.evals.runs.scripted import Quality, ScriptedSubject
+from assets.evals.runs.store import ResultStore
+from assets.evals.sets.eval_set import EvalSet
+from assets.migrations.gate.evidence import EvalEvidence
 from core.embedding import open_embedder
 from dagster_project.migration_evidence import evidence_of, model_evals
-from dagster_project.retrieval_subject import RetrievalSubject
+from dagster_project.subjects.retrieval import RetrievalSubject
 from tests.assets.evals.eval_cases import plain_set, run_it
 
 OLD, NEW = "old-64@sha256:1", "new-64@sha256:2"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from assets.migrations import record
+from assets.migrations.lifecycle import record
 from core.database import Database
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assets.evals import releases
-from assets.evals.sets import seal
-from dagster_project.cli.evals import evals
+from assets.evals.harvest import releases
+from assets.evals.sets.eval_set import seal
+from dagster_project.cli.eval.app import evals
 from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import OTHER, Registry, case_of, write_case
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals import releases
-from assets.evals.plain_set import PlainCase
-from assets.evals.sets import Case
-from assets.evals.subject import Attempt, InfrastructureFailure, Outcome, SubjectCannotStart
-from dagster_project.retrieval_subject import ranked_files
-from dagster_project.subjects import open_subject
+from assets.evals.harvest import releases
+from assets.evals.runs.subject import Attempt, InfrastructureFailure, Outcome, SubjectCannotStart
+from assets.evals.sets.eval_set import Case
+from assets.evals.sets.plain import PlainCase
+from dagster_project.subjects.repair import open_subject
+from dagster_project.subjects.retrieval import ranked_files
 
 
 def _attempt(folder: Path, files: list[str]) -> Attempt:

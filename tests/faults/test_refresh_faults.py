@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from assets.context.postgres import open_index
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
+from assets.context.indexing.refresh import refresh
+from assets.context.source.sources import add_source
+from assets.context.store.postgres import open_index
 from core.database import Database
 from core.embedding import Embedder, open_embedder
 from core.events import CHANGES, DEFAULT_TEAM, Event
@@ -252,7 +252,7 @@ def test_a_change_stays_waiting_until_a_refresh_that_was_not_killed(
 PROCESS = """
 import sys
 from pathlib import Path
-from assets.context.refresh import refresh
+from assets.context.indexing.refresh import refresh
 from core.database import Database
 from core.embedding import open_embedder
 from core.events import DEFAULT_TEAM

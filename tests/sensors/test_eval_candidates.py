@@ -8,13 +8,13 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus, RunRequest, build_sensor_context
 from dagster._core.test_utils import create_run_for_test
 
-from assets.evals.candidates import GIVEN_UP_AFTER, MAX_OPEN, Candidate, Watched
+from assets.evals.promote.candidates import GIVEN_UP_AFTER, MAX_OPEN, Candidate, Watched
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.spec import BuiltIn
 from core.settings import load_settings
 from dagster_project.definitions import defs
-from dagster_project.subjects import open_subject
+from dagster_project.subjects.repair import open_subject
 from sensors.evals import tick
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -7,9 +7,10 @@ import pytest
 from dagster import DagsterInstance, RunRequest, SkipReason, build_sensor_context
 from psycopg.types.json import Jsonb
 
-from assets.migrations import drive, record, report, switch
-from assets.migrations.drive import waits_since
-from assets.migrations.record import Migration, Options
+from assets.migrations.lifecycle import drive, record, switch
+from assets.migrations.lifecycle.drive import waits_since
+from assets.migrations.lifecycle.record import Migration, Options
+from assets.migrations.report import report
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.spec import BuiltIn

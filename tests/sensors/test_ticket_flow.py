@@ -15,7 +15,7 @@ import sensors.changes
 from assets.attempt_run import ATTEMPT_TAG, TASK_TAG, TEAM_TAG
 from assets.context.assets import task_context
 from assets.context.search import context_pack
-from assets.context.sources import add_source
+from assets.context.source.sources import add_source
 from assets.context.tickets.assets import ticket_index
 from assets.context.tickets.search import TicketHit, search_tickets
 from assets.context.tickets.similar import similar_tickets, ticket_quotes

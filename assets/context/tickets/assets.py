@@ -6,9 +6,9 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, Res
 
 from assets.context.tickets.index import TicketIndexReport, index_tickets
 from assets.context.tickets.status import StatusChange
-from assets.markdown import cell
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
+from assets.shared.markdown import cell
 
 
 @asset(

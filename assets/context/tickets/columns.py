@@ -7,7 +7,7 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.context.index import Floats, Ints
+from assets.context.ranking.index import Floats, Ints
 
 TicketKey = tuple[str, str, str]
 """Service, project and key."""

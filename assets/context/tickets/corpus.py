@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from assets.context.index import Floats, Ints
-from assets.context.postings import Pairs
-from assets.context.postings_cache import PostingsCache
-from assets.context.signals.bm25 import B_CHUNK, B_FILE, K1, idf
+from assets.context.ranking.index import Floats, Ints
+from assets.context.ranking.signals.bm25 import B_CHUNK, B_FILE, K1, idf
+from assets.context.store.postings import Pairs
+from assets.context.store.postings_cache import PostingsCache
 from assets.context.tickets.columns import Contents, TicketKey, Tickets, within
 from core.tickets import Kind, State
 

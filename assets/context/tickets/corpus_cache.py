@@ -13,7 +13,7 @@ import numpy as np
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from assets.context.prune import READERS
+from assets.context.store.prune import READERS
 from assets.context.tickets.columns import Contents, Tickets
 from assets.context.tickets.corpus import Corpus
 from assets.context.tickets.corpus_read import Delta, Moment, read_all, read_contents, read_since

@@ -13,8 +13,8 @@ import numpy as np
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from assets.context import binary
-from assets.context.index import Floats, Ints
+from assets.context.ranking.index import Floats, Ints
+from assets.context.store import binary
 from assets.context.tickets.columns import NAMES, Contents, TicketKey, Tickets
 
 MOST_TOUCHED = 2000

@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from assets.context.sources import find_source
+from assets.context.source.sources import find_source
 from assets.context.tickets.apis import APIS, ApiError, Reader
 from assets.context.tickets.apply import Outcome, apply
 from assets.context.tickets.index import TicketIndexReport, index_tickets

@@ -13,11 +13,12 @@ from datetime import datetime
 
 from psycopg import sql
 
-from assets.context import segments, store
-from assets.context.batch import ContentBatch, Key
-from assets.context.ingest import Ingest, Model
-from assets.context.postings import MOST_SLOTS
-from assets.context.sources import find_source
+from assets.context.indexing.ingest import Ingest, Model
+from assets.context.source.sources import find_source
+from assets.context.store import contents as store
+from assets.context.store import segments
+from assets.context.store.batch import ContentBatch, Key
+from assets.context.store.postings import MOST_SLOTS
 from assets.context.tickets import inbox, texts
 from assets.context.tickets.corpus_read import hash_joins
 from assets.context.tickets.status import TicketStatus, ticket_status

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from assets.context import store, terms
-from assets.context.pack_spans import Trust
+from assets.context.chunking import terms
+from assets.context.pack.spans import Trust
+from assets.context.store import contents as store
+from assets.context.store.vector_table import VectorTable
 from assets.context.tickets.apply import BODY
 from assets.context.tickets.corpus import Corpus, Scored
 from assets.context.tickets.corpus_cache import CorpusCache
 from assets.context.tickets.vector_cache import VectorCache
-from assets.context.vector_table import VectorTable
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, Vectors
 from core.tickets import Kind, State

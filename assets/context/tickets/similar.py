@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from assets.context.pack_spans import Quote
+from assets.context.pack.spans import Quote
 from assets.context.tickets.search import TicketHit, search_tickets
-from assets.markdown import cell
+from assets.shared.markdown import cell
 from core.database import Database
 from core.embedding import Embedder
 from core.tasks import Task

@@ -4,9 +4,9 @@ A chunk depends on title and text alone, so that the same words in another ticke
 state, are stored and embedded once.
 """
 
-from assets.context import terms
-from assets.context.chunks import LINE_CHARACTERS, Chunk, lines_of
-from assets.context.content import Content, count_chunks
+from assets.context.chunking import terms
+from assets.context.chunking.chunks import LINE_CHARACTERS, Chunk, lines_of
+from assets.context.chunking.content import Content, count_chunks
 
 CHUNKER = f"ticket-1/terms-{terms.VERSION}"
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from assets.context import binary
-from assets.context.index import Ints
+from assets.context.ranking.index import Ints
+from assets.context.store import binary
+from assets.context.store.vector_search import Hit, nearest
+from assets.context.store.vector_table import VectorTable
 from assets.context.tickets.columns import Contents
-from assets.context.vector_search import Hit, nearest
-from assets.context.vector_table import VectorTable
 from core.embedding import Vectors
 
 KEPT_BYTES = 128 << 20

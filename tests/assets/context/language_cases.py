@@ -1,6 +1,6 @@
 """Code of the kinds that people write, in each language, with the definitions that are in it."""
 
-from assets.context.chunks import Chunk, cut, language_of
+from assets.context.chunking.chunks import Chunk, cut, language_of
 
 JAVASCRIPT = """\
 'use strict';

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assets.context import binary
-from assets.context.elements import sized
+from assets.context.store import binary
+from assets.context.store.elements import sized
 from core.database import Database
 from core.events import DEFAULT_TEAM
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assets.context import chunks as chunking
-from assets.context import python_chunks
-from assets.context.chunks import LANGUAGES, PYTHON, WINDOWS, Chunk, cut, language_of, lines_of
-from assets.context.content import make_content
+from assets.context.chunking import chunks as chunking
+from assets.context.chunking import python_chunks
+from assets.context.chunking.chunks import LANGUAGES, PYTHON, WINDOWS, Chunk, cut, language_of, lines_of
+from assets.context.chunking.content import make_content
 
 SOURCE = '''\
 """A module about dates."""

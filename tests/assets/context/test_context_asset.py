@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, ResourceDefinition, materialize
 
-from assets.context import quality
 from assets.context.assets import CHANGED_TAG, changed_at, context_index
-from assets.context.quality import CHECKS, Check, Gate
-from assets.context.sources import add_source
+from assets.context.indexing import quality
+from assets.context.indexing.quality import CHECKS, Check, Gate
+from assets.context.source.sources import add_source
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from core.events import CHANGES, DEFAULT_TEAM, Event
@@ -79,7 +79,7 @@ def test_a_failed_gate_fails_the_run_with_its_reason_and_shows_its_checks(
 
     history.commit({"a.py": "def first(): pass\n"})
     monkeypatch.setattr(quality, "check_staged", refuse)
-    monkeypatch.setattr("assets.context.checks.run_late", lambda sample, folder: None)
+    monkeypatch.setattr("assets.context.asset_checks.run_late", lambda sample, folder: None)
     result = run(platform)
     assert not result.success
     told = json.dumps([str(event.event_specific_data) for event in result.all_events if event.is_failure])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from assets.context import cutting
-from assets.context.batch import ContentBatch, Key
-from assets.context.cutting import File, cut_all
+from assets.context.indexing import cutting
+from assets.context.indexing.cutting import File, cut_all
+from assets.context.store.batch import ContentBatch, Key
 
 CHUNKER = "any-1"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.context.chunks import cut, language_of, lines_of
+from assets.context.chunking.chunks import cut, language_of, lines_of
 from tests.assets.context.language_cases import EXPECTED
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from assets.context import refresh as refresh_module
-from assets.context.refresh import RefreshReport
+from assets.context.indexing import refresh as refresh_module
+from assets.context.indexing.refresh import RefreshReport
 from assets.context.search import status
-from assets.context.sources import SourceError, add_source, list_sources, remove_source
+from assets.context.source.sources import SourceError, add_source, list_sources, remove_source
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable
 from core.eventlog.postgres import PostgresLog

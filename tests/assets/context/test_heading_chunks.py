@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.context import terms
-from assets.context.chunks import cut, language_of, lines_of
-from assets.context.content import make_content
+from assets.context.chunking import terms
+from assets.context.chunking.chunks import cut, language_of, lines_of
+from assets.context.chunking.content import make_content
 
 MARKDOWN = """\
 Before any heading.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assets.context.chunks import cut, language_of
+from assets.context.chunking.chunks import cut, language_of
 from tests.assets.context.language_cases import EXPECTED, chunks_of, find
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from assets.context import model_vectors
-from assets.context.model_vectors import asked_queries, lacking, note_query
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
+from assets.context.indexing.refresh import refresh
+from assets.context.models import model_vectors
+from assets.context.models.model_vectors import asked_queries, lacking, note_query
+from assets.context.source.sources import add_source
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, catalogue
 from core.embedding.hashing import HashingEmbedder
@@ -97,7 +97,7 @@ def test_a_search_goes_on_without_a_model_that_does_not_answer(database: Databas
 
 
 def test_models_that_stand_in_are_asked_only_where_no_other_covers_everything(database: Database, indexed: Any) -> None:
-    from assets.context.postgres import open_index
+    from assets.context.store.postgres import open_index
 
     old, new = HashingEmbedder(), HashingEmbedder(64)
     indexed("one", (old,))

@@ -1,7 +1,7 @@
 """Outlines of files and classes."""
 
-from assets.context.chunks import cut, language_of
-from assets.context.outline import outline
+from assets.context.chunking.chunks import cut, language_of
+from assets.context.chunking.outline import outline
 
 SOURCE = '''\
 """A module."""

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.context.chunks import Chunk, cut, language_of
-from assets.context.index import Manifest
-from assets.context.pack import build_pack
-from assets.context.pack_spans import ContextPack, Quote, SpanKind, Trust
-from assets.context.pack_tokens import estimate_tokens
+from assets.context.chunking.chunks import Chunk, cut, language_of
+from assets.context.pack.context_pack import build_pack
+from assets.context.pack.spans import ContextPack, Quote, SpanKind, Trust
+from assets.context.pack.tokens import estimate_tokens
+from assets.context.ranking.index import Manifest
 from core.work import Location
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assets.context.pack_tokens import estimate_tokens, line_cost, text_cost
+from assets.context.pack.tokens import estimate_tokens, line_cost, text_cost
 
 _RANDOM = random.Random(1)  # noqa: S311
 

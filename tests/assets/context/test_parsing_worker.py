@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from assets.context.chunks import cut, language_of
-from assets.context.languages import isolated, parsing
-from assets.context.languages.go import GO as GO_GRAMMAR
-from assets.context.languages.isolated import Worker, WorkerUnavailable
-from assets.context.languages.worker import MEMORY
+from assets.context.chunking.chunks import cut, language_of
+from assets.context.chunking.languages import isolated, parsing
+from assets.context.chunking.languages.go import GO as GO_GRAMMAR
+from assets.context.chunking.languages.isolated import Worker, WorkerUnavailable
+from assets.context.chunking.languages.worker import MEMORY
 
 GO = b"package a\n\nfunc f() {}\n"
 
@@ -71,7 +71,7 @@ def test_a_worker_that_cannot_start_is_told_apart_from_a_file_that_cannot_be_par
 def test_a_worker_ends_with_the_process_that_uses_it() -> None:
     code = (
         "import os, signal\n"
-        "from assets.context.languages import isolated\n"
+        "from assets.context.chunking.languages import isolated\n"
         "isolated.segments('go', ['package a'])\n"
         "print(isolated._shared._worker.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

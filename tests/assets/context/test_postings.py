@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.context import postgres
-from assets.context.memory import MemoryIndex
-from assets.context.postgres import open_index
-from assets.context.postings import MOST_COUNT, PostingsBuilder, pack, unpack
-from assets.context.postings_cache import PostingsCache
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
-from assets.context.version_files import VersionCache
+from assets.context.indexing.refresh import refresh
+from assets.context.source.sources import add_source
+from assets.context.store import postgres
+from assets.context.store.memory import MemoryIndex
+from assets.context.store.postgres import open_index
+from assets.context.store.postings import MOST_COUNT, PostingsBuilder, pack, unpack
+from assets.context.store.postings_cache import PostingsCache
+from assets.context.store.version_files import VersionCache
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM

@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from assets.context import segments, versions
-from assets.context.memory import MemoryIndex
-from assets.context.postgres import open_index
-from assets.context.prune import Pruned, prune_contents
-from assets.context.refresh import RefreshReport, refresh
-from assets.context.sources import add_source
+from assets.context.indexing.refresh import RefreshReport, refresh
+from assets.context.source.sources import add_source
+from assets.context.store import segments, versions
+from assets.context.store.memory import MemoryIndex
+from assets.context.store.postgres import open_index
+from assets.context.store.prune import Pruned, prune_contents
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM

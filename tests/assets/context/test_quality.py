@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from psycopg import Connection, sql
 
-from assets.context import refresh as refresh_module
-from assets.context.quality import CHECKS, Gate, GateFailed, Staged, check_staged, last_gate
-from assets.context.quality_sample import Sample, take_sample
-from assets.context.refresh import RefreshReport
+from assets.context.indexing import refresh as refresh_module
+from assets.context.indexing.quality import CHECKS, Gate, GateFailed, Staged, check_staged, last_gate
+from assets.context.indexing.quality_sample import Sample, take_sample
+from assets.context.indexing.refresh import RefreshReport
 from assets.context.search import search, status
-from assets.context.sources import add_source
+from assets.context.source.sources import add_source
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM
@@ -248,7 +248,7 @@ def test_texts_without_words_may_have_zero_vectors(
 def test_the_last_gates_are_kept(
     database: Database, history: Any, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assets.context.quality.KEPT_GATES", 3)
+    monkeypatch.setattr("assets.context.indexing.quality.KEPT_GATES", 3)
     for number in range(5):
         history.commit({"a.py": f"x = {number}\n"})
         refresh()
@@ -262,7 +262,7 @@ def test_the_gate_needs_no_great_expectations() -> None:
     import sys
 
     code = (
-        "import sys, assets.context.refresh, assets.context.assets\n"
+        "import sys, assets.context.indexing.refresh, assets.context.assets\n"
         "sys.exit(any(m in sys.modules for m in ('great_expectations', 'pandas')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -271,7 +271,7 @@ def test_the_gate_needs_no_great_expectations() -> None:
 def test_the_suites_agree_with_the_gate_and_their_pages_are_written(
     database: Database, history: Any, refresh: Refresh, tmp_path: Path
 ) -> None:
-    from assets.context.quality_suites import run_suites
+    from assets.context.indexing.quality_suites import run_suites
 
     history.commit({"keep.py": SLUG, "gone.py": "x = 1\n"})
     refresh()

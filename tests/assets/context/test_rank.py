@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assets.context.history import PastCommit, read_history
-from assets.context.index import Manifest
-from assets.context.memory import MemoryIndex
-from assets.context.postgres import open_index
-from assets.context.rank import WEIGHTS, build_task_context, rank
-from assets.context.refresh import refresh
+from assets.context.indexing.refresh import refresh
+from assets.context.ranking.history import PastCommit, read_history
+from assets.context.ranking.index import Manifest
+from assets.context.ranking.rank import WEIGHTS, build_task_context, rank
+from assets.context.ranking.signals import ALL, FOLLOWERS
+from assets.context.ranking.signals.paths import match_files
+from assets.context.ranking.signals.roles import role_of
 from assets.context.search import search, task_context
-from assets.context.signals import ALL, FOLLOWERS
-from assets.context.signals.paths import match_files
-from assets.context.signals.roles import role_of
-from assets.context.sources import add_source
+from assets.context.source.sources import add_source
+from assets.context.store.memory import MemoryIndex
+from assets.context.store.postgres import open_index
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.context import terms
-from assets.context.index import Manifest
-from assets.context.rank import Ranking
-from assets.context.signals import phrases
-from assets.context.signals.scores import Scores, some
+from assets.context.chunking import terms
+from assets.context.ranking.index import Manifest
+from assets.context.ranking.rank import Ranking
+from assets.context.ranking.signals import phrases
+from assets.context.ranking.signals.scores import Scores, some
 
 WORDS = ["foo", "bar", "fooBar", "foo_bar_baz", "__", "_", "qux", "a", "bazQuxFoo", "zip", "zap9", "Ä", "x" * 200]
 

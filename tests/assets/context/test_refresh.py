@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from assets.context import refresh as refresh_module
-from assets.context.memory import MemoryIndex
-from assets.context.postgres import NotIndexed, open_index
-from assets.context.refresh import RefreshReport
+from assets.context.indexing import refresh as refresh_module
+from assets.context.indexing.refresh import RefreshReport
 from assets.context.search import search, status
-from assets.context.sources import SourceBusy, add_source, locked
-from assets.context.versions import IndexConflict, make_visible
+from assets.context.source.sources import SourceBusy, add_source, locked
+from assets.context.store.memory import MemoryIndex
+from assets.context.store.postgres import NotIndexed, open_index
+from assets.context.store.versions import IndexConflict, make_visible
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM
@@ -218,7 +218,7 @@ def test_a_new_chunker_looks_at_every_file_again(
 ) -> None:
     history.commit({"a.py": SLUG, "b.py": DATES})
     refresh()
-    monkeypatch.setattr("assets.context.terms.VERSION", 99)
+    monkeypatch.setattr("assets.context.chunking.terms.VERSION", 99)
     monkeypatch.setattr(refresh_module, "CONFIG", "next")
     report = refresh()
     assert (report.files_changed, report.chunks_new, report.files) == (2, 3, 2)
@@ -275,7 +275,7 @@ def test_a_refresh_that_waits_too_long_for_another_says_so_and_is_no_failure(
 ) -> None:
     history.commit({"a.py": "x = 1\n"})
     refresh()
-    monkeypatch.setattr("assets.context.sources._LOCK_WAIT", "100ms")
+    monkeypatch.setattr("assets.context.source.sources._LOCK_WAIT", "100ms")
     with locked(database, DEFAULT_TEAM, "demo"), pytest.raises(SourceBusy, match="another process"):
         refresh()
     assert status(database, DEFAULT_TEAM, "demo").state == "fresh"
@@ -437,7 +437,7 @@ def test_a_commit_without_files_is_an_empty_index(
 def test_old_versions_are_pruned(
     database: Database, history: Any, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assets.context.versions.KEPT_VERSIONS", 2)
+    monkeypatch.setattr("assets.context.store.versions.KEPT_VERSIONS", 2)
     for number in range(6):
         history.commit({"a.py": f"def f{number}(): pass\n"})
         refresh()

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from assets.context.refresh import RefreshReport, refresh
+from assets.context.indexing.refresh import RefreshReport, refresh
 from assets.context.search import search, status
-from assets.context.sources import add_source
+from assets.context.source.sources import add_source
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from assets.context.rules import RulesError, read_rules
-from assets.context.skips import skip_content, skip_entry
+from assets.context.source.rules import RulesError, read_rules
+from assets.context.source.skips import skip_content, skip_entry
 from core.git import Entry, Repository
 from core.git.matching import match_attributes, match_ignore
 

@@ -7,13 +7,13 @@ import numpy as np
 import psycopg
 import pytest
 
-from assets.context import ingest
-from assets.context.memory import MemoryIndex
-from assets.context.postgres import open_index
-from assets.context.rank import rank
-from assets.context.refresh import RefreshReport, refresh
+from assets.context.indexing import ingest
+from assets.context.indexing.refresh import RefreshReport, refresh
+from assets.context.ranking.rank import rank
 from assets.context.search import search, status
-from assets.context.sources import add_source
+from assets.context.source.sources import add_source
+from assets.context.store.memory import MemoryIndex
+from assets.context.store.postgres import open_index
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, Vectors
 from core.events import DEFAULT_TEAM

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from assets.context.search import status
-from assets.context.sources import SourceError, add_source, find_by_repository, find_source, list_sources
+from assets.context.source.sources import SourceError, add_source, find_by_repository, find_source, list_sources
 from core.database import Database
 from core.events import DEFAULT_TEAM
 

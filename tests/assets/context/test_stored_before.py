@@ -3,7 +3,7 @@ from pathlib import Path
 
 import psycopg
 
-from assets.context.postings import unpack
+from assets.context.store.postings import unpack
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import MIGRATIONS, upgrade
 from core.events import DEFAULT_TEAM

@@ -3,8 +3,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.context import skips, terms
-from assets.context.query import Frame, read_query
+from assets.context.chunking import terms
+from assets.context.ranking.query import Frame, read_query
+from assets.context.source import skips
 from core.git import Entry
 
 

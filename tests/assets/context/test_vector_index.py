@@ -11,13 +11,13 @@ import numpy as np
 import psycopg
 import pytest
 
-from assets.context import vector_index, vector_search
-from assets.context.postgres import open_index
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
-from assets.context.vector_index import build_vector_indexes
-from assets.context.vector_search import VectorSearch
-from assets.context.vector_table import VectorTable
+from assets.context.indexing.refresh import refresh
+from assets.context.source.sources import add_source
+from assets.context.store import vector_index, vector_search
+from assets.context.store.postgres import open_index
+from assets.context.store.vector_index import build_vector_indexes
+from assets.context.store.vector_search import VectorSearch
+from assets.context.store.vector_table import VectorTable
 from core.database import Database
 from core.database.embedded import EmbeddedServer
 from core.embedding import Embedder
@@ -180,7 +180,7 @@ def test_an_index_is_replaced_when_enough_has_come_since(
 
 BUILDER = """
 import sys
-from assets.context.vector_index import build_vector_indexes
+from assets.context.store.vector_index import build_vector_indexes
 from core.database import Database
 print("building", flush=True)
 build_vector_indexes(Database(sys.argv[1]), sys.argv[2], least=10)

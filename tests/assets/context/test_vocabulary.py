@@ -3,10 +3,10 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.context.batch import ContentBatch
-from assets.context.chunks import Chunk, cut, language_of
-from assets.context.content import TEXT_EMBEDDED, count_chunks
-from assets.context.vocabulary import Vocabulary
+from assets.context.chunking.chunks import Chunk, cut, language_of
+from assets.context.chunking.content import TEXT_EMBEDDED, count_chunks
+from assets.context.chunking.vocabulary import Vocabulary
+from assets.context.store.batch import ContentBatch
 
 WORDS = [
     "parseHTTPResponse",

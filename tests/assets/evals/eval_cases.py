@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from assets.evals.results import RunRecord
-from assets.evals.runner import RunLimits, RunState, new_record, run_set
-from assets.evals.scripted import Quality, ScriptedSubject
-from assets.evals.sets import EvalSet, load_set, seal
-from assets.evals.store import ResultStore
-from assets.evals.subject import Subject
+from assets.evals.runs.results import RunRecord
+from assets.evals.runs.runner import RunLimits, RunState, new_record, run_set
+from assets.evals.runs.scripted import Quality, ScriptedSubject
+from assets.evals.runs.store import ResultStore
+from assets.evals.runs.subject import Subject
+from assets.evals.sets.eval_set import EvalSet, load_set, seal
 
 QUICK = RunLimits(pause_seconds=0.0)
 METRICS = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assets.evals.releases import archive_hash
+from assets.evals.harvest.releases import archive_hash
 
 BEFORE = {
     "setup.py": (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from assets.evals.calibration import (
+from assets.evals.compare.calibration import (
     METRICS,
     SUCCESS,
     World,

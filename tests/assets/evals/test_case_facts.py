@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.evals.near_duplicates import FEWEST, NEAR, near_duplicates, shingles, similarity
-from assets.evals.repair_set import apply, load_case
-from assets.evals.set_checks import CHECKS, check_set
-from assets.evals.set_suites import set_docs
-from assets.evals.sets import load_set
-from dagster_project.subjects import solve_repair
+from assets.evals.sets.eval_set import load_set
+from assets.evals.sets.near_duplicates import FEWEST, NEAR, near_duplicates, shingles, similarity
+from assets.evals.sets.repair import apply, load_case
+from assets.evals.sets.set_checks import CHECKS, check_set
+from assets.evals.sets.set_suites import set_docs
+from dagster_project.subjects.repair import solve_repair
 
 SETS = Path(__file__).parents[3] / "eval_sets"
 CASE, OTHER = "lendery-second-renewal", "waygraph-relax"
@@ -156,7 +156,7 @@ def test_what_is_handed_to_a_solver_has_one_commit_and_nothing_of_the_fix(
     def stop(*_: object, **__: object) -> None:
         raise HandedOverError
 
-    monkeypatch.setattr("assets.context.memory.MemoryIndex.build", stop)
+    monkeypatch.setattr("assets.context.store.memory.MemoryIndex.build", stop)
     with pytest.raises(HandedOverError):
         solve_repair(case, work, None, None, engine="search")  # type: ignore[arg-type]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assets.evals.compare import NotComparable, compare_runs, hidden
-from assets.evals.runner import RunLimits, run_set
-from assets.evals.sets import EvalSet
-from assets.evals.store import ResultStore, StoreError
-from assets.evals.subject import Attempt, CaseResult, InfrastructureFailure, Outcome
+from assets.evals.compare.comparison import NotComparable, compare_runs, hidden
+from assets.evals.runs.runner import RunLimits, run_set
+from assets.evals.runs.store import ResultStore, StoreError
+from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome
+from assets.evals.sets.eval_set import EvalSet
 from core.statistics import MetricSpec, PairedData, Verdict, compare_metric, conclude
 from tests.assets.evals.eval_cases import METRICS, QUICK, plain_set, record_of, run_it, scripted
 
@@ -219,7 +219,7 @@ def test_a_run_on_a_much_busier_machine_is_not_compared(
 ) -> None:
     runs = []
     for name, load in zip(("one", "other"), loads, strict=True):
-        monkeypatch.setattr("assets.evals.result_rows.machine_load", lambda load=load: load)
+        monkeypatch.setattr("assets.evals.runs.result_rows.machine_load", lambda load=load: load)
         runs.append(run_it(store, found, Fixed(name, 200)))
     compared = compare_runs(store, *runs)
     assert compared.verdict is (Verdict.INCONCLUSIVE if said else Verdict.NOT_WORSE)

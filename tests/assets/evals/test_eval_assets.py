@@ -12,11 +12,11 @@ from dagster import DagsterInstance, ExecuteInProcessResult, MultiPartitionKey, 
 from assets.evals.assets import SETS, SUBJECTS, eval_cases, eval_results
 from assets.evals.bench import EvalBench
 from assets.evals.comparison_assets import eval_comparison, eval_pair
-from assets.evals.sets import load_set, seal
-from assets.evals.store import ResultStore
+from assets.evals.runs.store import ResultStore
+from assets.evals.sets.eval_set import load_set, seal
 from core.eval_status import read_status
-from dagster_project.eval_jobs import eval_baseline_nightly
-from dagster_project.subjects import open_subject
+from dagster_project.jobs.evals import eval_baseline_nightly
+from dagster_project.subjects.repair import open_subject
 from tests.assets.evals.eval_cases import plain_set, run_it, scripted
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals.harvest import harvest, is_test
-from assets.evals.repair_set import CaseFields, RepairSetError, check_case, load_case
+from assets.evals.harvest.proposal import harvest, is_test
+from assets.evals.sets.repair import CaseFields, RepairSetError, check_case, load_case
 from core.git import GitError, Repository
 from sandbox.protocol import Sandbox
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from assets.context.weights import WEIGHTS
-from assets.evals.localisation_set import LocalisationCase
+from assets.context.ranking.weights import WEIGHTS
+from assets.evals.sets.localisation import LocalisationCase
 from tests.bench.retrieval import FIXED, Case, learn, request_words
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals import releases
-from assets.evals.localisation_set import load_localisation, score_ranking
-from assets.evals.releases import ReleaseUnavailable, fetch_release
+from assets.evals.harvest import releases
+from assets.evals.harvest.releases import ReleaseUnavailable, fetch_release
+from assets.evals.sets.localisation import load_localisation, score_ranking
 
 
 def test_the_set_holds_its_cases() -> None:

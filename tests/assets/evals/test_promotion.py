@@ -12,18 +12,18 @@ from typer.testing import CliRunner
 
 from assets.evals.bench import EvalBench
 from assets.evals.default_assets import platform_default
-from assets.evals.promotion import Promoted, PromotionRefused, promote, roll_back
-from assets.evals.results import RunRecord
-from assets.evals.scripted import Quality, ScriptedSubject
-from assets.evals.sets import EvalSet
-from assets.evals.store import ResultStore
-from assets.evals.subject_settings import settings_of
-from assets.executions.model.prompts import load_prompts
+from assets.evals.promote.promotion import Promoted, PromotionRefused, promote, roll_back
+from assets.evals.runs.results import RunRecord
+from assets.evals.runs.scripted import Quality, ScriptedSubject
+from assets.evals.runs.store import ResultStore
+from assets.evals.runs.subject_settings import settings_of
+from assets.evals.sets.eval_set import EvalSet
+from assets.executions.engines.model.prompts import load_prompts
 from core.defaults import FILE, DefaultsError, read_defaults
 from core.settings import SettingsError, describe, load_settings
 from dagster_project.cli.app import app
 from dagster_project.eval_defaults import gone_since
-from dagster_project.eval_jobs import roll_back_default
+from dagster_project.jobs.evals import roll_back_default
 from tests.assets.evals.eval_cases import plain_set, record_of, run_it
 
 SEARCH = {"engine": "search", "budget_seconds": "120", "embedding_model": "wordllama"}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals import releases
-from assets.evals.releases import ReleaseUnavailable, fetch_archive, release_versions, unpack
+from assets.evals.harvest import releases
+from assets.evals.harvest.releases import ReleaseUnavailable, fetch_archive, release_versions, unpack
 from tests.assets.evals.released_sdists import BEFORE, Registry, link
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, MultiPartitionKey, materialize
 
-from assets.evals import releases
 from assets.evals.assets import SETS, SUBJECTS, eval_results
 from assets.evals.bench import EvalBench
-from assets.evals.sets import seal
-from assets.evals.store import ResultStore
-from dagster_project.subjects import open_subject
+from assets.evals.harvest import releases
+from assets.evals.runs.store import ResultStore
+from assets.evals.sets.eval_set import seal
+from dagster_project.subjects.repair import open_subject
 from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import Registry, case_of, write_case
 

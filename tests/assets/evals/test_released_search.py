@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals.released_fix import Piece, changed_lines, files_with, pieces_between, unified
-from assets.evals.released_proposal import propose
-from assets.evals.released_search import find_fixes
-from assets.evals.released_set import load_released
-from assets.evals.released_tests import is_released_test
-from assets.evals.repair_set import RepairSetError, apply
+from assets.evals.harvest.released_fix import Piece, changed_lines, files_with, pieces_between, unified
+from assets.evals.harvest.released_proposal import propose
+from assets.evals.harvest.released_search import find_fixes
+from assets.evals.harvest.released_tests import is_released_test
+from assets.evals.sets.released import load_released
+from assets.evals.sets.repair import RepairSetError, apply
 from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import AFTER, BEFORE, OTHER, WRONG, Registry
 

@@ -7,21 +7,15 @@ from typing import Any
 
 import pytest
 
-from assets.evals import releases
-from assets.evals.localisation_set import load_localisation
-from assets.evals.released_set import (
-    ReleasedCase,
-    check_released,
-    load_released,
-    open_released,
-    released_schema,
-)
-from assets.evals.releases import ReleaseUnavailable
-from assets.evals.repair_set import RepairSetError, judge
-from assets.evals.set_checks import check_set
-from assets.evals.sets import load_set, seal
-from assets.evals.subject import Attempt, InfrastructureFailure
-from dagster_project.subjects import RepairSubject
+from assets.evals.harvest import releases
+from assets.evals.harvest.releases import ReleaseUnavailable
+from assets.evals.runs.subject import Attempt, InfrastructureFailure
+from assets.evals.sets.eval_set import load_set, seal
+from assets.evals.sets.localisation import load_localisation
+from assets.evals.sets.released import ReleasedCase, check_released, load_released, open_released, released_schema
+from assets.evals.sets.repair import RepairSetError, judge
+from assets.evals.sets.set_checks import check_set
+from dagster_project.subjects.repair import RepairSubject
 from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import AFTER, BEFORE, OTHER, WRONG, Registry, case_of, write_case
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals.repair_set import RepairCase, RepairSetError, check_case, checkout, judge, load_cases, schema
+from assets.evals.sets.repair import RepairCase, RepairSetError, check_case, checkout, judge, load_cases, schema
 from core.git import GitError
 from sandbox.protocol import Sandbox
 

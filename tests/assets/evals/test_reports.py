@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals.compare import Comparison, compare_runs
-from assets.evals.query import QueryRefused, query
-from assets.evals.report import parts_of, set_html, to_json
-from assets.evals.scripted import ScriptedSubject
-from assets.evals.sets import EvalSet
-from assets.evals.store import ResultStore
-from assets.evals.subject import Attempt, CaseResult
-from assets.evals.summary import summarise, trend
-from assets.evals.trajectories import kept_file
+from assets.evals.compare.comparison import Comparison, compare_runs
+from assets.evals.report.formats import parts_of, set_html, to_json
+from assets.evals.report.summary import summarise, trend
+from assets.evals.runs.query import QueryRefused, query
+from assets.evals.runs.scripted import ScriptedSubject
+from assets.evals.runs.store import ResultStore
+from assets.evals.runs.subject import Attempt, CaseResult
+from assets.evals.runs.trajectories import kept_file
+from assets.evals.sets.eval_set import EvalSet
 from tests.assets.evals.eval_cases import plain_set, run_it, scripted
 
 HOSTILE = "<script>alert(1)</script>&\x00\x1b[31m"
@@ -111,7 +111,7 @@ def test_a_flipped_case_has_a_page_with_both_sides_whole(compared: Comparison, s
 def test_pages_of_flipped_cases_are_bounded_in_all(
     compared: Comparison, store: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assets.evals.report.PAGES_BYTES", 100_000)
+    monkeypatch.setattr("assets.evals.report.formats.PAGES_BYTES", 100_000)
     pages = [name for name in parts_of(compared, store) if name.startswith("flips/")]
     assert 0 < len(pages) < len(compared.lost)
 

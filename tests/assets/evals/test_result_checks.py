@@ -7,11 +7,11 @@ from typing import Any
 import polars
 import pytest
 
-from assets.evals.result_checks import CHECKS, check_results
-from assets.evals.results import RunRecord
-from assets.evals.set_suites import result_docs
-from assets.evals.sets import EvalSet
-from assets.evals.store import ResultStore
+from assets.evals.runs.result_checks import CHECKS, check_results
+from assets.evals.runs.results import RunRecord
+from assets.evals.runs.store import ResultStore
+from assets.evals.sets.eval_set import EvalSet
+from assets.evals.sets.set_suites import result_docs
 from tests.assets.evals.eval_cases import plain_set, record_of, run_it, scripted
 
 Rows = list[dict[str, Any]]

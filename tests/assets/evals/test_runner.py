@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals.compare import compare_runs
-from assets.evals.early_stop import EarlyStop
-from assets.evals.runner import RunLimits, planned_order, run_set
-from assets.evals.sets import EvalSet, EvalSetError
-from assets.evals.store import ResultStore, StoreError
-from assets.evals.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart, seed_for
+from assets.evals.compare.comparison import compare_runs
+from assets.evals.runs.early_stop import EarlyStop
+from assets.evals.runs.runner import RunLimits, planned_order, run_set
+from assets.evals.runs.store import ResultStore, StoreError
+from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart, seed_for
+from assets.evals.sets.eval_set import EvalSet, EvalSetError
 from core.statistics import Verdict
 from tests.assets.evals.eval_cases import QUICK, plain_set, record_of, run_it, scripted
 
@@ -207,9 +207,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from assets.evals.compare import compare_runs
-from assets.evals.runner import run_set
+from assets.evals.runs.runner import run_set
 from assets.evals.sets import load_set
-from assets.evals.store import ResultStore
+from assets.evals.runs.store import ResultStore
 from tests.assets.evals.eval_cases import QUICK, record_of, scripted
 found = load_set(Path(sys.argv[2]))
 subject = scripted("killed", seconds=0.02)
@@ -268,7 +268,7 @@ def test_a_disk_too_full_for_parquet_is_told_and_loses_nothing(store: ResultStor
     parquet = store.parquet(record)
     parquet.unlink()
     program = (
-        "import resource, sys; from pathlib import Path; from assets.evals.store import ResultStore, StoreError\n"
+        "import resource, sys; from pathlib import Path; from assets.evals.runs.store import ResultStore, StoreError\n"
         "store = ResultStore(Path(sys.argv[1])); record = store.record('a')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: store.settle(record)\n"

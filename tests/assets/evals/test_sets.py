@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from assets.evals.additions import add_case
-from assets.evals.set_checks import check_set
-from assets.evals.sets import EvalSetError, content_hash, find_sets, load_set, seal
+from assets.evals.sets.additions import add_case
+from assets.evals.sets.eval_set import EvalSetError, content_hash, find_sets, load_set, seal
+from assets.evals.sets.set_checks import check_set
 
 SETS = Path(__file__).parents[3] / "eval_sets"
 MANIFEST = {

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from assets.evals.split_tests import without_tests
+from assets.evals.sets.split_tests import without_tests
 
 MODULE = '''"""About pages."""
 import pytest

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from assets.executions.checkout import Checkout, open_checkout
-from assets.executions.execute import execute
+from assets.executions.attempt.checkout import Checkout, open_checkout
+from assets.executions.attempt.execute import execute
 from core.work import Budget, Execution, Plan, TaskContext, TaskText
 from sandbox import open_sandbox
 from sandbox.protocol import Sandbox, SandboxUnavailable

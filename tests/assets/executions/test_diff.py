@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assets.executions.diff import apply_diff, changed_lines, changed_paths, new_paths, unified_diff
+from assets.executions.judging.diff import apply_diff, changed_lines, changed_paths, new_paths, unified_diff
 
 lines = st.lists(st.sampled_from(["a", "b", "", "  c", "é", "x\r", "-- y", "++ z"]), max_size=12)
 texts = st.builds(lambda parts, end: "\n".join(parts) + end, lines, st.sampled_from(["", "\n"]))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from assets.executions.attempt import Stopped
-from assets.executions.checkout import open_checkout
-from assets.executions.execute import UnknownEngine
-from assets.executions.gate import judge
-from assets.executions.repository_settings import RepositorySettingsError
+from assets.executions.attempt.checkout import open_checkout
+from assets.executions.attempt.execute import UnknownEngine
+from assets.executions.attempt.repository_settings import RepositorySettingsError
+from assets.executions.attempt.state import Stopped
+from assets.executions.judging.gate import judge
 from core.work import Execution, Plan, VerdictKind
 from sandbox.protocol import Sandbox
 

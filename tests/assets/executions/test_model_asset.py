@@ -11,7 +11,7 @@ from dagster import DagsterInstance, ExecuteInProcessResult, ResourceDefinition,
 
 from assets.attempt_run import run_tags
 from assets.context.assets import task_context
-from assets.context.sources import add_source
+from assets.context.source.sources import add_source
 from assets.executions.assets import execution
 from assets.partitions import SOURCES
 from assets.plans.assets import plan

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from assets.executions.execute import UnknownEngine
-from assets.executions.gate import judge
-from assets.executions.model.options import ModelOptions
-from assets.executions.model.prompts import UnknownPrompts
-from assets.executions.model.workspace import NotPossible, Workspace
+from assets.executions.attempt.execute import UnknownEngine
+from assets.executions.engines.model.options import ModelOptions
+from assets.executions.engines.model.prompts import UnknownPrompts
+from assets.executions.engines.model.workspace import NotPossible, Workspace
+from assets.executions.judging.gate import judge
 from core.chat import ChatUnavailable, open_chat_spec
 from core.work import Execution, Location, VerdictKind
 

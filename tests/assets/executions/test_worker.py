@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from assets.executions.baseline import Allowance, Baseline, measure
-from assets.executions.checkout import Checkout
-from assets.executions.engine import Candidate
-from assets.executions.files import EditableFiles
-from assets.executions.source import Edit
-from assets.executions.test_command import detect
-from assets.executions.validate import Bench
-from assets.executions.worker_client import Worker
+from assets.executions.attempt.baseline import Allowance, Baseline, measure
+from assets.executions.attempt.checkout import Checkout
+from assets.executions.attempt.test_command import detect
+from assets.executions.engines.protocol import Candidate
+from assets.executions.engines.search.files import EditableFiles
+from assets.executions.engines.search.source import Edit
+from assets.executions.trial.validate import Bench
+from assets.executions.trial.worker_client import Worker
 from core.work import Outcome
 from sandbox.protocol import Limits, Sandbox
 

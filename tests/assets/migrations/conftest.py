@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
-from assets.migrations import switch
-from assets.migrations.record import Migration, Options
+from assets.context.indexing.refresh import refresh
+from assets.context.source.sources import add_source
+from assets.migrations.lifecycle import switch
+from assets.migrations.lifecycle.record import Migration, Options
 from assets.platform import Platform
 from core.database import Database
 from core.embedding import catalogue

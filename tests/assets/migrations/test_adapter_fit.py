@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.migrations import adapter_fit
-from assets.migrations.adapter_fit import AdapterRefused, Pairs
-from assets.migrations.adapter_split import split
-from assets.migrations.adapter_trial import ADAPTER, BM25_ALONE, COVERED, OLD, WORDS, decide
-from assets.migrations.queries import JudgedQuery
+from assets.migrations.adapter import fit as adapter_fit
+from assets.migrations.adapter.fit import AdapterRefused, Pairs
+from assets.migrations.adapter.split import split
+from assets.migrations.adapter.trial import ADAPTER, BM25_ALONE, COVERED, OLD, WORDS, decide
+from assets.migrations.gate.queries import JudgedQuery
 from core.embedding import Vectors, WrongAnswer
 from core.embedding.adapter import LinearMap, Use
 from core.embedding.protocol import unit_rows
@@ -154,7 +154,7 @@ def labels(queries: int = 150) -> list[str]:
 
 
 def test_an_adapter_that_is_no_better_is_used_no_more_often_than_stated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.migrations.adapter_trial._DRAWS", 200)
+    monkeypatch.setattr("assets.migrations.adapter.trial._DRAWS", 200)
     rng = np.random.default_rng(7)
     uses = [decide(scores(rng, 0.0), labels())[0] for _ in range(150)]
     most = 0.025 + 2 * (0.025 * 0.975 / 150) ** 0.5

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from assets.context.search import task_context
-from assets.context.sources import add_source
-from assets.migrations import adapter as training
-from assets.migrations import drive as driving
-from assets.migrations import record, report, switch
-from assets.migrations.build import Stopped, build
-from assets.migrations.record import Migration, MigrationRefused, Options
+from assets.context.source.sources import add_source
+from assets.migrations.adapter import training
+from assets.migrations.backfill.build import Stopped, build
+from assets.migrations.lifecycle import drive as driving
+from assets.migrations.lifecycle import record, switch
+from assets.migrations.lifecycle.record import Migration, MigrationRefused, Options
+from assets.migrations.report import report
 from assets.platform import Platform
 from core.embedding import EmbedderUnavailable, adapter, catalogue
 from core.embedding.adapter import AdapterRow, LinearMap, Use
@@ -100,7 +101,7 @@ def platform(database_url: str, tmp_path: Path, old_server: tuple[str, Any]) -> 
 
 
 def index(platform: Platform) -> None:
-    from assets.context.refresh import refresh
+    from assets.context.indexing.refresh import refresh
 
     used = platform.models.in_use()
     refresh(

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from assets.migrations import record, switch
-from assets.migrations.begin import begin_requested, due
-from assets.migrations.record import Options
+from assets.migrations.lifecycle import record, switch
+from assets.migrations.lifecycle.begin import begin_requested, due
+from assets.migrations.lifecycle.record import Options
 from assets.platform import Platform
 from core.embedding import catalogue, requests
 from core.embedding.requests import MigrationRequest

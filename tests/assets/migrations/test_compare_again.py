@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from assets.context.refresh import refresh
-from assets.context.sources import add_source
-from assets.migrations import queries, switch
-from assets.migrations.drive import drive
-from assets.migrations.record import Migration, MigrationRefused
+from assets.context.indexing.refresh import refresh
+from assets.context.source.sources import add_source
+from assets.migrations.gate import queries
+from assets.migrations.lifecycle import switch
+from assets.migrations.lifecycle.drive import drive
+from assets.migrations.lifecycle.record import Migration, MigrationRefused
 from assets.platform import Platform
 from core.embedding.spec import BuiltIn
 from core.git import Repository

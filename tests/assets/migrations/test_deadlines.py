@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from dagster import AssetCheckSeverity
 
-from assets.migrations.deadlines import Urgency, deadlines
-from assets.migrations.retire import FOLDER, restore_model
-from assets.migrations.upkeep import keep_models
+from assets.migrations.lifecycle.upkeep import keep_models
+from assets.migrations.retirement.deadlines import Urgency, deadlines
+from assets.migrations.retirement.retire import FOLDER, restore_model
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.spec import BuiltIn

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from assets.migrations import record, switch
-from assets.migrations.drive import drive
-from assets.migrations.record import Migration, MigrationRefused
-from assets.migrations.retire import FOLDER, retire_model
+from assets.migrations.lifecycle import record, switch
+from assets.migrations.lifecycle.drive import drive
+from assets.migrations.lifecycle.record import Migration, MigrationRefused
+from assets.migrations.retirement.retire import FOLDER, retire_model
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.catalogue import ModelConflict

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.migrations import metrics
-from assets.migrations.judge import SAFE, Answer, decide, judge
-from assets.migrations.plan import disk_bytes, index_bytes
-from assets.migrations.queries import JudgedQuery, clean_message
+from assets.migrations.gate import metrics
+from assets.migrations.gate.judge import SAFE, Answer, decide, judge
+from assets.migrations.gate.queries import JudgedQuery, clean_message
+from assets.migrations.lifecycle.plan import disk_bytes, index_bytes
 from core.statistics import Verdict
 from core.teams import DEFAULT_TEAM
 

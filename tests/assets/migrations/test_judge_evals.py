@@ -3,11 +3,13 @@ from typing import Any
 
 import pytest
 
-from assets.migrations import evidence, record, report
-from assets.migrations.drive import drive
-from assets.migrations.evidence import EvalEvidence, combine, first_sentence
-from assets.migrations.judge import judge
-from assets.migrations.record import Migration
+from assets.migrations.gate import evidence
+from assets.migrations.gate.evidence import EvalEvidence, combine, first_sentence
+from assets.migrations.gate.judge import judge
+from assets.migrations.lifecycle import record
+from assets.migrations.lifecycle.drive import drive
+from assets.migrations.lifecycle.record import Migration
+from assets.migrations.report import report
 from assets.platform import Platform
 from core.embedding.spec import BuiltIn
 from core.statistics import Verdict

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assets.context import model_vectors
-from assets.migrations import record, spot_check
-from assets.migrations.build import build
-from assets.migrations.drive import drive
-from assets.migrations.record import Migration
-from assets.migrations.throttle import Limits, Throttle
+from assets.context.models import model_vectors
+from assets.migrations.backfill import spot_check
+from assets.migrations.backfill.build import build
+from assets.migrations.backfill.throttle import Limits, Throttle
+from assets.migrations.lifecycle import record
+from assets.migrations.lifecycle.drive import drive
+from assets.migrations.lifecycle.record import Migration
 from assets.platform import Platform
 from core.database import Database
 from core.embedding import known_answers

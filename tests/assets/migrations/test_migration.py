@@ -9,13 +9,14 @@ import psycopg
 import pytest
 
 from assets.context import search
-from assets.context.refresh import refresh
-from assets.migrations import backfill, record, switch
-from assets.migrations import drive as driving
-from assets.migrations.drive import drive
-from assets.migrations.plan import make_plan
-from assets.migrations.queries import judged_queries
-from assets.migrations.record import Migration, MigrationRefused
+from assets.context.indexing.refresh import refresh
+from assets.migrations.backfill import stage as backfill
+from assets.migrations.gate.queries import judged_queries
+from assets.migrations.lifecycle import drive as driving
+from assets.migrations.lifecycle import record, switch
+from assets.migrations.lifecycle.drive import drive
+from assets.migrations.lifecycle.plan import make_plan
+from assets.migrations.lifecycle.record import Migration, MigrationRefused
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.catalogue import ModelConflict
@@ -280,7 +281,7 @@ def test_a_full_disk_pauses_the_migration(platform: Platform, begin: Begin, monk
     def full(*_: Any) -> None:
         raise psycopg.errors.DiskFull("could not extend file: No space left on device")
 
-    monkeypatch.setattr("assets.context.model_vectors.write_vectors", full)
+    monkeypatch.setattr("assets.context.models.model_vectors.write_vectors", full)
     driven = drive(platform, migration.id)
     assert driven.migration.paused
     assert "disk is full" in driven.waits_for
@@ -295,8 +296,8 @@ def test_a_disk_so_full_that_no_pause_can_be_written_leaves_it_where_it_is(
         raise psycopg.errors.DiskFull("could not extend file: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("assets.context.model_vectors.write_vectors", full)
-        patch.setattr("assets.migrations.switch.pause", full)
+        patch.setattr("assets.context.models.model_vectors.write_vectors", full)
+        patch.setattr("assets.migrations.lifecycle.switch.pause", full)
         driven = drive(platform, migration.id)
     assert driven.waits_for.startswith("room: the database's disk is full")
     assert (driven.migration.state, driven.migration.paused) == ("building", False)

@@ -4,9 +4,10 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from assets.migrations import observe, switch
-from assets.migrations.drive import drive
-from assets.migrations.record import Migration
+from assets.migrations.gate import observe
+from assets.migrations.lifecycle import switch
+from assets.migrations.lifecycle.drive import drive
+from assets.migrations.lifecycle.record import Migration
 from assets.platform import Platform
 from core.embedding.spec import BuiltIn
 

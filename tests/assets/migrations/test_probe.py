@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from assets.migrations import probe, watch
-from assets.migrations.probe import MOST_STARTS, CannotAsk, Probe, Question, Taken
-from assets.migrations.throttle import Throttle
+from assets.migrations.backfill import probe, watch
+from assets.migrations.backfill.probe import MOST_STARTS, CannotAsk, Probe, Question, Taken
+from assets.migrations.backfill.throttle import Throttle
 from assets.platform import Platform
 from core.embedding.spec import BuiltIn
 from core.teams import DEFAULT_TEAM

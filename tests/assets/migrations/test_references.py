@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from assets.migrations.drive import drive
-from assets.migrations.record import Migration
+from assets.migrations.lifecycle.drive import drive
+from assets.migrations.lifecycle.record import Migration
 from assets.platform import Platform
 from core.database.embedded import EmbeddedServer
 from core.embedding.spec import BuiltIn

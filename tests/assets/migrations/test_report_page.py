@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from assets.migrations import charts, evidence, record, report
-from assets.migrations.record import Migration, TimelineEvent
+from assets.migrations.gate import evidence
+from assets.migrations.lifecycle import record
+from assets.migrations.lifecycle.record import Migration, TimelineEvent
+from assets.migrations.report import charts, report
 from assets.platform import Platform
 from core.database import Database
 

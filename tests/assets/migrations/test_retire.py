@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from assets.migrations import archive, retire
-from assets.migrations.archive import ArchiveFailed
-from assets.migrations.retire import restore_model, retire_model
-from assets.migrations.upkeep import keep_models
+from assets.migrations.lifecycle.upkeep import keep_models
+from assets.migrations.retirement import archive, retire
+from assets.migrations.retirement.archive import ArchiveFailed
+from assets.migrations.retirement.retire import restore_model, retire_model
 from assets.platform import Platform
 from core.database import Database
 from core.embedding import catalogue

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.migrations import watch
-from assets.migrations.drive import drive
-from assets.migrations.metrics import percentile
-from assets.migrations.probe import CannotAsk, Question, Taken
-from assets.migrations.throttle import COMPARE_SECONDS, LONGEST_REST, SETTLE_SECONDS, Limits, Throttle
-from assets.migrations.watch import INDEXING, SEARCH, Indexing, Watch
+from assets.migrations.backfill import watch
+from assets.migrations.backfill.probe import CannotAsk, Question, Taken
+from assets.migrations.backfill.throttle import COMPARE_SECONDS, LONGEST_REST, SETTLE_SECONDS, Limits, Throttle
+from assets.migrations.backfill.watch import INDEXING, SEARCH, Indexing, Watch
+from assets.migrations.gate.metrics import percentile
+from assets.migrations.lifecycle.drive import drive
 from assets.platform import Platform
 from core.embedding.spec import BuiltIn
 from core.teams import DEFAULT_TEAM
@@ -293,7 +293,7 @@ def test_a_build_measures_live_searches_and_tells_what_they_noticed(
 def test_without_queries_of_people_or_commits_words_of_paths_are_asked(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assets.migrations.queries.judged_queries", lambda *_: [])
+    monkeypatch.setattr("assets.migrations.gate.queries.judged_queries", lambda *_: [])
     asked = watch.search_questions(platform)
     assert len(asked) == watch.PROBE_QUERIES
     assert all(question.text.startswith("src ") for question in asked)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from assets.context import search
-from assets.migrations.upkeep import keep_models
+from assets.migrations.lifecycle.upkeep import keep_models
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.catalogue import ModelConflict

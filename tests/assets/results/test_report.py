@@ -1,5 +1,5 @@
-from assets.markdown import cell, fenced
 from assets.results.report import commit_message, render
+from assets.shared.markdown import cell, fenced
 from core.work import (
     CandidateCounts,
     Evidence,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assets.context import terms
-from assets.context.prune import prune_contents
-from assets.context.sources import add_source, remove_source
+from assets.context.chunking import terms
+from assets.context.source.sources import add_source, remove_source
+from assets.context.store.prune import prune_contents
 from assets.context.tickets import corpus_cache, index, search, texts
 from assets.context.tickets.apply import apply
 from assets.context.tickets.corpus_cache import CorpusCache

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.context.pack_spans import Trust
+from assets.context.pack.spans import Trust
 from assets.context.tickets import texts
 from assets.context.tickets.search import search_tickets
 from core.tickets import Kind, State

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assets.context.prune import prune_contents
+from assets.context.store.prune import prune_contents
 from assets.context.tickets import inbox
 from assets.context.tickets.index import index_tickets
 from core.events import DEFAULT_TEAM, Event

@@ -1,0 +1,164 @@
+"""What a migration of embedding models asks of the context stage: which contents lack vectors, their texts, and
+what a model finds.
+
+Its callers need not know how contents, chunks and versions are stored. Nothing here decides about models.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from assets.context.chunking.content import embedded_text
+from assets.context.ranking.index import Index
+from assets.context.store import contents as store
+from assets.context.store.postgres import open_index
+from assets.context.store.vector_table import VectorTable
+from core.database import Database
+from core.embedding import Embedder, Vectors
+
+KEPT_QUERIES = 1000
+"""Queries kept of each source; the oldest go first."""
+LONGEST_QUERY = 4000
+
+_LACKING = """
+SELECT c.team_id, c.id, cardinality(c.lengths)
+FROM contents c
+JOIN (SELECT u.content_id, max(a.asked_at) AS asked_at
+      FROM visible_contents u
+      LEFT JOIN (SELECT team_id, source, max(asked_at) AS asked_at FROM asked_queries GROUP BY team_id, source) a
+           ON a.team_id = u.team_id AND a.source = u.source
+      GROUP BY u.content_id) live ON live.content_id = c.id
+WHERE cardinality(c.lengths) > 0 AND NOT EXISTS (SELECT FROM {vectors} v WHERE v.content_id = c.id)
+ORDER BY live.asked_at DESC NULLS LAST, c.id DESC
+"""
+_COMPLETE = """
+INSERT INTO version_models (team_id, source, version, model_id)
+SELECT s.team_id, s.source, s.version, %(model)s FROM source_indexes s
+JOIN embedding_coverage(%(model)s) e ON e.team_id = s.team_id AND e.source = s.source AND e.covered >= e.chunks
+ON CONFLICT DO NOTHING
+"""
+_ASKED = """
+INSERT INTO asked_queries (team_id, source, sha256, text) VALUES (%s, %s, %s, %s)
+ON CONFLICT (team_id, source, sha256) DO UPDATE SET times = asked_queries.times + 1, asked_at = now()
+"""
+_FORGET = """
+DELETE FROM asked_queries WHERE team_id = %s AND source = %s AND asked_at < (
+    SELECT asked_at FROM asked_queries WHERE team_id = %s AND source = %s ORDER BY asked_at DESC OFFSET %s LIMIT 1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A content of a visible index without vectors of a model."""
+
+    team_id: uuid.UUID
+    content_id: int
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a model embeds of some contents of one team: the text of each (content, chunk)."""
+
+    team_id: uuid.UUID
+    contents: tuple[int, ...]
+    chunks: tuple[int, ...]
+    texts: tuple[str, ...]
+
+
+def lacking(connection: Connection[TupleRow], identity: str) -> list[Lacking]:
+    """The visible contents, of files and tickets, without vectors of a model: first of sources asked lately, and new.
+
+    Each content once, however many files and sources have it. The connection is the platform's own.
+    """
+    table = _table(connection, identity)
+    statement = _LACKING.replace("{vectors}", table.name.as_string(connection))
+    return [Lacking(*row) for row in connection.execute(statement.encode()).fetchall()]
+
+
+def read_texts(database: Database, team_id: uuid.UUID, contents: Sequence[int]) -> Texts:
+    """The texts of every chunk of these contents; a content removed meanwhile has none."""
+    with database.team(team_id) as connection:
+        found = store.chunks_of(connection, contents)
+    return Texts(
+        team_id,
+        tuple(content for content, _, _ in found),
+        tuple(number for _, number, _ in found),
+        tuple(embedded_text(chunk) for _, _, chunk in found),
+    )
+
+
+def write_vectors(database: Database, identity: str, texts: Texts, vectors: Vectors) -> None:
+    """Writes the vectors of `texts`, one row each, in one transaction; what is there already stays."""
+    with database.team(texts.team_id) as connection:
+        _table(connection, identity).insert(connection, texts.team_id, texts.contents, texts.chunks, vectors)
+
+
+def note_complete(connection: Connection[TupleRow], model_id: int) -> int:
+    """Records which visible indexes a model now covers in full; returns how many were added."""
+    return connection.execute(_COMPLETE, {"model": model_id}).rowcount
+
+
+def nearest_paths(
+    database: Database, team_id: uuid.UUID, source: str, embedder: Embedder, text: str, k: int
+) -> list[str]:
+    """The `k` files nearest to a text by one model alone, best first. Raises `EmbedderUnavailable`, `NotIndexed`."""
+    with open_index(database, team_id, source, [embedder]) as index:
+        return nearest_paths_of(index, embedder.identity, text, k)
+
+
+def nearest_paths_of(index: Index, model: str, text: str, k: int) -> list[str]:
+    """As `nearest_paths`, in an index that is open; none where the model has no vectors of it."""
+    if model not in index.models:
+        return []
+    documents, _ = index.nearest(model, text[:LONGEST_QUERY], 8 * k)
+    manifest = index.manifest
+    return list(dict.fromkeys(manifest.paths[int(manifest.file_of[document])] for document in documents))[:k]
+
+
+def visible_sources(connection: Connection[TupleRow]) -> list[tuple[uuid.UUID, str, str]]:
+    """(team, source, commit) of every visible index that the connection may see."""
+    return connection.execute(
+        "SELECT s.team_id, s.source, v.commit FROM source_indexes s "
+        "JOIN index_versions v USING (team_id, source, version) ORDER BY s.team_id, s.source"
+    ).fetchall()
+
+
+def visible_paths(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> frozenset[str]:
+    """The searchable paths of a source's visible index."""
+    rows = connection.execute(
+        "SELECT f.path FROM source_indexes s JOIN source_files f ON f.team_id = s.team_id AND f.source = s.source "
+        "AND f.since <= s.version AND (f.until IS NULL OR f.until > s.version) "
+        "WHERE s.team_id = %s AND s.source = %s AND f.content_id IS NOT NULL",
+        (team_id, source),
+    ).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+def asked_queries(connection: Connection[TupleRow], most: int) -> list[tuple[uuid.UUID, str, str]]:
+    """(team, source, text) of the queries asked last, newest first."""
+    return connection.execute(
+        "SELECT team_id, source, text FROM asked_queries ORDER BY asked_at DESC, sha256 LIMIT %s", (most,)
+    ).fetchall()
+
+
+def note_query(database: Database, team_id: uuid.UUID, source: str, text: str) -> None:
+    """Keeps a query that was asked, to judge models by; the newest `KEPT_QUERIES` of a source stay."""
+    kept = text[:LONGEST_QUERY].replace("\0", " ").encode("utf-8", "replace").decode()
+    if not kept.strip():
+        return
+    digest = hashlib.sha256(kept.encode()).digest()
+    with database.team(team_id) as connection:
+        connection.execute(_ASKED, (team_id, source, digest, kept))
+        connection.execute(_FORGET, (team_id, source, team_id, source, KEPT_QUERIES - 1))
+
+
+def _table(connection: Connection[TupleRow], identity: str) -> VectorTable:
+    found = VectorTable.find(connection, identity)
+    if found is None:
+        raise LookupError(f"the embedding model {identity} is not registered")
+    return found

@@ -1,0 +1,55 @@
+"""Chunks whose vectors are close to the text's, by rank: distances of different models don't compare."""
+
+import logging
+from collections import defaultdict
+
+from assets.context.ranking.index import Floats, Index, Ints
+from assets.context.ranking.query import Query
+from assets.context.ranking.signals.scores import Scores, nothing, some
+from core.embedding import EmbedderUnavailable
+
+_log = logging.getLogger(__name__)
+
+NEAREST = 100
+_LONGEST = 4000
+_HALF = 10
+"""At this rank the contribution is half that of the best."""
+
+
+def expect(query: Query, index: Index) -> None:
+    """Says what `score` will ask for."""
+    for model in index.models:
+        index.expect(model, _asked(query), NEAREST)
+
+
+def score(query: Query, index: Index) -> Scores:
+    """Each model says 1 of its nearest and less of those after; the mean of the models counts."""
+    values: dict[int, float] = defaultdict(float)
+    cosines: dict[int, list[float]] = {}
+    answers = [found for model in index.models if (found := _answer(index, model, _asked(query))) is not None]
+    for documents, similarity in answers:
+        for place, (document, cosine) in enumerate(zip(documents.tolist(), similarity.tolist(), strict=True)):
+            values[document] += 1.0 / (1.0 + place / _HALF) / len(answers)
+            cosines.setdefault(document, []).append(cosine)
+    if not cosines:
+        return nothing()
+    through = "; ".join(dict.fromkeys(name for model in index.models if (name := index.stood_in(model))))
+
+    def detail(document: int) -> str:
+        found = "cosine " + ", ".join(f"{one:.2f}" for one in cosines.get(document, []))
+        return f"{found}, through {through}" if through else found
+
+    return some(values, detail)
+
+
+def _asked(query: Query) -> str:
+    return query.text[:_LONGEST]
+
+
+def _answer(index: Index, model: str, text: str) -> tuple[Ints, Floats] | None:
+    """None when the model's server does not answer: the other signals answer without it."""
+    try:
+        return index.nearest(model, text, NEAREST)
+    except EmbedderUnavailable as error:
+        _log.warning("searched %s without the model %s: %s", index.source, model, error)
+        return None

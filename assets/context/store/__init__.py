@@ -1,0 +1,1 @@
+"""The index in Postgres and in memory: contents, postings, vectors and versions."""

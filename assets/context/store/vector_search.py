@@ -1,0 +1,160 @@
+"""The chunks whose vectors are closest to a query's, by the HNSW index of a model's table or one by one.
+
+A search is sent when it is made and waited for when its hits are asked for, so that on a connection in
+pipeline mode Postgres compares vectors while the caller does something else.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from psycopg import Connection, Cursor, sql
+from psycopg.rows import TupleRow
+
+from assets.context.ranking.index import Ints
+from assets.context.store import binary
+from assets.context.store.vector_table import VectorTable
+from core.embedding import Vectors
+
+EXACT_MOST = 20_000
+"""Up to so many vectors, comparing each takes no longer than a search of the HNSW index."""
+
+EF_SEARCH = 300
+"""Candidates that a search of the index keeps; fewer are faster and find fewer of the true neighbours."""
+
+_MOST_LOOKED_AT = 20_000
+_MOST_EFFORT = 1000
+"""What pgvector allows for `hnsw.ef_search`."""
+
+_COMPARISONS = 80
+"""A candidate of the index takes as long as comparing so many vectors one by one."""
+
+_SPARE = 1.15
+"""So many times the candidates that a source's share of the index lets expect, since nearness is not spread evenly."""
+
+# Plans that would sort a short table instead of searching the index are ruled out meanwhile.
+_PREPARE = """
+SELECT set_config('hnsw.ef_search', %(effort)s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
+       set_config('hnsw.max_scan_tuples', '40000', true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)
+"""
+_AFTER = """
+SELECT set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),
+       set_config('enable_sort', 'on', true)
+"""
+_INDEX = """
+SELECT content_id, chunk, -(embedding <#> %(query)b::vector) FROM {table} WHERE content_id <= {indexed_to}
+ORDER BY embedding::halfvec({width}) <#> %(query)b::vector::halfvec({width}) LIMIT %(limit)s
+"""
+_SCAN = """
+SELECT content_id, chunk, -(embedding <#> %(query)b::vector) FROM {table}
+ORDER BY (embedding <#> %(query)b::vector) + 0 LIMIT %(limit)s
+"""
+
+Hit = tuple[int, int, float]
+"""Content, chunk and inner product."""
+
+
+class VectorSearch:
+    """One query among some contents of one model's table."""
+
+    def __init__(
+        self,
+        connection: Connection[TupleRow],
+        table: VectorTable,
+        query: Vectors,
+        contents: Ints,
+        sizes: Ints,
+        count: int,
+    ) -> None:
+        """Sends it. `contents` are ids, ascending, each with its number of chunks in `sizes`.
+
+        The HNSW index is searched when it holds more of them than are compared one by one in the same time;
+        what was stored after it was built is always compared one by one.
+        """
+        binary.register(connection)
+        self._connection, self._table, self._contents, self._count = connection, table, contents, count
+        self._width, self._query = len(query), binary.vector(query)
+        self._vectors = int(sizes.sum())
+        self._looked: _Looked | None = None
+        alone = contents
+        if self._vectors > EXACT_MOST:
+            indexed = contents <= table.indexed_to
+            held = int(sizes[indexed].sum())
+            if held > EXACT_MOST:
+                # Candidates of other sources are no help: half of the effort at least must have gone into these.
+                enough = max(count, EF_SEARCH // 2)
+                limit = max(EF_SEARCH, math.ceil(_SPARE * enough * max(1.0, table.indexed / held)))
+                self._looked = self._look(_INDEX, contents[indexed], limit, enough)
+                alone = contents[~indexed]
+            else:
+                self._looked = self._look(_SCAN, contents, max(EF_SEARCH, count), count)
+                alone = contents[:0]
+        if self._looked is None:
+            alone = contents
+        self._compared = self._compare(alone) if len(alone) else None
+
+    def hits(self) -> list[Hit]:
+        """The closest ones, best first."""
+        found = self._enough(self._looked) if self._looked else []
+        if found is None:
+            found, self._compared = [], self._compare(self._contents)
+        if self._compared is not None:
+            found += [(row[0], row[1], row[2]) for row in self._compared.fetchall()]
+        return sorted(found, key=lambda hit: (-hit[2], hit[0], hit[1]))[: self._count]
+
+    def _compare(self, contents: Ints) -> Cursor[TupleRow]:
+        """Sends a comparison with each vector of these."""
+        # The sum keeps Postgres from using the index, whose filter comes after the search.
+        statement = sql.SQL(
+            "SELECT content_id, chunk, -(embedding <#> %b::vector) AS similarity FROM {} WHERE content_id = ANY(%b) "
+            "ORDER BY (embedding <#> %b::vector) + 0 LIMIT %s"
+        ).format(self._table.name)
+        parameters = (self._query, binary.bigints(contents), self._query, self._count)
+        return self._connection.execute(statement, parameters, binary=True)
+
+    def _look(self, statement: str, contents: Ints, limit: int, enough: int) -> "_Looked | None":
+        """Sends a look at the `limit` closest of all sources of the team; None when they are too many."""
+        if limit > _MOST_LOOKED_AT:
+            return None
+        composed = sql.SQL(statement).format(
+            table=self._table.name, indexed_to=sql.Literal(self._table.indexed_to), width=sql.Literal(self._width)
+        )
+        if statement == _INDEX:
+            self._connection.execute(_PREPARE, {"effort": str(min(limit, _MOST_EFFORT))})
+        rows = self._connection.execute(composed, {"query": self._query, "limit": limit}, binary=True)
+        if statement == _INDEX:
+            self._connection.execute(_AFTER)
+        return _Looked(statement, contents, limit, enough, rows)
+
+    def _enough(self, looked: "_Looked | None") -> list[Hit] | None:
+        """Those of the contents, after looking at more and more until they are enough; None when they never are."""
+        while looked is not None:
+            rows = looked.rows.fetchall()
+            ids = np.array([row[0] for row in rows], dtype=np.int64)
+            wanted = looked.contents
+            live = wanted[np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)] == ids
+            if int(live.sum()) >= looked.enough or len(rows) < looked.limit:
+                return [(rows[n][0], rows[n][1], rows[n][2]) for n in np.flatnonzero(live)]
+            more = math.ceil(_SPARE * looked.limit * looked.enough / max(1, int(live.sum())))
+            # A text that is nearer to other sources finds few of this one's chunks, and those not the nearest.
+            if looked.statement == _INDEX and more * _COMPARISONS > self._vectors:
+                return None
+            looked = self._look(looked.statement, wanted, max(more, 2 * looked.limit), looked.enough)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    statement: str
+    contents: Ints
+    limit: int
+    enough: int
+    rows: Cursor[TupleRow]
+
+
+def nearest(
+    connection: Connection[TupleRow], table: VectorTable, query: Vectors, contents: Ints, sizes: Ints, count: int
+) -> list[Hit]:
+    """Sends a search and waits for it; see `VectorSearch`."""
+    return VectorSearch(connection, table, query, contents, sizes, count).hits()

@@ -1,0 +1,1 @@
+"""Two runs of one set, compared: pairs, effects, verdict, calibration, drift."""

@@ -1,0 +1,124 @@
+"""What lies behind a comparison's effects: cases that flipped, success by stratum, and amounts case by case.
+
+For reading, not for deciding: nothing here enters a verdict.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assets.evals.runs.results import RunRecord
+from core.statistics import Effect, Interval, wilson
+
+if TYPE_CHECKING:
+    import polars
+
+SCATTERED = ("iterations", "code_lines")
+"""Metrics that are shown case by case whatever their role."""
+MOST_DOTS = 500
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A case that one subject resolved in at least half of its repeats and the other did not. Trajectories and patches
+    are those of the first repeat, as names below the run's `trajectories`."""
+
+    case: str
+    cluster: str
+    baseline: float
+    candidate: float
+    baseline_outcome: str
+    candidate_outcome: str
+    baseline_trajectory: str | None
+    candidate_trajectory: str | None
+    baseline_patch: str | None = None
+    candidate_patch: str | None = None
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Success within one value of a stratum, with Wilson's 95% intervals; cases, not repeats, are counted."""
+
+    name: str
+    value: str
+    cases: int
+    baseline: float
+    candidate: float
+    baseline_interval: Interval
+    candidate_interval: Interval
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """One metric's amounts, baseline and candidate a case; every n-th case where there are too many to draw."""
+
+    metric: str
+    unit: str
+    cases: int
+    points: tuple[tuple[float, float], ...]
+
+
+def flips(pairs: "polars.DataFrame") -> tuple[tuple[Flip, ...], tuple[Flip, ...]]:
+    """Cases that were lost, and those that were gained."""
+    import polars as pl
+
+    def of(frame: "polars.DataFrame") -> tuple[Flip, ...]:
+        return tuple(
+            Flip(
+                row["case"], row["cluster"], row["a success"], row["b success"], row["a outcome"], row["b outcome"],
+                row["a trajectory"], row["b trajectory"], row["a patch"], row["b patch"],
+            )
+            for row in frame.iter_rows(named=True)
+        )  # fmt: skip
+
+    had, has = pl.col("a success") >= 0.5, pl.col("b success") >= 0.5
+    return of(pairs.filter(had & ~has)), of(pairs.filter(~had & has))
+
+
+def strata(pairs: "polars.DataFrame") -> tuple[Stratum, ...]:
+    groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    parsed: dict[str, Mapping[str, Any]] = {}
+    for text, first, second in zip(
+        pairs["strata"].to_list(), pairs["a success"].to_list(), pairs["b success"].to_list(), strict=True
+    ):
+        if text not in parsed:
+            parsed[text] = json.loads(text)
+        for name, value in parsed[text].items():
+            groups.setdefault((name, str(value)), []).append((first, second))
+    found = []
+    for (name, value), rates in sorted(groups.items()):
+        count, one, other = len(rates), sum(r[0] for r in rates), sum(r[1] for r in rates)
+        found.append(
+            Stratum(name, value, count, one / count, other / count, wilson(one, count), wilson(other, count))
+        )  # fmt: skip
+    return tuple(found)
+
+
+def cost_points(pairs: "polars.DataFrame", *records: RunRecord) -> tuple[tuple[str, float, float], ...]:
+    """A point each side: `subject|what`, mean cost a case (or seconds, where nothing costs), success."""
+    for name in ("cost", "seconds"):
+        found = []
+        for side, record in zip("ab", records, strict=True):
+            value, success = pairs[f"{side} shown {name}"].mean(), pairs[f"{side} success"].mean()
+            if isinstance(value, float) and isinstance(success, float):
+                found.append((f"{record.subject}|{name}", value, success))
+        if len(found) == 2 and any(value for _, value, _ in found):
+            return tuple(found)
+    return ()
+
+
+def scatters(pairs: "polars.DataFrame", effects: Sequence[Effect]) -> tuple[Scatter, ...]:
+    """Amounts that decide, and `SCATTERED`, for the cases that have them on both sides."""
+    found = []
+    for effect in effects:
+        metric = effect.metric
+        if metric.kind != "ratio" or (metric.role == "info" and metric.name not in SCATTERED):
+            continue
+        names = [f"a {metric.name}", f"b {metric.name}"]
+        having = pairs.select(names).drop_nulls()
+        step = -(-having.height // MOST_DOTS) or 1
+        points = tuple((float(one), float(other)) for one, other in having.gather_every(step).iter_rows())
+        if len(points) > 1:
+            found.append(Scatter(metric.name, metric.unit, having.height, points))
+    return tuple(found)

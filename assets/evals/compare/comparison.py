@@ -1,0 +1,272 @@
+"""Two runs of one set, case by case: effects, verdict, and what a person needs to believe it.
+
+Refuses runs that cannot be compared, and calls a comparison `inconclusive` where results are missing. It
+reads results and decides; how that looks is `report`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assets.evals.runs.early_stop import read_decision
+from assets.evals.runs.results import RunRecord
+from assets.evals.runs.store import ResultStore
+from core.statistics import (
+    Effect,
+    MetricSpec,
+    Verdict,
+    cases_for_margin,
+    conclude,
+    effect_for_rate,
+    kish_size,
+)
+
+from .breakdown import Flip, Scatter, Stratum, cost_points, flips, scatters, strata
+from .pairing import pair_cases, paired_effect
+from .wording import sentence
+
+if TYPE_CHECKING:
+    import polars
+
+
+OVERLOADED = 1.5
+BUSIER = 1.5
+"""A run on a machine with more work than this for each core, and so many times as much as during the other run, was
+another experiment: what had a limit of time got less done in it."""
+
+
+class NotComparable(ValueError):
+    """The two runs do not answer the same questions; the message says which difference is in the way."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run in a comparison: its record, its counts, its cases whose repeats ended differently, and how busy the
+    machine was on average (a core each, 1.0 is full; None where that was not measured)."""
+
+    record: RunRecord
+    rows: int
+    infrastructure: int
+    flaky: tuple[str, ...]
+    load: float | None = None
+
+    @property
+    def expected(self) -> int:
+        return self.record.cases * self.record.repeats
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that a report shows. `sentence` says the verdict; `remarks` what else a reader must know."""
+
+    baseline: Side
+    candidate: Side
+    cases: int
+    clusters: int
+    effects: tuple[Effect, ...]
+    verdict: Verdict
+    reason: str
+    remarks: tuple[str, ...]
+    changes: tuple[tuple[str, str, str], ...]
+    """Versions that differ: name, baseline's, candidate's."""
+    lost: tuple[Flip, ...]
+    gained: tuple[Flip, ...]
+    strata: tuple[Stratum, ...]
+    detectable: float | None
+    """The smallest change of the primary rate that these cases show four times out of five."""
+    ended_early: bool = False
+    """Whether the candidate's run ended because it was found worse than this baseline."""
+    needed: int | None = None
+    """Cases that would show an equal candidate to be not worse four times out of five, in clusters as these."""
+    points: tuple[tuple[str, float, float], ...] = ()
+    """Cost against success, a point each side: label, cost a case (or seconds, without cost), success."""
+    scatters: tuple[Scatter, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        return sentence(self)
+
+
+def compare_runs(
+    store: ResultStore, baseline: RunRecord, candidate: RunRecord, *, across_versions: bool = False, seed: int = 0
+) -> Comparison:
+    """Compares `candidate` with `baseline`. Raises `NotComparable`.
+
+    With `across_versions`, runs of different versions of a set are compared over the cases whose ids both have,
+    and the verdict is `inconclusive` whatever comes out, since equal ids need not be equal cases.
+    """
+    _refuse(baseline, candidate, across_versions)
+    first, second = store.load(baseline), store.load(candidate)
+    sides = (_side(baseline, first), _side(candidate, second))
+    specs = [metric.spec() for metric in candidate.metrics]
+    pairs = pair_cases(first, second, specs)
+    count, labels = pairs.height, pairs["cluster"].to_numpy() if pairs.height else np.array([], dtype=str)
+    effects = [paired_effect(spec, pairs, seed) for spec in specs]
+    judged, verdict, reason = conclude(effects)
+    missing = max(0, max(baseline.cases, candidate.cases) - count)
+    remarks, why = _doubts(sides, specs, count, missing)
+    if across_versions and baseline.set_sha256 != candidate.set_sha256:
+        why = f"the runs are of {baseline.set_name} {baseline.set_version} and {candidate.set_version}: equal ids only"
+    why = why or hidden(judged, verdict, missing)
+    if why:
+        verdict, reason = Verdict.INCONCLUSIVE, why
+    decision, ended_early = read_decision(store, candidate.run), False
+    if decision is not None:
+        remarks.append(f"the candidate's run was ended early: {decision.sentence}")
+        if decision.baseline == baseline.run and baseline.set_sha256 == candidate.set_sha256:
+            # Its intervals are those of a sample that ended by its outcome: only the decision itself counts.
+            verdict, reason, ended_early = Verdict.WORSE, decision.sentence, True
+    lost, gained = flips(pairs)
+    return Comparison(
+        baseline=sides[0],
+        candidate=sides[1],
+        cases=count,
+        clusters=int(np.unique(labels).size),
+        effects=tuple(judged),
+        verdict=verdict,
+        reason=reason,
+        remarks=tuple(remarks),
+        changes=_changes(baseline, candidate),
+        lost=lost,
+        gained=gained,
+        strata=strata(pairs),
+        detectable=_detectable(judged, labels),
+        needed=_needed(judged, labels),
+        ended_early=ended_early,
+        points=cost_points(pairs, baseline, candidate),
+        scatters=scatters(pairs, judged),
+    )
+
+
+def _refuse(baseline: RunRecord, candidate: RunRecord, across_versions: bool) -> None:
+    if baseline.run == candidate.run:
+        raise NotComparable(f"{baseline.run} cannot be compared with itself: name two runs")
+    if baseline.set_name != candidate.set_name:
+        raise NotComparable(f"{baseline.run} is of set {baseline.set_name}, {candidate.run} of {candidate.set_name}")
+    if baseline.set_sha256 != candidate.set_sha256 and not across_versions:
+        raise NotComparable(
+            f"{baseline.run} is of {baseline.set_name} {baseline.set_version} ({baseline.set_sha256[:12]}), "
+            f"{candidate.run} of {candidate.set_version} ({candidate.set_sha256[:12]}): run the baseline again on the "
+            f"new version, or look at the cases that both have with --across-versions"
+        )
+    if baseline.split != candidate.split:
+        raise NotComparable(
+            f"{baseline.run} is of split {baseline.split}, {candidate.run} of {candidate.split}: run one of them again"
+        )
+
+
+def _side(record: RunRecord, rows: "polars.DataFrame") -> Side:
+    import polars as pl
+
+    ends = rows.drop_nulls("success").group_by("case").agg(pl.col("success").n_unique().alias("ends"))
+    flaky = tuple(sorted(ends.filter(pl.col("ends") > 1)["case"].to_list()))
+    load = rows["load"].mean() if "load" in rows.columns else None
+    return Side(
+        record, rows.height, int(rows["success"].null_count()), flaky, load if isinstance(load, float) else None
+    )  # fmt: skip
+
+
+def _doubts(
+    sides: tuple[Side, Side], metrics: Sequence[MetricSpec], cases: int, missing: int
+) -> tuple[list[str], str | None]:
+    """Remarks for the reader, and a reason against any verdict, if there is one."""
+    remarks: list[str] = []
+    for role, side in zip(("baseline", "candidate"), sides, strict=True):
+        if side.infrastructure:
+            remarks.append(f"{side.infrastructure} results of the {role} were lost to infrastructure and are left out")
+        if side.rows < side.expected:
+            remarks.append(f"the {role}'s run is not complete: {side.rows} of {side.expected} results")
+        if side.flaky:
+            named = ", ".join(side.flaky[:5]) + (" …" if len(side.flaky) > 5 else "")
+            remarks.append(f"{len(side.flaky)} flaky cases of the {role}: {named}")
+    first, second = sides[0].record, sides[1].record
+    for name in ("seed", "repeats", "parallel", "machine", "case_seconds"):
+        mine, theirs = getattr(first, name), getattr(second, name)
+        if mine != theirs:
+            note = "; times are not comparable" if name in ("parallel", "machine") else ""
+            remarks.append(f"the runs differ in {name} ({mine} and {theirs}){note}")
+    primary = next((metric for metric in metrics if metric.role == "primary" and metric.kind == "rate"), None)
+    allowed = primary.margin / 2 if primary else 0.05
+    total = cases + missing
+    if cases == 0:
+        return remarks, "no case has a result on both sides"
+    if (busy := _busier(*sides)) is not None:
+        return remarks, busy
+    if missing > allowed * total:
+        return remarks, (
+            f"{missing} of {total} cases have no result on both sides, which could move success by more than half its "
+            f"margin; resume the runs"
+        )
+    return remarks, None
+
+
+def _busier(first: Side, second: Side) -> str | None:
+    """Why the two runs did not have the same machine under them, if that is so."""
+    if first.load is None or second.load is None:
+        return None
+    low, high = sorted((first.load, second.load))
+    if high < OVERLOADED or high < BUSIER * low:
+        return None
+    return (
+        f"the machine was {high:.1f} times full during {(first if first.load > second.load else second).record.run}, "
+        f"{low:.1f} times during the other run, so that limits of time meant different things; run both on a machine "
+        f"that is as free"
+    )
+
+
+def hidden(effects: Sequence[Effect], verdict: Verdict, missing: int) -> str | None:
+    """Why a verdict does not stand if the cases without a result on both sides ended as badly for it as they could.
+
+    Nothing says that they are like the others: what is slow or breaks something is lost first.
+    """
+    primary = _primary(effects)
+    if not missing or primary is None or primary.gain is None:
+        return None
+    share = missing / (missing + primary.cases)
+    worst, best = primary.gain.low * (1 - share) - share, primary.gain.high * (1 - share) + share
+    said = f"{missing} of {missing + primary.cases} cases have no result on both sides; had they ended otherwise, "
+    if verdict in (Verdict.BETTER, Verdict.NOT_WORSE) and worst <= -primary.allowance:
+        return f"{said}success could be worse by more than its margin; resume the runs"
+    if verdict is Verdict.WORSE and primary.verdict is Verdict.WORSE and best >= 0:
+        return f"{said}success need not be worse at all; resume the runs"
+    return None
+
+
+def _changes(first: RunRecord, second: RunRecord) -> tuple[tuple[str, str, str], ...]:
+    one = {"code commit": first.code_commit, "subject": first.subject, **first.identity}
+    other = {"code commit": second.code_commit, "subject": second.subject, **second.identity}
+    names = [*one, *(name for name in other if name not in one)]
+    return tuple(
+        (name, one.get(name, "none"), other.get(name, "none"))
+        for name in names
+        if one.get(name, "none") != other.get(name, "none")
+    )
+
+
+def _primary(effects: Sequence[Effect]) -> Effect | None:
+    return next((effect for effect in effects if effect.metric.role == "primary" and effect.design), None)
+
+
+def _planning(primary: Effect, labels: Any) -> tuple[float, float, float]:
+    """Share of cases that differ, design effect, and cases in a cluster, as this comparison found them."""
+    differing = min(1.0, (primary.wins + primary.losses) / primary.cases)
+    _, sizes = np.unique(labels, return_counts=True)
+    return differing, max(1.0, primary.design or 1.0), kish_size(sizes.astype(np.float64))
+
+
+def _detectable(effects: Sequence[Effect], labels: Any) -> float | None:
+    primary = _primary(effects)
+    if primary is None:
+        return None
+    differing, effect, size = _planning(primary, labels)
+    return effect_for_rate(differing, primary.cases, effect=effect, size=size) if differing else None
+
+
+def _needed(effects: Sequence[Effect], labels: Any) -> int | None:
+    primary = _primary(effects)
+    if primary is None:
+        return None
+    differing, effect, size = _planning(primary, labels)
+    return cases_for_margin(primary.metric.margin, differing, effect=effect, size=size)

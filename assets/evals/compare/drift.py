@@ -1,0 +1,58 @@
+"""Whether a subject became worse although nothing of it changed: its newest run against the one before.
+
+What drifts is what no version tells of: a server behind a model's name, a machine, the program's own code.
+"""
+
+from dataclasses import dataclass
+
+from assets.evals.report.summary import summarise
+from assets.evals.runs.results import RunRecord
+from assets.evals.runs.store import ResultStore
+from core.eval_status import EvalStatus, keep_status
+from core.statistics import Verdict
+
+from .comparison import Comparison, compare_runs
+
+_SAME = ("set_sha256", "split", "subject", "identity_digest", "repeats", "seed")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """`before` is the run that this one was compared with, and `comparison` what came of it; None without any."""
+
+    before: RunRecord | None
+    comparison: Comparison | None
+
+    @property
+    def drifted(self) -> bool | None:
+        """None where there is nothing to compare with."""
+        return None if self.comparison is None else self.comparison.verdict is Verdict.WORSE
+
+    @property
+    def sentence(self) -> str:
+        return self.comparison.sentence if self.comparison else "There is no earlier run."
+
+
+def find_drift(store: ResultStore, record: RunRecord) -> Drift:
+    """Compares with the newest earlier run that differs in nothing but code and luck."""
+    same = tuple(getattr(record, name) for name in _SAME)
+    before = [
+        one for one in store.runs()
+        if one.started < record.started and tuple(getattr(one, name) for name in _SAME) == same
+    ]  # fmt: skip
+    return Drift(before[-1], compare_runs(store, before[-1], record)) if before else Drift(None, None)
+
+
+def note_status(store: ResultStore, record: RunRecord, drift: Drift) -> EvalStatus:
+    """Keeps how a run that ended stands, for alerts, beside the results."""
+    status = EvalStatus(
+        set_name=record.set_name,
+        subject=record.subject,
+        run=record.run,
+        at=record.started,
+        success=summarise(store, record).success,
+        drifted=drift.drifted,
+        said=drift.sentence,
+    )
+    keep_status(store.root, status)
+    return status

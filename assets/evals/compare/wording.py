@@ -1,0 +1,75 @@
+"""The verdict in words: one sentence that a person can act on, and numbers as a person reads them."""
+
+from typing import TYPE_CHECKING
+
+from core.statistics import Effect, Verdict
+
+if TYPE_CHECKING:
+    from .comparison import Comparison
+
+
+def sentence(found: "Comparison") -> str:
+    """Verdict, the metric that decided it, and what it rests on."""
+    candidate, baseline = found.candidate.record.subject, found.baseline.record.subject
+    if candidate == baseline:
+        candidate, baseline = found.candidate.record.run, found.baseline.record.run
+    record = found.candidate.record
+    over = f"over {counted(found.cases, 'case')} in {counted(found.clusters, 'cluster')} of "
+    over += f"{record.set_name} {record.set_version}"
+    deciding = [effect for effect in found.effects if effect.metric.role != "info"]
+    if found.verdict is Verdict.INCONCLUSIVE:
+        return f"Inconclusive: it cannot be said whether {candidate} is worse than {baseline}; {found.reason} ({over})."
+    primary = [effect for effect in deciding if effect.metric.role == "primary"]
+    decided = [effect for effect in deciding if effect.verdict is found.verdict]
+    shown = (primary if found.verdict is Verdict.NOT_WORSE else decided) or decided or deciding
+    if found.ended_early:
+        return f"Worse: {candidate} is worse than {baseline}: {found.reason} ({over})."
+    told = "; ".join(f"{effect.metric.words} {change(effect)}" for effect in shown[:2])
+    word = {Verdict.WORSE: "is worse than", Verdict.BETTER: "is better than", Verdict.NOT_WORSE: "is not worse than"}
+    return f"{str(found.verdict).capitalize()}: {candidate} {word[found.verdict]} {baseline}: {told} ({over})."
+
+
+def counted(number: int, what: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def change(effect: Effect) -> str:
+    """An effect with its interval: `70.2% to 54.4% (-15.8 points, 95% interval -28.1 to -5.2)`."""
+    if effect.estimate is None or effect.interval is None:
+        return effect.reason
+    ends = f"{estimate(effect, effect.interval.low)} to {estimate(effect, effect.interval.high)}"
+    return f"{level(effect, effect.baseline)} to {level(effect, effect.candidate)} " + (
+        f"({estimate(effect, effect.estimate)}{' points' if effect.metric.kind == 'rate' else ''}, 95% interval {ends})"
+    )
+
+
+def level(effect: Effect, value: float | None) -> str:
+    """A mean of one side."""
+    if value is None:
+        return "none"
+    if effect.metric.kind == "rate":
+        return f"{100 * value:.1f}%"
+    return f"{amount(value)} {effect.metric.unit}".rstrip()
+
+
+def amount(value: float) -> str:
+    """Three digits that count, without exponents: 6,310 and 0.0121; amounts of nothing worth telling are 0."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.0005 or value == 0 else "<0.001"
+
+
+def estimate(effect: Effect, value: float | None) -> str:
+    """A difference or ratio: points for rates, percent for ratios."""
+    if value is None:
+        return "none"
+    if effect.metric.kind == "rate":
+        return f"{100 * value:+.1f}"
+    if effect.metric.kind == "ratio":
+        return f"{100 * (value - 1):+.1f}%"
+    return f"{value:+.3g}"
+
+
+def p_value(value: float | None) -> str:
+    return "" if value is None else ("≤0.001" if value <= 0.001 else f"{value:.3f}")

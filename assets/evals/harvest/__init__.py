@@ -1,0 +1,1 @@
+"""Proposed cases: from accepted fixes of this platform, and from fixes between releases of packages."""

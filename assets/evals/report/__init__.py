@@ -1,0 +1,1 @@
+"""Runs and comparisons as people read them: pages, charts, summaries, trends."""

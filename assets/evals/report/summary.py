@@ -1,0 +1,89 @@
+"""One run by itself, and all runs of a set over time: success with its interval, and the baseline's drift.
+
+For a look; whether two runs differ is asked of `compare`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assets.evals.runs.results import METRICS, RunRecord
+from assets.evals.runs.store import ResultStore
+from core.statistics import Interval, design_effect, kish_size, wilson
+
+if TYPE_CHECKING:
+    import polars
+
+ASSUMED_CORRELATION = 0.1
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Counts and means of a run. `success` is the mean over cases; its interval counts clustered cases for less."""
+
+    record: RunRecord
+    results: int
+    infrastructure: int
+    cases: int
+    success: float | None
+    interval: Interval | None
+    means: dict[str, float]
+    outcomes: dict[str, int]
+    flaky: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        return self.results - self.infrastructure >= self.record.cases * self.record.repeats
+
+
+def summarise(store: ResultStore, record: RunRecord) -> RunSummary:
+    """Reads a run's rows; a run without any has no success rather than none."""
+    import polars as pl
+
+    rows = store.load(record)
+    learnt = rows.drop_nulls("success").with_columns(pl.col("success").cast(pl.Float64))
+    cases = learnt.group_by("case").agg(pl.col("success").mean(), pl.col("success").n_unique().alias("ends"))
+    outcomes = rows.group_by("outcome").len().sort("outcome")
+    rate, interval = None, None
+    if cases.height:
+        rate = float(cases["success"].sum()) / cases.height
+        sizes = learnt.group_by("cluster").agg(pl.col("case").n_unique())["case"].to_numpy().astype(float)
+        worth = cases.height / design_effect(max(1.0, kish_size(sizes)), ASSUMED_CORRELATION)
+        interval = wilson(rate * worth, worth)
+    return RunSummary(
+        record=record,
+        results=rows.height,
+        infrastructure=int(rows["success"].null_count()),
+        cases=cases.height,
+        success=rate,
+        interval=interval,
+        means=_means(learnt),
+        outcomes=dict(outcomes.iter_rows()),
+        flaky=tuple(sorted(cases.filter(pl.col("ends") > 1)["case"].to_list())),
+    )
+
+
+def _means(rows: "polars.DataFrame") -> dict[str, float]:
+    found = {name: rows[name].mean() for name in METRICS}
+    return {name: value for name, value in found.items() if isinstance(value, float)}
+
+
+def trend(store: ResultStore, set_name: str) -> list[RunSummary]:
+    """Every run of a set, oldest first."""
+    return [summarise(store, record) for record in store.runs() if record.set_name == set_name]
+
+
+def versions(found: Sequence[RunSummary]) -> list[str]:
+    """Versions of the set that occur, in order of appearance: points of different ones are not one line.
+
+    Sets of one name and version that hold different cases, as two folders may, are told apart by their hash.
+    """
+    hashes: dict[str, set[str]] = {}
+    for one in found:
+        hashes.setdefault(one.record.set_version, set()).add(one.record.set_sha256)
+    return list(dict.fromkeys(version_of(one, clash=len(hashes[one.record.set_version]) > 1) for one in found))
+
+
+def version_of(one: RunSummary, *, clash: bool) -> str:
+    """The set's version, with the beginning of its hash where that version alone says too little."""
+    return f"{one.record.set_version} {one.record.set_sha256[:8]}" if clash else one.record.set_version

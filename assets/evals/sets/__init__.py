@@ -1,0 +1,1 @@
+"""Eval sets of every kind: how they are read, checked and extended."""

@@ -1,0 +1,275 @@
+"""Eval sets: a folder with a data card, a manifest, cases, a version, and the hash of what that version holds.
+
+A set changes only by a new version: what `versions.json` sealed under a version's name is compared with
+what lies there whenever the set is read. How one kind of case looks inside belongs to that kind; here
+every case has an id, a split, a cluster and strata.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.statistics import MetricSpec
+
+from .plain import load_plain_cases
+from .released import load_released
+from .repair import RepairSetError, load_cases
+
+MAX_FILE = 1 << 20
+MAX_FILES = 100_000
+VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})")
+FORGOTTEN = {"__pycache__", ".pytest_cache", ".DS_Store"}
+
+
+class EvalSetError(ValueError):
+    """A set that cannot be used; the message names the file and what to do."""
+
+
+class MetricFields(BaseModel):
+    """A metric as `set.json` writes it; the meaning of each field is `core.statistics.MetricSpec`'s."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    kind: Literal["rate", "ratio", "mean"]
+    better: Literal["higher", "lower"]
+    margin: float = Field(gt=0)
+    role: Literal["primary", "guard", "info"] = "guard"
+    over: Literal["all", "both resolved"] = "all"
+    unit: str = ""
+    title: str = ""
+
+    def spec(self) -> MetricSpec:
+        return MetricSpec(**self.model_dump())
+
+
+class Manifest(BaseModel):
+    """What `set.json` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    kind: str
+    title: str = Field(min_length=1)
+    licence: str = Field(min_length=1)
+    origin: str = Field(min_length=1)
+    splits: tuple[str, ...] = Field(min_length=1)
+    metrics: tuple[MetricFields, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task of a set. `payload` is what a subject of the set's kind understands; `strata` are for tables only."""
+
+    id: str
+    split: str
+    cluster: str
+    strata: Mapping[str, str]
+    payload: Any
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """A set as it lies there. `sha256` is over everything that a result depends on: manifest and cases."""
+
+    root: Path
+    manifest: Manifest
+    version: str
+    sha256: str
+    cases: tuple[Case, ...]
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        return tuple(metric.spec() for metric in self.manifest.metrics)
+
+    @property
+    def clusters(self) -> int:
+        return len({case.cluster for case in self.cases})
+
+    def split(self, name: str) -> list[Case]:
+        """The cases of a split, or of all. Raises `EvalSetError` for a split that does not exist or is empty."""
+        if name != "all" and name not in self.manifest.splits:
+            raise EvalSetError(f"{name!r} is no split of {self.name}: choose {', '.join(self.manifest.splits)} or all")
+        found = [case for case in self.cases if name in ("all", case.split)]
+        if not found:
+            raise EvalSetError(f"split {name!r} of {self.name} has no cases: choose another, or add cases to it")
+        return found
+
+
+def _repair_cases(root: Path) -> list[Case]:
+    return [
+        Case(
+            case.id,
+            case.fields.split,
+            case.fields.cluster,
+            {"family": case.fields.family, "bug_class": case.fields.bug_class, "expected": case.fields.expected},
+            case,
+        )
+        for case in load_cases(root)
+    ]
+
+
+def _plain_cases(root: Path) -> list[Case]:
+    return [Case(case.id, case.split, case.cluster, case.strata, case) for case in load_plain_cases(root)]
+
+
+def _released_cases(root: Path) -> list[Case]:
+    return [
+        Case(
+            case.id,
+            case.fields.split,
+            case.fields.package,
+            {"family": case.fields.family, "bug_class": case.fields.bug_class},
+            case,
+        )
+        for case in load_released(root)
+    ]
+
+
+KINDS: dict[str, Callable[[Path], list[Case]]] = {
+    "repair": _repair_cases,
+    "released": _released_cases,
+    "plain": _plain_cases,
+}
+
+
+def load_set(root: Path, *, sealed: bool = True) -> EvalSet:
+    """Reads a set. Raises `EvalSetError` for anything malformed, and, if `sealed`, for cases that changed silently."""
+    try:
+        manifest = Manifest.model_validate_json(_read(root / "set.json"))
+        if manifest.kind not in KINDS:
+            known = ", ".join(sorted(KINDS))
+            raise EvalSetError(f"{root / 'set.json'}: kind {manifest.kind!r} is unknown; there are {known}")
+        cases = KINDS[manifest.kind](root)
+    except ValidationError as error:
+        where = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
+        raise EvalSetError(f"{root / 'set.json'}: {where}") from error
+    except RepairSetError as error:
+        raise EvalSetError(str(error)) from error
+    _check_cases(root, manifest, cases)
+    version = _read(root / "version").strip()
+    if not VERSION.fullmatch(version):
+        raise EvalSetError(f"{root / 'version'}: {version[:40]!r} is no version; write three numbers, as 1.2.0")
+    found = EvalSet(root, manifest, version, content_hash(root), tuple(cases))
+    if sealed:
+        _check_seal(found)
+    return found
+
+
+def _check_cases(root: Path, manifest: Manifest, cases: list[Case]) -> None:
+    if not cases:
+        raise EvalSetError(f"{root}: the set has no cases; add one with `penstock eval add`")
+    seen: set[str] = set()
+    for case in cases:
+        if case.id in seen:
+            raise EvalSetError(f"{root}: case {case.id!r} is there twice; give each its own id")
+        seen.add(case.id)
+        if case.split not in manifest.splits:
+            raise EvalSetError(f"{root}: case {case.id!r} has split {case.split!r}, which set.json does not name")
+    names = [metric.name for metric in manifest.metrics]
+    if len(set(names)) != len(names):
+        raise EvalSetError(f"{root / 'set.json'}: a metric is named twice")
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise EvalSetError(f"{path}: larger than {MAX_FILE} bytes")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EvalSetError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise EvalSetError(f"{path}: not UTF-8 at byte {error.start}") from error
+
+
+def set_files(root: Path) -> Iterator[Path]:
+    """What the hash covers: the manifest and the cases, in order of their names. Links are not followed."""
+    yield root / "set.json"
+    for name in ("cases", "cases.jsonl"):
+        if (root / name).is_file():
+            yield root / name
+    for folder, folders, files in os.walk(root / "cases"):
+        folders[:] = sorted(name for name in folders if name not in FORGOTTEN)
+        for name in sorted(files):
+            if name not in FORGOTTEN and not name.endswith(".pyc"):
+                yield Path(folder) / name
+
+
+def content_hash(root: Path) -> str:
+    """SHA-256 over the names and contents of a set's files, in hexadecimal. Raises `EvalSetError`."""
+    total = hashlib.sha256()
+    paths = sorted((path.relative_to(root).as_posix(), path) for path in set_files(root))
+    if len(paths) > MAX_FILES:
+        raise EvalSetError(f"{root}: more than {MAX_FILES} files")
+    for name, path in paths:
+        try:
+            content = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
+        except OSError as error:
+            raise EvalSetError(f"{path}: {error.strerror or error}") from error
+        total.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def sealed_versions(root: Path) -> dict[str, str]:
+    """Versions that were sealed, each with the hash of its content."""
+    path = root / "versions.json"
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(_read(path))
+    except json.JSONDecodeError as error:
+        raise EvalSetError(f"{path}: line {error.lineno}: {error.msg}") from error
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise EvalSetError(f"{path}: must be an object of versions and hashes")
+    return found
+
+
+def _check_seal(found: EvalSet) -> None:
+    known = sealed_versions(found.root)
+    if found.version not in known:
+        raise EvalSetError(
+            f"{found.root}: version {found.version} is not sealed; run `penstock eval seal {found.name}` once its "
+            f"cases are reviewed"
+        )
+    if known[found.version] != found.sha256:
+        raise EvalSetError(
+            f"{found.root}: the cases are no longer those of version {found.version}; raise the number in "
+            f"{found.root / 'version'} and run `penstock eval seal {found.name}`, or restore them"
+        )
+
+
+def seal(root: Path) -> EvalSet:
+    """Writes the hash of the set's present version into `versions.json`. Refuses to change one that is there."""
+    found = load_set(root, sealed=False)
+    known = sealed_versions(root)
+    if known.get(found.version, found.sha256) != found.sha256:
+        raise EvalSetError(
+            f"{root}: version {found.version} is sealed with other cases; raise the number in {root / 'version'}"
+        )
+    known[found.version] = found.sha256
+    temporary = root / "versions.json.new"
+    temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(root / "versions.json")
+    return found
+
+
+def find_sets(roots: list[Path]) -> dict[str, Path]:
+    """Folders with a `set.json`, by folder name; an earlier root wins."""
+    found: dict[str, Path] = {}
+    for root in roots:
+        if root.is_dir():
+            for path in sorted(root.iterdir()):
+                if (path / "set.json").is_file():
+                    found.setdefault(path.name, path)
+    return found

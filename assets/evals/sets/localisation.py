@@ -1,0 +1,64 @@
+"""The cases of `eval_sets/localisation`, and how a ranking of files is scored on them. Not for searching."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from assets.evals.sets.eval_set import load_set
+
+ROOT = Path(__file__).resolve().parents[3] / "eval_sets" / "localisation"
+DEPTHS = (1, 5, 10)
+
+
+class Input(BaseModel):
+    """What a case gives: a request, and the release to search."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    package: str
+    version: str
+    query: str = Field(min_length=1)
+    files: tuple[str, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class LocalisationCase:
+    id: str
+    package: str
+    version: str
+    query: str
+    files: frozenset[str]
+
+    @property
+    def release(self) -> tuple[str, str]:
+        return self.package, self.version
+
+
+def load_localisation(root: Path = ROOT) -> list[LocalisationCase]:
+    """The cases in the set's order. Raises `assets.evals.sets.eval_set.EvalSetError`."""
+    cases = []
+    for case in load_set(root).cases:
+        given = Input.model_validate(case.payload.input)
+        cases.append(LocalisationCase(case.id, given.package, given.version, given.query, frozenset(given.files)))
+    return cases
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Recall at 1, 5 and 10 and the reciprocal rank of one ranked list, each from 0 to 1."""
+
+    recall: tuple[float, float, float]
+    reciprocal_rank: float
+
+
+def score_ranking(ranked: Sequence[str], wanted: frozenset[str]) -> Retrieval:
+    """Scores distinct names, best first, against those wanted. Raises `ValueError` if a name is ranked twice."""
+    if len(set(ranked)) != len(ranked):
+        raise ValueError("a name is ranked twice")
+    if not wanted:
+        raise ValueError("nothing is wanted, so that no ranking can be scored")
+    first, second, third = (len(wanted.intersection(ranked[:depth])) / len(wanted) for depth in DEPTHS)
+    place = next((1 / rank for rank, name in enumerate(ranked, 1) if name in wanted), 0.0)
+    return Retrieval((first, second, third), place)

@@ -1,0 +1,132 @@
+"""What an attempt has found out so far, and how it is told: evidence for the gate, sentences for a person."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from assets.executions.engines.protocol import Candidate, Observation
+from assets.executions.engines.search.files import EditableFiles
+from core.work import CandidateCounts, Evidence, Execution, Location, Patch
+
+from .baseline import Baseline
+from .targets import TargetSet
+
+
+@dataclass
+class Findings:
+    """Filled while the attempt goes on; `evidence` can be asked for at any moment."""
+
+    sandbox: str
+    engine: str
+    files: EditableFiles
+    started: float = field(default_factory=time.monotonic)
+    notes: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    baseline: Baseline | None = None
+    targets: TargetSet | None = None
+    reproduction: str = "none"
+    looked: tuple[Location, ...] = ()
+    generated: int = 0
+    tried: int = 0
+    passed_targets: int = 0
+    passed_suite: int = 0
+    closest: list[tuple[int, str]] = field(default_factory=list)
+
+    def spent(self, step: str, since: float) -> None:
+        self.timings[step] = round(self.timings.get(step, 0.0) + time.monotonic() - since, 3)
+
+    def count(self, observations: list[Observation]) -> None:
+        """Counts candidates and remembers those that came closest."""
+        self.tried += len(observations)
+        for observation in observations:
+            if observation.status in ("pass", "regress"):
+                self.passed_targets += 1
+            gain = len(observation.passed) + (100 if observation.status == "regress" else 0)
+            if gain and observation.status != "pass":
+                candidate = observation.candidate
+                text = f"{plain(candidate.operator)} at {candidate.path}:{candidate.line}"
+                if observation.broken:
+                    text += f", which breaks {observation.broken}"
+                else:
+                    text += f", with which {len(observation.passed)} of the failing tests pass"
+                self.closest.append((gain, text))
+        self.closest.sort(key=lambda item: -item[0])
+        del self.closest[5:]
+
+    def evidence(self, **fields: Any) -> Evidence:
+        baseline = self.baseline
+        fields.setdefault("flaky", baseline.flaky if baseline else ())
+        others = [p for p in fields.get("changed_paths", ()) if p not in self.files and self.files.refusal(p) is None]
+        return Evidence(
+            sandbox=self.sandbox,
+            reproduction=self.reproduction,
+            target_tests=self.targets.tests if self.targets else (),
+            before=baseline.run if baseline else None,
+            allowed_paths=(*self.files.paths, *others),
+            candidates=CandidateCounts(
+                generated=max(self.tried, self.generated),
+                tried=self.tried,
+                passed_failing_tests=self.passed_targets,
+                passed_whole_suite=self.passed_suite,
+            ),
+            suspicious=self.looked,
+            notes=tuple(dict.fromkeys([*self.notes, *self.files.notes])),
+            timings={**self.timings, "total": round(time.monotonic() - self.started, 3)},
+            **fields,
+        )
+
+    def ended(self, patch: Patch | None, summary: str, **fields: Any) -> Execution:
+        seconds = round(time.monotonic() - self.started, 3)
+        return Execution(
+            engine=self.engine, patch=patch, evidence=self.evidence(**fields), summary=summary, seconds=seconds
+        )
+
+    def victory(self, candidate: Candidate) -> str:
+        """The summary of a patch."""
+        tests = self.targets.tests if self.targets else ()
+        source = self.files.get(candidate.path)
+        symbol = source.symbol_at(candidate.line) if source else ""
+        where = f"{candidate.path}:{candidate.line}"
+        return (
+            f"Changed {f'`{symbol}` ({where})' if symbol else where} ({plain(candidate.operator)}). "
+            f"{tests_in_words(tests)} that failed now {'passes' if len(tests) == 1 else 'pass'}, and the rest of the "
+            f"suite is no worse. {self.tried} candidates were tried; {self.passed_targets} passed the failing tests."
+        )
+
+    def defeat(self, why: str) -> str:
+        """The summary when no patch was found: what was tried, where, and what came closest."""
+        tests = self.targets.tests if self.targets else ()
+        names = dict.fromkeys(place.symbol or place.path for place in self.looked[:6])
+        where = ", ".join(names) or "nothing that may be changed is reached by the failing tests"
+        text = (
+            f"No patch found: {why}. {tests_in_words(tests)} reproduced the problem ({', '.join(tests[:2])}). "
+            f"{self.tried} candidates were tried; {self.passed_targets} made the failing tests pass, but broke others "
+            f"or did not hold in a clean checkout. Looked at: {where}."
+        )
+        if self.closest:
+            text += f" Closest: {self.closest[0][1]}."
+        return text
+
+
+def plain(operator: str) -> str:
+    """An operator's name as words."""
+    return operator.replace(":", " ").replace("+", " and ").replace("-", " ")
+
+
+def tests_in_words(tests: tuple[str, ...]) -> str:
+    return "1 test" if len(tests) == 1 else f"{len(tests)} tests"
+
+
+def tally(candidates: list[Candidate]) -> dict[str, int]:
+    """Candidates by operator, the most frequent first."""
+    counts: dict[str, int] = {}
+    for candidate in candidates:
+        counts[candidate.operator] = counts.get(candidate.operator, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -item[1])[:8])
+
+
+def statuses(observations: list[Observation]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for observation in observations:
+        counts[observation.status] = counts.get(observation.status, 0) + 1
+    return counts

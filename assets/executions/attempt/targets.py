@@ -1,0 +1,119 @@
+"""Which failing tests stand for the issue, when several fail for several reasons."""
+
+import ast
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from assets.executions.judging.gate import is_test_path
+
+from .baseline import Baseline, Failure
+from .words import identifiers, literals, words
+
+_WINDOW = 0.6
+
+
+@dataclass(frozen=True)
+class TargetSet:
+    """Failing tests to be made to pass together, and why these. `sole`: every failing test is among them."""
+
+    tests: tuple[str, ...]
+    why: str
+
+
+def target_sets(root: Path, baseline: Baseline, issue: str) -> list[TargetSet]:
+    """The sets to try, best first: those that the issue speaks of (with all that fail for the same cause), then
+    all, then one set for each cause. At least one set when anything fails."""
+    failing = baseline.failing
+    if not failing:
+        return []
+    if len(failing) == 1:
+        return [TargetSet((failing[0],), "It is the only failing test.")]
+    groups = _groups(baseline, failing)
+    everything = TargetSet(tuple(failing), "Every failing test.")
+    if len(groups) == 1:
+        return [TargetSet(tuple(failing), "All failing tests fail alike.")]
+    scores = {test: score(root, baseline, test, issue) for test in failing}
+    best = max(scores.values())
+    sets: list[TargetSet] = []
+    if best > 0:
+        near = [test for test in failing if scores[test] >= _WINDOW * best]
+        if len(near) < len(failing):
+            sets.append(TargetSet(tuple(near), "The issue speaks of them."))
+            joined = [t for group in groups.values() if set(group) & set(near) for t in group]
+            wide = tuple(test for test in failing if test in set(joined))
+            if set(wide) != set(near) and len(wide) < len(failing):
+                sets.insert(0, TargetSet(wide, "The issue speaks of them, or they fail for the same cause."))
+    sets.append(everything)
+    ranked = sorted(groups.values(), key=lambda group: -max(scores[test] for test in group))
+    sets.extend(TargetSet(tuple(group), "They fail for the same cause.") for group in ranked)
+    unique: dict[frozenset[str], TargetSet] = {}
+    for candidate in sets:
+        unique.setdefault(frozenset(candidate.tests), candidate)
+    return list(unique.values())[:8]
+
+
+def _groups(baseline: Baseline, failing: list[str]) -> Mapping[tuple[str, str], list[str]]:
+    """Failing tests by cause: the innermost function of the program on the stack, else what the test covers
+    that few others do."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for test in failing:
+        failure = (baseline.failures.get(test) or (Failure("", ""),))[0]
+        groups.setdefault(_cause(baseline, test, failure), []).append(test)
+    return groups
+
+
+def _cause(baseline: Baseline, test: str, failure: Failure) -> tuple[str, str]:
+    program = [frame for frame in failure.frames if not is_test_path(frame[0])]
+    if program:
+        return program[-1][0], f"{failure.type} in {program[-1][2]}"
+    files = Counter(
+        baseline.places[n][0] for n in baseline.hits.get(test, ()) if not is_test_path(baseline.places[n][0])
+    )
+    return (min(files, key=lambda path: (-files[path], path)) if files else test.split("::")[0]), failure.type
+
+
+def score(root: Path, baseline: Baseline, test: str, issue: str) -> float:
+    """How much the issue speaks of a failing test: shared words with its id, its source and its failure."""
+    wanted, named = words(issue), identifiers(issue)
+    found = baseline.failures.get(test, ())
+    said = " ".join(f"{f.type} {f.message} {f.cause}" for f in found)
+    source = test_source(root, test)
+    total = 0.0
+    total += 3.0 * len(wanted & words(test.split("::", 1)[-1])) + 1.0 * len(wanted & words(test.split("::")[0]))
+    total += 1.0 * len(wanted & words(source))
+    total += 2.0 * len(wanted & words(said))
+    total += 4.0 * sum(1 for name in named if name in source)
+    total += 6.0 * sum(1 for f in found if len(f.type) > 4 and f.type in issue and f.type != "AssertionError")
+    values = [v for v in literals(issue) if not isinstance(v, int) or abs(v) > 2]
+    total += 2.0 * sum(1 for value in values if repr(value) in source or str(value) in said)
+    functions = {frame[2] for f in found for frame in f.frames if not is_test_path(frame[0])}
+    total += 4.0 * len(functions & named)
+    return total
+
+
+def test_source(root: Path, test: str) -> str:
+    """The text of a test's function, found by its id without importing anything; empty when not found."""
+    path, *names = test.split("::")
+    file = root / path
+    if not file.is_file() or file.stat().st_size > 1 << 20:
+        return ""
+    try:
+        text = file.read_text()
+        tree: ast.AST = ast.parse(text)
+    except (UnicodeDecodeError, SyntaxError, ValueError, RecursionError):
+        return ""
+    node = tree
+    for name in names:
+        plain = name.split("[", 1)[0]
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and child.name == plain:
+                node = child
+                break
+        else:
+            return ""
+    return (ast.get_source_segment(text, node) or "") if names else ""
+
+
+test_source.__test__ = False  # type: ignore[attr-defined]

@@ -1,0 +1,338 @@
+"""Which tests to run and how: from the user's command, from `penstock.toml`, or from what the repository shows.
+
+A command that runs pytest or unittest is understood and run in our worker; any other is kept as a
+black box whose exit code is the answer. Reads files only; nothing of the repository is executed.
+"""
+
+import configparser
+import re
+import shlex
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from assets.executions.judging.gate import is_test_path
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*")
+_PYTHON = re.compile(r"(?:.*/)?(?:python(?:\d(?:\.\d+)?)?|py)")
+_SHELL = re.compile(r"[|;&<>`$()]")
+SKIPPED = frozenset({".git", ".venv", "venv", "node_modules", ".tox", "build", "dist", "__pycache__", ".eggs"})
+
+_TAKES_VALUE = frozenset({"-k", "-m", "-c", "-p", "-o", "-W", "--rootdir", "--import-mode", "--ignore", "--deselect",
+                          "--ignore-glob", "--confcutdir", "--doctest-glob", "--override-ini",
+                          "--config-file"})  # fmt: skip
+_KEPT = _TAKES_VALUE | {"--doctest-modules", "--pyargs", "--keep-duplicates", "--doctest-ignore-import-errors",
+                        "--doctest-continue-on-failure", "--noconftest", "--runxfail"}  # fmt: skip
+_DROPPED_WITH_VALUE = frozenset({"-n", "--numprocesses", "--dist", "--maxfail", "--timeout", "--tb", "--color", "-r",
+                                 "--durations", "--junitxml", "--junit-xml", "--cov", "--cov-report", "--cov-config",
+                                 "--html", "--log-level", "--log-cli-level", "--timeout-method", "--capture",
+                                 "--verbosity", "--cov-fail-under", "--reruns"})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TestCommand:
+    """How the tests are run. `runner` is `pytest` or `unittest` (both in the worker) or `command` (a black box);
+    `arguments` are pytest's for the first two, the shell line for the last."""
+
+    __test__ = False
+
+    runner: str
+    arguments: tuple[str, ...]
+    shown: tuple[str, ...]
+    """What a person would type."""
+    sys_path: tuple[str, ...] = ("",)
+    """Folders for `sys.path`, relative to the root, first one first."""
+    variables: dict[str, str] = field(default_factory=dict)
+    why: str = ""
+    default_paths: tuple[str, ...] = ()
+    """Where pytest looks when it is given no paths."""
+
+    def with_file(self, path: str) -> "TestCommand":
+        """The same with one more test file; a command that names no files collects it by itself."""
+        named = any(not word.startswith("-") and ("/" in word or word.endswith(".py")) for word in self.arguments)
+        if named:
+            return replace(self, arguments=(*self.arguments, path))
+        if self.default_paths:
+            return replace(self, arguments=(*self.arguments, *self.default_paths, path))
+        return self
+
+
+COMMAND_FILE = "test_penstock_command.py"
+_COMMAND_TEST = '''"""A whole command as one test."""
+
+import subprocess
+
+
+def test_command():
+    done = subprocess.run({command!r}, shell=True, capture_output=True, text=True, errors="replace", timeout={seconds})
+    assert done.returncode == 0, (done.stdout[-1500:] + done.stderr[-1500:])
+'''
+
+
+def command_id(box: TestCommand) -> str:
+    """The id under which a black-box command stands among outcomes."""
+    return f"$ {box.arguments[0]}"
+
+
+def command_test(command: str, seconds: float) -> str:
+    """A test module that passes when the command does."""
+    return _COMMAND_TEST.format(command=command, seconds=round(seconds, 1))
+
+
+class NoTests(Exception):
+    """The repository shows no tests; the message says where they were looked for."""
+
+
+def detect(root: Path, given: str | None) -> TestCommand:
+    """The command for the repository at `root`; `given` is the user's or the repository's own. Raises `NoTests`."""
+    if given:
+        return _understood(root, given)
+    files = python_files(root)
+    tests = [path for path in files if _is_collected(path)]
+    configured = _pytest_options(root)
+    if not tests and not _configures_tests(root):
+        raise NoTests(
+            "no tests found: there is no test_*.py or *_test.py file, no tests folder with Python files and no pytest "
+            "configuration; give the command that runs them with --test, or `test` in penstock.toml"
+        )
+    arguments = [*_base_arguments(configured), *(_default_patterns(tests, configured))]
+    return TestCommand(
+        "pytest",
+        tuple(arguments),
+        ("python", "-m", "pytest"),
+        _import_folders(root, files),
+        {},
+        "found by its test files",
+        tuple(shlex.split(configured.get("testpaths", ""))),
+    )
+
+
+def _base_arguments(options: dict[str, str]) -> list[str]:
+    kept = _pytest_arguments(shlex.split(options.get("addopts", "")))[0] if options.get("addopts") else []
+    return ["-o", f"addopts={shlex.join(kept)}"] if options.get("addopts") else []
+
+
+def _default_patterns(tests: list[str], options: dict[str, str]) -> list[str]:
+    """unittest's own pattern is wider (`test*.py`) than pytest's: widen it when only that finds the tests."""
+    if "python_files" in options or any(re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", path) for path in tests):
+        return []
+    return ["-o", "python_files=test*.py *_test.py *_tests.py"]
+
+
+def _is_collected(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return is_test_path(path) and name != "conftest.py" and name != "__init__.py"
+
+
+def _understood(root: Path, given: str) -> TestCommand:
+    box = TestCommand("command", (given,), (given,), why="given")
+    if _SHELL.search(given) or "\n" in given:
+        return box
+    try:
+        words = shlex.split(given)
+    except ValueError:
+        return box
+    variables = {}
+    while words and _ASSIGNMENT.fullmatch(words[0]):
+        name, value = words.pop(0).split("=", 1)
+        variables[name] = value
+    if words[:2] in (["uv", "run"], ["poetry", "run"], ["pipenv", "run"], ["hatch", "run"]):
+        words = words[2:]
+    if not words:
+        return box
+    options = _pytest_options(root)
+    files = python_files(root)
+    folders = _import_folders(root, files)
+    added = tuple(
+        p for p in variables.pop("PYTHONPATH", "").split(":") if p and not p.startswith("/") and ".." not in p
+    )
+    folders = tuple(dict.fromkeys(("", *(p.removeprefix("./").rstrip("/") for p in added), *folders)))
+    module = None
+    if len(words) >= 3 and _PYTHON.fullmatch(words[0]):
+        while len(words) > 1 and words[1].startswith("-") and words[1] != "-m":
+            if words[1] in ("-W", "-X"):
+                del words[1]
+            del words[1]
+        if len(words) >= 3 and words[1] == "-m":
+            module, words = words[2], words[3:]
+    elif words[0] in ("pytest", "py.test"):
+        module, words = "pytest", words[1:]
+    if module == "pytest":
+        kept, understood = _pytest_arguments(words)
+        if understood:
+            return TestCommand(
+                "pytest", (*_base_arguments(options), *kept), tuple(shlex.split(given)), folders, variables, "given"
+            )
+    if module == "unittest":
+        arguments = _unittest_arguments(root, words)
+        if arguments is not None:
+            neutral = ("-o", "addopts=") if options.get("addopts") else ()
+            return TestCommand(
+                "unittest", (*neutral, *arguments), tuple(shlex.split(given)), folders, variables, "given"
+            )
+    return box
+
+
+def _pytest_arguments(words: list[str]) -> tuple[list[str], bool]:
+    """Keeps what chooses tests and how they are imported; drops what only reports, stops early or spreads out.
+    The flag says whether every option was known."""
+    kept: list[str] = []
+    known = True
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        name = word.split("=", 1)[0]
+        if not word.startswith("-"):
+            kept.append(word)
+        elif name in _TAKES_VALUE or word[:2] in ("-k", "-m", "-W", "-o", "-c"):
+            values = [word]
+            if name in _TAKES_VALUE and "=" not in word and position < len(words):
+                values.append(words[position])
+                position += 1
+            if name != "-p":
+                kept.extend(values)
+        elif name in _KEPT:
+            kept.append(word)
+        elif name in _DROPPED_WITH_VALUE:
+            if "=" not in word and position < len(words) and not words[position].startswith("-"):
+                value = words[position]
+                if name not in ("--cov",) or "/" not in value:
+                    position += 1
+        elif re.fullmatch(r"-[vqxsl]+|-n\d+|-n(auto|logical)|-r[a-zA-Z]+|--.*", word):
+            known = (
+                (known and name in _HARMLESS) or name.startswith("--cov") or len(name) == 2 or not word.startswith("--")
+            )
+        else:
+            known = False
+    return kept, known
+
+
+_HARMLESS = frozenset({"--verbose", "--quiet", "--exitfirst", "--strict-markers", "--strict-config", "--strict",
+    "--no-cov",
+                       "--failed-first", "--ff", "--last-failed", "--lf", "--showlocals", "--no-header", "--no-summary",
+                       "--cache-clear", "--stepwise", "--nf", "--new-first", "--full-trace"})  # fmt: skip
+
+
+def _unittest_arguments(root: Path, words: list[str]) -> list[str] | None:
+    """pytest arguments that collect what a `python -m unittest` command line would."""
+    pattern, start, names, chosen = "test*.py", None, [], []
+    discover = not words or words[0] == "discover"
+    words = words[1:] if words and words[0] == "discover" else list(words)
+    position = 0
+    positional = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        name, _, inline = word.partition("=")
+        if name in ("-s", "--start-directory", "-p", "--pattern", "-t", "--top-level-directory", "-k"):
+            if not inline:
+                if position >= len(words):
+                    return None
+                inline = words[position]
+                position += 1
+            if name in ("-s", "--start-directory"):
+                start = inline
+            elif name in ("-p", "--pattern"):
+                pattern = inline
+            elif name == "-k":
+                chosen.append(inline.strip("*"))
+        elif word.startswith("-"):
+            if not re.fullmatch(r"-[vqfbc]+|--(verbose|quiet|failfast|buffer|catch|locals)", word):
+                return None
+        elif discover:
+            start, pattern = (word, pattern) if positional == 0 else (start, word)
+            positional += 1
+        else:
+            names.append(word)
+    targets = []
+    for name in names:
+        target = _unittest_target(root, name)
+        if target is None:
+            return None
+        targets.append(target)
+    if not names and start and start != ".":
+        if not (root / start).is_dir():
+            return None
+        targets.append(start.rstrip("/"))
+    arguments = ["-o", f"python_files={pattern}"]
+    if chosen:
+        arguments += ["-k", " or ".join(chosen)]
+    return [*arguments, *targets]
+
+
+def _unittest_target(root: Path, name: str) -> str | None:
+    """`tests.test_cart.CartTest.test_total` or `tests/test_cart.py` as a pytest node id."""
+    if name.endswith(".py"):
+        return name if (root / name).is_file() else None
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        path = "/".join(parts[:length])
+        if (root / f"{path}.py").is_file():
+            return "::".join([f"{path}.py", *parts[length:]])
+        if length == len(parts) and (root / path).is_dir():
+            return path
+    return None
+
+
+def _pytest_options(root: Path) -> dict[str, str]:
+    """pytest's ini options, from the first file that pytest itself would take them from."""
+    for name in ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"):
+        path = root / name
+        if not path.is_file() or path.stat().st_size > 1 << 20:
+            continue
+        try:
+            text = path.read_text()
+            if name == "pyproject.toml":
+                table = tomllib.loads(text).get("tool", {}).get("pytest", {})
+                options = table.get("ini_options", table) if isinstance(table, dict) else {}
+                if not options:
+                    continue
+                return {k: v if isinstance(v, str) else shlex.join(map(str, v)) if isinstance(v, list) else str(v)
+                        for k, v in options.items()}  # fmt: skip
+            parser = configparser.ConfigParser(interpolation=None)
+            parser.read_string(text)
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, configparser.Error):
+            continue
+        section = "tool:pytest" if name == "setup.cfg" else "pytest"
+        if parser.has_section(section):
+            return dict(parser[section])
+        if name in ("pytest.ini", ".pytest.ini"):
+            return {}
+    return {}
+
+
+def _configures_tests(root: Path) -> bool:
+    return bool(_pytest_options(root).get("testpaths") or _pytest_options(root).get("python_files"))
+
+
+def python_files(root: Path) -> list[str]:
+    """Relative paths of Python files, a bounded number of them, hidden and build folders left out."""
+    found: list[str] = []
+    stack = [root]
+    while stack and len(found) < 20_000:
+        folder = stack.pop()
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_symlink():
+                continue
+            if entry.is_dir():
+                if entry.name not in SKIPPED and not entry.name.startswith("."):
+                    stack.append(entry)
+            elif entry.suffix == ".py":
+                found.append(entry.relative_to(root).as_posix())
+    return sorted(found)
+
+
+def _import_folders(root: Path, files: list[str]) -> tuple[str, ...]:
+    """The root, and folders such as `src` that hold packages but are none themselves."""
+    folders = [""]
+    present = set(files)
+    for name in ("src", "lib", "python", "source"):
+        inside = [path for path in files if path.startswith(name + "/")]
+        if inside and f"{name}/__init__.py" not in present:
+            folders.append(name)
+    return tuple(folders)

@@ -1,0 +1,1 @@
+"""Engines propose candidate patches: `search` without a model, `model` with one."""

@@ -1,0 +1,256 @@
+"""The engine `model`: a chat model in a loop over its tools, each action in the trajectory before it runs.
+
+It proposes a candidate whenever the model asks for the tests; the execution loop tries and verifies it like
+any other engine's, and what came of it is told to the model. That a server is down is no fault of the model:
+`ChatUnavailable` goes through to whoever runs the attempt.
+"""
+
+import json
+import time
+from collections import Counter, deque
+
+from assets.executions.engines.protocol import Candidate, Observation, Problem
+from assets.executions.engines.search.spectrum import Suspect, locations, rank
+from core.chat.protocol import (
+    BadAnswer,
+    ChatModel,
+    ChatUnavailable,
+    Completion,
+    FinishReason,
+    Refused,
+    ToolCall,
+    Usage,
+    result,
+    system,
+    user,
+)
+from core.work import ModelUse
+
+from .conversation import CHARACTERS_PER_TOKEN, Conversation
+from .options import ModelOptions
+from .prompts import data, load_prompts
+from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, TOOLS_TOKENS, GiveUp, RunTests, SearchIndex, Toolbox, cut, parsed
+from .workspace import Workspace
+
+MAX_WITHOUT_CALL = 3
+"""Answers in a row that call no tool, or cannot be read, before the model is given up on."""
+MAX_UNREADABLE = 5
+"""Calls in a row that cannot be carried out at all: no such tool, or arguments that are none of its."""
+MAX_RECORDED = 4000
+"""Characters of one text in the trajectory."""
+SHOWN_TESTS, SHOWN_PLACES, SHOWN_FILES = 5, 10, 60
+_LAST_MOMENT = 1.0
+
+
+class ModelEngine:
+    """`core.chat` in, candidates out. Opened for one attempt; its budget holds over all sets of target tests.
+
+    Raises `UnknownPrompts`, and `ChatUnavailable` where the server has to tell the model's identity and is down.
+    """
+
+    name = "model"
+    deliberate = True
+
+    def __init__(self, chat: ChatModel, options: ModelOptions, index: SearchIndex | None = None) -> None:
+        self._chat = chat
+        self._options = options
+        self._index = index
+        self._prompts = load_prompts(options.prompts)
+        self._identity = chat.identity
+        self._used = Usage()
+        self._steps = 0
+        self._actions: Counter[str] = Counter()
+        self.suspects: list[Suspect] = []
+        self.generated = 0
+        self.faults: list[str] = []
+        self.ending = ""
+
+    @property
+    def use(self) -> ModelUse:
+        used = self._used
+        return ModelUse(
+            model=self._identity,
+            prompts={**self._prompts.hashes, "tools": TOOLS_DIGEST},
+            steps=self._steps,
+            prompt_tokens=used.prompt_tokens,
+            completion_tokens=used.completion_tokens,
+            money=round(used.money, 8),
+            seconds=round(used.seconds, 3),
+            estimated=used.estimated,
+            actions=dict(self._actions),
+            ended=self.ending,
+        )
+
+    # -- what the execution loop calls ---------------------------------------------------------------------
+
+    def start(self, problem: Problem) -> None:
+        self._problem = problem
+        self.generated = 0
+        self.ending = ""
+        self.suspects = rank(
+            problem.baseline, problem.targets.tests, problem.context, problem.issue, problem.sources.get
+        )
+        self._workspace = Workspace(problem.sources, problem.root, problem.refusal)
+        self._tools = Toolbox(self._workspace, self._index, min(MAX_RESULT, self._room // 8))
+        self._conversation = Conversation([system(self._prompts.fill("system")), user(self._task(problem))])
+        self._waiting: deque[ToolCall] = deque()
+        self._testing: ToolCall | None = None
+        self._tried: dict[tuple[object, ...], str] = {}
+        self._candidate: Candidate | None = None
+        self._without_call = self._unreadable = 0
+
+    @property
+    def _room(self) -> int:
+        """About how many characters the model can read at once."""
+        return self._chat.context_tokens * CHARACTERS_PER_TOKEN
+
+    def propose(self, count: int) -> list[Candidate]:
+        """The model's next tested edit, as soon as it asks for the tests; empty while one is being judged."""
+        while self._testing is None and not self.ending and not self._problem.should_stop():
+            if not self._waiting and not self._ask():
+                continue
+            call = self._waiting.popleft()
+            outcome = self._act(call)
+            if isinstance(outcome, Candidate):
+                self._testing, self._candidate = call, outcome
+                self.generated += 1
+                return [outcome]
+            self._problem.record("observed", {"tool": call.name[:100], "result": cut(outcome, MAX_RECORDED)})
+            self._conversation.add(result(call, outcome))
+        return []
+
+    def observe(self, observations: list[Observation]) -> None:
+        """Tells the model what came of its edit. One that passed is waited for: verification may turn it down."""
+        for observation in observations:
+            if self._testing is None or observation.candidate != self._candidate:
+                continue
+            if observation.status == "pass":
+                self._tried[observation.candidate.key] = "The failing tests pass with these edits."
+                continue
+            told = _told(observation, len(self._problem.targets.tests))
+            self._tried[observation.candidate.key] = told
+            self._conversation.add(result(self._testing, told))
+            self._testing = None
+
+    # -- the loop --------------------------------------------------------------------------------------------
+
+    def _ask(self) -> bool:
+        """One answer of the model; False when it holds nothing to do, or none is to be had any more."""
+        left = self._problem.until - time.monotonic()
+        if left < _LAST_MOMENT:
+            self.ending = "the time is used up"
+        elif (spent := self._options.spent(self._used, self._steps)) is not None:
+            self.ending = spent
+        if self.ending:
+            return False
+        self._conversation.fit(max(256, int(0.8 * self._chat.context_tokens) - TOOLS_TOKENS))
+        self._problem.record("ask", {"step": self._steps + 1, "tokens": self._used.tokens, "money": self._used.money})
+        self._steps += 1
+        try:
+            answer = self._chat.complete(
+                self._conversation.messages, TOOLS, seconds=left, tokens=self._options.tokens - self._used.tokens
+            )
+        except BadAnswer as error:
+            self._used = self._used + error.usage
+            self._problem.record("observed", {"answer": f"{type(error).__name__}: {error}"[:MAX_RECORDED]})
+            if isinstance(error, Refused) and not self._conversation.shorten():
+                self.ending = "the model's server refused the request"
+            return False
+        except ChatUnavailable:
+            if time.monotonic() < self._problem.until - _LAST_MOMENT:
+                raise
+            self.ending = "the time is used up"  # it was cut short by the budget: no fault of the server
+            return False
+        self._used = self._used + answer.usage
+        self._conversation.add(answer.message)
+        return self._taken(answer)
+
+    def _taken(self, answer: Completion) -> bool:
+        if answer.calls:
+            if answer.text:
+                self._problem.record("observed", {"said": cut(answer.text, MAX_RECORDED)})
+            self._waiting.extend(answer.calls)
+            self._without_call = 0
+            return True
+        self._problem.record("observed", {"answer": cut(answer.text, MAX_RECORDED), "finish": answer.finish.value})
+        self._without_call += 1
+        if answer.finish is FinishReason.FILTERED:
+            self.ending = "the model's answer was held back by a filter"
+        elif self._without_call >= MAX_WITHOUT_CALL:
+            self.ending = "the model stopped calling tools"
+        else:
+            cut_off = answer.finish is FinishReason.LENGTH
+            why = "Your answer was cut off: be shorter." if cut_off else "Your answer called no tool."
+            self._conversation.add(user(self._prompts.fill("nudge", why=why)))
+        return False
+
+    def _act(self, call: ToolCall) -> Candidate | str:
+        """Carries out one call: its result, or the candidate that the execution loop is to test."""
+        arguments = parsed(call)
+        shown = cut(json.dumps(dict(call.arguments), ensure_ascii=False), MAX_RECORDED)
+        self._problem.record("act", {"step": self._steps, "tool": call.name[:100], "arguments": shown})
+        if isinstance(arguments, str):
+            self._actions["unreadable"] += 1
+            self._unreadable += 1
+            if self._unreadable >= MAX_UNREADABLE:
+                self.ending = f"{MAX_UNREADABLE} tool calls of the model in a row could not be read"
+                self._waiting.clear()
+            return arguments
+        self._unreadable = 0
+        self._actions[call.name] += 1
+        if isinstance(arguments, GiveUp):
+            self.ending = "the model gave up"
+            self._waiting.clear()
+            return "Ended."
+        if not isinstance(arguments, RunTests):
+            return self._tools.run(arguments)
+        candidate = self._workspace.candidate()
+        if candidate is None:
+            return "Nothing is changed yet: edit first."
+        if (before := self._tried.get(candidate.key)) is not None:
+            return f"These edits were tested before, with this result:\n{before}"
+        return candidate
+
+    def _task(self, problem: Problem) -> str:
+        baseline, tests = problem.baseline, problem.targets.tests
+        shown = []
+        for test in tests[:SHOWN_TESTS]:
+            failures = baseline.failures.get(test, ())
+            said = f"{failures[0].type}: {failures[0].message}" if failures else "failed"
+            shown.append(f"{test}\n{problem.test_sources.get(test, '')}\n{cut(said, 2000)}")
+        if len(tests) > SHOWN_TESTS:
+            shown.append(f"and {len(tests) - SHOWN_TESTS} more")
+        places = [
+            f"{place.path}:{place.start_line} {place.symbol}" for place in locations(self.suspects)[:SHOWN_PLACES]
+        ]
+        files = list(problem.sources)
+        most = min(12_000, self._room // 6)
+        return self._prompts.fill(
+            "task",
+            issue=data("issue", cut(problem.issue, most)),
+            tests=data("failing tests", cut("\n\n".join(shown), most)),
+            places=data("places", "\n".join(places) or "unknown"),
+            files=data(
+                "files", cut("\n".join(files[:SHOWN_FILES]) + ("\n…" if len(files) > SHOWN_FILES else ""), most // 2)
+            ),
+            count=str(len(files)),
+            steps=str(self._options.steps - self._steps),
+            seconds=str(max(0, int(problem.until - time.monotonic()))),
+        )
+
+
+def _told(observation: Observation, targets: int) -> str:
+    """An observation as the model reads it."""
+    if observation.status == "regress":
+        return cut(
+            f"The failing tests pass, but the whole suite is worse: {observation.broken} does not pass with these "
+            f"edits. {observation.said}".strip()
+        )
+    if observation.status == "compile":
+        return "The program does not parse with these edits."
+    if observation.status in ("hang", "crash"):
+        what = "did not end in time" if observation.status == "hang" else "took the process down"
+        return f"A test {what} with these edits. {observation.signature}".strip()
+    passed = f"{len(observation.passed)} of the {targets} tests pass. " if observation.passed else ""
+    said = observation.said or observation.signature
+    return cut(f"{passed}Still failing:\n{said}" if said else f"{passed}The tests still fail.")

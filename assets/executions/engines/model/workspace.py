@@ -1,0 +1,253 @@
+"""The program as the model has changed it so far: texts in memory over a checkout that is never written to.
+
+Any text file may be changed, made or deleted that the repository's rules leave to patches. What is asked for
+by a path is confined to the checkout.
+"""
+
+import ast
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from assets.executions.engines.protocol import Candidate, FileChange
+from assets.executions.engines.search.source import MAX_BYTES, Edit, SourceFile
+from sandbox.confined_files import read_confined
+
+from .paths import linked, plain, text_files
+
+MAX_READ_BYTES = 1 << 20
+MAX_EDIT_CHARACTERS = 20_000
+MAX_FILE_CHARACTERS = 60_000
+MAX_CHANGED_FILES = 40
+MAX_SCANNED_BYTES = 64 << 20
+
+
+class NotPossible(ValueError):
+    """What was asked for cannot be done; the message tells the model what to do instead."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A line that holds a text; `line` counts from 1."""
+
+    path: str
+    line: int
+    text: str
+
+
+def _sources_only(path: str) -> str | None:
+    return "only the program's sources may be changed"
+
+
+class Workspace:
+    """`sources` are the program's parsed files, `root` the folder of all; `refusal` says why a file that is no source
+    may not be changed, and None where it may."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, SourceFile],
+        root: Path,
+        refusal: Callable[[str], str | None] = _sources_only,
+    ) -> None:
+        self._sources = sources
+        self._root = root
+        self._refusal = refusal
+        self._changed: dict[str, str | None] = {}
+        self._listed: tuple[str, ...] | None = None
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def text(self, path: str) -> str:
+        """A file's present text with `\\n` at its lines' ends. Raises `NotPossible`."""
+        now = self._now(plain(path))
+        if now is None:
+            raise NotPossible(f"there is no file {plain(path)!r}")
+        return _unix(now)
+
+    def files(self, folder: str = "") -> list[str]:
+        """Text files below a folder as they are now, in order."""
+        inside = f"{plain(folder).strip('/')}/" if plain(folder).strip("/.") else ""
+        present = set(self._all_files()) - {path for path, text in self._changed.items() if text is None}
+        present |= {path for path, text in self._changed.items() if text is not None}
+        return sorted(path for path in present if path.startswith(inside))
+
+    def find(self, words: str, most: int) -> Iterator[Hit]:
+        """Lines of text files that hold a text, tests included; programs first."""
+        found = read = 0
+        for path in sorted(self.files(), key=lambda path: not path.endswith(".py")):
+            try:
+                text = self.text(path)
+            except NotPossible:
+                continue
+            read += len(text)
+            if read > MAX_SCANNED_BYTES:
+                return
+            if words not in text:
+                continue
+            for number, line in enumerate(text.split("\n"), 1):
+                if words in line:
+                    yield Hit(path, number, line.strip()[:160])
+                    found += 1
+                    if found >= most:
+                        return
+
+    # -- changing --------------------------------------------------------------------------------------------
+
+    def replace(self, path: str, old: str, new: str) -> int:
+        """Replaces the one place of `old`; the line it begins on. Raises `NotPossible`."""
+        path = self._allowed(path)
+        now = self._now(path)
+        if now is None:
+            raise NotPossible(f"there is no file {path!r}: `write` makes one")
+        if not old or len(old) + len(new) > MAX_EDIT_CHARACTERS:
+            raise NotPossible(f"`old` must not be empty, and both texts hold at most {MAX_EDIT_CHARACTERS} characters")
+        _check_writable(new, "new")
+        newline = "\r\n" if "\r\n" in now else "\n"
+        old, new = (_unix(text).replace("\n", newline) for text in (old, new))
+        if old == new:
+            raise NotPossible("`old` and `new` are the same")
+        places = _places(now, old)
+        if len(places) != 1:
+            raise NotPossible(_not_once(now, old, path, places))
+        self._keep(path, now, now[: places[0]] + new + now[places[0] + len(old) :])
+        return now.count("\n", 0, places[0]) + 1
+
+    def write(self, path: str, content: str) -> None:
+        """Makes a file. Raises `NotPossible`, also where there is one: that is edited."""
+        path = self._allowed(path)
+        if self._now(path) is not None:
+            raise NotPossible(f"{path!r} is there already: use `edit`")
+        if len(content) > MAX_FILE_CHARACTERS:
+            raise NotPossible(f"a new file holds at most {MAX_FILE_CHARACTERS} characters")
+        _check_writable(content, "content")
+        self._keep(path, None, content)
+
+    def delete(self, path: str) -> None:
+        """Takes a file away. Raises `NotPossible`."""
+        path = self._allowed(path)
+        if self._now(path) is None:
+            raise NotPossible(f"there is no file {path!r}")
+        self._changed[path] = None
+
+    def candidate(self) -> Candidate | None:
+        """What has been changed against the checkout: edits of whole lines in sources, other files as a whole; None
+        when nothing is different."""
+        edits: list[Edit] = []
+        whole: list[FileChange] = []
+        for path, text in sorted(self._changed.items()):
+            before = self._original(path)
+            if before == text:
+                continue
+            if before is not None and text is not None and path in self._sources:
+                edits.extend(_edits(path, before, text))
+            else:
+                whole.append(FileChange(path, before, text))
+        if not edits and not whole:
+            return None
+        path, line = whole[0].path if whole else "", 1
+        if edits:
+            path, line = edits[0].path, self._sources[edits[0].path].line_of(edits[0].start)
+        return Candidate(tuple(edits), "model", 1.0, 1.0, path, line, whole=tuple(whole))
+
+    # -- small things ----------------------------------------------------------------------------------------
+
+    def _now(self, path: str) -> str | None:
+        return self._changed[path] if path in self._changed else self._original(path)
+
+    def _original(self, path: str) -> str | None:
+        """A file's text in the checkout; None where there is none. Raises `NotPossible` for what is no text."""
+        source = self._sources.get(path)
+        if source is not None:
+            return source.text
+        try:
+            return read_confined(self._root, path, MAX_READ_BYTES).decode()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except UnicodeDecodeError:
+            raise NotPossible(f"{path!r} is no text") from None
+        except (ValueError, OSError) as error:
+            raise NotPossible(f"{path!r} cannot be read: {error}") from None
+
+    def _all_files(self) -> tuple[str, ...]:
+        if self._listed is None:
+            self._listed = tuple(text_files(self._root))
+        return self._listed
+
+    def _allowed(self, path: str) -> str:
+        """The path of a file that may be changed. Raises `NotPossible`."""
+        path = plain(path)
+        if path not in self._sources:
+            why = self._refusal(path)
+            if why is None and linked(self._root, path):
+                why = "it is, or lies behind, a link or a file"
+            if why is not None:
+                raise NotPossible(f"{path!r} is no file that can be changed: {why}")
+        if path not in self._changed and len(self._changed) >= MAX_CHANGED_FILES:
+            raise NotPossible(f"{MAX_CHANGED_FILES} files are changed already: that is no repair any more")
+        return path
+
+    def _keep(self, path: str, before: str | None, text: str) -> None:
+        if len(text.encode()) > MAX_BYTES:
+            raise NotPossible(f"{path} would grow above {MAX_BYTES} bytes")
+        problem = _broken(text) if path.endswith(".py") else ""
+        if problem and (before is None or not _broken(before)):
+            raise NotPossible(f"{path} would not parse so ({problem}); nothing was changed")
+        self._changed[path] = text
+
+
+def _check_writable(text: str, name: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        writable = False
+    else:
+        writable = "\0" not in text
+    if not writable:
+        raise NotPossible(f"`{name}` holds characters that no UTF-8 file can hold")
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _places(text: str, part: str) -> list[int]:
+    found: list[int] = []
+    at = text.find(part)
+    while at >= 0 and len(found) < 10:
+        found.append(at)
+        at = text.find(part, at + 1)
+    return found
+
+
+def _not_once(text: str, old: str, path: str, places: list[int]) -> str:
+    if places:
+        lines = ", ".join(str(text.count("\n", 0, at) + 1) for at in places)
+        return f"`old` occurs {len(places)} times in {path} (lines {lines}): give more lines around it"
+    first = next((line.strip() for line in old.split("\n") if line.strip()), "")
+    near = [str(n) for n, line in enumerate(text.split("\n"), 1) if first and line.strip() == first][:5]
+    hint = f"; a line like its first one is at {', '.join(near)}, perhaps indented otherwise" if near else ""
+    return f"`old` does not occur in {path}{hint}: read the file and copy the lines exactly"
+
+
+def _broken(text: str) -> str:
+    try:
+        ast.parse(text.removeprefix("\ufeff"))
+    except SyntaxError as error:
+        return f"{error.msg}, line {error.lineno}"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return str(error)
+    return ""
+
+
+def _edits(path: str, before: str, after: str) -> list[Edit]:
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    starts = [0]
+    for line in old:
+        starts.append(starts[-1] + len(line))
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    return [
+        Edit(path, starts[a], starts[b], "".join(new[c:d]))
+        for tag, a, b, c, d in matcher.get_opcodes()
+        if tag != "equal"
+    ]

@@ -1,0 +1,1 @@
+"""The engine `search`: fault localisation, edit operators, and the choice among survivors."""

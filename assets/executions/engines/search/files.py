@@ -1,0 +1,66 @@
+"""The files of a checkout that a patch may change, parsed when first asked for."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from assets.executions.attempt.repository_settings import RepositorySettings
+from assets.executions.attempt.test_command import python_files
+from assets.executions.judging.gate import is_test_path, steers_tests
+
+from .source import SourceFile, Unreadable
+
+
+class EditableFiles(Mapping[str, SourceFile]):
+    """Python files that are no tests and lie within `penstock.toml`'s paths. Files that cannot be read are left
+    out with a note; one with a syntax error is kept, since that can be the fault. What the test command names
+    is part of the tests: a patch that bends the judge is no repair."""
+
+    def __init__(self, root: Path, settings: RepositorySettings, command: str | None = None) -> None:
+        self._root = root
+        self._settings = settings
+        self._judges = {word.removeprefix("./") for word in re.split(r"[\s'\"=;&|()]+", command or "")}
+        self.paths = tuple(
+            p for p in python_files(root) if not is_test_path(p) and settings.allows(p) and p not in self._judges
+        )
+        self._known = set(self.paths)
+        self._parsed: dict[str, SourceFile | None] = {}
+        self.notes: list[str] = []
+
+    def __getitem__(self, path: str) -> SourceFile:
+        if path not in self._known:
+            raise KeyError(path)
+        if path not in self._parsed:
+            try:
+                self._parsed[path] = SourceFile(path, (self._root / path).read_bytes(), broken_ok=True)
+            except Unreadable as reason:
+                self.notes.append(str(reason))
+                self._parsed[path] = None
+        source = self._parsed[path]
+        if source is None:
+            raise KeyError(path)
+        return source
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def refusal(self, path: str) -> str | None:
+        """Why a patch may not make, change or delete this file; None where it may. The path is relative and plain."""
+        parts = path.split("/")
+        if path in self._known:
+            return None
+        if len(path) > 400 or not all(parts) or {".", ".."} & set(parts) or not path.isprintable() or "\\" in path:
+            return "it is no plain path below the repository's root"
+        if is_test_path(path) or path in self._judges:
+            return "it belongs to the tests"
+        if steers_tests(path):
+            return "it decides how tests are run"
+        if not self._settings.allows(path):
+            return "the repository's settings do not allow it"
+        return None
+
+    def size(self, path: str) -> int:
+        return (self._root / path).stat().st_size

@@ -1,0 +1,320 @@
+"""Tries candidates in the worker: in place where an edit lies within functions, by a fresh import elsewhere."""
+
+import ast
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from assets.executions.attempt.baseline import Baseline
+from assets.executions.engines.protocol import Candidate, Observation
+from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
+from core.work import Outcome
+
+from .worker_client import Worker, WorkerDied
+
+_COVERING_SECONDS = 1.5
+_COVERING_TESTS = 60
+MIN_CPU = 0.12
+HUNG_CPU = 0.04
+"""Where the test hangs today, most candidates hang too: they must be cut short."""
+FRESH_SHARE = 0.4
+
+
+@dataclass
+class Bench:
+    """One worker with a collected suite, and the targets that candidates are tried on."""
+
+    worker: Worker
+    baseline: Baseline
+    sources: Mapping[str, SourceFile]
+    deliberate: bool = False
+    """Each candidate is tried by a fresh import, and the message of its first failure is kept."""
+    targets: tuple[str, ...] = ()
+    leaky: bool = False
+    in_place: int = 0
+    fresh: int = 0
+    waiting: list[Candidate] = field(default_factory=list)
+    """Candidates that need a fresh import: so much dearer that only a share of the time goes to them."""
+    _in_place_seconds: float = 0.0
+    _fresh_seconds: float = 0.0
+    _covering: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._passing = {t for t, o in self.baseline.run.outcomes.items() if o is Outcome.PASSED}
+        self._tests_at: dict[tuple[str, int], list[str]] | None = None
+
+    def aim(self, targets: tuple[str, ...]) -> None:
+        """Takes these failing tests as what candidates must make pass."""
+        self.targets = targets
+        seconds = self.baseline.seconds
+        hung = {t for t in targets if any(f.type == "Hang" for f in self.baseline.failures.get(t, ())[:1])}
+        # A test that hung says nothing about how long it takes once repaired; those that pass do.
+        passing = sorted(s for t, s in seconds.items() if t in self._passing) if hung else []
+        usual = passing[len(passing) // 2] if passing else 0.0
+        slowest = max((seconds.get(t, 0.0) for t in targets if t not in hung), default=0.0)
+        self.cpu = max(HUNG_CPU if hung else MIN_CPU, 12 * slowest, 12 * usual)
+        self._only_fresh = self.deliberate or any(t in self.baseline.uncollected for t in targets)
+
+    def try_all(self, candidates: list[Candidate], seconds: float) -> list[Observation]:
+        """Observations, candidates tried in place first. Those that need a fresh import may have to wait for a
+        later call; with no candidates given, all the time goes to the waiting ones."""
+        until = time.monotonic() + seconds
+        in_place: list[tuple[int, list[dict[str, object]]]] = []
+        results: dict[int, Observation] = {}
+        fresh: list[int] = []
+        began = time.monotonic()
+        for number, candidate in enumerate(candidates):
+            parts = None if self._only_fresh else self._parts(candidate)
+            if parts is None:
+                fresh.append(number)
+            else:
+                in_place.append((number, parts))
+        if in_place:
+            payload = [self._payload(candidates[n], parts) for n, parts in in_place]
+            answer = self.worker.ask(
+                "try",
+                seconds + 10,
+                candidates=payload,
+                targets=list(self.targets),
+                cpu=self.cpu,
+                seconds=seconds,
+                alone=self.leaky,
+                full=8 if self._quick else 3,
+            )
+            self.leaky = self.leaky or bool(answer.get("leaky"))
+            for (number, _), trial in zip(in_place, answer["trials"], strict=True):
+                if trial is None:
+                    continue
+                if trial["s"] == "fresh":
+                    fresh.append(number)
+                else:
+                    self.in_place += 1
+                    results[number] = _observation(candidates[number], trial)
+        self._in_place_seconds += time.monotonic() - began
+        self.waiting.extend(candidates[number] for number in fresh)
+        self.waiting.sort(key=lambda c: -c.priority)
+        observations = [results[number] for number in sorted(results)]
+        found = any(o.status == "pass" for o in observations)
+        while self.waiting and not found and time.monotonic() < until:
+            share = FRESH_SHARE * self._in_place_seconds + 0.3
+            if candidates and in_place and self._fresh_seconds > share:
+                break
+            began = time.monotonic()
+            observations.append(self._fresh(self.waiting.pop(0), until - began))
+            self.fresh += 1
+            self._fresh_seconds += time.monotonic() - began
+            found = observations[-1].status == "pass"
+        return observations
+
+    def _payload(self, candidate: Candidate, parts: list[dict[str, object]]) -> dict[str, object]:
+        covering = self._covering_tests(candidate)
+        payload: dict[str, object] = {"parts": parts, "covering": covering}
+        if self.baseline.spawned and not self.baseline.spawned.isdisjoint((*self.targets, *covering)):
+            # Processes that tests start read the files, not this process's functions.
+            with contextlib.suppress(ValueError):
+                payload["files"] = candidate.files(self.sources)
+        return payload
+
+    @property
+    def _quick(self) -> bool:
+        return sum(self.baseline.seconds.get(t, 0.0) for t in self.targets) < 0.05
+
+    def _parts(self, candidate: Candidate) -> list[dict[str, object]] | None:
+        """The candidate as edited functions; None when an edit lies outside functions."""
+        by_function: dict[tuple[str, int], list[Edit]] = {}
+        found: dict[tuple[str, int], tuple[SourceFile, ast.FunctionDef | ast.AsyncFunctionDef, list[str]]] = {}
+        for edit in candidate.edits:
+            source = self.sources[edit.path]
+            place = _function_around(source, edit)
+            if place is None:
+                assigned = _assignment(source, edit) if len(candidate.edits) == 1 else None
+                return None if assigned is None else [assigned]
+            function, chain = place
+            key = (edit.path, source.first_line(function))
+            by_function.setdefault(key, []).append(edit)
+            found[key] = (source, function, chain)
+        parts: list[dict[str, object]] = []
+        for key, edits in by_function.items():
+            source, function, chain = found[key]
+            start, end = _region(source, function)
+            try:
+                text = apply_edits(
+                    source.text[start:end], tuple(Edit(e.path, e.start - start, e.end - start, e.text) for e in edits)
+                )
+            except ValueError:
+                text = "("  # overlapping edits: counted as one that does not compile
+            body_start = source.span(function.body[0])[0]
+            signature = any(e.start < body_start and not e.text.endswith("\n") for e in edits)
+            parts.append(
+                {
+                    "path": source.path,
+                    "chain": chain,
+                    "line": key[1],
+                    "source": text,
+                    "signature": signature,
+                }
+            )
+        return parts
+
+    def _covering_tests(self, candidate: Candidate) -> list[str]:
+        """Tests that pass today and execute the edited functions, fastest first, within a bounded time."""
+        chosen: dict[str, None] = {}
+        for edit in candidate.edits:
+            source = self.sources[edit.path]
+            place = _function_around(source, edit)
+            first, last = (1, source.lines) if place is None else (place[0].lineno, place[0].end_lineno or 1)
+            key = (edit.path, first)
+            if key not in self._covering:
+                self._covering[key] = self._tests_in(edit.path, first, last)
+            chosen.update(dict.fromkeys(self._covering[key]))
+        return list(chosen)
+
+    def _tests_in(self, path: str, first: int, last: int) -> list[str]:
+        if self._tests_at is None:
+            self._tests_at = {}
+            for test, hits in self.baseline.hits.items():
+                if test in self._passing and test not in self.baseline.flaky:
+                    for place in hits:
+                        self._tests_at.setdefault(self.baseline.places[place], []).append(test)
+        found: set[str] = set()
+        for line in range(first, last + 1):
+            found.update(self._tests_at.get((path, line), ()))
+        ordered = sorted(found, key=lambda t: (self.baseline.seconds.get(t, 0.0), t))
+        kept: list[str] = []
+        spent = 0.0
+        for test in ordered[:_COVERING_TESTS]:
+            spent += self.baseline.seconds.get(test, 0.0)
+            if spent > _COVERING_SECONDS:
+                break
+            kept.append(test)
+        return kept
+
+    def _fresh(self, candidate: Candidate, seconds: float) -> Observation:
+        try:
+            files = candidate.files(self.sources)
+        except ValueError:
+            return Observation(candidate, "compile")
+        for path, text in files.items():
+            if text is None or not path.endswith(".py"):
+                continue
+            try:
+                ast.parse(text.removeprefix("\ufeff"))
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return Observation(candidate, "compile")
+        select = sorted({t.split("::")[0] for t in self.targets if "::" in t or t.endswith(".py")})
+        if any(t == "collection" or t.endswith("conftest.py") for t in self.targets):
+            select = []
+        limit = min(seconds, 5 * self.cpu * len(self.targets) + 5)
+        try:
+            answer = self.worker.ask(
+                "fresh",
+                limit + 10,
+                files=files,
+                targets=list(self.targets),
+                select=select,
+                cpu=max(self.cpu, 0.5),
+                seconds=limit,
+                full=3,
+                say=self.deliberate,
+            )
+        except WorkerDied as died:
+            return Observation(candidate, "crash", signature=str(died)[:200])
+        return _observation(candidate, answer["trial"])
+
+
+def _observation(candidate: Candidate, trial: dict[str, object]) -> Observation:
+    line = trial.get("l")
+    passed = trial.get("p")
+    return Observation(
+        candidate,
+        str(trial["s"]),
+        tuple(int(i) for i in passed) if isinstance(passed, list) else (),
+        str(trial.get("g", "")),
+        (str(line[0]), int(line[1]))
+        if isinstance(line, list) and len(line) == 2 and isinstance(line[1], int)
+        else None,
+        str(trial.get("t", "")),
+        str(trial.get("m") or "")[:4000],
+    )
+
+
+def _region(source: SourceFile, function: ast.AST) -> tuple[int, int]:
+    start = source.line_start(source.first_line(function))
+    last = int(function.end_lineno)  # type: ignore[attr-defined]
+    return start, source.line_start(last + 1) if last < source.lines else len(source.text)
+
+
+def _assignment(source: SourceFile, edit: Edit) -> dict[str, object] | None:
+    """An edit within a plain assignment at module or class level, with the later assignments that depend on it."""
+    if edit.text.endswith("\n"):
+        return None
+    body: list[ast.stmt] = source.tree.body
+    chain: list[str] = []
+    while True:
+        found = None
+        for statement in body:
+            start, end = source.span(statement)
+            if start <= edit.start and edit.end <= end:
+                found = statement
+        if isinstance(found, ast.ClassDef):
+            if found.decorator_list:
+                return None
+            chain.append(found.name)
+            body = found.body
+            continue
+        break
+    if found is None or not _assigns_name(found):
+        return None
+    start, end = source.span(found)
+    names = [_target(found)]
+    pieces = [source.text[start : edit.start] + edit.text + source.text[edit.end : end]]
+    if chain:
+        pieces[0] = _outdented(pieces[0], source.indent(found))
+    else:
+        # What is computed from it at import has to follow.
+        for statement in body[body.index(found) + 1 :]:
+            reads = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            if _assigns_name(statement) and reads & set(names):
+                names.append(_target(statement))
+                pieces.append(source.code(statement))
+    return {"path": source.path, "chain": chain, "names": names, "source": "\n".join(pieces)}
+
+
+def _assigns_name(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Assign):
+        return len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
+    return (
+        isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None
+    )
+
+
+def _target(statement: ast.stmt) -> str:
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _outdented(text: str, indent: str) -> str:
+    return "\n".join(line.removeprefix(indent) for line in text.split("\n"))
+
+
+def _function_around(source: SourceFile, edit: Edit) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, list[str]] | None:
+    at = edit.start
+    inserts_line = edit.start == edit.end and at == source.line_start(source.line_of(at)) if at else False
+    if inserts_line and edit.text[:1] in (" ", "\t"):
+        at -= 1  # a new line belongs to the function of the line before it
+    elif inserts_line:
+        return None
+    place = source.outermost_function(at)
+    if place is None:
+        return None
+    function, _ = place
+    start, end = _region(source, function)
+    if not (start <= edit.start and edit.end <= end) or edit.start < source.span(function)[0]:
+        return None
+    if inserts_line:
+        line = source.line_text(function.lineno)
+        indent = len(line) - len(line.lstrip())
+        if len(edit.text) - len(edit.text.lstrip(" \t")) <= indent:
+            return None
+    return place

@@ -1,0 +1,158 @@
+"""The host's end of the worker: starts it in a sandbox session and exchanges JSON lines with it.
+
+Everything the worker says comes out of a sandbox that runs the repository's code: it is checked for
+shape here, bounded in size by the session's limits, and believed only about that repository.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from assets.executions.attempt.test_command import TestCommand
+from sandbox.protocol import WORKSPACE, Environment, Limits, Mount, Sandbox, SandboxProcess, Session
+
+_TARGET = "/penstock/penstock_worker"
+_START = "import sys; sys.path.insert(0, '/penstock'); from penstock_worker.main import main; sys.path.pop(0); main()"
+_BASE_ARGUMENTS = ("-p", "no:cacheprovider", "--capture=sys", "-W", "ignore::pytest.PytestConfigWarning",
+                   f"--rootdir={WORKSPACE}", "--continue-on-collection-errors")  # fmt: skip
+MEMORY_HEADROOM = 1 << 30
+
+
+class WorkerDied(RuntimeError):
+    """The worker ended, stayed silent past its deadline, or said something that is no answer."""
+
+
+class Worker:
+    """One worker process in its own session on a copy of `root`."""
+
+    def __init__(self, sandbox: Sandbox, root: Path, command: TestCommand, limits: Limits) -> None:
+        from sandbox.python import python_runtime
+
+        runtime = python_runtime()
+        self.limits = limits
+        self._limits = replace(limits, output_bytes=max(limits.output_bytes, 256 << 20))
+        mounts = (*runtime.mounts, Mount(Path(__file__).parent / "worker", _TARGET))
+        variables = {
+            **runtime.variables,
+            "PYTHONHASHSEED": "0",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "NO_COLOR": "1",
+        }
+        self.session: Session = sandbox.open(Environment(root, mounts, variables), self._limits)
+        self._base = {
+            "root": WORKSPACE,
+            "sys_path": [f"{WORKSPACE}/{folder}".rstrip("/") for folder in command.sys_path],
+            "arguments": [*_BASE_ARGUMENTS, *command.arguments],
+            "variables": command.variables,
+            "memory": min(MEMORY_HEADROOM, limits.memory_bytes // 2),
+        }
+        self._python = runtime.executable
+        self._process: SandboxProcess | None = None
+        self._ready = False
+
+    def start(self) -> None:
+        """Starts the process without waiting for it."""
+        argv = [str(self._python), "-P", "-c", _START]
+        self._process = self.session.start(argv, limits=self._limits)
+        self._ready = False
+
+    def wait(self, timeout: float) -> None:
+        """Waits until the process has started up. Raises `WorkerDied`."""
+        if not self._ready:
+            self._answer(max(20.0, timeout))
+            self._ready = True
+
+    def ask(self, operation: str, timeout: float, **fields: Any) -> dict[str, Any]:
+        """Sends one command and waits for its answer. Raises `WorkerDied`."""
+        if self._process is None:
+            self.start()
+        process = self._running
+        self.wait(timeout)
+        line = json.dumps({"op": operation, **self._base, **fields}, separators=(",", ":")).encode()
+        try:
+            process.write_line(line)
+        except (BrokenPipeError, OSError) as error:
+            raise WorkerDied("the worker ended before it could be asked") from error
+        return self._answer(timeout)
+
+    @property
+    def _running(self) -> SandboxProcess:
+        if self._process is None:
+            raise WorkerDied("the worker is not running")
+        return self._process
+
+    def _answer(self, timeout: float) -> dict[str, Any]:
+        process = self._running
+        try:
+            line = process.read_line(timeout)
+        except TimeoutError as error:
+            self.stop()
+            raise WorkerDied(f"the worker did not answer within {timeout:.0f} s") from error
+        if line is None:
+            result = process.finish(1.0)
+            self._process = None
+            tail = result.stderr[-500:].decode(errors="replace").strip()
+            why = f" (limit: {result.limit})" if result.limit else ""
+            raise WorkerDied(f"the worker ended{why}{': ' + tail if tail else ''}")
+        try:
+            answer = json.loads(line)
+        except ValueError as error:
+            raise WorkerDied("the worker said something that is not JSON") from error
+        if not isinstance(answer, dict):
+            raise WorkerDied("the worker's answer is not an object")
+        if "error" in answer:
+            raise WorkerDied(str(answer["error"])[:2000])
+        return answer
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+        self._ready = False
+
+    def close(self) -> None:
+        self.stop()
+        self.session.close()
+
+
+class Spare:
+    """A worker that is started in the background, so that it has imported pytest when it is wanted."""
+
+    def __init__(self, make: Callable[[], Worker]) -> None:
+        self._worker: Worker | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._open, args=(make,), daemon=True, name="spare-worker")
+        self.started = time.monotonic()
+        self._thread.start()
+
+    def _open(self, make: Callable[[], Worker]) -> None:
+        worker = None
+        try:
+            worker = make()
+            worker.start()
+            self._worker = worker
+        except BaseException as error:
+            if worker is not None:
+                worker.close()
+            self._error = error
+
+    def take(self) -> Worker:
+        """Waits for it; raises what starting it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        worker, self._worker = self._worker, None
+        if worker is None:
+            raise WorkerDied("the spare worker was taken before")
+        return worker
+
+    def close(self) -> None:
+        self._thread.join()
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None

@@ -1,0 +1,164 @@
+"""Backfill: gives stored contents the vectors that a model lacks, in small transactions, at a bounded pace.
+
+What is left to do is asked of the database at each start, so a run that was killed goes on where it was:
+a content has all vectors of a model or none. While one part is embedded, the next is read and the one
+before is written; both together are one batch, the most that a kill makes embed twice.
+"""
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from assets.context.models import model_vectors
+from assets.context.models.model_vectors import Lacking, Texts
+from assets.migrations.backfill.throttle import Limits, Throttle
+from core.database import Database
+from core.embedding import Embedder, Vectors, WrongAnswer
+
+MOST_PASSES = 50
+"""Content that arrives while a pass runs is taken up by the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of one call: chunks written, chunks that were to do when it began, seconds so far and spent in the model."""
+
+    chunks: int
+    total: int
+    seconds: float
+    model_seconds: float
+
+    @property
+    def rate(self) -> float:
+        return self.chunks / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        return (self.total - self.chunks) / self.rate if self.rate > 0 and self.total > self.chunks else None
+
+
+class Stopped(RuntimeError):
+    """Whoever drives the migration asked to stop; what is written stays."""
+
+
+def build(
+    database: Database,
+    embedder: Embedder,
+    *,
+    batch_chunks: int = 512,
+    throttle: Throttle | None = None,
+    nice: int = 0,
+    check: Callable[[], None] = lambda: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Embeds until no visible content lacks a vector of the model.
+
+    `throttle` says how much of the time it may embed, all of it if there is none; `nice` is how much it gives way
+    to other work on this machine (setpriority(2); Linux keeps it by thread, so that only the embedding gives way).
+    `check` is called before each part and each rest, and may raise `Stopped`. Raises `EmbedderUnavailable` and
+    psycopg's errors; what was written before stays.
+    """
+    identity = embedder.identity
+    began, in_model, chunks, total = time.monotonic(), 0.0, 0, 0
+    progress = Progress(0, 0, 0.0, 0.0)
+    pace = throttle or Throttle(Limits(slowdown=None))
+    for _ in range(MOST_PASSES):
+        with database.system() as connection:
+            left = model_vectors.lacking(connection, identity)
+        if not left:
+            break
+        total = chunks + sum(content.chunks for content in left)
+        with (
+            ThreadPoolExecutor(1, "penstock-read") as reader,
+            ThreadPoolExecutor(1, "penstock-write") as writer,
+            ThreadPoolExecutor(1, "penstock-embed", initializer=_give_way, initargs=(nice,)) as model,
+        ):
+            written: Future[int] | None = None
+            for texts in _ahead(reader, database, _parts(left, lambda: pace.part(max(1, batch_chunks // 2)))):
+                check()
+                vectors, spent = _embed(model, embedder, texts.texts, pace, check)
+                in_model += spent
+                if written is not None:
+                    chunks += written.result()
+                written = writer.submit(_write, database, identity, texts, vectors)
+                progress = Progress(chunks, total, time.monotonic() - began, in_model)
+                on_progress(progress)
+            if written is not None:
+                chunks += written.result()
+        progress = Progress(chunks, max(total, chunks), time.monotonic() - began, in_model)
+        on_progress(progress)
+    else:
+        raise TimeoutError(f"content arrived faster than {identity} could embed it, for {MOST_PASSES} passes")
+    return progress
+
+
+def _embed(
+    model: ThreadPoolExecutor, embedder: Embedder, texts: Sequence[str], pace: Throttle, check: Callable[[], None]
+) -> tuple[Vectors, float]:
+    """The vectors of `texts`, and the seconds that the model took; in slices with rests between, as `pace` says."""
+    # Texts of like length together: a slice is padded to its longest.
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    found = np.empty((len(texts), embedder.dimensions), dtype=np.float32)
+    done, seconds = 0, 0.0
+    while done < len(texts):
+        places = order[done : done + pace.slice(len(texts) - done)]
+        pace.begin()
+        began = time.monotonic()
+        try:
+            vectors = model.submit(embedder.embed_documents, [texts[place] for place in places]).result()
+        except BaseException:
+            pace.end(0, 0.0)
+            raise
+        spent = time.monotonic() - began
+        # Between the last slice and the writing of all there is no stop.
+        pace.end(len(places), spent, check if done + len(places) < len(texts) else lambda: None)
+        if vectors.shape != (len(places), embedder.dimensions):
+            raise WrongAnswer(f"{embedder.identity} gave vectors of shape {vectors.shape} for {len(places)} texts")
+        found[places] = vectors
+        done += len(places)
+        seconds += spent
+    return found, seconds
+
+
+def _give_way(nice: int) -> None:
+    if nice:
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, max(nice, os.getpriority(os.PRIO_PROCESS, own)))
+
+
+def _write(database: Database, identity: str, texts: Texts, vectors: Vectors) -> int:
+    model_vectors.write_vectors(database, identity, texts, vectors)
+    return len(texts.texts)
+
+
+def _parts(left: Sequence[Lacking], most: Callable[[], int]) -> Iterator[tuple[uuid.UUID, list[int]]]:
+    """Contents of one team in a row, with at most `most()` chunks together; one content may have more."""
+    contents: list[int] = []
+    size = 0
+    for place, content in enumerate(left):
+        contents.append(content.content_id)
+        size += content.chunks
+        following = left[place + 1] if place + 1 < len(left) else None
+        if following is None or following.team_id != content.team_id or size + following.chunks > most():
+            yield content.team_id, contents
+            contents, size = [], 0
+
+
+def _ahead(
+    reader: ThreadPoolExecutor, database: Database, parts: Iterator[tuple[uuid.UUID, list[int]]]
+) -> Iterator[Texts]:
+    """The texts of each part, of which the next is read while the caller works on this one."""
+    following: Future[Texts] | None = None
+    for team_id, contents in parts:
+        reading = reader.submit(model_vectors.read_texts, database, team_id, contents)
+        if following is not None and (texts := following.result()).texts:
+            yield texts
+        following = reading
+    if following is not None and (texts := following.result()).texts:
+        yield texts

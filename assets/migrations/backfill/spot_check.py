@@ -1,0 +1,55 @@
+"""Before a built model is compared: are the stored vectors those that it answers now?
+
+Known answers are asked when a model is opened; a server that changes or mixes up its answers in the middle of
+a build is found here. A random sample of what is stored is embedded anew and compared.
+"""
+
+import numpy as np
+from psycopg import sql
+
+from assets.context.models import model_vectors
+from assets.migrations.retirement import archive
+from core.database import Database
+from core.embedding import Embedder, WrongAnswer
+from core.embedding.catalogue import Entry
+from core.embedding.known_answers import LEAST_SIMILARITY
+
+SAMPLE_CHUNKS = 64
+"""When one in twenty vectors is wrong, the sample holds such a one in 96% of all cases (1 - 0.95^64)."""
+
+_PICKED = """
+SELECT team_id, content_id FROM (SELECT DISTINCT team_id, content_id FROM {table}) known ORDER BY random() LIMIT %s
+"""
+_STORED = "SELECT content_id, chunk, embedding::vector FROM {table} WHERE content_id = ANY(%s)"
+
+
+def check_stored(database: Database, embedder: Embedder, entry: Entry) -> int:
+    """How many vectors were compared. Raises `WrongAnswer` when any is not what the model answers now, and
+    `EmbedderUnavailable`."""
+    with database.system() as connection:
+        table = archive.table_of(connection, entry.id)
+        picked = connection.execute(sql.SQL(_PICKED).format(table=table), (SAMPLE_CHUNKS,)).fetchall()
+        rows = connection.execute(
+            sql.SQL(_STORED).format(table=table), ([content for _, content in picked],), binary=True
+        ).fetchall()
+    if not rows:
+        return 0
+    vectors = archive.parse_vectors([bytes(row[2]) for row in rows])
+    stored = {(row[0], row[1]): vector for row, vector in zip(rows, vectors, strict=True)}
+    pairs: list[tuple[str, tuple[int, int]]] = []
+    for team in sorted({team for team, _ in picked}):
+        found = model_vectors.read_texts(database, team, [content for owner, content in picked if owner == team])
+        keys = zip(found.contents, found.chunks, strict=True)
+        pairs += [(text, key) for text, key in zip(found.texts, keys, strict=True) if key in stored]
+    pairs = pairs[:: max(1, len(pairs) // SAMPLE_CHUNKS)][:SAMPLE_CHUNKS]
+    now = embedder.embed_documents([text for text, _ in pairs])
+    before = np.array([stored[key] for _, key in pairs])
+    alike = np.einsum("ij,ij->i", now, before)
+    wrong = int(((alike < LEAST_SIMILARITY) & (now.any(axis=1) | before.any(axis=1))).sum())
+    if wrong:
+        raise WrongAnswer(
+            f"{wrong} of {len(pairs)} stored vectors are not what {entry.name} answers now (cosine "
+            f"{alike.min():.3f}, at least {LEAST_SIMILARITY} expected): its server changed its answers while it was "
+            f"built; penstock migrate cancel, models retire {entry.name}, then begin anew"
+        )
+    return len(pairs)

@@ -1,0 +1,1 @@
+"""A migration's stages: planned, begun, driven from stage to stage, steered by people."""

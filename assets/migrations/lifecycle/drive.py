@@ -1,0 +1,290 @@
+"""Takes a migration from stage to stage until it is done or waits for something: time, a person, a server.
+
+Called again and again, by a job or by a person's command, it goes on from the row. One driver at a time:
+the lock is a transaction's and ends with the process. What fails for now leaves the migration where it is
+and says why; what proves the new model broken pauses it.
+"""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from assets.context.models import model_vectors
+from assets.migrations.adapter import training as adapter
+from assets.migrations.backfill import stage as backfill
+from assets.migrations.backfill.build import Stopped
+from assets.migrations.backfill.throttle import Throttle
+from assets.migrations.backfill.watch import fill
+from assets.migrations.gate import evidence, observe, queries
+from assets.migrations.gate.judge import ask_both, judge
+from assets.migrations.lifecycle import record, switch
+from assets.migrations.lifecycle.record import Migration, MigrationRefused, TimelineEvent
+from assets.migrations.report import wording as words
+from assets.migrations.retirement.archive import ArchiveFailed
+from assets.migrations.retirement.retire import FOLDER
+from assets.platform import Platform
+from core import migration_health
+from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
+from core.states import MigrationState, ModelState
+
+_log = logging.getLogger(__name__)
+
+_LOCK = "penstock model migrations"
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """Where a call left the migration, and what it now waits for ("" when it is closed)."""
+
+    migration: Migration
+    waits_for: str
+
+
+def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) -> Driven:
+    """Does all that can be done now. Raises `MigrationRefused` when another process drives migrations already."""
+    with _only_driver(platform):
+        for _ in range(len(MigrationState) + 2):
+            with platform.database.system() as connection:
+                migration = record.get(connection, number)
+            if not migration.is_open:
+                return Driven(migration, "")
+            if migration.paused:
+                return Driven(migration, f"a person: it is paused ({migration.reason or 'by command'})")
+            try:
+                waits_for = _stage(platform, migration, tell)
+            except WrongAnswer as error:
+                switch.pause(platform.database, number, True, str(error), by_itself=True)
+                continue
+            except EmbedderUnavailable as error:
+                if migration.state == MigrationState.SHADOWING:  # all is built: the new model may stand in for the old
+                    adapter.keep_current(platform, migration, 1.0, math.inf, tell=tell)
+                return _stands(platform, number, f"a model: {error}")
+            except psycopg.errors.DiskFull as error:
+                why = f"the database's disk is full: {error}".strip()
+                try:
+                    switch.pause(platform.database, number, True, why, by_itself=True)
+                except psycopg.errors.DiskFull:  # not even that can be written: nothing is, so nothing is half done
+                    _log.error("migration %d stands still: %s", number, why)
+                    return Driven(migration, f"room: {why}; it goes on where it is once there is some")
+                continue
+            except ArchiveFailed as error:
+                switch.pause(platform.database, number, True, str(error), by_itself=True)
+                continue
+            except Stopped:
+                continue
+            except MigrationRefused as error:
+                with platform.database.system() as connection:
+                    if record.get(connection, number).state != migration.state:
+                        continue  # somebody moved it between our look and our move
+                return _stands(platform, number, str(error))
+            if waits_for:
+                return _stands(platform, number, waits_for)
+    raise TimeoutError(f"migration {number} moved in circles")
+
+
+def waits_since(migration: Migration, now: datetime) -> str | None:
+    """What an open migration waits for, so that driving it now would do nothing; None when there is work."""
+    if migration.paused:
+        return "a person: it is paused"
+    waits = migration_health.waits_for(
+        migration.state,
+        migration.options,
+        safe=bool((migration.comparison or {}).get("safe")),
+        looked=(migration.observation or {}).get("at"),
+        state_at=migration.state_at,
+        now=now,
+    )
+    if waits == migration_health.PERSON:
+        return "a person: cut over or cancel it"
+    if waits == migration_health.TIME:
+        observing = migration.state == MigrationState.OBSERVING
+        return f"time: {'the new model is being observed' if observing else 'the old vectors may still be read'}"
+    return None
+
+
+def drive_stalled(migration: Migration, events: Sequence[TimelineEvent], now: datetime) -> str | None:
+    """Why a person should look: an open migration that a fault has paused, or that nobody has paused and that has long
+    done nothing."""
+    if migration.is_open and migration.paused:
+        pauses = [event.body for event in events if event.kind == "paused"]
+        return migration_health.paused_by_itself(pauses[-1] if pauses else {})
+    if not migration.is_open or waits_since(migration, now) is not None:
+        return None
+    moved = [event.at for event in events if event.kind != "waits"]
+    quiet = (now - max([migration.state_at, *moved])).total_seconds()
+    return migration_health.stalled(quiet, migration.options, migration.reason or "")
+
+
+@contextlib.contextmanager
+def _only_driver(platform: Platform) -> Iterator[None]:
+    with platform.database.system() as holder:
+        holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+        row = holder.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,)).fetchone()
+        if row is None or not row[0]:
+            raise MigrationRefused("another process drives the migration at this moment")
+        yield
+
+
+def _stands(platform: Platform, number: int, reason: str) -> Driven:
+    with platform.database.system() as connection:
+        before = record.get(connection, number)
+        if before.reason != reason:
+            record.write(connection, number, reason=reason)
+            record.note(connection, number, "waits", {"for": reason})
+        return Driven(record.get(connection, number), reason)
+
+
+def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
+    """Does the work of the migration's state. Returns what it waits for, or "" when it has moved on."""
+    state = migration.state
+    _check_models(platform, migration)
+    if state == MigrationState.BUILDING:
+        backfill.backfill(platform, migration, _stop_check(platform, migration), tell)
+        return ""
+    if state == MigrationState.SHADOWING:
+        return _compare(platform, migration, tell)
+    if state == MigrationState.JUDGED:
+        return _decide(platform, migration, tell)
+    if state == MigrationState.OBSERVING:
+        return _observe(platform, migration, tell)
+    if state == MigrationState.DRAINING:
+        left = migration.chosen.drain_seconds - _age(migration)
+        if left > 0:
+            return f"time: searches that began before may still use {migration.old_name} for {left:.0f} s"
+        tell(f"retiring {migration.old_name}")
+        switch.finish(platform.database, migration.id, platform.settings.home / FOLDER)
+        return ""
+    raise MigrationRefused(f"migration {migration.id} is {state}, from which nothing leads on")
+
+
+_EXPECTED = {
+    MigrationState.BUILDING: (ModelState.SERVING, ModelState.BUILDING),
+    MigrationState.SHADOWING: (ModelState.SERVING, ModelState.BUILDING),
+    MigrationState.JUDGED: (ModelState.SERVING, ModelState.BUILDING),
+    MigrationState.OBSERVING: (ModelState.BUILDING, ModelState.SERVING),
+    MigrationState.DRAINING: (ModelState.DRAINING, ModelState.SERVING),
+}
+"""By the migration's state: those of its old and its new model."""
+
+
+def _check_models(platform: Platform, migration: Migration) -> None:
+    """Raises `MigrationRefused` when somebody has moved a model of the migration past it."""
+    expected = _EXPECTED.get(MigrationState(migration.state))
+    if expected is None:
+        return
+    with platform.database.system() as connection:
+        if record.get(connection, migration.id).state != migration.state:
+            return  # moved meanwhile, together with its models: the next look sees it
+        found = [catalogue.by_id(connection, number) for number in (migration.old_model, migration.new_model)]
+    way_back = "rollback" if migration.state in (MigrationState.OBSERVING, MigrationState.DRAINING) else "cancel"
+    for entry, wanted in zip(found, expected, strict=True):
+        if entry.state != wanted:
+            raise MigrationRefused(
+                f"{entry.name} is {entry.state}, not {wanted}, as a migration that is {migration.state} needs it: "
+                f"penstock migrate {way_back}"
+            )
+
+
+def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
+    options, database = migration.chosen, platform.database
+    old = _opened(platform, migration.old_model)
+    new = _opened(platform, migration.new_model)
+    with database.system() as connection:
+        judged = queries.judged_queries(connection, platform.mirror, options.queries)
+        asked = model_vectors.asked_queries(connection, options.queries)
+        sources = [source for _, source, _ in model_vectors.visible_sources(connection)]
+    tell(f"asking both models {len(judged)} judged and {len(asked)} asked queries")
+    answers = ask_both(database, old, new, judged, asked, options.k, _stop_check(platform, migration))
+    evals = evidence.take_in(platform, migration)
+    look = 1 + int((migration.comparison or {}).get("look", 1 if migration.comparison else 0))
+    result = judge(
+        answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals, look=look, sources=sources
+    )
+    with database.system() as connection:
+        result["storage_bytes"] = {
+            "old": _table_bytes(connection, migration.old_model),
+            "new": _table_bytes(connection, migration.new_model),
+        }
+        record.get(connection, migration.id, lock=True)
+        record.write(connection, migration.id, comparison=result)
+        record.note(
+            connection, migration.id, "compared", {key: result[key] for key in ("verdict", "reason", "queries")}
+        )
+        record.move(
+            connection, migration, MigrationState.JUDGED, f"the gate says {result['verdict']}: {result['reason']}"
+        )
+    tell(f"the gate says {result['verdict']}: {result['reason']}")
+    return ""
+
+
+def _decide(platform: Platform, migration: Migration, tell: Told) -> str:
+    comparison = migration.comparison or {}
+    # What came in while the model's server was away, or before a person had decided.
+    throttle, check = Throttle(migration.chosen.limits), _stop_check(platform, migration)
+    fill(platform, _opened(platform, migration.new_model), throttle, nice=migration.chosen.nice, check=check)
+    with platform.database.system() as connection:
+        model_vectors.note_complete(connection, migration.new_model)
+    if not comparison.get("safe"):
+        return words.left_to_a_person(comparison, migration.chosen.queries)
+    if not migration.chosen.automatic:
+        return f"a person: the gate says {comparison.get('verdict')}; `penstock migrate cutover` goes on"
+    switch.cut_over(platform.database, migration.id, by="the gate")
+    tell(f"{migration.new_name} answers from now on")
+    return ""
+
+
+def _observe(platform: Platform, migration: Migration, tell: Told) -> str:
+    seen = observe.look(platform, migration)
+    with platform.database.system() as connection:
+        record.write(connection, migration.id, observation=seen.as_dict())
+    if seen.problem:
+        switch.roll_back(platform.database, migration.id, f"by itself: {seen.problem}")
+        tell(f"rolled back to {migration.old_name}: {seen.problem}")
+        return ""
+    left = migration.chosen.observe_seconds - _age(migration)
+    if left > 0:
+        return f"time: {migration.old_name} stays ready for {left:.0f} s more"
+    switch.drain(platform.database, migration.id)
+    tell(f"{migration.old_name} gets no more vectors")
+    return ""
+
+
+def _opened(platform: Platform, model_id: int) -> Embedder:
+    with platform.database.system() as connection:
+        return platform.models.open(catalogue.by_id(connection, model_id))
+
+
+def _stop_check(platform: Platform, migration: Migration) -> Callable[[], None]:
+    last = time.monotonic()
+
+    def check() -> None:
+        nonlocal last
+        if time.monotonic() - last < backfill.SAVE_SECONDS:
+            return
+        last = time.monotonic()
+        with platform.database.system() as connection:
+            now = record.get(connection, migration.id)
+        if now.paused or now.state != migration.state:
+            raise Stopped("paused or cancelled")
+
+    return check
+
+
+def _age(migration: Migration) -> float:
+    return (datetime.now(UTC) - migration.state_at).total_seconds()
+
+
+def _table_bytes(connection: Any, model_id: int) -> int:
+    row = connection.execute(
+        "SELECT pg_total_relation_size(to_regclass(table_name)) FROM embedding_models WHERE id = %s", (model_id,)
+    ).fetchone()
+    return int(row[0] or 0) if row else 0

@@ -1,0 +1,85 @@
+"""What models need between migrations: content that a serving model lacks, and models that may or must go.
+
+A serving model may lack content because its server was away when that was indexed, or because it was added
+beside another one. Idempotent; a model whose server does not answer is left for the next time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assets.context.models import model_vectors
+from assets.migrations.backfill.throttle import Throttle
+from assets.migrations.backfill.watch import fill
+from assets.migrations.lifecycle import record
+from assets.migrations.retirement.archive import ArchiveFailed
+from assets.migrations.retirement.deadlines import Deadline, deadlines
+from assets.migrations.retirement.retire import FOLDER, retire_model
+from assets.platform import Platform
+from core.embedding import EmbedderUnavailable, catalogue
+from core.embedding.catalogue import Entry, ModelConflict
+from core.states import ModelState
+
+NICE = 10
+"""How far embedding gives way to other work on its machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one call did: (model, chunks embedded), models retired, and (model, why) of what was left; `deadlines`
+    are those of the models that are still there."""
+
+    embedded: tuple[tuple[str, int], ...]
+    retired: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
+    deadlines: tuple[Deadline, ...] = ()
+
+
+def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text: None) -> Kept:
+    """Embeds what serving models lack, then retires the models that nothing needs any more: those that are draining,
+    and those whose day has come. What needs one with a day is in `deadlines`."""
+    embedded: list[tuple[str, int]] = []
+    retired: list[str] = []
+    left: list[tuple[str, str]] = []
+    with platform.database.system() as connection:
+        found = catalogue.entries(connection)
+        migration = record.current(connection)
+    for entry in found:
+        if entry.state != ModelState.SERVING:
+            continue
+        try:
+            # Opened anew, so that the threads of a local model are made by the one that gives way.
+            embedder = catalogue.opened(entry, threads=platform.settings.embedding_threads)
+            done = fill(platform, embedder, Throttle(), nice=NICE)
+        except EmbedderUnavailable as error:
+            left.append((entry.name, str(error)))
+            continue
+        with platform.database.system() as connection:
+            model_vectors.note_complete(connection, entry.id)
+        if done.chunks:
+            tell(f"{entry.name}: embedded {done.chunks} chunks that it lacked")
+            embedded.append((entry.name, done.chunks))
+    busy = {migration.old_model, migration.new_model} if migration and migration.is_open else set()
+    for entry in _leaving(platform):
+        if entry.id in busy:
+            continue
+        try:
+            retire_model(platform.database, entry.id, platform.settings.home / FOLDER, tell=tell)
+        except (ModelConflict, ArchiveFailed) as error:
+            left.append((entry.name, str(error)))
+            continue
+        tell(f"{entry.name}: retired")
+        retired.append(entry.name)
+    with platform.database.system() as connection:
+        return Kept(tuple(embedded), tuple(retired), tuple(left), tuple(deadlines(connection)))
+
+
+def _leaving(platform: Platform) -> list[Entry]:
+    """The draining models, and those whose day has come and that nothing needs, which are draining from now on."""
+    with platform.database.system() as connection:
+        for one in deadlines(connection):
+            if one.days_left <= 0 and not one.needs and one.state == ModelState.SERVING:
+                catalogue.move(connection, one.model_id, ModelState.DRAINING)
+        due = {one.model_id for one in deadlines(connection) if one.days_left <= 0 and not one.needs}
+        return [
+            entry for entry in catalogue.entries(connection) if entry.state == ModelState.DRAINING or entry.id in due
+        ]

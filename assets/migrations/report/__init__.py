@@ -1,0 +1,1 @@
+"""A migration told to people: data, Markdown, one page of HTML."""

@@ -1,0 +1,113 @@
+"""A migration told to a person who has to decide: as data, as Markdown for the UI, and as one page of HTML.
+
+What to do comes first, then quality with intervals, evals, the worst regressions, speed and cost, coverage, and
+what happened when. The page itself is `page`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from assets.migrations.adapter import report as adapter_report
+from assets.migrations.gate import evidence
+from assets.migrations.gate.evidence import EvalEvidence
+from assets.migrations.lifecycle import record
+from assets.migrations.lifecycle.record import Migration, TimelineEvent
+from assets.migrations.report import page
+from assets.migrations.report import wording as words
+from assets.migrations.report.wording import headline
+from assets.shared.markdown import cell
+
+__all__ = ["as_data", "as_html", "as_markdown", "headline", "read"]
+
+
+def read(connection: Connection[TupleRow], number: int | None = None) -> tuple[Migration, list[TimelineEvent]]:
+    """The migration of this number, else the open or last one. Raises `MigrationRefused` when there is none."""
+    migration = record.get(connection, number) if number is not None else record.current(connection)
+    if migration is None:
+        raise record.MigrationRefused("there was no migration yet: penstock migrate plan --to MODEL")
+    return migration, record.timeline(connection, migration.id)
+
+
+def as_data(migration: Migration, events: Sequence[TimelineEvent]) -> dict[str, Any]:
+    """Everything that is known, ready for JSON."""
+    found = evidence.latest(events)
+    return {
+        "sentence": evidence.first_sentence(migration, found),
+        **asdict(migration),
+        "evals": [one.model_dump(mode="json") for one in found],
+        "adapter": words.last(events, "adapter"),
+        "built": words.last(events, "built"),
+        "timeline": [asdict(event) for event in events],
+    }
+
+
+def as_html(migration: Migration, events: Sequence[TimelineEvent]) -> str:
+    """One self-contained page."""
+    return page.as_html(migration, events, evidence.latest(events))
+
+
+def as_markdown(migration: Migration, events: Sequence[TimelineEvent]) -> str:
+    found = evidence.latest(events)
+    parts = [f"# Migration {migration.id}", "", f"**{cell(evidence.first_sentence(migration, found))}**", ""]
+    parts += [cell(headline(migration)), ""]
+    if observed := words.observed(migration):
+        parts += [cell(observed), ""]
+    if migration.comparison:
+        parts += _comparison(migration.comparison)
+    parts += _evals(found)
+    if (adapted := words.last(events, "adapter")) is not None and "evaluation" in adapted:
+        parts += ["", "## While the old model's server is away", "", adapter_report.as_markdown(adapted)]
+    if migration.progress:
+        parts += ["", words.progress(migration)]
+    if rows := words.planned(migration, events):
+        parts += ["", "| | estimated | really |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    parts += ["", "| when | what |", "|---|---|"]
+    parts += [
+        f"| {event.at:%Y-%m-%d %H:%M:%S} | {cell(words.told(event))} |" for event in events if event.kind != "progress"
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _comparison(comparison: dict[str, Any]) -> list[str]:
+    parts = [cell(words.basis(comparison)), ""]
+    parts += [
+        f"| metric | old | new | BM25 alone | difference | {words.interval_name(comparison)} | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    parts += [
+        f"| {row['metric']} | {words.number(row['old'])} | {words.number(row['new'])} | "
+        f"{words.number(row.get('words'))} | {words.signed(row['difference'])} | {words.interval(row)} "
+        f"| {row['verdict']} |"
+        for row in comparison["metrics"]
+    ]
+    latency = comparison["latency_ms"]
+    parts += ["", "| | old | new |", "|---|---|---|"]
+    parts += [f"| {p} of a search, ms | {latency['old'][p]:g} | {latency['new'][p]:g} |" for p in ("p50", "p95")]
+    if money := comparison.get("money_per_1000_queries"):
+        parts.append(f"| money for 1,000 queries | {money['old']:g} | {money['new']:g} |")
+    if storage := comparison.get("storage_bytes"):
+        parts.append(f"| vectors on disk, MB | {storage['old'] / 1e6:.1f} | {storage['new'] / 1e6:.1f} |")
+    if comparison["worst"]:
+        parts += ["", "Worst regressions:", "", "| query | right | old first | new first |", "|---|---|---|---|"]
+        parts += [
+            f"| {cell(row['query'][:100])} | {cell(', '.join(row['relevant']))} "
+            f"| {cell(', '.join(row['old'][:2]))} | {cell(', '.join(row['new'][:2]))} |"
+            for row in comparison["worst"][:8]
+        ]
+    return parts
+
+
+def _evals(found: Sequence[EvalEvidence]) -> list[str]:
+    if not found:
+        return []
+    parts = ["", "| eval set | verdict | cases | |", "|---|---|---|---|"]
+    parts += [
+        f"| {cell(one.set_name)} {cell(one.set_version)}{'' if one.retrieval else ' (shown, not in the gate)'} "
+        f"| {one.verdict} | {one.cases} | {cell(one.sentence)} |"
+        for one in found
+    ]
+    return parts

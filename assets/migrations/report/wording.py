@@ -1,0 +1,171 @@
+"""How a migration's facts are put into words: numbers, intervals, events, and where it is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from assets.migrations.lifecycle.record import MOST_QUERIES, Migration, TimelineEvent
+
+
+def headline(migration: Migration) -> str:
+    """One sentence: where it is, and why."""
+    text = f"{migration.old_name} to {migration.new_name}: {migration.state}"
+    if migration.paused:
+        text += ", paused"
+    return f"{text}. {migration.reason}" if migration.reason else f"{text}."
+
+
+def standing(migration: Migration) -> str:
+    """As `headline`, without what the gate said, which `basis` tells."""
+    reason = migration.reason or ""
+    for part in ("a person: ", f" ({(migration.comparison or {}).get('reason')})"):
+        reason = reason.replace(part, "")
+    state = f"It is {migration.state}{', paused' if migration.paused else ''}"
+    return f"{state}: {reason}." if reason and not migration.comparison else f"{state}. {_sentence(reason)}".strip()
+
+
+def observed(migration: Migration) -> str:
+    """What was seen at the last look after the cut over; "" before it."""
+    seen = migration.observation
+    if not seen:
+        return ""
+    at = datetime.fromtimestamp(float(seen["at"]), UTC)
+    text = f"Live at {at:%Y-%m-%d %H:%M:%S}: {seen['probes']} searches, {seen['failed']} failed"
+    text += f", 95% within {seen['p95_ms']:.0f} ms"
+    if seen.get("ndcg") is not None:
+        text += f", nDCG {seen['ndcg']:.3f}"
+        text += f" beside {seen['old_ndcg']:.3f} of {migration.old_name}" if seen.get("old_ndcg") is not None else ""
+    return f"{text}."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""
+
+
+def basis(comparison: Mapping[str, Any]) -> str:
+    """What the verdict rests on."""
+    counts, look = comparison["queries"], comparison.get("look", 1)
+    unjudged = comparison.get("unjudged_sources") or []
+    silent = f" Of {_listed(unjudged)} no query with a known answer says anything." if unjudged else ""
+    again = f" Comparison {look}, held to {interval_name(comparison)}s." if look > 1 else ""
+    return (
+        f"Gate: {comparison['verdict']}, {comparison['reason']}. {counts['judged']} queries with known answers, "
+        f"{counts['asked']} that were asked. Margin {comparison['margin']:g}, set before the start.{again}{silent}"
+    )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more sources"
+
+
+def interval_name(comparison: Mapping[str, Any]) -> str:
+    """Of which confidence the intervals of the verdict are."""
+    return f"{100 * (1 - comparison.get('level', 0.05)):g}% interval"
+
+
+def left_to_a_person(comparison: Mapping[str, Any], most: int) -> str:
+    """What a migration waits for whose gate did not say that it is safe. `most` queries could be asked."""
+    ways = ["cutover --accept", "or cancel"]
+    if comparison.get("verdict") == "inconclusive" and (more := comparison.get("more_queries")):
+        judged = comparison["queries"]["judged"]
+        if judged >= most and (wanted := min(judged + more, MOST_QUERIES)) > most:
+            ways.insert(0, f"compare --queries {wanted}")
+        else:
+            ways.insert(0, "compare once there are more commits or evals")
+    return (
+        f"a person: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "
+        f"read `penstock migrate report`, then {', '.join(ways)}"
+    )
+
+
+def progress(migration: Migration) -> str:
+    """How much is built, in one line."""
+    done = migration.progress
+    line = f"Built {done.get('chunks', 0)} of {done.get('total', 0)} chunks, {done.get('rate', 0):g} a second"
+    left = done.get("seconds_left")
+    return f"{line}, {left} s left." if left else f"{line}."
+
+
+def told(event: TimelineEvent) -> str:
+    """An event of the timeline in one line; what is long is told elsewhere in the report."""
+    body = event.body
+    if event.kind == "adapter" and "reason" in body:
+        return f"adapter, {body.get('covered', 0):.0%} covered: {body['reason']}"
+    if event.kind == "planned" and "chunks" in body:
+        return f"planned: {plain(body['chunks'])} chunks"
+    if event.kind == "built" and "seconds" in body:
+        share = "" if body.get("share", 1) >= 1 else f", in the end {body['share']:.0%} of the time"
+        anew = body.get("compared_anew", 0)
+        return (
+            f"built: {plain(body['chunks'])} chunks in {duration(body['seconds'])}{share}; "
+            f"{plain(anew)} of them embedded anew and found the same"
+        )
+    if event.kind == "compared" and "verdict" in body:
+        return f"compared: {body['verdict']}"
+    if event.kind == "evals":
+        sets = ", ".join(f"{one['set_name']} {one['verdict']}" for one in body.get("sets", []))
+        return f"evals: {sets or 'none'}"
+    shown = {name: value for name, value in body.items() if not isinstance(value, dict | list)}
+    facts = ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in shown.items())
+    return event.kind + (f": {facts}" if shown else "")
+
+
+def last(events: Sequence[TimelineEvent], kind: str) -> dict[str, Any] | None:
+    """The body of the last event of a kind."""
+    return next((event.body for event in reversed(events) if event.kind == kind), None)
+
+
+def duration(seconds: float) -> str:
+    """As people say it: 12.3 s, 4 min 19 s, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min"
+
+
+def planned(migration: Migration, events: Sequence[TimelineEvent]) -> list[tuple[str, str, str]]:
+    """(what, as estimated beforehand, as it was) of a build; "-" where nothing is known yet, or ever."""
+    plan, built = migration.plan, last(events, "built") or {}
+    if not plan:
+        return []
+    storage = ((migration.comparison or {}).get("storage_bytes") or {}).get("new")
+    speed = built["chunks"] / built["seconds"] if built.get("seconds") else None
+    tokens = plain(built["tokens"]) if built.get("tokens") else "-"
+
+    def both(name: str, show: Callable[[Any], str]) -> tuple[str, str]:
+        before, after = (show(given[name]) if given.get(name) is not None else "-" for given in (plan, built))
+        return before, after
+
+    return [
+        ("contents", plain(plan["contents"]) if "contents" in plan else "-", "-"),
+        ("chunks", *both("chunks", plain)),
+        ("tokens", both("tokens", plain)[0], tokens),
+        ("time", both("seconds", duration)[0] + " unthrottled", both("seconds", duration)[1]),
+        ("chunks a second", both("chunks_per_second", plain)[0], "-" if speed is None else f"{speed:,.3g}"),
+        ("money", *both("money", plain)),
+        ("vectors on disk", f"{plan.get('disk_bytes', 0) / 1e6:.1f} MB", f"{storage / 1e6:.1f} MB" if storage else "-"),
+    ]
+
+
+def plain(value: object) -> str:
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
+
+
+def interval(row: Mapping[str, Any]) -> str:
+    return "-" if row["low"] is None else f"{row['low']:+.3f} to {row['high']:+.3f}"

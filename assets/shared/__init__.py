@@ -1,0 +1,1 @@
+"""What several stages use to write for people: Markdown, data docs, pages that need no network."""

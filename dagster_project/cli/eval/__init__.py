@@ -1,0 +1,1 @@
+"""`penstock eval`, a module for each group of its commands."""

@@ -1,0 +1,44 @@
+"""How the commands of `penstock eval` tell what a person can mend, and the argument that most of them share."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from dagster_project.cli.output import CommandFailed
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SetName = Annotated[str, typer.Argument(metavar="SET", help="A set's name, or the folder that holds it.")]
+
+
+def told(command: Callable[P, T]) -> Callable[P, T]:
+    """What is wrong with a set, a run or a question is told in a line."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        from assets.evals.compare.comparison import NotComparable
+        from assets.evals.promote.promotion import PromotionRefused
+        from assets.evals.runs.query import QueryRefused
+        from assets.evals.runs.store import StoreError
+        from assets.evals.runs.subject import SubjectCannotStart
+        from assets.evals.sets.eval_set import EvalSetError
+        from assets.evals.sets.repair import RepairSetError
+        from core.defaults import DefaultsError
+        from dagster_project.subjects.repair import UnknownSubject
+
+        known = (
+            EvalSetError, RepairSetError, StoreError, NotComparable, QueryRefused, SubjectCannotStart, UnknownSubject,
+            PromotionRefused, DefaultsError,
+        )  # fmt: skip
+        try:
+            return command(*args, **kwargs)
+        except known as error:
+            raise CommandFailed(str(error)) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise CommandFailed(f"{where}{error.strerror or error}") from error
+
+    return run

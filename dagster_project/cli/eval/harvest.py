@@ -1,0 +1,134 @@
+"""`penstock eval harvest`: a fix that was accepted, proposed as a case of a set of repairs."""
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.output import CommandFailed, line
+from dagster_project.eval_places import find_set
+
+if TYPE_CHECKING:
+    from assets.evals.harvest.from_task import ResolvedTask
+    from assets.evals.sets.repair import CaseFields
+    from core.git import Repository
+
+PYTEST = ("python", "-m", "pytest", "-q")
+
+
+@told
+def harvest_case(
+    name: SetName,
+    case: Annotated[str, typer.Argument(metavar="ID", help="The new case's id, as page-numbers-off-by-one.")],
+    bug_class: Annotated[str, typer.Option(help="What kind of bug, as off-by-one.")],
+    family: Annotated[str, typer.Option(help="A family of the set, as condition or numeric.")],
+    task: Annotated[
+        str | None, typer.Option(help="A resolved task: its repository, base, issue, patch and tests are taken.")
+    ] = None,
+    repo: Annotated[Path | None, typer.Option(help="The git repository.", exists=True, file_okay=False)] = None,
+    issue: Annotated[
+        Path | None, typer.Option(help="The issue; its title in the first line.", exists=True, dir_okay=False)
+    ] = None,
+    fixed: Annotated[
+        str | None, typer.Option(help="The commit with the accepted fix and its tests, or its branch.")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="The commit before the fix; the parent if not given.")] = None,
+    split: Annotated[str, typer.Option(help="dev, or check for cases that nobody looks into.")] = "check",
+    visible: Annotated[
+        list[str] | None, typer.Option(help="A test of the fix that the solver may see; may be repeated.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for proposals.")] = Path("proposed-cases"),
+) -> None:
+    """Propose a case from an accepted fix: of a resolved task, or of a commit. It counts once it is reviewed and
+    `eval add` takes it in."""
+    from assets.evals.harvest.from_task import harvest_task
+    from assets.evals.harvest.proposal import REVIEW, harvest
+    from assets.evals.sets.eval_set import load_set
+    from assets.evals.sets.repair import check_case, load_case
+    from core.git import Repository
+    from core.settings import load_settings
+    from sandbox import open_sandbox
+
+    found = load_set(find_set(name))
+    if found.manifest.kind != "repair":
+        raise CommandFailed(f"{found.name} is of kind {found.manifest.kind!r}; cases are harvested for sets of repairs")
+    if task is not None:
+        if repo or issue or base:
+            raise typer.BadParameter("a task brings its own repository, base and issue", param_hint="--task")
+        repository, resolved, source = _resolved(task)
+        fields = _fields(case, bug_class, family, split, source, repository, resolved.base_commit)
+        if fixed is None:
+            folder = harvest_task(repository, resolved, fields, out)
+        else:
+            folder = harvest(
+                repository, resolved.base_commit, fixed, fields, resolved.issue, out, visible=tuple(visible or ())
+            )
+    else:
+        if repo is None or issue is None or fixed is None:
+            raise typer.BadParameter("give a --task, or --repo, --issue and --fixed", param_hint="--task")
+        repository = Repository(repo.resolve())
+        before = base or f"{fixed}~1"
+        fields = _fields(case, bug_class, family, split, repo.resolve().name, repository, before)
+        text = issue.read_text(encoding="utf-8")
+        folder = harvest(repository, before, fixed, fields, text, out, visible=tuple(visible or ()))
+    problems = check_case(load_case(folder), open_sandbox(load_settings().sandbox))
+    line(f"proposed: {folder}")
+    for problem in problems:
+        line(f"not sound yet: {problem}")
+    line(f"Read it as a stranger would, and put your name into {folder / REVIEW};")
+    line(f"then: penstock eval add {name} {folder}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _fields(
+    case: str, bug_class: str, family: str, split: str, cluster: str, repository: "Repository", commit: str
+) -> "CaseFields":
+    from datetime import date
+
+    from pydantic import ValidationError
+
+    from assets.evals.sets.repair import CaseFields
+
+    flat = not any(path.startswith("src/") for path in repository.paths(repository.resolve(commit)))
+    try:
+        return CaseFields.model_validate(
+            {
+                "id": case, "bug_class": bug_class, "family": family, "split": split, "cluster": cluster,
+                "expected": "resolved", "runner": "pytest", "layout": "flat" if flat else "src",
+                "test": PYTEST, "heldback": PYTEST, "tags": ("harvested",), "created": date.today(),
+            }
+        )  # fmt: skip
+    except ValidationError as error:
+        raise CommandFailed("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())) from error
+
+
+def _resolved(text: str) -> "tuple[Repository, ResolvedTask, str]":
+    """A task's repository as the platform mirrors it, its records, and the name of its source."""
+    from assets.context.indexing.refresh import mirror_path
+    from assets.context.source.sources import SourceError, find_source
+    from assets.evals.harvest.from_task import resolved_task
+    from core.git import GitError, Repository
+    from core.settings import load_settings
+    from core.tasks import details
+    from core.teams import DEFAULT_TEAM
+    from core.work import Execution
+    from dagster_project.cli.task import find_task, opened
+
+    with opened() as database:
+        identity: uuid.UUID = find_task(database, text)
+        with database.team(DEFAULT_TEAM) as connection:
+            found = details(connection, identity)
+        task = found["task"]
+        bodies = {stage["stage"]: stage["body"] for stage in found["stages"]}
+        tests = Execution.model_validate(bodies["execution"]).evidence.target_tests if "execution" in bodies else ()
+        resolved = resolved_task(str(identity), task.text, found["patch"], tests, task.state)
+        try:
+            source = find_source(database, DEFAULT_TEAM, task.source)
+            mirror = Repository(mirror_path(load_settings().home / "mirrors", source))
+            mirror.resolve(resolved.base_commit)
+        except (SourceError, GitError) as error:
+            raise CommandFailed(f"the repository of task {identity} is not here as it was: {error}") from error
+    return mirror, resolved, str(task.source)

@@ -1,0 +1,122 @@
+"""`penstock eval compare`, `report`, `query` and `calibrate`: what results say, and how far that can be believed."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
+from dagster_project.eval_places import result_store
+
+
+class FailOn(StrEnum):
+    NEVER = "never"
+    WORSE = "worse"
+    INCONCLUSIVE = "inconclusive"
+
+
+@told
+def compare(
+    baseline: Annotated[str, typer.Argument(help="A run, or a subject whose newest run is meant.")],
+    candidate: Annotated[str, typer.Argument(help="The run or subject that may replace it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write report.html, report.md, report.json and junit.xml into this folder.")
+    ] = None,
+    across_versions: Annotated[
+        bool, typer.Option("--across-versions", help="Compare cases with equal ids of two versions of a set.")
+    ] = False,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="Exit code 1 for `worse`, or for `worse` and `inconclusive`.")
+    ] = FailOn.NEVER,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether the candidate is better, not worse, worse, or whether that cannot be said."""
+    from assets.evals.compare.comparison import compare_runs
+    from assets.evals.report.formats import parts_of, to_json, to_markdown
+    from assets.evals.runs.store import write_whole
+    from core.statistics import Verdict
+
+    store = result_store()
+    found = compare_runs(
+        store, store.resolve(baseline), store.resolve(candidate), across_versions=across_versions
+    )  # fmt: skip
+    if out is not None:
+        for name, content in parts_of(found, store).items():
+            write_whole(out / name, content.encode())
+    if as_json:
+        data(to_json(found))
+    else:
+        line(to_markdown(found).rstrip())
+        if out is not None:
+            line(f"\nreport: {(out / 'report.html').resolve()}")
+    refused = {
+        FailOn.NEVER: set(),
+        FailOn.WORSE: {Verdict.WORSE},
+        FailOn.INCONCLUSIVE: {Verdict.WORSE, Verdict.INCONCLUSIVE},
+    }
+    if found.verdict in refused[fail_on]:
+        raise typer.Exit(1)
+
+
+@told
+def report(
+    name: SetName,
+    out: Annotated[Path, typer.Option(help="Where the HTML goes.")] = Path("eval-report.html"),
+    as_json: AsJson = False,
+) -> None:
+    """All runs of a set over time, by subject."""
+    from assets.evals.report.formats import plain, set_html
+    from assets.evals.report.summary import trend
+    from assets.evals.runs.store import write_whole
+
+    found = trend(result_store(), Path(name).name)
+    if not found:
+        raise CommandFailed(f"no run of {name!r} yet: penstock eval run {name} --subject search")
+    if as_json:
+        data([plain(one) for one in found])
+        return
+    write_whole(out, set_html(Path(name).name, found).encode())
+    line(f"{len(found)} runs: {out.resolve()}")
+
+
+@told
+def query_results(
+    sql: Annotated[str, typer.Argument(help="One SELECT over the table `results`.")], as_json: AsJson = False
+) -> None:
+    """Ask the results in SQL: success, metrics and every version, a row a run, case and repeat."""
+    from assets.evals.runs.query import query
+
+    found = query(result_store(), sql)
+    if as_json:
+        data([dict(zip(found.columns, row, strict=True)) for row in found.rows])
+    else:
+        table(found.columns, found.rows, empty="no rows")
+    if found.more:
+        note(f"penstock: only the first {len(found.rows)} rows")
+
+
+@told
+def calibrate_verdicts(
+    comparisons: Annotated[int, typer.Option(min=50, max=100_000, help="Simulated comparisons a line.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="For the simulated data.")] = 20_260,
+    as_json: AsJson = False,
+) -> None:
+    """Show with simulated comparisons that verdicts err as rarely as they say. Exit code 1 if they do not."""
+    from dataclasses import asdict
+
+    from assets.evals.compare.calibration import calibrate
+
+    found = calibrate(comparisons, seed)
+    if as_json:
+        data([asdict(one) for one in found])
+    else:
+        table(
+            ["what", "share", "95% interval", "promise", "kept"],
+            [[one.name, f"{one.rate:.1%}", f"{one.low:.1%} to {one.high:.1%}", one.promise, "yes" if one.kept else "NO"]
+             for one in found],
+            empty="",
+        )  # fmt: skip
+    if not all(one.kept for one in found):
+        raise typer.Exit(1)

@@ -1,0 +1,76 @@
+"""`penstock eval sets`, `seal` and `add`: what there is to run."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
+from dagster_project.eval_places import find_set, set_roots
+
+
+@told
+def sets(as_json: AsJson = False) -> None:
+    """List the eval sets, and what is wrong with them. Exit code 1 if anything is."""
+    from assets.evals.sets.eval_set import EvalSetError, find_sets, load_set
+    from assets.evals.sets.set_checks import check_set
+
+    rows: list[dict[str, Any]] = []
+    for name, root in find_sets(set_roots()).items():
+        try:
+            found = load_set(root)
+            looked = check_set(found)
+            rows.append(
+                {
+                    "name": name, "kind": found.manifest.kind, "version": found.version, "sha256": found.sha256,
+                    "cases": len(found.cases), "clusters": found.clusters, "splits": list(found.manifest.splits),
+                    "licence": found.manifest.licence, "title": found.manifest.title, "folder": str(root),
+                    "problems": list(looked.problems), "remarks": list(looked.remarks),
+                }
+            )  # fmt: skip
+        except EvalSetError as error:
+            rows.append({"name": name, "folder": str(root), "problems": [str(error)], "remarks": []})
+    if as_json:
+        data(rows)
+    else:
+        table(
+            ["set", "version", "hash", "cases", "clusters", "splits", "what"],
+            [
+                [row["name"], row.get("version", "?"), row.get("sha256", "")[:12], row.get("cases", "?"),
+                 row.get("clusters", "?"), ", ".join(row.get("splits", [])), row.get("title", "unusable")]
+                for row in rows
+            ],
+            empty="no eval sets",
+        )  # fmt: skip
+        for row in rows:
+            for said in (*row["problems"], *row["remarks"]):
+                note(f"{row['name']}: {said}")
+    if any(row["problems"] for row in rows):
+        raise typer.Exit(1)
+
+
+@told
+def seal_set(name: SetName) -> None:
+    """Record what the set's present version holds. Its cases cannot change afterwards without a new version."""
+    from assets.evals.sets.eval_set import load_set, seal
+    from assets.evals.sets.set_checks import check_set
+
+    root = find_set(name)
+    problems = check_set(load_set(root, sealed=False)).problems
+    if problems:
+        raise CommandFailed("; ".join(problems))
+    sealed = seal(root)
+    line(f"{sealed.name} {sealed.version}: {len(sealed.cases)} cases, {sealed.sha256}")
+
+
+@told
+def add(
+    name: SetName,
+    case: Annotated[Path, typer.Argument(help="A folder; for plain sets, a file of JSON lines.", exists=True)],
+) -> None:
+    """Add a case to a set, as its next minor version."""
+    from assets.evals.sets.additions import add_case
+
+    grown = add_case(find_set(name), case)
+    line(f"{grown.name} {grown.version}: {len(grown.cases)} cases")

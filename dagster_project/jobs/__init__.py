@@ -1,0 +1,1 @@
+"""Dagster jobs and their schedules, a module for each stage that they serve."""

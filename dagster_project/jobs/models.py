@@ -1,0 +1,93 @@
+"""The jobs of embedding models: migrations that begin or are open, and what models need every night."""
+
+from typing import Literal
+
+from dagster import (
+    AssetSelection,
+    Config,
+    DefaultScheduleStatus,
+    Failure,
+    OpExecutionContext,
+    ResourceParam,
+    ScheduleDefinition,
+    define_asset_job,
+    in_process_executor,
+    job,
+    op,
+)
+
+from assets.migrations.lifecycle.begin import begin_requested
+from assets.migrations.lifecycle.record import MigrationRefused
+from assets.migrations.lifecycle.steer import steer
+from assets.platform import Platform
+
+migrate_model = define_asset_job(
+    "migrate_model",
+    selection=AssetSelection.assets("model_migration"),
+    executor_def=in_process_executor,
+    description="Takes the open migration of embedding models as far as it goes now.",
+)
+
+
+@op(description="Begins the first migration that was asked for and can begin; `migration_sensor` takes it on.")
+def begin_requested_migration(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
+    if begin_requested(platform, tell=context.log.info) is None:
+        context.log.info("no migration has begun")
+
+
+@job(
+    name="begin_migration",
+    executor_def=in_process_executor,
+    description="Begins the migration to a model that was registered with `migrate`.",
+)
+def begin_migration_job() -> None:
+    begin_requested_migration()
+
+
+class Steer(Config):
+    """What a person wants of a migration; the open one, or the last, if no number is given."""
+
+    action: Literal["pause", "resume", "cancel", "compare", "cutover", "rollback"]
+    number: int = 0
+    accept: bool = False
+    queries: int = 0
+    reason: str = "by job"
+
+
+@op(description="Steers a migration, as `penstock migrate` does.")
+def steer_model_migration(context: OpExecutionContext, config: Steer, platform: ResourceParam[Platform]) -> None:
+    try:
+        moved = steer(
+            platform,
+            config.action,
+            config.number or None,
+            accept=config.accept,
+            reason=config.reason,
+            queries=config.queries or None,
+        )
+    except MigrationRefused as error:
+        raise Failure(str(error), allow_retries=False) from error
+    state = f"{moved.state} (paused)" if moved.paused else moved.state
+    context.log.info("migration %d, %s to %s: %s", moved.id, moved.old_name, moved.new_name, state)
+
+
+@job(
+    name="steer_migration",
+    executor_def=in_process_executor,
+    description="A person's word on a migration, from the UI: pause, resume, cancel, compare, cutover or rollback.",
+)
+def steer_migration_job() -> None:
+    steer_model_migration()
+
+
+keep_models_job = define_asset_job(
+    "keep_models",
+    selection=AssetSelection.assets("embedding_models"),
+    executor_def=in_process_executor,
+    description="Every model in use covers what it should, and models go on their day.",
+)
+
+
+SCHEDULES = [
+    ScheduleDefinition(job=keep_models_job, cron_schedule="7 4 * * *", default_status=DefaultScheduleStatus.RUNNING)
+]

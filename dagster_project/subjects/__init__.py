@@ -1,0 +1,1 @@
+"""Subjects that evals can run, put together from the stages."""

@@ -1,0 +1,63 @@
+"""The engine `model` under test: one chat model with its prompts and budgets, on sets of repair cases.
+
+Each attempt sends its own seed, so that repeats of a case differ as far as the server heeds it.
+"""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from assets.evals.runs.subject import Attempt, SubjectCannotStart
+from dagster_project.subjects.repair import RepairSubject
+
+
+class ModelSubject(RepairSubject):
+    """`model` is a described chat model or `ollama/NAME`; what is not given is as the settings say."""
+
+    def __init__(
+        self, model: str, *, seconds: float = 60.0, steps: int | None = None, prompts: str | None = None
+    ) -> None:
+        from dataclasses import replace
+
+        from assets.executions.engines.model.options import options_of
+        from core.settings import load_settings
+
+        super().__init__(engine="model", seconds=seconds)
+        self.model, self._settings = model, load_settings()
+        options = options_of(self._settings)
+        self.options = replace(options, steps=steps or options.steps, prompts=prompts or options.prompts)
+        parts = [f"model-{model}", f"{seconds:g}s", *([str(steps)] if steps else []), *([prompts] if prompts else [])]
+        self.name = re.sub(r"[^a-z0-9._]+", "-", "-".join(parts).lower())[:80]
+
+    def identity(self) -> dict[str, str]:
+        """Raises `SubjectCannotStart`."""
+        from assets.executions.engines.model.options import chat_of
+        from assets.executions.engines.model.prompts import UnknownPrompts, load_prompts
+        from assets.executions.engines.model.tools import TOOLS_DIGEST
+        from core.chat import ChatUnavailable, UnknownChatModel
+
+        options = self.options
+        try:
+            hashes = load_prompts(options.prompts).hashes
+            model = chat_of(self._settings, self.model).identity
+        except (ChatUnavailable, UnknownChatModel, UnknownPrompts) as error:
+            raise SubjectCannotStart(str(error)) from error
+        return {
+            **super().identity(),
+            "model": model,
+            "model_digest": model.rpartition("@")[2],
+            "prompt_hash": hashlib.sha256(json.dumps([hashes, TOOLS_DIGEST], sort_keys=True).encode()).hexdigest(),
+            "tools": TOOLS_DIGEST,
+            "budget_model": f"{options.steps} steps, {options.tokens} tokens, {options.money:g} money",
+            **{f"prompt:{name}": digest for name, digest in hashes.items()},
+        }
+
+    def start(self) -> None:
+        super().start()
+        self.identity()
+
+    def engine_options(self, attempt: Attempt) -> dict[str, Any]:
+        from assets.executions.engines.model.options import chat_of
+
+        return {"chat": chat_of(self._settings, self.model, seed=attempt.seed), "options": self.options}

@@ -1,0 +1,133 @@
+"""Retrieval as a subject of evals: which files the context stage finds for a request, with one embedding model.
+
+Understands sets whose cases name a release and the files that are wanted (`eval_sets/localisation`). The
+index holds the release alone, without history.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
+
+if TYPE_CHECKING:
+    from assets.context.store.memory import MemoryIndex
+    from core.embedding import Embedder
+
+MAX_FILE = 1 << 20
+EVERY_CHUNK = 1_000_000
+FILES = 50
+"""Ranks of files below this count for nothing; the deepest metric looks at the first 20."""
+MOST_PLACES = 12_800
+KEPT = 2
+"""Indexes in memory: runs go cluster by cluster, and a cluster is a release."""
+
+
+def ranked_files(places: Callable[[int], Sequence[str]]) -> list[str]:
+    """The first `FILES` distinct files, best first, or all that are ranked.
+
+    `places(n)` gives the paths of the `n` likeliest places, of which many lie in one file: so many are asked for that
+    the files of a metric's depth are in it, and a file's rank is that among files.
+    """
+    asked = 4 * FILES
+    while True:
+        found = places(asked)
+        files = list(dict.fromkeys(found))
+        if len(files) >= FILES or len(found) < asked or asked >= MOST_PLACES:
+            return files[:FILES]
+        asked *= 4
+
+
+class RetrievalSubject:
+    """Succeeds where a wanted file is among the first ten. `seconds` are those of the places that a task is given."""
+
+    kinds: tuple[str, ...] = ("plain",)
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.name = f"retrieval-{model}"
+        self._embedder: Embedder | None = None
+        self._indexes: dict[tuple[str, str], MemoryIndex] = {}
+        self._lock = threading.Lock()
+
+    def identity(self) -> dict[str, str]:
+        from dagster_project.subjects.repair import embedding_identity
+
+        return {"engine": "retrieval", **embedding_identity(self.model)}
+
+    def _open(self) -> "Embedder":
+        from core.embedding import open_embedder
+        from core.embedding.protocol import EmbedderUnavailable
+        from core.settings import load_settings
+
+        if self._embedder is None:
+            try:
+                self._embedder = open_embedder(self.model, load_settings().models_folder)
+            except (EmbedderUnavailable, ValueError, OSError) as error:
+                raise SubjectCannotStart(f"embedding model {self.model!r}: {error}") from error
+        return self._embedder
+
+    def start(self) -> None:
+        self._open()
+
+    def solve(self, attempt: Attempt) -> CaseResult:
+        from assets.context.ranking.rank import build_task_context, rank
+        from assets.evals.harvest.releases import ReleaseUnavailable
+        from assets.evals.sets.localisation import Input, score_ranking
+        from core.embedding.protocol import EmbedderUnavailable
+
+        given = Input.model_validate(attempt.case.payload.input)
+        try:
+            with self._lock:
+                index = self._index(given.package, given.version)
+            began = time.monotonic()
+            build_task_context(index, given.query)
+            seconds = time.monotonic() - began
+            ranked = ranked_files(lambda count: [place.path for place in rank(index, given.query, count)])
+        except (ReleaseUnavailable, EmbedderUnavailable) as error:
+            raise InfrastructureFailure(str(error)) from error
+        scored = score_ranking(ranked, frozenset(given.files))
+        metrics = {
+            "reciprocal_rank": scored.reciprocal_rank,
+            "recall_at_1": scored.recall[0],
+            "recall_at_5": scored.recall[1],
+            "recall_at_10": scored.recall[2],
+            "recall_at_20": len(set(ranked[:20]).intersection(given.files)) / len(set(given.files)),
+            "seconds": seconds,
+        }
+        found = scored.recall[2] > 0
+        return CaseResult(Outcome.CORRECT if found else Outcome.WRONG, found, metrics, ", ".join(ranked[:3]))
+
+    def _index(self, package: str, version: str) -> "MemoryIndex":
+        from assets.evals.harvest.releases import fetch_release
+
+        key = (package, version)
+        if key not in self._indexes:
+            while len(self._indexes) >= KEPT:
+                self._indexes.pop(next(iter(self._indexes)))
+            self._indexes[key] = _index_of(package, fetch_release(package, version), self._open())
+        return self._indexes[key]
+
+
+def _index_of(package: str, folder: Path, embedder: Any) -> "MemoryIndex":
+    from assets.context.chunking.chunks import language_of
+    from assets.context.chunking.content import make_content
+    from assets.context.source.skips import skip_content
+    from assets.context.store.memory import MemoryIndex
+
+    files = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        made_by_build = name == "PKG-INFO" or ".egg-info/" in name
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_FILE or made_by_build:
+            continue
+        raw = path.read_bytes()
+        if skip_content(raw) is None:
+            files.append((name, make_content(raw, language_of(name))))
+    files.sort(key=lambda file: file[0].encode())
+    index = MemoryIndex(package, folder.name, files, [embedder])
+    # As the stored index does: every chunk may be near, not only those that share words with the request.
+    index.most_embedded = EVERY_CHUNK
+    return index

@@ -1,0 +1,1 @@
+"""The warm process and the run launcher that forks runs from it."""
