@@ -6,10 +6,9 @@ from typing import Any
 
 from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.engines.search.files import EditableFiles
+from assets.executions.trial.baseline import Baseline
+from assets.executions.trial.targets import TargetSet
 from core.work import CandidateCounts, Evidence, Execution, Location, Patch
-
-from .baseline import Baseline
-from .targets import TargetSet
 
 
 @dataclass

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.executions.attempt import execute
-from assets.executions.attempt.baseline import Baseline
-from assets.executions.attempt.checkout import Checkout
-from assets.executions.attempt.repository_settings import RepositorySettings
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
-from assets.executions.attempt.targets import TargetSet
 from assets.executions.attempt.try_candidates import TargetSearch
 from assets.executions.engines.protocol import Candidate, FileChange, Problem
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Verification
+from assets.executions.repository.checkout import Checkout
+from assets.executions.repository.settings import RepositorySettings
+from assets.executions.trial.baseline import Baseline
+from assets.executions.trial.targets import TargetSet
 from core.work import (
     Budget,
     Evidence,

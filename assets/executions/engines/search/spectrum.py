@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from assets.executions.attempt.baseline import Baseline
-from assets.executions.judging.gate import is_test_path
+from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.tokenizer import identifiers, words
+from assets.executions.trial.baseline import Baseline
 from core.work import Location, Outcome, Reason, TaskContext
 
 from .source import SourceFile
