@@ -15,7 +15,7 @@ from dagster_project import pipeline
 from dagster_project.cli.solve import _publish
 from tests.assets.executions.conftest import GIT, real_sandbox, write_files
 from tests.assets.executions.scripted_engine import ScriptedEngine, replacing
-from tests.assets.executions.test_settle import BAD, GOOD, PAGES, SKIPPING
+from tests.assets.executions.test_acceptance import BAD, GOOD, PAGES, SKIPPING
 
 
 def test_what_the_gate_turns_down_is_passed_over_and_the_next_good_patch_is_published(tmp_path: Path) -> None:
