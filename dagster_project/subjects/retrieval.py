@@ -14,7 +14,7 @@ from assets.context.chunking.content import make_content
 from assets.context.ranking.rank import build_task_context, rank
 from assets.context.source.skips import skip_content
 from assets.context.store.memory import MemoryIndex
-from assets.evals.harvest.releases import ReleaseUnavailable, fetch_release
+from assets.evals.harvest import releases
 from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
 from assets.evals.sets.localisation import Input, score_ranking
 from core.embedding import Embedder, open_embedder
@@ -81,7 +81,7 @@ class RetrievalSubject:
             build_task_context(index, given.query)
             seconds = time.monotonic() - began
             ranked = ranked_files(lambda count: [place.path for place in rank(index, given.query, count)])
-        except (ReleaseUnavailable, EmbedderUnavailable) as error:
+        except (releases.ReleaseUnavailable, EmbedderUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
         scored = score_ranking(ranked, frozenset(given.files))
         metrics = {
@@ -100,7 +100,7 @@ class RetrievalSubject:
         if key not in self._indexes:
             while len(self._indexes) >= KEPT:
                 self._indexes.pop(next(iter(self._indexes)))
-            self._indexes[key] = _index_of(package, fetch_release(package, version), self._open())
+            self._indexes[key] = _index_of(package, releases.fetch_release(package, version), self._open())
         return self._indexes[key]
 
 
