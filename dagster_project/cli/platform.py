@@ -171,6 +171,8 @@ def doctor(as_json: AsJson = False) -> None:
     running = running_platform(settings)
     if running:
         check("platform", "ok", f"process {running['pid']}; gateway {running['gateway']}; Dagster {running['dagster']}")
+        if running.get("run_launcher") != settings.run_launcher:
+            check("run launcher", "degraded", "Dagster's own: `penstock up` printed why the warm one does not work")
     else:
         check("platform", "stopped", "start it with `penstock up`")
     check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
