@@ -15,7 +15,7 @@ from assets.context.refresh import index_version_name
 from assets.context.sources import find_source
 from core.database import Database
 from core.embedding import Embedder
-from core.freshness import SourceFreshness, read_freshness
+from core.health.freshness import SourceFreshness, read_freshness
 from core.work import Location, TaskContext
 
 

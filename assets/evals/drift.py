@@ -5,7 +5,7 @@ What drifts is what no version tells of: a server behind a model's name, a machi
 
 from dataclasses import dataclass
 
-from core.eval_status import EvalStatus, keep_status
+from core.health.eval_status import EvalStatus, keep_status
 from core.statistics import Verdict
 
 from .compare import Comparison, compare_runs

@@ -26,8 +26,8 @@ from assets.migrations.retire import FOLDER
 from assets.migrations.throttle import Throttle
 from assets.migrations.watch import fill
 from assets.platform import Platform
-from core import migration_health
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
+from core.health import migration_health
 from core.states import MigrationState, ModelState
 
 _log = logging.getLogger(__name__)
