@@ -96,7 +96,9 @@ class _Handler(FaultyHandler):
     raw = FaultyHandler.raw | {"empty": b"{}"}
 
     def do_GET(self) -> None:
-        self.answer(200, {"models": [{"name": "scripted:latest", "digest": "sha256:" + "a" * 64}]})
+        self.answer(
+            200, {"models": [{"name": "scripted:latest", "model": "scripted:latest", "digest": "sha256:" + "a" * 64}]}
+        )
 
     def do_POST(self) -> None:
         server: ChatServer = self.owner
@@ -160,12 +162,13 @@ def _ollama_request(body: dict[str, Any]) -> Request:
         raise Forbidden("stream")
     turns = []
     for message in body["messages"]:
-        if message["role"] not in ("system", "user", "assistant", "tool") or not isinstance(message["content"], str):
+        content = message.get("content", "")
+        if message["role"] not in ("system", "user", "assistant", "tool") or not isinstance(content, str):
             raise Forbidden(f"message {message}")
         for call in message.get("tool_calls", ()):
             if not isinstance(call["function"]["arguments"], dict):
                 raise Forbidden("a call's arguments must be an object")
-        turns.append((message["role"], message["content"]))
+        turns.append((message["role"], content))
     options = body["options"]
     return Request(tuple(turns), _tools(body), body.get("format"), options.get("seed", 0), options["num_predict"])
 

@@ -44,7 +44,9 @@ class ModelServer(LoopbackServer):
 
 class _Handler(FaultyHandler):
     def do_GET(self) -> None:
-        self.answer(200, {"models": [{"name": "hashing:latest", "digest": self.owner.digest}]})
+        self.answer(
+            200, {"models": [{"name": "hashing:latest", "model": "hashing:latest", "digest": self.owner.digest}]}
+        )
 
     def do_POST(self) -> None:
         server: ModelServer = self.owner

@@ -50,7 +50,7 @@ def list_(
 ) -> None:
     """Show every model: embedding models and what of the indexes they cover, chat models and whether they answer."""
     from core.chat.probe import chat_states
-    from core.embedding import BUILT_IN, catalogue, described, requests
+    from core.embedding import BUILT_IN, catalogue, described, migration_requests
     from core.settings import load_settings
 
     settings = load_settings()
@@ -58,7 +58,7 @@ def list_(
         _ensure_default(database)
         with database.system() as connection:
             found = [entry for entry in catalogue.entries(connection) if everything or entry.state != "retired"]
-            waits = {wish.model_id: wish.reason for wish in requests.waiting(connection)}
+            waits = {wish.model_id: wish.reason for wish in migration_requests.waiting(connection)}
             rows = [_row(entry, catalogue.coverage(connection, entry.id)) | _wish(waits, entry) for entry in found]
     chats = chat_states(settings.models_folder, settings.chat_model, ask=ask)
     if as_json:
@@ -156,7 +156,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Register a model: it is asked a few known texts, and must answer them the same ever after."""
-    from core.embedding import catalogue, find_spec, requests
+    from core.embedding import catalogue, find_spec, migration_requests
     from core.embedding.spec import parse_spec
     from core.settings import load_settings
     from core.states import ModelState
@@ -199,7 +199,7 @@ def add(
             _begin(settings, database)
         with database.system() as connection:
             entry = catalogue.find(connection, entry.identity)
-            waits = {wish.model_id: wish.reason for wish in requests.waiting(connection)}
+            waits = {wish.model_id: wish.reason for wish in migration_requests.waiting(connection)}
             row = _row(entry, []) | _wish(waits, entry)
     if as_json:
         data(row)

@@ -20,7 +20,7 @@ class _Server(BaseHTTPRequestHandler):
         if self.path.startswith("/slow"):
             time.sleep(20)
         answers: dict[str, tuple[int, Any]] = {
-            "/api/tags": (200, {"models": [{"name": "coder:latest"}]}),
+            "/api/tags": (200, {"models": [{"model": "coder:latest", "name": "coder:latest"}]}),
             "/v1/models": (200, {"object": "list", "data": [{"id": "big"}]}),
             "/bare/models": (404, {"error": "no such page"}),
             "/locked/models": (401, {"error": f"wrong key {self.headers.get('Authorization', '')}"}),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from core.embedding import EmbedderUnavailable, WrongAnswer, known_answers
-from core.embedding.calls import Breaker
 from core.embedding.served import ServedEmbedder
+from core.http import Breaker
 
 TEXTS = ["parse a date", "close the socket", "merge two lists"]
 
@@ -143,7 +143,7 @@ def test_another_address_is_the_same_model(opened: Any) -> None:
 
 
 def test_a_model_that_ollama_lacks_says_what_to_do(opened: Any) -> None:
-    with pytest.raises(EmbedderUnavailable, match="has no model absent:latest: `ollama pull`"):
+    with pytest.raises(EmbedderUnavailable, match="has no model absent:latest: `ollama pull absent`"):
         _ = opened("ollama", model="absent").identity
 
 

@@ -18,7 +18,7 @@ from assets.context.store.postgres import open_index
 from core.database import Database
 from core.embedding import Embedder, open_embedder
 from core.events import CHANGES, DEFAULT_TEAM, Event
-from core.freshness import read_freshness
+from core.health.freshness import read_freshness
 
 ROOT = Path(__file__).parents[2]
 STATEMENTS = 24

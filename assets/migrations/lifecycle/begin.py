@@ -11,7 +11,7 @@ from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.plan import make_plan
 from assets.migrations.lifecycle.record import Migration, MigrationRefused, Options
 from assets.platform import Platform
-from core.embedding import EmbedderUnavailable, catalogue, requests
+from core.embedding import EmbedderUnavailable, catalogue, migration_requests
 from core.embedding.catalogue import Entry
 from core.states import ModelState
 
@@ -24,7 +24,7 @@ def begin_requested(
 ) -> Migration | None:
     """Begins the first wish that can be fulfilled; None when none can. `options` are those of the migration."""
     with platform.database.system() as connection:
-        wishes = requests.waiting(connection)
+        wishes = migration_requests.waiting(connection)
         opened = record.current(connection)
     if opened is not None and opened.is_open:
         _refuse_all(platform, wishes, _is_open(opened))
@@ -33,7 +33,7 @@ def begin_requested(
         if wish.state != ModelState.REGISTERED:
             tell(f"{wish.model} is {wish.state}: nothing is left to migrate")
             with platform.database.system() as connection:
-                requests.forget(connection, wish.model_id)
+                migration_requests.forget(connection, wish.model_id)
             continue
         try:
             with platform.database.system() as connection:
@@ -46,7 +46,7 @@ def begin_requested(
         except (MigrationRefused, EmbedderUnavailable) as error:
             tell(f"{wish.model} waits: {error}")
             with platform.database.system() as connection:
-                requests.refuse(connection, wish.model_id, str(error))
+                migration_requests.refuse(connection, wish.model_id, str(error))
             continue
         tell(f"migration {begun.id} from {begun.old_name} to {begun.new_name} has begun")
         _refuse_all(platform, [other for other in wishes if other.model_id != wish.model_id], _is_open(begun))
@@ -54,7 +54,7 @@ def begin_requested(
     return None
 
 
-def due(wishes: list[requests.MigrationRequest], now: datetime | None = None) -> bool:
+def due(wishes: list[migration_requests.MigrationRequest], now: datetime | None = None) -> bool:
     """Whether any of these wishes is to be looked at now, when no migration is open."""
     at = now or datetime.now(UTC)
     # One that waited for another migration has no time to keep: that has ended.
@@ -71,11 +71,11 @@ def _is_open(migration: Migration) -> str:
     return f"{_OPEN}{migration.id} from {migration.old_name} to {migration.new_name} is open; it begins after that"
 
 
-def _refuse_all(platform: Platform, wishes: list[requests.MigrationRequest], reason: str) -> None:
+def _refuse_all(platform: Platform, wishes: list[migration_requests.MigrationRequest], reason: str) -> None:
     for wish in wishes:
         if wish.reason != reason:
             with platform.database.system() as connection:
-                requests.refuse(connection, wish.model_id, reason)
+                migration_requests.refuse(connection, wish.model_id, reason)
 
 
 def _serving(entries: list[Entry]) -> Entry | None:

@@ -7,8 +7,8 @@ from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.begin import begin_requested, due
 from assets.migrations.lifecycle.record import Options
 from assets.platform import Platform
-from core.embedding import catalogue, requests
-from core.embedding.requests import MigrationRequest
+from core.embedding import catalogue, migration_requests
+from core.embedding.migration_requests import MigrationRequest
 from core.embedding.spec import BuiltIn, find_spec
 from core.states import ModelState
 
@@ -18,7 +18,7 @@ OTHER = BuiltIn(name="other", provider="hashing", dimensions=384, migrate=True)
 
 def wishes(platform: Platform) -> list[MigrationRequest]:
     with platform.database.system() as connection:
-        return requests.waiting(connection)
+        return migration_requests.waiting(connection)
 
 
 def test_a_model_registered_with_migrate_is_migrated_to_once(platform: Platform, states: Any) -> None:

@@ -1,6 +1,7 @@
-"""Wishes to migrate to a model, kept until they can be fulfilled. One a model; asking again renews the wish.
+"""The queue of requested migrations: which models are to be migrated to, each kept until its migration can begin.
 
-Says nothing of how a migration goes: `assets.migrations.lifecycle.begin` fulfils them, in the order of asking.
+One request a model; asking again renews it. Says nothing of how a migration goes: `assets.migrations.lifecycle.begin`
+starts them, in the order of asking.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class MigrationRequest:
 
 
 def ask(connection: Connection[TupleRow], model_id: int) -> None:
-    """Idempotent; a wish that could not be fulfilled is looked at again at once."""
+    """Idempotent; a request that could not be fulfilled is looked at again at once."""
     connection.execute(
         "INSERT INTO migration_requests (model_id) VALUES (%s) "
         "ON CONFLICT (model_id) DO UPDATE SET tried_at = NULL, reason = NULL",
@@ -52,5 +53,5 @@ def refuse(connection: Connection[TupleRow], model_id: int, reason: str) -> None
 
 
 def forget(connection: Connection[TupleRow], model_id: int) -> bool:
-    """The wish is fulfilled or withdrawn; False when there was none."""
+    """The request is fulfilled or withdrawn; False when there was none."""
     return connection.execute("DELETE FROM migration_requests WHERE model_id = %s", (model_id,)).rowcount > 0
