@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import sandbox.probing
+import sandbox.self_check
 from sandbox import backends, open_sandbox
 from sandbox.bubblewrap import BubblewrapSandbox
 from sandbox.gvisor import GvisorSandbox
@@ -89,7 +89,7 @@ def test_an_unknown_backend_is_a_wrong_use() -> None:
 
 def test_trying_happens_once_per_program(monkeypatch: pytest.MonkeyPatch, bubblewrap: Sandbox) -> None:
     assert bubblewrap.available() is None
-    monkeypatch.setattr(sandbox.probing, "_try", lambda opened: pytest.fail("it was tried again"))
+    monkeypatch.setattr(sandbox.self_check, "_try", lambda opened: pytest.fail("it was tried again"))
     assert bubblewrap.available() is None
     assert open_sandbox("bubblewrap").available() is None
 
