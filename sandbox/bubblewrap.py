@@ -94,7 +94,7 @@ class BubblewrapSandbox:
         if not problems:
             raise SandboxUnavailable(f"bwrap is not on PATH and not in a wheel; {_INSTALL}")
         raise SandboxUnavailable(
-            f"bubblewrap cannot start here ({'; '.join(problems)}); allow user namespaces for this user "
+            f"bubblewrap does not work here ({'; '.join(problems)}); allow user namespaces for this user "
             "(sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the "
             "container's seccomp profile), or use gVisor"
         )

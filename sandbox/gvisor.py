@@ -2,7 +2,7 @@
 
 Each command gets a sandbox made from an OCI bundle whose root is an empty private folder: unlike
 `runsc do`, nothing of the host is there that was not bound. Rootless runsc sets up no cgroup, so one is made here
-where that is possible. The file that backs all of the sandbox's memory is measured, and bounded by the kernel in any case.
+where that is possible. The file that backs all of the sandbox's memory is measured, and bounded in any case.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ _DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(s
 
 
 class GvisorSandbox:
-    """`sandbox.protocol.Sandbox` by `runsc`: the one given, else on PATH, else in Penstock's cache."""
+    """`sandbox.protocol.Sandbox` by `runsc`: the one given, else the first that works of PATH and Penstock's cache."""
 
     def __init__(self, runsc: Path | None = None, scratch: Path | None = None) -> None:
         self._given = runsc
@@ -95,32 +95,39 @@ class GvisorSandbox:
 
     def _program(self) -> tuple[Path, str]:
         """The program, and the platform with which it starts here."""
-        found = _find(self._given)
-        if found is None:
+        problems = []
+        for program in [self._given] if self._given else _candidates():
+            told = []
+            for platform in PLATFORMS:
+                problem = first_failure(f"gvisor/{platform}", program, functools.partial(self._open, program, platform))
+                if problem is None:
+                    return program, platform
+                told.append(f"{platform}: {problem}")
+            problems.append(f"{program} {_version(program)} ({'; '.join(told)})")
+        if not problems:
             raise SandboxUnavailable(
                 "runsc is not on PATH and not in Penstock's cache; build it with deploy/dev/gvisor.sh"
             )
-        problems = []
-        for platform in PLATFORMS:
-            problem = first_failure(f"gvisor/{platform}", found, functools.partial(self._open, found, platform))
-            if problem is None:
-                return found, platform
-            problems.append(f"{platform}: {problem}")
         raise SandboxUnavailable(
-            f"{found} cannot start a sandbox here ({'; '.join(problems)}); rebuild it with deploy/dev/gvisor.sh, "
-            "allow user namespaces, or use bubblewrap"
+            f"gVisor does not work here: {', '.join(problems)}. If it is old, build one with deploy/dev/gvisor.sh; "
+            "if it cannot start, allow user namespaces; or use bubblewrap"
         )
 
 
-def _find(given: Path | None) -> Path | None:
-    if given is not None:
-        return given
-    if path := shutil.which("runsc"):
-        return Path(path)
+def _candidates() -> list[Path]:
     from core.settings import load_settings
 
+    found = [Path(path)] if (path := shutil.which("runsc")) else []
     cached = load_settings().cache / "bin" / "runsc"
-    return cached if os.access(cached, os.X_OK) else None
+    return [*found, cached] if os.access(cached, os.X_OK) else found
+
+
+def _version(program: Path) -> str:
+    """What the program calls itself, for a message."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        return done.stdout.partition("\n")[0].removeprefix("runsc version ")[:60]
+    return ""
 
 
 @functools.cache

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.bubblewrap import _candidates
-from sandbox.gvisor import _find
+from sandbox import bubblewrap, gvisor
 from sandbox.protocol import Sandbox
 
 NOBODY = 65_534
@@ -77,8 +76,7 @@ def test_limits_hold_without_privileges(backend: Sandbox, open_folder: Path) -> 
     )
     if version.stdout != b"True\n":
         pytest.skip(f"{python} is older than Python 3.11")
-    found = _candidates()[0] if backend.name == "bubblewrap" else _find(None)
-    assert found is not None
+    found = bubblewrap._candidates()[0] if backend.name == "bubblewrap" else gvisor.GvisorSandbox()._program()[0]
     home = open_folder / "home"
     (home / "workspace").mkdir(parents=True)
     (home / "penstock").mkdir()
