@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from dagster_project.warm.process import ROOT
@@ -70,16 +71,30 @@ def main() -> None:
         with DagsterInstance.from_config(folder) as instance:
             run = store_run(instance, self_check_job.check)
             serialised = serialised_instance(instance)
-            child = os.fork()
-            if not child:
-                try:
-                    execute_stored_run(run.run_id, serialised)
-                finally:
-                    os._exit(0)
-            os.waitpid(child, 0)
+            if said := _forked(lambda: execute_stored_run(run.run_id, serialised)):
+                raise RuntimeError(f"a forked process could not execute a stored run: {said}")
             ended = instance.get_run_by_id(run.run_id)
             if ended is None or ended.status != DagsterRunStatus.SUCCESS:
                 raise RuntimeError(f"a forked run ended as {ended.status.value if ended else 'lost'}, not as SUCCESS")
+
+
+def _forked(work: Callable[[], None]) -> str:
+    """Does the work in a forked process; what it raised, in a line, or nothing."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        said = ""
+        try:
+            work()
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(write, said.encode()[:2000])
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        said = answer.read().decode(errors="replace")
+    _, status = os.waitpid(child, 0)
+    return " ".join(said.split()) or (f"it was killed by signal {os.WTERMSIG(status)}" if status else "")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class RunningPlatform:
     log: Path
     state: dict[str, Any] = field(default_factory=dict)
 
-    def wait_until_up(self, timeout: float = 90.0) -> None:
+    def wait_until_up(self, timeout: float = 300.0) -> None:
         file = platform_file(Settings(home=self.home))
         deadline = time.monotonic() + timeout
         while not file.is_file():
