@@ -89,7 +89,7 @@ unshare --mount --pid --ipc --uts --fork --kill-child --propagation private "${v
     umount -l /.host
     rmdir /.host
     cd /root/project
-    eval "$2"' fresh "$root" "$command" 9>&- &
+    exec bash -c "$2"' fresh "$root" "$command" 9>&- &
 child=$!
 wait "$child"
 code=$?

@@ -72,7 +72,7 @@ def repair(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Callab
     """Runs one attempt on files given as text."""
 
     def run(
-        files: Files, issue: str, *, sandbox: Sandbox | None = None, seconds: float = 60, **options: object
+        files: Files, issue: str, *, sandbox: Sandbox | None = None, seconds: float = 600, **options: object
     ) -> Execution:
         plan = Plan(goal=issue, hypotheses=(), steps=(), acceptance=(), budget=Budget(seconds=seconds))
         made = checkout(files)

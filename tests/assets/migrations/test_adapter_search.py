@@ -74,7 +74,7 @@ def old_server() -> Iterator[tuple[str, Callable[[], None]]]:
 
     def kill() -> None:
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=600)
 
     yield process.stdout.readline().strip(), kill
     kill()
