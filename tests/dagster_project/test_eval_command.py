@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from assets.evals.runs.subject import UnknownSubject
 from dagster_project.cli import main
 from dagster_project.cli.app import app
 from dagster_project.eval_places import code_commit
-from dagster_project.subjects.repair import UnknownSubject, open_subject
+from dagster_project.subjects.registry import open_subject
 from sandbox.protocol import Sandbox
 from tests.assets.evals.eval_cases import plain_set
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from assets.executions.attempt.checkout import open_checkout
-from assets.executions.attempt.execute import UnknownEngine
 from assets.executions.attempt.repository_settings import RepositorySettingsError
 from assets.executions.attempt.state import Stopped
+from assets.executions.engines.open_engine import EngineChoice, UnknownEngine, open_engine
 from assets.executions.judging.gate import judge
+from core.settings import Settings
 from core.work import Execution, Plan, VerdictKind
 from sandbox.protocol import Sandbox
 
@@ -282,9 +283,9 @@ def test_cancelling_stops_the_attempt(repair: Repair) -> None:
         repair(SHOP, ISSUE, should_stop=lambda: next(polls) > 0)
 
 
-def test_an_unknown_engine_is_refused(repair: Repair) -> None:
+def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownEngine, match="known: search"):
-        repair(SHOP, ISSUE, engine="magic")
+        open_engine(EngineChoice("magic"), Settings(home=tmp_path))
 
 
 def test_aiming_at_other_tests_revises_the_plan(repair: Repair) -> None:
