@@ -76,6 +76,7 @@ class RetrievalSubject:
         from assets.context.ranking.rank import build_task_context, rank
         from assets.evals.harvest.releases import ReleaseUnavailable
         from assets.evals.sets.localisation import Input, score_ranking
+        from assets.shared.ranking_metrics import recall
         from core.embedding.protocol import EmbedderUnavailable
 
         given = Input.model_validate(attempt.case.payload.input)
@@ -94,7 +95,7 @@ class RetrievalSubject:
             "recall_at_1": scored.recall[0],
             "recall_at_5": scored.recall[1],
             "recall_at_10": scored.recall[2],
-            "recall_at_20": len(set(ranked[:20]).intersection(given.files)) / len(set(given.files)),
+            "recall_at_20": recall(ranked, given.files, 20),
             "seconds": seconds,
         }
         found = scored.recall[2] > 0
