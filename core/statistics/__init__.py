@@ -4,6 +4,7 @@ numpy only. Cases are the pairs; cases of one cluster belong together and are re
 together. Not for reading results or writing reports: arrays come in, numbers with their meaning go out.
 """
 
+from .distributions import percentile
 from .intervals import Interval, clopper_pearson, paired_rate_interval, wilson
 from .paired import PairedData, TooFewClusters, bootstrap, cluster_interval, mcnemar, sign_flip
 from .power import (
@@ -44,6 +45,7 @@ __all__ = [
     "mcnemar",
     "mcnemar_power",
     "paired_rate_interval",
+    "percentile",
     "power_for_rate",
     "sign_flip",
     "wilson",

@@ -1,10 +1,11 @@
-"""The few distribution functions that the tests need: normal, Student's t, beta and binomial.
+"""The few distribution functions that the tests need: normal, Student's t, beta and binomial; and percentiles.
 
 Written out because the platform carries numpy but not scipy. Accurate to about 1e-10, which is far
 beyond what a decision needs; not meant for extreme tails.
 """
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -12,6 +13,12 @@ from numpy.typing import NDArray
 
 _NORMAL = NormalDist()
 _TINY = 1e-300
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of the values do not exceed; 0 for none."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def normal_cdf(x: float) -> float:

@@ -17,6 +17,7 @@ from assets.context.store.memory import MemoryIndex
 from assets.evals.harvest.releases import ReleaseUnavailable, fetch_release
 from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
 from assets.evals.sets.localisation import Input, score_ranking
+from assets.shared.ranking_metrics import recall
 from core.embedding import Embedder, open_embedder
 from core.embedding.protocol import EmbedderUnavailable
 from core.settings import load_settings
@@ -89,7 +90,7 @@ class RetrievalSubject:
             "recall_at_1": scored.recall[0],
             "recall_at_5": scored.recall[1],
             "recall_at_10": scored.recall[2],
-            "recall_at_20": len(set(ranked[:20]).intersection(given.files)) / len(set(given.files)),
+            "recall_at_20": recall(ranked, given.files, 20),
             "seconds": seconds,
         }
         found = scored.recall[2] > 0

@@ -29,6 +29,7 @@ from core.statistics import (
     mcnemar,
     mcnemar_power,
     paired_rate_interval,
+    percentile,
     power_for_rate,
     sign_flip,
     wilson,
@@ -37,6 +38,12 @@ from core.statistics.distributions import beta_cdf, beta_quantile, binomial_cdf,
 
 SUCCESS = MetricSpec("success", "rate", "higher", 0.10, "primary")
 SECONDS = MetricSpec("seconds", "ratio", "lower", 0.10)
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert percentile([3, 1, 2, 4], 0.5) == 2
+    assert percentile([3, 1, 2, 4], 0.95) == 4
+    assert percentile([], 0.5) == 0
 
 
 def test_distributions_agree_with_published_values() -> None:

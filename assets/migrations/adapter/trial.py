@@ -14,8 +14,8 @@ import numpy as np
 
 from assets.context.models import vector_pairs
 from assets.context.store.postgres import NotIndexed
-from assets.migrations.gate import metrics
 from assets.migrations.gate.queries import JudgedQuery
+from assets.shared import ranking_metrics as metrics
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, Vectors
 from core.embedding.adapter import Use
