@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import ollama
 
 ASK = Limits(seconds=10.0, retries=1, most_bytes=8 << 20)
+GLANCE = Limits(seconds=3.0, retries=0, most_bytes=8 << 20)
 PULL = Limits(seconds=600.0, retries=0, most_bytes=64 << 20, json=False, stream=True)
 """A pull tells its progress line by line; ten minutes without a line end it."""
 
@@ -44,6 +45,11 @@ class Described:
     context_tokens: int | None
     dimensions: int | None
     capabilities: tuple[str, ...]
+
+    @property
+    def embeds(self) -> bool:
+        """Servers before 0.6.4 tell no capabilities."""
+        return "embedding" in self.capabilities or (not self.capabilities and "bert" in self.family)
 
 
 class OllamaServer:
@@ -90,6 +96,14 @@ class OllamaServer:
             )
             for one in listed
         ]
+
+    def memory(self, model: str, limits: Limits = ASK) -> str:
+        """What a model takes of it now, for people."""
+        for one in self.loaded(limits):
+            if one.model == full_name(model):
+                graphics = f", {one.graphics_bytes / 1e9:.1f} GB of it on the GPU" if one.graphics_bytes else ""
+                return f"{one.memory_bytes / 1e9:.1f} GB{graphics}"
+        return "not loaded"
 
     def describe(self, model: str) -> Described:
         with self.understood():

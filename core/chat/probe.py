@@ -56,9 +56,12 @@ def probe(spec: ChatSpec, seconds: float = SECONDS) -> tuple[bool, str]:
     """Whether the server answers and has the model, and what it said."""
     service = open_service(spec)
     limits = Limits(seconds=seconds, retries=0, most_bytes=MOST_BYTES)
+    memory = ""
     try:
         if spec.provider == "ollama":
-            known: Sequence[str] | None = list(OllamaServer(service).models(limits))
+            server = OllamaServer(service)
+            known: Sequence[str] | None = list(server.models(limits))
+            memory = _memory(server, spec.model, limits)
         else:
             known = _listed(service, limits)
     except RequestRefused as error:
@@ -73,9 +76,16 @@ def probe(spec: ChatSpec, seconds: float = SECONDS) -> tuple[bool, str]:
         return False, f"{spec.url} answers, and not as an API of kind {spec.provider} does"
     wanted = spec.model if spec.provider == "openai" else full_name(spec.model)
     if wanted in known:
-        return True, f"{spec.model} at {spec.url}"
+        return True, f"{spec.model} at {spec.url}{memory}"
     shown = ", ".join(known[:3]) + (" …" if len(known) > 3 else "")
     return False, f"{spec.url} answers, and has no model {wanted} (it has {shown or 'none'})"
+
+
+def _memory(server: OllamaServer, model: str, limits: Limits) -> str:
+    try:
+        return f", memory: {server.memory(model, limits)}"
+    except ServiceUnavailable:  # an old server, or a proxy that lets only some addresses through
+        return ""
 
 
 def _listed(service: Service, limits: Limits) -> Sequence[str] | None:

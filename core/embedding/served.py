@@ -34,9 +34,7 @@ class ServedEmbedder:
 
     def __init__(self, spec: Served, *, breaker: Breaker | None = None) -> None:
         self._spec = spec
-        base = str(spec.url).rstrip("/")
-        headers = bearer(base, spec.key_variable)
-        self._service = Service(base, headers=headers, remedy="is the model server up?", breaker=breaker)
+        self._service = open_service(spec, breaker=breaker)
         self._ollama = OllamaServer(self._service)
         self._account = Account(spec.price)
         self._slots = threading.BoundedSemaphore(spec.concurrency)
@@ -206,6 +204,13 @@ class ServedEmbedder:
         if not vectors.any(axis=1).all():
             raise WrongAnswer(f"{who} gave a vector of zeros for a text with words")
         return vectors
+
+
+def open_service(spec: Served, *, breaker: Breaker | None = None) -> Service:
+    """The server of a model, with its key."""
+    base = str(spec.url).rstrip("/")
+    headers = bearer(base, spec.key_variable)
+    return Service(base, headers=headers, remedy="is the model server up?", breaker=breaker)
 
 
 def _too_long(refused: RequestRefused, texts: Sequence[str]) -> bool:

@@ -131,7 +131,7 @@ def test_a_model_that_changed_under_its_name_is_refused(
 
 def test_a_new_revision_in_ollama_is_another_identity(opened: Any, model_server: Any) -> None:
     before = opened("ollama").identity
-    model_server.digest = "b" * 64
+    model_server.digests["hashing"] = "b" * 64
     assert opened("ollama").identity != before
     assert opened("ollama", revision="a" * 64).identity == before
 
