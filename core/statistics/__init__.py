@@ -1,6 +1,6 @@
 """Statistics of paired comparisons: is a candidate better than, no worse than, or worse than a baseline?
 
-numpy only. Cases are the pairs; cases of one cluster belong together and are resampled and flipped
+Cases are the pairs; cases of one cluster belong together and are resampled and flipped
 together. Not for reading results or writing reports: arrays come in, numbers with their meaning go out.
 """
 
@@ -12,7 +12,6 @@ from .power import (
     cases_for_mean,
     cases_for_rate,
     design_effect,
-    effect_for_mean,
     effect_for_rate,
     kish_size,
     mcnemar_power,
@@ -38,7 +37,6 @@ __all__ = [
     "compare_metric",
     "conclude",
     "design_effect",
-    "effect_for_mean",
     "effect_for_rate",
     "holm",
     "kish_size",

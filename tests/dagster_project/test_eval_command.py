@@ -108,8 +108,9 @@ def test_a_run_names_the_commit_of_the_program_and_whether_its_code_was_changed(
     assert re.fullmatch(r"[0-9a-f]{12}(-changed-[0-9a-f]{8})?|unknown", code_commit())
 
 
-def test_nothing_that_the_warm_process_imports_brings_polars_or_duckdb() -> None:
-    program = "import sys, dagster_project.definitions; print([m for m in ('polars', 'duckdb') if m in sys.modules])"
+def test_nothing_that_the_warm_process_imports_brings_the_libraries_of_evals() -> None:
+    heavy = ("polars", "duckdb", "scipy")
+    program = f"import sys, dagster_project.definitions; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.strip() == "[]"
 

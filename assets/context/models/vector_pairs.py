@@ -16,6 +16,7 @@ from assets.context.models.model_vectors import nearest_paths_of
 from assets.context.ranking.query import read_query
 from assets.context.ranking.rank import score
 from assets.context.ranking.weights import WEIGHTS
+from assets.context.store import binary
 from assets.context.store.postgres import PostgresIndex, open_index
 from assets.context.store.vector_table import VectorTable
 from core.database import Database
@@ -35,7 +36,8 @@ AND EXISTS (SELECT FROM visible_contents u WHERE u.content_id = v.content_id)
 ORDER BY hashint8extended(v.content_id, %(seed)s), v.content_id LIMIT %(most)s
 """
 _VECTORS = """
-SELECT n.content_id, n.embedding, o.embedding FROM {new} n JOIN {old} o USING (content_id, chunk)
+SELECT n.content_id, vector_send(n.embedding), vector_send(o.embedding)
+FROM {new} n JOIN {old} o USING (content_id, chunk)
 WHERE n.content_id = ANY(%(contents)s) AND n.chunk < %(chunks)s
 ORDER BY hashint8extended(n.content_id, %(seed)s), n.content_id, n.chunk LIMIT %(most)s
 """
@@ -69,7 +71,8 @@ def stored_pairs(
     given = {"contents": [row[0] for row in rows], "chunks": each, "seed": seed, "most": most}
     found = connection.execute(statement, given, binary=True).fetchall()
     contents = np.array([row[0] for row in found], dtype=np.int64)
-    return contents, _vectors([row[1] for row in found]), _vectors([row[2] for row in found])
+    new_vectors, old_vectors = (binary.received_vectors([row[side] for row in found]) for side in (1, 2))
+    return contents, new_vectors, old_vectors
 
 
 class Asked:
@@ -112,12 +115,3 @@ def _table(connection: Connection[TupleRow], identity: str) -> VectorTable:
     if found is None:
         raise LookupError(f"the embedding model {identity} is not registered")
     return found
-
-
-def _vectors(raw: Sequence[bytes]) -> Vectors:
-    """From pgvector's binary form: two counts of two bytes, then the numbers."""
-    if not raw:
-        return np.zeros((0, 0), dtype=np.float32)
-    whole = np.frombuffer(b"".join(raw), dtype=np.uint8).reshape(len(raw), -1)[:, 4:]
-    made: Vectors = np.ascontiguousarray(whole).view(">f4").astype(np.float32)
-    return made

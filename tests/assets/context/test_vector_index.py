@@ -157,8 +157,8 @@ def test_queries_use_the_index(database: Database, owner_url: str, filled: None,
         connection.execute(vector_search._PREPARE, {"effort": "100"})
         plan = connection.execute(
             f"EXPLAIN SELECT 1 FROM vectors_1 WHERE content_id <= {table.indexed_to} "  # noqa: S608
-            "ORDER BY embedding::halfvec(256) <#> %s::vector::halfvec(256) LIMIT 5",
-            (str(np.ones(256).tolist()),),
+            "ORDER BY embedding::halfvec(256) <#> %b::halfvec(256) LIMIT 5",
+            (np.ones(256),),
         ).fetchall()
     assert f"vectors_1_to_{table.indexed_to}" in str(plan)
 
