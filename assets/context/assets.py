@@ -26,7 +26,7 @@ from assets.context.quality_sample import Sample, take_sample
 from assets.context.refresh import RefreshReport, refresh
 from assets.context.tickets.search import TicketHit
 from assets.context.tickets.similar import similar_tickets, tickets_table
-from assets.markdown import cell, fenced, locations_table
+from assets.markdown import cell, code, fenced, locations_table
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
 from core.embedding import EmbedderUnavailable
@@ -100,7 +100,7 @@ def _freshness_metadata(fresh: Sequence[SourceFreshness], page: Path | None) -> 
 
 
 def _refresh_metadata(report: RefreshReport) -> dict[str, MetadataValue[Any]]:
-    skipped = "\n".join(f"- `{cell(path)}`: {cell(reason)}" for path, reason in report.skipped[:100])
+    skipped = "\n".join(f"- {code(path)}: {cell(reason)}" for path, reason in report.skipped[:100])
     return {
         "commit": MetadataValue.text(report.commit),
         "branch": MetadataValue.text(report.branch),

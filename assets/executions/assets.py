@@ -29,7 +29,7 @@ from assets.executions.checkout import open_checkout
 from assets.executions.execute import execute
 from assets.executions.gate import CHECKS, judge
 from assets.executions.model.options import chat_of, options_of
-from assets.markdown import cell, checks_table, fenced, tests_summary, tests_table
+from assets.markdown import cell, checks_table, code, fenced, tests_summary, tests_table
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from core.attempts import Attempt
@@ -134,7 +134,7 @@ def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[Any]
     evidence = done.evidence
     counts = evidence.candidates
     suspicious = "\n".join(
-        f"- `{cell(place.path)}:{place.start_line}` {cell(place.symbol)} ({place.score:.3f})"
+        f"- {code(f'{place.path}:{place.start_line}')} {code(place.symbol)} ({place.score:.3f})"
         for place in evidence.suspicious[:10]
     )
     metadata: dict[str, MetadataValue[Any]] = {

@@ -7,7 +7,7 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetKey, MaterializeResult, MetadataValue, ResourceParam, asset
 
 from assets.attempt_run import open_attempt
-from assets.markdown import checks_table, fenced, tests_summary, tests_table
+from assets.markdown import cell, checks_table, code, fenced, tests_summary, tests_table
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.results.conclude import Published, conclude, publish_due
@@ -86,7 +86,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
     if task.url:
         metadata["issue_link"] = MetadataValue.url(task.url)
     metadata |= {
-        "issue": MetadataValue.md(f"**{task.title}**\n\n{fenced(task.body[:8000], 'text')}"),
+        "issue": MetadataValue.md(f"**{cell(task.title)}**\n\n{fenced(task.body[:8000], 'text')}"),
         "gate": MetadataValue.md(checks_table(verdict)),
         "tests": MetadataValue.md(tests_table(execution)),
         "tests_before": MetadataValue.text(tests_summary(execution.evidence.before)),
@@ -105,4 +105,6 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
 def _published(published: list[Published]) -> str:
     if not published:
         return "Another process is publishing it."
-    return "\n".join(f"- {one.target}: **{one.state}** `{one.location or one.error}`" for one in published)
+    return "\n".join(
+        f"- {cell(one.target)}: **{one.state}** {code(one.location or one.error or '')}" for one in published
+    )
