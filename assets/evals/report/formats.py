@@ -21,6 +21,7 @@ from assets.evals.compare.breakdown import Stratum
 from assets.evals.compare.comparison import Comparison
 from assets.evals.runs.store import ResultStore
 from assets.evals.runs.trajectories import Entry, SideBySide
+from assets.shared.markdown import cell, code
 from core.statistics import Effect, Interval, Verdict
 
 from . import charts
@@ -60,8 +61,8 @@ def plain(value: Any) -> Any:
 
 def to_markdown(found: Comparison) -> str:
     """Short enough for the Dagster UI or a merge request."""
-    lines = [f"**{_cell(found.sentence)}**", ""]
-    lines += [f"- {_cell(remark)}" for remark in found.remarks]
+    lines = [f"**{cell(found.sentence)}**", ""]
+    lines += [f"- {cell(remark)}" for remark in found.remarks]
     if found.verdict is Verdict.INCONCLUSIVE and found.needed:
         lines.append(f"- some {found.needed} such cases would show an equally good candidate to be not worse")
     if lines[-1]:
@@ -80,14 +81,14 @@ def to_markdown(found: Comparison) -> str:
             words.p_value(effect.p_adjusted),
             _said(effect),
         ]
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+        lines.append("| " + " | ".join(map(cell, cells)) + " |")
     for name, flips in (("lost", found.lost), ("gained", found.gained)):
         if flips:
-            named = ", ".join(f"`{_cell(flip.case)}`" for flip in flips[:20]) + (" …" if len(flips) > 20 else "")
+            named = ", ".join(f"{code(flip.case)}" for flip in flips[:20]) + (" …" if len(flips) > 20 else "")
             lines += ["", f"{len(flips)} cases {name}: {named}"]
     if found.changes:
         lines += ["", "| changed | baseline | candidate |", "|---|---|---|"]
-        lines += ["| " + " | ".join(map(_cell, change)) + " |" for change in found.changes]
+        lines += ["| " + " | ".join(map(cell, change)) + " |" for change in found.changes]
     return "\n".join(lines) + "\n"
 
 
@@ -95,12 +96,6 @@ def _said(effect: Effect) -> str:
     if effect.metric.role == "info":
         return effect.reason if effect.interval is None else "for information"
     return f"{effect.verdict}: {effect.reason}"
-
-
-def _cell(text: str) -> str:
-    """Text that cannot break out of a table's cell, or bring markup."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return " ".join(safe.replace("|", "\\|").replace("`", "'").split())
 
 
 def to_junit(found: Comparison) -> str:
