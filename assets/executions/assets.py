@@ -25,11 +25,11 @@ from dagster import (
 )
 
 from assets.attempt_run import open_attempt
-from assets.executions.attempt.checkout import open_checkout
 from assets.executions.attempt.execute import execute
 from assets.executions.attempt.state import AttemptInput, Callbacks, Stopped
 from assets.executions.engines.open_engine import EngineChoice, open_engine
 from assets.executions.judging.gate import CHECKS, judge
+from assets.executions.repository.checkout import open_checkout
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table

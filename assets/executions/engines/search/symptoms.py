@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
-from assets.executions.attempt.baseline import Failure
 from assets.executions.tokenizer import identifiers, literals
+from assets.executions.trial.baseline import Failure
 
 MISSING = object()
 

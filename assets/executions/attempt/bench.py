@@ -6,12 +6,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from assets.executions.attempt.baseline import Baseline
 from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
+from assets.executions.trial.baseline import Baseline
+from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Outcome
-
-from .worker_client import Worker, WorkerDied
 
 _COVERING_SECONDS = 1.5
 _COVERING_TESTS = 60
