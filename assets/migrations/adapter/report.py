@@ -1,15 +1,16 @@
 """An adapter's outcome told to a person: what may answer while the old model is away, and the table behind it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from assets.migrations.adapter import training as adapter
 from assets.migrations.lifecycle.record import Migration, MigrationRefused
-from assets.migrations.report import charts
 from assets.platform import Platform
+from assets.shared import charts
+from assets.shared.charts import Mark, Row
 from assets.shared.markdown import cell
 from core.embedding import adapter as kept
+from core.statistics import Interval
 
 _MEASURES = (("recall", "recall@{k}"), ("ndcg", "nDCG@{k}"), ("mrr", "MRR"))
 
@@ -49,22 +50,30 @@ def as_markdown(row: Mapping[str, Any]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def as_html(row: Mapping[str, Any]) -> str:
+def for_page(row: Mapping[str, Any]) -> dict[str, Any]:
     """A part of the migration's page; `row` is `adapter.as_data`'s."""
     told = row["evaluation"]
     measured = f"nDCG@{told['k']}" if "k" in told else ""
-    parts = [f"<p>{escape(headline(row))} <small>{escape(_basis(row))}</small></p>"]
-    for title, rows in _tables(told):
-        parts.append(f"<h3>{escape(title)}</h3><p><small>{measured}</small></p>{charts.bars(rows, 'ndcg', measured)}")
-        heads = "".join(f"<th>{escape(name.format(k=told['k']))}</th>" for _, name in _MEASURES)
-        cells = "".join(
-            f"<tr><td>{escape(one['name'])}</td>"
-            + "".join(f"<td>{escape(_value(one, name))}</td>" for name, _ in _MEASURES)
-            + "</tr>"
-            for one in rows
-        )
-        parts.append(f"<details><summary>numbers</summary><table><tr><th></th>{heads}</tr>{cells}</table></details>")
-    return "".join(parts)
+    return {
+        "headline": headline(row),
+        "basis": _basis(row),
+        "measured": measured,
+        "tables": [
+            (
+                title,
+                charts.rates([_drawn(one) for one in rows if one.get("ndcg") is not None], f"{measured} {title}"),
+                ("", *(name.format(k=told["k"]) for _, name in _MEASURES)),
+                [(one["name"], *(_value(one, name) for name, _ in _MEASURES)) for one in rows],
+            )
+            for title, rows in _tables(told)
+        ],
+    }
+
+
+def _drawn(one: Mapping[str, Any]) -> Row:
+    kind = "candidate" if one["name"].startswith(("adapter", "with the adapter")) else "baseline"
+    interval = None if one.get("ndcg_low") is None else Interval(one["ndcg_low"], one["ndcg_high"])
+    return Row(one["name"], (Mark(one["ndcg"], interval, kind),), f"{one['ndcg']:.3f}")
 
 
 def _tables(told: dict[str, Any]) -> list[tuple[str, Sequence[dict[str, Any]]]]:
