@@ -20,7 +20,7 @@ from core.embedding.spec import BuiltIn, OnnxFile, Served, parse_spec
 from core.states import ModelState
 
 _COLUMNS = (
-    "id, coalesce(name, identity) AS name, identity, dimensions, distance, state, spec, known_answers, preference, "
+    "id, coalesce(name, identity) AS name, identity, dimensions, distance, state, spec, known_answers, "
     "created_at, state_at, retire_by"
 )
 
@@ -68,7 +68,6 @@ class Entry:
     state: str
     spec: dict[str, Any] | None
     known_answers: bytes | None
-    preference: int
     created_at: datetime
     state_at: datetime
     retire_by: datetime | None = None
@@ -99,9 +98,9 @@ class Coverage:
 
 
 def entries(connection: Connection[TupleRow]) -> list[Entry]:
-    """Every model, the most preferred of each state first."""
+    """Every model, the oldest first."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
-        return cursor.execute(f"SELECT {_COLUMNS} FROM embedding_models ORDER BY preference DESC, id").fetchall()  # noqa: S608
+        return cursor.execute(f"SELECT {_COLUMNS} FROM embedding_models ORDER BY id").fetchall()  # noqa: S608
 
 
 def find(connection: Connection[TupleRow], name: str) -> Entry:

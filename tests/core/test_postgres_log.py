@@ -13,7 +13,6 @@ import pytest
 from core.database import Database
 from core.eventlog import postgres
 from core.eventlog.postgres import PostgresLog
-from core.eventlog.processed import claim_event, prune_claims
 from core.eventlog.protocol import EventLogUnavailable, EventRefused, UnknownTopic
 from core.events import CHANGES, DEFAULT_TEAM, TASKS, Event
 
@@ -302,19 +301,3 @@ def test_a_row_that_is_no_event_is_reported_and_passed(database: Database, log: 
     assert [r.event.id for r in batch.records] == ["a", "b"]
     assert [(bad.offset, "specversion" in bad.reason or "id" in bad.reason) for bad in batch.unreadable] == [(1, True)]
     assert batch.next_offsets == {0: 3}
-
-
-def test_an_event_is_claimed_once_by_each_consumer_and_only_by_a_commit(
-    database: Database, other_team: uuid.UUID
-) -> None:
-    with database.team(DEFAULT_TEAM) as connection:
-        assert claim_event(connection, "indexer", event("e"))
-        raise psycopg.Rollback
-    with database.team(DEFAULT_TEAM) as connection:
-        assert claim_event(connection, "indexer", event("e"))
-        assert not claim_event(connection, "indexer", event("e"))
-        assert claim_event(connection, "mailer", event("e"))
-    with database.team(other_team) as connection:
-        assert claim_event(connection, "indexer", event("e", other_team))
-    with database.system() as connection:
-        assert prune_claims(connection, datetime.now(UTC)) == 3

@@ -43,7 +43,7 @@ ON CONFLICT DO NOTHING
 """
 _ASKED = """
 INSERT INTO asked_queries (team_id, source, sha256, text) VALUES (%s, %s, %s, %s)
-ON CONFLICT (team_id, source, sha256) DO UPDATE SET times = asked_queries.times + 1, asked_at = now()
+ON CONFLICT (team_id, source, sha256) DO UPDATE SET asked_at = now()
 """
 _FORGET = """
 DELETE FROM asked_queries WHERE team_id = %s AND source = %s AND asked_at < (

@@ -1,41 +1,37 @@
--- How fresh each source's index is: what its refreshes came to, how long changes took to be searchable, which
--- changes are not indexed yet, and what the quality gate saw of each staged version.
+-- What searches may find, how much of it each model covers, and how fresh it is. Views and function see what the one
+-- who asks may see.
 
--- When the oldest announced change that a version brought was accepted; null if none was announced.
-ALTER TABLE index_versions ADD COLUMN changed_at timestamptz;
+-- What searches may find of each source: files of its visible version, and its tickets. A row for each use.
+CREATE VIEW visible_contents WITH (security_invoker = true) AS
+    SELECT f.team_id, f.source, f.content_id
+    FROM source_indexes s
+    JOIN source_files f ON f.team_id = s.team_id AND f.source = s.source
+        AND f.since <= s.version AND (f.until IS NULL OR f.until > s.version)
+    WHERE f.content_id IS NOT NULL
+    UNION ALL
+    SELECT team_id, source, content_id FROM ticket_parts WHERE content_id IS NOT NULL;
+GRANT SELECT ON visible_contents TO penstock_app, penstock_system;
 
-CREATE TABLE source_refreshes (
-    team_id       uuid NOT NULL,
-    source        text NOT NULL,
-    covered_until timestamptz,              -- changes accepted until then are in the visible version
-    tried_at      timestamptz NOT NULL,
-    failed_at     timestamptz,              -- the first of the failures in a row; null when the last refresh succeeded
-    failures      integer NOT NULL DEFAULT 0,
-    error         text,                     -- why the last one failed; never holds a credential
-    PRIMARY KEY (team_id, source),
-    FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
-);
-SELECT protect_tenant_table('source_refreshes');
+-- How much of each source's visible contents a model covers, in chunks.
+CREATE FUNCTION embedding_coverage(model integer)
+RETURNS TABLE (team_id uuid, source text, chunks bigint, covered bigint)
+LANGUAGE plpgsql STABLE SET search_path = penstock, public, pg_temp AS $$
+DECLARE
+    vectors text := (SELECT table_name FROM embedding_models WHERE id = model AND embedding_models.state <> 'retired');
+BEGIN
+    IF vectors IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT u.team_id, u.source, sum(cardinality(c.lengths))::bigint, coalesce(sum(v.count), 0)::bigint '
+        'FROM visible_contents u JOIN contents c ON c.id = u.content_id '
+        'LEFT JOIN (SELECT content_id, count(*) FROM %I GROUP BY content_id) v ON v.content_id = c.id '
+        'GROUP BY u.team_id, u.source ORDER BY u.team_id, u.source', vectors);
+END $$;
+GRANT EXECUTE ON FUNCTION embedding_coverage TO penstock_app, penstock_system;
 
-CREATE TABLE index_gates (
-    team_id     uuid NOT NULL,
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    source      text NOT NULL,
-    version     integer NOT NULL,           -- a version that failed was discarded, so that its number comes again
-    commit      text NOT NULL,
-    checked_at  timestamptz NOT NULL DEFAULT now(),
-    passed      boolean NOT NULL,
-    checks      jsonb NOT NULL,             -- a list of name, passed, detail
-    FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
-);
-CREATE INDEX index_gates_by_source ON index_gates (team_id, source, id DESC);
-SELECT protect_tenant_table('index_gates');
-
--- The announced changes of a source, to count those that are not indexed yet.
-CREATE INDEX event_log_changes ON event_log (team_id, (body ->> 'subject'), appended_at)
-    WHERE topic = 'penstock.changes';
-
--- Both views see what the one who asks may see.
+-- How far each source's index has come, and which changes of its repository are not in it yet. A refresh of it does
+-- not wait for changes of tickets.
 CREATE VIEW source_freshness WITH (security_invoker = true) AS
 SELECT s.team_id, s.name AS source, i.version, v.commit, v.visible_at, i.checked_at,
        lag.seconds AS lag_seconds,
@@ -54,6 +50,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT count(*) AS count, min(e.appended_at) AS since FROM event_log e
     WHERE e.topic = 'penstock.changes' AND e.team_id = s.team_id AND e.body ->> 'subject' = s.name
+      AND e.body ->> 'type' <> 'penstock.ticket.changed'
       AND e.appended_at > coalesce(r.covered_until, '-infinity')
 ) waiting ON true;
 GRANT SELECT ON source_freshness TO penstock_app, penstock_system;
