@@ -1,6 +1,6 @@
-"""Wishes to migrate to a model, kept until they can be fulfilled. One a model; asking again renews the wish.
+"""Queued migration requests: at most one for each model; requesting a model again makes its request due at once.
 
-Says nothing of how a migration goes: `assets.migrations.lifecycle.begin` fulfils them, in the order of asking.
+How a migration is started is `assets.migrations.lifecycle.begin`'s, which takes the oldest request first.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class MigrationRequest:
 
 
 def ask(connection: Connection[TupleRow], model_id: int) -> None:
-    """Idempotent; a wish that could not be fulfilled is looked at again at once."""
+    """Queues a request. Idempotent; one that could not be started before is tried again at once."""
     connection.execute(
         "INSERT INTO migration_requests (model_id) VALUES (%s) "
         "ON CONFLICT (model_id) DO UPDATE SET tried_at = NULL, reason = NULL",
@@ -34,7 +34,7 @@ def ask(connection: Connection[TupleRow], model_id: int) -> None:
 
 
 def waiting(connection: Connection[TupleRow]) -> list[MigrationRequest]:
-    """The first asked first; at most `MOST`."""
+    """The oldest first; at most `MOST`."""
     with connection.cursor(row_factory=class_row(MigrationRequest)) as cursor:
         return cursor.execute(
             "SELECT r.model_id, coalesce(m.name, m.identity) AS model, m.state, r.asked_at, r.tried_at, r.reason "
@@ -45,12 +45,12 @@ def waiting(connection: Connection[TupleRow]) -> list[MigrationRequest]:
 
 
 def refuse(connection: Connection[TupleRow], model_id: int, reason: str) -> None:
-    """Notes why it cannot begin now."""
+    """Records why a request cannot be started now."""
     connection.execute(
         "UPDATE migration_requests SET tried_at = now(), reason = %s WHERE model_id = %s", (reason[:1000], model_id)
     )
 
 
 def forget(connection: Connection[TupleRow], model_id: int) -> bool:
-    """The wish is fulfilled or withdrawn; False when there was none."""
+    """Removes a request that was started or withdrawn; False when there was none."""
     return connection.execute("DELETE FROM migration_requests WHERE model_id = %s", (model_id,)).rowcount > 0

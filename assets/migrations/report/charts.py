@@ -131,38 +131,6 @@ def pairs(rows: Sequence[tuple[str, float, float, str]]) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def bars(rows: Sequence[Mapping[str, Any]], measure: str, title: str) -> str:
-    """A bar a row for a measure between 0 and 1, with its 95% interval where there is one."""
-    left, bottom = 400, 27 * len(rows)
-    inner = _WIDTH - left - 80
-
-    def x(value: float) -> float:
-        return round(left + inner * min(1.0, max(0.0, value)), 1)
-
-    parts = [_svg(_WIDTH, bottom + 24, f"{title} with 95% intervals")]
-    for mark in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(
-            f'<line x1="{x(mark)}" y1="0" x2="{x(mark)}" y2="{bottom}" stroke="{_GRID}"/>'
-            f'<text x="{x(mark)}" y="{bottom + 18}" text-anchor="middle" fill="{_SOFT}">{mark:g}</text>'
-        )
-    for place, row in enumerate(rows):
-        if (value := row.get(measure)) is None:
-            continue
-        y, name = 27 * place + 4, str(row["name"])
-        color = _NEW if name.startswith(("adapter", "with the adapter")) else _OLD
-        parts.append(
-            f'<text x="{left - 12}" y="{y + 14}" text-anchor="end">{escape(_short(name, 56))}</text>'
-            f'<rect x="{left}" y="{y}" width="{x(value) - left:.1f}" height="19" rx="2" fill="{color}"/>'
-            f'<text x="{left + inner + 14}" y="{y + 14}">{value:.3f}</text>'
-        )
-        if row.get(f"{measure}_low") is not None:
-            low, high, middle = x(row[f"{measure}_low"]), x(row[f"{measure}_high"]), y + 9.5
-            parts.append(
-                f'<path d="M{low} {middle}H{high}M{low} {middle - 4}v8M{high} {middle - 4}v8" stroke="#1b1f24"/>'
-            )
-    return "".join([*parts, "</svg>"])
-
-
 def coverage(events: Sequence[TimelineEvent]) -> str:
     """Share of the chunks built, by time."""
     first, last = events[0].at, events[-1].at

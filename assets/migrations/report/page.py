@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from assets.migrations.adapter import report as adapter_report
 from assets.migrations.gate import evidence
 from assets.migrations.gate.evidence import EvalEvidence
 from assets.migrations.lifecycle.record import Migration, TimelineEvent
-from assets.migrations.report import charts
-from assets.migrations.report import wording as words
+from assets.migrations.report import charts, wording
 
 
 def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequence[EvalEvidence]) -> str:
@@ -24,16 +22,14 @@ def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequen
     body += _evals(found)
     if comparison:
         body += [_strata(comparison), _speed(migration, comparison, events)]
-    if (adapted := words.last(events, "adapter")) is not None and "evaluation" in adapted:
-        body.append(f"<h2>While the old model's server is away</h2>{adapter_report.as_html(adapted)}")
     if comparison and comparison["worst"]:
         regressions = (_regression(row, place < _OPEN_REGRESSIONS) for place, row in enumerate(comparison["worst"]))
         body.append(f"<h2>Worst regressions</h2>{''.join(regressions)}")
     if progress := [event for event in events if event.kind == "progress"]:
         body.append(f"<h2>Coverage over time</h2>{charts.coverage(progress)}")
     body.append(f"<h2>Timeline</h2>{_timeline(events)}")
-    if rows := words.planned(migration, events):
-        note = f"Estimated from {words.plain(migration.plan.get('sampled_chunks', 0))} chunks, before the start."
+    if rows := wording.planned(migration, events):
+        note = f"Estimated from {wording.plain(migration.plan.get('sampled_chunks', 0))} chunks, before the start."
         beside = _table(("", "estimated", "really"), rows, numbers=range(1, 3))
         body.append(f"<h2>Plan</h2><p><small>{escape(note)}</small></p>{beside}")
     title = escape(f"Migration {migration.id}: {migration.old_name} to {migration.new_name}")
@@ -47,11 +43,11 @@ def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequen
 def _banner(migration: Migration, found: Sequence[EvalEvidence]) -> str:
     said = evidence.first_sentence(migration, found)
     kind = {"Yes": "good", "Done": "good", "No": "bad", "Rolled back": "bad"}.get(said.partition(":")[0], "open")
-    why = [f"<p class=why>{escape(words.standing(migration))}</p>"]
-    if observed := words.observed(migration):
+    why = [f"<p class=why>{escape(wording.standing(migration))}</p>"]
+    if observed := wording.observed(migration):
         why.append(f"<p class=why>{escape(observed)}</p>")
     if migration.comparison:
-        why.append(f"<p class=why><small>{escape(words.basis(migration.comparison))}</small></p>")
+        why.append(f"<p class=why><small>{escape(wording.basis(migration.comparison))}</small></p>")
     return (
         f"<h1>Migration {migration.id}: {escape(migration.old_name)} → {escape(migration.new_name)}</h1>"
         f'<div class="banner {kind}"><p class=say>{escape(said)}</p>{"".join(why)}</div>'
@@ -60,7 +56,7 @@ def _banner(migration: Migration, found: Sequence[EvalEvidence]) -> str:
 
 def _tiles(comparison: Mapping[str, Any]) -> str:
     tiles = [
-        (f"{words.number(row['old'])} → {words.number(row['new'])}", str(row["metric"]))
+        (f"{wording.number(row['old'])} → {wording.number(row['new'])}", str(row["metric"]))
         for row in comparison["metrics"]
     ]
     latency = comparison["latency_ms"]
@@ -75,12 +71,12 @@ def _quality(comparison: Mapping[str, Any]) -> str:
     parts = [f"<h2>Quality</h2>{charts.intervals(comparison['metrics'], comparison['margin'], judged=True)}"]
     if counts := comparison.get("changed"):
         parts.append(f"<h3>Query by query</h3>{charts.split(counts)}")
-    spread = words.interval_name(comparison)
+    spread = wording.interval_name(comparison)
     names = ("metric", "old", "new", "BM25 alone", "difference", spread, "queries", "verdict")
     rows = [
         [
-            row["metric"], words.number(row["old"]), words.number(row["new"]), words.number(row.get("words")),
-            words.signed(row["difference"]), words.interval(row), str(row["queries"]),
+            row["metric"], wording.number(row["old"]), wording.number(row["new"]), wording.number(row.get("bm25")),
+            wording.signed(row["difference"]), wording.interval(row), str(row["queries"]),
             f"{row['verdict']}: {row['reason']}",
         ]
         for row in comparison["metrics"]
@@ -104,8 +100,8 @@ def _evals(found: Sequence[EvalEvidence]) -> list[str]:
         names = ("metric", "old", "new", "difference or ratio", "95% interval", "verdict")
         rows = [
             [
-                row.name + ("" if row.role != "info" else " (info)"), words.number(row.old), words.number(row.new),
-                words.number(row.difference), words.interval({"low": row.low, "high": row.high}), row.verdict,
+                row.name + ("" if row.role != "info" else " (info)"), wording.number(row.old), wording.number(row.new),
+                wording.number(row.difference), wording.interval({"low": row.low, "high": row.high}), row.verdict,
             ]
             for row in one.metrics
         ]  # fmt: skip
@@ -137,7 +133,7 @@ def _strata(comparison: Mapping[str, Any]) -> str:
     cells = [
         [
             kind, name, str(group[0]["queries"]),
-            *(" / ".join(words.number(row.get(side)) for side in ("old", "new", "words")) for row in group),
+            *(" / ".join(wording.number(row.get(side)) for side in ("old", "new", "bm25")) for row in group),
         ]
         for (kind, name), group in named.items()
     ]  # fmt: skip
@@ -154,11 +150,11 @@ def _speed(migration: Migration, comparison: Mapping[str, Any], events: Sequence
     if storage:
         bars.append(("vectors on disk", storage["old"] / 1e6, storage["new"] / 1e6, "MB"))
     bars.append(("1,000 queries", money["old"], money["new"], "of money"))
-    built = words.last(events, "built") or {}
+    built = wording.last(events, "built") or {}
     facts = [f"Money for 1,000 queries: {money['old']:g} old, {money['new']:g} new."]
     if "seconds" in built:
         facts.append(
-            f"Building took {words.duration(built['seconds'])} for {built.get('chunks', 0):,} chunks and "
+            f"Building took {wording.duration(built['seconds'])} for {built.get('chunks', 0):,} chunks and "
             f"cost {built.get('money', 0):g} of an estimated {migration.plan.get('money', 0):g}."
         )
     if comparison.get("agreement") is not None:
@@ -178,8 +174,8 @@ def _regression(row: Mapping[str, Any], opened: bool) -> str:
         return f"<div><h3>{name}</h3><ol>{''.join(shown)}</ol></div>"
 
     columns = [listed("old model", row["old"]), listed("new model", row["new"])]
-    if "words" in row:
-        columns.append(listed("BM25 alone", row["words"]))
+    if "bm25" in row:
+        columns.append(listed("BM25 alone", row["bm25"]))
     return (
         f"<details{' open' if opened else ''}><summary>{escape(row['query'][:160])} "
         f"<small>{escape(row['source'])}, nDCG {row['old_ndcg']:.2f} → {row['new_ndcg']:.2f}</small></summary>"
@@ -190,7 +186,7 @@ def _regression(row: Mapping[str, Any], opened: bool) -> str:
 
 def _timeline(events: Sequence[TimelineEvent]) -> str:
     rows = "".join(
-        f"<li><time>{event.at:%Y-%m-%d %H:%M:%S}</time>{escape(words.told(event))}</li>"
+        f"<li><time>{event.at:%Y-%m-%d %H:%M:%S}</time>{escape(wording.told(event))}</li>"
         for event in events
         if event.kind != "progress"
     )
