@@ -128,7 +128,7 @@ def by_id(connection: Connection[TupleRow], model_id: int) -> Entry:
 def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Entry:
     """Asks the model for its known answers and puts it into the catalogue; again, it only updates its description.
 
-    A description with `migrate` leaves a wish to migrate to it, unless it is in use already.
+    A description with `migrate` queues a migration to it, unless it is in use already.
     Raises `EmbedderUnavailable` when it cannot be reached or does not answer as a model must, and
     `ModelConflict` when the name is another model's.
     """

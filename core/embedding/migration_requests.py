@@ -1,7 +1,6 @@
-"""The queue of requested migrations: which models are to be migrated to, each kept until its migration can begin.
+"""Queued migration requests: at most one for each model; requesting a model again makes its request due at once.
 
-One request a model; asking again renews it. Says nothing of how a migration goes: `assets.migrations.lifecycle.begin`
-starts them, in the order of asking.
+How a migration is started is `assets.migrations.lifecycle.begin`'s, which takes the oldest request first.
 """
 
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ class MigrationRequest:
 
 
 def ask(connection: Connection[TupleRow], model_id: int) -> None:
-    """Idempotent; a request that could not be fulfilled is looked at again at once."""
+    """Queues a request. Idempotent; one that could not be started before is tried again at once."""
     connection.execute(
         "INSERT INTO migration_requests (model_id) VALUES (%s) "
         "ON CONFLICT (model_id) DO UPDATE SET tried_at = NULL, reason = NULL",
@@ -35,7 +34,7 @@ def ask(connection: Connection[TupleRow], model_id: int) -> None:
 
 
 def waiting(connection: Connection[TupleRow]) -> list[MigrationRequest]:
-    """The first asked first; at most `MOST`."""
+    """The oldest first; at most `MOST`."""
     with connection.cursor(row_factory=class_row(MigrationRequest)) as cursor:
         return cursor.execute(
             "SELECT r.model_id, coalesce(m.name, m.identity) AS model, m.state, r.asked_at, r.tried_at, r.reason "
@@ -46,12 +45,12 @@ def waiting(connection: Connection[TupleRow]) -> list[MigrationRequest]:
 
 
 def refuse(connection: Connection[TupleRow], model_id: int, reason: str) -> None:
-    """Notes why it cannot begin now."""
+    """Records why a request cannot be started now."""
     connection.execute(
         "UPDATE migration_requests SET tried_at = now(), reason = %s WHERE model_id = %s", (reason[:1000], model_id)
     )
 
 
 def forget(connection: Connection[TupleRow], model_id: int) -> bool:
-    """The request is fulfilled or withdrawn; False when there was none."""
+    """Removes a request that was started or withdrawn; False when there was none."""
     return connection.execute("DELETE FROM migration_requests WHERE model_id = %s", (model_id,)).rowcount > 0

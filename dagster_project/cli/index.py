@@ -281,6 +281,3 @@ def search(
         ],
         empty="Nothing found. Is the source indexed? penstock index status",
     )
-    details = {reason.detail for place in places for reason in place.why if reason.signal == "vectors"}
-    for through in sorted({detail.partition(", through ")[2] for detail in details} - {""}):
-        note(f"a model's server did not answer; vectors came through {through}: penstock migrate adapter --show")

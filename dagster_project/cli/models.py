@@ -58,8 +58,8 @@ def list_(
         _ensure_default(database)
         with database.system() as connection:
             found = [entry for entry in catalogue.entries(connection) if everything or entry.state != "retired"]
-            waits = {wish.model_id: wish.reason for wish in migration_requests.waiting(connection)}
-            rows = [_row(entry, catalogue.coverage(connection, entry.id)) | _wish(waits, entry) for entry in found]
+            waits = {request.model_id: request.reason for request in migration_requests.waiting(connection)}
+            rows = [_row(entry, catalogue.coverage(connection, entry.id)) | _request(waits, entry) for entry in found]
     chats = chat_states(settings.models_folder, settings.chat_model, ask=ask)
     if as_json:
         data([{"kind": "embedding", **row} for row in rows] + [{"kind": "chat", **asdict(chat)} for chat in chats])
@@ -218,8 +218,8 @@ def add(
             _begin(settings, database)
         with database.system() as connection:
             entry = catalogue.find(connection, entry.identity)
-            waits = {wish.model_id: wish.reason for wish in migration_requests.waiting(connection)}
-            row = _row(entry, []) | _wish(waits, entry)
+            waits = {request.model_id: request.reason for request in migration_requests.waiting(connection)}
+            row = _row(entry, []) | _request(waits, entry)
     if as_json:
         data(row)
         return
@@ -356,7 +356,7 @@ def _memory(entry: "Entry") -> str | None:
     return memory_of(spec) if isinstance(spec, Served) else None
 
 
-def _wish(waits: dict[int, str | None], entry: "Entry") -> dict[str, Any]:
+def _request(waits: dict[int, str | None], entry: "Entry") -> dict[str, Any]:
     """Why a migration to the model has not begun; None when none was asked for."""
     return {"migrate": (waits[entry.id] or "as soon as the platform looks") if entry.id in waits else None}
 

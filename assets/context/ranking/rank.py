@@ -181,12 +181,7 @@ def build_task_context(index: Index, text: str, k: int = 20) -> TaskContext:
         source=index.source,
         commit=index.commit,
         index_version=index.version,
-        models=tuple(_answered_by(index, model) for model in index.models),
+        models=tuple(f"{model} (did not answer)" if model in index.unanswered else model for model in index.models),
         locations=tuple(locations),
         seconds=time.perf_counter() - started,
     )
-
-
-def _answered_by(index: Index, model: str) -> str:
-    other = index.stood_in(model)
-    return f"{model} through {other}" if other else model

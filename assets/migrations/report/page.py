@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assets.migrations.adapter import report as adapter_report
 from assets.migrations.gate import evidence
 from assets.migrations.gate.evidence import EvalEvidence
 from assets.migrations.lifecycle.record import Migration, TimelineEvent
-from assets.migrations.report import wording as words
+from assets.migrations.report import wording
 from assets.shared import charts
 from assets.shared.charts import CLASS, Mark, Row
 from assets.shared.pages import templates
@@ -24,7 +23,6 @@ def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequen
     """One page. `found` is what evals say of the two models by now."""
     comparison = migration.comparison
     said = evidence.first_sentence(migration, found)
-    adapted = words.last(events, "adapter") or {}
     progress = [
         (event.at, event.body.get("chunks", 0) / max(1, event.body.get("total", 1)))
         for event in events
@@ -40,14 +38,13 @@ def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequen
         migration=migration,
         comparison=comparison,
         events=events,
-        words=words,
+        wording=wording,
         classes=CLASS,
         said=said,
         kind=_VERDICT.get(said.partition(":")[0], "open"),
         evals=[_evals(one) for one in found],
-        adapter=adapter_report.for_page(adapted) if "evaluation" in adapted else None,
         coverage=charts.coverage(progress) if progress else "",
-        planned=words.planned(migration, events),
+        planned=wording.planned(migration, events),
         **parts,
     )  # fmt: skip
 
@@ -75,7 +72,7 @@ def differences(rows: Sequence[Mapping[str, Any]], margin: float | None, *, judg
 
 def _tiles(comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
     tiles = [
-        (f"{words.number(row['old'])} → {words.number(row['new'])}", str(row["metric"]))
+        (f"{wording.number(row['old'])} → {wording.number(row['new'])}", str(row["metric"]))
         for row in comparison["metrics"]
     ]
     latency = comparison["latency_ms"]
@@ -94,12 +91,12 @@ def _quality(comparison: Mapping[str, Any]) -> dict[str, Any]:
             [(name, counts.get(name, 0), kind) for name, kind in kinds], "Queries answered better, the same and worse"
         ),
         "names": (
-            "metric", "old", "new", "BM25 alone", "difference", words.interval_name(comparison), "queries", "verdict",
+            "metric", "old", "new", "BM25 alone", "difference", wording.interval_name(comparison), "queries", "verdict",
         ),
         "rows": [
             (
-                row["metric"], words.number(row["old"]), words.number(row["new"]), words.number(row.get("words")),
-                words.signed(row["difference"]), words.interval(row), row["queries"],
+                row["metric"], wording.number(row["old"]), wording.number(row["new"]), wording.number(row.get("bm25")),
+                wording.signed(row["difference"]), wording.interval(row), row["queries"],
                 f"{row['verdict']}: {row['reason']}",
             )
             for row in comparison["metrics"]
@@ -110,8 +107,8 @@ def _quality(comparison: Mapping[str, Any]) -> dict[str, Any]:
 def _evals(one: EvalEvidence) -> dict[str, Any]:
     rows = [
         (
-            row.name + ("" if row.role != "info" else " (info)"), words.number(row.old), words.number(row.new),
-            words.number(row.difference), words.interval({"low": row.low, "high": row.high}), row.verdict,
+            row.name + ("" if row.role != "info" else " (info)"), wording.number(row.old), wording.number(row.new),
+            wording.number(row.difference), wording.interval({"low": row.low, "high": row.high}), row.verdict,
         )
         for row in one.metrics
     ]  # fmt: skip
@@ -139,7 +136,7 @@ def _strata(comparison: Mapping[str, Any]) -> dict[str, Any]:
         "rows": [
             (
                 kind, name, group[0]["queries"],
-                *(" / ".join(words.number(row.get(side)) for side in ("old", "new", "words")) for row in group),
+                *(" / ".join(wording.number(row.get(side)) for side in ("old", "new", "bm25")) for row in group),
             )
             for (kind, name), group in named.items()
         ],
@@ -153,11 +150,11 @@ def _speed(migration: Migration, comparison: Mapping[str, Any], events: Sequence
     if storage:
         bars.append(("vectors on disk", storage["old"] / 1e6, storage["new"] / 1e6, "MB"))
     bars.append(("1,000 queries", money["old"], money["new"], "of money"))
-    built = words.last(events, "built") or {}
+    built = wording.last(events, "built") or {}
     facts = [f"Money for 1,000 queries: {money['old']:g} old, {money['new']:g} new."]
     if "seconds" in built:
         facts.append(
-            f"Building took {words.duration(built['seconds'])} for {built.get('chunks', 0):,} chunks and "
+            f"Building took {wording.duration(built['seconds'])} for {built.get('chunks', 0):,} chunks and "
             f"cost {built.get('money', 0):g} of an estimated {migration.plan.get('money', 0):g}."
         )
     if comparison.get("agreement") is not None:

@@ -90,8 +90,6 @@ def progress(migration: Migration) -> str:
 def told(event: TimelineEvent) -> str:
     """An event of the timeline in one line; what is long is told elsewhere in the report."""
     body = event.body
-    if event.kind == "adapter" and "reason" in body:
-        return f"adapter, {body.get('covered', 0):.0%} covered: {body['reason']}"
     if event.kind == "planned" and "chunks" in body:
         return f"planned: {readable(body['chunks'])} chunks"
     if event.kind == "built" and "seconds" in body:
