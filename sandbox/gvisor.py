@@ -156,9 +156,7 @@ def _bind(source: str, target: str, mode: str) -> dict[str, Any]:
 def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) -> dict[str, Any]:
     limits = command.limits
     tasks = limits.processes * THREADS_PER_PROCESS
-    cpu = math.ceil(limits.cpu_seconds) + 1
     rlimits = {
-        "CPU": (cpu, cpu + 1),
         "FSIZE": (limits.file_bytes, limits.file_bytes),
         "CORE": (0, 0),
         "NOFILE": (_OPEN_FILES, _OPEN_FILES),
@@ -210,10 +208,12 @@ def _launch(
 
 
 def _bounded(limits: Limits, group: MemoryGroup | None) -> tuple[str, ...]:
-    """What to put before runsc so that the kernel bounds all of it: the length of its memory file, its own heap,
-    and the group if there is one."""
+    """What to put before runsc so that the kernel bounds all of it: the length of its memory file, its own heap, the
+    CPU time of each of its processes, and the group if there is one. Not gVisor's own limit of CPU time: its clocks
+    take for used what a busy machine gave to others."""
     file = max((limits.memory_bytes // _CHUNK + 1) * _CHUNK, limits.file_bytes + 1)
-    bounds = f"ulimit -f {file // 512}; ulimit -d {(limits.memory_bytes + _HEAP) // 1024}"
+    bounds = f"ulimit -f {file // 512}; ulimit -d {(limits.memory_bytes + _HEAP) // 1024}; "
+    bounds += f"ulimit -t {math.ceil(limits.cpu_seconds) + 2}"
     entering = 'echo $$ >"$0" || exit 125; ' if group is not None else ""
     return "/bin/sh", "-c", f'{bounds}; {entering}exec "$@"', str(group.members) if group else "sh"
 

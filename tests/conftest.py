@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -17,6 +18,10 @@ from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import upgrade
 
 _numbers = itertools.count(1)
+
+# An example may take as long as a busy machine makes it.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
