@@ -157,24 +157,24 @@ def summary(body: dict[str, Any]) -> str:
 @tasks.command()
 def cancel(task: TaskId) -> None:
     """Cancel an open task."""
-    from core import tasks as store
     from core.eventlog.postgres import PostgresLog
+    from core.tasks import cancel as cancel_task
 
     with opened() as database:
         identity = find_task(database, task)
         with database.team(DEFAULT_TEAM) as connection:
-            store.cancel(connection, PostgresLog(database), identity, "cancelled by command")
+            cancel_task(connection, PostgresLog(database), identity, "cancelled by command")
     line(f"cancelled {identity}")
 
 
 @tasks.command()
 def retry(task: TaskId) -> None:
     """Start the next attempt at an unresolved, failed or cancelled task."""
-    from core import tasks as store
     from core.eventlog.postgres import PostgresLog
+    from core.tasks import retry as retry_task
 
     with opened() as database:
         identity = find_task(database, task)
         with database.team(DEFAULT_TEAM) as connection:
-            again = store.retry(connection, PostgresLog(database), identity)
+            again = retry_task(connection, PostgresLog(database), identity)
     line(f"queued attempt {again.attempt} of {identity}")

@@ -24,7 +24,6 @@ class ModelSubject(RepairSubject):
     def __init__(
         self, model: str, *, seconds: float = 60.0, steps: int | None = None, prompts: str | None = None
     ) -> None:
-
         super().__init__(engine="model", seconds=seconds)
         self.model, self._settings = model, load_settings()
         options = options_of(self._settings)

@@ -17,8 +17,8 @@ import numpy as np
 from assets.context.chunking.chunks import language_of
 from assets.context.chunking.content import chunker_of, embedded_text
 from assets.context.indexing.cutting import cut_all
-from assets.context.store import contents as store
 from assets.context.store.batch import ContentBatch, Key
+from assets.context.store.contents import add_contents, chunks_of, find_contents
 from assets.context.store.vector_table import VectorTable
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, Vectors
@@ -110,7 +110,7 @@ class Ingest:
         """
         done = Ingested()
         with self._database.team(self._team_id) as connection:
-            done.ids |= store.find_contents(connection, self._team_id, wanted)
+            done.ids |= find_contents(connection, self._team_id, wanted)
         missing: dict[str, dict[str, str]] = {}  # blob -> chunker -> a path with it
         for (blob, chunker), path in wanted.items():
             if (blob, chunker) not in done.ids:
@@ -146,7 +146,7 @@ class Ingest:
     def _write(self, batch: ContentBatch, model: Model | None, vectors: Vectors | None) -> "_Written":
         """One transaction: contents, chunks, postings and vectors."""
         with self._database.team(self._team_id) as connection:
-            ids, new = store.add_contents(connection, self._team_id, batch)
+            ids, new = add_contents(connection, self._team_id, batch)
             if model and vectors is not None:
                 sizes = [len(lengths) for lengths in batch.lengths]
                 contents = np.repeat(np.array(ids, dtype=np.int64), sizes)
@@ -188,7 +188,7 @@ class Ingest:
             lacking = model.table.lacking(connection, sorted(contents)) if contents else []
         for first in range(0, len(lacking), FILL_CONTENTS):
             with self._database.team(self._team_id) as connection:
-                found = store.chunks_of(connection, lacking[first : first + FILL_CONTENTS])
+                found = chunks_of(connection, lacking[first : first + FILL_CONTENTS])
             try:  # outside of a transaction, since a model may take its time
                 vectors = model.embedder.embed_documents([embedded_text(chunk) for _, _, chunk in found])
             except EmbedderUnavailable as error:

@@ -27,7 +27,7 @@ from assets.context.source import skips
 from assets.context.source.rules import read_rules
 from assets.context.source.sources import Source, SourceBusy, find_source, locked
 from assets.context.store import commit_table, versions
-from assets.context.store import contents as store
+from assets.context.store.contents import read_chunks
 from assets.context.store.segments import merge_recent
 from assets.context.store.versions import FileRow, Version
 from core.database import Database
@@ -276,7 +276,7 @@ class _Refresh:
     def _silent(self, zeros: Sequence[quality.Silent]) -> Collection[quality.Silent]:
         """Which of these chunks do get a zero vector from their models. Raises `EmbedderUnavailable`."""
         with self.database.team(self.team_id) as connection:
-            held = store.read_chunks(connection, [(content, number) for _, content, number in zeros])
+            held = read_chunks(connection, [(content, number) for _, content, number in zeros])
         found = []
         for model in self.ingest.models:
             mine = [(zero, chunk) for zero, chunk in zip(zeros, held, strict=True) if zero[0] == model.identity]

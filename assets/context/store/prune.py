@@ -1,7 +1,7 @@
 """Deletes contents that no kept version of any source refers to, with their chunks, postings and vectors.
 
 Safe beside a running refresh, which may find a content here and refer to it a while later: a content is
-marked first, finding it takes the mark away (`store.find_contents`), and only what has carried its mark
+marked first, finding it takes the mark away (`contents.find_contents`), and only what has carried its mark
 for a day is deleted. No refresh takes that long.
 """
 

@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from assets.context.store import binary
-from assets.context.store import contents as store
+from assets.context.store.contents import next_segment, write_postings
 from assets.context.store.postings import MOST_SLOTS, pack, unpack
 from core.database import Database
 
@@ -83,9 +83,9 @@ def merge(connection: Connection[TupleRow], team_id: uuid.UUID, segments: Sequen
         live = slots >= 0
         if live.any():
             found[term].append((slots[live], pairs[live, 1].astype(np.int32)))
-    made = store.next_segment(connection)
+    made = next_segment(connection)
     terms = sorted(found)
-    store.write_postings(connection, team_id, made, terms, [_joined(found[term]) for term in terms])
+    write_postings(connection, team_id, made, terms, [_joined(found[term]) for term in terms])
     binary.register(connection)
     connection.execute(_MOVE, (made, binary.bigints(ids), binary.integers(new_slots)))
     connection.execute(

@@ -15,9 +15,9 @@ from psycopg import sql
 
 from assets.context.indexing.ingest import Ingest, Model
 from assets.context.source.sources import find_source
-from assets.context.store import contents as store
 from assets.context.store import segments
 from assets.context.store.batch import ContentBatch, Key
+from assets.context.store.contents import add_contents, find_contents
 from assets.context.store.postings import MOST_SLOTS
 from assets.context.tickets import inbox, texts
 from assets.context.tickets.corpus_read import hash_joins
@@ -187,9 +187,9 @@ class _Work:
 
     def _store(self, wanted: dict[Key, tuple[str, str]]) -> dict[Key, int]:
         with self.database.team(self.team_id) as connection:
-            ids = store.find_contents(connection, self.team_id, wanted)
+            ids = find_contents(connection, self.team_id, wanted)
             batch = ContentBatch.of((key, texts.make_text(*wanted[key])) for key in wanted if key not in ids)
-            made, new = store.add_contents(connection, self.team_id, batch)
+            made, new = add_contents(connection, self.team_id, batch)
         self.chunks_new += sum(len(lengths) for lengths, is_new in zip(batch.lengths, new, strict=True) if is_new)
         return ids | dict(zip(batch.keys, made, strict=True))
 

@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from assets.context.chunking import terms
 from assets.context.pack.spans import Trust
-from assets.context.store import contents as store
+from assets.context.store.contents import read_chunks
 from assets.context.store.vector_table import VectorTable
 from assets.context.tickets.apply import BODY
 from assets.context.tickets.corpus import Corpus, Scored
@@ -209,7 +209,7 @@ def _hits(
     chosen, keys, parts = [chosen[n] for n in kept], [keys[n] for n in kept], [parts[n] for n in kept]
     closers = connection.execute(_CLOSERS, (team_id, source, [key for _, _, key in keys])).fetchall()
     places = [(corpus.content_id(one.row), one.chunk) for one in chosen]
-    passages = store.read_chunks(connection, places)
+    passages = read_chunks(connection, places)
     return [
         TicketHit(
             source=source,

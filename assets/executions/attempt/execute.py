@@ -8,7 +8,7 @@ import shlex
 import time
 from collections import deque
 
-from assets.executions.attempt.bench import Bench
+from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.findings import tests_in_words
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE
 from assets.executions.attempt.reproduce import find_tests, measure_baseline, not_reproduced
@@ -38,7 +38,7 @@ def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Ca
     """
     attempt = AttemptState(given, engine, sandbox, callbacks)
     try:
-        ended = _attempt(attempt)
+        ended = _run_attempt(attempt)
     finally:
         attempt.close()
     use = engine.use
@@ -54,7 +54,7 @@ def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Ca
     return ended
 
 
-def _attempt(attempt: AttemptState) -> Execution:
+def _run_attempt(attempt: AttemptState) -> Execution:
     """Reproduces the problem, then searches with one set of failing tests after the other."""
     attempt.check()
     findings = attempt.findings
@@ -62,7 +62,7 @@ def _attempt(attempt: AttemptState) -> Execution:
         find_tests(attempt)
     except NoTests as reason:
         return findings.ended(None, str(reason)[0].upper() + str(reason)[1:] + ".")
-    shown = (attempt.box or attempt.command).shown
+    shown = (attempt.black_box or attempt.command).shown
     attempt.record("reproduce", {"command": list(shown), "why": attempt.command.why, "budget": attempt.budget.seconds})
     try:
         worker, baseline = measure_baseline(attempt)
@@ -75,10 +75,10 @@ def _attempt(attempt: AttemptState) -> Execution:
     if not baseline.failing:
         return findings.ended(None, not_reproduced(attempt, baseline))
     findings.reproduction = "issue" if EXAMPLE_FILE in attempt.extra else "tests"
-    return _search(attempt, worker, baseline)
+    return _search_target_sets(attempt, worker, baseline)
 
 
-def _search(attempt: AttemptState, worker: Worker, baseline: Baseline) -> Execution:
+def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baseline) -> Execution:
     """Gives each set of failing tests a share of the time, and what is left over to those that were cut short."""
     engine = attempt.engine
     waiting = deque(target_sets(attempt.checkout.root, baseline, attempt.task.text))
@@ -95,9 +95,9 @@ def _search(attempt: AttemptState, worker: Worker, baseline: Baseline) -> Execut
         if begun:
             attempt.revised(f"{len(begun)} set(s) of failing tests led to no patch so far. {targets.why}")
         if targets not in begun:
-            begun[targets] = _begin(attempt, worker, baseline, targets, until)
+            begun[targets] = _start_search(attempt, worker, baseline, targets, until)
         search = begun[targets]
-        found = _pursue(attempt, search, until)
+        found = _continue_search(attempt, search, until)
         if found is not None:
             return found
         if not search.complete and not engine.deliberate and attempt.left > attempt.reserve + 1.0:
@@ -109,7 +109,9 @@ def _search(attempt: AttemptState, worker: Worker, baseline: Baseline) -> Execut
             return attempt.findings.ended(None, attempt.findings.defeat(ending))
 
 
-def _begin(attempt: AttemptState, worker: Worker, baseline: Baseline, targets: TargetSet, until: float) -> TargetSearch:
+def _start_search(
+    attempt: AttemptState, worker: Worker, baseline: Baseline, targets: TargetSet, until: float
+) -> TargetSearch:
     """Sets the engine on one set of failing tests."""
     began = time.monotonic()
     attempt.record("localise", {"targets": list(targets.tests[:50]), "why": targets.why})
@@ -128,23 +130,23 @@ def _begin(attempt: AttemptState, worker: Worker, baseline: Baseline, targets: T
         search=attempt.search,
     )
     engine = attempt.engine.start(problem)
-    bench = Bench(worker, baseline, attempt.files, engine.deliberate)
-    bench.aim(targets.tests)
+    runner = CandidateRunner(worker, baseline, attempt.files, engine.deliberate)
+    runner.aim(targets.tests)
     attempt.findings.looked = locations(engine.suspects)
     attempt.findings.spent("localise", began)
     places = [f"{p.path}:{p.start_line} {p.symbol} {p.score}" for p in attempt.findings.looked]
     attempt.record("observed", {"suspicious": places})
-    return TargetSearch(problem, engine, bench)
+    return TargetSearch(problem, engine, runner)
 
 
-def _pursue(attempt: AttemptState, search: TargetSearch, until: float) -> Execution | None:
+def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) -> Execution | None:
     """Tries candidates and verifies those that survive, until one is accepted, none is left, or the time is over."""
     attempt.findings.looked = locations(search.engine.suspects)
     while True:
         try_candidates(attempt, search, until)
         if not search.survivors:
             return None
-        found, rejected = settle(attempt, search)
+        found, rejected = verify_survivors(attempt, search)
         if found is not None:
             return found
         search.engine.observe(rejected)
@@ -153,7 +155,7 @@ def _pursue(attempt: AttemptState, search: TargetSearch, until: float) -> Execut
             return None
 
 
-def settle(attempt: AttemptState, search: TargetSearch) -> tuple[Execution | None, list[Observation]]:
+def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Execution | None, list[Observation]]:
     """Verifies survivors, the most natural first, and ends with the first that the gate lets out; else says of each why
     it is not let out."""
     findings, problem = attempt.findings, search.problem
@@ -196,7 +198,7 @@ def _verified(attempt: AttemptState, search: TargetSearch, change: Change) -> Ve
         if search.survivors:
             attempt.prepare_worker()
         problem = search.problem
-        suite = Suite(attempt.command, attempt.box, problem.baseline, problem.targets.tests)
+        suite = Suite(attempt.command, attempt.black_box, problem.baseline, problem.targets.tests)
         return verify(worker, attempt.checkout.root, change, suite, attempt.allowance(attempt.left - 0.5))
     except WorkerDied as died:
         return Verification(None, detail=str(died))

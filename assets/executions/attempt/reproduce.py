@@ -17,7 +17,7 @@ def find_tests(attempt: AttemptState) -> None:
     attempt.command = detect(root, attempt.test_command)
     if attempt.command.runner == "command":
         # A black box says only yes or no: our own runner looks inside, the box has the last word.
-        attempt.box = attempt.command
+        attempt.black_box = attempt.command
         try:
             attempt.command = detect(root, None)
         except NoTests:
@@ -48,16 +48,16 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
 def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:
     allowance = attempt.allowance(share * attempt.left)
     baseline = measure(worker, attempt.command, allowance)
-    if attempt.box is not None:
-        baseline = baseline.with_outcome(*run_command(worker, attempt.box, allowance))
+    if attempt.black_box is not None:
+        baseline = baseline.with_outcome(*run_command(worker, attempt.black_box, allowance))
     return baseline
 
 
 def _add_test(attempt: AttemptState, baseline: Baseline) -> bool:
     """Takes the given command as a whole for one more test when it fails, else the issue's own examples; False when
     there is neither."""
-    if attempt.box is not None and baseline.run.outcomes[command_id(attempt.box)] is Outcome.FAILED:
-        name, content = COMMAND_FILE, command_test(attempt.box.arguments[0], attempt.budget.seconds / 4)
+    if attempt.black_box is not None and baseline.run.outcomes[command_id(attempt.black_box)] is Outcome.FAILED:
+        name, content = COMMAND_FILE, command_test(attempt.black_box.arguments[0], attempt.budget.seconds / 4)
         why = "The given command fails although no single test does; it was taken as one test."
     else:
         examples = example_tests(attempt.task.text, attempt.files)

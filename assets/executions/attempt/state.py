@@ -59,8 +59,8 @@ class Callbacks:
 
 
 class AttemptState:
-    """What an attempt has come to. `command` is the suite's, once it is known; `box` a command that only says yes or
-    no; `extra` files are in every worker; `reserve` seconds are kept for verification."""
+    """What an attempt has come to. `command` is the suite's, once it is known; `black_box` a command that only says yes
+    or no; `extra` files are in every worker; `reserve` seconds are kept for verification."""
 
     def __init__(self, given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Callbacks) -> None:
         self.task, self.context, self.plan, self.checkout = given.task, given.context, given.plan, given.checkout
@@ -83,7 +83,7 @@ class AttemptState:
         if settings.limits.memory_mb is not None:
             memory = min(self.limits.memory_bytes, settings.limits.memory_mb << 20)
             self.limits = replace(self.limits, memory_bytes=memory)
-        self.box: TestCommand | None = None
+        self.black_box: TestCommand | None = None
         self.command: TestCommand
         self.extra: dict[str, bytes] = {}
         self._workers: list[Worker] = []

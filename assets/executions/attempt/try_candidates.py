@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-from assets.executions.attempt.bench import Bench
+from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.findings import statuses, tally
 from assets.executions.attempt.state import AttemptState
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
@@ -21,7 +21,7 @@ class TargetSearch:
 
     problem: Problem
     engine: Engine
-    bench: Bench
+    runner: CandidateRunner
     size: int = FIRST_BATCH
     """Of the next batch."""
     pending: list[Candidate] = field(default_factory=list)
@@ -40,7 +40,7 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
     """Adds survivors to the search, until no likelier one can come, or time (`until`, monotonic) or candidates run
     out."""
     began = time.monotonic()
-    findings, engine, bench = attempt.findings, search.engine, search.bench
+    findings, engine, runner = attempt.findings, search.engine, search.runner
     new: list[Candidate] = []
     first_found, tried_at_first = 0.0, 0
     search.complete = False
@@ -49,10 +49,10 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         count = min(search.size, attempt.budget.candidates - findings.tried)
         batch = search.pending[:count] or engine.propose(count)
         search.pending = search.pending[count:]
-        if not batch and (new or not bench.waiting):
-            search.complete = not bench.waiting
+        if not batch and (new or not runner.waiting):
+            search.complete = not runner.waiting
             break
-        following = (batch or bench.waiting)[0]
+        following = (batch or runner.waiting)[0]
         since = time.monotonic() - first_found
         if new and enough(search.problem, new, following, findings.tried - tried_at_first, since, first_found - began):
             search.pending = [*batch, *search.pending]
@@ -60,17 +60,17 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         first = attempt.describe(following)
         attempt.record("try", {"candidates": len(batch), "operators": tally(batch), "first": first})
         try:
-            observations = bench.try_all(batch, max(0.5, until - time.monotonic()))
+            observations = runner.try_all(batch, max(0.5, until - time.monotonic()))
         except WorkerDied as died:
             findings.notes.append(f"The worker was restarted while candidates were tried: {died}.")
             findings.tried += len(batch)
-            if not restarted(attempt, bench.worker):
+            if not restarted(attempt, runner.worker):
                 search.broken = "the process that tries candidates ended and could not be started again"
                 break
             engine.observe([Observation(candidate, "crash", signature=str(died)) for candidate in batch])
             continue
         findings.count(observations)
-        reached = {id(o.candidate) for o in observations} | {id(c) for c in bench.waiting}
+        reached = {id(o.candidate) for o in observations} | {id(c) for c in runner.waiting}
         search.pending = [*(c for c in batch if id(c) not in reached), *search.pending]
         found = [o.candidate for o in observations if o.status == "pass"]
         if found and not new:
@@ -86,7 +86,7 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
     search.counted = engine.generated
     findings.faults.update(dict.fromkeys(engine.faults))
     findings.spent("search", began)
-    if bench.leaky:
+    if runner.leaky:
         findings.notes.append(
             "Some candidates left traces in the process, so later ones were each tried in a process of their own."
         )

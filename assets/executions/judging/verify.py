@@ -28,11 +28,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Suite:
-    """How the tests are run and what they gave on the unchanged commit. `box` is a command that only says yes or no,
-    run beside `command`; `targets` are the failing tests that are to pass."""
+    """How the tests are run and what they gave on the unchanged commit. `black_box` is a command that only says yes or
+    no, run beside `command`; `targets` are the failing tests that are to pass."""
 
     command: TestCommand
-    box: TestCommand | None
+    black_box: TestCommand | None
     baseline: Baseline
     targets: tuple[str, ...]
 
@@ -75,8 +75,8 @@ def verify(worker: Worker, root: Path, change: Change, suite: Suite, allowance: 
         complete=not unfinished,
     )
     flaky = _flaky(worker, after, baseline.run, allowance)
-    if suite.box is not None:
-        after = with_outcome(after, *run_command(worker, suite.box, allowance))
+    if suite.black_box is not None:
+        after = with_outcome(after, *run_command(worker, suite.black_box, allowance))
     return Verification(True, after, flaky)
 
 

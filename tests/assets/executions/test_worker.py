@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.executions.attempt.bench import Bench
+from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.engines.protocol import Candidate
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.engines.search.source import Edit
@@ -93,15 +93,15 @@ class Lab:
     def __init__(self, worker: Worker, made: Checkout, baseline: Baseline) -> None:
         self.worker, self.baseline = worker, baseline
         self.files = EditableFiles(made.root, made.settings)
-        self.bench = Bench(worker, baseline, self.files)
+        self.runner = CandidateRunner(worker, baseline, self.files)
 
     def candidate(self, old: str, new: str, path: str = "mod.py") -> Candidate:
         at = self.files[path].text.index(old)
         return Candidate((Edit(path, at, at + len(old), new),), "test", 1.0, 1.0, path, self.files[path].line_of(at))
 
     def statuses(self, target: str, *changes: tuple[str, str]) -> list[str]:
-        self.bench.aim((f"tests/test_mod.py::{target}",))
-        return [o.status for o in self.bench.try_all([self.candidate(*change) for change in changes], 30)]
+        self.runner.aim((f"tests/test_mod.py::{target}",))
+        return [o.status for o in self.runner.try_all([self.candidate(*change) for change in changes], 30)]
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_candidates_are_tried_in_place_and_leave_no_traces(lab: Callable[..., La
     # Module state that each run changes (a dictionary, a counter, a cache) is put back between candidates.
     shrink = ("len(_cache) + 1", "len(_cache)")
     assert made.statuses("test_grow", shrink, shrink, shrink) == ["pass", "pass", "pass"]
-    assert made.bench.fresh == 0
+    assert made.runner.fresh == 0
 
 
 def test_a_candidate_that_hangs_costs_little_and_stops_no_other(lab: Callable[..., Lab]) -> None:
@@ -161,8 +161,8 @@ def test_a_candidate_that_eats_memory_or_ends_the_process_stops_no_other(lab: Ca
 def test_a_candidate_that_breaks_a_test_that_passed_is_seen_at_once(lab: Callable[..., Lab]) -> None:
     made = lab()
     observations = None
-    made.bench.aim(("tests/test_mod.py::test_count",))
-    observations = made.bench.try_all([made.candidate("return total", "return 0")], 20)
+    made.runner.aim(("tests/test_mod.py::test_count",))
+    observations = made.runner.try_all([made.candidate("return total", "return 0")], 20)
     assert (observations[0].status, observations[0].broken) == ("regress", "tests/test_mod.py::test_other")
 
 
@@ -171,7 +171,7 @@ def test_constants_class_attributes_and_defaults_change_in_place(lab: Callable[.
     assert made.statuses("test_limit", ("LIMIT = 10", "LIMIT = 11"), ("LIMIT = 10", "LIMIT = 12")) == ["pass", "fail"]
     assert made.statuses("test_size", ("size = 3", "size = 4")) == ["pass"]
     assert made.statuses("test_count", ("start=1", "start=0"))[0] == "regress"
-    assert made.bench.fresh == 0
+    assert made.runner.fresh == 0
 
 
 def test_edits_outside_functions_are_tried_by_a_fresh_import(lab: Callable[..., Lab]) -> None:
@@ -179,7 +179,7 @@ def test_edits_outside_functions_are_tried_by_a_fresh_import(lab: Callable[..., 
     assert made.statuses(
         "test_square", ("@functools.lru_cache\ndef square(n):\n    return n + n", "def square(n):\n    return n * n")
     ) == ["pass"]
-    assert made.bench.fresh == 1
+    assert made.runner.fresh == 1
     assert "n + n" in made.worker.session.read("mod.py").decode()
 
 

@@ -128,7 +128,7 @@ def test_what_is_accepted_is_exactly_what_the_gate_does_not_fail(
     search.survivors.append(candidate)
     said = Verification(applies, after if applies else None, tuple(flaky))
     with measuring(attempt, lambda change: said):
-        execution, rejected = execute.settle(attempt, search)
+        execution, rejected = execute.verify_survivors(attempt, search)
     others = [change.path for change in candidate.whole if attempt.files.refusal(change.path) is None]
     evidence = Evidence(
         sandbox="nowhere",
@@ -173,7 +173,7 @@ def _good_is(number: int | None) -> Callable[[Change], Verification]:
 def test_a_good_survivor_is_found_however_many_are_turned_down_before_it(root: Path, good: int) -> None:
     attempt, search = _many(root, execute.VERIFIED_AT_ONCE + 6)
     with measuring(attempt, _good_is(good)), patch.object(execute, "try_candidates"):
-        found = execute._pursue(attempt, search, time.monotonic() + 60)
+        found = execute._continue_search(attempt, search, time.monotonic() + 60)
     assert found is not None and found.patch is not None and f"+b = {good}\n" in found.patch.diff
     assert attempt.findings.rejected == good
 
@@ -181,13 +181,13 @@ def test_a_good_survivor_is_found_however_many_are_turned_down_before_it(root: P
 def test_what_was_turned_down_is_told(root: Path) -> None:
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
-        assert execute._pursue(attempt, search, time.monotonic() + 60) is None
+        assert execute._continue_search(attempt, search, time.monotonic() + 60) is None
     text = attempt.findings.defeat("the script is at its end")
     assert "10 candidates were tried; 10 made the failing tests pass (10 turned down by the gate)." in text
     assert "turned down: t.py::b is worse with the patch." in text
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
-        execute._pursue(attempt, search, time.monotonic())
+        execute._continue_search(attempt, search, time.monotonic())
     counted = f"({execute.VERIFIED_AT_ONCE} turned down by the gate, {10 - execute.VERIFIED_AT_ONCE} not verified)"
     assert counted in attempt.findings.defeat("")
 

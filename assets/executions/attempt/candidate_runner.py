@@ -21,7 +21,7 @@ FRESH_SHARE = 0.4
 
 
 @dataclass
-class Bench:
+class CandidateRunner:
     """One worker with a collected suite, and the targets that candidates are tried on."""
 
     worker: Worker
