@@ -96,8 +96,8 @@ class Asked:
         manifest = index.manifest
         if not manifest.documents:
             return []
-        best, _ = score(index, read_query(text), weights=weights, off=off).best(8 * k)
-        return list(dict.fromkeys(manifest.paths[int(manifest.file_of[document])] for document in best))[:k]
+        best = score(index, read_query(text), weights=weights, off=off).best_of_files(k).documents
+        return [manifest.paths[file] for file in manifest.file_of[best].tolist()]
 
 
 @contextlib.contextmanager
