@@ -42,6 +42,8 @@ class LimitWatch:
         return limit
 
     def _exceeded(self) -> Limit | None:
+        if self.contained.overflowed():
+            return Limit.MEMORY
         usage = self.usage = self.contained.usage()
         if usage.cpu_seconds > self.limits.cpu_seconds:
             return Limit.CPU

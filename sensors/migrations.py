@@ -16,8 +16,8 @@ from dagster import (
 from assets.migrations.lifecycle import begin, record
 from assets.migrations.lifecycle.drive import waits_since
 from assets.platform import Platform
-from core.embedding import requests
-from core.migration_health import read_health
+from core.embedding import migration_requests
+from core.health.migration_health import read_health
 from sensors.slots import IN_PROGRESS
 
 MIGRATE_JOB = "migrate_model"
@@ -57,7 +57,7 @@ def migration_request_sensor(
     context: SensorEvaluationContext, platform: ResourceParam[Platform]
 ) -> RunRequest | SkipReason:
     with platform.database.system() as connection:
-        queued = requests.waiting(connection)
+        queued = migration_requests.waiting(connection)
         migration = record.current(connection)
     if not queued:
         return SkipReason("No model waits for a migration.")

@@ -30,7 +30,7 @@ from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
 from assets.shared.markdown import cell, fenced, locations_table
 from core.embedding import EmbedderUnavailable
-from core.freshness import SourceFreshness, read_freshness
+from core.health.freshness import SourceFreshness, read_freshness
 from core.tasks import Task
 from core.work import TaskContext
 

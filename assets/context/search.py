@@ -15,7 +15,7 @@ from assets.context.store import versions
 from assets.context.store.postgres import open_index
 from core.database import Database
 from core.embedding import Embedder
-from core.freshness import SourceFreshness, read_freshness
+from core.health.freshness import SourceFreshness, read_freshness
 from core.work import Location, TaskContext
 
 

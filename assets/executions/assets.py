@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from dagster import (
 from assets.attempt_run import open_attempt
 from assets.executions.attempt.checkout import open_checkout
 from assets.executions.attempt.execute import execute
-from assets.executions.attempt.state import Stopped
-from assets.executions.engines.model.options import chat_of, options_of
+from assets.executions.attempt.state import AttemptInput, Callbacks, Stopped
+from assets.executions.engines.open_engine import EngineChoice, open_engine
 from assets.executions.judging.gate import CHECKS, judge
 from assets.partitions import SOURCES
 from assets.platform import Platform
@@ -61,29 +62,16 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
         raise LookupError("an earlier stage has left nothing for this attempt")
     task, settings = attempt.task, platform.settings
     test = task.options.get("test")
-    engine = str(task.options.get("engine") or settings.engine)
-
-    def record(kind: str, body: dict[str, Any]) -> None:
-        attempt.record(kind, body)
+    engine = open_engine(EngineChoice(str(task.options.get("engine") or settings.engine)), settings)
 
     with _work_folder(platform, attempt) as folder:
         mirror = platform.mirror(task.team_id, task.source)
         checkout = open_checkout(mirror.path, found.commit, folder / "checkout")
-        execution = execute(
-            TaskText(title=task.title, body=task.body),
-            plan,
-            found,
-            checkout,
-            platform.sandbox,
-            engine=engine,
-            chat=chat_of(settings) if engine == "model" else None,
-            options=options_of(settings),
-            index=lambda query, count: platform.search(task.team_id, task.source, query, count),
-            record=record,
-            revise=attempt.save_plan,
-            should_stop=attempt.should_stop,
-            test_command=str(test) if test else None,
-        )
+        text = TaskText(title=task.title, body=task.body)
+        search = partial(platform.search, task.team_id, task.source)
+        given = AttemptInput(text, found, plan, checkout, str(test) if test else None, search)
+        callbacks = Callbacks(attempt.record, attempt.save_plan, attempt.should_stop)
+        execution = execute(given, engine, platform.sandbox, callbacks)
     return execution, judge(execution.evidence, execution.patch)
 
 

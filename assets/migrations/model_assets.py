@@ -18,7 +18,7 @@ from assets.migrations.lifecycle.upkeep import Kept, keep_models
 from assets.migrations.retirement.deadlines import Deadline, Urgency
 from assets.platform import Platform
 from assets.shared.markdown import cell
-from core.embedding import catalogue, requests
+from core.embedding import catalogue, migration_requests
 from core.states import ModelState
 
 
@@ -73,7 +73,7 @@ def _metadata(platform: Platform, done: Kept) -> dict[str, MetadataValue[Any]]:
     with platform.database.system() as connection:
         found = [entry for entry in catalogue.entries(connection) if entry.state != ModelState.RETIRED]
         covered = {entry.id: catalogue.coverage(connection, entry.id) for entry in found}
-        queued = requests.waiting(connection)
+        queued = migration_requests.waiting(connection)
     rows = ["| model | state | chunks covered | of | gone by |", "|---|---|---|---|---|"]
     rows += [
         f"| {cell(entry.name)} | {entry.state} | {sum(c.covered for c in covered[entry.id])} "

@@ -10,7 +10,7 @@ from assets.attempt_run import open_attempt
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.results.conclude import Published, conclude, publish_due
-from assets.results.report import commit_message, headline, render
+from assets.results.report import AttemptRecord, commit_message, headline, render
 from assets.shared.markdown import checks_table, fenced, tests_summary, tests_table
 from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, PublicationRefused
@@ -53,25 +53,13 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             raise LookupError("an earlier stage has left nothing for this attempt")
         plan = attempt.latest_plan() or attempt.output("plan", Plan)
         assert plan is not None  # noqa: S101  stored before the execution began
-        report = render(
-            task_id=str(task.id),
-            attempt=task.attempt,
-            title=task.title,
-            context=found,
-            plan=plan,
-            execution=execution,
-            verdict=verdict,
+        record = AttemptRecord(
+            task.id, task.attempt, task.title, task.event_id, task.url, found, plan, execution, verdict
         )
-        message = commit_message(
-            task_id=str(task.id),
-            attempt=task.attempt,
-            title=task.title,
-            url=task.url,
-            event_id=task.event_id,
-            execution=execution,
-            verdict=verdict,
+        report = render(record)
+        conclude(
+            attempt, execution, verdict, message=commit_message(record), report=report, target=f"git:{task.source}"
         )
-        conclude(attempt, execution, verdict, message=message, report=report, target=f"git:{task.source}")
     published = publish_due(
         platform.database, lambda team, source: open_forge_for(platform, team, source), task_id=task.id
     )

@@ -3,10 +3,28 @@
 Pure functions of the attempt's records; not for publishing them.
 """
 
+import uuid
+from dataclasses import dataclass
+
 from assets.shared.markdown import cell, checks_table, fenced, locations_table, plan_table, tests_summary, tests_table
 from core.work import Execution, Plan, TaskContext, Verdict, VerdictKind
 
 MAX_OUTPUT = 4_000
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """An attempt as it ended, with what each stage left. `url` is the issue's, where there is one."""
+
+    task_id: uuid.UUID
+    attempt: int
+    title: str
+    event_id: str
+    url: str | None
+    context: TaskContext
+    plan: Plan
+    execution: Execution
+    verdict: Verdict
 
 
 def headline(execution: Execution, verdict: Verdict) -> str:
@@ -23,14 +41,13 @@ def headline(execution: Execution, verdict: Verdict) -> str:
     return "Unresolved: no patch was found. Nothing but this report is published."
 
 
-def render(
-    *, task_id: str, attempt: int, title: str, context: TaskContext, plan: Plan, execution: Execution, verdict: Verdict
-) -> str:
-    """The whole report. Pure: the same records give the same text."""
+def render(record: AttemptRecord) -> str:
+    """The whole report. Pure: the same record gives the same text."""
+    context, plan, execution, verdict = record.context, record.plan, record.execution, record.verdict
     evidence = execution.evidence
     counts = evidence.candidates
     parts = [
-        f"# {cell(title)}",
+        f"# {cell(record.title)}",
         headline(execution, verdict),
         execution.summary,
         "## Tests",
@@ -66,18 +83,17 @@ def render(
         f"Revision {plan.revision}: {cell(plan.reason)}.",
         plan_table(plan),
         "---",
-        f"Task `{task_id}`, attempt {attempt}; commit `{context.commit}`; index `{context.index_version}`; "
-        f"models {', '.join(context.models) or 'none'}; engine {execution.engine}.",
+        f"Task `{record.task_id}`, attempt {record.attempt}; commit `{context.commit}`; "
+        f"index `{context.index_version}`; models {', '.join(context.models) or 'none'}; engine {execution.engine}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def commit_message(
-    *, task_id: str, attempt: int, title: str, url: str | None, event_id: str, execution: Execution, verdict: Verdict
-) -> str:
+def commit_message(record: AttemptRecord) -> str:
     """The message of the one commit of a published branch: the task, the evidence, the ids."""
+    execution, verdict = record.execution, record.verdict
     evidence = execution.evidence
-    subject = " ".join(title.split())
+    subject = " ".join(record.title.split())
     if len(subject) > 68:
         subject = subject[:67].rstrip() + "…"
     body = [
@@ -93,9 +109,13 @@ def commit_message(
     ]
     if verdict.verdict is VerdictKind.DRAFT:
         body += ["DRAFT: the evidence is weaker than the gate asks for; review before use.", ""]
-    if url:
-        body.append(f"Issue: {url}")
-    body += [f"Penstock-Task: {task_id}", f"Penstock-Attempt: {attempt}", f"Penstock-Event: {event_id}"]
+    if record.url:
+        body.append(f"Issue: {record.url}")
+    body += [
+        f"Penstock-Task: {record.task_id}",
+        f"Penstock-Attempt: {record.attempt}",
+        f"Penstock-Event: {record.event_id}",
+    ]
     if execution.patch is not None:
         body.append(f"Penstock-Patch: {execution.patch.sha256}")
     return "\n".join(body) + "\n"

@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
 from core.database import Database
-from core.embedding import Embedder, EmbedderUnavailable, Vectors, known_answers, open_spec, requests
+from core.embedding import Embedder, EmbedderUnavailable, Vectors, known_answers, migration_requests, open_spec
 from core.embedding.spec import BuiltIn, OnnxFile, Served, parse_spec
 from core.states import ModelState
 
@@ -165,7 +165,7 @@ def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: 
             connection.execute("UPDATE embedding_models SET retire_by = NULL WHERE identity = %s", (identity,))
         entry = find(connection, identity)
         if spec.migrate and entry.state == ModelState.REGISTERED:
-            requests.ask(connection, entry.id)
+            migration_requests.ask(connection, entry.id)
         return entry
 
 

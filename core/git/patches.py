@@ -6,18 +6,15 @@ Called through `Repository.apply_check` and `Repository.commit_patch`.
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.git.command import GitError, GitTimeout
-
-if TYPE_CHECKING:
-    from core.git.repository import Repository
+from core.git.objects import ObjectStore
 
 DIFF_LIMIT = 16 << 20
 """Longest diff, in bytes, that is looked at."""
 
 
-def _applied(repository: "Repository", base: str, diff: str, index: Path, *, check: bool) -> str | None:
+def _applied(repository: ObjectStore, base: str, diff: str, index: Path, *, check: bool) -> str | None:
     content = diff.encode("utf-8", "surrogateescape")
     if not content.strip():
         return "the patch is empty"
@@ -45,14 +42,14 @@ def _applied(repository: "Repository", base: str, diff: str, index: Path, *, che
     return None
 
 
-def check(repository: "Repository", base: str, diff: str) -> str | None:
+def check(repository: ObjectStore, base: str, diff: str) -> str | None:
     """See `Repository.apply_check`."""
     with tempfile.TemporaryDirectory(prefix="penstock-index-") as folder:
         return _applied(repository, base, diff, Path(folder) / "index", check=True)
 
 
 def commit(
-    repository: "Repository",
+    repository: ObjectStore,
     base: str,
     diff: str,
     branch: str,

@@ -16,7 +16,7 @@ from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from assets.context.search import IndexStatus
-    from core.freshness import SourceFreshness
+    from core.health.freshness import SourceFreshness
 
 sources = typer.Typer(name="index", help="Configure sources and keep their index fresh.", no_args_is_help=True)
 

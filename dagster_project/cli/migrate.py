@@ -158,12 +158,12 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
     """Show where migrations are, which one has stalled, and which models wait for one."""
     from assets.migrations.lifecycle import record
     from assets.migrations.report import report
-    from core.embedding import requests
-    from core.migration_health import read_health
+    from core.embedding import migration_requests
+    from core.health.migration_health import read_health
 
     with _platform() as platform, platform.database.system() as connection:
         found = [record.get(connection, number)] if number else record.everything(connection)
-        queued = requests.waiting(connection)
+        queued = migration_requests.waiting(connection)
         health = read_health(connection)
     stalled = {health.number: health.stalled} if health is not None else {}
     if as_json:

@@ -1,18 +1,22 @@
 """`penstock solve`: one task in this process, no servers."""
 
 import json
-import tempfile
 import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from core.teams import DEFAULT_TEAM
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note
 from dagster_project.cli.task import summary
+
+if TYPE_CHECKING:
+    from assets.executions.engines.open_engine import EngineChoice
+    from assets.results.report import AttemptRecord
+    from core.work import TaskText
 
 MAX_ISSUE_BYTES = 256 << 10
 
@@ -49,8 +53,7 @@ def solve(
     as_json: AsJson = False,
 ) -> None:
     """Solve one task here and now; leaves branch penstock/<task id>. Exit code 0 when it was resolved."""
-    title, body = _read_issue(issue)
-    result = _run(repo.resolve(), title, body, test, engine, model, budget_seconds, quiet=as_json)
+    result = _run(repo.resolve(), _read_issue(issue), test, _choice(engine, model), budget_seconds, quiet=as_json)
     if as_json:
         data({key: value for key, value in result.items() if key != "report"})
     else:
@@ -72,8 +75,10 @@ def _cost(used: dict[str, Any]) -> str:
     return f"model:      {used['model']}, {used['steps']} answers, {about}{tokens} tokens, {used['money']:.4f} in money"
 
 
-def _read_issue(path: Path) -> tuple[str, str]:
+def _read_issue(path: Path) -> "TaskText":
     import sys
+
+    from core.work import TaskText
 
     if str(path) == "-":
         raw = sys.stdin.buffer.read(MAX_ISSUE_BYTES + 1)
@@ -88,109 +93,66 @@ def _read_issue(path: Path) -> tuple[str, str]:
     if not text:
         raise CommandFailed(f"{path} is empty: write the issue's title in its first line, then its text")
     title, _, body = text.partition("\n")
-    return title.lstrip("# ").strip() or title.strip(), body.strip()
+    return TaskText(title=title.lstrip("# ").strip() or title.strip(), body=body.strip())
 
 
-def _run(
-    path: Path,
-    title: str,
-    body: str,
-    test: str | None,
-    engine: str | None,
-    model: str | None,
-    budget_seconds: float | None,
-    *,
-    quiet: bool,
-) -> dict[str, Any]:
-    from assets.context.ranking.rank import build_task_context, rank
-    from assets.context.store.memory import MemoryIndex
-    from assets.executions.attempt.checkout import open_checkout
-    from assets.executions.attempt.execute import ENGINES, execute
-    from assets.executions.attempt.repository_settings import RepositorySettingsError
-    from assets.executions.engines.model.options import chat_of, options_of
-    from assets.executions.engines.model.prompts import UnknownPrompts
-    from assets.executions.judging.gate import judge
-    from assets.plans.planner import make_plan
-    from assets.results.report import commit_message, render
-    from core.chat import ChatUnavailable, UnknownChatModel
-    from core.embedding import open_embedder
-    from core.events import task_id
-    from core.forge.local_git import LocalGit
-    from core.forge.protocol import Publication, PublicationRefused
-    from core.git import Repository
+def _choice(engine: str | None, model: str | None) -> "EngineChoice":
+    from assets.executions.engines.open_engine import ENGINES, EngineChoice
     from core.settings import load_settings
-    from core.work import Budget, Execution, Plan, TaskText, Verdict, VerdictKind
-    from sandbox import open_sandbox
 
-    settings = load_settings()
-    engine = engine or ("model" if model else settings.engine)
+    engine = engine or ("model" if model else load_settings().engine)
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is not one of {', '.join(ENGINES)}", param_hint="--engine")
     if model and engine != "model":
         raise typer.BadParameter(f"engine {engine} uses no chat model", param_hint="--model")
-    try:
-        chat = chat_of(settings, model) if engine == "model" else None
-    except UnknownChatModel as error:
-        raise CommandFailed(str(error)) from error
+    return EngineChoice(engine, chat_model=model)
+
+
+def _run(
+    path: Path, task: "TaskText", test: str | None, choice: "EngineChoice", budget_seconds: float | None, *, quiet: bool
+) -> dict[str, Any]:
+    from assets.executions.attempt.repository_settings import RepositorySettingsError
+    from assets.executions.engines.model.prompts import UnknownPrompts
+    from assets.executions.engines.open_engine import open_engine
+    from assets.results.report import AttemptRecord, render
+    from core.chat import ChatUnavailable, UnknownChatModel
+    from core.events import task_id
+    from core.git import Repository
+    from core.settings import load_settings
+    from core.work import Budget
+    from dagster_project import pipeline
+    from sandbox import open_sandbox
+
+    settings = load_settings()
     began = time.monotonic()
     repository = Repository(path)
     if repository.empty():
         raise CommandFailed(f"{path} has no commit yet: commit what is to be solved first")
-    commit = repository.resolve("HEAD")
     event_id = f"solve:{uuid.uuid4()}"
     identity = task_id(DEFAULT_TEAM, event_id)
     folder = settings.home / "solve" / str(identity)
     folder.mkdir(parents=True, exist_ok=True)
-    with Progress(quiet=quiet) as step, tempfile.TemporaryDirectory(prefix="penstock-solve-") as scratch:
-        _warn_about_changes(repository)
-        sandbox = open_sandbox(settings.sandbox)
-        index = MemoryIndex.build(
-            repository, commit, [open_embedder(settings.embedding_model, settings.models_folder)], source=path.name
-        )
-        found = build_task_context(index, f"{title}\n\n{body}")
-        step(f"context: {len(found.locations)} places, first {found.locations[0].path if found.locations else 'none'}")
-        budget = max(1.0, (budget_seconds or settings.task_seconds) - (time.monotonic() - began))
-        plan = make_plan(title, found, Budget(seconds=budget), engine=engine)
-        revisions: list[Plan] = [plan]
-        with (folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory:
+    budget = Budget(seconds=budget_seconds or settings.task_seconds)
+    request = pipeline.Request(task, repository, path.name, budget, test)
+    _warn_about_changes(repository)
+    with Progress(quiet=quiet) as step, (folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory:
 
-            def record(kind: str, entry: dict[str, Any]) -> None:
-                row = {"at": datetime.now(UTC).isoformat(), "kind": kind, "body": entry}
-                trajectory.write(json.dumps(row, default=str) + "\n")
-                trajectory.flush()
-                step(f"{kind}: {summary(entry)}")
+        def record(kind: str, entry: dict[str, Any]) -> None:
+            row = {"at": datetime.now(UTC).isoformat(), "kind": kind, "body": entry}
+            trajectory.write(json.dumps(row, default=str) + "\n")
+            trajectory.flush()
+            step(f"{kind}: {summary(entry)}")
 
-            try:
-                checkout = open_checkout(repository.path, commit, Path(scratch) / "checkout")
-                execution: Execution = execute(
-                    TaskText(title=title, body=body), plan, found, checkout, sandbox,
-                    engine=engine, record=record, revise=revisions.append, test_command=test, chat=chat,
-                    options=options_of(settings), index=lambda query, count: rank(index, query, count),
-                )  # fmt: skip
-            except (RepositorySettingsError, ChatUnavailable, UnknownPrompts) as error:
-                raise CommandFailed(str(error)) from error
-    verdict: Verdict = judge(execution.evidence, execution.patch)
-    parts = {"task_id": str(identity), "attempt": 1, "title": title, "execution": execution, "verdict": verdict}
-    report = render(context=found, plan=revisions[-1], **parts)  # type: ignore[arg-type]
-    (folder / "report.md").write_text(report, encoding="utf-8")
-    publication = Publication(
-        task_id=identity,
-        attempt=1,
-        title=title,
-        message=commit_message(url=None, event_id=event_id, **parts),  # type: ignore[arg-type]
-        report=report,
-        patch=execution.patch,
-        verdict=verdict,
-        when=datetime.now(UTC),
-    )
-    status, branch = "unresolved", None
-    if execution.patch is not None and verdict.verdict is not VerdictKind.FAIL:
         try:
-            LocalGit(path, path.name).publish(publication)
-            status, branch = "resolved", publication.branch
-        except PublicationRefused as refusal:
-            status = "failed"
-            note(f"penstock: not published: {refusal}")
+            engine = open_engine(choice, settings)
+            solution = pipeline.solve(request, engine, open_sandbox(settings.sandbox), settings, record)
+        except (RepositorySettingsError, ChatUnavailable, UnknownChatModel, UnknownPrompts) as error:
+            raise CommandFailed(str(error)) from error
+    execution, verdict = solution.execution, solution.verdict
+    ending = AttemptRecord(identity, 1, task.title, event_id, None, solution.context, solution.plan, execution, verdict)
+    report = render(ending)
+    (folder / "report.md").write_text(report, encoding="utf-8")
+    status, branch = _publish(path, ending, report)
     return {
         "task": str(identity),
         "status": status,
@@ -200,7 +162,7 @@ def _run(
         "seconds": round(time.monotonic() - began, 3),
         "evidence": {
             **execution.evidence.model_dump(mode="json"),
-            "commit": commit,
+            "commit": solution.context.commit,
             "summary": execution.summary,
             "iterations": execution.iterations,
             "changed_lines": execution.changed_lines,
@@ -210,6 +172,33 @@ def _run(
         "trajectory": str(folder / "trajectory.jsonl"),
         "report": report,
     }
+
+
+def _publish(path: Path, ending: "AttemptRecord", report: str) -> tuple[str, str | None]:
+    """Leaves the branch where the gate lets the patch out: the task's status, and the branch's name."""
+    from assets.results.report import commit_message
+    from core.forge.local_git import LocalGit
+    from core.forge.protocol import Publication, PublicationRefused
+    from core.work import VerdictKind
+
+    if ending.execution.patch is None or ending.verdict.verdict is VerdictKind.FAIL:
+        return "unresolved", None
+    publication = Publication(
+        task_id=ending.task_id,
+        attempt=ending.attempt,
+        title=ending.title,
+        message=commit_message(ending),
+        report=report,
+        patch=ending.execution.patch,
+        verdict=ending.verdict,
+        when=datetime.now(UTC),
+    )
+    try:
+        LocalGit(path, path.name).publish(publication)
+    except PublicationRefused as refusal:
+        note(f"penstock: not published: {refusal}")
+        return "failed", None
+    return "resolved", publication.branch
 
 
 def _warn_about_changes(repository: Any) -> None:

@@ -78,6 +78,6 @@ def open_bench() -> EvalBench:
     """Results, sets and subjects of this installation."""
     from dagster_project.eval_defaults import gone_since, who
     from dagster_project.eval_places import code_commit, find_set, result_store
-    from dagster_project.subjects.repair import open_subject
+    from dagster_project.subjects.registry import open_subject
 
     return EvalBench(result_store(), find_set, open_subject, code_commit, gone_since, who)

@@ -6,9 +6,15 @@ Each attempt sends its own seed, so that repeats of a case differ as far as the 
 import hashlib
 import json
 import re
-from typing import Any
+from dataclasses import replace
 
 from assets.evals.runs.subject import Attempt, SubjectCannotStart
+from assets.executions.engines.model.options import chat_of, options_of
+from assets.executions.engines.model.prompts import UnknownPrompts, load_prompts
+from assets.executions.engines.model.tools import TOOLS_DIGEST
+from assets.executions.engines.open_engine import EngineChoice
+from core.chat import ChatUnavailable, UnknownChatModel
+from core.settings import load_settings
 from dagster_project.subjects.repair import RepairSubject
 
 
@@ -18,10 +24,6 @@ class ModelSubject(RepairSubject):
     def __init__(
         self, model: str, *, seconds: float = 60.0, steps: int | None = None, prompts: str | None = None
     ) -> None:
-        from dataclasses import replace
-
-        from assets.executions.engines.model.options import options_of
-        from core.settings import load_settings
 
         super().__init__(engine="model", seconds=seconds)
         self.model, self._settings = model, load_settings()
@@ -32,11 +34,6 @@ class ModelSubject(RepairSubject):
 
     def identity(self) -> dict[str, str]:
         """Raises `SubjectCannotStart`."""
-        from assets.executions.engines.model.options import chat_of
-        from assets.executions.engines.model.prompts import UnknownPrompts, load_prompts
-        from assets.executions.engines.model.tools import TOOLS_DIGEST
-        from core.chat import ChatUnavailable, UnknownChatModel
-
         options = self.options
         try:
             hashes = load_prompts(options.prompts).hashes
@@ -57,7 +54,5 @@ class ModelSubject(RepairSubject):
         super().start()
         self.identity()
 
-    def engine_options(self, attempt: Attempt) -> dict[str, Any]:
-        from assets.executions.engines.model.options import chat_of
-
-        return {"chat": chat_of(self._settings, self.model, seed=attempt.seed), "options": self.options}
+    def engine_choice(self, attempt: Attempt) -> EngineChoice:
+        return EngineChoice(self.engine, chat_model=self.model, seed=attempt.seed, options=self.options)

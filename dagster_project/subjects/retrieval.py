@@ -8,13 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from assets.context.chunking.chunks import language_of
+from assets.context.chunking.content import make_content
+from assets.context.ranking.rank import build_task_context, rank
+from assets.context.source.skips import skip_content
+from assets.context.store.memory import MemoryIndex
+from assets.evals.harvest.releases import ReleaseUnavailable, fetch_release
 from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
-
-if TYPE_CHECKING:
-    from assets.context.store.memory import MemoryIndex
-    from core.embedding import Embedder
+from assets.evals.sets.localisation import Input, score_ranking
+from assets.shared.ranking_metrics import recall
+from core.embedding import Embedder, open_embedder
+from core.embedding.protocol import EmbedderUnavailable
+from core.settings import load_settings
+from dagster_project.subjects.embedding_identity import embedding_identity
 
 MAX_FILE = 1 << 20
 EVERY_CHUNK = 1_000_000
@@ -53,15 +60,9 @@ class RetrievalSubject:
         self._lock = threading.Lock()
 
     def identity(self) -> dict[str, str]:
-        from dagster_project.subjects.repair import embedding_identity
-
         return {"engine": "retrieval", **embedding_identity(self.model)}
 
-    def _open(self) -> "Embedder":
-        from core.embedding import open_embedder
-        from core.embedding.protocol import EmbedderUnavailable
-        from core.settings import load_settings
-
+    def _open(self) -> Embedder:
         if self._embedder is None:
             try:
                 self._embedder = open_embedder(self.model, load_settings().models_folder)
@@ -73,11 +74,6 @@ class RetrievalSubject:
         self._open()
 
     def solve(self, attempt: Attempt) -> CaseResult:
-        from assets.context.ranking.rank import build_task_context, rank
-        from assets.evals.harvest.releases import ReleaseUnavailable
-        from assets.evals.sets.localisation import Input, score_ranking
-        from core.embedding.protocol import EmbedderUnavailable
-
         given = Input.model_validate(attempt.case.payload.input)
         try:
             with self._lock:
@@ -94,15 +90,13 @@ class RetrievalSubject:
             "recall_at_1": scored.recall[0],
             "recall_at_5": scored.recall[1],
             "recall_at_10": scored.recall[2],
-            "recall_at_20": len(set(ranked[:20]).intersection(given.files)) / len(set(given.files)),
+            "recall_at_20": recall(ranked, given.files, 20),
             "seconds": seconds,
         }
         found = scored.recall[2] > 0
         return CaseResult(Outcome.CORRECT if found else Outcome.WRONG, found, metrics, ", ".join(ranked[:3]))
 
-    def _index(self, package: str, version: str) -> "MemoryIndex":
-        from assets.evals.harvest.releases import fetch_release
-
+    def _index(self, package: str, version: str) -> MemoryIndex:
         key = (package, version)
         if key not in self._indexes:
             while len(self._indexes) >= KEPT:
@@ -111,12 +105,7 @@ class RetrievalSubject:
         return self._indexes[key]
 
 
-def _index_of(package: str, folder: Path, embedder: Any) -> "MemoryIndex":
-    from assets.context.chunking.chunks import language_of
-    from assets.context.chunking.content import make_content
-    from assets.context.source.skips import skip_content
-    from assets.context.store.memory import MemoryIndex
-
+def _index_of(package: str, folder: Path, embedder: Embedder) -> MemoryIndex:
     files = []
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()

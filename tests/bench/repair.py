@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from assets.evals.sets.repair import RepairCase, RepairSetError, checkout, judge, load_cases
+from assets.executions.engines.open_engine import EngineChoice
 from core.work import Budget
-from dagster_project.subjects.repair import solve_repair
+from dagster_project.subjects.repair import solve_case
 from sandbox.protocol import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -50,11 +51,9 @@ class Row:
 
 def solve(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str) -> tuple[Any, Any]:
     """The execution and the gate's verdict for one case."""
-    from assets.executions.judging.gate import judge as gate
-
     with checkout(case) as root:
-        execution = solve_repair(case, root, sandbox, Budget(seconds=budget_seconds), engine=engine)
-    return execution, gate(execution.evidence, execution.patch)
+        solution = solve_case(case, root, EngineChoice(engine), sandbox, Budget(seconds=budget_seconds))
+    return solution.execution, solution.verdict
 
 
 def run_case(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str) -> Row:

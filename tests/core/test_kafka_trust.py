@@ -94,16 +94,16 @@ def test_the_settings_become_those_of_the_client(tmp_path: Path) -> None:
         kafka_key_password=SecretStr("other"),
     )
     assert client_settings(settings) == {
-        "security.protocol": "sasl_ssl",
-        "ssl.ca.location": str(tmp_path / "ca.pem"),
-        "ssl.certificate.location": str(tmp_path / "our.pem"),
-        "ssl.key.location": str(tmp_path / "our.key"),
-        "ssl.key.password": "other",
-        "sasl.mechanism": "SCRAM-SHA-256",
-        "sasl.username": "penstock",
-        "sasl.password": "hunter-two",
+        "security_protocol": "SASL_SSL",
+        "ssl_cafile": str(tmp_path / "ca.pem"),
+        "ssl_certfile": str(tmp_path / "our.pem"),
+        "ssl_keyfile": str(tmp_path / "our.key"),
+        "ssl_password": "other",
+        "sasl_mechanism": "SCRAM-SHA-256",
+        "sasl_plain_username": "penstock",
+        "sasl_plain_password": "hunter-two",
     }
-    assert client_settings(Settings(home=tmp_path)) == {"security.protocol": "plaintext"}
+    assert client_settings(Settings(home=tmp_path)) == {"security_protocol": "PLAINTEXT"}
     assert "hunter-two" not in f"{settings!r} {settings.model_dump()}"
 
 

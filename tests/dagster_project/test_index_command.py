@@ -38,7 +38,7 @@ class Shell:
             ["git", "-C", str(self.folder), *who, *arguments],
             env=environment,
             check=True,
-            timeout=30,
+            timeout=600,
             capture_output=True,
         )
 

@@ -7,12 +7,19 @@ from typing import Any
 
 import pytest
 
-from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
+from assets.evals.runs.subject import (
+    Attempt,
+    CaseResult,
+    InfrastructureFailure,
+    Outcome,
+    SubjectCannotStart,
+    UnknownSubject,
+)
 from assets.evals.runs.subject_settings import settings_of
 from assets.evals.sets.eval_set import Case
 from assets.evals.sets.repair import load_cases
 from dagster_project.eval_defaults import gone_since
-from dagster_project.subjects.repair import UnknownSubject, open_subject
+from dagster_project.subjects.registry import open_subject
 from tests.assets.evals.eval_cases import plain_set, record_of
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import pytest
 from assets.evals.runs.subject import Attempt, Outcome
 from assets.evals.sets.eval_set import Case
 from assets.evals.sets.repair import load_cases
-from dagster_project.subjects.repair import open_subject
+from dagster_project.subjects.registry import open_subject
 
 SET = Path(__file__).parents[2] / "eval_sets" / "repair"
 

@@ -8,7 +8,7 @@ from assets.evals.harvest import releases
 from assets.evals.runs.subject import Attempt, InfrastructureFailure, Outcome, SubjectCannotStart
 from assets.evals.sets.eval_set import Case
 from assets.evals.sets.plain import PlainCase
-from dagster_project.subjects.repair import open_subject
+from dagster_project.subjects.registry import open_subject
 from dagster_project.subjects.retrieval import ranked_files
 
 

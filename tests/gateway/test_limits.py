@@ -160,7 +160,7 @@ def test_a_client_that_keeps_sending_after_its_refusal_is_cut(serve: Callable[..
     with serve(header_seconds=0.5) as url, closing(_connect(url)) as connection:
         connection.sendall(_head("Transfer-Encoding: chunked", path="/tasks"))
         assert _status(connection) == 401
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             while time.monotonic() < deadline:
                 connection.sendall(b"1\r\nx\r\n")

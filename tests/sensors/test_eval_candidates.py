@@ -14,7 +14,7 @@ from core.embedding import catalogue
 from core.embedding.spec import BuiltIn
 from core.settings import load_settings
 from dagster_project.definitions import defs
-from dagster_project.subjects.repair import open_subject
+from dagster_project.subjects.registry import open_subject
 from sensors.evals import tick
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from assets.migrations.report import report
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.spec import BuiltIn
-from core.migration_health import read_health
+from core.health.migration_health import read_health
 from core.settings import Settings
 from dagster_project.definitions import defs
 from sensors.migrations import migration_request_sensor, migration_sensor

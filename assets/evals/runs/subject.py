@@ -24,6 +24,10 @@ class SubjectCannotStart(RuntimeError):
     """The subject is not usable here at all; the message says what is missing."""
 
 
+class UnknownSubject(ValueError):
+    """A text names no subject, or an option that it does not have."""
+
+
 class Outcome(StrEnum):
     """How one run of a case ended."""
 

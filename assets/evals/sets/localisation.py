@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from assets.evals.sets.eval_set import load_set
+from assets.shared.ranking_metrics import recall, reciprocal_rank
 
 ROOT = Path(__file__).resolve().parents[3] / "eval_sets" / "localisation"
 DEPTHS = (1, 5, 10)
@@ -59,6 +60,5 @@ def score_ranking(ranked: Sequence[str], wanted: frozenset[str]) -> Retrieval:
         raise ValueError("a name is ranked twice")
     if not wanted:
         raise ValueError("nothing is wanted, so that no ranking can be scored")
-    first, second, third = (len(wanted.intersection(ranked[:depth])) / len(wanted) for depth in DEPTHS)
-    place = next((1 / rank for rank, name in enumerate(ranked, 1) if name in wanted), 0.0)
-    return Retrieval((first, second, third), place)
+    first, second, third = (recall(ranked, wanted, depth) for depth in DEPTHS)
+    return Retrieval((first, second, third), reciprocal_rank(ranked, wanted, len(ranked)))

@@ -4,7 +4,7 @@ One start of the worker does it all, and the same worker then tries candidates.
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assets.executions.trial.worker_client import Worker
@@ -61,9 +61,7 @@ class Baseline:
 
     def with_outcome(self, test: str, outcome: Outcome, said: str) -> "Baseline":
         """With one more test, such as a whole command that stands for itself."""
-        failures = {**self.run.failures, test: said} if outcome is Outcome.FAILED else self.run.failures
-        run = self.run.model_copy(update={"outcomes": {**self.run.outcomes, test: outcome}, "failures": failures})
-        return replace(self, run=run, commands=(*self.commands, test))
+        return replace(self, run=with_outcome(self.run, test, outcome, said), commands=(*self.commands, test))
 
     @property
     def failing(self) -> list[str]:
@@ -71,6 +69,18 @@ class Baseline:
         failed = self.run.failing() - set(self.flaky) - set(self.commands)
         ordered = [test for test in self.tests if test in failed]
         return ordered + sorted(failed - set(ordered))
+
+
+def with_outcome(run: TestRun, test: str, outcome: Outcome, said: str) -> TestRun:
+    """A run with one more outcome; `said` is kept if it failed."""
+    failed = outcome is Outcome.FAILED
+    return run.model_copy(
+        update={
+            "outcomes": {**run.outcomes, test: outcome},
+            "failures": {**run.failures, test: said} if failed else run.failures,
+            "exit_code": int(failed) if run.exit_code == 0 else run.exit_code,
+        }
+    )
 
 
 _TRACE_LINE = re.compile(r'File "(?:/workspace/)?([^"/][^"\n]*\.py)", line (\d+)(?:, in (\w+))?')
@@ -119,7 +129,7 @@ def broken_id(raw: dict[str, Any]) -> str:
     return "collection"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Allowance:
     """Seconds that a run may take: in all, for one test at first, and for one test at most."""
 
@@ -127,7 +137,6 @@ class Allowance:
     short: float = 2.0
     long: float = 10.0
     deferred: float = 12.0
-    fields: dict[str, Any] = field(default_factory=dict)
 
     def as_fields(self) -> dict[str, Any]:
         return {

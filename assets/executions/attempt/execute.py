@@ -1,4 +1,4 @@
-"""One attempt at a task: baseline, targets, an engine's candidates, verification, evidence.
+"""One attempt at a task from beginning to end: baseline, targets, an engine's candidates, verification, the gate.
 
 Works without any database or scheduler: what must be stored goes through the callbacks. All code of the
 repository runs in the sandbox; this module reads files and makes decisions.
@@ -6,89 +6,43 @@ repository runs in the sandbox; this module reads files and makes decisions.
 
 import shlex
 import time
-from collections.abc import Callable, Collection
-from dataclasses import replace
-from typing import Any
+from collections import deque
 
-from assets.executions.engines.model.engine import ModelEngine
-from assets.executions.engines.model.options import ModelOptions
-from assets.executions.engines.model.tools import SearchIndex
-from assets.executions.engines.protocol import Engine, Problem
-from assets.executions.engines.search.engine import Search
+from assets.executions.engines.protocol import Engine, Observation, Problem
+from assets.executions.engines.search.choice import naturalness
 from assets.executions.engines.search.spectrum import locations
-from assets.executions.judging.diff import changed_lines
+from assets.executions.judging.diff import changed_lines, unified_diff
+from assets.executions.judging.gate import judge
+from assets.executions.judging.verify import Change, Suite, Verification, verify
+from assets.executions.trial.validate import Bench
 from assets.executions.trial.worker_client import Worker, WorkerDied
-from core.chat.protocol import ChatModel
-from core.work import Execution, Plan, TaskContext, TaskText
-from sandbox.protocol import Limits, Sandbox
+from core.work import Execution, Patch, VerdictKind
+from sandbox.protocol import Sandbox
 
 from .baseline import Baseline
-from .checkout import Checkout
-from .reproduce import looking_inside, measured, unreproduced
-from .settle import settle
-from .state import AttemptState, Record, Revise
+from .findings import tests_in_words
+from .issue_examples import EXAMPLE_FILE
+from .reproduce import find_tests, measure_baseline, not_reproduced
+from .state import AttemptInput, AttemptState, Callbacks
 from .targets import TargetSet, target_sets, test_source
-from .test_command import NoTests, detect
-from .try_candidates import try_candidates
+from .test_command import NoTests
+from .try_candidates import TargetSearch, try_candidates
 
-ENGINES = ("search", "model")
-
-
-class UnknownEngine(ValueError):
-    """No engine has this name, or it lacks what it works with."""
+VERIFIED_AT_ONCE = 8
+"""Survivors that are verified before more candidates are tried."""
 
 
-def _quiet(kind: str, body: dict[str, Any]) -> None:
-    """Records nothing."""
-
-
-def _unrevised(plan: Plan) -> None:
-    """Stores nothing."""
-
-
-def _never() -> bool:
-    return False
-
-
-def execute(
-    task: TaskText,
-    plan: Plan,
-    context: TaskContext,
-    checkout: Checkout,
-    sandbox: Sandbox,
-    *,
-    engine: str = "search",
-    record: Record = _quiet,
-    revise: Revise = _unrevised,
-    should_stop: Callable[[], bool] = _never,
-    test_command: str | None = None,
-    limits: Limits | None = None,
-    chat: ChatModel | None = None,
-    options: ModelOptions | None = None,
-    index: SearchIndex | None = None,
-    families: Collection[str] | None = None,
-) -> Execution:
+def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Callbacks) -> Execution:
     """Looks for a patch within the plan's budget (narrowed by the repository's settings).
 
-    `record(kind, body)` is called before the next action starts; `revise` with each new revision of the plan;
-    `should_stop` is polled several times a second. `test_command` wins over `penstock.toml`'s. The engine `model`
-    needs `chat`; `options` bound it, `index` searches the repository for it. `families`
-    of operators narrow `search`. Raises `SandboxUnavailable` and
-    `ChatUnavailable` for infrastructure, `Stopped` when told to stop, `UnknownEngine`, `UnknownPrompts`.
+    Raises `SandboxUnavailable` and `ChatUnavailable` for infrastructure, `Stopped` when told to stop.
     """
-    made = Search(families) if engine == "search" else _engine(engine, chat, options or ModelOptions(), index)
-    given = test_command or checkout.settings.test
-    stop = _throttled(should_stop)
-    attempt = AttemptState(task, plan, context, checkout, sandbox, made, record, revise, stop, given)
-    attempt.limits = limits or Limits()
-    memory = checkout.settings.limits.memory_mb
-    if memory is not None and (memory << 20) < attempt.limits.memory_bytes:
-        attempt.limits = replace(attempt.limits, memory_bytes=memory << 20)
+    attempt = AttemptState(given, engine, sandbox, callbacks)
     try:
-        ended = _run(attempt)
+        ended = _attempt(attempt)
     finally:
         attempt.close()
-    use = made.use
+    use = engine.use
     ended = ended.model_copy(
         update={
             "iterations": use.steps if use else ended.evidence.candidates.tried,
@@ -96,111 +50,173 @@ def execute(
             "model": use,
         }
     )
-    record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary,
-                   "iterations": ended.iterations, "model": use.model_dump() if use else None})  # fmt: skip
+    attempt.record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary,
+                           "iterations": ended.iterations, "model": use.model_dump() if use else None})  # fmt: skip
     return ended
 
 
-def _engine(name: str, chat: ChatModel | None, options: ModelOptions, index: SearchIndex | None) -> Engine:
-    if name != "model":
-        raise UnknownEngine(f"there is no engine {name!r}; known: {', '.join(ENGINES)}")
-    if chat is None:
-        raise UnknownEngine("engine 'model' needs a chat model: name one with the setting chat_model")
-    return ModelEngine(chat, options, index)
-
-
-def _throttled(ask: Callable[[], bool], seconds: float = 0.2) -> Callable[[], bool]:
-    """Asks at most every so many seconds, since the question may go to a database; "yes" stays."""
-    asked_at = 0.0
-    answer = False
-
-    def stop() -> bool:
-        nonlocal asked_at, answer
-        if not answer and time.monotonic() - asked_at >= seconds:
-            answer, asked_at = ask(), time.monotonic()
-        return answer
-
-    return stop
-
-
-def _run(attempt: AttemptState) -> Execution:
+def _attempt(attempt: AttemptState) -> Execution:
+    """Reproduces the problem, then searches with one set of failing tests after the other."""
     attempt.check()
+    findings = attempt.findings
     try:
-        attempt.command = detect(attempt.checkout.root, attempt.given)
-        if attempt.command.runner == "command":
-            # A black box says only yes or no: our own runner looks inside, the box has the last word.
-            attempt.box, attempt.command = attempt.command, looking_inside(attempt)
+        find_tests(attempt)
     except NoTests as reason:
-        return attempt.findings.ended(None, str(reason)[0].upper() + str(reason)[1:] + ".")
+        return findings.ended(None, str(reason)[0].upper() + str(reason)[1:] + ".")
     shown = (attempt.box or attempt.command).shown
     attempt.record("reproduce", {"command": list(shown), "why": attempt.command.why, "budget": attempt.budget.seconds})
     try:
-        worker, baseline = measured(attempt)
+        worker, baseline = measure_baseline(attempt)
     except WorkerDied as died:
-        return attempt.findings.ended(None, f"The suite could not be run on the unchanged commit: {died}.")
-    attempt.record(
-        "observed",
-        {
-            "tests": len(baseline.run.outcomes),
-            "failing": baseline.failing[:50],
-            "seconds": baseline.run.seconds,
-            "notes": list(baseline.notes),
-        },
-    )
+        return findings.ended(None, f"The suite could not be run on the unchanged commit: {died}.")
+    observed = {"tests": len(baseline.run.outcomes), "failing": baseline.failing[:50], "seconds": baseline.run.seconds}
+    attempt.record("observed", {**observed, "notes": list(baseline.notes)})
     if not baseline.run.outcomes:
-        return attempt.findings.ended(None, f"No tests found: `{shlex.join(shown)}` collects nothing.")
+        return findings.ended(None, f"No tests found: `{shlex.join(shown)}` collects nothing.")
     if not baseline.failing:
-        return unreproduced(attempt, baseline)
-    attempt.findings.reproduction = attempt.reproduction
-    sets = target_sets(attempt.checkout.root, baseline, attempt.task.text)
-    for number, targets in enumerate(sets):
-        found = _aim(attempt, worker, baseline, targets, number, len(sets))
+        return findings.ended(None, not_reproduced(attempt, baseline))
+    findings.reproduction = "issue" if EXAMPLE_FILE in attempt.extra else "tests"
+    return _search(attempt, worker, baseline)
+
+
+def _search(attempt: AttemptState, worker: Worker, baseline: Baseline) -> Execution:
+    """Gives each set of failing tests a share of the time, and what is left over to those that were cut short."""
+    engine = attempt.engine
+    waiting = deque(target_sets(attempt.checkout.root, baseline, attempt.task.text))
+    begun: dict[TargetSet, TargetSearch] = {}
+    while True:
+        attempt.check()
+        targets = waiting.popleft()
+        usable = attempt.left - attempt.reserve
+        share = 1 / (len(waiting) + 1) if begun or not waiting else 0.5
+        if engine.deliberate:
+            share = 1.0  # it is asked once, about the likeliest tests
+        until = time.monotonic() + max(share * usable, min(usable, 1.0))
+        attempt.findings.targets = targets
+        if begun:
+            attempt.revised(f"{len(begun)} set(s) of failing tests led to no patch so far. {targets.why}")
+        if targets not in begun:
+            begun[targets] = _begin(attempt, worker, baseline, targets, until)
+        search = begun[targets]
+        found = _pursue(attempt, search, until)
         if found is not None:
             return found
-        if attempt.exhausted or (attempt.engine.deliberate and attempt.engine.ending):
-            break
-    why = "the budget is spent" if attempt.exhausted else attempt.engine.ending
-    return attempt.findings.ended(None, attempt.findings.defeat(why))
+        if not search.complete and not engine.deliberate and attempt.left > attempt.reserve + 1.0:
+            waiting.append(targets)
+        ending = attempt.spent or search.broken or (engine.ending if engine.deliberate else "")
+        if ending or not waiting:
+            cut_short = not all(search.complete for search in begun.values())
+            ending = ending or (attempt.time_is_spent if cut_short else engine.ending)
+            return attempt.findings.ended(None, attempt.findings.defeat(ending))
 
 
-def _aim(
-    attempt: AttemptState, worker: Worker, baseline: Baseline, targets: TargetSet, number: int, sets: int
-) -> Execution | None:
-    """Everything for one set of targets; None when it leads nowhere."""
-    attempt.check()
+def _begin(attempt: AttemptState, worker: Worker, baseline: Baseline, targets: TargetSet, until: float) -> TargetSearch:
+    """Sets the engine on one set of failing tests."""
     began = time.monotonic()
-    usable = attempt.left - attempt.reserve
-    share = usable if number == sets - 1 else usable * (0.5 if number == 0 else 1 / (sets - number))
-    if attempt.engine.deliberate:
-        share = usable  # it is asked once, about the likeliest tests
-    attempt.findings.targets = targets
-    if number:
-        attempt.revised(f"{number} other set(s) of failing tests led to no patch. {targets.why}")
     attempt.record("localise", {"targets": list(targets.tests[:50]), "why": targets.why})
     problem = Problem(
-        attempt.task.text,
-        targets,
-        baseline,
-        attempt.context,
-        attempt.files,
-        {test: test_source(attempt.checkout.root, test) for test in targets.tests[:30]},
-        attempt.should_stop,
-        attempt.checkout.root,
-        began + share,
-        attempt.record,
-        attempt.files.refusal,
+        issue=attempt.task.text,
+        targets=targets,
+        baseline=baseline,
+        context=attempt.context,
+        sources=attempt.files,
+        test_sources={test: test_source(attempt.checkout.root, test) for test in targets.tests[:30]},
+        should_stop=attempt.should_stop,
+        root=attempt.checkout.root,
+        until=until,
+        record=attempt.record,
+        refusal=attempt.files.refusal,
+        search=attempt.search,
     )
-    attempt.engine.start(problem)
-    suspects = attempt.engine.suspects
-    attempt.findings.looked = locations(suspects)
+    engine = attempt.engine.start(problem)
+    bench = Bench(worker, baseline, attempt.files, engine.deliberate)
+    bench.aim(targets.tests)
+    attempt.findings.looked = locations(engine.suspects)
     attempt.findings.spent("localise", began)
     places = [f"{p.path}:{p.start_line} {p.symbol} {p.score}" for p in attempt.findings.looked]
     attempt.record("observed", {"suspicious": places})
-    if not suspects and not attempt.engine.deliberate:
-        return None
+    return TargetSearch(problem, engine, bench)
+
+
+def _pursue(attempt: AttemptState, search: TargetSearch, until: float) -> Execution | None:
+    """Tries candidates and verifies those that survive, until one is accepted, none is left, or the time is over."""
+    attempt.findings.looked = locations(search.engine.suspects)
     while True:
-        survivors = try_candidates(attempt, worker, problem, problem.until)
-        found, rejected = settle(attempt, problem, survivors)
-        if found is not None or not rejected or not attempt.engine.deliberate or attempt.exhausted:
+        try_candidates(attempt, search, until)
+        if not search.survivors:
+            return None
+        found, rejected = settle(attempt, search)
+        if found is not None:
             return found
-        attempt.engine.observe(rejected)
+        search.engine.observe(rejected)
+        search.complete = False
+        if time.monotonic() >= until:
+            return None
+
+
+def settle(attempt: AttemptState, search: TargetSearch) -> tuple[Execution | None, list[Observation]]:
+    """Verifies survivors, the most natural first, and ends with the first that the gate lets out; else says of each why
+    it is not let out."""
+    findings, problem = attempt.findings, search.problem
+    rejected: list[Observation] = []
+    search.survivors.sort(key=lambda c: -naturalness(c, problem))
+    while search.survivors and len(rejected) < VERIFIED_AT_ONCE and attempt.left >= 0.5:
+        attempt.check()
+        candidate = search.survivors.pop(0)
+        files = candidate.files(attempt.files)
+        change = Change(unified_diff(candidate.before(attempt.files), files), files)
+        attempt.record("verify", {"patch": change.diff, "operator": candidate.operator, "rank": len(rejected)})
+        result = _verified(attempt, search, change)
+        patch = Patch(base_commit=attempt.checkout.commit, diff=change.diff)
+        measured = {
+            "applies": result.applies,
+            "after": result.after,
+            "changed_paths": tuple(files),
+            "flaky": (*problem.baseline.flaky, *result.flaky),
+            "operator": candidate.operator,
+        }
+        verdict = judge(findings.evidence(**measured), patch)
+        failed = [check for check in verdict.checks if not check.passed]
+        findings.passed_suite += not {"failing-tests-pass", "suite-no-worse"} & {check.name for check in failed}
+        reasons = " ".join(check.detail for check in failed)
+        attempt.record("observed", {"verdict": verdict.verdict, "failed": reasons, "detail": result.detail})
+        if verdict.verdict is not VerdictKind.FAIL:
+            _note_choice(attempt, problem, result)
+            return findings.ended(patch, findings.victory(candidate), **measured), rejected
+        findings.reject(candidate, reasons)
+        rejected.append(Observation(candidate, "rejected", broken=reasons, said=result.said(problem.baseline.run)))
+    return None, rejected
+
+
+def _verified(attempt: AttemptState, search: TargetSearch, change: Change) -> Verification:
+    """The change applied to a clean copy, with what the whole suite says then."""
+    began = time.monotonic()
+    worker = None
+    try:
+        worker = attempt.take_worker()
+        if search.survivors:
+            attempt.prepare_worker()
+        problem = search.problem
+        suite = Suite(attempt.command, attempt.box, problem.baseline, problem.targets.tests)
+        return verify(worker, attempt.checkout.root, change, suite, attempt.allowance(attempt.left - 0.5))
+    except WorkerDied as died:
+        return Verification(None, detail=str(died))
+    finally:
+        if worker is not None:
+            worker.close()
+        attempt.findings.spent("verify", began)
+
+
+def _note_choice(attempt: AttemptState, problem: Problem, result: Verification) -> None:
+    """Notes which of several candidates was taken, and which tests fail as before."""
+    findings = attempt.findings
+    if findings.survivors > 1:
+        findings.notes.append(
+            f"{findings.survivors} candidates passed the failing tests; the most natural one that the gate lets out "
+            "was taken."
+        )
+    after = result.after.outcomes if result.after else {}
+    others = [t for t in problem.baseline.failing if t not in problem.targets.tests]
+    still = tuple(t for t in others if after.get(t) not in (None, "passed"))
+    if still:
+        findings.notes.append(f"{tests_in_words(still)} failed before for another reason and still fail: {still[0]}.")

@@ -29,7 +29,13 @@ class Findings:
     generated: int = 0
     tried: int = 0
     passed_targets: int = 0
+    survivors: int = 0
+    """Candidates with which the failing tests passed and no other test was seen to break."""
+    rejected: int = 0
+    """Survivors that were verified and that the gate does not let out."""
     passed_suite: int = 0
+    faults: dict[str, None] = field(default_factory=dict)
+    """What went wrong inside the engine without ending it."""
     closest: list[tuple[int, str]] = field(default_factory=list)
 
     def spent(self, step: str, since: float) -> None:
@@ -41,6 +47,7 @@ class Findings:
         for observation in observations:
             if observation.status in ("pass", "regress"):
                 self.passed_targets += 1
+            self.survivors += observation.status == "pass"
             gain = len(observation.passed) + (100 if observation.status == "regress" else 0)
             if gain and observation.status != "pass":
                 candidate = observation.candidate
@@ -49,13 +56,23 @@ class Findings:
                     text += f", which breaks {observation.broken}"
                 else:
                     text += f", with which {len(observation.passed)} of the failing tests pass"
-                self.closest.append((gain, text))
-        self.closest.sort(key=lambda item: -item[0])
-        del self.closest[5:]
+                self._came_close(gain, text)
+
+    def reject(self, candidate: Candidate, why: str) -> None:
+        """Counts a survivor that the gate does not let out."""
+        self.rejected += 1
+        text = f"{plain(candidate.operator)} at {candidate.path}:{candidate.line}, which was verified and turned down"
+        self._came_close(1000, f"{text}: {why.rstrip('.')}")
+
+    def _came_close(self, gain: int, text: str) -> None:
+        self.closest = sorted([*self.closest, (gain, text)], key=lambda item: -item[0])[:5]
 
     def evidence(self, **fields: Any) -> Evidence:
         baseline = self.baseline
         fields.setdefault("flaky", baseline.flaky if baseline else ())
+        notes = [*self.notes, *self.files.notes]
+        if self.faults:
+            notes.append(f"{len(self.faults)} operators failed, first {next(iter(self.faults))}.")
         others = [p for p in fields.get("changed_paths", ()) if p not in self.files and self.files.refusal(p) is None]
         return Evidence(
             sandbox=self.sandbox,
@@ -70,7 +87,7 @@ class Findings:
                 passed_whole_suite=self.passed_suite,
             ),
             suspicious=self.looked,
-            notes=tuple(dict.fromkeys([*self.notes, *self.files.notes])),
+            notes=tuple(dict.fromkeys(notes)),
             timings={**self.timings, "total": round(time.monotonic() - self.started, 3)},
             **fields,
         )
@@ -90,7 +107,7 @@ class Findings:
         return (
             f"Changed {f'`{symbol}` ({where})' if symbol else where} ({plain(candidate.operator)}). "
             f"{tests_in_words(tests)} that failed now {'passes' if len(tests) == 1 else 'pass'}, and the rest of the "
-            f"suite is no worse. {self.tried} candidates were tried; {self.passed_targets} passed the failing tests."
+            f"suite is no worse. {self._tried_in_words(accepted=1)}"
         )
 
     def defeat(self, why: str) -> str:
@@ -100,12 +117,23 @@ class Findings:
         where = ", ".join(names) or "nothing that may be changed is reached by the failing tests"
         text = (
             f"No patch found: {why}. {tests_in_words(tests)} reproduced the problem ({', '.join(tests[:2])}). "
-            f"{self.tried} candidates were tried; {self.passed_targets} made the failing tests pass, but broke others "
-            f"or did not hold in a clean checkout. Looked at: {where}."
+            f"{self._tried_in_words(accepted=0)} Looked at: {where}."
         )
         if self.closest:
             text += f" Closest: {self.closest[0][1]}."
         return text
+
+    def _tried_in_words(self, accepted: int) -> str:
+        """How much was tried, and what became of the candidates with which the failing tests passed."""
+        broke, left = self.passed_targets - self.survivors, self.survivors - self.rejected - accepted
+        parts = [
+            f"{self.tried} candidates were tried",
+            f"{self.passed_targets} made the failing tests pass",
+            f"{broke} of these broke other tests at once" if broke else "",
+            f"{self.rejected} were verified on a clean checkout and turned down" if self.rejected else "",
+            f"{left} were not verified" if left else "",
+        ]
+        return "; ".join(filter(None, parts)) + "."
 
 
 def plain(operator: str) -> str:

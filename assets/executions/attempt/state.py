@@ -1,11 +1,11 @@
-"""The state of one attempt at a task, which finding the baseline, trying candidates and verifying them share."""
+"""What an attempt at a task is given, whom it tells, and the state that its steps share."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
-from assets.executions.engines.protocol import Candidate, Engine
+from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.trial.worker_client import Spare, Worker, WorkerDied
 from core.work import Plan, PlanStep, StepKind, TaskContext, TaskText
@@ -16,51 +16,86 @@ from .checkout import Checkout
 from .findings import Findings, plain
 from .test_command import TestCommand
 
-Record = Callable[[str, dict[str, Any]], None]
-Revise = Callable[[Plan], None]
+POLL_SECONDS = 0.2
+Record = Callable[[str, dict[str, Any]], object]
+"""Appends an entry of a kind to the trajectory, before the next action starts."""
 
 
 class Stopped(Exception):
     """The task was cancelled or its lease lost."""
 
 
-@dataclass
-class AttemptState:
-    """What an attempt is given and has come to. `command` is the suite's, once it is known; `box` a command that only
-    says yes or no; `extra` files are in every worker; `reserve` seconds are kept for verification."""
+@dataclass(frozen=True)
+class AttemptInput:
+    """The task as a person wrote it, what the stages before made of it, and the files. `test_command` wins over
+    `penstock.toml`'s; `search` finds places in the repository for an engine that asks."""
 
     task: TaskText
-    plan: Plan
     context: TaskContext
+    plan: Plan
     checkout: Checkout
-    sandbox: Sandbox
-    engine: Engine
-    record: Record
-    revise: Revise
-    should_stop: Callable[[], bool]
-    given: str | None
-    limits: Limits = field(default_factory=Limits)
+    test_command: str | None = None
+    search: SearchIndex | None = None
 
-    def __post_init__(self) -> None:
-        self.budget = self.checkout.settings.narrowed(self.plan.budget)
-        self.files = EditableFiles(self.checkout.root, self.checkout.settings, self.given)
-        self.findings = Findings(self.sandbox.name, self.engine.name, self.files)
-        self.findings.notes.extend(self.checkout.notes)
+
+def quiet(kind: str, body: dict[str, Any]) -> None:
+    """Records nothing."""
+
+
+def _unrevised(plan: Plan) -> None:
+    """Stores nothing."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """`revise` is called with each new revision of the plan; `should_stop` is polled several times a second."""
+
+    record: Record = quiet
+    revise: Callable[[Plan], None] = _unrevised
+    should_stop: Callable[[], bool] = _never
+
+
+class AttemptState:
+    """What an attempt has come to. `command` is the suite's, once it is known; `box` a command that only says yes or
+    no; `extra` files are in every worker; `reserve` seconds are kept for verification."""
+
+    def __init__(self, given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Callbacks) -> None:
+        self.task, self.context, self.plan, self.checkout = given.task, given.context, given.plan, given.checkout
+        self.search = given.search
+        self.engine, self.sandbox = engine, sandbox
+        self.record = callbacks.record
+        self.should_stop = _throttled(callbacks.should_stop)
+        self._revise = callbacks.revise
+        settings = given.checkout.settings
+        self.test_command = given.test_command or settings.test
+        self.budget = settings.narrowed(given.plan.budget)
+        self.files = EditableFiles(given.checkout.root, settings, self.test_command)
+        self.findings = Findings(sandbox.name, engine.name, self.files)
+        self.findings.notes.extend(given.checkout.notes)
         self.deadline = self.findings.started + self.budget.seconds
         self.reserve = 2.0
+        # The longest that any one process of this attempt can take is what is left of its budget.
+        wall = self.budget.seconds + 30
+        self.limits = Limits(wall_seconds=wall, cpu_seconds=2 * wall)
+        if settings.limits.memory_mb is not None:
+            memory = min(self.limits.memory_bytes, settings.limits.memory_mb << 20)
+            self.limits = replace(self.limits, memory_bytes=memory)
         self.box: TestCommand | None = None
         self.command: TestCommand
         self.extra: dict[str, bytes] = {}
-        self.reproduction = "tests"
-        self.workers: list[Worker] = []
-        self.spare: Spare | None = None
+        self._workers: list[Worker] = []
+        self._spare: Spare | None = None
 
     def close(self) -> None:
         """Ends every worker of it."""
-        for worker in self.workers:
+        for worker in self._workers:
             worker.close()
-        if self.spare is not None:
-            self.spare.close()
+        if self._spare is not None:
+            self._spare.close()
 
     @property
     def left(self) -> float:
@@ -73,14 +108,22 @@ class AttemptState:
             raise Stopped("the task was cancelled, or its lease was lost")
 
     @property
-    def exhausted(self) -> bool:
-        """Whether no more candidates may be tried."""
-        return self.left < self.reserve or self.findings.tried >= self.budget.candidates
+    def spent(self) -> str | None:
+        """Which budget is spent, in words; None while more candidates may be tried."""
+        if self.findings.tried >= self.budget.candidates:
+            return f"the budget of {self.budget.candidates} candidates is spent"
+        if self.left < self.reserve:
+            return self.time_is_spent
+        return None
+
+    @property
+    def time_is_spent(self) -> str:
+        return f"the budget of {self.budget.seconds:g} s is spent"
 
     def open_worker(self) -> Worker:
         """A worker on a clean copy of the checkout, set up as `penstock.toml` says. Raises `WorkerDied`."""
         worker = Worker(self.sandbox, self.checkout.root, self.command, self.limits)
-        self.workers.append(worker)
+        self._workers.append(worker)
         for path, content in self.extra.items():
             worker.session.write(path, content)
         for line in self.checkout.settings.setup:
@@ -90,6 +133,17 @@ class AttemptState:
                 said = (done.stderr or done.stdout)[-300:].decode(errors="replace").strip()
                 raise WorkerDied(f"set-up command {line!r} failed ({done.limit or done.exit_code}): {said}")
         return worker
+
+    def prepare_worker(self) -> None:
+        """Opens a worker in the background, in place of one that was prepared before."""
+        if self._spare is not None:
+            self._spare.close()
+        self._spare = Spare(self.open_worker)
+
+    def take_worker(self) -> Worker:
+        """The worker that was prepared, else a new one. Raises `WorkerDied`."""
+        spare, self._spare = self._spare, None
+        return spare.take() if spare is not None else self.open_worker()
 
     def allowance(self, seconds: float) -> Allowance:
         """How long a run of the suite may take, and each test of it."""
@@ -103,7 +157,7 @@ class AttemptState:
         self.plan = self.plan.model_copy(
             update={"revision": self.plan.revision + 1, "reason": reason, "steps": (*self.plan.steps, step)}
         )
-        self.revise(self.plan)
+        self._revise(self.plan)
 
     def describe(self, candidate: Candidate) -> str:
         """A candidate in one line, for the trajectory."""
@@ -113,3 +167,17 @@ class AttemptState:
         old = self.files[edit.path].text[edit.start : edit.end].strip()
         change = f"{old[:80]!r} -> {edit.text.strip()[:80]!r}"
         return f"{candidate.path}:{candidate.line} {plain(candidate.operator)}: {change}"
+
+
+def _throttled(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """Asks at most every `POLL_SECONDS`, since the question may go to a database; "yes" stays."""
+    asked_at = 0.0
+    answer = False
+
+    def stop() -> bool:
+        nonlocal asked_at, answer
+        if not answer and time.monotonic() - asked_at >= POLL_SECONDS:
+            answer, asked_at = ask(), time.monotonic()
+        return answer
+
+    return stop

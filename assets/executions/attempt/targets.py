@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.executions.judging.gate import is_test_path
+from assets.executions.tokenizer import identifiers, literals, words
 
 from .baseline import Baseline, Failure
-from .words import identifiers, literals, words
 
 _WINDOW = 0.6
 

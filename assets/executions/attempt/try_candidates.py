@@ -1,73 +1,96 @@
-"""Tries an engine's candidates against the failing tests, until enough of them have passed or the time is over."""
+"""Tries an engine's candidates on one set of failing tests, until enough of them have passed or the time is over."""
 
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
-from assets.executions.engines.protocol import Candidate, Observation, Problem
+from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
 from assets.executions.trial.validate import Bench
 from assets.executions.trial.worker_client import Worker, WorkerDied
 
 from .findings import statuses, tally
-
-if TYPE_CHECKING:
-    from .state import AttemptState
+from .state import AttemptState
 
 FIRST_BATCH, BATCH = 40, 160
 CONVINCING = 0.35
 """Naturalness from which a survivor is believed soon."""
 
 
-def try_candidates(attempt: "AttemptState", worker: Worker, problem: Problem, until: float) -> list[Candidate]:
-    """Tries candidates until some survive and no likelier one can come, or time or candidates run out."""
+@dataclass
+class TargetSearch:
+    """The search for a patch with which one set of failing tests passes. It can be taken up again where it was left."""
+
+    problem: Problem
+    engine: Engine
+    bench: Bench
+    size: int = FIRST_BATCH
+    """Of the next batch."""
+    pending: list[Candidate] = field(default_factory=list)
+    """Candidates that the engine has proposed and that were not reached yet."""
+    survivors: list[Candidate] = field(default_factory=list)
+    """Candidates with which these tests pass, and that are not verified yet."""
+    counted: int = 0
+    """How many of the engine's candidates are among the findings."""
+    complete: bool = False
+    """Whether the engine has nothing more to propose and everything was tried."""
+    broken: str = ""
+    """Why no more can be tried, once the worker died and could not be restarted."""
+
+
+def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) -> None:
+    """Adds survivors to the search, until no likelier one can come, or time (`until`, monotonic) or candidates run
+    out."""
     began = time.monotonic()
-    bench = Bench(worker, problem.baseline, attempt.files, attempt.engine.deliberate)
-    bench.aim(problem.targets.tests)
-    survivors: list[Candidate] = []
+    findings, engine, bench = attempt.findings, search.engine, search.bench
+    new: list[Candidate] = []
     first_found, tried_at_first = 0.0, 0
-    size = FIRST_BATCH
-    while time.monotonic() < until and attempt.findings.tried < attempt.budget.candidates:
+    search.complete = False
+    while not search.broken and time.monotonic() < until and findings.tried < attempt.budget.candidates:
         attempt.check()
-        batch = attempt.engine.propose(min(size, attempt.budget.candidates - attempt.findings.tried))
-        if not batch and (survivors or not bench.waiting):
+        count = min(search.size, attempt.budget.candidates - findings.tried)
+        batch = search.pending[:count] or engine.propose(count)
+        search.pending = search.pending[count:]
+        if not batch and (new or not bench.waiting):
+            search.complete = not bench.waiting
             break
         following = (batch or bench.waiting)[0]
-        compared = attempt.findings.tried - tried_at_first
         since = time.monotonic() - first_found
-        if survivors and enough(problem, survivors, following, compared, since, first_found - began):
+        if new and enough(search.problem, new, following, findings.tried - tried_at_first, since, first_found - began):
+            search.pending = [*batch, *search.pending]
             break
         first = attempt.describe(following)
         attempt.record("try", {"candidates": len(batch), "operators": tally(batch), "first": first})
         try:
             observations = bench.try_all(batch, max(0.5, until - time.monotonic()))
         except WorkerDied as died:
-            attempt.findings.notes.append(f"The worker was restarted while candidates were tried: {died}.")
-            attempt.findings.tried += len(batch)
-            if not restarted(attempt, worker):
+            findings.notes.append(f"The worker was restarted while candidates were tried: {died}.")
+            findings.tried += len(batch)
+            if not restarted(attempt, bench.worker):
+                search.broken = "the process that tries candidates ended and could not be started again"
                 break
-            attempt.engine.observe([Observation(candidate, "crash", signature=str(died)) for candidate in batch])
+            engine.observe([Observation(candidate, "crash", signature=str(died)) for candidate in batch])
             continue
-        attempt.findings.count(observations)
+        findings.count(observations)
+        reached = {id(o.candidate) for o in observations} | {id(c) for c in bench.waiting}
+        search.pending = [*(c for c in batch if id(c) not in reached), *search.pending]
         found = [o.candidate for o in observations if o.status == "pass"]
-        if found and not survivors:
-            first_found, tried_at_first = time.monotonic(), attempt.findings.tried
-        survivors.extend(found)
+        if found and not new:
+            first_found, tried_at_first = time.monotonic(), findings.tried
+        new.extend(found)
         outcome = {"tried": len(observations), "status": statuses(observations)}
         attempt.record("observed", {**outcome, "survivors": [attempt.describe(c) for c in found]})
-        attempt.engine.observe(observations)
-        size = min(BATCH, size * 2)
+        engine.observe(observations)
+        search.size = min(BATCH, search.size * 2)
     attempt.check()
-    attempt.findings.generated += attempt.engine.generated
-    if attempt.engine.faults:
-        attempt.findings.notes.append(
-            f"{len(attempt.engine.faults)} operators failed, first {attempt.engine.faults[0]}."
-        )
-    attempt.findings.spent("search", began)
+    search.survivors.extend(new)
+    findings.generated += engine.generated - search.counted
+    search.counted = engine.generated
+    findings.faults.update(dict.fromkeys(engine.faults))
+    findings.spent("search", began)
     if bench.leaky:
-        attempt.findings.notes.append(
+        findings.notes.append(
             "Some candidates left traces in the process, so later ones were each tried in a process of their own."
         )
-    return survivors
 
 
 def enough(
@@ -87,7 +110,7 @@ def enough(
     return following.priority < 0.3 * best or enough or since > 6.0
 
 
-def restarted(attempt: "AttemptState", worker: Worker) -> bool:
+def restarted(attempt: AttemptState, worker: Worker) -> bool:
     """Whether the worker could be opened anew."""
     worker.stop()
     try:

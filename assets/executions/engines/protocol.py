@@ -4,17 +4,20 @@
 sandbox, trying, verifying, counting and the trajectory.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from assets.executions.attempt.baseline import Baseline
 from assets.executions.attempt.targets import TargetSet
-from core.work import ModelUse, TaskContext
+from core.work import Location, ModelUse, TaskContext
 
 from .search.source import Edit, SourceFile, apply_edits
 from .search.spectrum import Suspect
+
+SearchIndex = Callable[[str, int], Sequence[Location]]
+"""The likeliest places of the repository for a text, at most so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class Candidate:
 @dataclass(frozen=True)
 class Observation:
     """What became of a candidate. `status`: `pass` (every target passes), `regress` (so it does, but breaks
-    `broken`), `fail`, `hang`, `crash`, `compile`. `passed`: indices of the targets that passed."""
+    `broken`), `rejected` (so it does, but the gate does not let it out, as `broken` says), `fail`, `hang`, `crash`,
+    `compile`. `passed`: indices of the targets that passed."""
 
     candidate: Candidate
     status: str
@@ -95,10 +99,12 @@ class Problem:
     """The checkout, which is only read."""
     until: float
     """On the monotonic clock."""
-    record: Callable[[str, dict[str, Any]], None]
+    record: Callable[[str, dict[str, Any]], object]
     """Appends to the trajectory: an action before it begins, an observation after."""
-    refusal: Callable[[str], str | None] = lambda path: "only the program's sources may be changed"
+    refusal: Callable[[str], str | None]
     """Why a file that is not among `sources` may not be made, changed or deleted; None where it may."""
+    search: SearchIndex | None = None
+    """Finds places in the repository; None where there is no index."""
 
 
 class Engine(Protocol):
@@ -132,8 +138,9 @@ class Engine(Protocol):
     def faults(self) -> list[str]:
         """What went wrong inside the engine without ending it."""
 
-    def start(self, problem: Problem) -> None:
-        """Takes on a problem; called again with other targets when the first ones lead nowhere."""
+    def start(self, problem: Problem) -> "Engine":
+        """Takes on a problem: the engine to ask for its candidates. Called again with other targets when the first ones
+        lead nowhere; unless it is deliberate, what was returned before can still be asked then."""
 
     def propose(self, count: int) -> list[Candidate]:
         """Up to `count` candidates that have not been proposed before; empty when there are no more."""

@@ -6,7 +6,7 @@ holds but is weaker; anything else is `fail`. The verdict is bound to the patch 
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from core.work import Evidence, GateCheck, Outcome, Patch, TestRun, Verdict, VerdictKind
 
@@ -128,19 +128,23 @@ def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
     if before is None or after is None:
         detail = "The whole suite was not run both before and after the patch."
         return GateCheck(name="suite-no-worse", passed=False, detail=detail)
-    excluded = frozenset(evidence.flaky)
+    broken = worse_tests(before, after, evidence.flaky)
+    count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED)
+    detail = (
+        f"{_names(broken)} is worse with the patch." if broken else f"{count} tests pass with the patch, none is worse."
+    )
+    return GateCheck(name="suite-no-worse", passed=not broken, detail=detail)
+
+
+def worse_tests(before: TestRun, after: TestRun, flaky: Collection[str] = ()) -> list[str]:
+    """Tests that passed before and do not now, and tests that fail now and did not before; `flaky` ones left out."""
     lost = [t for t, o in before.outcomes.items() if o is Outcome.PASSED and after.outcomes.get(t) is not o]
     if not after.complete or after.limit is not None:
         lost = [t for t in lost if t in after.outcomes]
     # What could not even be collected before cannot be worse now.
     unknown = tuple(f"{t}::" for t, o in before.outcomes.items() if o is Outcome.ERROR and "::" not in t)
     new = [t for t in after.failing() if t not in before.failing() and not t.startswith(unknown)]
-    broken = sorted((set(lost) | set(new)) - excluded)
-    count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED)
-    detail = (
-        f"{_names(broken)} is worse with the patch." if broken else f"{count} tests pass with the patch, none is worse."
-    )
-    return GateCheck(name="suite-no-worse", passed=not broken, detail=detail)
+    return sorted((set(lost) | set(new)) - set(flaky))
 
 
 def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:

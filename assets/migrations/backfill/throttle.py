@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assets.migrations.gate.metrics import percentile
+from core.statistics import percentile
 
 STEP = 0.25
 """What one slow and one fast measure move the share by, together."""

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from assets.context.models import model_vectors
-from assets.migrations.gate import metrics
 from assets.migrations.gate.enough import ALPHA, RULE_OF_THREE, enough
 from assets.migrations.gate.evidence import EvalEvidence, combine
 from assets.migrations.gate.queries import JudgedQuery
+from assets.shared import ranking_metrics as metrics
 from core.database import Database
 from core.embedding import Embedder
 from core.embedding.account import cost_of
-from core.statistics import Effect, MetricSpec, PairedData, Verdict, compare_metric, conclude
+from core.statistics import Effect, MetricSpec, PairedData, Verdict, compare_metric, conclude, percentile
 
 SAFE = (Verdict.BETTER, Verdict.NOT_WORSE)
 WORST_SHOWN = 20
@@ -132,7 +132,7 @@ def judge(
         },
         "latency_ms": {
             side: {
-                f"p{share}": round(metrics.percentile([getattr(a, f"{side}_ms") for a in answers], share / 100), 2)
+                f"p{share}": round(percentile([getattr(a, f"{side}_ms") for a in answers], share / 100), 2)
                 for share in (50, 95)
             }
             for side in ("old", "new")

@@ -11,7 +11,7 @@ from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.plan import make_plan
 from assets.migrations.lifecycle.record import Migration, MigrationRefused, Options
 from assets.platform import Platform
-from core.embedding import EmbedderUnavailable, catalogue, requests
+from core.embedding import EmbedderUnavailable, catalogue, migration_requests
 from core.embedding.catalogue import Entry
 from core.states import ModelState
 
@@ -24,7 +24,7 @@ def begin_requested(
 ) -> Migration | None:
     """Starts the first request that can be started; None when none can. `options` are those of the migration."""
     with platform.database.system() as connection:
-        queued = requests.waiting(connection)
+        queued = migration_requests.waiting(connection)
         opened = record.current(connection)
     if opened is not None and opened.is_open:
         _refuse_all(platform, queued, _is_open(opened))
@@ -33,7 +33,7 @@ def begin_requested(
         if request.state != ModelState.REGISTERED:
             tell(f"{request.model} is {request.state}: nothing is left to migrate")
             with platform.database.system() as connection:
-                requests.forget(connection, request.model_id)
+                migration_requests.forget(connection, request.model_id)
             continue
         try:
             with platform.database.system() as connection:
@@ -46,7 +46,7 @@ def begin_requested(
         except (MigrationRefused, EmbedderUnavailable) as error:
             tell(f"{request.model} waits: {error}")
             with platform.database.system() as connection:
-                requests.refuse(connection, request.model_id, str(error))
+                migration_requests.refuse(connection, request.model_id, str(error))
             continue
         tell(f"migration {begun.id} from {begun.old_name} to {begun.new_name} has begun")
         _refuse_all(platform, [other for other in queued if other.model_id != request.model_id], _is_open(begun))
@@ -54,7 +54,7 @@ def begin_requested(
     return None
 
 
-def due(queued: list[requests.MigrationRequest], now: datetime | None = None) -> bool:
+def due(queued: list[migration_requests.MigrationRequest], now: datetime | None = None) -> bool:
     """Whether any of these requests is to be tried now, when no migration is open."""
     at = now or datetime.now(UTC)
     # One that waited for another migration has no time to keep: that has ended.
@@ -71,11 +71,11 @@ def _is_open(migration: Migration) -> str:
     return f"{_OPEN}{migration.id} from {migration.old_name} to {migration.new_name} is open; it begins after that"
 
 
-def _refuse_all(platform: Platform, queued: list[requests.MigrationRequest], reason: str) -> None:
+def _refuse_all(platform: Platform, queued: list[migration_requests.MigrationRequest], reason: str) -> None:
     for request in queued:
         if request.reason != reason:
             with platform.database.system() as connection:
-                requests.refuse(connection, request.model_id, reason)
+                migration_requests.refuse(connection, request.model_id, reason)
 
 
 def _serving(entries: list[Entry]) -> Entry | None:

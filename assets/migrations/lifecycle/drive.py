@@ -28,8 +28,8 @@ from assets.migrations.report import wording
 from assets.migrations.retirement.archive import ArchiveFailed
 from assets.migrations.retirement.retire import FOLDER
 from assets.platform import Platform
-from core import migration_health
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
+from core.health import migration_health
 from core.states import MigrationState, ModelState
 
 _log = logging.getLogger(__name__)

@@ -127,7 +127,7 @@ CREATE TABLE model_migrations (
     new_model   integer NOT NULL REFERENCES embedding_models,
     state       text NOT NULL DEFAULT 'planned',
     paused      boolean NOT NULL DEFAULT false,
-    options     jsonb NOT NULL,             -- margins, throttle, how long to observe (assets/migrations/record.py)
+    options     jsonb NOT NULL,             -- margins, throttle, how long to observe (assets/migrations/lifecycle/record.py)
     plan        jsonb NOT NULL,             -- counts, tokens, time, money, disk, as estimated before the start
     progress    jsonb NOT NULL DEFAULT '{}',
     comparison  jsonb,                      -- what the gate saw and said

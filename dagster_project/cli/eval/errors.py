@@ -23,11 +23,10 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
         from assets.evals.promote.promotion import PromotionRefused
         from assets.evals.runs.query import QueryRefused
         from assets.evals.runs.store import StoreError
-        from assets.evals.runs.subject import SubjectCannotStart
+        from assets.evals.runs.subject import SubjectCannotStart, UnknownSubject
         from assets.evals.sets.eval_set import EvalSetError
         from assets.evals.sets.repair import RepairSetError
         from core.defaults import DefaultsError
-        from dagster_project.subjects.repair import UnknownSubject
 
         known = (
             EvalSetError, RepairSetError, StoreError, NotComparable, QueryRefused, SubjectCannotStart, UnknownSubject,

@@ -44,7 +44,7 @@ def run(
     from assets.evals.runs.runner import RunLimits, new_record, run_set
     from assets.evals.sets.eval_set import load_set
     from assets.evals.sets.set_checks import check_set
-    from dagster_project.subjects.repair import open_subject
+    from dagster_project.subjects.registry import open_subject
 
     found = load_set(find_set(name))
     if problems := check_set(found).problems:

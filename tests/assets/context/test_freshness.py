@@ -16,8 +16,8 @@ from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable
 from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, DEFAULT_TEAM, Event
-from core.freshness import SourceFreshness, read_freshness
 from core.git import GitError
+from core.health.freshness import SourceFreshness, read_freshness
 
 Refresh = Callable[..., RefreshReport]
 

@@ -29,7 +29,7 @@ def test_a_file_made_to_take_all_memory_becomes_windows_and_costs_this_process_n
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert {chunk.kind for chunk in cut(content, language_of(path))} <= {"window", "module"}
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 300
     assert [chunk.symbol for chunk in cut(GO, language_of("a.go"))] == ["", "f"]
 
 
@@ -76,7 +76,7 @@ def test_a_worker_ends_with_the_process_that_uses_it() -> None:
         "print(isolated._shared._worker.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=600, check=False)
     pid = int(done.stdout)
     for _ in range(500):
         if not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():

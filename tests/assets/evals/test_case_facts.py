@@ -15,7 +15,8 @@ from assets.evals.sets.near_duplicates import FEWEST, NEAR, near_duplicates, shi
 from assets.evals.sets.repair import apply, load_case
 from assets.evals.sets.set_checks import CHECKS, check_set
 from assets.evals.sets.set_suites import set_docs
-from dagster_project.subjects.repair import solve_repair
+from assets.executions.engines.open_engine import EngineChoice
+from dagster_project.subjects.repair import solve_case
 
 SETS = Path(__file__).parents[3] / "eval_sets"
 CASE, OTHER = "lendery-second-renewal", "waygraph-relax"
@@ -158,7 +159,7 @@ def test_what_is_handed_to_a_solver_has_one_commit_and_nothing_of_the_fix(
 
     monkeypatch.setattr("assets.context.store.memory.MemoryIndex.build", stop)
     with pytest.raises(HandedOverError):
-        solve_repair(case, work, None, None, engine="search")  # type: ignore[arg-type]
+        solve_case(case, work, EngineChoice("search"), None, None)  # type: ignore[arg-type]
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", "-C", str(work), *arguments], check=True, capture_output=True, text=True).stdout

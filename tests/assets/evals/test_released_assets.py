@@ -10,7 +10,7 @@ from assets.evals.bench import EvalBench
 from assets.evals.harvest import releases
 from assets.evals.runs.store import ResultStore
 from assets.evals.sets.eval_set import seal
-from dagster_project.subjects.repair import open_subject
+from dagster_project.subjects.registry import open_subject
 from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import Registry, case_of, write_case
 

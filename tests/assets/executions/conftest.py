@@ -6,11 +6,15 @@ import subprocess
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assets.executions.attempt.checkout import Checkout, open_checkout
 from assets.executions.attempt.execute import execute
+from assets.executions.attempt.state import AttemptInput, Callbacks
+from assets.executions.engines.protocol import Engine, SearchIndex
+from assets.executions.engines.search.engine import Search
 from core.work import Budget, Execution, Plan, TaskContext, TaskText
 from sandbox import open_sandbox
 from sandbox.protocol import Sandbox, SandboxUnavailable
@@ -72,13 +76,22 @@ def repair(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Callab
     """Runs one attempt on files given as text."""
 
     def run(
-        files: Files, issue: str, *, sandbox: Sandbox | None = None, seconds: float = 60, **options: object
+        files: Files,
+        issue: str,
+        *,
+        engine: Engine | None = None,
+        sandbox: Sandbox | None = None,
+        seconds: float = 600,
+        test_command: str | None = None,
+        search: SearchIndex | None = None,
+        **callbacks: Any,
     ) -> Execution:
         plan = Plan(goal=issue, hypotheses=(), steps=(), acceptance=(), budget=Budget(seconds=seconds))
         made = checkout(files)
         context = TaskContext(source="test", commit=made.commit, index_version="1", models=(), locations=())
         title, _, body = issue.partition("\n")
-        return execute(TaskText(title=title, body=body), plan, context, made, sandbox or bubblewrap, **options)  # type: ignore[arg-type]
+        given = AttemptInput(TaskText(title=title, body=body), context, plan, made, test_command, search)
+        return execute(given, engine or Search(), sandbox or bubblewrap, Callbacks(**callbacks))
 
     return run
 

@@ -7,8 +7,8 @@ from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.begin import begin_requested, due
 from assets.migrations.lifecycle.record import Options
 from assets.platform import Platform
-from core.embedding import catalogue, requests
-from core.embedding.requests import MigrationRequest
+from core.embedding import catalogue, migration_requests
+from core.embedding.migration_requests import MigrationRequest
 from core.embedding.spec import BuiltIn, find_spec
 from core.states import ModelState
 
@@ -18,7 +18,7 @@ OTHER = BuiltIn(name="other", provider="hashing", dimensions=384, migrate=True)
 
 def queued(platform: Platform) -> list[MigrationRequest]:
     with platform.database.system() as connection:
-        return requests.waiting(connection)
+        return migration_requests.waiting(connection)
 
 
 def test_a_model_registered_with_migrate_is_migrated_to_once(platform: Platform, states: Any) -> None:
@@ -73,7 +73,9 @@ def test_a_request_for_a_model_that_is_used_already_is_removed(platform: Platfor
     assert queued(platform) == []
 
 
-def test_a_migration_that_a_person_starts_removes_the_queued_request(platform: Platform, entry: Callable[[str], Any]) -> None:
+def test_a_migration_that_a_person_starts_removes_the_queued_request(
+    platform: Platform, entry: Callable[[str], Any]
+) -> None:
     new = catalogue.register(platform.database, GOOD)
     switch.start(platform.database, entry("hashing"), new, Options(), {})
     assert queued(platform) == []

@@ -36,7 +36,7 @@ def runs(pid: int | None) -> bool:
         return False
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+def wait_until(holds: Callable[[], bool], seconds: float = 300) -> bool:
     until = time.monotonic() + seconds
     while not holds() and time.monotonic() < until:
         time.sleep(0.02)
@@ -102,7 +102,7 @@ def test_to_close_ends_it_in_the_middle_of_a_search(asking: Probe) -> None:
     thread.start()
     assert not wait_until(lambda: bool(told), 0.3)
     asking.close()
-    thread.join(timeout=10)
+    thread.join(timeout=600)
     assert isinstance(told[0], CannotAsk)
     assert not runs(pid)
 

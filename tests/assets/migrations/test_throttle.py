@@ -13,10 +13,10 @@ from assets.migrations.backfill import watch
 from assets.migrations.backfill.probe import CannotAsk, Question, Taken
 from assets.migrations.backfill.throttle import COMPARE_SECONDS, LONGEST_REST, SETTLE_SECONDS, Limits, Throttle
 from assets.migrations.backfill.watch import INDEXING, SEARCH, Indexing, Watch
-from assets.migrations.gate.metrics import percentile
 from assets.migrations.lifecycle.drive import drive
 from assets.platform import Platform
 from core.embedding.spec import BuiltIn
+from core.statistics import percentile
 from core.teams import DEFAULT_TEAM
 
 GOOD = BuiltIn(name="good", provider="hashing", dimensions=512)

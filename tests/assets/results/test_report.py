@@ -1,4 +1,6 @@
-from assets.results.report import commit_message, render
+import uuid
+
+from assets.results.report import AttemptRecord, commit_message, render
 from assets.shared.markdown import cell, fenced
 from core.work import (
     CandidateCounts,
@@ -16,6 +18,7 @@ from core.work import (
     VerdictKind,
 )
 
+TASK = uuid.UUID(int=1)
 PATCH = Patch(base_commit="c" * 40, diff="--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n")
 
 
@@ -66,10 +69,12 @@ def _verdict(kind: VerdictKind) -> Verdict:
     )
 
 
+def _record(execution: Execution, kind: VerdictKind, title: str = "Fix it", url: str | None = None) -> AttemptRecord:
+    return AttemptRecord(TASK, 1, title, "github:1", url, CONTEXT, PLAN, execution, _verdict(kind))
+
+
 def _render(execution: Execution, kind: VerdictKind) -> str:
-    return render(
-        task_id="t", attempt=1, title="Fix it", context=CONTEXT, plan=PLAN, execution=execution, verdict=_verdict(kind)
-    )
+    return render(_record(execution, kind))
 
 
 def test_the_report_of_a_resolved_task_holds_patch_tests_and_counts() -> None:
@@ -95,18 +100,11 @@ def test_a_cell_cannot_break_its_row() -> None:
 
 
 def test_the_commit_message_states_task_evidence_and_ids() -> None:
-    message = commit_message(
-        task_id="the-task",
-        attempt=1,
-        title="Totals are wrong\nfor large orders " + "x" * 80,
-        url="https://example.org/1",
-        event_id="github:1",
-        execution=_execution(PATCH),
-        verdict=_verdict(VerdictKind.PASS),
-    )
+    title = "Totals are wrong\nfor large orders " + "x" * 80
+    message = commit_message(_record(_execution(PATCH), VerdictKind.PASS, title, "https://example.org/1"))
     subject, blank, *_ = message.split("\n")
     assert subject.startswith("Fix: Totals are wrong for large orders")
     assert len(subject) <= 74
     assert blank == ""
-    for part in ("test_a: failed -> passed", "Penstock-Task: the-task", "Penstock-Event: github:1", PATCH.sha256):
+    for part in ("test_a: failed -> passed", f"Penstock-Task: {TASK}", "Penstock-Event: github:1", PATCH.sha256):
         assert part in message

@@ -29,7 +29,7 @@ from core.work import ModelUse
 from .conversation import CHARACTERS_PER_TOKEN, Conversation
 from .options import ModelOptions
 from .prompts import data, load_prompts
-from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, TOOLS_TOKENS, GiveUp, RunTests, SearchIndex, Toolbox, cut, parsed
+from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, TOOLS_TOKENS, GiveUp, RunTests, Toolbox, cut, parsed
 from .workspace import Workspace
 
 MAX_WITHOUT_CALL = 3
@@ -51,10 +51,9 @@ class ModelEngine:
     name = "model"
     deliberate = True
 
-    def __init__(self, chat: ChatModel, options: ModelOptions, index: SearchIndex | None = None) -> None:
+    def __init__(self, chat: ChatModel, options: ModelOptions) -> None:
         self._chat = chat
         self._options = options
-        self._index = index
         self._prompts = load_prompts(options.prompts)
         self._identity = chat.identity
         self._used = Usage()
@@ -83,7 +82,7 @@ class ModelEngine:
 
     # -- what the execution loop calls ---------------------------------------------------------------------
 
-    def start(self, problem: Problem) -> None:
+    def start(self, problem: Problem) -> "ModelEngine":
         self._problem = problem
         self.generated = 0
         self.ending = ""
@@ -91,13 +90,14 @@ class ModelEngine:
             problem.baseline, problem.targets.tests, problem.context, problem.issue, problem.sources.get
         )
         self._workspace = Workspace(problem.sources, problem.root, problem.refusal)
-        self._tools = Toolbox(self._workspace, self._index, min(MAX_RESULT, self._room // 8))
+        self._tools = Toolbox(self._workspace, problem.search, min(MAX_RESULT, self._room // 8))
         self._conversation = Conversation([system(self._prompts.fill("system")), user(self._task(problem))])
         self._waiting: deque[ToolCall] = deque()
         self._testing: ToolCall | None = None
         self._tried: dict[tuple[object, ...], str] = {}
         self._candidate: Candidate | None = None
         self._without_call = self._unreadable = 0
+        return self
 
     @property
     def _room(self) -> int:
@@ -242,10 +242,10 @@ class ModelEngine:
 def _told(observation: Observation, targets: int) -> str:
     """An observation as the model reads it."""
     if observation.status == "regress":
-        return cut(
-            f"The failing tests pass, but the whole suite is worse: {observation.broken} does not pass with these "
-            f"edits. {observation.said}".strip()
-        )
+        worse = f"{observation.broken} does not pass with these edits"
+        return cut(f"The failing tests pass, but the whole suite is worse: {worse}. {observation.said}".strip())
+    if observation.status == "rejected":
+        return cut(f"The failing tests pass, but these edits are not let out: {observation.broken} {observation.said}")
     if observation.status == "compile":
         return "The program does not parse with these edits."
     if observation.status in ("hang", "crash"):

@@ -5,14 +5,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from assets.executions.engines.protocol import SearchIndex
 from core.chat.protocol import Tool, ToolCall
 from core.payload import clean
-from core.work import Location
 
 from .conversation import CHARACTERS_PER_TOKEN
 from .workspace import NotPossible, Workspace
@@ -22,9 +21,6 @@ MAX_RESULT = 8000
 MAX_LINES = 200
 MAX_HITS = 20
 MAX_LISTED = 200
-
-SearchIndex = Callable[[str, int], Sequence[Location]]
-"""The likeliest places of the repository for a text, at most so many."""
 
 
 class Arguments(BaseModel):

@@ -7,9 +7,9 @@ much it takes away, and whether it copies values out of the tests.
 import re
 from collections.abc import Mapping
 
-from assets.executions.attempt.words import identifiers, words
 from assets.executions.engines.protocol import Candidate, Problem
 from assets.executions.judging.diff import changed_lines, unified_diff
+from assets.executions.tokenizer import identifiers, words
 
 _REMOVES = {"statement:delete": 0.35, "condition:drop": 0.8, "exception:swallow": 0.5, "statement:skip": 0.6}
 

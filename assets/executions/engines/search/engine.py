@@ -40,9 +40,13 @@ class Search:
         self.generated = 0
         self.faults: list[str] = []
 
-    def start(self, problem: Problem) -> None:
+    def start(self, problem: Problem) -> "Search":
+        search = Search(self._families)
+        search._take_on(problem)
+        return search
+
+    def _take_on(self, problem: Problem) -> None:
         self._problem = problem
-        self.generated = 0
         self.suspects = rank(
             problem.baseline, problem.targets.tests, problem.context, problem.issue, problem.sources.get
         )
@@ -143,7 +147,7 @@ class Search:
 
     def _gain(self, observation: Observation) -> float:
         """How far a candidate that is no fix came: more targets pass, or the failure moved on."""
-        if observation.status == "regress":
+        if observation.status in ("regress", "rejected"):
             return 0.5
         if observation.status != "fail":
             return 0.0

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from assets.executions.attempt.baseline import Baseline
-from assets.executions.attempt.words import identifiers, words
 from assets.executions.judging.gate import is_test_path
+from assets.executions.tokenizer import identifiers, words
 from core.work import Location, Outcome, Reason, TaskContext
 
 from .source import SourceFile

@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from assets.executions.attempt.baseline import Failure
-from assets.executions.attempt.words import identifiers, literals
+from assets.executions.tokenizer import identifiers, literals
 
 MISSING = object()
 

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from assets.executions.attempt.words import similarity
+from assets.executions.tokenizer import similarity
 
 from .base import Proposal, Site, on_statement
 

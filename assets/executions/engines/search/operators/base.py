@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from assets.executions.attempt.words import similarity
 from assets.executions.engines.search.source import Edit, SourceFile
 from assets.executions.engines.search.symptoms import Symptoms
+from assets.executions.tokenizer import similarity
 
 from .index import ProjectIndex
 from .kinds import of_expression, of_names

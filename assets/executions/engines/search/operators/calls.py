@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from assets.executions.attempt.words import similarity
+from assets.executions.tokenizer import similarity
 
 from .base import BUILTINS, Proposal, Site, called_name, on
 

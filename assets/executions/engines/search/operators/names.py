@@ -4,8 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from assets.executions.attempt.words import similarity
 from assets.executions.engines.search.source import Edit
+from assets.executions.tokenizer import similarity
 
 from .base import BUILTINS, Proposal, Site, on, on_statement
 

@@ -2,7 +2,7 @@
 """Installs Apache Kafka into the cache and runs one KRaft node of it on loopback, for development and tests.
 
 Not for production: one node, no replication, and a listener without authentication; a second one asks for TLS and
-SASL where `secure` says so. `kafka.py install | start | status | stop`; from Python, load it by path and call
+SASL where `secure` says so. `kafka_broker.py install | start | status | stop`; from Python, load it by path and call
 `start_kafka`.
 """
 
@@ -250,13 +250,16 @@ def _answers(bootstrap: str) -> bool:
         socket.create_connection((host, int(port)), timeout=1).close()
     except OSError:
         return False
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
+    from kafka.errors import KafkaError
+    from kafka.net.compat import KafkaNetClient
 
+    client = KafkaNetClient(bootstrap_servers=bootstrap)
     try:
-        return bool(AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=5).brokers)
-    except KafkaException:
+        return bool(client.check_version(timeout_ms=5_000) and client.cluster.brokers())
+    except KafkaError:
         return False
+    finally:
+        client.close()
 
 
 def _last_port(data_dir: Path) -> int | None:

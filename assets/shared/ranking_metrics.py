@@ -29,9 +29,3 @@ def overlap(one: Sequence[str], other: Sequence[str], k: int) -> float:
     """The share of the first `k` files that both rankings have; 1 when both are empty."""
     first, second = set(one[:k]), set(other[:k])
     return len(first & second) / max(len(first), len(second)) if first or second else 1.0
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed; 0 for none."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

@@ -1,0 +1,73 @@
+"""The subjects that evals can run, by the names that a command line gives them.
+
+`search:seconds=60` is the repair engine within 60 seconds; `model:model=NAME` a chat model with its tools;
+`retrieval:model=hashing` finds files with an embedding model; `scripted:skill=0.8` is the synthetic subject.
+What only one subject needs is imported when it is opened.
+"""
+
+from collections.abc import Callable
+
+from assets.evals.runs.subject import Subject, UnknownSubject
+
+
+def _search(options: dict[str, str]) -> Subject:
+    from dagster_project.subjects.repair import RepairSubject
+
+    seconds, candidates = float(options.pop("seconds", "60")), int(options.pop("candidates", "20000"))
+    operators = options.pop("operators", "")
+    return RepairSubject(engine="search", seconds=seconds, candidates=candidates, operators=operators)
+
+
+def _model(options: dict[str, str]) -> Subject:
+    from dagster_project.subjects.model import ModelSubject
+
+    if "model" not in options:
+        raise UnknownSubject("name the chat model: model:model=NAME")
+    steps = int(options.pop("steps")) if "steps" in options else None
+    seconds, prompts = float(options.pop("seconds", "60")), options.pop("prompts", None)
+    return ModelSubject(options.pop("model"), seconds=seconds, steps=steps, prompts=prompts)
+
+
+def _scripted(options: dict[str, str]) -> Subject:
+    from assets.evals.runs.scripted import Quality, ScriptedSubject
+
+    name = options.pop("name", "scripted")
+    known = Quality()
+    given = {
+        key: type(getattr(known, key))(options.pop(key)) for key in vars(known) if key in options
+    }  # fmt: skip
+    return ScriptedSubject(Quality(**given), name)
+
+
+def _retrieval(options: dict[str, str]) -> Subject:
+    from dagster_project.subjects.retrieval import RetrievalSubject
+
+    return RetrievalSubject(options.pop("model", "wordllama"))
+
+
+SUBJECTS: dict[str, Callable[[dict[str, str]], Subject]] = {
+    "search": _search,
+    "model": _model,
+    "retrieval": _retrieval,
+    "scripted": _scripted,
+}
+
+
+def open_subject(text: str) -> Subject:
+    """From `name` or `name:key=value,key=value`. Raises `UnknownSubject`."""
+    name, _, rest = text.partition(":")
+    if name not in SUBJECTS:
+        raise UnknownSubject(f"{name!r} is no subject; there are {', '.join(sorted(SUBJECTS))}")
+    options: dict[str, str] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or key in options:
+            raise UnknownSubject(f"{part!r}: write each option of a subject once, as key=value")
+        options[key] = value
+    try:
+        subject = SUBJECTS[name](options)
+    except (ValueError, TypeError) as error:
+        raise UnknownSubject(f"{text!r}: {error}") from error
+    if options:
+        raise UnknownSubject(f"{text!r}: {name} has no option {', '.join(sorted(options))}")
+    return subject
