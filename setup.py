@@ -16,10 +16,7 @@ setup(
         **{f"penstock.rooms.{name}": name.replace(".", "/") for name in (*rooms, "eval_sets")},
     },
     package_data={
-        "penstock.rooms.assets.evals.report": ["templates/*.html"],
-        "penstock.rooms.assets.executions.engines.model": ["prompts/*/*.md"],
-        "penstock.rooms.assets.executions.trial.worker": ["site/*.py"],
-        "penstock.rooms.core": ["database/migrations/*.sql"],
+        "": ["templates/*.html", "prompts/*/*.md", "site/*.py", "database/migrations/*.sql"],
         "penstock.rooms.eval_sets": ["**/*"],
     },
 )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from assets.context.ranking.rank import build_task_context, rank
 from assets.context.store.memory import MemoryIndex
-from assets.executions.attempt.checkout import open_checkout
 from assets.executions.attempt.execute import execute
 from assets.executions.attempt.state import AttemptInput, Callbacks, Record, quiet
 from assets.executions.engines.protocol import Engine
 from assets.executions.judging.gate import judge
+from assets.executions.repository.checkout import open_checkout
 from assets.plans.planner import make_plan
 from core.embedding import open_embedder
 from core.git import Repository

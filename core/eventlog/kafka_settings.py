@@ -68,6 +68,8 @@ def _sasl(settings: "Settings", used: bool) -> dict[str, str]:
     if not user or password is None:
         field = "kafka_password" if user else "kafka_user"
         raise _wrong(field, f"is not set, and PENSTOCK_KAFKA_SECURITY={settings.kafka_security} needs it")
+    if settings.kafka_sasl != "PLAIN" and ("," in user or "=" in user):  # kafka-python does not escape them
+        raise _wrong("kafka_user", "holds a comma or an equals sign, which works with PENSTOCK_KAFKA_SASL=PLAIN alone")
     return {
         "sasl_mechanism": settings.kafka_sasl,
         "sasl_plain_username": user,

@@ -91,12 +91,6 @@ class ObjectStore:
         _, output = self.git("for-each-ref", "--count=1", "--format=%(objectname)", purpose="listing refs")
         return not output.strip() and self.find("HEAD") is None
 
-    def default_branch(self) -> str | None:
-        """The branch that HEAD names (it may have no commit yet), or None when HEAD is detached."""
-        status, output = self.git("symbolic-ref", "--quiet", "HEAD", purpose="reading HEAD", accept=(0, 1))
-        name = output.decode(errors="replace").strip()
-        return name.removeprefix("refs/heads/") if status == 0 and name.startswith("refs/heads/") else None
-
     def branch_commit(self, branch: str) -> str | None:
         """The commit at the head of a local branch, or None when there is no such branch."""
         return self.find(f"refs/heads/{check_ref(branch)}")

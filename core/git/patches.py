@@ -1,6 +1,6 @@
 """Applies a unified diff to a commit in an index of its own, and commits the result to a branch.
 
-Called through `Repository.apply_check` and `Repository.commit_patch`.
+Called through `Repository.commit_patch`.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ DIFF_LIMIT = 16 << 20
 """Longest diff, in bytes, that is looked at."""
 
 
-def _applied(repository: ObjectStore, base: str, diff: str, index: Path, *, check: bool) -> str | None:
+def _applied(repository: ObjectStore, base: str, diff: str, index: Path) -> str | None:
     content = diff.encode("utf-8", "surrogateescape")
     if not content.strip():
         return "the patch is empty"
@@ -27,7 +27,6 @@ def _applied(repository: ObjectStore, base: str, diff: str, index: Path, *, chec
             "apply",
             "--cached",
             "--whitespace=nowarn",
-            *(("--check",) if check else ()),
             "-",
             purpose="applying a patch",
             env=env,
@@ -40,12 +39,6 @@ def _applied(repository: ObjectStore, base: str, diff: str, index: Path, *, chec
             raise
         return error.said
     return None
-
-
-def check(repository: ObjectStore, base: str, diff: str) -> str | None:
-    """See `Repository.apply_check`."""
-    with tempfile.TemporaryDirectory(prefix="penstock-index-") as folder:
-        return _applied(repository, base, diff, Path(folder) / "index", check=True)
 
 
 def commit(
@@ -73,7 +66,7 @@ def commit(
     }
     with tempfile.TemporaryDirectory(prefix="penstock-index-") as folder:
         index = Path(folder) / "index"
-        if reason := _applied(repository, base, diff, index, check=False):
+        if reason := _applied(repository, base, diff, index):
             raise GitError(f"the patch does not apply to {base[:12]} in {repository.path}: {reason}")
         _, output = repository.git("write-tree", purpose="writing a tree", env={"GIT_INDEX_FILE": str(index)})
         tree = output.decode().strip()

@@ -53,10 +53,6 @@ class Repository(ObjectStore):
         """
         return export.write(self, self.resolve(commit), directory)
 
-    def apply_check(self, base_commit: str, diff: str) -> str | None:
-        """None when `diff` applies cleanly to `base_commit`, else git's reason. Writes nothing here."""
-        return patches.check(self, self.resolve(base_commit), diff)
-
     def commit_patch(
         self, base_commit: str, diff: str, branch: str, message: str, author: tuple[str, str], when: datetime
     ) -> str:

@@ -72,6 +72,7 @@ def _known(error: Exception) -> bool:
     import psycopg_pool
 
     from core.database.schema import SchemaError
+    from core.embedding.protocol import EmbedderUnavailable
     from core.git import GitError
     from core.settings import SettingsError
     from core.tasks import IllegalMove, TaskNotFound
@@ -83,6 +84,7 @@ def _known(error: Exception) -> bool:
     return isinstance(
         error,
         CommandFailed
+        | EmbedderUnavailable
         | SettingsError
         | SchemaError
         | StartFailed

@@ -111,9 +111,9 @@ def _choice(engine: str | None, model: str | None) -> "EngineChoice":
 def _run(
     path: Path, task: "TaskText", test: str | None, choice: "EngineChoice", budget_seconds: float | None, *, quiet: bool
 ) -> dict[str, Any]:
-    from assets.executions.attempt.repository_settings import RepositorySettingsError
     from assets.executions.engines.model.prompts import UnknownPrompts
     from assets.executions.engines.open_engine import open_engine
+    from assets.executions.repository.settings import RepositorySettingsError
     from assets.results.report import AttemptRecord, render
     from core.chat import ChatUnavailable, UnknownChatModel
     from core.events import task_id

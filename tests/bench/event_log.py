@@ -94,7 +94,7 @@ def _measure_kafka(bootstrap: str, database: Database, source: PostgresLog) -> l
     log.close()
     return [
         _row(
-            "KafkaLog append", appended, "events/s", "kafka-python producer, not compressed, flushed each 500", produced
+            "KafkaLog append", appended, "events/s", "kafka-python producer, uncompressed, flushed each 500", produced
         ),
         _row("KafkaLog read", read, "events/s", "kafka-python consumer, unparsed", consumed),
         _row("KafkaLog wake-up, median", wake, "ms", "kafka-python produce to poll", raw_wake),

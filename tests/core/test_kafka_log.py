@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from core.database import Database
 from core.eventlog import PostgresLog, open_log
 from core.eventlog.kafka import KafkaLog
+from core.eventlog.kafka_writer import _pieces
 from core.eventlog.protocol import EventLogUnavailable, UnknownTopic
 from core.eventlog.relayed import RelayedLog
 from core.events import Event
@@ -59,11 +62,31 @@ def admin(kafka: Any) -> Iterator[Any]:
 @pytest.mark.parametrize("name", CALLS)
 def test_a_broker_that_is_not_there_is_reported_and_never_waited_for_long(name: str) -> None:
     log = KafkaLog("127.0.0.1:9", timeout=0.5)
+    threads = set(threading.enumerate())
     began = time.monotonic()
     with pytest.raises(EventLogUnavailable, match=r"127\.0\.0\.1:9"):
         CALLS[name](log, "penstock.tasks")
     assert time.monotonic() - began < 60
+    assert set(threading.enumerate()) == threads
     log.close()
+
+
+@pytest.mark.parametrize("security", ["PLAINTEXT", "SSL"])
+def test_a_broker_that_takes_connections_and_says_nothing_is_never_waited_for_long(security: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        log = KafkaLog(address, timeout=0.5, client={"security_protocol": security})
+        with pytest.raises(EventLogUnavailable, match=address):
+            log.end_offsets("penstock.tasks")
+        log.close()
+
+
+def test_a_large_append_goes_out_in_runs_that_fit_a_batch_and_stay_in_order() -> None:
+    messages = [("topic", b"key", bytes(size)) for size in (5, 400_000, 600_000, 2_000_000, 7, 1 << 20, 0, 0)]
+    runs = list(_pieces(messages))
+    assert [message for run in runs for message in run] == messages
+    assert [len(run) for run in runs] == [3, 1, 1, 1, 2]
+    assert list(_pieces([])) == []
 
 
 def test_a_broker_that_hangs_is_reported_by_every_call_and_used_again_when_it_is_back(kafka: Any, topic: str) -> None:

@@ -60,11 +60,12 @@ def test_events_go_to_a_broker_that_asks_for_tls_and_a_password_and_back(
     ],
 )
 def test_a_broker_that_is_not_trusted_or_does_not_trust_us_is_told_without_the_password(
-    make: Callable[..., KafkaLog], kafka: Any, changed: dict[str, Any], told: str
+    make: Callable[..., KafkaLog], kafka: Any, changed: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = io.StringIO()
     handler = logging.StreamHandler(heard)
     logging.getLogger().addHandler(handler)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
     log = make(**changed)
     log._timeout = 2.0
     try:
@@ -114,6 +115,10 @@ def test_the_settings_become_those_of_the_client(tmp_path: Path) -> None:
         ({"kafka_security": "ssl", "kafka_user": "x"}, "PENSTOCK_KAFKA_USER is for SASL"),
         ({"kafka_security": "sasl_ssl"}, "PENSTOCK_KAFKA_USER is not set"),
         ({"kafka_security": "sasl_ssl", "kafka_user": "x"}, "PENSTOCK_KAFKA_PASSWORD is not set"),
+        (
+            {"kafka_security": "sasl_ssl", "kafka_user": "a=b", "kafka_password": "x"},
+            "PENSTOCK_KAFKA_USER holds a comma or an equals sign",
+        ),
         ({"kafka_ca": "{file}"}, "PENSTOCK_KAFKA_CA is for TLS"),
         (
             {"kafka_security": "ssl", "kafka_ca": "/nowhere.pem"},

@@ -213,6 +213,14 @@ def test_wrong_use_says_what_is_wrong(run, tmp_path: Path, arguments: list[str],
     assert done.stdout == "" or "--json" not in arguments
 
 
+def test_an_embedding_model_that_is_not_there_is_named(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    repo = _repository(tmp_path / "repo", catalogue_py=SOURCE)
+    settings = tmp_path / "home" / "settings.toml"
+    settings.parent.mkdir()
+    settings.write_text('embedding_model = "nope"')
+    assert "no embedding model 'nope'" in run("solve", "--repo", str(repo), "--issue", _issue(tmp_path), code=1).stderr
+
+
 def test_a_broken_settings_file_is_named(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "settings.toml").write_text("slotz = 1")

@@ -1,1 +1,1 @@
-"""One attempt at a task: baseline, targets, candidates, verification, evidence."""
+"""One attempt at a task: `execute.py` is its course from beginning to end."""

@@ -8,25 +8,24 @@ import shlex
 import time
 from collections import deque
 
+from assets.executions.attempt.bench import Bench
+from assets.executions.attempt.findings import tests_in_words
+from assets.executions.attempt.issue_examples import EXAMPLE_FILE
+from assets.executions.attempt.reproduce import find_tests, measure_baseline, not_reproduced
+from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
+from assets.executions.attempt.try_candidates import TargetSearch, try_candidates
 from assets.executions.engines.protocol import Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
 from assets.executions.engines.search.spectrum import locations
 from assets.executions.judging.diff import changed_lines, unified_diff
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Suite, Verification, verify
-from assets.executions.trial.validate import Bench
+from assets.executions.repository.test_command import NoTests
+from assets.executions.trial.baseline import Baseline
+from assets.executions.trial.targets import TargetSet, target_sets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Execution, Patch, VerdictKind
 from sandbox.protocol import Sandbox
-
-from .baseline import Baseline
-from .findings import tests_in_words
-from .issue_examples import EXAMPLE_FILE
-from .reproduce import find_tests, measure_baseline, not_reproduced
-from .state import AttemptInput, AttemptState, Callbacks
-from .targets import TargetSet, target_sets, test_source
-from .test_command import NoTests
-from .try_candidates import TargetSearch, try_candidates
 
 VERIFIED_AT_ONCE = 8
 """Survivors that are verified before more candidates are tried."""

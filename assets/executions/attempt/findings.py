@@ -6,10 +6,9 @@ from typing import Any
 
 from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.engines.search.files import EditableFiles
+from assets.executions.trial.baseline import Baseline
+from assets.executions.trial.targets import TargetSet
 from core.work import CandidateCounts, Evidence, Execution, Location, Patch
-
-from .baseline import Baseline
-from .targets import TargetSet
 
 
 @dataclass
@@ -127,13 +126,12 @@ class Findings:
         """How much was tried, and what became of the candidates with which the failing tests passed."""
         broke, left = self.passed_targets - self.survivors, self.survivors - self.rejected - accepted
         parts = [
-            f"{self.tried} candidates were tried",
-            f"{self.passed_targets} made the failing tests pass",
-            f"{broke} of these broke other tests at once" if broke else "",
-            f"{self.rejected} were verified on a clean checkout and turned down" if self.rejected else "",
-            f"{left} were not verified" if left else "",
+            f"{self.rejected} turned down by the gate" if self.rejected else "",
+            f"{broke} broke other tests at once" if broke else "",
+            f"{left} not verified" if left else "",
         ]
-        return "; ".join(filter(None, parts)) + "."
+        of_these = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
+        return f"{self.tried} candidates were tried; {self.passed_targets} made the failing tests pass{of_these}."
 
 
 def plain(operator: str) -> str:

@@ -2,14 +2,13 @@
 
 import time
 
+from assets.executions.attempt.issue_examples import EXAMPLE_FILE, example_tests
+from assets.executions.attempt.state import AttemptState
 from assets.executions.judging.verify import run_command
+from assets.executions.repository.test_command import COMMAND_FILE, NoTests, command_id, command_test, detect
+from assets.executions.trial.baseline import Baseline, measure
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome
-
-from .baseline import Baseline, measure
-from .issue_examples import EXAMPLE_FILE, example_tests
-from .state import AttemptState
-from .test_command import COMMAND_FILE, NoTests, command_id, command_test, detect
 
 
 def find_tests(attempt: AttemptState) -> None:

@@ -5,16 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assets.executions.attempt.findings import Findings, plain
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
+from assets.executions.repository.checkout import Checkout
+from assets.executions.repository.test_command import TestCommand
+from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.worker_client import Spare, Worker, WorkerDied
 from core.work import Plan, PlanStep, StepKind, TaskContext, TaskText
 from sandbox.protocol import Limits, Sandbox
-
-from .baseline import Allowance
-from .checkout import Checkout
-from .findings import Findings, plain
-from .test_command import TestCommand
 
 POLL_SECONDS = 0.2
 Record = Callable[[str, dict[str, Any]], object]

@@ -3,13 +3,12 @@
 import time
 from dataclasses import dataclass, field
 
+from assets.executions.attempt.bench import Bench
+from assets.executions.attempt.findings import statuses, tally
+from assets.executions.attempt.state import AttemptState
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
-from assets.executions.trial.validate import Bench
 from assets.executions.trial.worker_client import Worker, WorkerDied
-
-from .findings import statuses, tally
-from .state import AttemptState
 
 FIRST_BATCH, BATCH = 40, 160
 CONVINCING = 0.35

@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from assets.executions.engines.model.engine import ModelEngine
+from assets.executions.engines.model.options import ModelOptions, chat_of, options_of
+from assets.executions.engines.protocol import Engine
+from assets.executions.engines.search.engine import Search
 from core.settings import Settings
-
-from .model.engine import ModelEngine
-from .model.options import ModelOptions, chat_of, options_of
-from .protocol import Engine
-from .search.engine import Search
 
 ENGINES = ("search", "model")
 

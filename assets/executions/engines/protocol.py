@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from assets.executions.attempt.baseline import Baseline
-from assets.executions.attempt.targets import TargetSet
+from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
+from assets.executions.engines.search.spectrum import Suspect
+from assets.executions.trial.baseline import Baseline
+from assets.executions.trial.targets import TargetSet
 from core.work import Location, ModelUse, TaskContext
-
-from .search.source import Edit, SourceFile, apply_edits
-from .search.spectrum import Suspect
 
 SearchIndex = Callable[[str, int], Sequence[Location]]
 """The likeliest places of the repository for a text, at most so many."""

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.executions.attempt.baseline import Allowance, Baseline, failures_of, outcomes_of, with_outcome
-from assets.executions.attempt.test_command import TestCommand, command_id
+from assets.executions.judging.diff import apply_diff
+from assets.executions.judging.gate import worse_tests
+from assets.executions.repository.test_command import TestCommand, command_id
+from assets.executions.trial.baseline import Allowance, Baseline, failures_of, outcomes_of, with_outcome
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome, TestRun
-
-from .diff import apply_diff
-from .gate import worse_tests
 
 
 @dataclass(frozen=True)

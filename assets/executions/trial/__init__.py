@@ -1,1 +1,1 @@
-"""Candidates tried in the sandbox: the worker that runs there, and the host's end of it."""
+"""The tests run in the sandbox: the worker there, the host's end of it, and the suite on the unchanged commit."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assets.executions.attempt.test_command import TestCommand
+from assets.executions.repository.test_command import TestCommand
 from sandbox.protocol import WORKSPACE, Environment, Limits, Mount, Sandbox, SandboxProcess, Session
 
 _TARGET = "/penstock/penstock_worker"

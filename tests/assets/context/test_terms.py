@@ -93,15 +93,15 @@ def entry(path: str, *, mode: str = "100644", size: int = 10) -> Entry:
 
 
 def test_each_skip_has_its_reason() -> None:
-    assert skips.skip_entry(entry("src/a.py")) is None
-    assert skips.skip_entry(entry("a", mode="160000")) == "submodule"
-    assert skips.skip_entry(entry("a", mode="120000")) == "symlink"
-    assert skips.skip_entry(entry("a\udcff.py")) == "its path is not UTF-8"
-    assert "larger than 1 MiB" in (skips.skip_entry(entry("a", size=2 << 20)) or "")
-    assert "vendored" in (skips.skip_entry(entry("x/node_modules/y/a.js")) or "")
-    assert skips.skip_entry(entry("poetry.lock")) == "lock file"
-    assert skips.skip_entry(entry("a.min.js")) == "minified"
-    assert "longer than" in (skips.skip_entry(entry("a" * 501)) or "")
+    assert skips.never_read(entry("src/a.py")) is skips.usually_left_out("src/a.py") is None
+    assert skips.never_read(entry("a", mode="160000")) == "submodule"
+    assert skips.never_read(entry("a", mode="120000")) == "symlink"
+    assert skips.never_read(entry("a\udcff.py")) == "its path is not UTF-8"
+    assert "larger than 1 MiB" in (skips.never_read(entry("a", size=2 << 20)) or "")
+    assert "vendored" in (skips.usually_left_out("x/node_modules/y/a.js") or "")
+    assert skips.usually_left_out("poetry.lock") == "lock file"
+    assert skips.usually_left_out("a.min.js") == "minified"
+    assert "longer than" in (skips.never_read(entry("a" * 501)) or "")
     assert skips.skip_content(b"text\n") is None
     assert skips.skip_content(b"\x89PNG\0") == "binary"
     assert skips.skip_content(b"version https://git-lfs.github.com/spec/v1\n") == "Git LFS pointer"

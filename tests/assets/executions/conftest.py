@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from assets.executions.attempt.checkout import Checkout, open_checkout
 from assets.executions.attempt.execute import execute
 from assets.executions.attempt.state import AttemptInput, Callbacks
 from assets.executions.engines.protocol import Engine, SearchIndex
 from assets.executions.engines.search.engine import Search
+from assets.executions.repository.checkout import Checkout, open_checkout
 from core.work import Budget, Execution, Plan, TaskContext, TaskText
 from sandbox import open_sandbox
 from sandbox.protocol import Sandbox, SandboxUnavailable

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from assets.executions.attempt.checkout import open_checkout
-from assets.executions.attempt.repository_settings import RepositorySettingsError
 from assets.executions.attempt.state import Stopped
 from assets.executions.engines.open_engine import EngineChoice, UnknownEngine, open_engine
 from assets.executions.judging.gate import judge
+from assets.executions.repository.checkout import open_checkout
+from assets.executions.repository.settings import RepositorySettingsError
 from core.settings import Settings
 from core.work import Execution, Plan, VerdictKind
 from sandbox.protocol import Sandbox

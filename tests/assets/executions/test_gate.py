@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.executions.judging.diff import unified_diff
-from assets.executions.judging.gate import CHECKS, is_test_path, judge, steers_tests, weaknesses
+from assets.executions.judging.gate import CHECKS, judge, weaknesses
+from assets.executions.repository.protected_paths import is_test_path, steers_tests
 from core.work import Evidence, Outcome, Patch, TestRun, VerdictKind
 
 DIFF = "diff --git a/shop/cart.py b/shop/cart.py\n--- a/shop/cart.py\n+++ b/shop/cart.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.executions.attempt.baseline import Baseline, Failure
 from assets.executions.attempt.issue_examples import example_tests, examples_in
-from assets.executions.attempt.targets import target_sets
 from assets.executions.engines.search.source import SourceFile, Unreadable
 from assets.executions.engines.search.spectrum import ochiai, rank
 from assets.executions.engines.search.symptoms import read_symptoms
 from assets.executions.tokenizer import identifiers, literals, similarity, words
+from assets.executions.trial.baseline import Baseline, Failure
+from assets.executions.trial.targets import target_sets
 from core.work import Location, Outcome, TaskContext, TestRun
 
 from .conftest import write_files

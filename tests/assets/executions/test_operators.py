@@ -5,11 +5,11 @@ import textwrap
 
 import pytest
 
-from assets.executions.attempt.baseline import Failure
 from assets.executions.engines.search.operators import Site, families, proposals
 from assets.executions.engines.search.operators.index import ProjectIndex
 from assets.executions.engines.search.source import SourceFile, apply_edits
 from assets.executions.engines.search.symptoms import Symptoms, read_symptoms
+from assets.executions.trial.baseline import Failure
 
 
 def results(before: str, symptoms: Symptoms | None = None, *others: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.executions.attempt.repository_settings import RepositorySettingsError, matches, read_settings
+from assets.executions.repository.settings import RepositorySettingsError, matches, read_settings
 from core.work import Budget
 
 

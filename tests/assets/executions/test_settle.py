@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.executions.attempt import execute
-from assets.executions.attempt.baseline import Baseline
-from assets.executions.attempt.checkout import Checkout
-from assets.executions.attempt.repository_settings import RepositorySettings
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
-from assets.executions.attempt.targets import TargetSet
 from assets.executions.attempt.try_candidates import TargetSearch
 from assets.executions.engines.protocol import Candidate, FileChange, Problem
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Verification
+from assets.executions.repository.checkout import Checkout
+from assets.executions.repository.settings import RepositorySettings
+from assets.executions.trial.baseline import Baseline
+from assets.executions.trial.targets import TargetSet
 from core.work import (
     Budget,
     Evidence,
@@ -183,13 +183,13 @@ def test_what_was_turned_down_is_told(root: Path) -> None:
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
         assert execute._pursue(attempt, search, time.monotonic() + 60) is None
     text = attempt.findings.defeat("the script is at its end")
-    assert "10 candidates were tried; 10 made the failing tests pass; 10 were verified on a clean checkout" in text
+    assert "10 candidates were tried; 10 made the failing tests pass (10 turned down by the gate)." in text
     assert "turned down: t.py::b is worse with the patch." in text
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
         execute._pursue(attempt, search, time.monotonic())
-    assert f"{execute.VERIFIED_AT_ONCE} were verified" in attempt.findings.defeat("")
-    assert f"{10 - execute.VERIFIED_AT_ONCE} were not verified" in attempt.findings.defeat("")
+    counted = f"({execute.VERIFIED_AT_ONCE} turned down by the gate, {10 - execute.VERIFIED_AT_ONCE} not verified)"
+    assert counted in attempt.findings.defeat("")
 
 
 PAGES = "def pages(count, size):\n    return count // size\n"
@@ -222,7 +222,7 @@ def test_the_search_goes_on_after_a_candidate_that_the_gate_turns_down(repair: C
     assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
     assert [o.status for o in engine.observed] == ["pass", "rejected", "pass"]
     assert "test_even is worse with the patch" in engine.observed[1].broken
-    assert "2 made the failing tests pass; 1 were verified on a clean checkout and turned down" in done.summary
+    assert "2 made the failing tests pass (1 turned down by the gate)" in done.summary
 
 
 def test_time_that_other_tests_do_not_need_goes_to_those_that_were_cut_short(repair: Callable[..., Execution]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.executions.attempt.test_command import NoTests, detect
+from assets.executions.repository.test_command import NoTests, detect
 
 from .conftest import Files, write_files
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from assets.executions.attempt.baseline import Allowance, Baseline, measure
-from assets.executions.attempt.checkout import Checkout
-from assets.executions.attempt.test_command import detect
+from assets.executions.attempt.bench import Bench
 from assets.executions.engines.protocol import Candidate
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.engines.search.source import Edit
-from assets.executions.trial.validate import Bench
+from assets.executions.repository.checkout import Checkout
+from assets.executions.repository.test_command import detect
+from assets.executions.trial.baseline import Allowance, Baseline, measure
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome
 from sandbox.protocol import Limits, Sandbox

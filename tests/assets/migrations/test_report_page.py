@@ -9,7 +9,8 @@ import pytest
 from assets.migrations.gate import evidence
 from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.record import Migration, TimelineEvent
-from assets.migrations.report import charts, report
+from assets.migrations.report import page as pages
+from assets.migrations.report import report
 from assets.platform import Platform
 from core.database import Database
 
@@ -96,7 +97,7 @@ def test_the_page_begins_with_what_to_decide_and_needs_no_network() -> None:
         "Quality", "By source and language", "Speed, money and storage", "Worst regressions",
         "Coverage over time", "Timeline", "Plan",
     )]  # fmt: skip
-    assert page.index("class=say") < places[0]
+    assert page.index('class="say"') < places[0]
     assert places == sorted(places)
     assert "BM25 alone" in page
     assert "Building took 1 h 23 min for 9 chunks and cost 0.4 of an estimated 0.5." in page
@@ -135,7 +136,7 @@ def test_nothing_to_compare_yet_too_few_queries_and_a_build_in_one_go_are_told()
             assert "Migration 7" in text
     assert "Nothing can be said yet" in report.as_markdown(migration(None), [])
     once = [TimelineEvent(NOW, "progress", {"chunks": 9, "total": 9})]
-    assert "polyline" in charts.coverage(once)
+    assert "polyline" in report.as_html(migration(None), once)
 
 
 def test_the_first_sentence_names_who_could_not_decide() -> None:
@@ -210,10 +211,10 @@ def test_of_a_migration_that_has_ended_the_first_sentence_says_how(state: str, s
 
 def test_a_metric_that_could_not_be_decided_is_not_drawn_as_good() -> None:
     open_ = [{**one, "verdict": "inconclusive", "low": -0.01} for one in compared()["metrics"]]
-    drawn = charts.intervals(open_, 0.03, judged=True)
-    assert "#8a5a00" in drawn
-    assert "#12703c" not in drawn
-    assert "#12703c" in charts.intervals(open_, 0.03)
+    drawn = pages.differences(open_, 0.03, judged=True)
+    assert "bar open" in drawn
+    assert "bar better" not in drawn
+    assert "bar better" in pages.differences(open_, 0.03)
 
 
 def test_a_later_comparison_names_the_level_that_it_is_held_to() -> None:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from assets.executions.attempt.repository_settings import RepositorySettings
-from assets.executions.attempt.test_command import python_files
-from assets.executions.judging.gate import is_test_path, steers_tests
-
-from .source import SourceFile, Unreadable
+from assets.executions.engines.search.source import SourceFile, Unreadable
+from assets.executions.repository.protected_paths import is_test_path, steers_tests
+from assets.executions.repository.settings import RepositorySettings
+from assets.executions.repository.test_command import python_files
 
 
 class EditableFiles(Mapping[str, SourceFile]):

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from assets.executions.attempt.baseline import Baseline
-from assets.executions.judging.gate import is_test_path
+from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.tokenizer import identifiers, words
+from assets.executions.trial.baseline import Baseline
 from core.work import Location, Outcome, Reason, TaskContext
 
 from .source import SourceFile
@@ -52,9 +52,6 @@ def rank(
     must not be edited."""
     scores = _ochiai_scores(baseline, targets)
     frames = _frame_scores(baseline, targets)
-    places = _context_scores(context)
-    named = identifiers(issue)
-    spoken = words(issue)
     paths = {path for path, _ in scores} | {path for path, _ in frames}
     blind = not any(not is_test_path(path) for path, _ in scores)
     if blind:
@@ -62,10 +59,18 @@ def rank(
         paths |= {location.path for location in context.locations} | {path for path, _ in baseline.places}
     suspects: list[Suspect] = []
     top = max(scores.values(), default=0.0) or 1.0
+    clues = _Clues(
+        {place: score / top for place, score in scores.items()},
+        frames,
+        _context_scores(context),
+        frozenset(identifiers(issue)),
+        frozenset(words(issue)),
+        blind,
+    )
     for path in sorted(paths):
         source = open_source(path)
         if source is not None:
-            suspects.extend(_in_file(source, scores, top, frames, places, named, spoken, blind=blind))
+            suspects.extend(_in_file(source, clues))
     suspects = _with_module_level(suspects, baseline, open_source)
     suspects.sort(key=lambda s: (-s.score, s.source.path, s.statement.lineno))
     return suspects[:limit]
@@ -105,28 +110,31 @@ def _context_scores(context: TaskContext) -> list[tuple[Location, float]]:
     return [(location, math.exp((location.score - top) / 2)) for location in context.locations[:20]]
 
 
-def _in_file(
-    source: SourceFile,
-    scores: Mapping[tuple[str, int], float],
-    top: float,
-    frames: Mapping[tuple[str, int], float],
-    places: list[tuple[Location, float]],
-    named: set[str],
-    spoken: set[str],
-    *,
-    blind: bool,
-) -> list[Suspect]:
-    near = [(location, weight) for location, weight in places if location.path == source.path]
+@dataclass(frozen=True)
+class _Clues:
+    """What makes statements suspicious: `scores` by path and line beside the highest, `frames` on the failures' stacks,
+    `places` of the context, names and words of the issue. `blind`: nothing of the program was seen to run."""
+
+    scores: Mapping[tuple[str, int], float]
+    frames: Mapping[tuple[str, int], float]
+    places: list[tuple[Location, float]]
+    named: frozenset[str]
+    spoken: frozenset[str]
+    blind: bool
+
+
+def _in_file(source: SourceFile, clues: _Clues) -> list[Suspect]:
+    near = [(location, weight) for location, weight in clues.places if location.path == source.path]
     functions: dict[ast.AST | None, float] = {}
     found: list[Suspect] = []
     for line, statements in source.statements.items():
         for statement in statements:
             function = source.function_of(statement)
-            score = scores.get((source.path, line), 0.0) / top
+            score = clues.scores.get((source.path, line), 0.0)
             why = [Reason(signal="ochiai", detail=f"{score:.2f} of the highest", contribution=round(score, 3))]
             first, last = line, _own_last_line(statement)
             on_stack = max(
-                (w for (path, at), w in frames.items() if path == source.path and first <= at <= last), default=0
+                (w for (path, at), w in clues.frames.items() if path == source.path and first <= at <= last), default=0
             )
             if on_stack:
                 why.append(
@@ -142,7 +150,7 @@ def _in_file(
         if not suspect.executed and function in functions:
             # Not reached by the failing tests, but beside what is: a branch not taken can be the fault.
             suspect.score = (0.25 if function is not None else 0.0) * functions[function]
-        elif not suspect.executed and blind and function is not None:
+        elif not suspect.executed and clues.blind and function is not None:
             suspect.score = _BLIND
         if suspect.score <= 0:
             continue
@@ -156,11 +164,11 @@ def _in_file(
                 suspect.score += gain
                 break
         symbol = source.symbol_at(line)
-        if symbol and set(symbol.split(".")) & named:
+        if symbol and set(symbol.split(".")) & clues.named:
             suspect.why.append(Reason(signal="issue", detail=f"the issue names {symbol}", contribution=_NAMED))
             suspect.score += _NAMED
         elif symbol:
-            shared = words(symbol) & spoken
+            shared = words(symbol) & clues.spoken
             if shared:
                 gain = min(0.12, 0.05 * len(shared))
                 suspect.why.append(Reason(signal="issue", detail=", ".join(sorted(shared)[:3]), contribution=gain))

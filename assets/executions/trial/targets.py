@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.executions.judging.gate import is_test_path
+from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.tokenizer import identifiers, literals, words
-
-from .baseline import Baseline, Failure
+from assets.executions.trial.baseline import Baseline, Failure
 
 _WINDOW = 0.6
 

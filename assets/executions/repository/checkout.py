@@ -7,9 +7,8 @@ filters take part.
 from dataclasses import dataclass
 from pathlib import Path
 
+from assets.executions.repository.settings import FILE_NAME, MAX_BYTES, RepositorySettings, read_settings
 from core.git.repository import Repository
-
-from .repository_settings import FILE_NAME, MAX_BYTES, RepositorySettings, read_settings
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from assets.executions.attempt.baseline import Baseline
 from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
+from assets.executions.trial.baseline import Baseline
+from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Outcome
-
-from .worker_client import Worker, WorkerDied
 
 _COVERING_SECONDS = 1.5
 _COVERING_TESTS = 60
@@ -32,8 +31,6 @@ class Bench:
     """Each candidate is tried by a fresh import, and the message of its first failure is kept."""
     targets: tuple[str, ...] = ()
     leaky: bool = False
-    in_place: int = 0
-    fresh: int = 0
     waiting: list[Candidate] = field(default_factory=list)
     """Candidates that need a fresh import: so much dearer that only a share of the time goes to them."""
     _in_place_seconds: float = 0.0
@@ -89,7 +86,6 @@ class Bench:
                 if trial["s"] == "fresh":
                     fresh.append(number)
                 else:
-                    self.in_place += 1
                     results[number] = _observation(candidates[number], trial)
         self._in_place_seconds += time.monotonic() - began
         self.waiting.extend(candidates[number] for number in fresh)
@@ -102,7 +98,6 @@ class Bench:
                 break
             began = time.monotonic()
             observations.append(self._fresh(self.waiting.pop(0), until - began))
-            self.fresh += 1
             self._fresh_seconds += time.monotonic() - began
             found = observations[-1].status == "pass"
         return observations

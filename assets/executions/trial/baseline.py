@@ -7,10 +7,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assets.executions.repository.test_command import TestCommand
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome, TestRun
-
-from .test_command import TestCommand
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 
