@@ -7,6 +7,7 @@ from assets.context.chunking import terms
 from assets.context.ranking.query import Frame, read_query
 from assets.context.source import skips
 from core.git import Entry
+from core.word_parts import stem
 
 
 def test_an_identifier_is_found_whole_and_by_its_parts() -> None:
@@ -22,11 +23,11 @@ PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\dA-Za-z_]+")
 @given(st.one_of(st.text(max_size=8), st.from_regex(r"\w{1,70}", fullmatch=True)))
 def test_a_word_is_split_into_itself_and_its_stemmed_parts(word: str) -> None:
     bare = word.strip("_")
-    stems = [terms.stem(part.lower()) for part in PARTS.findall(bare)]
+    stems = [stem(part.lower()) for part in PARTS.findall(bare)]
     whole = bare.lower()
     expected = [whole, *dict.fromkeys(s for s in stems if len(s) > 1 and s != whole)] if len(stems) > 1 else []
     if len(stems) <= 1:
-        expected = [terms.stem(whole)]
+        expected = [stem(whole)]
     if not 0 < len(bare) <= terms.LONGEST:
         expected = []
     assert (list(terms.split(word)[0]), list(terms.expand(word))) == (expected, expected)
@@ -41,9 +42,9 @@ def test_endings_fall_together() -> None:
         ["run", "running"],
         ["class", "classes"],
     ):
-        assert len({terms.stem(word) for word in group}) == 1, group
-    assert terms.stem("process") == "process"
-    assert terms.stem("status") == "status"
+        assert len({stem(word) for word in group}) == 1, group
+    assert stem("process") == "process"
+    assert stem("status") == "status"
 
 
 @given(st.text(max_size=60))
