@@ -225,13 +225,13 @@ def remove(
 @contextmanager
 def told() -> Iterator[None]:
     """Turns what a person can mend into one line."""
-    from assets.context.chunking.languages.isolated import WorkerUnavailable
     from assets.context.indexing.quality import GateFailed
     from assets.context.source.sources import SourceError
     from assets.context.store.postgres import NotIndexed
     from assets.context.store.versions import IndexConflict
     from core.embedding import EmbedderUnavailable
     from core.git import GitError
+    from core.worker import WorkerUnavailable
 
     mendable = (SourceError, GitError, NotIndexed, GateFailed, IndexConflict, EmbedderUnavailable, WorkerUnavailable)
     try:
