@@ -1,5 +1,6 @@
 # make demo    set everything up and run the main job      make up     start the platform
 # make test    set everything up and run the tests         make lint   style, types, import rules
+# make fresh   the demo and the tests in a clean clone on a bare Debian 12 (as root); COMMAND=... runs something else
 # make bench   measure, print ratios, write bench-results.json
 # make bench-retrieval   find files and functions on the localisation set, beside whole-file BM25
 SHELL := /bin/bash
@@ -7,7 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup setup-dev services demo up test test-services lint bench bench-retrieval lock clean
+.PHONY: help setup setup-dev services demo up test test-services fresh lint bench bench-retrieval lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -38,6 +39,9 @@ test: services lint
 
 test-services: services
 	$(BIN)/python -m pytest -m services
+
+fresh:
+	@deploy/dev/fresh.sh "$(COMMAND)"
 
 bench: services
 	$(BIN)/python -m tests.bench

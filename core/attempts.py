@@ -61,7 +61,6 @@ class Attempt:
         self.holder = holder
         self._seconds = seconds
         self._lost = threading.Event()
-        self._seq: int | None = None
 
     @classmethod
     def claim(

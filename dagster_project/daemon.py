@@ -10,25 +10,9 @@ SENSOR_LOOP_SECONDS = 0.2
 
 
 def main() -> None:
-    from dagster._core.instance import DagsterInstance
-    from dagster._core.workspace.load_target import WorkspaceFileTarget
-    from dagster._daemon import sensor
-    from dagster._daemon.controller import daemon_controller_from_instance
-    from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
+    from dagster_project.warm.dagster_internals import run_daemon
 
-    sensor.MIN_INTERVAL_LOOP_TIME = SENSOR_LOOP_SECONDS  # type: ignore[assignment]
-    setup_interrupt_handlers()
-    try:
-        with (
-            capture_interrupts(),
-            DagsterInstance.get() as instance,
-            daemon_controller_from_instance(
-                instance, WorkspaceFileTarget([sys.argv[1]]), log_level="warning", log_format="json"
-            ) as controller,
-        ):
-            controller.check_daemon_loop()
-    except KeyboardInterrupt:
-        return
+    run_daemon(sys.argv[1], SENSOR_LOOP_SECONDS)
 
 
 if __name__ == "__main__":

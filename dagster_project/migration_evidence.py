@@ -82,7 +82,7 @@ def _besides(record: "RunRecord") -> dict[str, str]:
 
 
 def _evidence(found: "Comparison") -> dict[str, Any]:
-    from assets.evals.report.formats import plain
+    from assets.evals.report.formats import json_values
 
     record = found.candidate.record
     return {
@@ -99,17 +99,17 @@ def _evidence(found: "Comparison") -> dict[str, Any]:
             {
                 "name": effect.metric.title or effect.metric.name,
                 "role": effect.metric.role,
-                "old": plain(effect.baseline),
-                "new": plain(effect.candidate),
-                "difference": plain(effect.estimate),
-                "low": plain(effect.interval.low) if effect.interval else None,
-                "high": plain(effect.interval.high) if effect.interval else None,
+                "old": json_values(effect.baseline),
+                "new": json_values(effect.candidate),
+                "difference": json_values(effect.estimate),
+                "low": json_values(effect.interval.low) if effect.interval else None,
+                "high": json_values(effect.interval.high) if effect.interval else None,
                 "neutral": effect.neutral,
                 "verdict": effect.verdict.value,
             }
             for effect in found.effects[:50]
         ],
-        "strata": [plain(stratum) for stratum in found.strata[:100]],
+        "strata": [json_values(stratum) for stratum in found.strata[:100]],
         "lost": [flip.case for flip in found.lost[:50]],
         "gained": [flip.case for flip in found.gained[:50]],
     }

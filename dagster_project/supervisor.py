@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 import psycopg
@@ -24,7 +25,7 @@ import psycopg
 from core.settings import Settings
 from dagster_project import instance
 from dagster_project.runtime import Runtime
-from dagster_project.warm import launcher
+from dagster_project.warm import launcher, self_check
 from dagster_project.warm.process import ROOT
 
 STOP_SECONDS = 10.0
@@ -101,7 +102,8 @@ class Supervisor:
             if name != "dagster" or webserver
         }
         self._logs = self.settings.home / "logs"
-        self.children = self._plan(webserver)
+        self._webserver = webserver
+        self.children = self._plan()
 
     def _port(self, name: str, host: str, port: int) -> int:
         if port == 0:
@@ -121,7 +123,7 @@ class Supervisor:
     def dagster_url(self) -> str | None:
         return f"http://{self.settings.dagster_host}:{self._ports['dagster']}" if "dagster" in self._ports else None
 
-    def _plan(self, webserver: bool) -> list[Child]:
+    def _plan(self) -> list[Child]:
         python, run = sys.executable, self.settings.run_folder
         _, workspace, code = instance.files(self.settings)
         children = [
@@ -147,7 +149,7 @@ class Supervisor:
         stock = self.settings.run_launcher == "stock"
         daemon = ["dagster._daemon", "run", "-w"] if stock else ["dagster_project.daemon"]
         children.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True))
-        if webserver:
+        if self._webserver:
             children.append(
                 Child(
                     "webserver",
@@ -172,6 +174,7 @@ class Supervisor:
     def start(self, timeout: float = 120.0) -> None:
         """Starts everything and returns when all of it answers. Raises `StartFailed`, with nothing left running."""
         self._logs.mkdir(parents=True, exist_ok=True)
+        self._check_launcher()
         instance.write(self.settings)
         deadline = time.monotonic() + timeout
         try:
@@ -194,6 +197,7 @@ class Supervisor:
             "gateway": self.gateway_url,
             "dagster": self.dagster_url,
             "home": str(self.settings.home),
+            "run_launcher": self.settings.run_launcher,
             "database": self.runtime.database_url if self.runtime.embedded else "external",
             "processes": {child.name: child.process.pid for child in self.children if child.process},
         }
@@ -202,6 +206,21 @@ class Supervisor:
         partial.write_text(json.dumps(state, indent=2), encoding="utf-8")
         partial.chmod(0o600)
         partial.replace(path)
+
+    def _check_launcher(self) -> None:
+        """Goes on with Dagster's own launcher where the warm one does not work with the installed Dagster."""
+        if self.settings.run_launcher != "warm":
+            return
+        problem = self_check.problem(self.settings.run_folder / "warm-launcher-checked")
+        if problem is None:
+            return
+        self._say(
+            f"warning: the warm run launcher does not work with Dagster {metadata.version('dagster')} ({problem}). "
+            "Runs use Dagster's own launcher: each starts some seconds later, nothing else changes. "
+            "PENSTOCK_RUN_LAUNCHER=stock silences this."
+        )
+        self.settings = self.settings.model_copy(update={"run_launcher": "stock"})
+        self.children = self._plan()
 
     def _spawn(self, child: Child) -> None:
         with (self._logs / f"{child.name}.log").open("ab") as output:

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from core.database.schema import missing
-from core.eval_status import read_status
 from core.events import DEFAULT_TEAM, TOPICS
-from core.freshness import read_freshness
-from core.migration_health import read_health
+from core.health.eval_status import read_status
+from core.health.freshness import read_freshness
+from core.health.migration_health import read_health
 from core.states import TaskState
 from gateway.problems import Refused, documented
 from gateway.state import Gateway, TheGateway, TheTeam

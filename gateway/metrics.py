@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from core.eval_status import EvalStatus
-from core.freshness import SourceFreshness
-from core.migration_health import MigrationHealth
+from core.health.eval_status import EvalStatus
+from core.health.freshness import SourceFreshness
+from core.health.migration_health import MigrationHealth
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

@@ -22,12 +22,13 @@ from pathlib import Path, PurePosixPath
 
 from .contained import Command, Contained, ProcessHandles, Usage
 from .limit_watch import THREADS_PER_PROCESS
-from .probing import first_failure
+from .memory_group import memory_group
 from .process_tree import CpuMeter, ProcessFacts, proportional_bytes, tree
 from .protocol import WORKSPACE, Environment, Limits, Mount, SandboxUnavailable, Session
 from .root_filesystem import SHELL, checked_mounts, etc_folder, system_mounts
 from .root_identity import INSIDE, becoming_sandboxed, spare_user, user_namespace
 from .seccomp import filter_program
+from .self_check import first_failure
 from .session import PrivateSession
 from .spawn import Started, spawn
 
@@ -36,6 +37,8 @@ _OPEN_FILES = 1024
 _PATIENCE = 2.0
 _NICER = 5
 _STACK = 8 << 20
+_KERNEL_MEMORY = 32 << 20
+"""What the kernel keeps for the command's processes and counts as theirs."""
 _SPARE_TASKS = 8
 """More than the watch allows, so that it sees the limit exceeded."""
 _WITH_NAMESPACE = ("/bin/sh", "-c", 'namespace=$1; shift; exec "$@" 9<"$namespace"', "sh")
@@ -91,7 +94,7 @@ class BubblewrapSandbox:
         if not problems:
             raise SandboxUnavailable(f"bwrap is not on PATH and not in a wheel; {_INSTALL}")
         raise SandboxUnavailable(
-            f"bubblewrap cannot start here ({'; '.join(problems)}); allow user namespaces for this user "
+            f"bubblewrap does not work here ({'; '.join(problems)}); allow user namespaces for this user "
             "(sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the "
             "container's seccomp profile), or use gVisor"
         )
@@ -209,6 +212,8 @@ class _Bubblewrapped:
         self._handles = ProcessHandles()
         self._cpu = CpuMeter()
         self._most = 2 * limits.processes + 8
+        self._group = memory_group(limits.memory_bytes + _KERNEL_MEMORY)
+        self._overflowed = False
         self._host_devices = {Path(path).stat().st_dev for path in ("/", "/tmp")}  # noqa: S108
         self.stdin, self.stdout, self.stderr = started.stdin, started.stdout, started.stderr
         self.exited = os.pidfd_open(self._process.pid)
@@ -217,6 +222,8 @@ class _Bubblewrapped:
             if self._init is not None:
                 self._handles.add(self._init)
                 _limit_resources(self._init, limits)
+                if self._group is not None:
+                    self._group.members.write_text(str(self._init))
                 os.setpriority(os.PRIO_PROCESS, self._init, os.getpriority(os.PRIO_PROCESS, 0) + _NICER)
             with contextlib.suppress(BrokenPipeError):
                 os.write(go, b"1")
@@ -225,6 +232,8 @@ class _Bubblewrapped:
             self._handles.close()
             os.close(self._status)
             os.close(self.exited)
+            if self._group is not None:
+                self._group.remove()
             raise
 
     def _first_process(self) -> int | None:
@@ -253,18 +262,26 @@ class _Bubblewrapped:
         inside = [one for one in living if one.pid != self._init and one.state not in "ZX"]
         return Usage(
             cpu_seconds=self._cpu.add(living),
-            memory_bytes=sum(one.resident_bytes for one in inside) + self._temporary_bytes(),
+            memory_bytes=self._memory_bytes(inside),
             processes=len(inside),
             threads=sum(one.threads for one in inside),
         )
 
+    def _memory_bytes(self, inside: list[ProcessFacts]) -> int:
+        if self._group is not None:
+            return self._group.used_bytes()
+        return sum(one.resident_bytes for one in inside) + self._temporary_bytes()
+
     def confirmed_memory(self) -> int:
-        """Shared pages counted once; slower."""
-        total = self._temporary_bytes()
-        for one in self._living():
-            exact = proportional_bytes(one.pid)
-            total += one.resident_bytes if exact is None else exact
-        return total
+        """Shared pages counted once; slower. The lesser of two readings, since a process that ends during one
+        leaves its share of a page to those that are read after it."""
+        if self._group is not None:
+            return self._group.used_bytes()
+        readings = [sum(proportional_bytes(one.pid) or 0 for one in self._living()) for _ in range(2)]
+        return min(readings) + self._temporary_bytes()
+
+    def overflowed(self) -> bool:
+        return self._overflowed or (self._group is not None and self._group.overflowed())
 
     def _temporary_bytes(self) -> int:
         """What the in-memory /tmp and /dev/shm hold."""
@@ -302,6 +319,9 @@ class _Bubblewrapped:
         if not self._handles.wait(timeout):
             raise SandboxUnavailable(f"the sandbox of process {self._init} does not die")
         self._handles.close()
+        if self._group is not None:
+            self._overflowed = self._group.overflowed()
+            self._group.remove()
         os.set_blocking(self._status, False)
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self._status, 4096):

@@ -51,6 +51,9 @@ class Contained(Protocol):
     def confirmed_memory(self) -> int:
         """Memory in bytes again, exactly where `usage` may count shared pages twice; may be slow."""
 
+    def overflowed(self) -> bool:
+        """Whether something of it was ended because its memory was full, or is known to have been."""
+
     def processes(self) -> list[int]:
         """The host's numbers of the processes that may hold files open."""
 

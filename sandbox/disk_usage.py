@@ -133,9 +133,10 @@ class DiskWatch:
             due = False
         if not due:
             return None
+        began = time.thread_time()
         usage = measure(self._workspace, since_ns)
         self._walked_at = time.monotonic()
-        self._walk_seconds = self._walked_at - now
+        self._walk_seconds = time.thread_time() - began
         self._used = usage.size + deleted_but_open(self._workspace, processes())
         self._free, self._inodes = free, inodes
         if usage.largest >= file_bytes:

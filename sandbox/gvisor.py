@@ -1,8 +1,8 @@
 """gVisor: a kernel of its own, in user space, between the command and the host. Rootless; needs `runsc`.
 
 Each command gets a sandbox made from an OCI bundle whose root is an empty private folder: unlike
-`runsc do`, nothing of the host is there that was not bound. Rootless runsc ignores cgroup limits, so
-limits are watched from outside: memory through the file that backs all of the sandbox's memory.
+`runsc do`, nothing of the host is there that was not bound. Rootless runsc sets up no cgroup, so one is made here
+where that is possible. The file that backs all of the sandbox's memory is measured, and bounded in any case.
 """
 
 import contextlib
@@ -20,10 +20,11 @@ from typing import Any
 
 from .contained import Command, Contained, ProcessHandles, Usage
 from .limit_watch import THREADS_PER_PROCESS
-from .probing import first_failure
+from .memory_group import MemoryGroup, memory_group
 from .process_tree import CpuMeter, ProcessFacts, tree
 from .protocol import WORKSPACE, Environment, Limits, SandboxUnavailable, Session
 from .root_filesystem import SHELL, checked_mounts, root_folder, system_mounts
+from .self_check import first_failure
 from .session import PrivateSession
 from .spawn import Started, spawn
 
@@ -35,6 +36,12 @@ _FAILED = 128
 _OPEN_FILES = 1024
 _SENTRY_BASE = 64 << 20
 """What gVisor's own kernel may hold before it counts as the command's memory."""
+_OVERHEAD = 128 << 20
+"""What its kernel and its helpers may take of a cgroup beside the command."""
+_HEAP = 512 << 20
+_CHUNK = 1 << 30
+"""By so much at once grows the file that backs the sandbox's memory."""
+_NICER = 5
 _PS_EVERY = 0.1
 _OWN_PROCESSES = 4
 _PATIENCE = 2.0
@@ -50,7 +57,7 @@ _DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(s
 
 
 class GvisorSandbox:
-    """`sandbox.protocol.Sandbox` by `runsc`: the one given, else on PATH, else in Penstock's cache."""
+    """`sandbox.protocol.Sandbox` by `runsc`: the one given, else the first that works of PATH and Penstock's cache."""
 
     def __init__(self, runsc: Path | None = None, scratch: Path | None = None) -> None:
         self._given = runsc
@@ -88,32 +95,39 @@ class GvisorSandbox:
 
     def _program(self) -> tuple[Path, str]:
         """The program, and the platform with which it starts here."""
-        found = _find(self._given)
-        if found is None:
+        problems = []
+        for program in [self._given] if self._given else _candidates():
+            told = []
+            for platform in PLATFORMS:
+                problem = first_failure(f"gvisor/{platform}", program, functools.partial(self._open, program, platform))
+                if problem is None:
+                    return program, platform
+                told.append(f"{platform}: {problem}")
+            problems.append(f"{program} {_version(program)} ({'; '.join(told)})")
+        if not problems:
             raise SandboxUnavailable(
                 "runsc is not on PATH and not in Penstock's cache; build it with deploy/dev/gvisor.sh"
             )
-        problems = []
-        for platform in PLATFORMS:
-            problem = first_failure(f"gvisor/{platform}", found, functools.partial(self._open, found, platform))
-            if problem is None:
-                return found, platform
-            problems.append(f"{platform}: {problem}")
         raise SandboxUnavailable(
-            f"{found} cannot start a sandbox here ({'; '.join(problems)}); rebuild it with deploy/dev/gvisor.sh, "
-            "allow user namespaces, or use bubblewrap"
+            f"gVisor does not work here: {', '.join(problems)}. If it is old, build one with deploy/dev/gvisor.sh; "
+            "if it cannot start, allow user namespaces; or use bubblewrap"
         )
 
 
-def _find(given: Path | None) -> Path | None:
-    if given is not None:
-        return given
-    if path := shutil.which("runsc"):
-        return Path(path)
+def _candidates() -> list[Path]:
     from core.settings import load_settings
 
+    found = [Path(path)] if (path := shutil.which("runsc")) else []
     cached = load_settings().cache / "bin" / "runsc"
-    return cached if os.access(cached, os.X_OK) else None
+    return [*found, cached] if os.access(cached, os.X_OK) else found
+
+
+def _version(program: Path) -> str:
+    """What the program calls itself, for a message."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        return done.stdout.partition("\n")[0].removeprefix("runsc version ")[:60]
+    return ""
 
 
 @functools.cache
@@ -142,9 +156,7 @@ def _bind(source: str, target: str, mode: str) -> dict[str, Any]:
 def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) -> dict[str, Any]:
     limits = command.limits
     tasks = limits.processes * THREADS_PER_PROCESS
-    cpu = math.ceil(limits.cpu_seconds) + 1
     rlimits = {
-        "CPU": (cpu, cpu + 1),
         "FSIZE": (limits.file_bytes, limits.file_bytes),
         "CORE": (0, 0),
         "NOFILE": (_OPEN_FILES, _OPEN_FILES),
@@ -168,7 +180,12 @@ def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) ->
         "hostname": "sandbox",
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc", "options": ["ro", "nosuid", "nodev", "noexec"]},
-            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", size]},  # noqa: S108
+            # Read-only, since what is written to a /dev is in memory, and its size cannot be given.
+            {"destination": "/dev", "type": "dev", "source": "dev", "options": ["ro", "nosuid"]},
+            *(
+                {"destination": folder, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", size]}
+                for folder in ("/dev/shm", "/tmp")  # noqa: S108
+            ),
             *binds,
         ],
         "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
@@ -182,18 +199,34 @@ def _launch(
     log = command.folder / "log"
     name = f"penstock-{os.getpid()}-{time.monotonic_ns()}"
     runsc = [str(program), *flags, f"--log={log}"]
+    group = memory_group(command.limits.memory_bytes + _OVERHEAD)
     started = spawn(
-        [*_dying_with_parent(), *runsc, "run", f"--bundle={command.folder}", name],
+        [*_dying_with_parent(), *_bounded(command.limits, group), *runsc, "run", f"--bundle={command.folder}", name],
         environment={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
     )
-    return _Sandboxed(started, [*runsc, "ps", "--format=json", name], log, per_space, command.limits)
+    return _Sandboxed(started, [*runsc, "ps", "--format=json", name], log, per_space, command.limits, group)
+
+
+def _bounded(limits: Limits, group: MemoryGroup | None) -> tuple[str, ...]:
+    """What to put before runsc so that the kernel bounds all of it: the length of its memory file, its own heap, the
+    CPU time of each of its processes, and the group if there is one. Not gVisor's own limit of CPU time: its clocks
+    take for used what a busy machine gave to others."""
+    file = max((limits.memory_bytes // _CHUNK + 1) * _CHUNK, limits.file_bytes + 1)
+    bounds = f"ulimit -f {file // 512}; ulimit -d {(limits.memory_bytes + _HEAP) // 1024}; "
+    bounds += f"ulimit -t {math.ceil(limits.cpu_seconds) + 2}"
+    entering = 'echo $$ >"$0" || exit 125; ' if group is not None else ""
+    return "/bin/sh", "-c", f'{bounds}; {entering}exec "$@"', str(group.members) if group else "sh"
 
 
 class _Sandboxed:
     """`Contained`: `runsc run`, and below it the sandbox ("sentry", with the processes that run the command's
     code) and the gofer, which opens files for it."""
 
-    def __init__(self, started: Started, ps: list[str], log: Path, per_space: int, limits: Limits) -> None:
+    def __init__(
+        self, started: Started, ps: list[str], log: Path, per_space: int, limits: Limits, group: MemoryGroup | None
+    ) -> None:
+        self._group = group
+        self._overflowed = False
         self._per_space = per_space
         self._process = started.process
         self._ps = ps
@@ -202,11 +235,12 @@ class _Sandboxed:
         self._handles = ProcessHandles()
         self._cpu = CpuMeter()
         self._sentry: int | None = None
-        self._memory: Path | None = None
+        self._memory: int | None = None
         self._counted_at = 0.0
         self._counted = 0
         self.stdin, self.stdout, self.stderr = started.stdin, started.stdout, started.stderr
         self.exited = os.pidfd_open(self._process.pid)
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICER)
 
     def _living(self) -> list[ProcessFacts]:
         living = list(tree(self._process.pid, 4 * self._limits.processes + 64))
@@ -241,7 +275,7 @@ class _Sandboxed:
         total = 0
         try:
             if self._memory is not None:
-                total = self._memory.stat().st_blocks * 512
+                total = os.fstat(self._memory).st_blocks * 512
             status = Path(f"/proc/{self._sentry}/status").read_bytes()
         except OSError:
             return total
@@ -249,6 +283,9 @@ class _Sandboxed:
             if line.startswith(b"RssAnon:"):
                 total += max((int(line.split()[1]) << 10) - _SENTRY_BASE, 0)
         return total
+
+    def overflowed(self) -> bool:
+        return self._overflowed or (self._group is not None and self._group.overflowed())
 
     def _processes_inside(self, living: list[ProcessFacts]) -> int:
         """Each address space inside, of which a process has one, or two while it starts a program, is one or two
@@ -292,6 +329,13 @@ class _Sandboxed:
         if not self._handles.wait(timeout):
             raise SandboxUnavailable(f"the sandbox of runsc {self._process.pid} does not die")
         self._handles.close()
+        # What was in memory at the end still is: a command that was too fast for the watch is seen here.
+        self._overflowed = self.overflowed() or self.confirmed_memory() > self._limits.memory_bytes
+        if self._memory is not None:
+            os.close(self._memory)
+            self._memory = None
+        if self._group is not None:
+            self._group.remove()
 
     def exit_code(self, stderr: bytes) -> int:
         code = self._process.returncode
@@ -304,11 +348,12 @@ class _Sandboxed:
         return code
 
 
-def _memory_file(sentry: int | None) -> Path | None:
+def _memory_file(sentry: int | None) -> int | None:
+    """A descriptor of the file that holds the memory of this sandbox."""
     try:
         for descriptor in Path(f"/proc/{sentry}/fd").iterdir():
             if str(descriptor.readlink()).startswith("/memfd:runsc-memory"):
-                return descriptor
+                return os.open(descriptor, os.O_RDONLY)
     except OSError:
         return None
     return None

@@ -33,15 +33,17 @@ class LimitWatch:
 
     def check(self) -> Limit | None:
         """The limit that is exceeded now, if one is; sets when to look next."""
-        began = time.monotonic()
+        began = time.thread_time()  # not the clock, by which a busy machine would make looking seem dear, and rare
         limit = self._exceeded()
-        ended = time.monotonic()
+        cost = time.thread_time() - began
         memory = self.usage.memory_bytes * 3 > self.limits.memory_bytes
         crowded = self.usage.processes * 2 > self.limits.processes
-        self.next_at = ended + max(_CLOSE if memory or crowded else _FAR, (ended - began) / _SHARE)
+        self.next_at = time.monotonic() + max(_CLOSE if memory or crowded else _FAR, cost / _SHARE)
         return limit
 
     def _exceeded(self) -> Limit | None:
+        if self.contained.overflowed():
+            return Limit.MEMORY
         usage = self.usage = self.contained.usage()
         if usage.cpu_seconds > self.limits.cpu_seconds:
             return Limit.CPU

@@ -190,7 +190,7 @@ def _isolation(bench: Bench) -> Iterator[ProbeResult]:
                 "another workspace": str(other / "secret.txt"),
             },
             "folders": sorted({*_FOLDERS, str(Path.home())}),
-            "read_only": ["/usr/bin/sh", "/usr/penstock-probe", "/etc/passwd", "/penstock-probe"],
+            "read_only": ["/usr/bin/sh", "/etc/passwd", *(f"{at}/penstock-probe" for at in ("", "/usr", "/dev"))],
             "shown": _shown(bench),
         }
         program = [bench.runtime.executable, "-c", _ATTEMPTS]

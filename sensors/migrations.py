@@ -16,8 +16,8 @@ from dagster import (
 from assets.migrations.lifecycle import begin, record
 from assets.migrations.lifecycle.drive import waits_since
 from assets.platform import Platform
-from core.embedding import requests
-from core.migration_health import read_health
+from core.embedding import migration_requests
+from core.health.migration_health import read_health
 from sensors.slots import IN_PROGRESS
 
 MIGRATE_JOB = "migrate_model"
@@ -57,15 +57,15 @@ def migration_request_sensor(
     context: SensorEvaluationContext, platform: ResourceParam[Platform]
 ) -> RunRequest | SkipReason:
     with platform.database.system() as connection:
-        wishes = requests.waiting(connection)
+        queued = migration_requests.waiting(connection)
         migration = record.current(connection)
-    if not wishes:
+    if not queued:
         return SkipReason("No model waits for a migration.")
-    names = ", ".join(wish.model for wish in wishes)
+    names = ", ".join(request.model for request in queued)
     if migration is not None and migration.is_open:
         return SkipReason(f"{names}: migration {migration.id} is open, they begin after that.")
-    if not begin.due(wishes):
-        return SkipReason(f"{names}: tried a moment ago: {wishes[0].reason}")
+    if not begin.due(queued):
+        return SkipReason(f"{names}: tried a moment ago: {queued[0].reason}")
     if context.instance.get_runs_count(RunsFilter(job_name=BEGIN_JOB, statuses=IN_PROGRESS)):
         return SkipReason(f"{names}: a run is under way.")
-    return RunRequest(run_key=f"begin:{wishes[0].model_id}:{time.time_ns()}")
+    return RunRequest(run_key=f"begin:{queued[0].model_id}:{time.time_ns()}")

@@ -21,7 +21,7 @@ from dagster import (
 
 from assets.partitions import SOURCES, partition_key
 from assets.platform import Platform
-from core.freshness import SourceFreshness, read_freshness
+from core.health.freshness import SourceFreshness, read_freshness
 from sensors.changes import REFRESH_JOB
 
 GRACE_SECONDS = 60.0

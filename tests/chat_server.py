@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.chat import ChatSpec
-from tests.loopback_server import FaultyHandler, LoopbackServer
+from tests.loopback_server import FaultyHandler, LoopbackServer, OllamaHandler
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,9 @@ class ChatServer(LoopbackServer):
         self.script = script
         self.requests: list[Request] = []
         self.bodies: list[dict[str, Any]] = []
+        self.digests = {"scripted": "a" * 64}
+        self.can_pull: set[str] = set()
+        self.told = {"capabilities": ["completion"], "details": {"family": "llama"}, "model_info": {}}
         super().__init__(_Handler, port)
 
     def spec(self, provider: str = "openai", **changes: Any) -> ChatSpec:
@@ -92,15 +95,14 @@ class Forbidden(ValueError):
     """The request does not follow the published format."""
 
 
-class _Handler(FaultyHandler):
+class _Handler(OllamaHandler):
     raw = FaultyHandler.raw | {"empty": b"{}"}
-
-    def do_GET(self) -> None:
-        self.answer(200, {"models": [{"name": "scripted:latest", "digest": "sha256:" + "a" * 64}]})
 
     def do_POST(self) -> None:
         server: ChatServer = self.owner
         body = self.body()
+        if self.managed(body):
+            return
         server.bodies.append(body)
         fault = self.fault()
         if self.misbehaved(fault, f"out of luck with {self.headers.get('Authorization')}"):
@@ -160,12 +162,13 @@ def _ollama_request(body: dict[str, Any]) -> Request:
         raise Forbidden("stream")
     turns = []
     for message in body["messages"]:
-        if message["role"] not in ("system", "user", "assistant", "tool") or not isinstance(message["content"], str):
+        content = message.get("content", "")
+        if message["role"] not in ("system", "user", "assistant", "tool") or not isinstance(content, str):
             raise Forbidden(f"message {message}")
         for call in message.get("tool_calls", ()):
             if not isinstance(call["function"]["arguments"], dict):
                 raise Forbidden("a call's arguments must be an object")
-        turns.append((message["role"], message["content"]))
+        turns.append((message["role"], content))
     options = body["options"]
     return Request(tuple(turns), _tools(body), body.get("format"), options.get("seed", 0), options["num_predict"])
 

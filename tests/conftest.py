@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -17,6 +18,10 @@ from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import upgrade
 
 _numbers = itertools.count(1)
+
+# An example may take as long as a busy machine makes it.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +62,8 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def kafka_script() -> Any:
-    """The module `deploy/dev/kafka.py`, which belongs to no package."""
-    return _module("deploy/dev/kafka.py")
+    """The module `deploy/dev/kafka_broker.py`, which belongs to no package."""
+    return _module("deploy/dev/kafka_broker.py")
 
 
 def _module(place: str) -> Any:
@@ -72,8 +77,8 @@ def _module(place: str) -> Any:
 
 @pytest.fixture(scope="session")
 def kafka(kafka_script: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real Apache Kafka broker for the session, a `KafkaServer` of `deploy/dev/kafka.py`. Each worker has its own,
-    since tests of faults stop it for a while."""
+    """A real Apache Kafka broker for the session, a `KafkaServer` of `deploy/dev/kafka_broker.py`. Each worker has
+    its own, since tests of faults stop it for a while."""
     try:
         server = kafka_script.start_kafka(tmp_path_factory.mktemp("kafka"), die_with_parent=True, secure=True)
     except kafka_script.KafkaMissing as error:

@@ -81,3 +81,34 @@ class FaultyHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
+
+
+class OllamaHandler(FaultyHandler):
+    """What both kinds of models have in common on Ollama: a list of them, what is loaded, and pulling.
+
+    `owner.digests` are the models that are there, `owner.can_pull` those that may be pulled, `owner.told` is the
+    answer of `/api/show`.
+    """
+
+    def do_GET(self) -> None:
+        listed = [{"name": f"{name}:latest", "model": f"{name}:latest", "digest": f"sha256:{digest}"}
+                  for name, digest in self.owner.digests.items()]  # fmt: skip
+        if self.path == "/api/ps":
+            loaded = {"size": 5_000_000_000, "size_vram": 4_000_000_000, "expires_at": "2026-01-01T00:00:00Z"}
+            listed = [{**one, **loaded} for one in listed[:1]]
+        self.answer(200, {"models": listed})
+
+    def managed(self, body: dict[str, Any]) -> bool:
+        """Whether a request was about having a model, and is answered."""
+        if self.path == "/api/show":
+            self.answer(200, self.owner.told)
+        elif self.path == "/api/pull":
+            lines: list[dict[str, Any]] = [{"status": "pulling manifest"}]
+            if body["model"] in self.owner.can_pull:
+                self.owner.digests[body["model"]] = "c" * 64
+                lines += [{"status": "pulling", "total": 64 << 20, "completed": n << 25} for n in range(3)]
+                lines.append({"status": "success"})
+            else:
+                lines.append({"error": "pull model manifest: file does not exist"})
+            self.send(200, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        return self.path in ("/api/show", "/api/pull")

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.embedding import Served
 from core.embedding.hashing import HashingEmbedder
-from tests.loopback_server import FaultyHandler, LoopbackServer
+from tests.loopback_server import LoopbackServer, OllamaHandler
 
 DIMENSIONS = 64
 
@@ -19,7 +19,10 @@ class ModelServer(LoopbackServer):
     """`batches` tells how many texts each request had, `most_at_once` how many requests there were at one time."""
 
     def __init__(self) -> None:
-        self.digest = "a" * 64
+        self.digests = {"hashing": "a" * 64}
+        self.can_pull: set[str] = set()
+        facts = {"bert.embedding_length": DIMENSIONS, "bert.context_length": 256}
+        self.told = {"capabilities": ["embedding"], "details": {"family": "bert"}, "model_info": facts}
         self.batches: list[int] = []
         self.at_once = 0
         self.most_at_once = 0
@@ -42,10 +45,7 @@ class ModelServer(LoopbackServer):
         return Served.model_validate({**values, **changes})
 
 
-class _Handler(FaultyHandler):
-    def do_GET(self) -> None:
-        self.answer(200, {"models": [{"name": "hashing:latest", "digest": self.owner.digest}]})
-
+class _Handler(OllamaHandler):
     def do_POST(self) -> None:
         server: ModelServer = self.owner
         with server.lock:
@@ -58,7 +58,10 @@ class _Handler(FaultyHandler):
                 server.at_once -= 1
 
     def _post(self, server: ModelServer) -> None:
-        texts = self.body()["input"]
+        body = self.body()
+        if self.managed(body):
+            return None
+        texts = body["input"]
         server.batches.append(len(texts))
         fault = self.fault()
         if self.misbehaved(fault):

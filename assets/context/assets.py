@@ -28,9 +28,9 @@ from assets.context.tickets.search import TicketHit
 from assets.context.tickets.similar import similar_tickets, tickets_table
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
-from assets.shared.markdown import cell, fenced, locations_table
+from assets.shared.markdown import cell, code, fenced, locations_table
 from core.embedding import EmbedderUnavailable
-from core.freshness import SourceFreshness, read_freshness
+from core.health.freshness import SourceFreshness, read_freshness
 from core.tasks import Task
 from core.work import TaskContext
 
@@ -100,7 +100,7 @@ def _freshness_metadata(fresh: Sequence[SourceFreshness], page: Path | None) -> 
 
 
 def _refresh_metadata(report: RefreshReport) -> dict[str, MetadataValue[Any]]:
-    skipped = "\n".join(f"- `{cell(path)}`: {cell(reason)}" for path, reason in report.skipped[:100])
+    skipped = "\n".join(f"- {code(path)}: {cell(reason)}" for path, reason in report.skipped[:100])
     return {
         "commit": MetadataValue.text(report.commit),
         "branch": MetadataValue.text(report.branch),

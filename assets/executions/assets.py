@@ -32,7 +32,7 @@ from assets.executions.judging.gate import CHECKS, judge
 from assets.executions.repository.checkout import open_checkout
 from assets.partitions import SOURCES
 from assets.platform import Platform
-from assets.shared.markdown import cell, checks_table, fenced, tests_summary, tests_table
+from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table
 from core.attempts import Attempt
 from core.work import Execution, Plan, TaskContext, TaskText, Verdict
 
@@ -122,7 +122,7 @@ def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[Any]
     evidence = done.evidence
     counts = evidence.candidates
     suspicious = "\n".join(
-        f"- `{cell(place.path)}:{place.start_line}` {cell(place.symbol)} ({place.score:.3f})"
+        f"- {code(f'{place.path}:{place.start_line}')} {code(place.symbol)} ({place.score:.3f})"
         for place in evidence.suspicious[:10]
     )
     metadata: dict[str, MetadataValue[Any]] = {

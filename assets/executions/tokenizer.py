@@ -3,15 +3,19 @@
 import ast
 import re
 
+from core.word_parts import PARTS, stem
+
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_STOP = frozenset({
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "can", "for", "from", "get", "got", "has", "have", "i",
-    "if", "in", "into", "is", "it", "its", "me", "my", "no", "not", "of", "on", "or", "our", "so", "test", "tests",
-    "that", "the", "their", "then", "there", "this", "to", "too", "was", "we", "were", "when", "which", "with",
-    "would", "you", "should", "self", "def", "return", "assert", "none", "true", "false", "expected", "actual",
-    "result", "value", "py", "issue", "bug", "fix", "error", "fails", "failing", "instead", "does", "do",
-})  # fmt: skip
+_STOP = frozenset(
+    re.findall(
+        r"\w+",
+        "a an and are as at be but by can for from get got has have i if in into is it its me my no not of on or "
+        "our so test tests that the their then there this to too was we were when which with would you should self "
+        "def return assert none true false expected actual result value py issue bug fix error fails failing "
+        "instead does do",
+    )
+)
+_STOP_STEMS = frozenset(map(stem, _STOP))
 
 
 def words(text: str) -> set[str]:
@@ -19,18 +23,11 @@ def words(text: str) -> set[str]:
     found: set[str] = set()
     for match in _IDENTIFIER.finditer(text):
         name = match[0]
-        parts = [part.lower() for part in _CAMEL.findall(name)]
-        found.update(_stem(part) for part in parts if len(part) > 1)
+        parts = [part.lower() for part in PARTS.findall(name)]
+        found.update(stem(part) for part in parts if len(part) > 1)
         if len(parts) > 1:
             found.add(name.lower().strip("_"))
-    return found - _STOP
-
-
-def _stem(word: str) -> str:
-    for ending in ("ing", "ies", "es", "ed", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
+    return found - _STOP - _STOP_STEMS
 
 
 def identifiers(text: str) -> set[str]:
@@ -61,7 +58,7 @@ def similarity(one: str, other: str) -> float:
     """How alike two names are, from 0 to 1: shared parts, and shared letters at both ends."""
     if one == other:
         return 1.0
-    a, b = [p.lower() for p in _CAMEL.findall(one)], [p.lower() for p in _CAMEL.findall(other)]
+    a, b = [p.lower() for p in PARTS.findall(one)], [p.lower() for p in PARTS.findall(other)]
     shared = len(set(a) & set(b)) / max(1, len(set(a) | set(b)))
     prefix = 0
     for x, y in zip(one, other, strict=False):

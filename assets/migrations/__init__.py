@@ -1,1 +1,1 @@
-"""Embedding models: re-index, compare, cut over, retire. Not built yet."""
+"""Embedding models: re-index, compare, cut over, retire."""

@@ -19,7 +19,6 @@ from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.drive import drive, drive_stalled
 from assets.migrations.lifecycle.record import MigrationRefused
 from assets.migrations.report import report
-from assets.migrations.report import wording as words
 from assets.platform import Platform
 from core.statistics import Verdict
 
@@ -56,7 +55,6 @@ def model_migration(context: AssetExecutionContext, platform: ResourceParam[Plat
     with platform.database.system() as connection:
         migration, events = report.read(connection, migration.id)
     comparison = migration.comparison or {}
-    adapted = words.last(events, "adapter") or {}
     worse = [one.set_name for one in found if one.verdict is Verdict.WORSE]
     metadata: dict[str, MetadataValue[Any]] = {
         "migration": MetadataValue.int(migration.id),
@@ -66,7 +64,6 @@ def model_migration(context: AssetExecutionContext, platform: ResourceParam[Plat
         "waits_for": MetadataValue.text(waits_for or "nothing"),
         "decide": MetadataValue.text(evidence.first_sentence(migration, found)),
         "verdict": MetadataValue.text(comparison.get("verdict", "not compared yet")),
-        "adapter": MetadataValue.text(adapted.get("reason", "not made yet")),
         "chunks_built": MetadataValue.int(int(migration.progress.get("chunks", 0))),
         "report": MetadataValue.md(report.as_markdown(migration, events)),
     }

@@ -18,7 +18,7 @@ from assets.migrations.lifecycle.upkeep import Kept, keep_models
 from assets.migrations.retirement.deadlines import Deadline, Urgency
 from assets.platform import Platform
 from assets.shared.markdown import cell
-from core.embedding import catalogue, requests
+from core.embedding import catalogue, migration_requests
 from core.states import ModelState
 
 
@@ -73,14 +73,14 @@ def _metadata(platform: Platform, done: Kept) -> dict[str, MetadataValue[Any]]:
     with platform.database.system() as connection:
         found = [entry for entry in catalogue.entries(connection) if entry.state != ModelState.RETIRED]
         covered = {entry.id: catalogue.coverage(connection, entry.id) for entry in found}
-        wishes = requests.waiting(connection)
+        queued = migration_requests.waiting(connection)
     rows = ["| model | state | chunks covered | of | gone by |", "|---|---|---|---|---|"]
     rows += [
         f"| {cell(entry.name)} | {entry.state} | {sum(c.covered for c in covered[entry.id])} "
         f"| {sum(c.chunks for c in covered[entry.id])} | {f'{entry.retire_by:%Y-%m-%d}' if entry.retire_by else ''} |"
         for entry in found
     ]
-    waiting = "\n".join(f"- {cell(wish.model)}: {cell(wish.reason or 'not looked at yet')}" for wish in wishes)
+    waiting = "\n".join(f"- {cell(request.model)}: {cell(request.reason or 'not tried yet')}" for request in queued)
     return {
         "models": MetadataValue.md("\n".join(rows)),
         "embedded_chunks": MetadataValue.int(sum(chunks for _, chunks in done.embedded)),

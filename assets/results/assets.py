@@ -11,7 +11,7 @@ from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.results.conclude import Published, conclude, publish_due
 from assets.results.report import AttemptRecord, commit_message, headline, render
-from assets.shared.markdown import checks_table, fenced, tests_summary, tests_table
+from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table
 from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, PublicationRefused
 from core.git import GitError, confine, is_url
@@ -74,7 +74,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
     if task.url:
         metadata["issue_link"] = MetadataValue.url(task.url)
     metadata |= {
-        "issue": MetadataValue.md(f"**{task.title}**\n\n{fenced(task.body[:8000], 'text')}"),
+        "issue": MetadataValue.md(f"**{cell(task.title)}**\n\n{fenced(task.body[:8000], 'text')}"),
         "gate": MetadataValue.md(checks_table(verdict)),
         "tests": MetadataValue.md(tests_table(execution)),
         "tests_before": MetadataValue.text(tests_summary(execution.evidence.before)),
@@ -93,4 +93,6 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
 def _published(published: list[Published]) -> str:
     if not published:
         return "Another process is publishing it."
-    return "\n".join(f"- {one.target}: **{one.state}** `{one.location or one.error}`" for one in published)
+    return "\n".join(
+        f"- {cell(one.target)}: **{one.state}** {code(one.location or one.error or '')}" for one in published
+    )

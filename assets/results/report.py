@@ -6,7 +6,16 @@ Pure functions of the attempt's records; not for publishing them.
 import uuid
 from dataclasses import dataclass
 
-from assets.shared.markdown import cell, checks_table, fenced, locations_table, plan_table, tests_summary, tests_table
+from assets.shared.markdown import (
+    cell,
+    checks_table,
+    code,
+    fenced,
+    locations_table,
+    plan_table,
+    tests_summary,
+    tests_table,
+)
 from core.work import Execution, Plan, TaskContext, Verdict, VerdictKind
 
 MAX_OUTPUT = 4_000
@@ -49,7 +58,7 @@ def render(record: AttemptRecord) -> str:
     parts = [
         f"# {cell(record.title)}",
         headline(execution, verdict),
-        execution.summary,
+        cell(execution.summary),
         "## Tests",
         f"Before: {tests_summary(evidence.before)}. After: {tests_summary(evidence.after)}.",
         tests_table(execution),
@@ -66,16 +75,15 @@ def render(record: AttemptRecord) -> str:
     ]
     if evidence.suspicious:
         places = "\n".join(
-            f"- `{s.path}:{s.start_line}` {f'`{s.symbol}`' if s.symbol else ''} ({s.score:.2f})"
-            for s in evidence.suspicious[:5]
+            f"- {code(f'{s.path}:{s.start_line}')} {code(s.symbol)} ({s.score:.2f})" for s in evidence.suspicious[:5]
         )
         parts += ["Most suspicious lines:", places]
     if evidence.notes:
-        parts.append("\n".join(f"- {note}" for note in evidence.notes))
+        parts.append("\n".join(f"- {cell(note)}" for note in evidence.notes))
     if evidence.before and evidence.target_tests:
         first = evidence.target_tests[0]
         if message := evidence.before.failures.get(first):
-            parts += [f"First failure, `{cell(first)}`:", fenced(message[:MAX_OUTPUT], "text")]
+            parts += [f"First failure, {code(first)}:", fenced(message[:MAX_OUTPUT], "text")]
     parts += [
         "## Where it looked",
         locations_table(context),
@@ -99,7 +107,7 @@ def commit_message(record: AttemptRecord) -> str:
     body = [
         f"Fix: {subject}",
         "",
-        *(f"- {test}: {_moved(execution, test)}" for test in evidence.target_tests[:10]),
+        *(f"- {' '.join(test.split())}: {_moved(execution, test)}" for test in evidence.target_tests[:10]),
         f"- whole suite before: {tests_summary(evidence.before)}",
         f"- whole suite after: {tests_summary(evidence.after)}",
         f"- gate: {verdict.verdict} ({', '.join(c.name for c in verdict.checks if c.passed)})",

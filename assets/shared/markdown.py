@@ -1,7 +1,7 @@
 """Markdown for people: tables and fences that the stages' metadata and the report share.
 
-Text from tasks, repositories and test output is shown as data: fences in it are outgrown and table
-cells are escaped, so that it cannot pose as part of the page.
+Text from tasks, repositories and test output is shown as data: fences and code spans outgrow the backticks in it,
+and what could be a cell's end, a tag, a link or an image is escaped, so that it cannot pose as part of the page.
 """
 
 import re
@@ -17,8 +17,22 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def cell(text: str) -> str:
-    """`text` as one cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    """`text` as plain text in one line, which may be a cell of a Markdown table."""
+    return _one_line(text).replace("](", "]\\(").replace("<", "&lt;")
+
+
+def code(text: str) -> str:
+    """`text` as a code span in one line, which may be a cell of a Markdown table; nothing for an empty text."""
+    if not (shown := _one_line(text)):
+        return ""
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    space = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{ticks}{space}{shown}{space}{ticks}"
+
+
+def _one_line(text: str) -> str:
+    # A backslash before a pipe would escape the backslash that escapes the pipe.
+    return re.sub(r"(\\*)\|", r"\1\1\\|", " ".join(text.split()))
 
 
 def plan_table(plan: Plan) -> str:
@@ -34,7 +48,7 @@ def locations_table(context: TaskContext, limit: int = 10) -> str:
             for reason in sorted(place.why, key=lambda reason: -reason.contribution)[:4]
         )
         rows.append(
-            f"| {n} | `{place.path}:{place.start_line}-{place.end_line}` | `{cell(place.symbol)}` "
+            f"| {n} | {code(f'{place.path}:{place.start_line}-{place.end_line}')} | {code(place.symbol)} "
             f"| {place.score:.3f} | {cell(why)} |"
         )
     return "\n".join(["| | place | symbol | score | why |", "|---|---|---|---|---|", *rows])
@@ -56,7 +70,7 @@ def tests_table(execution: Execution) -> str:
     new = after.outcomes if after else {}
     shown = [t for t in execution.evidence.target_tests if t in old or t in new]
     shown += sorted(t for t in old if after and t not in shown and new.get(t) != old[t])
-    rows = [f"| `{cell(test)}` | {old.get(test, '-')} | {new.get(test, '-')} |" for test in shown[:50]]
+    rows = [f"| {code(test)} | {old.get(test, '-')} | {new.get(test, '-')} |" for test in shown[:50]]
     if not rows:
         return "No test stands for the task."
     return "\n".join(["| test | before | after |", "|---|---|---|", *rows])

@@ -51,8 +51,9 @@ def open_chat_spec(spec: ChatSpec) -> ChatModel:
     """The described model."""
     from core.chat.ollama import OllamaWire
     from core.chat.openai import OpenAIWire
-    from core.chat.served import ServedChatModel
+    from core.chat.served import ServedChatModel, open_service
     from core.chat.worded import WordedTools
 
-    served = ServedChatModel(spec, OllamaWire() if spec.provider == "ollama" else OpenAIWire())
+    wire = OllamaWire if spec.provider == "ollama" else OpenAIWire
+    served = ServedChatModel(spec, wire(spec, open_service(spec)))
     return served if spec.native_tools else WordedTools(served)

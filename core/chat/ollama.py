@@ -1,100 +1,93 @@
-"""Ollama's own chat API, `POST /api/chat`.
+"""Ollama's own chat API, `POST /api/chat`, through Ollama's client.
 
-Source: https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion. Older servers
-give tool calls no id, and cut a prompt beyond `num_ctx` silently, which is why it is always sent.
+Source: https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion. Servers cut a
+prompt beyond `num_ctx` silently, which is why it is always sent. Calls have no ids there: they are answered by
+the tool's name.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.chat.protocol import FinishReason, Message, Role, Tool, ToolCall
-from core.chat.served import Answer, NotAnAnswer, arguments_of, count
+from core.chat.served import Answer, NotAnAnswer, Request, count, encodable
 from core.chat.spec import ChatSpec
-from core.embedding.calls import Calls
-from core.embedding.protocol import EmbedderUnavailable
+from core.http import Limits, Service
+from core.ollama import OllamaServer
 
-_ASK_SECONDS = 10.0
+if TYPE_CHECKING:
+    from ollama import ChatResponse
 
 
 class OllamaWire:
-    path = "/api/chat"
+    def __init__(self, spec: ChatSpec, service: Service) -> None:
+        self._spec = spec
+        self._server = OllamaServer(service)
 
-    def body(
-        self,
-        spec: ChatSpec,
-        messages: Sequence[Message],
-        tools: Sequence[Tool],
-        schema: dict[str, Any] | None,
-        most: int,
-    ) -> dict[str, Any]:
-        options: dict[str, Any] = {"num_predict": most, "num_ctx": spec.context_tokens}
+    def ask(self, request: Request, limits: Limits) -> Answer:
+        spec = self._spec
+        options: dict[str, Any] = {"num_predict": request.most, "num_ctx": spec.context_tokens}
         if spec.temperature != "default":
             options["temperature"] = spec.temperature
         if spec.seed is not None:
             options["seed"] = spec.seed
-        body: dict[str, Any] = {
-            "model": spec.model,
-            "messages": [_message(message) for message in messages],
-            "stream": False,
-            "options": options,
-        }
-        if tools:
-            body["tools"] = [_tool(tool) for tool in tools]
-        if schema is not None:
-            body["format"] = schema
-        return body
+        with self._server.understood():
+            answer = self._server.client(limits).chat(
+                spec.model,
+                encodable([_message(message) for message in request.messages]),
+                tools=encodable([_tool(tool) for tool in request.tools]) or None,
+                format=request.schema,
+                options=options,
+            )
+        return _read(answer)
 
-    def read(self, raw: Any) -> Answer:
-        message = raw.get("message") if isinstance(raw, dict) else None
-        if not isinstance(message, dict) or not isinstance(message.get("content", ""), str):
-            raise NotAnAnswer("the answer holds no message")
-        if raw.get("done") is not True:
-            raise NotAnAnswer("the answer is not complete")
-        calls = tuple(_call(n, one) for n, one in enumerate(message.get("tool_calls") or ()))
-        finish = FinishReason.LENGTH if raw.get("done_reason") == "length" else FinishReason.STOP
-        return Answer(
-            message.get("content", ""),
-            calls,
-            FinishReason.TOOL_CALLS if calls else finish,
-            count(raw.get("prompt_eval_count")),
-            count(raw.get("eval_count")),
-        )
+    def revision(self) -> str:
+        return self._server.digest(self._spec.model)
 
-    def revision(self, spec: ChatSpec, calls: Calls) -> str:
-        tags = calls.send("GET", "/api/tags", timeout=_ASK_SECONDS, retries=1, most_bytes=4 << 20)
-        wanted = spec.model if ":" in spec.model else f"{spec.model}:latest"
-        models = tags.get("models") if isinstance(tags, dict) else None
-        for model in models if isinstance(models, list) else []:
-            if isinstance(model, dict) and model.get("name") == wanted and isinstance(model.get("digest"), str):
-                return str(model["digest"]).removeprefix("sha256:")[:64]
-        raise EmbedderUnavailable(f"the server at {spec.url} has no model {wanted}: `ollama pull` it there")
+
+def _read(answer: "ChatResponse") -> Answer:
+    if answer.done is not True:
+        raise NotAnAnswer("the answer is not complete")
+    calls = tuple(
+        ToolCall(f"call-{number}", call.function.name, dict(call.function.arguments))
+        for number, call in enumerate(answer.message.tool_calls or ())
+    )
+    finish = FinishReason.LENGTH if answer.done_reason == "length" else FinishReason.STOP
+    return Answer(
+        answer.message.content or "",
+        calls,
+        FinishReason.TOOL_CALLS if calls else finish,
+        count(answer.prompt_eval_count),
+        count(answer.eval_count),
+    )
 
 
 def _message(message: Message) -> dict[str, Any]:
     written: dict[str, Any] = {"role": message.role.value, "content": message.text}
     if message.calls:
         written["tool_calls"] = [
-            {"id": call.id, "function": {"name": call.name, "arguments": dict(call.arguments)}}
-            for call in message.calls
+            {"function": {"name": call.name, "arguments": dict(call.arguments)}} for call in message.calls
         ]
     if message.role is Role.TOOL and message.answers is not None:
-        written |= {"tool_name": message.answers.name, "tool_call_id": message.answers.id}
+        written["tool_name"] = message.answers.name
     return written
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    shape = tool.parameters
+    known = shape.get("$defs", {})
+    properties = {name: _property(told, known) for name, told in shape.get("properties", {}).items()}
+    parameters = {**shape, "properties": properties}
     return {
         "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+        "function": {"name": tool.name, "description": tool.description, "parameters": parameters},
     }
 
 
-def _call(number: int, raw: Any) -> ToolCall:
-    function = raw.get("function") if isinstance(raw, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise NotAnAnswer("a tool call has no function")
-    arguments, problem = arguments_of(function.get("arguments") or {})
-    identity = raw.get("id")
-    return ToolCall(
-        identity if isinstance(identity, str) and identity else f"call-{number}", function["name"], arguments, problem
-    )
+def _property(told: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """A property as Ollama takes it: `type`, which may be several, `items`, `description` and `enum`."""
+    if "$ref" in told:
+        told = {**known.get(told["$ref"].rpartition("/")[2], {}), **told}
+    choices = [_property(one, known) for one in told.get("anyOf", ())]
+    kinds = [kind for one in choices for kind in ([one["type"]] if isinstance(one.get("type"), str) else [])]
+    if kinds:
+        return {**choices[0], **told, "type": kinds}
+    return told

@@ -5,13 +5,12 @@ are sent.
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from core.chat.protocol import FinishReason, Message, Role, Tool, ToolCall
-from core.chat.served import Answer, NotAnAnswer, arguments_of, count
+from core.chat.served import Answer, NotAnAnswer, Request, arguments_of, count, encodable
 from core.chat.spec import ChatSpec
-from core.embedding.calls import Calls
+from core.http import Limits, Service
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -23,60 +22,60 @@ _FINISH = {
 
 
 class OpenAIWire:
-    path = "/chat/completions"
+    def __init__(self, spec: ChatSpec, service: Service) -> None:
+        self._spec = spec
+        self._service = service
 
-    def body(
-        self,
-        spec: ChatSpec,
-        messages: Sequence[Message],
-        tools: Sequence[Tool],
-        schema: dict[str, Any] | None,
-        most: int,
-    ) -> dict[str, Any]:
+    def ask(self, request: Request, limits: Limits) -> Answer:
+        return _read(self._service.json("POST", "/chat/completions", encodable(self._body(request)), limits=limits))
+
+    def revision(self) -> str:
+        return ""
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        spec = self._spec
         body: dict[str, Any] = {
             "model": spec.model,
-            "messages": [_message(message) for message in messages],
-            spec.answer_field: most,
+            "messages": [_message(message) for message in request.messages],
+            spec.answer_field: request.most,
             "stream": False,
         }
         if spec.temperature != "default":
             body["temperature"] = spec.temperature
         if spec.seed is not None:
             body["seed"] = spec.seed
-        if tools:
-            body["tools"] = [
-                {
-                    "type": "function",
-                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-                }
-                for tool in tools
-            ]
-        if schema is not None:
-            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        if request.tools:
+            body["tools"] = [_tool(tool) for tool in request.tools]
+        if request.schema is not None:
+            form = {"name": "answer", "schema": request.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         return body
 
-    def read(self, raw: Any) -> Answer:
-        choices = raw.get("choices") if isinstance(raw, dict) else None
-        first = choices[0] if isinstance(choices, list) and choices else None
-        message = first.get("message") if isinstance(first, dict) else None
-        if not isinstance(first, dict) or not isinstance(message, dict):
-            raise NotAnAnswer("the answer holds no choice with a message")
-        text, refusal = message.get("content"), message.get("refusal")
-        if not isinstance(text, str | None):
-            raise NotAnAnswer("the answer's content is no text")
-        calls = tuple(_call(n, one) for n, one in enumerate(message.get("tool_calls") or ()))
-        finish = _FINISH.get(str(first.get("finish_reason")), FinishReason.STOP)
-        if isinstance(refusal, str) and refusal:
-            text, finish = text or refusal, FinishReason.FILTERED
-        elif calls:
-            finish = FinishReason.TOOL_CALLS  # some servers say "stop"
-        usage = raw.get("usage") if isinstance(raw.get("usage"), dict) else {}
-        return Answer(
-            text or "", calls, finish, count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
-        )
 
-    def revision(self, spec: ChatSpec, calls: Calls) -> str:
-        return ""
+def _read(raw: Any) -> Answer:
+    choices = raw.get("choices") if isinstance(raw, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    if not isinstance(first, dict) or not isinstance(message, dict):
+        raise NotAnAnswer("the answer holds no choice with a message")
+    text, refusal = message.get("content"), message.get("refusal")
+    if not isinstance(text, str | None):
+        raise NotAnAnswer("the answer's content is no text")
+    calls = tuple(_call(n, one) for n, one in enumerate(message.get("tool_calls") or ()))
+    finish = _FINISH.get(str(first.get("finish_reason")), FinishReason.STOP)
+    if isinstance(refusal, str) and refusal:
+        text, finish = text or refusal, FinishReason.FILTERED
+    elif calls:
+        finish = FinishReason.TOOL_CALLS  # some servers say "stop"
+    usage = raw.get("usage") if isinstance(raw.get("usage"), dict) else {}
+    return Answer(text or "", calls, finish, count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")))
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+    }
 
 
 def _message(message: Message) -> dict[str, Any]:

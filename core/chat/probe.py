@@ -4,17 +4,16 @@ Ollama is asked for its models, an OpenAI-compatible server for its list of them
 anything is for evals to say.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.chat.protocol import UnknownChatModel
+from core.chat.served import open_service
 from core.chat.spec import ChatSpec, described_chat_models, find_chat_spec
-from core.embedding.calls import Calls, RequestRefused
-from core.embedding.protocol import EmbedderUnavailable
+from core.http import Limits, RequestRefused, Service, ServiceUnavailable
+from core.ollama import OllamaServer, full_name
 
 SECONDS = 3.0
 AT_ONCE = 8
@@ -55,36 +54,43 @@ def _state(name: str, folder: Path, default: bool, ask: bool) -> ChatState:
 
 def probe(spec: ChatSpec, seconds: float = SECONDS) -> tuple[bool, str]:
     """Whether the server answers and has the model, and what it said."""
-    calls = Calls(str(spec.url), key_variable=spec.key_variable)
-    path = "/api/tags" if spec.provider == "ollama" else "/models"
+    service = open_service(spec)
+    limits = Limits(seconds=seconds, retries=0, most_bytes=MOST_BYTES)
+    memory = ""
     try:
-        raw = calls.send("GET", path, timeout=seconds, retries=0, most_bytes=MOST_BYTES)
+        if spec.provider == "ollama":
+            server = OllamaServer(service)
+            known: Sequence[str] | None = list(server.models(limits))
+            memory = _memory(server, spec.model, limits)
+        else:
+            known = _listed(service, limits)
     except RequestRefused as error:
         if error.status in (404, 405) and spec.provider == "openai":
             return True, "the server answers; it lists no models"
-        return False, _without_key(str(error), spec)
-    except EmbedderUnavailable as error:
-        return False, _without_key(str(error), spec)
+        return False, str(error)
+    except ServiceUnavailable as error:
+        return False, str(error)
     finally:
-        calls.close()
-    known = _names(raw, spec.provider)
+        service.close()
     if known is None:
         return False, f"{spec.url} answers, and not as an API of kind {spec.provider} does"
-    wanted = spec.model if spec.provider == "openai" or ":" in spec.model else f"{spec.model}:latest"
+    wanted = spec.model if spec.provider == "openai" else full_name(spec.model)
     if wanted in known:
-        return True, f"{spec.model} at {spec.url}"
+        return True, f"{spec.model} at {spec.url}{memory}"
     shown = ", ".join(known[:3]) + (" …" if len(known) > 3 else "")
     return False, f"{spec.url} answers, and has no model {wanted} (it has {shown or 'none'})"
 
 
-def _names(raw: Any, provider: str) -> Sequence[str] | None:
-    field, key = ("models", "name") if provider == "ollama" else ("data", "id")
-    listed = raw.get(field) if isinstance(raw, dict) else None
+def _memory(server: OllamaServer, model: str, limits: Limits) -> str:
+    try:
+        return f", memory: {server.memory(model, limits)}"
+    except ServiceUnavailable:  # an old server, or a proxy that lets only some addresses through
+        return ""
+
+
+def _listed(service: Service, limits: Limits) -> Sequence[str] | None:
+    raw = service.json("GET", "/models", limits=limits)
+    listed = raw.get("data") if isinstance(raw, dict) else None
     if not isinstance(listed, list):
         return None
-    return [one[key] for one in listed if isinstance(one, dict) and isinstance(one.get(key), str)]
-
-
-def _without_key(text: str, spec: ChatSpec) -> str:
-    key = os.environ.get(spec.key_variable or "")
-    return text.replace(key, "***") if key else text
+    return [one["id"] for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str)]

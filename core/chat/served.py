@@ -6,10 +6,10 @@ An adapter says only how a request is written and an answer read (`Wire`). Not f
 
 import hashlib
 import json
-import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,8 +29,7 @@ from core.chat.protocol import (
     json_schema,
 )
 from core.chat.spec import ChatSpec
-from core.embedding.calls import Breaker, Calls, RequestRefused
-from core.embedding.protocol import EmbedderUnavailable
+from core.http import Breaker, Limits, RequestRefused, Service, ServiceUnavailable, bearer
 
 _LENGTHS = ("minLength", "maxLength", "pattern")
 MAX_ANSWER_BYTES = 8 << 20
@@ -51,38 +50,43 @@ class Answer:
     completion_tokens: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion that is asked for; `most` bounds the tokens of the answer."""
+
+    messages: Sequence[Message]
+    tools: Sequence[Tool]
+    schema: dict[str, Any] | None
+    most: int
+
+    @property
+    def characters(self) -> int:
+        """About how many are sent."""
+        told = sum(len(m.text) + sum(len(str(c.arguments)) for c in m.calls) + 20 for m in self.messages)
+        offered = sum(len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in self.tools)
+        return told + offered + len(str(self.schema or ""))
+
+
 class NotAnAnswer(ValueError):
     """What the server sent does not follow its published format."""
 
 
 class Wire(Protocol):
-    """One API's way to write requests and read answers."""
+    """One API's way to write requests and read answers. Raises the errors of `core.http` throughout."""
 
-    path: str
+    def ask(self, request: Request, limits: Limits) -> Answer:
+        """Raises `NotAnAnswer` too."""
 
-    def body(
-        self,
-        spec: ChatSpec,
-        messages: Sequence[Message],
-        tools: Sequence[Tool],
-        schema: dict[str, Any] | None,
-        most: int,
-    ) -> dict[str, Any]: ...
-
-    def read(self, raw: Any) -> Answer:
-        """Raises `NotAnAnswer`."""
-
-    def revision(self, spec: ChatSpec, calls: Calls) -> str:
+    def revision(self) -> str:
         """The digest of the model as its server tells it; "" where servers of this kind tell none."""
 
 
 class ServedChatModel:
     """`core.chat.protocol.ChatModel` over HTTP. Connects at first use."""
 
-    def __init__(self, spec: ChatSpec, wire: Wire, *, breaker: Breaker | None = None) -> None:
+    def __init__(self, spec: ChatSpec, wire: Wire) -> None:
         self._spec = spec
         self._wire = wire
-        self._calls = Calls(str(spec.url), key_variable=spec.key_variable, breaker=breaker)
         self._used = Usage()
         self._lock = threading.Lock()
         self._identity: str | None = None
@@ -92,18 +96,13 @@ class ServedChatModel:
         """The digest covers the model, its revision and how it is asked; not the server's address, nor prices."""
         if self._identity is None:
             spec = self._spec
-            revision = spec.revision if spec.revision is not None else self._revision()
+            with _as_chat_errors():
+                revision = spec.revision if spec.revision is not None else self._wire.revision()
             use = (spec.provider, spec.model, revision, spec.context_tokens, spec.answer_tokens, spec.temperature,
                    spec.seed, spec.native_tools)  # fmt: skip
             digest = hashlib.sha256(json.dumps(use).encode()).hexdigest()[:16]
             self._identity = f"{spec.name}@sha256:{digest}"
         return self._identity
-
-    def _revision(self) -> str:
-        try:
-            return self._wire.revision(self._spec, self._calls)
-        except EmbedderUnavailable as error:
-            raise ChatUnavailable(self._without_key(str(error))) from None
 
     @property
     def context_tokens(self) -> int:
@@ -124,49 +123,29 @@ class ServedChatModel:
     ) -> Completion:
         spec = self._spec
         most = max(1, min(spec.answer_tokens, tokens or spec.answer_tokens))
-        body = _encodable(self._wire.body(spec, messages, tools, _shape(json_schema(schema)) if schema else None, most))
+        request = Request(messages, tools, _shape(json_schema(schema)) if schema else None, most)
+        until = None if seconds is None else time.monotonic() + max(0.1, seconds)
+        limits = Limits(spec.timeout, spec.retries, MAX_ANSWER_BYTES, until=until, on_failure=self._failed)
         began = time.monotonic()
-        raw = self._asked(body, seconds)
         try:
-            answer = self._wire.read(raw)
+            with _as_chat_errors():
+                answer = self._wire.ask(request, limits)
         except NotAnAnswer as error:
-            raise ChatUnavailable(
-                f"{self._calls.base}{self._wire.path}: {error}: is this a {spec.provider} API?"
-            ) from None
-        usage = self._priced(answer, body, time.monotonic() - began)
+            raise ChatUnavailable(f"{spec.url}: {error}: is this a {spec.provider} API?") from None
+        usage = self._priced(answer, request, time.monotonic() - began)
         self._add(usage)
         return Completion(
             answer.text, answer.calls[:MAX_TOOL_CALLS], answer.finish, usage, _validated(answer, schema, usage)
         )
 
-    def _asked(self, body: dict[str, Any], seconds: float | None) -> Any:
-        spec, calls = self._spec, self._calls
-        until = None if seconds is None else time.monotonic() + max(0.1, seconds)
+    def _failed(self, took: float, again: bool) -> None:
+        self._add(Usage(retries=int(again), seconds=took))
 
-        def failed(took: float, again: bool) -> None:
-            self._add(Usage(retries=int(again), seconds=took))
-
-        try:
-            return calls.send("POST", self._wire.path, body, timeout=spec.timeout, retries=spec.retries,
-                              most_bytes=MAX_ANSWER_BYTES, on_failure=failed, until=until)  # fmt: skip
-        except RequestRefused as error:
-            message = self._without_key(str(error))
-            if error.status in _ABOUT_THE_REQUEST:
-                raise Refused(message, Usage(requests=1)) from None
-            raise ChatUnavailable(message) from None
-        except EmbedderUnavailable as error:
-            raise ChatUnavailable(self._without_key(str(error))) from None
-
-    def _without_key(self, text: str) -> str:
-        """Servers like to repeat a key that they do not know."""
-        key = os.environ.get(self._spec.key_variable or "")
-        return text.replace(key, "***") if key else text
-
-    def _priced(self, answer: Answer, body: dict[str, Any], seconds: float) -> Usage:
+    def _priced(self, answer: Answer, request: Request, seconds: float) -> Usage:
         read, written = answer.prompt_tokens, answer.completion_tokens
         estimated = read is None or written is None
         if read is None:
-            read = len(json.dumps(body, ensure_ascii=False)) // CHARACTERS_PER_TOKEN
+            read = request.characters // CHARACTERS_PER_TOKEN
         if written is None:
             said = len(answer.text) + sum(len(json.dumps(dict(c.arguments))) + len(c.name) for c in answer.calls)
             written = said // CHARACTERS_PER_TOKEN + 1
@@ -178,6 +157,25 @@ class ServedChatModel:
             self._used = self._used + usage
 
 
+def open_service(spec: ChatSpec, *, breaker: Breaker | None = None) -> Service:
+    """The server of a model, with its key."""
+    base = str(spec.url).rstrip("/")
+    headers = bearer(base, spec.key_variable)
+    return Service(base, headers=headers, remedy="is the model server up?", breaker=breaker)
+
+
+@contextmanager
+def _as_chat_errors() -> Iterator[None]:
+    try:
+        yield
+    except RequestRefused as error:
+        if error.status in _ABOUT_THE_REQUEST:
+            raise Refused(str(error), Usage(requests=1)) from None
+        raise ChatUnavailable(str(error)) from None
+    except ServiceUnavailable as error:
+        raise ChatUnavailable(str(error)) from None
+
+
 def _shape(node: Any) -> Any:
     """A schema without bounds of lengths, which are checked when the answer is there: servers that make a grammar of it
     spell each of them out, a thousand characters as a thousand rules, and others refuse them."""
@@ -187,14 +185,14 @@ def _shape(node: Any) -> Any:
     return [_shape(item) for item in node] if isinstance(node, list) else node
 
 
-def _encodable(node: Any) -> Any:
+def encodable(node: Any) -> Any:
     """The same with a replacement character for what UTF-8 cannot write: half a surrogate pair, out of a tool's
     output or an earlier answer."""
     if isinstance(node, str):
         return node if node.isascii() else node.encode("utf-8", "replace").decode()
     if isinstance(node, dict):
-        return {_encodable(key): _encodable(value) for key, value in node.items()}
-    return [_encodable(item) for item in node] if isinstance(node, list) else node
+        return {encodable(key): encodable(value) for key, value in node.items()}
+    return [encodable(item) for item in node] if isinstance(node, list) else node
 
 
 def _validated(answer: Answer, schema: type[BaseModel] | None, usage: Usage) -> BaseModel | None:

@@ -11,8 +11,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
+from pgvector.psycopg.vector import register_vector_info
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from psycopg.types import TypeInfo
 from psycopg_pool import ConnectionPool
 
 SEARCH_PATH = "penstock,public"
@@ -31,6 +33,7 @@ class Database:
         self._timeout = timeout
         self._pool: ConnectionPool[Connection[TupleRow]] | None = None
         self._pid = 0
+        self._vector: TypeInfo | None = None  # asked for once, since asking takes as long as connecting
         self._lock = threading.Lock()
 
     def _open(self) -> ConnectionPool[Connection[TupleRow]]:
@@ -49,6 +52,7 @@ class Database:
                         "connect_timeout": 10,
                         "application_name": "penstock",
                     },
+                    configure=self._know_vectors,
                     check=ConnectionPool.check_connection,
                     open=True,
                 )
@@ -80,3 +84,9 @@ class Database:
         if self._pool is not None and self._pid == os.getpid():
             self._pool.close()
         self._pool = None
+
+    def _know_vectors(self, connection: Connection[TupleRow]) -> None:
+        """Lets a connection take numpy arrays as vectors; one of a database without pgvector goes on without."""
+        self._vector = self._vector or TypeInfo.fetch(connection, "vector")
+        if self._vector:
+            register_vector_info(connection, self._vector)

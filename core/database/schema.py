@@ -33,6 +33,10 @@ class Migration:
     statements: str
 
     @property
+    def file(self) -> str:
+        return f"{self.version:04d}_{self.name}"
+
+    @property
     def sha256(self) -> str:
         return hashlib.sha256(self.statements.encode()).hexdigest()
 
@@ -74,8 +78,8 @@ def upgrade(owner_url: str, *, login: str, folder: Path = MIGRATIONS) -> list[st
 
 def missing(connection: psycopg.Connection[Any], folder: Path = MIGRATIONS) -> list[str]:
     """The names of the migrations that a database, seen by the runtime login, lacks."""
-    applied = {row[0] for row in connection.execute("SELECT version FROM schema_migrations").fetchall()}
-    return [f"{m.version:04d}_{m.name}" for m in migrations(folder) if m.version not in applied]
+    applied = set(connection.execute("SELECT version, name FROM schema_migrations").fetchall())
+    return [m.file for m in migrations(folder) if (m.version, m.name) not in applied]
 
 
 def _roles(connection: psycopg.Connection[tuple[object, ...]], login: str) -> None:
@@ -120,8 +124,19 @@ def _apply(connection: psycopg.Connection[tuple[object, ...]], wanted: list[Migr
         "applied_at timestamptz NOT NULL DEFAULT now())"
     )
     connection.execute("GRANT SELECT ON schema_migrations TO penstock_app, penstock_system")
-    rows = connection.execute("SELECT version, sha256 FROM schema_migrations").fetchall()
-    applied = {int(str(version)): str(digest) for version, digest in rows}
+    rows = connection.execute("SELECT version, name, sha256 FROM schema_migrations").fetchall()
+    names = {int(str(version)): str(name) for version, name, _ in rows}
+    applied = {int(str(version)): str(digest) for version, _, digest in rows}
+    for migration in wanted:
+        if names.get(migration.version, migration.name) != migration.name:
+            raise SchemaError(
+                f"the database {connection.info.dbname!r} has migration {migration.version:04d}_"
+                f"{names[migration.version]} where this version has {migration.file}: it was made before the first "
+                "release and cannot be brought up to date. Keep it under another name or drop it, and start again "
+                "with an empty one: for the embedded server, stop the platform and move the folder `postgres` of "
+                "PENSTOCK_HOME away; for a server of your own, set PENSTOCK_DATABASE_URL (and "
+                "PENSTOCK_DATABASE_OWNER_URL) to a new database"
+            )
     if applied and max(applied) > len(wanted):
         raise SchemaError(
             f"the database is at migration {max(applied):04d}, this version knows {len(wanted):04d}: upgrade Penstock"
@@ -132,7 +147,7 @@ def _apply(connection: psycopg.Connection[tuple[object, ...]], wanted: list[Migr
         if known is not None:
             if known != migration.sha256:
                 raise SchemaError(
-                    f"migration {migration.version:04d}_{migration.name} was changed after it was applied; "
+                    f"migration {migration.file} was changed after it was applied; "
                     "restore the file and put the change into a new one"
                 )
             continue
@@ -145,7 +160,7 @@ def _apply(connection: psycopg.Connection[tuple[object, ...]], wanted: list[Migr
                 "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
                 (migration.version, migration.name, migration.sha256),
             )
-        done.append(f"{migration.version:04d}_{migration.name}")
+        done.append(migration.file)
     with connection.transaction():
         connection.execute("SET LOCAL ROLE penstock_owner")
         legal = [(entity, *move) for entity, moves in TRANSITIONS.items() for move in sorted(moves)]

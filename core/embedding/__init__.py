@@ -7,7 +7,6 @@ from core.embedding.spec import BUILT_IN, BuiltIn, OnnxFile, Served, described, 
 
 __all__ = [
     "BUILT_IN",
-    "MODELS",
     "BuiltIn",
     "Embedder",
     "EmbedderUnavailable",
@@ -20,9 +19,6 @@ __all__ = [
     "open_embedder",
     "open_spec",
 ]
-
-MODELS = tuple(BUILT_IN)
-"""The models that come with the platform."""
 
 
 def open_embedder(name: str, folder: Path | None = None, *, threads: int = 0) -> Embedder:

@@ -15,12 +15,12 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
 from core.database import Database
-from core.embedding import Embedder, EmbedderUnavailable, Vectors, known_answers, open_spec, requests
+from core.embedding import Embedder, EmbedderUnavailable, Vectors, known_answers, migration_requests, open_spec
 from core.embedding.spec import BuiltIn, OnnxFile, Served, parse_spec
 from core.states import ModelState
 
 _COLUMNS = (
-    "id, coalesce(name, identity) AS name, identity, dimensions, distance, state, spec, known_answers, preference, "
+    "id, coalesce(name, identity) AS name, identity, dimensions, distance, state, spec, known_answers, "
     "created_at, state_at, retire_by"
 )
 
@@ -68,7 +68,6 @@ class Entry:
     state: str
     spec: dict[str, Any] | None
     known_answers: bytes | None
-    preference: int
     created_at: datetime
     state_at: datetime
     retire_by: datetime | None = None
@@ -99,9 +98,9 @@ class Coverage:
 
 
 def entries(connection: Connection[TupleRow]) -> list[Entry]:
-    """Every model, the most preferred of each state first."""
+    """Every model, the oldest first."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
-        return cursor.execute(f"SELECT {_COLUMNS} FROM embedding_models ORDER BY preference DESC, id").fetchall()  # noqa: S608
+        return cursor.execute(f"SELECT {_COLUMNS} FROM embedding_models ORDER BY id").fetchall()  # noqa: S608
 
 
 def find(connection: Connection[TupleRow], name: str) -> Entry:
@@ -129,7 +128,7 @@ def by_id(connection: Connection[TupleRow], model_id: int) -> Entry:
 def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Entry:
     """Asks the model for its known answers and puts it into the catalogue; again, it only updates its description.
 
-    A description with `migrate` leaves a wish to migrate to it, unless it is in use already.
+    A description with `migrate` queues a migration to it, unless it is in use already.
     Raises `EmbedderUnavailable` when it cannot be reached or does not answer as a model must, and
     `ModelConflict` when the name is another model's.
     """
@@ -166,7 +165,7 @@ def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: 
             connection.execute("UPDATE embedding_models SET retire_by = NULL WHERE identity = %s", (identity,))
         entry = find(connection, identity)
         if spec.migrate and entry.state == ModelState.REGISTERED:
-            requests.ask(connection, entry.id)
+            migration_requests.ask(connection, entry.id)
         return entry
 
 

@@ -14,10 +14,10 @@ from functools import lru_cache
 import numpy as np
 
 from core.embedding.protocol import Vectors, unit_rows
+from core.word_parts import PARTS
 
 _VERSION = b"hashing-1: words weight 2, letter trigrams weight 1, sqrt of counts, crc32, sign from bit 31"
 _WORD = re.compile(r"[^\W_]+")
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\dA-Za-z_]+")
 
 
 class HashingEmbedder:
@@ -65,7 +65,7 @@ class HashingEmbedder:
 def _features(word: str) -> tuple[list[int], list[float]]:
     buckets: list[int] = []
     signs: list[float] = []
-    for part in _PARTS.findall(word) or [word]:
+    for part in PARTS.findall(word) or [word]:
         lower = part.lower()
         padded = f"^{lower[:32]}$"
         pieces = [(f"w:{lower}", 2.0), *((f"t:{padded[i : i + 3]}", 1.0) for i in range(len(padded) - 2))]

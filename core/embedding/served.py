@@ -14,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from core.embedding.account import Account, Cost
 from core.embedding.batches import batches
-from core.embedding.calls import Breaker, Calls, RequestRefused
 from core.embedding.protocol import EmbedderUnavailable, Vectors, WrongAnswer, unit_rows
 from core.embedding.spec import Served
+from core.http import Breaker, Limits, RequestRefused, Service, ServiceUnavailable, bearer
+from core.ollama import OllamaServer
 
 _CHARACTERS_PER_TOKEN = 3
 """Of code and English, on the low side; only for sizing requests and cutting texts."""
@@ -32,7 +34,8 @@ class ServedEmbedder:
 
     def __init__(self, spec: Served, *, breaker: Breaker | None = None) -> None:
         self._spec = spec
-        self._calls = Calls(str(spec.url), key_variable=spec.key_variable, breaker=breaker)
+        self._service = open_service(spec, breaker=breaker)
+        self._ollama = OllamaServer(self._service)
         self._account = Account(spec.price)
         self._slots = threading.BoundedSemaphore(spec.concurrency)
         self._identity: str | None = None
@@ -78,13 +81,10 @@ class ServedEmbedder:
 
     def served_revision(self) -> str:
         """The digest of the model on its Ollama server. Raises `EmbedderUnavailable`."""
-        answer = self._send("GET", "/api/tags", None, timeout=_QUERY_SECONDS, retries=_QUERY_RETRIES)
-        wanted = self._spec.model if ":" in self._spec.model else f"{self._spec.model}:latest"
-        models = answer.get("models") if isinstance(answer, dict) else None
-        for model in models if isinstance(models, list) else []:
-            if isinstance(model, dict) and model.get("name") == wanted and isinstance(model.get("digest"), str):
-                return str(model["digest"]).removeprefix("sha256:")[:64]
-        raise EmbedderUnavailable(f"the server at {self._spec.url} has no model {wanted}: `ollama pull` it there")
+        try:
+            return self._ollama.digest(self._spec.model)
+        except ServiceUnavailable as error:
+            raise EmbedderUnavailable(str(error)) from None
 
     def check_revision(self) -> None:
         """Raises `WrongAnswer` when Ollama now tells another digest than the one described, also of a model that
@@ -135,56 +135,61 @@ class ServedEmbedder:
         return vector
 
     def close(self) -> None:
-        self._calls.close()
+        self._service.close()
 
     def _cut(self, text: str, prefix: str) -> str:
         return prefix + text[: self.max_tokens * _CHARACTERS_PER_TOKEN].encode("utf-8", "replace").decode()
 
     def _embed(self, texts: list[str], timeout: float, retries: int) -> Vectors:
         """One request; in halves when the server finds it too long."""
-        spec = self._spec
-        with self._slots:
-            began = time.monotonic()
-            try:
-                if spec.provider == "ollama":
-                    body = {"model": spec.model, "input": texts, "truncate": True}
-                    answer = self._send("POST", "/api/embed", body, timeout=timeout, retries=retries)
-                    found, tokens = _of_ollama(answer)
-                else:
-                    body = {"model": spec.model, "input": texts, "encoding_format": "float"}
-                    answer = self._send("POST", "/embeddings", body, timeout=timeout, retries=retries)
-                    found, tokens = _of_openai(answer, len(texts))
-            except RequestRefused as error:
-                if error.status not in (400, 413, 422) or (len(texts) == 1 and len(texts[0]) < 64):
-                    raise
-                refused = error
-            else:
-                estimate = sum(len(text) for text in texts) // _CHARACTERS_PER_TOKEN + 1
-                self._account.answered(len(texts), tokens or estimate, time.monotonic() - began)
-                return self._checked(found, len(texts))
+        try:
+            with self._slots:
+                return self._asked(texts, timeout, retries)
+        except RequestRefused as error:
+            if not _too_long(error, texts):
+                raise EmbedderUnavailable(str(error)) from None
+        except ServiceUnavailable as error:
+            raise EmbedderUnavailable(str(error)) from None
         if len(texts) > 1:
             middle = len(texts) // 2
             halves = [self._embed(part, timeout, retries) for part in (texts[:middle], texts[middle:])]
             return np.concatenate(halves)
-        if "length" not in str(refused).lower() and "token" not in str(refused).lower() and refused.status != 413:
-            raise refused
         return self._embed([texts[0][: len(texts[0]) // 2]], timeout, retries)
 
-    def _send(self, method: str, path: str, body: Any, *, timeout: float, retries: int) -> Any:
-        most = (1 << 20) + 40 * self.dimensions * max(1, len(body["input"]) if body else 0)
-        return self._calls.send(
-            method,
-            path,
-            body,
-            timeout=timeout,
-            retries=retries,
-            most_bytes=most,
+    def _asked(self, texts: list[str], timeout: float, retries: int) -> Vectors:
+        spec = self._spec
+        limits = Limits(
+            timeout,
+            retries,
+            (1 << 20) + 40 * self.dimensions * len(texts),
             on_failure=lambda seconds, again: self._account.failed(seconds, again=again),
         )
+        began = time.monotonic()
+        if spec.provider == "ollama":
+            found, tokens = self._of_ollama(texts, limits)
+        else:
+            body = {"model": spec.model, "input": texts, "encoding_format": "float"}
+            found, tokens = _of_openai(self._service.json("POST", "/embeddings", body, limits=limits), len(texts))
+        estimate = sum(len(text) for text in texts) // _CHARACTERS_PER_TOKEN + 1
+        self._account.answered(len(texts), tokens or estimate, time.monotonic() - began)
+        return self._checked(found, len(texts))
+
+    def _of_ollama(self, texts: list[str], limits: Limits) -> tuple[list[Any], int]:
+        """Vectors and tokens."""
+        with self._ollama.understood():
+            try:
+                answer = self._ollama.client(limits).embed(self._spec.model, texts, truncate=True)
+            except ValidationError as error:
+                raise WrongAnswer(f"{self._who} gave vectors that are not lists of numbers of one length") from error
+        return list(answer.embeddings), _whole(answer.prompt_eval_count)
+
+    @property
+    def _who(self) -> str:
+        return f"{self._spec.name} at {self._spec.url}"
 
     def _checked(self, found: list[Any], count: int) -> Vectors:
         """Raises `WrongAnswer` for anything but `count` usable vectors."""
-        who = f"{self._spec.name} at {self._spec.url}"
+        who = self._who
         if len(found) != count:
             raise WrongAnswer(f"{who} gave {len(found)} vectors for {count} texts")
         try:
@@ -201,12 +206,19 @@ class ServedEmbedder:
         return vectors
 
 
-def _of_ollama(answer: Any) -> tuple[list[Any], int]:
-    """Vectors and tokens of an answer of `/api/embed` (Ollama's docs/api.md, "Generate embeddings")."""
-    found = answer.get("embeddings") if isinstance(answer, dict) else None
-    if not isinstance(found, list):
-        raise WrongAnswer("the answer of /api/embed holds no list `embeddings`")
-    return found, _whole(answer.get("prompt_eval_count"))
+def open_service(spec: Served, *, breaker: Breaker | None = None) -> Service:
+    """The server of a model, with its key."""
+    base = str(spec.url).rstrip("/")
+    headers = bearer(base, spec.key_variable)
+    return Service(base, headers=headers, remedy="is the model server up?", breaker=breaker)
+
+
+def _too_long(refused: RequestRefused, texts: Sequence[str]) -> bool:
+    """Whether less text may be taken: a single one only if the server says so."""
+    if refused.status not in (400, 413, 422) or (len(texts) == 1 and len(texts[0]) < 64):
+        return False
+    said = str(refused).lower()
+    return len(texts) > 1 or refused.status == 413 or "length" in said or "token" in said
 
 
 def _of_openai(answer: Any, count: int) -> tuple[list[Any], int]:

@@ -4,33 +4,33 @@ Only the relay appends here; everything else appends to Postgres. Reading is by 
 the reader's own offsets; consumer groups only mirror them. Every call to a broker has a time limit.
 """
 
-import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from confluent_kafka import (
+from kafka import KafkaAdminClient, OffsetAndMetadata, TopicPartition
+from kafka.admin import ConfigResource, OffsetSpec
+from kafka.errors import (
+    BrokerResponseError,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    InvalidPartitionsError,
+    InvalidReplicationFactorError,
+    InvalidTopicError,
     KafkaError,
-    KafkaException,
-    Producer,
-    TopicCollection,
-    TopicPartition,
-)
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    ConfigResource,
-    NewTopic,
-    OffsetSpec,
-    ResourceType,
+    MessageSizeTooLargeError,
+    NoError,
+    NotCoordinatorError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
 )
 
-from core.eventlog.kafka_group import KafkaGroup
-from core.eventlog.kafka_producing import NotAcknowledged, produce
+from core.eventlog.kafka_clients import heard, open_client
 from core.eventlog.kafka_reader import KafkaReader
+from core.eventlog.kafka_writer import KafkaWriter
 from core.eventlog.protocol import (
     MAX_EVENT_BYTES,
     Batch,
@@ -45,9 +45,11 @@ from core.events import TOPICS, Event
 MAX_MESSAGE_BYTES = MAX_EVENT_BYTES + (64 << 10)
 """What topics, producers and consumers take: an event with its key, headers and the batch around it."""
 
+T = TypeVar("T")
+
 _METADATA_SECONDS = 60.0
 _IDLE_READERS = 4
-_logger = logging.getLogger("core.eventlog.kafka")
+_COORDINATOR_MOVES = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
 _inherited: list[object] = []
 """Clients of the parent of a fork: their threads are not here, so they can be neither used nor closed."""
 
@@ -55,7 +57,7 @@ _inherited: list[object] = []
 class KafkaLog:
     """The log of one Kafka cluster. Nothing connects before the first use; safe to use from several threads.
 
-    `timeout` bounds each exchange with the brokers, in seconds. `client` holds more librdkafka settings
+    `timeout` bounds each exchange with the brokers, in seconds. `client` holds more settings of kafka-python
     (TLS, SASL), for every client. New topics get `partitions` and `replication`.
     """
 
@@ -68,41 +70,49 @@ class KafkaLog:
         partitions: int = 3,
         replication: int = 1,
         timeout: float = 10.0,
-        client: Mapping[str, str] | None = None,
+        client: Mapping[str, Any] | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._new_partitions = partitions
         self._replication = replication
         self._timeout = timeout
-        self._client = dict(client or {})
+        self._client = {"bootstrap_servers": bootstrap, **(client or {})}
         self._lock = threading.Lock()
+        self._appending = threading.Lock()
         self._pid = os.getpid()
-        self._admin_client: AdminClient | None = None
-        self._producer: Producer | None = None
+        self._admin: Any = None
+        self._writer: KafkaWriter | None = None
         self._readers: list[KafkaReader] = []
-        self._groups: dict[str, KafkaGroup] = {}
         self._known: dict[str, tuple[float, tuple[int, ...]]] = {}
-        self._mistrust = ""
+
+    def brokers(self) -> int:
+        """How many brokers the cluster has."""
+        return len(self._ask("list the brokers", lambda admin: admin.describe_cluster())["brokers"])
 
     def ensure_topics(self, topics: Sequence[str] = TOPICS) -> None:
         config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
         if self._replication > 2:
             config["min.insync.replicas"] = "2"
-        wanted = [NewTopic(t, self._new_partitions, self._replication, config=config) for t in sorted(set(topics))]
+        settings = {"num_partitions": self._new_partitions, "replication_factor": self._replication, "configs": config}
+        wanted = dict.fromkeys(sorted(set(topics)), settings)
         if not wanted:
             return
-        existing = []
-        created = self._admin().create_topics(
-            wanted, operation_timeout=self._timeout, request_timeout=self._timeout, validate_only=False
-        )
-        for topic, future in created.items():
-            try:
-                self._result(future, f"create topic {topic}")
-            except _AlreadyExists:
-                existing.append(topic)
-        self._check_size(existing)
+
+        def create(admin: Any) -> list[str]:
+            existing = []
+            for topic in admin.create_topics(wanted, timeout_ms=int(self._timeout * 1000), raise_errors=False)[
+                "topics"
+            ]:
+                error = for_code(topic["error_code"])
+                if error is TopicAlreadyExistsError:
+                    existing.append(topic["name"])
+                elif error is not NoError:
+                    raise error(f"topic {topic['name']}: {topic['error_message']}")
+            return existing
+
+        self._check_size(self._ask(f"create topics {', '.join(wanted)}", create))
         deadline = time.monotonic() + self._timeout
-        for topic in sorted(set(topics)):
+        for topic in wanted:
             while True:
                 try:
                     self.end_offsets(topic)  # answered by the leader of each partition
@@ -115,13 +125,18 @@ class KafkaLog:
     def _check_size(self, topics: Sequence[str]) -> None:
         if not topics:
             return
-        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        for resource, future in self._admin().describe_configs(resources, request_timeout=self._timeout).items():
-            entries = self._result(future, f"read the settings of topic {resource.name}")
-            most = int(entries["max.message.bytes"].value)
+        name = "max.message.bytes"
+        asked = [ConfigResource("TOPIC", topic, [name]) for topic in topics]
+        found = self._ask(
+            "read the settings of topics", lambda admin: admin.describe_configs(asked, config_filter="all")
+        )
+        for topic, entries in found["topic"].items():
+            if name not in entries:
+                raise EventLogUnavailable(f"Kafka at {self._bootstrap} does not tell us the settings of topic {topic}")
+            most = int(entries[name]["value"])
             if most < MAX_MESSAGE_BYTES:
                 raise ValueError(
-                    f"Kafka topic {resource.name} takes messages of up to {most:,} bytes; events need "
+                    f"Kafka topic {topic} takes messages of up to {most:,} bytes; events need "
                     f"{MAX_MESSAGE_BYTES:,}: set its max.message.bytes"
                 )
 
@@ -130,26 +145,27 @@ class KafkaLog:
         some may have been written: append them all again, in the same order, and readers that drop
         repeats by id see each event once and in order."""
         messages = [(topic, f"{e.teamid}/{e.subject}".encode(), encode(topic, e)) for topic, e in events]
-        for topic in {topic for topic, _, _ in messages}:
+        topics = {topic for topic, _, _ in messages}
+        for topic in topics:
             self.partitions(topic)
         deadline = time.monotonic() + self._timeout
-        producer = self._shared_producer()
+        with self._lock:
+            self._after_fork()
+        if not self._appending.acquire(timeout=self._timeout):
+            raise EventLogUnavailable(f"another append to Kafka at {self._bootstrap} took more than {self._timeout} s")
         try:
-            produce(producer, messages, deadline)
-        except (KafkaException, NotAcknowledged, BufferError) as error:
-            self._discard(producer)
-            for topic, _, _ in messages:
+            if self._writer is None:
+                self._writer = KafkaWriter(self._timeout, MAX_MESSAGE_BYTES, self._client)
+            self._writer.write(messages, deadline)
+        except (KafkaError, ValueError) as error:  # ValueError: the topic went away
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.abandon()
+            for topic in topics:
                 self.forget(topic)
             raise self._explain(error, "append") from error
-
-    def _discard(self, producer: Producer) -> None:
-        """Drops what the producer still holds. Its messages have no time limit of their own, so none was given
-        up while a later one went out: what Kafka has is a prefix of each partition's messages."""
-        with self._lock:
-            if self._producer is producer:
-                self._producer = None
-        producer.purge(in_queue=True, in_flight=True, blocking=False)
-        producer.poll(0)
+        finally:
+            self._appending.release()
 
     def read(self, topic: str, offsets: Mapping[int, int], *, limit: int = 500, wait: float = 0.0) -> Batch:
         if limit < 1:
@@ -158,12 +174,14 @@ class KafkaLog:
         missing = [p for p in self.partitions(topic) if p not in offsets]
         if missing:
             positions |= self.first_offsets(topic, missing)
-        reader = self._take(topic, positions)
+        reader: KafkaReader | None = None
         try:
+            reader = self._take(topic, positions)
             batch = reader.read(positions, limit, wait)
         except BaseException as error:
-            reader.close()
-            if isinstance(error, KafkaException):
+            if reader is not None:
+                reader.close()
+            if isinstance(error, KafkaError):
                 raise self._explain(error, f"read topic {topic}") from error
             raise
         self._give(reader)
@@ -178,7 +196,7 @@ class KafkaLog:
             if idle:
                 self._readers.remove(idle[0])
                 return idle[0]
-        return KafkaReader(self, topic, self._configured({}), self._timeout)
+        return KafkaReader(self, topic, self._timeout, MAX_MESSAGE_BYTES, self._client)
 
     def _give(self, reader: KafkaReader) -> None:
         with self._lock:
@@ -192,7 +210,15 @@ class KafkaLog:
         known = self._known.get(topic)
         if known and known[0] > time.monotonic():
             return known[1]
-        found = tuple(sorted(p.id for p in self._describe(topic).partitions))
+
+        def describe(admin: Any) -> tuple[int, ...]:
+            [described] = admin.describe_topics([topic])
+            error = for_code(described["error_code"])
+            if error is not NoError:
+                raise error(topic)
+            return tuple(sorted(partition["partition_index"] for partition in described["partitions"]))
+
+        found = self._ask(f"describe topic {topic}", describe, topic)
         self._known[topic] = (time.monotonic() + _METADATA_SECONDS, found)
         return found
 
@@ -200,163 +226,97 @@ class KafkaLog:
         """Asks the brokers again, the next time, which partitions the topic has."""
         self._known.pop(topic, None)
 
-    def _describe(self, topic: str) -> Any:
-        with self._unknown_as(topic):
-            described = self._admin().describe_topics(TopicCollection([topic]), request_timeout=self._timeout)
-            return self._result(described[topic], f"describe topic {topic}")
-
     def end_offsets(self, topic: str) -> dict[int, int]:
-        return self._offsets(topic, self.partitions(topic), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return self._offsets(topic, self.partitions(topic), OffsetSpec.LATEST)
 
     def first_offsets(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """The earliest offsets kept."""
-        return self._offsets(topic, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        return self._offsets(topic, partitions, OffsetSpec.EARLIEST)
 
     def _offsets(self, topic: str, partitions: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
         asked = {TopicPartition(topic, partition): spec for partition in partitions}
-        with self._unknown_as(topic):
-            found = self._admin().list_offsets(asked, request_timeout=self._timeout)
-            offsets = {tp.partition: self._result(f, f"ask offsets of {topic}").offset for tp, f in found.items()}
-        if any(offset < 0 for offset in offsets.values()):  # how librdkafka says that a broker did not answer
-            raise EventLogUnavailable(f"Kafka at {self._bootstrap} did not give the offsets of {topic}: {offsets}")
-        return offsets
+        found = self._ask(f"ask offsets of {topic}", lambda admin: admin.list_partition_offsets(asked), topic)
+        return {place.partition: at.offset for place, at in found.items()}
 
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
-        if offsets:
-            with self._unknown_as(topic), self._group(group) as consumer:
-                consumer.commit(topic, offsets)
+        wanted = {TopicPartition(topic, p): OffsetAndMetadata(offset, "", None) for p, offset in offsets.items()}
+
+        def commit(admin: Any) -> None:
+            for place, error in admin.alter_group_offsets(group, wanted).items():
+                if error is not NoError:
+                    raise error(str(place))
+
+        if wanted:
+            self._ask(f"keep the offsets of group {group}", commit, topic)
 
     def lag(self, group: str, topic: str) -> dict[int, int]:
-        partitions = self.partitions(topic)
-        with self._unknown_as(topic), self._group(group) as consumer:
-            committed = consumer.committed(topic, partitions)
-        first, end = self.first_offsets(topic, partitions), self.end_offsets(topic)
-        return {p: max(0, end[p] - max(first[p], committed[p])) for p in partitions}
-
-    @contextmanager
-    def _group(self, group: str) -> Iterator[KafkaGroup]:
-        with self._lock:
-            self._after_fork()
-            consumer = self._groups.get(group)
-            if consumer is None:
-                consumer = self._groups[group] = KafkaGroup(
-                    group, self._configured({"error_cb": self._heard}), self._timeout
-                )
-        try:
-            yield consumer
-        except KafkaException as error:
-            with self._lock:
-                if self._groups.get(group) is consumer:
-                    del self._groups[group]
-            consumer.close()
-            raise self._explain(error, f"keep the offsets of group {group}") from error
+        asked = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
+        found = self._ask(
+            f"ask the offsets of group {group}", lambda admin: admin.list_group_offsets({group: asked})[group], topic
+        )
+        committed = {place.partition: at.offset for place, at in found.items()}
+        first, end = self.first_offsets(topic, self.partitions(topic)), self.end_offsets(topic)
+        return {p: max(0, end[p] - max(first[p], committed.get(p, 0))) for p in end}
 
     def close(self) -> None:
         with self._lock:
             self._after_fork()
-            consumers: list[KafkaReader | KafkaGroup] = [*self._readers, *self._groups.values()]
-            self._readers, self._groups = [], {}
-            producer, self._producer, self._admin_client = self._producer, None, None
-        for consumer in consumers:
-            consumer.close()
-        if producer is not None:
-            producer.flush(self._timeout)
+            readers, writer, admin = self._readers, self._writer, self._admin
+            self._readers, self._writer, self._admin = [], None, None
+        for client in (*readers, writer, admin):
+            if client is not None:
+                client.close()
 
-    def _configured(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "bootstrap.servers": self._bootstrap,
-            "client.id": "penstock",
-            "socket.timeout.ms": int(self._timeout * 1000),
-            "socket.connection.setup.timeout.ms": int(min(max(self._timeout, 1), 10) * 1000),
-            "socket.keepalive.enable": True,
-            "reconnect.backoff.max.ms": 1_000,
-            "log_level": 2,  # what goes wrong comes out of the calls; its own log repeats it many times a second
-            **own,
-            **self._client,
-        }
+    def _ask(self, doing: str, question: Callable[[Any], T], topic: str = "") -> T:
+        """What the brokers answer; asked again, for a while, when a group's coordinator is moving."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            admin = None
+            try:
+                admin = self._shared_admin()
+                return question(admin)
+            except UnknownTopicOrPartitionError as error:
+                self.forget(topic)
+                raise UnknownTopic(f"Kafka has no topic {topic!r}; `ensure_topics` creates it") from error
+            except (KafkaError, RuntimeError) as error:  # RuntimeError: another thread has just closed the client
+                if admin is not None and (not isinstance(error, BrokerResponseError) or error.retriable):
+                    self._drop(admin)
+                if not isinstance(error, _COORDINATOR_MOVES) or time.monotonic() > deadline:
+                    raise self._explain(error, doing) from error
+                time.sleep(0.1)
 
-    def _admin(self) -> AdminClient:
+    def _shared_admin(self) -> Any:
         with self._lock:
             self._after_fork()
-            if self._admin_client is None:
-                self._admin_client = AdminClient(self._configured({"error_cb": self._heard}))
-            return self._admin_client
-
-    def _shared_producer(self) -> Producer:
+            if self._admin is not None:
+                return self._admin
+        settings = {"max_in_flight_requests_per_connection": 1_000, **self._client}  # of many threads
+        opened = open_client(KafkaAdminClient, self._timeout, settings)
         with self._lock:
-            self._after_fork()
-            if self._producer is None:
-                self._producer = Producer(
-                    self._configured(
-                        {
-                            "error_cb": self._heard,
-                            "acks": "all",
-                            "enable.idempotence": True,
-                            "message.timeout.ms": 0,
-                            "message.max.bytes": MAX_MESSAGE_BYTES,
-                            "partitioner": "murmur2_random",
-                            "linger.ms": 2,
-                        }
-                    )
-                )
-            return self._producer
+            if self._admin is None:
+                self._admin = opened
+            shared = self._admin
+        if shared is not opened:
+            opened.close()
+        return shared
 
-    def _heard(self, error: KafkaError) -> None:
-        """Calls only time out when brokers and we don't trust each other; why is heard here."""
-        _logger.info("%s", error)
-        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED):
-            self._mistrust = f" ({error.str()})"
-
-    def _why(self) -> str:
-        client = self._admin_client
-        if client is not None and self._pid == os.getpid():
-            client.poll(0)  # what it has heard is told when it is asked
-        return self._mistrust
+    def _drop(self, admin: Any) -> None:
+        """The next question goes to a new client, which asks anew who leads and who coordinates."""
+        with self._lock:
+            if self._admin is admin:
+                self._admin = None
+        admin.close()
 
     def _after_fork(self) -> None:
         if self._pid != os.getpid():
-            _inherited.extend([self._admin_client, self._producer, *self._readers, *self._groups.values()])
-            self._admin_client, self._producer, self._pid = None, None, os.getpid()
-            self._readers, self._groups = [], {}
-
-    def _result(self, future: "Future[Any]", doing: str) -> Any:
-        try:
-            found = future.result(timeout=self._timeout + 5)
-            self._mistrust = ""
-            return found
-        except KafkaException as error:
-            raise self._explain(error, doing) from error
-        except TimeoutError as error:
-            raise EventLogUnavailable(
-                f"Kafka at {self._bootstrap} did not {doing} within {self._timeout} s{self._mistrust}"
-            ) from error
-
-    @contextmanager
-    def _unknown_as(self, topic: str) -> Iterator[None]:
-        try:
-            yield
-        except _Unknown as error:
-            self.forget(topic)
-            raise UnknownTopic(f"Kafka has no topic {topic!r}; `ensure_topics` creates it") from error
+            _inherited.extend([self._admin, self._writer, *self._readers])
+            self._admin, self._writer, self._readers, self._pid = None, None, [], os.getpid()
+            self._appending = threading.Lock()
 
     def _explain(self, error: Exception, doing: str) -> Exception:
-        code = error.args[0].code() if isinstance(error, KafkaException) else None
-        text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-        message = f"Kafka at {self._bootstrap} could not {doing}: {text}{self._why()}"
-        if code == KafkaError.TOPIC_ALREADY_EXISTS:
-            return _AlreadyExists(message)
-        if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-            return _Unknown(message)
-        if code in (KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.TOPIC_EXCEPTION, KafkaError.INVALID_PARTITIONS):
-            return ValueError(message)
-        if code == KafkaError.MSG_SIZE_TOO_LARGE:
+        message = f"Kafka at {self._bootstrap} could not {doing}: {error}"
+        if isinstance(error, MessageSizeTooLargeError):
             return EventRefused(f"{message}: set max.message.bytes of the topic to {MAX_MESSAGE_BYTES}")
-        return EventLogUnavailable(message)
-
-
-class _AlreadyExists(Exception):
-    pass
-
-
-class _Unknown(UnknownTopic):
-    pass
+        if isinstance(error, InvalidReplicationFactorError | InvalidTopicError | InvalidPartitionsError):
+            return ValueError(message)
+        return EventLogUnavailable(message if isinstance(error, BrokerResponseError) else message + heard.reason())

@@ -5,21 +5,18 @@ next read goes on where the last one ended.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from pydantic import ValidationError
 
-from core.eventlog.protocol import Batch, EventLogUnavailable, Record, UnknownTopic, Unreadable
+from core.eventlog.kafka_clients import open_client
+from core.eventlog.protocol import MAX_BATCH_BYTES, Batch, EventLogUnavailable, Record, Unreadable
 from core.events import Event
 
 _SLICE_SECONDS = 1.0
-_FETCHED_AHEAD_KIB = 16 << 10
-
-_GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
-_UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
-_CONNECTION = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
 
 
 class Cluster(Protocol):
@@ -27,58 +24,60 @@ class Cluster(Protocol):
 
     def end_offsets(self, topic: str) -> dict[int, int]: ...
     def first_offsets(self, topic: str, partitions: Sequence[int]) -> dict[int, int]: ...
-    def forget(self, topic: str) -> None: ...
 
 
 class KafkaReader:
-    def __init__(self, cluster: Cluster, topic: str, config: Mapping[str, Any], timeout: float) -> None:
+    """Connects when it is made, to which `open_client` applies."""
+
+    def __init__(self, cluster: Cluster, topic: str, timeout: float, largest: int, settings: Mapping[str, Any]) -> None:
         self.topic = topic
         self.positions: dict[int, int] = {}
         """The offset that it returns next, by partition."""
         self._cluster = cluster
         self._timeout = timeout
-        self._alarmed = False
-        self._consumer = Consumer(
+        self._consumer = open_client(
+            KafkaConsumer,
+            timeout,
             {
-                **config,
-                "group.id": "penstock-unused",  # librdkafka wants one; nothing is committed and nobody joins
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "allow.auto.create.topics": False,
-                "fetch.error.backoff.ms": 100,
-                "fetch.wait.max.ms": int(min(500, max(100, timeout * 1000 - 1000))),
-                "queued.max.messages.kbytes": _FETCHED_AHEAD_KIB,
-                "error_cb": self._alarm,
-            }
+                "group_id": None,
+                "enable_auto_commit": False,
+                "auto_offset_reset": "none",
+                "allow_auto_create_topics": False,
+                "isolation_level": "read_committed",
+                "fetch_max_wait_ms": int(min(500, max(100, timeout * 1000 - 1000))),
+                "fetch_max_bytes": MAX_BATCH_BYTES,
+                "max_partition_fetch_bytes": largest,
+                "metrics_enabled": False,
+                **settings,
+            },
         )
 
     def read(self, positions: Mapping[int, int], limit: int, wait: float) -> Batch:
-        """See `EventLog.read`. May also raise `KafkaException`."""
+        """See `EventLog.read`. May also raise `KafkaError`."""
         if positions != self.positions:
-            self._assign(positions)
+            self._seek(positions)
         resets: dict[int, int] = {}
         records: list[Record] = []
         unreadable: list[Unreadable] = []
-        deadline = time.monotonic() + wait
+        now = time.monotonic()
+        deadline, checked = now + wait, now
         verified_deadline: float | None = None
         while not records and not unreadable:
             until = verified_deadline or deadline
-            left = until - time.monotonic()
-            first = self._consumer.poll(max(0.0, min(left, _SLICE_SECONDS)))
-            if first is not None:
-                for message in (first, *self._consumer.consume(limit - 1, timeout=0)) if limit > 1 else (first,):
-                    self._sort(message, records, unreadable, resets)
-                if resets:
-                    deadline = time.monotonic()  # the caller is told at once
-                continue
-            if self._alarmed or left <= 0:
-                self._alarmed = False
+            for message in self._poll(max(0.0, min(until - time.monotonic(), _SLICE_SECONDS)), limit, resets):
+                self._sort(message, records, unreadable)
+            if records or unreadable:
+                break
+            if resets:
+                deadline = time.monotonic()  # the caller is told at once
+            now = time.monotonic()
+            left = (verified_deadline or deadline) - now
+            if left <= 0 or now - checked >= self._timeout:  # the consumer itself waits for brokers without a word
+                checked = now
                 end = self._cluster.end_offsets(self.topic)
                 lost = [p for p, position in self.positions.items() if position > end.get(p, 0)]
                 if lost:
                     self._reset(lost, resets)
-                    deadline = time.monotonic()
                 elif left <= 0 and all(self.positions[p] >= end[p] for p in self.positions):
                     break
                 elif verified_deadline is None and left <= 0:
@@ -90,46 +89,39 @@ class KafkaReader:
                     )
         return Batch(tuple(records), dict(self.positions), resets, tuple(unreadable))
 
-    def _sort(
-        self, message: Message, records: list[Record], unreadable: list[Unreadable], resets: dict[int, int]
-    ) -> None:
-        partition, offset = message.partition(), message.offset()
-        error = message.error()
-        if error is not None:
-            self._handle(error, partition, resets)
-            return
-        if partition is None or offset is None or offset != max(offset, self.positions.get(partition, 0)):
-            return  # fetched before the partition was reset
+    def _poll(self, seconds: float, limit: int, resets: dict[int, int]) -> Iterable[Any]:
+        try:
+            found = self._consumer.poll(timeout_ms=seconds * 1000, max_records=limit)
+        except OffsetOutOfRangeError as error:
+            self._reset([partition.partition for partition in error.args[0]], resets)
+        except LogTruncationError as error:
+            self._reset([partition.partition for partition in error.divergent_offsets], resets)
+        else:
+            return (message for messages in found.values() for message in messages)
+        return ()
+
+    def _sort(self, message: Any, records: list[Record], unreadable: list[Unreadable]) -> None:
+        partition, offset = message.partition, message.offset
         self.positions[partition] = offset + 1
         try:
-            event = Event.from_json(message.value() or b"")
+            event = Event.from_json(message.value or b"")
         except ValidationError as problem:
             unreadable.append(Unreadable(self.topic, partition, offset, str(problem)[:500]))
         else:
             records.append(Record(self.topic, partition, offset, event))
 
-    def _handle(self, error: KafkaError, partition: int | None, resets: dict[int, int]) -> None:
-        if error.code() in _GONE and partition is not None and partition >= 0:
-            self._reset([partition], resets)
-        elif error.code() in _UNKNOWN:
-            self._cluster.forget(self.topic)
-            raise UnknownTopic(f"Kafka no longer has topic {self.topic!r} with these partitions: {error.str()}")
-        elif error.code() in _CONNECTION:
-            self._alarmed = True
-        else:
-            raise KafkaException(error)
-
     def _reset(self, partitions: Sequence[int], resets: dict[int, int]) -> None:
         first = self._cluster.first_offsets(self.topic, partitions)
         resets.update(first)
-        self._assign({**self.positions, **first})
+        self._seek({**self.positions, **first})
 
-    def _assign(self, positions: Mapping[int, int]) -> None:
-        self._consumer.assign([TopicPartition(self.topic, p, offset) for p, offset in sorted(positions.items())])
+    def _seek(self, positions: Mapping[int, int]) -> None:
+        places = {TopicPartition(self.topic, p): offset for p, offset in positions.items()}
+        if self._consumer.assignment() != set(places):
+            self._consumer.assign(list(places))
+        for place, offset in places.items():
+            self._consumer.seek(place, offset)
         self.positions = dict(positions)
-
-    def _alarm(self, _: KafkaError) -> None:
-        self._alarmed = True
 
     def close(self) -> None:
         self._consumer.close()

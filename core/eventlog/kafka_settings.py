@@ -1,6 +1,6 @@
 """The Kafka log that the settings describe: its addresses, and how its brokers are trusted and asked (TLS, SASL).
 
-Passwords go to librdkafka alone, which neither logs nor repeats them.
+Passwords go to kafka-python alone, whose logs `kafka_clients` keeps to warnings, which do not hold them.
 """
 
 from pathlib import Path
@@ -23,13 +23,13 @@ def kafka_log(settings: "Settings") -> KafkaLog:
 
 
 def client_settings(settings: "Settings") -> dict[str, str]:
-    """Settings of librdkafka (https://github.com/confluentinc/librdkafka/blob/v2.6.1/CONFIGURATION.md).
+    """Settings of kafka-python (https://kafka-python.readthedocs.io/en/master/apidoc/KafkaConsumer.html).
 
     Raises `SettingsError` for what would be ignored or cannot work, such as a password for brokers that
     are not to be asked for one: it names the setting and what to do.
     """
     return {
-        "security.protocol": settings.kafka_security,
+        "security_protocol": settings.kafka_security.upper(),
         **_tls(settings, "ssl" in settings.kafka_security),
         **_sasl(settings, settings.kafka_security.startswith("sasl_")),
     }
@@ -37,24 +37,24 @@ def client_settings(settings: "Settings") -> dict[str, str]:
 
 def _tls(settings: "Settings", used: bool) -> dict[str, str]:
     files = {
-        "ssl.ca.location": ("kafka_ca", settings.kafka_ca),
-        "ssl.certificate.location": ("kafka_certificate", settings.kafka_certificate),
-        "ssl.key.location": ("kafka_key", settings.kafka_key),
+        "ssl_cafile": ("kafka_ca", settings.kafka_ca),
+        "ssl_certfile": ("kafka_certificate", settings.kafka_certificate),
+        "ssl_keyfile": ("kafka_key", settings.kafka_key),
     }
     given = {name: (field, path) for name, (field, path) in files.items() if path}
     for field, path in given.values():
         if not used:
             raise _wrong(field, "is for TLS: set PENSTOCK_KAFKA_SECURITY to ssl or sasl_ssl, or unset it")
         _readable(field, path)
-    if ("ssl.certificate.location" in given) != ("ssl.key.location" in given):
+    if ("ssl_certfile" in given) != ("ssl_keyfile" in given):
         raise _wrong(
             "kafka_certificate", "and PENSTOCK_KAFKA_KEY go together: a broker that asks who we are needs both"
         )
     found = {name: str(path) for name, (_, path) in given.items()}
     if settings.kafka_key_password is not None:
-        if "ssl.key.location" not in given:
+        if "ssl_keyfile" not in given:
             raise _wrong("kafka_key_password", "is for the key in PENSTOCK_KAFKA_KEY, which is not set")
-        found["ssl.key.password"] = settings.kafka_key_password.get_secret_value()
+        found["ssl_password"] = settings.kafka_key_password.get_secret_value()
     return found
 
 
@@ -68,10 +68,12 @@ def _sasl(settings: "Settings", used: bool) -> dict[str, str]:
     if not user or password is None:
         field = "kafka_password" if user else "kafka_user"
         raise _wrong(field, f"is not set, and PENSTOCK_KAFKA_SECURITY={settings.kafka_security} needs it")
+    if settings.kafka_sasl != "PLAIN" and ("," in user or "=" in user):  # kafka-python does not escape them
+        raise _wrong("kafka_user", "holds a comma or an equals sign, which works with PENSTOCK_KAFKA_SASL=PLAIN alone")
     return {
-        "sasl.mechanism": settings.kafka_sasl,
-        "sasl.username": user,
-        "sasl.password": password.get_secret_value(),
+        "sasl_mechanism": settings.kafka_sasl,
+        "sasl_plain_username": user,
+        "sasl_plain_password": password.get_secret_value(),
     }
 
 

@@ -6,12 +6,9 @@ Called through `Repository.export`.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.git.command import GitError
-
-if TYPE_CHECKING:
-    from core.git.repository import Repository
+from core.git.objects import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class Export:
     submodules: tuple[str, ...]
 
 
-def write(repository: "Repository", commit: str, directory: Path) -> Export:
+def write(repository: ObjectStore, commit: str, directory: Path) -> Export:
     """See `Repository.export`. `directory` must not exist or be empty."""
     directory.mkdir(parents=True, exist_ok=True)
     top = os.path.realpath(directory)
@@ -71,7 +68,7 @@ def _create(path: str, content: bytes, permissions: int) -> None:
         os.close(number)
 
 
-def _check_path(repository: "Repository", path: str) -> None:
+def _check_path(repository: ObjectStore, path: str) -> None:
     parts = path.split("/")
     if path.startswith("/") or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
         raise GitError(f"{repository.path} holds the path {path!r}, which may not be written: refusing this commit")

@@ -10,15 +10,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from core.git import command
 from core.git.command import GitError, GitTimeout
 from core.git.names import check_object_id, check_ref
+from core.git.objects import ObjectStore
 from core.git.records import Commit
-
-if TYPE_CHECKING:
-    from core.git.repository import Repository
 
 _FORMAT = "%x00%H%x00%an%x00%at%x00%ct%x00%B%x00"
 _FIELDS = 5
@@ -28,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read(
-    repository: "Repository",
+    repository: ObjectStore,
     ref: str,
     *,
     limit: int,
@@ -113,7 +111,7 @@ def _records(fields: Iterator[bytes], most_paths: int | None) -> Iterator[tuple[
         yield head, names
 
 
-def _commit(repository: "Repository", fields: list[bytes], names: list[bytes]) -> Commit:
+def _commit(repository: ObjectStore, fields: list[bytes], names: list[bytes]) -> Commit:
     identity, author, authored, committed, message = fields
     try:
         found = check_object_id(identity.decode("ascii", "replace"))

@@ -1,23 +1,20 @@
 """Applies a unified diff to a commit in an index of its own, and commits the result to a branch.
 
-Called through `Repository.apply_check` and `Repository.commit_patch`.
+Called through `Repository.commit_patch`.
 """
 
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.git.command import GitError, GitTimeout
-
-if TYPE_CHECKING:
-    from core.git.repository import Repository
+from core.git.objects import ObjectStore
 
 DIFF_LIMIT = 16 << 20
 """Longest diff, in bytes, that is looked at."""
 
 
-def _applied(repository: "Repository", base: str, diff: str, index: Path, *, check: bool) -> str | None:
+def _applied(repository: ObjectStore, base: str, diff: str, index: Path) -> str | None:
     content = diff.encode("utf-8", "surrogateescape")
     if not content.strip():
         return "the patch is empty"
@@ -30,7 +27,6 @@ def _applied(repository: "Repository", base: str, diff: str, index: Path, *, che
             "apply",
             "--cached",
             "--whitespace=nowarn",
-            *(("--check",) if check else ()),
             "-",
             purpose="applying a patch",
             env=env,
@@ -45,14 +41,8 @@ def _applied(repository: "Repository", base: str, diff: str, index: Path, *, che
     return None
 
 
-def check(repository: "Repository", base: str, diff: str) -> str | None:
-    """See `Repository.apply_check`."""
-    with tempfile.TemporaryDirectory(prefix="penstock-index-") as folder:
-        return _applied(repository, base, diff, Path(folder) / "index", check=True)
-
-
 def commit(
-    repository: "Repository",
+    repository: ObjectStore,
     base: str,
     diff: str,
     branch: str,
@@ -76,7 +66,7 @@ def commit(
     }
     with tempfile.TemporaryDirectory(prefix="penstock-index-") as folder:
         index = Path(folder) / "index"
-        if reason := _applied(repository, base, diff, index, check=False):
+        if reason := _applied(repository, base, diff, index):
             raise GitError(f"the patch does not apply to {base[:12]} in {repository.path}: {reason}")
         _, output = repository.git("write-tree", purpose="writing a tree", env={"GIT_INDEX_FILE": str(index)})
         tree = output.decode().strip()

@@ -1,241 +1,21 @@
 """A git repository on disk, read and committed to without running anything that it names.
 
-Object ids are full hexadecimal strings; paths are `str` with undecodable bytes as surrogate escapes
-(`os.fsdecode`). Not for transport: `core.git.mirror` fetches.
+Not for transport: `core.git.mirror` fetches.
 """
 
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from core.git import command, export, log, patches, worktree
-from core.git.command import GitError
+from core.git import export, log, patches, worktree
 from core.git.export import Export
-from core.git.names import check_object_id, check_ref, find_git_dir
-from core.git.records import Change, Commit, Entry, Status
-
-_ARGUMENTS = 30_000
-"""Characters of paths in one command line; the least that a system allows, with room for the rest."""
+from core.git.names import check_ref
+from core.git.objects import ObjectStore
+from core.git.records import Commit, Status
 
 
-class Repository:
+class Repository(ObjectStore):
     """The repository at `path`: a work tree's top folder or a bare repository."""
-
-    def __init__(self, path: Path | str) -> None:
-        """Raises `GitError` when `path` itself is no repository."""
-        self.path = Path(path).absolute()
-        try:
-            git_dir = find_git_dir(self.path)
-        except OSError as error:
-            raise GitError(f"cannot read {self.path}: {error.strerror}") from error
-        if git_dir is None:
-            raise GitError(f"{self.path} is not a git repository (the top folder of one, or a bare one)")
-        self.git_dir = git_dir
-
-    def __repr__(self) -> str:
-        return f"Repository({str(self.path)!r})"
-
-    def git(
-        self,
-        *arguments: str,
-        purpose: str,
-        env: Mapping[str, str] | None = None,
-        data: bytes = b"",
-        timeout: float = command.TIMEOUT,
-        accept: tuple[int, ...] = (0,),
-    ) -> tuple[int, bytes]:
-        """Runs a plumbing command in this repository; see `core.git.command.run`."""
-        return command.run(
-            arguments,
-            purpose=purpose,
-            where=self.path,
-            git_dir=self.git_dir,
-            env=command.environment(extra=env),
-            data=data,
-            timeout=timeout,
-            accept=accept,
-        )
-
-    def folders(self) -> tuple[Path, Path]:
-        """The resolved git folder and, for a linked work tree, the folder that it shares (else the same)."""
-        asked = ("--absolute-git-dir", "--git-common-dir")  # one by one, since a path may hold a line break
-        own, common = (
-            os.fsdecode(self.git("rev-parse", name, purpose="finding the git folder")[1].removesuffix(b"\n"))
-            for name in asked
-        )
-        return Path(own).resolve(), (Path("/") / common).resolve()
-
-    def find(self, ref: str) -> str | None:
-        """The commit that `ref` names, or None."""
-        status, output = self.git(
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            "--end-of-options",
-            f"{check_ref(ref)}^{{commit}}",
-            purpose=f"looking up {ref!r}",
-            accept=(0, 1, 128),
-        )
-        found = output.decode().strip()
-        return found if status == 0 and re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", found) else None
-
-    def resolve(self, ref: str) -> str:
-        """The full id of the commit that `ref` (branch, tag, commit id, HEAD) names. Raises `GitError`."""
-        found = self.find(ref)
-        if found is None:
-            raise GitError(f"{self.path} has no commit {ref!r}" + (": it has no commits yet" if self.empty() else ""))
-        return found
-
-    def empty(self) -> bool:
-        """Whether no branch has a commit."""
-        _, output = self.git("for-each-ref", "--count=1", "--format=%(objectname)", purpose="listing refs")
-        return not output.strip() and self.find("HEAD") is None
-
-    def default_branch(self) -> str | None:
-        """The branch that HEAD names (it may have no commit yet), or None when HEAD is detached."""
-        status, output = self.git("symbolic-ref", "--quiet", "HEAD", purpose="reading HEAD", accept=(0, 1))
-        name = output.decode(errors="replace").strip()
-        return name.removeprefix("refs/heads/") if status == 0 and name.startswith("refs/heads/") else None
-
-    def branch_commit(self, branch: str) -> str | None:
-        """The commit at the head of a local branch, or None when there is no such branch."""
-        return self.find(f"refs/heads/{check_ref(branch)}")
-
-    def ls_tree(self, commit: str) -> list[Entry]:
-        """Every file, symlink and submodule of a commit, in git's order. Raises `GitError`."""
-        _, output = self.git(
-            "ls-tree", "-r", "-z", "-l", "--full-tree", check_ref(commit), purpose=f"listing the files of {commit[:12]}"
-        )
-        entries = []
-        for line in output.split(b"\0")[:-1]:
-            meta, _, path = line.partition(b"\t")
-            mode, _, blob, size = meta.decode().split()
-            entries.append(Entry(mode, blob, 0 if size == "-" else int(size), os.fsdecode(path)))
-        return entries
-
-    def read_blobs(self, ids: Iterable[str], *, timeout: float = 300.0) -> Iterator[tuple[str, bytes]]:
-        """Yields (id, content) in the order asked for, through one process. Raises `GitError` for a missing object."""
-        wanted = [check_object_id(blob) for blob in ids]
-        if not wanted:
-            return
-        with command.stream(
-            ["cat-file", "--batch", "--buffer"],
-            purpose="reading files",
-            where=self.path,
-            git_dir=self.git_dir,
-            data="".join(f"{blob}\n" for blob in wanted).encode(),
-            timeout=timeout,
-        ) as output:
-            for blob in wanted:
-                header = output.readline().split()
-                if len(header) != 3:
-                    raise GitError(f"reading files in {self.path}: object {blob} is missing")
-                content = output.read(int(header[2]))
-                if len(content) != int(header[2]) or output.read(1) != b"\n":
-                    raise GitError(f"reading files in {self.path}: object {blob} is cut short")
-                yield blob, content
-
-    def sizes(self, ids: Iterable[str]) -> dict[str, int]:
-        """The size in bytes of each of these objects. Raises `GitError` for a missing one."""
-        wanted = sorted(set(ids))
-        if not wanted:
-            return {}
-        _, output = self.git(
-            "cat-file",
-            "--batch-check=%(objectname) %(objectsize)",
-            "--buffer",
-            purpose="measuring files",
-            data="".join(f"{check_object_id(blob)}\n" for blob in wanted).encode(),
-        )
-        found = {}
-        for line in output.decode().splitlines():
-            identity, _, size = line.partition(" ")
-            if not size.isdigit():
-                raise GitError(f"measuring files in {self.path}: object {identity} is missing")
-            found[identity] = int(size)
-        return found
-
-    def paths(self, commit: str) -> list[str]:
-        """The path of every file, symlink and submodule of a commit, in git's order. Raises `GitError`."""
-        _, output = self.git(
-            "ls-tree",
-            "-r",
-            "-z",
-            "--name-only",
-            "--full-tree",
-            check_ref(commit),
-            purpose=f"listing the paths of {commit[:12]}",
-        )
-        return os.fsdecode(output).split("\0")[:-1]
-
-    def regular_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
-        """Which of these paths are regular files in a commit. Raises `GitError`."""
-        found: list[Entry] = []
-        for some in _in_parts(paths):
-            _, output = self.git(
-                "--literal-pathspecs",
-                "ls-tree",
-                "-z",
-                "-l",
-                "--full-tree",
-                check_ref(commit),
-                "--",
-                *some,
-                purpose=f"looking for files of {commit[:12]}",
-            )
-            listed = re.findall(rb"(100\d{3}) blob ([0-9a-f]+) +(\d+)\t([^\0]+)\0", output)
-            found += [
-                Entry(mode.decode(), blob.decode(), int(size), os.fsdecode(path)) for mode, blob, size, path in listed
-            ]
-        return found
-
-    def read_file(self, commit: str, path: str, *, limit: int = 1 << 20) -> bytes | None:
-        """The content of one regular file of a commit; None when it is missing, no regular file or over `limit`."""
-        found = [entry for entry in self.regular_files(commit, [path]) if entry.size <= limit]
-        return next((content for _, content in self.read_blobs([entry.blob for entry in found])), None)
-
-    def diff_names(self, before: str, after: str, *, renames: bool = True) -> list[Change]:
-        """The paths that differ between two commits, with renames found by similarity unless told not to."""
-        _, output = self.git(
-            "diff-tree",
-            "-r",
-            "-z",
-            "--raw",
-            "--no-abbrev",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--ignore-submodules=none",
-            *(("-M", "-l1000") if renames else ("--no-renames",)),
-            check_ref(before),
-            check_ref(after),
-            "--",
-            purpose=f"comparing {before[:12]} with {after[:12]}",
-        )
-        changes = []
-        fields = iter(output.split(b"\0")[:-1])
-        for meta in fields:
-            _, mode, _, blob, status = meta.decode().split()
-            old = new = os.fsdecode(next(fields))
-            if status[0] in "RC":
-                new = os.fsdecode(next(fields))
-            changes.append(Change(status[0], new, old, mode, blob))
-        return changes
-
-    def is_ancestor(self, older: str, newer: str) -> bool:
-        """Whether `newer` can reach `older`; false when either is not there."""
-        if self.find(older) is None or self.find(newer) is None:
-            return False
-        status, _ = self.git(
-            "merge-base",
-            "--is-ancestor",
-            check_ref(older),
-            check_ref(newer),
-            purpose=f"comparing {older!r} with {newer!r}",
-            accept=(0, 1),
-        )
-        return status == 0
 
     def log(
         self,
@@ -273,10 +53,6 @@ class Repository:
         """
         return export.write(self, self.resolve(commit), directory)
 
-    def apply_check(self, base_commit: str, diff: str) -> str | None:
-        """None when `diff` applies cleanly to `base_commit`, else git's reason. Writes nothing here."""
-        return patches.check(self, self.resolve(base_commit), diff)
-
     def commit_patch(
         self, base_commit: str, diff: str, branch: str, message: str, author: tuple[str, str], when: datetime
     ) -> str:
@@ -291,17 +67,3 @@ class Repository:
     def status(self) -> Status:
         """Which paths of the work tree differ from HEAD or are untracked (ignored ones left out)."""
         return worktree.status(self)
-
-
-def _in_parts(paths: Iterable[str]) -> Iterator[list[str]]:
-    """The paths in lists that a command line can hold."""
-    part: list[str] = []
-    size = 0
-    for path in paths:
-        if part and size + len(path) > _ARGUMENTS:
-            yield part
-            part, size = [], 0
-        part.append(path)
-        size += len(path) + 1
-    if part:
-        yield part

@@ -1,16 +1,13 @@
 """What a work tree holds that its HEAD does not."""
 
 import os
-from typing import TYPE_CHECKING
 
 from core.git import command
+from core.git.objects import ObjectStore
 from core.git.records import Status
 
-if TYPE_CHECKING:
-    from core.git.repository import Repository
 
-
-def status(repository: "Repository") -> Status:
+def status(repository: ObjectStore) -> Status:
     """See `Repository.status`."""
     if repository.git_dir == repository.path:
         return Status(())

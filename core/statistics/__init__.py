@@ -1,9 +1,10 @@
 """Statistics of paired comparisons: is a candidate better than, no worse than, or worse than a baseline?
 
-numpy only. Cases are the pairs; cases of one cluster belong together and are resampled and flipped
+Cases are the pairs; cases of one cluster belong together and are resampled and flipped
 together. Not for reading results or writing reports: arrays come in, numbers with their meaning go out.
 """
 
+from .distributions import percentile
 from .intervals import Interval, clopper_pearson, paired_rate_interval, wilson
 from .paired import PairedData, TooFewClusters, bootstrap, cluster_interval, mcnemar, sign_flip
 from .power import (
@@ -11,7 +12,6 @@ from .power import (
     cases_for_mean,
     cases_for_rate,
     design_effect,
-    effect_for_mean,
     effect_for_rate,
     kish_size,
     mcnemar_power,
@@ -37,13 +37,13 @@ __all__ = [
     "compare_metric",
     "conclude",
     "design_effect",
-    "effect_for_mean",
     "effect_for_rate",
     "holm",
     "kish_size",
     "mcnemar",
     "mcnemar_power",
     "paired_rate_interval",
+    "percentile",
     "power_for_rate",
     "sign_flip",
     "wilson",

@@ -165,12 +165,3 @@ def cases_for_mean(
     z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
     needed = ((z_alpha + z_power) * deviation / difference) ** 2 * effect + z_alpha**2 / 2.0 * max(effect, size)
     return math.ceil(needed - 1e-9)
-
-
-def effect_for_mean(
-    deviation: float, pairs: float, *, alpha: float = 0.05, power: float = 0.8, effect: float = 1.0, size: float = 1.0
-) -> float | None:
-    """The smallest mean difference that so many pairs show with this power: the inverse of `cases_for_mean`."""
-    z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
-    worth = (pairs - z_alpha**2 / 2.0 * max(effect, size)) / effect
-    return None if worth <= 0 else (z_alpha + z_power) * deviation / math.sqrt(worth)

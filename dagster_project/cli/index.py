@@ -16,7 +16,9 @@ from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from assets.context.search import IndexStatus
-    from core.freshness import SourceFreshness
+    from core.health.freshness import SourceFreshness
+
+MOST_FOUND = 1000
 
 sources = typer.Typer(name="index", help="Configure sources and keep their index fresh.", no_args_is_help=True)
 
@@ -223,13 +225,13 @@ def remove(
 @contextmanager
 def told() -> Iterator[None]:
     """Turns what a person can mend into one line."""
-    from assets.context.chunking.languages.isolated import WorkerUnavailable
     from assets.context.indexing.quality import GateFailed
     from assets.context.source.sources import SourceError
     from assets.context.store.postgres import NotIndexed
     from assets.context.store.versions import IndexConflict
     from core.embedding import EmbedderUnavailable
     from core.git import GitError
+    from core.worker import WorkerUnavailable
 
     mendable = (SourceError, GitError, NotIndexed, GateFailed, IndexConflict, EmbedderUnavailable, WorkerUnavailable)
     try:
@@ -241,12 +243,14 @@ def told() -> Iterator[None]:
 def search(
     name: Annotated[str, typer.Argument(help="The source to search.")],
     query: Annotated[str, typer.Argument(help="What to look for: words, identifiers, a traceback, an error message.")],
-    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many places.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, max=MOST_FOUND, help="How many places, or files.")] = 10,
+    files: Annotated[bool, typer.Option("--files", help="Rank files: each once, with its best place.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find the places in a source that a text is about."""
+    """Find the places in a source that a text is about, or with --files the files."""
     from assets.context.models.model_vectors import note_query
     from assets.context.search import search as search_index
+    from assets.context.search import search_files
     from assets.context.source.sources import find_source
     from core.embedding.serving import Models
     from core.settings import load_settings
@@ -255,24 +259,17 @@ def search(
     with opened() as database, told():
         source = find_source(database, DEFAULT_TEAM, name)
         used = Models(database, settings).in_use()
-        places = search_index(
-            database,
-            DEFAULT_TEAM,
-            source.name,
-            query,
-            k,
-            embedders=used.asked,
-            fallback=used.fallback,
-        )
+        ask = search_files if files else search_index
+        places = ask(database, DEFAULT_TEAM, source.name, query, k, embedders=used.asked, fallback=used.fallback)
         note_query(database, DEFAULT_TEAM, source.name, query)
     if as_json:
         data([place.model_dump(mode="json") for place in places])
         return
     table(
-        ["place", "symbol", "score", "why"],
+        ["file", "best lines", "symbol", "score", "why"] if files else ["place", "symbol", "score", "why"],
         [
             [
-                f"{p.path}:{p.start_line}-{p.end_line}",
+                *([p.path, f"{p.start_line}-{p.end_line}"] if files else [f"{p.path}:{p.start_line}-{p.end_line}"]),
                 p.symbol,
                 f"{p.score:.3f}",
                 "; ".join(f"{r.signal} {r.contribution:.3f}" for r in sorted(p.why, key=lambda r: -r.contribution)[:3]),
@@ -281,6 +278,3 @@ def search(
         ],
         empty="Nothing found. Is the source indexed? penstock index status",
     )
-    details = {reason.detail for place in places for reason in place.why if reason.signal == "vectors"}
-    for through in sorted({detail.partition(", through ")[2] for detail in details} - {""}):
-        note(f"a model's server did not answer; vectors came through {through}: penstock migrate adapter --show")

@@ -158,12 +158,12 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
     """Show where migrations are, which one has stalled, and which models wait for one."""
     from assets.migrations.lifecycle import record
     from assets.migrations.report import report
-    from core.embedding import requests
-    from core.migration_health import read_health
+    from core.embedding import migration_requests
+    from core.health.migration_health import read_health
 
     with _platform() as platform, platform.database.system() as connection:
         found = [record.get(connection, number)] if number else record.everything(connection)
-        wishes = requests.waiting(connection)
+        queued = migration_requests.waiting(connection)
         health = read_health(connection)
     stalled = {health.number: health.stalled} if health is not None else {}
     if as_json:
@@ -190,8 +190,8 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
             note(f"migration {one.id}, {report.headline(one)}")
     if health is not None and health.stalled is not None:
         note(f"migration {health.number} has stalled: {health.stalled}")
-    for wish in wishes:
-        note(f"{wish.model} waits to be migrated to: {wish.reason or 'as soon as the platform looks'}")
+    for request in queued:
+        note(f"{request.model} waits to be migrated to: {request.reason or 'not tried yet'}")
 
 
 @migrations.command()
@@ -270,24 +270,6 @@ def restore(
         return
     line(f"{name}: {restored.entry.state}, {restored.written} of {restored.rows} vectors are back")
     note(f"penstock migrate start --to {name} makes up for what is new, and compares")
-
-
-@migrations.command()
-def adapter(
-    number: Number = None,
-    show: Annotated[bool, typer.Option("--show", help="Print the last one instead of making another.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Learn a map from the new model's queries to the old model's vectors, and say whether searches may use it while
-    the old model's server is away."""
-    from assets.migrations.adapter import report as adapter_report
-
-    with _platform() as platform, Progress(quiet=as_json) as step:
-        row = adapter_report.made(platform, _chosen(platform, number), train=not show, tell=step)
-    if as_json:
-        data(row)
-        return
-    line(adapter_report.as_markdown(row))
 
 
 @migrations.command("report")

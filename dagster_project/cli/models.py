@@ -50,7 +50,7 @@ def list_(
 ) -> None:
     """Show every model: embedding models and what of the indexes they cover, chat models and whether they answer."""
     from core.chat.probe import chat_states
-    from core.embedding import BUILT_IN, catalogue, described, requests
+    from core.embedding import BUILT_IN, catalogue, described, migration_requests
     from core.settings import load_settings
 
     settings = load_settings()
@@ -58,8 +58,8 @@ def list_(
         _ensure_default(database)
         with database.system() as connection:
             found = [entry for entry in catalogue.entries(connection) if everything or entry.state != "retired"]
-            waits = {wish.model_id: wish.reason for wish in requests.waiting(connection)}
-            rows = [_row(entry, catalogue.coverage(connection, entry.id)) | _wish(waits, entry) for entry in found]
+            waits = {request.model_id: request.reason for request in migration_requests.waiting(connection)}
+            rows = [_row(entry, catalogue.coverage(connection, entry.id)) | _request(waits, entry) for entry in found]
     chats = chat_states(settings.models_folder, settings.chat_model, ask=ask)
     if as_json:
         data([{"kind": "embedding", **row} for row in rows] + [{"kind": "chat", **asdict(chat)} for chat in chats])
@@ -114,6 +114,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     row = _row(entry, covered)
     row |= {
         "spec": entry.spec,
+        "memory": _memory(entry),
         "sources": [{"source": c.source, "chunks": c.chunks, "covered": c.covered} for c in covered],
         "events": [{"state": state, "at": at} for state, at in events],
     }
@@ -125,6 +126,8 @@ def show(name: Name, as_json: AsJson = False) -> None:
     for key, value in (entry.spec or {}).items():
         if key not in row and value not in (None, ""):
             line(f"{key:<12}{value}")
+    if row["memory"] is not None:
+        line(f"memory      {row['memory']}")
     for one in covered:
         line(f"covers      {one.source}: {one.covered} of {one.chunks} chunks")
     for state, at in events:
@@ -133,7 +136,13 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
 @models.command()
 def add(
-    name: Annotated[str, typer.Argument(help="A built-in or described model, or a name for one given by options.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in or described model, ollama/NAME (pulled if that server lacks it), or a name for one given "
+            "by options."
+        ),
+    ],
     provider: Annotated[
         str | None, typer.Option(help="ollama, openai or onnx. Without it, NAME is built in or described in a folder.")
     ] = None,
@@ -156,7 +165,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Register a model: it is asked a few known texts, and must answer them the same ever after."""
-    from core.embedding import catalogue, find_spec, requests
+    from core.chat.spec import LOCAL_OLLAMA, OLLAMA
+    from core.embedding import catalogue, find_spec, migration_requests
+    from core.embedding.ollama_models import description_of
     from core.embedding.spec import parse_spec
     from core.settings import load_settings
     from core.states import ModelState
@@ -175,15 +186,23 @@ def add(
         "price": price,
     }
     values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if provider is None and values:
+    of_ollama = provider is None and name.startswith(OLLAMA)
+    if provider is None and values and not of_ollama:
         raise typer.BadParameter("these options describe a model of a --provider", param_hint="--provider")
     if serve and migrate:
         raise typer.BadParameter("use it at once, or migrate to it behind the gate: not both", param_hint="--migrate")
     with opened() as database, Progress(quiet=as_json) as step, told():
         _ensure_default(database)
+        if of_ollama:
+            address, wanted_model = url or LOCAL_OLLAMA, model or name.removeprefix(OLLAMA)
+            described = description_of(wanted_model, address, key_variable, step)
+            if described is None:
+                _tell_chat_model(name, url, as_json)
+                return
+            values, name = {**described, **values}, described["name"]
         spec = (
-            parse_spec({**values, "name": name, "provider": provider}, name)
-            if provider
+            parse_spec({"name": name, "provider": provider, **values}, name)
+            if provider or of_ollama
             else find_spec(name, settings.models_folder)
         )
         wanted = migrate or (spec.migrate and not serve)
@@ -199,8 +218,8 @@ def add(
             _begin(settings, database)
         with database.system() as connection:
             entry = catalogue.find(connection, entry.identity)
-            waits = {wish.model_id: wish.reason for wish in requests.waiting(connection)}
-            row = _row(entry, []) | _wish(waits, entry)
+            waits = {request.model_id: request.reason for request in migration_requests.waiting(connection)}
+            row = _row(entry, []) | _request(waits, entry)
     if as_json:
         data(row)
         return
@@ -275,6 +294,14 @@ def retire(
         )
 
 
+def _tell_chat_model(name: str, url: str | None, as_json: bool) -> None:
+    if as_json:
+        data({"kind": "chat", "name": name})
+        return
+    line(f"{name} is there, and writes rather than embeds: there is nothing to register")
+    note(f"use it with --model {name}" if url is None else "describe it in a chat.toml: docs/chat-models.md")
+
+
 def _day(text: str) -> "datetime":
     """The end of a day in UTC, or a moment. Raises `typer.BadParameter`."""
     from datetime import UTC, datetime, time
@@ -320,7 +347,16 @@ def _ensure_default(database: "Database") -> None:
     Models(database, load_settings()).in_use()
 
 
-def _wish(waits: dict[int, str | None], entry: "Entry") -> dict[str, Any]:
+def _memory(entry: "Entry") -> str | None:
+    """What the model takes of its server's memory; None where that is not known."""
+    from core.embedding.ollama_models import memory_of
+    from core.embedding.spec import Served, parse_spec
+
+    spec = parse_spec({**entry.spec, "name": entry.name}, entry.identity) if entry.spec and entry.name else None
+    return memory_of(spec) if isinstance(spec, Served) else None
+
+
+def _request(waits: dict[int, str | None], entry: "Entry") -> dict[str, Any]:
     """Why a migration to the model has not begun; None when none was asked for."""
     return {"migrate": (waits[entry.id] or "as soon as the platform looks") if entry.id in waits else None}
 

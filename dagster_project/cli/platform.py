@@ -1,5 +1,6 @@
 """`penstock up`, `doctor` and `send`: the platform as a whole."""
 
+import contextlib
 import importlib.metadata
 import json
 import shutil
@@ -16,6 +17,7 @@ from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, 
 
 if TYPE_CHECKING:
     from core.credentials import Credentials
+    from core.settings import Settings
 
 
 def up(
@@ -144,6 +146,7 @@ def doctor(as_json: AsJson = False) -> None:
     from core.settings import describe, load_settings
     from dagster_project.supervisor import running_platform
     from sandbox import backends
+    from sandbox.memory_group import place_for_groups
 
     settings = load_settings()
     checks: list[dict[str, str]] = []
@@ -166,16 +169,20 @@ def doctor(as_json: AsJson = False) -> None:
         problem = backend.available()
         usable += problem is None
         check(f"sandbox {backend.name}", "missing" if problem else "ok", problem or "sessions can be opened")
+    held = "bounded by the kernel, in a cgroup" if place_for_groups() else "watched, since no cgroup can be made here"
+    check("sandbox memory", "ok", f"{held}: docs/sandbox.md")
     if not usable:
         check("sandbox", "missing", "no backend works: tasks are refused until one does")
     running = running_platform(settings)
     if running:
         check("platform", "ok", f"process {running['pid']}; gateway {running['gateway']}; Dagster {running['dagster']}")
+        if running.get("run_launcher") != settings.run_launcher:
+            check("run launcher", "degraded", "Dagster's own: `penstock up` printed why the warm one does not work")
     else:
         check("platform", "stopped", "start it with `penstock up`")
     check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
     if settings.event_log == "kafka":
-        check("kafka", *_kafka(settings.kafka_bootstrap))
+        check("kafka", *_kafka(settings))
     needed = {"git", "sandbox", "kafka"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
@@ -196,12 +203,12 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _kafka(bootstrap: str) -> tuple[str, str]:
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
+def _kafka(settings: "Settings") -> tuple[str, str]:
+    from core.eventlog import EventLogUnavailable
+    from core.eventlog.kafka_settings import kafka_log
 
     try:
-        metadata = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=5)
-    except KafkaException as error:
-        return "missing", f"no broker answers at {bootstrap} ({error.args[0].str()}): check PENSTOCK_KAFKA_BOOTSTRAP"
-    return "ok", f"{len(metadata.brokers)} broker(s) at {bootstrap}"
+        with contextlib.closing(kafka_log(settings)) as log:
+            return "ok", f"{log.brokers()} broker(s) at {settings.kafka_bootstrap}"
+    except (EventLogUnavailable, ValueError) as error:
+        return "missing", f"{error}: check PENSTOCK_KAFKA_BOOTSTRAP and the other Kafka settings"

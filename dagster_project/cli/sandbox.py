@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, table
+from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, note, table
 
 sandboxes = typer.Typer(name="sandbox", help="Look at the sandbox.", no_args_is_help=True)
 
@@ -20,7 +20,13 @@ def probe(
     from sandbox import backends, open_sandbox
     from sandbox.probes import probe as run_probes
 
-    chosen = [open_sandbox(backend)] if backend else [b for b in backends() if b.available() is None]
+    chosen = [open_sandbox(backend)] if backend else []
+    for one in () if backend else backends():
+        problem = one.available()
+        if problem is None:
+            chosen.append(one)
+        else:
+            note(f"{one.name} is left out: {problem}")
     if not chosen:
         raise CommandFailed("no sandbox backend works here; `penstock doctor` says what to install")
     results = []

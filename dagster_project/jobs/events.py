@@ -13,7 +13,6 @@ from dagster import (
 from dagster import job as dagster_job
 
 from assets.platform import Platform
-from core.eventlog.processed import prune_claims
 from core.events import CHANGES, DEAD_LETTERS, TASKS, TOPICS
 from sensors import changes, tasks
 
@@ -33,9 +32,6 @@ def delete_old_events(context: OpExecutionContext, platform: ResourceParam[Platf
         platform.log.end_offsets(topic)  # events get offsets when somebody looks; of some topics only this does
         deleted = platform.log.prune(topic, now - timedelta(days=kept), unread_by=reader)
         context.log.info("%s: %d events older than %d days deleted", topic, deleted, kept)
-    with platform.database.system() as connection:
-        forgotten = prune_claims(connection, now - timedelta(days=days))
-    context.log.info("%d notes of what was processed deleted", forgotten)
 
 
 @dagster_job(executor_def=in_process_executor, description="Events of long ago, from the front of each topic.")

@@ -6,17 +6,16 @@ index holds the release alone, without history.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from assets.context.chunking.chunks import language_of
 from assets.context.chunking.content import make_content
-from assets.context.ranking.rank import build_task_context, rank
+from assets.context.ranking.rank import build_task_context, rank_files
 from assets.context.source.skips import skip_content
 from assets.context.store.memory import MemoryIndex
 from assets.evals.harvest import releases
 from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
-from assets.evals.sets.localisation import Input, score_ranking
+from assets.evals.sets.localisation import DEPTHS, Input, score_ranking
 from core.embedding import Embedder, open_embedder
 from core.embedding.protocol import EmbedderUnavailable
 from core.settings import load_settings
@@ -26,24 +25,8 @@ MAX_FILE = 1 << 20
 EVERY_CHUNK = 1_000_000
 FILES = 50
 """Ranks of files below this count for nothing; the deepest metric looks at the first 20."""
-MOST_PLACES = 12_800
 KEPT = 2
 """Indexes in memory: runs go cluster by cluster, and a cluster is a release."""
-
-
-def ranked_files(places: Callable[[int], Sequence[str]]) -> list[str]:
-    """The first `FILES` distinct files, best first, or all that are ranked.
-
-    `places(n)` gives the paths of the `n` likeliest places, of which many lie in one file: so many are asked for that
-    the files of a metric's depth are in it, and a file's rank is that among files.
-    """
-    asked = 4 * FILES
-    while True:
-        found = places(asked)
-        files = list(dict.fromkeys(found))
-        if len(files) >= FILES or len(found) < asked or asked >= MOST_PLACES:
-            return files[:FILES]
-        asked *= 4
 
 
 class RetrievalSubject:
@@ -80,19 +63,13 @@ class RetrievalSubject:
             began = time.monotonic()
             build_task_context(index, given.query)
             seconds = time.monotonic() - began
-            ranked = ranked_files(lambda count: [place.path for place in rank(index, given.query, count)])
+            ranked = [place.path for place in rank_files(index, given.query, FILES)]
         except (releases.ReleaseUnavailable, EmbedderUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
         scored = score_ranking(ranked, frozenset(given.files))
-        metrics = {
-            "reciprocal_rank": scored.reciprocal_rank,
-            "recall_at_1": scored.recall[0],
-            "recall_at_5": scored.recall[1],
-            "recall_at_10": scored.recall[2],
-            "recall_at_20": len(set(ranked[:20]).intersection(given.files)) / len(set(given.files)),
-            "seconds": seconds,
-        }
-        found = scored.recall[2] > 0
+        recall = {f"recall_at_{depth}": share for depth, share in zip(DEPTHS, scored.recall, strict=True)}
+        metrics = {"reciprocal_rank": scored.reciprocal_rank, **recall, "seconds": seconds}
+        found = recall["recall_at_10"] > 0
         return CaseResult(Outcome.CORRECT if found else Outcome.WRONG, found, metrics, ", ".join(ranked[:3]))
 
     def _index(self, package: str, version: str) -> MemoryIndex:

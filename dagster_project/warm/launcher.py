@@ -19,9 +19,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from dagster import DagsterRun, Field, StringSource
-from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
-from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
+from dagster_project.warm.dagster_internals import (
+    CheckRunHealthResult,
+    ConfigurableClass,
+    ConfigurableClassData,
+    LaunchRunContext,
+    RunLauncher,
+    WorkerStatus,
+    serialised_instance,
+)
 from dagster_project.warm.process import ROOT, started_ticks
 
 WORKER_TAG = "penstock/worker"
@@ -55,7 +62,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
 
     def launch_run(self, context: LaunchRunContext) -> None:
         run = context.dagster_run
-        request = {"run": run.run_id, "instance": serialize_value(self._instance.get_ref())}
+        request = {"run": run.run_id, "instance": serialised_instance(self._instance)}
         answer = launch(self._socket, request)
         self._instance.add_run_tags(run.run_id, {WORKER_TAG: f"{answer['pid']}:{answer['started']}"})
 

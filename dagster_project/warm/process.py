@@ -27,15 +27,6 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("core", "sandbox", "assets", "sensors", "dagster_project")
 PRELOADED = (
-    "alembic.command",
-    "dagster._daemon",
-    "dagster._core.instance.factory",
-    "dagster._grpc.impl",
-    "dagster._scheduler",
-    "dagster_postgres.event_log",
-    "dagster_postgres.run_storage",
-    "dagster_postgres.schedule_storage",
-    "dagster_postgres.storage",
     "psycopg2",
     "sqlalchemy.dialects.postgresql.psycopg2",
     "upath.implementations.local",
@@ -79,44 +70,28 @@ def fingerprint() -> int:
 
 def preload() -> None:
     """Imports everything that a run needs, and loads nothing."""
-    for name in PRELOADED:
+    from dagster_project.warm import dagster_internals
+
+    for name in (*dagster_internals.PRELOADED, *PRELOADED):
         importlib.import_module(name)
     repository = importlib.import_module("dagster_project.definitions").defs.get_repository_def()
     for job in repository.get_all_jobs():
         repository.get_job(job.name)
 
 
-def run_worker(run_id: str, instance_ref: str) -> int:
+def run_worker(run_id: str, instance: str) -> int:
     """Executes a stored run to its end in this process; 0 when the run was carried out, whatever its result."""
-    from dagster._core.instance import DagsterInstance, InstanceRef
-    from dagster._core.origin import JobPythonOrigin
-    from dagster._grpc.impl import core_execute_run
-    from dagster._serdes import deserialize_value
-    from dagster._utils.hosted_user_process import recon_job_from_origin
-    from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
+    from dagster_project.warm.dagster_internals import execute_stored_run
 
-    setup_interrupt_handlers()
-    with (
-        capture_interrupts(),
-        DagsterInstance.from_ref(deserialize_value(instance_ref, InstanceRef)) as instance,
-    ):
-        run = instance.get_run_by_id(run_id)
-        if run is None or not isinstance(run.job_code_origin, JobPythonOrigin):
-            raise LookupError(f"run {run_id} is not in the run storage, or names no job")
-        for _event in core_execute_run(recon_job_from_origin(run.job_code_origin), run, instance, inject_env_vars=True):
-            pass
+    execute_stored_run(run_id, instance)
     return 0
 
 
-def report_crash(run_id: str, instance_ref: str, how: str) -> int:
+def report_crash(run_id: str, instance: str, how: str) -> int:
     """Marks a run failed whose worker died without saying so."""
-    from dagster._core.instance import DagsterInstance, InstanceRef
-    from dagster._serdes import deserialize_value
+    from dagster_project.warm.dagster_internals import report_run_failed
 
-    with DagsterInstance.from_ref(deserialize_value(instance_ref, InstanceRef)) as instance:
-        run = instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished:
-            instance.report_run_failed(run, message=f"The run's process {how} before the run had ended.")
+    report_run_failed(run_id, instance, f"The run's process {how} before the run had ended.")
     return 0
 
 

@@ -16,7 +16,7 @@ want() { # want NAME COMMAND...
 }
 
 want "gVisor (runsc)" "$here/gvisor.sh"
-want "Apache Kafka" "$python" "$here/kafka.py" install
+want "Apache Kafka" "$python" "$here/kafka_broker.py" install
 want "Embedding models" "$python" "$here/onnx_models.py" all-minilm-l6-v2 all-minilm-l6-v2-q bge-small-en-v15-q e5-small-v2-q
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then
     exit 1

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from assets.evals.compare.comparison import compare_runs
-from assets.evals.report.formats import parts_of, set_html
+from assets.evals.report.formats import parts_of
+from assets.evals.report.page import set_html
 from assets.evals.report.summary import trend
 from assets.evals.runs.query import query
 from assets.evals.runs.results import ResultRow

@@ -26,7 +26,6 @@ from assets.context.source.sources import add_source
 from assets.migrations.backfill.build import Progress, Stopped, build
 from assets.migrations.backfill.throttle import Throttle
 from assets.migrations.backfill.watch import watched
-from assets.migrations.gate.metrics import percentile
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.record import Options
 from assets.platform import Platform
@@ -36,6 +35,7 @@ from core.embedding import Embedder, Vectors, catalogue, find_spec
 from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from core.states import MigrationState
+from core.statistics import percentile
 from tests.bench.context_repository import Author, commit, create
 
 FILES = int(os.environ.get("PENSTOCK_BENCH_FILES", "7500"))

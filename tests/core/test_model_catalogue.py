@@ -182,7 +182,7 @@ def test_a_model_that_answers_otherwise_than_when_it_was_registered_is_refused(
 ) -> None:
     entry = catalogue.register(database, model_server.spec("ollama"))
     assert entry.spec is not None
-    assert entry.spec["revision"] == model_server.digest
+    assert entry.spec["revision"] == model_server.digests["hashing"]
     assert catalogue.opened(entry).embed_query("x").any()
     model_server.always = "other"
     with pytest.raises(WrongAnswer, match="register it anew under another name"):
@@ -193,7 +193,7 @@ def test_a_model_that_answers_otherwise_than_when_it_was_registered_is_refused(
 
 def test_another_revision_under_one_name_is_another_model(database: Database, model_server: Any) -> None:
     catalogue.register(database, model_server.spec("ollama"))
-    model_server.digest = "b" * 64
+    model_server.digests["hashing"] = "b" * 64
     with pytest.raises(ModelConflict, match="it is another model"):
         catalogue.register(database, model_server.spec("ollama"))
 

@@ -27,14 +27,14 @@ def opened(database: Database, spec: Any, clock: Clock) -> Verified:
 def test_another_digest_is_refused_though_the_vectors_are_the_same(database: Database, model_server: Any) -> None:
     model = opened(database, model_server.spec("ollama"), clock := Clock())
     assert model.embed_query("before").shape == (64,)
-    model_server.digest = "b" * 64
+    model_server.digests["hashing"] = "b" * 64
     assert model.embed_query("a moment later").shape == (64,)
     clock.now = 601.0
     with pytest.raises(WrongAnswer, match="now has the digest bbbbbbbbbbbb, not aaaaaaaaaaaa: another model"):
         model.embed_query("ten minutes later")
     with pytest.raises(WrongAnswer, match="another model is under its name"):
         model.embed_documents(["and from then on"])
-    model_server.digest = "a" * 64
+    model_server.digests["hashing"] = "a" * 64
     assert model.embed_query("put back").shape == (64,)
 
 

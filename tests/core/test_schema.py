@@ -6,7 +6,7 @@ import pytest
 
 from core.database import Database
 from core.database.embedded import LOGIN, EmbeddedServer
-from core.database.schema import MIGRATIONS, SchemaError, migrations, upgrade
+from core.database.schema import MIGRATIONS, SchemaError, migrations, missing, upgrade
 from core.events import DEFAULT_TEAM
 from core.states import TRANSITIONS, TaskState
 
@@ -110,10 +110,33 @@ def test_a_changed_migration_is_refused_by_name(
 ) -> None:
     for path in MIGRATIONS.glob("*.sql"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    first = tmp_path / "0001_foundation.sql"
+    first = tmp_path / "0001_tenancy_and_tasks.sql"
     first.write_text(first.read_text() + "\n-- later thought\n")
-    with pytest.raises(SchemaError, match="0001_foundation was changed"):
+    with pytest.raises(SchemaError, match="0001_tenancy_and_tasks was changed"):
         upgrade(postgres_server.url(database_name, owner=True), login=LOGIN, folder=tmp_path)
+
+
+def test_a_database_of_another_numbering_is_refused_with_what_to_do(
+    postgres_server: EmbeddedServer, database_name: str
+) -> None:
+    owner = postgres_server.url(database_name, owner=True)
+    with psycopg.connect(owner, autocommit=True, options="-c search_path=penstock,public") as connection:
+        connection.execute("UPDATE schema_migrations SET name = 'foundation' WHERE version = 1")
+        connection.execute("INSERT INTO schema_migrations VALUES (21, 'chunks_have_contents', 'x')")
+        assert missing(connection) == ["0001_tenancy_and_tasks"]
+    with pytest.raises(
+        SchemaError, match=r"0001_foundation where this version has 0001_tenancy.*start again"
+    ) as refused:
+        upgrade(owner, login=LOGIN)
+    assert "move the folder `postgres`" in str(refused.value) and "PENSTOCK_DATABASE_URL" in str(refused.value)
+
+
+def test_a_database_of_a_newer_version_is_refused(postgres_server: EmbeddedServer, database_name: str) -> None:
+    owner = postgres_server.url(database_name, owner=True)
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute("INSERT INTO penstock.schema_migrations VALUES (99, 'later', 'x')")
+    with pytest.raises(SchemaError, match=r"is at migration 0099.*upgrade Penstock"):
+        upgrade(owner, login=LOGIN)
 
 
 def test_a_failing_migration_leaves_no_trace(

@@ -48,7 +48,7 @@ def penstock(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], [*who, "commit", "-q", "-m", "A start"]):
-        subprocess.run(["git", "-C", str(folder), *arguments], env=environment, check=True, timeout=30)
+        subprocess.run(["git", "-C", str(folder), *arguments], env=environment, check=True, timeout=600)
     for module in ("context", "index"):
         monkeypatch.setattr(f"dagster_project.cli.{module}.opened", lambda: contextlib.nullcontext(database))
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))

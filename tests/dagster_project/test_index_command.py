@@ -38,7 +38,7 @@ class Shell:
             ["git", "-C", str(self.folder), *who, *arguments],
             env=environment,
             check=True,
-            timeout=30,
+            timeout=600,
             capture_output=True,
         )
 
@@ -139,3 +139,21 @@ def test_an_empty_repository_is_told(shell: Shell, tmp_path: Path) -> None:
     assert "no commits yet" in shell.said
     (found,) = json.loads(shell.run("index", "status", "--json"))
     assert (found["state"], found["commit"]) == ("failing", None)
+
+
+def test_a_search_finds_places_or_files(shell: Shell) -> None:
+    shell.commit("price.py", "".join(f"def total_{n}(items):\n    return items[{n}]\n\n\n" for n in range(8)))
+    shell.run("index", "add", "shop", str(shell.folder))
+    places = json.loads(shell.run("search", "shop", "total of items", "-k", "6", "--json"))
+    assert len(places) == 6
+    files = json.loads(shell.run("search", "shop", "total of items", "--files", "--json"))
+    assert {file["path"] for file in files} == {"cart.py", "price.py"}
+    best = files[0]
+    assert (best["path"], best["symbol"]) == (places[0]["path"], places[0]["symbol"])
+    assert best["end_line"] >= best["start_line"] >= 1
+    assert best["why"][0]["detail"]
+    row = shell.run("search", "shop", "total of items", "--files").splitlines()[0].split("\t")
+    assert row[:3] == [best["path"], f"{best['start_line']}-{best['end_line']}", best["symbol"]]
+    shell.run("search", "shop", "total", "-k", "1000")
+    shell.run("search", "shop", "total", "-k", "1001", code=2)
+    assert "equal to 1000" in shell.said

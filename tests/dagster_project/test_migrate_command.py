@@ -142,3 +142,9 @@ def test_what_cannot_be_started_is_refused_before_anything_is_measured_or_regist
         penstock("start", "--to", "absent")
     with database.system() as connection:
         assert {entry.name for entry in catalogue.entries(connection)} == {"hashing", "wordllama"}
+
+
+def test_the_gate_is_calibrated_on_request(penstock: Any) -> None:
+    found = penstock("calibrate", "--migrations", "20", "--loss", "0.08")
+    assert found["holds"]
+    assert [rate["migrations"] for rate in found["rates"]] == [20] * 5

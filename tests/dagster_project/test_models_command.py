@@ -74,7 +74,7 @@ def test_a_model_behind_a_server_is_added_by_its_address(penstock: Any, model_se
         "models", "add", "small", "--provider", "ollama", "--url", model_server.url,
         "--model", "hashing", "--dimensions", "64", "--max-tokens", "128",
     )  # fmt: skip
-    assert (row["provider"], row["revision"], row["max_tokens"]) == ("ollama", model_server.digest, 128)
+    assert (row["provider"], row["revision"], row["max_tokens"]) == ("ollama", model_server.digests["hashing"], 128)
 
 
 def test_what_is_wrong_with_a_new_model_is_told_in_one_line(penstock: Any, model_server: Any) -> None:
@@ -109,3 +109,31 @@ def test_a_second_model_to_migrate_to_waits_and_says_for_what(penstock: Any, mod
     listed = {row["name"]: row["migrate"] for row in penstock("models", "list")}
     assert "it begins after that" in listed["small"]
     assert listed["hashing"] is None
+
+
+def test_a_model_of_ollama_is_described_by_its_server_and_pulled_if_it_lacks_it(
+    penstock: Any, model_server: Any
+) -> None:
+    model_server.can_pull.add("tiny")
+    added = penstock("models", "add", "ollama/tiny", "--url", model_server.url, "--max-tokens", "128")
+    assert (added["name"], added["provider"], added["dimensions"], added["max_tokens"]) == ("tiny", "ollama", 64, 128)
+    assert penstock("models", "show", "tiny")["memory"] == "not loaded"
+    penstock("models", "add", "ollama/hashing", "--url", model_server.url)
+    assert penstock("models", "show", "hashing")["memory"] == "5.0 GB, 4.0 GB of it on the GPU"
+
+
+def test_a_model_that_ollama_cannot_pull_is_told_with_the_reason(penstock: Any, model_server: Any) -> None:
+    with pytest.raises(CommandFailed, match="cannot pull absent: pull model manifest: file does not exist"):
+        penstock("models", "add", "ollama/absent", "--url", model_server.url)
+    with pytest.raises(CommandFailed, match="is Ollama running there"):
+        penstock("models", "add", "ollama/absent", "--url", "http://127.0.0.1:9")
+    assert [row["name"] for row in penstock("models", "list")] == ["wordllama"]
+
+
+def test_a_chat_model_of_ollama_is_pulled_and_needs_no_registration(penstock: Any, chat_server: Any) -> None:
+    chat_server.can_pull.add("coder")
+    assert penstock("models", "add", "ollama/coder", "--url", chat_server.url) == {
+        "kind": "chat",
+        "name": "ollama/coder",
+    }
+    assert "coder" in chat_server.digests

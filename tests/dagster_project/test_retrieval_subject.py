@@ -9,7 +9,6 @@ from assets.evals.runs.subject import Attempt, InfrastructureFailure, Outcome, S
 from assets.evals.sets.eval_set import Case
 from assets.evals.sets.plain import PlainCase
 from dagster_project.subjects.registry import open_subject
-from dagster_project.subjects.retrieval import ranked_files
 
 
 def _attempt(folder: Path, files: list[str]) -> Attempt:
@@ -42,21 +41,6 @@ def test_the_file_that_a_request_is_about_is_ranked_first(release: Path, tmp_pat
     assert subject.identity()["embedding_model"] == "hashing"
     assert "PKG-INFO" not in right.summary
     assert "link.py" not in right.summary
-
-
-def test_files_are_ranked_among_files_however_many_places_they_have() -> None:
-    asked: list[int] = []
-
-    def places(count: int) -> list[str]:
-        asked.append(count)
-        long = [f"big-{number % 5}.py" for number in range(2_000)]
-        return [*long, *(f"small-{number}.py" for number in range(60))][:count]
-
-    files = ranked_files(places)
-    assert len(files) == len(set(files)) == 50 and files[5] == "small-0.py"
-    assert asked == [200, 800, 3200], "no deeper than needed"
-    assert ranked_files(lambda count: ["a.py", "b.py", "a.py"]) == ["a.py", "b.py"]
-    assert ranked_files(lambda count: ["a.py"] * count) == ["a.py"], "ends where one file has every place"
 
 
 def test_a_file_behind_many_places_of_others_is_still_found(release: Path, tmp_path: Path) -> None:

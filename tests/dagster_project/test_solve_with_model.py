@@ -40,7 +40,7 @@ def solve(tmp_path: Path, chat_server: Any) -> Run:
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "Ada", f"GIT_{role}_EMAIL": "ada@example.org"}
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "A start"]):
-        subprocess.run(["git", *arguments], cwd=repo, env=environment, check=True, timeout=30)
+        subprocess.run(["git", *arguments], cwd=repo, env=environment, check=True, timeout=600)
     described = tmp_path / "models" / "mine"
     described.mkdir(parents=True)
     (described / "chat.toml").write_text(
@@ -56,7 +56,7 @@ def solve(tmp_path: Path, chat_server: Any) -> Run:
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [PENSTOCK, "solve", "--repo", str(repo), "--issue", str(tmp_path / "issue.md"), *arguments]
         return subprocess.run(
-            command, env={**environment, **more}, capture_output=True, text=True, timeout=120, check=False
+            command, env={**environment, **more}, capture_output=True, text=True, timeout=600, check=False
         )
 
     return run

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = "deploy/dev/kafka.py"
+SCRIPT = "deploy/dev/kafka_broker.py"
 
 
 @pytest.fixture

@@ -182,13 +182,13 @@ def run_gateway(settings: Settings, credentials: Credentials, database_url: str,
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(300)
 
     return run
 
 
 def _address(process: subprocess.Popen[str], log: Path) -> str:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for line in log.read_text().splitlines():
             if '"listening"' in line:
@@ -210,7 +210,7 @@ def serve(settings: Settings, database: Database, credentials: Credentials) -> C
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while not server.started:
                 assert thread.is_alive()
                 assert time.monotonic() < deadline
@@ -219,7 +219,7 @@ def serve(settings: Settings, database: Database, credentials: Credentials) -> C
             yield f"http://{host}:{port}"
         finally:
             server.handle_exit(signal.SIGTERM, None)
-            thread.join(60)
+            thread.join(300)
         assert not thread.is_alive()
 
     return run

@@ -84,7 +84,7 @@ def test_readiness_names_the_migration_that_is_missing(
         connection.execute("DELETE FROM penstock.schema_migrations WHERE version = 1")
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert "0001_foundation" in answer.json()["db_schema"]
+    assert "0001_tenancy_and_tasks" in answer.json()["db_schema"]
 
 
 def test_without_a_database_the_gateway_lives_but_is_not_ready_and_stores_nothing(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from core.eval_status import FILE, EvalStatus, keep_status, read_status
+from core.health.eval_status import FILE, EvalStatus, keep_status, read_status
 from core.settings import Settings
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -83,7 +83,7 @@ def test_a_declared_length_over_the_limit_is_refused_before_any_of_the_body(url:
     with closing(_connect(url)) as connection:
         connection.sendall(_head(f"Content-Length: {LIMIT + 1}"))
         assert _status(connection) == 413
-        assert _closed(connection, 30)
+        assert _closed(connection, 300)
 
 
 def test_a_chunked_body_over_the_limit_is_refused_and_its_connection_closed(url: str) -> None:
@@ -93,7 +93,7 @@ def test_a_chunked_body_over_the_limit_is_refused_and_its_connection_closed(url:
         for _ in range(LIMIT // 4096 + 1):
             connection.sendall(chunk)
         assert _status(connection) == 413
-        assert _closed(connection, 30)
+        assert _closed(connection, 300)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_body_shorter_than_declared_stores_nothing(
     with closing(_connect(url)) as connection:
         connection.sendall(_head(*lines, f"Content-Length: {len(request['content']) + 10}") + request["content"])
         connection.shutdown(socket.SHUT_WR)
-        assert _closed(connection, 30)
+        assert _closed(connection, 300)
     assert httpx.get(f"{url}/healthz").status_code == 200
     assert stored("SELECT * FROM deliveries") == []
 
@@ -133,7 +133,7 @@ def test_what_follows_a_body_longer_than_declared_is_not_part_of_it(url: str, cr
     with closing(_connect(url)) as connection:
         connection.sendall(_head(*lines) + b"{}garbage\r\n\r\n")
         assert _status(connection) == 202
-        assert _closed(connection, 30)
+        assert _closed(connection, 300)
     assert stored("SELECT id FROM deliveries") == [("github:d1",)]
 
 
@@ -151,16 +151,16 @@ def test_slow_clients_are_cut_and_others_are_served_meanwhile(
         request = sender.github({}, event="ping")
         assert http.post(url + request.pop("url"), **request).status_code == 202
         assert _status(half_a_body) == 408
-        assert _closed(half_a_body, 30)
-        assert _closed(half_a_head, 30)
-        assert _closed(silent, 30)
+        assert _closed(half_a_body, 300)
+        assert _closed(half_a_head, 300)
+        assert _closed(silent, 300)
 
 
 def test_a_client_that_keeps_sending_after_its_refusal_is_cut(serve: Callable[..., Any]) -> None:
     with serve(header_seconds=0.5) as url, closing(_connect(url)) as connection:
         connection.sendall(_head("Transfer-Encoding: chunked", path="/tasks"))
         assert _status(connection) == 401
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             while time.monotonic() < deadline:
                 connection.sendall(b"1\r\nx\r\n")
@@ -174,4 +174,4 @@ def test_a_head_without_end_is_refused(url: str) -> None:
                 connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Long: " + b"x" * 16384)
         except (BrokenPipeError, ConnectionResetError):
             return
-        assert _closed(connection, 30)
+        assert _closed(connection, 300)

@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 from starlette.testclient import TestClient
 
 from core.database import Database
-from core.migration_health import read_health
+from core.health.migration_health import read_health
 from core.states import MigrationState
 
 

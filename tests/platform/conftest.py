@@ -61,7 +61,7 @@ def make_repository(folder: Path) -> Path:
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "Ada", f"GIT_{role}_EMAIL": "ada@example.org"}
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "A shop"]):
-        subprocess.run(["git", "-C", str(folder), *arguments], env=environment, check=True, timeout=30)
+        subprocess.run(["git", "-C", str(folder), *arguments], env=environment, check=True, timeout=600)
     return folder
 
 
@@ -89,7 +89,7 @@ class RunningPlatform:
     log: Path
     state: dict[str, Any] = field(default_factory=dict)
 
-    def wait_until_up(self, timeout: float = 90.0) -> None:
+    def wait_until_up(self, timeout: float = 300) -> None:
         file = platform_file(Settings(home=self.home))
         deadline = time.monotonic() + timeout
         while not file.is_file():
@@ -100,7 +100,7 @@ class RunningPlatform:
 
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [PENSTOCK, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            [PENSTOCK, *arguments], env=self.environment, capture_output=True, text=True, timeout=600, check=False
         )
         assert not check or done.returncode == 0, done.stderr
         return done
@@ -115,7 +115,7 @@ class RunningPlatform:
             "X-Hub-Signature-256": sign_github(secret, body),
             "Content-Type": "application/json",
         }
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
                 answer = httpx.post(
@@ -184,10 +184,10 @@ def start_platform(tmp_path: Path) -> Iterator[Callable[..., RunningPlatform]]:
         if platform.process.poll() is None:
             platform.process.terminate()
             try:
-                platform.process.wait(30)
+                platform.process.wait(300)
             except subprocess.TimeoutExpired:
                 os.killpg(platform.process.pid, signal.SIGKILL)
-                platform.process.wait(10)
+                platform.process.wait(300)
 
 
 @pytest.fixture

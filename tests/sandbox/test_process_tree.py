@@ -16,7 +16,7 @@ def test_the_facts_of_a_process_are_its_own() -> None:
     mine = facts(os.getpid())
     assert mine is not None
     assert mine.parent == os.getppid()
-    assert mine.cpu == pytest.approx(time.process_time(), abs=0.5)
+    assert mine.cpu == pytest.approx(time.process_time(), abs=1.0)
     assert mine.resident_bytes > 1 << 20
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.bubblewrap import _candidates
-from sandbox.gvisor import _find
+from sandbox import bubblewrap, gvisor
 from sandbox.protocol import Sandbox
 
 NOBODY = 65_534
@@ -56,6 +55,18 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+def _copied(program: Path, folder: Path) -> Path:
+    """A copy of a program that another user may run, with the libraries that a wheel has beside it."""
+    package = program.parents[1]
+    libraries = package.with_name(f"{package.name}.libs")
+    if not libraries.is_dir():
+        folder.mkdir()
+        return Path(shutil.copy(program, folder))
+    for part in (package, libraries):
+        shutil.copytree(part, folder / part.name)
+    return folder / program.relative_to(package.parent)
+
+
 def test_limits_hold_without_privileges(backend: Sandbox, open_folder: Path) -> None:
     python = shutil.which("python3", path="/usr/bin")
     if os.geteuid() != 0 or python is None:
@@ -65,20 +76,19 @@ def test_limits_hold_without_privileges(backend: Sandbox, open_folder: Path) -> 
     )
     if version.stdout != b"True\n":
         pytest.skip(f"{python} is older than Python 3.11")
-    found = _candidates()[0] if backend.name == "bubblewrap" else _find(None)
-    assert found is not None
+    found = bubblewrap._candidates()[0] if backend.name == "bubblewrap" else gvisor.GvisorSandbox()._program()[0]
     home = open_folder / "home"
     (home / "workspace").mkdir(parents=True)
     (home / "penstock").mkdir()
     shutil.copytree(REPOSITORY / "sandbox", home / "penstock" / "sandbox")
     (home / "penstock/core").mkdir()
     (home / "penstock/core/settings.py").write_text(SETTINGS)
-    shutil.copyfile(found, home / "penstock" / "program")
+    program = _copied(found, home / "penstock" / "installed")
     for path in (home, *home.rglob("*")):
         path.chmod(0o755)
         os.chown(path, NOBODY, NOBODY)
     done = subprocess.run(
-        [python, "-c", PROGRAM, backend.name, str(home / "penstock/program"), str(home)],
+        [python, "-c", PROGRAM, backend.name, str(program), str(home)],
         user=NOBODY,
         group=NOBODY,
         extra_groups=[],
@@ -90,7 +100,6 @@ def test_limits_hold_without_privileges(backend: Sandbox, open_folder: Path) -> 
         },
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.stdout.splitlines() == [

@@ -14,7 +14,7 @@ from assets.migrations.report import report
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.spec import BuiltIn
-from core.migration_health import read_health
+from core.health.migration_health import read_health
 from core.settings import Settings
 from dagster_project.definitions import defs
 from sensors.migrations import migration_request_sensor, migration_sensor
@@ -119,14 +119,14 @@ def test_a_migration_that_a_fault_has_paused_is_told_at_once_and_one_that_a_pers
 
 
 def test_a_model_registered_with_migrate_gets_a_run_that_begins_and_then_one_that_drives(platform: Platform) -> None:
-    assert isinstance(look_for_wishes(platform), SkipReason)
+    assert isinstance(queued_request(platform), SkipReason)
     for dimensions in (64, 32):
         spec = BuiltIn(name=f"wanted-{dimensions}", provider="hashing", dimensions=dimensions, migrate=True)
         catalogue.register(platform.database, spec)
-    assert isinstance(look_for_wishes(platform), RunRequest)
+    assert isinstance(queued_request(platform), RunRequest)
     defs.resolve_job_def("begin_migration").execute_in_process(resources={"platform": platform})
     assert isinstance(look(platform), RunRequest)
-    skipped = look_for_wishes(platform)
+    skipped = queued_request(platform)
     assert isinstance(skipped, SkipReason)
     assert "wanted-32: migration" in str(skipped.skip_message)
     defs.resolve_job_def("migrate_model").execute_in_process(resources={"platform": platform})
@@ -135,10 +135,10 @@ def test_a_model_registered_with_migrate_gets_a_run_that_begins_and_then_one_tha
     assert migration is not None
     assert (migration.new_name, migration.state) == ("wanted-64", "judged")
     switch.cancel(platform.database, migration.id)
-    assert isinstance(look_for_wishes(platform), RunRequest)
+    assert isinstance(queued_request(platform), RunRequest)
 
 
-def look_for_wishes(platform: Platform) -> object:
+def queued_request(platform: Platform) -> object:
     with DagsterInstance.ephemeral() as instance, build_sensor_context(instance=instance) as context:
         return migration_request_sensor(context, platform=platform)
 

@@ -24,18 +24,12 @@ class OutlineLine:
     text: str
 
 
-def outline(chunks: Sequence[Chunk]) -> str:
+def outline_lines(chunks: Sequence[Chunk]) -> list[OutlineLine]:
     """The definitions among the chunks of one file, in order, nested by indentation, each with its first line.
 
-    Module-level code and windows have none, so the outline of a plain text is empty.
+    Module-level code and windows have none, so the outline of a plain text is empty. A definition in several chunks
+    comes once, overloads come each.
     """
-    lines = outline_lines(chunks)
-    width = max((len(str(line.start_line)) for line in lines), default=0)
-    return "\n".join(f"{line.start_line:>{width}} {'    ' * line.depth}{line.text}" for line in lines)
-
-
-def outline_lines(chunks: Sequence[Chunk]) -> list[OutlineLine]:
-    """The lines of `outline`. A definition in several chunks comes once, overloads come each."""
     found: list[OutlineLine] = []
     around: list[str] = []
     seen: dict[tuple[str, str], int] = {}

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+from core.word_parts import PARTS, stem
+
 VERSION = 1
 
 LONGEST = 64
 """Longer runs of letters (hashes, encoded data) are not terms."""
 
 _WORD = re.compile(r"\w+")
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\dA-Za-z_]+")
 
 _COMMON = frozenset(
     re.findall(
@@ -41,7 +42,7 @@ def split(word: str) -> tuple[tuple[str, ...], Sequence[str]]:
     if not bare or len(bare) > LONGEST:
         return (), parts(word)
     whole = bare.lower()
-    found = list(map(str.lower, _PARTS.findall(bare)))
+    found = list(map(str.lower, PARTS.findall(bare)))
     if len(found) <= 1:
         expanded: tuple[str, ...] = (stem(whole),)
     else:
@@ -54,24 +55,6 @@ def in_a_row(word: str) -> tuple[str, ...]:
     """The terms that stand one after the other where a word stands: its parts, or itself if it has only one."""
     expanded = expand(word)
     return expanded[1:] if len(expanded) > 1 else expanded
-
-
-@lru_cache(maxsize=200_000)
-def stem(word: str) -> str:
-    """Cuts English plural, -ing and -ed endings, so that `parses`, `parsing` and `parsed` are one term."""
-    if len(word) < 4 or not word.isascii():
-        return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    for ending in ("ing", "ed"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            word = word[: -len(ending)]
-            if word[-1] == word[-2] and word[-1] not in "aeioulsz":
-                word = word[:-1]
-            break
-    return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
 def is_common(word: str) -> bool:
@@ -116,4 +99,4 @@ def name_terms(symbol: str) -> set[str]:
 @lru_cache(maxsize=200_000)
 def parts(word: str) -> tuple[str, ...]:
     """The words that an identifier is made of, in lower case and not stemmed."""
-    return tuple(map(str.lower, _PARTS.findall(word[:LONGEST])))
+    return tuple(map(str.lower, PARTS.findall(word[:LONGEST])))

@@ -1,6 +1,6 @@
 """Records what each refresh of a source came to, and which announced changes its version brought.
 
-What is recorded is read through `core.freshness`. Nothing here decides what is indexed.
+What is recorded is read through `core.health.freshness`. Nothing here decides what is indexed.
 """
 
 import uuid

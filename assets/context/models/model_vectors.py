@@ -13,7 +13,9 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from assets.context.chunking.content import embedded_text
-from assets.context.ranking.index import Index
+from assets.context.ranking.index import Index, Ints
+from assets.context.ranking.query import read_query
+from assets.context.ranking.rank import score
 from assets.context.store import contents as store
 from assets.context.store.postgres import open_index
 from assets.context.store.vector_table import VectorTable
@@ -43,7 +45,7 @@ ON CONFLICT DO NOTHING
 """
 _ASKED = """
 INSERT INTO asked_queries (team_id, source, sha256, text) VALUES (%s, %s, %s, %s)
-ON CONFLICT (team_id, source, sha256) DO UPDATE SET times = asked_queries.times + 1, asked_at = now()
+ON CONFLICT (team_id, source, sha256) DO UPDATE SET asked_at = now()
 """
 _FORGET = """
 DELETE FROM asked_queries WHERE team_id = %s AND source = %s AND asked_at < (
@@ -108,14 +110,23 @@ def nearest_paths(
 ) -> list[str]:
     """The `k` files nearest to a text by one model alone, best first. Raises `EmbedderUnavailable`, `NotIndexed`."""
     with open_index(database, team_id, source, [embedder]) as index:
-        return nearest_paths_of(index, embedder.identity, text, k)
+        if embedder.identity not in index.models:
+            return []
+        documents, _ = index.nearest(embedder.identity, text[:LONGEST_QUERY], 8 * k)
+        return _paths(index, documents, k)
 
 
-def nearest_paths_of(index: Index, model: str, text: str, k: int) -> list[str]:
-    """As `nearest_paths`, in an index that is open; none where the model has no vectors of it."""
-    if model not in index.models:
-        return []
-    documents, _ = index.nearest(model, text[:LONGEST_QUERY], 8 * k)
+def bm25_paths(database: Database, team_id: uuid.UUID, source: str, text: str, k: int) -> list[str]:
+    """The `k` files that BM25 alone finds, best first. Raises `NotIndexed`."""
+    with open_index(database, team_id, source) as index:
+        if not index.manifest.documents:
+            return []
+        documents, _ = score(index, read_query(text), weights={"text": 1.0}).best(8 * k)
+        return _paths(index, documents, k)
+
+
+def _paths(index: Index, documents: Ints, k: int) -> list[str]:
+    """The first `k` distinct files of `documents`."""
     manifest = index.manifest
     return list(dict.fromkeys(manifest.paths[int(manifest.file_of[document])] for document in documents))[:k]
 

@@ -110,5 +110,6 @@ class Index(Protocol):
         """The documents whose vectors by `model`, one of `models`, are closest to the text's, best first, with
         their cosine similarity."""
 
-    def stood_in(self, model: str) -> str:
-        """What answered for `model` when it was asked, since its server did not; "" for itself."""
+    @property
+    def unanswered(self) -> frozenset[str]:
+        """Those of `models` that did not answer when they were asked: the search went on without them."""

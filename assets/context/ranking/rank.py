@@ -3,12 +3,15 @@
 A sum of scaled scores rather than of reciprocal ranks: BM25's margins say how sure it is, and a stack
 frame must be able to outweigh any number of weak agreements. Vectors enter by rank, since their
 distances have no common scale. What speaks for one chunk of a file speaks, a little less, for the
-others too: a request is about a file before it is about a line. Weights are learned on the development
-set (see `assets.context.ranking.weights`).
+others too: a request is about a file before it is about a line. Places are spread over files: the n-th
+place of a file loses log2(n), or a few long files would fill every list. Weights are learned on the
+development set (see `assets.context.ranking.weights`).
 """
 
+import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +27,14 @@ _DIGITS = 6
 _BLOCK = 64
 CANDIDATES = 100
 """Signals that read what was found so far read this many chunks."""
+
+
+class Picked(NamedTuple):
+    """Documents, best first, with their scores. `places` says which place of its file each is, from 1."""
+
+    documents: Ints
+    scores: Floats
+    places: Ints
 
 
 class Ranking:
@@ -72,6 +83,38 @@ class Ranking:
         rounded = np.round(exact[among], _DIGITS)
         order = np.argsort(-rounded, kind="stable")[:count]
         return among[order], rounded[order]
+
+    def spread(self, count: int) -> Picked:
+        """The best `count` documents where the n-th of a file loses log2(n); equals in order of their number."""
+        exact = self._sum()
+        _, starts = self._manifest.once("files with documents", self._files_with_documents)
+        # At least `count` keep this much: the first of each file, or the best of all if they were one file's.
+        if len(starts) >= count:
+            lowest = _lowest_of_best(np.maximum.reduceat(exact, starts), count)
+        else:
+            lowest = _lowest_of_best(exact, count) - math.log2(count)
+        among = np.flatnonzero(exact >= lowest - 10.0**-_DIGITS)
+        rounded = np.round(exact[among], _DIGITS)
+        file_of = self._manifest.file_of[among]
+        by_file = np.lexsort((-rounded, file_of))
+        _, firsts, held = np.unique(file_of, return_index=True, return_counts=True)
+        places = np.empty(len(among), dtype=np.int64)
+        places[by_file] = np.arange(1, len(among) + 1) - np.repeat(firsts, held)
+        lowered: Floats = np.round(rounded - np.log2(places), _DIGITS)
+        order = np.argsort(-lowered, kind="stable")[:count]
+        return Picked(among[order], lowered[order], places[order])
+
+    def best_of_files(self, count: int) -> Picked:
+        """The best document of each of the `count` best files; equals in order of their number."""
+        exact = self._sum()
+        _, starts = self._manifest.once("files with documents", self._files_with_documents)
+        best: Floats = np.maximum.reduceat(exact, starts)
+        among = np.flatnonzero(best >= _lowest_of_best(best, count) - 10.0**-_DIGITS)
+        rounded = np.round(best[among], _DIGITS)
+        order = np.argsort(-rounded, kind="stable")[:count]
+        begin, end = starts[among[order]], np.append(starts, len(exact))[among[order] + 1]
+        first = [a + int(np.round(exact[a:b], _DIGITS).argmax()) for a, b in zip(begin, end, strict=True)]
+        return Picked(np.array(first, dtype=np.int64), rounded[order], np.ones(len(order), dtype=np.int64))
 
     def _sum(self) -> Floats:
         spread: Floats = np.repeat(self._files, self._manifest.once("documents of files", self._documents_of_files))
@@ -146,20 +189,46 @@ def rank(
     off: Collection[str] = (),
     weights: Mapping[str, float] = WEIGHTS,
 ) -> list[Location]:
-    """The `k` likeliest places, best first; ties go by path and line. `off` names signals to leave out."""
+    """The `k` likeliest places, spread over files, best first; ties go by path and line. `off` names signals to
+    leave out."""
+    return _locations(index, text, k, Ranking.spread, off, weights)
+
+
+def rank_files(
+    index: Index,
+    text: str,
+    k: int = 20,
+    *,
+    off: Collection[str] = (),
+    weights: Mapping[str, float] = WEIGHTS,
+) -> list[Location]:
+    """As `rank`, for files: the best place of each of the `k` likeliest."""
+    return _locations(index, text, k, Ranking.best_of_files, off, weights)
+
+
+def _locations(
+    index: Index,
+    text: str,
+    k: int,
+    pick: Callable[[Ranking, int], Picked],
+    off: Collection[str],
+    weights: Mapping[str, float],
+) -> list[Location]:
     manifest = index.manifest
     if not manifest.documents or k < 1:
         return []
     ranking = score(index, read_query(text), off=off, weights=weights)
-    documents, scores = ranking.best(k)
-    best = documents.tolist()
+    documents, scores, places = (column.tolist() for column in pick(ranking, k))
     locations = []
-    for document, total, chunk in zip(best, scores.tolist(), index.chunks(best), strict=True):
-        why = tuple(
+    for document, total, place, chunk in zip(documents, scores, places, index.chunks(documents), strict=True):
+        why = [
             Reason(signal=name, detail=ranking.reason(name, document), contribution=round(value, 4))
             for name in ranking.scores
             if (value := ranking.share(name, document))
-        )
+        ]
+        if place > 1:
+            lost = round(-math.log2(place), 4)
+            why.append(Reason(signal="spread", detail=f"place {place} of this file", contribution=lost))
         locations.append(
             Location(
                 path=manifest.paths[int(manifest.file_of[document])],
@@ -181,12 +250,7 @@ def build_task_context(index: Index, text: str, k: int = 20) -> TaskContext:
         source=index.source,
         commit=index.commit,
         index_version=index.version,
-        models=tuple(_answered_by(index, model) for model in index.models),
+        models=tuple(f"{model} (did not answer)" if model in index.unanswered else model for model in index.models),
         locations=tuple(locations),
         seconds=time.perf_counter() - started,
     )
-
-
-def _answered_by(index: Index, model: str) -> str:
-    other = index.stood_in(model)
-    return f"{model} through {other}" if other else model

@@ -72,11 +72,6 @@ _HEAD_LINES = 40
 _DECODED = 1 << 16
 
 
-def skip_entry(entry: "Entry") -> str | None:
-    """The reason to skip a path without reading it, or None."""
-    return never_read(entry) or usually_left_out(entry.path)
-
-
 def never_read(entry: "Entry") -> str | None:
     """The reason why an entry cannot be indexed whatever its repository says, or None."""
     if entry.mode == "160000":

@@ -183,14 +183,6 @@ def remove_source(database: Database, team_id: uuid.UUID, name: str, mirrors: Pa
     return found
 
 
-def find_by_repository(database: Database, team_id: uuid.UUID, full_name: str) -> Source | None:
-    """The source that stands for `owner/name` of a forge (in any case), or None."""
-    with database.team(team_id) as connection, connection.cursor(row_factory=class_row(Source)) as cursor:
-        return cursor.execute(
-            _SELECT + b" WHERE team_id = %s AND repository = %s", (team_id, full_name.strip().lower())
-        ).fetchone()
-
-
 def list_sources(database: Database, team_id: uuid.UUID) -> list[Source]:
     """Every source of the team, by name."""
     with database.team(team_id) as connection, connection.cursor(row_factory=class_row(Source)) as cursor:

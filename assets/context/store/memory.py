@@ -134,8 +134,9 @@ class MemoryIndex:
         order = np.argsort(-similarity, kind="stable")[:count]
         return documents[order], similarity[order]
 
-    def stood_in(self, model: str) -> str:
-        return ""
+    @property
+    def unanswered(self) -> frozenset[str]:
+        return frozenset()
 
     def _candidates(self, text: str) -> Ints:
         """Every document of a small index; of a large one, those that share the rarest words with the text."""

@@ -5,7 +5,6 @@ meanwhile.
 """
 
 import contextlib
-import copy
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,7 +25,6 @@ from assets.context.store.version_files import VersionCache, VersionFiles
 from assets.context.store.versions import Version
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable
-from core.embedding.stand_in import ask
 
 _versions = VersionCache()
 _postings = PostingsCache()
@@ -85,17 +83,11 @@ class PostgresIndex:
         self._files = files
         self._complete = frozenset(version.models)
         self._models = self._with_vectors(embedders)
-        self._stood_in: dict[str, str] = {}
+        self._unanswered: set[str] = set()
         self._expected: dict[tuple[str, str, int], VectorSearch | EmbedderUnavailable | None] = {}
         self._decoded: dict[str, tuple[Ints, Ints]] = {}
         self._in_files: dict[str, tuple[Ints, Ints]] = {}
         self._chunks: dict[int, Chunk] = {}
-
-    def asking(self, embedders: Sequence[Embedder]) -> "PostgresIndex":
-        """The same index with other models to ask, for as long as this one is open; what was read is shared."""
-        other = copy.copy(self)
-        other._models, other._stood_in, other._expected = self._with_vectors(embedders), {}, {}
-        return other
 
     def _with_vectors(self, embedders: Sequence[Embedder]) -> dict[str, tuple[Embedder, VectorTable]]:
         found = {}
@@ -150,8 +142,9 @@ class PostgresIndex:
         self._chunks.update(zip(unread, store.read_chunks(self._connection, places), strict=True))
         return [self._chunks[document] for document in documents]
 
-    def stood_in(self, model: str) -> str:
-        return self._stood_in.get(model, "")
+    @property
+    def unanswered(self) -> frozenset[str]:
+        return frozenset(self._unanswered)
 
     def expect(self, model: str, text: str, count: int) -> None:
         # What goes wrong is told when it is asked for, so that one model's silence does not end the search.
@@ -165,6 +158,7 @@ class PostgresIndex:
         self.expect(model, text, count)
         sent = self._expected.pop((model, text, count))
         if isinstance(sent, EmbedderUnavailable):
+            self._unanswered.add(model)
             raise sent
         found = sent.hits() if isinstance(sent, VectorSearch) else []
         if not found:
@@ -178,15 +172,8 @@ class PostgresIndex:
     def _send(self, model: str, text: str, count: int) -> VectorSearch | None:
         """None for a text that the model has no vector for."""
         embedder, table = self._models[model]
-        answered = ask(embedder, text)
-        if answered.through:
-            self._stood_in[model] = answered.through
-        if answered.space != model:
-            other = VectorTable.find(self._connection, answered.space)
-            if other is None:
-                raise EmbedderUnavailable(f"{model} does not answer, and {answered.space} was retired meanwhile")
-            table = other
-        if not answered.vector.any():
+        vector = embedder.embed_query(text)
+        if not vector.any():
             return None
         # A few more than wanted, so that equal similarities are cut off by document number as in memory.
-        return VectorSearch(self._connection, table, answered.vector, *self._files.contents, count + 50)
+        return VectorSearch(self._connection, table, vector, *self._files.contents, count + 50)

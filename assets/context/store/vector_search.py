@@ -43,12 +43,12 @@ SELECT set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan',
        set_config('enable_sort', 'on', true)
 """
 _INDEX = """
-SELECT content_id, chunk, -(embedding <#> %(query)b::vector) FROM {table} WHERE content_id <= {indexed_to}
-ORDER BY embedding::halfvec({width}) <#> %(query)b::vector::halfvec({width}) LIMIT %(limit)s
+SELECT content_id, chunk, -(embedding <#> %(query)b) FROM {table} WHERE content_id <= {indexed_to}
+ORDER BY embedding::halfvec({width}) <#> %(query)b::halfvec({width}) LIMIT %(limit)s
 """
 _SCAN = """
-SELECT content_id, chunk, -(embedding <#> %(query)b::vector) FROM {table}
-ORDER BY (embedding <#> %(query)b::vector) + 0 LIMIT %(limit)s
+SELECT content_id, chunk, -(embedding <#> %(query)b) FROM {table}
+ORDER BY (embedding <#> %(query)b) + 0 LIMIT %(limit)s
 """
 
 Hit = tuple[int, int, float]
@@ -74,7 +74,7 @@ class VectorSearch:
         """
         binary.register(connection)
         self._connection, self._table, self._contents, self._count = connection, table, contents, count
-        self._width, self._query = len(query), binary.vector(query)
+        self._width, self._query = len(query), query
         self._vectors = int(sizes.sum())
         self._looked: _Looked | None = None
         alone = contents
@@ -107,8 +107,8 @@ class VectorSearch:
         """Sends a comparison with each vector of these."""
         # The sum keeps Postgres from using the index, whose filter comes after the search.
         statement = sql.SQL(
-            "SELECT content_id, chunk, -(embedding <#> %b::vector) AS similarity FROM {} WHERE content_id = ANY(%b) "
-            "ORDER BY (embedding <#> %b::vector) + 0 LIMIT %s"
+            "SELECT content_id, chunk, -(embedding <#> %b) AS similarity FROM {} WHERE content_id = ANY(%b) "
+            "ORDER BY (embedding <#> %b) + 0 LIMIT %s"
         ).format(self._table.name)
         parameters = (self._query, binary.bigints(contents), self._query, self._count)
         return self._connection.execute(statement, parameters, binary=True)

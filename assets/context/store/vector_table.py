@@ -14,7 +14,7 @@ from assets.context.store import binary
 from core.embedding import Embedder, Vectors
 
 _FIND = r"""
-SELECT m.id, m.table_name, 'vector'::regtype::oid, coalesce(built.bound, 0), coalesce(built.vectors, 0)
+SELECT m.id, m.table_name, coalesce(built.bound, 0), coalesce(built.vectors, 0)
 FROM embedding_models m LEFT JOIN LATERAL (
   SELECT substring(c.relname FROM '_to_(\d+)$')::bigint AS bound, greatest(c.reltuples, 0)::bigint AS vectors
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -26,13 +26,12 @@ FROM embedding_models m LEFT JOIN LATERAL (
 
 @dataclass(frozen=True, slots=True)
 class VectorTable:
-    """The table of one model. `element` is the type number of `vector` in this database. Contents up to the
+    """The table of one model. Contents up to the
     id `indexed_to` are in its HNSW index, of about so many vectors; both are 0 when there is none."""
 
     model_id: int
     identity: str
     name: sql.Identifier
-    element: int
     indexed_to: int = 0
     indexed: int = 0
 
@@ -66,7 +65,7 @@ class VectorTable:
             "SELECT %s, * FROM unnest(%b::bigint[], %b::integer[], %b::vector[]) ON CONFLICT DO NOTHING"
         ).format(self.name)
         binary.register(connection)
-        arrays = (binary.bigints(contents), binary.integers(chunks), binary.vectors(vectors, self.element))
+        arrays = (binary.bigints(contents), binary.integers(chunks), binary.vectors(vectors, connection))
         connection.execute(statement, (team_id, *arrays))
 
     def lacking(self, connection: Connection[TupleRow], contents: Sequence[int]) -> list[int]:

@@ -34,7 +34,6 @@ class Version:
     files: int
     chunks: int
     skipped: int
-    staged_at: datetime
     visible_at: datetime | None
 
 
@@ -50,7 +49,7 @@ class FileRow:
 
 
 _VERSION = """
-SELECT v.version, v.id, v.commit, v.branch, v.config, v.files, v.chunks, v.skipped, v.staged_at, v.visible_at,
+SELECT v.version, v.id, v.commit, v.branch, v.config, v.files, v.chunks, v.skipped, v.visible_at,
        ARRAY(SELECT m.identity FROM version_models o JOIN embedding_models m ON m.id = o.model_id
              WHERE (o.team_id, o.source, o.version) = (v.team_id, v.source, v.version) ORDER BY m.id) AS models
 FROM source_indexes s JOIN index_versions v USING (team_id, source, version)

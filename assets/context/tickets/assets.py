@@ -8,7 +8,7 @@ from assets.context.tickets.index import TicketIndexReport, index_tickets
 from assets.context.tickets.status import StatusChange
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
-from assets.shared.markdown import cell
+from assets.shared.markdown import cell, code
 
 
 @asset(
@@ -52,7 +52,7 @@ def ticket_metadata(report: TicketIndexReport) -> dict[str, MetadataValue[Any]]:
 
 def _changes_table(changes: tuple[StatusChange, ...]) -> str:
     rows = [
-        f"| `{cell(change.key)}` | {cell(change.before or '-')} | {cell(change.after)} | {cell(change.action)} "
+        f"| {code(change.key)} | {cell(change.before or '-')} | {cell(change.after)} | {cell(change.action)} "
         f"| {change.at:%Y-%m-%d %H:%M:%S} |"
         for change in changes
     ]

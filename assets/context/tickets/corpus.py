@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from assets.context.ranking.index import Floats, Ints
-from assets.context.ranking.signals.bm25 import B_CHUNK, B_FILE, K1, idf
+from assets.context.ranking.signals.bm25 import B_CHUNK, B_FILE, idf, length_norm, term_scores
 from assets.context.store.postings import Pairs
 from assets.context.store.postings_cache import PostingsCache
 from assets.context.tickets.columns import Contents, TicketKey, Tickets, within
@@ -197,13 +196,13 @@ class Corpus:
 
     @cached_property
     def _passage_norm(self) -> Floats:
-        return _norm(self.contents.lengths, B_CHUNK)
+        return length_norm(self.contents.lengths, B_CHUNK)
 
     @cached_property
     def _ticket_norm(self) -> Floats:
         of_pair = self.contents.lengths[self._pair_passage]
         lengths = np.bincount(self.tickets.row_ticket[self._pair_row], of_pair, self.size)
-        return _norm(lengths.astype(np.int64), B_FILE)
+        return length_norm(lengths.astype(np.int64), B_FILE)
 
     def weigh(self, connection: Connection[TupleRow], terms: Sequence[str]) -> Mapping[str, Weighed]:
         """What each of these terms adds; what was asked for before is kept, within bounds."""
@@ -229,9 +228,11 @@ class Corpus:
         holding = np.flatnonzero(of_ticket)
         return Weighed(
             passages.astype(np.int32),
-            _bm25(counts, self._passage_norm[passages], idf(self.passages, len(passages))),
+            _scores(counts, self._passage_norm[passages], self.passages),
             holding.astype(np.int32),
-            _bm25(of_ticket[holding], self._ticket_norm[holding], idf(self.size, len(holding))),
+            term_scores(idf(self.size, len(holding)), of_ticket[holding], self._ticket_norm[holding]).astype(
+                np.float32
+            ),
         )
 
     def _passages(self, hits: Sequence[tuple[int, Pairs]]) -> tuple[Ints, Ints]:
@@ -286,10 +287,6 @@ class Corpus:
         return row, int(passages[place] - self._offsets[self._row_content[row]])
 
 
-def _bm25(counts: NDArray[Any], norm: Floats, rarity: float) -> NDArray[np.float32]:
-    return np.asarray(rarity * counts * (K1 + 1) / (counts + norm), dtype=np.float32)
-
-
-def _norm(lengths: Ints, b: float) -> Floats:
-    mean = float(lengths.mean()) if len(lengths) else 1.0
-    return np.asarray(K1 * (1 - b + b * lengths / max(mean, 1.0)))
+def _scores(counts: Ints | Floats, norm: Floats, of: int) -> NDArray[np.float32]:
+    """What a term adds to each of those that hold it, `of` so many."""
+    return term_scores(idf(of, len(counts)), counts, norm).astype(np.float32)

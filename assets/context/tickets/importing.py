@@ -226,12 +226,11 @@ def _store(database: Database, team_id: uuid.UUID, link: Link, changes: Sequence
         done = [apply(connection, team_id, link.source, change, received) for change in changes]
         ended = state.step is None
         connection.execute(
-            "UPDATE ticket_projects SET progress = %s, since = coalesce(%s, since), "
-            "imported_at = coalesce(%s, imported_at) WHERE team_id = %s AND service = %s AND project = %s",
+            "UPDATE ticket_projects SET progress = %s, since = coalesce(%s, since) "
+            "WHERE team_id = %s AND service = %s AND project = %s",
             (
                 state.to_json(),
                 state.began - OVERLAP if ended else None,
-                received if ended else None,
                 team_id,
                 link.service,
                 link.project,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from assets.context.pack.spans import Quote
 from assets.context.tickets.search import TicketHit, search_tickets
-from assets.shared.markdown import cell
+from assets.shared.markdown import cell, code
 from core.database import Database
 from core.embedding import Embedder
 from core.tasks import Task
@@ -59,6 +59,6 @@ def tickets_table(hits: Sequence[TicketHit]) -> str:
 
 
 def _linked(hit: TicketHit) -> str:
-    shown = f"`{cell(hit.key)}`"
+    shown = code(hit.key)
     # An address may hold brackets, which would end the link.
     return f"[{shown}]({hit.url.replace('(', '%28').replace(')', '%29')})" if hit.url else shown

@@ -131,13 +131,8 @@ def _read(connection: Connection[TupleRow], table: VectorTable, contents: Ints) 
     binary.register(connection)
     statement = sql.SQL(_READ).format(table.name)
     rows = connection.execute(statement, (binary.bigints(contents),), binary=True).fetchall()
-    if not rows:
-        none = np.zeros(0, dtype=np.int64)
-        return _Block(none, none, np.zeros((0, 0), dtype=np.float32))
-    # As pgvector sends one: width and an unused number, of 16 bits each, then the values.
-    sent = np.frombuffer(b"".join(row[2] for row in rows), dtype=">f4").reshape(len(rows), -1)
-    places = np.array([row[:2] for row in rows], dtype=np.int64)
-    return _Block(places[:, 0], places[:, 1], sent[:, 1:].astype(np.float32))
+    places = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2)
+    return _Block(places[:, 0], places[:, 1], binary.received_vectors([row[2] for row in rows]))
 
 
 def _joined(blocks: Sequence[_Block], wanted: Ints) -> _Block:

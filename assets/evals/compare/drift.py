@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from assets.evals.report.summary import summarise
 from assets.evals.runs.results import RunRecord
 from assets.evals.runs.store import ResultStore
-from core.eval_status import EvalStatus, keep_status
+from core.health.eval_status import EvalStatus, keep_status
 from core.statistics import Verdict
 
 from .comparison import Comparison, compare_runs

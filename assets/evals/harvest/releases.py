@@ -9,13 +9,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from core.archives import ArchiveRefused, unpack_archive
 
 CACHE = Path("~/.cache/penstock/releases")
 MAX_ARCHIVE = 64 << 20
@@ -24,16 +23,6 @@ MAX_BYTES = 500 << 20
 SECONDS = 300
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]{0,60}")
-_MALFORMED = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    ValueError,
-    NotImplementedError,
-)
-"""What reading an archive raises that is none, or is damaged."""
 
 _PROGRAM = Path(__file__).with_name("released_download.py")
 
@@ -114,18 +103,10 @@ def archive_hash(archive: Path) -> str:
 def unpack(archive: Path, folder: Path) -> Path:
     """Unpacks into a new folder and returns the one that holds the project. Raises `ReleaseUnavailable` for paths
     that lead out of it, for devices, and for more than `MAX_FILES` files or `MAX_BYTES` bytes; leaves nothing then."""
-    folder.mkdir(parents=True)
     try:
-        if archive.name.endswith(".zip"):
-            _unpack_zip(archive, folder)
-        else:
-            _unpack_tar(archive, folder)
-    except _MALFORMED as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ReleaseUnavailable(f"{archive.name}: {error}") from error
-    except ReleaseUnavailable:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        unpack_archive(archive, folder, max_files=MAX_FILES, max_bytes=MAX_BYTES)
+    except ArchiveRefused as error:
+        raise ReleaseUnavailable(str(error)) from error
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 
@@ -162,30 +143,3 @@ def _pip(what: str, arguments: list[str]) -> str:
         lines = done.stderr.strip().splitlines() or ["pip said nothing"]
         raise ReleaseUnavailable(f"{what} could not be fetched: {lines[-1][:300]}")
     return done.stdout
-
-
-def _unpack_zip(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        entries = opened.infolist()
-        _check(archive, len(entries), sum(entry.file_size for entry in entries))
-        for entry in entries:
-            if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
-                raise ReleaseUnavailable(f"{archive.name}: {entry.filename[:100]!r} leads out of the release")
-        # What an entry holds beyond its stated size is never read.
-        opened.extractall(folder)  # noqa: S202
-
-
-def _unpack_tar(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as opened:
-        members, total = [], 0
-        # One by one, since asking for all at once would first decompress the whole of a bomb.
-        for member in opened:
-            members.append(member)
-            total += member.size
-            _check(archive, len(members), total)
-        opened.extractall(folder, members, filter="data")
-
-
-def _check(archive: Path, files: int, size: int) -> None:
-    if files > MAX_FILES or size > MAX_BYTES:
-        raise ReleaseUnavailable(f"{archive.name} would unpack to {files} files of {size} bytes or more")

@@ -7,9 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from assets.evals.sets.eval_set import load_set
+from assets.shared.ranking_metrics import recall, reciprocal_rank
 
 ROOT = Path(__file__).resolve().parents[3] / "eval_sets" / "localisation"
-DEPTHS = (1, 5, 10)
+DEPTHS = (1, 5, 10, 20)
 
 
 class Input(BaseModel):
@@ -47,9 +48,9 @@ def load_localisation(root: Path = ROOT) -> list[LocalisationCase]:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Recall at 1, 5 and 10 and the reciprocal rank of one ranked list, each from 0 to 1."""
+    """Recall at each of `DEPTHS` and the reciprocal rank of one ranked list, each from 0 to 1."""
 
-    recall: tuple[float, float, float]
+    recall: tuple[float, ...]
     reciprocal_rank: float
 
 
@@ -59,6 +60,5 @@ def score_ranking(ranked: Sequence[str], wanted: frozenset[str]) -> Retrieval:
         raise ValueError("a name is ranked twice")
     if not wanted:
         raise ValueError("nothing is wanted, so that no ranking can be scored")
-    first, second, third = (len(wanted.intersection(ranked[:depth])) / len(wanted) for depth in DEPTHS)
-    place = next((1 / rank for rank, name in enumerate(ranked, 1) if name in wanted), 0.0)
-    return Retrieval((first, second, third), place)
+    found = tuple(recall(ranked, wanted, depth) for depth in DEPTHS)
+    return Retrieval(found, reciprocal_rank(ranked, wanted, len(ranked)))

@@ -31,8 +31,6 @@ class CandidateRunner:
     """Each candidate is tried by a fresh import, and the message of its first failure is kept."""
     targets: tuple[str, ...] = ()
     leaky: bool = False
-    in_place: int = 0
-    fresh: int = 0
     waiting: list[Candidate] = field(default_factory=list)
     """Candidates that need a fresh import: so much dearer that only a share of the time goes to them."""
     _in_place_seconds: float = 0.0
@@ -88,7 +86,6 @@ class CandidateRunner:
                 if trial["s"] == "fresh":
                     fresh.append(number)
                 else:
-                    self.in_place += 1
                     results[number] = _observation(candidates[number], trial)
         self._in_place_seconds += time.monotonic() - began
         self.waiting.extend(candidates[number] for number in fresh)
@@ -101,7 +98,6 @@ class CandidateRunner:
                 break
             began = time.monotonic()
             observations.append(self._fresh(self.waiting.pop(0), until - began))
-            self.fresh += 1
             self._fresh_seconds += time.monotonic() - began
             found = observations[-1].status == "pass"
         return observations

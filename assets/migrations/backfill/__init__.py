@@ -1,1 +1,1 @@
-"""Stored content gets the new model's vectors, at a pace that live traffic does not notice."""
+"""Stored content gets the new model's vectors, at a pace that keeps live traffic within its latency limit."""

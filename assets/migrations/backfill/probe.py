@@ -1,4 +1,4 @@
-"""Times live searches as those notice a build who serve people: in a process and a session of their own.
+"""Times searches in a process and a session of their own, as the gateway's are.
 
 Linux may share cores by session before it looks at priorities (autogroup, sched(7)): a search in the session of the
 build is slowed more than those of the gateway, which has its own. The process is started at the first query, is

@@ -8,6 +8,7 @@ import numpy as np
 from psycopg import sql
 
 from assets.context.models import model_vectors
+from assets.context.store import binary
 from assets.migrations.retirement import archive
 from core.database import Database
 from core.embedding import Embedder, WrongAnswer
@@ -20,7 +21,7 @@ SAMPLE_CHUNKS = 64
 _PICKED = """
 SELECT team_id, content_id FROM (SELECT DISTINCT team_id, content_id FROM {table}) known ORDER BY random() LIMIT %s
 """
-_STORED = "SELECT content_id, chunk, embedding::vector FROM {table} WHERE content_id = ANY(%s)"
+_STORED = "SELECT content_id, chunk, vector_send(embedding) FROM {table} WHERE content_id = ANY(%s)"
 
 
 def check_stored(database: Database, embedder: Embedder, entry: Entry) -> int:
@@ -34,7 +35,7 @@ def check_stored(database: Database, embedder: Embedder, entry: Entry) -> int:
         ).fetchall()
     if not rows:
         return 0
-    vectors = archive.parse_vectors([bytes(row[2]) for row in rows])
+    vectors = binary.received_vectors([row[2] for row in rows])
     stored = {(row[0], row[1]): vector for row, vector in zip(rows, vectors, strict=True)}
     pairs: list[tuple[str, tuple[int, int]]] = []
     for team in sorted({team for team, _ in picked}):

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from assets.context.models import model_vectors
-from assets.migrations.adapter import training as adapter
 from assets.migrations.backfill.build import Progress, build
 from assets.migrations.backfill.spot_check import check_stored
 from assets.migrations.backfill.throttle import Throttle
@@ -51,8 +50,6 @@ def backfill(platform: Platform, migration: Migration, check: Callable[[], None]
         left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
         share = f", {throttle.share:.0%} of the time" if throttle.share < 1 else ""
         tell(f"built {body['chunks']} of {body['total']} chunks, {progress.rate:.0f} a second{share}{left}")
-        covered = body["chunks"] / max(1, body["total"])
-        adapter.keep_current(platform, migration, covered, progress.seconds, check=check, tell=tell)
 
     with watched(platform, throttle, embedder.identity):
         done = build(

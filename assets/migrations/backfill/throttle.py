@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assets.migrations.gate.metrics import percentile
+from core.statistics import percentile
 
 STEP = 0.25
 """What one slow and one fast measure move the share by, together."""
@@ -42,7 +42,7 @@ SLICE_SECONDS = 0.04
 """While it gives way, it embeds for about so long at a time: much longer, and each search would meet a whole one."""
 
 FULL_SLICE_SECONDS = 2.0
-"""About so long, at most, while it need not give way: what it meets then is to be noticed soon."""
+"""About so long, at most, while it need not give way: the next measure must come soon."""
 
 PART_SECONDS = 10.0
 """So long at most, or a single content, between two writes: what was embedded is not lost, and progress is seen."""
@@ -103,7 +103,7 @@ class Throttle:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._floor = min(self.limits.floor, self.limits.ceiling)
-        # What searches notice is not known yet: begin low, the first measures raise it.
+        # The effect on searches is not known yet: begin low, the first measures raise it.
         start = self.limits.ceiling if self.limits.slowdown is None else max(self._floor, self.limits.ceiling / 4)
         self._level = start
         self._kinds: dict[str, _Kind] = {}

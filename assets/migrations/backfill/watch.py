@@ -1,4 +1,4 @@
-"""Measures what live work notices of a build: searches, by asking some, and indexing, by what its refreshes took.
+"""Measures a backfill's effect on live traffic: the latency of searches, by asking some, and of index refreshes.
 
 A thread beside the build has queries that people asked be asked by a process of their own (`probe.py`), one in a
 while; it also reads how long announced changes took to be searchable. What it cannot measure it says and goes on
@@ -66,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def watched(platform: Platform, throttle: Throttle, identity: str) -> Iterator[Throttle]:
-    """While this is open, live work is measured and the throttle told.
+    """While this is open, live traffic is measured and the throttle told.
 
     Does nothing for a throttle that does not watch, nor where the model `identity` lacks only a little.
     """
@@ -198,7 +198,7 @@ class Watch:
         try:
             self._go_on()
         except Exception:  # of a thread that nobody joins in time: the build goes on at the share that it has
-            _log.exception("what searches and indexing notice of the build is no longer measured")
+            _log.exception("the backfill's effect on live traffic is no longer measured")
 
     def _go_on(self) -> None:
         looked = asked = self._clock()

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from assets.migrations.gate import metrics
 from assets.migrations.gate.judge import SAFE, Answer, decide
 from assets.migrations.gate.queries import JudgedQuery
+from assets.shared import ranking_metrics as metrics
 from core.statistics import PairedData, Verdict, cases_for_mean, clopper_pearson
 
 K, MARGIN, LOSS, POWER = 10, 0.03, 0.05, 0.8

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from assets.context.models import model_vectors, vector_pairs
-from assets.migrations.gate import metrics
+from assets.context.models import model_vectors
 from assets.migrations.gate.enough import ALPHA, RULE_OF_THREE, enough
 from assets.migrations.gate.evidence import EvalEvidence, combine
 from assets.migrations.gate.queries import JudgedQuery
+from assets.shared import ranking_metrics as metrics
 from core.database import Database
 from core.embedding import Embedder
 from core.embedding.account import cost_of
-from core.statistics import Effect, MetricSpec, PairedData, Verdict, compare_metric, conclude
+from core.statistics import Effect, MetricSpec, PairedData, Verdict, compare_metric, conclude, percentile
 
 SAFE = (Verdict.BETTER, Verdict.NOT_WORSE)
 WORST_SHOWN = 20
@@ -40,8 +40,8 @@ class Answer:
     new_ms: float
     query: JudgedQuery | None = None
     """Set where the right files are known."""
-    words: tuple[str, ...] = ()
-    """What words alone (BM25) answered, where the right files are known."""
+    bm25: tuple[str, ...] = ()
+    """What BM25 alone answered, where the right files are known."""
     old_money: float = 0.0
     new_money: float = 0.0
 
@@ -69,14 +69,9 @@ def ask_both(
             paths = tuple(model_vectors.nearest_paths(database, team_id, source, embedder, text, k))
             taken = 1000 * (time.perf_counter() - began)
             found[embedder.identity] = (paths, taken, cost_of(embedder).money - paid)
-        words: tuple[str, ...] = ()
-        if query is not None:
-            with vector_pairs.opened(database, team_id, source) as index:
-                words = tuple(index.ranked([], text, k, weights=vector_pairs.BM25))
+        bm25 = tuple(model_vectors.bm25_paths(database, team_id, source, text, k)) if query is not None else ()
         one, other = found[old.identity], found[new.identity]
-        answers.append(
-            Answer(team_id, source, text, one[0], other[0], one[1], other[1], query, words, one[2], other[2])
-        )
+        answers.append(Answer(team_id, source, text, one[0], other[0], one[1], other[1], query, bm25, one[2], other[2]))
     return answers
 
 
@@ -124,7 +119,7 @@ def judge(
         "queries": {"judged": len(known), "asked": len(answers) - len(known)},
         "unjudged_sources": sorted(set(sources) - {answer.source for answer in known}),
         "metrics": [
-            {**_shown(effect), "words": _words_alone(known, measure, k)}
+            {**_shown(effect), "bm25": _bm25_alone(known, measure, k)}
             for effect, (_, measure) in zip(effects, _specs(k, margin), strict=True)
         ],
         "strata": _strata(known, k, margin, seed, min(draws, 500)),
@@ -137,7 +132,7 @@ def judge(
         },
         "latency_ms": {
             side: {
-                f"p{share}": round(metrics.percentile([getattr(a, f"{side}_ms") for a in answers], share / 100), 2)
+                f"p{share}": round(percentile([getattr(a, f"{side}_ms") for a in answers], share / 100), 2)
                 for share in (50, 95)
             }
             for side in ("old", "new")
@@ -197,12 +192,12 @@ def _paired(
     )
 
 
-def _words_alone(
+def _bm25_alone(
     known: Sequence[Answer], measure: Callable[[Sequence[str], Sequence[str], int], float], k: int
 ) -> float | None:
     """What BM25 alone reaches with the same queries."""
-    scores = [measure(answer.words, answer.query.relevant, k) for answer in known if answer.query is not None]
-    return round(float(np.mean(scores)), 5) if scores and any(answer.words for answer in known) else None
+    scores = [measure(answer.bm25, answer.query.relevant, k) for answer in known if answer.query is not None]
+    return round(float(np.mean(scores)), 5) if scores and any(answer.bm25 for answer in known) else None
 
 
 def _strata(known: Sequence[Answer], k: int, margin: float, seed: int, draws: int) -> list[dict[str, Any]]:
@@ -217,8 +212,8 @@ def _strata(known: Sequence[Answer], k: int, margin: float, seed: int, draws: in
         if len(members) >= _FEWEST_IN_STRATUM:
             for spec, measure in _specs(k, margin):
                 effect = compare_metric(spec, _paired(members, measure, k), seed=seed, draws=draws)
-                words = _words_alone(members, measure, k)
-                shown.append({"kind": kind, "name": name, **_shown(effect), "words": words})
+                bm25 = _bm25_alone(members, measure, k)
+                shown.append({"kind": kind, "name": name, **_shown(effect), "bm25": bm25})
     return shown
 
 
@@ -249,7 +244,7 @@ def _worst(known: Sequence[Answer], k: int) -> list[dict[str, Any]]:
             "relevant": list(query.relevant),
             "old": list(answer.old[:5]),
             "new": list(answer.new[:5]),
-            "words": list(answer.words[:5]),
+            "bm25": list(answer.bm25[:5]),
             "old_ndcg": round(before, 4),
             "new_ndcg": round(after, 4),
         }

@@ -15,11 +15,13 @@ from psycopg.rows import TupleRow
 
 from assets.context.models import model_vectors
 from assets.context.store.postgres import NotIndexed
-from assets.migrations.gate import metrics, queries
+from assets.migrations.gate import queries
 from assets.migrations.gate.queries import JudgedQuery
 from assets.migrations.lifecycle.record import Migration
 from assets.platform import Platform
+from assets.shared import ranking_metrics as metrics
 from core.embedding import EmbedderUnavailable, catalogue, known_answers
+from core.statistics import percentile
 
 PROBES = 40
 MOST_FAILED = 0.1
@@ -82,7 +84,7 @@ def look(platform: Platform, migration: Migration) -> Seen:
                 old_answers = False
         score = metrics.ndcg(found, query.relevant, k)
         pairs.append((None if before is None else metrics.ndcg(before, query.relevant, k), score))
-    p95 = metrics.percentile(taken, 0.95)
+    p95 = percentile(taken, 0.95)
     both = [(one, other) for one, other in pairs if one is not None]
     problem = (
         _failing(asked, failed, last) or _slow(migration, p95) or _lost(migration, pairs, both if old_answers else [])

@@ -1,7 +1,7 @@
-"""Begins the migrations that were asked for when a model was registered, one after the other.
+"""Starts queued migration requests, one after the other.
 
-A wish that cannot be fulfilled now stays, with the reason: another migration is open, the model's server does
-not answer. Idempotent: a migration that begins and the wish that ends are one transaction.
+A request that cannot be started now stays queued with the reason: another migration is open, or the model's server
+does not answer. Idempotent: a migration is started and its request removed in one transaction.
 """
 
 from collections.abc import Callable
@@ -11,56 +11,56 @@ from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.plan import make_plan
 from assets.migrations.lifecycle.record import Migration, MigrationRefused, Options
 from assets.platform import Platform
-from core.embedding import EmbedderUnavailable, catalogue, requests
+from core.embedding import EmbedderUnavailable, catalogue, migration_requests
 from core.embedding.catalogue import Entry
 from core.states import ModelState
 
 TRY_AGAIN = timedelta(minutes=1)
-"""A wish whose model did not answer is looked at again after so long."""
+"""How long to wait before retrying a request whose model did not answer."""
 
 
 def begin_requested(
     platform: Platform, *, options: Options | None = None, tell: Callable[[str], None] = lambda text: None
 ) -> Migration | None:
-    """Begins the first wish that can be fulfilled; None when none can. `options` are those of the migration."""
+    """Starts the first request that can be started; None when none can. `options` are those of the migration."""
     with platform.database.system() as connection:
-        wishes = requests.waiting(connection)
+        queued = migration_requests.waiting(connection)
         opened = record.current(connection)
     if opened is not None and opened.is_open:
-        _refuse_all(platform, wishes, _is_open(opened))
+        _refuse_all(platform, queued, _is_open(opened))
         return None
-    for wish in wishes:
-        if wish.state != ModelState.REGISTERED:
-            tell(f"{wish.model} is {wish.state}: nothing is left to migrate")
+    for request in queued:
+        if request.state != ModelState.REGISTERED:
+            tell(f"{request.model} is {request.state}: nothing is left to migrate")
             with platform.database.system() as connection:
-                requests.forget(connection, wish.model_id)
+                migration_requests.forget(connection, request.model_id)
             continue
         try:
             with platform.database.system() as connection:
-                new = catalogue.by_id(connection, wish.model_id)
+                new = catalogue.by_id(connection, request.model_id)
                 old = _serving(catalogue.entries(connection))
             if old is None:
                 raise MigrationRefused("no model serves: penstock models add NAME --serve is enough")
             plan = make_plan(platform.database, old, new, platform.models.open(new))
             begun = switch.start(platform.database, old, new, options or Options(), plan.as_dict())
         except (MigrationRefused, EmbedderUnavailable) as error:
-            tell(f"{wish.model} waits: {error}")
+            tell(f"{request.model} waits: {error}")
             with platform.database.system() as connection:
-                requests.refuse(connection, wish.model_id, str(error))
+                migration_requests.refuse(connection, request.model_id, str(error))
             continue
         tell(f"migration {begun.id} from {begun.old_name} to {begun.new_name} has begun")
-        _refuse_all(platform, [other for other in wishes if other.model_id != wish.model_id], _is_open(begun))
+        _refuse_all(platform, [other for other in queued if other.model_id != request.model_id], _is_open(begun))
         return begun
     return None
 
 
-def due(wishes: list[requests.MigrationRequest], now: datetime | None = None) -> bool:
-    """Whether any of these wishes is to be looked at now, when no migration is open."""
+def due(queued: list[migration_requests.MigrationRequest], now: datetime | None = None) -> bool:
+    """Whether any of these requests is to be tried now, when no migration is open."""
     at = now or datetime.now(UTC)
     # One that waited for another migration has no time to keep: that has ended.
     return any(
-        wish.tried_at is None or wish.tried_at + TRY_AGAIN <= at or (wish.reason or "").startswith(_OPEN)
-        for wish in wishes
+        request.tried_at is None or request.tried_at + TRY_AGAIN <= at or (request.reason or "").startswith(_OPEN)
+        for request in queued
     )
 
 
@@ -71,11 +71,11 @@ def _is_open(migration: Migration) -> str:
     return f"{_OPEN}{migration.id} from {migration.old_name} to {migration.new_name} is open; it begins after that"
 
 
-def _refuse_all(platform: Platform, wishes: list[requests.MigrationRequest], reason: str) -> None:
-    for wish in wishes:
-        if wish.reason != reason:
+def _refuse_all(platform: Platform, queued: list[migration_requests.MigrationRequest], reason: str) -> None:
+    for request in queued:
+        if request.reason != reason:
             with platform.database.system() as connection:
-                requests.refuse(connection, wish.model_id, reason)
+                migration_requests.refuse(connection, request.model_id, reason)
 
 
 def _serving(entries: list[Entry]) -> Entry | None:

@@ -7,7 +7,6 @@ and says why; what proves the new model broken pauses it.
 
 import contextlib
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import Any
 import psycopg
 
 from assets.context.models import model_vectors
-from assets.migrations.adapter import training as adapter
 from assets.migrations.backfill import stage as backfill
 from assets.migrations.backfill.build import Stopped
 from assets.migrations.backfill.throttle import Throttle
@@ -26,12 +24,12 @@ from assets.migrations.gate import evidence, observe, queries
 from assets.migrations.gate.judge import ask_both, judge
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.record import Migration, MigrationRefused, TimelineEvent
-from assets.migrations.report import wording as words
+from assets.migrations.report import wording
 from assets.migrations.retirement.archive import ArchiveFailed
 from assets.migrations.retirement.retire import FOLDER
 from assets.platform import Platform
-from core import migration_health
 from core.embedding import Embedder, EmbedderUnavailable, WrongAnswer, catalogue
+from core.health import migration_health
 from core.states import MigrationState, ModelState
 
 _log = logging.getLogger(__name__)
@@ -65,8 +63,6 @@ def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) ->
                 switch.pause(platform.database, number, True, str(error), by_itself=True)
                 continue
             except EmbedderUnavailable as error:
-                if migration.state == MigrationState.SHADOWING:  # all is built: the new model may stand in for the old
-                    adapter.keep_current(platform, migration, 1.0, math.inf, tell=tell)
                 return _stands(platform, number, f"a model: {error}")
             except psycopg.errors.DiskFull as error:
                 why = f"the database's disk is full: {error}".strip()
@@ -234,7 +230,7 @@ def _decide(platform: Platform, migration: Migration, tell: Told) -> str:
     with platform.database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
     if not comparison.get("safe"):
-        return words.left_to_a_person(comparison, migration.chosen.queries)
+        return wording.left_to_a_person(comparison, migration.chosen.queries)
     if not migration.chosen.automatic:
         return f"a person: the gate says {comparison.get('verdict')}; `penstock migrate cutover` goes on"
     switch.cut_over(platform.database, migration.id, by="the gate")

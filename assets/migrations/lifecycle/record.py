@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assets.migrations.backfill.throttle import SLOWDOWN, Limits
 from core.embedding import catalogue
-from core.migration_health import STALLED_MINUTES
+from core.health.migration_health import STALLED_MINUTES
 from core.states import CLOSED_MIGRATION_STATES, MigrationState, ModelState
 
 _COLUMNS = """m.id, m.old_model, m.new_model, o.name AS old_name, n.name AS new_name, m.state, m.paused, m.options,

@@ -18,10 +18,10 @@ from psycopg.rows import TupleRow
 from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.record import Migration, MigrationRefused, Options
 from assets.migrations.retirement.retire import retire_model
-from core import migration_health
 from core.database import Database
-from core.embedding import catalogue, requests
+from core.embedding import catalogue, migration_requests
 from core.embedding.catalogue import Entry, ModelConflict
+from core.health import migration_health
 from core.states import MigrationState, ModelState
 from core.statistics import Verdict
 
@@ -39,13 +39,13 @@ def start(database: Database, old: Entry, new: Entry, options: Options, plan: di
         made = record.create(connection, old, new, options, plan)
         _model(connection, made.new_model, ModelState.BUILDING)
         record.move(connection, made, MigrationState.BUILDING)
-        requests.forget(connection, made.new_model)
+        migration_requests.forget(connection, made.new_model)
         return record.get(connection, made.id)
 
 
 def pause(database: Database, number: int, paused: bool, reason: str = "", *, by_itself: bool = False) -> Migration:
     """Stops the work of an open migration at its next part, or lets it go on. `by_itself` is for a fault that the
-    driver found, of which people are told (`core.migration_health`)."""
+    driver found, of which people are told (`core.health.migration_health`)."""
     with _held(database, number) as (connection, migration):
         if not migration.is_open:
             raise MigrationRefused(f"migration {number} is {migration.state}: there is nothing to pause or resume")

@@ -1,129 +1,125 @@
 """The migration's page of HTML: what to decide first, then what it rests on. Self-contained, no script, no network.
 
-Whatever comes from repositories and queries is escaped. What is said, and in which words, is `report`'s.
+What is said, and in which words, is `wording`'s; how it lies on the page is `templates/migration.html`'s.
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from pathlib import Path
 from typing import Any
 
-from assets.migrations.adapter import report as adapter_report
 from assets.migrations.gate import evidence
 from assets.migrations.gate.evidence import EvalEvidence
 from assets.migrations.lifecycle.record import Migration, TimelineEvent
-from assets.migrations.report import charts
-from assets.migrations.report import wording as words
+from assets.migrations.report import wording
+from assets.shared import charts
+from assets.shared.charts import CLASS, Mark, Row
+from assets.shared.pages import templates
+from core.statistics import Interval
+
+_VERDICT = {"Yes": "better", "Done": "better", "No": "worse", "Rolled back": "worse"}
 
 
 def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequence[EvalEvidence]) -> str:
     """One page. `found` is what evals say of the two models by now."""
     comparison = migration.comparison
-    body = [_banner(migration, found)]
-    if comparison:
-        body += [_tiles(comparison), _quality(comparison)]
-    body += _evals(found)
-    if comparison:
-        body += [_strata(comparison), _speed(migration, comparison, events)]
-    if (adapted := words.last(events, "adapter")) is not None and "evaluation" in adapted:
-        body.append(f"<h2>While the old model's server is away</h2>{adapter_report.as_html(adapted)}")
-    if comparison and comparison["worst"]:
-        regressions = (_regression(row, place < _OPEN_REGRESSIONS) for place, row in enumerate(comparison["worst"]))
-        body.append(f"<h2>Worst regressions</h2>{''.join(regressions)}")
-    if progress := [event for event in events if event.kind == "progress"]:
-        body.append(f"<h2>Coverage over time</h2>{charts.coverage(progress)}")
-    body.append(f"<h2>Timeline</h2>{_timeline(events)}")
-    if rows := words.planned(migration, events):
-        note = f"Estimated from {words.plain(migration.plan.get('sampled_chunks', 0))} chunks, before the start."
-        beside = _table(("", "estimated", "really"), rows, numbers=range(1, 3))
-        body.append(f"<h2>Plan</h2><p><small>{escape(note)}</small></p>{beside}")
-    title = escape(f"Migration {migration.id}: {migration.old_name} to {migration.new_name}")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
-        f"<style>{charts.STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
-
-
-def _banner(migration: Migration, found: Sequence[EvalEvidence]) -> str:
     said = evidence.first_sentence(migration, found)
-    kind = {"Yes": "good", "Done": "good", "No": "bad", "Rolled back": "bad"}.get(said.partition(":")[0], "open")
-    why = [f"<p class=why>{escape(words.standing(migration))}</p>"]
-    if observed := words.observed(migration):
-        why.append(f"<p class=why>{escape(observed)}</p>")
-    if migration.comparison:
-        why.append(f"<p class=why><small>{escape(words.basis(migration.comparison))}</small></p>")
-    return (
-        f"<h1>Migration {migration.id}: {escape(migration.old_name)} → {escape(migration.new_name)}</h1>"
-        f'<div class="banner {kind}"><p class=say>{escape(said)}</p>{"".join(why)}</div>'
-    )
+    progress = [
+        (event.at, event.body.get("chunks", 0) / max(1, event.body.get("total", 1)))
+        for event in events
+        if event.kind == "progress"
+    ]
+    parts = {} if comparison is None else {
+        "tiles": _tiles(comparison),
+        "quality": _quality(comparison),
+        "strata": _strata(comparison),
+        "speed": _speed(migration, comparison, events),
+    }  # fmt: skip
+    return templates(Path(__file__).parent / "templates").get_template("migration.html").render(
+        migration=migration,
+        comparison=comparison,
+        events=events,
+        wording=wording,
+        classes=CLASS,
+        said=said,
+        kind=_VERDICT.get(said.partition(":")[0], "open"),
+        evals=[_evals(one) for one in found],
+        coverage=charts.coverage(progress) if progress else "",
+        planned=wording.planned(migration, events),
+        **parts,
+    )  # fmt: skip
 
 
-def _tiles(comparison: Mapping[str, Any]) -> str:
+def differences(rows: Sequence[Mapping[str, Any]], margin: float | None, *, judged: bool = False) -> str:
+    """Each row's difference with its interval. Without a margin, or where rows were `judged`, colours follow their
+    verdicts; else the margin alone."""
+
+    def kind(row: Mapping[str, Any]) -> str:
+        if margin is None or judged:
+            return CLASS.get(row["verdict"], "better")
+        return "better" if row["low"] > -margin else "worse" if row["high"] < 0 else "open"
+
+    drawn = [
+        Row(
+            str(row["metric"]),
+            (Mark(row["difference"], Interval(row["low"], row["high"]), kind(row)),),
+            f"{row['difference']:+.3f}",
+        )
+        for row in rows
+        if row["low"] is not None
+    ]
+    return charts.intervals(drawn, margin, "Differences with 95% intervals, new against old")
+
+
+def _tiles(comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
     tiles = [
-        (f"{words.number(row['old'])} → {words.number(row['new'])}", str(row["metric"]))
+        (f"{wording.number(row['old'])} → {wording.number(row['new'])}", str(row["metric"]))
         for row in comparison["metrics"]
     ]
     latency = comparison["latency_ms"]
     tiles.append((f"{latency['old']['p95']:.0f} → {latency['new']['p95']:.0f} ms", "95% of searches"))
     if storage := comparison.get("storage_bytes"):
         tiles.append((f"{storage['old'] / 1e6:.1f} → {storage['new'] / 1e6:.1f} MB", "vectors on disk"))
-    shown = "".join(f"<div class=tile><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in tiles)
-    return f"<div class=tiles>{shown}</div>"
+    return tiles
 
 
-def _quality(comparison: Mapping[str, Any]) -> str:
-    parts = [f"<h2>Quality</h2>{charts.intervals(comparison['metrics'], comparison['margin'], judged=True)}"]
-    if counts := comparison.get("changed"):
-        parts.append(f"<h3>Query by query</h3>{charts.split(counts)}")
-    spread = words.interval_name(comparison)
-    names = ("metric", "old", "new", "BM25 alone", "difference", spread, "queries", "verdict")
+def _quality(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    counts = comparison.get("changed") or {}
+    kinds = (("worse", "worse"), ("same", "even"), ("better", "better"))
+    return {
+        "chart": differences(comparison["metrics"], comparison["margin"], judged=True),
+        "changed": charts.parts_of_whole(
+            [(name, counts.get(name, 0), kind) for name, kind in kinds], "Queries answered better, the same and worse"
+        ),
+        "names": (
+            "metric", "old", "new", "BM25 alone", "difference", wording.interval_name(comparison), "queries", "verdict",
+        ),
+        "rows": [
+            (
+                row["metric"], wording.number(row["old"]), wording.number(row["new"]), wording.number(row.get("bm25")),
+                wording.signed(row["difference"]), wording.interval(row), row["queries"],
+                f"{row['verdict']}: {row['reason']}",
+            )
+            for row in comparison["metrics"]
+        ],
+    }  # fmt: skip
+
+
+def _evals(one: EvalEvidence) -> dict[str, Any]:
     rows = [
-        [
-            row["metric"], words.number(row["old"]), words.number(row["new"]), words.number(row.get("words")),
-            words.signed(row["difference"]), words.interval(row), str(row["queries"]),
-            f"{row['verdict']}: {row['reason']}",
-        ]
-        for row in comparison["metrics"]
-    ]  # fmt: skip
-    return "".join([*parts, _table(names, rows, numbers=range(1, 7))])
-
-
-def _evals(found: Sequence[EvalEvidence]) -> list[str]:
-    if not found:
-        return []
-    parts = ["<h2>Regression evals</h2>"]
-    for one in found:
-        kind = {"worse": "bad", "inconclusive": "open"}.get(one.verdict, "good")
-        counts = "counts in the gate" if one.retrieval else "shown beside the gate"
-        parts.append(
-            f"<h3>{escape(one.set_name)} {escape(one.set_version)}: "
-            f"<span class={kind}>{escape(one.verdict)}</span></h3>"
-            f"<p>{escape(one.sentence)} <small>{one.cases} cases, {counts}; runs {escape(one.old_run)} and "
-            f"{escape(one.new_run)}: penstock eval compare {escape(one.old_run)} {escape(one.new_run)}</small></p>"
+        (
+            row.name + ("" if row.role != "info" else " (info)"), wording.number(row.old), wording.number(row.new),
+            wording.number(row.difference), wording.interval({"low": row.low, "high": row.high}), row.verdict,
         )
-        names = ("metric", "old", "new", "difference or ratio", "95% interval", "verdict")
-        rows = [
-            [
-                row.name + ("" if row.role != "info" else " (info)"), words.number(row.old), words.number(row.new),
-                words.number(row.difference), words.interval({"low": row.low, "high": row.high}), row.verdict,
-            ]
-            for row in one.metrics
-        ]  # fmt: skip
-        drawn = [{**row.model_dump(), "metric": row.name} for row in one.metrics if not row.neutral]
-        if any(row["low"] is not None for row in drawn):
-            parts.append(charts.intervals(drawn, None))
-        parts.append(_table(names, rows, numbers=range(1, 5)))
-        for name, cases in (("the old model", one.lost), ("the new model", one.gained)):
-            if cases:
-                shown = ", ".join(cases[:12]) + (", …" if len(cases) > 12 else "")
-                parts.append(f"<p><small>Found by {name} alone ({len(cases)}): {escape(shown)}</small></p>")
-    return parts
+        for row in one.metrics
+    ]  # fmt: skip
+    drawn = [{**row.model_dump(), "metric": row.name} for row in one.metrics if not row.neutral]
+    return {"found": one, "rows": rows, "chart": differences(drawn, None)}
 
 
-def _strata(comparison: Mapping[str, Any]) -> str:
+def _strata(comparison: Mapping[str, Any]) -> dict[str, Any]:
     rows = comparison["strata"]
     if not rows:
-        return ""
+        return {}
     main = [
         {**row, "metric": f"{row['name']} ({row['queries']})"}
         for row in rows
@@ -133,76 +129,34 @@ def _strata(comparison: Mapping[str, Any]) -> str:
     for row in rows:
         named.setdefault((row["kind"], row["name"]), []).append(row)
     measured = [str(row["metric"]) for row in next(iter(named.values()))]
-    names = ("", "", "queries", *(f"{name}: old, new, BM25" for name in measured))
-    cells = [
-        [
-            kind, name, str(group[0]["queries"]),
-            *(" / ".join(words.number(row.get(side)) for side in ("old", "new", "words")) for row in group),
-        ]
-        for (kind, name), group in named.items()
-    ]  # fmt: skip
-    return (
-        f"<h2>By source and language</h2><p><small>{escape(measured[0])}; queries in brackets. Shown, not judged."
-        f"</small></p>{charts.intervals(main, comparison['margin'])}{_table(names, cells, numbers=range(2, 6))}"
-    )
+    return {
+        "measured": measured,
+        "chart": differences(main, comparison["margin"]),
+        "names": ("", "", "queries", *(f"{name}: old, new, BM25" for name in measured)),
+        "rows": [
+            (
+                kind, name, group[0]["queries"],
+                *(" / ".join(wording.number(row.get(side)) for side in ("old", "new", "bm25")) for row in group),
+            )
+            for (kind, name), group in named.items()
+        ],
+    }  # fmt: skip
 
 
-def _speed(migration: Migration, comparison: Mapping[str, Any], events: Sequence[TimelineEvent]) -> str:
+def _speed(migration: Migration, comparison: Mapping[str, Any], events: Sequence[TimelineEvent]) -> dict[str, Any]:
     latency, storage = comparison["latency_ms"], comparison.get("storage_bytes")
     money = comparison.get("money_per_1000_queries") or {"old": 0.0, "new": 0.0}
     bars = [(f"{p} of a search", latency["old"][p], latency["new"][p], "ms") for p in ("p50", "p95")]
     if storage:
         bars.append(("vectors on disk", storage["old"] / 1e6, storage["new"] / 1e6, "MB"))
     bars.append(("1,000 queries", money["old"], money["new"], "of money"))
-    built = words.last(events, "built") or {}
+    built = wording.last(events, "built") or {}
     facts = [f"Money for 1,000 queries: {money['old']:g} old, {money['new']:g} new."]
     if "seconds" in built:
         facts.append(
-            f"Building took {words.duration(built['seconds'])} for {built.get('chunks', 0):,} chunks and "
+            f"Building took {wording.duration(built['seconds'])} for {built.get('chunks', 0):,} chunks and "
             f"cost {built.get('money', 0):g} of an estimated {migration.plan.get('money', 0):g}."
         )
     if comparison.get("agreement") is not None:
         facts.append(f"Both models find {comparison['agreement']:.0%} of the same files.")
-    return f"<h2>Speed, money and storage</h2>{charts.pairs(bars)}<p>{escape(' '.join(facts))}</p>"
-
-
-_OPEN_REGRESSIONS = 3
-"""The worst are seen without a click, also on paper."""
-
-
-def _regression(row: Mapping[str, Any], opened: bool) -> str:
-    def listed(name: str, paths: Sequence[str]) -> str:
-        shown = [f"<li{' class=hit' if path in row['relevant'] else ''}>{escape(path)}</li>" for path in paths] or [
-            "<li>nothing</li>"
-        ]
-        return f"<div><h3>{name}</h3><ol>{''.join(shown)}</ol></div>"
-
-    columns = [listed("old model", row["old"]), listed("new model", row["new"])]
-    if "words" in row:
-        columns.append(listed("BM25 alone", row["words"]))
-    return (
-        f"<details{' open' if opened else ''}><summary>{escape(row['query'][:160])} "
-        f"<small>{escape(row['source'])}, nDCG {row['old_ndcg']:.2f} → {row['new_ndcg']:.2f}</small></summary>"
-        f'<div class="sides">{"".join(columns)}</div><p><small>Right: {escape(", ".join(row["relevant"]))}</small></p>'
-        "</details>"
-    )
-
-
-def _timeline(events: Sequence[TimelineEvent]) -> str:
-    rows = "".join(
-        f"<li><time>{event.at:%Y-%m-%d %H:%M:%S}</time>{escape(words.told(event))}</li>"
-        for event in events
-        if event.kind != "progress"
-    )
-    return f"<ul class=time>{rows}</ul>"
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]], numbers: range = range(0)) -> str:
-    def cells(row: Sequence[str], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=n' if place in numbers else ''}>{escape(cell)}</{tag}>" for place, cell in enumerate(row)
-        )
-
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    head = f"<tr>{cells(names, 'th')}</tr>" if names else ""
-    return f"<table>{head}{body}</table>"
+    return {"chart": charts.side_by_side(bars, ("old", "new"), "Old and new side by side"), "facts": " ".join(facts)}

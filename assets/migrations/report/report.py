@@ -11,13 +11,11 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from assets.migrations.adapter import report as adapter_report
 from assets.migrations.gate import evidence
 from assets.migrations.gate.evidence import EvalEvidence
 from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.record import Migration, TimelineEvent
-from assets.migrations.report import page
-from assets.migrations.report import wording as words
+from assets.migrations.report import page, wording
 from assets.migrations.report.wording import headline
 from assets.shared.markdown import cell
 
@@ -39,8 +37,7 @@ def as_data(migration: Migration, events: Sequence[TimelineEvent]) -> dict[str, 
         "sentence": evidence.first_sentence(migration, found),
         **asdict(migration),
         "evals": [one.model_dump(mode="json") for one in found],
-        "adapter": words.last(events, "adapter"),
-        "built": words.last(events, "built"),
+        "built": wording.last(events, "built"),
         "timeline": [asdict(event) for event in events],
     }
 
@@ -54,33 +51,33 @@ def as_markdown(migration: Migration, events: Sequence[TimelineEvent]) -> str:
     found = evidence.latest(events)
     parts = [f"# Migration {migration.id}", "", f"**{cell(evidence.first_sentence(migration, found))}**", ""]
     parts += [cell(headline(migration)), ""]
-    if observed := words.observed(migration):
+    if observed := wording.observed(migration):
         parts += [cell(observed), ""]
     if migration.comparison:
         parts += _comparison(migration.comparison)
     parts += _evals(found)
-    if (adapted := words.last(events, "adapter")) is not None and "evaluation" in adapted:
-        parts += ["", "## While the old model's server is away", "", adapter_report.as_markdown(adapted)]
     if migration.progress:
-        parts += ["", words.progress(migration)]
-    if rows := words.planned(migration, events):
+        parts += ["", wording.progress(migration)]
+    if rows := wording.planned(migration, events):
         parts += ["", "| | estimated | really |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     parts += ["", "| when | what |", "|---|---|"]
     parts += [
-        f"| {event.at:%Y-%m-%d %H:%M:%S} | {cell(words.told(event))} |" for event in events if event.kind != "progress"
+        f"| {event.at:%Y-%m-%d %H:%M:%S} | {cell(wording.told(event))} |"
+        for event in events
+        if event.kind != "progress"
     ]
     return "\n".join(parts) + "\n"
 
 
 def _comparison(comparison: dict[str, Any]) -> list[str]:
-    parts = [cell(words.basis(comparison)), ""]
+    parts = [cell(wording.basis(comparison)), ""]
     parts += [
-        f"| metric | old | new | BM25 alone | difference | {words.interval_name(comparison)} | verdict |",
+        f"| metric | old | new | BM25 alone | difference | {wording.interval_name(comparison)} | verdict |",
         "|---|---|---|---|---|---|---|",
     ]
     parts += [
-        f"| {row['metric']} | {words.number(row['old'])} | {words.number(row['new'])} | "
-        f"{words.number(row.get('words'))} | {words.signed(row['difference'])} | {words.interval(row)} "
+        f"| {row['metric']} | {wording.number(row['old'])} | {wording.number(row['new'])} | "
+        f"{wording.number(row.get('bm25'))} | {wording.signed(row['difference'])} | {wording.interval(row)} "
         f"| {row['verdict']} |"
         for row in comparison["metrics"]
     ]

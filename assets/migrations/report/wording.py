@@ -90,16 +90,14 @@ def progress(migration: Migration) -> str:
 def told(event: TimelineEvent) -> str:
     """An event of the timeline in one line; what is long is told elsewhere in the report."""
     body = event.body
-    if event.kind == "adapter" and "reason" in body:
-        return f"adapter, {body.get('covered', 0):.0%} covered: {body['reason']}"
     if event.kind == "planned" and "chunks" in body:
-        return f"planned: {plain(body['chunks'])} chunks"
+        return f"planned: {readable(body['chunks'])} chunks"
     if event.kind == "built" and "seconds" in body:
         share = "" if body.get("share", 1) >= 1 else f", in the end {body['share']:.0%} of the time"
         anew = body.get("compared_anew", 0)
         return (
-            f"built: {plain(body['chunks'])} chunks in {duration(body['seconds'])}{share}; "
-            f"{plain(anew)} of them embedded anew and found the same"
+            f"built: {readable(body['chunks'])} chunks in {duration(body['seconds'])}{share}; "
+            f"{readable(anew)} of them embedded anew and found the same"
         )
     if event.kind == "compared" and "verdict" in body:
         return f"compared: {body['verdict']}"
@@ -107,7 +105,7 @@ def told(event: TimelineEvent) -> str:
         sets = ", ".join(f"{one['set_name']} {one['verdict']}" for one in body.get("sets", []))
         return f"evals: {sets or 'none'}"
     shown = {name: value for name, value in body.items() if not isinstance(value, dict | list)}
-    facts = ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in shown.items())
+    facts = ", ".join(f"{name.replace('_', ' ')} {readable(value)}" for name, value in shown.items())
     return event.kind + (f": {facts}" if shown else "")
 
 
@@ -134,24 +132,24 @@ def planned(migration: Migration, events: Sequence[TimelineEvent]) -> list[tuple
         return []
     storage = ((migration.comparison or {}).get("storage_bytes") or {}).get("new")
     speed = built["chunks"] / built["seconds"] if built.get("seconds") else None
-    tokens = plain(built["tokens"]) if built.get("tokens") else "-"
+    tokens = readable(built["tokens"]) if built.get("tokens") else "-"
 
     def both(name: str, show: Callable[[Any], str]) -> tuple[str, str]:
         before, after = (show(given[name]) if given.get(name) is not None else "-" for given in (plan, built))
         return before, after
 
     return [
-        ("contents", plain(plan["contents"]) if "contents" in plan else "-", "-"),
-        ("chunks", *both("chunks", plain)),
-        ("tokens", both("tokens", plain)[0], tokens),
+        ("contents", readable(plan["contents"]) if "contents" in plan else "-", "-"),
+        ("chunks", *both("chunks", readable)),
+        ("tokens", both("tokens", readable)[0], tokens),
         ("time", both("seconds", duration)[0] + " unthrottled", both("seconds", duration)[1]),
-        ("chunks a second", both("chunks_per_second", plain)[0], "-" if speed is None else f"{speed:,.3g}"),
-        ("money", *both("money", plain)),
+        ("chunks a second", both("chunks_per_second", readable)[0], "-" if speed is None else f"{speed:,.3g}"),
+        ("money", *both("money", readable)),
         ("vectors on disk", f"{plan.get('disk_bytes', 0) / 1e6:.1f} MB", f"{storage / 1e6:.1f} MB" if storage else "-"),
     ]
 
 
-def plain(value: object) -> str:
+def readable(value: object) -> str:
     if isinstance(value, bool | str):
         return str(value)
     if isinstance(value, int):

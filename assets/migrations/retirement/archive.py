@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
+from assets.context.store import binary
 from core.database import Database
 from core.embedding import Vectors
 from core.embedding.catalogue import Entry
@@ -43,7 +44,7 @@ KEPT_BYTES = 20 << 30
 _DIGEST = 16
 _LARGEST_DESCRIPTION = 16 << 20
 _PAGE = """
-SELECT v.team_id, v.content_id, v.chunk, v.embedding::vector, c.blob, c.chunker
+SELECT v.team_id, v.content_id, v.chunk, vector_send(v.embedding), c.blob, c.chunker
 FROM {table} v LEFT JOIN contents c ON c.id = v.content_id
 WHERE (v.content_id, v.chunk) > (%s, %s) ORDER BY v.content_id, v.chunk LIMIT %s
 """
@@ -209,13 +210,6 @@ def digest_of(blob: bytes, chunker: str) -> bytes:
     return hashlib.sha256(len(blob).to_bytes(4, "little") + blob + chunker.encode()).digest()[:_DIGEST]
 
 
-def parse_vectors(rows: Sequence[bytes]) -> Vectors:
-    """At least one vector of one width in pgvector's binary form: two 16-bit numbers, then big-endian floats."""
-    packed = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), -1)
-    found: Vectors = np.ascontiguousarray(packed[:, 4:]).view(">f4").astype(np.float32)
-    return found
-
-
 def table_of(connection: Connection[TupleRow], model_id: int) -> sql.Identifier:
     """Raises `ArchiveFailed` for a model without a table."""
     row = connection.execute(
@@ -254,7 +248,7 @@ def _pages(database: Database, entry: Entry) -> Iterator[Block]:
             np.array([row[2] for row in rows], dtype=np.int64),
             # A vector without a content is brought back to none.
             b"".join(bytes(_DIGEST) if row[4] is None else digest_of(bytes(row[4]), row[5]) for row in rows),
-            parse_vectors([bytes(row[3]) for row in rows]),
+            binary.received_vectors([row[3] for row in rows]),
         )
 
 

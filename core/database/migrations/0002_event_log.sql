@@ -1,5 +1,4 @@
--- The event log: topics, events with their offsets, consumer groups, the relay's positions and what consumers
--- have processed. Runs as the owner role, inside one transaction.
+-- The event log: topics, events with their offsets, consumer groups and the relay's positions. Runs as the owner role, inside one transaction.
 
 CREATE TABLE log_topics (
     topic         text PRIMARY KEY CHECK (topic ~ '^[a-zA-Z0-9._-]{1,249}$'),
@@ -32,6 +31,9 @@ CREATE TABLE event_log (
 );
 CREATE UNIQUE INDEX event_log_by_offset ON event_log (topic, log_offset) WHERE log_offset IS NOT NULL;
 CREATE INDEX event_log_without_offset ON event_log (topic, batch, position) WHERE log_offset IS NULL;
+-- The announced changes of a source, to count those that are not indexed yet.
+CREATE INDEX event_log_changes ON event_log (team_id, (body ->> 'subject'), appended_at)
+    WHERE topic = 'penstock.changes';
 ALTER TABLE event_log SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 SELECT protect_tenant_table('event_log');
 -- A team's own transaction appends and reads; it neither rewrites history nor chooses offsets.
@@ -84,13 +86,3 @@ CREATE TABLE relay_positions (
     updated_at   timestamptz NOT NULL DEFAULT now()
 );
 GRANT SELECT, INSERT, UPDATE, DELETE ON relay_positions TO penstock_system;
-
--- What a consumer has handled, for consumers whose work is in Postgres: claimed in the transaction of that work.
-CREATE TABLE processed_events (
-    team_id       uuid NOT NULL REFERENCES teams,
-    consumer      text NOT NULL,
-    event_id      text NOT NULL,
-    processed_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (team_id, consumer, event_id)
-);
-SELECT protect_tenant_table('processed_events');

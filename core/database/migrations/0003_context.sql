@@ -1,64 +1,31 @@
--- The context index: contents kept once per blob and chunker, files of each source with the range of
--- index versions in which they hold, and one typed vector table per embedding model.
+-- The context index: contents kept once per blob and chunker, what makes them searchable, and the files of each
+-- source with the range of index versions in which they hold.
 
--- One row a model, for all teams; its vectors lie in the table named here.
-CREATE TABLE embedding_models (
-    id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    identity    text NOT NULL UNIQUE,       -- name, width and digest of the weights
-    dimensions  integer NOT NULL CHECK (dimensions BETWEEN 1 AND 2000),
-    table_name  text NOT NULL UNIQUE,
-    created_at  timestamptz NOT NULL DEFAULT now()
-);
-GRANT SELECT ON embedding_models TO penstock_app, penstock_system;
+CREATE SEQUENCE segments AS bigint;
+GRANT USAGE ON SEQUENCE segments TO penstock_app, penstock_system;
 
--- Returns the name of the model's table, made at its first use. The runtime roles may not create
--- tables; this is the one kind that comes into being while the platform runs.
-CREATE FUNCTION add_embedding_model(model text, width integer) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = penstock, public, pg_temp SET lock_timeout = '10s' AS $$
-DECLARE
-    known embedding_models;
-    made  text;
-BEGIN
-    IF model !~ '^[a-z0-9][a-zA-Z0-9._:@/-]{0,199}$' THEN
-        RAISE EXCEPTION 'the name of an embedding model is not allowed: %', left(model, 80) USING ERRCODE = 'check_violation';
-    END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('penstock embedding models', 0));
-    SELECT * INTO known FROM embedding_models WHERE identity = model;
-    IF FOUND THEN
-        IF known.dimensions <> width THEN
-            RAISE EXCEPTION 'embedding model % has % dimensions, not %', model, known.dimensions, width
-                USING ERRCODE = 'check_violation';
-        END IF;
-        RETURN known.table_name;
-    END IF;
-    INSERT INTO embedding_models (identity, dimensions, table_name) VALUES (model, width, 'pending') RETURNING * INTO known;
-    made := 'vectors_' || known.id;
-    EXECUTE format(
-        'CREATE TABLE %I (team_id uuid NOT NULL, content_id bigint NOT NULL, chunk integer NOT NULL, '
-        'embedding vector(%s) NOT NULL, PRIMARY KEY (content_id, chunk))', made, width);
-    EXECUTE format('ALTER TABLE %I ALTER COLUMN embedding SET STORAGE PLAIN', made);
-    PERFORM protect_tenant_table(made::regclass);
-    UPDATE embedding_models SET table_name = made WHERE id = known.id;
-    RETURN made;
-END $$;
-REVOKE ALL ON FUNCTION add_embedding_model FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION add_embedding_model TO penstock_app, penstock_system;
-
--- What a blob became under one chunker. Never changed once written; its chunks, postings and vectors
--- are written in the same transaction, so that a row here means that all of them are there.
+-- What a blob became under one chunker. Never changed once written but for its place in the postings; its chunks,
+-- postings and vectors are written in the same transaction, so that a row here means that all of them are there.
 CREATE TABLE contents (
-    team_id   uuid NOT NULL REFERENCES teams,
-    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    blob      bytea NOT NULL,
-    chunker   text NOT NULL,
-    lengths   integer[] NOT NULL,           -- terms of each chunk, in order
+    team_id       uuid NOT NULL REFERENCES teams,
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    blob          bytea NOT NULL,
+    chunker       text NOT NULL,
+    lengths       integer[] NOT NULL,       -- terms of each chunk, in order
+    segment       bigint NOT NULL,          -- where its postings are;
+    first_slot    integer NOT NULL,         -- its chunks have the slots from here on
+    unused_since  timestamptz,              -- when it was seen that nothing refers to it
     UNIQUE (team_id, blob, chunker)
 );
+CREATE INDEX contents_by_segment ON contents (segment);
+-- Contents that nothing refers to are marked first and deleted a day later, so that a refresh that has just
+-- found one can still take it: to be found takes the mark away.
+CREATE INDEX contents_unused ON contents (team_id, unused_since) WHERE unused_since IS NOT NULL;
 SELECT protect_tenant_table('contents');
 
 CREATE TABLE chunks (
     team_id     uuid NOT NULL,
-    content_id  bigint NOT NULL REFERENCES contents ON DELETE CASCADE,
+    content_id  bigint NOT NULL,            -- of contents: see check_chunks and delete_chunks
     chunk       integer NOT NULL,           -- from 0, in the order of the file
     kind        text NOT NULL,
     symbol      text NOT NULL,
@@ -71,16 +38,49 @@ CREATE TABLE chunks (
 );
 SELECT protect_tenant_table('chunks');
 
--- For BM25: the chunks of a content that hold a term, as pairs of little-endian unsigned 16-bit
--- numbers (chunk, count). No foreign key: its check would cost more than the row.
+-- A foreign key from chunks to contents would be checked row by row, which takes as long as the row itself. These two
+-- look once a statement. Chunks are written with their content in one transaction, so nothing can take the content
+-- away between look and commit.
+CREATE FUNCTION check_chunks() RETURNS trigger LANGUAGE plpgsql SET search_path = penstock, public, pg_temp AS $$
+DECLARE missing bigint;
+BEGIN
+    SELECT a.content_id INTO missing FROM (SELECT DISTINCT content_id FROM added) a
+    WHERE NOT EXISTS (SELECT FROM contents c WHERE c.id = a.content_id) LIMIT 1;
+    IF FOUND THEN
+        RAISE foreign_key_violation USING MESSAGE = format('chunks of content %s, which does not exist', missing);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER check_chunks AFTER INSERT ON chunks
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_chunks();
+
+CREATE FUNCTION delete_chunks() RETURNS trigger LANGUAGE plpgsql SET search_path = penstock, public, pg_temp AS $$
+BEGIN
+    DELETE FROM chunks WHERE content_id = ANY(ARRAY(SELECT id FROM gone));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER delete_chunks AFTER DELETE ON contents
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION delete_chunks();
+
+-- For BM25: one row holds a term of all contents that were stored together, as pairs of little-endian unsigned
+-- 16-bit numbers (slot, count). A segment is never changed, only replaced as a whole. No foreign key: its check
+-- would cost more than the row.
 CREATE TABLE postings (
-    team_id     uuid NOT NULL,
-    term        text COLLATE "C" NOT NULL,
-    content_id  bigint NOT NULL,
-    hits        bytea NOT NULL,
-    PRIMARY KEY (team_id, term, content_id)
+    team_id  uuid NOT NULL,
+    term     text COLLATE "C" NOT NULL,
+    segment  bigint NOT NULL,
+    hits     bytea STORAGE EXTERNAL NOT NULL,   -- packed already, so that compressing it would only take time
+    PRIMARY KEY (segment, term)
 );
 SELECT protect_tenant_table('postings');
+
+-- Segments whose contents were given slots in a merged one; readers that began before may still ask for them.
+CREATE TABLE replaced_segments (
+    team_id      uuid NOT NULL,
+    segment      bigint PRIMARY KEY,
+    replaced_at  timestamptz NOT NULL DEFAULT now()
+);
+SELECT protect_tenant_table('replaced_segments');
 
 -- One row each time that a source's index was brought up to date.
 CREATE TABLE index_versions (
@@ -91,13 +91,11 @@ CREATE TABLE index_versions (
     commit      text NOT NULL,
     branch      text NOT NULL,
     config      text NOT NULL,              -- versions of the chunkers, terms and skip rules
-    model_id    integer REFERENCES embedding_models,
-    recent      jsonb NOT NULL,             -- path -> age of its last change, in commits
     files       integer NOT NULL,
     chunks      integer NOT NULL,
     skipped     integer NOT NULL,
-    staged_at   timestamptz NOT NULL DEFAULT now(),
     visible_at  timestamptz,
+    changed_at  timestamptz,                -- when the oldest announced change that it brought was accepted, if any
     PRIMARY KEY (team_id, source, version),
     FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
 );
@@ -132,4 +130,50 @@ CREATE TABLE source_files (
 );
 CREATE INDEX source_files_by_content ON source_files (content_id, source);
 CREATE INDEX source_files_closed ON source_files (team_id, source, until) WHERE until IS NOT NULL;
+-- What a version brought, to lead a reader's files on from the version before.
+CREATE INDEX source_files_opened ON source_files (team_id, source, since);
 SELECT protect_tenant_table('source_files');
+
+-- What the commits of a source changed, for ranking: rows hold from index version `since` until `until`.
+CREATE TABLE source_commits (
+    team_id     uuid NOT NULL,
+    source      text NOT NULL,
+    number      bigint NOT NULL,            -- grows with each commit, so that the newest has the highest
+    since       integer NOT NULL,
+    until       integer CHECK (until > since),
+    commit      text NOT NULL,
+    message     text NOT NULL,
+    paths       text[] NOT NULL,
+    PRIMARY KEY (team_id, source, number),
+    FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
+);
+SELECT protect_tenant_table('source_commits');
+
+-- What the refreshes of a source came to.
+CREATE TABLE source_refreshes (
+    team_id        uuid NOT NULL,
+    source         text NOT NULL,
+    covered_until  timestamptz,             -- changes accepted until then are in the visible version
+    tried_at       timestamptz NOT NULL,
+    failed_at      timestamptz,             -- the first of the failures in a row; null when the last refresh succeeded
+    failures       integer NOT NULL DEFAULT 0,
+    error          text,                    -- why the last one failed; never holds a credential
+    PRIMARY KEY (team_id, source),
+    FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
+);
+SELECT protect_tenant_table('source_refreshes');
+
+-- What the quality gate saw of each staged version.
+CREATE TABLE index_gates (
+    team_id     uuid NOT NULL,
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source      text NOT NULL,
+    version     integer NOT NULL,           -- a version that failed was discarded, so that its number comes again
+    commit      text NOT NULL,
+    checked_at  timestamptz NOT NULL DEFAULT now(),
+    passed      boolean NOT NULL,
+    checks      jsonb NOT NULL,             -- a list of name, passed, detail
+    FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
+);
+CREATE INDEX index_gates_by_source ON index_gates (team_id, source, id DESC);
+SELECT protect_tenant_table('index_gates');

@@ -67,7 +67,8 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """All runs of a set over time, by subject."""
-    from assets.evals.report.formats import plain, set_html
+    from assets.evals.report.formats import json_values
+    from assets.evals.report.page import set_html
     from assets.evals.report.summary import trend
     from assets.evals.runs.store import write_whole
 
@@ -75,7 +76,7 @@ def report(
     if not found:
         raise CommandFailed(f"no run of {name!r} yet: penstock eval run {name} --subject search")
     if as_json:
-        data([plain(one) for one in found])
+        data([json_values(one) for one in found])
         return
     write_whole(out, set_html(Path(name).name, found).encode())
     line(f"{len(found)} runs: {out.resolve()}")

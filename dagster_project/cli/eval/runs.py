@@ -139,9 +139,9 @@ def runs(as_json: AsJson = False) -> None:
     store = result_store()
     found = [summarise(store, record) for record in store.runs()]
     if as_json:
-        from assets.evals.report.formats import plain
+        from assets.evals.report.formats import json_values
 
-        data([plain(one) for one in found])
+        data([json_values(one) for one in found])
         return
     table(
         ["run", "set", "subject", "success", "results", "lost", "flaky"],

@@ -24,21 +24,20 @@ def test_postgres_reads_what_was_packed(
     vectors = np.array(rows, dtype=np.float32).reshape(-1, 3)
     with database.team(DEFAULT_TEAM) as connection:
         binary.register(connection)
-        element = connection.execute("SELECT 'vector'::regtype::oid").fetchone()
-        assert element is not None
         found = connection.execute(
-            "SELECT %b::integer[], %b::bigint[], ARRAY(SELECT one::text FROM unnest(%b::vector[]) AS one), "
-            "(%b::vector)::real[]",
+            "SELECT %b::integer[], %b::bigint[], array_agg(one::text ORDER BY place), "
+            "array_agg(vector_send(one) ORDER BY place) FROM unnest(%b::vector[]) WITH ORDINALITY AS u (one, place)",
             (
                 binary.integers(small),
                 binary.bigints(large),
-                binary.vectors(vectors, element[0]),
-                binary.vector(np.array([1, -2, 0.5], dtype=np.float32)),
+                binary.vectors(vectors, connection),
             ),
         ).fetchone()
     assert found is not None
-    assert (found[0], found[1], found[3]) == (small, large, [1.0, -2.0, 0.5])
-    assert np.array_equal(np.array([json.loads(one) for one in found[2]], dtype=np.float32).reshape(-1, 3), vectors)
+    assert (found[0], found[1]) == (small, large)
+    texts, sent = found[2] or [], found[3] or []
+    assert np.array_equal(np.array([json.loads(one) for one in texts], dtype=np.float32).reshape(-1, 3), vectors)
+    assert np.array_equal(binary.received_vectors(sent).reshape(-1, 3), vectors)
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -16,8 +16,8 @@ from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable
 from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, DEFAULT_TEAM, Event
-from core.freshness import SourceFreshness, read_freshness
 from core.git import GitError
+from core.health.freshness import SourceFreshness, read_freshness
 
 Refresh = Callable[..., RefreshReport]
 
@@ -65,13 +65,13 @@ def test_a_source_tells_what_waits_and_how_long_the_last_change_took(
     announce("3", source="other")
     found = fresh(database)
     assert (found.state, found.waiting) == ("behind", 2)
-    assert 0 < found.waiting_seconds < 30
+    assert 0 < found.waiting_seconds < 600
     time.sleep(0.3)  # the lag is time itself
     refresh()
     found = fresh(database)
     assert (found.state, found.waiting, found.waiting_seconds) == ("fresh", 0, 0)
     assert found.lag_seconds is not None
-    assert 0.3 <= found.lag_seconds < 30
+    assert 0.3 <= found.lag_seconds < 600
     (model,) = found.models
     assert (model.model, model.complete, model.behind_seconds) == (hashing.identity, True, 0)
     assert model.lag_seconds is not None

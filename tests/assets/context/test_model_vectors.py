@@ -85,8 +85,10 @@ def test_the_newest_queries_of_a_source_are_kept_each_once(
     assert kept == ["nul  and ?", "x" * 4000, "g h"]
 
 
-def test_a_search_goes_on_without_a_model_that_does_not_answer(database: Database, indexed: Any) -> None:
-    from assets.context.search import search
+def test_a_search_goes_on_without_a_model_that_does_not_answer_and_says_so(
+    database: Database, indexed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    from assets.context.search import search, task_context
 
     class Gone(HashingEmbedder):
         def embed_query(self, text: str) -> Any:
@@ -94,9 +96,17 @@ def test_a_search_goes_on_without_a_model_that_does_not_answer(database: Databas
 
     indexed("one", (HashingEmbedder(),))
     assert search(database, DEFAULT_TEAM, "one", "gamma", 3, embedders=[Gone()])[0].path == "gamma.py"
+    assert "searched one without the model hashing-256" in caplog.text
+    assert "its server is gone" in caplog.text
+    context = task_context(database, DEFAULT_TEAM, "one", "gamma", embedders=[Gone()])
+    assert context.models == (f"{Gone().identity} (did not answer)",)
+    context = task_context(database, DEFAULT_TEAM, "one", "gamma", embedders=[HashingEmbedder()])
+    assert context.models == (HashingEmbedder().identity,)
 
 
-def test_models_that_stand_in_are_asked_only_where_no_other_covers_everything(database: Database, indexed: Any) -> None:
+def test_models_of_a_migration_are_asked_only_where_no_other_covers_everything(
+    database: Database, indexed: Any
+) -> None:
     from assets.context.store.postgres import open_index
 
     old, new = HashingEmbedder(), HashingEmbedder(64)

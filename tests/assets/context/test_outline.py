@@ -1,7 +1,9 @@
 """Outlines of files and classes."""
 
-from assets.context.chunking.chunks import cut, language_of
-from assets.context.chunking.outline import outline
+from collections.abc import Sequence
+
+from assets.context.chunking.chunks import Chunk, cut, language_of
+from assets.context.chunking.outline import outline_lines
 
 SOURCE = '''\
 """A module."""
@@ -28,6 +30,10 @@ class Cart(Base):
 def load(path: str) -> Cart:
     return Cart()
 '''
+
+
+def outline(chunks: Sequence[Chunk]) -> str:
+    return "\n".join(f"{line.start_line:>2} {'    ' * line.depth}{line.text}" for line in outline_lines(chunks))
 
 
 def test_an_outline_nests_signatures_with_the_first_line_of_their_docstrings() -> None:

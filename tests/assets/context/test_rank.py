@@ -8,11 +8,11 @@ import pytest
 from assets.context.indexing.refresh import refresh
 from assets.context.ranking.history import PastCommit, read_history
 from assets.context.ranking.index import Manifest
-from assets.context.ranking.rank import WEIGHTS, build_task_context, rank
+from assets.context.ranking.rank import WEIGHTS, build_task_context, rank, rank_files
 from assets.context.ranking.signals import ALL, FOLLOWERS
 from assets.context.ranking.signals.paths import match_files
 from assets.context.ranking.signals.roles import role_of
-from assets.context.search import search, task_context
+from assets.context.search import search, search_files, task_context
 from assets.context.source.sources import add_source
 from assets.context.store.memory import MemoryIndex
 from assets.context.store.postgres import open_index
@@ -134,7 +134,7 @@ def test_every_reason_names_its_signal_and_they_add_up(memory: MemoryIndex) -> N
             assert sum(reason.contribution for reason in place.why) == pytest.approx(place.score, abs=1e-3)
             assert all(reason.detail for reason in place.why), place
             seen |= {reason.signal for reason in place.why}
-    assert seen == set(ALL) | set(FOLLOWERS)
+    assert seen == {*ALL, *FOLLOWERS, "spread"}
 
 
 @pytest.mark.parametrize("signal", [*ALL, *FOLLOWERS])
@@ -142,7 +142,7 @@ def test_each_signal_can_be_switched_off(memory: MemoryIndex, signal: str) -> No
     used = {
         reason.signal for query in QUERIES for place in rank(memory, query, 30, off={signal}) for reason in place.why
     }
-    assert used == (set(ALL) | set(FOLLOWERS)) - {signal}
+    assert used == {*ALL, *FOLLOWERS, "spread"} - {signal}
 
 
 def test_a_signal_that_does_not_exist_cannot_be_left_out(memory: MemoryIndex) -> None:
@@ -173,6 +173,30 @@ def test_a_document_or_test_comes_first_where_the_first_line_names_it(
     memory: MemoryIndex, query: str, path: str
 ) -> None:
     assert rank(memory, query, 1)[0].path == path
+
+
+def test_a_long_file_leaves_room_for_others(history: Any) -> None:
+    lines = "".join(f"    cart.total_price({n})\n" for n in range(3))
+    history.commit(
+        {**FILES, "src/shop/prices.py": "".join(f"def total_price_{n}(cart):\n{lines}\n\n" for n in range(12))}
+    )
+    index = MemoryIndex.build(Repository(history.path), "main")
+    found = [place.path for place in rank(index, "The total price of a cart is wrong", 10)]
+    assert found[:2] == ["src/shop/prices.py"] * 2
+    assert "src/shop/cart.py" in found
+
+
+def test_files_are_ranked_once_each_by_their_best_place(
+    database: Database, stored: str, memory: MemoryIndex, wordllama: Embedder
+) -> None:
+    for query in QUERIES:
+        files = rank_files(memory, query, 50)
+        assert sorted(place.path for place in files) == sorted(path for path, text in FILES.items() if text)
+        assert [place.score for place in files] == sorted((place.score for place in files), reverse=True)
+        first = {place.path: place for place in reversed(rank(memory, query, 50))}
+        assert {place.path: place for place in files} == first
+        assert files == search_files(database, DEFAULT_TEAM, stored, query, 50, embedders=[wordllama])
+        assert rank_files(memory, query, 2) == files[:2]
 
 
 def test_a_text_that_says_nothing_still_gives_places(memory: MemoryIndex) -> None:

@@ -1,6 +1,8 @@
 """Shortcuts of ranking give what the plain way gives: the best of many scores, and neighbouring words of a text."""
 
+import math
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,20 +18,46 @@ from assets.context.ranking.signals.scores import Scores, some
 WORDS = ["foo", "bar", "fooBar", "foo_bar_baz", "__", "_", "qux", "a", "bazQuxFoo", "zip", "zap9", "Ä", "x" * 200]
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([1, 3, 70, 5000]), st.integers(1, 4))
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 40),
+    st.lists(st.sampled_from([0, 1, 3, 70, 5000]), min_size=1, max_size=6).filter(any),
+    st.integers(1, 4),
+)
 @settings(deadline=None, max_examples=60)
-def test_the_best_are_those_of_sorting_all_and_equals_go_by_their_number(
-    seed: int, count: int, documents: int, decimals: int
+def test_what_is_picked_is_picked_as_by_sorting_all_and_equals_go_by_their_number(
+    seed: int, count: int, lengths: list[int], decimals: int
 ) -> None:
-    rng = np.random.default_rng(seed)
-    manifest = Manifest(("a.py",), np.array([0, documents]), np.ones(documents, dtype=np.int64))
-    ranking = Ranking(manifest, {"text": 1.0})
-    ranking.add("text", Scores(np.round(rng.random(documents), decimals), lambda document: ""))
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    documents = int(offsets[-1])
+    paths = tuple(f"{number}.py" for number in range(len(lengths)))
+    manifest = Manifest(paths, offsets, np.ones(documents, dtype=np.int64))
+    values = np.round(np.random.default_rng(seed).random(documents), decimals)
+    ranking = Ranking(manifest, {"text": 8.0})
+    ranking.add("text", Scores(values, lambda document: ""))
     total = ranking.total()
-    plain = sorted(range(documents), key=lambda document: (-total[document], document))[:count]
-    best, scores = ranking.best(count)
-    assert best.tolist() == plain
-    assert scores.tolist() == total[plain].tolist()
+    best = sorted(range(documents), key=lambda document: (-total[document], document))
+    places: dict[int, int] = {}
+    held: Counter[int] = Counter()
+    for document in best:
+        held[int(manifest.file_of[document])] += 1
+        places[document] = held[int(manifest.file_of[document])]
+    lowered = {document: round(total[document] - math.log2(place), 6) for document, place in places.items()}
+
+    highest, scores = ranking.best(count)
+    assert highest.tolist() == best[:count]
+    assert scores.tolist() == total[best[:count]].tolist()
+
+    spread = sorted(best, key=lambda document: (-lowered[document], document))[:count]
+    picked = ranking.spread(count)
+    assert picked.documents.tolist() == spread
+    assert picked.scores.tolist() == pytest.approx([lowered[document] for document in spread], abs=1e-9)
+    assert picked.places.tolist() == [places[document] for document in spread]
+
+    firsts = [document for document in best if places[document] == 1][:count]
+    of_files = ranking.best_of_files(count)
+    assert of_files.documents.tolist() == firsts
+    assert of_files.scores.tolist() == total[firsts].tolist()
 
 
 @given(st.dictionaries(st.integers(0, 99), st.floats(0, 1), max_size=30))

@@ -115,7 +115,7 @@ def test_an_expected_search_runs_before_anyone_waits_for_it(
     with open_index(database, DEFAULT_TEAM, "demo", [wordllama, hashing]) as index:
         for model in index.models:
             index.expect(model, text, 10)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 300
         while not (done := _last_statements(postgres_server.url(database_name, owner=True))) or not any(
             "<#>" in statement for statement in done
         ):

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from assets.context.search import status
-from assets.context.source.sources import SourceError, add_source, find_by_repository, find_source, list_sources
+from assets.context.source.sources import SourceError, add_source, find_source, list_sources
 from core.database import Database
 from core.events import DEFAULT_TEAM
 
@@ -14,8 +14,6 @@ def test_a_source_is_added_and_found_by_name_and_repository(database: Database, 
     assert (made.name, made.branch, made.repository) == ("my.shop", "main", "owner/shop")
     assert made.location == str(history.path.resolve())
     assert find_source(database, DEFAULT_TEAM, "MY.shop") == made
-    assert find_by_repository(database, DEFAULT_TEAM, "OWNER/shop") == made
-    assert find_by_repository(database, DEFAULT_TEAM, "owner/other") is None
     assert list_sources(database, DEFAULT_TEAM) == [made]
 
 

@@ -7,6 +7,7 @@ from assets.context.chunking import terms
 from assets.context.ranking.query import Frame, read_query
 from assets.context.source import skips
 from core.git import Entry
+from core.word_parts import stem
 
 
 def test_an_identifier_is_found_whole_and_by_its_parts() -> None:
@@ -22,11 +23,11 @@ PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\dA-Za-z_]+")
 @given(st.one_of(st.text(max_size=8), st.from_regex(r"\w{1,70}", fullmatch=True)))
 def test_a_word_is_split_into_itself_and_its_stemmed_parts(word: str) -> None:
     bare = word.strip("_")
-    stems = [terms.stem(part.lower()) for part in PARTS.findall(bare)]
+    stems = [stem(part.lower()) for part in PARTS.findall(bare)]
     whole = bare.lower()
     expected = [whole, *dict.fromkeys(s for s in stems if len(s) > 1 and s != whole)] if len(stems) > 1 else []
     if len(stems) <= 1:
-        expected = [terms.stem(whole)]
+        expected = [stem(whole)]
     if not 0 < len(bare) <= terms.LONGEST:
         expected = []
     assert (list(terms.split(word)[0]), list(terms.expand(word))) == (expected, expected)
@@ -41,9 +42,9 @@ def test_endings_fall_together() -> None:
         ["run", "running"],
         ["class", "classes"],
     ):
-        assert len({terms.stem(word) for word in group}) == 1, group
-    assert terms.stem("process") == "process"
-    assert terms.stem("status") == "status"
+        assert len({stem(word) for word in group}) == 1, group
+    assert stem("process") == "process"
+    assert stem("status") == "status"
 
 
 @given(st.text(max_size=60))
@@ -93,15 +94,15 @@ def entry(path: str, *, mode: str = "100644", size: int = 10) -> Entry:
 
 
 def test_each_skip_has_its_reason() -> None:
-    assert skips.skip_entry(entry("src/a.py")) is None
-    assert skips.skip_entry(entry("a", mode="160000")) == "submodule"
-    assert skips.skip_entry(entry("a", mode="120000")) == "symlink"
-    assert skips.skip_entry(entry("a\udcff.py")) == "its path is not UTF-8"
-    assert "larger than 1 MiB" in (skips.skip_entry(entry("a", size=2 << 20)) or "")
-    assert "vendored" in (skips.skip_entry(entry("x/node_modules/y/a.js")) or "")
-    assert skips.skip_entry(entry("poetry.lock")) == "lock file"
-    assert skips.skip_entry(entry("a.min.js")) == "minified"
-    assert "longer than" in (skips.skip_entry(entry("a" * 501)) or "")
+    assert skips.never_read(entry("src/a.py")) is skips.usually_left_out("src/a.py") is None
+    assert skips.never_read(entry("a", mode="160000")) == "submodule"
+    assert skips.never_read(entry("a", mode="120000")) == "symlink"
+    assert skips.never_read(entry("a\udcff.py")) == "its path is not UTF-8"
+    assert "larger than 1 MiB" in (skips.never_read(entry("a", size=2 << 20)) or "")
+    assert "vendored" in (skips.usually_left_out("x/node_modules/y/a.js") or "")
+    assert skips.usually_left_out("poetry.lock") == "lock file"
+    assert skips.usually_left_out("a.min.js") == "minified"
+    assert "longer than" in (skips.never_read(entry("a" * 501)) or "")
     assert skips.skip_content(b"text\n") is None
     assert skips.skip_content(b"\x89PNG\0") == "binary"
     assert skips.skip_content(b"version https://git-lfs.github.com/spec/v1\n") == "Git LFS pointer"

@@ -14,7 +14,7 @@ from assets.evals.bench import EvalBench
 from assets.evals.comparison_assets import eval_comparison, eval_pair
 from assets.evals.runs.store import ResultStore
 from assets.evals.sets.eval_set import load_set, seal
-from core.eval_status import read_status
+from core.health.eval_status import read_status
 from dagster_project.jobs.evals import eval_baseline_nightly
 from dagster_project.subjects.registry import open_subject
 from tests.assets.evals.eval_cases import plain_set, run_it, scripted

@@ -21,10 +21,10 @@ def test_the_set_holds_its_cases() -> None:
 
 def test_recall_is_the_share_of_the_wanted_and_the_rank_that_of_the_first() -> None:
     scored = score_ranking(["a", "x", "b", "y"], frozenset({"x", "y"}))
-    assert scored.recall == (0.0, 1.0, 1.0)
+    assert scored.recall == (0.0, 1.0, 1.0, 1.0)
     assert scored.reciprocal_rank == 0.5
     assert score_ranking(["a"], frozenset({"b"})).reciprocal_rank == 0.0
-    assert score_ranking([str(n) for n in range(20)], frozenset({"0", "7", "19"})).recall == (1 / 3, 1 / 3, 2 / 3)
+    assert score_ranking([str(n) for n in range(20)], frozenset({"0", "7", "19"})).recall == (1 / 3, 1 / 3, 2 / 3, 1)
 
 
 def test_a_ranking_that_names_something_twice_is_refused() -> None:

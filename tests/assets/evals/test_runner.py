@@ -139,12 +139,12 @@ def test_a_subject_that_cannot_start_leaves_no_results(store: ResultStore, found
 
 
 def test_a_case_that_does_not_come_back_is_given_up(store: ResultStore, found: EvalSet) -> None:
-    limits = RunLimits(case_seconds=0.1, grace_seconds=0.1, tries=1, pause_seconds=0.0)
-    subject = Odd(case_002=60.0)
+    limits = RunLimits(case_seconds=5.0, grace_seconds=0.1, tries=1, pause_seconds=0.0)
+    subject = Odd(case_002=3600.0)
     began = time.monotonic()
     record = record_of(found, subject, limits=limits)
     state = run_set(found, subject, store, record, limits=limits)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 600
     assert (state.succeeded, state.failed) == (29, 1)
     assert {row.case: row.outcome for row in store.rows("odd")}["case-002"] == "timeout"
 
@@ -223,7 +223,7 @@ def test_a_killed_run_loses_no_stored_result_and_goes_on(store: ResultStore, fou
     journal = store.folder("killed") / "journal.jsonl"
     process = subprocess.Popen(command, cwd=root)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not (journal.exists() and journal.read_bytes().count(b"\n") >= 5):
             assert process.poll() is None
             assert time.monotonic() < deadline
@@ -275,7 +275,7 @@ def test_a_disk_too_full_for_parquet_is_told_and_loses_nothing(store: ResultStor
         "except StoreError as error: print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(store.root)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program, str(store.root)], capture_output=True, text=True, timeout=600, check=True
     )  # fmt: skip
     assert "make room on the disk" in done.stdout and not parquet.exists()
     assert list(parquet.parent.iterdir()) == []

@@ -81,7 +81,7 @@ def repair(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Callab
         *,
         engine: Engine | None = None,
         sandbox: Sandbox | None = None,
-        seconds: float = 60,
+        seconds: float = 600,
         test_command: str | None = None,
         search: SearchIndex | None = None,
         **callbacks: Any,

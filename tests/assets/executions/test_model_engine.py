@@ -303,7 +303,7 @@ def test_budgets_end_the_work_and_are_named(options: ModelOptions, ended: str, s
 def test_the_time_of_the_plan_bounds_a_slow_model(play: Repair, chat_server: Any) -> None:
     chat_server.always = "slow"
     done = play(*[[("search", {"query": f"word {n}"})] for n in range(60)], seconds=5)
-    assert done.patch is None and done.model is not None and done.seconds < 10
+    assert done.patch is None and done.model is not None and done.seconds < 60
     assert done.model.ended == "the time is used up"
 
 

@@ -7,8 +7,8 @@ from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.begin import begin_requested, due
 from assets.migrations.lifecycle.record import Options
 from assets.platform import Platform
-from core.embedding import catalogue, requests
-from core.embedding.requests import MigrationRequest
+from core.embedding import catalogue, migration_requests
+from core.embedding.migration_requests import MigrationRequest
 from core.embedding.spec import BuiltIn, find_spec
 from core.states import ModelState
 
@@ -16,22 +16,22 @@ GOOD = BuiltIn(name="good", provider="hashing", dimensions=512, migrate=True)
 OTHER = BuiltIn(name="other", provider="hashing", dimensions=384, migrate=True)
 
 
-def wishes(platform: Platform) -> list[MigrationRequest]:
+def queued(platform: Platform) -> list[MigrationRequest]:
     with platform.database.system() as connection:
-        return requests.waiting(connection)
+        return migration_requests.waiting(connection)
 
 
 def test_a_model_registered_with_migrate_is_migrated_to_once(platform: Platform, states: Any) -> None:
     catalogue.register(platform.database, GOOD)
     catalogue.register(platform.database, GOOD)
-    assert [(wish.model, wish.reason) for wish in wishes(platform)] == [("good", None)]
-    assert due(wishes(platform))
+    assert [(request.model, request.reason) for request in queued(platform)] == [("good", None)]
+    assert due(queued(platform))
     begun = begin_requested(platform)
     assert begun is not None
     assert (begun.old_name, begun.new_name, begun.state) == ("hashing", "good", "building")
     assert begun.plan["chunks"] == 120
     catalogue.register(platform.database, GOOD)
-    assert wishes(platform) == []
+    assert queued(platform) == []
     assert begin_requested(platform) is None
     assert states() == {"hashing": "serving", "good": "building"}
 
@@ -41,42 +41,44 @@ def test_a_second_one_waits_with_the_reason_until_the_first_has_ended(platform: 
     catalogue.register(platform.database, OTHER)
     first = begin_requested(platform)
     assert first is not None
-    (waiting,) = wishes(platform)
+    (waiting,) = queued(platform)
     assert waiting.reason == f"migration {first.id} from hashing to good is open; it begins after that"
     assert begin_requested(platform) is None
     switch.cancel(platform.database, first.id)
-    assert due(wishes(platform))
+    assert due(queued(platform))
     second = begin_requested(platform)
     assert second is not None
     assert second.new_name == "other"
-    assert wishes(platform) == []
+    assert queued(platform) == []
 
 
 def test_a_model_whose_server_is_away_is_tried_again_later(platform: Platform, model_server: Any) -> None:
     catalogue.register(platform.database, model_server.spec("openai", retries=0, migrate=True))
     model_server.always = "503"
     assert begin_requested(platform) is None
-    (waiting,) = wishes(platform)
+    (waiting,) = queued(platform)
     assert "503" in (waiting.reason or "")
-    assert not due(wishes(platform))
+    assert not due(queued(platform))
     model_server.always = ""
     assert begin_requested(platform) is not None
 
 
-def test_a_wish_for_a_model_that_is_used_already_is_forgotten(platform: Platform) -> None:
+def test_a_request_for_a_model_that_is_used_already_is_removed(platform: Platform) -> None:
     entry = catalogue.register(platform.database, GOOD)
     with platform.database.system() as connection:
         catalogue.move(connection, entry.id, ModelState.SERVING)
     told: list[str] = []
     assert begin_requested(platform, tell=told.append) is None
     assert told == ["good is serving: nothing is left to migrate"]
-    assert wishes(platform) == []
+    assert queued(platform) == []
 
 
-def test_a_migration_that_a_person_starts_fulfils_the_wish(platform: Platform, entry: Callable[[str], Any]) -> None:
+def test_a_migration_that_a_person_starts_removes_the_queued_request(
+    platform: Platform, entry: Callable[[str], Any]
+) -> None:
     new = catalogue.register(platform.database, GOOD)
     switch.start(platform.database, entry("hashing"), new, Options(), {})
-    assert wishes(platform) == []
+    assert queued(platform) == []
 
 
 def test_a_description_can_ask_for_the_migration(platform: Platform, tmp_path: Any) -> None:
@@ -91,4 +93,4 @@ def test_a_description_can_ask_for_the_migration(platform: Platform, tmp_path: A
         spec = catalogue.find(connection, "described").spec
         assert record.get(connection, begun.id).state == "building"
     assert spec is not None
-    assert "migrate" not in spec  # a wish of that moment, not a property of the model
+    assert "migrate" not in spec  # a request of that moment, not a property of the model

@@ -15,10 +15,12 @@ from psycopg.types.json import Jsonb
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.drive import drive
 from assets.migrations.lifecycle.record import Migration, MigrationRefused
+from assets.migrations.report import report
 from assets.migrations.retirement.retire import FOLDER, retire_model
 from assets.platform import Platform
-from core.embedding import catalogue
+from core.embedding import EmbedderUnavailable, catalogue
 from core.embedding.catalogue import ModelConflict
+from core.embedding.serving import Models
 from core.embedding.spec import BuiltIn, OnnxFile
 from core.states import ModelState
 
@@ -60,6 +62,31 @@ def wait_for_answers(platform: Platform, seconds: float) -> None:
         connection.execute(
             "UPDATE embedding_models SET spec = spec || %s WHERE name = 'served'", (Jsonb({"timeout": seconds}),)
         )
+
+
+def test_when_the_old_model_is_gone_before_the_comparison_a_person_may_go_on_without_one(
+    platform: Platform, begin: Begin, states: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migration = begin(GOOD, observe_seconds=3600)
+    opened = Models.open
+
+    def without_old(self: Models, entry: catalogue.Entry) -> Any:
+        if entry.name == "hashing":
+            raise EmbedderUnavailable("its files are gone")
+        return opened(self, entry)
+
+    monkeypatch.setattr(Models, "open", without_old)
+    driven = drive(platform, migration.id)
+    assert (driven.migration.state, driven.waits_for) == ("shadowing", "a model: its files are gone")
+    with pytest.raises(MigrationRefused, match=r"not compared yet .*--accept"):
+        switch.cut_over(platform.database, migration.id)
+    assert switch.cut_over(platform.database, migration.id, accept=True).state == "observing"
+    assert states() == {"hashing": "building", "good": "serving"}
+    with platform.database.system() as connection:
+        found = report.read(connection, migration.id)
+    assert "a person goes on without a comparison" in report.as_markdown(*found)
+    assert "a person goes on without a comparison" in report.as_html(*found)
+    assert drive(platform, migration.id).waits_for.startswith("time: ")
 
 
 @pytest.mark.parametrize("fault", ["reversed", "other"])

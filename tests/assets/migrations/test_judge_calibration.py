@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from assets.migrations.gate import metrics
 from assets.migrations.gate.calibration import K, Rate, calibrate, planned_queries, simulated
+from assets.shared import ranking_metrics as metrics
 
 
 def test_the_gate_errs_as_rarely_as_it_says_and_catches_a_planted_loss() -> None:

@@ -76,7 +76,7 @@ def test_an_eval_set_that_found_the_new_model_worse_stops_the_cut_over(platform:
     comparison = driven.migration.comparison
     assert comparison is not None
     assert comparison["queries_verdict"] in ("better", "not worse")
-    assert comparison["metrics"][0]["words"] > 0.5  # BM25 alone
+    assert comparison["metrics"][0]["bm25"] > 0.5  # BM25 alone
     assert set(comparison["changed"]) == {"better", "same", "worse"}
 
     evidence.take_in(platform, driven.migration)

@@ -1,4 +1,4 @@
-"""After a cut over: what live searches notice brings the old model back by itself, and nothing else does."""
+"""After a cut over: live searches that fail or find less bring the old model back by itself, and nothing else does."""
 
 import shutil
 from collections.abc import Callable

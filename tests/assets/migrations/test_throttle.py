@@ -13,10 +13,10 @@ from assets.migrations.backfill import watch
 from assets.migrations.backfill.probe import CannotAsk, Question, Taken
 from assets.migrations.backfill.throttle import COMPARE_SECONDS, LONGEST_REST, SETTLE_SECONDS, Limits, Throttle
 from assets.migrations.backfill.watch import INDEXING, SEARCH, Indexing, Watch
-from assets.migrations.gate.metrics import percentile
 from assets.migrations.lifecycle.drive import drive
 from assets.platform import Platform
 from core.embedding.spec import BuiltIn
+from core.statistics import percentile
 from core.teams import DEFAULT_TEAM
 
 GOOD = BuiltIn(name="good", provider="hashing", dimensions=512)
@@ -97,7 +97,7 @@ def machine(harm: Law, load: Law = ALONE, tail: float = 0.0) -> tuple[Throttle, 
     return throttle, Machine(throttle, clock, harm, load, tail)
 
 
-def test_searches_that_notice_nothing_let_it_embed_all_the_time_but_for_rests_to_compare_with() -> None:
+def test_searches_that_are_not_slowed_let_it_embed_all_the_time_but_for_rests_to_compare_with() -> None:
     throttle, simulated = machine(always(1))
     simulated.warm_up()
     simulated.run(60)
@@ -276,7 +276,7 @@ def test_where_there_is_nothing_to_ask_it_does_not_hold_back() -> None:
     assert throttle.share == 1.0
 
 
-def test_a_build_measures_live_searches_and_tells_what_they_noticed(
+def test_a_build_measures_its_effect_on_live_searches_and_reports_it(
     platform: Platform, begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "FEWEST_CHUNKS", 1)

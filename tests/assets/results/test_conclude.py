@@ -26,7 +26,7 @@ def _git(folder: Path, *arguments: str) -> str:
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "Ada", f"GIT_{role}_EMAIL": "ada@example.org"}
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=600).stdout
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import uuid
 
 from assets.results.report import AttemptRecord, commit_message, render
-from assets.shared.markdown import cell, fenced
+from assets.shared.markdown import cell, code, fenced
 from core.work import (
     CandidateCounts,
     Evidence,
@@ -97,6 +97,17 @@ def test_a_fence_in_test_output_cannot_end_the_reports_own() -> None:
 
 def test_a_cell_cannot_break_its_row() -> None:
     assert cell("a | b\nc <script>") == "a \\| b c &lt;script>"
+    assert cell("a \\| b") == "a \\\\\\| b", "a backslash before it does not free the pipe"
+
+
+def test_a_title_brings_no_link_and_no_image() -> None:
+    assert cell("![seen](http://example.org/pixel)") == "![seen]\\(http://example.org/pixel)"
+
+
+def test_a_code_span_outgrows_what_is_in_it() -> None:
+    assert code("test_a[x|`y`\nz]") == "``test_a[x\\|`y` z]``"
+    assert code("`") == "`` ` ``"
+    assert code(" ") == ""
 
 
 def test_the_commit_message_states_task_evidence_and_ids() -> None:

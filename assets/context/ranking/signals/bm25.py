@@ -25,6 +25,17 @@ def idf(documents: int, frequency: int) -> float:
     return math.log1p((documents - frequency + 0.5) / (frequency + 0.5))
 
 
+def length_norm(lengths: Ints, b: float) -> Floats:
+    """What each document's length adds to the counts of its terms, where BM25 saturates them."""
+    mean = float(lengths.mean()) if len(lengths) else 1.0
+    return np.asarray(K1 * (1 - b + b * lengths / max(mean, 1.0)), dtype=np.float64)
+
+
+def term_scores(weight: float, counts: Ints | Floats, norm: Floats) -> Floats:
+    """What a term of this weight, its idf included, adds to the documents that hold it `counts` times."""
+    return np.asarray(weight * counts * (K1 + 1) / (counts + norm), dtype=np.float64)
+
+
 def holds(ascending: Ints, number: int) -> bool:
     """Whether it is among them."""
     place = int(ascending.searchsorted(number))
@@ -35,7 +46,7 @@ def score_chunks(query: Query, index: Index) -> Scores:
     manifest = index.manifest
     found = index.postings(list(query.terms))
     values = np.zeros(manifest.documents)
-    norm = manifest.once("bm25 norm of chunks", lambda: _norm(manifest.lengths, B_CHUNK))
+    norm = manifest.once("bm25 norm of chunks", lambda: length_norm(manifest.lengths, B_CHUNK))
     _add(values, found, query.terms, norm)
     return Scores(to_unit(values), _Held(found, query, manifest.documents).said)
 
@@ -53,22 +64,21 @@ def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: fl
     manifest = index.manifest
     in_files = index.file_postings(list(weights))
     values = np.zeros(len(manifest.paths))
-    _add(values, in_files, weights, manifest.once(f"bm25 norm of files {b}", lambda: _norm(manifest.file_lengths, b)))
+    _add(
+        values,
+        in_files,
+        weights,
+        manifest.once(f"bm25 norm of files {b}", lambda: length_norm(manifest.file_lengths, b)),
+    )
 
     held = _Held(in_files, query, len(manifest.paths))
     return Scores(to_unit(values), lambda document: held.said(int(manifest.file_of[document])), of_files=True)
 
 
-def _norm(lengths: Ints, b: float) -> Floats:
-    mean = float(lengths.mean()) if len(lengths) else 1.0
-    return np.asarray(K1 * (1 - b + b * lengths / max(mean, 1.0)), dtype=np.float64)
-
-
 def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mapping[str, float], norm: Floats) -> None:
     for term in sorted(found):
         documents, counts = found[term]
-        weight = weights[term] * idf(len(norm), len(documents))
-        values[documents] += weight * counts * (K1 + 1) / (counts + norm[documents])
+        values[documents] += term_scores(weights[term] * idf(len(norm), len(documents)), counts, norm[documents])
 
 
 class _Held:

@@ -7,10 +7,9 @@ import numpy as np
 
 from assets.context.ranking.index import Index
 from assets.context.ranking.query import Query
-from assets.context.ranking.signals.bm25 import idf
+from assets.context.ranking.signals.bm25 import K1, idf, length_norm, term_scores
 from assets.context.ranking.signals.scores import Scores, nothing, to_unit
 
-_K1 = 1.2
 _B = 0.5
 _ALIKE = 20
 """This many of the likest commits have a say."""
@@ -20,15 +19,15 @@ def score(query: Query, index: Index) -> Scores:
     manifest, past = index.manifest, index.history
     if not len(past):
         return nothing()
-    norm = _K1 * (1 - _B + _B * past.lengths / max(float(past.lengths.mean()), 1.0))
+    norm = length_norm(past.lengths, _B)
     alike = np.zeros(len(past))
     for term, weight in query.terms.items():
         if hits := past.postings.get(term):
             commits, counts = hits
-            alike[commits] += weight * idf(len(past), len(commits)) * counts * (_K1 + 1) / (counts + norm[commits])
+            alike[commits] += term_scores(weight * idf(len(past), len(commits)), counts, norm[commits])
     # What a message like the text itself would score, so that weak likeness stays weak.
     best = sum(weight * idf(len(past), len(past.postings[term][0])) for term, weight in query.terms.items()
-               if term in past.postings) * (_K1 + 1) / 2  # fmt: skip
+               if term in past.postings) * (K1 + 1) / 2  # fmt: skip
     if best <= 0:
         return nothing()
     by_file = np.zeros(len(manifest.paths))

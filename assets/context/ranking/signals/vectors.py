@@ -33,13 +33,7 @@ def score(query: Query, index: Index) -> Scores:
             cosines.setdefault(document, []).append(cosine)
     if not cosines:
         return nothing()
-    through = "; ".join(dict.fromkeys(name for model in index.models if (name := index.stood_in(model))))
-
-    def detail(document: int) -> str:
-        found = "cosine " + ", ".join(f"{one:.2f}" for one in cosines.get(document, []))
-        return f"{found}, through {through}" if through else found
-
-    return some(values, detail)
+    return some(values, lambda document: "cosine " + ", ".join(f"{one:.2f}" for one in cosines.get(document, [])))
 
 
 def _asked(query: Query) -> str:

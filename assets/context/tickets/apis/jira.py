@@ -5,21 +5,47 @@ page tokens; Data Center, which does not know that address, has `/rest/api/2/sea
 """
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from pydantic import Field
 
 from assets.context.tickets.apis.protocol import Page
 from assets.context.tickets.apis.reader import ApiError, Reader
-from core.payload import BadField, objects_at, optional_number_at, value_at
-from core.tickets import Kind, Service, TicketChange
-from core.tickets.jira import comment_of, key_at, project_of, snapshot
+from core.payload import BadField, Count, Needed, Objects, Payload, parse
+from core.tickets import TicketChange
+from core.tickets.jira import Issue, Remark
 
 _FIELDS = "summary,description,status,labels,reporter,creator,assignee,created,updated,resolutiondate,security,comment"
 _CLOUD, _DATA_CENTER = "/rest/api/2/search/jql", "/rest/api/2/search"
 _PER_PAGE = 50
 _MOST_COMMENTS = 5000
+
+_Told = TypeVar("_Told", bound=Payload)
+
+
+class _Issues(Payload):
+    """A page of a search. Data Center counts, the Cloud has a token for the next one."""
+
+    issues: Objects
+    token: Any = Field(default=None, alias="nextPageToken")
+    total: Count | None = None
+    start: Count | None = Field(default=None, alias="startAt")
+
+
+class _Comments(Payload):
+    comments: Objects
+    total: Count | None = None
+
+
+class _Fields(Payload):
+    comment: Needed[_Comments]
+
+
+class _WithComments(Payload):
+    fields: Needed[_Fields]
 
 
 class JiraApi:
@@ -46,15 +72,9 @@ class JiraApi:
                 raise
             url = f"{_DATA_CENTER}?{urlsplit(url).query}"
             body = reader.get(url).body
-        if not isinstance(body, Mapping):
-            raise ApiError("the answer is no object: is this the address of Jira?")
-        page = Page()
-        try:
-            items = list(objects_at(body, "issues", 1000))
-            page.next = _next(url, body, len(items))
-        except BadField as error:
-            raise ApiError(f"the answer is not what Jira gives: {error}") from error
-        for item in items:
+        told = _parsed(_Issues, body)
+        page = Page(next=_next(url, told))
+        for item in told.issues:
             try:
                 page.changes.extend(_issue(reader, item))
             except BadField as error:
@@ -62,14 +82,20 @@ class JiraApi:
         return page
 
 
-def _next(url: str, body: Mapping[str, Any], count: int) -> str | None:
+def _parsed(model: type[_Told], body: Any) -> _Told:
+    try:
+        return parse(model, body)
+    except BadField as error:
+        raise ApiError(f"the answer is not what Jira gives: {error}: is this the address of Jira?") from error
+
+
+def _next(url: str, told: _Issues) -> str | None:
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    token = value_at(body, "nextPageToken")
-    if isinstance(token, str) and token:
-        query["nextPageToken"] = token
-    elif (total := optional_number_at(body, "total", least=0)) is not None and count:
-        start = (optional_number_at(body, "startAt", least=0) or 0) + count
-        if start >= total:
+    if isinstance(told.token, str) and told.token:
+        query["nextPageToken"] = told.token
+    elif told.total is not None and told.issues:
+        start = (told.start or 0) + len(told.issues)
+        if start >= told.total:
             return None
         query["startAt"] = str(start)
     else:
@@ -78,23 +104,14 @@ def _next(url: str, body: Mapping[str, Any], count: int) -> str | None:
 
 
 def _issue(reader: Reader, item: Mapping[str, Any]) -> Iterator[TicketChange]:
-    told = {"issue": item}
-    key = key_at(told, "issue.key")
-    change = TicketChange(
-        service=Service.JIRA,
-        project=project_of(key),
-        key=key,
-        kind=Kind.ISSUE,
-        action="import",
-        ticket=snapshot(told, "issue"),
-    )
+    change = parse(Issue, item, "issue").change("import")
     yield change
-    comments = list(objects_at(told, "issue.fields.comment.comments", _MOST_COMMENTS))
-    total = optional_number_at(told, "issue.fields.comment.total", least=0) or len(comments)
-    if total > len(comments):  # a search gives the first few only
-        comments = list(_all_comments(reader, key))
+    first = parse(_WithComments, item, "issue").fields.comment
+    comments: Iterable[Mapping[str, Any]] = first.comments[:_MOST_COMMENTS]
+    if (first.total or 0) > len(first.comments):  # a search gives the first few only
+        comments = _all_comments(reader, change.key)
     for comment in comments:
-        found = comment_of({"comment": comment}, "comment")
+        found = parse(Remark, comment, "comment").comment()
         yield change.model_copy(update={"ticket": None, "comment": found})
 
 
@@ -102,10 +119,8 @@ def _all_comments(reader: Reader, key: str) -> Iterator[Mapping[str, Any]]:
     start = 0
     while start < _MOST_COMMENTS:
         body = reader.get(f"/rest/api/2/issue/{key}/comment?startAt={start}&maxResults=100&orderBy=created").body
-        if not isinstance(body, Mapping):
-            raise ApiError("the answer is no object: is this the address of Jira?")
-        found = list(objects_at(body, "comments", 1000))
-        yield from found
-        start += len(found)
-        if not found or start >= (optional_number_at(body, "total", least=0) or 0):
+        told = _parsed(_Comments, body)
+        yield from told.comments
+        start += len(told.comments)
+        if not told.comments or start >= (told.total or 0):
             return

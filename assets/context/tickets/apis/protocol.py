@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from assets.context.tickets.apis.reader import Reader
 from core.payload import BadField
@@ -18,10 +18,6 @@ class Page:
     changes: list[TicketChange] = field(default_factory=list)
     next: str | None = None
     skipped: list[str] = field(default_factory=list)
-
-    def add(self, item: Mapping[str, Any], change: TicketChange | None) -> None:
-        if change is not None:
-            self.changes.append(change)
 
     def skip(self, item: object, error: BadField) -> None:
         name = item.get("html_url") or item.get("web_url") or item.get("key") if isinstance(item, Mapping) else None

@@ -4,7 +4,6 @@ Redirects are not followed and the addresses of further pages must be on the sam
 token goes nowhere else.
 """
 
-import email.utils
 import json
 import re
 import time
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import httpx
+from core.http import Breaker, Limits, Pauses, RateLimited, RequestRefused, Service, ServiceUnavailable
 
 MOST_BYTES = 64 << 20
 TRIES = 5
-TIMEOUT = httpx.Timeout(60.0, connect=15.0)
-MOST_WAIT = 900.0
+SECONDS = 120.0
+_PAUSES = Pauses(first=1.0, longest=30.0, longest_asked=900.0, unsaid=60.0)
 """A rate limit that lasts longer ends the import; the next one goes on from there."""
 
 _NEXT = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?')
@@ -52,54 +51,42 @@ class Reader:
         self._base = address.rstrip("/")
         self._origin = (parts.scheme, parts.netloc.lower())
         self._setting = setting
-        self._sleep = sleep
-        self._client = httpx.Client(headers=dict(headers), timeout=TIMEOUT, follow_redirects=False)
+        self._service = Service(
+            self._base,
+            headers=lambda: headers,
+            remedy="try again later",
+            pauses=_PAUSES,
+            breaker=Breaker(failures=TRIES + 1),
+            environment_proxies=True,
+            sleep=sleep,
+        )
 
     def __enter__(self) -> "Reader":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self._service.close()
 
     def get(self, url: str) -> Answer:
         """`url` is a path below the service's address, or one that an answer named. Raises `ApiError`."""
         full = self._full(url)
         shown = urlsplit(full).path
-        problem = "no answer"
-        for attempt in range(TRIES):
-            try:
-                status, headers, raw = self._request(full)
-            except httpx.HTTPError as error:
-                problem = f"{type(error).__name__}"
-                self._sleep(min(2.0**attempt, 30.0))
-                continue
-            wait = _wait_of(status, headers)
-            if wait is not None:
-                if wait > MOST_WAIT:
-                    raise ApiError(
-                        f"{self._origin[1]} limits requests for the next {wait:.0f} s: run the import again after "
-                        "that, it goes on from here",
-                        status,
-                    )
-                problem = "its rate limit"
-                self._sleep(wait)
-            elif status >= 500:
-                problem = f"status {status}"
-                self._sleep(min(2.0**attempt, 30.0))
-            elif status >= 300:
-                raise self._refusal(status, shown)
-            else:
-                return Answer(_decoded(raw, shown), self._next(headers.get("link"), full))
-        raise ApiError(f"{self._origin[1]} did not answer {shown} in {TRIES} tries ({problem}): try again later")
-
-    def _request(self, url: str) -> tuple[int, httpx.Headers, bytes]:
-        with self._client.stream("GET", url) as response:
-            raw = bytearray()
-            for piece in response.iter_bytes():
-                raw += piece
-                if len(raw) > MOST_BYTES:
-                    raise ApiError(f"{self._origin[1]} answered with more than {MOST_BYTES >> 20} MiB")
-            return response.status_code, response.headers, bytes(raw)
+        limits = Limits(SECONDS, TRIES - 1, MOST_BYTES, json=False)
+        try:
+            answer = self._service.answer("GET", full, limits=limits)
+        except RateLimited as error:
+            raise ApiError(
+                f"{self._origin[1]} limits requests for the next {error.seconds:.0f} s: run the import again after "
+                "that, it goes on from here"
+            ) from None
+        except RequestRefused as error:
+            raise self._refusal(error.status, shown) from None
+        except ServiceUnavailable as error:
+            raise ApiError(str(error)) from None
+        try:
+            return Answer(json.loads(answer.content), self._next(answer.headers.get("link"), full))
+        except (ValueError, RecursionError) as error:
+            raise ApiError(f"the answer to {shown} is not JSON: is this the address of the service's API?") from error
 
     def _full(self, url: str) -> str:
         full = url if url.startswith(("http://", "https://")) else f"{self._base}/{url.lstrip('/')}"
@@ -123,30 +110,3 @@ class Reader:
         if status < 400:
             return ApiError(f"{host} says that {path} is elsewhere ({status}): use the project's new name", status)
         return ApiError(f"{host} answered {path} with status {status}", status)
-
-
-def _wait_of(status: int, headers: Mapping[str, str]) -> float | None:
-    """Seconds until a rate limit ends, None without one. GitHub: https://docs.github.com/rest/using-the-rest-api/
-    rate-limits-for-the-rest-api; `Retry-After`: RFC 9110, 10.2.3."""
-    if status not in (403, 429, 503):
-        return None
-    after = headers.get("retry-after")
-    if after is not None:
-        if re.fullmatch(r"\d{1,9}", after.strip()):
-            return float(after)
-        try:
-            return max(0.0, email.utils.parsedate_to_datetime(after).timestamp() - time.time())
-        except (TypeError, ValueError):
-            return 60.0
-    remaining = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining"))
-    reset = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", ""))
-    if remaining == "0" and re.fullmatch(r"\d{1,12}", reset):
-        return max(1.0, float(reset) - time.time())
-    return 60.0 if status == 429 else None
-
-
-def _decoded(raw: bytes, path: str) -> Any:
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ApiError(f"the answer to {path} is not JSON: is this the address of the service's API?") from error

@@ -13,7 +13,6 @@ from functools import cached_property
 MAX_BYTES = 600_000
 _LINE_END = re.compile(r"\r\n|\r|\n")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 
 
 class Unreadable(ValueError):

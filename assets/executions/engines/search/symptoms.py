@@ -31,7 +31,6 @@ class Symptoms:
     bad_keywords: set[str] = field(default_factory=set)
     missing_arguments: set[str] = field(default_factory=set)
     too_many_arguments: bool = False
-    missing_keys: set[str] = field(default_factory=set)
     compares: list[tuple[str, str, str]] = field(default_factory=list)
     values: list[tuple[Any, Any]] = field(default_factory=list)
     """(actual, expected) pairs, both orders where it cannot be told which is which."""
@@ -96,8 +95,6 @@ def _read_failure(found: Symptoms, failure: Failure) -> None:
         found.missing_arguments |= set(re.findall(r"'(\w+)'", match[1]))
     if re.search(r"takes .* positional arguments? but \d+ (?:was|were) given", text):
         found.too_many_arguments = True
-    if kind == "KeyError" or "KeyError" in text:
-        found.missing_keys |= set(re.findall(r"('[^'\n]{1,60}'|\b\d+\b)", text))
     compare = failure.compare
     pairs: list[tuple[str, str, str]] = []
     if len(compare) >= 3:

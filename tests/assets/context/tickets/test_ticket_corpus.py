@@ -164,16 +164,16 @@ def test_a_change_that_is_committed_after_a_later_one_is_not_missed(tracker: Tra
         with tracker.database.team(DEFAULT_TEAM) as connection:
             apply(connection, DEFAULT_TEAM, "shop", issue(1, "Crash", state=State.CLOSED, at=1), START)
             begun.set()
-            end.wait(20)
+            end.wait(300)
 
     slow = threading.Thread(target=close_slowly)
     slow.start()
-    assert begun.wait(20)
+    assert begun.wait(300)
     with tracker.database.team(DEFAULT_TEAM) as connection:
         apply(connection, DEFAULT_TEAM, "shop", issue(2, "Crash", state=State.CLOSED, at=1), START)
     assert tracker.words("segfault", state=State.CLOSED) == ["#2"]
     end.set()
-    slow.join(20)
+    slow.join(300)
     assert tracker.words("segfault", state=State.CLOSED) == ["#1", "#2"]
 
 

@@ -244,7 +244,7 @@ def test_rate_limits_and_failures_are_waited_for_within_bounds(
         ((200, {"a": 1}, {}), "is no list of objects"),
         ((200, [], {"Link": '<https://evil.example/steal>; rel="next"'}), "names one of another host"),
         ((200, [], {"Link": '</repos/acme/shop/issues?page=1>; rel="next"'}), "names itself as the next one"),
-        ((503, b"", {}), "in 5 tries"),
+        ((503, b"", {}), "(5 tries): try again later"),
     ],
 )
 def test_what_a_service_refuses_or_garbles_is_told_without_the_token(

@@ -1,1 +1,0 @@
-"""Linear maps from one embedding space to another, for while the old model is away."""

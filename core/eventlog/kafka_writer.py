@@ -1,0 +1,82 @@
+"""One idempotent Kafka producer, which sends a batch of messages and waits until all of them are acknowledged."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaTimeoutError
+
+from core.eventlog.kafka_clients import open_client
+
+Message = tuple[str, bytes, bytes]
+"""Topic, key and body."""
+
+HEADERS = [("content-type", b"application/cloudevents+json; charset=utf-8")]
+
+_BATCH_BYTES = 1 << 20
+_OVERHEAD_BYTES = 200
+_NEVER_MS = 2**31 - 1
+
+
+class KafkaWriter:
+    """Connects when it is made. Used by one thread at a time, and by none after an exception but to `abandon` it."""
+
+    def __init__(self, timeout: float, largest: int, settings: Mapping[str, Any]) -> None:
+        self._timeout = timeout
+        self._producer = open_client(
+            KafkaProducer,
+            timeout,
+            {
+                "acks": "all",
+                "enable_idempotence": True,
+                "allow_auto_create_topics": False,
+                "batch_size": _BATCH_BYTES,
+                # CRC-32C is computed in Python, byte by byte: fewer bytes cost less than zlib takes to save them.
+                "compression_type": "gzip",
+                "linger_ms": 1_000,  # a flush ends it: the messages of one call go out as one batch a partition
+                "delivery_timeout_ms": _NEVER_MS,
+                "max_block_ms": int(timeout * 1000),
+                "max_request_size": largest,
+                "metrics_enabled": False,
+                **settings,
+            },
+        )
+
+    def write(self, messages: Sequence[Message], deadline: float) -> None:
+        """Sends in order, and returns when each was acknowledged by all in-sync replicas. What Kafka has after an
+        exception is a prefix of each partition's messages, since no batch is sent before the last one is acknowledged.
+
+        Raises `KafkaError`. `deadline` is by `time.monotonic`.
+        """
+        for piece in _pieces(messages):
+            sent = [self._producer.send(topic, value=body, key=key, headers=HEADERS) for topic, key, body in piece]
+            self._producer.flush(max(0.0, deadline - time.monotonic()))
+            for future in sent:
+                if not future.succeeded():
+                    future.get(timeout=0)
+
+    def abandon(self) -> None:
+        """Drops what is not acknowledged; whether Kafka has it is not known."""
+        sender = self._producer._sender
+        sender.force_close()  # `close` alone would wait until everything is sent
+        sender.join(2 * self._timeout)
+        with contextlib.suppress(KafkaTimeoutError):
+            self._producer.close(timeout=0)
+
+    def close(self) -> None:
+        self._producer.close(timeout=self._timeout)
+
+
+def _pieces(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Runs of messages that fit into one batch of a partition, whatever partitions they go to."""
+    start = size = 0
+    for place, (_, key, body) in enumerate(messages):
+        weight = len(key) + len(body) + _OVERHEAD_BYTES
+        if size and size + weight > _BATCH_BYTES:
+            yield messages[start:place]
+            start, size = place, 0
+        size += weight
+    if messages:
+        yield messages[start:]

@@ -1,0 +1,178 @@
+"""Sends a request within its limits, and again where that can help. Imports httpx and tenacity: import it late."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_random_exponential
+
+from core.http.errors import RateLimited, RequestRefused, ServiceUnavailable
+from core.http.limits import PASSING, Limits, asked_pause
+
+if TYPE_CHECKING:
+    from core.http.service import Service
+
+
+class _Passing(Exception):
+    """A try failed, and another may not. `pause` is what the service asks for, in seconds."""
+
+    def __init__(self, problem: str, pause: float | None = None) -> None:
+        super().__init__(problem)
+        self.pause = pause
+        self.took = 0.0
+
+
+class Transport(httpx.BaseTransport):
+    """A transport of httpx for one service. It raises the errors of `core.http.errors`, and none of httpx."""
+
+    def __init__(self, service: "Service", limits: Limits) -> None:
+        self._service = service
+        self._limits = limits
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        service, limits = self._service, self._limits
+        given = service.headers()
+        request.headers.pop("authorization", None)  # what a client found in the environment
+        request.headers.update(given)
+        where = str(request.url.copy_with(query=None, fragment=None))
+        secrets = tuple(value.rpartition(" ")[2] for name, value in given.items() if name.lower() in _CREDENTIALS)
+        attempts = Retrying(
+            sleep=service.sleep,
+            stop=_stop(limits),
+            wait=self._pause,
+            retry=retry_if_exception_type(_Passing),
+            before_sleep=lambda state: limits.on_failure(_failure(state).took, True),
+            reraise=True,
+        )
+        try:
+            return attempts(self._try, request, where, secrets)
+        except _Passing as error:
+            limits.on_failure(error.took, False)
+            number = attempts.statistics.get("attempt_number", 1)
+            tries = f" ({number} tries)" if number > 1 else ""
+            raise ServiceUnavailable(f"{where}: {error}{tries}: {service.remedy}") from None
+
+    def _pause(self, state: RetryCallState) -> float:
+        asked, pauses = _failure(state).pause, self._service.pauses
+        return asked if asked is not None else wait_random_exponential(pauses.first, pauses.longest)(state)
+
+    def _try(self, request: httpx.Request, where: str, secrets: tuple[str, ...]) -> httpx.Response:
+        breaker = self._service.breaker
+        if (left := breaker.wait()) > 0:
+            raise ServiceUnavailable(
+                f"{self._service.base} has failed several times in a row; it is tried again in {left:.0f} s"
+            )
+        began = time.monotonic()
+        try:
+            answer = self._sent(request, where, began)
+            self._check(answer, where, secrets)
+        except _Passing as error:
+            breaker.failed()
+            error.took = time.monotonic() - began
+            if error.pause is not None and error.pause > self._service.pauses.longest_asked:
+                self._limits.on_failure(error.took, False)
+                raise RateLimited(
+                    f"{where}: {error}, and asks for a pause of {error.pause:.0f} s", error.pause
+                ) from None
+            raise
+        except RequestRefused:
+            breaker.succeeded()
+            raise
+        breaker.succeeded()
+        return answer
+
+    def _sent(self, request: httpx.Request, where: str, began: float) -> httpx.Response:
+        limits = self._limits
+        seconds = limits.seconds if limits.until is None else max(0.05, min(limits.seconds, limits.until - began))
+        request.extensions["timeout"] = httpx.Timeout(seconds).as_dict()
+        deadline = limits.until if limits.stream else began + seconds
+        try:
+            answer = self._service.client().send(request, stream=True)
+            headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WIRE]
+            parts = self._parts(answer, where, deadline)
+            if limits.stream and answer.is_success:
+                return httpx.Response(answer.status_code, headers=headers, stream=_Streamed(answer, parts, where))
+            try:
+                content = b"".join(parts)
+            finally:
+                answer.close()
+        except (httpx.TimeoutException, TimeoutError):
+            raise _Passing(f"no whole answer within {seconds:g} s") from None
+        except httpx.HTTPError as error:
+            raise _Passing(f"{type(error).__name__}: {error}") from None
+        return httpx.Response(answer.status_code, headers=headers, content=content)
+
+    def _parts(self, answer: httpx.Response, where: str, deadline: float | None) -> Iterator[bytes]:
+        size = 0
+        for part in answer.iter_bytes():
+            size += len(part)
+            if size > self._limits.most_bytes:
+                raise ServiceUnavailable(f"{where} answered with more than {self._limits.most_bytes} bytes")
+            if deadline is not None and time.monotonic() > deadline:  # a server that drips never lets a read time out
+                raise TimeoutError
+            yield part
+
+    def _check(self, answer: httpx.Response, where: str, secrets: tuple[str, ...]) -> None:
+        status = answer.status_code
+        if answer.is_success:
+            if self._limits.json and not self._limits.stream:
+                try:
+                    answer.extensions["json"] = json.loads(answer.content)
+                except (ValueError, RecursionError):
+                    raise _Passing("the answer is not JSON") from None
+            return
+        asked, said = asked_pause(status, answer.headers), _said(answer.content, secrets)
+        if status in PASSING or status >= 500 or (status == 403 and asked is not None):
+            pause = self._service.pauses.unsaid if status == 429 and asked is None else asked
+            raise _Passing(f"status {status}: {said}", pause)
+        raise RequestRefused(f"{where} answered {status}: {said}", status)
+
+
+class _Streamed(httpx.SyncByteStream):
+    """An answer that is read while it comes."""
+
+    def __init__(self, answer: httpx.Response, parts: Iterator[bytes], where: str) -> None:
+        self._answer, self._parts, self._where = answer, parts, where
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._parts
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise ServiceUnavailable(f"{self._where}: the answer broke off ({type(error).__name__})") from None
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+_CREDENTIALS = ("authorization", "private-token")
+_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+"""Headers of the answer as it was sent, which is unpacked here."""
+
+
+def _stop(limits: Limits) -> "stop_after_attempt | stop_before_delay":
+    tries = stop_after_attempt(limits.retries + 1)
+    if limits.until is None:
+        return tries
+    return tries | stop_before_delay(max(0.0, limits.until - time.monotonic()))  # type: ignore[return-value]
+
+
+def _failure(state: RetryCallState) -> _Passing:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, _Passing) else _Passing("")
+
+
+def _said(content: bytes, secrets: tuple[str, ...]) -> str:
+    """What a service says about an error, in one short line without the credentials, which some like to repeat."""
+    try:
+        told = json.loads(content)
+        while isinstance(told, dict):
+            told = told.get("error", told.get("message", told.get("detail", "")))
+        text = str(told)
+    except (ValueError, RecursionError):
+        text = content[:4000].decode("utf-8", "replace")
+    for secret in secrets:
+        text = text.replace(secret, "***") if secret else text
+    return " ".join(text.split())[:300] or "no reason given"

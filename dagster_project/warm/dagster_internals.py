@@ -1,0 +1,111 @@
+"""All that Penstock uses of Dagster without a promise from Dagster, in one module.
+
+The warm launcher needs to execute a stored run in a forked process, and the daemon a shorter loop for sensors;
+neither is public. After an upgrade of Dagster this is the file to look at. `dagster_project.warm.self_check` tries
+all of it before the platform relies on it; where that fails, runs use Dagster's own launcher and daemon.
+"""
+
+from contextlib import AbstractContextManager
+
+from dagster import DagsterInstance, DagsterRun, JobDefinition
+from dagster._core.instance import InstanceRef
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.origin import JobPythonOrigin
+from dagster._daemon import sensor as _sensor_daemon
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
+from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
+
+__all__ = [
+    "PRELOADED",
+    "CheckRunHealthResult",
+    "ConfigurableClass",
+    "ConfigurableClassData",
+    "LaunchRunContext",
+    "RunLauncher",
+    "WorkerStatus",
+    "execute_stored_run",
+    "report_run_failed",
+    "run_daemon",
+    "serialised_instance",
+    "store_run",
+]
+
+PRELOADED = (
+    "alembic.command",
+    "dagster._core.instance.factory",
+    "dagster._grpc.impl",
+    "dagster._scheduler",
+    "dagster_postgres.event_log",
+    "dagster_postgres.run_storage",
+    "dagster_postgres.schedule_storage",
+    "dagster_postgres.storage",
+)
+"""What a run imports of Dagster late: the warm process imports it before it forks."""
+
+
+def serialised_instance(instance: DagsterInstance) -> str:
+    """What `execute_stored_run` opens the instance from, in another process."""
+    return serialize_value(instance.get_ref())
+
+
+def _instance(serialised: str) -> AbstractContextManager[DagsterInstance]:
+    return DagsterInstance.from_ref(deserialize_value(serialised, InstanceRef))
+
+
+def execute_stored_run(run_id: str, instance: str) -> None:
+    """Executes a stored run to its end in this process, whatever its result; SIGTERM ends it.
+
+    Raises `LookupError` if there is no such run, or if it names no job.
+    """
+    from dagster._grpc.impl import core_execute_run
+    from dagster._utils.hosted_user_process import recon_job_from_origin
+
+    setup_interrupt_handlers()
+    with capture_interrupts(), _instance(instance) as opened:
+        run = opened.get_run_by_id(run_id)
+        if run is None or not isinstance(run.job_code_origin, JobPythonOrigin):
+            raise LookupError(f"run {run_id} is not in the run storage, or names no job")
+        for _event in core_execute_run(recon_job_from_origin(run.job_code_origin), run, opened, inject_env_vars=True):
+            pass
+
+
+def report_run_failed(run_id: str, instance: str, message: str) -> None:
+    """Marks a run failed unless it has ended."""
+    with _instance(instance) as opened:
+        run = opened.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            opened.report_run_failed(run, message=message)
+
+
+def store_run(instance: DagsterInstance, job: JobDefinition) -> DagsterRun:
+    """Stores a run of a job that a module defines at its top level; nothing launches it."""
+    from dagster import reconstructable
+
+    return instance.create_run_for_job(job_def=job, job_code_origin=reconstructable(job).get_python_origin())
+
+
+def run_daemon(workspace: str, sensor_loop_seconds: float) -> None:
+    """Runs Dagster's daemon on a workspace file until it is interrupted, with a shorter loop for sensors."""
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster._daemon.controller import daemon_controller_from_instance
+
+    shorten_sensor_loop(sensor_loop_seconds)
+    setup_interrupt_handlers()
+    try:
+        with (
+            capture_interrupts(),
+            DagsterInstance.get() as instance,
+            daemon_controller_from_instance(
+                instance, WorkspaceFileTarget([workspace]), log_level="warning", log_format="json"
+            ) as controller,
+        ):
+            controller.check_daemon_loop()
+    except KeyboardInterrupt:
+        return
+
+
+def shorten_sensor_loop(seconds: float) -> None:
+    """Raises `LookupError` if the daemon of this version of Dagster has no such constant."""
+    if not isinstance(getattr(_sensor_daemon, "MIN_INTERVAL_LOOP_TIME", None), int | float):
+        raise LookupError("the sensor daemon has no constant MIN_INTERVAL_LOOP_TIME")
+    _sensor_daemon.MIN_INTERVAL_LOOP_TIME = seconds  # type: ignore[assignment]

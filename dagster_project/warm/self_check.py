@@ -1,0 +1,101 @@
+"""Tries what the warm launcher needs of Dagster's internals: `python -m dagster_project.warm.self_check`.
+
+A run of a small job is stored in an instance of its own, executed in a forked process and read back. `problem` says
+why that does not work with the installed version; a version that passed is not tried again.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from dagster_project.warm.process import ROOT
+
+TIMEOUT_SECONDS = 120.0
+
+
+def problem(cache: Path) -> str | None:
+    """Why the warm launcher cannot be used here, in a sentence, or None. `cache` is a file that remembers a success."""
+    tried = _version()
+    if cache.is_file() and cache.read_text(encoding="utf-8") == tried:
+        return None
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "dagster_project.warm.self_check"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"its self-check did not end within {TIMEOUT_SECONDS:.0f} s"
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else f"its self-check ended with code {done.returncode}"
+    cache.write_text(tried, encoding="utf-8")
+    return None
+
+
+def _version() -> str:
+    """Changes with Dagster, Python, and the code of this package."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("dagster", "dagster-postgres")]
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
+    return "; ".join([*versions, f"python {sys.version.split()[0]}", code.hexdigest()[:16]])
+
+
+def main() -> None:
+    """Ends with an exception, whose last line names the trouble, if anything that is needed is not as expected."""
+    from dagster import DagsterInstance, DagsterRunStatus
+
+    from dagster_project.warm import self_check_job
+    from dagster_project.warm.dagster_internals import (
+        execute_stored_run,
+        serialised_instance,
+        shorten_sensor_loop,
+        store_run,
+    )
+    from dagster_project.warm.launcher import WarmRunLauncher
+
+    shorten_sensor_loop(0.2)
+    with tempfile.TemporaryDirectory() as folder:
+        launcher = {"module": WarmRunLauncher.__module__, "class": WarmRunLauncher.__name__, "config": {"socket": "x"}}
+        (Path(folder) / "dagster.yaml").write_text(
+            f"run_launcher: {launcher}\ntelemetry: {{enabled: false}}\n", encoding="utf-8"
+        )
+        with DagsterInstance.from_config(folder) as instance:
+            run = store_run(instance, self_check_job.check)
+            serialised = serialised_instance(instance)
+            if said := _forked(lambda: execute_stored_run(run.run_id, serialised)):
+                raise RuntimeError(f"a forked process could not execute a stored run: {said}")
+            ended = instance.get_run_by_id(run.run_id)
+            if ended is None or ended.status != DagsterRunStatus.SUCCESS:
+                raise RuntimeError(f"a forked run ended as {ended.status.value if ended else 'lost'}, not as SUCCESS")
+
+
+def _forked(work: Callable[[], None]) -> str:
+    """Does the work in a forked process; what it raised, in a line, or nothing."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        said = ""
+        try:
+            work()
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(write, said.encode()[:2000])
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        said = answer.read().decode(errors="replace")
+    _, status = os.waitpid(child, 0)
+    return " ".join(said.split()) or (f"it was killed by signal {os.WTERMSIG(status)}" if status else "")
+
+
+if __name__ == "__main__":
+    main()

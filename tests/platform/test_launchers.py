@@ -1,0 +1,36 @@
+"""The platform resolves a task with either run launcher, and with the stock one where the warm one cannot work."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import RunningPlatform, issue, make_repository
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(700)]
+
+
+@pytest.mark.parametrize("case", ["warm", "stock", "warm that does not work"])
+def test_a_delivery_ends_resolved_with_either_launcher(
+    case: str,
+    start_platform: Callable[..., RunningPlatform],
+    new_delivery: Callable[[], str],
+    tmp_path: Path,
+) -> None:
+    settings = {"PENSTOCK_RUN_LAUNCHER": case.split()[0]}
+    if case == "warm that does not work":
+        # As if an upgrade of Dagster had renamed what the launcher stands on.
+        (tmp_path / "sitecustomize.py").write_text(
+            "import sys\nif 'dagster_project.warm.self_check' in sys.orig_argv:\n"
+            "    import dagster._grpc.impl as changed\n    del changed.core_execute_run\n"
+        )
+        settings["PYTHONPATH"] = str(tmp_path)
+    platform = start_platform(**settings)
+    repository = make_repository(tmp_path / "repositories" / "shop")
+    platform.cli("index", "add", "shop", str(repository), "--repository", "acme/shop")
+    assert platform.deliver(issue("acme/shop", 1), new_delivery()).status_code == 202
+    platform.wait_for("resolved", lambda: list(platform.tasks().values()) == ["resolved"], 180)
+    used = "warm" if case == "warm" else "stock"
+    assert platform.state["run_launcher"] == used
+    assert ("warm" in platform.state["processes"]) == (used == "warm")
+    assert ("Dagster's own launcher" in platform.log.read_text()) == (case == "warm that does not work")
