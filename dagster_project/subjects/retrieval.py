@@ -13,7 +13,7 @@ from assets.context.chunking.content import make_content
 from assets.context.ranking.rank import build_task_context, rank_files
 from assets.context.source.skips import skip_content
 from assets.context.store.memory import MemoryIndex
-from assets.evals.harvest.releases import ReleaseUnavailable, fetch_release
+from assets.evals.harvest import releases
 from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
 from assets.evals.sets.localisation import DEPTHS, Input, score_ranking
 from core.embedding import Embedder, open_embedder
@@ -64,7 +64,7 @@ class RetrievalSubject:
             build_task_context(index, given.query)
             seconds = time.monotonic() - began
             ranked = [place.path for place in rank_files(index, given.query, FILES)]
-        except (ReleaseUnavailable, EmbedderUnavailable) as error:
+        except (releases.ReleaseUnavailable, EmbedderUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
         scored = score_ranking(ranked, frozenset(given.files))
         recall = {f"recall_at_{depth}": share for depth, share in zip(DEPTHS, scored.recall, strict=True)}
@@ -77,7 +77,7 @@ class RetrievalSubject:
         if key not in self._indexes:
             while len(self._indexes) >= KEPT:
                 self._indexes.pop(next(iter(self._indexes)))
-            self._indexes[key] = _index_of(package, fetch_release(package, version), self._open())
+            self._indexes[key] = _index_of(package, releases.fetch_release(package, version), self._open())
         return self._indexes[key]
 
 
