@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.chat.protocol import FinishReason, Message, Role, Tool, ToolCall
-from core.chat.served import Answer, NotAnAnswer, arguments_of, count
+from core.chat.served import NotAnAnswer, WireAnswer, arguments_of, count
 from core.chat.spec import ChatSpec
 from core.embedding.calls import Calls
 from core.embedding.protocol import EmbedderUnavailable
@@ -44,7 +44,7 @@ class OllamaWire:
             body["format"] = schema
         return body
 
-    def read(self, raw: Any) -> Answer:
+    def read(self, raw: Any) -> WireAnswer:
         message = raw.get("message") if isinstance(raw, dict) else None
         if not isinstance(message, dict) or not isinstance(message.get("content", ""), str):
             raise NotAnAnswer("the answer holds no message")
@@ -52,7 +52,7 @@ class OllamaWire:
             raise NotAnAnswer("the answer is not complete")
         calls = tuple(_call(n, one) for n, one in enumerate(message.get("tool_calls") or ()))
         finish = FinishReason.LENGTH if raw.get("done_reason") == "length" else FinishReason.STOP
-        return Answer(
+        return WireAnswer(
             message.get("content", ""),
             calls,
             FinishReason.TOOL_CALLS if calls else finish,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.chat.protocol import FinishReason, Message, Role, Tool, ToolCall
-from core.chat.served import Answer, NotAnAnswer, arguments_of, count
+from core.chat.served import NotAnAnswer, WireAnswer, arguments_of, count
 from core.chat.spec import ChatSpec
 from core.embedding.calls import Calls
 
@@ -55,7 +55,7 @@ class OpenAIWire:
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         return body
 
-    def read(self, raw: Any) -> Answer:
+    def read(self, raw: Any) -> WireAnswer:
         choices = raw.get("choices") if isinstance(raw, dict) else None
         first = choices[0] if isinstance(choices, list) and choices else None
         message = first.get("message") if isinstance(first, dict) else None
@@ -71,7 +71,7 @@ class OpenAIWire:
         elif calls:
             finish = FinishReason.TOOL_CALLS  # some servers say "stop"
         usage = raw.get("usage") if isinstance(raw.get("usage"), dict) else {}
-        return Answer(
+        return WireAnswer(
             text or "", calls, finish, count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
         )
 

@@ -41,7 +41,7 @@ _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WireAnswer:
     """An answer as read off the wire; token counts are None where the server tells none."""
 
     text: str
@@ -69,7 +69,7 @@ class Wire(Protocol):
         most: int,
     ) -> dict[str, Any]: ...
 
-    def read(self, raw: Any) -> Answer:
+    def read(self, raw: Any) -> WireAnswer:
         """Raises `NotAnAnswer`."""
 
     def revision(self, spec: ChatSpec, calls: Calls) -> str:
@@ -162,7 +162,7 @@ class ServedChatModel:
         key = os.environ.get(self._spec.key_variable or "")
         return text.replace(key, "***") if key else text
 
-    def _priced(self, answer: Answer, body: dict[str, Any], seconds: float) -> Usage:
+    def _priced(self, answer: WireAnswer, body: dict[str, Any], seconds: float) -> Usage:
         read, written = answer.prompt_tokens, answer.completion_tokens
         estimated = read is None or written is None
         if read is None:
@@ -197,7 +197,7 @@ def _encodable(node: Any) -> Any:
     return [_encodable(item) for item in node] if isinstance(node, list) else node
 
 
-def _validated(answer: Answer, schema: type[BaseModel] | None, usage: Usage) -> BaseModel | None:
+def _validated(answer: WireAnswer, schema: type[BaseModel] | None, usage: Usage) -> BaseModel | None:
     if schema is None or answer.calls or answer.finish is FinishReason.FILTERED:
         return None
     try:

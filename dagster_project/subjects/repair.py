@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.evals.runs.scripted import Quality, ScriptedSubject
-from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, Subject, SubjectCannotStart
+from assets.evals.runs.subject import (
+    Attempt,
+    CaseOutcome,
+    CaseResult,
+    InfrastructureFailure,
+    Subject,
+    SubjectCannotStart,
+)
 from core.work import Budget, TaskText
 
 if TYPE_CHECKING:
@@ -88,7 +95,7 @@ class RepairSubject:
             raise InfrastructureFailure(str(error)) from error
 
     def _solve(self, case: "RepairCase", attempt: Attempt) -> CaseResult:
-        from assets.evals.sets.repair import checkout, judge
+        from assets.evals.sets.repair import checkout, judge_patch
         from assets.executions.judging.diff import changed_lines
         from assets.executions.judging.gate import judge as gate
         from core.chat.protocol import ChatUnavailable
@@ -111,17 +118,21 @@ class RepairSubject:
             if execution.patch is None or verdict.verdict == "fail":
                 right = case.fields.expected == "unresolved"
                 return CaseResult(
-                    Outcome.UNRESOLVED, right, {**metrics, "wrong_patch": 0.0}, execution.summary, "trajectory.jsonl"
+                    CaseOutcome.UNRESOLVED,
+                    right,
+                    {**metrics, "wrong_patch": 0.0},
+                    execution.summary,
+                    "trajectory.jsonl",
                 )
             patch = execution.patch.diff
             (attempt.folder / "patch.diff").write_text(patch, encoding="utf-8")
-            judged = judge(case, patch, sandbox)
+            judged = judge_patch(case, patch, sandbox)
         except (SandboxUnavailable, EmbedderUnavailable, ChatUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
         # A case without a small right answer counts any patch as a mistake, whatever its tests say.
         correct = judged.correct and case.fields.expected == "resolved"
         metrics |= {"code_lines": float(changed_lines(patch)), "wrong_patch": float(not correct)}
-        outcome = Outcome.CORRECT if correct else Outcome.WRONG
+        outcome = CaseOutcome.CORRECT if correct else CaseOutcome.WRONG
         return CaseResult(outcome, correct, metrics, execution.summary, "trajectory.jsonl", "patch.diff")
 
     def _execute(self, case: "RepairCase", root: Path, sandbox: "Sandbox", attempt: Attempt) -> "Execution":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
+from assets.evals.runs.subject import Attempt, CaseOutcome, CaseResult, InfrastructureFailure, SubjectCannotStart
 
 if TYPE_CHECKING:
     from assets.context.store.memory import MemoryIndex
@@ -99,7 +99,7 @@ class RetrievalSubject:
             "seconds": seconds,
         }
         found = scored.recall[2] > 0
-        return CaseResult(Outcome.CORRECT if found else Outcome.WRONG, found, metrics, ", ".join(ranked[:3]))
+        return CaseResult(CaseOutcome.CORRECT if found else CaseOutcome.WRONG, found, metrics, ", ".join(ranked[:3]))
 
     def _index(self, package: str, version: str) -> "MemoryIndex":
         from assets.evals.harvest.releases import fetch_release

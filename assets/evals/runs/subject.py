@@ -24,7 +24,7 @@ class SubjectCannotStart(RuntimeError):
     """The subject is not usable here at all; the message says what is missing."""
 
 
-class Outcome(StrEnum):
+class CaseOutcome(StrEnum):
     """How one run of a case ended."""
 
     CORRECT = "correct"
@@ -56,7 +56,7 @@ class CaseResult:
     """What a subject hands back. `success` is the primary measure; `metrics` holds numbers by name, none invented:
     a metric that was not measured is left out. `trajectory` and `patch` are file names in the attempt's folder."""
 
-    outcome: Outcome
+    outcome: CaseOutcome
     success: bool
     metrics: Mapping[str, float] = field(default_factory=dict)
     summary: str = ""

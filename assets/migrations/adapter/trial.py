@@ -64,7 +64,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialResult:
     """`alone` and `search` are rows of the report's table; `decided` the paired comparisons behind `use`.
 
     `chance` is what the adapter's rankings score when they are dealt to other queries of the same source: more than
@@ -112,7 +112,7 @@ class Trial:
         adapter: tuple[str, Embedder],
         new: Embedder,
         old: Embedder | None,
-    ) -> Outcome:
+    ) -> TrialResult:
         """`alone` are named spaces to ask by vectors alone, with `adapter` among them; the others answer in whole
         searches."""
         found: dict[str, list[list[str]]] = {name: [] for name, _ in alone}
@@ -137,7 +137,7 @@ class Trial:
         use, reason, decided = decide({name: by_search[name]["ndcg"] for name in by_search}, [q.cluster for q in kept])
         rows = [_row(name, _scores(found[name], kept, self._k), kept) for name, _ in alone]
         rows.append(_row(BM25_ALONE, by_search[BM25_ALONE], kept))
-        return Outcome(
+        return TrialResult(
             use,
             reason,
             tuple(rows),

@@ -33,7 +33,7 @@ class ApiError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """The decoded body, and the address of the next page as the service's `Link` header gives it."""
 
     body: Any
@@ -61,7 +61,7 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str) -> ApiResponse:
         """`url` is a path below the service's address, or one that an answer named. Raises `ApiError`."""
         full = self._full(url)
         shown = urlsplit(full).path
@@ -89,7 +89,7 @@ class Reader:
             elif status >= 300:
                 raise self._refusal(status, shown)
             else:
-                return Answer(_decoded(raw, shown), self._next(headers.get("link"), full))
+                return ApiResponse(_decoded(raw, shown), self._next(headers.get("link"), full))
         raise ApiError(f"{self._origin[1]} did not answer {shown} in {TRIES} tries ({problem}): try again later")
 
     def _request(self, url: str) -> tuple[int, httpx.Headers, bytes]:
