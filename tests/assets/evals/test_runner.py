@@ -213,9 +213,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from assets.evals.compare import compare_runs
 from assets.evals.runs.runner import run_set
-from assets.evals.sets import load_set
+from assets.evals.sets.eval_set import load_set
 from assets.evals.runs.store import ResultStore
 from tests.assets.evals.eval_cases import QUICK, record_of, scripted
 found = load_set(Path(sys.argv[2]))
