@@ -14,7 +14,7 @@ from assets.context.ranking.rank import build_task_context, rank_files
 from assets.context.source.skips import skip_content
 from assets.context.store.memory import MemoryIndex
 from assets.evals.harvest import releases
-from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
+from assets.evals.runs.subject import Attempt, CaseOutcome, CaseResult, InfrastructureFailure, SubjectCannotStart
 from assets.evals.sets.localisation import DEPTHS, Input, score_ranking
 from core.embedding import Embedder, open_embedder
 from core.embedding.protocol import EmbedderUnavailable
@@ -70,7 +70,7 @@ class RetrievalSubject:
         recall = {f"recall_at_{depth}": share for depth, share in zip(DEPTHS, scored.recall, strict=True)}
         metrics = {"reciprocal_rank": scored.reciprocal_rank, **recall, "seconds": seconds}
         found = recall["recall_at_10"] > 0
-        return CaseResult(Outcome.CORRECT if found else Outcome.WRONG, found, metrics, ", ".join(ranked[:3]))
+        return CaseResult(CaseOutcome.CORRECT if found else CaseOutcome.WRONG, found, metrics, ", ".join(ranked[:3]))
 
     def _index(self, package: str, version: str) -> MemoryIndex:
         key = (package, version)
