@@ -55,7 +55,7 @@ def search(
     embedders: Sequence[Embedder] = (),
     fallback: Sequence[Embedder] = (),
 ) -> list[Location]:
-    """The `k` likeliest places for a text. `fallback` models are asked while none of `embedders` covers everything.
+    """The `k` likeliest places for a text. `fallback` models are queried while none of `embedders` covers everything.
     Raises `NotIndexed`."""
     with open_index(database, team_id, source, embedders, fallback) as index:
         return rank(index, query, k)

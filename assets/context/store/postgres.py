@@ -42,9 +42,9 @@ def open_index(
     embedders: Sequence[Embedder] = (),
     fallback: Sequence[Embedder] = (),
 ) -> Iterator["PostgresIndex"]:
-    """The source's visible index, for as long as the context lasts; `embedders` embed what is asked of it.
+    """The source's visible index, for as long as the context lasts; `embedders` embed the queries.
 
-    While none of them has a vector of every chunk, `fallback` are asked too.
+    While none of them has a vector of every chunk, `fallback` are queried too.
 
     Raises `NotIndexed`, and `EmbedderUnavailable` when the weights of a model are missing.
     """

@@ -18,8 +18,8 @@ import psycopg
 from assets.context.models import model_vectors
 from assets.migrations.backfill import stage as backfill
 from assets.migrations.backfill.build import Stopped
+from assets.migrations.backfill.monitor import fill
 from assets.migrations.backfill.throttle import Throttle
-from assets.migrations.backfill.watch import fill
 from assets.migrations.gate import evidence, observe, queries
 from assets.migrations.gate.judge import ask_both, judge_models
 from assets.migrations.lifecycle import record, switch
