@@ -1,7 +1,7 @@
-"""Cuts files in a process of its own, because a hostile one can make a parser take all memory or crash.
+"""Cuts files in a separate process, because a hostile file can make a parser crash or exhaust memory.
 
-One worker serves this process; it is started at the first file and ends with this process. A file that
-ends the worker twice has no segments, and the caller falls back to windows.
+One worker serves this process; it starts at the first file and ends with this process. A file that ends the
+worker twice has no segments, and the caller falls back to windows.
 """
 
 import atexit
@@ -19,14 +19,14 @@ from assets.context.chunking.languages.parsing import MOST_BYTES
 from assets.context.chunking.segment import Segment
 
 TIMEOUT = 20.0
-"""Seconds for one file; the worker itself gives up after one second of work."""
+"""Seconds per file; the worker itself stops parsing after one second of processor time."""
 
 START_TIMEOUT = 60.0
 _ROOT = Path(__file__).parents[4]
 
 
 class WorkerUnavailable(RuntimeError):
-    """The parsing process cannot start; not the fault of a file."""
+    """The parsing process cannot start, whatever the file."""
 
 
 class _Ended(Exception):
@@ -34,10 +34,10 @@ class _Ended(Exception):
 
 
 class Worker:
-    """A running worker process. Not safe for threads by itself."""
+    """A running worker process. Not thread-safe."""
 
     def __init__(self) -> None:
-        # -P and a bare environment: nothing of this process's secrets, nor of its working directory.
+        # -P and a minimal environment keep this process's secrets and working directory out.
         places = os.pathsep.join(dict.fromkeys([str(_ROOT), *filter(None, sys.path)]))
         environment = {"PYTHONPATH": places, "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         self._process = subprocess.Popen(
@@ -68,7 +68,7 @@ class Worker:
         return self._process.pid
 
     def cut(self, language: str, text: bytes) -> list[Segment] | None:
-        """Raises `_Ended` when the worker dies or does not answer in time; it is then of no more use."""
+        """As `segments`. Raises `_Ended` when the worker dies or does not answer in time; it must not be used again."""
         deadline = time.monotonic() + TIMEOUT
         try:
             self._in.write(b"%b %d\n%b" % (language.encode(), len(text), text))
@@ -111,7 +111,7 @@ class Worker:
         for stream in (self._in, self._out):
             try:
                 stream.close()
-            except OSError:  # what was buffered for a process that is gone
+            except OSError:  # input was still buffered for the dead process
                 continue
 
     def _complaint(self) -> str:
@@ -130,7 +130,7 @@ class _Shared:
 
     def cut(self, language: str, text: bytes) -> list[Segment] | None:
         with self._lock:
-            for _ in range(2):  # twice, since something else may have ended the first
+            for _ in range(2):  # twice, since the worker may have died for another reason
                 if self._worker is None or self._owner != os.getpid():
                     self._worker, self._owner = Worker(), os.getpid()
                 try:
@@ -150,9 +150,7 @@ atexit.register(_shared.end)
 
 
 def segments(language: str, lines: Sequence[str]) -> list[Segment] | None:
-    """The segments of a file in one of `grammars.GRAMMARS`, or None when it cannot be parsed within the bounds.
-
-    Raises `WorkerUnavailable`.
-    """
+    """The segments of a file in one of the languages of `grammars.GRAMMARS`, or None if it cannot be parsed within
+    the bounds. Raises `WorkerUnavailable`."""
     text = "\n".join(lines).encode()
     return _shared.cut(language, text) if len(text) <= MOST_BYTES else None

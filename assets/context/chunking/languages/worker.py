@@ -1,4 +1,4 @@
-"""The process that parses for another: limited in memory, without its secrets, gone when it is.
+"""The process in which `isolated` parses: limited in memory, without its parent's secrets; ends with its parent.
 
 Reads requests from standard input (a line with the language and the number of bytes, then the text) and
 answers each on standard output (a line with the number of bytes, then JSON: a list of segments or null).
@@ -13,11 +13,11 @@ from assets.context.chunking.languages.grammars import GRAMMARS
 
 MEMORY = 512 << 20
 """Bytes of address space. A parser that needs more ends this process, and the file is not parsed.
-Ordinary files of a megabyte need 60 MiB."""
+An ordinary file of 1 MB needs 60 MiB."""
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answers until the input ends."""
+    """Answers requests until the input ends."""
     answers.write(b"ready\n")
     answers.flush()
     while header := requests.readline(200):
@@ -37,7 +37,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    import tree_sitter  # noqa: F401 - a missing wheel is told at the start, not taken for a file too hard to parse
+    import tree_sitter  # noqa: F401 - a missing wheel must fail the start, not look like a file that cannot be parsed
 
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
