@@ -1,7 +1,7 @@
-"""Issues, pull requests and comments of GitHub's REST API (https://docs.github.com/rest/issues).
+"""Issues, pull requests and comments by GitHub's REST API (https://docs.github.com/rest/issues).
 
-In the order of their creation, which later changes don't disturb; a page that shifts repeats something,
-and never leaves anything out.
+Read in the order of creation, which later changes don't affect: if pages shift, items are read twice, but none
+is missed.
 """
 
 import re
@@ -45,24 +45,24 @@ class GitHubApi:
         for item in listed(answer.body):
             try:
                 if step == 1 and since and (when := time_at(item, "updated_at")) and when < since:
-                    page.next = None  # the newest come first, so the rest is older still
+                    page.next = None  # newest first, so all further items are older
                     break
-                made = self._ticket if step < 2 else self._comment
-                page.add(item, made(item, project, step))
+                read = self._ticket if step < 2 else self._comment
+                page.changes.append(read(item, project, step))
             except BadField as error:
                 page.skip(item, error)
         return page
 
     def _ticket(self, item: Mapping[str, Any], project: str, step: int) -> TicketChange:
         at = "pull_request" if step == 1 else "issue"
-        told = {at: item}
+        payload = {at: item}
         return TicketChange(
             service=self.service,
             project=project,
-            key=f"#{number_at(told, f'{at}.number')}",
-            kind=kind_of(told, at),
+            key=f"#{number_at(payload, f'{at}.number')}",
+            kind=kind_of(payload, at),
             action="import",
-            ticket=snapshot(told, at, project),
+            ticket=snapshot(payload, at, project),
         )
 
     def _comment(self, item: Mapping[str, Any], project: str, step: int) -> TicketChange:
@@ -84,7 +84,7 @@ class GitHubApi:
 
 
 def listed(body: Any) -> list[Mapping[str, Any]]:
-    """A page's items. Raises `ApiError` when it is no list of objects."""
+    """A page's items. Raises `ApiError` if it is not a list of objects."""
     if not isinstance(body, list) or not all(isinstance(item, Mapping) for item in body):
-        raise ApiError("the answer is no list of objects: is this the address of the service's API?")
+        raise ApiError("the answer is not a list of objects: is this the address of the service's API?")
     return body

@@ -1,4 +1,4 @@
-"""Issues, merge requests and their notes of GitLab's REST API (https://docs.gitlab.com/api/issues/)."""
+"""Issues, merge requests and their notes by GitLab's REST API (https://docs.gitlab.com/api/issues/)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from core.tickets.gitlab import comment_of, key_of, snapshot
 _KINDS = (Kind.ISSUE, Kind.PULL_REQUEST)
 _PLACES = ("issues", "merge_requests")
 _NOTE_PAGES = 50
-"""Five thousand notes of one ticket."""
+"""Of 100 notes each: at most 5,000 notes per ticket are read."""
 
 
 class GitLabApi:
@@ -40,15 +40,15 @@ class GitLabApi:
         return page
 
     def _ticket(self, reader: Reader, item: Mapping[str, Any], project: str, step: int) -> Iterator[TicketChange]:
-        kind, told = _KINDS[step], {"ticket": item}
-        number = number_at(told, "ticket.iid")
+        kind, payload = _KINDS[step], {"ticket": item}
+        number = number_at(payload, "ticket.iid")
         change = TicketChange(
             service=Service.GITLAB,
             project=project,
             key=key_of(kind, number),
             kind=kind,
             action="import",
-            ticket=snapshot(told, "ticket", kind, project),
+            ticket=snapshot(payload, "ticket", kind, project),
         )
         yield change
         url: str | None = f"{_at(project)}/{_PLACES[step]}/{number}/notes?per_page=100&sort=asc&order_by=created_at"

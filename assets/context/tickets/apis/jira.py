@@ -1,7 +1,8 @@
-"""Issues with their comments of Jira's REST API, of the Cloud and of Data Center.
+"""Issues with their comments by Jira's REST API, in Jira Cloud and Data Center.
 
-The Cloud has https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-search/ with
-page tokens; Data Center, which does not know that address, has `/rest/api/2/search` with offsets.
+Cloud searches with page tokens
+(https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-search/); Data Center does not have
+that endpoint and searches by `/rest/api/2/search` with offsets.
 """
 
 import base64
@@ -33,7 +34,7 @@ class JiraApi:
         return {"Authorization": f"Bearer {token}"}
 
     def steps(self, project: str, since: datetime | None) -> Sequence[str]:
-        # The time is read in the zone of the token's user, which may be a day away.
+        # Jira reads the time in the zone of the token's user, which may differ by up to a day.
         changed = f' AND updated >= "{since - timedelta(days=1):%Y-%m-%d %H:%M}"' if since else ""
         jql = f'project = "{project}"{changed} ORDER BY created ASC'
         return (f"{_CLOUD}?{urlencode({'jql': jql, 'fields': _FIELDS, 'maxResults': _PER_PAGE}, quote_via=quote)}",)
@@ -47,13 +48,13 @@ class JiraApi:
             url = f"{_DATA_CENTER}?{urlsplit(url).query}"
             body = reader.get(url).body
         if not isinstance(body, Mapping):
-            raise ApiError("the answer is no object: is this the address of Jira?")
+            raise ApiError("the answer is not an object: is this the address of Jira?")
         page = Page()
         try:
             items = list(objects_at(body, "issues", 1000))
             page.next = _next(url, body, len(items))
         except BadField as error:
-            raise ApiError(f"the answer is not what Jira gives: {error}") from error
+            raise ApiError(f"the answer is not in Jira's format: {error}") from error
         for item in items:
             try:
                 page.changes.extend(_issue(reader, item))
@@ -78,20 +79,20 @@ def _next(url: str, body: Mapping[str, Any], count: int) -> str | None:
 
 
 def _issue(reader: Reader, item: Mapping[str, Any]) -> Iterator[TicketChange]:
-    told = {"issue": item}
-    key = key_at(told, "issue.key")
+    payload = {"issue": item}
+    key = key_at(payload, "issue.key")
     change = TicketChange(
         service=Service.JIRA,
         project=project_of(key),
         key=key,
         kind=Kind.ISSUE,
         action="import",
-        ticket=snapshot(told, "issue"),
+        ticket=snapshot(payload, "issue"),
     )
     yield change
-    comments = list(objects_at(told, "issue.fields.comment.comments", _MOST_COMMENTS))
-    total = optional_number_at(told, "issue.fields.comment.total", least=0) or len(comments)
-    if total > len(comments):  # a search gives the first few only
+    comments = list(objects_at(payload, "issue.fields.comment.comments", _MOST_COMMENTS))
+    total = optional_number_at(payload, "issue.fields.comment.total", least=0) or len(comments)
+    if total > len(comments):  # a search returns only the first few
         comments = list(_all_comments(reader, key))
     for comment in comments:
         found = comment_of({"comment": comment}, "comment")
@@ -103,7 +104,7 @@ def _all_comments(reader: Reader, key: str) -> Iterator[Mapping[str, Any]]:
     while start < _MOST_COMMENTS:
         body = reader.get(f"/rest/api/2/issue/{key}/comment?startAt={start}&maxResults=100&orderBy=created").body
         if not isinstance(body, Mapping):
-            raise ApiError("the answer is no object: is this the address of Jira?")
+            raise ApiError("the answer is not an object: is this the address of Jira?")
         found = list(objects_at(body, "comments", 1000))
         yield from found
         start += len(found)
