@@ -110,7 +110,7 @@ def test_a_repository_that_fails_is_added_and_says_what_to_do(shell: Shell, tmp_
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["add", "a/b", "{repo}"], 1, "cannot name a source"),
+        (["add", "a/b", "{repo}"], 1, "is not a valid source name"),
         (["add", "x", "{tmp}/nowhere"], 1, "not a git repository"),
         (["add", "x", "{tmp}"], 1, "not a git repository"),
         (["add", "x", "/"], 1, "outside the allowed roots"),

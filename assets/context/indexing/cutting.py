@@ -1,8 +1,7 @@
-"""Cuts many files in processes of their own, beside the one that embeds and writes.
+"""Cuts many files in worker processes, while the calling process embeds and writes.
 
-Besides the use of every core, this keeps a grammar that stops its process on one file from stopping the
-refresh: that file is skipped with the reason. Few files are cut where they are asked for, since a
-process takes a moment to start.
+This uses several cores, and if a grammar crashes its process on a file, the refresh continues: that file is
+skipped with the reason. Few files are cut in the calling process, since a worker takes a moment to start.
 """
 
 import contextlib
@@ -23,24 +22,24 @@ from assets.context.source.skips import skip_content
 from assets.context.store.batch import ContentBatch, Key
 
 FEW_FILES = 256
-"""Up to so many are cut in this process."""
+"""Up to this many files are cut in the calling process."""
 
 JOB_BYTES = 192 << 10
 JOB_FILES = 64
 MOST_PROCESSES = 3
-PATIENCE = 120.0
-"""Seconds that one job may take; some hundred times what it usually does."""
+JOB_TIMEOUT = 120.0
+"""Timeout of one job in seconds, some hundred times its usual duration."""
 
 _AHEAD = 2
 _HEADER = struct.Struct("<Q")
 _START = "from assets.context.indexing.cutting import serve; serve()"
 
 File = tuple[str, bytes, dict[str, str]]
-"""Blob id, content, and for each chunker wanted a path that chooses its language."""
+"""Blob id, content, and by chunker a path whose name selects its language."""
 
 
 def cut_files(files: Iterable[File], vocabulary: Vocabulary) -> ContentBatch:
-    """Cuts and counts each content; what is not to be indexed is among the skipped."""
+    """Cuts the files and counts their terms; files that are not to be indexed are in `skipped`."""
     contents: list[tuple[Key, list[Chunk]]] = []
     skipped: list[tuple[Key, str]] = []
     for blob, raw, chunkers in files:
@@ -56,9 +55,9 @@ def cut_files(files: Iterable[File], vocabulary: Vocabulary) -> ContentBatch:
 
 
 def cut_all(files: Iterable[File], count: int) -> Generator[ContentBatch]:
-    """Batches of the files in their order. `count` says about how many files there are.
+    """Yields batches of the files, in order. `count` is the approximate number of files.
 
-    Holds a bounded part of them at any time. Close the iterator to end its processes early.
+    Holds a bounded number of files in memory. Close the generator to end its processes early.
     """
     if count <= FEW_FILES:
         vocabulary = Vocabulary()
@@ -93,7 +92,7 @@ def _jobs(files: Iterable[File]) -> Iterator[list[File]]:
 
 
 class _Cutter:
-    """One process, started at its first job. It ends when its input does, so it never outlives this one."""
+    """One worker process, started at its first job. It ends at the end of its input, so never outlives its parent."""
 
     def __init__(self) -> None:
         self._jobs: deque[list[File]] = deque()
@@ -113,10 +112,10 @@ class _Cutter:
         self._send(job)
 
     def take(self) -> ContentBatch:
-        """The batch of the oldest job that was given."""
+        """The batch of the oldest unfinished job. If the worker fails on it, its files are cut one by one."""
         job = self._jobs.popleft()
         with contextlib.suppress(queue.Empty):
-            answer = self._answers.get(timeout=PATIENCE)
+            answer = self._answers.get(timeout=JOB_TIMEOUT)
             if answer is not None:
                 return ContentBatch.from_plain(marshal.loads(answer))  # noqa: S302
         self._end()
@@ -128,20 +127,14 @@ class _Cutter:
         return done
 
     def _start(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
+        self._process = _worker()
         self._answers = queue.SimpleQueue()
-        # A thread that reads, so that neither side waits with its pipe full for the other to read.
+        # A thread reads the answers, so that two full pipes cannot deadlock the processes.
         threading.Thread(target=_collect, args=(self._process.stdout, self._answers), daemon=True).start()
 
     def _send(self, job: list[File]) -> None:
         if self._process and self._process.stdin:
-            with contextlib.suppress(BrokenPipeError):  # it stopped: `take` sees that too, and cuts the job anew
+            with contextlib.suppress(BrokenPipeError):  # the worker died: `take` detects that and cuts the job again
                 _write(self._process.stdin, marshal.dumps(job))
 
     def _end(self) -> None:
@@ -156,18 +149,13 @@ class _Cutter:
 
 
 def _one_by_one(job: list[File]) -> ContentBatch:
-    """Cuts the files of a job that did not come back, each in its own process; those that stop it are skipped."""
+    """Cuts the files of a job that failed, each in its own process, and skips those that crash it or time out."""
     done = ContentBatch()
     for blob, raw, chunkers in job:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _START],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
+        process = _worker()
         packed = marshal.dumps([(blob, raw, chunkers)])
         try:
-            answer, _ = process.communicate(_HEADER.pack(len(packed)) + packed, timeout=PATIENCE)
+            answer, _ = process.communicate(_HEADER.pack(len(packed)) + packed, timeout=JOB_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
@@ -176,8 +164,14 @@ def _one_by_one(job: list[File]) -> ContentBatch:
             done.merge(ContentBatch.from_plain(marshal.loads(answer[_HEADER.size :])))  # noqa: S302
         else:
             for chunker in chunkers:
-                done.skip((blob, chunker), "its parser stopped or took too long")
+                done.skip((blob, chunker), "its parser crashed or timed out")
     return done
+
+
+def _worker() -> "subprocess.Popen[bytes]":
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", _START]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
 
 def _collect(stream: IO[bytes], answers: "queue.SimpleQueue[bytes | None]") -> None:
@@ -188,10 +182,10 @@ def _collect(stream: IO[bytes], answers: "queue.SimpleQueue[bytes | None]") -> N
 
 
 def serve() -> None:
-    """The process: reads jobs from its standard input and writes their batches to its standard output."""
+    """Runs a worker: reads jobs from standard input and writes their batches to standard output."""
     source = os.fdopen(os.dup(0), "rb")
     target = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints must not get between the answers
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
     vocabulary = Vocabulary()
     while (job := _read(source)) is not None:
         if len(vocabulary) > MOST_WORDS:

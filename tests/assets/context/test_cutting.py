@@ -55,7 +55,7 @@ def test_a_file_that_stops_its_process_is_skipped_and_the_others_are_cut(
     monkeypatch.setattr(cutting, "JOB_FILES", 20)
     whole = merged(cut_all(files(300), 301))
     key: Key = (f"{77:040x}", CHUNKER)
-    assert (key, "its parser stopped or took too long") in whole.skipped
+    assert (key, "its parser crashed or timed out") in whole.skipped
     assert len(whole.keys) == whole.chunks == 299
     assert len(set(whole.keys)) == 299
 
@@ -71,9 +71,9 @@ def test_a_file_that_never_ends_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_
     )
     monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
     monkeypatch.setattr(cutting, "FEW_FILES", 0)
-    monkeypatch.setattr(cutting, "PATIENCE", 3.0)
+    monkeypatch.setattr(cutting, "JOB_TIMEOUT", 3.0)
     whole = merged(cut_all(files(4), 5))
-    assert [reason for _, reason in whole.skipped] == ["its parser stopped or took too long", "binary"]
+    assert [reason for _, reason in whole.skipped] == ["its parser crashed or timed out", "binary"]
     assert len(whole.keys) == 3
 
 

@@ -36,7 +36,7 @@ def test_adding_the_same_again_changes_nothing_and_another_of_the_name_is_refuse
 
 @pytest.mark.parametrize("name", ["", "-a", "a/b", "../a", "a b", "é", "a" * 65, ".hidden"])
 def test_a_name_that_could_be_a_path_or_option_is_refused(database: Database, name: str) -> None:
-    with pytest.raises(SourceError, match="cannot name a source"):
+    with pytest.raises(SourceError, match="is not a valid source name"):
         add_source(database, DEFAULT_TEAM, name, "https://example.org/a")
 
 
@@ -65,7 +65,7 @@ def test_a_path_must_be_a_repository_within_the_roots(database: Database, histor
     "location", ["a\0b", "\udcff", "https://example.org/" + "a" * 2000, "/" + "a" * 5000], ids=lambda given: given[:12]
 )
 def test_a_location_that_cannot_be_kept_is_refused(database: Database, tmp_path: Path, location: str) -> None:
-    with pytest.raises(SourceError, match="an address has at most"):
+    with pytest.raises(SourceError, match="an address must have at most"):
         add_source(database, DEFAULT_TEAM, "a", location, roots=[tmp_path])
 
 
@@ -85,7 +85,7 @@ def test_a_location_that_cannot_be_kept_is_refused(database: Database, tmp_path:
 def test_a_branch_or_repository_that_cannot_be_one_is_refused(
     database: Database, branch: str | None, repository: str | None
 ) -> None:
-    with pytest.raises(SourceError, match="is not the name of"):
+    with pytest.raises(SourceError, match=r"is not a (repository's name|valid branch name)"):
         add_source(database, DEFAULT_TEAM, "a", "https://example.org/a", branch, repository)
 
 

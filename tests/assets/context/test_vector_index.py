@@ -105,7 +105,7 @@ def test_without_an_index_a_large_source_is_scanned_whole(
     monkeypatch.setattr(vector_search, "EXACT_MOST", 5)
     monkeypatch.setattr(vector_search, "EF_SEARCH", 5)
     assert nearest(database, hashing, text) == exact
-    monkeypatch.setattr(vector_search, "_MOST_LOOKED_AT", 0)
+    monkeypatch.setattr(vector_search, "_MOST_CANDIDATES", 0)
     assert nearest(database, hashing, text) == exact
 
 

@@ -7,7 +7,7 @@ from core.worker import serve
 
 MEMORY = 512 << 20
 """Bytes of address space. A parser that needs more ends this process, and the file is not parsed.
-Ordinary files of a megabyte need 60 MiB."""
+An ordinary file of 1 MB needs 60 MiB."""
 
 
 def _segments(asked: tuple[str, str]) -> list[Any] | None:

@@ -1,7 +1,7 @@
-"""Issues, pull requests and comments of GitHub's REST API (https://docs.github.com/rest/issues).
+"""Issues, pull requests and comments by GitHub's REST API (https://docs.github.com/rest/issues).
 
-In the order of their creation, which later changes don't disturb; a page that shifts repeats something,
-and never leaves anything out.
+Read in the order of creation, which later changes don't affect: if pages shift, items are read twice, but none
+is missed.
 """
 
 import re
@@ -75,7 +75,7 @@ class GitHubApi:
 
 
 def listed(body: Any) -> list[Mapping[str, Any]]:
-    """A page's items. Raises `ApiError` when it is no list of objects."""
+    """A page's items. Raises `ApiError` if it is not a list of objects."""
     if not isinstance(body, list) or not all(isinstance(item, Mapping) for item in body):
-        raise ApiError("the answer is no list of objects: is this the address of the service's API?")
+        raise ApiError("the answer is not a list of objects: is this the address of the service's API?")
     return body

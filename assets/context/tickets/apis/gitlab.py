@@ -1,4 +1,4 @@
-"""Issues, merge requests and their notes of GitLab's REST API (https://docs.gitlab.com/api/issues/)."""
+"""Issues, merge requests and their notes by GitLab's REST API (https://docs.gitlab.com/api/issues/)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from core.tickets.gitlab import Note, Ticket, key_of
 _KINDS = (Kind.ISSUE, Kind.PULL_REQUEST)
 _PLACES = ("issues", "merge_requests")
 _NOTE_PAGES = 50
-"""Five thousand notes of one ticket."""
+"""Of 100 notes each: at most 5,000 notes per ticket are read."""
 
 
 class GitLabApi:

@@ -1,7 +1,8 @@
-"""Issues with their comments of Jira's REST API, of the Cloud and of Data Center.
+"""Issues with their comments by Jira's REST API, in Jira Cloud and Data Center.
 
-The Cloud has https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-search/ with
-page tokens; Data Center, which does not know that address, has `/rest/api/2/search` with offsets.
+Cloud searches with page tokens
+(https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-search/); Data Center does not have
+that endpoint and searches by `/rest/api/2/search` with offsets.
 """
 
 import base64
@@ -59,7 +60,7 @@ class JiraApi:
         return {"Authorization": f"Bearer {token}"}
 
     def steps(self, project: str, since: datetime | None) -> Sequence[str]:
-        # The time is read in the zone of the token's user, which may be a day away.
+        # Jira reads the time in the zone of the token's user, which may differ by up to a day.
         changed = f' AND updated >= "{since - timedelta(days=1):%Y-%m-%d %H:%M}"' if since else ""
         jql = f'project = "{project}"{changed} ORDER BY created ASC'
         return (f"{_CLOUD}?{urlencode({'jql': jql, 'fields': _FIELDS, 'maxResults': _PER_PAGE}, quote_via=quote)}",)

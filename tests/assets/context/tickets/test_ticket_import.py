@@ -242,8 +242,8 @@ def test_rate_limits_and_failures_are_waited_for_within_bounds(
         ((301, {}, {"Location": "https://evil.example/"}), "use the project's new name"),
         ((200, b"<html>", {}), "is not JSON"),
         ((200, {"a": 1}, {}), "is no list of objects"),
-        ((200, [], {"Link": '<https://evil.example/steal>; rel="next"'}), "names one of another host"),
-        ((200, [], {"Link": '</repos/acme/shop/issues?page=1>; rel="next"'}), "names itself as the next one"),
+        ((200, [], {"Link": '<https://evil.example/steal>; rel="next"'}), "links to another host"),
+        ((200, [], {"Link": '</repos/acme/shop/issues?page=1>; rel="next"'}), "links to itself as the next page"),
         ((503, b"", {}), "(5 tries): try again later"),
     ],
 )
@@ -401,11 +401,11 @@ def test_a_project_belongs_to_one_source_and_can_be_taken_away(
         connection.execute(
             "INSERT INTO sources (team_id, name, location) VALUES (%s, 'blog', '/srv/blog')", (DEFAULT_TEAM,)
         )
-    with pytest.raises(ImportRefused, match="belongs to source shop already"):
+    with pytest.raises(ImportRefused, match="already belongs to source shop"):
         link_project(database, DEFAULT_TEAM, "blog", Service.GITHUB, "acme/shop")
-    with pytest.raises(ImportRefused, match="goes by owner/name"):
+    with pytest.raises(ImportRefused, match="is named owner/name"):
         link_project(database, DEFAULT_TEAM, "blog", Service.GITHUB)
-    with pytest.raises(ImportRefused, match="goes by its key"):
+    with pytest.raises(ImportRefused, match="is named by its key"):
         link_project(database, DEFAULT_TEAM, "blog", Service.JIRA, 'SHOP" OR 1=1')
     with pytest.raises(ImportRefused, match="give yours"):
         link_project(database, DEFAULT_TEAM, "blog", Service.JIRA, "SHOP")
