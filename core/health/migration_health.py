@@ -21,7 +21,7 @@ STALLED_MINUTES = 15.0
 ITSELF = "itself"
 """Who paused a migration that paused itself because of a fault."""
 
-PERSON = "a person"
+OPERATOR = "an operator"
 TIME = "time"
 
 _OPEN = """
@@ -38,9 +38,9 @@ WHERE m.state NOT IN ('done', 'cancelled', 'rolled-back')
 
 @dataclass(frozen=True, slots=True)
 class MigrationHealth:
-    """The open migration. `waits_for` is `PERSON` or `TIME`, or None while there is work to do. `quiet_seconds` is how
-    long nothing has happened. `stalled` is None, or a sentence that says that this is too long or that a fault has
-    paused the migration."""
+    """The open migration. `waits_for` is an operator or time, or None while there is work to do; `quiet_seconds` is how
+    long nothing has happened; `stalled` says so in a sentence when that is too long, or when a fault has paused it,
+    else it is None."""
 
     number: int
     old: str
@@ -57,7 +57,7 @@ def read_health(connection: Connection[TupleRow]) -> MigrationHealth | None:
     if row is None:
         return None
     number, old, new, state, paused, reason, state_at, options, safe, looked, moved, pause, now = row
-    waits = PERSON if paused else waits_for(state, options, safe=safe, looked=looked, state_at=state_at, now=now)
+    waits = OPERATOR if paused else waits_for(state, options, safe=safe, looked=looked, state_at=state_at, now=now)
     quiet = max(0.0, (now - max(filter(None, (state_at, moved)))).total_seconds())
     problem = None if waits else stalled(quiet, options, str(reason or ""))
     if paused:
@@ -81,13 +81,13 @@ def waits_for(
     state_at: datetime,
     now: datetime,
 ) -> str | None:
-    """`PERSON` or `TIME` when a migration in this state has nothing to do now; None when there is work.
+    """`OPERATOR` or `TIME` when driving a migration in this state would do nothing now; None when there is work.
 
     `safe` is the gate's verdict, `looked` when live searches were last checked (seconds since 1970).
     """
     age = (now - state_at).total_seconds()
     if state == MigrationState.JUDGED:
-        return None if safe and options.get("automatic", True) else PERSON
+        return None if safe and options.get("automatic", True) else OPERATOR
     if state == MigrationState.OBSERVING and age < float(options.get("observe_seconds", 3600.0)):
         return TIME if now.astimezone(UTC).timestamp() - (looked or 0.0) < LOOK_SECONDS else None
     if state == MigrationState.DRAINING and age < float(options.get("drain_seconds", 60.0)):

@@ -70,7 +70,7 @@ def test_the_job_drives_the_migration_and_shows_its_report(platform: Platform) -
     done = job.execute_in_process(resources={"platform": platform}, raise_on_error=True)
     metadata = done.asset_materializations_for_node("model_migration")[0].metadata
     assert metadata["state"].value == "judged"
-    assert str(metadata["waits_for"].value).startswith("a person: the gate says inconclusive")
+    assert str(metadata["waits_for"].value).startswith("an operator: the gate says inconclusive")
     assert "| when | what |" in str(metadata["report"].value)
     checks = {check.check_name: check.passed for check in done.get_asset_check_evaluations()}
     assert checks == {"migration_moves": True, "new_model_is_safe": False}
