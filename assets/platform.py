@@ -79,7 +79,7 @@ class Platform:
         from assets.context.search import search
 
         used = self.models.in_use()
-        return search(self.database, team_id, source, query, count, embedders=used.asked, fallback=used.fallback)
+        return search(self.database, team_id, source, query, count, embedders=used.asked, fallback=used.draining)
 
     def close(self) -> None:
         self.database.close()

@@ -1,17 +1,19 @@
-"""Reading JSON that anyone may have written: strict about shape, bounded, safe to store.
+"""Reading JSON that anyone may have written: pydantic models at the border, lenient to unknown fields, safe to store.
 
-Pure functions. Text that comes out of here holds no NUL and no lone surrogate, which PostgreSQL
-cannot store, and is never longer than was asked for.
+`parse` names the first wrong field by its path. Text that comes out of here holds no NUL and no lone
+surrogate, which PostgreSQL cannot store, and is never longer than was asked for.
 """
 
 import re
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ZONE = re.compile(r" ?(?:UTC|GMT)$")
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")
+_MOST = 2**53
 
 _JSON_NAMES = {
     str: "a string",
@@ -22,6 +24,16 @@ _JSON_NAMES = {
     dict: "an object",
 }
 
+_WANTED = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "bool_type": "a boolean",
+    "list_type": "a list",
+    "model_type": "an object",
+    "dict_type": "an object",
+}
+"""What a field must be, by the type of pydantic's error."""
+
 
 class BadField(ValueError):
     """A field is missing or of a wrong type or value: `field` is its dotted path, `problem` says what is wrong."""
@@ -30,6 +42,36 @@ class BadField(ValueError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+class Payload(BaseModel):
+    """A part of what a service sends: the fields that are read, and no word of the others."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+_Model = TypeVar("_Model", bound=Payload)
+
+
+def parse(model: type[_Model], value: Any, at: str = "") -> _Model:
+    """`value` as `model`. Raises `BadField` naming the first wrong field, below the path `at`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    path = ".".join([*([at] if at else []), *(str(part) for part in first["loc"])]) or "the body"
+    raise BadField(path, _problem(first))
+
+
+def _problem(error: Any) -> str:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "missing" or (kind in _WANTED and value is None):
+        return "is missing"
+    if kind in _WANTED:
+        return f"must be {_WANTED[kind]}, not {name_of(value)}"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return f"must be a number {'from' if 'ge' in context else 'up to'} {context.get('ge', context.get('le'))}"
+    return str(context["error"]) if kind == "value_error" else str(error["msg"])
 
 
 def clean(text: str) -> str:
@@ -42,99 +84,40 @@ def name_of(value: Any) -> str:
     return "null" if value is None else _JSON_NAMES.get(type(value), type(value).__name__)
 
 
-def value_at(payload: Mapping[str, Any], path: str) -> Any:
-    """What stands at a dotted path, or None where it, or what should hold it, is missing or null. Raises `BadField`
-    where something on the way is no object."""
-    value: Any = payload
-    walked: list[str] = []
-    for name in path.split("."):
-        if not isinstance(value, Mapping):
-            raise BadField(".".join(walked), f"must be an object, not {name_of(value)}")
-        walked.append(name)
-        value = value.get(name)
-        if value is None:
-            return None
-    return value
+def _cleaned(value: Any) -> Any:
+    return clean(value) if isinstance(value, str) else value
 
 
-def text_at(payload: Mapping[str, Any], path: str) -> str:
-    """The text at a dotted path. Raises `BadField` naming the field that is missing or no text."""
-    found = optional_text_at(payload, path)
-    if found is None:
-        raise BadField(path, "is missing")
-    return found
-
-
-def optional_text_at(payload: Mapping[str, Any], path: str) -> str | None:
-    """The text at a dotted path, or None where there is none. Raises `BadField` for another type."""
-    value = value_at(payload, path)
-    if value is not None and not isinstance(value, str):
-        raise BadField(path, f"must be a string, not {name_of(value)}")
-    return None if value is None else clean(value)
-
-
-def optional_number_at(payload: Mapping[str, Any], path: str, *, least: int = 1, most: int = 2**53) -> int | None:
-    """The whole number at a dotted path, or None where there is none. Raises `BadField`."""
-    value = value_at(payload, path)
-    if value is None:
+def _moment(value: Any) -> Any:
+    if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise BadField(path, f"must be a whole number, not {name_of(value)}")
-    if not least <= value <= most:
-        raise BadField(path, f"must be a number from {least} to {most}")
-    return value
-
-
-def number_at(payload: Mapping[str, Any], path: str, *, least: int = 1, most: int = 2**53) -> int:
-    """As `optional_number_at`, but it must be there."""
-    found = optional_number_at(payload, path, least=least, most=most)
-    if found is None:
-        raise BadField(path, "is missing")
-    return found
-
-
-def flag_at(payload: Mapping[str, Any], path: str) -> bool:
-    """The boolean at a dotted path; false where there is none. Raises `BadField`."""
-    value = value_at(payload, path)
-    if value is not None and not isinstance(value, bool):
-        raise BadField(path, f"must be a boolean, not {name_of(value)}")
-    return bool(value)
-
-
-def object_at(payload: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    """The object at a dotted path. Raises `BadField`."""
-    value = value_at(payload, path)
-    if value is None:
-        raise BadField(path, "is missing")
-    if not isinstance(value, Mapping):
-        raise BadField(path, f"must be an object, not {name_of(value)}")
-    return value
-
-
-def objects_at(payload: Mapping[str, Any], path: str, most: int) -> Iterator[Mapping[str, Any]]:
-    """The first `most` objects of the list at a dotted path; none where there is no list. Raises `BadField`."""
-    value = value_at(payload, path)
-    if value is None:
-        return
-    if not isinstance(value, list):
-        raise BadField(path, f"must be a list, not {name_of(value)}")
-    for place, item in enumerate(value[:most]):
-        if not isinstance(item, Mapping):
-            raise BadField(f"{path}.{place}", f"must be an object, not {name_of(item)}")
-        yield item
-
-
-def time_at(payload: Mapping[str, Any], path: str) -> datetime | None:
-    """The moment at a dotted path (ISO 8601, or `2015-05-17 17:06:40 UTC`), or None where there is none. Without a
-    zone it is taken as UTC. Raises `BadField`."""
-    text = optional_text_at(payload, path)
-    if not text:
-        return None
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {name_of(value)}")
     try:
-        found = datetime.fromisoformat(_ZONE.sub("+00:00", text.strip()))
+        found = datetime.fromisoformat(_ZONE.sub("+00:00", value.strip()))
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadField(path, "must be a date and time in ISO 8601") from None
+        raise ValueError("must be a date and time in ISO 8601") from None
+
+
+def _empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+Text = Annotated[str, BeforeValidator(_cleaned)]
+Number = Annotated[int, Strict(), Field(ge=1, le=_MOST)]
+Count = Annotated[int, Strict(), Field(ge=0, le=_MOST)]
+Flag = Annotated[bool, Strict()]
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+"""ISO 8601, or `2015-05-17 17:06:40 UTC`; without a zone it is taken as UTC."""
+
+Objects = Annotated[
+    list[dict[str, Any]], BeforeValidator(lambda found: [] if found is None else found), Field(default_factory=list)
+]
+"""A list of objects that are read one by one; empty where there is none."""
+
+Needed = Annotated[_Model, BeforeValidator(_empty), Field(default_factory=dict, validate_default=True)]
+"""An object that must be there; where it is not, the first field that it must have is named as missing."""
 
 
 def shown(value: Any, limit: int) -> str | None:

@@ -39,12 +39,12 @@ class ModelState(StrEnum):
     REGISTERED = "registered"
     """Known; not used."""
     BUILDING = "building"
-    """New content gets its vectors; queries don't ask it: before a cut over to it, and after one away from it for
-    as long as it can be rolled back."""
+    """New content gets its vectors; searches do not query it: before a cut-over to it, and after a cut-over away from
+    it for as long as that can be rolled back."""
     SERVING = "serving"
-    """New content gets its vectors; queries ask it."""
+    """New content gets its vectors; searches query it."""
     DRAINING = "draining"
-    """Queries ask it only about content that no serving model covers."""
+    """Searches query it only for content that no serving model covers."""
     RETIRED = "retired"
     """Its vectors are gone."""
 

@@ -21,7 +21,7 @@ from core.eventlog.postgres import PostgresLog
 from core.eventlog.protocol import EventLogUnavailable
 from core.settings import Settings
 from core.tasks import IllegalMove, TaskNotFound
-from gateway import health, streams, tasks, webhooks, webhooks_forges
+from gateway import health, streams, tasks, webhooks
 from gateway.middleware import BODY_SECONDS, BoundedBodies, Observe, TokenGate, count_refusal
 from gateway.problems import Refused, unavailable
 from gateway.state import MAX_STREAMS, WORK_THREADS, Gateway
@@ -59,7 +59,6 @@ def create_app(
     app.state.gateway = gateway
     token = [Depends(HTTPBearer(auto_error=False, description="An API token: `pst_...`."))]
     app.include_router(webhooks.router)
-    app.include_router(webhooks_forges.router)
     app.include_router(health.open_router)
     app.include_router(tasks.router, dependencies=token)
     app.include_router(streams.router, dependencies=token)

@@ -5,12 +5,44 @@ The body is `{"type": "task.requested", "data": {"source", "title", "body"?, "ur
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from core.intake import ChangeIntent, Intent, NoIntent, Target, TaskIntent
-from core.payload import BadField, optional_text_at, shown, text_at
-from core.tickets.fields import address_at, body_at, title_at
+from core.payload import Needed, Payload, Text, parse, shown
+from core.tickets.fields import Address, Body, Title
 from gateway.payload import naming_fields
+
+
+def _source(name: str) -> str:
+    if not 1 <= len(name) <= 200:
+        raise ValueError("must be 1 to 200 characters long")
+    return name
+
+
+class _Typed(Payload):
+    type: Text
+
+
+class _Change(Payload):
+    source: Annotated[Text, AfterValidator(_source)]
+    ref: Text | None = None
+
+
+class _Task(Payload):
+    source: Annotated[Text, AfterValidator(_source)]
+    title: Title
+    body: Body = ""
+    url: Address = None
+
+
+class _TaskRequested(Payload):
+    data: Needed[_Task]
+
+
+class _SourceChanged(Payload):
+    data: Needed[_Change]
 
 
 def describe(payload: Mapping[str, Any]) -> str:
@@ -21,23 +53,11 @@ def describe(payload: Mapping[str, Any]) -> str:
 @naming_fields
 def normalise(payload: Mapping[str, Any]) -> Intent:
     """Raises `Refused` (400) naming the field that is missing or of a wrong type; nothing else."""
-    kind = text_at(payload, "type")
+    kind = parse(_Typed, payload).type
     if kind == "task.requested":
-        return TaskIntent(
-            target=_source(payload),
-            title=title_at(payload, "data.title"),
-            body=body_at(payload, "data.body"),
-            url=address_at(payload, "data.url"),
-        )
+        task = parse(_TaskRequested, payload).data
+        return TaskIntent(Target(name=task.source), title=task.title, body=task.body or "", url=task.url)
     if kind == "source.changed":
-        target = _source(payload)
-        ref = optional_text_at(payload, "data.ref")
-        return ChangeIntent(target=target, data={"ref": ref[:1024]} if ref else {})
+        change = parse(_SourceChanged, payload).data
+        return ChangeIntent(Target(name=change.source), {"ref": change.ref[:1024]} if change.ref else {})
     return NoIntent(f"{kind[:128]} starts no work")
-
-
-def _source(payload: Mapping[str, Any]) -> Target:
-    name = text_at(payload, "data.source")
-    if not 1 <= len(name) <= 200:
-        raise BadField("data.source", "must be 1 to 200 characters long")
-    return Target(name=name)

@@ -1,17 +1,16 @@
-"""What a Gitea (or Forgejo) webhook asks of the platform: who sent it, and its intent.
+"""What a Gitea (or Forgejo) webhook asks of the platform.
 
 Webhooks: https://docs.gitea.com/usage/webhooks. Bodies are GitHub's but for a few names.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from core.intake import Intent, NoIntent
-from core.payload import objects_at, text_at, value_at
-from core.signatures import verify_gitea
-from core.tickets import Service, github
-from gateway.forge_intents import Opened, about_ticket, push, work_of
-from gateway.github import describe
+from core.payload import parse
+from core.tickets import Service
+from gateway.forge_intents import push
+from gateway.github import InRepository, about, describe
 from gateway.payload import naming_fields
 
 _KINDS = {
@@ -37,40 +36,13 @@ _KINDS = {
 own: of that, what it says of the pull request is kept."""
 
 
-def verify(secrets: Iterable[str], headers: Mapping[str, str], body: bytes) -> None:
-    """Raises `SignatureRefused`."""
-    verify_gitea(secrets, body, headers.get("x-gitea-signature"), headers.get("x-hub-signature-256"))
-
-
 @naming_fields
 def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
     """What `event` (the X-Gitea-Event header) asks for. Raises `Refused` (400) naming the field that is missing or of
     a wrong type; nothing else."""
     if event == "push":
-        return push(payload, "repository.full_name")
-    kind = _KINDS.get(event)
-    if kind == "issue_comment" and value_at(payload, "comment") is None:
+        return push(payload, lambda: parse(InRepository, payload).repository.full_name)
+    kind = _KINDS.get(event, "")
+    if kind == "issue_comment" and payload.get("comment") is None:
         kind = "pull_request"  # a review's words go by the same name
-    if kind is None:
-        return NoIntent(f"{describe(event, payload)} starts no work")
-    change = github.change(kind, payload, Service.GITEA)
-    if change is None:
-        return NoIntent(f"{describe(event, payload)} starts no work")
-    return about_ticket(change, work_of(_opened(payload), trigger_label) if kind == "issues" else None)
-
-
-def _opened(payload: Mapping[str, Any]) -> Opened:
-    action = text_at(payload, "action")
-    added = [str(label.get("name")) for label in objects_at(payload, "changes.added_labels", 100)]
-    if action == "opened":
-        added += [str(label.get("name")) for label in objects_at(payload, "issue.labels", 100)]
-    return Opened(
-        payload,
-        project="repository.full_name",
-        title="issue.title",
-        body="issue.body",
-        url="issue.html_url",
-        author="issue.user.login",
-        opened=action == "opened",
-        labels_given=tuple(added),
-    )
+    return about(kind, payload, Service.GITEA, trigger_label) or NoIntent(f"{describe(event, payload)} starts no work")

@@ -8,21 +8,8 @@ import json
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from core.payload import BadField, clean, cut_body, cut_title, name_of, shown, web_address
+from core.payload import BadField, name_of
 from gateway.problems import Refused, bad_field
-
-__all__ = [
-    "WEB_ADDRESS",
-    "clean",
-    "cut_body",
-    "cut_title",
-    "naming_fields",
-    "parse_object",
-    "shown",
-    "web_address",
-]
-
-WEB_ADDRESS = r"^https?://[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+$"
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")

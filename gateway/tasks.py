@@ -13,14 +13,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core import tasks
 from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
+from core.payload import clean, cut_title, web_address
 from core.states import TaskState
 from core.tickets import BODY_BYTES, TITLE_CHARACTERS
-from gateway.payload import WEB_ADDRESS, clean, cut_title, web_address
+from gateway.deliveries import IDENTITY, DeliveryAnswer, answer, header
 from gateway.problems import Refused, bad_field, documented
 from gateway.state import TheGateway, TheTeam
-from gateway.webhooks import IDENTITY, DeliveryAnswer, answer, header
 
 router = APIRouter(tags=["tasks"])
+
+WEB_ADDRESS = r"^https?://[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+$"
 
 
 def _storable(text: str) -> str:

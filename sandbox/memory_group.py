@@ -70,18 +70,22 @@ class MemoryGroup:
 
 def memory_group(max_bytes: int) -> MemoryGroup | None:
     """A new group that holds at most `max_bytes`, without swap; None where this process cannot make one."""
-    place = _place()
+    place = place_for_groups()
     return None if place is None else _make(*place, max_bytes)
 
 
 @functools.cache
-def _place() -> tuple[Path, int] | None:
+def place_for_groups() -> tuple[Path, int] | None:
     """The group below which this process can make groups and start processes in them, and the version."""
-    for folder, version in _candidates():
+    try:
+        candidates = groups_above(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    except OSError:
+        return None
+    for folder, version in candidates:
         group = _make(folder, version, 64 << 20)
         if group is not None:
             entered = subprocess.run(
-                ["/bin/sh", "-c", 'echo $$ >"$0"', str(group.members)], capture_output=True, timeout=20, check=False
+                ["/bin/sh", "-c", 'echo $$ >"$0"', str(group.members)], capture_output=True, timeout=300, check=False
             )
             group.remove()
             if entered.returncode == 0:
@@ -108,25 +112,24 @@ def _make(parent: Path, version: int, max_bytes: int) -> MemoryGroup | None:
     return group
 
 
-def _candidates() -> Iterator[tuple[Path, int]]:
-    """This process's own group, and the one above it: in version 2 a group with processes divides no memory."""
-    try:
-        own = [line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()]
-        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    except OSError:
-        return
-    for controllers, path in own:
+def groups_above(own: str, mounted: str) -> list[tuple[Path, int]]:
+    """Where a new group could be made, with the version, given this process's groups and mounts as /proc tells them:
+    below its own group, or beside it, since in version 2 a group with processes divides no memory."""
+    found = []
+    mounts = [line.split() for line in mounted.splitlines()]
+    for _, controllers, path in (line.split(":", 2) for line in own.splitlines()):
         version = 1 if controllers else 2
         if version == 1 and "memory" not in controllers.split(","):
             continue
         for mount in mounts:
             kind, _, options = mount[mount.index("-") + 1 :]
             if kind == ("cgroup" if version == 1 else "cgroup2") and (version == 2 or "memory" in options.split(",")):
-                root, mounted = mount[3], Path(mount[4])
-                group = mounted / os.path.relpath(path, root) if Path(path).is_relative_to(root) else mounted
-                yield group, version
-                if version == 2 and group != mounted:
-                    yield group.parent, version
+                root, top = mount[3], Path(mount[4])
+                group = top / os.path.relpath(path, root) if Path(path).is_relative_to(root) else top
+                found.append((group, version))
+                if version == 2 and group != top:
+                    found.append((group.parent, version))
+    return found
 
 
 def _sweep(folder: Path) -> None:

@@ -132,7 +132,7 @@ def _retrieve(platform: Platform, task: Task) -> TaskContext:
     )
     note_query(platform.database, task.team_id, task.source, task.text)
     return search.task_context(
-        platform.database, task.team_id, task.source, task.text, embedders=used.asked, fallback=used.fallback
+        platform.database, task.team_id, task.source, task.text, embedders=used.asked, fallback=used.draining
     )
 
 

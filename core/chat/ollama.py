@@ -8,7 +8,7 @@ the tool's name.
 from typing import TYPE_CHECKING, Any
 
 from core.chat.protocol import FinishReason, Message, Role, Tool, ToolCall
-from core.chat.served import Answer, NotAnAnswer, Request, count, encodable
+from core.chat.served import NotAnAnswer, Request, WireAnswer, count, encodable
 from core.chat.spec import ChatSpec
 from core.http import Limits, Service
 from core.ollama import OllamaServer
@@ -22,7 +22,7 @@ class OllamaWire:
         self._spec = spec
         self._server = OllamaServer(service)
 
-    def ask(self, request: Request, limits: Limits) -> Answer:
+    def ask(self, request: Request, limits: Limits) -> WireAnswer:
         spec = self._spec
         options: dict[str, Any] = {"num_predict": request.most, "num_ctx": spec.context_tokens}
         if spec.temperature != "default":
@@ -43,7 +43,7 @@ class OllamaWire:
         return self._server.digest(self._spec.model)
 
 
-def _read(answer: "ChatResponse") -> Answer:
+def _read(answer: "ChatResponse") -> WireAnswer:
     if answer.done is not True:
         raise NotAnAnswer("the answer is not complete")
     calls = tuple(
@@ -51,7 +51,7 @@ def _read(answer: "ChatResponse") -> Answer:
         for number, call in enumerate(answer.message.tool_calls or ())
     )
     finish = FinishReason.LENGTH if answer.done_reason == "length" else FinishReason.STOP
-    return Answer(
+    return WireAnswer(
         answer.message.content or "",
         calls,
         FinishReason.TOOL_CALLS if calls else finish,

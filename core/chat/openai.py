@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from core.chat.protocol import FinishReason, Message, Role, Tool, ToolCall
-from core.chat.served import Answer, NotAnAnswer, Request, arguments_of, count, encodable
+from core.chat.served import NotAnAnswer, Request, WireAnswer, arguments_of, count, encodable
 from core.chat.spec import ChatSpec
 from core.http import Limits, Service
 
@@ -26,7 +26,7 @@ class OpenAIWire:
         self._spec = spec
         self._service = service
 
-    def ask(self, request: Request, limits: Limits) -> Answer:
+    def ask(self, request: Request, limits: Limits) -> WireAnswer:
         return _read(self._service.json("POST", "/chat/completions", encodable(self._body(request)), limits=limits))
 
     def revision(self) -> str:
@@ -52,7 +52,7 @@ class OpenAIWire:
         return body
 
 
-def _read(raw: Any) -> Answer:
+def _read(raw: Any) -> WireAnswer:
     choices = raw.get("choices") if isinstance(raw, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, dict) else None
@@ -68,7 +68,9 @@ def _read(raw: Any) -> Answer:
     elif calls:
         finish = FinishReason.TOOL_CALLS  # some servers say "stop"
     usage = raw.get("usage") if isinstance(raw.get("usage"), dict) else {}
-    return Answer(text or "", calls, finish, count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")))
+    return WireAnswer(
+        text or "", calls, finish, count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    )
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WireAnswer:
     """An answer as read off the wire; token counts are None where the server tells none."""
 
     text: str
@@ -74,7 +74,7 @@ class NotAnAnswer(ValueError):
 class Wire(Protocol):
     """One API's way to write requests and read answers. Raises the errors of `core.http` throughout."""
 
-    def ask(self, request: Request, limits: Limits) -> Answer:
+    def ask(self, request: Request, limits: Limits) -> WireAnswer:
         """Raises `NotAnAnswer` too."""
 
     def revision(self) -> str:
@@ -141,7 +141,7 @@ class ServedChatModel:
     def _failed(self, took: float, again: bool) -> None:
         self._add(Usage(retries=int(again), seconds=took))
 
-    def _priced(self, answer: Answer, request: Request, seconds: float) -> Usage:
+    def _priced(self, answer: WireAnswer, request: Request, seconds: float) -> Usage:
         read, written = answer.prompt_tokens, answer.completion_tokens
         estimated = read is None or written is None
         if read is None:
@@ -195,7 +195,7 @@ def encodable(node: Any) -> Any:
     return [encodable(item) for item in node] if isinstance(node, list) else node
 
 
-def _validated(answer: Answer, schema: type[BaseModel] | None, usage: Usage) -> BaseModel | None:
+def _validated(answer: WireAnswer, schema: type[BaseModel] | None, usage: Usage) -> BaseModel | None:
     if schema is None or answer.calls or answer.finish is FinishReason.FILTERED:
         return None
     try:

@@ -5,106 +5,184 @@ Payloads: https://docs.github.com/webhooks/webhook-events-and-payloads. Pure fun
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from core.payload import number_at, object_at, optional_text_at, text_at, time_at, value_at
+from pydantic import BeforeValidator
+
+from core.payload import BadField, Flag, Moment, Needed, Number, Payload, Text, parse
 from core.tickets import links
 from core.tickets.fields import (
-    address_at,
-    assignees_at,
-    body_at,
-    commit_at,
-    identity_at,
-    labels_at,
-    name_at,
-    repository_at,
-    title_at,
+    Address,
+    Body,
+    Dated,
+    ForgeTicket,
+    Label,
+    Labels,
+    Name,
+    Person,
+    Repository,
+    label_names,
+    people_names,
 )
 from core.tickets.record import Comment, Kind, Service, Snapshot, State, TicketChange
-
-_COMMENTS = {
-    "issue_comment": ("comment", ""),
-    "pull_request_review_comment": ("comment", "review-"),
-    "pull_request_review": ("review", "whole-review-"),
-}
-"""Of each kind of event, where its comment is, and what sets its ids apart from those of the other kinds."""
 
 _GONE = ("deleted", "transferred")
 
 
+class _Merge(Payload):
+    """What an issue that is a pull request tells of that."""
+
+    merged: Flag | None = None
+    merged_at: Moment = None
+
+
+class _Branch(Payload):
+    ref: Text | None = None
+
+
+class Ticket(_Merge, ForgeTicket):
+    """An issue or a pull request. Samples sent by hand may lack the number, which is needed to know it again."""
+
+    number: Number | None = None
+    body: Body = ""
+    state_reason: Name = None
+    user: Person | None = None
+    html_url: Address = None
+    head: _Branch | None = None
+    pull_request: Annotated[_Merge | None, BeforeValidator(lambda found: found or None)] = None
+
+    def snapshot(self, kind: Kind, project: str) -> Snapshot:
+        pull = kind == Kind.PULL_REQUEST
+        merge = self.pull_request or self
+        merged = pull and bool(merge.merged_at or merge.merged)
+        branch = (self.head and self.head.ref) or ""
+        return Snapshot(
+            title=self.title,
+            body=self.body,
+            state=_state(self.state, merged),
+            status=" ".join(filter(None, (self.state, self.state_reason))) or None,
+            labels=label_names(self.labels),
+            assignees=people_names(self.assignees),
+            author=self.user and self.user.called,
+            author_id=self.user and self.user.id,
+            url=self.html_url,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            closed_at=self.closed_at,
+            commit=self.merge_commit_sha if merged else None,
+            closes=links.closed_keys(project, self.title, self.body or "", branch) if pull else (),
+        )
+
+
+class Remark(Dated):
+    """A comment or a review."""
+
+    id: Number
+    body: Body = ""
+    user: Person | None = None
+    author_association: Name = None
+    html_url: Address = None
+    issue_url: Text | None = None
+    pull_request_url: Text | None = None
+    submitted_at: Moment = None
+
+    def comment(self, prefix: str = "", *, deleted: bool = False) -> Comment:
+        """`prefix` sets its id apart from those of other kinds of comments."""
+        return Comment(
+            id=f"{prefix}{self.id}",
+            body=self.body,
+            author=self.user and self.user.called,
+            author_id=self.user and self.user.id,
+            association=(self.author_association or "").lower() or None,
+            url=self.html_url,
+            created_at=self.created_at or self.submitted_at,
+            updated_at=self.updated_at or self.submitted_at,
+            deleted=deleted,
+        )
+
+
+class _Changes(Payload):
+    added_labels: Labels = None
+
+
+class Delivery(Payload):
+    """What all deliveries about tickets have; `changes` are Gitea's."""
+
+    action: Text
+    repository: Needed[Repository]
+    label: Label | None = None
+    changes: _Changes | None = None
+
+
+class IssueDelivery(Delivery):
+    issue: Needed[Ticket]
+
+
+class CommentDelivery(IssueDelivery):
+    comment: Needed[Remark]
+
+
+class PullRequestDelivery(Delivery):
+    pull_request: Needed[Ticket]
+
+
+class ReviewCommentDelivery(PullRequestDelivery):
+    comment: Needed[Remark]
+
+
+class ReviewDelivery(PullRequestDelivery):
+    review: Needed[Remark]
+
+
+DELIVERIES: Mapping[str, type[IssueDelivery | PullRequestDelivery]] = {
+    "issues": IssueDelivery,
+    "issue_comment": CommentDelivery,
+    "pull_request": PullRequestDelivery,
+    "pull_request_review_comment": ReviewCommentDelivery,
+    "pull_request_review": ReviewDelivery,
+}
+"""The events that are about a ticket."""
+
+
 def change(event: str, payload: Mapping[str, Any], service: Service = Service.GITHUB) -> TicketChange | None:
     """What an event tells of a ticket; None for an event that is about none."""
-    if event not in ("issues", "pull_request", *_COMMENTS):
-        return None
-    action = text_at(payload, "action")
-    at = "issue" if event in ("issues", "issue_comment") else "pull_request"
-    project = repository_at(payload, "repository.full_name")
-    number = number_at(payload, f"{at}.number")
+    model = DELIVERIES.get(event)
+    return None if model is None else change_of(event, parse(model, payload), service)
+
+
+def change_of(event: str, told: IssueDelivery | PullRequestDelivery, service: Service = Service.GITHUB) -> TicketChange:
+    """The same of a delivery that is parsed."""
+    ticket = told.issue if isinstance(told, IssueDelivery) else told.pull_request
+    kind = kind_of(ticket) if isinstance(told, IssueDelivery) else Kind.PULL_REQUEST
+    if ticket.number is None:
+        raise BadField(f"{'issue' if isinstance(told, IssueDelivery) else 'pull_request'}.number", "is missing")
+    deleted = told.action == "deleted"
     comment = None
-    if event in _COMMENTS:
-        place, prefix = _COMMENTS[event]
-        comment = comment_of(payload, place, prefix=prefix, deleted=action == "deleted")
-        if event == "pull_request_review" and not comment.body:
-            comment = None  # an approval without words
+    if isinstance(told, ReviewDelivery):
+        comment = told.review.comment("whole-review-") if told.review.body else None  # an approval without words
+    elif isinstance(told, CommentDelivery):
+        comment = told.comment.comment(deleted=deleted)
+    elif isinstance(told, ReviewCommentDelivery):
+        comment = told.comment.comment("review-", deleted=deleted)
+    project = told.repository.full_name
     return TicketChange(
         service=service,
         project=project,
-        key=f"#{number}",
-        kind=kind_of(payload, at),
-        action=f"{event}.{action[:64]}",
-        ticket=snapshot(payload, at, project),
+        key=f"#{ticket.number}",
+        kind=kind,
+        action=f"{event}.{told.action[:64]}",
+        ticket=ticket.snapshot(kind, project),
         comment=comment,
-        deleted=event in ("issues", "pull_request") and action in _GONE,
+        deleted=type(told) in (IssueDelivery, PullRequestDelivery) and told.action in _GONE,
     )
 
 
-def kind_of(payload: Mapping[str, Any], at: str) -> Kind:
+def kind_of(issue: Ticket) -> Kind:
     """Issues that are pull requests carry an object of that name."""
-    is_pull = at == "pull_request" or bool(value_at(payload, f"{at}.pull_request"))
-    return Kind.PULL_REQUEST if is_pull else Kind.ISSUE
+    return Kind.ISSUE if issue.pull_request is None else Kind.PULL_REQUEST
 
 
-def snapshot(payload: Mapping[str, Any], at: str, project: str) -> Snapshot:
-    """The issue or pull request at a path."""
-    title, body = title_at(payload, f"{at}.title"), body_at(payload, f"{at}.body")
-    pull = kind_of(payload, at) == Kind.PULL_REQUEST
-    within = f"{at}.pull_request" if at == "issue" else at
-    merged = pull and bool(value_at(payload, f"{within}.merged_at") or value_at(payload, f"{within}.merged"))
-    status = name_at(payload, f"{at}.state")
-    return Snapshot(
-        title=title,
-        body=body,
-        state=State.MERGED if merged else State.CLOSED if status == "closed" else State.OPEN if status else None,
-        status=" ".join(filter(None, (status, name_at(payload, f"{at}.state_reason")))) or None,
-        labels=labels_at(payload, f"{at}.labels"),
-        assignees=assignees_at(payload, f"{at}.assignees"),
-        author=name_at(payload, f"{at}.user.login"),
-        author_id=identity_at(payload, f"{at}.user.id"),
-        url=address_at(payload, f"{at}.html_url"),
-        created_at=time_at(payload, f"{at}.created_at"),
-        updated_at=time_at(payload, f"{at}.updated_at"),
-        closed_at=time_at(payload, f"{at}.closed_at"),
-        commit=commit_at(payload, f"{at}.merge_commit_sha") if merged else None,
-        closes=links.closed_keys(project, title, body, optional_text_at(payload, f"{at}.head.ref") or "")
-        if at == "pull_request"
-        else links.closed_keys(project, title, body)
-        if pull
-        else (),
-    )
-
-
-def comment_of(payload: Mapping[str, Any], at: str, *, prefix: str = "", deleted: bool = False) -> Comment:
-    """The comment or review at a path."""
-    object_at(payload, at)
-    when = time_at(payload, f"{at}.submitted_at")
-    return Comment(
-        id=f"{prefix}{number_at(payload, f'{at}.id')}",
-        body=body_at(payload, f"{at}.body"),
-        author=name_at(payload, f"{at}.user.login"),
-        author_id=identity_at(payload, f"{at}.user.id"),
-        association=(name_at(payload, f"{at}.author_association") or "").lower() or None,
-        url=address_at(payload, f"{at}.html_url"),
-        created_at=time_at(payload, f"{at}.created_at") or when,
-        updated_at=time_at(payload, f"{at}.updated_at") or when,
-        deleted=deleted,
-    )
+def _state(status: str | None, merged: bool) -> State | None:
+    if merged:
+        return State.MERGED
+    return State.CLOSED if status == "closed" else State.OPEN if status else None

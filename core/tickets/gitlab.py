@@ -7,24 +7,185 @@ https://docs.gitlab.com/api/issues/. Pure functions; they raise `core.payload.Ba
 from collections.abc import Mapping
 from typing import Any
 
-from core.payload import flag_at, number_at, object_at, optional_text_at, text_at, time_at, value_at
+from core.payload import BadField, Count, Flag, Needed, Number, Payload, Text, parse
 from core.tickets import links
 from core.tickets.fields import (
-    address_at,
-    assignees_at,
-    body_at,
-    commit_at,
-    identity_at,
-    labels_at,
-    name_at,
-    repository_at,
-    title_at,
+    Address,
+    Body,
+    CommitId,
+    Dated,
+    ForgeTicket,
+    Identity,
+    Labels,
+    Name,
+    People,
+    Person,
+    RepositoryName,
+    label_names,
+    people_names,
 )
 from core.tickets.record import Comment, Kind, Service, Snapshot, State, TicketChange
 
 _STATES = {"opened": State.OPEN, "reopened": State.OPEN, "closed": State.CLOSED, "merged": State.MERGED}
-_PLACES = {"issue": Kind.ISSUE, "work_item": Kind.ISSUE, "merge_request": Kind.PULL_REQUEST}
+KINDS = {"issue": Kind.ISSUE, "work_item": Kind.ISSUE, "merge_request": Kind.PULL_REQUEST}
 _NOTED = {"Issue": ("issue", Kind.ISSUE), "MergeRequest": ("merge_request", Kind.PULL_REQUEST)}
+
+
+class Project(Payload):
+    path_with_namespace: RepositoryName
+
+
+class Ticket(ForgeTicket):
+    """An issue or merge request, of a webhook or of the REST API."""
+
+    iid: Number
+    description: Body = ""
+    action: Name = None
+    author: Person | None = None
+    author_id: Identity = None
+    url: Address = None
+    web_url: Address = None
+    confidential: Flag | None = None
+    source_branch: Text | None = None
+    squash_commit_sha: CommitId = None
+    user_notes_count: Count | None = None
+
+    def snapshot(self, kind: Kind, project: str) -> Snapshot:
+        pull = kind == Kind.PULL_REQUEST
+        branch = self.source_branch or ""
+        return Snapshot(
+            title=self.title,
+            body=self.description,
+            state=_STATES.get(self.state or ""),
+            status=self.state,
+            labels=None if self.labels is None else label_names(self.labels),
+            assignees=None if self.assignees is None else people_names(self.assignees),
+            author=self.author and self.author.called,
+            author_id=self.author_id or (self.author and self.author.id),
+            url=self.url or self.web_url,
+            hidden=self.confidential,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            closed_at=self.closed_at,
+            commit=self.merge_commit_sha or self.squash_commit_sha,
+            closes=links.closed_keys(project, self.title, self.description or "", branch) if pull else (),
+        )
+
+
+class Note(Dated):
+    """A webhook calls its text `note`, the REST API `body`. Those that only members of the project see are hidden; the
+    names of the field for that changed over time."""
+
+    id: Number
+    note: Body = ""
+    body: Body = ""
+    noteable_type: Text | None = None
+    action: Name = None
+    system: Flag | None = None
+    author: Person | None = None
+    author_id: Identity = None
+    url: Address = None
+    internal: Flag | None = None
+    confidential: Flag | None = None
+
+    def comment(self) -> Comment:
+        return Comment(
+            id=str(self.id),
+            body=self.note or self.body,
+            author=self.author and self.author.called,
+            author_id=self.author_id or (self.author and self.author.id),
+            url=self.url,
+            hidden=bool(self.internal or self.confidential),
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+
+class _Changed(Payload):
+    previous: Labels = None
+    current: Labels = None
+
+
+class _Changes(Payload):
+    labels: _Changed | None = None
+
+
+class Delivery(Payload):
+    """What all deliveries about tickets have: `user` is who did it, not whose the ticket is."""
+
+    object_kind: Text
+    event_type: Text | None = None
+    project: Needed[Project]
+    user: Person | None = None
+
+
+class TicketDelivery(Delivery):
+    object_attributes: Needed[Ticket]
+    labels: Labels = None
+    assignees: People = None
+    changes: _Changes | None = None
+
+    @property
+    def labels_given(self) -> tuple[str, ...]:
+        """The labels that the ticket has got by this."""
+        changed = self.changes and self.changes.labels
+        if not changed:
+            return ()
+        before = set(label_names(changed.previous))
+        return tuple(name for name in label_names(changed.current) if name not in before)
+
+    def change(self) -> TicketChange:
+        kind, project, ticket = KINDS[self.object_kind], self.project.path_with_namespace, self.object_attributes
+        found = ticket.snapshot(kind, project)
+        update: dict[str, Any] = {"assignees": None}
+        if found.author_id and self.user and found.author_id == self.user.id:
+            update["author"] = self.user.called
+        if "labels" in self.model_fields_set:
+            update["labels"] = label_names(self.labels)
+        if "assignees" in self.model_fields_set:
+            update["assignees"] = people_names(self.assignees)
+        return TicketChange(
+            service=Service.GITLAB,
+            project=project,
+            key=key_of(kind, ticket.iid),
+            kind=kind,
+            action=f"{self.object_kind}.{(ticket.action or 'update')[:64]}",
+            ticket=found.model_copy(update=update),
+        )
+
+
+class NoteDelivery(Delivery):
+    object_attributes: Needed[Note]
+    issue: Ticket | None = None
+    merge_request: Ticket | None = None
+
+    def change(self, place: str, kind: Kind) -> TicketChange:
+        ticket = self.issue if place == "issue" else self.merge_request
+        if ticket is None:
+            raise BadField(place, "is missing")
+        note, project = self.object_attributes, self.project.path_with_namespace
+        comment = note.comment()
+        hidden = comment.hidden or self.event_type == "confidential_note"
+        return TicketChange(
+            service=Service.GITLAB,
+            project=project,
+            key=key_of(kind, ticket.iid),
+            kind=kind,
+            action=f"note.{(note.action or 'create')[:64]}",
+            ticket=ticket.snapshot(kind, project),
+            comment=comment.model_copy(update={"author": self.user and self.user.called, "hidden": hidden}),
+        )
+
+
+class _NoteKind(Payload):
+    noteable_type: Text
+    system: Flag | None = None
+
+
+class _AboutNote(Payload):
+    """What a note is about: of one on a commit or a snippet nothing more is read."""
+
+    object_attributes: Needed[_NoteKind]
 
 
 def key_of(kind: Kind, number: int) -> str:
@@ -33,98 +194,9 @@ def key_of(kind: Kind, number: int) -> str:
 
 def change(payload: Mapping[str, Any]) -> TicketChange | None:
     """What a webhook tells of a ticket; None where it is about none."""
-    what = text_at(payload, "object_kind")
-    if what == "note":
-        return _noted(payload)
-    if what not in _PLACES:
-        return None
-    kind = _PLACES[what]
-    project = repository_at(payload, "project.path_with_namespace")
-    found = snapshot(payload, "object_attributes", kind, project)
-    if found.author_id and found.author_id == identity_at(payload, "user.id"):
-        found = found.model_copy(update={"author": name_at(payload, "user.username")})
-    return TicketChange(
-        service=Service.GITLAB,
-        project=project,
-        key=key_of(kind, number_at(payload, "object_attributes.iid")),
-        kind=kind,
-        action=f"{what}.{(name_at(payload, 'object_attributes.action') or 'update')[:64]}",
-        ticket=found.model_copy(
-            update={
-                "labels": labels_at(payload, "labels", "title") if "labels" in payload else found.labels,
-                "assignees": assignees_at(payload, "assignees", "username") if "assignees" in payload else None,
-            }
-        ),
-    )
-
-
-def _noted(payload: Mapping[str, Any]) -> TicketChange | None:
-    where = _NOTED.get(text_at(payload, "object_attributes.noteable_type"))
-    if where is None or flag_at(payload, "object_attributes.system"):
-        return None
-    place, kind = where
-    project = repository_at(payload, "project.path_with_namespace")
-    found = snapshot(payload, place, kind, project)
-    return TicketChange(
-        service=Service.GITLAB,
-        project=project,
-        key=key_of(kind, number_at(payload, f"{place}.iid")),
-        kind=kind,
-        action=f"note.{(name_at(payload, 'object_attributes.action') or 'create')[:64]}",
-        ticket=found,
-        comment=comment_of(payload, "object_attributes", "note").model_copy(
-            update={
-                "author": name_at(payload, "user.username"),
-                "hidden": optional_text_at(payload, "event_type") == "confidential_note"
-                or _is_internal(payload, "object_attributes"),
-            }
-        ),
-    )
-
-
-def snapshot(payload: Mapping[str, Any], at: str, kind: Kind, project: str) -> Snapshot:
-    """The issue or merge request at a path, of a webhook or of the REST API."""
-    title, body = title_at(payload, f"{at}.title"), body_at(payload, f"{at}.description")
-    status = name_at(payload, f"{at}.state")
-    pull = kind == Kind.PULL_REQUEST
-    branch = optional_text_at(payload, f"{at}.source_branch") or ""
-    labelled = isinstance(value_at(payload, f"{at}.labels"), list)
-    return Snapshot(
-        title=title,
-        body=body,
-        state=_STATES.get(status or ""),
-        status=status,
-        labels=labels_at(payload, f"{at}.labels", "title") if labelled else None,
-        assignees=assignees_at(payload, f"{at}.assignees", "username")
-        if value_at(payload, f"{at}.assignees") is not None
-        else None,
-        author=name_at(payload, f"{at}.author.username"),
-        author_id=identity_at(payload, f"{at}.author_id") or identity_at(payload, f"{at}.author.id"),
-        url=address_at(payload, f"{at}.url") or address_at(payload, f"{at}.web_url"),
-        hidden=flag_at(payload, f"{at}.confidential") if value_at(payload, f"{at}.confidential") is not None else None,
-        created_at=time_at(payload, f"{at}.created_at"),
-        updated_at=time_at(payload, f"{at}.updated_at"),
-        closed_at=time_at(payload, f"{at}.closed_at"),
-        commit=commit_at(payload, f"{at}.merge_commit_sha") or commit_at(payload, f"{at}.squash_commit_sha"),
-        closes=links.closed_keys(project, title, body, branch) if pull else (),
-    )
-
-
-def comment_of(payload: Mapping[str, Any], at: str, field: str = "body") -> Comment:
-    """The note at a path; a webhook calls its text `note`, the REST API `body`."""
-    object_at(payload, at)
-    return Comment(
-        id=str(number_at(payload, f"{at}.id")),
-        body=body_at(payload, f"{at}.{field}"),
-        author=name_at(payload, f"{at}.author.username"),
-        author_id=identity_at(payload, f"{at}.author_id") or identity_at(payload, f"{at}.author.id"),
-        url=address_at(payload, f"{at}.url"),
-        hidden=_is_internal(payload, at),
-        created_at=time_at(payload, f"{at}.created_at"),
-        updated_at=time_at(payload, f"{at}.updated_at"),
-    )
-
-
-def _is_internal(payload: Mapping[str, Any], at: str) -> bool:
-    """Notes that only members of the project see; the names of the field changed over time."""
-    return any(value_at(payload, f"{at}.{name}") is True for name in ("internal", "confidential"))
+    kind = payload.get("object_kind")
+    if kind == "note":
+        about = parse(_AboutNote, payload).object_attributes
+        where = None if about.system else _NOTED.get(about.noteable_type)
+        return None if where is None else parse(NoteDelivery, payload).change(*where)
+    return parse(TicketDelivery, payload).change() if isinstance(kind, str) and kind in KINDS else None

@@ -8,151 +8,232 @@ of which the words are kept. Pure functions; they raise `core.payload.BadField`.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from core.payload import (
-    BadField,
-    clean,
-    cut_body,
-    name_of,
-    object_at,
-    objects_at,
-    optional_number_at,
-    text_at,
-    time_at,
-    value_at,
-)
-from core.tickets.fields import identity_at, labels_at, name_at, title_at
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from core.payload import BadField, Count, Moment, Needed, Payload, Text, clean, cut_body, name_of, parse
+from core.tickets.fields import Identity, Labels, Name, Title, label_names
 from core.tickets.record import BODY_BYTES, Comment, Kind, Service, Snapshot, State, TicketChange
 
 _ISSUE_EVENTS = ("jira:issue_created", "jira:issue_updated", "jira:issue_deleted")
 _COMMENT_EVENTS = ("comment_created", "comment_updated", "comment_deleted")
 _KEY = re.compile(r"([A-Z][A-Z0-9_]{1,99})-([1-9]\d{0,11})")
+_MOST_ITEMS = 100
 
 _MOST_NODES = 20_000
 _BLOCKS = frozenset({"paragraph", "heading", "codeBlock", "listItem", "blockquote", "tableRow", "hardBreak", "rule"})
 
 
+def _key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise ValueError("must be a key like PROJ-7")
+    return text
+
+
+def _moment_of_event(milliseconds: int | None) -> int | None:
+    try:
+        datetime.fromtimestamp((milliseconds or 0) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("must be milliseconds since 1970") from None
+    return milliseconds
+
+
+def _text(value: Any) -> str:
+    if value is not None and not isinstance(value, str | Mapping):
+        raise ValueError(f"must be a string or a document, not {name_of(value)}")
+    text = _words(value) if isinstance(value, Mapping) else value or ""
+    return cut_body(clean(text), BODY_BYTES)
+
+
+Words = Annotated[str, BeforeValidator(_text)]
+"""A text that is wiki markup, an Atlassian document, or missing."""
+
+
+class Person(Payload):
+    """Jira Cloud has account ids, Data Center has names."""
+
+    account_id: Name = Field(default=None, alias="accountId")
+    key: Name = None
+    name: Name = None
+    display_name: Name = Field(default=None, alias="displayName")
+
+    @property
+    def id(self) -> str | None:
+        return self.account_id or self.key or self.name
+
+
+class _Category(Payload):
+    key: Name = None
+
+
+class _Status(Payload):
+    name: Name = None
+    category: _Category | None = Field(default=None, alias="statusCategory")
+
+
+class Remark(Payload):
+    """A comment. One for certain roles, or internal in a service desk, is hidden."""
+
+    id: Annotated[Identity, AfterValidator(lambda found: found or _missing())]
+    body: Words = ""
+    author: Person | None = None
+    visibility: Any = None
+    public: Any = Field(default=None, alias="jsdPublic")
+    created: Moment = None
+    updated: Moment = None
+
+    def comment(self, *, deleted: bool = False) -> Comment:
+        return Comment(
+            id=self.id or "",
+            body=self.body,
+            author=self.author and self.author.display_name,
+            author_id=self.author and self.author.id,
+            hidden=self.visibility is not None or self.public is False,
+            created_at=self.created,
+            updated_at=self.updated,
+            deleted=deleted,
+        )
+
+
+def _missing() -> str:
+    raise ValueError("is missing")
+
+
+class Fields(Payload):
+    """Those that are told: events about comments carry only some. `security` says that not everybody may see it."""
+
+    summary: Title | None = None
+    description: Words = ""
+    status: _Status | None = None
+    labels: Labels = None
+    assignee: Person | None = None
+    reporter: Person | None = None
+    creator: Person | None = None
+    security: Any = None
+    created: Moment = None
+    updated: Moment = None
+    resolved: Moment = Field(default=None, alias="resolutiondate")
+
+
+class Issue(Payload):
+    key: Annotated[Text, AfterValidator(_key)]
+    resource: Any = Field(default=None, alias="self")
+    fields: Fields | None = None
+
+    @property
+    def project(self) -> str:
+        return self.key.rpartition("-")[0]
+
+    def snapshot(self) -> Snapshot | None:
+        told = self.fields
+        if told is None:
+            return None
+        known = told.model_fields_set
+        category = told.status and told.status.category and told.status.category.key
+        assignee = told.assignee and told.assignee.display_name
+        person = told.reporter or told.creator
+        return Snapshot(
+            title=told.summary,
+            body=told.description if "description" in known else None,
+            state=State.CLOSED if category == "done" else State.OPEN if category else None,
+            status=told.status and told.status.name,
+            labels=label_names(told.labels) if "labels" in known else None,
+            assignees=((assignee,) if assignee else ()) if "assignee" in known else None,
+            author=person and person.display_name,
+            author_id=person and person.id,
+            url=self._address(),
+            hidden=told.security is not None if "security" in known else None,
+            created_at=told.created,
+            updated_at=told.updated,
+            closed_at=told.resolved,
+        )
+
+    def _address(self) -> str | None:
+        """The page of an issue, from the address of its resource: `https://HOST/CONTEXT/rest/api/...`."""
+        resource = self.resource if isinstance(self.resource, str) else ""
+        found = re.match(r"(https?://[A-Za-z0-9.:\[\]-]{1,300}(?:/[A-Za-z0-9._~-]{1,100})?)/rest/", resource)
+        return f"{found[1]}/browse/{self.key}" if found else None
+
+    def change(self, action: str) -> TicketChange:
+        """What is told of the issue itself."""
+        return TicketChange(
+            service=Service.JIRA,
+            project=self.project,
+            key=self.key,
+            kind=Kind.ISSUE,
+            action=action,
+            ticket=self.snapshot(),
+        )
+
+
+class _Item(Payload):
+    field: Any = None
+    former: Any = Field(default=None, alias="fromString")
+
+
+class _Changelog(Payload):
+    items: Annotated[
+        list[_Item] | None, BeforeValidator(lambda found: found[:_MOST_ITEMS] if isinstance(found, list) else found)
+    ] = None
+
+
+class Delivery(Payload):
+    event: Text = Field(alias="webhookEvent")
+    timestamp: Annotated[Count | None, AfterValidator(_moment_of_event)] = None
+    kind: Name = Field(default=None, alias="issue_event_type_name")
+    issue: Needed[Issue]
+    comment: Remark | None = None
+    changelog: _Changelog | None = None
+
+    def change(self) -> TicketChange:
+        about_comment = self.event in _COMMENT_EVENTS
+        if about_comment and self.comment is None:
+            raise BadField("comment", "is missing")
+        if not about_comment and self.issue.fields is None:
+            raise BadField("issue.fields", "is missing")
+        deleted = self.event == "comment_deleted"
+        told = self.issue.change(f"{self.event.removeprefix('jira:')}{f' {self.kind[:64]}' if self.kind else ''}")
+        return told.model_copy(
+            update={
+                "ticket": self._told_by_comment(told.ticket) if about_comment else told.ticket,
+                "comment": self.comment and self.comment.comment(deleted=deleted),
+                "deleted": self.event == "jira:issue_deleted",
+                "moved_from": self._former_key(),
+            }
+        )
+
+    def _told_by_comment(self, told: Snapshot | None) -> Snapshot | None:
+        """What an event about a comment tells of its issue: as it was when the event happened, which may come late.
+
+        Such events leave out who may see the issue, so that an issue that is known by them alone has no words to find.
+        """
+        if told is None:
+            return None
+        happened = None if self.timestamp is None else datetime.fromtimestamp(self.timestamp / 1000, UTC)
+        moments = (told.updated_at, happened, self.comment and self.comment.updated)
+        update: dict[str, Any] = {"updated_at": next(filter(None, moments), None)}
+        if told.hidden is None:
+            update |= {"title": None, "body": None}
+        return told.model_copy(update=update)
+
+    def _former_key(self) -> str | None:
+        moved = None
+        for item in (self.changelog and self.changelog.items) or ():
+            if item.field == "Key" and item.former != self.issue.key:
+                moved = item.former if isinstance(item.former, str) and _KEY.fullmatch(item.former) else None
+        return moved
+
+
+class _Event(Payload):
+    event: Text = Field(alias="webhookEvent")
+
+
 def change(payload: Mapping[str, Any]) -> TicketChange | None:
     """What a webhook tells of a ticket; None where it is about none."""
-    event = text_at(payload, "webhookEvent")
-    if event not in (*_ISSUE_EVENTS, *_COMMENT_EVENTS):
+    if parse(_Event, payload).event not in (*_ISSUE_EVENTS, *_COMMENT_EVENTS):
         return None
-    key = key_at(payload, "issue.key")
-    moved = None
-    for item in objects_at(payload, "changelog.items", 100):
-        if item.get("field") == "Key" and (former := name_at(item, "fromString")) != key:
-            moved = former if former and _KEY.fullmatch(former) else None
-    about_comment = event in _COMMENT_EVENTS
-    if not about_comment:
-        object_at(payload, "issue.fields")
-    kind = name_at(payload, "issue_event_type_name")
-    return TicketChange(
-        service=Service.JIRA,
-        project=project_of(key),
-        key=key,
-        kind=Kind.ISSUE,
-        action=f"{event.removeprefix('jira:')}{f' {kind[:64]}' if kind else ''}",
-        ticket=_told_by_comment(payload) if about_comment else snapshot(payload, "issue"),
-        comment=comment_of(payload, "comment", deleted=event == "comment_deleted")
-        if about_comment or value_at(payload, "comment") is not None
-        else None,
-        deleted=event == "jira:issue_deleted",
-        moved_from=moved,
-    )
-
-
-def _told_by_comment(payload: Mapping[str, Any]) -> Snapshot | None:
-    """What an event about a comment tells of its issue: as it was when the event happened, which may come late.
-
-    Such events leave out who may see the issue, so that an issue that is known by them alone has no words to find.
-    """
-    told = snapshot(payload, "issue")
-    if told is None:
-        return None
-    moments = (told.updated_at, _happened(payload), time_at(payload, "comment.updated"))
-    update: dict[str, Any] = {"updated_at": next(filter(None, moments), None)}
-    if told.hidden is None:
-        update |= {"title": None, "body": None}
-    return told.model_copy(update=update)
-
-
-def _happened(payload: Mapping[str, Any]) -> datetime | None:
-    """The moment of an event, which is told in milliseconds since 1970."""
-    stamp = optional_number_at(payload, "timestamp", least=0)
-    try:
-        return None if stamp is None else datetime.fromtimestamp(stamp / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise BadField("timestamp", "must be milliseconds since 1970") from None
-
-
-def key_at(payload: Mapping[str, Any], path: str) -> str:
-    """A key like `PROJ-7`. Raises `BadField`."""
-    key = text_at(payload, path)
-    if not _KEY.fullmatch(key):
-        raise BadField(path, "must be a key like PROJ-7")
-    return key
-
-
-def project_of(key: str) -> str:
-    return key.rpartition("-")[0]
-
-
-def snapshot(payload: Mapping[str, Any], at: str) -> Snapshot | None:
-    """The issue at a path. Events about comments may carry only some of its fields, or none."""
-    fields = f"{at}.fields"
-    if value_at(payload, fields) is None:
-        return None
-    category = name_at(payload, f"{fields}.status.statusCategory.key")
-    told = object_at(payload, fields)
-    person = "reporter" if value_at(payload, f"{fields}.reporter") is not None else "creator"
-    assignee = name_at(payload, f"{fields}.assignee.displayName")
-    return Snapshot(
-        title=title_at(payload, f"{fields}.summary") if told.get("summary") is not None else None,
-        body=text_of(payload, f"{fields}.description") if "description" in told else None,
-        state=State.CLOSED if category == "done" else State.OPEN if category else None,
-        status=name_at(payload, f"{fields}.status.name"),
-        labels=labels_at(payload, f"{fields}.labels") if "labels" in told else None,
-        assignees=((assignee,) if assignee else ()) if "assignee" in told else None,
-        author=name_at(payload, f"{fields}.{person}.displayName"),
-        author_id=_person(payload, f"{fields}.{person}"),
-        url=_address(payload, at),
-        hidden=value_at(payload, f"{fields}.security") is not None if "security" in told else None,
-        created_at=time_at(payload, f"{fields}.created"),
-        updated_at=time_at(payload, f"{fields}.updated"),
-        closed_at=time_at(payload, f"{fields}.resolutiondate"),
-    )
-
-
-def comment_of(payload: Mapping[str, Any], at: str, *, deleted: bool = False) -> Comment:
-    """The comment at a path. One for certain roles, or internal in a service desk, is hidden."""
-    object_at(payload, at)
-    identity = identity_at(payload, f"{at}.id")
-    if identity is None:
-        raise BadField(f"{at}.id", "is missing")
-    restricted = value_at(payload, f"{at}.visibility") is not None or value_at(payload, f"{at}.jsdPublic") is False
-    return Comment(
-        id=identity,
-        body=text_of(payload, f"{at}.body"),
-        author=name_at(payload, f"{at}.author.displayName"),
-        author_id=_person(payload, f"{at}.author"),
-        hidden=restricted,
-        created_at=time_at(payload, f"{at}.created"),
-        updated_at=time_at(payload, f"{at}.updated"),
-        deleted=deleted,
-    )
-
-
-def text_of(payload: Mapping[str, Any], path: str) -> str:
-    """A text that is wiki markup, an Atlassian document, or missing."""
-    value = value_at(payload, path)
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return cut_body(clean(value), BODY_BYTES)
-    if isinstance(value, Mapping):
-        return cut_body(clean(_words(value)), BODY_BYTES)
-    raise BadField(path, f"must be a string or a document, not {name_of(value)}")
+    return parse(Delivery, payload).change()
 
 
 def _words(document: Mapping[str, Any]) -> str:
@@ -178,17 +259,3 @@ def _words(document: Mapping[str, Any]) -> str:
             if isinstance(content, list):
                 waiting.extend(reversed(content[:_MOST_NODES]))
     return re.sub(r"\n{3,}", "\n\n", "".join(found)).strip()
-
-
-def _person(payload: Mapping[str, Any], at: str) -> str | None:
-    """Jira Cloud has account ids, Data Center has names."""
-    return name_at(payload, f"{at}.accountId") or name_at(payload, f"{at}.key") or name_at(payload, f"{at}.name")
-
-
-def _address(payload: Mapping[str, Any], at: str) -> str | None:
-    """The page of an issue, from the address of its resource: `https://HOST/CONTEXT/rest/api/...`."""
-    resource, key = value_at(payload, f"{at}.self"), value_at(payload, f"{at}.key")
-    if not isinstance(resource, str) or not isinstance(key, str):
-        return None
-    found = re.match(r"(https?://[A-Za-z0-9.:\[\]-]{1,300}(?:/[A-Za-z0-9._~-]{1,100})?)/rest/", resource)
-    return f"{found[1]}/browse/{key}" if found else None

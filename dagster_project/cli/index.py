@@ -225,13 +225,13 @@ def remove(
 @contextmanager
 def told() -> Iterator[None]:
     """Turns what a person can mend into one line."""
-    from assets.context.chunking.languages.isolated import WorkerUnavailable
     from assets.context.indexing.quality import GateFailed
     from assets.context.source.sources import SourceError
     from assets.context.store.postgres import NotIndexed
     from assets.context.store.versions import IndexConflict
     from core.embedding import EmbedderUnavailable
     from core.git import GitError
+    from core.worker import WorkerUnavailable
 
     mendable = (SourceError, GitError, NotIndexed, GateFailed, IndexConflict, EmbedderUnavailable, WorkerUnavailable)
     try:
@@ -260,7 +260,7 @@ def search(
         source = find_source(database, DEFAULT_TEAM, name)
         used = Models(database, settings).in_use()
         ask = search_files if files else search_index
-        places = ask(database, DEFAULT_TEAM, source.name, query, k, embedders=used.asked, fallback=used.fallback)
+        places = ask(database, DEFAULT_TEAM, source.name, query, k, embedders=used.asked, fallback=used.draining)
         note_query(database, DEFAULT_TEAM, source.name, query)
     if as_json:
         data([place.model_dump(mode="json") for place in places])

@@ -8,14 +8,14 @@ from typing import Any
 from assets.evals.harvest.releases import ReleaseUnavailable
 from assets.evals.runs.subject import (
     Attempt,
+    CaseOutcome,
     CaseResult,
     InfrastructureFailure,
-    Outcome,
     SubjectCannotStart,
     UnknownSubject,
 )
 from assets.evals.sets.released import as_repair
-from assets.evals.sets.repair import RepairCase, RepairSetError, checkout, judge
+from assets.evals.sets.repair import RepairCase, RepairSetError, checkout, judge_patch
 from assets.executions.attempt.state import Record, quiet
 from assets.executions.engines.open_engine import ENGINES, EngineChoice, open_engine
 from assets.executions.engines.search.operators import families
@@ -95,17 +95,21 @@ class RepairSubject:
             if execution.patch is None or solution.verdict.verdict is VerdictKind.FAIL:
                 right = case.fields.expected == "unresolved"
                 return CaseResult(
-                    Outcome.UNRESOLVED, right, {**metrics, "wrong_patch": 0.0}, execution.summary, "trajectory.jsonl"
+                    CaseOutcome.UNRESOLVED,
+                    right,
+                    {**metrics, "wrong_patch": 0.0},
+                    execution.summary,
+                    "trajectory.jsonl",
                 )
             patch = execution.patch.diff
             (attempt.folder / "patch.diff").write_text(patch, encoding="utf-8")
-            judged = judge(case, patch, sandbox)
+            judged = judge_patch(case, patch, sandbox)
         except (SandboxUnavailable, EmbedderUnavailable, ChatUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
         # A case without a small right answer counts any patch as a mistake, whatever its tests say.
         correct = judged.correct and case.fields.expected == "resolved"
         metrics |= {"code_lines": float(changed_lines(patch)), "wrong_patch": float(not correct)}
-        outcome = Outcome.CORRECT if correct else Outcome.WRONG
+        outcome = CaseOutcome.CORRECT if correct else CaseOutcome.WRONG
         return CaseResult(outcome, correct, metrics, execution.summary, "trajectory.jsonl", "patch.diff")
 
     def _attempt(self, case: RepairCase, root: Path, sandbox: Sandbox, attempt: Attempt) -> pipeline.Solution:

@@ -13,8 +13,8 @@ from assets.context.chunking.content import make_content
 from assets.context.ranking.rank import build_task_context, rank_files
 from assets.context.source.skips import skip_content
 from assets.context.store.memory import MemoryIndex
-from assets.evals.harvest.releases import ReleaseUnavailable, fetch_release
-from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart
+from assets.evals.harvest import releases
+from assets.evals.runs.subject import Attempt, CaseOutcome, CaseResult, InfrastructureFailure, SubjectCannotStart
 from assets.evals.sets.localisation import DEPTHS, Input, score_ranking
 from core.embedding import Embedder, open_embedder
 from core.embedding.protocol import EmbedderUnavailable
@@ -64,20 +64,20 @@ class RetrievalSubject:
             build_task_context(index, given.query)
             seconds = time.monotonic() - began
             ranked = [place.path for place in rank_files(index, given.query, FILES)]
-        except (ReleaseUnavailable, EmbedderUnavailable) as error:
+        except (releases.ReleaseUnavailable, EmbedderUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
         scored = score_ranking(ranked, frozenset(given.files))
         recall = {f"recall_at_{depth}": share for depth, share in zip(DEPTHS, scored.recall, strict=True)}
         metrics = {"reciprocal_rank": scored.reciprocal_rank, **recall, "seconds": seconds}
         found = recall["recall_at_10"] > 0
-        return CaseResult(Outcome.CORRECT if found else Outcome.WRONG, found, metrics, ", ".join(ranked[:3]))
+        return CaseResult(CaseOutcome.CORRECT if found else CaseOutcome.WRONG, found, metrics, ", ".join(ranked[:3]))
 
     def _index(self, package: str, version: str) -> MemoryIndex:
         key = (package, version)
         if key not in self._indexes:
             while len(self._indexes) >= KEPT:
                 self._indexes.pop(next(iter(self._indexes)))
-            self._indexes[key] = _index_of(package, fetch_release(package, version), self._open())
+            self._indexes[key] = _index_of(package, releases.fetch_release(package, version), self._open())
         return self._indexes[key]
 
 

@@ -39,7 +39,13 @@ flock 9
 [ -d "$kept/$release" ] || make_base
 flock -u 9
 root=$(mktemp -d "$kept/run.XXXXXX")
-trap 'rm -rf --one-file-system "$root"' EXIT
+child=
+clean() {
+    [ -z "$child" ] || kill -KILL "$child" 2>/dev/null || true
+    wait || true
+    rm -rf --one-file-system "$root"
+}
+trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 cp -a --reflink=auto "$kept/$release/." "$root/"
@@ -92,6 +98,4 @@ unshare --mount --pid --ipc --uts --fork --kill-child --propagation private "${v
     exec bash -c "$2"' fresh "$root" "$command" 9>&- &
 child=$!
 wait "$child"
-code=$?
-while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
-exit "$code"
+exit "$?"

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.evals.sets.repair import RepairCase, RepairSetError, checkout, judge, load_cases
+from assets.evals.sets.repair import RepairCase, RepairSetError, checkout, judge_patch, load_cases
 from assets.executions.engines.open_engine import EngineChoice
 from core.work import Budget
 from dagster_project.subjects.repair import solve_case
@@ -70,7 +70,7 @@ def run_case(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: 
     outcome, patch = (FAILED if execution.evidence.before is None else UNRESOLVED), None
     if execution.patch is not None and verdict.verdict != "fail":
         patch = execution.patch.diff
-        outcome = CORRECT if judge(case, patch, sandbox).correct else PLAUSIBLE
+        outcome = CORRECT if judge_patch(case, patch, sandbox).correct else PLAUSIBLE
     evidence = execution.evidence
     return Row(
         *known,

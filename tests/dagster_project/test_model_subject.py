@@ -9,9 +9,9 @@ import pytest
 
 from assets.evals.runs.subject import (
     Attempt,
+    CaseOutcome,
     CaseResult,
     InfrastructureFailure,
-    Outcome,
     SubjectCannotStart,
     UnknownSubject,
 )
@@ -55,13 +55,13 @@ def solved(folder: Path, text: str = "model:model=mine,seconds=60") -> CaseResul
     return subject.solve(Attempt(given, 0, 1, 60.0, folder))
 
 
-@pytest.mark.parametrize(("probability", "outcome"), [(1.0, Outcome.CORRECT), (0.0, Outcome.UNRESOLVED)])
+@pytest.mark.parametrize(("probability", "outcome"), [(1.0, CaseOutcome.CORRECT), (0.0, CaseOutcome.UNRESOLVED)])
 def test_a_model_of_known_quality_is_judged_as_it_is(
-    probability: float, outcome: Outcome, quality: Any, chat_server: Any, described: None, tmp_path: Path
+    probability: float, outcome: CaseOutcome, quality: Any, chat_server: Any, described: None, tmp_path: Path
 ) -> None:
     chat_server.script = quality.Solver(quality.known_of(SET), probability)
     result = solved(tmp_path)
-    assert (result.outcome, result.success) == (outcome, outcome is Outcome.CORRECT), result.summary
+    assert (result.outcome, result.success) == (outcome, outcome is CaseOutcome.CORRECT), result.summary
     assert result.metrics["tokens"] > 0 and result.metrics["cost"] > 0
     assert result.metrics["iterations"] == len(chat_server.requests)
     assert {request.seed for request in chat_server.requests} == {1}, "the attempt's seed goes to the server"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assets.evals.runs.subject import Attempt, Outcome
+from assets.evals.runs.subject import Attempt, CaseOutcome
 from assets.evals.sets.eval_set import Case
 from assets.evals.sets.repair import load_cases
 from dagster_project.subjects.registry import open_subject
@@ -33,7 +33,7 @@ def test_a_small_model_works_through_a_case_and_is_judged(
     subject.start()
     given = Case(case.id, case.fields.split, case.fields.cluster, {}, case)
     found = subject.solve(Attempt(given, 0, 1, 840.0, tmp_path / "attempt"))
-    assert found.outcome in (Outcome.UNRESOLVED, Outcome.WRONG, Outcome.CORRECT), found.summary
+    assert found.outcome in (CaseOutcome.UNRESOLVED, CaseOutcome.WRONG, CaseOutcome.CORRECT), found.summary
     # On a processor that others use too it reads a few tokens a second: one answer is what there is time for.
     assert found.metrics["iterations"] == 1
     assert 200 < found.metrics["tokens"] <= 1024

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assets.evals.harvest import releases
-from assets.evals.runs.subject import Attempt, InfrastructureFailure, Outcome, SubjectCannotStart
+from assets.evals.runs.subject import Attempt, CaseOutcome, InfrastructureFailure, SubjectCannotStart
 from assets.evals.sets.eval_set import Case
 from assets.evals.sets.plain import PlainCase
 from dagster_project.subjects.registry import open_subject
@@ -37,7 +37,7 @@ def test_the_file_that_a_request_is_about_is_ranked_first(release: Path, tmp_pat
     right = subject.solve(_attempt(tmp_path, ["shop/invoice.py"]))
     assert (right.success, right.metrics["reciprocal_rank"], right.metrics["recall_at_1"]) == (True, 1.0, 1.0)
     wrong = subject.solve(_attempt(tmp_path, ["shop/gone.py"]))
-    assert (wrong.outcome, wrong.success, wrong.metrics["reciprocal_rank"]) == (Outcome.WRONG, False, 0.0)
+    assert (wrong.outcome, wrong.success, wrong.metrics["reciprocal_rank"]) == (CaseOutcome.WRONG, False, 0.0)
     assert subject.identity()["embedding_model"] == "hashing"
     assert "PKG-INFO" not in right.summary
     assert "link.py" not in right.summary

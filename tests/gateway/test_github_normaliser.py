@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.intake import ChangeIntent, NoIntent, TaskIntent
+from core.payload import cut_body, cut_title
 from gateway import generic, github
-from gateway.payload import cut_body, cut_title, parse_object
+from gateway.payload import parse_object
 from gateway.problems import Refused
 
 anything = st.recursive(

@@ -1,5 +1,7 @@
 """Deliveries of forges that are forged, malformed or endless leave no trace and name what is wrong."""
 
+import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from core import payload as payloads
 from core.tickets import TicketChange
-from gateway import gitea, gitlab, jira
+from core.tickets import github as github_tickets
+from core.tickets import gitlab as gitlab_tickets
+from core.tickets import jira as jira_tickets
+from gateway import gitea, github, gitlab, jira
 from gateway.problems import Refused
-from tests.gateway.forge_cases import GITEA_ISSUE, GITLAB_ISSUE, GITLAB_NOTE, JIRA_ISSUE, Forges, Stored, but, changes
+from tests.gateway.forge_cases import (
+    DATA,
+    GITEA_ISSUE,
+    GITLAB_ISSUE,
+    GITLAB_NOTE,
+    JIRA_ISSUE,
+    Forges,
+    Stored,
+    but,
+    changes,
+)
 
 
 def test_bodies_are_bounded_whatever_a_comment_holds(
@@ -114,3 +130,65 @@ def test_any_value_at_any_place_gives_an_intent_or_names_a_field(where: tuple[st
         assert "\\u0000" not in text
         text.encode()
         assert TicketChange.model_validate_json(text) == intent.change
+
+
+_SAMPLES = [
+    (path.parent.name, json.loads(path.read_bytes()))
+    for path in sorted(DATA.glob("*/*.json"))
+    if path.parent.name in github_tickets.DELIVERIES or path.parent.name == "push"
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(_SAMPLES), st.data(), anything)
+def test_any_value_at_any_depth_of_a_real_delivery_gives_an_intent_or_names_a_field(
+    sample: tuple[str, dict[str, Any]], data: st.DataObject, value: Any
+) -> None:
+    event, payload = sample
+    payload = copy.deepcopy(payload)
+    holder: Any = payload
+    while True:
+        place = data.draw(st.sampled_from(list(holder) if isinstance(holder, dict) else range(len(holder))))
+        if not isinstance(holder[place], dict | list) or not holder[place] or data.draw(st.booleans()):
+            break
+        holder = holder[place]
+    holder[place] = value
+    try:
+        github.normalise(event, payload, trigger_label=data.draw(st.sampled_from([None, "bug"])))
+    except Refused as refused:
+        assert (refused.status_code, bool(refused.field)) == (400, True)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(
+        [github_tickets.Ticket, github_tickets.Remark, gitlab_tickets.Ticket, gitlab_tickets.Note, jira_tickets.Issue]
+    ),
+    anything | st.fixed_dictionaries({}, optional=dict.fromkeys(("title", "id", "key", "fields", "labels"), anything)),
+)
+def test_any_item_of_an_api_is_read_or_its_wrong_field_is_named(model: type[payloads.Payload], item: Any) -> None:
+    try:
+        payloads.parse(model, item, "item")
+    except payloads.BadField as error:
+        assert error.field.startswith("item") and str(error) == f"{error.field}: {error.problem}"
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({}, "item.id: is missing"),
+        (None, "item: is missing"),
+        ({"id": None}, "item.id: is missing"),
+        ({"id": True}, "item.id: must be a whole number, not a boolean"),
+        ({"id": 0}, "item.id: must be a number from 1"),
+        ({"id": 2**60}, "item.id: must be a number up to 9007199254740992"),
+        ({"id": 1, "user": []}, "item.user: must be an object, not a list"),
+        ({"id": 1, "user": {"login": 3}}, "item.user.login: must be a string, not a number"),
+        ({"id": 1, "created_at": "soon"}, "item.created_at: must be a date and time in ISO 8601"),
+        ({"id": 1, "created_at": 3}, "item.created_at: must be a string, not a number"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(value: Any, says: str) -> None:
+    with pytest.raises(payloads.BadField) as caught:
+        payloads.parse(github_tickets.Remark, value, "item")
+    assert str(caught.value) == says

@@ -12,7 +12,7 @@ import pytest
 from sandbox import attacks
 from sandbox.conformance import SMALL, Bench
 from sandbox.limit_watch import LimitWatch
-from sandbox.memory_group import MemoryGroup, memory_group
+from sandbox.memory_group import MemoryGroup, groups_above, memory_group
 from sandbox.protocol import Limit, Sandbox
 
 FILL = "import sys; x = b'x' * (int(sys.argv[1]) << 20)"
@@ -66,6 +66,26 @@ def test_a_group_counts_what_processes_share_once(group: MemoryGroup) -> None:
         process.stdout.read(1)
     assert 20 << 20 <= group.used_bytes() < 60 << 20
     process.communicate()
+
+
+UNIFIED = "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
+MEMORY = "33 25 0:30 {root} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
+
+
+@pytest.mark.parametrize(
+    ("own", "mounted", "found"),
+    [
+        ("0::/user.slice/app.slice/a.service", UNIFIED, ["2 user.slice/app.slice/a.service", "2 user.slice/app.slice"]),
+        ("0::/", UNIFIED, ["2 ."]),
+        ("4:memory:/a/b\n3:cpu:/a\n", MEMORY.format(root="/"), ["1 memory/a/b"]),
+        ("4:memory:/a/b\n0::/c", f"{MEMORY.format(root='/a')}\n{UNIFIED}", ["1 memory/b", "2 c", "2 ."]),
+        ("4:memory:/x", MEMORY.format(root="/a/b"), ["1 memory"]),
+        ("1:name=systemd:/", UNIFIED, []),
+    ],
+)
+def test_groups_are_made_below_or_beside_this_process(own: str, mounted: str, found: list[str]) -> None:
+    told = [f"{version} {folder.relative_to('/sys/fs/cgroup')}" for folder, version in groups_above(own, mounted)]
+    assert told == found
 
 
 @pytest.mark.usefixtures("group")

@@ -123,7 +123,7 @@ def bm25_paths(database: Database, team_id: uuid.UUID, source: str, text: str, k
     with open_index(database, team_id, source) as index:
         if not index.manifest.documents:
             return []
-        documents, _ = score(index, read_query(text), weights={"text": 1.0}).best(8 * k)
+        documents = score(index, read_query(text), weights={"text": 1.0}).best_of_files(k).documents
         return _paths(index, documents, k)
 
 

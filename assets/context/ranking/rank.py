@@ -30,7 +30,7 @@ CANDIDATES = 100
 
 
 class Picked(NamedTuple):
-    """Documents, best first, with their scores. `places` says which place of its file each is, from 1."""
+    """Documents, best first, with their scores. `places` says which place of its file each counts as, from 1."""
 
     documents: Ints
     scores: Floats
@@ -76,13 +76,13 @@ class Ranking:
         """The scores, of shape (documents,)."""
         return np.asarray(np.round(self._sum(), _DIGITS))
 
-    def best(self, count: int) -> tuple[Ints, Floats]:
-        """The documents with the highest scores, highest first, and those; equals in order of their number."""
+    def best(self, count: int) -> Picked:
+        """The documents with the highest scores, whatever their files; equals in order of their number."""
         exact = self._sum()
         among = np.flatnonzero(exact >= _lowest_of_best(exact, count) - 10.0**-_DIGITS)
         rounded = np.round(exact[among], _DIGITS)
         order = np.argsort(-rounded, kind="stable")[:count]
-        return among[order], rounded[order]
+        return Picked(among[order], rounded[order], np.ones(len(order), dtype=np.int64))
 
     def spread(self, count: int) -> Picked:
         """The best `count` documents where the n-th of a file loses log2(n); equals in order of their number."""
@@ -160,7 +160,8 @@ def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Map
         ranking.add(name, signal(query, index))
     followers = {name: signal for name, signal in FOLLOWERS.items() if name not in off and weights.get(name)}
     if followers:
-        found = _found(index, *ranking.best(CANDIDATES))
+        best, scores, _ = ranking.best(CANDIDATES)
+        found = _found(index, best, scores)
         for name, follower in followers.items():
             ranking.add(name, follower(query, index, found))
     return ranking
@@ -243,9 +244,10 @@ def _locations(
 
 
 def build_task_context(index: Index, text: str, k: int = 20) -> TaskContext:
-    """What the plan stage is given for a task with this text."""
+    """What the plan stage is given for a task with this text. Not spread over files, since the engine `search` takes
+    the scores for the odds of functions."""
     started = time.perf_counter()
-    locations = rank(index, text, k)
+    locations = _locations(index, text, k, Ranking.best, (), WEIGHTS)
     return TaskContext(
         source=index.source,
         commit=index.commit,

@@ -21,7 +21,7 @@ BODY = "body"
 """The part that holds the ticket's own text; a comment's part is named by the comment's id."""
 
 
-class Outcome(StrEnum):
+class ApplyOutcome(StrEnum):
     APPLIED = "applied"
     STALE = "stale"
     """The stored state is newer."""
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 class Applied:
     """`before` and `after` are the ticket's state and status, or None if the change did not alter them."""
 
-    outcome: Outcome
+    outcome: ApplyOutcome
     before: str | None = None
     after: str | None = None
 
@@ -69,10 +69,10 @@ def apply(
         _move(at, change.moved_from)
     known = _ticket(at)
     if known and known["deleted_at"]:
-        return Applied(Outcome.GONE)
+        return Applied(ApplyOutcome.GONE)
     if change.deleted:
         _delete(at)
-        return Applied(Outcome.APPLIED, _shown(known), "gone")
+        return Applied(ApplyOutcome.APPLIED, _shown(known), "gone")
     after = known
     fresh = change.ticket is not None and (
         known is None or not known["has_title"] or at.when(change.ticket.updated_at) >= known["updated_at"]
@@ -84,7 +84,7 @@ def apply(
     took = change.comment is not None and _write_comment(at, change.comment)
     changed = fresh and known is not None and _shown(known) != _shown(after)
     return Applied(
-        Outcome.APPLIED if fresh or took else Outcome.STALE,
+        ApplyOutcome.APPLIED if fresh or took else ApplyOutcome.STALE,
         _shown(known) if changed else None,
         _shown(after) if changed else None,
     )

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from assets.context.source.sources import find_source
 from assets.context.tickets.apis import APIS, ApiError, Reader
-from assets.context.tickets.apply import Outcome, apply
+from assets.context.tickets.apply import ApplyOutcome, apply
 from assets.context.tickets.index import TicketIndexReport, index_tickets
 from core.database import Database
 from core.embedding import Embedder
@@ -236,4 +236,4 @@ def _store(database: Database, team_id: uuid.UUID, link: Link, changes: Sequence
                 link.project,
             ),
         )
-    return sum(one.outcome == Outcome.APPLIED for one in done)
+    return sum(one.outcome == ApplyOutcome.APPLIED for one in done)

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
-from assets.context.tickets.apply import Outcome, apply
+from assets.context.tickets.apply import ApplyOutcome, apply
 from core.database import Database
 from core.events import Event
 from core.tickets import TicketChange
@@ -92,7 +92,7 @@ def _apply(
         "state_before = %s, state_after = %s WHERE team_id = %s AND event_id = %s",
         (outcome, change and change.key, change and change.action, before, after, team_id, event_id),
     )
-    return "applied" if outcome == Outcome.APPLIED else "refused" if outcome.startswith("refused") else "stale"
+    return "applied" if outcome == ApplyOutcome.APPLIED else "refused" if outcome.startswith("refused") else "stale"
 
 
 def mark_searchable(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, until: datetime) -> None:

@@ -25,7 +25,7 @@ from core.statistics import (
 
 from .breakdown import Flip, Scatter, Stratum, cost_points, flips, scatters, strata
 from .pairing import pair_cases, paired_effect
-from .wording import sentence
+from .wording import change, counted
 
 if TYPE_CHECKING:
     import polars
@@ -86,7 +86,30 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        return sentence(self)
+        """The verdict, the metric that decided it, and what it rests on."""
+        candidate, baseline = self.candidate.record.subject, self.baseline.record.subject
+        if candidate == baseline:
+            candidate, baseline = self.candidate.record.run, self.baseline.record.run
+        record = self.candidate.record
+        over = f"over {counted(self.cases, 'case')} in {counted(self.clusters, 'cluster')} of "
+        over += f"{record.set_name} {record.set_version}"
+        deciding = [effect for effect in self.effects if effect.metric.role != "info"]
+        if self.verdict is Verdict.INCONCLUSIVE:
+            return (
+                f"Inconclusive: it cannot be said whether {candidate} is worse than {baseline}; {self.reason} ({over})."
+            )
+        primary = [effect for effect in deciding if effect.metric.role == "primary"]
+        decided = [effect for effect in deciding if effect.verdict is self.verdict]
+        shown = (primary if self.verdict is Verdict.NOT_WORSE else decided) or decided or deciding
+        if self.ended_early:
+            return f"Worse: {candidate} is worse than {baseline}: {self.reason} ({over})."
+        told = "; ".join(f"{effect.metric.words} {change(effect)}" for effect in shown[:2])
+        word = {
+            Verdict.WORSE: "is worse than",
+            Verdict.BETTER: "is better than",
+            Verdict.NOT_WORSE: "is not worse than",
+        }
+        return f"{str(self.verdict).capitalize()}: {candidate} {word[self.verdict]} {baseline}: {told} ({over})."
 
 
 def compare_runs(

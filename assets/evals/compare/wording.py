@@ -1,32 +1,6 @@
-"""The verdict in words: one sentence that a person can act on, and numbers as a person reads them."""
+"""Effects, counts and amounts as a person reads them."""
 
-from typing import TYPE_CHECKING
-
-from core.statistics import Effect, Verdict
-
-if TYPE_CHECKING:
-    from .comparison import Comparison
-
-
-def sentence(found: "Comparison") -> str:
-    """Verdict, the metric that decided it, and what it rests on."""
-    candidate, baseline = found.candidate.record.subject, found.baseline.record.subject
-    if candidate == baseline:
-        candidate, baseline = found.candidate.record.run, found.baseline.record.run
-    record = found.candidate.record
-    over = f"over {counted(found.cases, 'case')} in {counted(found.clusters, 'cluster')} of "
-    over += f"{record.set_name} {record.set_version}"
-    deciding = [effect for effect in found.effects if effect.metric.role != "info"]
-    if found.verdict is Verdict.INCONCLUSIVE:
-        return f"Inconclusive: it cannot be said whether {candidate} is worse than {baseline}; {found.reason} ({over})."
-    primary = [effect for effect in deciding if effect.metric.role == "primary"]
-    decided = [effect for effect in deciding if effect.verdict is found.verdict]
-    shown = (primary if found.verdict is Verdict.NOT_WORSE else decided) or decided or deciding
-    if found.ended_early:
-        return f"Worse: {candidate} is worse than {baseline}: {found.reason} ({over})."
-    told = "; ".join(f"{effect.metric.words} {change(effect)}" for effect in shown[:2])
-    word = {Verdict.WORSE: "is worse than", Verdict.BETTER: "is better than", Verdict.NOT_WORSE: "is not worse than"}
-    return f"{str(found.verdict).capitalize()}: {candidate} {word[found.verdict]} {baseline}: {told} ({over})."
+from core.statistics import Effect
 
 
 def counted(number: int, what: str) -> str:

@@ -4,12 +4,10 @@ The question is asked in a process of its own (`query_process`), which is ended 
 a parser that is given nonsense cannot be interrupted, and this process never runs DuckDB's threads.
 """
 
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from core.worker import Worker, WorkerEnded, WorkerLate
 
 from .store import ResultStore
 
@@ -17,7 +15,7 @@ SECONDS = 30.0
 ROWS = 10_000
 MAX_SQL = 100_000
 GRACE = 3.0
-"""Beyond `seconds`, to start the process and read the results."""
+"""Beyond `seconds`, to read the results."""
 
 
 class QueryRefused(ValueError):
@@ -25,7 +23,7 @@ class QueryRefused(ValueError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """Columns and rows of plain values (dates and decimals as text); `more` when there were more rows."""
 
     columns: tuple[str, ...]
@@ -33,29 +31,21 @@ class Answer:
     more: bool
 
 
-def query(store: ResultStore, sql: str, *, seconds: float = SECONDS, rows: int = ROWS) -> Answer:
+def query(store: ResultStore, sql: str, *, seconds: float = SECONDS, rows: int = ROWS) -> QueryResult:
     """Asks the table `results`, which has a row a run, case and repeat. Raises `QueryRefused`."""
     if len(sql) > MAX_SQL:
         raise QueryRefused(f"the SQL is longer than {MAX_SQL} characters")
     files = [str(path) for path in store.settle_all()]
     if not files:
         raise QueryRefused("there are no results yet; `penstock eval run` makes some")
-    asked = json.dumps({"files": files, "sql": sql, "seconds": seconds, "rows": rows})
-    command = [sys.executable, "-m", "assets.evals.runs.query_process"]
+    asked = {"files": files, "sql": sql, "seconds": seconds, "rows": rows}
     try:
-        done = subprocess.run(
-            command, input=asked.encode(), capture_output=True, timeout=seconds + GRACE, check=False,
-            cwd=Path(__file__).parents[3],
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
+        with Worker("assets.evals.runs.query_process") as worker:
+            said = worker.ask(asked, seconds + GRACE)
+    except WorkerLate as error:
         raise QueryRefused(f"the query took longer than {seconds:g} seconds: ask for less") from error
-    try:
-        said = json.loads(done.stdout)
-    except ValueError:
-        end = done.stderr[-300:].decode("utf-8", "replace").strip().splitlines()
-        raise QueryRefused(
-            f"the query ended its process ({done.returncode}): {end[-1] if end else 'no word'}"
-        ) from None
+    except WorkerEnded as error:
+        raise QueryRefused(f"the query ended its process: {error}") from error
     if "refused" in said:
         raise QueryRefused(said["refused"])
-    return Answer(tuple(said["columns"]), [tuple(row) for row in said["rows"]], said["more"])
+    return QueryResult(tuple(said["columns"]), [tuple(row) for row in said["rows"]], said["more"])

@@ -1,4 +1,4 @@
-"""The process that answers one question: reads it as JSON from standard input, writes the answer to standard output.
+"""The process that answers one question about the results, which `query` asks.
 
 The results are copied into memory and the door is shut before the question is looked at: no files, no
 extensions, no settings, bounded memory and time.
@@ -7,30 +7,28 @@ extensions, no settings, bounded memory and time.
 import json
 import math
 import resource
-import sys
 import threading
 from typing import Any
 
 import duckdb
+
+from core.worker import serve
 
 MEMORY = "1GB"
 ADDRESS_SPACE = 8 << 30
 ANSWER_BYTES = 32 << 20
 
 
-def main() -> None:
-    asked = json.load(sys.stdin)
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+def _bounded(asked: dict[str, Any]) -> dict[str, Any]:
     cpu = math.ceil(2 * asked["seconds"]) + 10
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
     try:
         answer = _answer(asked["files"], asked["sql"], asked["seconds"], asked["rows"])
     except (duckdb.Error, MemoryError, RecursionError) as error:
-        answer = {"refused": str(error) or type(error).__name__}
-    text = json.dumps(answer, default=str)
-    if len(text) > ANSWER_BYTES:
-        text = json.dumps({"refused": f"the answer is larger than {ANSWER_BYTES >> 20} MiB: ask for less"})
-    sys.stdout.write(text)
+        return {"refused": str(error) or type(error).__name__}
+    if len(json.dumps(answer, default=str)) > ANSWER_BYTES:
+        return {"refused": f"the answer is larger than {ANSWER_BYTES >> 20} MiB: ask for less"}
+    return answer
 
 
 def _answer(files: list[str], sql: str, seconds: float, rows: int) -> dict[str, Any]:
@@ -73,4 +71,4 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    serve(_bounded, memory=ADDRESS_SPACE)

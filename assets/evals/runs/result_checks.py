@@ -16,7 +16,7 @@ from assets.shared.data_docs import Table
 from .early_stop import read_decision
 from .results import METRICS, RunRecord
 from .store import ResultStore
-from .subject import Outcome, identity_digest
+from .subject import CaseOutcome, identity_digest
 
 CHECKS = {
     "results_are_whole": "Every case and repeat of the plan has one result, and nothing else has one.",
@@ -26,7 +26,7 @@ CHECKS = {
 """The names of the checks, with what they promise."""
 
 NAMED = 3
-OUTCOMES = tuple(str(outcome) for outcome in Outcome)
+OUTCOMES = tuple(str(outcome) for outcome in CaseOutcome)
 _COLUMNS = ("case", "repeat", "planned", "outcome", "learnt", "has_success", "least_metric", "tries", "ended")
 
 
@@ -83,7 +83,7 @@ def _row(row: dict[str, Any], known: frozenset[str] | None, repeats: int) -> tup
     values = [row[name] for name in METRICS if row[name] is not None]
     least = min((value if math.isfinite(value) else -1.0 for value in values), default=0.0)
     planned = (known is None or row["case"] in known) and 0 <= row["repeat"] < repeats
-    learnt = row["outcome"] != Outcome.INFRASTRUCTURE
+    learnt = row["outcome"] != CaseOutcome.INFRASTRUCTURE
     has = row["success"] is not None
     return row["case"], row["repeat"], planned, row["outcome"], learnt, has, least, row["tries"], row["ended"] or ""
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from .results import ResultRow
-from .subject import Attempt, CaseResult, Outcome
+from .subject import Attempt, CaseOutcome, CaseResult
 
 SUMMARY = 500
 
@@ -18,7 +18,7 @@ def result_row(attempt: Attempt, found: CaseResult, seconds: float, tries: int) 
     wrong = sorted(name for name, value in metrics.items() if not np.isfinite(value))
     if wrong:
         return replace(
-            lost_row(attempt, Outcome.ERROR, f"{', '.join(wrong)} is no finite number", tries), success=False
+            lost_row(attempt, CaseOutcome.ERROR, f"{', '.join(wrong)} is no finite number", tries), success=False
         )
     return ResultRow(
         case=case.id,
@@ -43,7 +43,7 @@ def machine_load() -> float:
     return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
 
 
-def lost_row(attempt: Attempt, outcome: Outcome, said: str, tries: int) -> ResultRow:
+def lost_row(attempt: Attempt, outcome: CaseOutcome, said: str, tries: int) -> ResultRow:
     return ResultRow(
         case=attempt.case.id,
         repeat=attempt.repeat,

@@ -21,7 +21,7 @@ from .early_stop import EarlyStop
 from .result_rows import lost_row, result_row
 from .results import SUBJECT_NAME, ResultRow, RunRecord
 from .store import RUN_NAME, Journal, ResultStore, StoreError
-from .subject import Attempt, InfrastructureFailure, Outcome, Subject, identity_digest, seed_for
+from .subject import Attempt, CaseOutcome, InfrastructureFailure, Subject, identity_digest, seed_for
 from .threads import Threads
 
 SYNC_SECONDS = 1.0
@@ -260,10 +260,10 @@ class _Work:
                 found = self.subject.solve(attempt)
                 return result_row(attempt, found, time.monotonic() - began, tries)
             except InfrastructureFailure as error:
-                lost = lost_row(attempt, Outcome.INFRASTRUCTURE, str(error), tries)
+                lost = lost_row(attempt, CaseOutcome.INFRASTRUCTURE, str(error), tries)
             except Exception as error:
                 said = f"{type(error).__name__}: {error}"
-                return replace(lost_row(attempt, Outcome.ERROR, said, tries), success=False)
+                return replace(lost_row(attempt, CaseOutcome.ERROR, said, tries), success=False)
             if tries < self.limits.tries:
                 time.sleep(self.limits.pause_seconds * 2 ** (tries - 1))
         return lost

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .subject import Attempt, CaseResult, InfrastructureFailure, Outcome
+from .subject import Attempt, CaseOutcome, CaseResult, InfrastructureFailure
 
 
 @dataclass(frozen=True)
@@ -74,5 +74,5 @@ class ScriptedSubject:
         }
         if success:
             metrics["code_lines"] = float(math.ceil(4 * math.exp(0.3 * float(rng.normal()))))
-            return CaseResult(Outcome.CORRECT, True, metrics, "solved")
-        return CaseResult(Outcome.UNRESOLVED, False, metrics, "gave up")
+            return CaseResult(CaseOutcome.CORRECT, True, metrics, "solved")
+        return CaseResult(CaseOutcome.UNRESOLVED, False, metrics, "gave up")

@@ -28,7 +28,7 @@ class UnknownSubject(ValueError):
     """A text names no subject, or an option that it does not have."""
 
 
-class Outcome(StrEnum):
+class CaseOutcome(StrEnum):
     """How one run of a case ended."""
 
     CORRECT = "correct"
@@ -60,7 +60,7 @@ class CaseResult:
     """What a subject hands back. `success` is the primary measure; `metrics` holds numbers by name, none invented:
     a metric that was not measured is left out. `trajectory` and `patch` are file names in the attempt's folder."""
 
-    outcome: Outcome
+    outcome: CaseOutcome
     success: bool
     metrics: Mapping[str, float] = field(default_factory=dict)
     summary: str = ""

@@ -11,7 +11,7 @@ from assets.evals.sets.eval_set import Case
 
 from .result_rows import lost_row
 from .results import ResultRow
-from .subject import Attempt, Outcome
+from .subject import Attempt, CaseOutcome
 
 
 class Threads:
@@ -70,7 +70,7 @@ class Threads:
                 self._running -= 1
                 attempt = Attempt(case, repeat, 0, self._patience, Path())
                 said = f"did not come back within {self._patience:.0f} s"
-                rows.append(replace(lost_row(attempt, Outcome.TIMEOUT, said, 1), success=False))
+                rows.append(replace(lost_row(attempt, CaseOutcome.TIMEOUT, said, 1), success=False))
         return rows
 
     def close(self) -> None:

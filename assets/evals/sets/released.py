@@ -28,7 +28,7 @@ from assets.evals.harvest.released_tests import (
 from assets.evals.harvest.releases import NAME, VERSION, fetch_archive, unpack
 from sandbox.protocol import Sandbox
 
-from .repair import CaseFields, RepairCase, RepairSetError, Split, judge, read_text
+from .repair import CaseFields, RepairCase, RepairSetError, Split, judge_patch, read_text
 
 PARTS = frozenset({"case.json", "issue.md"})
 LEAKED_LINE = 24
@@ -207,7 +207,7 @@ def check_released(case: ReleasedCase, sandbox: Sandbox, cache: Path | None = No
             before = run_outcomes(root, repair.fields.heldback, sandbox)
         with checkout(repair, repair.fix, heldback=True) as root:
             after = run_outcomes(root, repair.fields.heldback, sandbox)
-        judged = judge(repair, repair.fix, sandbox)
+        judged = judge_patch(repair, repair.fix, sandbox)
         added = {line[1:].strip() for line in repair.fix.splitlines() if line.startswith("+") and line[:3] != "+++"}
     if not visible.passed:
         problems.append(f"the visible tests do not pass before the fix: {visible.tail[-300:].strip()}")

@@ -200,7 +200,7 @@ def run_tests(root: Path, argv: tuple[str, ...], sandbox: Sandbox, wall_seconds:
     return SuiteRun(done.exit_code == 0, done.wall_seconds, str(done.limit) if done.limit else None, said)
 
 
-def judge(case: RepairCase, patch: str, sandbox: Sandbox) -> Judgement:
+def judge_patch(case: RepairCase, patch: str, sandbox: Sandbox) -> Judgement:
     """Runs the visible and the held-back tests on the patched repository, each in fresh processes."""
     try:
         with checkout(case, patch) as root:
@@ -218,7 +218,7 @@ def check_case(case: RepairCase, sandbox: Sandbox) -> list[str]:
         before = run_tests(root, case.fields.test, sandbox)
     with checkout(case, heldback=True) as root:
         heldback_before = run_tests(root, case.fields.heldback, sandbox)
-    after = judge(case, case.fix, sandbox)
+    after = judge_patch(case, case.fix, sandbox)
     problems = []
     if before.passed:
         problems.append("the visible tests pass without the fix")

@@ -1,7 +1,6 @@
 """The checks of a set and of results as Great Expectations suites over their tables, with data docs.
 
-The same facts as `set_checks` and `result_checks` decide on, shown to people; a suite and a check that
-disagree are a fault, and are told as one.
+They decide in Dagster, on the same facts as `set_checks` and `result_checks`, by which commands go.
 """
 
 from dataclasses import astuple, fields

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from assets.migrations.gate.judge import SAFE, Answer, decide
+from assets.migrations.gate.judge import SAFE, PairedAnswer, decide
 from assets.migrations.gate.queries import JudgedQuery
 from assets.shared import ranking_metrics as metrics
 from core.statistics import PairedData, Verdict, cases_for_mean, clopper_pearson
@@ -129,7 +129,7 @@ def planned_queries(loss: float, found: float, seed: int = 0) -> int:
     return cases_for_mean(loss, deviation, alpha=0.05 / _JUDGED, power=POWER, effect=design, size=SIZE)
 
 
-def simulated(rng: np.random.Generator, files: int, missed: float) -> list[Answer]:
+def simulated(rng: np.random.Generator, files: int, missed: float) -> list[PairedAnswer]:
     """Answers of two models to `SIZE` queries about each file; the new one misses the share `missed` more."""
     count = files * SIZE
     old = np.minimum(rng.geometric(_FOUND, count) - 1, K)
@@ -137,7 +137,7 @@ def simulated(rng: np.random.Generator, files: int, missed: float) -> list[Answe
     alike = np.repeat(rng.random(files) < _ALIKE, SIZE)
     new = np.where(rng.random(count) < missed, K, np.where(alike, old, again))
     return [
-        Answer(
+        PairedAnswer(
             _TEAM, "simulated", "", _listed(int(one)), _listed(int(other)), 1.0, 1.0,
             JudgedQuery(_TEAM, "simulated", "", ("right",), f"file {place // SIZE}", ""),
         )
@@ -153,9 +153,9 @@ def _listed(place: int) -> tuple[str, ...]:
     return (*_WRONG[:place], "right", *_WRONG[place + 1 :]) if place < K else _WRONG
 
 
-def _scores(answers: list[Answer], side: str) -> list[float]:
+def _scores(answers: list[PairedAnswer], side: str) -> list[float]:
     return [metrics.ndcg(getattr(answer, side), ("right",), K) for answer in answers]
 
 
-def _mean(answers: list[Answer], measure: Callable[[tuple[str, ...], tuple[str, ...], int], float]) -> float:
+def _mean(answers: list[PairedAnswer], measure: Callable[[tuple[str, ...], tuple[str, ...], int], float]) -> float:
     return math.fsum(measure(answer.new, ("right",), K) for answer in answers) / len(answers)

@@ -28,7 +28,7 @@ _FEWEST_IN_STRATUM = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PairedAnswer:
     """What both models answered to one query: files, best first, and milliseconds."""
 
     team_id: uuid.UUID
@@ -54,10 +54,10 @@ def ask_both(
     asked: Sequence[tuple[uuid.UUID, str, str]],
     k: int,
     check: Callable[[], None] = lambda: None,
-) -> list[Answer]:
+) -> list[PairedAnswer]:
     """Each query to both models, in turns, and judged ones to BM25. Raises `EmbedderUnavailable`; `check` may stop
     it."""
-    answers: list[Answer] = []
+    answers: list[PairedAnswer] = []
     wanted: list[tuple[uuid.UUID, str, str, JudgedQuery | None]] = [(q.team_id, q.source, q.text, q) for q in judged]
     wanted += [(*query, None) for query in asked]
     for place, (team_id, source, text, query) in enumerate(wanted):
@@ -71,12 +71,14 @@ def ask_both(
             found[embedder.identity] = (paths, taken, cost_of(embedder).money - paid)
         bm25 = tuple(model_vectors.bm25_paths(database, team_id, source, text, k)) if query is not None else ()
         one, other = found[old.identity], found[new.identity]
-        answers.append(Answer(team_id, source, text, one[0], other[0], one[1], other[1], query, bm25, one[2], other[2]))
+        answers.append(
+            PairedAnswer(team_id, source, text, one[0], other[0], one[1], other[1], query, bm25, one[2], other[2])
+        )
     return answers
 
 
-def judge(
-    answers: Sequence[Answer],
+def judge_models(
+    answers: Sequence[PairedAnswer],
     *,
     k: int,
     margin: float,
@@ -149,7 +151,7 @@ def _specs(k: int, margin: float) -> list[tuple[MetricSpec, Callable[[Sequence[s
 
 
 def decide(
-    known: Sequence[Answer], *, k: int, margin: float, seed: int = 0, draws: int = 2000, level: float = ALPHA
+    known: Sequence[PairedAnswer], *, k: int, margin: float, seed: int = 0, draws: int = 2000, level: float = ALPHA
 ) -> tuple[list[Effect], Verdict, str]:
     """Each metric's effect, the verdict and its reason, from answers whose right files are known."""
     found = []
@@ -182,7 +184,7 @@ def _may_hide_failures(effect: Effect) -> bool:
 
 
 def _paired(
-    known: Sequence[Answer], measure: Callable[[Sequence[str], Sequence[str], int], float], k: int
+    known: Sequence[PairedAnswer], measure: Callable[[Sequence[str], Sequence[str], int], float], k: int
 ) -> PairedData:
     judged = [(answer, answer.query) for answer in known if answer.query is not None]
     return PairedData.of(
@@ -193,16 +195,16 @@ def _paired(
 
 
 def _bm25_alone(
-    known: Sequence[Answer], measure: Callable[[Sequence[str], Sequence[str], int], float], k: int
+    known: Sequence[PairedAnswer], measure: Callable[[Sequence[str], Sequence[str], int], float], k: int
 ) -> float | None:
     """What BM25 alone reaches with the same queries."""
     scores = [measure(answer.bm25, answer.query.relevant, k) for answer in known if answer.query is not None]
     return round(float(np.mean(scores)), 5) if scores and any(answer.bm25 for answer in known) else None
 
 
-def _strata(known: Sequence[Answer], k: int, margin: float, seed: int, draws: int) -> list[dict[str, Any]]:
+def _strata(known: Sequence[PairedAnswer], k: int, margin: float, seed: int, draws: int) -> list[dict[str, Any]]:
     """Each metric by source and by language; shown, not judged: many small groups would cry wolf."""
-    groups: dict[tuple[str, str], list[Answer]] = {}
+    groups: dict[tuple[str, str], list[PairedAnswer]] = {}
     for answer in known:
         if answer.query is not None:
             groups.setdefault(("source", answer.source), []).append(answer)
@@ -217,7 +219,7 @@ def _strata(known: Sequence[Answer], k: int, margin: float, seed: int, draws: in
     return shown
 
 
-def _changed(known: Sequence[Answer], k: int) -> dict[str, int]:
+def _changed(known: Sequence[PairedAnswer], k: int) -> dict[str, int]:
     """How many queries the new model answers better, the same and worse, by nDCG."""
     counts = {"better": 0, "same": 0, "worse": 0}
     for answer in known:
@@ -227,7 +229,7 @@ def _changed(known: Sequence[Answer], k: int) -> dict[str, int]:
     return counts
 
 
-def _worst(known: Sequence[Answer], k: int) -> list[dict[str, Any]]:
+def _worst(known: Sequence[PairedAnswer], k: int) -> list[dict[str, Any]]:
     """The queries that lost most, with what both models found."""
     lost = []
     for answer in known:

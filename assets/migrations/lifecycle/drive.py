@@ -18,10 +18,10 @@ import psycopg
 from assets.context.models import model_vectors
 from assets.migrations.backfill import stage as backfill
 from assets.migrations.backfill.build import Stopped
+from assets.migrations.backfill.monitor import fill
 from assets.migrations.backfill.throttle import Throttle
-from assets.migrations.backfill.watch import fill
 from assets.migrations.gate import evidence, observe, queries
-from assets.migrations.gate.judge import ask_both, judge
+from assets.migrations.gate.judge import ask_both, judge_models
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.record import Migration, MigrationRefused, TimelineEvent
 from assets.migrations.report import wording
@@ -202,7 +202,7 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
     answers = ask_both(database, old, new, judged, asked, options.k, _stop_check(platform, migration))
     evals = evidence.take_in(platform, migration)
     look = 1 + int((migration.comparison or {}).get("look", 1 if migration.comparison else 0))
-    result = judge(
+    result = judge_models(
         answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals, look=look, sources=sources
     )
     with database.system() as connection:

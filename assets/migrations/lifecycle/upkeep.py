@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from assets.context.models import model_vectors
+from assets.migrations.backfill.monitor import fill
 from assets.migrations.backfill.throttle import Throttle
-from assets.migrations.backfill.watch import fill
 from assets.migrations.lifecycle import record
 from assets.migrations.retirement.archive import ArchiveFailed
 from assets.migrations.retirement.deadlines import Deadline, deadlines

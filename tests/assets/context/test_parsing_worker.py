@@ -13,8 +13,9 @@ import pytest
 from assets.context.chunking.chunks import cut, language_of
 from assets.context.chunking.languages import isolated, parsing
 from assets.context.chunking.languages.go import GO as GO_GRAMMAR
-from assets.context.chunking.languages.isolated import Worker, WorkerUnavailable
+from assets.context.chunking.languages.isolated import MODULE
 from assets.context.chunking.languages.worker import MEMORY
+from core.worker import Worker, WorkerUnavailable
 
 GO = b"package a\n\nfunc f() {}\n"
 
@@ -48,7 +49,7 @@ def test_a_worker_that_was_killed_is_replaced() -> None:
 
 def test_a_worker_has_little_memory_and_sees_no_secret_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_TOKEN", "hush")
-    worker = Worker()
+    worker = Worker(MODULE)
     try:
         seen = Path(f"/proc/{worker.pid}/environ").read_bytes()
         assert b"hush" not in seen
@@ -65,7 +66,7 @@ def test_a_worker_that_cannot_start_is_told_apart_from_a_file_that_cannot_be_par
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(WorkerUnavailable, match="did not start"):
-        Worker()
+        Worker(MODULE)
 
 
 def test_a_worker_ends_with_the_process_that_uses_it() -> None:

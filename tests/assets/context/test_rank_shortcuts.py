@@ -44,7 +44,7 @@ def test_what_is_picked_is_picked_as_by_sorting_all_and_equals_go_by_their_numbe
         places[document] = held[int(manifest.file_of[document])]
     lowered = {document: round(total[document] - math.log2(place), 6) for document, place in places.items()}
 
-    highest, scores = ranking.best(count)
+    highest, scores, _ = ranking.best(count)
     assert highest.tolist() == best[:count]
     assert scores.tolist() == total[best[:count]].tolist()
 

@@ -147,7 +147,7 @@ def test_a_credential_goes_to_its_own_host_and_the_longest_path_wins(tmp_path: P
 
 def test_a_server_that_is_gone_or_lacks_the_repository_is_told(git_server: Any, history: Any, indexed: Refresh) -> None:
     history.commit({"a.py": "x = 1\n"})
-    with pytest.raises(GitError, match=r"asking for its branches in https://127\.0\.0\.1.*failed"):
+    with pytest.raises(GitError, match=r"listing the branches in https://127\.0\.0\.1.*failed"):
         indexed(git_server.url("nothing.git"))
     url = git_server.url("repository.git")
     assert indexed(url, "second").files == 1

@@ -10,7 +10,7 @@ import pytest
 from assets.evals.compare.comparison import NotComparable, compare_runs, hidden
 from assets.evals.runs.runner import RunLimits, run_set
 from assets.evals.runs.store import ResultStore, StoreError
-from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome
+from assets.evals.runs.subject import Attempt, CaseOutcome, CaseResult, InfrastructureFailure
 from assets.evals.sets.eval_set import EvalSet
 from core.statistics import MetricSpec, PairedData, Verdict, compare_metric, conclude
 from tests.assets.evals.eval_cases import METRICS, QUICK, plain_set, record_of, run_it, scripted
@@ -46,7 +46,7 @@ class Fixed:
             raise InfrastructureFailure("gone")
         metrics = {} if self.gap and number % self.gap == 0 else {"iterations": 5.0 + number % 7}
         won = number < self.successes
-        return CaseResult(Outcome.CORRECT if won else Outcome.UNRESOLVED, won, metrics)
+        return CaseResult(CaseOutcome.CORRECT if won else CaseOutcome.UNRESOLVED, won, metrics)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_metric_of_ones_own_is_compared(store: ResultStore, tmp_path: Path) ->
     class Warm(Fixed):
         def solve(self, attempt: Attempt) -> CaseResult:
             number = attempt.case.payload.input["n"]
-            return CaseResult(Outcome.CORRECT, number % 3 > 0, {"warmth": self.successes + number % 5})
+            return CaseResult(CaseOutcome.CORRECT, number % 3 > 0, {"warmth": self.successes + number % 5})
 
     first, second = run_it(store, mine, Warm("cold", 1)), run_it(store, mine, Warm("hot", 3))
     effect = compare_runs(store, first, second).effects[1]

@@ -13,7 +13,7 @@ from assets.evals.runs.subject import Attempt, InfrastructureFailure
 from assets.evals.sets.eval_set import load_set, seal
 from assets.evals.sets.localisation import load_localisation
 from assets.evals.sets.released import ReleasedCase, check_released, load_released, open_released, released_schema
-from assets.evals.sets.repair import RepairSetError, judge
+from assets.evals.sets.repair import RepairSetError, judge_patch
 from assets.evals.sets.set_checks import check_set
 from dagster_project.subjects.repair import RepairSubject
 from sandbox.protocol import Sandbox
@@ -55,7 +55,7 @@ def test_a_sound_case_fails_before_its_fix_and_is_judged_correct_with_it(
     assert check_released(case, sandbox) == []
     with open_released(case) as opened:
         wrong = opened.fix.replace("+    weight = 0\n", "+    weight = -1 + 1 * (not parcels)\n")
-        judged = judge(opened, wrong, sandbox)
+        judged = judge_patch(opened, wrong, sandbox)
     assert judged.applies and not judged.correct
 
 

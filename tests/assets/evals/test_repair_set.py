@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals.sets.repair import RepairCase, RepairSetError, check_case, checkout, judge, load_cases, schema
+from assets.evals.sets.repair import RepairCase, RepairSetError, check_case, checkout, judge_patch, load_cases, schema
 from core.git import GitError
 from sandbox.protocol import Sandbox
 
@@ -80,7 +80,7 @@ def test_a_patch_that_only_pleases_the_visible_tests_is_plausible_but_not_correc
     case_of: dict[str, RepairCase], sandbox: Sandbox
 ) -> None:
     case = case_of["waygraph-relax"]
-    judgement = judge(
+    judgement = judge_patch(
         case, case.fix.replace("+            if total > limit:", "+            if weight >= limit:"), sandbox
     )
     assert judgement.plausible
@@ -88,7 +88,7 @@ def test_a_patch_that_only_pleases_the_visible_tests_is_plausible_but_not_correc
 
 
 def test_a_patch_for_something_else_does_not_apply(case_of: dict[str, RepairCase], sandbox: Sandbox) -> None:
-    judgement = judge(case_of["waygraph-relax"], case_of["lendery-second-renewal"].fix, sandbox)
+    judgement = judge_patch(case_of["waygraph-relax"], case_of["lendery-second-renewal"].fix, sandbox)
     assert (judgement.applies, judgement.correct) == (False, False)
 
 

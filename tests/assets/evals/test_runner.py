@@ -15,7 +15,14 @@ from assets.evals.compare.comparison import compare_runs
 from assets.evals.runs.early_stop import EarlyStop
 from assets.evals.runs.runner import RunLimits, planned_order, run_set
 from assets.evals.runs.store import ResultStore, StoreError
-from assets.evals.runs.subject import Attempt, CaseResult, InfrastructureFailure, Outcome, SubjectCannotStart, seed_for
+from assets.evals.runs.subject import (
+    Attempt,
+    CaseOutcome,
+    CaseResult,
+    InfrastructureFailure,
+    SubjectCannotStart,
+    seed_for,
+)
 from assets.evals.sets.eval_set import EvalSet, EvalSetError
 from core.statistics import Verdict
 from tests.assets.evals.eval_cases import QUICK, plain_set, record_of, run_it, scripted
@@ -57,8 +64,8 @@ class Odd:
             time.sleep(what)
         self.solved.append(attempt.case.id)
         if isinstance(what, dict):
-            return CaseResult(Outcome.CORRECT, True, what)
-        return CaseResult(Outcome.CORRECT, True, {"iterations": 1.0})
+            return CaseResult(CaseOutcome.CORRECT, True, what)
+        return CaseResult(CaseOutcome.CORRECT, True, {"iterations": 1.0})
 
 
 def test_every_case_and_repeat_has_one_row(store: ResultStore, found: EvalSet) -> None:
@@ -206,9 +213,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from assets.evals.compare import compare_runs
 from assets.evals.runs.runner import run_set
-from assets.evals.sets import load_set
+from assets.evals.sets.eval_set import load_set
 from assets.evals.runs.store import ResultStore
 from tests.assets.evals.eval_cases import QUICK, record_of, scripted
 found = load_set(Path(sys.argv[2]))

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from assets.context import search
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.drive import drive
 from assets.migrations.lifecycle.record import Migration, MigrationRefused
+from assets.migrations.lifecycle.upkeep import keep_models
 from assets.migrations.report import report
 from assets.migrations.retirement.retire import FOLDER, retire_model
 from assets.platform import Platform
@@ -23,6 +25,7 @@ from core.embedding.catalogue import ModelConflict
 from core.embedding.serving import Models
 from core.embedding.spec import BuiltIn, OnnxFile
 from core.states import ModelState
+from core.teams import DEFAULT_TEAM
 
 GOOD = BuiltIn(name="good", provider="hashing", dimensions=512)
 
@@ -89,6 +92,31 @@ def test_when_the_old_model_is_gone_before_the_comparison_a_person_may_go_on_wit
     assert drive(platform, migration.id).waits_for.startswith("time: ")
 
 
+@pytest.mark.parametrize("opens", [True, False])
+def test_searches_go_on_without_an_old_model_that_does_not_answer_and_do_not_query_the_one_being_built(
+    platform: Platform, begin: Begin, model_server: Any, states: Any, opens: bool
+) -> None:
+    old = catalogue.register(platform.database, model_server.spec("openai", retries=0))
+    with platform.database.system() as connection:
+        catalogue.move(connection, old.id, ModelState.SERVING)
+        catalogue.move(connection, catalogue.find(connection, "hashing").id, ModelState.DRAINING)
+    keep_models(platform)
+    drive(platform, begin(GOOD, automatic=False).id)
+    assert states() == {"hashing": "retired", "served": "serving", "good": "building"}
+    if opens:
+        model_server.always = "503"
+    else:
+        with platform.database.system() as connection:
+            connection.execute("""UPDATE embedding_models SET spec = '{"provider": "gone"}' WHERE name = 'served'""")
+    used = platform.models.in_use()
+    found = search.task_context(
+        platform.database, DEFAULT_TEAM, "demo", "return", embedders=used.asked, fallback=used.draining
+    )
+    assert found.locations
+    assert found.models == (f"{old.identity} (did not answer)",)
+    assert "vectors" not in {reason.signal for place in found.locations for reason in place.why}
+
+
 @pytest.mark.parametrize("fault", ["reversed", "other"])
 def test_a_server_that_mixes_up_its_answers_for_a_while_is_found_before_the_comparison(
     platform: Platform, begin: Begin, model_server: Any, states: Any, fault: str
@@ -99,7 +127,7 @@ def test_a_server_that_mixes_up_its_answers_for_a_while_is_found_before_the_comp
     driven = drive(platform, migration.id)
     assert (driven.migration.state, driven.migration.paused) == ("building", True)
     assert "stored vectors are not what served answers now" in driven.waits_for
-    assert "penstock migrate cancel, models retire served, then begin anew" in driven.waits_for
+    assert "penstock migrate cancel, models retire served, then start again" in driven.waits_for
     switch.cancel(platform.database, migration.id)
     assert states() == {"hashing": "serving", "served": "registered"}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from assets.migrations.gate.judge import SAFE, Answer, decide, judge
+from assets.migrations.gate.judge import SAFE, PairedAnswer, decide, judge_models
 from assets.migrations.gate.queries import JudgedQuery, clean_message
 from assets.migrations.lifecycle.plan import disk_bytes, index_bytes
 from core.statistics import Verdict
@@ -15,12 +15,14 @@ K = 10
 MARGIN = 0.03
 
 
-def answers(ranks: np.ndarray, others: np.ndarray) -> list[Answer]:
+def answers(ranks: np.ndarray, others: np.ndarray) -> list[PairedAnswer]:
     """A query each: the place of its one right file for the old model and for the new one (K: not found)."""
     found = []
     for number, (one, other) in enumerate(zip(ranks, others, strict=True)):
         query = JudgedQuery(DEFAULT_TEAM, "s", f"query {number}", ("right",), f"cluster {number}", "py")
-        found.append(Answer(uuid.UUID(int=0), "s", query.text, listed(int(one)), listed(int(other)), 1.0, 1.0, query))
+        found.append(
+            PairedAnswer(uuid.UUID(int=0), "s", query.text, listed(int(one)), listed(int(other)), 1.0, 1.0, query)
+        )
     return found
 
 
@@ -31,7 +33,7 @@ def listed(place: int) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def simulated(rng: np.random.Generator, queries: int, lost: float) -> list[Answer]:
+def simulated(rng: np.random.Generator, queries: int, lost: float) -> list[PairedAnswer]:
     """Old and new agree on most queries and differ at random on the rest; the new one misses `lost` more."""
     old = np.minimum(rng.geometric(0.25, queries) - 1, K)
     new = np.where(rng.random(queries) < 0.7, old, np.minimum(rng.geometric(0.25, queries) - 1, K))
@@ -58,31 +60,31 @@ def test_a_planted_loss_of_five_points_beyond_the_margin_never_passes_and_is_cau
 
 
 def test_few_queries_are_inconclusive_and_say_how_many_more_would_decide() -> None:
-    result = judge(simulated(np.random.default_rng(3), 12, 0.0), k=K, margin=MARGIN)
+    result = judge_models(simulated(np.random.default_rng(3), 12, 0.0), k=K, margin=MARGIN)
     assert result["verdict"] == "inconclusive"
     assert not result["safe"]
     more = result["more_queries"]
     assert more > 0
-    again = judge(simulated(np.random.default_rng(4), 12 + 2 * more, 0.0), k=K, margin=MARGIN)
+    again = judge_models(simulated(np.random.default_rng(4), 12 + 2 * more, 0.0), k=K, margin=MARGIN)
     assert again["safe"]
 
 
 def test_no_queries_at_all_are_inconclusive() -> None:
-    result = judge([], k=K, margin=MARGIN)
+    result = judge_models([], k=K, margin=MARGIN)
     assert (result["verdict"], result["safe"], result["more_queries"]) == ("inconclusive", False, 101)
 
 
 @pytest.mark.parametrize("queries", [6, 40, 99])
 def test_few_queries_that_all_agree_prove_nothing(queries: int) -> None:
-    result = judge(answers(np.zeros(queries), np.zeros(queries)), k=K, margin=MARGIN)
+    result = judge_models(answers(np.zeros(queries), np.zeros(queries)), k=K, margin=MARGIN)
     assert (result["verdict"], result["safe"]) == ("inconclusive", False)
     assert "may miss failures that are rare" in result["reason"]
-    assert judge(answers(np.zeros(120), np.zeros(120)), k=K, margin=MARGIN)["safe"]
+    assert judge_models(answers(np.zeros(120), np.zeros(120)), k=K, margin=MARGIN)["safe"]
     assert 101 <= queries + result["more_queries"] <= 102
 
 
 def test_a_model_that_loses_everything_is_worse_and_its_worst_queries_are_shown() -> None:
-    result = judge(answers(np.zeros(40), np.full(40, K)), k=K, margin=MARGIN)
+    result = judge_models(answers(np.zeros(40), np.full(40, K)), k=K, margin=MARGIN)
     assert result["verdict"] == "worse"
     assert len(result["worst"]) == 20
     assert (result["worst"][0]["old_ndcg"], result["worst"][0]["new_ndcg"]) == (1.0, 0.0)
@@ -112,15 +114,15 @@ def test_as_many_more_queries_as_it_says_would_decide_however_they_are_clustered
     for seed in range(25):
         rng = np.random.default_rng([size, seed])
         first = clustered(rng, 15, size, alike)
-        said = judge(first, k=K, margin=MARGIN, draws=200)
+        said = judge_models(first, k=K, margin=MARGIN, draws=200)
         assert said["verdict"] == "inconclusive"
         assert said["more_queries"] == pytest.approx(size * said["more_files"], abs=size)
-        again = judge(first + clustered(rng, said["more_files"], size, alike), k=K, margin=MARGIN, draws=200)
+        again = judge_models(first + clustered(rng, said["more_files"], size, alike), k=K, margin=MARGIN, draws=200)
         decided += again["verdict"] != "inconclusive"
     assert decided >= 17  # of 25 at a power of 0.8, less often than once in a thousand by chance
 
 
-def clustered(rng: np.random.Generator, files: int, size: int, alike: float) -> list[Answer]:
+def clustered(rng: np.random.Generator, files: int, size: int, alike: float) -> list[PairedAnswer]:
     """Equally good models; where they rank a file differently, they do so for each query about it."""
     old = np.minimum(rng.geometric(0.25, files * size) - 1, K)
     other = np.minimum(rng.geometric(0.25, files * size) - 1, K)
@@ -135,7 +137,7 @@ def clustered(rng: np.random.Generator, files: int, size: int, alike: float) -> 
 
 def test_what_a_difference_as_seen_would_take_is_said_where_it_is_another_number() -> None:
     rng = np.random.default_rng(5)
-    result = judge(simulated(rng, 300, 0.02), k=K, margin=MARGIN)
+    result = judge_models(simulated(rng, 300, 0.02), k=K, margin=MARGIN)
     assert result["verdict"] == "inconclusive"
     assert result["more_queries_as_seen"] > 1.25 * result["more_queries"]
     assert "if the difference stays as it is" in result["reason"]
@@ -143,6 +145,6 @@ def test_what_a_difference_as_seen_would_take_is_said_where_it_is_another_number
 
 def test_each_further_comparison_is_held_to_half_the_level_of_the_one_before() -> None:
     known = simulated(np.random.default_rng(6), 200, 0.0)
-    first, second = (judge(known, k=K, margin=MARGIN, look=look) for look in (1, 2))
+    first, second = (judge_models(known, k=K, margin=MARGIN, look=look) for look in (1, 2))
     assert (first["level"], second["level"]) == (0.05, 0.025)
     assert second["metrics"][0]["low"] < first["metrics"][0]["low"]

@@ -5,7 +5,7 @@ import pytest
 
 from assets.migrations.gate import evidence
 from assets.migrations.gate.evidence import EvalEvidence, combine, first_sentence
-from assets.migrations.gate.judge import judge
+from assets.migrations.gate.judge import judge_models
 from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.drive import drive
 from assets.migrations.lifecycle.record import Migration
@@ -56,7 +56,7 @@ def test_sets_of_other_kinds_are_shown_and_do_not_decide() -> None:
 
 
 def test_no_queries_and_a_good_set_still_decide_nothing() -> None:
-    result = judge([], k=10, margin=0.03, evals=[found("better")])
+    result = judge_models([], k=10, margin=0.03, evals=[found("better")])
     assert (result["verdict"], result["safe"], result["queries_verdict"]) == ("inconclusive", False, "inconclusive")
     assert result["evals"][0]["set_name"] == "localisation"
 

@@ -332,7 +332,7 @@ def test_searches_find_the_same_places_at_every_stage_while_it_runs(platform: Pl
             try:
                 used = platform.models.in_use()
                 places = search.search(
-                    platform.database, DEFAULT_TEAM, "demo", query.text, 5, embedders=used.asked, fallback=used.fallback
+                    platform.database, DEFAULT_TEAM, "demo", query.text, 5, embedders=used.asked, fallback=used.draining
                 )
                 found.append(sum(place.path in query.relevant for place in places))
             except BaseException as error:

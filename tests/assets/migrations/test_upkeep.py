@@ -31,7 +31,7 @@ def test_a_model_added_beside_another_gets_all_content_and_a_retired_one_goes_wh
     used = platform.models.in_use()
     # Only the draining model has vectors yet: it is still asked.
     found = search.search(
-        platform.database, DEFAULT_TEAM, "demo", "return", 3, embedders=used.asked, fallback=used.fallback
+        platform.database, DEFAULT_TEAM, "demo", "return", 3, embedders=used.asked, fallback=used.draining
     )
     assert found
     done = keep_models(platform)
@@ -39,6 +39,18 @@ def test_a_model_added_beside_another_gets_all_content_and_a_retired_one_goes_wh
     assert states() == {"hashing": "retired", "second": "serving"}
     assert len(vectors("second")) == 120
     assert keep_models(platform).embedded == ()
+
+
+def test_a_model_being_built_is_not_queried_even_where_no_serving_model_covers_everything(platform: Platform) -> None:
+    catalogue.register(platform.database, SECOND)
+    assert "vectors" in signals(platform)
+    move(platform, "second", ModelState.SERVING)
+    move(platform, "hashing", ModelState.BUILDING)
+    assert signals(platform) - {"vectors"} == signals(platform) != set()
+
+
+def signals(platform: Platform) -> set[str]:
+    return {reason.signal for place in platform.search(DEFAULT_TEAM, "demo", "return", 3) for reason in place.why}
 
 
 def test_a_model_whose_server_is_away_is_left_for_the_next_time(

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from assets.context.tickets.apis.protocol import Page
 from assets.context.tickets.apis.reader import ApiError, Reader
-from core.payload import BadField, number_at, optional_text_at, time_at
+from core.payload import BadField, parse
 from core.tickets import Kind, Service, TicketChange
-from core.tickets.github import comment_of, kind_of, snapshot
+from core.tickets.github import Remark, Ticket, kind_of
 
 _NUMBER = re.compile(r"/(?:issues|pulls?)/([1-9]\d{0,11})(?:$|#|\?)")
 
@@ -44,43 +44,34 @@ class GitHubApi:
         page = Page(next=answer.next)
         for item in listed(answer.body):
             try:
-                if step == 1 and since and (when := time_at(item, "updated_at")) and when < since:
+                if step > 1:
+                    page.changes.append(self._comment(item, project, step))
+                    continue
+                at = "pull_request" if step == 1 else "issue"
+                ticket = parse(Ticket, item, at)
+                if step == 1 and since and ticket.updated_at and ticket.updated_at < since:
                     page.next = None  # newest first, so all further items are older
                     break
-                read = self._ticket if step < 2 else self._comment
-                page.changes.append(read(item, project, step))
+                if ticket.number is None:
+                    raise BadField(f"{at}.number", "is missing")
+                kind = Kind.PULL_REQUEST if step == 1 else kind_of(ticket)
+                snapshot = ticket.snapshot(kind, project)
+                page.changes.append(self._change(project, ticket.number, kind, ticket=snapshot))
             except BadField as error:
                 page.skip(item, error)
         return page
 
-    def _ticket(self, item: Mapping[str, Any], project: str, step: int) -> TicketChange:
-        at = "pull_request" if step == 1 else "issue"
-        payload = {at: item}
-        return TicketChange(
-            service=self.service,
-            project=project,
-            key=f"#{number_at(payload, f'{at}.number')}",
-            kind=kind_of(payload, at),
-            action="import",
-            ticket=snapshot(payload, at, project),
-        )
-
     def _comment(self, item: Mapping[str, Any], project: str, step: int) -> TicketChange:
-        for name in ("issue_url", "pull_request_url", "html_url"):
-            found = _NUMBER.search(optional_text_at(item, name) or "")
-            if found:
-                break
-        else:
+        remark = parse(Remark, item, "comment")
+        found = (_NUMBER.search(url or "") for url in (remark.issue_url, remark.pull_request_url, remark.html_url))
+        number = next((match[1] for match in found if match), None)
+        if number is None:
             raise BadField("issue_url", "names no issue")
-        is_pull = "/pull" in (optional_text_at(item, "html_url") or "")
-        return TicketChange(
-            service=self.service,
-            project=project,
-            key=f"#{found[1]}",
-            kind=Kind.PULL_REQUEST if is_pull else Kind.ISSUE,
-            action="import",
-            comment=comment_of({"comment": item}, "comment", prefix="review-" if step == 3 else ""),
-        )
+        kind = Kind.PULL_REQUEST if "/pull" in (remark.html_url or "") else Kind.ISSUE
+        return self._change(project, number, kind, comment=remark.comment("review-" if step == 3 else ""))
+
+    def _change(self, project: str, number: int | str, kind: Kind, **new: Any) -> TicketChange:
+        return TicketChange(service=self.service, project=project, key=f"#{number}", kind=kind, action="import", **new)
 
 
 def listed(body: Any) -> list[Mapping[str, Any]]:

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from assets.context.tickets.apis.github import listed
 from assets.context.tickets.apis.protocol import Page
 from assets.context.tickets.apis.reader import Reader
-from core.payload import BadField, number_at, value_at
+from core.payload import BadField, parse
 from core.tickets import Kind, Service, TicketChange
-from core.tickets.gitlab import comment_of, key_of, snapshot
+from core.tickets.gitlab import Note, Ticket, key_of
 
 _KINDS = (Kind.ISSUE, Kind.PULL_REQUEST)
 _PLACES = ("issues", "merge_requests")
@@ -40,19 +40,18 @@ class GitLabApi:
         return page
 
     def _ticket(self, reader: Reader, item: Mapping[str, Any], project: str, step: int) -> Iterator[TicketChange]:
-        kind, payload = _KINDS[step], {"ticket": item}
-        number = number_at(payload, "ticket.iid")
+        kind, ticket = _KINDS[step], parse(Ticket, item, "ticket")
         change = TicketChange(
             service=Service.GITLAB,
             project=project,
-            key=key_of(kind, number),
+            key=key_of(kind, ticket.iid),
             kind=kind,
             action="import",
-            ticket=snapshot(payload, "ticket", kind, project),
+            ticket=ticket.snapshot(kind, project),
         )
         yield change
-        url: str | None = f"{_at(project)}/{_PLACES[step]}/{number}/notes?per_page=100&sort=asc&order_by=created_at"
-        if value_at(item, "user_notes_count") == 0:
+        url: str | None = f"{_at(project)}/{_PLACES[step]}/{ticket.iid}/notes?per_page=100&sort=asc&order_by=created_at"
+        if ticket.user_notes_count == 0:
             return
         for _ in range(_NOTE_PAGES):
             if url is None:
@@ -60,7 +59,7 @@ class GitLabApi:
             answer = reader.get(url)
             for note in listed(answer.body):
                 if note.get("system") is not True:
-                    comment = comment_of({"note": note}, "note")
+                    comment = parse(Note, note, "note").comment()
                     yield change.model_copy(update={"ticket": None, "comment": comment})
             url = answer.next
 

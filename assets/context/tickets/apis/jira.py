@@ -6,21 +6,47 @@ that endpoint and searches by `/rest/api/2/search` with offsets.
 """
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from pydantic import Field
 
 from assets.context.tickets.apis.protocol import Page
 from assets.context.tickets.apis.reader import ApiError, Reader
-from core.payload import BadField, objects_at, optional_number_at, value_at
-from core.tickets import Kind, Service, TicketChange
-from core.tickets.jira import comment_of, key_at, project_of, snapshot
+from core.payload import BadField, Count, Needed, Objects, Payload, parse
+from core.tickets import TicketChange
+from core.tickets.jira import Issue, Remark
 
 _FIELDS = "summary,description,status,labels,reporter,creator,assignee,created,updated,resolutiondate,security,comment"
 _CLOUD, _DATA_CENTER = "/rest/api/2/search/jql", "/rest/api/2/search"
 _PER_PAGE = 50
 _MOST_COMMENTS = 5000
+
+_Parsed = TypeVar("_Parsed", bound=Payload)
+
+
+class _Issues(Payload):
+    """A page of a search. The next page is found by offset in Data Center, by a token in Cloud."""
+
+    issues: Objects
+    token: Any = Field(default=None, alias="nextPageToken")
+    total: Count | None = None
+    start: Count | None = Field(default=None, alias="startAt")
+
+
+class _Comments(Payload):
+    comments: Objects
+    total: Count | None = None
+
+
+class _Fields(Payload):
+    comment: Needed[_Comments]
+
+
+class _WithComments(Payload):
+    fields: Needed[_Fields]
 
 
 class JiraApi:
@@ -47,15 +73,9 @@ class JiraApi:
                 raise
             url = f"{_DATA_CENTER}?{urlsplit(url).query}"
             body = reader.get(url).body
-        if not isinstance(body, Mapping):
-            raise ApiError("the answer is not an object: is this the address of Jira?")
-        page = Page()
-        try:
-            items = list(objects_at(body, "issues", 1000))
-            page.next = _next(url, body, len(items))
-        except BadField as error:
-            raise ApiError(f"the answer is not in Jira's format: {error}") from error
-        for item in items:
+        found = _parsed(_Issues, body)
+        page = Page(next=_next(url, found))
+        for item in found.issues:
             try:
                 page.changes.extend(_issue(reader, item))
             except BadField as error:
@@ -63,14 +83,20 @@ class JiraApi:
         return page
 
 
-def _next(url: str, body: Mapping[str, Any], count: int) -> str | None:
+def _parsed(model: type[_Parsed], body: Any) -> _Parsed:
+    try:
+        return parse(model, body)
+    except BadField as error:
+        raise ApiError(f"the answer is not in Jira's format: {error}: is this the address of Jira?") from error
+
+
+def _next(url: str, page: _Issues) -> str | None:
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    token = value_at(body, "nextPageToken")
-    if isinstance(token, str) and token:
-        query["nextPageToken"] = token
-    elif (total := optional_number_at(body, "total", least=0)) is not None and count:
-        start = (optional_number_at(body, "startAt", least=0) or 0) + count
-        if start >= total:
+    if isinstance(page.token, str) and page.token:
+        query["nextPageToken"] = page.token
+    elif page.total is not None and page.issues:
+        start = (page.start or 0) + len(page.issues)
+        if start >= page.total:
             return None
         query["startAt"] = str(start)
     else:
@@ -79,23 +105,14 @@ def _next(url: str, body: Mapping[str, Any], count: int) -> str | None:
 
 
 def _issue(reader: Reader, item: Mapping[str, Any]) -> Iterator[TicketChange]:
-    payload = {"issue": item}
-    key = key_at(payload, "issue.key")
-    change = TicketChange(
-        service=Service.JIRA,
-        project=project_of(key),
-        key=key,
-        kind=Kind.ISSUE,
-        action="import",
-        ticket=snapshot(payload, "issue"),
-    )
+    change = parse(Issue, item, "issue").change("import")
     yield change
-    comments = list(objects_at(payload, "issue.fields.comment.comments", _MOST_COMMENTS))
-    total = optional_number_at(payload, "issue.fields.comment.total", least=0) or len(comments)
-    if total > len(comments):  # a search returns only the first few
-        comments = list(_all_comments(reader, key))
+    first = parse(_WithComments, item, "issue").fields.comment
+    comments: Iterable[Mapping[str, Any]] = first.comments[:_MOST_COMMENTS]
+    if (first.total or 0) > len(first.comments):  # a search returns only the first few
+        comments = _all_comments(reader, change.key)
     for comment in comments:
-        found = comment_of({"comment": comment}, "comment")
+        found = parse(Remark, comment, "comment").comment()
         yield change.model_copy(update={"ticket": None, "comment": found})
 
 
@@ -103,10 +120,8 @@ def _all_comments(reader: Reader, key: str) -> Iterator[Mapping[str, Any]]:
     start = 0
     while start < _MOST_COMMENTS:
         body = reader.get(f"/rest/api/2/issue/{key}/comment?startAt={start}&maxResults=100&orderBy=created").body
-        if not isinstance(body, Mapping):
-            raise ApiError("the answer is not an object: is this the address of Jira?")
-        found = list(objects_at(body, "comments", 1000))
-        yield from found
-        start += len(found)
-        if not found or start >= (optional_number_at(body, "total", least=0) or 0):
+        found = _parsed(_Comments, body)
+        yield from found.comments
+        start += len(found.comments)
+        if not found.comments or start >= (found.total or 0):
             return

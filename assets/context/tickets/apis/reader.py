@@ -32,7 +32,7 @@ class ApiError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """The decoded body, and the URL of the next page from the `Link` header."""
 
     body: Any
@@ -68,7 +68,7 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._service.close()
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str) -> ApiResponse:
         """Gets a path below the service's address, or a URL from an answer. Raises `ApiError`."""
         full = self._full(url)
         shown = urlsplit(full).path
@@ -85,7 +85,7 @@ class Reader:
         except ServiceUnavailable as error:
             raise ApiError(str(error)) from None
         try:
-            return Answer(json.loads(answer.content), self._next(answer.headers.get("link"), full))
+            return ApiResponse(json.loads(answer.content), self._next(answer.headers.get("link"), full))
         except (ValueError, RecursionError) as error:
             raise ApiError(f"the answer to {shown} is not JSON: is this the address of the service's API?") from error
 
