@@ -45,7 +45,7 @@ def test_a_file_that_stops_its_process_is_skipped_and_the_others_are_cut(
 ) -> None:
     start = tmp_path / "killing.py"
     start.write_text(
-        "import os, signal\nfrom assets.context import cutting\ncut = cutting.cut\n"
+        "import os, signal\nfrom assets.context.indexing import cutting\ncut = cutting.cut\n"
         "def kills(raw, language):\n"
         "    if b'name_77(' in raw:\n        os.kill(os.getpid(), signal.SIGSEGV)\n"
         "    return cut(raw, language)\n"
@@ -63,7 +63,7 @@ def test_a_file_that_stops_its_process_is_skipped_and_the_others_are_cut(
 def test_a_file_that_never_ends_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     start = tmp_path / "hanging.py"
     start.write_text(
-        "import time\nfrom assets.context import cutting\ncut = cutting.cut\n"
+        "import time\nfrom assets.context.indexing import cutting\ncut = cutting.cut\n"
         "def hangs(raw, language):\n"
         "    if b'name_3(' in raw:\n        time.sleep(600)\n"
         "    return cut(raw, language)\n"
@@ -71,7 +71,7 @@ def test_a_file_that_never_ends_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_
     )
     monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
     monkeypatch.setattr(cutting, "FEW_FILES", 0)
-    monkeypatch.setattr(cutting, "JOB_TIMEOUT", 3.0)
+    monkeypatch.setattr(cutting, "JOB_TIMEOUT", 10.0)
     whole = merged(cut_all(files(4), 5))
     assert [reason for _, reason in whole.skipped] == ["its parser crashed or timed out", "binary"]
     assert len(whole.keys) == 3

@@ -146,7 +146,7 @@ def test_each_signal_can_be_switched_off(memory: MemoryIndex, signal: str) -> No
 
 
 def test_a_signal_that_does_not_exist_cannot_be_left_out(memory: MemoryIndex) -> None:
-    with pytest.raises(ValueError, match="no signal 'vektors' to leave out: it is one of frames, paths"):
+    with pytest.raises(ValueError, match="'vektors' is not a signal that can be left out: choose from frames, paths"):
         rank(memory, "parse a date", off=["vektors"])
 
 

@@ -1,7 +1,7 @@
-"""BM25 (Robertson and Zaragoza, 2009) over the terms of chunks, and over those of whole files.
+"""BM25 (Robertson and Zaragoza, 2009) over the terms of chunks and over those of whole files.
 
-Document frequencies are counted from the postings of the indexed commit, so they are exact for it
-whatever was indexed before. The idf is Lucene's, which is never negative.
+Document frequencies are counted from the postings of the indexed commit, so they are exact, whatever was indexed
+before. The idf is Lucene's, which is never negative.
 """
 
 import math
@@ -26,18 +26,18 @@ def idf(documents: int, frequency: int) -> float:
 
 
 def length_norm(lengths: Ints, b: float) -> Floats:
-    """What each document's length adds to the counts of its terms, where BM25 saturates them."""
+    """The length-dependent term in the denominator of BM25, for each document."""
     mean = float(lengths.mean()) if len(lengths) else 1.0
     return np.asarray(K1 * (1 - b + b * lengths / max(mean, 1.0)), dtype=np.float64)
 
 
 def term_scores(weight: float, counts: Ints | Floats, norm: Floats) -> Floats:
-    """What a term of this weight, its idf included, adds to the documents that hold it `counts` times."""
+    """The BM25 scores of documents that contain a term `counts` times; `weight` includes its idf."""
     return np.asarray(weight * counts * (K1 + 1) / (counts + norm), dtype=np.float64)
 
 
 def holds(ascending: Ints, number: int) -> bool:
-    """Whether it is among them."""
+    """Whether `number` is in the sorted array."""
     place = int(ascending.searchsorted(number))
     return place < len(ascending) and bool(ascending[place] == number)
 
@@ -56,7 +56,7 @@ def score_files(query: Query, index: Index) -> Scores:
 
 
 def score_title(query: Query, index: Index) -> Scores:
-    """As `score_files`, for the words of the first line alone."""
+    """As `score_files`, for the words of the first line only."""
     return _whole_files(query, index, query.title, B_TITLE)
 
 
@@ -82,7 +82,7 @@ def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mappin
 
 
 class _Held:
-    """Which words of the text a document or file holds, heaviest first."""
+    """Names the words of the text that a document or file contains, heaviest first."""
 
     def __init__(self, found: Mapping[str, tuple[Ints, Ints]], query: Query, documents: int) -> None:
         self._found, self._query, self._documents = found, query, documents

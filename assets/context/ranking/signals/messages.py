@@ -1,7 +1,7 @@
-"""Error messages and other quoted texts that the code holds, whole or with gaps where values are filled in.
+"""Error messages and other quoted texts that the code contains, completely or with gaps for inserted values.
 
-Candidates come from the postings of the message's words; then their text is read for the longest run
-of the message's words.
+Candidates are found by the postings of the message's words, and scored by the longest run of the message's words
+in their text.
 """
 
 import re
@@ -45,7 +45,7 @@ def _candidates(wanted: list[str], index: Index) -> list[int]:
 
 
 def _longest_run(wanted: list[str], held: list[str]) -> int:
-    """The most words of `wanted` that stand in a row in `held`."""
+    """The length of the longest run of words of `wanted` in `held`."""
     known = set(wanted)
     previous = [0] * (len(wanted) + 1)
     best = 0
