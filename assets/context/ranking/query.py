@@ -105,7 +105,7 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     for line in text[:_PAIRED_TEXT].splitlines():
         before = ""
         for word in terms.words(line):
-            parts = () if terms.is_common(word) else terms.in_a_row(word)
+            parts = () if terms.is_common(word) else terms.consecutive_terms(word)
             for part in parts:
                 if before and before != part:
                     pairs.setdefault((before, part))

@@ -48,7 +48,7 @@ def score_chunks(query: Query, index: Index) -> Scores:
     values = np.zeros(manifest.documents)
     norm = manifest.once("bm25 norm of chunks", lambda: length_norm(manifest.lengths, B_CHUNK))
     _add(values, found, query.terms, norm)
-    return Scores(to_unit(values), _Held(found, query, manifest.documents).said)
+    return Scores(to_unit(values), _MatchedWords(found, query, manifest.documents).listed)
 
 
 def score_files(query: Query, index: Index) -> Scores:
@@ -64,15 +64,10 @@ def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: fl
     manifest = index.manifest
     in_files = index.file_postings(list(weights))
     values = np.zeros(len(manifest.paths))
-    _add(
-        values,
-        in_files,
-        weights,
-        manifest.once(f"bm25 norm of files {b}", lambda: length_norm(manifest.file_lengths, b)),
-    )
-
-    held = _Held(in_files, query, len(manifest.paths))
-    return Scores(to_unit(values), lambda document: held.said(int(manifest.file_of[document])), of_files=True)
+    norm = manifest.once(f"bm25 norm of files {b}", lambda: length_norm(manifest.file_lengths, b))
+    _add(values, in_files, weights, norm)
+    matched = _MatchedWords(in_files, query, len(manifest.paths))
+    return Scores(to_unit(values), lambda document: matched.listed(int(manifest.file_of[document])), of_files=True)
 
 
 def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mapping[str, float], norm: Floats) -> None:
@@ -81,7 +76,7 @@ def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mappin
         values[documents] += term_scores(weights[term] * idf(len(norm), len(documents)), counts, norm[documents])
 
 
-class _Held:
+class _MatchedWords:
     """Names the words of the text that a document or file contains, heaviest first."""
 
     def __init__(self, found: Mapping[str, tuple[Ints, Ints]], query: Query, documents: int) -> None:
@@ -96,11 +91,11 @@ class _Held:
         weighed.sort(key=lambda one: one[:2], reverse=True)
         return [(self._query.written.get(term, term), where) for _, term, where in weighed]
 
-    def said(self, number: int) -> str:
+    def listed(self, number: int) -> str:
         best: dict[str, None] = {}
         for word, where in self._words:
             if word not in best and holds(where, number):
                 best[word] = None
                 if len(best) == _WORDS_NAMED:
                     break
-        return "holds " + ", ".join(best) if best else ""
+        return "contains " + ", ".join(best) if best else ""

@@ -30,7 +30,7 @@ def score(query: Query, index: Index) -> Scores:
             value = run / len(wanted)
             if run >= min(len(wanted), 3) and value > values.get(document, 0.0):
                 values[document] = value
-                reasons[document] = f"holds {run} words in a row of “{message[:60]}”"
+                reasons[document] = f"contains {run} consecutive words of “{message[:60]}”"
     return some(values, lambda document: reasons.get(document, ""))
 
 

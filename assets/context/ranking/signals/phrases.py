@@ -70,7 +70,7 @@ class _Reader:
         words = _WORD.findall(text)
         wanted, counts, held = self._wanted, self._counts, self._held
         for word in set(words).difference(counts):
-            parts = terms.in_a_row(word)
+            parts = terms.consecutive_terms(word)
             counts[word] = len(parts)
             if not wanted.isdisjoint(parts):
                 held[word] = tuple((place, term) for place, term in enumerate(parts) if term in wanted)

@@ -50,6 +50,6 @@ def score(query: Query, index: Index) -> Scores:
             by_file[file] = _NAMED.get(role_of(manifest.paths[file]) or "", 0.0)
     return Scores(
         by_file,
-        lambda document: f"a {role_of(manifest.paths[int(manifest.file_of[document])])}, not a source",
+        lambda document: f"a {role_of(manifest.paths[int(manifest.file_of[document])])}, not source code",
         of_files=True,
     )

@@ -66,7 +66,7 @@ class GitHubApi:
         found = (_NUMBER.search(url or "") for url in (remark.issue_url, remark.pull_request_url, remark.html_url))
         number = next((match[1] for match in found if match), None)
         if number is None:
-            raise BadField("issue_url", "names no issue")
+            raise BadField("issue_url", "contains no issue number")
         kind = Kind.PULL_REQUEST if "/pull" in (remark.html_url or "") else Kind.ISSUE
         return self._change(project, number, kind, comment=remark.comment("review-" if step == 3 else ""))
 
