@@ -51,7 +51,7 @@ def split(word: str) -> tuple[tuple[str, ...], Sequence[str]]:
 
 
 @lru_cache(maxsize=200_000)
-def in_a_row(word: str) -> tuple[str, ...]:
+def consecutive_terms(word: str) -> tuple[str, ...]:
     """The consecutive terms of a word in a phrase: its parts, or the word itself if it has only one."""
     expanded = expand(word)
     return expanded[1:] if len(expanded) > 1 else expanded

@@ -58,7 +58,7 @@ def open_index(
 
 
 class PostgresIndex:
-    """Implements `assets.context.ranking.index.Index`. Made by `open_index`."""
+    """Implements `assets.context.ranking.index.Index`. Created by `open_index`."""
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ class VectorSearch:
         self._connection, self._table, self._contents, self._count = connection, table, contents, count
         self._width, self._query = len(query), query
         self._vectors = int(sizes.sum())
-        self._looked: _Looked | None = None
+        self._sent: _Sent | None = None
         alone = contents
         if self._vectors > EXACT_MOST:
             indexed = contents <= table.indexed_to
@@ -86,18 +86,18 @@ class VectorSearch:
                 # Candidates of other sources don't count: at least half of EF_SEARCH must be of these contents.
                 enough = max(count, EF_SEARCH // 2)
                 limit = max(EF_SEARCH, math.ceil(_OVERSAMPLING * enough * max(1.0, table.indexed / held)))
-                self._looked = self._look(_INDEX, contents[indexed], limit, enough)
+                self._sent = self._send(_INDEX, contents[indexed], limit, enough)
                 alone = contents[~indexed]
             else:
-                self._looked = self._look(_SCAN, contents, max(EF_SEARCH, count), count)
+                self._sent = self._send(_SCAN, contents, max(EF_SEARCH, count), count)
                 alone = contents[:0]
-        if self._looked is None:
+        if self._sent is None:
             alone = contents
         self._compared = self._compare(alone) if len(alone) else None
 
     def hits(self) -> list[Hit]:
         """At most `count` closest chunks, best first."""
-        found = self._enough(self._looked) if self._looked else []
+        found = self._receive(self._sent) if self._sent else []
         if found is None:
             found, self._compared = [], self._compare(self._contents)
         if self._compared is not None:
@@ -114,7 +114,7 @@ class VectorSearch:
         parameters = (self._query, binary.bigints(contents), self._query, self._count)
         return self._connection.execute(statement, parameters, binary=True)
 
-    def _look(self, statement: str, contents: Ints, limit: int, enough: int) -> "_Looked | None":
+    def _send(self, statement: str, contents: Ints, limit: int, enough: int) -> "_Sent | None":
         """Sends a search for the `limit` closest of all the team's sources; None above `_MOST_CANDIDATES`."""
         if limit > _MOST_CANDIDATES:
             return None
@@ -126,28 +126,28 @@ class VectorSearch:
         rows = self._connection.execute(composed, {"query": self._query, "limit": limit}, binary=True)
         if statement == _INDEX:
             self._connection.execute(_AFTER)
-        return _Looked(statement, contents, limit, enough, rows)
+        return _Sent(statement, contents, limit, enough, rows)
 
-    def _enough(self, looked: "_Looked | None") -> list[Hit] | None:
+    def _receive(self, sent: "_Sent | None") -> list[Hit] | None:
         """The hits among the wanted contents, searched with growing limits until there are enough. None if that would
         take longer than comparing all."""
-        while looked is not None:
-            rows = looked.rows.fetchall()
+        while sent is not None:
+            rows = sent.rows.fetchall()
             ids = np.array([row[0] for row in rows], dtype=np.int64)
-            wanted = looked.contents
+            wanted = sent.contents
             live = wanted[np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)] == ids
-            if int(live.sum()) >= looked.enough or len(rows) < looked.limit:
+            if int(live.sum()) >= sent.enough or len(rows) < sent.limit:
                 return [(rows[n][0], rows[n][1], rows[n][2]) for n in np.flatnonzero(live)]
-            more = math.ceil(_OVERSAMPLING * looked.limit * looked.enough / max(1, int(live.sum())))
+            more = math.ceil(_OVERSAMPLING * sent.limit * sent.enough / max(1, int(live.sum())))
             # If the query is nearer to other sources, few candidates are of this one, and not its nearest.
-            if looked.statement == _INDEX and more * _COMPARISONS > self._vectors:
+            if sent.statement == _INDEX and more * _COMPARISONS > self._vectors:
                 return None
-            looked = self._look(looked.statement, wanted, max(more, 2 * looked.limit), looked.enough)
+            sent = self._send(sent.statement, wanted, max(more, 2 * sent.limit), sent.enough)
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _Sent:
     statement: str
     contents: Ints
     limit: int

@@ -194,7 +194,7 @@ def _matches(ordered: Ints, wanted: Ints) -> tuple[Ints, Ints]:
 
 
 class CommonTerms:
-    """What the commonest terms of one version were decoded to, bounded by its size."""
+    """An LRU cache of the decoded postings of one version's common terms, bounded by its size in bytes."""
 
     def __init__(self, most_bytes: int = COMMON_BYTES) -> None:
         self._most_bytes = most_bytes

@@ -47,7 +47,7 @@ class CorpusCache:
         key = (url, team_id, source)
         with self._lock:
             held = self._held.get(key)
-        now = self._follow(url, connection, team_id, source, held) if held else None
+        now = self._update(url, connection, team_id, source, held) if held else None
         if now is None:
             moment, tickets = read_all(connection, team_id, source)
             contents = read_contents(connection, np.unique(tickets.row_content))
@@ -55,7 +55,7 @@ class CorpusCache:
         self._keep(key, now)
         return now.corpus
 
-    def _follow(
+    def _update(
         self, url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str, held: _Held
     ) -> _Held | None:
         """The updated corpus, or None if everything has to be read again."""

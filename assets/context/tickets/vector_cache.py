@@ -87,14 +87,14 @@ class VectorCache:
             while len(self._held) > _MOST_KEYS:
                 self._held.popitem(last=False)
         fits = len(contents.lengths) * query.nbytes <= self._kept_bytes // 2
-        now = self._follow(connection, table, contents, held) if searched_before and fits else None
+        now = self._update(connection, table, contents, held) if searched_before and fits else None
         if now is None:
             found = nearest(connection, table, query, contents.ids, contents.sizes, count)
             return _ordered([(content, chunk, round(near, _DIGITS)) for content, chunk, near in found])
         self._keep(key, now)
         return _nearest(now, query, count)
 
-    def _follow(
+    def _update(
         self, connection: Connection[TupleRow], table: VectorTable, contents: Contents, held: _Held | None
     ) -> _Held | None:
         """The updated vectors, or None if too many texts have no vector."""

@@ -30,7 +30,7 @@ def plain(batch: ContentBatch) -> dict[str, object]:
     return {**vars(batch), "postings": postings}
 
 
-def test_processes_give_what_this_process_gives_in_the_same_order() -> None:
+def test_workers_return_what_the_calling_process_computes_in_the_same_order() -> None:
     here, there = merged(cut_all(files(300), 1)), merged(cut_all(files(300), 301))
     assert plain(here) == plain(there)
     assert here.chunks == 300
@@ -40,12 +40,12 @@ def test_processes_give_what_this_process_gives_in_the_same_order() -> None:
     assert found["return"][0] == list(range(300))
 
 
-def test_a_file_that_stops_its_process_is_skipped_and_the_others_are_cut(
+def test_a_file_that_crashes_its_worker_is_skipped_and_the_others_are_cut(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     start = tmp_path / "killing.py"
     start.write_text(
-        "import os, signal\nfrom assets.context import cutting\ncut = cutting.cut\n"
+        "import os, signal\nfrom assets.context.indexing import cutting\ncut = cutting.cut\n"
         "def kills(raw, language):\n"
         "    if b'name_77(' in raw:\n        os.kill(os.getpid(), signal.SIGSEGV)\n"
         "    return cut(raw, language)\n"
@@ -63,7 +63,7 @@ def test_a_file_that_stops_its_process_is_skipped_and_the_others_are_cut(
 def test_a_file_that_never_ends_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     start = tmp_path / "hanging.py"
     start.write_text(
-        "import time\nfrom assets.context import cutting\ncut = cutting.cut\n"
+        "import time\nfrom assets.context.indexing import cutting\ncut = cutting.cut\n"
         "def hangs(raw, language):\n"
         "    if b'name_3(' in raw:\n        time.sleep(600)\n"
         "    return cut(raw, language)\n"
@@ -71,13 +71,13 @@ def test_a_file_that_never_ends_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_
     )
     monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
     monkeypatch.setattr(cutting, "FEW_FILES", 0)
-    monkeypatch.setattr(cutting, "JOB_TIMEOUT", 3.0)
+    monkeypatch.setattr(cutting, "JOB_TIMEOUT", 10.0)
     whole = merged(cut_all(files(4), 5))
     assert [reason for _, reason in whole.skipped] == ["its parser crashed or timed out", "binary"]
     assert len(whole.keys) == 3
 
 
-def test_its_processes_end_when_it_is_left_early(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_end_when_the_generator_is_closed_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "JOB_FILES", 10)
     started: list[int] = []
     popen = subprocess.Popen
@@ -98,6 +98,6 @@ def test_its_processes_end_when_it_is_left_early(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_few_files_are_cut_without_a_process(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_few_files_are_cut_without_a_worker(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)
     assert len(merged(cut_all(files(count), count + 1)).keys) == count

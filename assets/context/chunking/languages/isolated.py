@@ -49,9 +49,7 @@ atexit.register(_shared.end)
 
 
 def segments(language: str, lines: Sequence[str]) -> list[Segment] | None:
-    """The segments of a file in one of `grammars.GRAMMARS`, or None when it cannot be parsed within the bounds.
-
-    Raises `core.worker.WorkerUnavailable`.
-    """
+    """The segments of a file in one of the languages of `grammars.GRAMMARS`, or None if it cannot be parsed within
+    the bounds. Raises `core.worker.WorkerUnavailable`."""
     text = "\n".join(lines)
     return _shared.cut(language, text) if len(text.encode()) <= MOST_BYTES else None

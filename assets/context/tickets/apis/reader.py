@@ -33,7 +33,7 @@ class ApiError(RuntimeError):
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """The decoded body, and the address of the next page as the service's `Link` header gives it."""
+    """The decoded body, and the URL of the next page from the `Link` header."""
 
     body: Any
     next: str | None
@@ -69,7 +69,7 @@ class Reader:
         self._service.close()
 
     def get(self, url: str) -> ApiResponse:
-        """`url` is a path below the service's address, or one that an answer named. Raises `ApiError`."""
+        """Gets a path below the service's address, or a URL from an answer. Raises `ApiError`."""
         full = self._full(url)
         shown = urlsplit(full).path
         limits = Limits(SECONDS, TRIES - 1, MOST_BYTES, json=False)
