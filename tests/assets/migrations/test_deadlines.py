@@ -32,7 +32,7 @@ def serve_second(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "urgency"), [(15, Urgency.CALM), (14, Urgency.SOON), (3, Urgency.URGENT), (-1, Urgency.OVERDUE)]
+    ("days", "urgency"), [(15, Urgency.NONE), (14, Urgency.SOON), (3, Urgency.URGENT), (-1, Urgency.OVERDUE)]
 )
 def test_a_day_that_comes_near_while_the_model_is_needed_becomes_urgent(
     platform: Platform, days: int, urgency: Urgency
@@ -41,7 +41,7 @@ def test_a_day_that_comes_near_while_the_model_is_needed_becomes_urgent(
     with platform.database.system() as connection:
         (one,) = deadlines(connection, NOW)
     assert (one.urgency, one.days_left) == (urgency, days)
-    assert "no other model serves: penstock models add OTHER --migrate replaces hashing" in one.text
+    assert "no other model is serving: penstock models add OTHER --migrate replaces hashing" in one.text
 
 
 def test_before_its_day_the_other_model_gets_what_only_this_one_covers_and_on_its_day_it_goes(
@@ -55,7 +55,7 @@ def test_before_its_day_the_other_model_gets_what_only_this_one_covers_and_on_it
     assert "no other serving model covers demo (120 chunks)" in one.text
     done = keep_models(platform)
     assert (done.embedded, done.retired) == ((("second", 120),), ())
-    assert [one.urgency for one in done.deadlines] == [Urgency.CALM]
+    assert [one.urgency for one in done.deadlines] == [Urgency.NONE]
     assert states()["hashing"] == "serving"
     before = vectors("hashing")
     give_a_day(platform, "hashing", datetime.now(UTC) - timedelta(seconds=1))

@@ -98,7 +98,7 @@ def test_a_vector_that_does_not_come_back_as_it_was_stops_the_retirement(
         return pack(block)
 
     monkeypatch.setattr(archive, "_packed", spoilt)
-    with pytest.raises(ArchiveFailed, match="120 of 120 rows, 1 of them other than in the table; nothing was dropped"):
+    with pytest.raises(ArchiveFailed, match="120 of 120 rows, 1 of them different from the table; nothing was dropped"):
         retire_model(platform.database, ready, folder)
     assert states()["hashing"] == "draining"
     assert len(vectors("hashing")) == 120
@@ -108,7 +108,7 @@ def test_vectors_that_come_meanwhile_stop_the_retirement(
     platform: Platform, ready: int, folder: Path, monkeypatch: pytest.MonkeyPatch, states: Any
 ) -> None:
     monkeypatch.setattr(retire, "rehearse", lambda *_: 119)
-    with pytest.raises(ArchiveFailed, match="came while they were archived"):
+    with pytest.raises(ArchiveFailed, match="were added while they were archived"):
         retire_model(platform.database, ready, folder)
     assert states()["hashing"] == "draining"
 
@@ -121,7 +121,7 @@ def test_a_damaged_archive_is_not_restored(platform: Platform, ready: int, folde
     (folder / made.file).write_bytes(raw)
     with pytest.raises(ArchiveFailed, match="is damaged: its checksum"):
         restore_model(platform.database, "hashing", folder)
-    with pytest.raises(ArchiveFailed, match=r"no retired model 'absent' is kept in .*; there are: hashing"):
+    with pytest.raises(ArchiveFailed, match=r"there is no archive of a model 'absent' in .*; archived models: hashing"):
         restore_model(platform.database, "absent", folder)
     assert states()["hashing"] == "retired"
 
@@ -131,7 +131,7 @@ def test_a_name_that_is_anothers_by_now_is_not_taken_back(platform: Platform, re
     catalogue.register(platform.database, BuiltIn(name="hashing", provider="hashing", dimensions=32))
     with pytest.raises(ModelConflict, match="the name hashing is that of hashing-32@"):
         restore_model(platform.database, "hashing", folder)
-    with pytest.raises(ArchiveFailed, match="no retired model"):
+    with pytest.raises(ArchiveFailed, match="there is no archive of a model"):
         restore_model(platform.database, "second", folder)
 
 
