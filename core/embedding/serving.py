@@ -1,7 +1,7 @@
-"""The models in use, opened from the catalogue: which embed new content, and which are asked.
+"""The models in use, opened from the catalogue: those that embed new content, and those that answer queries.
 
-Each read of the catalogue is one short query, so that a cut over takes effect with the next search; what
-was opened is kept, since loading a model takes longer.
+The catalogue is read for each use, by one short query, so that a cutover takes effect with the next search. Opened
+models are cached, since loading one takes longer.
 """
 
 import threading
@@ -16,8 +16,8 @@ from core.states import ModelState
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """`asked` answer queries and get new content's vectors, the preferred one first; `building` get the vectors only;
-    `draining` get none. `broken` tells why one cannot be opened."""
+    """`asked` models answer queries and embed new content, the preferred one first; `building` models only embed new
+    content; `draining` models do not. `broken` holds names of models that cannot be opened, with the reasons."""
 
     asked: tuple[Embedder, ...]
     building: tuple[Embedder, ...]
@@ -26,12 +26,12 @@ class InUse:
 
     @property
     def fallback(self) -> tuple[Embedder, ...]:
-        """To be asked where none of `asked` covers everything."""
+        """Models for queries about sources that no model in `asked` covers completely."""
         return (*self.draining, *self.building)
 
 
 class Models:
-    """Opens the catalogue's models for one process. The first start registers the model that the settings name."""
+    """Opens the catalogue's models for one process. If no model is serving, it registers the one in the settings."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -40,7 +40,7 @@ class Models:
         self._lock = threading.Lock()
 
     def in_use(self) -> InUse:
-        """Raises `EmbedderUnavailable` when the model of a first start cannot be opened."""
+        """Raises `EmbedderUnavailable` if no model is serving and the one in the settings cannot be opened."""
         with self._database.system() as connection:
             found = catalogue.entries(connection)
         if not any(entry.state == ModelState.SERVING for entry in found):
@@ -54,7 +54,7 @@ class Models:
                 continue
             try:
                 by_state.setdefault(entry.state, []).append(self.open(entry))
-            except RuntimeError as error:  # EmbedderUnavailable, and what a library raises for a broken file
+            except RuntimeError as error:  # EmbedderUnavailable, or a library's own error for a broken file
                 broken.append((entry.name, str(error)))
         return InUse(
             tuple(by_state.get(ModelState.SERVING, ())),
@@ -64,7 +64,7 @@ class Models:
         )
 
     def open(self, entry: Entry) -> Embedder:
-        """The entry's model, opened once a process. Raises `EmbedderUnavailable`."""
+        """The entry's model, opened once per process. Raises `EmbedderUnavailable`."""
         key = (entry.id, repr(entry.spec))
         with self._lock:
             if key not in self._opened:
@@ -76,6 +76,6 @@ class Models:
         spec = find_spec(settings.embedding_model, settings.models_folder)
         entry = catalogue.register(self._database, spec, threads=settings.embedding_threads)
         with self._database.system() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('penstock embedding models', 0))")
+            catalogue.lock(connection)
             if not any(other.state == ModelState.SERVING for other in catalogue.entries(connection)):
                 catalogue.move(connection, entry.id, ModelState.SERVING)
