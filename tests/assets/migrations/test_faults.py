@@ -261,7 +261,7 @@ def test_a_changed_tokenizer_is_reported_and_nothing_is_embedded_with_it(
     tokenizer.write_text(tokenizer.read_text(encoding="utf-8").replace('"the"', '"thw"', 1), encoding="utf-8")
     driven = drive(platform, migration.id)
     assert driven.migration.state == "building"
-    assert "its files or the way it is used have changed; put them back" in driven.waits_for
+    assert "its files or its description have changed; restore them" in driven.waits_for
     assert vectors("mini") == []
 
 

@@ -129,7 +129,7 @@ def test_a_damaged_archive_is_not_restored(platform: Platform, ready: int, folde
 def test_a_model_whose_name_is_now_anothers_is_not_restored(platform: Platform, ready: int, folder: Path) -> None:
     retire_model(platform.database, ready, folder)
     catalogue.register(platform.database, BuiltIn(name="hashing", provider="hashing", dimensions=32))
-    with pytest.raises(ModelConflict, match="the name hashing is that of hashing-32@"):
+    with pytest.raises(ModelConflict, match="the name hashing now belongs to hashing-32@"):
         restore_model(platform.database, "hashing", folder)
     with pytest.raises(ArchiveFailed, match="there is no archive of a model"):
         restore_model(platform.database, "second", folder)
