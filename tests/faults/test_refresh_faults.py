@@ -29,7 +29,7 @@ HARNESS = """
 import json, os, signal, sys
 from pathlib import Path
 import psycopg
-from assets.context import ingest, refresh as module
+from assets.context.indexing import ingest, refresh as module
 from core.database import Database
 from core.embedding import open_embedder
 from core.events import DEFAULT_TEAM
