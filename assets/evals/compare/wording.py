@@ -1,4 +1,4 @@
-"""The verdict in words: one sentence that a person can act on, and numbers as a person reads them."""
+"""Formats a comparison as text: the verdict as one sentence, and its numbers."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def sentence(found: "Comparison") -> str:
-    """Verdict, the metric that decided it, and what it rests on."""
+    """The verdict, the metrics that decided it, and the cases it is based on."""
     candidate, baseline = found.candidate.record.subject, found.baseline.record.subject
     if candidate == baseline:
         candidate, baseline = found.candidate.record.run, found.baseline.record.run
@@ -18,15 +18,15 @@ def sentence(found: "Comparison") -> str:
     over += f"{record.set_name} {record.set_version}"
     deciding = [effect for effect in found.effects if effect.metric.role != "info"]
     if found.verdict is Verdict.INCONCLUSIVE:
-        return f"Inconclusive: it cannot be said whether {candidate} is worse than {baseline}; {found.reason} ({over})."
+        return f"Inconclusive: {candidate} may or may not be worse than {baseline}: {found.reason} ({over})."
     primary = [effect for effect in deciding if effect.metric.role == "primary"]
     decided = [effect for effect in deciding if effect.verdict is found.verdict]
     shown = (primary if found.verdict is Verdict.NOT_WORSE else decided) or decided or deciding
     if found.ended_early:
         return f"Worse: {candidate} is worse than {baseline}: {found.reason} ({over})."
-    told = "; ".join(f"{effect.metric.words} {change(effect)}" for effect in shown[:2])
+    changes = "; ".join(f"{effect.metric.words} {change(effect)}" for effect in shown[:2])
     word = {Verdict.WORSE: "is worse than", Verdict.BETTER: "is better than", Verdict.NOT_WORSE: "is not worse than"}
-    return f"{str(found.verdict).capitalize()}: {candidate} {word[found.verdict]} {baseline}: {told} ({over})."
+    return f"{str(found.verdict).capitalize()}: {candidate} {word[found.verdict]} {baseline}: {changes} ({over})."
 
 
 def counted(number: int, what: str) -> str:
@@ -45,7 +45,7 @@ def change(effect: Effect) -> str:
 
 
 def level(effect: Effect, value: float | None) -> str:
-    """A mean of one side."""
+    """The mean of one side with its unit."""
     if value is None:
         return "none"
     if effect.metric.kind == "rate":
@@ -54,14 +54,14 @@ def level(effect: Effect, value: float | None) -> str:
 
 
 def amount(value: float) -> str:
-    """Three digits that count, without exponents: 6,310 and 0.0121; amounts of nothing worth telling are 0."""
+    """Three significant digits without an exponent: `6,310`, `0.0121`; `<0.001` for anything smaller but 0."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 0.0005 or value == 0 else "<0.001"
 
 
 def estimate(effect: Effect, value: float | None) -> str:
-    """A difference or ratio: points for rates, percent for ratios."""
+    """A difference or ratio with its sign: in percentage points for rates, in percent for ratios."""
     if value is None:
         return "none"
     if effect.metric.kind == "rate":
