@@ -29,7 +29,8 @@ def set_roots() -> list[Path]:
 
 def find_set(name: str) -> Path:
     """A set's folder, by its name or path. Raises `EvalSetError`."""
-    from assets.evals.sets.eval_set import EvalSetError, find_sets
+    from assets.evals.sets.eval_set import find_sets
+    from assets.evals.sets.set_files import EvalSetError
 
     if (Path(name) / "set.json").is_file():
         return Path(name).resolve()

@@ -1,7 +1,7 @@
-"""Checks of sets and results as Dagster shows them: what was decided, and what the suites found on the same rows.
+"""Turns checks of sets and results into Dagster asset checks, with the outcome of the suites on the same rows.
 
-Here Great Expectations decides, and the plain checks name what is wrong; commands, which have no seconds to import it,
-go by the plain checks alone.
+Great Expectations decides here, and the plain checks name what is wrong. Commands use the plain checks alone, since
+importing Great Expectations takes seconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,27 +20,27 @@ from assets.shared.data_docs import Docs
 from assets.shared.markdown import cell
 
 SAID = 20
-"""Problems that are written out; all are in the data docs."""
+"""The most problems that are listed; the data docs have all."""
 
 
 def specs(asset: str, checks: Mapping[str, str]) -> list[AssetCheckSpec]:
-    """Blocking ones: what comes after the asset in the same run does not start when one of them fails."""
+    """Blocking checks: if one fails, assets downstream of the asset do not start in the same run."""
     return [
         AssetCheckSpec(name=name, asset=asset, description=promise, blocking=True) for name, promise in checks.items()
     ]
 
 
 def docs_of(write: Callable[[], Docs]) -> Docs | None:
-    """Data docs are for people: what keeps them from being written is told, and is no reason to fail a run."""
+    """The data docs; None if they cannot be written, which is logged and does not fail the run."""
     try:
         return write()
-    except OSError as error:  # a full disk, a folder that is not ours
-        get_dagster_logger().warning("no data docs were written: %s", error)
+    except OSError as error:  # for example a full disk
+        get_dagster_logger().warning("the data docs could not be written: %s", error)
         return None
 
 
 def results_of(by_check: Mapping[str, tuple[str, ...]], docs: tuple[Docs | None, ...]) -> list[AssetCheckResult]:
-    """One result a check, with the problems, what the suites found, and the pages."""
+    """One result per check, with the problems, the outcome of the suites, and the paths of the data docs."""
     results = []
     for name, problems in by_check.items():
         metadata: dict[str, MetadataValue[Any]] = {}
@@ -64,7 +64,7 @@ def results_of(by_check: Mapping[str, tuple[str, ...]], docs: tuple[Docs | None,
                 check_name=name,
                 passed=not failed,
                 severity=AssetCheckSeverity.ERROR,
-                description=said or (f"All {met} expectations were met." if suites else "Holds."),
+                description=said or (f"All {met} expectations were met." if suites else "Passed."),
                 metadata=metadata,
             )
         )
@@ -76,8 +76,8 @@ def docs_metadata(docs: Docs | None, name: str = "data_docs") -> dict[str, Metad
 
 
 def with_losses(one: AssetCheckResult, complete: bool, said: str, flaky: str) -> AssetCheckResult:
-    """The check that results are whole, which fails for those lost to infrastructure too. That alone does not block:
-    how many may be lost is the comparison's to say."""
+    """The check that results are whole, failing also for results lost to infrastructure. Lost results alone only warn
+    and do not block: the comparison decides how many may be lost."""
     return AssetCheckResult(
         check_name=one.check_name,
         passed=one.passed and complete,

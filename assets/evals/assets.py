@@ -1,7 +1,7 @@
-"""Evals in Dagster: a set that is checked, and a subject's results over it, by set and subject.
+"""Evals as Dagster assets: a checked set, and a subject's results over it, partitioned by set and subject.
 
-Thin: what a run is, `runner` knows, and what is wrong with a set or with results, `set_checks` and
-`result_checks`. Comparisons are in `comparison_assets`.
+The logic is elsewhere: `runner` runs a subject, `set_checks` and `result_checks` find problems. Comparisons are in
+`comparison_assets`.
 """
 
 import time
@@ -45,21 +45,23 @@ from .sets.set_suites import result_docs, set_docs
 SETS = DynamicPartitionsDefinition(name="eval_sets")
 SUBJECTS = DynamicPartitionsDefinition(name="eval_subjects")
 CASES = MultiPartitionsDefinition({"set": SETS, "subject": SUBJECTS})
-TELL_SECONDS = 10.0
+REPORT_SECONDS = 10.0
 
 
 class EvalRun(Config):
-    """How a set is run. A run of the same name that was cut short goes on."""
+    """How a set is run. An unfinished run of the same name is resumed."""
 
     split: str = Field(default="all", description="A split of the set, or all.")
     repeats: int = Field(default=1, ge=1, le=1000)
-    parallel: int = Field(default=1, ge=1, le=64, description="Cases at a time; times are only fair with 1.")
+    parallel: int = Field(
+        default=1, ge=1, le=64, description="Cases that run simultaneously; times are only comparable with 1."
+    )
     seed: int = 0
     case_seconds: float = Field(default=600.0, gt=0)
     max_seconds: float = Field(default=86_400.0, gt=0)
-    max_tokens: float | None = Field(default=None, gt=0, description="Of the whole run; it can be taken up again.")
+    max_tokens: float | None = Field(default=None, gt=0, description="Of the whole run, which can be resumed.")
     max_cost: float | None = Field(default=None, gt=0, description="Of the whole run, in the models' currency.")
-    run: str = Field(default="", description="The run's name; without one, the Dagster run gives it.")
+    run: str = Field(default="", description="The run's name; by default from set, subject and Dagster run.")
 
 
 DRIFT = "baseline_has_not_drifted"
@@ -70,12 +72,12 @@ DRIFT = "baseline_has_not_drifted"
     group_name="evals",
     kinds={"python"},
     check_specs=specs("eval_cases", set_checks.CHECKS),
-    description="A set as a subject is about to get it. Its checks block: a set that is not sound is not run.",
+    description="The set that a subject is about to solve. Its checks block: a set that fails one is not run.",
 )
 def eval_cases(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBench]) -> MaterializeResult:  # type: ignore[type-arg]
     found, subject = _opened(context, eval_bench)
-    looked = check_set(found)
-    docs = docs_of(lambda: set_docs(found, looked, eval_bench.store.root))
+    checked = check_set(found)
+    docs = docs_of(lambda: set_docs(found, checked, eval_bench.store.root))
     splits = {split: sum(case.split == split for case in found.cases) for split in found.manifest.splits}
     return MaterializeResult(
         metadata={
@@ -86,10 +88,10 @@ def eval_cases(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBen
             "splits": MetadataValue.json(splits),
             "licence": MetadataValue.text(found.manifest.licence),
             "subject": MetadataValue.text(subject.name),
-            "remarks": MetadataValue.md("\n".join(f"- {cell(said)}" for said in looked.remarks) or "none"),
+            "remarks": MetadataValue.md("\n".join(f"- {cell(said)}" for said in checked.remarks) or "none"),
             **docs_metadata(docs),
         },
-        check_results=results_of(looked.by_check, (docs,)),
+        check_results=results_of(checked.by_check, (docs,)),
     )
 
 
@@ -103,16 +105,16 @@ def eval_cases(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBen
         AssetCheckSpec(
             name=DRIFT,
             asset="eval_results",
-            description="The same subject is not worse than in its run before on this version of the set.",
+            description="The subject is not worse than in its previous run on this version of the set.",
         ),
     ],
-    description="A subject's results over an eval set, one row a case and repeat, with every input's version.",
+    description="A subject's results over an eval set: one row per case and repeat, with the version of every input.",
 )
 def eval_results(
     context: AssetExecutionContext, config: EvalRun, eval_bench: ResourceParam[EvalBench]
 ) -> MaterializeResult:  # type: ignore[type-arg]
     found, subject = _opened(context, eval_bench)
-    if problems := check_set(found).problems:  # as `eval_cases` says it, for a run of this asset alone
+    if problems := check_set(found).problems:  # `eval_cases` checks this too, but this asset can run alone
         raise Failure("; ".join(problems), allow_retries=False)
     limits = RunLimits(
         case_seconds=config.case_seconds,
@@ -120,43 +122,43 @@ def eval_results(
         total_tokens=config.max_tokens,
         total_cost=config.max_cost,
     )
-    # A run that Dagster retries has the same root, so it goes on where the first one stopped.
+    # A retry by Dagster has the same root run, so it resumes where the first one stopped.
     root = context.run.root_run_id or context.run.run_id
     record = new_record(
         found, config.split, subject, run=config.run or f"{found.name}-{subject.name}-{root[:8]}",
         repeats=config.repeats, seed=config.seed, parallel=config.parallel, limits=limits,
         code_commit=eval_bench.code_commit(),
     )  # fmt: skip
-    told, said = 0.0, ""
+    reported, counts = 0.0, ""
 
-    def tell(state: RunState) -> None:
-        nonlocal told, said
-        if time.monotonic() - told > TELL_SECONDS or (state.done == state.total and said != _counts(state)):
-            told, said = time.monotonic(), _counts(state)
-            context.log.info("%s", said)
-            # Counts while it runs, where a person looks first: at the asset. The last of them gives way to the result.
+    def report(state: RunState) -> None:
+        nonlocal reported, counts
+        if time.monotonic() - reported > REPORT_SECONDS or (state.done == state.total and counts != _counts(state)):
+            reported, counts = time.monotonic(), _counts(state)
+            context.log.info("%s", counts)
+            # Shows live counts at the asset, until its materialisation replaces them.
             context.log_event(
                 AssetObservation(
                     asset_key="eval_results",
                     partition=context.partition_key,
-                    description=said,
+                    description=counts,
                     metadata=_live(record.run, state),
                 )
             )
 
     try:
-        state = run_set(found, subject, eval_bench.store, record, limits=limits, tell=tell)
+        state = run_set(found, subject, eval_bench.store, record, limits=limits, tell=report)
     except (StoreError, SubjectCannotStart) as error:
         raise Failure(str(error), allow_retries=False) from error
     record = eval_bench.store.record(record.run)
     summary = summarise(eval_bench.store, record)
-    looked = check_results(eval_bench.store, record, found)
-    docs = docs_of(lambda: result_docs(record.run, looked, eval_bench.store.root))
+    checked = check_results(eval_bench.store, record, found)
+    docs = docs_of(lambda: result_docs(record.run, checked, eval_bench.store.root))
     drift = find_drift(eval_bench.store, record)
     note_status(eval_bench.store, record, drift)
     return MaterializeResult(
         metadata={**_metadata(summary, eval_bench.store), **docs_metadata(docs)},
-        check_results=[*_with_losses(results_of(looked.by_check, (docs,)), summary, state), _drift(drift)],
+        check_results=[*_with_losses(results_of(checked.by_check, (docs,)), summary, state), _drift(drift)],
     )
 
 
@@ -178,10 +180,10 @@ def _live(run: str, state: RunState) -> dict[str, Any]:
 
 
 def _opened(context: AssetExecutionContext, bench: EvalBench) -> tuple[EvalSet, Subject]:
-    """Set and subject of the partition. Fails before anything runs when one of them is not to be had."""
+    """The partition's set and subject. Raises `Failure` if one cannot be opened, or they do not fit."""
     key = context.partition_key
     if not isinstance(key, MultiPartitionKey):
-        raise Failure(f"{key!r} is no partition of set and subject", allow_retries=False)
+        raise Failure(f"{key!r} is not a partition by set and subject", allow_retries=False)
     parts = key.keys_by_dimension
     try:
         found = load_set(bench.find_set(parts["set"]))
@@ -189,7 +191,7 @@ def _opened(context: AssetExecutionContext, bench: EvalBench) -> tuple[EvalSet, 
     except ValueError as error:
         raise Failure(str(error), allow_retries=False) from error
     if found.manifest.kind not in subject.kinds:
-        raise Failure(f"{subject.name} does not understand sets of kind {found.manifest.kind}", allow_retries=False)
+        raise Failure(f"{subject.name} cannot solve sets of kind {found.manifest.kind!r}", allow_retries=False)
     return found, subject
 
 

@@ -1,6 +1,6 @@
-"""What evals need from around them, as Dagster's resource `eval_bench`.
+"""What the eval assets need from the rest of the program, as the Dagster resource `eval_bench`.
 
-Which subjects there are is told from outside, since a subject joins stages that do not know each other.
+Subjects come from outside, since a subject joins stages that must not import each other.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,19 @@ from .sets.eval_set import EvalSet, load_set
 
 @dataclass(frozen=True)
 class EvalBench:
-    """What evals need from around them: where results lie, how sets and subjects are found, and the code's commit."""
+    """The store of results, and functions that find a set by name, open a subject, and return the code's commit."""
 
     store: ResultStore
     find_set: Callable[[str], Path]
     open_subject: Callable[[str], Subject]
     code_commit: Callable[[], str]
     gone_since: Callable[[RunRecord], list[str]] = lambda record: []
-    """What of a run's subject is not here any more as it was tested."""
+    """Lists what changed in a run's subject since the run (`promotion.StillThere`)."""
     who: Callable[[], str] = lambda: "unknown"
+    """Returns the user's name, for the record of promotions."""
 
     def present_set(self, record: RunRecord) -> EvalSet | None:
-        """The set of a run as it is now; None if it is gone or cannot be read."""
+        """The set of a run in its present version; None if it is missing or cannot be read."""
         try:
             return load_set(self.find_set(record.set_name))
         except ValueError:

@@ -1,6 +1,6 @@
-"""Two runs compared, as Dagster assets: their results are checked first, and what is damaged is not compared.
+"""Dagster assets that compare two runs. Their results are checked first, and damaged results are not compared.
 
-Thin: what a comparison is, `compare` knows.
+The logic of a comparison is in `compare`.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ from .sets.set_suites import result_docs
 
 
 class Comparison(Config):
-    """Two runs, or subjects whose newest runs are meant."""
+    """Two runs; a subject's name means its newest run."""
 
     baseline: str
     candidate: str
@@ -44,18 +44,21 @@ class Comparison(Config):
     group_name="evals",
     kinds={"python"},
     check_specs=specs("eval_pair", CHECKS),
-    description="Two runs that are to be compared. Its checks block: no comparison is drawn from damaged results.",
+    description="Two runs to compare. Its checks block: damaged or incomplete results are not compared.",
 )
 def eval_pair(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBench]) -> MaterializeResult:  # type: ignore[type-arg]
     configured: Any = context.run.run_config
-    asked = configured.get("ops", {}).get("eval_comparison", {}).get("config")
-    if not isinstance(asked, Mapping):
-        raise Failure("the configuration of eval_comparison names the two runs: start both together, as compare_evals")
+    config = configured.get("ops", {}).get("eval_comparison", {}).get("config")
+    if not isinstance(config, Mapping):
+        raise Failure(
+            "the two runs are named in the configuration of eval_comparison, which this run lacks: "
+            "start the job compare_evals, which runs both assets"
+        )
     store = eval_bench.store
-    first, second = _pair(store, Comparison(**asked))
-    looked = [check_results(store, record, eval_bench.present_set(record)) for record in (first, second)]
-    docs = tuple(docs_of(lambda one=one: result_docs(one.run, one, store.root)) for one in looked)  # type: ignore[misc]
-    problems = {name: tuple(f"{one.run}: {said}" for one in looked for said in one.by_check[name]) for name in CHECKS}
+    first, second = _pair(store, Comparison(**config))
+    checked = [check_results(store, record, eval_bench.present_set(record)) for record in (first, second)]
+    docs = tuple(docs_of(lambda one=one: result_docs(one.run, one, store.root)) for one in checked)  # type: ignore[misc]
+    problems = {name: tuple(f"{one.run}: {said}" for one in checked for said in one.by_check[name]) for name in CHECKS}
     return MaterializeResult(
         metadata={
             "baseline": MetadataValue.text(first.run),
@@ -67,9 +70,9 @@ def eval_pair(context: AssetExecutionContext, eval_bench: ResourceParam[EvalBenc
     )
 
 
-def _pair(store: ResultStore, asked: Comparison) -> tuple[RunRecord, RunRecord]:
+def _pair(store: ResultStore, config: Comparison) -> tuple[RunRecord, RunRecord]:
     try:
-        return store.resolve(asked.baseline), store.resolve(asked.candidate)
+        return store.resolve(config.baseline), store.resolve(config.candidate)
     except StoreError as error:
         raise Failure(str(error), allow_retries=False) from error
 
@@ -82,18 +85,19 @@ def _pair(store: ResultStore, asked: Comparison) -> tuple[RunRecord, RunRecord]:
         AssetCheckSpec(
             name="candidate_may_replace_baseline",
             asset="eval_comparison",
-            description="The verdict is `better` or `not worse`; neither `worse` nor `inconclusive` is enough.",
+            description="The verdict is `better` or `not worse`.",
         )
     ],
-    description="Two runs of one set compared: a verdict for each metric and overall, with a report.",
+    description="A comparison of two runs of one set: a verdict for each metric and overall, and a report.",
 )
 def eval_comparison(
     context: AssetExecutionContext, config: Comparison, eval_bench: ResourceParam[EvalBench]
 ) -> MaterializeResult:  # type: ignore[type-arg]
     store = eval_bench.store
     pair = _pair(store, config)
+    # `eval_pair` checks this too, but this asset can run alone.
     if problems := [said for one in pair for said in check_results(store, one).problems]:
-        raise Failure("; ".join(problems), allow_retries=False)  # as `eval_pair` says it, for a run of this alone
+        raise Failure("; ".join(problems), allow_retries=False)
     try:
         found = compare_runs(store, *pair)
     except (StoreError, ValueError) as error:

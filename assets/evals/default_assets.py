@@ -1,6 +1,6 @@
-"""The platform's defaults as a Dagster asset: who changed them, when, with which verdict, and the way back.
+"""The platform's defaults as a Dagster asset, with who changed them and with which verdict, and an op to roll back.
 
-Thin: what may be promoted, `promotion` decides. A rollback is an op, since it needs no comparison.
+`promotion` decides what may be promoted. A rollback is an op rather than an asset, since it needs no comparison.
 """
 
 from typing import Any
@@ -29,23 +29,23 @@ from .runs.store import StoreError
 
 
 class Promotion(Config):
-    """The comparison that is to be acted on."""
+    """The two runs to compare; a subject's name means its newest run."""
 
-    baseline: str = Field(description="The run, or the subject whose newest run, that is the present default.")
-    candidate: str = Field(description="The run or subject that may become the default.")
+    baseline: str = Field(description="A run of the present default, or a subject.")
+    candidate: str = Field(description="A run of what may become the default, or a subject.")
 
 
 class Rollback(Config):
-    """Which promotion is to be taken back."""
+    """The promotion to roll back."""
 
-    version: int | None = Field(default=None, ge=1, description="Its version; the one in force if not given.")
+    version: int | None = Field(default=None, ge=1, description="Its version; by default the one in force.")
 
 
 @asset(
     deps=["eval_comparison"],
     group_name="evals",
     kinds={"python"},
-    description="What new tasks run with. It changes only to what was found better or not worse than it.",
+    description="The settings that new tasks run with. They change only to a candidate found better or not worse.",
 )
 def platform_default(
     context: AssetExecutionContext, config: Promotion, eval_bench: ResourceParam[EvalBench]
@@ -62,11 +62,11 @@ def platform_default(
         )
     except (PromotionRefused, StoreError, DefaultsError) as error:
         raise Failure(str(error), allow_retries=False) from error
-    context.log.info("%s: %s", "promoted" if done.fresh else "promoted already", done.change.reason)
+    context.log.info("%s: %s", "promoted" if done.fresh else "already promoted", done.change.reason)
     return MaterializeResult(metadata=_metadata(done))
 
 
-@op(description="Takes the promotion in force back, as `penstock eval rollback` does.")
+@op(description="Rolls back the promotion in force, as `penstock eval rollback` does.")
 def take_promotion_back(context: OpExecutionContext, config: Rollback, eval_bench: ResourceParam[EvalBench]) -> None:
     try:
         by = f"{eval_bench.who()}, Dagster run {context.run_id}"
@@ -84,7 +84,7 @@ def _metadata(done: Promoted) -> dict[str, MetadataValue[Any]]:
     ]
     found: dict[str, MetadataValue[Any]] = {
         "version": MetadataValue.int(done.defaults.version),
-        "what": MetadataValue.text(change.kind if done.fresh else f"{change.kind}, made before"),
+        "what": MetadataValue.text(change.kind if done.fresh else f"{change.kind}, already made"),
         "changed": MetadataValue.md("\n".join(["| setting | before | now |", "|---|---|---|", *rows])),
         "values": MetadataValue.json(done.defaults.values),
         "reason": MetadataValue.md(cell(change.reason)),

@@ -15,7 +15,8 @@ from assets.evals.runs.subject import (
     UnknownSubject,
 )
 from assets.evals.sets.released import as_repair
-from assets.evals.sets.repair import RepairCase, RepairSetError, checkout, judge_patch
+from assets.evals.sets.repair import RepairCase, checkout, judge_patch
+from assets.evals.sets.set_files import EvalSetError
 from assets.executions.attempt.state import Record, quiet
 from assets.executions.engines.open_engine import ENGINES, EngineChoice, open_engine
 from assets.executions.engines.search.operators import families
@@ -76,7 +77,7 @@ class RepairSubject:
         try:
             with as_repair(attempt.case.payload) as case:
                 return self._solve(case, attempt)
-        except (ReleaseUnavailable, RepairSetError) as error:
+        except (ReleaseUnavailable, EvalSetError) as error:
             raise InfrastructureFailure(str(error)) from error
 
     def _solve(self, case: RepairCase, attempt: Attempt) -> CaseResult:

@@ -1,7 +1,7 @@
-"""`make bench`: runs every benchmark, prints a ratio each, and writes `bench-results.json`.
+"""`make bench`: runs every benchmark, prints a ratio for each row, and writes `bench-results.json`.
 
-A module of this folder takes part if it has `measure()`, which returns rows with `name`, `value`,
-`unit`, `against`, `against_value` and `ratio`. Name some modules to run only those.
+A module of this folder is a benchmark if it has `measure()`, which returns rows with `name`, `value`,
+`unit`, `against`, `against_value` and `ratio`. With module names as arguments, only those are run.
 """
 
 import importlib

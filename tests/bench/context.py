@@ -1,9 +1,9 @@
-"""The context index: how fast a repository is indexed, followed and searched, and in how much memory.
+"""The context index: the speed and memory of indexing, refreshing and searching a repository.
 
-A synthetic repository (see `context_repository`) of 10,000 files is indexed in a process of its own with
-the default model, then changed by commits of 1 to 1,000 files. Queries are put to real code, the Python
-files installed on this machine (some 200,000 chunks); they are sentences of its docstrings. A model that
-only waits, and an ONNX model where one has been fetched, show what is left of a slow model's speed.
+A synthetic repository (see `context_repository`) of 10,000 files is indexed in its own process with the default model,
+then changed by commits of 1 to 1,000 files. Queries run on real code, the Python files installed on this machine
+(about 200,000 chunks), and are sentences of its docstrings. A model that only waits, and an ONNX model if one has been
+fetched, show how much of a slow model's speed the indexing reaches.
 """
 
 import itertools
@@ -123,7 +123,7 @@ class _Workplace:
         )
 
     def index_in_a_process(self, name: str, files: int) -> dict[str, float]:
-        author = Author(files)  # other contents than those that the store has already
+        author = Author(files)  # the seed; the store must not have these contents already
         self.write(name, author.files(files))
         command = [sys.executable, "-m", "tests.bench.context", self.url, str(self.folder), name]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
@@ -217,7 +217,7 @@ class _Workplace:
                 _, similarity = index.nearest(self.embedder.identity, text, NEAREST)
                 vectors.append(1e3 * (time.perf_counter() - began))
                 similarities.append(similarity.tolist())
-        return {  # the first ones make what is made once
+        return {  # the first queries build what is cached
             "rank": statistics.median(whole[WARMING:]),
             "vectors": statistics.median(vectors[WARMING:]),
             "similarities": similarities,

@@ -1,7 +1,7 @@
 """A synthetic repository for the index's benchmark: Python files of five to eight functions each.
 
-Words are drawn from those of the standard library by Zipf's law, so that there are common terms and rare ones as in
-real code; the same number gives the same repository. Not for judging what is found, only how fast.
+Words are drawn from the standard library's by Zipf's law, so that terms are common and rare as in real code. The same
+seed gives the same repository. For measuring speed only, not the quality of search.
 """
 
 import itertools
@@ -25,7 +25,7 @@ _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2
 
 
 def vocabulary(size: int = VOCABULARY) -> list[str]:
-    """The words of the standard library's sources, the commonest first: real words, for a model that knows words."""
+    """The words of the standard library's sources, most frequent first: real words, which an embedding model knows."""
     counts: Counter[str] = Counter()
     for path in sorted(Path(os.__file__).parent.rglob("*.py")):
         if not _LEFT_OUT.intersection(path.parts):
@@ -36,10 +36,9 @@ def vocabulary(size: int = VOCABULARY) -> list[str]:
 class Author:
     """Writes files and queries in one vocabulary.
 
-    A project has some thousands of names, a few of which make up most of the code, and a file keeps to a
-    dozen; a chunk then has about as many different terms, and brings about as many new ones, as in the
-    sources of Python's larger packages. The files of a folder share a topic, from which most of their
-    words are, and a query is about one topic.
+    A project has a few thousand names, of which a few make up most of the code, and a file uses about a dozen of them.
+    So a chunk has about as many different terms, and as many new ones, as one of Python's larger packages. The files of
+    a folder take most of their words from one topic, and a query is about one topic.
     """
 
     def __init__(self, seed: int = 7) -> None:
@@ -100,7 +99,7 @@ class Author:
         return f"{folder.choice(self.words[:40])}/{folder.choice(self.words[:400])}/module_{number:05d}.py"
 
     def query(self) -> str:
-        """As an issue reads: a sentence of common and rare words, and a name."""
+        """A query like an issue: a sentence of common and rare words, and a name."""
         self._topic = self._random.choice(self._topics)
         return f"{' '.join(self.draw(14)).capitalize()} when calling `{'_'.join(self.draw(2))}` with {self.draw(1)[0]}"
 
@@ -110,7 +109,7 @@ def _zipf(size: int) -> list[float]:
 
 
 def installed_sources() -> Iterator[tuple[str, str]]:
-    """Real code: the Python files of the standard library and of what is installed beside it."""
+    """Real code: the Python files of the standard library and of the installed packages."""
     for kind in ("stdlib", "purelib"):
         folder = Path(sysconfig.get_path(kind))
         for path in sorted(folder.rglob("*.py")):

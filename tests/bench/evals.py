@@ -1,8 +1,8 @@
 """The eval runner's own cost: overhead on cases of two seconds, trivial cases against inspect-ai, and large reports.
 
 inspect-ai is measured in the same run, from its own environment: set PENSTOCK_INSPECT_PYTHON to a Python
-that has it (`uv venv /tmp/inspect && uv pip install --python /tmp/inspect/bin/python inspect-ai`). Without
-it that row is left out, and said.
+that has it (`uv venv /tmp/inspect && uv pip install --python /tmp/inspect/bin/python inspect-ai`). Otherwise
+that row is left out with a message.
 """
 
 import importlib.util
@@ -40,7 +40,7 @@ from inspect_ai.solver import generate
 samples = [Sample(input=f"case {n}", target="yes", id=n) for n in range(int(sys.argv[1]))]
 
 def outputs():
-    # With its usage given, the mock does not fetch a tokenizer to count it, which also spares it that time.
+    # With the usage given, the mock need not download a tokenizer to count tokens.
     while True:
         output = ModelOutput.from_content("mockllm/model", "yes")
         output.usage = ModelUsage(input_tokens=3, output_tokens=1, total_tokens=4)
@@ -81,7 +81,7 @@ def _inspect_python() -> str | None:
 
 
 def _trivial(folder: Path) -> list[dict[str, Any]]:
-    """1,000 cases that do next to nothing, the best of a few rounds of each, one after the other."""
+    """1,000 cases that do almost nothing, alternating between the two runners; the best of a few rounds of each."""
     python = _inspect_python()
     if python is None:
         print("evals: inspect-ai is not measured: set PENSTOCK_INSPECT_PYTHON", file=sys.stderr)  # noqa: T201
@@ -105,7 +105,7 @@ def _run_trivial(store: ResultStore, found: Any) -> float:
 
 
 def _overhead(folder: Path) -> dict[str, Any]:
-    """Wall time of cases of 2 s, two at a time, over the time that they take by themselves."""
+    """Wall time of 12 cases of 2 s, two at a time, relative to the time of the cases alone."""
     found, store = plain_set(folder / "slow", 12), ResultStore(folder / "slow-results")
     subject = scripted("slow", seconds=2.0)
     began = time.perf_counter()
@@ -144,7 +144,7 @@ def _reports(folder: Path) -> list[dict[str, Any]]:
 
 
 def _store(store: ResultStore, found: Any, name: str, repeats: int, rate: float, seed: int) -> None:
-    """Writes results as a run would, without running anything."""
+    """Writes results like a run, without running anything."""
     record = record_of(found, scripted(name), repeats=repeats)
     record = record.model_copy(update={"started": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=seed)})
     rng = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
-"""The event log beside the bare service under it, with the same bytes, in the same run.
+"""The event log compared with direct use of PostgreSQL or Kafka, with the same bytes in the same run.
 
-Events of 500 bytes as JSON, appended and read 500 at a time by one client. "Wake-up" is from before the
-append to the waiting reader having the event, so it holds a durable commit or acknowledgement.
+Events of 500 bytes as JSON, appended and read 500 at a time by one client. "Wake-up" is the time from before the append
+until the waiting reader has the event, so it includes a durable commit or acknowledgement.
 """
 
 import importlib.util
@@ -115,7 +115,7 @@ def _row(name: str, value: float, unit: str, against: str, against_value: float)
 
 
 def _events(count: int = EVENTS) -> list[Event]:
-    """Events of about 500 bytes: words and random ids, as a webhook's, which compress as those do."""
+    """Events of about 500 bytes with words and random ids like a webhook's, so that they compress like one."""
     chance = random.Random(0)  # noqa: S311
     words = Path(__file__).read_text(encoding="utf-8").split()
     run = uuid.uuid4().hex

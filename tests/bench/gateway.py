@@ -1,7 +1,7 @@
-"""Signed webhooks through the gateway beside bare INSERTs of the same rows, on the same server in the same run.
+"""Signed webhooks through the gateway compared with bare INSERTs of the same rows, on the same server in the same run.
 
-The gateway is a process of its own; the client speaks HTTP over kept connections. Latency is of one
-client at a time, throughput of eight.
+The gateway runs in its own process; clients use persistent HTTP connections. Latency is measured with one client,
+throughput with eight.
 """
 
 import http.client
@@ -158,7 +158,7 @@ def _rate(make: Callable[[], Callable[[], None]]) -> float:
 
 
 def measure() -> list[dict[str, Any]]:
-    """Latency (p50 and p99) and throughput of accepted webhooks, each beside bare INSERTs."""
+    """Latency (p50 and p99) and throughput of accepted webhooks, each compared with bare INSERTs."""
     with _server() as server, tempfile.TemporaryDirectory() as folder:
         url, home = server.url("bench"), Path(folder)
         secret = load_or_make(Settings(home=home)).github_secrets[0]

@@ -1,7 +1,7 @@
-"""Webhook to published result for the demo's sample task: our run launcher beside Dagster's stock one.
+"""Time from webhook to published result for the demo's sample task: our run launcher against Dagster's default one.
 
-The same assets, settings and machine; ten deliveries each, one after another, with the platform up
-and warm. Seconds are from the delivery's row to the publication's, both by the database's clock.
+The same assets, settings and machine; ten deliveries each, one after another, with the platform up and warm. Times are
+from the delivery's row to the publication's, both by the database's clock.
 """
 
 import json
@@ -97,7 +97,7 @@ def _series(launcher: str, sandbox: str, deliveries: int) -> list[float]:
                 [PENSTOCK, "index", "add", SAMPLE, str(sample.directory), "--repository", sample.repository],
                 env=environment, check=True, capture_output=True, timeout=120,
             )  # fmt: skip
-            _seconds(state, _deliver(state, root / "home", issue_payload(sample, 1)))  # not counted: everything is cold
+            _seconds(state, _deliver(state, root / "home", issue_payload(sample, 1)))  # not counted: caches are cold
             return [
                 _seconds(state, _deliver(state, root / "home", issue_payload(sample, number)))
                 for number in range(2, deliveries + 2)
@@ -108,7 +108,7 @@ def _series(launcher: str, sandbox: str, deliveries: int) -> list[float]:
 
 
 def measure() -> list[dict[str, Any]]:
-    """A row for each sandbox that works here: the median of each launcher, and their ratio."""
+    """A row for each sandbox that works on this machine: each launcher's median, and their ratio."""
     rows = []
     for sandbox in [backend.name for backend in backends() if backend.available() is None]:
         ours, stock = (_series(launcher, sandbox, DELIVERIES) for launcher in ("warm", "stock"))

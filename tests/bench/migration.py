@@ -1,10 +1,10 @@
-"""A migration under load: what searches notice of it, and how fast it builds.
+"""A migration under load: its effect on the latency of searches, and its speed.
 
-A synthetic repository of some 50,000 chunks (see `context_repository`) is indexed with the default model. While
-another process builds the vectors of a real ONNX model on one core, throttled as a migration is, searches are
-asked all the time, and their times are compared with those of pauses that it makes in turn, so that what else this
-machine does disturbs both alike, and with those before it began. Building alone is compared with the model's own
-speed, and cutting over and rolling back are timed while searches go on.
+A synthetic repository of about 50,000 chunks (see `context_repository`) is indexed with the default model. Another
+process builds the vectors of a real ONNX model on one core, throttled like a migration, while searches run
+continuously. Their latency is compared with that before the build, and with that in pauses of the build, which
+alternate with it so that other load on the machine affects both alike. Building alone is compared with the model's own
+speed, and cutting over and rolling back are timed under searches.
 """
 
 import json
@@ -40,7 +40,7 @@ from tests.bench.context_repository import Author, commit, create
 
 FILES = int(os.environ.get("PENSTOCK_BENCH_FILES", "7500"))
 SECONDS = float(os.environ.get("PENSTOCK_BENCH_SECONDS", "60"))
-"""Of searching undisturbed, and of searching while it builds."""
+"""Seconds of searching without a build, and of searching during the build."""
 ROUNDS = 4
 NEW = "all-minilm-l6-v2-q"
 ALONE_CHUNKS = 600
@@ -55,7 +55,7 @@ def measure() -> list[dict[str, Any]]:
             chunks = catalogue.coverage(connection, old.id)[0].chunks
         new = catalogue.register(platform.database, find_spec(NEW, platform.settings.models_folder))
         before, failures, empty = _ask_for(platform, texts, _after(SECONDS / 2))
-        for text in texts[:20]:  # as searches are noted; what the throttle asks
+        for text in texts[:20]:  # recorded like searches: the throttle repeats them
             model_vectors.note_query(platform.database, DEFAULT_TEAM, "bench", text)
         started = switch.start(platform.database, old, new, Options(threads=1), {})
         told, pause = platform.settings.home / "builder.json", platform.settings.home / "pause"
@@ -64,7 +64,7 @@ def measure() -> list[dict[str, Any]]:
         busy: list[float] = []
         built, embedding, disturbed = 0, 0.0, 0
         try:
-            # Until it has measured what is undisturbed, and embeds.
+            # Until the builder has measured the undisturbed latency and has begun to embed.
             _ask_for(platform, texts, lambda: told.exists() or builder.poll() is not None)
             for _ in range(ROUNDS):
                 done = _told(told)
@@ -113,7 +113,7 @@ def _told(told: Path) -> dict[str, Any]:
 
 
 def _ask_for(platform: Platform, texts: list[str], done: Callable[[], bool]) -> tuple[list[float], int, int]:
-    """Milliseconds of each search, how many failed, and how many found nothing, until `done`."""
+    """Searches until `done`. Returns the milliseconds of each search, and how many failed and found nothing."""
     taken: list[float] = []
     failed = empty = 0
     for text in texts[:20]:
@@ -140,7 +140,7 @@ def _after(seconds: float) -> Callable[[], bool]:
 
 
 def _building_alone(platform: Platform, identity: str) -> dict[str, Any]:
-    """Chunks a second of a build with nothing beside it, against the model alone on texts of the same index."""
+    """Chunks per second of a build on an idle machine, against the model alone on texts of the same index."""
     with platform.database.system() as connection:
         entry = catalogue.find(connection, identity)
     embedder = platform.models.open(entry)
@@ -153,28 +153,28 @@ def _building_alone(platform: Platform, identity: str) -> dict[str, Any]:
 
     with suppress(Stopped):
         build(platform.database, embedder, check=check, on_progress=done.append)
-    # What is written lags behind what was embedded: from the first write on, both go at one pace.
+    # Writing lags behind embedding; from the first write on, both have the same rate.
     first, last = next(one for one in done if one.chunks), done[-1]
     rate = (last.chunks - first.chunks) / (last.seconds - first.seconds)
     return _row("building with nothing beside it", rate, "chunks/s", "the model alone", alone)
 
 
 def _model_speed(platform: Platform, identity: str, *, threads: int = 0) -> float:
-    """Chunks a second of the model alone."""
+    """Chunks per second of the model alone."""
     with platform.database.system() as connection:
         entry = catalogue.find(connection, identity)
         left = model_vectors.lacking(connection, identity)
     embedder = catalogue.opened(entry, threads=threads)
     sample = [content.content_id for content in left[-200:]]
     texts = model_vectors.read_texts(platform.database, DEFAULT_TEAM, sample).texts[:ALONE_CHUNKS]
-    embedder.embed_documents(texts[:8])  # loads it
+    embedder.embed_documents(texts[:8])  # loads the model
     began = time.perf_counter()
     embedder.embed_documents(texts)
     return len(texts) / (time.perf_counter() - began)
 
 
 def _cutting_over(platform: Platform, number: int, texts: list[str]) -> Iterator[dict[str, Any]]:
-    """Locks of cut over and roll back, while searches go on."""
+    """How long cutting over and rolling back hold locks, under continuous searches."""
     with platform.database.system() as connection:
         migration = record.get(connection, number)
         record.move(connection, migration, MigrationState.SHADOWING)
@@ -203,12 +203,13 @@ def _cutting_over(platform: Platform, number: int, texts: list[str]) -> Iterator
 
 def _builder(platform: Platform, told: Path, pause: Path) -> "subprocess.Popen[bytes]":
     arguments = [platform.database.url, str(platform.settings.home), str(told), str(pause)]
-    # As the platform starts its processes: with a session of its own, among which Linux may share the cores.
+    # In its own session, as the platform starts its processes: Linux may share the cores between sessions.
     return subprocess.Popen([sys.executable, "-m", "tests.bench.migration", *arguments], start_new_session=True)
 
 
 def _build_here(url: str, home: str, told: str, pause: str) -> None:
-    """Builds as `drive` does, and writes what the throttle measured to the file `told`. Waits while `pause` exists."""
+    """Builds like `drive`, and writes what the throttle measures to the file `told`. Waits while the file `pause`
+    exists."""
     platform = Platform(Settings(home=Path(home)), url)
     with platform.database.system() as connection:
         entry = catalogue.find(connection, NEW)
@@ -234,7 +235,7 @@ def _build_here(url: str, home: str, told: str, pause: str) -> None:
 
 
 class _Counting:
-    """An embedder that knows how many texts it has embedded, and how long that took."""
+    """An embedder that counts the texts it embeds, and the seconds that this takes."""
 
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner

@@ -1,7 +1,7 @@
 """The repair engine over a set of cases, judged by held-back tests: `python -m tests.bench.repair --split dev`.
 
-Solves each case as `penstock solve` does, one at a time, without servers; then runs tests that the
-engine never saw. Prints a line a case and totals, and writes everything as JSON.
+Solves each case as `penstock solve` does, one at a time and without servers, then runs tests that the
+engine never saw. Prints a line per case and totals, and writes everything as JSON.
 """
 
 import argparse
@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.evals.sets.repair import RepairCase, RepairSetError, checkout, judge_patch, load_cases
+from assets.evals.sets.repair import RepairCase, checkout, judge_patch, load_cases
+from assets.evals.sets.set_files import EvalSetError
 from assets.executions.engines.open_engine import EngineChoice
 from core.work import Budget
 from dagster_project.subjects.repair import solve_case
@@ -27,7 +28,7 @@ CORRECT, PLAUSIBLE, UNRESOLVED, FAILED = "correct", "plausible-but-wrong", "unre
 
 @dataclass(frozen=True)
 class Row:
-    """One case's end. `outcome` is `correct`, `plausible-but-wrong`, `unresolved` or `failed` (the solver itself)."""
+    """One case's result. `outcome` is `correct`, `plausible-but-wrong`, `unresolved` or `failed` (the solver broke)."""
 
     case: str
     bug_class: str
@@ -66,7 +67,7 @@ def run_case(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: 
         why = f"{type(error).__name__}: {error}"
         return Row(*known, FAILED, "none", 0, round(time.monotonic() - began, 2), None, why, None, {})
     seconds = round(time.monotonic() - began, 2)
-    # A suite that could not even be run says something about the sandbox or the case, nothing about the engine.
+    # A suite that could not be run is a fault of the sandbox or the case, not of the engine.
     outcome, patch = (FAILED if execution.evidence.before is None else UNRESOLVED), None
     if execution.patch is not None and verdict.verdict != "fail":
         patch = execution.patch.diff
@@ -121,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         cases = load_cases(options.set, options.split)
-    except RepairSetError as error:
+    except EvalSetError as error:
         parser.exit(1, f"repair: {error}\n")
     if options.case:
         cases = [case for case in cases if any(part in case.id for part in options.case)]

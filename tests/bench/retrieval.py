@@ -1,8 +1,8 @@
 """`make bench-retrieval`: file and function localisation on the development set, against `bm25s` over whole files.
 
-Our ranking is given the whole release (tests, documents, examples); the baseline only the package's Python files, which
-is easier. `learned` has its weights and request words from the other packages: it is the number to hold
-against the baseline. `shipped` are the weights in use, learned on all six. Differences come with intervals from a
+Our ranking searches the whole release (tests, documents, examples); the baseline only the package's Python files, which
+is easier. `learned` takes its weights and request words from the other packages, so it is the one to compare with the
+baseline. `shipped` are the weights in use, learned on all six. Differences come with intervals from a
 paired bootstrap over releases. `--fit` and `--words` print what would be shipped.
 """
 
@@ -44,7 +44,7 @@ MAX_FILE = 1 << 20
 
 @dataclass
 class Case:
-    """A case with its evidence: `values[i, j]` is what signal j says of file i."""
+    """A case with its evidence: `values[i, j]` is the value of signal j for file i."""
 
     case: LocalisationCase
     paths: Sequence[str]
@@ -95,7 +95,7 @@ def open_release(package: str, folder: Path, embedder: Embedder) -> Release:
 
 
 def changed_functions(releases: Mapping[tuple[str, str], Release], case: LocalisationCase) -> frozenset[str]:
-    """`path:symbol` of what the commit changed, where that can be told; else nothing."""
+    """`path:symbol` of each function that the commit changed; empty if that cannot be determined."""
     from packaging.version import Version
 
     later = [v for p, v in releases if p == case.package and Version(v) > Version(case.version)]
@@ -112,7 +112,7 @@ def changed_functions(releases: Mapping[tuple[str, str], Release], case: Localis
 
 
 def request_words(cases: Sequence[LocalisationCase]) -> dict[str, float]:
-    """Weights of the words that requests share, whatever they are about (`request_words` of the ranking)."""
+    """Weights of the words that requests of all topics share (`request_words` of the ranking)."""
     held: Counter[str] = Counter()
     packages: dict[str, set[str]] = defaultdict(set)
     for case in cases:
@@ -143,7 +143,7 @@ def by_file(index: Index, ranking: Ranking) -> Matrix:
 
 
 def learn(cases: Sequence[Case]) -> dict[str, float]:
-    """The weights under which the changed files are likeliest, packages counting alike; none is negative.
+    """The non-negative weights with the greatest likelihood of the changed files, where all packages count equally.
 
     Softmax regression over the files of each case, with an L2 penalty on the weights in units of each signal's
     standard deviation.
@@ -219,7 +219,7 @@ class Experiment:
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     def read(self) -> None:
-        """Ranks every case with the shipped weights and keeps the evidence."""
+        """Ranks every case with the shipped weights and stores the evidence."""
         for key, release in self.releases.items():
             self._say(f"ranking {len(release.cases)} cases of {'-'.join(key)}")
             baseline = Baseline(release)
@@ -301,7 +301,7 @@ def table(done: Experiment) -> str:
 
 
 def measure() -> list[dict[str, object]]:
-    """Rows for `make bench`: what is reached on packages that were left out, against whole-file BM25."""
+    """Rows for `make bench`: the scores on packages that were left out of learning, against whole-file BM25."""
     done = run()
     base, ours = mean(list(done.baseline.values())), mean(list(done.learned.files.values()))
     rows: list[dict[str, object]] = []

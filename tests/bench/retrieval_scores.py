@@ -12,20 +12,20 @@ from assets.evals.sets.localisation import DEPTHS, LocalisationCase, Retrieval, 
 from core.statistics import PairedData, bootstrap
 
 DEEPEST = 50
-"""Files that are ranked in each case."""
+"""Files ranked per case."""
 LISTS = (10, 20, 100)
 """Lengths of lists of places."""
 METRICS = (*(f"recall@{depth}" for depth in DEPTHS), "MRR")
 
 
 def files_of(index: Index, documents: Ints) -> list[str]:
-    """Their files, in the order in which they come first."""
+    """The files of the documents, each once, in order of first occurrence."""
     manifest = index.manifest
     return [manifest.paths[file] for file in dict.fromkeys(manifest.file_of[documents].tolist())]
 
 
 def functions_of(index: Index, documents: Ints) -> list[str]:
-    """Their definitions as `path:symbol`, in the order in which they come first."""
+    """The definitions of the documents as `path:symbol`, each once, in order of first occurrence."""
     manifest, found = index.manifest, documents.tolist()
     named = zip(found, index.chunks(found), strict=True)
     return list(dict.fromkeys(f"{manifest.paths[manifest.file_of[n]]}:{c.symbol}" for n, c in named if c.symbol))
@@ -33,9 +33,9 @@ def functions_of(index: Index, documents: Ints) -> list[str]:
 
 @dataclass
 class Measured:
-    """Scores of one way to rank, by case id; those of functions only where they are known.
+    """Scores of one ranking method by case id; those of functions only for cases whose functions are known.
 
-    `met` holds the shares of the changed files, or functions, among the first k places, by (which, spread or not, k).
+    `met` has the share of the changed files, or functions, among the first k places, by (which, spread or not, k).
     """
 
     files: dict[str, Retrieval] = field(default_factory=dict)

@@ -1,8 +1,7 @@
-"""Tickets: how fast one is found among many, at the first query of a process and later, with changes in between.
+"""Latency of ticket search: the first query of a process, later ones, and ones after a change.
 
-Synthetic trackers of 5,000 and 20,000 tickets with a comment for every second one; words are drawn by Zipf's
-law, as in prose. Queries are pieces of tickets. The first query of a process also loads the embedding model,
-which is left out here.
+Synthetic trackers of 5,000 and 20,000 tickets with a comment on every second one; words are drawn by Zipf's law, as in
+prose. Queries are excerpts of tickets. The time to load the embedding model is not included.
 """
 
 import random
@@ -103,7 +102,7 @@ class _Tracker:
         index_tickets(database, DEFAULT_TEAM, source, embedders=[embedder])
 
     def search(self, query: str) -> float:
-        """Milliseconds."""
+        """The milliseconds of one search."""
         began = time.perf_counter()
         search.search_tickets(self.database, DEFAULT_TEAM, self.source, query, embedders=[self.embedder])
         return (time.perf_counter() - began) * 1000
@@ -114,7 +113,7 @@ class _Tracker:
         return statistics.median(map(self.search, self._cycle(count)))
 
     def first(self) -> float:
-        """With nothing of the source in memory."""
+        """Like `search`, with nothing of the source in memory."""
         taken = []
         for query in self.queries[:5]:
             search._corpora = corpus_cache.CorpusCache()
@@ -140,7 +139,7 @@ def _closed(number: int) -> TicketChange:
 
 
 def _analyse(owner: str) -> None:
-    """As autovacuum does a minute after so many rows have come."""
+    """Updates the planner's statistics, as autovacuum does within a minute after this many inserts."""
     with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute("ANALYZE")
 

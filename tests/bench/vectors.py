@@ -1,9 +1,9 @@
-"""`python -m tests.bench.vectors MODEL ...`: what embedding models, and ways to count them in, add to finding files.
+"""`python -m tests.bench.vectors MODEL ...`: how much embedding models improve file ranking, combined in several ways.
 
-On every third release of the localisation set: the ranking without vectors gives the likeliest files of each case and
-the likeliest chunks of each; a model says how near these are to the request. So a slow model embeds thousands of
-texts, not a hundred thousand, and what it could add to the first places shows all the same. The weight of a way is the
-best for the reciprocal rank on the other packages; 0 is among those tried.
+On every third release of the localisation set, the ranking without vectors selects the best files of each case and the
+best chunks of each file, and a model compares these with the request. So a slow model embeds thousands of texts instead
+of a hundred thousand, which is enough to see its effect on the first ranks. Each way's weight is the one with the best
+reciprocal rank on the other packages; 0 is among those tried.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tests.bench.retrieval import open_release
 from tests.bench.retrieval_scores import METRICS, difference, files_of, mean
 
 FILES, CHUNKS = 20, 3
-"""Likeliest files of a case, and likeliest chunks of each, that a model compares with the request."""
+"""The number of best files per case, and of best chunks per file, that a model compares with the request."""
 EVERY = 3
 TRIED = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SHOWN = ("recall@1", "recall@5", "MRR")
@@ -32,7 +32,7 @@ SHOWN = ("recall@1", "recall@5", "MRR")
 
 @dataclass
 class Pool:
-    """A case's likeliest files, best first, with the scores (files,) and the texts of their chunks, best first."""
+    """A case's best-ranked files, best first, with their scores (files,) and the texts of their best chunks."""
 
     case: LocalisationCase
     paths: list[str]
@@ -41,7 +41,7 @@ class Pool:
 
 
 def pools_of(releases: int, model: str) -> tuple[list[Pool], dict[str, Retrieval]]:
-    """The pools of every `releases`-th release's cases, and how the ranking with all chunks' vectors does there."""
+    """The pools of every `releases`-th release's cases, and their scores in the ranking with all chunks' vectors."""
     cases, embedder = load_localisation(), open_embedder(model)
     wanted = sorted({case.release for case in cases})[::releases]
     pools, shipped = [], {}
@@ -64,7 +64,8 @@ def pools_of(releases: int, model: str) -> tuple[list[Pool], dict[str, Retrieval
 
 
 def similarities(pools: Sequence[Pool], embedder: Embedder) -> list[tuple[Floats, Floats]]:
-    """For each pool: cosines of shape (files, CHUNKS), lowest where there is no chunk, and of the joined chunks."""
+    """For each pool: cosines of its chunks (files, CHUNKS), the lowest value for a missing chunk, and of the chunks
+    joined."""
     joined = [["\n\n".join(texts) for texts in pool.texts] for pool in pools]
     of_pools = [texts for pool, whole in zip(pools, joined, strict=True) for texts in (*pool.texts, whole)]
     distinct = list(dict.fromkeys(text for texts in of_pools for text in texts))
@@ -110,7 +111,7 @@ def joined_chunks(scores: Floats, chunks: Floats, joined: Floats, weight: float)
 
 
 def reciprocal_ranks(scores: Floats, chunks: Floats, joined: Floats, weight: float) -> Floats:
-    """Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009) of the two orders of files."""
+    """Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009) of the two rankings of files."""
     return 1.0 / (60 + by_rank(scores)) + weight / (60 + by_rank(np.nanmax(chunks, axis=1)))
 
 
@@ -124,7 +125,7 @@ WAYS: dict[str, Callable[[Floats, Floats, Floats, float], Floats]] = {
 
 
 def left_out(cases: Sequence[LocalisationCase], by_weight: Sequence[dict[str, Retrieval]]) -> dict[str, Retrieval]:
-    """Each case's score with the weight that is best for the other packages, the lowest of equals."""
+    """Each case's score with the weight that is best for the other packages; of equal ones, the lowest weight."""
     chosen = {}
     for package in {case.package for case in cases}:
         others = [case.id for case in cases if case.package != package]

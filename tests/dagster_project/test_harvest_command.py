@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from assets.context.indexing.refresh import mirror_path
 from assets.context.source.sources import find_source
 from assets.evals.sets.additions import add_case
-from assets.evals.sets.eval_set import EvalSetError, load_set
+from assets.evals.sets.eval_set import load_set
 from assets.evals.sets.repair import check_case, load_case
 from assets.evals.sets.set_checks import check_set
+from assets.evals.sets.set_files import EvalSetError
 from core import tasks
 from core.attempts import Attempt
 from core.database import Database
@@ -158,7 +159,7 @@ def test_a_resolved_task_becomes_a_sound_case_that_counts_once_it_is_reviewed(
     from assets.evals.sets.eval_set import seal
 
     seal(root)
-    with pytest.raises(EvalSetError, match=r"nobody has reviewed it: read .*review\.md"):
+    with pytest.raises(EvalSetError, match=r"not reviewed yet: read .*review\.md"):
         add_case(root, folder)
     with (folder / "review.md").open("a") as page:
         page.write(" Ada\n")
@@ -170,8 +171,8 @@ def test_a_resolved_task_becomes_a_sound_case_that_counts_once_it_is_reviewed(
 @pytest.mark.parametrize(
     ("failing", "close", "said"),
     [
-        (FAILING[:1], True, "has 1 failing test on record: one must stay visible and one be held back"),
-        ((), True, "has no failing test on record"),
+        (FAILING[:1], True, "has 1 recorded failing tests; at least 2 are needed"),
+        ((), True, "has no recorded failing test"),
         (("../../etc/passwd::a", "b.py::c"), True, "is no file of the repository"),
         (FAILING, False, "is running: only a resolved task"),
     ],

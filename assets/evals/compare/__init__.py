@@ -1,1 +1,1 @@
-"""Two runs of one set, compared: pairs, effects, verdict, calibration, drift."""
+"""Comparing two runs of one set: pairs of cases, effects, the verdict, drift, and the calibration of all of it."""

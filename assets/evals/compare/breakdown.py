@@ -1,6 +1,6 @@
-"""What lies behind a comparison's effects: cases that flipped, success by stratum, and amounts case by case.
+"""Details behind a comparison's effects: flipped cases, success by stratum, and amounts case by case.
 
-For reading, not for deciding: nothing here enters a verdict.
+For the report only: none of this affects a verdict.
 """
 
 import json
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import polars
 
 SCATTERED = ("iterations", "code_lines")
-"""Metrics that are shown case by case whatever their role."""
+"""Metrics that are drawn case by case whatever their role."""
 MOST_DOTS = 500
 
 
 @dataclass(frozen=True)
 class Flip:
-    """A case that one subject resolved in at least half of its repeats and the other did not. Trajectories and patches
-    are those of the first repeat, as names below the run's `trajectories`."""
+    """A case that only one of the subjects resolved in at least half of its repeats. `baseline` and `candidate` are
+    success rates. Trajectories and patches are of the first repeat, as paths relative to the run's `trajectories`."""
 
     case: str
     cluster: str
@@ -38,7 +38,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Stratum:
-    """Success within one value of a stratum, with Wilson's 95% intervals; cases, not repeats, are counted."""
+    """Success rates within one value of a stratum, with Wilson's 95% intervals over cases (not repeats)."""
 
     name: str
     value: str
@@ -51,7 +51,7 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Scatter:
-    """One metric's amounts, baseline and candidate a case; every n-th case where there are too many to draw."""
+    """One metric as a point (baseline, candidate) per case; every n-th case if there are more than `MOST_DOTS`."""
 
     metric: str
     unit: str
@@ -60,7 +60,7 @@ class Scatter:
 
 
 def flips(pairs: "polars.DataFrame") -> tuple[tuple[Flip, ...], tuple[Flip, ...]]:
-    """Cases that were lost, and those that were gained."""
+    """The lost cases, and the gained ones."""
     import polars as pl
 
     def of(frame: "polars.DataFrame") -> tuple[Flip, ...]:
@@ -77,6 +77,7 @@ def flips(pairs: "polars.DataFrame") -> tuple[tuple[Flip, ...], tuple[Flip, ...]
 
 
 def strata(pairs: "polars.DataFrame") -> tuple[Stratum, ...]:
+    """Every value of every stratum, by name and value."""
     groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
     parsed: dict[str, Mapping[str, Any]] = {}
     for text, first, second in zip(
@@ -96,7 +97,7 @@ def strata(pairs: "polars.DataFrame") -> tuple[Stratum, ...]:
 
 
 def cost_points(pairs: "polars.DataFrame", *records: RunRecord) -> tuple[tuple[str, float, float], ...]:
-    """A point each side: `subject|what`, mean cost a case (or seconds, where nothing costs), success."""
+    """One point per side: `subject|metric`, mean cost per case (mean seconds if nothing has a cost), success rate."""
     for name in ("cost", "seconds"):
         found = []
         for side, record in zip("ab", records, strict=True):
@@ -109,7 +110,7 @@ def cost_points(pairs: "polars.DataFrame", *records: RunRecord) -> tuple[tuple[s
 
 
 def scatters(pairs: "polars.DataFrame", effects: Sequence[Effect]) -> tuple[Scatter, ...]:
-    """Amounts that decide, and `SCATTERED`, for the cases that have them on both sides."""
+    """The ratio metrics that affect the verdict, and `SCATTERED`, over the cases that have them on both sides."""
     found = []
     for effect in effects:
         metric = effect.metric

@@ -1,8 +1,8 @@
-"""Does the verdict err as rarely as it says? Simulated comparisons whose truth is known.
+"""Measures the verdict's error rates on simulated comparisons whose true answer is known.
 
-A/A comparisons count false alarms, planted regressions count what is caught, and a regression of exactly
-the margin counts false assurances. Data are clustered on purpose, and the naive test is run beside ours to
-show what ignoring that would cost. Not about any real subject.
+A/A comparisons measure false alarms, planted regressions measure power, and a regression of exactly the margin measures
+false "not worse" verdicts. Some data are clustered; McNemar's test, which ignores clusters, is run for comparison. Not
+about any real subject.
 """
 
 from dataclasses import dataclass, replace
@@ -31,11 +31,11 @@ METRICS = (SUCCESS, ITERATIONS, CODE)
 
 @dataclass(frozen=True)
 class World:
-    """How simulated subjects behave.
+    """How simulated subjects behave: `clusters` of `size` cases, with a success rate near `rate`.
 
-    Each case is easy or hard in itself, for both subjects (`spread` of its logit); each project suits a subject more or
-    less (`cluster_spread`), which is what makes differences within a cluster alike. `drop` is taken off the
-    candidate's success, on average over all cases that could be drawn; `growth` multiplies its iterations.
+    A case is equally difficult for both subjects (`spread`, the standard deviation of its logit). A cluster may suit
+    one subject better (`cluster_spread`), which correlates the differences within it. `drop` is subtracted from the
+    candidate's expected success; `growth` multiplies its iterations.
     """
 
     clusters: int = 20
@@ -48,9 +48,9 @@ class World:
 
     @cached_property
     def mean_chance(self) -> float:
-        """The baseline's success over all cases that could be drawn, by Gauss-Hermite quadrature.
+        """The baseline's expected success, by Gauss-Hermite quadrature.
 
-        Not the mean of one draw: a drop that were scaled to each draw would tie its clusters to each other.
+        Not the mean of one sample: scaling the drop by it would make the clusters dependent on each other.
         """
         nodes, weights = np.polynomial.hermite_e.hermegauss(64)
         logit = np.log(self.rate / (1 - self.rate)) + np.hypot(self.spread, self.cluster_spread) * nodes
@@ -59,7 +59,8 @@ class World:
 
 @dataclass(frozen=True)
 class Rate:
-    """How often something came up in `runs` comparisons, with its exact 95% interval, beside what was promised."""
+    """How often something occurred in `runs` comparisons, with its exact 95% interval, and what is promised of it.
+    `kept` is false if the interval excludes the promise."""
 
     name: str
     count: int
@@ -72,7 +73,7 @@ class Rate:
 
 
 def simulate(world: World, rng: np.random.Generator) -> dict[str, PairedData]:
-    """One comparison's data. Both subjects are drawn alike but for `drop` and `growth`."""
+    """One comparison's data, by metric. The subjects differ in `drop` and `growth` alone."""
     n = world.clusters * world.size
     label = np.repeat(np.arange(world.clusters), world.size)
     hardness = np.log(world.rate / (1 - world.rate)) + rng.normal(0, world.spread, n)
@@ -97,8 +98,8 @@ def simulate(world: World, rng: np.random.Generator) -> dict[str, PairedData]:
 
 @dataclass
 class Tally:
-    """What came of many comparisons. `naive` counts where McNemar's test without clusters sees a difference, `covered`
-    where the interval of success holds the truth."""
+    """Counts over many comparisons. `naive`: McNemar's test, which ignores clusters, finds a difference at 5%;
+    `covered`: the 95% interval of success contains the true difference."""
 
     runs: int
     verdicts: dict[Verdict, int]
@@ -107,7 +108,8 @@ class Tally:
 
 
 def run_comparisons(world: World, runs: int, seed: int, metrics: tuple[MetricSpec, ...] = METRICS) -> Tally:
-    """Draws and judges so many comparisons. `metrics` starts with success, or is asked for its verdicts alone."""
+    """Simulates and evaluates `runs` comparisons. `naive` and `covered` are about success, so they mean something only
+    if it is the first of `metrics`."""
     count = Tally(runs, dict.fromkeys(Verdict, 0))
     rng = np.random.default_rng(seed)
     for index in range(runs):
@@ -130,21 +132,21 @@ def _rate(name: str, count: int, runs: int, promise: str, *, most: float = 1.0, 
 
 
 def planned(world: World, *, power: float, discordant: float, correlation: float, metrics: int) -> int:
-    """Clusters of the world's size that catch its `drop` with this power, at the level that Holm's first step uses."""
+    """The number of clusters that detects the world's `drop` with this power, at the level of Holm's first step."""
     effect = design_effect(world.size, correlation)
     cases = cases_for_rate(world.drop, discordant, alpha=0.05 / metrics, power=power, effect=effect, size=world.size)
     return -(-cases // world.size)
 
 
 def planned_for_iterations(world: World, *, power: float, seed: int, metrics: int, comparisons: int = 2_000) -> int:
-    """Clusters of the world's size that catch its `growth` with this power. Spread and difference are a pilot's, a
-    large one since amounts have long tails."""
+    """The number of clusters that detects the world's `growth` with this power. Mean and variance come from a simulated
+    pilot, a large one since iterations have a long-tailed distribution."""
     rng, differences, variances = np.random.default_rng(seed), [], []
     for _ in range(comparisons):
         data = simulate(world, rng)["iterations"]
         differences.append(float(data.difference.mean()))
         variances.append(data.mean_variance * data.cases)
-    # The variance of a mean over clusters holds the design effect already.
+    # The variance of a mean over clusters already includes the design effect.
     deviation = float(np.sqrt(np.mean(variances)))
     cases = cases_for_mean(
         float(np.mean(differences)), deviation, alpha=0.05 / metrics, power=power, size=world.size
@@ -153,7 +155,7 @@ def planned_for_iterations(world: World, *, power: float, seed: int, metrics: in
 
 
 def pilot(world: World, seed: int, comparisons: int = 200) -> tuple[float, float]:
-    """Share of pairs that differ, and the correlation of differences within clusters (one-way ANOVA), in a world."""
+    """The share of discordant pairs, and the intraclass correlation of the differences (one-way ANOVA)."""
     rng = np.random.default_rng(seed)
     differs, between, total = [], [], []
     for _ in range(comparisons):
@@ -169,7 +171,7 @@ def pilot(world: World, seed: int, comparisons: int = 200) -> tuple[float, float
 
 
 def calibrate(comparisons: int = 1_000, seed: int = 20_260) -> list[Rate]:
-    """The whole table. Deterministic for a seed; 1,000 comparisons a line take some ten seconds."""
+    """The whole table. Deterministic for a seed; each row with 1,000 comparisons takes about ten seconds."""
     even, clustered = World(clusters=100, size=1, cluster_spread=0.0), World()
     few = World(clusters=10, size=4)
     rates = []

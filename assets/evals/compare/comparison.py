@@ -1,7 +1,7 @@
-"""Two runs of one set, case by case: effects, verdict, and what a person needs to believe it.
+"""Compares two runs of one set case by case: effects, a verdict, and the evidence for it.
 
-Refuses runs that cannot be compared, and calls a comparison `inconclusive` where results are missing. It
-reads results and decides; how that looks is `report`'s.
+Runs that cannot be compared are refused, and a comparison with too many missing results is `inconclusive`. Not for
+presentation, which is in `report`.
 """
 
 from collections.abc import Sequence
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
 OVERLOADED = 1.5
 BUSIER = 1.5
-"""A run on a machine with more work than this for each core, and so many times as much as during the other run, was
-another experiment: what had a limit of time got less done in it."""
+"""Two runs cannot be compared if one had a mean load per core of at least `OVERLOADED` and of at least `BUSIER` times
+the other's: within a time limit, its subject got less done."""
 
 
 class NotComparable(ValueError):
-    """The two runs do not answer the same questions; the message says which difference is in the way."""
+    """The two runs cannot be compared; the message names the difference that prevents it."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One run in a comparison: its record, its counts, its cases whose repeats ended differently, and how busy the
-    machine was on average (a core each, 1.0 is full; None where that was not measured)."""
+    """One run in a comparison. `rows` counts its results, `infrastructure` those lost; `flaky` are cases whose repeats
+    ended differently; `load` is the mean load per core (1.0: all cores busy), None if it was not measured."""
 
     record: RunRecord
     rows: int
@@ -59,7 +59,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a report shows. `sentence` says the verdict; `remarks` what else a reader must know."""
+    """Everything that a report shows. `sentence` states the verdict; `remarks` what else a reader must know."""
 
     baseline: Side
     candidate: Side
@@ -70,18 +70,18 @@ class Comparison:
     reason: str
     remarks: tuple[str, ...]
     changes: tuple[tuple[str, str, str], ...]
-    """Versions that differ: name, baseline's, candidate's."""
+    """The versions that differ: name, the baseline's, the candidate's."""
     lost: tuple[Flip, ...]
     gained: tuple[Flip, ...]
     strata: tuple[Stratum, ...]
     detectable: float | None
-    """The smallest change of the primary rate that these cases show four times out of five."""
+    """The smallest change of the primary rate that these cases detect with a power of 80%."""
     ended_early: bool = False
     """Whether the candidate's run ended because it was found worse than this baseline."""
     needed: int | None = None
-    """Cases that would show an equal candidate to be not worse four times out of five, in clusters as these."""
+    """The number of cases, in clusters like these, that shows an equal candidate to be not worse, with 80% power."""
     points: tuple[tuple[str, float, float], ...] = ()
-    """Cost against success, a point each side: label, cost a case (or seconds, without cost), success."""
+    """Cost against success (`breakdown.cost_points`)."""
     scatters: tuple[Scatter, ...] = ()
 
     @property
@@ -115,10 +115,10 @@ class Comparison:
 def compare_runs(
     store: ResultStore, baseline: RunRecord, candidate: RunRecord, *, across_versions: bool = False, seed: int = 0
 ) -> Comparison:
-    """Compares `candidate` with `baseline`. Raises `NotComparable`.
+    """Compares `candidate` with `baseline`. `seed` is that of the bootstrap. Raises `NotComparable`, `StoreError`.
 
-    With `across_versions`, runs of different versions of a set are compared over the cases whose ids both have,
-    and the verdict is `inconclusive` whatever comes out, since equal ids need not be equal cases.
+    With `across_versions`, runs of different versions of a set are compared over the case ids that both have. The
+    verdict is then always `inconclusive`, since cases with equal ids may differ.
     """
     _refuse(baseline, candidate, across_versions)
     first, second = store.load(baseline), store.load(candidate)
@@ -131,7 +131,10 @@ def compare_runs(
     missing = max(0, max(baseline.cases, candidate.cases) - count)
     remarks, why = _doubts(sides, specs, count, missing)
     if across_versions and baseline.set_sha256 != candidate.set_sha256:
-        why = f"the runs are of {baseline.set_name} {baseline.set_version} and {candidate.set_version}: equal ids only"
+        why = (
+            f"the runs are of {baseline.set_name} {baseline.set_version} and {candidate.set_version}, in which cases "
+            f"with equal ids may differ"
+        )
     why = why or hidden(judged, verdict, missing)
     if why:
         verdict, reason = Verdict.INCONCLUSIVE, why
@@ -139,9 +142,10 @@ def compare_runs(
     if decision is not None:
         remarks.append(f"the candidate's run was ended early: {decision.sentence}")
         if decision.baseline == baseline.run and baseline.set_sha256 == candidate.set_sha256:
-            # Its intervals are those of a sample that ended by its outcome: only the decision itself counts.
+            # Intervals are not valid for a sample that was ended because of its outcome; the sequential test is.
             verdict, reason, ended_early = Verdict.WORSE, decision.sentence, True
     lost, gained = flips(pairs)
+    detectable, needed = _sample_sizes(judged, labels)
     return Comparison(
         baseline=sides[0],
         candidate=sides[1],
@@ -155,8 +159,8 @@ def compare_runs(
         lost=lost,
         gained=gained,
         strata=strata(pairs),
-        detectable=_detectable(judged, labels),
-        needed=_needed(judged, labels),
+        detectable=detectable,
+        needed=needed,
         ended_early=ended_early,
         points=cost_points(pairs, baseline, candidate),
         scatters=scatters(pairs, judged),
@@ -165,14 +169,14 @@ def compare_runs(
 
 def _refuse(baseline: RunRecord, candidate: RunRecord, across_versions: bool) -> None:
     if baseline.run == candidate.run:
-        raise NotComparable(f"{baseline.run} cannot be compared with itself: name two runs")
+        raise NotComparable(f"{baseline.run} cannot be compared with itself: name two different runs")
     if baseline.set_name != candidate.set_name:
         raise NotComparable(f"{baseline.run} is of set {baseline.set_name}, {candidate.run} of {candidate.set_name}")
     if baseline.set_sha256 != candidate.set_sha256 and not across_versions:
         raise NotComparable(
             f"{baseline.run} is of {baseline.set_name} {baseline.set_version} ({baseline.set_sha256[:12]}), "
             f"{candidate.run} of {candidate.set_version} ({candidate.set_sha256[:12]}): run the baseline again on the "
-            f"new version, or look at the cases that both have with --across-versions"
+            f"new version, or compare the cases that both have with --across-versions"
         )
     if baseline.split != candidate.split:
         raise NotComparable(
@@ -194,13 +198,13 @@ def _side(record: RunRecord, rows: "polars.DataFrame") -> Side:
 def _doubts(
     sides: tuple[Side, Side], metrics: Sequence[MetricSpec], cases: int, missing: int
 ) -> tuple[list[str], str | None]:
-    """Remarks for the reader, and a reason against any verdict, if there is one."""
+    """Remarks for the reader, and a reason for `inconclusive`, or None."""
     remarks: list[str] = []
     for role, side in zip(("baseline", "candidate"), sides, strict=True):
         if side.infrastructure:
             remarks.append(f"{side.infrastructure} results of the {role} were lost to infrastructure and are left out")
         if side.rows < side.expected:
-            remarks.append(f"the {role}'s run is not complete: {side.rows} of {side.expected} results")
+            remarks.append(f"the {role}'s run is incomplete: {side.rows} of {side.expected} results")
         if side.flaky:
             named = ", ".join(side.flaky[:5]) + (" …" if len(side.flaky) > 5 else "")
             remarks.append(f"{len(side.flaky)} flaky cases of the {role}: {named}")
@@ -219,41 +223,40 @@ def _doubts(
         return remarks, busy
     if missing > allowed * total:
         return remarks, (
-            f"{missing} of {total} cases have no result on both sides, which could move success by more than half its "
+            f"{missing} of {total} cases lack a result on one side, which could change success by more than half its "
             f"margin; resume the runs"
         )
     return remarks, None
 
 
 def _busier(first: Side, second: Side) -> str | None:
-    """Why the two runs did not have the same machine under them, if that is so."""
+    """The reason if the machine was too much busier during one run than during the other, else None."""
     if first.load is None or second.load is None:
         return None
     low, high = sorted((first.load, second.load))
     if high < OVERLOADED or high < BUSIER * low:
         return None
     return (
-        f"the machine was {high:.1f} times full during {(first if first.load > second.load else second).record.run}, "
-        f"{low:.1f} times during the other run, so that limits of time meant different things; run both on a machine "
-        f"that is as free"
+        f"the load per core was {high:.1f} during {(first if first.load > second.load else second).record.run} and "
+        f"{low:.1f} during the other run, so the same time limit allowed less work; run both on an equally free machine"
     )
 
 
 def hidden(effects: Sequence[Effect], verdict: Verdict, missing: int) -> str | None:
-    """Why a verdict does not stand if the cases without a result on both sides ended as badly for it as they could.
+    """The reason if the cases that lack a result on one side could overturn the verdict, else None.
 
-    Nothing says that they are like the others: what is slow or breaks something is lost first.
+    It assumes the worst for them, since they may differ from the others: slow or destructive cases are lost first.
     """
     primary = _primary(effects)
     if not missing or primary is None or primary.gain is None:
         return None
     share = missing / (missing + primary.cases)
     worst, best = primary.gain.low * (1 - share) - share, primary.gain.high * (1 - share) + share
-    said = f"{missing} of {missing + primary.cases} cases have no result on both sides; had they ended otherwise, "
+    said = f"{missing} of {missing + primary.cases} cases lack a result on one side; depending on them, "
     if verdict in (Verdict.BETTER, Verdict.NOT_WORSE) and worst <= -primary.allowance:
         return f"{said}success could be worse by more than its margin; resume the runs"
     if verdict is Verdict.WORSE and primary.verdict is Verdict.WORSE and best >= 0:
-        return f"{said}success need not be worse at all; resume the runs"
+        return f"{said}success might not be worse at all; resume the runs"
     return None
 
 
@@ -272,24 +275,13 @@ def _primary(effects: Sequence[Effect]) -> Effect | None:
     return next((effect for effect in effects if effect.metric.role == "primary" and effect.design), None)
 
 
-def _planning(primary: Effect, labels: Any) -> tuple[float, float, float]:
-    """Share of cases that differ, design effect, and cases in a cluster, as this comparison found them."""
+def _sample_sizes(effects: Sequence[Effect], labels: Any) -> tuple[float | None, int | None]:
+    """`Comparison.detectable` and `needed`, from the share of discordant cases, the design effect and the cluster size
+    that this comparison found."""
+    if (primary := _primary(effects)) is None:
+        return None, None
     differing = min(1.0, (primary.wins + primary.losses) / primary.cases)
     _, sizes = np.unique(labels, return_counts=True)
-    return differing, max(1.0, primary.design or 1.0), kish_size(sizes.astype(np.float64))
-
-
-def _detectable(effects: Sequence[Effect], labels: Any) -> float | None:
-    primary = _primary(effects)
-    if primary is None:
-        return None
-    differing, effect, size = _planning(primary, labels)
-    return effect_for_rate(differing, primary.cases, effect=effect, size=size) if differing else None
-
-
-def _needed(effects: Sequence[Effect], labels: Any) -> int | None:
-    primary = _primary(effects)
-    if primary is None:
-        return None
-    differing, effect, size = _planning(primary, labels)
-    return cases_for_margin(primary.metric.margin, differing, effect=effect, size=size)
+    effect, size = max(1.0, primary.design or 1.0), kish_size(sizes.astype(np.float64))
+    detectable = effect_for_rate(differing, primary.cases, effect=effect, size=size) if differing else None
+    return detectable, cases_for_margin(primary.metric.margin, differing, effect=effect, size=size)

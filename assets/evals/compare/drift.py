@@ -1,6 +1,7 @@
-"""Whether a subject became worse although nothing of it changed: its newest run against the one before.
+"""Detects whether an unchanged subject became worse, by comparing its newest run with the one before.
 
-What drifts is what no version tells of: a server behind a model's name, a machine, the program's own code.
+Possible causes are changes that the subject's versions do not show: the server behind a model's name, the machine, or
+this program's own code.
 """
 
 from dataclasses import dataclass
@@ -18,14 +19,14 @@ _SAME = ("set_sha256", "split", "subject", "identity_digest", "repeats", "seed")
 
 @dataclass(frozen=True)
 class Drift:
-    """`before` is the run that this one was compared with, and `comparison` what came of it; None without any."""
+    """`before` is the earlier run and `comparison` the comparison with it; both are None without an earlier run."""
 
     before: RunRecord | None
     comparison: Comparison | None
 
     @property
     def drifted(self) -> bool | None:
-        """None where there is nothing to compare with."""
+        """Whether the verdict is `worse`; None if there is no earlier run."""
         return None if self.comparison is None else self.comparison.verdict is Verdict.WORSE
 
     @property
@@ -34,7 +35,7 @@ class Drift:
 
 
 def find_drift(store: ResultStore, record: RunRecord) -> Drift:
-    """Compares with the newest earlier run that differs in nothing but code and luck."""
+    """Compares a run with the newest earlier run of the same set, split, subject, versions, repeats and seed."""
     same = tuple(getattr(record, name) for name in _SAME)
     before = [
         one for one in store.runs()
@@ -44,7 +45,7 @@ def find_drift(store: ResultStore, record: RunRecord) -> Drift:
 
 
 def note_status(store: ResultStore, record: RunRecord, drift: Drift) -> EvalStatus:
-    """Keeps how a run that ended stands, for alerts, beside the results."""
+    """Stores the status of a finished run next to the results, where the gateway's metrics read it."""
     status = EvalStatus(
         set_name=record.set_name,
         subject=record.subject,

@@ -1,6 +1,6 @@
-"""Pairs of cases from two runs, and the effect of one metric over those pairs.
+"""Pairs the cases of two runs, and computes the effect of one metric over the pairs.
 
-A case is the mean of its repeats. Results that infrastructure lost are left out before the mean.
+A case counts as the mean of its repeats, without those lost to infrastructure.
 """
 
 import json
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     import polars
 
 MEASURED = 0.9
-"""A metric that fewer of the paired cases have on both sides describes those, not the set."""
+"""If a smaller share of the paired cases has a metric on both sides, the metric does not represent the set."""
 
 
 def _by_case(rows: "polars.DataFrame", metrics: Sequence[MetricSpec], side: str) -> "polars.DataFrame":
-    """A row a case that was learnt about: mean success, means of metrics over all repeats or over those resolved."""
+    """One row per case with a result: mean success, and the mean of each metric over all repeats or the resolved ones.
+    Columns are prefixed with `side`."""
     import polars as pl
 
     rows = rows.drop_nulls("success").with_columns(pl.col("success").cast(pl.Float64))
@@ -52,30 +53,26 @@ def _by_case(rows: "polars.DataFrame", metrics: Sequence[MetricSpec], side: str)
 def pair_cases(
     first: "polars.DataFrame", second: "polars.DataFrame", metrics: Sequence[MetricSpec]
 ) -> "polars.DataFrame":
+    """One row per case with a result in both runs. Columns of the first run start with `a `, the second's with `b `."""
     one, other = _by_case(first, metrics, "a"), _by_case(second, metrics, "b")
     return one.join(other.drop("cluster", "strata"), on="case", how="inner").sort("case")
 
 
 def paired_effect(metric: MetricSpec, pairs: "polars.DataFrame", seed: int) -> Effect:
-    """One metric over the pairs that have it; undecided, with the reason, where too few have."""
+    """The effect of one metric over the pairs that have it; inconclusive, with the reason, if too few have it."""
     import polars as pl
 
     names = (f"a {metric.name}", f"b {metric.name}")
     having = pairs.drop_nulls(list(names))
     eligible = pairs.height
     if metric.over == "both resolved":
-        # A case whose right answer is no answer has nothing to measure on either side.
+        # A case that is resolved by giving no answer has no such metric on either side, which is not a gap.
         resolved = pairs.filter((pl.col("a success") > 0) & (pl.col("b success") > 0))
         eligible = resolved.filter(pl.col(names[0]).is_not_null() | pl.col(names[1]).is_not_null()).height
     if having.height == 0:
         return compare_metric(metric, None)
     if having.height < MEASURED * eligible:
-        empty = compare_metric(metric, None)
-        why = f"measured on both sides in {having.height} of {eligible} cases only"
-        return _replace_reason(empty, why, having.height)
+        why = f"measured on both sides in only {having.height} of {eligible} cases"
+        return replace(compare_metric(metric, None), reason=why, cases=having.height)
     first, second = (having[name].to_numpy() for name in names)
     return compare_metric(metric, PairedData.of(first, second, having["cluster"].to_numpy()), seed=seed)
-
-
-def _replace_reason(effect: Effect, reason: str, cases: int) -> Effect:
-    return replace(effect, reason=reason, cases=cases)

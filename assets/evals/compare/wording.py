@@ -19,7 +19,7 @@ def change(effect: Effect) -> str:
 
 
 def level(effect: Effect, value: float | None) -> str:
-    """A mean of one side."""
+    """The mean of one side with its unit."""
     if value is None:
         return "none"
     if effect.metric.kind == "rate":
@@ -28,14 +28,14 @@ def level(effect: Effect, value: float | None) -> str:
 
 
 def amount(value: float) -> str:
-    """Three digits that count, without exponents: 6,310 and 0.0121; amounts of nothing worth telling are 0."""
+    """Three significant digits without an exponent: `6,310`, `0.0121`; `<0.001` for anything smaller but 0."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 0.0005 or value == 0 else "<0.001"
 
 
 def estimate(effect: Effect, value: float | None) -> str:
-    """A difference or ratio: points for rates, percent for ratios."""
+    """A difference or ratio with its sign: in percentage points for rates, in percent for ratios."""
     if value is None:
         return "none"
     if effect.metric.kind == "rate":

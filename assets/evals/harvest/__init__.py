@@ -1,1 +1,1 @@
-"""Proposed cases: from accepted fixes of this platform, and from fixes between releases of packages."""
+"""Proposes cases: from fixes that this platform's users accepted, and from fixes between releases of packages."""

@@ -1,8 +1,8 @@
-"""A program, run in a process of its own: pip finds and downloads source archives, and builds nothing.
+"""A program that lists and downloads source archives with pip, and builds nothing. It runs in its own process.
 
-`pip download` runs a source archive's own build script to read its metadata. Here pip's index, settings, proxies and
-certificates are used up to the download and no further, so that nothing of an archive is ever executed. It relies on
-pip's inner modules; where those look different, it fails, and nothing is fetched.
+`pip download` runs a source archive's build script to read its metadata. This program uses pip's index, settings,
+proxies and certificates but stops after the download, so that nothing of an archive is executed. It relies on pip's
+internal modules; with a pip where these differ it fails and fetches nothing.
 
     python released_download.py fetch NAME VERSION FOLDER MAX_BYTES
     python released_download.py versions NAME
@@ -21,7 +21,7 @@ from pip._internal.operations.prepare import get_file_url, get_http_url
 
 
 class _Sources(DownloadCommand):
-    """`pip download`'s options, with another ending."""
+    """`pip download` with its options, but ending after the download."""
 
     def run(self, options: Values, args: list[str]) -> int:
         session = self.get_default_session(options)
@@ -40,7 +40,7 @@ class _Sources(DownloadCommand):
         if link.is_file:
             got = get_file_url(link)
         else:
-            # A newer pip wants to be told how often to resume.
+            # Newer versions of pip require a number of resumptions.
             more = {"resume_retries": 0} if "resume_retries" in inspect.signature(Downloader).parameters else {}
             got = get_http_url(link, Downloader(session, "off", **more))
         shutil.copyfile(got.path, Path(folder) / Path(link.filename).name)

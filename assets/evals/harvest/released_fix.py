@@ -1,7 +1,7 @@
-"""What differs between two releases, in pieces that can be taken over one by one.
+"""The differences between two releases, in pieces that can be applied one by one.
 
-A piece is named by the lines of the earlier file that it replaces, so that a case can say what its fix is without
-holding any of it. Not for tests, documentation or packaging: only Python source is compared.
+A piece is identified by the lines of the earlier file that it replaces, so a case can name its fix without containing
+any code. Not for tests, documentation or packaging: only Python source is compared.
 """
 
 import difflib
@@ -20,7 +20,7 @@ _PACKAGING = frozenset({"setup.py", "noxfile.py", "conftest.py", "tasks.py"})
 
 @dataclass(frozen=True, order=True)
 class Piece:
-    """Lines `start` to `end` (from 0, `end` not included) of a file of the earlier release give way to others."""
+    """Lines of a file of the earlier release that are replaced: from `start` to before `end`, counted from 0."""
 
     path: str
     start: int
@@ -28,8 +28,8 @@ class Piece:
 
 
 def pieces_between(before: Path, after: Path) -> dict[Piece, tuple[str, ...]]:
-    """The differences of source files, with the later release's lines. A file that only one has is left out where
-    it is the earlier one, and is one piece at its beginning otherwise."""
+    """Each difference of the source files, with the later release's lines. A file that only the later release has is
+    one piece at line 0; a file that only the earlier one has is left out."""
     found: dict[Piece, tuple[str, ...]] = {}
     for path in sorted(set(_sources(after))):
         old, new = _lines(before / path), _lines(after / path)
@@ -42,8 +42,8 @@ def pieces_between(before: Path, after: Path) -> dict[Piece, tuple[str, ...]]:
 
 
 def files_with(pieces: Iterable[Piece], between: dict[Piece, tuple[str, ...]], root: Path) -> dict[str, bytes]:
-    """The content of each file that pieces change, when applied to the earlier release. Raises `KeyError` for a piece
-    that does not exist."""
+    """The content of each changed file after applying the pieces to the earlier release at `root`. Raises `KeyError`
+    for a piece that is not in `between`."""
     by_file: dict[str, list[Piece]] = {}
     for piece in pieces:
         by_file.setdefault(piece.path, []).append(piece)
@@ -57,7 +57,8 @@ def files_with(pieces: Iterable[Piece], between: dict[Piece, tuple[str, ...]], r
 
 
 def changed_lines(pieces: Iterable[Piece], between: dict[Piece, tuple[str, ...]]) -> int:
-    """Lines removed and added, blank lines and comments not counted."""
+    """The size of the pieces in lines: of each, the larger of the lines it removes and those it adds, where added
+    blank lines and comments do not count."""
     total = 0
     for piece in pieces:
         total += max(
@@ -68,25 +69,22 @@ def changed_lines(pieces: Iterable[Piece], between: dict[Piece, tuple[str, ...]]
 
 def unified(pieces: Sequence[Piece], between: dict[Piece, tuple[str, ...]], before: Path) -> str:
     """The pieces as a patch to the earlier release."""
-    said: list[str] = []
-    for path in sorted({piece.path for piece in pieces}):
-        old = _lines(before / path)
-        new = list(old)
-        for piece in sorted((one for one in pieces if one.path == path), reverse=True):
-            new[piece.start : piece.end] = between[piece]
+    patch: list[str] = []
+    for path, content in sorted(files_with(pieces, between, before).items()):
+        old, new = _lines(before / path), _split(content)
         for line in difflib.unified_diff(old, new, f"a/{path}" if old else "/dev/null", f"b/{path}"):
-            said.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
-    return "".join(said)
+            patch.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+    return "".join(patch)
 
 
 def notes_between(before: Path, after: Path) -> str:
-    """What files that tell of changes (a changelog, a history, the readme) say more in the later release."""
-    said: list[str] = []
+    """The lines that only the later release has in files that describe changes: changelog, history, readme."""
+    notes: list[str] = []
     for name in files_of(after):
         if _NOTES.fullmatch(name.rpartition("/")[2]) and not is_released_test(name):
             known = set(_lines(before / name))
-            said += [line for line in _lines(after / name) if line.strip() and line not in known]
-    return "".join(said[:MAX_NOTES])
+            notes += [line for line in _lines(after / name) if line.strip() and line not in known]
+    return "".join(notes[:MAX_NOTES])
 
 
 def _sources(root: Path) -> Iterable[str]:
@@ -102,9 +100,11 @@ def _sources(root: Path) -> Iterable[str]:
 
 
 def _lines(path: Path) -> list[str]:
-    if not path.is_file() or path.stat().st_size > MAX_SOURCE:
-        return []
-    # Not universal newlines, and not str.splitlines, which also ends lines at form feeds.
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
-    lines = text.split("\n")
+    return _split(path.read_bytes()) if path.is_file() and path.stat().st_size <= MAX_SOURCE else []
+
+
+def _split(content: bytes) -> list[str]:
+    """Lines that end at "\\n" alone: universal newlines would change the text, and str.splitlines also splits at form
+    feeds."""
+    lines = content.decode("utf-8", "surrogateescape").split("\n")
     return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])

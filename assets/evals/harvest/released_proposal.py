@@ -1,6 +1,6 @@
-"""From a fix that was found between two releases to a proposed case, for a person to read, word and complete.
+"""Writes a fix that was found between two releases as a proposed case, for a reviewer to complete.
 
-What only a person can say is left empty, so that a proposal cannot be added to a set unread.
+Fields that need a reviewer's judgement stay empty, so that a proposal cannot be added to a set unread.
 """
 
 import json
@@ -8,21 +8,19 @@ import re
 from datetime import date
 from pathlib import Path
 
-from assets.evals.sets.repair import RepairSetError
+from assets.evals.sets.set_files import EvalSetError
 
 from .released_search import ReleasedFix
 
 
 def propose(fix: ReleasedFix, into: Path) -> Path:
-    """Writes `into/ID/case.json` and `issue.md`, and beside them `ID.diff` with the fix and the changelog to read.
-
-    Returns the case's folder. Raises `RepairSetError` when there is no free id.
-    """
+    """Writes the case's folder `into/ID`, with an empty `issue.md`, and `into/ID.diff`, the changelog and the fix for
+    the reviewer. Returns the folder. Raises `EvalSetError` if no id is free."""
     stem = re.sub(r"[^a-z0-9]+", "-", f"{fix.package}-{fix.after}".lower()).strip("-")[:50]
     ids = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 100))
     case = next((name for name in ids if not (into / name).exists()), None)
     if case is None:
-        raise RepairSetError(f"{into / stem}: too many proposals of this name; add or remove some")
+        raise EvalSetError(f"{into / stem}: 99 proposals of this name exist; add them to a set or remove some")
     fields = {
         "id": case,
         "bug_class": "",

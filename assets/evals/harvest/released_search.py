@@ -1,8 +1,8 @@
-"""Finds fixes that were released: pairs of consecutive source releases where tests of the later one fail on the earlier
-one, and the few lines that make them pass.
+"""Finds released fixes: of two consecutive source releases, tests of the later one that fail on the earlier one, and
+the few lines that make them pass.
 
-Finds candidates for a person to read: whether a difference is a bug fix, and what a user would have said of the bug,
-is not decided here. All code of the releases runs in the sandbox.
+These are candidates for a reviewer, who decides whether a difference is a bug fix and how a user would report the bug.
+All code of the releases runs in the sandbox.
 """
 
 import shutil
@@ -29,19 +29,19 @@ from .released_trials import first_good
 from .releases import archive_hash, fetch_archive, release_versions, unpack
 
 MAX_PIECES = 60
-"""More differences than this are a rewrite, in which no fix can be told apart."""
+"""More differences than this are a rewrite, in which no single fix can be isolated."""
 MAX_FAILING = 25
-"""More failing tests than this speak of a new feature or another interface."""
+"""More failing tests than this indicate a new feature or a changed interface."""
 SLOW_SECONDS = 10.0
-"""A suite that takes longer is not run whole for each case: files without a failing test are left away."""
+"""Of a suite that takes longer, a case keeps only the files with a failing test."""
 MAX_TRIALS = 120
-"""Trials to take one fix apart from the rest of a release."""
+"""Variants that are tried to isolate one fix from the rest of a release."""
 
 
 @dataclass(frozen=True)
 class ReleasedFix:
-    """A candidate. `fails` are node ids that fail before and pass after; `keeps` files of tests that pass on both, but
-    for `left_out`; `lines` counts what the pieces remove or add."""
+    """A candidate. `fails` are pytest ids that fail before the fix and pass after it; `keeps` are test files that pass
+    both times, except for the ids in `left_out`; `lines` is the size of the fix (`released_fix.changed_lines`)."""
 
     package: str
     before: str
@@ -58,7 +58,7 @@ class ReleasedFix:
     seconds: float
     patch: str
     notes: str
-    """What the later release's changelog says more. Like the patch for reading; a set holds no code."""
+    """Lines that are new in the later release's changelog. Like `patch`, only for the reviewer: a set holds no code."""
 
 
 def find_fixes(
@@ -71,8 +71,8 @@ def find_fixes(
     tell: Callable[[str], None] = lambda line: None,
     cache: Path | None = None,
 ) -> Iterator[ReleasedFix]:
-    """Looks through the newest `last` pairs of consecutive releases, newest first. A pair without tests, with a
-    rewrite, or whose tests cannot be run is passed over, and `tell` is told why. Raises `ReleaseUnavailable`."""
+    """Searches the newest `last` pairs of consecutive releases, newest first. A pair is skipped if it has no tests, is
+    a rewrite, or its tests cannot be run; `tell` receives the reason. Raises `ReleaseUnavailable`."""
     versions = release_versions(package)
     for before, after in list(reversed(list(pairwise(versions))))[:last]:
         with tempfile.TemporaryDirectory(prefix="penstock-fixes-") as scratch:
@@ -103,7 +103,7 @@ def _open(package: str, before: str, after: str, scratch: Path, cache: Path | No
 
 
 class _Pair:
-    """One pair of releases, laid out once: earlier sources with the later tests."""
+    """The search in one pair of releases."""
 
     def __init__(
         self,
@@ -122,11 +122,14 @@ class _Pair:
     def fixes(self) -> Iterator[ReleasedFix]:
         runnable = test_files(self.pair.after)
         if not runnable or not self.between or len(self.between) > MAX_PIECES:
-            self.tell(f"{self.name}: {len(runnable)} files of tests, {len(self.between)} differences of source")
+            self.tell(f"{self.name}: skipped: {len(runnable)} test files, {len(self.between)} differences in source")
             return
         old = self._run((), runnable)
         if not old.failed or not old.passed:
-            self.tell(f"{self.name}: later tests on earlier sources: {len(old.failed)} fail, {len(old.passed)} pass")
+            self.tell(
+                f"{self.name}: skipped: on the earlier sources, {len(old.failed)} tests of the later release fail "
+                f"and {len(old.passed)} pass"
+            )
             return
         new = self._run(tuple(self.between), runnable)
         wanted = sorted(new.passed & old.failed)
@@ -140,18 +143,18 @@ class _Pair:
             healed = self._run(found, files)
             fails = tuple(name for name in wanted if name in healed.passed)
             if wanted[0] not in fails:
-                self.tell(f"{self.name}: {wanted.pop(0)}: passes alone, but not among the others")
+                self.tell(f"{self.name}: {wanted.pop(0)}: with its fix it passes alone, but not with the others")
                 continue
             wanted = [name for name in wanted if name not in fails]
             lines, changed = changed_lines(found, self.between), len({piece.path for piece in found})
             if lines > self.max_lines or changed > self.max_files:
-                self.tell(f"{self.name}: {fails[0]}: needs {lines} lines in {changed} files")
+                self.tell(f"{self.name}: {fails[0]}: skipped: its fix has {lines} lines in {changed} files")
                 continue
             yield self._candidate(found, fails, files, lines, old, healed)
 
     def _smallest(self, test: str) -> tuple[Piece, ...]:
-        """Pieces that a test which all of them mend needs, none of which can be spared (delta debugging: Zeller and
-        Hildebrandt, 2002), as far as `MAX_TRIALS` lead."""
+        """A minimal subset of the pieces that makes the test pass (delta debugging: Zeller and Hildebrandt, 2002), or
+        the smallest one found within about `MAX_TRIALS` trials."""
         root = self._tree(())
         command = pytest_command(import_folders(root), [test])
         needed, parts, tried = list(self.between), 2, 0
@@ -184,7 +187,7 @@ class _Pair:
         own_files = [name for name in test_files(self.pair.before) if name in files]
         own = self._run(pieces, own_files, own_tests=True).failed if own_files else frozenset()
         bad = (old.failed | healed.failed | own).difference(fails)
-        # A file that cannot be collected is named as a whole; it keeps nothing.
+        # `bad` has the name of a file that cannot be collected; such a file is not kept.
         keeps = [name for name in files if name not in bad or any(test.startswith(f"{name}::") for test in fails)]
         left_out = [name for name in bad if "::" in name and name.partition("::")[0] in keeps]
         pair = self.pair

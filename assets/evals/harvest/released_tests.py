@@ -1,6 +1,6 @@
-"""Tests that come with a source release: which files they are, and how each of them ends when run in the sandbox.
+"""Tests of a source release: which files they are, and the outcome of each when run in the sandbox.
 
-Not for choosing tests (`released_search`) and not for judging a patch (`repair_set`), where an exit code is enough.
+Not for choosing tests (`released_search`), nor for judging a patch (`repair`), where an exit code is enough.
 """
 
 import json
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sandbox.protocol import Environment, Limits, Sandbox, SandboxUnavailable
+from assets.evals.sets.repair import python_environment
+from sandbox.protocol import CommandResult, Limits, Sandbox, SandboxUnavailable, Session
 
 _FOLDERS = frozenset({"test", "tests", "testsuite"})
 _FILE = re.compile(r"tests?\.py|test_[^/]*\.py|[^/]*_tests?\.py|conftest\.py")
@@ -51,9 +52,9 @@ def pytest_sessionfinish(session, exitstatus):
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How tests ended, by node id. A test that failed in any phase is failed; skipped and expected failures are
-    `skipped`; a file that could not be collected is failed under its own name. `foreign` names the modules that were
-    imported from installed packages other than pytest's own. `finished` is false where a limit ended the run."""
+    """The outcomes of tests by pytest id. A test that failed in any phase is `failed`, and an expected failure
+    `skipped`; a file that cannot be collected is `failed` under its own name. `foreign` are the modules that were
+    imported from installed packages other than pytest's own. `finished` is false if a limit ended the run."""
 
     passed: frozenset[str]
     failed: frozenset[str]
@@ -64,7 +65,7 @@ class Outcomes:
 
 
 def is_released_test(path: str) -> bool:
-    """Whether a relative path of a release is by its name a test, or data in a folder of tests."""
+    """Whether a relative path of a release is, by its name, a test or data in a folder of tests."""
     parts = PurePosixPath(path).parts
     if parts[0] in _DOCUMENTATION:
         return False
@@ -72,22 +73,22 @@ def is_released_test(path: str) -> bool:
 
 
 def files_of(root: Path) -> Iterator[str]:
-    """Relative paths of the regular files of an unpacked release; links and what building left are passed over."""
+    """Relative paths of the regular files of an unpacked release, without links and the build's leftovers."""
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        left = name == "PKG-INFO" or ".egg-info/" in name or "__pycache__/" in name or ".git" in name.split("/")
-        if not left and path.is_file() and not path.is_symlink():
+        built = name == "PKG-INFO" or ".egg-info/" in name or "__pycache__/" in name or ".git" in name.split("/")
+        if not built and path.is_file() and not path.is_symlink():
             yield name
 
 
 def test_files(root: Path) -> list[str]:
-    """The Python files among the tests that pytest can be asked to run, in order of their names."""
+    """The test files that pytest can run, by name."""
     names = [name for name in files_of(root) if name.endswith(".py") and is_released_test(name)]
     return [name for name in names if _RUN.fullmatch(name.rpartition("/")[2])]
 
 
 def copy_files(names: Iterable[str], source: Path, goal: Path) -> None:
-    """Copies relative paths from one folder to another, over what is there."""
+    """Copies relative paths from one folder to another, replacing existing files."""
     for name in names:
         target = goal / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def copy_files(names: Iterable[str], source: Path, goal: Path) -> None:
 
 
 def import_folders(root: Path) -> tuple[str, ...]:
-    """The root, and `src` or `lib` where packages lie in it."""
+    """The root, and `src` and `lib` if packages are in them."""
     found = [
         name
         for name in ("src", "lib")
@@ -105,44 +106,32 @@ def import_folders(root: Path) -> tuple[str, ...]:
 
 
 def pytest_command(folders: Sequence[str], tests: Sequence[str], left_out: Sequence[str] = ()) -> tuple[str, ...]:
-    """The command for files or node ids of tests. Options of the project that add arguments are put aside, since they
-    may ask for plugins that are not there."""
-    own = [
-        "-o",
-        "addopts=",
-        "-o",
-        f"pythonpath={' '.join(folders)}",
-        "-o",
-        "python_files=test*.py *_test.py *_tests.py",
-    ]
+    """The command for test files or pytest ids. The project's own `addopts` are ignored, since they may need plugins
+    that are not installed."""
     return (
-        "python", "-m", "pytest", "-q", "--rootdir=.", *own, *(f"--deselect={name}" for name in left_out), *tests,
+        "python", "-m", "pytest", "-q", "--rootdir=.", "-o", "addopts=", "-o", f"pythonpath={' '.join(folders)}",
+        "-o", "python_files=test*.py *_test.py *_tests.py", *(f"--deselect={name}" for name in left_out), *tests,
     )  # fmt: skip
 
 
 def run_outcomes(root: Path, command: Sequence[str], sandbox: Sandbox, *, wall_seconds: float = 120.0) -> Outcomes:
-    """Runs a `pytest_command` on a copy of `root` and tells how each test ended. Raises `SandboxUnavailable`."""
-    from sandbox.python import python_runtime
-
-    runtime = python_runtime()
-    variables = {
-        **runtime.variables,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTEST_ADDOPTS": f"-p no:cacheprovider -p {_PLUGIN} --continue-on-collection-errors",
-    }
-    words = [runtime.executable if word == "python" else word for word in command]
+    """Runs a `pytest_command` on a copy of `root` and returns the outcome of each test. Raises `SandboxUnavailable`."""
+    environment, python = python_environment(root, f"-p {_PLUGIN} --continue-on-collection-errors")
     limits = Limits(wall_seconds=wall_seconds, cpu_seconds=wall_seconds)
-    with sandbox.open(Environment(root, runtime.mounts, variables), limits) as session:
+    with sandbox.open(environment, limits) as session:
         session.write(f"{_PLUGIN}.py", _PLUGIN_SOURCE.encode())
-        done = session.run(words, limits=limits)
-        try:
-            record = session.read(_RECORD)
-        except FileNotFoundError as error:
-            said = (done.stdout + done.stderr)[-300:].decode(errors="replace")
-            raise SandboxUnavailable(f"pytest did not start: {said}") from error
+        done = session.run([python if word == "python" else word for word in command], limits=limits)
+        record = read_record(session, _RECORD, done)
     return _outcomes(record, done.wall_seconds)
+
+
+def read_record(session: Session, name: str, done: CommandResult) -> bytes:
+    """A file that a run wrote. Raises `SandboxUnavailable` with the end of its output if there is none."""
+    try:
+        return session.read(name)
+    except FileNotFoundError as error:
+        output = (done.stdout + done.stderr)[-300:].decode(errors="replace")
+        raise SandboxUnavailable(f"pytest did not start: {output}") from error
 
 
 def _outcomes(record: bytes, seconds: float) -> Outcomes:
@@ -151,14 +140,15 @@ def _outcomes(record: bytes, seconds: float) -> Outcomes:
     finished = False
     for line in record.decode(errors="replace").splitlines():
         try:
-            name, what = json.loads(line)
+            name, outcome = json.loads(line)
         except ValueError:  # the last line of a process that was killed
             continue
         if not name:
-            foreign, finished = tuple(what), True
+            foreign, finished = tuple(outcome), True
         elif ended.get(name) != "failed":
-            ended[name] = what
-    of = {
-        what: frozenset(name for name, how in ended.items() if how == what) for what in ("passed", "failed", "skipped")
-    }
-    return Outcomes(of["passed"], of["failed"], of["skipped"], foreign, seconds, finished)
+            ended[name] = outcome
+    passed, failed, skipped = (
+        frozenset(name for name, outcome in ended.items() if outcome == wanted)
+        for wanted in ("passed", "failed", "skipped")
+    )
+    return Outcomes(passed, failed, skipped, foreign, seconds, finished)

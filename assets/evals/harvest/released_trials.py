@@ -1,15 +1,17 @@
-"""The first of many variants of a source tree that makes a test pass: all tried in one sandbox session.
+"""Finds the first of many variants of a source tree that makes a test pass, in one sandbox session.
 
-Starting pytest takes longer than most tests. Here one process imports it once and forks for each variant, so that
-taking a fix apart from the rest of a release is a matter of seconds. Not for counting or judging: a variant either
-makes the test pass or does not.
+Starting pytest takes longer than most tests. One process imports it once and forks for each variant, so that isolating
+a fix from the rest of a release takes seconds. Not for judging patches or counting outcomes.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sandbox.protocol import Environment, Limits, Sandbox, SandboxUnavailable
+from assets.evals.sets.repair import python_environment
+from sandbox.protocol import Limits, Sandbox, SandboxUnavailable
+
+from .released_tests import read_record
 
 _DRIVER = "penstock_trials.py"
 _ASKED = "penstock_trials.json"
@@ -69,41 +71,31 @@ def first_good(
     *,
     seconds: float = 10.0,
 ) -> int | None:
-    """Runs a `released_tests.pytest_command` on variants of `root` in turn, and tells the place of the first that
-    passes. A variant is files with their content, None for a file that shall not be there; one that takes more than
-    `seconds` does not pass. Raises `SandboxUnavailable`."""
-    from sandbox.python import python_runtime
+    """Runs a `released_tests.pytest_command` on each variant of `root` in turn. Returns the index of the first that
+    passes, or None.
 
+    A variant maps paths to content, with None for a file that must not exist. A variant whose tests take longer than
+    `seconds` does not pass. Raises `SandboxUnavailable`.
+    """
     if not variants:
         return None
-    runtime = python_runtime()
-    variables = {
-        **runtime.variables,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTEST_ADDOPTS": "-p no:cacheprovider",
-    }
+    environment, python = python_environment(root)
     paths = sorted({path for variant in variants for path in variant})
     original = {path: (root / path).read_bytes() if (root / path).is_file() else None for path in paths}
     trials = [{path: _text(variant.get(path, original[path])) for path in paths} for variant in variants]
     asked = {"arguments": list(command[command.index("pytest") + 1 :]), "seconds": seconds, "trials": trials}
     wall = 30.0 + seconds * len(variants)
     limits = Limits(wall_seconds=wall, cpu_seconds=wall)
-    with sandbox.open(Environment(root, runtime.mounts, variables), limits) as session:
+    with sandbox.open(environment, limits) as session:
         session.write(_DRIVER, _DRIVER_SOURCE.encode())
         session.write(_ASKED, json.dumps(asked).encode())
-        done = session.run([runtime.executable, _DRIVER], limits=limits)
-        try:
-            record = session.read(_RECORD).decode()
-        except FileNotFoundError as error:
-            said = (done.stdout + done.stderr)[-300:].decode(errors="replace")
-            raise SandboxUnavailable(f"pytest did not start: {said}") from error
+        done = session.run([python, _DRIVER], limits=limits)
+        record = read_record(session, _RECORD, done)
     passed = [json.loads(line) for line in record.splitlines()]
     if True in passed:
         return passed.index(True)
     if len(passed) != len(variants):
-        raise SandboxUnavailable(f"{len(passed)} of {len(variants)} variants were tried")
+        raise SandboxUnavailable(f"only {len(passed)} of {len(variants)} variants were tried")
     return None
 
 

@@ -1,7 +1,7 @@
-"""Source releases of packages, fetched by name and version through pip and kept in a cache.
+"""Fetches source releases of packages by name and version through pip, and caches them.
 
-For eval sets that refer to public code without holding it. Nothing of a release is imported, built or run here: pip
-only downloads the archive (`released_download`), which is compared with its known hash and unpacked within bounds.
+For eval sets that refer to public code without containing it. Nothing of a release is imported, built or run: pip only
+downloads the archive (`released_download`), which is compared with its known hash and unpacked within bounds.
 """
 
 import hashlib
@@ -28,13 +28,13 @@ _PROGRAM = Path(__file__).with_name("released_download.py")
 
 
 class ReleaseUnavailable(RuntimeError):
-    """A release could not be fetched or is not what it should be; the message says which and why."""
+    """A release could not be fetched, or has another content than expected; the message names the release and why."""
 
 
 def fetch_releases(wanted: Iterable[tuple[str, str]], cache: Path | None = None) -> dict[tuple[str, str], Path]:
-    """(package, version) -> the folder of its unpacked source release. Two are fetched at a time.
+    """The folder of the unpacked source release of each (package, version). Fetches two at a time.
 
-    Raises `ReleaseUnavailable`; what was fetched by then stays in the cache.
+    Raises `ReleaseUnavailable`; releases fetched until then stay in the cache.
     """
     found = list(dict.fromkeys(wanted))
     with ThreadPoolExecutor(2) as pool:
@@ -43,7 +43,8 @@ def fetch_releases(wanted: Iterable[tuple[str, str]], cache: Path | None = None)
 
 
 def fetch_release(package: str, version: str, cache: Path | None = None) -> Path:
-    """The folder of one unpacked source release, from the cache or from the package registry."""
+    """The folder of one unpacked source release, from the cache or the package registry. Raises
+    `ReleaseUnavailable`."""
     _check_name(package, version)
     folder = (cache or CACHE.expanduser()) / f"{package}-{version}"
     if folder.is_dir():
@@ -57,10 +58,10 @@ def fetch_release(package: str, version: str, cache: Path | None = None) -> Path
 
 
 def fetch_archive(package: str, version: str, sha256: str | None = None, cache: Path | None = None) -> Path:
-    """The source archive of a release, from the cache or from the package registry.
+    """The source archive of a release, from the cache or the package registry.
 
-    With `sha256` (hexadecimal), an archive of another content is refused wherever it came from; one in the cache that
-    was damaged is fetched again. Raises `ReleaseUnavailable`.
+    With `sha256` (hexadecimal), a damaged archive in the cache is fetched again, and a fetched one with another hash
+    is refused. Raises `ReleaseUnavailable`.
     """
     _check_name(package, version)
     folder = (cache or CACHE.expanduser()) / "archives" / f"{package}-{version}"
@@ -73,8 +74,8 @@ def fetch_archive(package: str, version: str, sha256: str | None = None, cache: 
         found = archive_hash(archive)
         if sha256 is not None and found != sha256:
             raise ReleaseUnavailable(
-                f"{archive.name} has the SHA-256 {found}, not {sha256}: the registry or a mirror gives another "
-                f"archive than the one that was reviewed"
+                f"{archive.name} has the SHA-256 {found}, not {sha256}: the registry or a mirror serves another "
+                f"archive than the reviewed one"
             )
         if kept:
             shutil.rmtree(folder, ignore_errors=True)
@@ -86,23 +87,24 @@ def fetch_archive(package: str, version: str, sha256: str | None = None, cache: 
 
 
 def release_versions(package: str) -> list[str]:
-    """The final versions of which the registry has a source archive, oldest first. Raises `ReleaseUnavailable`."""
+    """The versions with a source archive in the registry, oldest first, without pre-releases and yanked ones. Raises
+    `ReleaseUnavailable`."""
     _check_name(package, "0")
     found = [line for line in _pip(package, ["versions", package]).split() if VERSION.fullmatch(line)]
     if not found:
-        raise ReleaseUnavailable(f"{package}: the package registry has no source releases of it")
+        raise ReleaseUnavailable(f"{package}: the package registry has no source release")
     return found
 
 
 def archive_hash(archive: Path) -> str:
-    """SHA-256 in hexadecimal."""
+    """The file's SHA-256 in hexadecimal."""
     with archive.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpacks into a new folder and returns the one that holds the project. Raises `ReleaseUnavailable` for paths
-    that lead out of it, for devices, and for more than `MAX_FILES` files or `MAX_BYTES` bytes; leaves nothing then."""
+    """Unpacks into a new folder and returns the project's folder in it. For paths outside the folder, devices, and more
+    than `MAX_FILES` files or `MAX_BYTES` bytes, it raises `ReleaseUnavailable` and leaves nothing."""
     try:
         unpack_archive(archive, folder, max_files=MAX_FILES, max_bytes=MAX_BYTES)
     except ArchiveRefused as error:
@@ -115,20 +117,20 @@ def _move(made: Path, goal: Path, there: Callable[[], bool]) -> None:
     try:
         made.rename(goal)
     except OSError:
-        if not there():  # else another process was first
+        if not there():  # if it exists, another process was faster
             raise
 
 
 def _check_name(package: str, version: str) -> None:
     if not NAME.fullmatch(package) or not VERSION.fullmatch(version):
-        raise ReleaseUnavailable(f"{package[:80]!r} {version[:80]!r} is not a package's name and version")
+        raise ReleaseUnavailable(f"{package[:80]!r} {version[:80]!r} is not a valid package name and version")
 
 
 def _download(package: str, version: str, scratch: Path) -> Path:
     _pip(f"{package} {version}", ["fetch", package, version, str(scratch), str(MAX_ARCHIVE)])
     files = [path for path in scratch.iterdir() if path.is_file()]
     if len(files) != 1:
-        raise ReleaseUnavailable(f"{package} {version} could not be fetched: pip left {len(files)} files")
+        raise ReleaseUnavailable(f"{package} {version} could not be fetched: pip wrote {len(files)} files, not one")
     return files[0]
 
 
@@ -138,8 +140,8 @@ def _pip(what: str, arguments: list[str]) -> str:
             [sys.executable, str(_PROGRAM), *arguments], capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ReleaseUnavailable(f"{what}: pip did not finish in {SECONDS} s") from error
+        raise ReleaseUnavailable(f"{what}: pip did not finish within {SECONDS} s") from error
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["pip said nothing"]
+        lines = done.stderr.strip().splitlines() or ["pip printed no reason"]
         raise ReleaseUnavailable(f"{what} could not be fetched: {lines[-1][:300]}")
     return done.stdout

@@ -1,1 +1,1 @@
-"""From a verdict to a new default, and back."""
+"""Makes a tested candidate the default, takes that back, and finds new candidates."""

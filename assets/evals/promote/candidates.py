@@ -1,7 +1,7 @@
-"""What is newly registered and may one day replace a default: chat models, prompts, embedding models.
+"""Newly registered chat models, prompts and embedding models that might replace a default.
 
-Each is compared with the present default in three steps, one Dagster run each, so that every part shows as
-the asset that it is. Which step is next follows from the runs that there are; nothing else is kept.
+Each is compared with the present default in three steps, each a Dagster run of its own, so that every step shows up as
+its asset. The next step follows from the Dagster runs that exist; no other progress is stored.
 """
 
 import hashlib
@@ -24,7 +24,8 @@ Kind = Literal["chat model", "embedding model", "prompts"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something registered: `digest` tells versions under one name apart; subjects are as `open_subject` reads them."""
+    """Something registered. `digest` distinguishes versions with the same name; `baseline` and `candidate` are subjects
+    as `open_subject` reads them."""
 
     kind: Kind
     name: str
@@ -35,7 +36,7 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """The same for the same thing under the same default: short enough for a tag and for the name of a run."""
+        """Twelve hexadecimal digits from kind, name and digest, for tags and names of runs."""
         return hashlib.sha256("\0".join((self.kind, self.name, self.digest)).encode()).hexdigest()[:12]
 
     def run(self, step: str) -> str:
@@ -44,19 +45,19 @@ class Candidate:
 
 
 def default_subject(settings: Settings) -> str:
-    """The subject that runs as new tasks do, on sets of repair cases."""
+    """The subject that solves repair cases as new tasks are solved."""
     if settings.engine == "model" and settings.chat_model:
         return model_subject(settings.chat_model)
     return "search"
 
 
 def model_subject(chat_model: str, prompts: str | None = None) -> str:
-    """The engine `model` with a chat model, and with prompts other than those of the settings."""
+    """The subject that is the engine `model` with a chat model and, if given, other prompts than those set."""
     return f"model:model={chat_model}" + (f",prompts={prompts}" if prompts else "")
 
 
 def chat_candidates(settings: Settings, models: Mapping[str, str]) -> list[Candidate]:
-    """Chat models, name to digest, against the present default."""
+    """Each chat model (name to digest) against the present default."""
     baseline = default_subject(settings)
     return [
         Candidate("chat model", name, digest, REPAIR, baseline, model_subject(name)) for name, digest in models.items()
@@ -64,7 +65,7 @@ def chat_candidates(settings: Settings, models: Mapping[str, str]) -> list[Candi
 
 
 def prompt_candidates(settings: Settings, versions: Iterable[str]) -> list[Candidate]:
-    """Prompts against those in use; none without a chat model, since nothing else reads them."""
+    """Each version of the prompts against the one in use. Empty without a chat model, since only it uses prompts."""
     if (model := settings.chat_model) is None:
         return []
     baseline = model_subject(model)
@@ -82,7 +83,7 @@ def prompt_candidates(settings: Settings, versions: Iterable[str]) -> list[Candi
 
 
 def embedding_candidates(models: Mapping[str, str], serving: str | None) -> list[Candidate]:
-    """Embedding models, name to identity, against the one that is asked now."""
+    """Each embedding model (name to identity) against the one that serves queries; empty if `serving` is None."""
     if serving is None:
         return []
     return [
@@ -96,7 +97,7 @@ def _retrieval(model: str) -> str:
 
 
 class Watched(BaseModel):
-    """What a sensor keeps between its ticks: keys that were seen, and comparisons that are not done."""
+    """A sensor's state between ticks: keys of the candidates seen, and the comparisons that are not finished."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -105,16 +106,16 @@ class Watched(BaseModel):
     first: bool = True
 
     def candidates(self) -> list[tuple[Candidate, datetime]]:
-        """Those that are open, with when they were found, oldest first."""
+        """The unfinished candidates, each with the time it was found, oldest first."""
         return [
             (Candidate(**{k: v for k, v in one.items() if k != "found"}), datetime.fromisoformat(one["found"]))
             for one in self.open
         ]
 
     def look(self, registered: Iterable[Candidate], now: datetime) -> "Watched":
-        """With what is new since the last look. The first look only takes note of what there is; when many come at
-        once, those beyond `MAX_OPEN` are taken up at a later one. What is open for too long is given up, and the
-        default itself is never opened."""
+        """The state after adding candidates that are new since the last call. The first call only records what exists.
+        Candidates beyond `MAX_OPEN` wait for a later call, those open for `GIVEN_UP_AFTER` are dropped, and the default
+        itself is never opened."""
         registered = list(registered)
         fresh = [one for one in registered if one.key not in self.seen]
         kept = [one for one in self.open if now - datetime.fromisoformat(one["found"]) < GIVEN_UP_AFTER]
@@ -126,20 +127,20 @@ class Watched(BaseModel):
         return Watched(seen=(*present, *(one.key for one in taken)), open=(*kept, *opened), first=False)
 
     def without(self, candidate: Candidate) -> "Watched":
-        """When its comparison is drawn, or cannot be."""
+        """The state after a candidate's comparison is finished or has failed."""
         others = zip(self.open, self.candidates(), strict=True)
         return self.model_copy(update={"open": tuple(one for one, (known, _) in others if known != candidate)})
 
 
 class Progress(BaseModel):
-    """How far the three runs of a candidate are: for each step that was started, whether it succeeded; None while it
-    goes on."""
+    """The progress of a candidate's three steps: for each that was started, whether it succeeded, or None while it
+    runs."""
 
     ended: dict[str, bool | None] = Field(default_factory=dict)
 
     @property
     def next_step(self) -> str | None:
-        """The step to start now; None while one goes on, when all are done, or when one has failed."""
+        """The step to start now; None while one runs, when all are done, or after one failed."""
         for step in STEPS:
             if step not in self.ended:
                 return step

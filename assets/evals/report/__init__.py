@@ -1,1 +1,1 @@
-"""Runs and comparisons as people read them: pages, charts, summaries, trends."""
+"""Presents runs and comparisons: HTML pages, Markdown, JSON, JUnit XML, summaries and trends."""

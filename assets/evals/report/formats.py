@@ -1,7 +1,6 @@
-"""A comparison as people and programs read it: Markdown, JSON and JUnit XML, and all of it with `page`'s HTML.
+"""Formats a comparison as Markdown, JSON and JUnit XML, and collects every form of a report, including `page`'s HTML.
 
-All text from cases, trajectories and subjects is hostile and escaped. What the numbers mean was decided by `compare`;
-nothing is decided here.
+All text from cases, trajectories and subjects is hostile and escaped. The verdict comes from `compare`.
 """
 
 import json
@@ -24,12 +23,12 @@ from .page import flip_pages, to_html
 
 
 def to_json(found: Comparison) -> dict[str, Any]:
-    """Plain values; numbers that are not finite become null."""
+    """The comparison and its sentence as JSON values (`json_values`)."""
     return {"sentence": found.sentence, **json_values(found)}
 
 
 def json_values(value: Any) -> Any:
-    """Dataclasses, models and enums as what JSON knows; numbers that are not finite become null."""
+    """Dataclasses, pydantic models and enums as JSON values; numbers that are not finite become None."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Enum):
@@ -46,11 +45,11 @@ def json_values(value: Any) -> Any:
 
 
 def to_markdown(found: Comparison) -> str:
-    """Short enough for the Dagster UI or a merge request."""
+    """A summary in Markdown, short enough for the Dagster UI or a merge request."""
     lines = [f"**{cell(found.sentence)}**", ""]
     lines += [f"- {cell(remark)}" for remark in found.remarks]
     if found.verdict is Verdict.INCONCLUSIVE and found.needed:
-        lines.append(f"- some {found.needed} such cases would show an equally good candidate to be not worse")
+        lines.append(f"- about {found.needed} such cases would show an equally good candidate to be not worse")
     if lines[-1]:
         lines.append("")
     lines += ["| metric | baseline | candidate | change | 95% interval | p (Holm) | verdict |"]
@@ -65,7 +64,7 @@ def to_markdown(found: Comparison) -> str:
             words.estimate(effect, effect.estimate) if effect.estimate is not None else "",
             span,
             words.p_value(effect.p_adjusted),
-            _said(effect),
+            _verdict(effect),
         ]
         lines.append("| " + " | ".join(map(cell, cells)) + " |")
     for name, flips in (("lost", found.lost), ("gained", found.gained)):
@@ -78,14 +77,15 @@ def to_markdown(found: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _said(effect: Effect) -> str:
+def _verdict(effect: Effect) -> str:
     if effect.metric.role == "info":
         return effect.reason if effect.interval is None else "for information"
     return f"{effect.verdict}: {effect.reason}"
 
 
 def to_junit(found: Comparison) -> str:
-    """For a CI: a test case for the whole and each metric that decides; worse is a failure, inconclusive an error."""
+    """JUnit XML for a CI, with one test case for the whole and one per metric that affects the verdict. `worse` is a
+    failure, `inconclusive` an error."""
     deciding = [effect for effect in found.effects if effect.metric.role != "info"]
     tests = [("verdict", found.verdict, found.sentence)]
     tests += [(effect.metric.name, effect.verdict, f"{words.change(effect)}: {effect.reason}") for effect in deciding]
@@ -110,12 +110,12 @@ def to_junit(found: Comparison) -> str:
 
 
 def _xml(text: str) -> str:
-    """Without the control characters that XML 1.0 has no way to write."""
+    """The text without the control characters that XML 1.0 does not allow."""
     return "".join(one for one in text if one >= " " or one in "\t\n")
 
 
 def parts_of(found: Comparison, store: ResultStore) -> dict[str, str]:
-    """Every form of a report, by file name; pages of flipped cases lie in `flips/`."""
+    """Every file of a report by its relative path; the pages of flipped cases are in `flips/`."""
     pages = flip_pages(found, store)
     return {
         "report.html": to_html(found, store, pages),

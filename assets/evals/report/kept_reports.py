@@ -1,4 +1,4 @@
-"""Where the reports of comparisons are kept: one folder a pair of runs, beside the results."""
+"""Stores the reports of comparisons: one folder per pair of runs, in `reports/` next to the results."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def report_folder(store: ResultStore, baseline: str, candidate: str) -> Path:
 
 
 def write_report(store: ResultStore, found: Comparison) -> Path:
-    """Writes every form of the report and returns its folder; again, it replaces them."""
+    """Writes every file of the report, replacing those of an earlier call, and returns its folder."""
     folder = report_folder(store, found.baseline.record.run, found.candidate.record.run)
     for name, content in parts_of(found, store).items():
         write_whole(folder / name, content.encode())

@@ -1,4 +1,4 @@
-"""A comparison, its flipped cases and a set's runs as pages of HTML. What the numbers mean was decided by `compare`."""
+"""HTML pages of a comparison, of its flipped cases, and of all runs of a set. The verdict comes from `compare`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,9 +29,9 @@ PAGES_BYTES = 32 << 20
 
 
 def to_html(found: Comparison, store: ResultStore, pages: Mapping[str, str] = {}) -> str:
-    """One page that stands alone, with the beginnings and ends of the first flipped cases' trajectories side by side.
+    """One self-contained page, with excerpts of the first flipped cases' trajectories side by side.
 
-    `pages` are the pages of flipped cases that lie beside it, by their names, to be linked to.
+    `pages` are the pages of flipped cases (`flip_pages`) to link to, by their path relative to this page.
     """
     names = names_of(found)
     groups: dict[str, list[Stratum]] = {}
@@ -81,7 +81,7 @@ def _template(name: str) -> "jinja2.Template":
 
 
 def _effect(effect: Effect) -> Row:
-    """In units of the metric's own margin, turned so that right is better."""
+    """An effect in units of its metric's margin, with its sign turned so that right is better."""
     value = effect.estimate or effect.neutral
     if effect.metric.kind == "ratio":
         value = math.log(value) if value > 0 else -math.inf
@@ -106,7 +106,7 @@ def _stratum(one: Stratum) -> Row:
 
 @dataclass(frozen=True)
 class Listed:
-    """A flipped case in the report, with a link to its own page if it has one."""
+    """A flipped case in the report, with the path of its own page if it has one."""
 
     sides: SideBySide
     page: str | None
@@ -121,7 +121,7 @@ def _listed(cases: list[SideBySide], pages: Mapping[str, str]) -> list[Listed]:
 
 
 def side_by_side(found: Comparison, store: ResultStore) -> tuple[list[SideBySide], list[SideBySide]]:
-    """Lost and gained cases with what both subjects did; nothing is read before it is shown."""
+    """The lost and the gained cases, with the files of both runs. Files are only read when shown."""
     runs = (found.baseline.record.run, found.candidate.record.run)
     lost, gained = (
         [SideBySide.of(store, runs, flip, change) for flip in flips[:FLIPS_SHOWN]]
@@ -131,7 +131,8 @@ def side_by_side(found: Comparison, store: ResultStore) -> tuple[list[SideBySide
 
 
 def flip_pages(found: Comparison, store: ResultStore) -> dict[str, str]:
-    """A page for each flipped case that left a trajectory, up to a number and a size of all."""
+    """The page of each flipped case with a stored trajectory or patch, by its relative path: at most `PAGES` lost and
+    `PAGES` gained cases, and about `PAGES_BYTES` in all."""
     template, pages, size = _template("flip.html"), {}, 0
     for cases in side_by_side(found, store):
         for one in cases[:PAGES]:
@@ -143,13 +144,13 @@ def flip_pages(found: Comparison, store: ResultStore) -> dict[str, str]:
 
 
 def names_of(found: Comparison) -> tuple[str, str]:
-    """What the two sides are called: their subjects, or their runs where it is one subject twice."""
+    """The display names of baseline and candidate: their subjects, or their runs if both have the same subject."""
     names = (found.baseline.record.subject, found.candidate.record.subject)
     return names if names[0] != names[1] else (found.baseline.record.run, found.candidate.record.run)
 
 
 def _earlier(found: Comparison, store: ResultStore) -> list[RunSummary]:
-    """The last runs of both subjects on the same cases; none where there are but these two."""
+    """The last runs of both subjects on the same cases; empty if there are only these two."""
     record = found.candidate.record
     subjects = {found.baseline.record.subject, record.subject}
     same = [
@@ -160,7 +161,7 @@ def _earlier(found: Comparison, store: ResultStore) -> list[RunSummary]:
 
 
 def points_of(runs: Sequence[RunSummary]) -> list[tuple[str, str, float, Interval]]:
-    """Runs as `charts.trend` draws them: a subject's runs on another version or split of the set are another line."""
+    """Runs as points for `charts.trend`: one line per subject, version of the set and split."""
     known = versions(runs)
     clash = len({one.record.set_version for one in runs}) < len(known)
     splits = len({one.record.split for one in runs}) > 1
@@ -178,7 +179,7 @@ def points_of(runs: Sequence[RunSummary]) -> list[tuple[str, str, float, Interva
 
 
 def set_html(name: str, runs: list[RunSummary]) -> str:
-    """All runs of a set on one page: success over time by subject, and a table."""
+    """All runs of a set on one page: a chart of success over time by subject, and a table."""
     return _template("set.html").render(
         name=name, runs=runs, versions=versions(runs), chart=charts.trend(points_of(runs))
     )

@@ -1,6 +1,6 @@
-"""One run by itself, and all runs of a set over time: success with its interval, and the baseline's drift.
+"""Summarises single runs: success with its interval, mean metrics, outcomes and flaky cases.
 
-For a look; whether two runs differ is asked of `compare`.
+Not for deciding whether two runs differ, which `compare` does.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     import polars
 
 ASSUMED_CORRELATION = 0.1
+"""Of the successes within a cluster, for the interval."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Counts and means of a run. `success` is the mean over cases; its interval counts clustered cases for less."""
+    """Counts and means of a run. `success` is the mean over cases; its 95% interval is wider for clustered cases."""
 
     record: RunRecord
     results: int
@@ -37,7 +38,7 @@ class RunSummary:
 
 
 def summarise(store: ResultStore, record: RunRecord) -> RunSummary:
-    """Reads a run's rows; a run without any has no success rather than none."""
+    """Summarises a run's stored rows. Without any usable result, `success` and `interval` are None."""
     import polars as pl
 
     rows = store.load(record)
@@ -74,9 +75,9 @@ def trend(store: ResultStore, set_name: str) -> list[RunSummary]:
 
 
 def versions(found: Sequence[RunSummary]) -> list[str]:
-    """Versions of the set that occur, in order of appearance: points of different ones are not one line.
+    """The versions of the set that occur, in order of appearance.
 
-    Sets of one name and version that hold different cases, as two folders may, are told apart by their hash.
+    Sets with the same name and version but different content, as two folders may hold, are distinguished by their hash.
     """
     hashes: dict[str, set[str]] = {}
     for one in found:
@@ -85,5 +86,5 @@ def versions(found: Sequence[RunSummary]) -> list[str]:
 
 
 def version_of(one: RunSummary, *, clash: bool) -> str:
-    """The set's version, with the beginning of its hash where that version alone says too little."""
+    """The set's version, with the first digits of its hash if the version alone is ambiguous (`clash`)."""
     return f"{one.record.set_version} {one.record.set_sha256[:8]}" if clash else one.record.set_version

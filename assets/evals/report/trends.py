@@ -1,7 +1,6 @@
-"""A set's runs over time as lines, one a subject and version of the set: success, iterations, size of code, drift.
+"""A set's runs over time as lines, one per subject and version of the set, each with the drift of its newest run.
 
-For a look, as `summary` is. Whether the newest run of a line is worse than the one before it is asked of
-`drift`, since that is what must not go unseen.
+For display, like `summary`; `drift` decides whether the newest run is worse than the one before.
 """
 
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ from .summary import RunSummary, trend
 
 BARS = "▁▂▃▄▅▆▇█"
 MODEL_FIELD = {"model": "model", "retrieval": "embedding_model"}
-"""What the model of a subject is, by its engine; the others have none under test."""
+"""The field of a subject's identity that names its model, by engine; other engines have no model under test."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """The runs of one subject over one version of a set, oldest first. `drift` is that of the newest."""
+    """The runs of one subject over one version of a set, oldest first. `drift` is that of the newest run."""
 
     subject: str
     set_version: str
@@ -33,18 +32,18 @@ class Line:
 
     @property
     def sparkline(self) -> str:
-        """Success from none to all, a bar a run; a dot where nothing was learnt."""
+        """Success as one bar per run, and a dot for a run without a usable result."""
         return sparkline([one.success for one in self.runs])
 
 
 def sparkline(rates: Sequence[float | None], most: int = 30) -> str:
-    """The last `most` rates from 0 to 1 as bars."""
+    """The last `most` rates, each from 0 to 1, as bars."""
     shown = rates[-most:]
     return "".join("·" if rate is None else BARS[min(len(BARS) - 1, int(rate * len(BARS)))] for rate in shown)
 
 
 def lines(store: ResultStore, set_name: str) -> list[Line]:
-    """The lines of a set, the one with the newest run last."""
+    """The lines of a set, ordered by their newest run; the most recent is last."""
     groups: dict[tuple[str, str], list[RunSummary]] = {}
     for one in trend(store, set_name):
         groups.setdefault((one.record.subject, one.record.set_version), []).append(one)

@@ -1,1 +1,1 @@
-"""Subjects run over sets: the runner, its results, where they are kept and how they are queried."""
+"""Running subjects over eval sets: the runner, its results, their storage, and SQL queries over them."""

@@ -1,7 +1,7 @@
-"""Ends a run early when its subject is already known to be worse than a baseline, so that nobody pays for the rest.
+"""Ends a run early once its subject is found to be worse than a baseline, to save the cost of the rest.
 
-Only "worse" ends a run. That a candidate is better or no worse has to hold for every metric, and is said by
-the comparison of whole runs. What ended a run is kept beside it, and `compare` reads it.
+Only "worse" ends a run: "better" and "not worse" must hold for every metric, and only the comparison of complete runs
+decides them. The decision is stored with the run, and `compare` reads it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,13 @@ from .results import ResultRow, RunRecord
 from .store import ResultStore, StoreError, write_whole
 
 ALPHA = 0.02
-"""Half of it goes to "worse": a run of an equal subject is ended by mistake at most once in a hundred, and the
-comparison at the end keeps nearly all of its own error rate."""
+"""Half of it is spent on "worse": a run of an equal subject ends by mistake at most once in a hundred, which adds
+little to the error rate of the final comparison."""
 
 
 class Decision(BaseModel):
-    """Why a run ended early; `decision.json` of the run. `evidence` is capital that a wager of 1 has become."""
+    """Why a run ended early, stored as its `decision.json`. `evidence` is the e-value: the capital that a stake of 1
+    grew to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,19 +35,21 @@ class Decision(BaseModel):
     @property
     def sentence(self) -> str:
         return (
-            f"success was found worse than {self.baseline}'s after {self.clusters} clusters, by a test that may be "
-            f"looked at any time (evidence {self.evidence:.0f} to 1)"
+            f"success was found worse than {self.baseline}'s after {self.clusters} clusters, by a test that is valid "
+            f"however often it is evaluated (evidence {self.evidence:.0f} to 1)"
         )
 
 
 class EarlyStop:
-    """Takes results as they come, and looks at whole clusters in their planned order, whichever end first."""
+    """Receives results as they arrive, and tests complete clusters in the planned order, not in that of arrival."""
 
     def __init__(
         self, store: ResultStore, record: RunRecord, baseline: RunRecord, order: Sequence[tuple[Case, int]]
     ) -> None:
         if baseline.set_sha256 != record.set_sha256 or baseline.split != record.split:
-            raise StoreError(f"{baseline.run} is of another version or split of the set: it cannot stop {record.run}")
+            raise StoreError(
+                f"{baseline.run} is of another version or split of the set than {record.run}, so it cannot end it early"
+            )
         margin = next((one.margin for one in record.metrics if one.role == "primary" and one.kind == "rate"), 0.05)
         self._store, self._record, self._baseline = store, record, baseline
         self._test = SequentialTest(margin, ALPHA)
@@ -59,7 +62,7 @@ class EarlyStop:
         self._next = 0
 
     def __call__(self, row: ResultRow) -> str | None:
-        """Why to stop, if there is a reason. A case without a result on one side is left out of its cluster."""
+        """The reason to stop, or None. A case without a result in both runs is left out of its cluster."""
         self._waiting[row.cluster].discard(row.key)
         self._rows.setdefault(row.cluster, []).append(row)
         while self._next < len(self._order) and not self._waiting[self._order[self._next]]:
@@ -89,7 +92,7 @@ def _means(rows: Sequence[ResultRow]) -> Mapping[str, float]:
 
 
 def read_decision(store: ResultStore, run: str) -> Decision | None:
-    """What ended a run early. Raises `StoreError` when the file is damaged."""
+    """The decision that ended a run early; None if none did. Raises `StoreError` if the file is damaged."""
     path = store.folder(run) / "decision.json"
     try:
         return Decision.model_validate_json(path.read_bytes())

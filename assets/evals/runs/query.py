@@ -1,7 +1,7 @@
-"""SQL over all results, for a person's own questions: one SELECT in DuckDB, which sees nothing but the results.
+"""SQL over all results: one SELECT in DuckDB, which has access to nothing but the results.
 
-The question is asked in a process of its own (`query_process`), which is ended when it takes too long:
-a parser that is given nonsense cannot be interrupted, and this process never runs DuckDB's threads.
+The query runs in its own process (`query_process`), which is killed when it takes too long: DuckDB's parser cannot be
+interrupted, and this process must not run DuckDB's threads.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ SECONDS = 30.0
 ROWS = 10_000
 MAX_SQL = 100_000
 GRACE = 3.0
-"""Beyond `seconds`, to read the results."""
+"""Seconds added to the query's time limit, to read the results."""
 
 
 class QueryRefused(ValueError):
-    """The SQL is not one SELECT, is wrong, or takes too much; the message says which."""
+    """The SQL is not one SELECT, has an error, or exceeds a limit; the message says which."""
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """Columns and rows of plain values (dates and decimals as text); `more` when there were more rows."""
+    """Columns and rows of plain values (dates and decimals as text). `more` is true if there were more rows."""
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -32,20 +32,21 @@ class QueryResult:
 
 
 def query(store: ResultStore, sql: str, *, seconds: float = SECONDS, rows: int = ROWS) -> QueryResult:
-    """Asks the table `results`, which has a row a run, case and repeat. Raises `QueryRefused`."""
+    """Queries the table `results`, which has one row per run, case and repeat. `seconds` is the time limit, `rows` the
+    largest number of rows returned. Raises `QueryRefused`."""
     if len(sql) > MAX_SQL:
         raise QueryRefused(f"the SQL is longer than {MAX_SQL} characters")
     files = [str(path) for path in store.settle_all()]
     if not files:
-        raise QueryRefused("there are no results yet; `penstock eval run` makes some")
-    asked = {"files": files, "sql": sql, "seconds": seconds, "rows": rows}
+        raise QueryRefused("there are no results yet; `penstock eval run` produces them")
+    request = {"files": files, "sql": sql, "seconds": seconds, "rows": rows}
     try:
         with Worker("assets.evals.runs.query_process") as worker:
-            said = worker.ask(asked, seconds + GRACE)
+            answer = worker.ask(request, seconds + GRACE)
     except WorkerLate as error:
-        raise QueryRefused(f"the query took longer than {seconds:g} seconds: ask for less") from error
+        raise QueryRefused(f"the query took longer than {seconds:g} seconds: make it smaller") from error
     except WorkerEnded as error:
-        raise QueryRefused(f"the query ended its process: {error}") from error
-    if "refused" in said:
-        raise QueryRefused(said["refused"])
-    return QueryResult(tuple(said["columns"]), [tuple(row) for row in said["rows"]], said["more"])
+        raise QueryRefused(f"the query's process ended: {error}") from error
+    if "refused" in answer:
+        raise QueryRefused(answer["refused"])
+    return QueryResult(tuple(answer["columns"]), [tuple(row) for row in answer["rows"]], answer["more"])

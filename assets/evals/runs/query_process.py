@@ -1,7 +1,7 @@
-"""The process that answers one question about the results, which `query` asks.
+"""The process that runs one SQL query over the results for `query`.
 
-The results are copied into memory and the door is shut before the question is looked at: no files, no
-extensions, no settings, bounded memory and time.
+It first copies the results into memory, then turns off file access, extensions and settings, and only then parses the
+query. Its memory and time are limited.
 """
 
 import json
@@ -19,15 +19,15 @@ ADDRESS_SPACE = 8 << 30
 ANSWER_BYTES = 32 << 20
 
 
-def _bounded(asked: dict[str, Any]) -> dict[str, Any]:
-    cpu = math.ceil(2 * asked["seconds"]) + 10
+def _bounded(request: dict[str, Any]) -> dict[str, Any]:
+    cpu = math.ceil(2 * request["seconds"]) + 10
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
     try:
-        answer = _answer(asked["files"], asked["sql"], asked["seconds"], asked["rows"])
+        answer = _answer(**request)
     except (duckdb.Error, MemoryError, RecursionError) as error:
         return {"refused": str(error) or type(error).__name__}
     if len(json.dumps(answer, default=str)) > ANSWER_BYTES:
-        return {"refused": f"the answer is larger than {ANSWER_BYTES >> 20} MiB: ask for less"}
+        return {"refused": f"the result is larger than {ANSWER_BYTES >> 20} MiB: select less"}
     return answer
 
 
@@ -43,7 +43,7 @@ def _answer(files: list[str], sql: str, seconds: float, rows: int) -> dict[str, 
     connection.execute("SET lock_configuration = true")
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        return {"refused": "ask one SELECT over the table `results`"}
+        return {"refused": "write one SELECT over the table `results`"}
     late = threading.Event()
 
     def stop() -> None:
@@ -58,7 +58,7 @@ def _answer(files: list[str], sql: str, seconds: float, rows: int) -> dict[str, 
         taken = found.fetchmany(rows + 1)
     except duckdb.Error:
         if late.is_set():
-            return {"refused": f"the query took longer than {seconds:g} seconds: ask for less"}
+            return {"refused": f"the query took longer than {seconds:g} seconds: make it smaller"}
         raise
     finally:
         timer.cancel()

@@ -1,4 +1,4 @@
-"""From what a subject did, or failed to do, to the row that is stored."""
+"""Turns a subject's result, or its failure, into the row that is stored."""
 
 import os
 from dataclasses import replace
@@ -18,20 +18,12 @@ def result_row(attempt: Attempt, found: CaseResult, seconds: float, tries: int) 
     wrong = sorted(name for name, value in metrics.items() if not np.isfinite(value))
     if wrong:
         return replace(
-            lost_row(attempt, CaseOutcome.ERROR, f"{', '.join(wrong)} is no finite number", tries), success=False
+            lost_row(attempt, CaseOutcome.ERROR, f"{', '.join(wrong)} is not a finite number", tries), success=False
         )
-    return ResultRow(
-        case=case.id,
-        repeat=attempt.repeat,
-        cluster=case.cluster,
-        strata=dict(case.strata),
-        split=case.split,
-        outcome=str(found.outcome),
+    return replace(
+        lost_row(attempt, found.outcome, found.summary, tries),
         success=found.success,
         metrics=metrics,
-        tries=tries,
-        ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        summary=found.summary[:SUMMARY],
         trajectory=f"{case.id}-{attempt.repeat}/{found.trajectory}" if found.trajectory else None,
         patch=f"{case.id}-{attempt.repeat}/{found.patch}" if found.patch else None,
         load=machine_load(),
@@ -39,11 +31,12 @@ def result_row(attempt: Attempt, found: CaseResult, seconds: float, tries: int) 
 
 
 def machine_load() -> float:
-    """Processes that want a core, a core each, over the last minute."""
+    """The load average of the last minute, per core."""
     return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
 
 
-def lost_row(attempt: Attempt, outcome: CaseOutcome, said: str, tries: int) -> ResultRow:
+def lost_row(attempt: Attempt, outcome: CaseOutcome, summary: str, tries: int) -> ResultRow:
+    """The row of an attempt without a result: no success and no metrics."""
     return ResultRow(
         case=attempt.case.id,
         repeat=attempt.repeat,
@@ -55,5 +48,5 @@ def lost_row(attempt: Attempt, outcome: CaseOutcome, said: str, tries: int) -> R
         metrics={},
         tries=tries,
         ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        summary=said[:SUMMARY],
+        summary=summary[:SUMMARY],
     )

@@ -1,7 +1,6 @@
-"""One row a case and repeat: its fields, and the record of the run that it belongs to.
+"""The records that runner, store, comparison and queries share: a run, and the result of one case and repeat.
 
-These are the contract between runner, store, comparison and queries. A metric that was not measured is
-null, never zero.
+A metric that was not measured is null, never zero.
 """
 
 import re
@@ -13,14 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from assets.evals.sets.eval_set import MetricFields
 
 METRICS = ("wrong_patch", "iterations", "code_lines", "tokens", "cost", "seconds")
-"""Metrics with a column of their own; others go to `more` as JSON."""
-
+"""Metrics with their own column; all others are stored as JSON in the column `more`."""
 
 SUBJECT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
 class RunRecord(BaseModel):
-    """What `run.json` holds: every input of a run, fixed when it starts. A resumed run must have the same."""
+    """The content of `run.json`: every input of a run, fixed when it starts. A resumed run must have the same."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +41,7 @@ class RunRecord(BaseModel):
     machine: str = ""
 
     def differences(self, other: "RunRecord") -> list[str]:
-        """What keeps `other` from being the same run, resumed: `field: mine, not theirs`."""
+        """Each input in which `other` differs, so that it cannot resume this run: `field: mine, not theirs`."""
         fixed = (
             "set_name", "set_version", "set_sha256", "split", "subject", "identity_digest", "code_commit", "repeats",
             "seed", "case_seconds",
@@ -54,8 +52,8 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One case once. `success` is null where infrastructure failed; `tries` counts attempts including that one; `load`
-    is how many processes wanted each core of the machine when it ended, of others as well (1.0 is a full machine)."""
+    """The result of one case and repeat. `success` is None if the infrastructure failed; `tries` counts the attempts;
+    `load` is the machine's load average per core when it ended, including other programs (1.0: all cores busy)."""
 
     case: str
     repeat: int

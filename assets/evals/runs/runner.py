@@ -1,8 +1,8 @@
-"""Runs a subject over a set: cases times repeats, a few at a time, each result kept as soon as it is there.
+"""Runs a subject over every case and repeat of a set, several at a time, and stores each result immediately.
 
-A run that was killed goes on where it stopped when it is started again under its name. Failures of the
-infrastructure are tried again and kept apart; a subject that does not come back within its limit is given
-up. Not for judging: what the results mean is said by `compare`.
+A run that was killed resumes where it stopped when it is started again under the same name. Infrastructure failures
+are retried and counted separately; a subject that does not return within its limit is abandoned. Not for interpreting
+results, which `compare` does.
 """
 
 import os
@@ -29,10 +29,11 @@ SYNC_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class RunLimits:
-    """Bounds of a run. A total that is reached stops the run between cases; it can be resumed with a higher one.
+    """Limits of a run. A run that reaches a total stops between cases; it can be resumed with a higher total.
 
-    `case_seconds` is told to the subject; `grace_seconds` later the runner stops waiting for it.
-    `broken_in_a_row` failures of the infrastructure end the run, since more of them would teach nothing.
+    The subject receives `case_seconds` as its time limit; the runner stops waiting `grace_seconds` after it. `tries`
+    bounds the attempts at a case whose infrastructure fails, with pauses that double from `pause_seconds`.
+    `broken_in_a_row` cases lost to infrastructure in a row end the run.
     """
 
     case_seconds: float = 120.0
@@ -46,14 +47,14 @@ class RunLimits:
 
     @property
     def patience(self) -> float:
-        """Seconds after which a case with all its tries is given up."""
+        """Seconds after which a case, including all its tries, is abandoned."""
         pauses: float = self.pause_seconds * 2**self.tries
         return (self.case_seconds + self.grace_seconds) * self.tries + pauses
 
 
 @dataclass(frozen=True)
 class RunState:
-    """Live counts, told after every case."""
+    """The live counts of a run, reported after every case. `stopped` is why it ended before its last case."""
 
     total: int
     done: int = 0
@@ -76,10 +77,6 @@ class RunState:
 Tell = Callable[[RunState], None]
 
 
-def _silent(state: RunState) -> None:
-    """Shows nothing."""
-
-
 def new_record(
     found: EvalSet,
     split: str,
@@ -92,12 +89,13 @@ def new_record(
     limits: RunLimits,
     code_commit: str,
 ) -> RunRecord:
-    """The record of a run that starts now. Raises `EvalSetError` for a split that is not there, `StoreError` for a name
-    that no folder can have, and `SubjectCannotStart`."""
+    """The record of a run that starts now. Raises `EvalSetError` for an unknown split, `StoreError` for the name of a
+    run or subject that cannot name a folder, and `SubjectCannotStart`."""
     for what, name, pattern in (("subject", subject.name, SUBJECT_NAME), ("run", run, RUN_NAME)):
         if not pattern.fullmatch(name):
             raise StoreError(
-                f"{name[:200]!r} is no name of a {what}: small letters, digits, '.', '_' and '-', not too many"
+                f"{name[:200]!r} is not a valid name of a {what}: use at most "
+                f"{80 if what == 'subject' else 120} small letters, digits, '.', '_' and '-'"
             )
     identity = subject.identity()
     return RunRecord(
@@ -124,8 +122,8 @@ def new_record(
 def planned_order(
     cases: Sequence[Case], repeats: int, seed: int, *, cluster_by_cluster: bool = False
 ) -> list[tuple[Case, int]]:
-    """Every case and repeat, cluster after cluster in an order drawn from the seed, so that a beginning of a run is a
-    fair sample of clusters. All cases come once before any comes again, unless `cluster_by_cluster`."""
+    """Every case and repeat, with the clusters in a random order drawn from the seed, so that the first part of a run
+    is a fair sample of clusters. All first repeats come before all second ones, unless `cluster_by_cluster`."""
     names = sorted({case.cluster for case in cases})
     place = {name: index for index, name in enumerate(np.random.default_rng(seed).permutation(names).tolist())}
     ordered = sorted(cases, key=lambda case: (place[case.cluster], case.id))
@@ -140,19 +138,20 @@ def run_set(
     record: RunRecord,
     *,
     limits: RunLimits = RunLimits(),
-    tell: Tell = _silent,
+    tell: Tell = lambda state: None,
     should_stop: Callable[[], bool] = lambda: False,
     stop_early: RunRecord | None = None,
 ) -> RunState:
-    """Runs what is still missing of a run, then writes its Parquet file. Returns how it ended.
+    """Runs the cases and repeats that have no result yet, then writes the run's Parquet file. Returns the final counts.
 
-    With `stop_early`, a baseline's run, it goes cluster by cluster and ends once it is known to be worse.
+    With `stop_early`, the run of a baseline, it goes cluster by cluster and ends once the subject is found worse.
 
-    Raises `SubjectCannotStart`, `StoreError` when the run is held or was started otherwise, and `OSError` when the
-    disk is full; what was stored until then stays and the run can be resumed.
+    Raises `ValueError` if the subject cannot solve this kind of set, `SubjectCannotStart`, `StoreError` if another
+    process writes the run or its inputs differ, and `OSError` if the disk is full. Stored results stay, and the run can
+    be resumed.
     """
-    if not set(subject.kinds) & {found.manifest.kind}:
-        raise ValueError(f"{subject.name} does not understand sets of kind {found.manifest.kind!r}")
+    if found.manifest.kind not in subject.kinds:
+        raise ValueError(f"{subject.name} cannot solve sets of kind {found.manifest.kind!r}")
     cases = found.split(record.split)
     with store.journal(record) as journal:
         subject.start()
@@ -191,7 +190,7 @@ class _Work:
         try:
             position = 0
             while position < len(missing) or threads.busy:
-                stopped = self._stopped(began) or ("stopped as asked" if should_stop() else None)
+                stopped = self._stopped(began) or ("stopped on request" if should_stop() else None)
                 if stopped:
                     self.state = replace(self.state, stopped=stopped)
                     if not threads.busy:
@@ -207,7 +206,7 @@ class _Work:
                     self.journal.sync()
                     synced = time.monotonic()
                 if threads.lost >= max(2, self.record.parallel):
-                    self.state = replace(self.state, stopped=f"{threads.lost} cases did not come back; see the last")
+                    self.state = replace(self.state, stopped=f"{threads.lost} cases did not return; see the last")
                     break
         finally:
             threads.close()
@@ -220,13 +219,13 @@ class _Work:
         if self.found_early:
             return self.found_early
         if self.broken >= limits.broken_in_a_row:
-            return f"{self.broken} failures of the infrastructure in a row, the last: {state.last}"
+            return f"{self.broken} infrastructure failures in a row; the last: {state.last}"
         if limits.total_seconds is not None and time.monotonic() - began > limits.total_seconds:
-            return f"the limit of {limits.total_seconds:g} seconds for the run is reached"
+            return f"the run's limit of {limits.total_seconds:g} seconds is reached"
         if limits.total_tokens is not None and state.tokens >= limits.total_tokens:
-            return f"the limit of {limits.total_tokens:g} tokens is reached"
+            return f"the run's limit of {limits.total_tokens:g} tokens is reached"
         if limits.total_cost is not None and state.cost >= limits.total_cost:
-            return f"the limit of {limits.total_cost:g} for cost is reached"
+            return f"the run's cost limit of {limits.total_cost:g} is reached"
         return None
 
     def _count(self, row: ResultRow, *, resumed: bool = False) -> None:
@@ -249,7 +248,7 @@ class _Work:
         )
 
     def _attempt(self, case: Case, repeat: int) -> ResultRow:
-        """One case with its retries, in a thread of the run. Never raises but for what is not an `Exception`."""
+        """One case with its retries, in a thread of the run. Any `Exception` of the subject becomes a row."""
         folder = self.trajectories / f"{case.id}-{repeat}"
         attempt = Attempt(
             case, repeat, seed_for(self.record.seed, case.id, repeat), self.limits.case_seconds, folder

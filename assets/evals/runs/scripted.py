@@ -1,6 +1,6 @@
-"""A subject of settable quality, so that runner, statistics and reports can be checked from end to end.
+"""A synthetic subject of configurable quality, for testing runner, statistics and reports end to end.
 
-It solves nothing: whether it succeeds is drawn from the case's difficulty, its own skill and the seed.
+It solves nothing: its success is drawn at random from the case's difficulty, its own skill and the seed.
 """
 
 import math
@@ -14,9 +14,9 @@ from .subject import Attempt, CaseOutcome, CaseResult, InfrastructureFailure
 
 @dataclass(frozen=True)
 class Quality:
-    """`skill` is a logit added to each case's ease; `effort` multiplies iterations and tokens; `noise` is how much of a
-    case's luck differs between repeats (0: each repeat ends alike). `broken` is the share of attempts whose
-    infrastructure fails; `seconds` is really waited."""
+    """`skill` is a logit from which the case's difficulty is subtracted; `effort` multiplies iterations and tokens;
+    `noise` scales the random part of the result (with 0, all repeats of a case end alike). `broken` is the share of
+    attempts whose infrastructure fails; `seconds` is the time that each attempt sleeps."""
 
     skill: float = 0.6
     effort: float = 1.0
@@ -34,12 +34,12 @@ class Quality:
         if odd or self.broken > 1 or self.effort == 0:
             said = ", ".join(odd) or f"effort={self.effort}, broken={self.broken}"
             raise ValueError(
-                f"{said}: give finite numbers that are not negative, an effort above 0, broken from 0 to 1"
+                f"{said}: give finite numbers, none negative but skill, an effort above 0, and broken from 0 to 1"
             )
 
 
 class ScriptedSubject:
-    """Understands plain sets; `input.difficulty` of a case (a logit, 0 if missing) is taken off its skill."""
+    """Solves plain sets. A case's `input.difficulty` (a logit, 0 if missing) is subtracted from the skill."""
 
     kinds: tuple[str, ...] = ("plain",)
 
@@ -52,13 +52,13 @@ class ScriptedSubject:
         return {"engine": "scripted", **{key: str(value) for key, value in asdict(self.quality).items()}}
 
     def start(self) -> None:
-        """Needs nothing."""
+        """Does nothing."""
 
     def solve(self, attempt: Attempt) -> CaseResult:
         quality, case = self.quality, attempt.case
         tried = self._tries[case.id, attempt.repeat] = self._tries.get((case.id, attempt.repeat), 0) + 1
         if quality.broken and np.random.default_rng([attempt.seed, tried, 7]).random() < quality.broken:
-            raise InfrastructureFailure("the scripted infrastructure failed, as asked")
+            raise InfrastructureFailure("the scripted infrastructure failed, as configured")
         if quality.seconds:
             time.sleep(quality.seconds)
         rng = np.random.default_rng([quality.seed, attempt.seed])

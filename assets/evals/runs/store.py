@@ -1,10 +1,10 @@
-"""Where results lie: a journal while a run goes on, Parquet partitioned by set and subject once it pauses or ends.
+"""Stores results: a journal during a run, and a Parquet file per run, partitioned by set and subject, for reading.
 
     <root>/runs/<run>/run.json, journal.jsonl, trajectories/
     <root>/results/set=<name>/subject=<subject>/<run>.parquet
 
-A line of the journal is written before the next case of its thread starts, so a killed run loses at most
-cases in flight. Parquet files are replaced whole, and a row is one per run, case and repeat.
+A thread writes its line of the journal before it starts its next case, so a killed run loses only the cases in flight.
+Parquet files are replaced atomically and have one row per case and repeat.
 """
 
 import contextlib
@@ -29,17 +29,17 @@ RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,119}")
 
 
 class StoreError(RuntimeError):
-    """A run that is not there, is damaged, or is held by another process."""
+    """A run does not exist, is damaged, cannot be written, or is being written by another process."""
 
 
 class ResultStore:
-    """All runs below one folder."""
+    """All runs under one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def runs(self) -> list[RunRecord]:
-        """Every run whose record can be read, oldest first."""
+        """The record of every run, oldest first. Raises `StoreError` for a damaged one."""
         folder = self.root / "runs"
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         found = [self.record(name) for name in names if (folder / name / "run.json").is_file()]
@@ -47,11 +47,11 @@ class ResultStore:
 
     def folder(self, run: str) -> Path:
         if not RUN_NAME.fullmatch(run):
-            raise StoreError(f"{run!r} is no name of a run: small letters, digits, '.', '_' and '-'")
+            raise StoreError(f"{run!r} is not a valid name of a run: use small letters, digits, '.', '_' and '-'")
         return self.root / "runs" / run
 
     def record(self, run: str) -> RunRecord:
-        """Raises `StoreError` when there is no such run."""
+        """Raises `StoreError` if there is no such run, or its record is damaged."""
         path = self.folder(run) / "run.json"
         try:
             return RunRecord.model_validate_json(path.read_bytes())
@@ -61,17 +61,18 @@ class ResultStore:
             raise StoreError(f"{path}: {error}") from error
 
     def resolve(self, name: str) -> RunRecord:
-        """A run by its name, or the newest of a subject, or of `set/subject`."""
+        """The run of this name, or the newest run of a subject or of `set/subject`. Raises `StoreError`."""
         if RUN_NAME.fullmatch(name) and (self.folder(name) / "run.json").is_file():
             return self.record(name)
         found = [record for record in self.runs() if name in (record.subject, f"{record.set_name}/{record.subject}")]
         if not found:
-            raise StoreError(f"{name!r} is no run and no subject that was run; `penstock eval runs` lists them")
+            raise StoreError(f"{name!r} is neither a run nor a subject with a run; `penstock eval runs` lists them")
         return found[-1]
 
     @contextlib.contextmanager
     def journal(self, record: RunRecord) -> Iterator["Journal"]:
-        """Opens a run for writing: a new one, or the same one again. Raises `StoreError` if its inputs differ."""
+        """Opens a new or existing run for writing. Raises `StoreError` if an existing run has other inputs, or another
+        process is writing it."""
         folder = self.folder(record.run)
         (folder / "trajectories").mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
@@ -82,7 +83,9 @@ class ResultStore:
             if (folder / "run.json").is_file():
                 wrong = self.record(record.run).differences(record)
                 if wrong:
-                    raise StoreError(f"run {record.run} was started otherwise ({'; '.join(wrong)}): use another name")
+                    raise StoreError(
+                        f"run {record.run} was started with other inputs ({'; '.join(wrong)}): use another name"
+                    )
             else:
                 write_whole(folder / "run.json", record.model_dump_json(indent=2).encode() + b"\n")
             journal = Journal(folder / "journal.jsonl")
@@ -92,44 +95,39 @@ class ResultStore:
                 journal.close()
 
     def rows(self, run: str) -> list[ResultRow]:
-        """The rows of a run, ended or not, in order of case and repeat."""
+        """The rows of a run, finished or not, in order of case and repeat."""
         return read_journal(self.folder(run) / "journal.jsonl")
 
     def parquet(self, record: RunRecord) -> Path:
         return self.root / "results" / f"set={record.set_name}" / f"subject={record.subject}" / f"{record.run}.parquet"
 
     def settle(self, record: RunRecord) -> Path:
-        """Brings a run's Parquet file up to its journal, if it is behind or was cut short. Returns the file.
+        """Rewrites a run's Parquet file if it is older than its journal or truncated. Returns the file.
 
-        Raises `StoreError` where there is no room for it; the journal holds everything all the same.
+        Raises `StoreError` if it cannot be written; the journal still holds every result.
         """
         path, journal = self.parquet(record), self.folder(record.run) / "journal.jsonl"
         if not _is_whole(path) or (journal.exists() and journal.stat().st_mtime_ns > path.stat().st_mtime_ns):
             stamp = journal.stat().st_mtime_ns if journal.exists() else 0
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-            try:
+            with _replacing(path) as temporary:
                 _write_parquet(frame(record, self.rows(record.run)), temporary)
-                # A line that is added while this is written must still make the file look old.
+                # The journal's time, so that a line added during the write makes the file out of date.
                 os.utime(temporary, ns=(stamp, stamp))
-                _replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
         return path
 
     def settle_all(self) -> list[Path]:
-        """Brings every Parquet file up to date; those that are cost two stat calls."""
+        """Brings every Parquet file up to date. Returns all of them."""
         return [self.settle(record) for record in self.runs()]
 
     def load(self, record: RunRecord) -> "polars.DataFrame":
-        """A run's rows as a frame, from Parquet."""
+        """A run's rows as a data frame (columns: see `frame`), read from its Parquet file."""
         import polars
 
         return polars.read_parquet(self.settle(record), hive_partitioning=False)
 
 
 class Journal:
-    """Appends rows. Safe from several threads; each row is one write to the file."""
+    """Appends rows to a run's journal. Thread-safe; each row is one write to the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -141,7 +139,7 @@ class Journal:
             self._file.truncate(whole)
 
     def append(self, row: ResultRow) -> None:
-        """Raises `OSError`, and leaves no half line behind, when the disk is full."""
+        """Raises `OSError` if the disk is full; then it leaves no partial line."""
         line = (json.dumps(asdict(row), separators=(",", ":")) + "\n").encode()
         with self._lock:
             before = os.fstat(self._file.fileno()).st_size
@@ -155,7 +153,7 @@ class Journal:
             self.done[row.key] = row
 
     def sync(self) -> None:
-        """Down to the disk, so that it outlives a power cut."""
+        """Flushes the file to disk, so that its rows survive a power failure."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -172,13 +170,13 @@ def _write_parquet(rows: "polars.DataFrame", path: Path) -> None:
         rows.write_parquet(path, compression="zstd")
     except (polars.exceptions.PolarsError, OSError) as error:
         raise StoreError(
-            f"{path.parent}: a run's Parquet file cannot be written ({error}): make room on the disk and ask again; "
-            f"nothing of the run is lost"
+            f"{path.parent}: the run's Parquet file cannot be written ({error}): free some disk space and try again; "
+            f"no result is lost"
         ) from error
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a Parquet file is there to its end, where its directory stands."""
+    """Whether a Parquet file exists and is not truncated: its metadata is at its end."""
     try:
         with path.open("rb") as file:
             file.seek(-4, os.SEEK_END)
@@ -193,10 +191,8 @@ def _whole_length(path: Path) -> int:
 
 
 def read_journal(path: Path) -> list[ResultRow]:
-    """Rows by case and repeat. A later line wins over an infrastructure failure; a half-written last line is not one.
-
-    Raises `StoreError` naming a line that is damaged elsewhere.
-    """
+    """The rows, sorted by case and repeat. Of several lines for one case and repeat, the first counts that is not an
+    infrastructure failure. A half-written last line is ignored. Raises `StoreError` naming any other damaged line."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -215,7 +211,8 @@ def read_journal(path: Path) -> list[ResultRow]:
 
 
 def frame(record: RunRecord, rows: list[ResultRow]) -> "polars.DataFrame":
-    """The rows with every input's version, as they are stored; metrics without a column of their own are in `more`."""
+    """The rows as they are stored, with the version of every input in each. `METRICS` have their own columns; other
+    metrics are JSON in `more`."""
     import polars as pl
 
     columns: dict[str, list[Any]] = {
@@ -261,22 +258,25 @@ def frame(record: RunRecord, rows: list[ResultRow]) -> "polars.DataFrame":
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that a reader sees the old one or the new one, and a power cut leaves one of the two."""
+    """Replaces a file atomically: readers, and a machine after a power failure, see the old or the new content."""
+    with _replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary file to write, which then replaces `path` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        temporary.write_bytes(content)
-        _replace(temporary, path)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

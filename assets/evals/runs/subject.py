@@ -1,8 +1,7 @@
-"""What is under test: the one protocol that the runner knows, and what a subject hands back for a case.
+"""What is under test: the protocol of a subject, and the result that it returns for a case.
 
-A subject that could not do its work because something around it was broken raises
-`InfrastructureFailure`; a subject that did it badly returns an outcome. The first is tried again and
-never counted against the subject.
+A subject whose surroundings failed (sandbox, server, disk) raises `InfrastructureFailure`; the runner retries and never
+counts it against the subject. A subject that did its work badly returns an outcome.
 """
 
 import hashlib
@@ -21,11 +20,11 @@ class InfrastructureFailure(RuntimeError):
 
 
 class SubjectCannotStart(RuntimeError):
-    """The subject is not usable here at all; the message says what is missing."""
+    """The subject cannot be used on this machine; the message says what is missing."""
 
 
 class UnknownSubject(ValueError):
-    """A text names no subject, or an option that it does not have."""
+    """A text names an unknown subject, or an option that the subject does not have."""
 
 
 class CaseOutcome(StrEnum):
@@ -33,20 +32,21 @@ class CaseOutcome(StrEnum):
 
     CORRECT = "correct"
     WRONG = "wrong"
-    """An answer that looked right to the subject and is not."""
+    """A wrong answer that the subject took for right."""
     UNRESOLVED = "unresolved"
-    """No answer, and it said so."""
+    """The subject reported that it has no answer."""
     TIMEOUT = "timeout"
-    """Given up by the runner; counts as a failure of the subject, which was told its limit."""
+    """The runner stopped waiting. Counts as a failure of the subject, which knew its limit."""
     ERROR = "error"
-    """The subject itself broke."""
+    """The subject raised an exception."""
     INFRASTRUCTURE = "infrastructure"
-    """Nothing was learnt about the subject."""
+    """The infrastructure failed, so the run says nothing about the subject."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run of one case. `seed` is fixed by run, case and repeat; `folder` is where a trajectory may be left."""
+    """One run of one case. `seed` depends on the run's seed, the case and the repeat; `seconds` is the time limit;
+    `folder` is where the subject may write a trajectory and a patch."""
 
     case: Case
     repeat: int
@@ -57,8 +57,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What a subject hands back. `success` is the primary measure; `metrics` holds numbers by name, none invented:
-    a metric that was not measured is left out. `trajectory` and `patch` are file names in the attempt's folder."""
+    """A subject's result. `success` is the primary measure; `metrics` are numbers by name, without those that were not
+    measured. `trajectory` and `patch` are file names in the attempt's folder."""
 
     outcome: CaseOutcome
     success: bool
@@ -69,31 +69,32 @@ class CaseResult:
 
 
 class Subject(Protocol):
-    """Something that solves cases. `solve` is called from several threads if the run is parallel."""
+    """Something that solves cases. In a parallel run, `solve` is called from several threads."""
 
     @property
     def name(self) -> str:
-        """Short, for people and folders: `search-60s`."""
+        """A short name, also used for folders: `search-60s`."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of sets it understands."""
+        """The kinds of sets that it can solve."""
 
     def identity(self) -> dict[str, str]:
-        """Every version that a result depends on: engine, model digest, prompt hash, index version, limits."""
+        """The version of everything that a result depends on: engine, model digest, prompt hash, index, limits."""
 
     def start(self) -> None:
-        """Gets ready. Raises `SubjectCannotStart`."""
+        """Prepares for a run. Raises `SubjectCannotStart`."""
 
     def solve(self, attempt: Attempt) -> CaseResult:
-        """Raises `InfrastructureFailure` when nothing was learnt."""
+        """Raises `InfrastructureFailure` if something other than the subject failed."""
 
 
 def identity_digest(identity: Mapping[str, str]) -> str:
-    """Twelve hexadecimal digits that differ whenever any version differs."""
+    """A hash of all versions, in twelve hexadecimal digits."""
     return hashlib.sha256(json.dumps(dict(identity), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def seed_for(run_seed: int, case_id: str, repeat: int) -> int:
-    """The same for every subject, so that a comparison is paired in its chance as well."""
+    """The seed of one case and repeat. It is equal for all subjects, so that a comparison also pairs their random
+    numbers."""
     return int.from_bytes(hashlib.sha256(f"{run_seed}\0{case_id}\0{repeat}".encode()).digest()[:6], "big")

@@ -1,7 +1,7 @@
-"""What a tested subject stands for on the platform: the settings that would make new tasks run as it did.
+"""The platform settings that a tested subject represents: those with which new tasks run as the subject did.
 
-Read from the identity that every result carries, so that what is promoted is what was tested. A synthetic
-subject stands for nothing.
+They come from the identity stored with every result, so that what is promoted is what was tested. A synthetic subject
+represents no settings.
 """
 
 import re
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 _MODEL_BUDGET = re.compile(r"(\d+) steps, (\d+) tokens, ([\d.e+-]+) money")
 ENGINES = ("search", "model")
 BUDGETS = ("task_seconds", "chat_steps", "chat_tokens", "chat_money")
-"""Bounds of an attempt. Evals are often run with tighter ones than tasks get."""
+"""Limits of an attempt. Evals often run with tighter limits than tasks."""
 
 
 def settings_of(identity: Mapping[str, str]) -> dict[str, str]:
-    """Settings by name, as texts (`normal`); empty for a subject that is no part of the platform, or that no settings
-    make: tasks are solved with all operators."""
+    """Setting names with their values in `normal` form. Empty for a subject that no settings can reproduce: one that is
+    not part of the platform, or one that uses only some edit operators, since tasks use all."""
     found: dict[str, str] = {}
     if "operators" in identity:
         return found
@@ -38,7 +38,7 @@ def settings_of(identity: Mapping[str, str]) -> dict[str, str]:
 
 
 def normal(value: object) -> str:
-    """A setting's value as a text that is equal for equal values: `60`, `60.0` and 6e1 are one."""
+    """A setting's value as text, equal for equal values: `60`, `60.0` and `6e1` all give `60`."""
     try:
         return repr(float(str(value))).removesuffix(".0")
     except ValueError:

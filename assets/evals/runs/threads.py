@@ -1,4 +1,4 @@
-"""Threads that each run one case at a time, and that are written off when a case does not come back."""
+"""Threads that each run one case at a time; a thread whose case exceeds the time limit is abandoned."""
 
 import queue
 import threading
@@ -15,7 +15,7 @@ from .subject import Attempt, CaseOutcome
 
 
 class Threads:
-    """A fixed number of threads, one case each at a time; `patience` is how many seconds a case may take."""
+    """At most `count` threads; `patience` is the timeout of a case in seconds. `lost` counts abandoned threads."""
 
     def __init__(self, attempt: Callable[[Case, int], ResultRow], count: int, patience: float) -> None:
         self._attempt = attempt
@@ -38,7 +38,7 @@ class Threads:
 
     def give(self, case: Case, repeat: int) -> None:
         if self._running < min(self._count, len(self._waiting) + 1):
-            # A daemon: a subject that hangs must not keep the program from ending.
+            # A daemon thread, since a subject that hangs must not keep the program from ending.
             threading.Thread(target=self._work, name=f"eval-{self._next}", daemon=True).start()
             self._running += 1
         self._waiting[self._next] = (case, repeat, time.monotonic())
@@ -51,7 +51,8 @@ class Threads:
             self._ended.put((number, self._attempt(case, repeat)))
 
     def ended(self) -> list[ResultRow]:
-        """Rows that are ready, waiting a moment for the first. A case that overstayed is among them, as a timeout."""
+        """The rows that are ready, after waiting up to 0.2 s for the first. Includes a timeout row for each case that
+        exceeded its limit; the case's thread is abandoned."""
         rows: list[ResultRow] = []
         wait = 0.2 if self._waiting else 0.0
         while True:
@@ -69,7 +70,7 @@ class Threads:
                 self.lost += 1
                 self._running -= 1
                 attempt = Attempt(case, repeat, 0, self._patience, Path())
-                said = f"did not come back within {self._patience:.0f} s"
+                said = f"did not return within {self._patience:.0f} s"
                 rows.append(replace(lost_row(attempt, CaseOutcome.TIMEOUT, said, 1), success=False))
         return rows
 

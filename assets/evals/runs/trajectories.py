@@ -1,6 +1,6 @@
-"""What two subjects did with one case, read back from what their runs kept, cut to what a page can hold.
+"""Reads the trajectories and patches that two runs stored for one case, shortened to what a page can hold.
 
-Everything in these files was written by programs, models and repositories: it is text, whatever it says.
+Their content was written by programs, models and repositories: it is untrusted and only ever treated as text.
 """
 
 import json
@@ -22,7 +22,7 @@ PATCH_BYTES = 64 << 10
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a trajectory, cut to what fits beside another. `fields` are the parts of its body by name."""
+    """One line of a trajectory, shortened. `at` is its time in seconds; `fields` are the parts of its body by name."""
 
     at: str
     kind: str
@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Side:
-    """What one subject left of a case; empty where it left nothing, or its name leads elsewhere."""
+    """The files that one run stored for a case; None for a file that does not exist."""
 
     trajectory: Path | None
     patch: Path | None
@@ -47,7 +47,7 @@ class Side:
 
     @property
     def diff(self) -> list[str]:
-        """The patch's lines."""
+        """The lines of the patch, of at most `PATCH_BYTES`."""
         if self.patch is None:
             return []
         with self.patch.open("rb") as file:
@@ -56,7 +56,7 @@ class Side:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """A flipped case with both sides. `change` is `lost` or `gained`."""
+    """A flipped case with the files of both runs. `change` is `lost` or `gained`."""
 
     flip: Flip
     change: str
@@ -78,12 +78,12 @@ class SideBySide:
 
     @property
     def page(self) -> str:
-        """The name of the case's own page beside the report."""
+        """The path of the case's own page, relative to the report."""
         return f"flips/{self.change}-{re.sub(r'[^A-Za-z0-9_.-]', '_', self.flip.case)[:120]}.html"
 
 
 def kept_file(store: ResultStore, run: str, name: str | None) -> Path | None:
-    """A file below a run's trajectories; None when there is none, or its name leads elsewhere."""
+    """A file under a run's `trajectories`; None if it does not exist or its name leads outside that folder."""
     if name is None:
         return None
     folder = (store.folder(run) / "trajectories").resolve()
@@ -92,7 +92,7 @@ def kept_file(store: ResultStore, run: str, name: str | None) -> Path | None:
 
 
 def read_entries(path: Path | None, most: int, characters: int) -> list[Entry] | None:
-    """The beginning and the end of a trajectory; None when there is none."""
+    """The first and last `most / 2` entries of a trajectory, each of at most `characters`; None without a path."""
     if path is None:
         return None
     with path.open("rb") as file:
@@ -101,7 +101,7 @@ def read_entries(path: Path | None, most: int, characters: int) -> list[Entry] |
     kept = lines if len(lines) <= most else [*lines[:half], *lines[-half:]]
     entries = [_entry(line, characters) for line in kept]
     if len(lines) > most:
-        entries.insert(half, Entry("", "…", f"{len(lines) - most} entries left out; all are in {path}"))
+        entries.insert(half, Entry("", "…", f"{len(lines) - most} entries omitted; all are in {path}"))
     return entries
 
 

@@ -1,1 +1,1 @@
-"""Eval sets of every kind: how they are read, checked and extended."""
+"""Eval sets of every kind: reading, checking and extending them."""

@@ -1,7 +1,6 @@
-"""Adding to a set: a case is checked on its own and among the others before the set becomes its next minor version.
+"""Adds a case to a set: it is checked alone and against the other cases before the set gets its next minor version.
 
-Everything is tried on a copy, which then takes the set's place, so that an interrupted or refused addition
-leaves the set as it was.
+All of it happens on a copy that then replaces the set, so an interrupted or refused addition leaves the set unchanged.
 """
 
 import shutil
@@ -10,17 +9,20 @@ from pathlib import Path
 
 from assets.evals.harvest.proposal import REVIEW, reviewer
 
-from .eval_set import FORGOTTEN, EvalSet, EvalSetError, load_set, seal
+from .eval_set import IGNORED, EvalSet, load_set, seal
 from .set_checks import check_set
+from .set_files import EvalSetError
 
 
 def add_case(root: Path, case: Path) -> EvalSet:
-    """Adds a case's folder, or for a plain set the lines of a file. Raises `EvalSetError` when it does not fit."""
-    known = load_set(root)
-    major, minor, _ = (int(part) for part in known.version.split("."))
+    """Adds the folder of a case or, for a plain set, the lines of a file. Returns the set's new version.
+
+    Raises `EvalSetError` for a case that is malformed, not reviewed, or fails a check of the set.
+    """
+    major, minor, _ = (int(part) for part in load_set(root).version.split("."))
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as scratch:
         grown = Path(scratch) / root.name
-        shutil.copytree(root, grown, symlinks=True, ignore=shutil.ignore_patterns(*FORGOTTEN, "*.pyc"))
+        shutil.copytree(root, grown, symlinks=True, ignore=shutil.ignore_patterns(*IGNORED, "*.pyc"))
         if (grown / "cases.jsonl").is_file():
             _append(grown / "cases.jsonl", case)
         else:
@@ -38,7 +40,7 @@ def add_case(root: Path, case: Path) -> EvalSet:
 
 def _append(cases: Path, more: Path) -> None:
     if not more.is_file():
-        raise EvalSetError(f"{more}: cases of this set are lines of JSON; give a file")
+        raise EvalSetError(f"{more}: the cases of this set are lines of JSON: give a file of them")
     before = cases.read_bytes()
     gap = b"" if before.endswith(b"\n") or not before else b"\n"
     cases.write_bytes(before + gap + more.read_bytes().rstrip(b"\n") + b"\n")
@@ -46,11 +48,11 @@ def _append(cases: Path, more: Path) -> None:
 
 def _copy(cases: Path, case: Path) -> None:
     if not case.is_dir():
-        raise EvalSetError(f"{case}: a case of this set is a folder")
+        raise EvalSetError(f"{case}: each case of this set is a folder: give one")
     if (cases / case.name).exists():
-        raise EvalSetError(f"{case}: the set has a case {case.name!r} already")
+        raise EvalSetError(f"{case}: the set already has a case {case.name!r}")
     if reviewer(case) == "":
-        raise EvalSetError(f"{case}: nobody has reviewed it: read {case / REVIEW}, then put your name at its end")
+        raise EvalSetError(f"{case}: not reviewed yet: read {case / REVIEW}, then write your name at its end")
     if any(path.is_symlink() for path in case.rglob("*")):
-        raise EvalSetError(f"{case}: a case holds no links")
-    shutil.copytree(case, cases / case.name, ignore=shutil.ignore_patterns(*FORGOTTEN, "*.pyc"))
+        raise EvalSetError(f"{case}: a case must not contain symbolic links")
+    shutil.copytree(case, cases / case.name, ignore=shutil.ignore_patterns(*IGNORED, "*.pyc"))

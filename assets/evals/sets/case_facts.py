@@ -1,7 +1,7 @@
-"""What is known of each case of a set without running it: the row that its checks look at.
+"""What can be learned about each case of a set without running it: one row per case, for the checks of the set.
 
-Facts only; which of them keep a set from being run is said by `set_checks`, and shown as data docs by
-`set_suites`. Each text is empty where nothing was found.
+Facts only: `set_checks` decides which of them block a run of the set, and `set_suites` shows them as data docs. A text
+field is empty if nothing was found.
 """
 
 import hashlib
@@ -17,12 +17,10 @@ from .eval_set import Case, EvalSet
 from .near_duplicates import near_duplicates
 from .plain import PlainCase
 from .released import ReleasedCase
-from .repair import RepairCase, apply
+from .repair import RepairCase, apply, quoted_line
 
-LEAKED_LINE = 24
-"""Shorter lines of a fix (`return None`) stand in many texts by chance."""
-MAX_LOOKED_AT = 4 << 20
-"""Bytes of one file; a larger one is known by its size alone."""
+MAX_READ = 4 << 20
+"""Bytes of one file; a larger file is compared by its size alone."""
 
 _TOUCHED = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?([^\t\n]+)", re.MULTILINE)
 _TEST_NAME = re.compile(r"^\s*(?:async\s+)?def (test\w+)", re.MULTILINE)
@@ -31,35 +29,35 @@ _HISTORY = (b"# v2 git bundle", b"# v3 git bundle", b"PACK\x00\x00\x00")
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """One case. `content` is a hash of what a solver gets; the others name what is wrong, and where."""
+    """One case. `content` is a hash of what a solver receives; each field after it names a problem and its place."""
 
     id: str
     split: str
     cluster: str
     content: str
     near: str = ""
-    """Another case, of another split or cluster, that asks nearly the same."""
+    """A case with nearly the same text in another split or cluster."""
     missing: str = ""
     link: str = ""
     history: str = ""
-    """Something in the repository that carries a git history."""
+    """A file or folder of the repository that contains git history."""
     fix_object: str = ""
-    """A file that is handed over and has the very content that the fix gives a file, or that of a held-back test."""
+    """A file given to the solver whose content equals that of a fixed file or of a held-back test."""
     quoted_fix: str = ""
     quoted_test: str = ""
     shown_test: str = ""
-    """A held-back test that lies in the repository too."""
+    """A held-back test that is also in the repository."""
 
 
 def case_facts(found: EvalSet) -> list[CaseFacts]:
     """The facts of every case, in the set's order."""
     near = near_duplicates({case.id: _text(case) for case in found.cases})
     by_id = {case.id: case for case in found.cases}
-    return [_facts(case, _apart(case, near.get(case.id, ()), by_id)) for case in found.cases]
+    return [_facts(case, _elsewhere(case, near.get(case.id, ()), by_id)) for case in found.cases]
 
 
-def _apart(case: Case, others: tuple[str, ...], by_id: dict[str, Case]) -> str:
-    """The first near duplicate that counts as another piece of evidence, or lies on the other side of a split."""
+def _elsewhere(case: Case, others: tuple[str, ...], by_id: dict[str, Case]) -> str:
+    """The first near duplicate in another split or cluster."""
     places = ((other, by_id[other]) for other in others)
     return next((name for name, one in places if (one.split, one.cluster) != (case.split, case.cluster)), "")
 
@@ -92,13 +90,10 @@ def _repair_facts(case: RepairCase, base: dict[str, str]) -> CaseFacts:
     fixed = _fixed_files(case)
     hidden = {_hash(content) for content in (fixed or {}).values()}
     hidden |= {_hash(_read(path)) for path in tests if path.stat().st_size}
-    issue = " ".join(case.issue.split())
-    added = (line[1:] for line in case.fix.splitlines() if line.startswith("+") and line[:3] != "+++")
-    lines = (" ".join(line.split()) for line in added)
-    # What the solver gets: the same repository may come with two issues, never twice with one.
+    # Two cases may share a repository, but not both repository and issue.
     parts = [_hash(case.issue.encode()), *(f"{name} {_hash(content)}" for name, content in sorted(files.items()))]
     names = {name for path in tests for name in _TEST_NAME.findall(_read(path).decode(errors="replace"))}
-    # What the solver can see anyway gives nothing away.
+    # Names that the solver can see anyway reveal nothing.
     known = {name for content in files.values() for name in _TEST_NAME.findall(content.decode(errors="replace"))}
     known |= {Path(name).stem for name in files}
     words = set(re.findall(r"\w+", case.issue))
@@ -108,7 +103,7 @@ def _repair_facts(case: RepairCase, base: dict[str, str]) -> CaseFacts:
         link=_first(path.relative_to(case.folder).as_posix() for path in case.folder.rglob("*") if path.is_symlink()),
         history=_history(case.repo, files),
         fix_object=_first(name for name, content in files.items() if content and _hash(content) in hidden),
-        quoted_fix=_first(line for line in lines if len(line) >= LEAKED_LINE and line in issue),
+        quoted_fix=quoted_line(case.issue, case.fix)[:200],
         quoted_test=_first(sorted(words & (names - known))),
         shown_test=_first(
             name for name in (path.relative_to(case.heldback).as_posix() for path in tests) if name in files
@@ -118,7 +113,7 @@ def _repair_facts(case: RepairCase, base: dict[str, str]) -> CaseFacts:
 
 
 def _released_facts(case: ReleasedCase, base: dict[str, str]) -> CaseFacts:
-    """What can be said without fetching the releases; whether the issue quotes the fix is asked by `check_released`."""
+    """What can be learned without fetching the releases. `check_released` checks whether the issue quotes the fix."""
     title, _, body = case.issue.partition("\n")
     missing = [
         what
@@ -150,7 +145,7 @@ def _missing(case: RepairCase, tests: list[Path], fixed: dict[str, bytes] | None
 
 
 def _fixed_files(case: RepairCase) -> dict[str, bytes] | None:
-    """What the fix makes of the files that it touches; None when it does not apply."""
+    """The files that the fix touches, with their fixed content; None if the fix does not apply."""
     if not case.fix.strip():
         return {}
     with tempfile.TemporaryDirectory(prefix="penstock-case-") as scratch:
@@ -169,7 +164,7 @@ def _fixed_files(case: RepairCase) -> dict[str, bytes] | None:
 
 
 def _history(repo: Path, files: dict[str, bytes]) -> str:
-    """A git folder under any name, or a pack or bundle of one: the fix can be found in it."""
+    """A git folder under any name, or a git pack or bundle: the fix could be found in it."""
     for path in repo.rglob("*"):
         if path.name == ".git" or (path.name == "HEAD" and (path.parent / "objects").is_dir()):
             return path.relative_to(repo).as_posix()
@@ -184,8 +179,8 @@ def _files(root: Path) -> list[Path]:
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        content = file.read(MAX_LOOKED_AT + 1)
-    return content if len(content) <= MAX_LOOKED_AT else f"{path.stat().st_size} bytes".encode()
+        content = file.read(MAX_READ + 1)
+    return content if len(content) <= MAX_READ else f"{path.stat().st_size} bytes".encode()
 
 
 def _hash(content: bytes) -> str:

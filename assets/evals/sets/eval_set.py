@@ -1,8 +1,8 @@
 """Eval sets: a folder with a data card, a manifest, cases, a version, and the hash of what that version holds.
 
-A set changes only by a new version: what `versions.json` sealed under a version's name is compared with
-what lies there whenever the set is read. How one kind of case looks inside belongs to that kind; here
-every case has an id, a split, a cluster and strata.
+A set changes only with its version: whenever it is read, its content is compared with the hash that `versions.json`
+records for the version. Here every case has an id, a split, a cluster and strata; what else is in a case depends on
+the kind of set and is defined in the kind's own module.
 """
 
 import hashlib
@@ -14,26 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.statistics import MetricSpec
 
 from .plain import load_plain_cases
 from .released import load_released
-from .repair import RepairSetError, load_cases
+from .repair import load_cases
+from .set_files import EvalSetError, parse, read_text
 
-MAX_FILE = 1 << 20
 MAX_FILES = 100_000
 VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})")
-FORGOTTEN = {"__pycache__", ".pytest_cache", ".DS_Store"}
-
-
-class EvalSetError(ValueError):
-    """A set that cannot be used; the message names the file and what to do."""
+IGNORED = {"__pycache__", ".pytest_cache", ".DS_Store"}
+"""Names of files and folders that are not part of a set's content."""
 
 
 class MetricFields(BaseModel):
-    """A metric as `set.json` writes it; the meaning of each field is `core.statistics.MetricSpec`'s."""
+    """A metric as written in `set.json`. `core.statistics.MetricSpec` documents the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +48,7 @@ class MetricFields(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What `set.json` holds."""
+    """The content of `set.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,7 +63,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Case:
-    """One task of a set. `payload` is what a subject of the set's kind understands; `strata` are for tables only."""
+    """One task of a set. The type of `payload` depends on the kind of set; `strata` are for tables and charts only."""
 
     id: str
     split: str
@@ -77,7 +74,7 @@ class Case:
 
 @dataclass(frozen=True)
 class EvalSet:
-    """A set as it lies there. `sha256` is over everything that a result depends on: manifest and cases."""
+    """A set as read from disk. `sha256` covers everything that a result depends on: the manifest and the cases."""
 
     root: Path
     manifest: Manifest
@@ -98,9 +95,9 @@ class EvalSet:
         return len({case.cluster for case in self.cases})
 
     def split(self, name: str) -> list[Case]:
-        """The cases of a split, or of all. Raises `EvalSetError` for a split that does not exist or is empty."""
+        """The cases of one split, or of `all`. Raises `EvalSetError` for a split that does not exist or is empty."""
         if name != "all" and name not in self.manifest.splits:
-            raise EvalSetError(f"{name!r} is no split of {self.name}: choose {', '.join(self.manifest.splits)} or all")
+            raise EvalSetError(f"{self.name} has no split {name!r}: choose {', '.join(self.manifest.splits)} or all")
         found = [case for case in self.cases if name in ("all", case.split)]
         if not found:
             raise EvalSetError(f"split {name!r} of {self.name} has no cases: choose another, or add cases to it")
@@ -145,22 +142,17 @@ KINDS: dict[str, Callable[[Path], list[Case]]] = {
 
 
 def load_set(root: Path, *, sealed: bool = True) -> EvalSet:
-    """Reads a set. Raises `EvalSetError` for anything malformed, and, if `sealed`, for cases that changed silently."""
-    try:
-        manifest = Manifest.model_validate_json(_read(root / "set.json"))
-        if manifest.kind not in KINDS:
-            known = ", ".join(sorted(KINDS))
-            raise EvalSetError(f"{root / 'set.json'}: kind {manifest.kind!r} is unknown; there are {known}")
-        cases = KINDS[manifest.kind](root)
-    except ValidationError as error:
-        where = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
-        raise EvalSetError(f"{root / 'set.json'}: {where}") from error
-    except RepairSetError as error:
-        raise EvalSetError(str(error)) from error
+    """Reads a set. Raises `EvalSetError` for anything malformed and, with `sealed`, for content that is not what was
+    sealed under its version."""
+    path = root / "set.json"
+    manifest = parse(Manifest, read_text(path), str(path))
+    if manifest.kind not in KINDS:
+        raise EvalSetError(f"{path}: unknown kind {manifest.kind!r}; known are {', '.join(sorted(KINDS))}")
+    cases = KINDS[manifest.kind](root)
     _check_cases(root, manifest, cases)
-    version = _read(root / "version").strip()
+    version = read_text(root / "version").strip()
     if not VERSION.fullmatch(version):
-        raise EvalSetError(f"{root / 'version'}: {version[:40]!r} is no version; write three numbers, as 1.2.0")
+        raise EvalSetError(f"{root / 'version'}: {version[:40]!r} is not a version; write three numbers, as in 1.2.0")
     found = EvalSet(root, manifest, version, content_hash(root), tuple(cases))
     if sealed:
         _check_seal(found)
@@ -173,43 +165,32 @@ def _check_cases(root: Path, manifest: Manifest, cases: list[Case]) -> None:
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:
-            raise EvalSetError(f"{root}: case {case.id!r} is there twice; give each its own id")
+            raise EvalSetError(f"{root}: two cases have the id {case.id!r}; give each its own")
         seen.add(case.id)
         if case.split not in manifest.splits:
             raise EvalSetError(f"{root}: case {case.id!r} has split {case.split!r}, which set.json does not name")
     names = [metric.name for metric in manifest.metrics]
     if len(set(names)) != len(names):
-        raise EvalSetError(f"{root / 'set.json'}: a metric is named twice")
+        raise EvalSetError(f"{root / 'set.json'}: two metrics have the same name")
 
 
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_FILE:
-            raise EvalSetError(f"{path}: larger than {MAX_FILE} bytes")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise EvalSetError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise EvalSetError(f"{path}: not UTF-8 at byte {error.start}") from error
-
-
-def set_files(root: Path) -> Iterator[Path]:
-    """What the hash covers: the manifest and the cases, in order of their names. Links are not followed."""
+def _hashed_files(root: Path) -> Iterator[Path]:
+    """The files that the hash covers: the manifest and the cases. Symbolic links are not followed."""
     yield root / "set.json"
     for name in ("cases", "cases.jsonl"):
         if (root / name).is_file():
             yield root / name
     for folder, folders, files in os.walk(root / "cases"):
-        folders[:] = sorted(name for name in folders if name not in FORGOTTEN)
+        folders[:] = sorted(name for name in folders if name not in IGNORED)
         for name in sorted(files):
-            if name not in FORGOTTEN and not name.endswith(".pyc"):
+            if name not in IGNORED and not name.endswith(".pyc"):
                 yield Path(folder) / name
 
 
 def content_hash(root: Path) -> str:
     """SHA-256 over the names and contents of a set's files, in hexadecimal. Raises `EvalSetError`."""
     total = hashlib.sha256()
-    paths = sorted((path.relative_to(root).as_posix(), path) for path in set_files(root))
+    paths = sorted((path.relative_to(root).as_posix(), path) for path in _hashed_files(root))
     if len(paths) > MAX_FILES:
         raise EvalSetError(f"{root}: more than {MAX_FILES} files")
     for name, path in paths:
@@ -222,16 +203,16 @@ def content_hash(root: Path) -> str:
 
 
 def sealed_versions(root: Path) -> dict[str, str]:
-    """Versions that were sealed, each with the hash of its content."""
+    """Each sealed version with the hash of its content. Raises `EvalSetError` for a malformed `versions.json`."""
     path = root / "versions.json"
     if not path.exists():
         return {}
     try:
-        found = json.loads(_read(path))
+        found = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise EvalSetError(f"{path}: line {error.lineno}: {error.msg}") from error
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise EvalSetError(f"{path}: must be an object of versions and hashes")
+        raise EvalSetError(f"{path}: must be a JSON object from versions to hashes")
     return found
 
 
@@ -239,23 +220,24 @@ def _check_seal(found: EvalSet) -> None:
     known = sealed_versions(found.root)
     if found.version not in known:
         raise EvalSetError(
-            f"{found.root}: version {found.version} is not sealed; run `penstock eval seal {found.name}` once its "
-            f"cases are reviewed"
+            f"{found.root}: version {found.version} is not sealed; review its cases, then run "
+            f"`penstock eval seal {found.name}`"
         )
     if known[found.version] != found.sha256:
         raise EvalSetError(
-            f"{found.root}: the cases are no longer those of version {found.version}; raise the number in "
-            f"{found.root / 'version'} and run `penstock eval seal {found.name}`, or restore them"
+            f"{found.root}: the content is no longer that of version {found.version}; raise the number in "
+            f"{found.root / 'version'} and run `penstock eval seal {found.name}`, or restore the content"
         )
 
 
 def seal(root: Path) -> EvalSet:
-    """Writes the hash of the set's present version into `versions.json`. Refuses to change one that is there."""
+    """Adds the set's version and the hash of its content to `versions.json`. Raises `EvalSetError` if the version is
+    already sealed with another content."""
     found = load_set(root, sealed=False)
     known = sealed_versions(root)
     if known.get(found.version, found.sha256) != found.sha256:
         raise EvalSetError(
-            f"{root}: version {found.version} is sealed with other cases; raise the number in {root / 'version'}"
+            f"{root}: version {found.version} is sealed with another content; raise the number in {root / 'version'}"
         )
     known[found.version] = found.sha256
     temporary = root / "versions.json.new"
@@ -265,7 +247,7 @@ def seal(root: Path) -> EvalSet:
 
 
 def find_sets(roots: list[Path]) -> dict[str, Path]:
-    """Folders with a `set.json`, by folder name; an earlier root wins."""
+    """The folders with a `set.json` by folder name; of equal names, the one in the earlier root."""
     found: dict[str, Path] = {}
     for root in roots:
         if root.is_dir():

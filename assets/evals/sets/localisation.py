@@ -1,4 +1,4 @@
-"""The cases of `eval_sets/localisation`, and how a ranking of files is scored on them. Not for searching."""
+"""Reads the cases of `eval_sets/localisation` and scores a ranking of files on them. Not for searching."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from assets.evals.sets.eval_set import load_set
 from assets.shared.ranking_metrics import recall, reciprocal_rank
+
+from .eval_set import load_set
 
 ROOT = Path(__file__).resolve().parents[3] / "eval_sets" / "localisation"
 DEPTHS = (1, 5, 10, 20)
 
 
 class Input(BaseModel):
-    """What a case gives: a request, and the release to search."""
+    """A case's `input`: a request, the release to search, and the files to find there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +39,7 @@ class LocalisationCase:
 
 
 def load_localisation(root: Path = ROOT) -> list[LocalisationCase]:
-    """The cases in the set's order. Raises `assets.evals.sets.eval_set.EvalSetError`."""
+    """The cases in the set's order. Raises `EvalSetError`."""
     cases = []
     for case in load_set(root).cases:
         given = Input.model_validate(case.payload.input)
@@ -48,17 +49,18 @@ def load_localisation(root: Path = ROOT) -> list[LocalisationCase]:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Recall at each of `DEPTHS` and the reciprocal rank of one ranked list, each from 0 to 1."""
+    """Recall at each of `DEPTHS`, and reciprocal rank, of one ranked list; all from 0 to 1."""
 
     recall: tuple[float, ...]
     reciprocal_rank: float
 
 
 def score_ranking(ranked: Sequence[str], wanted: frozenset[str]) -> Retrieval:
-    """Scores distinct names, best first, against those wanted. Raises `ValueError` if a name is ranked twice."""
+    """Scores distinct names, best first, against the relevant ones. Raises `ValueError` if a name is ranked twice or
+    none is relevant."""
     if len(set(ranked)) != len(ranked):
         raise ValueError("a name is ranked twice")
     if not wanted:
-        raise ValueError("nothing is wanted, so that no ranking can be scored")
+        raise ValueError("no name is relevant, so a ranking has no score")
     found = tuple(recall(ranked, wanted, depth) for depth in DEPTHS)
     return Retrieval(found, reciprocal_rank(ranked, wanted, len(ranked)))

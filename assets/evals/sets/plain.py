@@ -1,21 +1,21 @@
 """Sets whose cases are lines of `cases.jsonl`: an id, a split, a cluster, strata, and an input for the subject.
 
-For scripted subjects, and for a user's own tasks that need no files. Not for cases with repositories.
+For scripted subjects and for tasks that need no files. Not for cases with repositories.
 """
 
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from .repair import RepairSetError
+from .set_files import EvalSetError, parse
 
 MAX_LINE = 1 << 20
 MAX_CASES = 100_000
 
 
 class PlainCase(BaseModel):
-    """One line of `cases.jsonl`. Without a cluster, a case stands alone."""
+    """One line of `cases.jsonl`. A case without a cluster is its own cluster."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,23 +31,15 @@ class PlainCase(BaseModel):
 
 
 def load_plain_cases(root: Path) -> list[PlainCase]:
-    """The cases, in the file's order. Raises `RepairSetError` naming the line."""
+    """The cases in the file's order. Raises `EvalSetError` with the line's number."""
     path, cases = root / "cases.jsonl", []
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if len(line) > MAX_LINE or number > MAX_CASES:
-                    raise RepairSetError(f"{path}:{number}: more than {MAX_CASES} lines or {MAX_LINE} bytes in one")
+                    raise EvalSetError(f"{path}:{number}: more than {MAX_CASES} lines, or {MAX_LINE} bytes in one line")
                 if line.strip():
-                    cases.append(_case(path, number, line))
+                    cases.append(parse(PlainCase, line, f"{path}:{number}"))
     except OSError as error:
-        raise RepairSetError(f"{path}: {error.strerror or error}") from error
+        raise EvalSetError(f"{path}: {error.strerror or error}") from error
     return cases
-
-
-def _case(path: Path, number: int, line: bytes) -> PlainCase:
-    try:
-        return PlainCase.model_validate_json(line)
-    except ValidationError as error:
-        where = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'line'}: {one['msg']}" for one in error.errors())
-        raise RepairSetError(f"{path}:{number}: {where}") from error

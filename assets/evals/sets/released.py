@@ -1,8 +1,8 @@
-"""Sets of fixes that were released: what a case says, and how it becomes a repair case for as long as it is worked on.
+"""Sets of released fixes: what a case holds, and turning it into a repair case while it is worked on.
 
-A case holds names, versions, hashes, test ids and an issue, and no code: the two source releases are fetched by
-`releases`. The solver gets the earlier release without any history; tests of the later one judge. Not for finding
-cases (`released_search`).
+A case holds names, versions, hashes, test ids and an issue, but no code: `releases` fetches the two source releases.
+The solver receives the earlier release without any history, and tests of the later one judge the patch. Not for
+finding cases (`released_search`).
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from assets.evals.harvest.released_fix import Piece, pieces_between, unified
 from assets.evals.harvest.released_tests import (
@@ -28,18 +28,17 @@ from assets.evals.harvest.released_tests import (
 from assets.evals.harvest.releases import NAME, VERSION, fetch_archive, unpack
 from sandbox.protocol import Sandbox
 
-from .repair import CaseFields, RepairCase, RepairSetError, Split, judge_patch, read_text
+from .repair import CaseFields, RepairCase, Split, checkout, judge_patch, quoted_line, run_tests
+from .set_files import EvalSetError, parse, read_text
 
 PARTS = frozenset({"case.json", "issue.md"})
-LEAKED_LINE = 24
-"""Shorter lines of a fix (`return None`) stand in many texts by chance."""
 _WORDS = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
 
 def _relative(text: str) -> str:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or str(path) != text or text.startswith("-") or "\0" in text:
-        raise ValueError("is no path inside a release")
+        raise ValueError("is not a path inside a release")
     return text
 
 
@@ -48,7 +47,7 @@ TestId = Annotated[str, StringConstraints(max_length=500, pattern=r"^[\w.][^\n\r
 
 
 class Release(BaseModel):
-    """One source release, by its version and the SHA-256 of its archive."""
+    """One source release: its version and the SHA-256 of its archive."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,7 +56,7 @@ class Release(BaseModel):
 
 
 class FixedLines(BaseModel):
-    """Lines of a file of the earlier release that the fix replaces: `start` to `end`, from 0, `end` not included."""
+    """Lines of a file of the earlier release that the fix replaces: from `start` to before `end`, counted from 0."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,7 +66,7 @@ class FixedLines(BaseModel):
 
 
 class ReleasedFields(BaseModel):
-    """What `case.json` holds; `schema.json` of a set is this model's JSON schema."""
+    """The content of `case.json`. A set's `schema.json` is this model's JSON schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,27 +75,27 @@ class ReleasedFields(BaseModel):
     family: Literal["condition", "numeric", "call", "data", "state", "flow", "guard", "text"]
     split: Split
     package: str = Field(pattern=f"^{NAME.pattern}$")
-    """Also the cluster: all cases of a package lie in one split."""
+    """Also the cluster: all cases of a package are in one split."""
     licence: str = Field(min_length=1)
     before: Release
     after: Release
     changelog: str = Field(max_length=1_000)
-    """The line that the later release says of the fix; empty where it says nothing."""
+    """The line about the fix in the later release's changelog; empty if there is none."""
     fix: tuple[FixedLines, ...] = Field(min_length=1, max_length=40)
     fails: tuple[TestId, ...] = Field(min_length=1, max_length=200)
     """Tests of the later release that fail on the earlier one, and pass with the fix alone."""
     keeps: tuple[TestId, ...] = Field(min_length=1, max_length=500)
-    """Files of tests that pass before and after, in both releases' form; those of `fails` are among them."""
+    """Test files, including those of `fails`, whose other tests pass before and after in both releases' form."""
     left_out: tuple[TestId, ...] = Field(default=(), max_length=500)
-    """Tests in those files that say nothing here: of other changes of the release, or failing in any case."""
+    """Tests in `keeps` that are not run: they belong to other changes of the release, or fail in any case."""
     created: date
 
     @model_validator(mode="after")
     def _judges(self) -> Self:
         for test in self.fails:
             if test.partition("::")[0] not in self.keeps:
-                raise ValueError(f"{test} fails before, but its file is not among `keeps`, so that it would not be run")
-            # pytest leaves out every id that begins so.
+                raise ValueError(f"the file of {test}, named in `fails`, is not in `keeps`, so it would not be run")
+            # pytest's --deselect works on prefixes.
             if hidden := next((name for name in self.left_out if test.startswith(name)), None):
                 raise ValueError(f"{test} would be left out together with {hidden}")
         return self
@@ -104,7 +103,7 @@ class ReleasedFields(BaseModel):
 
 @dataclass(frozen=True)
 class ReleasedCase:
-    """One case. `issue` is what the solver is told; its first line is the title."""
+    """One case. `issue` is the text for the solver; its first line is the title."""
 
     folder: Path
     fields: ReleasedFields
@@ -121,28 +120,25 @@ class ReleasedCase:
 
 
 def load_released(root: Path) -> list[ReleasedCase]:
-    """The cases of a set, by id. Raises `RepairSetError` naming the file."""
+    """The cases of a set, by id. Raises `EvalSetError` naming the file."""
     cases = [_load(folder) for folder in sorted((root / "cases").glob("*")) if folder.is_dir()]
     splits: dict[str, Split] = {}
     for case in cases:
         if splits.setdefault(case.fields.package, case.fields.split) != case.fields.split:
-            raise RepairSetError(f"{case.folder}: {case.fields.package} has cases in both splits; keep it in one")
+            raise EvalSetError(f"{case.folder}: {case.fields.package} has cases in both splits; move them into one")
     return cases
 
 
 def _load(folder: Path) -> ReleasedCase:
     if more := sorted({path.name for path in folder.iterdir()} - PARTS):
-        raise RepairSetError(f"{folder / more[0]}: a case of released fixes holds {' and '.join(sorted(PARTS))} alone")
-    try:
-        fields = ReleasedFields.model_validate_json(read_text(folder / "case.json"))
-    except ValidationError as error:
-        where = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
-        raise RepairSetError(f"{folder / 'case.json'}: {where}") from error
+        raise EvalSetError(f"{folder / more[0]}: a case of released fixes holds only {' and '.join(sorted(PARTS))}")
+    path = folder / "case.json"
+    fields = parse(ReleasedFields, read_text(path), str(path))
     if fields.id != folder.name:
-        raise RepairSetError(f"{folder / 'case.json'}: id {fields.id!r} is not the folder's name")
+        raise EvalSetError(f"{path}: id {fields.id!r} is not the folder's name")
     issue = read_text(folder / "issue.md")
     if not issue.strip():
-        raise RepairSetError(f"{folder / 'issue.md'}: empty; say what a user saw")
+        raise EvalSetError(f"{folder / 'issue.md'}: empty; describe what a user saw")
     return ReleasedCase(folder, fields, issue)
 
 
@@ -153,10 +149,10 @@ def released_schema() -> str:
 
 @contextlib.contextmanager
 def open_released(case: ReleasedCase, cache: Path | None = None) -> Iterator[RepairCase]:
-    """The case as a repair case, in a scratch folder: the earlier release, with the later one's tests held back.
+    """The case as a repair case in a scratch folder: the earlier release, with the later one's tests held back.
 
-    Raises `releases.ReleaseUnavailable` when a release cannot be had, and `RepairSetError` when the releases do not
-    hold what the case says.
+    Raises `releases.ReleaseUnavailable` if a release cannot be fetched, and `EvalSetError` if the releases do not
+    contain what the case names.
     """
     with tempfile.TemporaryDirectory(prefix="penstock-released-") as scratch:
         before, after = (
@@ -169,7 +165,10 @@ def open_released(case: ReleasedCase, cache: Path | None = None) -> Iterator[Rep
         between = pieces_between(before, after)
         pieces = [Piece(lines.path, lines.start, lines.end) for lines in case.fields.fix]
         if unknown := [piece for piece in pieces if piece not in between]:
-            raise RepairSetError(f"{case.folder}: the releases do not differ in lines {unknown[0]}")
+            one = unknown[0]
+            raise EvalSetError(
+                f"{case.folder}: the releases do not differ in lines {one.start} to {one.end} of {one.path}"
+            )
         yield RepairCase(folder, _fields(case, folder), case.issue, unified(pieces, between, before))
 
 
@@ -183,7 +182,7 @@ def as_repair(
 def _fields(case: ReleasedCase, folder: Path) -> CaseFields:
     fields, missing = case.fields, [name for name in case.fields.keeps if not (folder / "heldback" / name).is_file()]
     if missing:
-        raise RepairSetError(f"{case.folder}: {fields.package} {fields.after.version} has no {missing[0]}")
+        raise EvalSetError(f"{case.folder}: {fields.package} {fields.after.version} has no {missing[0]}")
     folders = import_folders(folder / "repo")
     visible = [name for name in fields.keeps if (folder / "repo" / name).is_file()]
     return CaseFields(
@@ -195,10 +194,8 @@ def _fields(case: ReleasedCase, folder: Path) -> CaseFields:
 
 
 def check_released(case: ReleasedCase, sandbox: Sandbox, cache: Path | None = None) -> list[str]:
-    """What is wrong with a case, empty when it is sound: each test of `fails` fails before the fix and passes with it,
-    all others pass on both, and the issue quotes nothing of the fix. Raises as `open_released` does."""
-    from .repair import checkout, run_tests
-
+    """What is wrong with a case; empty if it is sound. Each test of `fails` must fail before the fix and pass with it,
+    all others must pass both times, and the issue must not quote the fix. Raises as `open_released` does."""
     problems = []
     with open_released(case, cache) as repair:
         with checkout(repair) as root:
@@ -208,19 +205,18 @@ def check_released(case: ReleasedCase, sandbox: Sandbox, cache: Path | None = No
         with checkout(repair, repair.fix, heldback=True) as root:
             after = run_outcomes(root, repair.fields.heldback, sandbox)
         judged = judge_patch(repair, repair.fix, sandbox)
-        added = {line[1:].strip() for line in repair.fix.splitlines() if line.startswith("+") and line[:3] != "+++"}
     if not visible.passed:
         problems.append(f"the visible tests do not pass before the fix: {visible.tail[-300:].strip()}")
     if wrong := sorted(before.failed.symmetric_difference(case.fields.fails)):
-        problems.append(f"before the fix, other tests fail than the case names: {', '.join(wrong[:5])}")
+        problems.append(f"the tests that fail before the fix are not those of `fails`: {', '.join(wrong[:5])}")
     if missing := sorted(set(case.fields.fails) - after.passed):
-        problems.append(f"with the fix these do not pass: {', '.join(missing[:5])}")
+        problems.append(f"these tests do not pass with the fix: {', '.join(missing[:5])}")
     if not judged.correct:
         problems.append("the fix is not judged correct")
     if before.foreign or after.foreign:
         problems.append(
-            f"the tests import {', '.join(sorted({*before.foreign, *after.foreign}))}, which may be missing"
+            f"the tests import {', '.join(sorted({*before.foreign, *after.foreign}))}, which may not be installed"
         )
-    if any(len(line) >= LEAKED_LINE and line in case.issue for line in added):
-        problems.append("the issue quotes a line of the fix; put it in a user's words")
+    if quoted_line(case.issue, repair.fix):
+        problems.append("the issue quotes a line of the fix; write it in a user's words")
     return problems

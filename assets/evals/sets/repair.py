@@ -1,8 +1,8 @@
-"""Sets of repair cases: what a case is, how a set is read, and how a patch is judged by tests its author never saw.
+"""Sets of repair cases: what a case is, reading a set, and judging a patch by tests that its author never saw.
 
-Not for solving cases. A case is a folder with `repo/` (what the solver gets), `heldback/` (tests laid
-over the repository only after a patch exists), `issue.md`, `fix.patch` and `case.json`. All code of a
-case runs in the sandbox.
+A case is a folder with `repo/` (what the solver receives), `heldback/` (tests that are copied over the repository only
+once a patch exists), `issue.md`, `fix.patch` and `case.json`. All code of a case runs in the sandbox. Not for solving
+cases.
 """
 
 import contextlib
@@ -15,23 +15,22 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.git import command
 from sandbox.protocol import Environment, Limits, Sandbox
 
+from .set_files import EvalSetError, parse, read_text
+
 Split = Literal["dev", "check"]
 SPLITS: tuple[Split, ...] = ("dev", "check")
 
-MAX_TEXT = 1 << 20
-
-
-class RepairSetError(ValueError):
-    """A set or case that does not follow its layout; the message names the file and what is wrong there."""
+QUOTED_LINE = 24
+"""Characters. Shorter lines of a fix (`return None`) occur in many texts by chance."""
 
 
 class CaseFields(BaseModel):
-    """What `case.json` holds; `schema.json` of a set is this model's JSON schema."""
+    """The content of `case.json`. A set's `schema.json` is this model's JSON schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,20 +41,20 @@ class CaseFields(BaseModel):
     cluster: str
     """Cases of one project share a cluster; a cluster may have cases in both splits."""
     expected: Literal["resolved", "unresolved"]
-    """`unresolved` where no small edit is right, so that the honest answer is to say so."""
+    """`unresolved` if no small edit is a right fix, so that the right answer is to publish none."""
     runner: Literal["pytest", "unittest"]
     layout: Literal["flat", "src"]
     test: tuple[str, ...] = Field(min_length=1)
-    """Runs the visible tests in the repository's root; `python` stands for the interpreter."""
+    """The command that runs the visible tests in the repository's root; `python` means the sandbox's interpreter."""
     heldback: tuple[str, ...] = Field(min_length=1)
-    """Runs the held-back tests once they are laid over the repository."""
+    """The command that runs the held-back tests once they are copied over the repository."""
     tags: tuple[str, ...] = ()
     created: date
 
 
 @dataclass(frozen=True)
 class RepairCase:
-    """One case. `folder` holds its files; everything else comes from `case.json` and `issue.md`."""
+    """One case. `folder` holds its files; `fields` is its `case.json`, `issue` and `fix` are the texts of its files."""
 
     folder: Path
     fields: CaseFields
@@ -95,7 +94,7 @@ class SuiteRun:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What held-back tests say of a patch. `correct` needs both suites; `plausible` only the visible one."""
+    """How a patch did. It is `plausible` if the visible tests pass, and `correct` if the held-back ones pass too."""
 
     applies: bool
     visible: SuiteRun | None
@@ -111,43 +110,26 @@ class Judgement:
 
 
 def load_cases(root: Path, split: str = "all") -> list[RepairCase]:
-    """The cases of a set, by id. Raises `RepairSetError` naming the file, or for a split that does not exist."""
+    """The cases of a set, by id. Raises `EvalSetError` naming the file, or for a split that does not exist."""
     if split not in (*SPLITS, "all"):
-        raise RepairSetError(f"{split!r} is no split of {root}: choose dev, check or all")
+        raise EvalSetError(f"{root} has no split {split!r}: choose dev, check or all")
     folders = sorted(path for path in (root / "cases").glob("*") if path.is_dir())
     if not folders:
-        raise RepairSetError(f"{root / 'cases'}: no cases there; give the folder that holds cases/")
+        raise EvalSetError(f"{root / 'cases'}: no cases there; give the folder that holds cases/")
     cases = [load_case(folder) for folder in folders]
     return [case for case in cases if split in ("all", case.fields.split)]
 
 
 def load_case(folder: Path) -> RepairCase:
-    """One case from its folder. Raises `RepairSetError` naming the file."""
+    """One case from its folder. Raises `EvalSetError` naming the file."""
     for part in ("repo", "heldback"):
         if not (folder / part).is_dir():
-            raise RepairSetError(f"{folder / part}: missing")
-    try:
-        fields = CaseFields.model_validate_json(read_text(folder / "case.json"))
-    except ValidationError as error:
-        where = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise RepairSetError(f"{folder / 'case.json'}: {where}") from error
+            raise EvalSetError(f"{folder / part}: missing")
+    path = folder / "case.json"
+    fields = parse(CaseFields, read_text(path), str(path))
     if fields.id != folder.name:
-        raise RepairSetError(f"{folder / 'case.json'}: id {fields.id!r} is not the folder's name")
+        raise EvalSetError(f"{path}: id {fields.id!r} is not the folder's name")
     return RepairCase(folder, fields, read_text(folder / "issue.md"), read_text(folder / "fix.patch"))
-
-
-def read_text(path: Path) -> str:
-    """A text file of a case. Raises `RepairSetError` when it is not there, too large or not UTF-8."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RepairSetError(f"{path}: {error.strerror or error}") from error
-    if len(raw) > MAX_TEXT:
-        raise RepairSetError(f"{path}: {len(raw)} bytes, at most {MAX_TEXT} are read")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise RepairSetError(f"{path}: not UTF-8 at byte {error.start}") from error
 
 
 def schema() -> str:
@@ -155,12 +137,19 @@ def schema() -> str:
     return json.dumps(CaseFields.model_json_schema(), indent=2) + "\n"
 
 
+def quoted_line(issue: str, fix: str) -> str:
+    """The first line added by the fix that the issue quotes, ignoring white space; empty if it quotes none."""
+    text = " ".join(issue.split())
+    added = (" ".join(line[1:].split()) for line in fix.splitlines() if line.startswith("+") and line[:3] != "+++")
+    return next((line for line in added if len(line) >= QUOTED_LINE and line in text), "")
+
+
 @contextlib.contextmanager
 def checkout(case: RepairCase, patch: str | None = None, *, heldback: bool = False) -> Iterator[Path]:
-    """A scratch copy of the case's repository, patched, with the held-back tests laid over it where asked.
+    """A scratch copy of the case's repository, patched, and with the held-back tests copied over it if `heldback`.
 
-    Held-back files win over what a patch wrote, so a patch cannot bring its own judge. Raises
-    `core.git.GitError` when the patch does not apply.
+    Held-back files overwrite those of the patch, so a patch cannot replace the tests that judge it. Raises
+    `core.git.GitError` if the patch does not apply.
     """
     with tempfile.TemporaryDirectory(prefix="penstock-case-") as scratch:
         root = Path(scratch) / "repo"
@@ -173,15 +162,16 @@ def checkout(case: RepairCase, patch: str | None = None, *, heldback: bool = Fal
 
 
 def apply(root: Path, patch: str) -> None:
-    """Applies a unified diff to a folder. Raises `core.git.GitError` with what git said."""
-    # Without the ceiling, a repository around the folder would make git skip every path.
+    """Applies a unified diff to a folder. Raises `core.git.GitError` with git's message."""
+    # Without the ceiling, git would find a repository that contains the folder and skip every path.
     environment = command.environment(extra={"GIT_CEILING_DIRECTORIES": str(root.resolve().parent)})
     arguments = ["-C", str(root), "apply", "--whitespace=nowarn", "-"]
     command.run(arguments, purpose="apply a patch", where=root, env=environment, data=patch.encode())
 
 
-def run_tests(root: Path, argv: tuple[str, ...], sandbox: Sandbox, wall_seconds: float = 30.0) -> SuiteRun:
-    """Runs a test command on a copy of `root` in a session of its own. Raises `SandboxUnavailable`."""
+def python_environment(root: Path, pytest_options: str = "") -> tuple[Environment, str]:
+    """A copy of `root` with this Python, in which tests run repeatably and without pytest's plugins, and the path of
+    its interpreter."""
     from sandbox.python import python_runtime
 
     runtime = python_runtime()
@@ -190,18 +180,24 @@ def run_tests(root: Path, argv: tuple[str, ...], sandbox: Sandbox, wall_seconds:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTEST_ADDOPTS": "-p no:cacheprovider",
+        "PYTEST_ADDOPTS": f"-p no:cacheprovider {pytest_options}".strip(),
     }
-    words = [str(runtime.executable) if word == "python" else word for word in argv]
+    return Environment(root, runtime.mounts, variables), runtime.executable
+
+
+def run_tests(root: Path, argv: tuple[str, ...], sandbox: Sandbox, wall_seconds: float = 30.0) -> SuiteRun:
+    """Runs a test command on a copy of `root` in its own sandbox session. Raises `SandboxUnavailable`."""
+    environment, python = python_environment(root)
     limits = Limits(wall_seconds=wall_seconds, cpu_seconds=wall_seconds)
-    with sandbox.open(Environment(root, runtime.mounts, variables), limits) as session:
-        done = session.run(words, limits=limits)
-    said = (done.stdout + done.stderr)[-2000:].decode(errors="replace")
-    return SuiteRun(done.exit_code == 0, done.wall_seconds, str(done.limit) if done.limit else None, said)
+    with sandbox.open(environment, limits) as session:
+        done = session.run([python if word == "python" else word for word in argv], limits=limits)
+    tail = (done.stdout + done.stderr)[-2000:].decode(errors="replace")
+    return SuiteRun(done.exit_code == 0, done.wall_seconds, str(done.limit) if done.limit else None, tail)
 
 
 def judge_patch(case: RepairCase, patch: str, sandbox: Sandbox) -> Judgement:
-    """Runs the visible and the held-back tests on the patched repository, each in fresh processes."""
+    """Runs the visible and the held-back tests on the patched repository, each in a fresh sandbox session. Raises
+    `SandboxUnavailable`."""
     try:
         with checkout(case, patch) as root:
             visible = run_tests(root, case.fields.test, sandbox)
@@ -213,7 +209,7 @@ def judge_patch(case: RepairCase, patch: str, sandbox: Sandbox) -> Judgement:
 
 
 def check_case(case: RepairCase, sandbox: Sandbox) -> list[str]:
-    """What is wrong with a case, empty when it is sound: both suites must fail before the fix and pass with it."""
+    """What is wrong with a case; empty if it is sound. Both suites must fail before the fix and pass with it."""
     with checkout(case) as root:
         before = run_tests(root, case.fields.test, sandbox)
     with checkout(case, heldback=True) as root:

@@ -1,4 +1,4 @@
-"""The checks of a set and of results as Great Expectations suites over their tables, with data docs.
+"""The checks of sets and of results as Great Expectations suites over their tables, with data docs.
 
 They decide in Dagster, on the same facts as `set_checks` and `result_checks`, by which commands go.
 """
@@ -12,44 +12,46 @@ from assets.shared.data_docs import Docs, Suite, Table, run_suites
 
 from .case_facts import CaseFacts
 from .eval_set import EvalSet
-from .set_checks import CHECKS, Found
+from .set_checks import FACTS, CheckedSet
 
 FOLDER = "data-docs"
 
 
-def set_docs(found: EvalSet, looked: Found, root: Path) -> Docs:
-    """Data docs of a set's version, below `root` (that of the results). Raises `OSError`."""
+def set_docs(found: EvalSet, checked: CheckedSet, root: Path) -> Docs:
+    """Writes the data docs of a set's version under `root`, the folder of the results. Raises `OSError`."""
     tables = {
-        "cases": Table(tuple(field.name for field in fields(CaseFacts)), [astuple(case) for case in looked.cases]),
-        "set": Table(("part", "present"), [(part.name, part.present) for part in looked.parts]),
+        "cases": Table(tuple(field.name for field in fields(CaseFacts)), [astuple(case) for case in checked.cases]),
+        "set": Table(("part", "present"), [(part.name, part.present) for part in checked.parts]),
     }
     name = f"{found.version}-{found.sha256[:12]}"
     return run_suites(name, tables, _set_suites(found.manifest.splits), root / FOLDER / "sets" / found.name)
 
 
-def result_docs(run: str, looked: ResultFacts, root: Path) -> Docs:
-    """Data docs of a run's results, below `root`. Raises `OSError`."""
-    return run_suites(run, looked.tables, RESULT_SUITES, root / FOLDER / "results")
+def result_docs(run: str, checked: ResultFacts, root: Path) -> Docs:
+    """Writes the data docs of a run's results under `root`. Raises `OSError`."""
+    return run_suites(run, checked.tables, RESULT_SUITES, root / FOLDER / "results")
 
 
-def _empty(e: Any, *columns: str) -> list[Any]:
+def _empty(e: Any, check: str) -> list[Any]:
+    """Every fact that breaks this check is empty."""
+    columns = [fact for fact, (broken, _) in FACTS.items() if broken == check]
     return [e.ExpectColumnValuesToBeInSet(column=column, value_set=[""]) for column in columns]
 
 
 def _set_suites(splits: tuple[str, ...]) -> dict[str, Suite]:
-    suites: dict[str, Suite] = {
+    return {
         "cases_are_distinct": lambda e: {
             "cases": [
                 e.ExpectColumnValuesToBeUnique(column="id"),
                 e.ExpectColumnValuesToBeUnique(column="content"),
-                *_empty(e, "near"),
+                *_empty(e, "cases_are_distinct"),
             ]
         },
-        "no_fix_in_the_history": lambda e: {"cases": _empty(e, "history", "link", "fix_object")},
-        "no_answer_in_the_query": lambda e: {"cases": _empty(e, "quoted_fix", "quoted_test", "shown_test")},
+        "no_fix_in_the_history": lambda e: {"cases": _empty(e, "no_fix_in_the_history")},
+        "no_answer_in_the_query": lambda e: {"cases": _empty(e, "no_answer_in_the_query")},
         "nothing_is_missing": lambda e: {
             "cases": [
-                *_empty(e, "missing"),
+                *_empty(e, "nothing_is_missing"),
                 e.ExpectTableRowCountToBeBetween(min_value=1),
                 e.ExpectColumnValuesToBeInSet(column="split", value_set=list(splits)),
                 e.ExpectColumnValueLengthsToBeBetween(column="cluster", min_value=1),
@@ -57,7 +59,6 @@ def _set_suites(splits: tuple[str, ...]) -> dict[str, Suite]:
             "set": [e.ExpectColumnValuesToBeInSet(column="present", value_set=[True])],
         },
     }
-    return {name: suites[name] for name in CHECKS}
 
 
 RESULT_SUITES: dict[str, Suite] = {

@@ -1,6 +1,6 @@
-"""Takes some tests out of a module of tests, so that a solver sees one fail and the others judge what it did.
+"""Removes tests from a test module, so that a solver sees only the others.
 
-By syntax tree: what is cut are whole functions with their decorators, and classes that are left empty.
+Works on the syntax tree: it removes whole functions with their decorators, and classes that become empty.
 """
 
 import ast
@@ -10,9 +10,9 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def without_tests(source: str, names: Collection[tuple[str, ...]]) -> str:
-    """The module without the tests of these names: `("test_a",)`, or `("TestShape", "test_a")` in a class.
+    """The module without the named tests: `("test_a",)`, or `("TestShape", "test_a")` for a method.
 
-    Names that are not there are none. Raises `SyntaxError` for what is no Python.
+    Names that do not occur are ignored. Raises `SyntaxError` if `source` is not Python.
     """
     lines = source.splitlines(keepends=True)
     gone = {number for first, last in _spans(ast.parse(source), (), set(names)) for number in range(first, last + 1)}

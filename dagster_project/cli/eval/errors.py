@@ -24,12 +24,11 @@ def user_errors(command: Callable[P, T]) -> Callable[P, T]:
         from assets.evals.runs.query import QueryRefused
         from assets.evals.runs.store import StoreError
         from assets.evals.runs.subject import SubjectCannotStart, UnknownSubject
-        from assets.evals.sets.eval_set import EvalSetError
-        from assets.evals.sets.repair import RepairSetError
+        from assets.evals.sets.set_files import EvalSetError
         from core.defaults import DefaultsError
 
         known = (
-            EvalSetError, RepairSetError, StoreError, NotComparable, QueryRefused, SubjectCannotStart, UnknownSubject,
+            EvalSetError, StoreError, NotComparable, QueryRefused, SubjectCannotStart, UnknownSubject,
             PromotionRefused, DefaultsError,
         )  # fmt: skip
         try:

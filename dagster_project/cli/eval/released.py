@@ -50,7 +50,7 @@ def check_fixes(
     from assets.evals.harvest.releases import ReleaseUnavailable
     from assets.evals.sets.eval_set import load_set
     from assets.evals.sets.released import ReleasedCase, check_released
-    from assets.evals.sets.repair import RepairSetError
+    from assets.evals.sets.set_files import EvalSetError
     from core.settings import load_settings
     from sandbox import open_sandbox
 
@@ -64,7 +64,7 @@ def check_fixes(
             raise CommandFailed(f"{one} is not a released fix; only sets of kind `released` hold those")
         try:
             problems = check_released(payload, sandbox)
-        except (ReleaseUnavailable, RepairSetError) as error:
+        except (ReleaseUnavailable, EvalSetError) as error:
             problems = [str(error)]
         sound = sound and not problems
         line(f"{one}: {'; '.join(problems) or 'sound'}")

@@ -13,8 +13,9 @@ from dagster_project.eval_places import find_set, set_roots
 @user_errors
 def sets(as_json: AsJson = False) -> None:
     """List the eval sets and their problems. Exit code 1 if there are any."""
-    from assets.evals.sets.eval_set import EvalSetError, find_sets, load_set
+    from assets.evals.sets.eval_set import find_sets, load_set
     from assets.evals.sets.set_checks import check_set
+    from assets.evals.sets.set_files import EvalSetError
 
     rows: list[dict[str, Any]] = []
     for name, root in find_sets(set_roots()).items():

@@ -25,7 +25,7 @@ METRICS = [
 def plain_set(
     root: Path, cases: int = 60, *, size: int = 3, metrics: Sequence[dict[str, Any]] = METRICS, version: str = "1.0.0"
 ) -> EvalSet:
-    """A sealed set of clusters of `size`, of all difficulties."""
+    """A sealed set with clusters of `size` cases and a range of difficulties."""
     root.mkdir(parents=True, exist_ok=True)
     manifest = {"name": "toy", "kind": "plain", "title": "Toy", "licence": "Apache-2.0", "origin": "made up"}
     (root / "set.json").write_text(json.dumps({**manifest, "splits": ["main"], "metrics": list(metrics)}))
@@ -52,7 +52,7 @@ def record_of(found: EvalSet, subject: Subject, run: str | None = None, **change
 
 
 def run_it(store: ResultStore, found: EvalSet, subject: Subject, run: str | None = None, **changes: Any) -> RunRecord:
-    """Runs a subject to its end."""
+    """Runs a subject over the whole set."""
     record = record_of(found, subject, run, **changes)
     state: RunState = run_set(found, subject, store, record, limits=changes.get("limits", QUICK))
     assert state.complete, state

@@ -1,4 +1,4 @@
-"""A package registry in a folder: source archives made on the spot, among them hostile ones."""
+"""A package registry in a folder, with source archives that tests build, some of them hostile."""
 
 import io
 import json
@@ -47,7 +47,7 @@ OTHER = "tests/test_weights.py::test_none_is_heaviest"
 
 
 class Registry:
-    """Archives that pip finds in a folder, instead of in the network."""
+    """A folder of archives in which pip looks instead of the network."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -83,7 +83,7 @@ def link(path: str, goal: str, kind: bytes = tarfile.SYMTYPE) -> tuple[tarfile.T
 
 
 def case_of(registry: Registry, **changes: Any) -> dict[str, Any]:
-    """A sound case over both releases, as `case.json` says it."""
+    """The `case.json` of a sound case over both releases."""
     before, after = registry.put("1.0", BEFORE), registry.put("1.1", AFTER)
     return {
         "id": "parcels-none", "bug_class": "empty-input", "family": "guard", "split": "dev", "package": "parcels",

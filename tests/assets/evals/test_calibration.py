@@ -1,4 +1,4 @@
-"""The verdict errs as rarely as it says: simulated comparisons whose truth is known, fewer than the command runs."""
+"""The verdict's error rates are as promised, on fewer simulated comparisons than `penstock eval calibrate` runs."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_ignoring_clusters_would_raise_more_false_alarms_than_promised() -> None
 
 
 def test_a_planted_regression_leaves_clusters_independent_of_each_other() -> None:
-    """The spread of means from draw to draw is what the clusters of one draw say, or no plan could hold."""
+    """The variance of means between samples equals that estimated from one sample's clusters; planning relies on it."""
     world, rng = World(drop=0.15), np.random.default_rng(3)
     drawn = [simulate(world, rng)["success"] for _ in range(1_500)]
     means = np.array([data.difference.mean() for data in drawn])

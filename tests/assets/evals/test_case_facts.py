@@ -1,4 +1,4 @@
-"""What makes a case misleading is found: the fix under another name, an answer in the issue, the same case reworded."""
+"""Misleading cases are found: the fix under another name, an answer in the issue, the same case reworded."""
 
 import shutil
 import subprocess
@@ -96,8 +96,8 @@ def _drop_the_tests(case: Path) -> None:
             "no_fix_in_the_history",
             "notes.txt has the content of the fixed file or of a held-back",
         ),
-        (_hide_a_bare_repository, "no_fix_in_the_history", "carries a git history (vendor/HEAD)"),
-        (_hide_a_bundle, "no_fix_in_the_history", "carries a git history (data.bin)"),
+        (_hide_a_bare_repository, "no_fix_in_the_history", "contains git history (vendor/HEAD)"),
+        (_hide_a_bundle, "no_fix_in_the_history", "contains git history (data.bin)"),
         (_name_a_hidden_test, "no_answer_in_the_query", "names the held-back test test_nobody_would_guess_this"),
         (_quote_the_fix_in_other_spaces, "no_answer_in_the_query", "quotes a line of the fix"),
         (_break_the_fix, "nothing_is_missing", "lacks a fix.patch that applies to repo/"),
@@ -106,29 +106,27 @@ def _drop_the_tests(case: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_case_that_gives_itself_away_is_found(
-    root: Path, harm: Callable[[Path], None], check: str, said: str
-) -> None:
+def test_a_case_that_reveals_its_fix_is_found(root: Path, harm: Callable[[Path], None], check: str, said: str) -> None:
     assert check_set(load_set(root, sealed=False)).problems == ()
     harm(root / "cases" / CASE)
     found = check_set(load_set(root, sealed=False)).by_check
     assert [one for one in found[check] if said in one and one.startswith(f"{CASE}: ")], found
 
 
-def test_the_same_question_in_another_cluster_or_split_is_found(root: Path) -> None:
+def test_a_near_duplicate_in_another_cluster_or_split_is_found(root: Path) -> None:
     twin = root / "cases" / "reworded"
     shutil.copytree(root / "cases" / CASE, twin)
     fields = (twin / "case.json").read_text().replace(f'"id": "{CASE}"', '"id": "reworded"')
     (twin / "case.json").write_text(fields)
     issue = (twin / "issue.md").read_text()
     (twin / "issue.md").write_text(issue + "\nThanks!\n")
-    assert check_set(load_set(root, sealed=False)).problems == (), "within its cluster it counts for less anyway"
+    assert check_set(load_set(root, sealed=False)).problems == (), "near duplicates within one cluster are allowed"
     (twin / "case.json").write_text(fields.replace('"cluster": "lendery"', '"cluster": "elsewhere"'))
     looked = check_set(load_set(root, sealed=False))
-    assert f"reworded: asks nearly the same as {CASE}, which counts as other evidence: keep one" in looked.problems
+    assert f"reworded: nearly the same text as {CASE} in another split or cluster; keep one of them" in looked.problems
 
 
-def test_the_suites_see_what_the_checks_see(root: Path, tmp_path: Path) -> None:
+def test_suites_and_checks_find_the_same_problems(root: Path, tmp_path: Path) -> None:
     _keep_the_fixed_file(root / "cases" / CASE)
     _name_a_hidden_test(root / "cases" / CASE)
     _drop_the_description(root / "cases" / OTHER)
@@ -144,7 +142,7 @@ def test_the_suites_see_what_the_checks_see(root: Path, tmp_path: Path) -> None:
     assert b'<link rel="stylesheet" href="http' not in pages
 
 
-def test_what_is_handed_to_a_solver_has_one_commit_and_nothing_of_the_fix(
+def test_a_solvers_repository_has_one_commit_and_nothing_of_the_fix(
     root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     case = load_case(root / "cases" / CASE)
@@ -182,14 +180,14 @@ TEXTS = st.dictionaries(
 
 @given(TEXTS)
 @settings(max_examples=100, deadline=None)
-def test_no_near_duplicate_is_lost_and_none_invented(texts: dict[str, str]) -> None:
+def test_exactly_the_near_duplicates_are_found(texts: dict[str, str]) -> None:
     sets = {name: found for name, text in texts.items() if len(found := shingles(text)) >= FEWEST}
     alike = {frozenset(pair) for pair in combinations(sets, 2) if similarity(sets[pair[0]], sets[pair[1]]) >= NEAR}
     told = {frozenset((name, other)) for name, others in near_duplicates(texts).items() for other in others}
     assert told == alike
 
 
-def test_a_set_of_thousands_takes_a_moment() -> None:
+def test_thousands_of_texts_are_compared_quickly() -> None:
     texts = {f"case-{n}": " ".join(f"word{(n * k) % 997}" for k in range(1, 60)) for n in range(3_000)}
     texts["again"] = texts["case-7"] + " please"
     assert near_duplicates(texts)["again"][0] == "case-7"

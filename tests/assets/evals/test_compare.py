@@ -1,4 +1,4 @@
-"""Comparing runs from end to end: the right verdict where data allow one, and never a wrong one where they do not."""
+"""Comparing runs end to end: the right verdict if the data allow one, and `inconclusive` if they do not."""
 
 import os
 from dataclasses import replace
@@ -38,7 +38,7 @@ class Fixed:
         return {"engine": self.name}
 
     def start(self) -> None:
-        """Needs nothing."""
+        """Does nothing."""
 
     def solve(self, attempt: Attempt) -> CaseResult:
         number = attempt.case.payload.input["n"]
@@ -69,7 +69,7 @@ def test_a_subject_of_known_quality_gets_its_verdict(
     assert (compared.cases, compared.clusters) == (240, 80)
 
 
-def test_a_comparison_turned_round_turns_its_effects_round(store: ResultStore, found: EvalSet) -> None:
+def test_swapping_the_runs_inverts_the_effects(store: ResultStore, found: EvalSet) -> None:
     one = run_it(store, found, scripted("one", skill=0.2), repeats=2)
     other = run_it(store, found, scripted("other", skill=1.2, seed=1), repeats=2)
     there, back = compare_runs(store, one, other), compare_runs(store, other, one)
@@ -79,14 +79,16 @@ def test_a_comparison_turned_round_turns_its_effects_round(store: ResultStore, f
 
 
 @pytest.mark.parametrize("successes", [0, 240])
-def test_where_all_succeed_or_all_fail_nothing_is_said(store: ResultStore, found: EvalSet, successes: int) -> None:
+def test_a_comparison_where_all_succeed_or_all_fail_is_inconclusive(
+    store: ResultStore, found: EvalSet, successes: int
+) -> None:
     first, second = (run_it(store, found, Fixed(name, successes)) for name in ("one", "other"))
     compared = compare_runs(store, first, second)
     assert compared.verdict is Verdict.INCONCLUSIVE
     assert "cannot tell them apart" in compared.reason
 
 
-def test_a_half_run_is_inconclusive_however_clear_it_looks(store: ResultStore, found: EvalSet) -> None:
+def test_an_incomplete_run_is_inconclusive_however_clear_it_looks(store: ResultStore, found: EvalSet) -> None:
     first = run_it(store, found, scripted("base", skill=2.0))
     subject = scripted("half", skill=-1.0)
     second = record_of(found, subject)
@@ -95,8 +97,8 @@ def test_a_half_run_is_inconclusive_however_clear_it_looks(store: ResultStore, f
     compared = compare_runs(store, first, second)
     assert 0 < compared.cases < 240
     assert compared.verdict is Verdict.INCONCLUSIVE
-    assert "have no result on both sides" in compared.reason
-    assert any("run is not complete" in remark for remark in compared.remarks)
+    assert "lack a result on one side" in compared.reason
+    assert any("run is incomplete" in remark for remark in compared.remarks)
 
 
 def test_a_run_without_a_single_result_is_inconclusive(store: ResultStore, found: EvalSet) -> None:
@@ -108,7 +110,7 @@ def test_a_run_without_a_single_result_is_inconclusive(store: ResultStore, found
     assert (compared.verdict, compared.cases) == (Verdict.INCONCLUSIVE, 0)
 
 
-def test_lost_infrastructure_is_left_out_and_said(store: ResultStore, found: EvalSet) -> None:
+def test_results_lost_to_infrastructure_are_left_out_and_reported(store: ResultStore, found: EvalSet) -> None:
     first = run_it(store, found, Fixed("one", 200))
     subject = Fixed("other", 200, lost=3)
     second = record_of(found, subject)
@@ -123,11 +125,11 @@ def test_lost_infrastructure_is_left_out_and_said(store: ResultStore, found: Eva
 
 
 @pytest.mark.parametrize(("candidate", "verdict"), [(200, Verdict.NOT_WORSE), (182, Verdict.INCONCLUSIVE)])
-def test_a_few_missing_results_decide_where_they_could(
+def test_a_few_missing_results_make_a_close_verdict_inconclusive(
     store: ResultStore, found: EvalSet, candidate: int, verdict: Verdict
 ) -> None:
-    """Ten of 240 cases are lost. A tie stands whatever they were; a loss of eight points, hardly within the margin,
-    would not, although the cases that are there say that it does."""
+    """Ten of 240 cases are lost. They cannot overturn the verdict of a tie, but can overturn that of a loss of eight
+    points, which is close to the margin."""
     first = run_it(store, found, Fixed("one", 200))
     whole = compare_runs(store, first, run_it(store, found, Fixed("whole", candidate)))
     assert whole.verdict is (Verdict.NOT_WORSE if candidate == 200 else whole.verdict)
@@ -138,7 +140,7 @@ def test_a_few_missing_results_decide_where_they_could(
     assert compared.verdict is verdict, compared.sentence
 
 
-def test_a_regression_that_rests_on_missing_results_is_not_called_one() -> None:
+def test_a_regression_that_missing_results_could_overturn_is_inconclusive() -> None:
     metric = MetricSpec("success", "rate", "higher", 0.1, "primary")
     rng = np.random.default_rng(1)
     before = (rng.random(90) < 0.8).astype(float)
@@ -149,10 +151,10 @@ def test_a_regression_that_rests_on_missing_results_is_not_called_one() -> None:
     worse = replace(effect, verdict=Verdict.WORSE)
     assert hidden([worse], Verdict.WORSE, 0) is None
     assert hidden([worse], Verdict.WORSE, 1) is None or effect.gain.high > -0.012
-    assert "need not be worse at all" in (hidden([worse], Verdict.WORSE, 12) or "")
+    assert "might not be worse at all" in (hidden([worse], Verdict.WORSE, 12) or "")
 
 
-def test_a_damaged_parquet_file_is_made_again_from_the_journal(store: ResultStore, found: EvalSet) -> None:
+def test_a_damaged_parquet_file_is_rebuilt_from_the_journal(store: ResultStore, found: EvalSet) -> None:
     record = run_it(store, found, scripted("a"))
     path = store.settle(record)
     stamp = path.stat().st_mtime_ns
@@ -165,7 +167,7 @@ def test_a_metric_missing_for_some_cases_is_inconclusive(store: ResultStore, fou
     first, second = run_it(store, found, Fixed("one", 200)), run_it(store, found, Fixed("gap", 200, gap=3))
     compared = compare_runs(store, first, second)
     effect = next(effect for effect in compared.effects if effect.metric.name == "iterations")
-    assert effect.reason == "measured on both sides in 160 of 240 cases only"
+    assert effect.reason == "measured on both sides in only 160 of 240 cases"
     assert compared.verdict is Verdict.INCONCLUSIVE
     cost = next(effect for effect in compared.effects if effect.metric.name == "cost")
     assert cost.reason == "no case has this metric on both sides"
@@ -181,7 +183,7 @@ def test_a_small_set_is_inconclusive(store: ResultStore, tmp_path: Path) -> None
         assert "too few independent clusters" in compared.reason
 
 
-def test_a_metric_of_ones_own_is_compared(store: ResultStore, tmp_path: Path) -> None:
+def test_a_custom_metric_is_compared(store: ResultStore, tmp_path: Path) -> None:
     own = {"name": "warmth", "kind": "mean", "better": "higher", "margin": 0.5}
     mine = plain_set(tmp_path / "own", 40, metrics=[METRICS[0], own])
 
@@ -204,7 +206,7 @@ def test_other_versions_splits_and_sets_are_not_compared_silently(store: ResultS
         compare_runs(store, first, second)
     across = compare_runs(store, first, second, across_versions=True)
     assert (across.verdict, across.cases) == (Verdict.INCONCLUSIVE, 60)
-    assert "equal ids only" in across.reason
+    assert "equal ids may differ" in across.reason
     with pytest.raises(NotComparable, match="with itself"):
         compare_runs(store, first, first)
     with pytest.raises(NotComparable, match="is of set toy"):
@@ -223,10 +225,10 @@ def test_a_run_on_a_much_busier_machine_is_not_compared(
         runs.append(run_it(store, found, Fixed(name, 200)))
     compared = compare_runs(store, *runs)
     assert compared.verdict is (Verdict.INCONCLUSIVE if said else Verdict.NOT_WORSE)
-    assert ("4.0 times full during other" in compared.reason) is said
+    assert ("4.0 during other" in compared.reason) is said
 
 
-def test_what_differs_between_the_subjects_is_listed(store: ResultStore, found: EvalSet) -> None:
+def test_differences_between_the_subjects_are_listed(store: ResultStore, found: EvalSet) -> None:
     first = run_it(store, found, scripted("a", skill=1.0))
     second = run_it(store, found, scripted("b", skill=1.5), code_commit="def", parallel=2)
     compared = compare_runs(store, first, second)
@@ -239,7 +241,7 @@ def test_runs_are_found_by_name_and_by_subject(store: ResultStore, found: EvalSe
     last = run_it(store, found, scripted("a"), "second")
     assert store.resolve("first").run == "first"
     assert store.resolve("a").run == store.resolve("toy/a").run == last.run
-    with pytest.raises(StoreError, match="is no run and no subject"):
+    with pytest.raises(StoreError, match="is neither a run nor a subject"):
         store.resolve("b")
 
 

@@ -1,4 +1,4 @@
-"""Evals as Dagster sees them: partitions, blocking checks, and a comparison with its report."""
+"""Evals in Dagster: partitions, blocking checks, and a comparison with its report."""
 
 import json
 from datetime import UTC, datetime
@@ -133,9 +133,9 @@ def _said(result: ExecuteInProcessResult) -> str:
     return " ".join(str(event.event_specific_data) for event in result.all_events if event.is_step_failure)
 
 
-def test_lost_results_and_drift_are_seen_by_checks(bench: EvalBench) -> None:
+def test_checks_report_lost_results_and_drift(bench: EvalBench) -> None:
     assert _run(bench, "scripted:skill=2.5,name=base", run="first").success
-    # The same identity in the record, but a subject that became much worse: what drift looks like from outside.
+    # Drift: the record has the same identity, but the subject became much worse.
     worse = EvalBench(bench.store, bench.find_set, lambda _: _Drifted(), bench.code_commit)
     drifted = _run(worse, "scripted:skill=2.5,name=base", run="second")
     assert _checks(drifted)["baseline_has_not_drifted"] is False
@@ -157,7 +157,7 @@ class _Drifted:
         return self._as_before.identity()
 
     def start(self) -> None:
-        """Needs nothing."""
+        """Does nothing."""
 
     def solve(self, attempt: Any) -> Any:
         return self._now.solve(attempt)
@@ -169,10 +169,10 @@ class _Drifted:
         ("scripted", {"set": "gone"}, "set.json: No such file"),
         ("magic", {}, "'magic' is not a subject"),
         ("scripted:skill=much", {}, "could not convert"),
-        ("scripted", {"split": "check"}, "is no split of toy"),
+        ("scripted", {"split": "check"}, "toy has no split"),
     ],
 )
-def test_what_cannot_be_run_fails_with_its_reason(
+def test_a_partition_that_cannot_be_run_fails_with_the_reason(
     bench: EvalBench, subject: str, changes: dict[str, str], message: str
 ) -> None:
     result = _run(bench, subject, **changes)
@@ -180,7 +180,7 @@ def test_what_cannot_be_run_fails_with_its_reason(
     assert message in _said(result)
 
 
-def test_a_comparison_leaves_a_report_and_its_check_says_whether_to_switch(bench: EvalBench) -> None:
+def test_a_comparison_writes_a_report_and_checks_whether_to_switch(bench: EvalBench) -> None:
     _run(bench, "scripted:skill=1.5,name=base", run="one", repeats=3)
     _run(bench, "scripted:skill=-0.5,name=cand", run="two", repeats=3)
     for baseline, candidate, passed in (("one", "two", False), ("two", "one", True)):
@@ -191,7 +191,7 @@ def test_a_comparison_leaves_a_report_and_its_check_says_whether_to_switch(bench
         assert Path(str(metadata["report"].value)).read_text().startswith("<!doctype html>")
 
 
-def test_the_nightly_baseline_asks_for_its_partition_once_a_night(tmp_path: Path) -> None:
+def test_the_nightly_baseline_requests_its_partition_once_a_night(tmp_path: Path) -> None:
     night = datetime(2026, 3, 1, 1, 23, tzinfo=UTC)
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         asked = [

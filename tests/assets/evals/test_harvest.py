@@ -1,4 +1,4 @@
-"""From an accepted fix to a proposed case: the solver gets what was before, and the fix's tests are held back."""
+"""Turning an accepted fix into a proposed case: the solver gets the state before, and the fix's tests are held back."""
 
 import os
 import subprocess
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from assets.evals.harvest.proposal import harvest, is_test
-from assets.evals.sets.repair import CaseFields, RepairSetError, check_case, load_case
+from assets.evals.sets.repair import CaseFields, check_case, load_case
+from assets.evals.sets.set_files import EvalSetError
 from core.git import GitError, Repository
 from sandbox.protocol import Sandbox
 
@@ -66,22 +67,22 @@ def test_a_fix_becomes_a_sound_case(repository: Repository, tmp_path: Path, sand
 @pytest.mark.parametrize(
     ("base", "fixed", "visible", "said"),
     [
-        ("main~1", "main", (), "brings no test that could be held back"),
-        ("main~2", "main~1", ("tests/test_rest.py", "tests/test_more.py"), "brings no test that could be held back"),
-        ("main~2", "main~1", ("pages.py",), "is no test that"),
-        ("main", "main", (), "is no fix"),
+        ("main~1", "main", (), "has no test that could be held back"),
+        ("main~2", "main~1", ("tests/test_rest.py", "tests/test_more.py"), "has no test that could be held back"),
+        ("main~2", "main~1", ("pages.py",), "is not a test changed by"),
+        ("main", "main", (), "is not a fix"),
         ("nowhere", "main", (), "nowhere"),
     ],
 )
-def test_what_is_no_case_is_refused_and_leaves_nothing(
+def test_a_fix_that_makes_no_case_is_refused_and_leaves_no_folder(
     repository: Repository, tmp_path: Path, base: str, fixed: str, visible: tuple[str, ...], said: str
 ) -> None:
-    with pytest.raises((RepairSetError, GitError), match=said):
+    with pytest.raises((EvalSetError, GitError), match=said):
         harvest(repository, base, fixed, FIELDS, "x", tmp_path / "new", visible=visible)
     assert not (tmp_path / "new" / FIELDS.id).exists()
 
 
-def test_tests_are_known_by_their_names() -> None:
+def test_tests_are_recognised_by_their_names() -> None:
     for path in ("tests/helper.py", "test_a.py", "src/a/test/b.py", "a_test.py"):
         assert is_test(path)
     for path in ("a.py", "latest.py", "contest/a.py", "tests.md", "attest_b.py"):

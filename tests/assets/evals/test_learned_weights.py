@@ -1,4 +1,4 @@
-"""What `make bench-retrieval` learns weights with."""
+"""The learning of weights and words in `make bench-retrieval`."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from tests.bench.retrieval import FIXED, Case, learn, request_words
 
 
 def cases_where_only(signal: str, count: int = 40) -> list[Case]:
-    """Two files a case; `signal` speaks for the wanted one, `names` for either by chance."""
+    """Two files per case; `signal` favours the right one, `names` either of them at random."""
     rng = np.random.default_rng(0)
     columns = list(WEIGHTS)
     found = []
@@ -22,7 +22,7 @@ def cases_where_only(signal: str, count: int = 40) -> list[Case]:
     return found
 
 
-def test_the_signal_that_tells_gets_the_weight_and_noise_gets_little() -> None:
+def test_an_informative_signal_gets_the_weight_and_noise_little() -> None:
     learned = learn(cases_where_only("title"))
     assert learned["title"] > 5 * learned["names"]
     assert min(learned.values()) >= 0

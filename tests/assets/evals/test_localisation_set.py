@@ -62,7 +62,7 @@ def test_a_release_is_fetched_once_and_unpacked(tmp_path: Path, monkeypatch: pyt
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parcel-1.0"]
 
 
-def test_an_archive_that_reaches_out_of_its_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_with_paths_outside_its_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile: list[dict[str, bytes | None]] = [{"p-1/a": None}, {"../../out": b"x"}]
     for members in hostile:
 
@@ -88,6 +88,6 @@ def test_an_archive_that_would_unpack_to_too_much_is_refused(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("package", "version"), [("../x", "1"), ("x", "../1"), ("-r", "1"), ("x", "1 --pre"), ("", "1")]
 )
-def test_what_is_no_name_or_version_never_reaches_pip(package: str, version: str, tmp_path: Path) -> None:
-    with pytest.raises(ReleaseUnavailable, match="not a package's name"):
+def test_an_invalid_name_or_version_never_reaches_pip(package: str, version: str, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseUnavailable, match="not a valid package name"):
         fetch_release(package, version, tmp_path)

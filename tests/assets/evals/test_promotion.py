@@ -1,4 +1,4 @@
-"""A candidate becomes the default only when its verdict allows it, of two at once one wins, and there is a way back."""
+"""A candidate becomes the default only if its verdict allows it; of two at once one succeeds; promotions roll back."""
 
 import json
 import threading
@@ -80,7 +80,7 @@ def ask(bench: tuple[EvalSet, ResultStore, dict[str, RunRecord]], home: Path) ->
     return ask
 
 
-def test_a_better_candidate_becomes_what_new_tasks_run_with(ask: Any, home: Path) -> None:
+def test_a_better_candidate_becomes_the_default_of_new_tasks(ask: Any, home: Path) -> None:
     done = ask("base", "model")
     assert done.fresh
     settings = load_settings()
@@ -99,7 +99,7 @@ def test_promoting_again_changes_nothing(ask: Any, home: Path) -> None:
     assert (home / FILE).read_bytes() == before
 
 
-def test_a_rollback_brings_back_what_was_there_before(ask: Any, home: Path) -> None:
+def test_a_rollback_restores_the_previous_defaults(ask: Any, home: Path) -> None:
     ask("base", "model")
     done = roll_back(home, by="ada")
     assert (done.fresh, done.defaults.values, done.change.undoes) == (True, {}, 1)
@@ -111,13 +111,13 @@ def test_a_rollback_brings_back_what_was_there_before(ask: Any, home: Path) -> N
     assert (again.fresh, again.change.version, load_settings().engine) == (True, 3, "model")
 
 
-def test_rollbacks_take_promotions_back_newest_first(
+def test_promotions_are_rolled_back_newest_first(
     bench: tuple[EvalSet, ResultStore, dict[str, RunRecord]], ask: Any, home: Path
 ) -> None:
     ask("base", "model")
     ask("model", "other")
     assert load_settings().chat_model == "ollama/other"
-    with pytest.raises(PromotionRefused, match="version 1 cannot be taken back: version 2 is in force, on top of it"):
+    with pytest.raises(PromotionRefused, match="version 1 cannot be rolled back: version 2 is in force, on top of it"):
         roll_back(home, by="ada", version=1)
     assert roll_back(home, by="ada").change.undoes == 2
     assert load_settings().chat_model == "ollama/coder"
@@ -128,21 +128,19 @@ def test_rollbacks_take_promotions_back_newest_first(
 @pytest.mark.parametrize(
     ("baseline", "candidate", "said"),
     [
-        ("base", "worse", r"the default stays\. Worse: worse is worse than base"),
-        ("base", "twin", "stand for the same default"),
-        ("base", "scripted", "scripted is no part of the platform"),
-        ("model", "other", "model is not the present default: it was tested with chat_model ollama/coder, and the "),
+        ("base", "worse", r"the default stays unchanged\. Worse: worse is worse than base"),
+        ("base", "twin", "have the same settings"),
+        ("base", "scripted", "scripted represents no settings of the platform"),
+        ("model", "other", "model is not the present default: it was tested with chat_model ollama/coder, but the "),
     ],
 )
-def test_what_may_not_become_the_default_is_refused(
-    ask: Any, home: Path, baseline: str, candidate: str, said: str
-) -> None:
+def test_an_unsafe_candidate_is_refused(ask: Any, home: Path, baseline: str, candidate: str, said: str) -> None:
     with pytest.raises(PromotionRefused, match=said):
         ask(baseline, candidate)
     assert read_defaults(home).version == 0
 
 
-def test_runs_that_are_not_whole_or_of_other_versions_or_inconclusive_decide_nothing(
+def test_incomplete_or_inconclusive_runs_or_runs_of_other_versions_are_not_promoted(
     bench: tuple[EvalSet, ResultStore, dict[str, RunRecord]], home: Path, tmp_path: Path
 ) -> None:
     found, store, runs = bench
@@ -153,11 +151,11 @@ def test_runs_that_are_not_whole_or_of_other_versions_or_inconclusive_decide_not
     newer = plain_set(tmp_path / "toy", 90, size=5, version="2.0.0")
     small = plain_set(tmp_path / "small", 4, size=1, version="3.0.0")
     others = {
-        "results that are not whole decide nothing: half: 45 of 90": (runs["base"], half),
+        "incomplete or damaged results cannot be promoted: half: 45 of 90": (runs["base"], half),
         "run the baseline again on the new version": (
             runs["base"], run_it(store, newer, Stated("newer", MODEL), "newer"),
         ),
-        r"the default stays\. Inconclusive": (
+        r"the default stays unchanged\. Inconclusive": (
             run_it(store, small, Stated("few", SEARCH), "few"), run_it(store, small, Stated("tiny", MODEL), "tiny"),
         ),
     }  # fmt: skip
@@ -167,12 +165,12 @@ def test_runs_that_are_not_whole_or_of_other_versions_or_inconclusive_decide_not
     assert read_defaults(home).version == 0
 
 
-def test_what_is_not_here_any_more_as_it_was_tested_is_refused(ask: Any) -> None:
-    with pytest.raises(PromotionRefused, match="what was tested is not what is here now: prompt v1/task has changed"):
+def test_a_subject_that_changed_since_its_test_is_refused(ask: Any) -> None:
+    with pytest.raises(PromotionRefused, match="has changed since it was tested: prompt v1/task has changed"):
         ask("base", "model", still_there=lambda _: ["prompt v1/task has changed"])
 
 
-def test_of_two_at_once_one_wins(ask: Any, home: Path) -> None:
+def test_of_two_concurrent_promotions_one_succeeds(ask: Any, home: Path) -> None:
     ready, ended = threading.Barrier(2), []
 
     def one(candidate: str) -> None:
@@ -193,35 +191,37 @@ def test_of_two_at_once_one_wins(ask: Any, home: Path) -> None:
     assert [change.candidate for change in read_defaults(home).history] == [winner]
 
 
-def test_what_a_person_has_set_wins_and_this_is_said(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_setting_overrides_the_promoted_one_and_a_remark_says_so(
+    ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PENSTOCK_ENGINE", "search")
     done = ask("base", "model")
     assert load_settings().engine == "search"
     assert (
-        "engine is set by environment PENSTOCK_ENGINE, which wins over what is promoted: remove it there"
+        "engine is set by environment PENSTOCK_ENGINE, which overrides the promoted value: remove it there"
         in done.remarks
     )
     monkeypatch.delenv("PENSTOCK_ENGINE")
     assert load_settings().engine == "model"
 
 
-def test_only_what_the_two_differ_in_is_changed_and_other_bounds_are_told(
+def test_only_differing_settings_are_changed_and_other_limits_are_reported(
     ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ask("base", "quick").change.after == {"task_seconds": "60"}
     assert load_settings().task_seconds == 60
     monkeypatch.setenv("PENSTOCK_HOME", str(load_settings().home / "another"))
     monkeypatch.setenv("PENSTOCK_TASK_SECONDS", "300")
-    assert "it was tested a bound of task_seconds 120; the platform uses 300" in ask("base", "model").remarks
+    assert "it was tested with the limit task_seconds 120; the platform uses 300" in ask("base", "model").remarks
 
 
-def test_an_embedding_model_is_promoted_and_the_index_is_left_to_its_migration(ask: Any) -> None:
+def test_promoting_an_embedding_model_leaves_the_index_to_its_migration(ask: Any) -> None:
     done = ask("retrieval-base", "retrieval")
     assert load_settings().embedding_model == "hashing"
     assert any("penstock migrate start --to hashing" in remark for remark in done.remarks)
 
 
-def test_a_damaged_file_of_defaults_stops_with_its_name(home: Path) -> None:
+def test_a_damaged_file_of_defaults_is_named(home: Path) -> None:
     (home / FILE).write_text('{"values": {"engine": ')
     with pytest.raises(SettingsError, match=r"defaults\.json cannot be read .* or remove it"):
         load_settings()
@@ -238,7 +238,7 @@ def test_the_file_keeps_every_change(ask: Any, home: Path) -> None:
     ]  # fmt: skip
 
 
-def test_settings_are_read_from_the_identity_that_was_tested() -> None:
+def test_settings_come_from_the_tested_identity() -> None:
     assert settings_of(MODEL) == {
         "engine": "model", "task_seconds": "120", "embedding_model": "wordllama", "chat_model": "ollama/coder",
         "chat_prompts": "v1", "chat_steps": "40", "chat_tokens": "400000", "chat_money": "5",
@@ -246,7 +246,7 @@ def test_settings_are_read_from_the_identity_that_was_tested() -> None:
     assert settings_of({"engine": "scripted", "skill": "1"}) == {}
 
 
-def test_a_dagster_job_promotes_and_another_takes_it_back(
+def test_one_dagster_job_promotes_and_another_rolls_back(
     bench: tuple[EvalSet, ResultStore, dict[str, RunRecord]], home: Path
 ) -> None:
     _, store, _ = bench
@@ -262,7 +262,7 @@ def test_a_dagster_job_promotes_and_another_takes_it_back(
 
     refused = run("worse")
     assert not refused.success
-    assert "the default stays. Worse" in str([event.event_specific_data for event in refused.all_events])
+    assert "the default stays unchanged. Worse" in str([event.event_specific_data for event in refused.all_events])
     done = run("model")
     shown = done.asset_materializations_for_node("platform_default")[0].metadata
     assert (shown["version"].value, shown["verdict"].value) == (1, "better")
@@ -281,7 +281,7 @@ def _none(text: str) -> Any:
     raise AssertionError(f"{text} is not to be opened")
 
 
-def test_the_command_line_promotes_shows_and_takes_back(
+def test_the_command_line_promotes_shows_and_rolls_back(
     bench: tuple[EvalSet, ResultStore, dict[str, RunRecord]], home: Path
 ) -> None:
     _, store, _ = bench
@@ -292,7 +292,7 @@ def test_the_command_line_promotes_shows_and_takes_back(
 
     assert "nothing is promoted" in str(penstock("rollback").exception)
     refused = penstock("promote", "base", "model")
-    assert "what was tested is not what is here now" in str(refused.exception)
+    assert "the subject has changed since it was tested" in str(refused.exception)
     done = penstock("promote", "base", "quick")
     assert done.exit_code == 0, done.exception
     assert "promoted: version 1, task_seconds: own default → 60" in done.stdout
@@ -307,7 +307,7 @@ def test_the_command_line_promotes_shows_and_takes_back(
     assert load_settings().task_seconds == 120
 
 
-def test_what_is_gone_since_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_of_a_subject_since_its_run_are_listed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_MODELS", str(home / "models"))
     hashes = load_prompts("v1").hashes
     prompts = {f"prompt:{name}": digest for name, digest in hashes.items()}

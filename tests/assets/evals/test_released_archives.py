@@ -1,4 +1,4 @@
-"""Source archives from a registry: fetched through a real pip, never built, held to their hash, unpacked in bounds."""
+"""Source archives are fetched through a real pip, never built, compared with their hash and unpacked within bounds."""
 
 import tarfile
 import zipfile
@@ -25,13 +25,13 @@ def test_an_archive_is_fetched_without_running_its_build_script(registry: Regist
     assert not (tmp_path / "was-built").exists()
 
 
-def test_versions_are_told_oldest_first_without_trial_releases(registry: Registry) -> None:
+def test_versions_are_listed_oldest_first_without_pre_releases(registry: Registry) -> None:
     for version in ("1.10", "1.9", "1.11rc1", "1.2"):
         registry.put(version, BEFORE)
     assert release_versions("parcels") == ["1.2", "1.9", "1.10"]
 
 
-def test_a_fetched_archive_needs_no_registry_any_more(registry: Registry, tmp_path: Path) -> None:
+def test_a_cached_archive_needs_no_registry(registry: Registry, tmp_path: Path) -> None:
     sha256 = registry.put("1.0", BEFORE)
     fetch_archive("parcels", "1.0", sha256, tmp_path / "cache")
     next(registry.folder.iterdir()).unlink()
@@ -52,12 +52,12 @@ def test_an_archive_that_was_damaged_in_the_cache_is_fetched_again(registry: Reg
     assert releases.archive_hash(fetch_archive("parcels", "1.0", sha256, tmp_path / "cache")) == sha256
 
 
-def test_a_release_that_is_not_there_is_named(registry: Registry, tmp_path: Path) -> None:
+def test_a_missing_release_is_named(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(ReleaseUnavailable, match=r"parcels 7\.0 could not be fetched"):
         fetch_archive("parcels", "7.0", None, tmp_path / "cache")
 
 
-def test_an_archive_that_is_too_large_is_not_kept(
+def test_an_archive_that_is_too_large_is_not_cached(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.put("1.0", {"noise": bytes(range(256)) * 40})
@@ -76,7 +76,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", sorted(HOSTILE))
-def test_an_archive_with_what_no_release_holds_leaves_nothing(what: str, registry: Registry, tmp_path: Path) -> None:
+def test_an_archive_with_forbidden_content_leaves_nothing(what: str, registry: Registry, tmp_path: Path) -> None:
     registry.put_raw("1.0", HOSTILE[what])
     [archive] = registry.folder.iterdir()
     with pytest.raises(ReleaseUnavailable, match=r"parcels-1\.0\.tar\.gz"):
@@ -84,7 +84,7 @@ def test_an_archive_with_what_no_release_holds_leaves_nothing(what: str, registr
     assert [path for path in (tmp_path / "a").rglob("*") if path.name != "b"] == []
 
 
-def test_a_bomb_is_refused_at_its_first_entry_too_many(
+def test_an_archive_bomb_is_refused_at_the_first_entry_over_the_limit(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.put("1.0", {"a": b"\0" * 5_000, "b": b"\0" * 5_000, "c": b"\0" * 5_000})
@@ -95,7 +95,7 @@ def test_a_bomb_is_refused_at_its_first_entry_too_many(
     assert not (tmp_path / "unpacked").exists()
 
 
-def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path: Path) -> None:
+def test_a_zip_with_paths_outside_its_folder_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "p-1.zip", "w") as archive:
         archive.writestr("p/../../out", "x")
     with pytest.raises(ReleaseUnavailable, match="leads out"):
@@ -104,7 +104,7 @@ def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["p-1.tar.gz", "p-1.zip"])
-def test_what_is_no_archive_is_told(name: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"\x1f\x8bnot much of an archive")
     with pytest.raises(ReleaseUnavailable, match=name):
         unpack(tmp_path / name, tmp_path / "unpacked")

@@ -1,4 +1,4 @@
-"""Released fixes in Dagster: a case whose source cannot be had is lost to infrastructure, and made up for later."""
+"""Released fixes in Dagster: a case whose source cannot be fetched is lost to infrastructure, and rerun later."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def _run(bench: EvalBench) -> ExecuteInProcessResult:
         )
 
 
-def test_a_source_that_cannot_be_had_is_no_wrong_answer_and_the_run_goes_on_once_it_can(
+def test_a_missing_source_is_an_infrastructure_failure_and_the_run_resumes_once_it_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
     monkeypatch.setattr(releases, "CACHE", tmp_path / "cache")

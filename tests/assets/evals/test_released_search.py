@@ -1,4 +1,4 @@
-"""Finding fixes between releases: one is told apart from another of the same release, and proposed unfinished."""
+"""Finding fixes between releases: those of one release are isolated from each other, and proposed for completion."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,8 @@ from assets.evals.harvest.released_proposal import propose
 from assets.evals.harvest.released_search import find_fixes
 from assets.evals.harvest.released_tests import is_released_test
 from assets.evals.sets.released import load_released
-from assets.evals.sets.repair import RepairSetError, apply
+from assets.evals.sets.repair import apply
+from assets.evals.sets.set_files import EvalSetError
 from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import AFTER, BEFORE, OTHER, WRONG, Registry
 
@@ -20,7 +21,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return Registry(tmp_path / "registry", monkeypatch)
 
 
-def test_two_fixes_of_a_release_are_found_apart_and_proposed_for_a_person_to_complete(
+def test_two_fixes_of_a_release_are_isolated_and_proposed_for_a_reviewer_to_complete(
     registry: Registry, tmp_path: Path, sandbox: Sandbox
 ) -> None:
     registry.put("1.0", BEFORE)
@@ -34,20 +35,20 @@ def test_two_fixes_of_a_release_are_found_apart_and_proposed_for_a_person_to_com
     assert found[0].lines == 2 and found[0].notes == "1.1: the total of no parcels is 0\n"
     folder = propose(found[0], tmp_path / "set/cases")
     assert (tmp_path / "set/cases/parcels-1-1.diff").read_text().startswith("1.1: the total of no parcels is 0")
-    with pytest.raises(RepairSetError, match=r"bug_class.*family.*licence"):
+    with pytest.raises(EvalSetError, match=r"bug_class.*family.*licence"):
         load_released(tmp_path / "set")
     case = json.loads((folder / "case.json").read_text())
     (folder / "case.json").write_text(
         json.dumps({**case, "bug_class": "empty-input", "family": "guard", "licence": "MIT"})
     )
-    with pytest.raises(RepairSetError, match="say what a user saw"):
+    with pytest.raises(EvalSetError, match="describe what a user saw"):
         load_released(tmp_path / "set")
     (folder / "issue.md").write_text("Nothing to send\n\nIt breaks.\n")
     assert load_released(tmp_path / "set")[0].changed == ("parcels/weights.py",)
     assert propose(found[0], tmp_path / "set/cases").name == "parcels-1-1-2"
 
 
-def test_a_release_without_a_test_that_failed_before_is_passed_over_with_its_reason(
+def test_a_release_without_a_test_that_failed_before_is_skipped_with_the_reason(
     registry: Registry, tmp_path: Path, sandbox: Sandbox
 ) -> None:
     registry.put("1.0", BEFORE)
@@ -56,12 +57,12 @@ def test_a_release_without_a_test_that_failed_before_is_passed_over_with_its_rea
     said: list[str] = []
     assert list(find_fixes("parcels", sandbox, tell=said.append, cache=tmp_path / "cache")) == []
     assert said == [
-        "parcels 1.1 to 1.2: 0 files of tests, 3 differences of source",
-        "parcels 1.0 to 1.1: later tests on earlier sources: 0 fail, 2 pass",
+        "parcels 1.1 to 1.2: skipped: 0 test files, 3 differences in source",
+        "parcels 1.0 to 1.1: skipped: on the earlier sources, 0 tests of the later release fail and 2 pass",
     ]
 
 
-def test_pieces_make_the_later_release_of_the_earlier_and_their_patch_does_too(tmp_path: Path) -> None:
+def test_pieces_and_their_patch_turn_the_earlier_release_into_the_later(tmp_path: Path) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     old = "one\r\ntwo\n\x0cthree\nfour"
     new = "zero\none\r\n2\n\x0cthree\nfour\nfive\n"
@@ -85,5 +86,5 @@ def test_pieces_make_the_later_release_of_the_earlier_and_their_patch_does_too(t
         ("docs/test_a.py", False), ("p/contest.py", False), ("p/latest.py", False),
     ],
 )  # fmt: skip
-def test_tests_are_known_by_their_paths(path: str, expected: bool) -> None:
+def test_tests_are_recognised_by_their_paths(path: str, expected: bool) -> None:
     assert is_released_test(path) is expected

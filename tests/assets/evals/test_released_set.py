@@ -13,8 +13,9 @@ from assets.evals.runs.subject import Attempt, InfrastructureFailure
 from assets.evals.sets.eval_set import load_set, seal
 from assets.evals.sets.localisation import load_localisation
 from assets.evals.sets.released import ReleasedCase, check_released, load_released, open_released, released_schema
-from assets.evals.sets.repair import RepairSetError, judge_patch
+from assets.evals.sets.repair import judge_patch
 from assets.evals.sets.set_checks import check_set
+from assets.evals.sets.set_files import EvalSetError
 from dagster_project.subjects.repair import RepairSubject
 from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import AFTER, BEFORE, OTHER, WRONG, Registry, case_of, write_case
@@ -59,16 +60,16 @@ def test_a_sound_case_fails_before_its_fix_and_is_judged_correct_with_it(
     assert judged.applies and not judged.correct
 
 
-def test_a_case_that_says_something_else_than_its_tests_or_quotes_its_fix_is_not_sound(
+def test_a_case_that_contradicts_its_tests_or_quotes_its_fix_is_not_sound(
     registry: Registry, tmp_path: Path, sandbox: Sandbox
 ) -> None:
     case = case_of(registry, fails=[OTHER], left_out=[])
     opened = load_one(tmp_path / "toy", case, issue="Total\n\nWrite `for parcel in list(parcels):` there.\n")
     assert check_released(opened, sandbox) == [
-        f"before the fix, other tests fail than the case names: {WRONG}",
-        f"with the fix these do not pass: {OTHER}",
+        f"the tests that fail before the fix are not those of `fails`: {WRONG}",
+        f"these tests do not pass with the fix: {OTHER}",
         "the fix is not judged correct",
-        "the issue quotes a line of the fix; put it in a user's words",
+        "the issue quotes a line of the fix; write it in a user's words",
     ]
 
 
@@ -79,19 +80,19 @@ def test_a_case_that_says_something_else_than_its_tests_or_quotes_its_fix_is_not
         ({"keeps": ["tests/test_weights.py", "tests/test_gone.py"]}, r"parcels 1\.1 has no tests/test_gone\.py"),
     ],
 )
-def test_releases_that_do_not_hold_what_the_case_says_are_told(
+def test_releases_without_the_content_that_the_case_names_are_refused(
     registry: Registry, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     case = load_one(tmp_path / "toy", case_of(registry, **changes))
-    with pytest.raises(RepairSetError, match=said), open_released(case):
+    with pytest.raises(EvalSetError, match=said), open_released(case):
         pass
 
 
-def test_a_release_without_tests_is_told(registry: Registry, tmp_path: Path) -> None:
+def test_a_release_without_tests_is_refused(registry: Registry, tmp_path: Path) -> None:
     case = case_of(registry)
     without = {path: content for path, content in AFTER.items() if not path.startswith("tests/")}
     case["after"]["sha256"] = registry.put("1.1", without)
-    with pytest.raises(RepairSetError, match=r"has no tests/test_weights\.py"), open_released(load_one(tmp_path, case)):
+    with pytest.raises(EvalSetError, match=r"has no tests/test_weights\.py"), open_released(load_one(tmp_path, case)):
         pass
 
 
@@ -101,8 +102,8 @@ def test_a_release_without_tests_is_told(registry: Registry, tmp_path: Path) -> 
         ({"package": "../parcels"}, "package"),
         ({"before": {"version": "1.0; x", "sha256": "0" * 64}}, "version"),
         ({"after": {"version": "1.1", "sha256": "abc"}}, "sha256"),
-        ({"fix": [{"path": "../weights.py", "start": 0, "end": 1}]}, "no path inside a release"),
-        ({"fix": [{"path": "/etc/passwd", "start": 0, "end": 1}]}, "no path inside a release"),
+        ({"fix": [{"path": "../weights.py", "start": 0, "end": 1}]}, "not a path inside a release"),
+        ({"fix": [{"path": "/etc/passwd", "start": 0, "end": 1}]}, "not a path inside a release"),
         ({"fails": ["-p evil.py::x"]}, "fails"),
         ({"fails": ["tests/test_other.py::test_x"]}, "would not be run"),
         ({"left_out": ["tests/test_weights.py::test_no"]}, "would be left out together"),
@@ -113,26 +114,26 @@ def test_a_release_without_tests_is_told(registry: Registry, tmp_path: Path) -> 
 def test_a_malformed_case_is_refused_with_its_field(
     registry: Registry, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(RepairSetError, match=said):
+    with pytest.raises(EvalSetError, match=said):
         load_one(tmp_path / "toy", case_of(registry, **changes))
 
 
 def test_a_case_holds_no_code(registry: Registry, tmp_path: Path) -> None:
     folder = write_case(tmp_path / "toy", case_of(registry))
     (folder / "fix.patch").write_text("--- a/x\n")
-    with pytest.raises(RepairSetError, match=r"fix\.patch: a case of released fixes holds case\.json and issue\.md"):
+    with pytest.raises(EvalSetError, match=r"fix\.patch: a case of released fixes holds only case\.json and issue\.md"):
         load_released(tmp_path / "toy")
 
 
-def test_a_package_lies_in_one_split(registry: Registry, tmp_path: Path) -> None:
+def test_a_package_must_be_in_one_split(registry: Registry, tmp_path: Path) -> None:
     case = case_of(registry)
     write_case(tmp_path / "toy", case)
     write_case(tmp_path / "toy", {**case, "id": "parcels-other", "split": "check"})
-    with pytest.raises(RepairSetError, match="both splits"):
+    with pytest.raises(EvalSetError, match="both splits"):
         load_released(tmp_path / "toy")
 
 
-def test_a_release_that_cannot_be_had_is_an_infrastructure_failure_that_names_it(
+def test_a_release_that_cannot_be_fetched_is_an_infrastructure_failure_that_names_it(
     registry: Registry, tmp_path: Path
 ) -> None:
     root = tmp_path / "toy"
@@ -143,7 +144,7 @@ def test_a_release_that_cannot_be_had_is_an_infrastructure_failure_that_names_it
         RepairSubject().solve(Attempt(case, 0, 1, 60.0, tmp_path / "attempt"))
 
 
-def test_releases_that_were_fetched_once_need_no_registry(registry: Registry, tmp_path: Path) -> None:
+def test_cached_releases_need_no_registry(registry: Registry, tmp_path: Path) -> None:
     case = load_one(tmp_path / "toy", case_of(registry))
     with open_released(case):
         shutil.rmtree(registry.folder)
@@ -151,7 +152,7 @@ def test_releases_that_were_fetched_once_need_no_registry(registry: Registry, tm
         assert (opened.repo / "parcels/weights.py").is_file()
 
 
-def test_the_set_holds_twenty_real_fixes_or_more_and_says_what_a_case_must_hold() -> None:
+def test_the_set_has_at_least_twenty_sound_cases_and_its_schema_and_card_are_complete() -> None:
     found = load_set(REAL)
     assert check_set(found).problems == ()
     assert len(found.cases) >= 20 and found.clusters >= 8

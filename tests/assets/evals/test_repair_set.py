@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assets.evals.sets.repair import RepairCase, RepairSetError, check_case, checkout, judge_patch, load_cases, schema
+from assets.evals.sets.repair import RepairCase, check_case, checkout, judge_patch, load_cases, schema
+from assets.evals.sets.set_files import EvalSetError
 from core.git import GitError
 from sandbox.protocol import Sandbox
 
@@ -20,7 +21,7 @@ def case_of() -> dict[str, RepairCase]:
     return {case.id: case for case in CASES}
 
 
-def test_the_schema_beside_the_cases_is_the_one_that_is_enforced() -> None:
+def test_the_stored_schema_is_the_one_that_is_enforced() -> None:
     assert (SET / "schema.json").read_text() == schema()
 
 
@@ -59,7 +60,7 @@ def test_a_case_is_complete_and_its_fix_applies(case: RepairCase) -> None:
     assert not any((case.repo / path).exists() for path in hidden)
 
 
-def test_every_case_leaves_the_repository_that_it_is_checked_out_from_alone() -> None:
+def test_checking_out_a_case_does_not_change_its_files() -> None:
     case = CASES[0]
     before = {path: path.read_bytes() for path in case.repo.rglob("*.py")}
     with checkout(case, case.fix, heldback=True) as root:
@@ -76,7 +77,7 @@ def test_a_case_fails_before_its_fix_and_passes_with_it(
     assert check_case(case_of[name], sandbox) == []
 
 
-def test_a_patch_that_only_pleases_the_visible_tests_is_plausible_but_not_correct(
+def test_a_patch_that_passes_only_the_visible_tests_is_plausible_but_not_correct(
     case_of: dict[str, RepairCase], sandbox: Sandbox
 ) -> None:
     case = case_of["waygraph-relax"]
@@ -118,18 +119,18 @@ def _broken(tmp_path: Path, **changes: object) -> Path:
         ({"id": "another-case"}, "is not the folder's name"),
     ],
 )
-def test_a_wrong_case_is_named_with_its_field(tmp_path: Path, changes: dict[str, object], message: str) -> None:
-    with pytest.raises(RepairSetError, match=message):
+def test_a_malformed_case_is_named_with_its_field(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(EvalSetError, match=message):
         load_cases(_broken(tmp_path, **changes))
 
 
 def test_a_missing_part_is_named(tmp_path: Path) -> None:
     root = _broken(tmp_path)
     (root / "cases" / "a-case" / "fix.patch").unlink()
-    with pytest.raises(RepairSetError, match=r"fix\.patch: No such file"):
+    with pytest.raises(EvalSetError, match=r"fix\.patch: No such file"):
         load_cases(root)
 
 
-def test_a_folder_without_cases_says_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(RepairSetError, match="give the folder that holds cases/"):
+def test_a_folder_without_cases_is_refused_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(EvalSetError, match="give the folder that holds cases/"):
         load_cases(tmp_path)

@@ -1,4 +1,4 @@
-"""Reports and questions: the verdict first, nothing that data say becomes markup, and hostile SQL stays inside."""
+"""Reports and queries: the verdict comes first, data never becomes markup, and hostile SQL reaches only the results."""
 
 import json
 import time
@@ -24,7 +24,7 @@ HOSTILE = "<script>alert(1)</script>&\x00\x1b[31m"
 
 
 class Talking(ScriptedSubject):
-    """Leaves trajectories that say something hostile."""
+    """Writes trajectories with hostile text."""
 
     def solve(self, attempt: Attempt) -> CaseResult:
         found = super().solve(attempt)
@@ -78,7 +78,7 @@ class Tags(HTMLParser):
         self.said += data
 
 
-def test_the_page_stands_alone_says_the_verdict_first_and_escapes_everything(
+def test_the_page_is_self_contained_starts_with_the_verdict_and_escapes_everything(
     compared: Comparison, store: ResultStore
 ) -> None:
     page = Tags()
@@ -91,11 +91,11 @@ def test_the_page_stands_alone_says_the_verdict_first_and_escapes_everything(
     body = page.said[page.said.index("against the baseline") :]
     assert body.index("Worse: cand is worse than base") < body.index("Effects")
     assert HOSTILE[:25] in page.said
-    assert "entries left out" in page.said
+    assert "entries omitted" in page.said
     assert "<b>text</b>" in page.said
 
 
-def test_a_flipped_case_has_a_page_with_both_sides_whole(compared: Comparison, store: ResultStore) -> None:
+def test_a_flipped_case_has_a_page_with_both_trajectories_and_patches(compared: Comparison, store: ResultStore) -> None:
     parts = parts_of(compared, store)
     names = [name for name in parts if name.startswith("flips/")]
     assert {f"flips/lost-{flip.case}.html" for flip in compared.lost} <= set(names)
@@ -109,7 +109,7 @@ def test_a_flipped_case_has_a_page_with_both_sides_whole(compared: Comparison, s
     assert HOSTILE[:25] in page.said
 
 
-def test_pages_of_flipped_cases_are_bounded_in_all(
+def test_the_total_size_of_flip_pages_is_bounded(
     compared: Comparison, store: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("assets.evals.report.page.PAGES_BYTES", 100_000)
@@ -117,7 +117,7 @@ def test_pages_of_flipped_cases_are_bounded_in_all(
     assert 0 < len(pages) < len(compared.lost)
 
 
-def test_earlier_runs_of_both_subjects_are_shown_when_there_are_any(
+def test_earlier_runs_of_both_subjects_are_shown_if_there_are_any(
     compared: Comparison, store: ResultStore, found: EvalSet
 ) -> None:
     before = parts_of(compared, store)["report.html"]
@@ -144,7 +144,7 @@ def test_an_inconclusive_comparison_is_an_error_in_junit_and_has_a_page(store: R
     parts = parts_of(compare_runs(store, *runs), store)
     suite = ET.fromstring(parts["junit.xml"])[0]  # noqa: S314
     assert (suite.get("failures"), suite.get("errors")) == ("0", "3")
-    assert "Inconclusive: it cannot be said" in parts["report.html"]
+    assert "may or may not be worse" in parts["report.html"]
 
 
 @pytest.mark.parametrize("name", ["../../run.json", "/etc/passwd", "case-000-0", "gone/t.jsonl"])
@@ -157,14 +157,14 @@ def test_a_page_of_all_runs_warns_of_different_versions(store: ResultStore, comp
     runs = [one for one in trend(store, "toy") if one.record.set_sha256 == compared.baseline.record.set_sha256]
     assert "cannot be compared" not in set_html("toy", runs)
     other = summarise(store, runs[0].record.model_copy(update={"set_version": "2.0.0"}))
-    assert "These runs are of versions 1.0.0, 2.0.0" in set_html("toy", [*runs, other])
+    assert "different versions of the set: 1.0.0, 2.0.0" in set_html("toy", [*runs, other])
     part = summarise(store, runs[0].record.model_copy(update={"split": "main"}))
     assert f"{runs[0].record.subject} (main)" in set_html("toy", [*runs, part]), "other cases are another line"
     twin = summarise(store, runs[0].record.model_copy(update={"set_sha256": "f" * 64}))
     assert "1.0.0 ffffffff" in set_html("toy", [*runs, twin]), "one name and version, but other cases"
 
 
-def test_a_question_sees_every_result_with_its_versions(store: ResultStore, compared: Comparison) -> None:
+def test_a_query_sees_every_result_with_its_versions(store: ResultStore, compared: Comparison) -> None:
     asked = query(
         store, "SELECT subject, set_version, count(*), avg(success::INT) FROM results WHERE run IN ('base', 'cand') "
         "GROUP BY ALL ORDER BY subject",
@@ -199,27 +199,27 @@ def test_what_is_not_a_select_over_the_results_is_refused(store: ResultStore, co
     assert not Path("/tmp/penstock-stolen.csv").exists()
 
 
-def test_a_question_without_end_is_ended(store: ResultStore, compared: Comparison) -> None:
+def test_an_endless_query_is_stopped(store: ResultStore, compared: Comparison) -> None:
     began = time.monotonic()
     with pytest.raises(QueryRefused, match=r"took longer than 0\.5 seconds"):
         query(store, "SELECT sum(sin(i) * cos(i)) FROM range(100000000000) t(i)", seconds=0.5)
     assert time.monotonic() - began < 300
 
 
-def test_a_question_that_keeps_the_parser_busy_is_ended(store: ResultStore, compared: Comparison) -> None:
+def test_a_query_that_keeps_the_parser_busy_is_stopped(store: ResultStore, compared: Comparison) -> None:
     with pytest.raises(QueryRefused):
         query(store, "SELECT " + "(" * 5000, seconds=0.5)
 
 
-def test_a_question_that_would_fill_the_memory_is_refused(store: ResultStore, compared: Comparison) -> None:
+def test_a_query_that_needs_too_much_memory_is_refused(store: ResultStore, compared: Comparison) -> None:
     with pytest.raises(QueryRefused, match=r"(?i)memory|longer"):
         query(store, "SELECT list(i ORDER BY i DESC) FROM range(4000000000) t(i)", seconds=20)
 
 
-def test_only_so_many_rows_are_given(store: ResultStore, compared: Comparison) -> None:
+def test_the_number_of_rows_returned_is_limited(store: ResultStore, compared: Comparison) -> None:
     asked = query(store, "SELECT * FROM range(100000)", rows=10)
     assert (len(asked.rows), asked.more) == (10, True)
 
 
-def test_numbers_that_json_does_not_know_become_null(compared: Comparison) -> None:
+def test_numbers_that_are_not_finite_become_null(compared: Comparison) -> None:
     json.loads(json.dumps(to_json(compared), allow_nan=False))

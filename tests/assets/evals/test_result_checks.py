@@ -1,4 +1,4 @@
-"""Results that nobody should draw a conclusion from are found, in plain code and by the suites alike."""
+"""Damaged or incomplete results are found, both by the checks and by the Great Expectations suites."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,19 +27,19 @@ def _set(name: str, value: object) -> Callable[[Rows], None]:
 DAMAGES: dict[str, tuple[Callable[[Rows], None], str, str]] = {
     "a row is gone": (lambda rows: rows.__delitem__(3), "results_are_whole", "29 of 30 results"),
     "a row is there twice": (
-        lambda rows: rows.__setitem__(1, rows[0]), "results_are_whole", "case-000 (0) there more than once",
+        lambda rows: rows.__setitem__(1, rows[0]), "results_are_whole", "more than one result for case-000 (0)",
     ),
     "a case is invented": (_set("case", "invented"), "results_are_whole", "invented (0) is not in the plan"),
     "a repeat is invented": (_set("repeat", 7), "results_are_whole", "case-000 (7) is not in the plan"),
     "a cost is negative": (_set("cost", -1.0), "results_are_sound", "case-000 (0) has a metric that is negative"),
-    "a cost is no number": (
-        _set("cost", float("nan")), "results_are_sound", "case-000 (0) has a metric that is negative or no number",
+    "a cost is not a number": (
+        _set("cost", float("nan")), "results_are_sound", "case-000 (0) has a metric that is negative or not finite",
     ),
     "nobody knows the outcome": (
-        _set("success", None), "results_are_sound", "case-000 (0) has a success that its outcome does not allow",
+        _set("success", None), "results_are_sound", "case-000 (0) has a success that does not fit its outcome",
     ),
-    "an outcome is none": (_set("outcome", "lucky"), "results_are_sound", "case-000 (0) has an outcome that is none"),
-    "it was never tried": (_set("tries", 0), "results_are_sound", "case-000 (0) says not when it ended"),
+    "an outcome is unknown": (_set("outcome", "lucky"), "results_are_sound", "case-000 (0) has an unknown outcome"),
+    "it was never tried": (_set("tries", 0), "results_are_sound", "case-000 (0) lacks its end time"),
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[ResultStore, Eval
     return store, found, run_it(store, found, scripted("base"), "one")
 
 
-def test_results_as_they_should_be_have_no_problems(results: tuple[ResultStore, EvalSet, RunRecord]) -> None:
+def test_sound_results_have_no_problems(results: tuple[ResultStore, EvalSet, RunRecord]) -> None:
     store, found, record = results
     looked = check_results(store, record, found)
     assert looked.problems == ()
@@ -80,7 +80,7 @@ def test_damaged_results_are_found_by_check_and_suite(
     assert {result.name for result in docs.results if not result.passed} == {check}, docs
 
 
-def test_an_input_without_a_version_is_told(results: tuple[ResultStore, EvalSet, RunRecord]) -> None:
+def test_an_input_without_a_version_is_reported(results: tuple[ResultStore, EvalSet, RunRecord]) -> None:
     store, found, record = results
     for changes, said in (
         ({"code_commit": ""}, "code commit has no version"),
@@ -90,14 +90,14 @@ def test_an_input_without_a_version_is_told(results: tuple[ResultStore, EvalSet,
         assert said in looked.by_check["versions_are_known"]
 
 
-def test_cases_of_an_older_version_are_not_held_against_the_present_one(
+def test_results_of_an_older_version_are_not_checked_against_the_present_cases(
     results: tuple[ResultStore, EvalSet, RunRecord], tmp_path: Path
 ) -> None:
     store, _, record = results
     assert check_results(store, record, plain_set(tmp_path / "toy", 10, version="2.0.0")).problems == ()
 
 
-def test_a_run_that_has_no_row_yet_is_not_whole(tmp_path: Path) -> None:
+def test_a_run_without_rows_is_not_whole(tmp_path: Path) -> None:
     found, store = plain_set(tmp_path / "toy", 30), ResultStore(tmp_path / "evals")
     record = record_of(found, scripted("base"), "empty")
     with store.journal(record):

@@ -1,4 +1,4 @@
-"""Running a set: nothing is lost by a kill, infrastructure is kept apart from answers, and limits hold."""
+"""Running a set: a kill loses no result, infrastructure failures are separate from answers, and limits hold."""
 
 import itertools
 import json
@@ -23,7 +23,8 @@ from assets.evals.runs.subject import (
     SubjectCannotStart,
     seed_for,
 )
-from assets.evals.sets.eval_set import EvalSet, EvalSetError
+from assets.evals.sets.eval_set import EvalSet
+from assets.evals.sets.set_files import EvalSetError
 from core.statistics import Verdict
 from tests.assets.evals.eval_cases import QUICK, plain_set, record_of, run_it, scripted
 
@@ -39,7 +40,7 @@ def found(tmp_path: Path) -> EvalSet:
 
 
 class Odd:
-    """A subject that does what a test says, by case."""
+    """A subject whose behaviour a test sets by case."""
 
     name, kinds = "odd", ("plain",)
 
@@ -83,13 +84,13 @@ def test_the_same_inputs_give_the_same_results_however_parallel(store: ResultSto
     assert one.equals(four)
 
 
-def test_luck_is_shared_between_subjects_but_not_between_cases_and_repeats() -> None:
+def test_seeds_are_shared_between_subjects_but_not_between_cases_and_repeats() -> None:
     seeds = {seed_for(1, case, repeat) for case in ("a", "b") for repeat in (0, 1)}
     assert len(seeds) == 4
     assert seed_for(1, "a", 0) == seed_for(1, "a", 0) != seed_for(2, "a", 0)
 
 
-def test_a_beginning_of_the_order_is_a_sample_of_whole_clusters(found: EvalSet) -> None:
+def test_any_first_part_of_the_order_is_a_sample_of_whole_clusters(found: EvalSet) -> None:
     order = planned_order(found.cases, 2, seed=3)
     clusters = [case.cluster for case, repeat in order if repeat == 0]
     assert len(clusters) == 30
@@ -99,7 +100,7 @@ def test_a_beginning_of_the_order_is_a_sample_of_whole_clusters(found: EvalSet) 
     assert clusters != sorted(clusters)
 
 
-def test_failed_infrastructure_is_tried_again_and_not_counted_against_the_subject(
+def test_infrastructure_failures_are_retried_and_not_counted_against_the_subject(
     store: ResultStore, found: EvalSet
 ) -> None:
     broken = InfrastructureFailure("sandbox gone")
@@ -111,7 +112,7 @@ def test_failed_infrastructure_is_tried_again_and_not_counted_against_the_subjec
     assert (rows["case-004"].tries, rows["case-004"].success, rows["case-004"].summary) == (3, None, "sandbox gone")
 
 
-def test_what_infrastructure_lost_is_run_again_on_resume(store: ResultStore, found: EvalSet) -> None:
+def test_results_lost_to_infrastructure_are_run_again_on_resume(store: ResultStore, found: EvalSet) -> None:
     first = Odd(case_004=InfrastructureFailure("gone"))
     run_set(found, first, store, record_of(found, first), limits=QUICK)
     second = Odd()
@@ -125,17 +126,17 @@ def test_infrastructure_that_is_down_ends_the_run(store: ResultStore, found: Eva
     subject = Odd(all=InfrastructureFailure("server down"))
     state = run_set(found, subject, store, record_of(found, subject), limits=QUICK)
     assert state.done == QUICK.broken_in_a_row
-    assert "5 failures of the infrastructure in a row" in str(state.stopped)
+    assert "5 infrastructure failures in a row" in str(state.stopped)
     assert "server down" in str(state.stopped)
 
 
-def test_a_subject_that_breaks_fails_the_case_and_not_the_run(store: ResultStore, found: EvalSet) -> None:
+def test_a_subject_that_raises_fails_the_case_and_not_the_run(store: ResultStore, found: EvalSet) -> None:
     subject = Odd(case_002=ZeroDivisionError("oh"), case_003={"iterations": float("nan")})
     state = run_set(found, subject, store, record_of(found, subject), limits=QUICK)
     assert (state.succeeded, state.failed, state.complete) == (28, 2, True)
     rows = {row.case: row for row in store.rows("odd")}
     assert rows["case-002"].summary == "ZeroDivisionError: oh"
-    assert rows["case-003"].summary == "iterations is no finite number"
+    assert rows["case-003"].summary == "iterations is not a finite number"
 
 
 def test_a_subject_that_cannot_start_leaves_no_results(store: ResultStore, found: EvalSet) -> None:
@@ -145,7 +146,7 @@ def test_a_subject_that_cannot_start_leaves_no_results(store: ResultStore, found
     assert store.rows("odd") == []
 
 
-def test_a_case_that_does_not_come_back_is_given_up(store: ResultStore, found: EvalSet) -> None:
+def test_a_case_that_does_not_return_is_abandoned(store: ResultStore, found: EvalSet) -> None:
     limits = RunLimits(case_seconds=5.0, grace_seconds=0.1, tries=1, pause_seconds=0.0)
     subject = Odd(case_002=3600.0)
     began = time.monotonic()
@@ -156,13 +157,13 @@ def test_a_case_that_does_not_come_back_is_given_up(store: ResultStore, found: E
     assert {row.case: row.outcome for row in store.rows("odd")}["case-002"] == "timeout"
 
 
-def test_limits_stop_the_run_between_cases_and_it_can_go_on(store: ResultStore, found: EvalSet) -> None:
+def test_limits_stop_the_run_between_cases_and_it_can_be_resumed(store: ResultStore, found: EvalSet) -> None:
     subject = Odd(all={"tokens": 100.0, "cost": 0.5})
     record = record_of(found, subject)
     tokens = run_set(found, subject, store, record, limits=RunLimits(total_tokens=350))
-    assert (tokens.done, tokens.stopped) == (4, "the limit of 350 tokens is reached")
+    assert (tokens.done, tokens.stopped) == (4, "the run's limit of 350 tokens is reached")
     cost = run_set(found, subject, store, record, limits=RunLimits(total_cost=4))
-    assert (cost.done, cost.stopped) == (8, "the limit of 4 for cost is reached")
+    assert (cost.done, cost.stopped) == (8, "the run's cost limit of 4 is reached")
     assert run_set(found, subject, store, record).complete
     assert len(subject.solved) == 30
 
@@ -177,7 +178,7 @@ def test_flaky_cases_are_named(store: ResultStore, found: EvalSet) -> None:
     assert state.flaky
 
 
-def test_a_run_is_not_continued_with_other_inputs(store: ResultStore, found: EvalSet, tmp_path: Path) -> None:
+def test_a_run_is_not_resumed_with_other_inputs(store: ResultStore, found: EvalSet, tmp_path: Path) -> None:
     run_it(store, found, scripted("a"))
     with pytest.raises(StoreError, match=r"seed: 0, not 1.*use another name"):
         run_it(store, found, scripted("a"), seed=1)
@@ -187,18 +188,18 @@ def test_a_run_is_not_continued_with_other_inputs(store: ResultStore, found: Eva
 
 
 @pytest.mark.parametrize("names", [("../x", "a"), ("Upper", "a"), ("a", "../x"), ("a", ""), ("x" * 200, "a")])
-def test_a_run_or_subject_that_no_folder_can_be_named_after_is_refused(found: EvalSet, names: tuple[str, str]) -> None:
-    with pytest.raises(StoreError, match="is no name of a"):
+def test_a_run_or_subject_name_that_cannot_name_a_folder_is_refused(found: EvalSet, names: tuple[str, str]) -> None:
+    with pytest.raises(StoreError, match="is not a valid name of a"):
         record_of(found, scripted(names[1]), names[0])
 
 
-def test_a_scripted_quality_that_means_nothing_is_refused() -> None:
+def test_an_impossible_scripted_quality_is_refused() -> None:
     for wrong in ({"skill": float("nan")}, {"seconds": -1.0}, {"broken": 1.5}, {"effort": 0.0}, {"seed": -1}):
         with pytest.raises(ValueError, match="give finite numbers"):
             scripted("a", **wrong)
 
 
-def test_a_split_that_is_not_there_is_refused(found: EvalSet) -> None:
+def test_an_unknown_split_is_refused(found: EvalSet) -> None:
     with pytest.raises(EvalSetError, match="choose main or all"):
         found.split("check")
 
@@ -223,7 +224,7 @@ run_set(found, subject, ResultStore(Path(sys.argv[3])), record_of(found, subject
 """
 
 
-def test_a_killed_run_loses_no_stored_result_and_goes_on(store: ResultStore, found: EvalSet, tmp_path: Path) -> None:
+def test_a_killed_run_loses_no_stored_result_and_resumes(store: ResultStore, found: EvalSet, tmp_path: Path) -> None:
     root = str(Path(__file__).parents[3])
     command = [sys.executable, "-c", PROGRAM, root, str(found.root), str(store.root)]
     journal = store.folder("killed") / "journal.jsonl"
@@ -251,7 +252,7 @@ def test_a_killed_run_loses_no_stored_result_and_goes_on(store: ResultStore, fou
 def test_a_full_disk_stops_the_run_and_leaves_whole_lines(
     store: ResultStore, found: EvalSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Through the limit on file size, which fails a write half-way as a full disk does.
+    # With a limit on file size, which fails a write half-way like a full disk.
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -269,7 +270,7 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_lines(
     assert run_set(found, subject, store, record_of(found, subject), limits=QUICK).resumed == stored
 
 
-def test_a_disk_too_full_for_parquet_is_told_and_loses_nothing(store: ResultStore, found: EvalSet) -> None:
+def test_a_disk_too_full_for_parquet_is_reported_and_loses_nothing(store: ResultStore, found: EvalSet) -> None:
     record = run_it(store, found, scripted("a"))
     parquet = store.parquet(record)
     parquet.unlink()
@@ -299,7 +300,7 @@ def test_a_damaged_journal_is_named_with_its_line(store: ResultStore, found: Eva
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "A", ".hidden"])
 def test_a_run_cannot_be_named_out_of_its_folder(store: ResultStore, name: str) -> None:
-    with pytest.raises(StoreError, match="is no name of a run"):
+    with pytest.raises(StoreError, match="is not a valid name of a run"):
         store.folder(name)
 
 
@@ -321,7 +322,7 @@ def test_a_subject_that_is_much_worse_is_not_run_to_the_end(store: ResultStore, 
     assert compare_runs(store, other, record).verdict is Verdict.INCONCLUSIVE
 
 
-def test_clusters_are_looked_at_in_their_planned_order_whichever_end_first(store: ResultStore, tmp_path: Path) -> None:
+def test_clusters_are_tested_in_planned_order_whichever_ends_first(store: ResultStore, tmp_path: Path) -> None:
     found = plain_set(tmp_path / "long", 300)
     baseline = run_it(store, found, scripted("base", skill=30.0))
     record = run_it(store, found, scripted("bad", skill=-30.0))

@@ -1,4 +1,4 @@
-"""Reading eval sets: what is malformed, changed silently, twinned or leaking is named; nothing else is refused."""
+"""Reading eval sets: malformed, silently changed, duplicate or leaking cases are named; nothing else is refused."""
 
 import json
 import shutil
@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from assets.evals.sets.additions import add_case
-from assets.evals.sets.eval_set import EvalSetError, content_hash, find_sets, load_set, seal
+from assets.evals.sets.eval_set import content_hash, find_sets, load_set, seal
 from assets.evals.sets.set_checks import check_set
+from assets.evals.sets.set_files import EvalSetError
 
 SETS = Path(__file__).parents[3] / "eval_sets"
 MANIFEST = {
@@ -59,9 +60,9 @@ def test_a_changed_case_without_a_new_version_is_refused(make: Make) -> None:
     root = make()
     seal(root)
     make([_line(number, strata={"new": "yes"}) for number in range(20)])
-    with pytest.raises(EvalSetError, match=r"no longer those of version 1\.0\.0"):
+    with pytest.raises(EvalSetError, match=r"no longer that of version 1\.0\.0"):
         load_set(root)
-    with pytest.raises(EvalSetError, match="sealed with other cases"):
+    with pytest.raises(EvalSetError, match="sealed with another content"):
         seal(root)
     (root / "version").write_text("1.1.0\n")
     with pytest.raises(EvalSetError, match="is not sealed"):
@@ -88,16 +89,16 @@ def test_byte_code_and_the_card_do_not_change_the_hash(make: Make) -> None:
     ("lines", "changes", "message"),
     [
         ([], {}, "has no cases"),
-        ([_line(1), _line(1)], {}, "'case-1' is there twice"),
+        ([_line(1), _line(1)], {}, "two cases have the id 'case-1'"),
         ([_line(1, split="other")], {}, "which set.json does not name"),
         ([_line(1, id="../escape")], {}, "cases.jsonl:1: id"),
         ([_line(1), {"id": "x"}], {}, "cases.jsonl:2: split"),
         ([_line(1, colour="red")], {}, "cases.jsonl:1: colour"),
-        (None, {"kind": "odd"}, "kind 'odd' is unknown"),
+        (None, {"kind": "odd"}, "unknown kind 'odd'"),
         (None, {"metrics": []}, "set.json: metrics"),
         (None, {"licence": ""}, "set.json: licence"),
         (None, {"extra": 1}, "set.json: extra"),
-        (None, {"metrics": MANIFEST["metrics"] * 2}, "a metric is named twice"),  # type: ignore[operator]
+        (None, {"metrics": MANIFEST["metrics"] * 2}, "two metrics have the same name"),  # type: ignore[operator]
     ],
 )
 def test_a_malformed_set_is_named_with_file_and_field(
@@ -122,13 +123,13 @@ def test_a_missing_file_is_named(make: Make) -> None:
         load_set(root, sealed=False)
 
 
-def test_a_set_of_one_case_is_read_and_remarked_on(make: Make) -> None:
+def test_a_set_of_one_case_is_read_with_a_remark(make: Make) -> None:
     found = load_set(make([_line(1)]), sealed=False)
     assert check_set(found).problems == ()
-    assert "no comparison over it can be conclusive" in check_set(found).remarks[0]
+    assert "no comparison can be conclusive" in check_set(found).remarks[0]
 
 
-def test_twins_under_two_names_are_found(make: Make) -> None:
+def test_equal_cases_with_two_ids_are_found(make: Make) -> None:
     found = load_set(make([_line(1), _line(2, input={"n": 1})]), sealed=False)
     assert check_set(found).problems == ("case-1, case-2 are the same case: keep one",)
 
@@ -155,10 +156,10 @@ def test_leaks_of_a_fix_are_found(repair: Path) -> None:
     (case / "repo" / hidden).write_text("")
     (case / "repo" / "data.txt").symlink_to("/etc/hostname")
     said = "\n".join(check_set(load_set(repair, sealed=False)).problems)
-    assert "holds a link" in said
-    assert "carries a git history" in said
+    assert "has a symbolic link" in said
+    assert "contains git history" in said
     assert "quotes a line of the fix" in said
-    assert "a held-back test lies in the repository" in said
+    assert "a held-back test is also in the repository" in said
 
 
 def test_adding_a_case_makes_the_next_minor_version(make: Make, tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_adding_a_case_makes_the_next_minor_version(make: Make, tmp_path: Path) 
     assert load_set(root).sha256 == grown.sha256
 
 
-def test_a_case_that_does_not_fit_leaves_the_set_as_it_was(make: Make, tmp_path: Path) -> None:
+def test_a_refused_case_leaves_the_set_unchanged(make: Make, tmp_path: Path) -> None:
     root = make()
     seal(root)
     before = content_hash(root)

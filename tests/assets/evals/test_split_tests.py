@@ -1,4 +1,4 @@
-"""Tests are cut out of their module whole, and nothing else with them."""
+"""Tests are removed from their module whole, and nothing else is."""
 
 import ast
 
@@ -48,13 +48,13 @@ async def test_b(): pass
         ({("test_z",)}, [], ["test_a", "TestShape"]),
     ],
 )
-def test_named_tests_are_cut_whole(names: set[tuple[str, ...]], gone: list[str], kept: list[str]) -> None:
+def test_named_tests_are_removed_whole(names: set[tuple[str, ...]], gone: list[str], kept: list[str]) -> None:
     left = without_tests(MODULE, names)
     ast.parse(left)
     assert not [text for text in gone if text in left]
     assert all(text in left for text in kept)
 
 
-def test_what_is_no_python_is_refused() -> None:
+def test_source_that_is_not_python_is_refused() -> None:
     with pytest.raises(SyntaxError):
         without_tests("def (", {("a",)})

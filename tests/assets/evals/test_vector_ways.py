@@ -1,4 +1,4 @@
-"""What `python -m tests.bench.vectors` compares: ways to count vectors in, with weights from other packages."""
+"""The ways to combine vectors that `python -m tests.bench.vectors` compares, with weights from other packages."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ JOINED = np.array([0.1, 0.2, 0.9])
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_a_weight_of_nothing_keeps_the_order_and_a_large_one_takes_that_of_the_vectors(way) -> None:  # type: ignore[no-untyped-def]
+def test_weight_0_keeps_the_order_and_a_large_weight_gives_that_of_the_vectors(way) -> None:  # type: ignore[no-untyped-def]
     assert np.argsort(-way(SCORES, CHUNKS, JOINED, 0.0)).tolist() == [0, 1, 2]
     assert np.argsort(-way(SCORES, CHUNKS, JOINED, 1000.0)).tolist() == [2, 1, 0]
 
