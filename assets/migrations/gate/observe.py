@@ -116,7 +116,7 @@ def _failing(asked: int, failed: int, last: str) -> str:
 
 def _slow(migration: Migration, p95: float) -> str:
     before = ((migration.comparison or {}).get("latency_ms") or {}).get("new", {}).get("p95")
-    if before is not None and p95 > _SLOWER * before + _SLACK_MS:
+    if before and p95 > _SLOWER * before + _SLACK_MS:  # 0 where the comparison had no query
         return f"the 95th percentile of searches is {p95:.0f} ms, and was {before:.0f} ms in the comparison"
     return ""
 
