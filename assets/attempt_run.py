@@ -1,7 +1,7 @@
-"""Binds a Dagster run to the attempt that it works on: claim, renewal, and what each kind of error means.
+"""Binds a Dagster run to its attempt: claims it, renews its lease, and handles errors by kind.
 
-A failed command or an unsolvable task is no error here. Infrastructure that is missing gives the
-attempt back, to be relaunched; any other error ends the task as failed, with its outcome event.
+A failed command or an unsolvable task is not an error. If infrastructure is unavailable, the attempt is
+given back and relaunched. Any other error ends the task as failed, with its outcome event.
 """
 
 import uuid
@@ -41,11 +41,14 @@ def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int) -> dict[str, 
 
 @contextmanager
 def open_attempt(context: AssetExecutionContext, platform: Platform) -> Iterator[Attempt]:
-    """Claims the attempt named by the run's tags and keeps its lease for the length of the block."""
+    """Claims the attempt that the run's tags name and renews its lease until the block ends.
+
+    Raises `Failure` when the run has no such tags, the lease is refused, or infrastructure is unavailable.
+    """
     tags = context.run.tags
     if TASK_TAG not in tags:
         raise Failure(
-            "This asset is made for one task at a time; runs are started by the task sensor. "
+            "This asset is materialized for one task at a time, by a run that the task sensor starts. "
             "To run a task again: penstock task retry ID",
             allow_retries=False,
         )
@@ -68,10 +71,10 @@ def open_attempt(context: AssetExecutionContext, platform: Platform) -> Iterator
         except (LeaseLost, Failure):
             raise
         except INFRASTRUCTURE as error:
-            with suppress(psycopg.OperationalError, psycopg_pool.PoolTimeout):  # then the lease lapses by itself
+            with suppress(psycopg.OperationalError, psycopg_pool.PoolTimeout):  # the lease then expires
                 attempt.give_back(RELAUNCH_SECONDS)
             raise Failure(
-                f"Infrastructure: {error}. The attempt is relaunched.",
+                f"Infrastructure unavailable: {error}. The attempt will be relaunched.",
                 metadata={"error": MetadataValue.text(repr(error)[:2000])},
                 allow_retries=False,
             ) from error

@@ -1,7 +1,7 @@
-"""What every stage's assets get as their one Dagster resource: settings, database, log, model and sandbox.
+"""The one Dagster resource of every stage's assets: settings, database, event log, models and sandbox.
 
-Each part is made when it is first used, and after the fork: a warm process that only imports this
-has no connection and no thread.
+Each part is created when it is first used, hence after the fork: a warm process that only imports this
+module has no connection and no thread.
 """
 
 import uuid
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Platform:
-    """The opened platform of one process."""
+    """The platform's services, as one process uses them."""
 
     def __init__(
         self,
@@ -34,8 +34,8 @@ class Platform:
         self.settings = settings
         self.database = Database(database_url)
         self.model_evals = model_evals
-        """What evals found of two embedding models, by identity, the old one first: records of
-        `assets.migrations.gate.evidence`. Given by who puts the platform together: stages do not know each other."""
+        """Returns the eval results for two embedding models (identities, the old one first) as records of
+        `assets.migrations.gate.evidence`. Injected by the caller, since stages do not import each other."""
 
     @cached_property
     def log(self) -> PostgresLog:
@@ -50,7 +50,7 @@ class Platform:
 
     @cached_property
     def models(self) -> "Models":
-        """The embedding models in use, as the catalogue says at each look."""
+        """The embedding models in use; each call of `in_use` reads the catalogue again."""
         from core.embedding.serving import Models
 
         return Models(self.database, self.settings)
@@ -67,7 +67,7 @@ class Platform:
         return self.settings.home / "mirrors"
 
     def mirror(self, team_id: uuid.UUID, source: str) -> "Repository":
-        """The mirror of a source, as its last refresh left it. Raises `GitError` or `SourceError` without one."""
+        """The mirror of a source, as of its last refresh. Raises `GitError` or `SourceError` if there is none."""
         from assets.context.indexing.refresh import mirror_path
         from assets.context.source.sources import find_source
         from core.git import Repository
@@ -75,11 +75,11 @@ class Platform:
         return Repository(mirror_path(self.mirrors, find_source(self.database, team_id, source)))
 
     def search(self, team_id: uuid.UUID, source: str, query: str, count: int) -> "list[Location]":
-        """The likeliest places of a source for a text, from its visible index. Raises `NotIndexed`."""
+        """The `count` best-matching places in a source's visible index, best first. Raises `NotIndexed`."""
         from assets.context.search import search
 
         used = self.models.in_use()
-        return search(self.database, team_id, source, query, count, embedders=used.asked, fallback=used.fallback)
+        return search(self.database, team_id, source, query, count, embedders=used.asked, fallback=used.draining)
 
     def close(self) -> None:
         self.database.close()

@@ -1,8 +1,8 @@
-"""Unpacks tar and zip archives that nobody vouches for. Nothing is written outside of the folder, through a link, or
-beyond the bounds; no link leads out, and nothing but files, folders and links is made.
+"""Unpacks untrusted tar and zip archives. Nothing is written outside of the folder, through a link, or beyond the
+limits; no link leads out of the folder, and only files, folders and links are created.
 
-Python's own extraction filters came with 3.11.4, so each entry is written here. Owners, times and all of a mode but
-"executable" are left out.
+Python's own extraction filters came with 3.11.4, so each entry is written here. Owners, times and all permissions but
+"executable" are dropped.
 """
 
 import bz2
@@ -31,20 +31,20 @@ _DAMAGED = (
     OSError,
     ValueError,
     KeyError,
-    RuntimeError,  # an encrypted zip, a method that zipfile does not know, a chain of links
+    RuntimeError,  # an encrypted zip, an unsupported compression method, a chain of links
 )
-"""What reading an archive raises that is none, or is damaged."""
+"""What reading a file raises that is damaged or not an archive."""
 
 
 class ArchiveRefused(Exception):
-    """The archive is damaged, too large, or holds what it must not; the message names it."""
+    """The archive is damaged, too large, or holds a forbidden entry; the message names it."""
 
 
 def unpack_archive(archive: Path, folder: Path, *, max_files: int, max_bytes: int) -> None:
     """Unpacks into `folder`, which must not exist: at most `max_files` entries and `max_bytes` bytes of content.
-    A name that ends in `.zip` is a zip archive, any other a tar archive, plain or compressed.
+    An archive whose name ends in `.zip` is read as zip, any other as tar, plain or compressed.
 
-    Raises `ArchiveRefused`, and leaves no folder then."""
+    Raises `ArchiveRefused`, after removing the folder."""
     folder.mkdir(parents=True)
     try:
         unpacking = _Unpacking(archive.name, folder.resolve(), max_files, max_bytes)
@@ -83,7 +83,7 @@ class _Unpacking:
 
     def tar(self, archive: Path) -> None:
         with _decompressed(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
-            # One by one, since asking for all at once would first decompress the whole of a bomb.
+            # One by one: a list of all members would need the whole of a bomb to be decompressed first.
             for member in opened:
                 self._count(1, member.size)
                 if member.isdir():
@@ -91,42 +91,45 @@ class _Unpacking:
                 elif member.issym():
                     self.links[self._place(member.name)] = member.linkname
                 elif member.isreg() or member.islnk():
-                    source = opened.extractfile(member)  # of a hard link, the content of the file that it names
+                    source = opened.extractfile(member)  # for a hard link: of the file that it names
                     if source is None:
-                        raise ArchiveRefused(f"{self.name}: {member.name[:100]!r} is a link to no file")
+                        raise ArchiveRefused(f"{self.name}: {member.name[:100]!r} is a hard link to a missing file")
                     if member.islnk():
                         self._count(0, source.seek(0, os.SEEK_END))
                         source.seek(0)
                     with source:
                         self._write(member.name, source, bool(member.mode & 0o111))
                 else:
-                    raise ArchiveRefused(f"{self.name}: {member.name[:100]!r} is no file, folder or link")
+                    raise ArchiveRefused(f"{self.name}: {member.name[:100]!r} is not a file, folder or link")
 
     def make_links(self) -> None:
-        """After all files, so that none is written through a link; then each must lead to a place inside."""
-        for path, goal in self.links.items():
+        """Runs after all files, so that none is written through a link. Each link must then lead to a path inside."""
+        for path, target in self.links.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.parent.resolve() != path.parent:
-                raise ArchiveRefused(f"{self.name}: {str(path.relative_to(self.root))[:100]!r} lies behind a link")
-            path.symlink_to(goal)
-        for path, goal in self.links.items():
-            if goal.startswith("/") or not path.resolve().is_relative_to(self.root):
-                raise ArchiveRefused(f"{self.name}: a link to {goal[:100]!r} leads out of it")
+                raise ArchiveRefused(f"{self.name}: {str(path.relative_to(self.root))[:100]!r} is below a link")
+            path.symlink_to(target)
+        for path, target in self.links.items():
+            if target.startswith("/") or not path.resolve().is_relative_to(self.root):
+                raise ArchiveRefused(f"{self.name}: a link to {target[:100]!r} leads out of the archive")
 
     def _count(self, files: int, size: int) -> None:
         self.files += files
         self.size += size
         if self.files > self.max_files or self.size > self.max_bytes or size < 0:
-            raise ArchiveRefused(f"{self.name} would unpack to {self.files} files of {self.size} bytes or more")
+            raise ArchiveRefused(
+                f"{self.name} unpacks to at least {self.files:,} files and {self.size:,} bytes; "
+                f"the limits are {self.max_files:,} and {self.max_bytes:,}"
+            )
 
     def _place(self, name: str) -> Path:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise ArchiveRefused(f"{self.name}: {name[:100]!r} leads out of it")
+            raise ArchiveRefused(f"{self.name}: {name[:100]!r} leads out of the archive")
         return self.root / path
 
     def _write(self, name: str, source: IO[bytes], executable: bool) -> None:
-        """At most the bytes that were counted. Replaces an entry of the same name, as later ones do in a tar."""
+        """Writes no more bytes than were counted. Replaces an earlier entry of the same name, as tar does."""
         path = self._place(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
@@ -145,8 +148,8 @@ def _decompressed(archive: Path) -> Iterator[Any]:
 
 
 class _ShortReads:
-    """A stream that is read in parts of a bounded length: tarfile reads an extended header as a whole, and believes
-    what the archive says of its length."""
+    """A stream that refuses long reads: tarfile reads an extended header as a whole, and trusts the length that the
+    archive states."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

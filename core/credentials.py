@@ -1,7 +1,7 @@
-"""The secrets of the first start: an API token and one webhook secret of each kind.
+"""The platform's own secrets: an API token and webhook secrets of each kind.
 
-Those that settings name are used as they are; the others are made once, in files that only their
-owner can read, and found again by every later process. Not for secrets of other systems (forges, models).
+Secrets given in settings are used unchanged. The others are generated at the first start, in files that only their
+owner can read, and reused by every later process. Not for secrets of other systems (forges, models).
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class CredentialsError(RuntimeError):
 
 @dataclass(frozen=True)
 class Credentials:
-    """The secrets in effect. The first of several webhook secrets is the one to sign with."""
+    """The secrets in effect. Of several webhook secrets, the first one signs."""
 
     api_token: str = field(repr=False)
     github_secrets: tuple[str, ...] = field(repr=False)
@@ -48,9 +48,9 @@ class Credentials:
 
 
 def ensure_secrets(settings: Settings, database: Database) -> Credentials:
-    """Makes what is missing, makes the API token known to the database, and returns what is in effect.
+    """Generates missing secrets, stores the API token's hash in the database, and returns the secrets in effect.
 
-    Safe when several processes start at once, and when repeated. Raises `CredentialsError`, or
+    Safe to repeat, and to call from several processes simultaneously. Raises `CredentialsError`, or
     `psycopg.OperationalError` when the database cannot be reached.
     """
     credentials = load_or_make(settings)
@@ -92,7 +92,7 @@ def register_token(database: Database, credentials: Credentials) -> None:
 
 
 def token_hash(token: str) -> bytes:
-    """What the database knows of a token. Tokens are 256 random bits, so one round of SHA-256 is enough."""
+    """The form in which the database stores a token. Tokens are 256 random bits, so one round of SHA-256 is enough."""
     return hashlib.sha256(token.encode()).digest()
 
 
@@ -101,14 +101,14 @@ def _from_setting(name: str, value: SecretStr | None) -> tuple[str, ...]:
         return ()
     found = tuple(part.strip() for part in value.get_secret_value().split(",") if part.strip())
     if not found:
-        raise CredentialsError(f"setting {name!r} holds no secret: give one, or unset it to have one made")
+        raise CredentialsError(f"setting {name!r} is empty: give a secret, or unset it to have one generated")
     return found
 
 
-def _checked(found: tuple[str, ...], setting: str = "generic_webhook_secret", beginning: str = "") -> tuple[str, ...]:
-    """Those of the secrets that begin so must be keys of Standard Webhooks."""
+def _checked(found: tuple[str, ...], setting: str = "generic_webhook_secret", prefix: str = "") -> tuple[str, ...]:
+    """Raises `CredentialsError` unless every secret with this prefix is a Standard Webhooks key."""
     for secret in found:
-        if secret.startswith(beginning):
+        if secret.startswith(prefix):
             try:
                 standard_key(secret)
             except ValueError as error:
@@ -130,14 +130,14 @@ def _from_file(path: Path, make: Callable[[], str]) -> str:
             _make(path, make())
         except OSError as error:
             raise CredentialsError(
-                f"no secret can be made at {path} ({error.strerror}): make the folder writable, or use settings"
+                f"no secret can be written to {path} ({error.strerror}): make the folder writable, or set it"
             ) from error
         return _read(path)
 
 
 def _make(path: Path, secret: str) -> None:
-    """Writes a whole file under another name and links it into place, so that no process ever sees half
-    of one; the first of several processes wins, and the others read what it wrote."""
+    """Writes the file under another name and links it into place, so that no process ever reads a partial
+    one. The first of several processes wins, and the others read what it wrote."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -161,18 +161,18 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise CredentialsError(f"{path} cannot be read ({error.strerror}): it must be a file of yours") from error
+        raise CredentialsError(f"{path} cannot be read ({error.strerror}): it must be a file that you own") from error
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
             raise CredentialsError(
-                f"{path} can be read by others: run `chmod 600 {path}`, or delete it to have it made"
+                f"{path} can be read by others: run `chmod 600 {path}`, or delete it to have a new one generated"
             )
         raw = file.read(_MAX_BYTES + 1)
     try:
         secret = raw.decode("ascii").strip()
     except UnicodeDecodeError as error:
-        raise CredentialsError(f"{path} is not text: delete it to have a new one made") from error
+        raise CredentialsError(f"{path} is not text: delete it to have a new one generated") from error
     if not secret or len(raw) > _MAX_BYTES:
-        raise CredentialsError(f"{path} holds no secret: delete it to have a new one made")
+        raise CredentialsError(f"{path} is empty or too long: delete it to have a new one generated")
     return secret

@@ -1,7 +1,7 @@
-"""Defaults that were promoted: values of settings that evals found safe, with every change and the way back.
+"""Promoted defaults: values of settings that evals found safe, with the history of promotions and rollbacks.
 
-They stand below what a person sets by environment or file, and above what the program brings. One file in
-the home folder, replaced whole under a lock, so that of two changes at once the second sees the first.
+They rank below what a user sets by environment or file, and above the built-in defaults. One file in the home folder
+holds them. It is replaced as a whole under a lock, so that of two concurrent changes the second sees the first.
 """
 
 import fcntl
@@ -32,12 +32,12 @@ MAX_BYTES = 16 << 20
 
 
 class DefaultsError(RuntimeError):
-    """The file of promoted defaults cannot be read, or a change does not fit what it holds now."""
+    """The file of promoted defaults cannot be read, or a change does not fit its present content."""
 
 
 class Change(BaseModel):
-    """One change of the defaults. `before` and `after` hold the settings that it changed; a setting that is missing
-    was, or is, not promoted. `version` counts changes from 1."""
+    """One change of the defaults. `before` and `after` hold the promoted values of the settings that it changed; a
+    setting missing from one of them was not promoted then. `version` counts changes from 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,11 +53,11 @@ class Change(BaseModel):
     candidate: str = ""
     report: str = ""
     undoes: int | None = None
-    """The version that a rollback takes back."""
+    """The version that a rollback undoes."""
 
 
 class Defaults(BaseModel):
-    """What is promoted now, and how it came about, oldest first."""
+    """The values promoted now, and the changes that led to them, oldest first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,14 +71,14 @@ class Defaults(BaseModel):
 
     @property
     def in_force(self) -> Change | None:
-        """The newest promotion that no rollback has taken back; None without any."""
+        """The newest promotion that was not rolled back, or None."""
         undone = {change.undoes for change in self.history if change.kind == "rollback"}
         standing = (c for c in reversed(self.history) if c.kind == "promotion" and c.version not in undone)
         return next(standing, None)
 
 
 def read_defaults(home: Path) -> Defaults:
-    """Empty when nothing was promoted. Raises `DefaultsError` for a file that is damaged."""
+    """Empty when nothing was promoted. Raises `DefaultsError` for a damaged file."""
     path = home / FILE
     try:
         with path.open("rb") as file:
@@ -88,14 +88,15 @@ def read_defaults(home: Path) -> Defaults:
     except (OSError, ValidationError) as error:
         first = error.errors(include_input=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise DefaultsError(
-            f"{path} cannot be read ({first}): put a sound copy there, or remove it to go back to the built-in defaults"
+            f"{path} cannot be read ({first}): restore a valid copy, or remove it to return to the built-in defaults"
         ) from error
 
 
 def change_defaults(home: Path, decide: Callable[[Defaults], Change | None]) -> Defaults:
-    """Lets `decide` look at the present defaults, alone, and applies the change that it returns, if any.
+    """Calls `decide` with the present defaults, under the lock, and applies the change that it returns, if any.
 
-    `decide` may raise: then nothing is changed. Its change must carry the next version.
+    If `decide` raises, nothing changes. Raises `DefaultsError` for a change without the next version number, or of a
+    setting that cannot be promoted.
     """
     with _locked(home):
         present = read_defaults(home)
@@ -106,7 +107,7 @@ def change_defaults(home: Path, decide: Callable[[Defaults], Change | None]) -> 
             raise DefaultsError(f"change {change.version} does not follow version {present.version}")
         unknown = sorted({*change.before, *change.after} - set(PROMOTABLE))
         if unknown:
-            raise DefaultsError(f"{unknown[0]} is no setting that can be promoted; there are {', '.join(PROMOTABLE)}")
+            raise DefaultsError(f"{unknown[0]} cannot be promoted; the settings that can are {', '.join(PROMOTABLE)}")
         kept = {name: value for name, value in present.values.items() if name not in change.before}
         changed = Defaults(values={**kept, **change.after}, history=(*present.history, change))
         _replace(home / FILE, changed)

@@ -1,6 +1,6 @@
-"""Settings: `PENSTOCK_*` environment variables over one TOML file over promoted defaults over the program's own.
+"""Settings. In order of precedence: `PENSTOCK_*` environment variables, one TOML file, promoted and built-in defaults.
 
-Each field documents itself; `penstock doctor` prints them with their origin and secrets masked. Not
+Each field documents itself; `penstock doctor` prints all of them with their origin, secrets masked. Not
 for per-repository settings (`penstock.toml` in a repository), which belong to the executions stage.
 """
 
@@ -50,7 +50,7 @@ def settings_file() -> Path:
 
 
 class _PromotedSource(PydanticBaseSettingsSource):
-    """What evals promoted (`core.defaults`), in the home folder that the sources above name."""
+    """Values that evals promoted (`core.defaults`), from the home folder that the sources before this one name."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
@@ -61,7 +61,7 @@ class _PromotedSource(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """Every setting of the platform. Build it with `load_settings`."""
+    """Every setting of the platform. `load_settings` makes one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -72,36 +72,36 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL >= 16 with pgvector, as the runtime login. Unset: the embedded server.",
+        description="URL of a PostgreSQL >= 16 with pgvector, as the runtime login. Unset: the embedded server.",
     )
     database_owner_url: SecretStr | None = Field(
         default=None,
-        description="The same database as the owner of its tables: for schema set-up and for building vector indexes.",
+        description="URL of the same database as the owner of its tables, for schema set-up and vector indexes.",
     )
     dagster_database_url: SecretStr | None = Field(
         default=None,
-        description="Dagster's own database. Unset: <name>_dagster on the same server.",
+        description="URL of Dagster's own database. Unset: <name>_dagster on the same server.",
     )
-    event_log: Literal["postgres", "kafka"] = Field(default="postgres", description="Which event log consumers read.")
+    event_log: Literal["postgres", "kafka"] = Field(default="postgres", description="Event log that consumers read.")
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port,host:port.")
     kafka_partitions: int = Field(default=3, ge=1, le=256, description="Partitions of each topic that set-up creates.")
     kafka_replication: int = Field(default=1, ge=1, le=9, description="Replicas of each topic that set-up creates.")
     kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
-        default="plaintext", description="How to speak with Kafka: plaintext, ssl, sasl_plaintext or sasl_ssl."
+        default="plaintext", description="Security protocol of Kafka: plaintext, ssl, sasl_plaintext or sasl_ssl."
     )
     kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="SCRAM-SHA-512", description="How to tell Kafka the password, with sasl_ssl or sasl_plaintext."
+        default="SCRAM-SHA-512", description="SASL mechanism for Kafka, with sasl_ssl or sasl_plaintext."
     )
-    kafka_user: str | None = Field(default=None, description="User for Kafka, with sasl_ssl or sasl_plaintext.")
-    kafka_password: SecretStr | None = Field(default=None, description="Password of that user.")
+    kafka_user: str | None = Field(default=None, description="User name for Kafka, with sasl_ssl or sasl_plaintext.")
+    kafka_password: SecretStr | None = Field(default=None, description="Password of kafka_user.")
     kafka_ca: Path | None = Field(
-        default=None, description="PEM file of authorities whose certificates Kafka may have. Unset: the system's."
+        default=None, description="PEM file of the CAs that sign Kafka brokers' certificates. Unset: the system's."
     )
     kafka_certificate: Path | None = Field(
-        default=None, description="PEM file of our own certificate, for brokers that ask for one."
+        default=None, description="PEM file of the client certificate, for Kafka brokers that require one."
     )
-    kafka_key: Path | None = Field(default=None, description="PEM file of that certificate's key.")
-    kafka_key_password: SecretStr | None = Field(default=None, description="Password of that key.")
+    kafka_key: Path | None = Field(default=None, description="PEM file of the private key of kafka_certificate.")
+    kafka_key_password: SecretStr | None = Field(default=None, description="Password of kafka_key.")
     gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
     gateway_port: int = Field(default=8420, ge=0, le=65535, description="Port the gateway listens on.")
     dagster_host: str = Field(
@@ -113,95 +113,95 @@ class Settings(BaseSettings):
     )
     github_webhook_secret: SecretStr | None = Field(
         default=None,
-        description="Secret of GitHub webhooks. Unset: the first start makes one in <home>/secrets. "
-        "Several, for rotation, separated by commas.",
+        description="Secret of GitHub webhooks; several, for rotation, separated by commas. Unset: the first start "
+        "generates one in <home>/secrets.",
     )
     generic_webhook_secret: SecretStr | None = Field(
         default=None,
-        description="Standard Webhooks secret (whsec_...). Unset: made at the first start. Several: commas.",
+        description="Standard Webhooks secrets (whsec_...), separated by commas. Unset: generated at the first start.",
     )
     gitlab_webhook_secret: SecretStr | None = Field(
         default=None,
-        description="Secret token of GitLab webhooks, or their signing token (whsec_...). Unset: made at the first "
-        "start. Several: commas.",
+        description="Secret tokens of GitLab webhooks, or their signing tokens (whsec_...), separated by commas. "
+        "Unset: generated at the first start.",
     )
     gitea_webhook_secret: SecretStr | None = Field(
-        default=None, description="Secret of Gitea webhooks. Unset: made at the first start. Several: commas."
+        default=None, description="Secrets of Gitea webhooks, separated by commas. Unset: generated at the first start."
     )
     jira_webhook_secret: SecretStr | None = Field(
-        default=None, description="Secret of Jira webhooks. Unset: made at the first start. Several: commas."
+        default=None, description="Secrets of Jira webhooks, separated by commas. Unset: generated at the first start."
     )
-    github_token: SecretStr | None = Field(default=None, description="Token that reads tickets from GitHub.")
-    gitlab_token: SecretStr | None = Field(default=None, description="Token that reads tickets from GitLab.")
-    gitea_token: SecretStr | None = Field(default=None, description="Token that reads tickets from Gitea.")
+    github_token: SecretStr | None = Field(default=None, description="Token for reading tickets from GitHub.")
+    gitlab_token: SecretStr | None = Field(default=None, description="Token for reading tickets from GitLab.")
+    gitea_token: SecretStr | None = Field(default=None, description="Token for reading tickets from Gitea.")
     jira_token: SecretStr | None = Field(
         default=None,
-        description="Token that reads tickets from Jira: user@example.org:TOKEN for Jira Cloud, else a personal one.",
+        description="Token for reading tickets from Jira: user@example.org:TOKEN for Jira Cloud, else a personal one.",
     )
     trigger_label: str | None = Field(
         default=None,
-        description="Unset: each issue opened in a configured source starts a task. Set: only issues given this label.",
+        description="Label that makes an issue start a task. Unset: each issue opened in a configured source does.",
     )
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         default_factory=lambda: (Path.home(),),
-        description="Folders below which local repositories may lie, separated by ':'. The home folder of the "
-        "platform is always one.",
+        description="Folders that may contain local repositories, separated by ':'. The platform's home folder is "
+        "always allowed.",
     )
     sandbox: Literal["auto", "gvisor", "bubblewrap"] = Field(default="auto", description="Sandbox backend.")
     embedding_model: str = Field(
         default="wordllama",
         pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$",
-        description="Embedding model of `penstock solve` and of the first start (wordllama, hashing, or one described "
-        "in a folder); after that the catalogue decides: `penstock models`.",
+        description="Embedding model for `penstock solve` and the first start: wordllama, hashing, or a NAME that is "
+        "described in the folder `models`. After the first start the catalogue decides: `penstock models`.",
     )
     models: Path | None = Field(
         default=None,
-        description="Folder of described models, each NAME/model.toml. Unset: models in the cache folder.",
+        description="Folder of model descriptions (NAME/model.toml, NAME/chat.toml). Unset: <cache>/models.",
     )
     embedding_threads: int = Field(
-        default=0, ge=0, le=256, description="Cores that a local embedding model uses; 0: all that there are."
+        default=0, ge=0, le=256, description="Cores that a local embedding model uses; 0: all."
     )
     engine: Literal["search", "model"] = Field(
-        default="search", description="What proposes edits for tasks that ask for no engine: search, or a chat model."
+        default="search", description="Engine of tasks that name none: search, or model for a chat model."
     )
     chat_model: str | None = Field(
         default=None,
         max_length=200,
-        description="Chat model of the engine model: described in a folder (NAME/chat.toml), or ollama/NAME.",
+        description="Chat model of the engine `model`: a NAME described in the folder `models`, or ollama/NAME.",
     )
-    chat_steps: int = Field(default=40, ge=1, le=1000, description="Answers of the chat model in one attempt.")
+    chat_steps: int = Field(default=40, ge=1, le=1000, description="Most chat model answers in one attempt.")
     chat_tokens: int = Field(
-        default=400_000, ge=1000, le=1 << 30, description="Tokens, read and written, of the chat model in one attempt."
+        default=400_000, ge=1000, le=1 << 30, description="Most chat model tokens, input plus output, in one attempt."
     )
     chat_money: float = Field(
-        default=5.0, gt=0, le=1e6, description="Money for the chat model in one attempt, in the currency of its prices."
+        default=5.0, gt=0, le=1e6, description="Cost limit of the chat model in one attempt, in its prices' currency."
     )
     chat_prompts: str = Field(
-        default="v2", pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="Version of the prompts of the engine model."
+        default="v2", pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="Version of the engine `model`'s prompts."
     )
-    slots: int = Field(default=2, ge=1, le=256, description="Tasks that run at the same time.")
-    task_seconds: float = Field(default=120.0, gt=0, le=86_400, description="Budget of one attempt, in seconds.")
+    slots: int = Field(default=2, ge=1, le=256, description="Most tasks that run at the same time.")
+    task_seconds: float = Field(default=120.0, gt=0, le=86_400, description="Time budget of one attempt, in seconds.")
     lease_seconds: float = Field(
-        default=30.0, ge=1, le=3600, description="A run that has not renewed its lease for this long is relaunched."
+        default=30.0, ge=1, le=3600, description="Seconds after which a run that did not renew its lease is relaunched."
     )
     max_claims: int = Field(
-        default=5, ge=1, le=100, description="How often an attempt may be relaunched before its task is failed."
+        default=5, ge=1, le=100, description="Runs that may claim one attempt; if none brings a result, its task fails."
     )
     run_launcher: Literal["warm", "stock"] = Field(
-        default="warm", description="How Dagster starts runs: forked from a warm process, or a new process each."
+        default="warm", description="How Dagster starts runs: warm (fork of a warm process) or stock (a new process)."
     )
     keep_runs_days: int = Field(
-        default=30, ge=1, le=3650, description="Dagster's runs and their event logs are pruned after so many days."
+        default=30, ge=1, le=3650, description="Dagster's runs and their event logs are deleted after this many days."
     )
     keep_events_days: int = Field(
         default=30,
         ge=4,
         le=3650,
-        description="Events that were read are deleted from PostgreSQL after so many days. Senders repeat themselves "
-        "for up to three.",
+        description="Events that consumers have read are deleted from PostgreSQL after this many days. Senders may "
+        "repeat a delivery for three days, and a repeat of a deleted event is not recognised.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe line logged."
+        default="info", description="Lowest severity that is logged."
     )
 
     @field_validator("allowed_roots", mode="before")
@@ -228,7 +228,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def roots(self) -> tuple[Path, ...]:
-        """Folders below which local repositories may lie, resolved."""
+        """`allowed_roots` and the home folder, as resolved paths."""
         return tuple(Path(p).expanduser().resolve() for p in (*self.allowed_roots, self.home))
 
     @property
@@ -241,9 +241,10 @@ class Settings(BaseSettings):
 
     @cached_property
     def run_folder(self) -> Path:
-        """Where sockets and the state of a running platform are, readable by their owner only.
+        """The folder of sockets and of a running platform's state; only its owner can enter it. Created if missing.
 
-        Below the home folder, unless that is too deep for the address of a Unix socket (108 bytes).
+        It is in the home folder, unless that path is too long for the address of a Unix socket (108 bytes).
+        Raises `SettingsError` when others can enter it.
         """
         folder = self.home / "run"
         if len(os.fsencode(folder)) > 80:
@@ -252,12 +253,12 @@ class Settings(BaseSettings):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise SettingsError(f"{folder} must be a folder of yours that nobody else can enter: chmod 700 it")
+            raise SettingsError(f"{folder} must be a folder that you own and nobody else can enter: chmod 700 it")
         return folder
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Reads environment and file. Raises `SettingsError` naming the setting, its origin and the remedy."""
+    """Reads all sources of settings. Raises `SettingsError`, which names the setting, its origin and the remedy."""
     file = settings_file()
     if os.environ.get(f"{PREFIX}CONFIG") and not file.is_file():
         raise SettingsError(f"PENSTOCK_CONFIG names {file}, which is not a file: create it or unset the variable")
@@ -289,7 +290,7 @@ def _origin(name: str, in_file: dict[str, Any], promoted: Mapping[str, str]) -> 
 
 
 def given_explicitly(name: str) -> str | None:
-    """Where a person has set `name`, by environment or file, so that no promoted default counts; None if nowhere."""
+    """Where a user has set `name` (environment or file), which overrides a promoted default; None if nowhere."""
     file = settings_file()
     in_file = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     origin = _origin(name, in_file, {})
@@ -297,7 +298,7 @@ def given_explicitly(name: str) -> str | None:
 
 
 def describe(settings: Settings) -> list[dict[str, str]]:
-    """One row a setting: `name`, `value` (secrets masked), `origin`, `description`."""
+    """One row for each setting: `name`, `value` (secrets masked), `origin`, `description`."""
     file = settings_file()
     in_file = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     promoted = promoted_values(settings.home)

@@ -1,4 +1,4 @@
-"""The assets `context_index` (a source's index) and `task_context` (what a task is about)."""
+"""The assets `context_index` (a source's index) and `task_context` (the places in the code that a task is about)."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from core.tasks import Task
 from core.work import TaskContext
 
 CHANGED_TAG = "penstock/changed-at"
-"""Tag of a run: when the oldest change that it is for was accepted, as ISO 8601."""
+"""Tag of a run: when the oldest of its changes was accepted, in ISO 8601."""
 
 
 @asset(
@@ -78,10 +78,10 @@ def context_index(
 
 
 def changed_at(tags: Mapping[str, str]) -> datetime | None:
-    """When the oldest change was accepted that a run is for, by its tags."""
+    """When the oldest change that a run is for was accepted, by the run's tags; None if they don't say."""
     try:
         found = datetime.fromisoformat(tags.get(CHANGED_TAG, ""))
-    except ValueError:  # a run that a person started has no such tag, or one of their own making
+    except ValueError:  # a run that a user started has no such tag, or an arbitrary one
         return None
     return found if found.tzinfo else None
 
@@ -118,7 +118,7 @@ def _refresh_metadata(report: RefreshReport) -> dict[str, MetadataValue[Any]]:
 
 
 def _retrieve(platform: Platform, task: Task) -> TaskContext:
-    """Brings the index to the newest commit and ranks its places for the task."""
+    """Updates the index to the newest commit and ranks its places for the task."""
     used = platform.models.in_use()
     refresh(
         platform.database,
@@ -132,7 +132,7 @@ def _retrieve(platform: Platform, task: Task) -> TaskContext:
     )
     note_query(platform.database, task.team_id, task.source, task.text)
     return search.task_context(
-        platform.database, task.team_id, task.source, task.text, embedders=used.asked, fallback=used.fallback
+        platform.database, task.team_id, task.source, task.text, embedders=used.asked, fallback=used.draining
     )
 
 
@@ -140,7 +140,7 @@ def _similar(platform: Platform, task: Task) -> list[TicketHit]:
     try:
         asked = platform.models.in_use().asked
     except EmbedderUnavailable:
-        asked = ()  # by words alone: a list for people must not hold up the task
+        asked = ()  # search by words alone: the list is only informative and must not fail the task
     return similar_tickets(platform.database, task, embedders=asked)
 
 
@@ -156,7 +156,7 @@ def task_context(context: AssetExecutionContext, platform: ResourceParam[Platfor
     with open_attempt(context, platform) as attempt:
         task = attempt.task
         found = attempt.output("task_context", TaskContext)
-        if found is None:  # else a run before this one got so far, and what follows is built on its commit
+        if found is None:  # else an earlier run of this attempt found it, and the next stages use its commit
             attempt.record("retrieve", {"source": task.source, "title": task.title[:200]})
             found = _retrieve(platform, task)
             places = [f"{p.path}:{p.start_line} {p.symbol}" for p in found.locations[:5]]

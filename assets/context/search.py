@@ -1,4 +1,4 @@
-"""What other rooms ask of the context stage: search a source, give a task its context, tell an index's state."""
+"""The context stage's interface for other rooms: search a source, find a task's context, report an index's state."""
 
 import uuid
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from assets.context.indexing.quality import Gate, last_gate
-from assets.context.indexing.refresh import index_version_name
 from assets.context.pack.context_pack import MOST_LOCATIONS, build_pack
 from assets.context.pack.spans import ContextPack, Quote
 from assets.context.ranking.rank import build_task_context, rank, rank_files
@@ -55,8 +54,9 @@ def search(
     embedders: Sequence[Embedder] = (),
     fallback: Sequence[Embedder] = (),
 ) -> list[Location]:
-    """The `k` likeliest places for a text. `fallback` models are asked while none of `embedders` covers everything.
-    Raises `NotIndexed`."""
+    """The `k` places that best match a text, best first. The `fallback` models are searched as well if none of
+    `embedders` has a vector of every chunk. Raises `NotIndexed`, and `EmbedderUnavailable` when the weights of a model
+    are missing."""
     with open_index(database, team_id, source, embedders, fallback) as index:
         return rank(index, query, k)
 
@@ -71,7 +71,7 @@ def search_files(
     embedders: Sequence[Embedder] = (),
     fallback: Sequence[Embedder] = (),
 ) -> list[Location]:
-    """As `search`, for files: the best place of each of the `k` likeliest."""
+    """As `search`, for files: the best place in each of the `k` best files."""
     with open_index(database, team_id, source, embedders, fallback) as index:
         return rank_files(index, query, k)
 
@@ -86,7 +86,7 @@ def task_context(
     embedders: Sequence[Embedder] = (),
     fallback: Sequence[Embedder] = (),
 ) -> TaskContext:
-    """The context of a task with this text, from the visible index. Raises like `search`."""
+    """The context of a task with this text, from the visible index. Raises the same errors as `search`."""
     with open_index(database, team_id, source, embedders, fallback) as index:
         return build_task_context(index, text, k)
 
@@ -102,8 +102,8 @@ def context_pack(
     embedders: Sequence[Embedder] = (),
     fallback: Sequence[Embedder] = (),
 ) -> ContextPack:
-    """What a model is to be shown about a text, in at most `budget` tokens: see `pack.build_pack`. Raises like
-    `search`, and `ValueError` for a budget too small for anything."""
+    """The code and quotes to show a model about a text, in at most `budget` tokens: see `build_pack`. Raises the same
+    errors as `search`, and `ValueError` for a budget that cannot hold the heading."""
     with open_index(database, team_id, source, embedders, fallback) as index:
         return build_pack(index, rank(index, text, MOST_LOCATIONS), budget, quotes)
 
@@ -127,7 +127,7 @@ def status(database: Database, team_id: uuid.UUID, source: str) -> IndexStatus:
         found.shown,
         version.branch,
         found.repository,
-        index_version_name(found.name, version.version),
+        versions.index_version_name(found.name, version.version),
         version.commit,
         tuple(version.models),
         version.files,

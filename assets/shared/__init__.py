@@ -1,1 +1,1 @@
-"""What several stages use to write for people: Markdown, data docs, pages that need no network."""
+"""How several stages present results: Markdown, charts, data docs, HTML pages that need no network."""

@@ -1,7 +1,7 @@
-"""Charts as inline SVG: intervals beside a margin, rates, amounts side by side, points in a plane, shares over time.
+"""Charts as inline SVG: intervals against a margin, rates, paired bars, scatter plots, shares over time.
 
-Drawn by hand rather than by a plotting library, so that a page stays small and can be read without one. Colours are
-classes of `templates/page.html`. Everything that comes from data is escaped.
+Written as SVG directly, not by a plotting library, so that a page stays small and needs no scripts. Colours are
+CSS classes of `templates/page.html`. All text from data is escaped.
 """
 
 import math
@@ -25,7 +25,7 @@ _LONGEST_NAME = 48
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A value with its interval, if it has one; `kind` is the class that colours it."""
+    """A value with its interval, if it has one; `kind` is the CSS class that colours it."""
 
     value: float
     interval: Interval | None
@@ -34,7 +34,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a chart: what it is of, its marks from above to below, and what is said beside them."""
+    """A line of a chart: its name, its marks from top to bottom, and the note to the right of them."""
 
     name: str
     marks: tuple[Mark, ...]
@@ -42,8 +42,8 @@ class Row:
 
 
 def intervals(rows: Sequence[Row], margin: float | None, title: str, furthest: float = math.inf) -> Markup:
-    """Differences with their intervals, right being better; one that reaches the zone left of minus `margin` may be
-    worse than allowed. What lies beyond `furthest` is cut off, with an arrow."""
+    """Differences with their intervals; right is better. An interval that reaches into the zone left of minus
+    `margin` may be worse than allowed. Values beyond `furthest` are cut off, with an arrow."""
     if not rows:
         return Markup()
     left, right = _columns(rows)
@@ -68,7 +68,7 @@ def intervals(rows: Sequence[Row], margin: float | None, title: str, furthest: f
 
 
 def rates(rows: Sequence[Row], title: str, legend: Mapping[str, str] = {}) -> Markup:
-    """Values from 0 to 1 with their intervals; `legend` names what classes stand for."""
+    """Values from 0 to 1 with their intervals; `legend` maps CSS classes to their names."""
     if not rows:
         return Markup()
     left, right = _columns(rows)
@@ -88,7 +88,7 @@ def rates(rows: Sequence[Row], title: str, legend: Mapping[str, str] = {}) -> Ma
 def _rows(
     rows: Sequence[Row], top: float, height: float, x: Callable[[float], float], reach: float = math.inf
 ) -> list[str]:
-    """`x` gives a value's place; what lies further than `reach` from 0 gets an arrow instead of an end or a dot."""
+    """`x` converts a value to its coordinate. An end or a dot further than `reach` from 0 is drawn as an arrow."""
     left, right = _columns(rows)
     parts = []
     for index, row in enumerate(rows):
@@ -108,7 +108,7 @@ def _rows(
 
 
 def _columns(rows: Sequence[Row]) -> tuple[float, float]:
-    """Where the plot begins, beside the longest name, and ends, before the longest note."""
+    """The left and right edge of the plot: after the longest name, before the longest note."""
     left = 24 + 7.4 * max(len(_short(row.name)) for row in rows)
     return max(110.0, left), WIDTH - 28 - 6.6 * max(7, *(len(row.note) for row in rows))
 
@@ -118,7 +118,7 @@ def _ends(mark: Mark) -> tuple[float, float]:
 
 
 def parts_of_whole(parts: Sequence[tuple[str, int, str]], title: str) -> Markup:
-    """One bar of counts, each a name, a number and a class."""
+    """One stacked bar of counts: (name, count, CSS class) each. Empty if all counts are 0."""
     total, at, drawn = sum(count for _, count, _ in parts), 0.0, []
     for place, (name, count, kind) in enumerate(parts):
         width = WIDTH * count / total if total else 0.0
@@ -131,7 +131,7 @@ def parts_of_whole(parts: Sequence[tuple[str, int, str]], title: str) -> Markup:
 
 
 def side_by_side(rows: Sequence[tuple[str, float, float, str]], names: tuple[str, str], title: str) -> Markup:
-    """Two bars a row: (name, baseline, candidate, unit), each row on a scale of its own."""
+    """Two bars per row (name, baseline, candidate, unit), each row on its own scale. Rows of zeros are left out."""
     rows = [row for row in rows if max(row[1], row[2]) > 0]
     parts = []
     for place, (name, *amounts, unit) in enumerate(rows):
@@ -145,7 +145,7 @@ def side_by_side(rows: Sequence[tuple[str, float, float, str]], names: tuple[str
 
 
 def cost_against_success(points: Sequence[tuple[str, float, float]]) -> Markup:
-    """A point a subject, named `subject|unit`: to the left is cheaper, up is more successful."""
+    """One point per subject: (`subject|unit`, cost, success rate). Left is cheaper, up is more successful."""
     if not points:
         return Markup()
     left, right, top, bottom = 70.0, 520.0, 16.0, 220.0
@@ -154,7 +154,7 @@ def cost_against_success(points: Sequence[tuple[str, float, float]]) -> Markup:
     parts = [*_axes(left, right, top, bottom), *_shares(left, right, top, bottom, (0.0, 0.5, 1.0))]
     for share in (0.0, 0.5, 1.0):
         parts.append(_text(left + (right - left) * share, bottom + 18, f"{most * share:.3g}", "small", "middle"))
-    parts.append(_text((left + right) / 2, bottom + 36, f"mean {unit} of a case", "small", "middle"))
+    parts.append(_text((left + right) / 2, bottom + 36, f"mean {unit} per case", "small", "middle"))
     for index, (label, cost, success) in enumerate(points):
         x, y = left + (right - left) * cost / most, bottom - (bottom - top) * success
         kind = ("baseline", "candidate")[min(index, 1)]
@@ -164,8 +164,9 @@ def cost_against_success(points: Sequence[tuple[str, float, float]]) -> Markup:
 
 
 def scatter(points: Sequence[tuple[float, float]], cases: int, axes: tuple[str, str], title: str) -> Markup:
-    """A dot a pair of amounts, baseline to the right and candidate up, larger for more cases, on logarithmic scales
-    where amounts differ much: above the diagonal the candidate took more. The points are those of some of `cases`."""
+    """One dot per distinct pair (baseline on x, candidate on y), larger for more cases: above the diagonal the
+    candidate took more. The scales are logarithmic if the amounts span a factor of more than 8. `cases` is the
+    number of all cases, of which `points` may be a part."""
     left, top, side = 64.0, 14.0, 300.0
     bottom, right = top + side, left + side
     values = [value for point in points for value in point]
@@ -191,16 +192,16 @@ def scatter(points: Sequence[tuple[float, float]], cases: int, axes: tuple[str, 
     ]
     more = sum(other > one for one, other in points)
     fewer = sum(other < one for one, other in points)
-    told = [f"{more} of {len(points)} cases took more", f"{fewer} took fewer", f"{len(points) - more - fewer} the same"]
-    told += [f"drawn: {len(points)} of {cases} cases"] if cases > len(points) else []
+    notes = [f"{more} of {len(points)} cases took more", f"{fewer} took less", f"{len(points) - more - fewer} the same"]
+    notes += [f"shown: {len(points)} of {cases} cases"] if cases > len(points) else []
     parts.append(_text((left + right) / 2, bottom + 36, axes[0], "small", "middle"))
     parts.append(_text(right + 24, top + 14, f"↑ {axes[1]}", "key candidate"))
-    parts += [_text(right + 24, top + 40 + 20 * row, said, "small") for row, said in enumerate(told)]
+    parts += [_text(right + 24, top + 40 + 20 * row, note, "small") for row, note in enumerate(notes)]
     return _svg(bottom + 46, title, parts)
 
 
 def trend(points: Sequence[tuple[str, str, float, Interval]]) -> Markup:
-    """Success of run after run: label, subject, rate and interval, oldest first; a colour a subject."""
+    """Success rate per run, oldest first: (label, subject, rate, interval). Each subject has a colour."""
     if not points:
         return Markup()
     left, right, top, bottom = 60.0, WIDTH - 20.0, 16.0, 220.0
@@ -225,7 +226,7 @@ def trend(points: Sequence[tuple[str, str, float, Interval]]) -> Markup:
 
 
 def coverage(points: Sequence[tuple[datetime, float]]) -> Markup:
-    """A share from 0 to 1 at each time, oldest first, as an area; what has but one point was done in one go."""
+    """A share from 0 to 1 over time, oldest first, as an area. A single point is drawn as a line from 0 to it."""
     left, right, top, bottom = 60.0, WIDTH - 20.0, 16.0, 170.0
     (first, _), (last, _) = points[0], points[-1]
     span = (last - first).total_seconds()
@@ -251,7 +252,7 @@ def _axes(left: float, right: float, top: float, bottom: float) -> list[str]:
 
 
 def _shares(left: float, right: float, top: float, bottom: float, shown: Sequence[float]) -> list[str]:
-    """The grid of an axis from 0 at the bottom to all at the top."""
+    """The grid lines and labels of a vertical axis from 0% to 100%."""
     parts = []
     for share in shown:
         y = bottom - (bottom - top) * share

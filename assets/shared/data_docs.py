@@ -1,7 +1,7 @@
-"""Great Expectations over small tables, with the data docs that show people what was looked at.
+"""Runs Great Expectations over small tables in memory and writes data docs that show what was checked.
 
-For checks whose rows are already at hand; nothing here decides what is expected. Importing Great
-Expectations takes seconds, so only assets call this, late. The pages fetch nothing from elsewhere.
+The caller defines the expectations. Importing Great Expectations takes seconds, so only assets call this,
+at their end. The pages load nothing from the network.
 """
 
 import html
@@ -20,12 +20,12 @@ KEPT_DOCS = 10
 SHOWN = 300
 
 Suite = Callable[[Any], dict[str, list[Any]]]
-"""From the module of expectations to expectations by table."""
+"""Takes the module `great_expectations.expectations`; returns the expectations of each table by its name."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table to be looked at: names of columns, and rows of plain values."""
+    """A table to validate: column names, and rows of plain values."""
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[object]]
@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """What one suite found: `failed` names the expectations that were not met, with what was seen."""
+    """The result of one suite; `failed` lists the expectations that were not met, with the values that failed."""
 
     name: str
     passed: bool
@@ -43,7 +43,7 @@ class SuiteResult:
 
 @dataclass(frozen=True, slots=True)
 class Docs:
-    """The suites' results by check, and the page that shows them."""
+    """The suites' results, to be looked up by the check's name, and the page that shows them."""
 
     results: tuple[SuiteResult, ...]
     index: Path
@@ -53,9 +53,9 @@ class Docs:
 
 
 def run_suites(name: str, tables: Mapping[str, Table], suites: Mapping[str, Suite], folder: Path) -> Docs:
-    """Validates the tables, a suite a check, and writes the data docs into `folder/name`, replacing those there.
+    """Validates the tables, one suite per check, and writes the data docs to `folder/name`, replacing existing ones.
 
-    `folder` keeps the docs of the last `KEPT_DOCS` names. Raises `OSError` when it cannot be written.
+    `folder` retains the docs of the newest `KEPT_DOCS` names. Raises `OSError` when it cannot be written.
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
@@ -79,7 +79,7 @@ def run_suites(name: str, tables: Mapping[str, Table], suites: Mapping[str, Suit
         context.build_data_docs()
         shutil.rmtree(building / "static" / "fonts", ignore_errors=True)  # most of a page's bytes
         make_offline(building)
-        # Their own index lists nothing without the scripts that it would fetch.
+        # The library's own index page lists nothing without scripts from the network.
         (building / "index.html").write_bytes(offline_page(_index(f"{folder.name} {name}", results, building).encode()))
         made = folder / name
         shutil.rmtree(made, ignore_errors=True)
@@ -92,7 +92,7 @@ def run_suites(name: str, tables: Mapping[str, Table], suites: Mapping[str, Suit
 
 
 def _index(name: str, results: Sequence[SuiteResult], root: Path) -> str:
-    """One page that says what was looked at and what was not met, with links to the pages of each suite."""
+    """A page of all checks with the expectations that were not met, and links to the pages of each suite."""
     rows = []
     for result in results:
         pages = sorted(root.glob(f"validations/{result.name} (*)/**/*.html"))
@@ -100,12 +100,12 @@ def _index(name: str, results: Sequence[SuiteResult], root: Path) -> str:
             f'<a href="{quote(page.relative_to(root).as_posix())}">{html.escape(page.relative_to(root).parts[1])}</a>'
             for page in pages
         )
-        said = "".join(f"<li>{html.escape(html.unescape(one))}</li>" for one in result.failed)
+        failures = "".join(f"<li>{html.escape(html.unescape(one))}</li>" for one in result.failed)
         rows.append(
             f"<tr><td>{html.escape(result.name)}</td><td>{'holds' if result.passed else '<b>does not hold</b>'}</td>"
-            f"<td>{result.expectations}</td><td><ul>{said}</ul></td><td>{links}</td></tr>"
+            f"<td>{result.expectations}</td><td><ul>{failures}</ul></td><td>{links}</td></tr>"
         )
-    head = "".join(f"<th>{title}</th>" for title in ("check", "", "expectations", "not met", "seen by"))
+    head = "".join(f"<th>{title}</th>" for title in ("check", "", "expectations", "not met", "details"))
     title = html.escape(name)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head><body>'
@@ -114,7 +114,7 @@ def _index(name: str, results: Sequence[SuiteResult], root: Path) -> str:
 
 
 def _safe(row: Sequence[object]) -> list[object]:
-    """Texts come from others, and the pages show them as they are."""
+    """Escapes texts, which come from outside, since the library writes them to its pages unescaped."""
     return [html.escape(value) if isinstance(value, str) else value for value in row]
 
 
@@ -127,7 +127,7 @@ def _site(folder: Path) -> Any:
 
 
 def _run(gx: Any, context: Any, check: str, suite: Suite, batches: dict[str, Any]) -> SuiteResult:
-    """One suite a check; a check that looks at two tables has a part for each."""
+    """Runs the suite of one check: one validation per table."""
     failed: list[str] = []
     count = 0
     for table, expectations in suite(gx.expectations).items():

@@ -1,7 +1,7 @@
-"""Markdown for people: tables and fences that the stages' metadata and the report share.
+"""Markdown tables and code fences for the stages' metadata and the report.
 
-Text from tasks, repositories and test output is shown as data: fences and code spans outgrow the backticks in it,
-and what could be a cell's end, a tag, a link or an image is escaped, so that it cannot pose as part of the page.
+Text from tasks, repositories and test output is hostile: fences and code spans are longer than any run of backticks
+in it, and characters that could end a cell or start a tag, a link or an image are escaped.
 """
 
 import re
@@ -17,12 +17,12 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def cell(text: str) -> str:
-    """`text` as plain text in one line, which may be a cell of a Markdown table."""
+    """`text` as plain text on one line, safe in a cell of a Markdown table."""
     return _one_line(text).replace("](", "]\\(").replace("<", "&lt;")
 
 
 def code(text: str) -> str:
-    """`text` as a code span in one line, which may be a cell of a Markdown table; nothing for an empty text."""
+    """`text` as a code span on one line, safe in a cell of a Markdown table. An empty text gives an empty string."""
     if not (shown := _one_line(text)):
         return ""
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
@@ -31,7 +31,7 @@ def code(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    # A backslash before a pipe would escape the backslash that escapes the pipe.
+    # Backslashes before a pipe are doubled, or they would cancel the one that escapes the pipe.
     return re.sub(r"(\\*)\|", r"\1\1\\|", " ".join(text.split()))
 
 
@@ -72,7 +72,7 @@ def tests_table(execution: Execution) -> str:
     shown += sorted(t for t in old if after and t not in shown and new.get(t) != old[t])
     rows = [f"| {code(test)} | {old.get(test, '-')} | {new.get(test, '-')} |" for test in shown[:50]]
     if not rows:
-        return "No test stands for the task."
+        return "No test covers the task."
     return "\n".join(["| test | before | after |", "|---|---|---|", *rows])
 
 

@@ -1,7 +1,7 @@
-"""Makes pages that another library has built self-contained: opened from disk, they fetch nothing.
+"""Makes HTML pages built by another library self-contained, so that they load nothing from the network.
 
-What would be fetched from elsewhere is taken out (styles, scripts, fonts, pictures, and links, which would tell
-who reads), a policy forbids what is left, and a few rules of style stand in for what the pages lose.
+References to other hosts are removed: styles, scripts, fonts, images, and links, which would disclose the reader.
+A content security policy blocks anything that was missed, and a few CSS rules replace the lost style sheets.
 """
 
 import re
@@ -31,7 +31,7 @@ pre, code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 
 
 def make_offline(folder: Path) -> None:
-    """Rewrites the pages and style sheets in a folder and below."""
+    """Rewrites the HTML pages and style sheets of a folder, recursively."""
     for page in folder.rglob("*.html"):
         page.write_bytes(offline_page(page.read_bytes()))
     for sheet in folder.rglob("*.css"):
@@ -39,7 +39,7 @@ def make_offline(folder: Path) -> None:
 
 
 def offline_page(page: bytes) -> bytes:
-    """The page without anything that is fetched from elsewhere, or leads there."""
+    """The page without references and links to other hosts."""
     local = _LINKED.sub(rb"\1", _without_addresses(_FETCHED.sub(b"", page)))
     return _HEAD.sub(lambda head: head[0] + _ADDED, local, count=1)
 

@@ -1,6 +1,6 @@
-"""The stages' HTML pages: one layout and one way to fill it. A page stands alone, without scripts or anything fetched.
+"""Renders the stages' HTML pages with one layout. A page is self-contained: no scripts, nothing to load.
 
-All text from data is hostile and escaped; what `charts` drew is markup already.
+All text from data is hostile and escaped, except the SVG from `charts`, which is escaped already.
 """
 
 from functools import cache
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @cache
 def templates(folder: Path) -> "jinja2.Environment":
-    """The templates of a folder, which extend `page.html`. A name that is not given to one is an error."""
+    """The templates of a folder, which extend `page.html`. An undefined variable in a template is an error."""
     import jinja2
 
     loader = jinja2.FileSystemLoader([folder, Path(__file__).parent / "templates"])

@@ -1,14 +1,16 @@
-"""The models in use, opened from the catalogue: which embed new content, and which are asked.
+"""The models in use, opened from the catalogue: which ones embed new content, and which ones searches query.
 
-Each read of the catalogue is one short query, so that a cut over takes effect with the next search; what
-was opened is kept, since loading a model takes longer.
+Each read of the catalogue is one short query, so that a cut-over takes effect with the next search. Opened models
+are cached, since loading one takes longer.
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from core.database import Database
-from core.embedding import Embedder, catalogue, find_spec
+from core.embedding import Embedder, EmbedderUnavailable, catalogue, find_spec
 from core.embedding.catalogue import Entry
 from core.settings import Settings
 from core.states import ModelState
@@ -16,18 +18,29 @@ from core.states import ModelState
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """`asked` answer queries and get new content's vectors, the preferred one first; `building` get the vectors only;
-    `draining` get none. `broken` tells why one cannot be opened."""
+    """`asked` answer queries and get vectors of new content, the preferred one first; `building` only get vectors;
+    `draining` get none, and are queried where none of `asked` covers everything."""
 
     asked: tuple[Embedder, ...]
     building: tuple[Embedder, ...]
     draining: tuple[Embedder, ...]
-    broken: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def fallback(self) -> tuple[Embedder, ...]:
-        """To be asked where none of `asked` covers everything."""
-        return (*self.draining, *self.building)
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """An embedder in place of a model that cannot be opened. It fails like one whose server does not answer, so that
+    callers treat both alike."""
+
+    identity: str
+    dimensions: int
+    reason: str
+    max_tokens: int = 0
+
+    def embed_documents(self, texts: Sequence[str]) -> NoReturn:
+        raise EmbedderUnavailable(self.reason)
+
+    def embed_query(self, text: str) -> NoReturn:
+        raise EmbedderUnavailable(self.reason)
 
 
 class Models:
@@ -47,24 +60,21 @@ class Models:
             self._start_with_default()
             with self._database.system() as connection:
                 found = catalogue.entries(connection)
-        by_state: dict[str, list[Embedder]] = {}
-        broken: list[tuple[str, str]] = []
-        for entry in found:
-            if entry.state not in (ModelState.SERVING, ModelState.BUILDING, ModelState.DRAINING):
-                continue
-            try:
-                by_state.setdefault(entry.state, []).append(self.open(entry))
-            except RuntimeError as error:  # EmbedderUnavailable, and what a library raises for a broken file
-                broken.append((entry.name, str(error)))
         return InUse(
-            tuple(by_state.get(ModelState.SERVING, ())),
-            tuple(by_state.get(ModelState.BUILDING, ())),
-            tuple(by_state.get(ModelState.DRAINING, ())),
-            tuple(broken),
+            *(
+                tuple(self._open_or_replace(entry) for entry in found if entry.state == state)
+                for state in (ModelState.SERVING, ModelState.BUILDING, ModelState.DRAINING)
+            )
         )
 
+    def _open_or_replace(self, entry: Entry) -> Embedder:
+        try:
+            return self.open(entry)
+        except RuntimeError as error:  # EmbedderUnavailable, and what a library raises for a broken file
+            return Unopened(entry.identity, entry.dimensions, f"{entry.name} cannot be opened: {error}")
+
     def open(self, entry: Entry) -> Embedder:
-        """The entry's model, opened once a process. Raises `EmbedderUnavailable`."""
+        """The entry's model, opened once per process. Raises `EmbedderUnavailable`."""
         key = (entry.id, repr(entry.spec))
         with self._lock:
             if key not in self._opened:

@@ -1,6 +1,6 @@
 """Git for repositories that may be hostile: reading, exporting, mirroring, and committing a patch to a branch.
 
-Nothing here runs a program named by a repository (hooks, filters, fsmonitor, external diff, helpers),
+Nothing in this package runs a program named by a repository (hooks, filters, fsmonitor, external diff, helpers),
 and nothing touches a user's work tree, index or HEAD.
 """
 

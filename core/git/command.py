@@ -1,8 +1,8 @@
-"""Runs one git command with everything switched off that could run another program.
+"""Runs one git command, with every setting switched off that could run another program.
 
-The repository's own configuration is still read (git cannot be told not to), so each setting that
-names a program is overridden on the command's own level, which wins over it. Output and time are
-bounded. Not for deciding what to run: that is `core.git.repository` and `core.git.mirror`.
+Git always reads the repository's own configuration, so each setting that names a program is overridden in the
+command's configuration, which takes precedence. Output and time are bounded. Not for deciding what to run: that is
+`core.git.repository` and `core.git.mirror`.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ _KEPT = (
     "no_proxy",
 )
 
-# It never asks, and gives up on a host that does not answer.
+# Never prompts, and times out when a host does not answer.
 _SSH = "ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=15"
 
 # Each of these, set by a repository, would run a program or change what a command means.
@@ -83,9 +83,9 @@ _OVERRIDES = {
 
 
 class GitError(RuntimeError):
-    """A git command failed; the message names the repository and what was wanted, never a credential.
+    """A git command failed; the message names the repository and the purpose, never a credential.
 
-    `said` is git's own complaint, if it made one.
+    `said` is git's own error message, if any.
     """
 
     def __init__(self, message: str, said: str = "") -> None:
@@ -94,10 +94,10 @@ class GitError(RuntimeError):
 
 
 class GitTimeout(GitError):
-    """A git command took longer than its time limit and was ended."""
+    """A git command took longer than its timeout and was killed."""
 
 
-# A password may hold a slash that should have been written as %2F; a port is no password.
+# A password may hold a slash that should have been written as %2F; a port is not a password.
 _SECRETS = re.compile(r"(?<=://)(?:[^/\s'\"]*|[^/\s'\":]*:(?!\d{1,5}(?:[/\s'\"]|$))[^\s'\"]*)@")
 
 
@@ -107,7 +107,7 @@ def redact(text: str) -> str:
 
 
 def redact_location(location: str) -> str:
-    """A location alone, without anything that may be a credential in it, however wrongly it is written."""
+    """The location without anything that may be a credential, however malformed it is."""
     scheme, mark, rest = location.rpartition("://")
     head, at, tail = rest.rpartition("@")
     secret = bool(mark) or (":" in head and not head.startswith(("/", ".", "~")))
@@ -140,7 +140,7 @@ def environment(protocols: str = "none", extra: Mapping[str, str] | None = None)
 
 
 def with_config(env: dict[str, str], settings: Mapping[str, str]) -> dict[str, str]:
-    """`env` with more settings on the command's level."""
+    """`env` with more settings in the command's configuration."""
     count = int(env["GIT_CONFIG_COUNT"])
     more = {"GIT_CONFIG_COUNT": str(count + len(settings))}
     for number, (key, value) in enumerate(settings.items(), start=count):
@@ -294,7 +294,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 def _failure(purpose: str, where: Path | str, status: int, errors: bytes) -> GitError:
     text = redact(errors.decode(errors="replace")).strip()
     said = " ".join([line.strip() for line in text.splitlines() if line.strip()][-6:])[-800:]
-    said = "".join(letter if letter.isprintable() else " " for letter in said)  # a server may say anything
+    said = "".join(letter if letter.isprintable() else " " for letter in said)  # a server's message may hold anything
     return GitError(f"{purpose} in {_shown(where)} failed: {said or f'git ended with status {status}'}", said)
 
 

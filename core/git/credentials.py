@@ -1,7 +1,7 @@
-"""Credentials for https sources: taken out of URLs, kept in a file of their owner, handed to git by its environment.
+"""Credentials for https sources: removed from URLs, stored in a private file, passed to git by its environment.
 
-They never stand in a command line, a mirror's configuration, a log or an error. Keys for ssh are the
-business of ssh itself: its agent and `~/.ssh` are used, and it never asks.
+They never appear in a command line, a mirror's configuration, a log or an error. Keys for ssh are left to
+ssh itself: its agent and `~/.ssh` are used, and it never prompts.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _HELPER = (
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What an https server asks for. A token goes as the password, with any user name that the forge wants."""
+    """A login for an https server. A token is the password, with any user name that the forge accepts."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
@@ -50,14 +50,14 @@ def split_credential(location: str) -> tuple[str, Credential | None]:
 
 
 def credential_file(folder: Path, team_id: uuid.UUID) -> Path:
-    """Where a team's credentials lie below the folder of secrets; no team's are ever used for another."""
+    """The file of a team's credentials in the folder of secrets. They are never used for another team."""
     return folder / (FILE if team_id == DEFAULT_TEAM else f"{FILE}-{team_id}")
 
 
 def find_credential(folder: Path, team_id: uuid.UUID, location: str) -> Credential | None:
-    """The credential for an https location: of the line with the longest path that it lies below.
+    """The credential for an https location, or None: that of the line with the longest path that contains it.
 
-    The file has one URL a line, `https://user:token@host[/path]`, as `git credential-store` writes it.
+    The file has one URL per line, `https://user:token@host[/path]`, as `git credential-store` writes it.
     Raises `GitError` when others can read the file.
     """
     match = _URL.fullmatch(location)
@@ -77,7 +77,7 @@ def find_credential(folder: Path, team_id: uuid.UUID, location: str) -> Credenti
 
 
 def keep_credential(folder: Path, team_id: uuid.UUID, location: str, credential: Credential) -> Path:
-    """Writes the credential for an https location into the team's file, in place of one that was there.
+    """Stores the credential for an https location in the team's file, where it replaces an earlier one.
     Returns the file. Raises `GitError`."""
     path = credential_file(folder, team_id)
     match = _URL.fullmatch(location)
@@ -106,7 +106,7 @@ def drop_credential(folder: Path, team_id: uuid.UUID, location: str) -> bool:
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:
-    """In place of the file, so that nobody reads half of it."""
+    """Replaces the file as a whole, so that nobody reads half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -121,7 +121,7 @@ def _write(path: Path, lines: Sequence[str]) -> None:
 
 
 def with_credential(env: dict[str, str], location: str, credential: Credential | None) -> dict[str, str]:
-    """`env` for a git command that may need the credential; git hands it to this location's host and no other."""
+    """`env` for a git command that may need the credential; git sends it to this location's host and no other."""
     match = _URL.fullmatch(location)
     if credential is None or not match:
         return env
@@ -135,14 +135,14 @@ def _lines(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise GitError(f"{path} cannot be read ({error.strerror}): it must be a file of yours") from error
+        raise GitError(f"{path} cannot be read ({error.strerror}): it must be a file that you own") from error
     with os.fdopen(number, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
             raise GitError(f"{path} can be read by others: run `chmod 600 {path}`")
         raw = file.read(_MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
-        raise GitError(f"{path} has more than {_MAX_BYTES} bytes: it should hold one URL a line")
+        raise GitError(f"{path} has more than {_MAX_BYTES} bytes: it should hold one URL per line")
     return [line.strip() for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
 
 

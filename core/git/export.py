@@ -13,8 +13,8 @@ from core.git.objects import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written: `files` counts regular files; `links_outside` were written as files holding
-    their target; `submodules` are empty folders."""
+    """What was written. `files` counts regular files. `links_outside` are symlinks that lead outside, written as
+    files that hold their target. `submodules` are empty folders."""
 
     commit: str
     files: int
@@ -36,7 +36,7 @@ def write(repository: ObjectStore, commit: str, directory: Path) -> Export:
         if entry.path in seen:
             raise GitError(f"commit {commit[:12]} in {repository.path} has two entries {entry.path!r}")
         seen.add(entry.path)
-        parent = os.path.dirname(entry.path)  # noqa: PTH120 (plain strings: this loop is the cost of an export)
+        parent = os.path.dirname(entry.path)  # noqa: PTH120 (plain strings, since this loop takes most of the time)
         while parent not in folders:
             folders.add(parent)
             parent = os.path.dirname(parent)  # noqa: PTH120
@@ -76,7 +76,7 @@ def _check_path(repository: ObjectStore, path: str) -> None:
 
 def _write_links(top: str, links: dict[str, bytes]) -> tuple[str, ...]:
     # Written after every folder and file, so that nothing is ever written through a link. Where a link
-    # leads is known only once all are there, since it may pass through others.
+    # leads is known only once all exist, since it may pass through others.
     outside = []
     for path, target in links.items():
         if not target or b"\0" in target or len(target) > 4000 or target.startswith(b"/"):

@@ -1,8 +1,8 @@
-"""Reads the history of a ref: messages and touched paths, newest first.
+"""Reads the history of a ref: messages and changed paths, newest first.
 
-Fields are parted by NUL, the one byte that neither a message nor a name nor a path can hold, since anyone may
-have written them. A commit whose date is damaged is read like any other. Git's answer is read piece by piece, since
-that of a history of wide commits can be larger than memory.
+Fields are separated by NUL, the one byte that no message, name or path can hold, since their authors are not trusted.
+A commit with a damaged date is read like any other. Git's output is read piece by piece, since that of commits with
+many paths can be larger than memory.
 """
 
 import itertools
@@ -71,12 +71,12 @@ def read(
     except GitTimeout:
         if patience is None:
             raise
-        return commits[:-1]  # the last one's paths may not be all
+        return commits[:-1]  # the last one's paths may be incomplete
     return commits
 
 
 def _fields(output: IO[bytes]) -> Iterator[bytes]:
-    """What stands before each NUL, of a very long one the beginning."""
+    """The bytes before each NUL; of a very long field, only the beginning."""
     held: list[bytes] = []
     size = 0
     while piece := output.read(_PIECE):
@@ -91,9 +91,9 @@ def _fields(output: IO[bytes]) -> Iterator[bytes]:
 
 
 def _records(fields: Iterator[bytes], most_paths: int | None) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """The fields of each commit, and its paths. An empty field stands before each commit, and one after its message.
+    """The fields of each commit, and its paths. Git writes an empty field before a commit, and one after its message.
 
-    Of more than `most_paths` paths one more than that is given.
+    Of more than `most_paths` paths, only the first `most_paths` + 1 are returned.
     """
     next(fields, None)
     while True:
@@ -107,7 +107,7 @@ def _records(fields: Iterator[bytes], most_paths: int | None) -> Iterator[tuple[
             if most_paths is None or len(names) <= most_paths:
                 names.append(name)
         if names:
-            names[0] = names[0].removeprefix(b"\n")  # which parts the message from the paths
+            names[0] = names[0].removeprefix(b"\n")  # git's separator between message and paths
         yield head, names
 
 
@@ -127,7 +127,7 @@ def _commit(repository: ObjectStore, fields: list[bytes], names: list[bytes]) ->
 
 
 def _moment(seconds: bytes) -> datetime | None:
-    """None for a date that is missing or beyond what a calendar holds, as tools that write commits have left some."""
+    """None for a date that is missing or beyond the calendar's range, as other tools than git have written some."""
     if not re.fullmatch(rb"-?\d{1,12}", seconds):
         return None
     try:

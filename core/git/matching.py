@@ -1,7 +1,7 @@
 """Git's own matching of paths against ignore patterns and attributes, without a repository.
 
-The patterns come from a commit and the paths need not exist: git is asked in an empty work tree that
-holds nothing but the patterns. So they mean here exactly what they mean in `.gitignore` and `.gitattributes`.
+The patterns come from a commit, and the paths need not exist: git runs in a temporary work tree that holds
+nothing but the patterns. So they mean exactly what they mean in `.gitignore` and `.gitattributes`.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from core.git import command
 
 _SECONDS = 20.0
 _LONGEST_FOLDER = 1500
-_HERE = b"./"  # so that a path that begins with `:` is no pathspec
+_HERE = b"./"  # so that a path that begins with `:` is not taken for a pathspec
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """The last pattern that matches a path, and the folder whose file says so (`` is the root). One that begins with
-    `!` includes the path."""
+    """The last pattern that matches a path, and the folder of its file (empty for the root). A pattern that begins
+    with `!` includes the path."""
 
     folder: str
     pattern: str
@@ -30,9 +30,8 @@ class Ignored:
 def match_ignore(
     patterns: Mapping[str, bytes], paths: Sequence[str], *, where: Path | str = ""
 ) -> Mapping[str, Ignored]:
-    """What says last of each path by a `.gitignore` in each of these folders. Paths that nothing matches are left out.
-
-    Raises `GitError`, also when matching takes too long.
+    """The pattern that decides on each path, given the `.gitignore` of each folder. Paths that no pattern matches are
+    left out. Raises `GitError`, also on a timeout.
     """
     wanted = [os.fsencode(path) for path in paths if _possible(path)]
     used = {folder: held for folder, held in patterns.items() if held.strip()}
@@ -51,10 +50,8 @@ def match_ignore(
 def match_attributes(
     attributes: Mapping[str, bytes], names: Sequence[str], paths: Sequence[str], *, where: Path | str = ""
 ) -> Mapping[str, Mapping[str, str]]:
-    """Path -> attribute -> `set`, `unset` or its value, by a `.gitattributes` in each of these folders. Raises like
-    `match_ignore`.
-
-    Attributes that nothing says anything of are left out.
+    """Path -> attribute -> `set`, `unset` or its value, given the `.gitattributes` of each folder. Unspecified
+    attributes are left out. Raises as `match_ignore` does.
     """
     wanted = [os.fsencode(path) for path in paths if _possible(path)]
     used = {folder: held for folder, held in attributes.items() if held.strip()}
@@ -75,12 +72,12 @@ def _folder(file: str) -> str:
 
 
 def _possible(path: str) -> bool:
-    """Whether git takes it as a path inside of a work tree; a forged commit may hold others."""
+    """Whether git accepts it as a path inside of a work tree; a forged commit may hold others."""
     return bool(path) and not any(part in ("", ".", "..") for part in path.split("/")) and "\0" not in path
 
 
 def _writable(folder: str, name: str) -> bool:
-    """Whether a file system takes it, beside the files called `name`; no path that is indexed is below another."""
+    """Whether the folder can be created next to files called `name`; others hold no indexed path."""
     encoded = os.fsencode(folder)
     parts = encoded.split(b"/")
     reserved = {os.fsencode(name), b".git"}

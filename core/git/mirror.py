@@ -1,6 +1,6 @@
-"""Bare mirrors of configured sources, kept under the platform's home and brought up to date on demand.
+"""Bare mirrors of configured sources, stored under the platform's home and updated on demand.
 
-Only configured locations come here: a path below an allowed root, or an https or ssh URL. Not for
+Only configured locations are mirrored: a path below an allowed root, or an https or ssh URL. Not for
 reading: a mirror is an ordinary `Repository`.
 """
 
@@ -39,12 +39,12 @@ _CONFIG = "penstock.gitconfig"
 
 
 class AccessRefused(GitError):
-    """The source wants a credential, or another one than it was given."""
+    """The source requires a credential, or refuses the one that it was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """`commit` is the head of `branch` as just seen at the source; `changed` says whether objects were fetched."""
+    """`commit` is the present head of `branch` at the source; `changed` says whether objects were fetched."""
 
     repository: Repository
     branch: str
@@ -61,8 +61,8 @@ def is_url(location: str) -> bool:
 
 
 def check_url(location: str) -> str:
-    """Returns an https or ssh URL whose parts can be told apart. Raises `GitError`, which shows no part that may be a
-    credential."""
+    """Returns the location if it is an unambiguous https or ssh URL. Raises `GitError`, which shows no part that may be
+    a credential."""
     match = re.fullmatch(r"(?i)(https|ssh)://([^/?#]*)([^?#]*)(.*)", location)
     if not match:
         return location  # user@host:path
@@ -70,17 +70,17 @@ def check_url(location: str) -> str:
     user, _, host = authority.rpartition("@")
     if not re.fullmatch(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d{1,5})?", host) or query:
         raise GitError(
-            f"{redact_location(re.split('[?#]', location)[0])}: its host cannot be told from the rest. "
-            "In a user name or password write / as %2F, @ as %40, : as %3A, ? as %3F and # as %23; "
-            "the address of a repository has nothing after its path"
+            f"{redact_location(re.split('[?#]', location)[0])}: its host is ambiguous. "
+            "In a user name or password, write / as %2F, @ as %40, : as %3A, ? as %3F and # as %23; "
+            "the URL of a repository has no query or fragment"
         )
     if scheme.lower() == "ssh" and ":" in user:
-        raise GitError(f"{redact_location(location)}: ssh takes no password from an address, use a key")
+        raise GitError(f"{redact_location(location)}: ssh accepts no password in a URL: use a key")
     return location
 
 
 def confine(path: Path | str, roots: Iterable[Path]) -> Path:
-    """The resolved path, if it lies below one of `roots` or is one. Raises `GitError`."""
+    """The resolved path, if it is one of `roots` or below one. Raises `GitError`."""
     if "\0" in str(path):
         raise GitError("a path cannot hold a NUL character")
     resolved = Path(path).expanduser().resolve()
@@ -99,10 +99,10 @@ def fetch_mirror(
     roots: Iterable[Path] = (),
     credential: Credential | None = None,
 ) -> Mirror:
-    """Makes or updates the bare mirror of `location` and returns the head of `branch` (None: the source's default).
+    """Creates or updates the bare mirror of `location` and returns the head of `branch` (None: the source's default).
 
-    `credential` is for an https location that holds none itself. Two at once on one mirror wait for each
-    other; one that was killed is repaired by the next. Raises `GitError` for a location that is not
+    `credential` is for an https location that holds none itself. Concurrent calls for one mirror wait for each
+    other; what a killed call leaves, the next one repairs. Raises `GitError` for a location that is not
     allowed, cannot be reached, is empty or lacks the branch, and `AccessRefused`.
     """
     address, protocols = _address(location, tuple(roots))
@@ -119,7 +119,7 @@ def fetch_mirror(
         if changed:
             _remove_stale_locks(mirror_path)
             if _object_format(repository) != (wanted := "sha256" if len(commit) == 64 else "sha1"):
-                shutil.rmtree(mirror_path)  # of no use for this source: it has been replaced
+                shutil.rmtree(mirror_path)  # the source was replaced by one with other ids
                 repository = _ensure(mirror_path, wanted)
             _make_way(repository, ref)
             _remote(
@@ -156,14 +156,13 @@ _DAMAGED = re.compile(
     re.IGNORECASE,
 )
 
-
-# Of a mirror's own files; a source may have the same fault, so that the message must name the mirror.
+# Faults of a mirror's own files. A source may have them too, so the message must also name the mirror.
 _DAMAGED_FILES = re.compile(
     r"bad config|not a git repository|(?:unexpected|unterminated|invalid) line|refusing to fetch into branch",
     re.IGNORECASE,
 )
 
-# What a fetch says when the connection or the other side broke off: then the mirror is as good as it was.
+# Errors of a fetch when the connection or the other side failed: they do not mean that the mirror is damaged.
 _ELSEWHERE = re.compile(
     r"early EOF|hung up|unexpected disconnect|sideband|RPC failed|protocol error|on the remote side|unable to access"
     r"|connection (?:reset|refused|closed|timed out)|operation timed out|could not read from remote|remote: fatal",
@@ -172,11 +171,11 @@ _ELSEWHERE = re.compile(
 
 
 def remove_if_damaged(mirror_path: Path, error: GitError) -> bool:
-    """Removes a mirror that an error says cannot be read, as after a disk that lost power; it can be fetched anew.
-    Returns whether it did. A connection that broke off, or a source that is damaged itself, is no reason."""
-    told = str(error)
-    own = str(mirror_path.absolute()) in told and _DAMAGED_FILES.search(told)
-    if not (own or _DAMAGED.search(told)) or _ELSEWHERE.search(told) or not mirror_path.is_dir():
+    """Removes a mirror if the error says that it is unreadable, as after a power failure, so that it is fetched again.
+    Returns whether it did. A broken connection, or a source that is itself damaged, is not a reason."""
+    message = str(error)
+    own = str(mirror_path.absolute()) in message and _DAMAGED_FILES.search(message)
+    if not (own or _DAMAGED.search(message)) or _ELSEWHERE.search(message) or not mirror_path.is_dir():
         return False
     with _locked(mirror_path.with_name(f"{mirror_path.name}.lock")):
         broken = mirror_path.with_name(f".{mirror_path.name}.broken-{os.getpid()}")
@@ -186,11 +185,11 @@ def remove_if_damaged(mirror_path: Path, error: GitError) -> bool:
 
 
 def remote_head(location: str, branch: str | None, *, env: dict[str, str] | None = None) -> tuple[str, str]:
-    """(branch, commit) of `branch`, or of the default branch, at a location that was already judged allowed."""
+    """(branch, commit) of `branch`, or of the default branch, at a location that was already checked."""
     wanted = f"refs/heads/{check_ref(branch)}" if branch else "HEAD"
     output = _remote(
         ["ls-remote", "--symref", "--quiet", "--end-of-options", location, wanted],
-        purpose="asking for its branches",
+        purpose="listing the branches",
         where=location,
         env=env or command.environment("file"),
         timeout=_LIST_TIMEOUT,
@@ -228,7 +227,7 @@ def _remote(
     git_dir: Path | None = None,
     limit: int = command.OUTPUT_LIMIT,
 ) -> bytes:
-    """Runs a command that talks to the source; a refusal of its credentials is an error of its own."""
+    """Runs a command that contacts the source. Raises `AccessRefused` when that refuses the credentials."""
     try:
         _, output = command.run(
             arguments, purpose=purpose, where=where, git_dir=git_dir, env=env, timeout=timeout, limit=limit
@@ -239,9 +238,9 @@ def _remote(
         if not is_url(where) or not _REFUSED.search(error.said):
             raise
         remedy = (
-            f"put a line https://USER:TOKEN@HOST/PATH into {FILE} in the folder of secrets"
+            f"add a line https://USER:TOKEN@HOST/PATH to {FILE} in the folder of secrets"
             if where.lower().startswith("https:")
-            else "ssh must get in without asking: a key in the agent or ~/.ssh, and the host in known_hosts"
+            else "ssh must log in without a prompt: with a key in the agent or ~/.ssh, and the host in known_hosts"
         )
         raise AccessRefused(f"{redact(where)} refuses access ({error.said}): {remedy}", error.said) from None
     return output
@@ -261,7 +260,7 @@ def _address(location: str, roots: tuple[Path, ...]) -> tuple[str, str]:
 
 
 def _object_format(repository: Repository) -> str:
-    _, output = repository.git("rev-parse", "--show-object-format", purpose="finding the kind of its ids")
+    _, output = repository.git("rev-parse", "--show-object-format", purpose="reading the object format")
     return output.decode().strip()
 
 
@@ -270,7 +269,7 @@ def _ensure(path: Path, object_format: str = "sha1") -> Repository:
         shutil.rmtree(path)  # ours, and damaged
     if not (path / _CONFIG).is_file():
         if path.exists():
-            raise GitError(f"{path} is there but is no mirror of ours: move it away")
+            raise GitError(f"{path} exists but is not a mirror made by Penstock: move it away")
         building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             command.run(
@@ -286,7 +285,7 @@ def _ensure(path: Path, object_format: str = "sha1") -> Repository:
                 purpose="making a mirror",
                 where=path,
             )
-            # `safe.directory` reaches the upload-pack of another user's repository only through a global file.
+            # Only in a global file, `safe.directory` applies to the upload-pack of another user's repository.
             (building / _CONFIG).write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
             building.chmod(0o700)
             building.rename(path)
@@ -297,7 +296,7 @@ def _ensure(path: Path, object_format: str = "sha1") -> Repository:
 
 
 def _make_way(repository: Repository, ref: str) -> None:
-    """Removes branches of a mirror that cannot be there beside `ref`: `a` and `a/b`, when a source has renamed one."""
+    """Removes branches of a mirror that conflict with `ref`, as `a` does with `a/b` when a source has renamed one."""
     _, output = repository.git("for-each-ref", "--format=%(refname)", "refs/heads/", purpose="listing branches")
     for line in output.splitlines():
         held = os.fsdecode(line)

@@ -1,4 +1,4 @@
-"""Which folder is a repository, and which text may stand for a revision, a branch or an object."""
+"""Checks which folder is a repository, and which text is a valid revision, branch or object id."""
 
 import os
 import re
@@ -13,7 +13,7 @@ def is_repository(path: Path | str) -> bool:
 
 
 def find_git_dir(path: Path) -> Path | None:
-    """The git folder of the work tree whose top is `path`, or `path` itself when it is one; else None."""
+    """The git folder of the work tree whose top is `path`, or `path` itself if it is a bare repository; else None."""
     dot_git = path / ".git"
     if dot_git.is_dir():
         return dot_git

@@ -1,7 +1,7 @@
-"""What a repository holds: its refs, trees, blobs and the differences between commits.
+"""Reads what a repository holds: refs, trees, blobs and the differences between commits.
 
 Object ids are full hexadecimal strings; paths are `str` with undecodable bytes as surrogate escapes
-(`os.fsdecode`). Not for history, exports, patches and work trees: `core.git.repository` puts those on top.
+(`os.fsdecode`). Not for history, exports, patches and work trees: `core.git.repository` adds those.
 """
 
 import os
@@ -15,14 +15,14 @@ from core.git.names import check_object_id, check_ref, find_git_dir
 from core.git.records import Change, Entry
 
 _ARGUMENTS = 30_000
-"""Characters of paths in one command line; the least that a system allows, with room for the rest."""
+"""Most characters of paths in one command line: what every system allows, with room for the rest."""
 
 
 class ObjectStore:
     """The repository at `path`: a work tree's top folder or a bare repository."""
 
     def __init__(self, path: Path | str) -> None:
-        """Raises `GitError` when `path` itself is no repository."""
+        """Raises `GitError` when `path` itself is not a repository."""
         self.path = Path(path).absolute()
         try:
             git_dir = find_git_dir(self.path)
@@ -57,11 +57,11 @@ class ObjectStore:
         )
 
     def folders(self) -> tuple[Path, Path]:
-        """The resolved git folder and, for a linked work tree, the folder that it shares (else the same)."""
-        asked = ("--absolute-git-dir", "--git-common-dir")  # one by one, since a path may hold a line break
+        """The resolved git folder, and the one that a linked work tree shares with others (else the same)."""
+        options = ("--absolute-git-dir", "--git-common-dir")  # one by one, since a path may hold a line break
         own, common = (
             os.fsdecode(self.git("rev-parse", name, purpose="finding the git folder")[1].removesuffix(b"\n"))
-            for name in asked
+            for name in options
         )
         return Path(own).resolve(), (Path("/") / common).resolve()
 
@@ -108,7 +108,7 @@ class ObjectStore:
         return entries
 
     def read_blobs(self, ids: Iterable[str], *, timeout: float = 300.0) -> Iterator[tuple[str, bytes]]:
-        """Yields (id, content) in the order asked for, through one process. Raises `GitError` for a missing object."""
+        """Yields (id, content) in the order of `ids`, through one process. Raises `GitError` for a missing object."""
         wanted = [check_object_id(blob) for blob in ids]
         if not wanted:
             return
@@ -184,12 +184,12 @@ class ObjectStore:
         return found
 
     def read_file(self, commit: str, path: str, *, limit: int = 1 << 20) -> bytes | None:
-        """The content of one regular file of a commit; None when it is missing, no regular file or over `limit`."""
+        """The content of one regular file of a commit; None when it is missing, not regular or over `limit` bytes."""
         found = [entry for entry in self.regular_files(commit, [path]) if entry.size <= limit]
         return next((content for _, content in self.read_blobs([entry.blob for entry in found])), None)
 
     def diff_names(self, before: str, after: str, *, renames: bool = True) -> list[Change]:
-        """The paths that differ between two commits, with renames found by similarity unless told not to."""
+        """The paths that differ between two commits; with `renames`, git detects renames by similarity."""
         _, output = self.git(
             "diff-tree",
             "-r",
@@ -216,7 +216,7 @@ class ObjectStore:
         return changes
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Whether `newer` can reach `older`; false when either is not there."""
+        """Whether `newer` can reach `older`; false when either does not exist."""
         if self.find(older) is None or self.find(newer) is None:
             return False
         status, _ = self.git(

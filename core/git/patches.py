@@ -1,4 +1,4 @@
-"""Applies a unified diff to a commit in an index of its own, and commits the result to a branch.
+"""Applies a unified diff to a commit in a temporary index, and commits the result to a branch.
 
 Called through `Repository.commit_patch`.
 """
@@ -11,10 +11,11 @@ from core.git.command import GitError, GitTimeout
 from core.git.objects import ObjectStore
 
 DIFF_LIMIT = 16 << 20
-"""Longest diff, in bytes, that is looked at."""
+"""Longest diff that is accepted, in bytes."""
 
 
-def _applied(repository: ObjectStore, base: str, diff: str, index: Path) -> str | None:
+def _apply(repository: ObjectStore, base: str, diff: str, index: Path) -> str | None:
+    """Applies the diff in the file `index`. Returns why it does not apply, or None."""
     content = diff.encode("utf-8", "surrogateescape")
     if not content.strip():
         return "the patch is empty"
@@ -66,7 +67,7 @@ def commit(
     }
     with tempfile.TemporaryDirectory(prefix="penstock-index-") as folder:
         index = Path(folder) / "index"
-        if reason := _applied(repository, base, diff, index):
+        if reason := _apply(repository, base, diff, index):
             raise GitError(f"the patch does not apply to {base[:12]} in {repository.path}: {reason}")
         _, output = repository.git("write-tree", purpose="writing a tree", env={"GIT_INDEX_FILE": str(index)})
         tree = output.decode().strip()
@@ -102,7 +103,7 @@ def commit(
             env=identity,
         )
     except GitError:
-        if repository.branch_commit(branch) == made:  # the same commit, written by another process just now
+        if repository.branch_commit(branch) == made:  # another process has just written the same commit
             return made
         raise
     return made

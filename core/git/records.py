@@ -1,4 +1,4 @@
-"""What a repository tells of its commits: entries of trees, changes between two, commits of a history.
+"""Records of a repository: entries of trees, changes between commits, commits of a history, a work tree's status.
 
 Object ids are full hexadecimal strings; paths are `str` with undecodable bytes as surrogate escapes
 (`os.fsdecode`).

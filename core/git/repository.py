@@ -1,4 +1,4 @@
-"""A git repository on disk, read and committed to without running anything that it names.
+"""A git repository on disk, read and committed to without running any program that it names.
 
 Not for transport: `core.git.mirror` fetches.
 """
@@ -30,8 +30,9 @@ class Repository(ObjectStore):
     ) -> list[Commit]:
         """The newest commits reachable from `ref`, newest first, with the paths that each changed.
 
-        Those reachable from `exclude` are left out. A commit that changed more than `most_paths` has one path
-        more than that. After `patience` seconds the older ones are left out; without it, that is a `GitTimeout`.
+        Commits reachable from `exclude` are left out. Of a commit that changed more than `most_paths` paths, the first
+        `most_paths` + 1 are returned. After `patience` seconds the older commits are left out; without it, a timeout
+        raises `GitTimeout`.
         """
         return log.read(
             self,
@@ -58,8 +59,8 @@ class Repository(ObjectStore):
     ) -> str:
         """Commits `diff` on top of `base_commit` as `branch` and returns the commit's id.
 
-        Works on an index of its own: work tree, index and HEAD stay as they are. The same arguments
-        give the same commit, so repeating it changes nothing. Raises `GitError` when the diff does not
+        Uses a temporary index: work tree, index and HEAD stay unchanged. The same arguments
+        give the same commit, so a repeat changes nothing. Raises `GitError` when the diff does not
         apply, changes nothing, or the branch exists and points elsewhere.
         """
         return patches.commit(self, self.resolve(base_commit), diff, check_ref(branch), message, author, when)

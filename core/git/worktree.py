@@ -1,4 +1,4 @@
-"""What a work tree holds that its HEAD does not."""
+"""Lists the paths of a work tree that differ from its HEAD."""
 
 import os
 
@@ -11,7 +11,7 @@ def status(repository: ObjectStore) -> Status:
     """See `Repository.status`."""
     if repository.git_dir == repository.path:
         return Status(())
-    # `status` may re-read a changed file through its clean filter, which is a program: name each and empty it.
+    # `status` may run the clean filter of a changed file, which is a program: override each filter with nothing.
     _, listed = repository.git(
         "config", "--includes", "--null", "--name-only", "--list", purpose="reading the configuration"
     )

@@ -1,7 +1,7 @@
 """Statistics of paired comparisons: is a candidate better than, no worse than, or worse than a baseline?
 
-Cases are the pairs; cases of one cluster belong together and are resampled and flipped
-together. Not for reading results or writing reports: arrays come in, numbers with their meaning go out.
+Each case is a pair; the cases of a cluster are resampled and flipped together. Not for reading results or writing
+reports: it takes arrays, and returns numbers with their meaning.
 """
 
 from .distributions import percentile

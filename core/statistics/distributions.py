@@ -1,7 +1,7 @@
-"""The few quantiles and distribution functions that the tests need, and percentiles of samples.
+"""The quantiles and distribution functions that the tests need, and percentiles of samples.
 
-The normal distribution is the standard library's. The others are `scipy.special`, imported at the first use, since
-that takes as long as starting a command.
+The normal distribution is the standard library's. The others are of `scipy.special`, imported at the first use,
+since the import takes as long as starting a command.
 """
 
 import math
@@ -18,7 +18,7 @@ normal_quantile = NormalDist().inv_cdf
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed; 0 for none."""
+    """The smallest value that at least `share` of the values do not exceed; 0 if there are no values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
@@ -30,7 +30,7 @@ def beta_quantile(p: float, a: float, b: float) -> float:
 
 
 def t_quantile(p: float, degrees: float) -> float:
-    """Student's t; `degrees` may be fractional. Raises `ValueError` for p outside (0, 1) or no positive `degrees`."""
+    """Student's t; `degrees` may be fractional. Raises `ValueError` unless 0 < p < 1 and `degrees` > 0."""
     from scipy.special import stdtrit
 
     if not 0.0 < p < 1.0 or degrees <= 0:

@@ -1,7 +1,7 @@
 """Confidence intervals for one rate, and for the difference of two paired rates.
 
-Score intervals stay honest where a set's cases nearly all agree: with no case that differs, they still
-say how far apart two subjects may be. Not for counts and ratios, which `paired.bootstrap` does.
+Score intervals remain valid when nearly all cases agree: even if no case differs, they still bound how far
+apart two subjects may be. Not for counts and ratios, which `paired.bootstrap` does.
 """
 
 import math
@@ -36,7 +36,7 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> Interva
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """The exact interval of a rate (Clopper and Pearson 1934, Biometrika 26:404): never covers less than it says."""
+    """Exact interval of a rate (Clopper and Pearson 1934, Biometrika 26:404): covers at least as often as stated."""
     _check_counts(successes, trials)
     tail = (1.0 - confidence) / 2.0
     low = beta_quantile(tail, successes, trials - successes + 1) if successes else 0.0
@@ -52,9 +52,9 @@ def _check_counts(successes: float, trials: float) -> None:
 def paired_rate_interval(wins: float, losses: float, pairs: float, critical: float) -> Interval:
     """Tango's score interval of a difference of paired rates, (wins - losses) / pairs.
 
-    `wins` and `losses` are the pairs where only the one or only the other succeeded. `critical` is the
+    `wins` and `losses` count the pairs where only the candidate or only the baseline succeeded. `critical` is the
     two-sided critical value: 1.96 for 95% of many independent pairs, Student's t with few clusters.
-    Counts may be fractional: clustered data come in as their effective number of pairs. Source: Tango
+    Counts may be fractional: give clustered data as their effective number of pairs. Source: Tango
     1998, Statistics in Medicine 17:891, equations 3 and 4.
     """
     if pairs <= 0 or wins < 0 or losses < 0 or wins + losses > pairs * (1 + 1e-9):

@@ -1,7 +1,7 @@
 """Paired tests and intervals that respect clusters: exact McNemar, sign flips, and the cluster bootstrap.
 
-Cases from one project tend to win or lose together, so what is flipped or drawn again is always a whole
-cluster. With one case a cluster, the sign-flip test of success is McNemar's exact test.
+Cases from one project tend to win or lose together, so whole clusters are flipped or
+resampled. With one case per cluster, the sign-flip test of success is McNemar's exact test.
 """
 
 import math
@@ -19,7 +19,7 @@ from .power import kish_size
 Array = NDArray[np.float64]
 
 FEWEST_CLUSTERS = 6
-"""With fewer, no assignment of signs is rarer than 5%, so no test at that level can say anything."""
+"""With fewer, no assignment of signs is rarer than 5%, so no test at that level can reject anything."""
 _ENUMERATED = 13
 _EXACT_WORK = 5e7
 _NORMAL_FROM = 5000
@@ -27,14 +27,14 @@ _CHUNK_NUMBERS = 4_000_000
 
 
 class TooFewClusters(ValueError):
-    """There is no interval or test from so few independent clusters."""
+    """There are too few independent clusters for an interval or a test."""
 
 
 @dataclass(frozen=True)
 class PairedData:
-    """One number a case from each of two subjects. All arrays have shape (cases,); `clusters` holds integer labels.
+    """One number per case from each of two subjects. All arrays have shape (cases,); `clusters` holds integer labels.
 
-    Repeats of a case are averaged before they come here: a case is the unit, not a run of it. Raises
+    Average the repeats of a case first: the unit is a case, not a run of it. Raises
     `ValueError` for unequal lengths or values that are not finite.
     """
 
@@ -49,11 +49,11 @@ class PairedData:
                 f"{self.clusters.shape}"
             )
         if not (np.isfinite(self.baseline).all() and np.isfinite(self.candidate).all()):
-            raise ValueError("paired data hold a value that is not finite: leave out the case, or mend its metric")
+            raise ValueError("paired data hold a value that is not finite: leave out the case, or fix its metric")
 
     @classmethod
     def of(cls, baseline: object, candidate: object, clusters: object = None) -> "PairedData":
-        """From anything array-like; without `clusters`, each case is its own. Labels may be strings."""
+        """From anything array-like. Without `clusters`, each case is a cluster of its own. Labels may be strings."""
         first = np.asarray(baseline, dtype=np.float64)
         second = np.asarray(candidate, dtype=np.float64)
         labels = np.arange(first.size) if clusters is None else np.asarray(clusters)
@@ -66,7 +66,7 @@ class PairedData:
 
     @cached_property
     def difference(self) -> Array:
-        """Candidate minus baseline, a case each."""
+        """Candidate minus baseline, for each case."""
         return self.candidate - self.baseline
 
     @cached_property
@@ -83,6 +83,7 @@ class PairedData:
 
     @property
     def groups(self) -> int:
+        """Number of clusters."""
         return int(self.sizes.size)
 
     @property
@@ -169,7 +170,7 @@ def bootstrap(
 
     Bias-corrected and accelerated (Efron 1987, JASA 82:171), accelerated by leaving out one cluster at a time
     (Davison and Hinkley 1997, section 3.8 for clusters). Its levels are those of Student's t with G - 1 degrees
-    of freedom, spread by sqrt(G / (G - 1)), since plain bootstrap intervals are too short for few clusters
+    of freedom, widened by sqrt(G / (G - 1)), since plain bootstrap intervals are too short for few clusters
     (Hesterberg 2015, The American Statistician 69:371). Raises `TooFewClusters` below six clusters and
     `ValueError` for a ratio of means that are not both positive.
     """
@@ -184,7 +185,7 @@ def bootstrap(
     def value(rows: Array) -> Array:
         if statistic == "difference":
             return np.asarray((rows[..., 1] - rows[..., 0]) / rows[..., 2])
-        # A resample of nothing but zeros has no ratio; it is put at the end of the scale it leans to.
+        # A resample of only zeros has no ratio; a floor puts it at that end of the scale.
         floor = 1e-9 * whole[:2] / groups
         return np.asarray(np.log(np.maximum(rows[..., 1], floor[1])) - np.log(np.maximum(rows[..., 0], floor[0])))
 
@@ -224,10 +225,10 @@ def cluster_interval(
     draws: int = 4_000,
     seed: int = 0,
 ) -> Interval:
-    """What `bootstrap` and Student's t from the spread of clusters span together. Raises like `bootstrap`.
+    """The span of the intervals of `bootstrap` and of Student's t from the spread of clusters. Raises like `bootstrap`.
 
-    The bootstrap follows skewed data but is too short for few clusters, where t covers what it says (simulated: 92%
-    and 94% for ten clusters of skewed counts); whichever reaches further at an end is the safe side. The variance of
+    The bootstrap follows skewed data but is too short for few clusters, where t covers as often as stated (simulated:
+    92% and 94% for ten clusters of skewed counts); at each end the outer one is the safe side. The variance of
     a log ratio is that of its linear part (Cochran 1977, Sampling Techniques, 6.3), with G / (G - 1).
     """
     resampled = bootstrap(data, statistic, confidence=confidence, draws=draws, seed=seed)
@@ -245,11 +246,11 @@ def cluster_interval(
 
 
 def effective_pairs(data: PairedData, *, correlation: float) -> float:
-    """How many independent pairs the data are worth for the difference of two rates.
+    """The effective number of independent pairs, for the difference of two rates.
 
-    The variance between clusters is compared with that of independent pairs. With few clusters that differ
-    this ratio is mostly noise, so it is drawn towards the design effect under `correlation` as if four more
-    such clusters had been seen, and what is measured above that is kept.
+    The variance between clusters is divided by that of independent pairs. With few clusters that differ, this ratio is
+    mostly noise, so it is shrunk towards the design effect that `correlation` implies, as if four more such clusters
+    had been seen. A measured ratio above the result is used unchanged.
     """
     wins = float(np.clip(data.difference, 0, None).sum())
     losses = float(np.clip(-data.difference, 0, None).sum())
@@ -259,5 +260,5 @@ def effective_pairs(data: PairedData, *, correlation: float) -> float:
         return data.cases / expected
     measured = data.mean_variance * data.cases**2 / independent
     seen = int(np.count_nonzero(np.bincount(data.clusters, np.abs(data.difference))))
-    drawn = (seen * measured + 4.0 * expected) / (seen + 4.0)
-    return data.cases / max(measured, drawn)
+    shrunk = (seen * measured + 4.0 * expected) / (seen + 4.0)
+    return data.cases / max(measured, shrunk)

@@ -1,6 +1,6 @@
-"""How many cases a comparison needs, and how small an effect a set can show.
+"""How many cases a comparison needs, and how small an effect a set can detect.
 
-Said before results exist, so that "inconclusive" comes with what would have to be added. Clusters enter
+Computed before results exist, so that an inconclusive comparison can say how many cases to add. Clusters enter
 through the design effect.
 """
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from .distributions import log_factorials, normal_cdf, normal_quantile
 
 _EXACT_PAIRS = 2_000
-"""Up to so many independent pairs the exact power is worked out; beyond, the formula is as good."""
+"""Largest number of independent pairs whose exact power is computed; beyond it, the formula is as good."""
 
 
 def kish_size(sizes: NDArray[np.float64]) -> float:
-    """The cluster size that counts, sum of squares over sum (Kish 1965); the mean where sizes are equal."""
+    """The effective cluster size, sum of squares over sum (Kish 1965); the mean where sizes are equal."""
     return float((sizes**2).sum() / sizes.sum())
 
 
@@ -28,10 +28,10 @@ def design_effect(cluster_size: float, correlation: float) -> float:
 
 
 def _small_sample(gap: float, alpha: float, effect: float, size: float) -> float:
-    """Cases beyond the large-sample formula.
+    """Cases to add to the large-sample formula.
 
-    What an exact test costs, 1 / difference pairs (Fleiss, Levin and Paik 2003, Statistical Methods for Rates and
-    Proportions, 4.2.2), and z^2 / 2 clusters for Student's t (Guenther 1981).
+    For the exact test 1 / difference pairs (Fleiss, Levin and Paik 2003, Statistical Methods for Rates and
+    Proportions, 4.2.2), and for Student's t z^2 / 2 clusters (Guenther 1981).
     """
     return effect / gap + normal_quantile(1.0 - alpha / 2.0) ** 2 / 2.0 * max(effect, size)
 
@@ -52,11 +52,11 @@ def cases_for_rate(
     effect: float = 1.0,
     size: float = 1.0,
 ) -> int:
-    """Pairs that show a difference of rates with this power, two-sided (Connor 1987, Biometrics 43:207).
+    """Pairs needed to detect a difference of rates with this power, two-sided (Connor 1987, Biometrics 43:207).
 
     `discordant` is the share of pairs where the two differ, at least `abs(difference)`; `effect` the design effect,
-    `size` the cases in a cluster. For independent pairs the formula can fall some tenths of a point short of the exact
-    test's power, and is raised until that is reached.
+    `size` the cases in a cluster. For independent pairs, the formula can fall some tenths of a point short of the
+    exact test's power; then the number is raised until it is reached.
     """
     gap = _check_rate(difference, discordant)
     z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
@@ -69,7 +69,7 @@ def cases_for_rate(
 
 
 def mcnemar_power(difference: float, discordant: float, pairs: int, *, alpha: float = 0.05) -> float:
-    """The chance that McNemar's exact test of independent pairs sees a difference on the side where it is.
+    """The chance that McNemar's exact test of independent pairs detects a difference, with its true sign.
 
     Summed over how many pairs may differ (Duffy 1984, Biometrics 40:1005).
     """
@@ -95,7 +95,7 @@ def mcnemar_power(difference: float, discordant: float, pairs: int, *, alpha: fl
 def power_for_rate(
     difference: float, discordant: float, pairs: float, *, alpha: float = 0.05, effect: float = 1.0, size: float = 1.0
 ) -> float:
-    """The inverse of `cases_for_rate`: the chance to see a difference that is there."""
+    """The inverse of `cases_for_rate`: the chance to detect a true difference."""
     gap = _check_rate(difference, discordant)
     z_alpha = normal_quantile(1.0 - alpha / 2.0)
     worth = max(0.0, pairs - _small_sample(gap, alpha, effect, size)) / effect
@@ -108,9 +108,9 @@ def power_for_rate(
 def effect_for_rate(
     discordant: float, pairs: float, *, alpha: float = 0.05, power: float = 0.8, effect: float = 1.0, size: float = 1.0
 ) -> float | None:
-    """The smallest difference of rates that so many pairs show with this power; None when even the largest is missed.
+    """The smallest difference of rates that `pairs` detect with this power; None when even the largest is missed.
 
-    The largest is all discordant pairs on one side. By bisection of `power_for_rate`, which grows with the difference.
+    The largest has all discordant pairs on one side. By bisection of `power_for_rate`, which grows with the difference.
     """
 
     def reached(difference: float) -> float:
@@ -134,10 +134,10 @@ def cases_for_margin(
     effect: float = 1.0,
     size: float = 1.0,
 ) -> int:
-    """Pairs that show "not worse by the margin" with this power, when there is no true difference of rates.
+    """Pairs needed to show "not worse by the margin" with this power, if there is no true difference of rates.
 
     One-sided at alpha / 2, as the lower end of a two-sided interval is (Liu, Hsueh, Hsieh and Chen 2002, Statistics in
-    Medicine 21:231, for paired rates); where no pair differs, the score interval alone sets the number.
+    Medicine 21:231, for paired rates); if no pair differs, the score interval alone determines the number.
     """
     _check_rate(margin, 1.0)
     z_alpha, z_power = normal_quantile(1.0 - alpha / 2.0), normal_quantile(power)
@@ -155,7 +155,7 @@ def cases_for_mean(
     effect: float = 1.0,
     size: float = 1.0,
 ) -> int:
-    """Pairs that show a mean difference when paired differences spread by `deviation`.
+    """Pairs needed to detect a mean difference; `deviation` is the standard deviation of the paired differences.
 
     The usual formula for a paired t-test with Guenther's correction for the t distribution, z^2 / 2 more pairs, or
     clusters of `size` (Guenther 1981, The American Statistician 35:243).

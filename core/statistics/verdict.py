@@ -1,7 +1,7 @@
-"""From paired numbers to a word: `better`, `not worse`, `worse` or `inconclusive`, for a metric and for all of them.
+"""Turns paired numbers into a verdict (`better`, `not worse`, `worse`, `inconclusive`) for each metric and overall.
 
-"No significant difference" is never taken for "no worse": that needs an interval that excludes the margin
-which the set's card names. What the data cannot decide stays undecided, with the reason.
+"No significant difference" is never taken for "not worse": that needs an interval that excludes the margin in the
+set's card. What the data cannot decide is inconclusive, with the reason.
 """
 
 import math
@@ -17,8 +17,8 @@ from .intervals import Interval, paired_rate_interval
 from .paired import FEWEST_CLUSTERS, PairedData, cluster_interval, effective_pairs, sign_flip
 
 ASSUMED_CORRELATION = 0.1
-"""Of differences within a cluster, while too few cases differ to measure it. Values in programs' repositories are
-mostly below this; it costs little with small clusters."""
+"""Assumed correlation of differences within a cluster, while too few cases differ to measure it. Values in software
+repositories are mostly lower; with small clusters it costs little."""
 
 
 class Verdict(StrEnum):
@@ -35,7 +35,7 @@ class MetricSpec:
     `kind`: `rate` is a share between 0 and 1, compared by its difference; `ratio` a positive amount, compared by the
     ratio of means; `mean` any number, compared by its difference. `margin` is in the same terms: 0.05 is five points of
     a rate, 5% of a ratio, 0.05 of a mean's unit. `role`: `primary` and `guard` decide the overall verdict, `info`
-    is only shown. `over`: all cases, or those which both subjects resolved.
+    is only shown. `over`: all cases, or only those that both subjects resolved.
     """
 
     name: str
@@ -49,12 +49,12 @@ class MetricSpec:
 
     @property
     def words(self) -> str:
-        """The name as it stands in a sentence."""
+        """The name for use in a sentence."""
         return self.name.replace("_", " ")
 
     def __post_init__(self) -> None:
         if not self.margin > 0 or (self.kind == "rate" and self.margin >= 1):
-            raise ValueError(f"metric {self.name}: a margin of {self.margin} means nothing; give a small positive one")
+            raise ValueError(f"metric {self.name}: the margin {self.margin} is invalid; give a small positive one")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Effect:
     losses: float = 0.0
     p_adjusted: float | None = None
     design: float | None = None
-    """Design effect: how many cases are worth as much as one independent case."""
+    """Design effect: how many cases carry as much information as one independent case."""
 
     @property
     def neutral(self) -> float:
@@ -84,7 +84,7 @@ class Effect:
 
     @property
     def gain(self) -> Interval | None:
-        """The interval turned so that more is better and 0 is no difference; logarithms for ratios."""
+        """The interval, signed so that more is better and 0 is no difference; logarithms for ratios."""
         if self.interval is None:
             return None
         low, high = self.interval.low, self.interval.high
@@ -110,15 +110,15 @@ def _undecided(metric: MetricSpec, data: PairedData | None, reason: str) -> Effe
 def compare_metric(
     metric: MetricSpec, data: PairedData | None, *, confidence: float = 0.95, seed: int = 0, draws: int = 4_000
 ) -> Effect:
-    """Estimate, interval and p-value of one metric; the verdict still `inconclusive` until `conclude` has seen all.
+    """Estimate, interval and p-value of one metric; its verdict is `inconclusive` until `conclude` sees all metrics.
 
-    `data` is None where nothing could be paired. Never raises for data that merely say too little.
+    `data` is None if nothing could be paired. Too little data is not an error; raises `ValueError` for a rate
+    outside [0, 1].
     """
     if data is None or data.cases == 0:
         return _undecided(metric, None, "no case has this metric on both sides")
     if data.groups < FEWEST_CLUSTERS:
-        count = "1 independent cluster says" if data.groups == 1 else f"{data.groups} independent clusters say"
-        why = f"{count} too little; at least {FEWEST_CLUSTERS} are needed"
+        why = f"too few independent clusters: {data.groups}; at least {FEWEST_CLUSTERS} are needed"
         return _undecided(metric, data, why)
     first, second = float(data.baseline.mean()), float(data.candidate.mean())
     wins = float(np.clip(data.difference, 0, None).sum())
@@ -127,7 +127,7 @@ def compare_metric(
     if metric.kind == "rate":
         if min(data.baseline.min(), data.candidate.min()) < 0 or max(data.baseline.max(), data.candidate.max()) > 1:
             raise ValueError(f"metric {metric.name}: a rate lies between 0 and 1")
-        # A guard at its end on both sides (no wrong patch at all) is still bounded by the score interval.
+        # A guard at 0 or 1 on both sides (no wrong patch at all) is still bounded by the score interval.
         if metric.role == "primary" and first == second and first in (0.0, 1.0):
             every = "every case succeeded" if first else "every case failed"
             return _undecided(metric, data, f"{every} under both: these cases cannot tell them apart")
@@ -166,9 +166,9 @@ def conclude(effects: Sequence[Effect], *, alpha: float = 0.05) -> tuple[list[Ef
     """Each metric's verdict, the overall one, and the reason of the overall one.
 
     "Better" and "worse" are claims of a difference: their p-values are adjusted over all metrics that decide, so
-    that a false one comes up in at most `alpha` of comparisons. "Not worse" asks that the interval stay above minus
-    the margin; overall it is asked of every deciding metric, which needs no adjustment (intersection-union test,
-    Berger 1982, Technometrics 24:295). Worse than the baseline but surely within the margin is "not worse", and said.
+    that a false one comes up in at most `alpha` of comparisons. "Not worse" requires an interval above minus the
+    margin; overall, every deciding metric must be so, which needs no adjustment (intersection-union test, Berger 1982,
+    Technometrics 24:295). A metric that is surely worse, but within the margin, is "not worse"; its reason says so.
     """
     deciding = [index for index, effect in enumerate(effects) if effect.metric.role != "info"]
     tested = [index for index in deciding if effects[index].p is not None]

@@ -40,7 +40,7 @@ def context(
                 budget,
                 quotes=ticket_quotes(similar),
                 embedders=used.asked,
-                fallback=used.fallback,
+                fallback=used.draining,
             )
         except ValueError as error:
             raise CommandFailed(str(error)) from error

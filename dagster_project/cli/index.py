@@ -260,7 +260,7 @@ def search(
         source = find_source(database, DEFAULT_TEAM, name)
         used = Models(database, settings).in_use()
         ask = search_files if files else search_index
-        places = ask(database, DEFAULT_TEAM, source.name, query, k, embedders=used.asked, fallback=used.fallback)
+        places = ask(database, DEFAULT_TEAM, source.name, query, k, embedders=used.asked, fallback=used.draining)
         note_query(database, DEFAULT_TEAM, source.name, query)
     if as_json:
         data([place.model_dump(mode="json") for place in places])

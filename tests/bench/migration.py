@@ -24,8 +24,8 @@ from assets.context.models import model_vectors
 from assets.context.search import search
 from assets.context.source.sources import add_source
 from assets.migrations.backfill.build import Progress, Stopped, build
+from assets.migrations.backfill.monitor import monitored
 from assets.migrations.backfill.throttle import Throttle
-from assets.migrations.backfill.watch import watched
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.record import Options
 from assets.platform import Platform
@@ -131,7 +131,7 @@ def _ask_for(platform: Platform, texts: list[str], done: Callable[[], bool]) -> 
 
 def _search(platform: Platform, text: str) -> list[Any]:
     used = platform.models.in_use()
-    return search(platform.database, DEFAULT_TEAM, "bench", text, 10, embedders=used.asked, fallback=used.fallback)
+    return search(platform.database, DEFAULT_TEAM, "bench", text, 10, embedders=used.asked, fallback=used.draining)
 
 
 def _after(seconds: float) -> Callable[[], bool]:
@@ -208,7 +208,7 @@ def _builder(platform: Platform, told: Path, pause: Path) -> "subprocess.Popen[b
 
 
 def _build_here(url: str, home: str, told: str, pause: str) -> None:
-    """As `drive` builds; what the throttle sees is kept in the file `told`. It waits while there is a file `pause`."""
+    """Builds as `drive` does, and writes what the throttle measured to the file `told`. Waits while `pause` exists."""
     platform = Platform(Settings(home=Path(home)), url)
     with platform.database.system() as connection:
         entry = catalogue.find(connection, NEW)
@@ -219,7 +219,7 @@ def _build_here(url: str, home: str, told: str, pause: str) -> None:
     def tell(paused: bool = False) -> None:
         part = Path(told).with_suffix(".part")
         counted = {"embedded": embedder.texts, "embedding_seconds": embedder.seconds}
-        body = {**counted, "paused": paused, **throttle.seen()}
+        body = {**counted, "paused": paused, **throttle.summary()}
         part.write_text(json.dumps(body), encoding="utf-8")
         part.replace(told)
 
@@ -229,7 +229,7 @@ def _build_here(url: str, home: str, told: str, pause: str) -> None:
         while paused and Path(pause).exists():
             time.sleep(0.02)
 
-    with watched(platform, throttle, embedder.identity):
+    with monitored(platform, throttle, embedder.identity):
         build(platform.database, embedder, throttle=throttle, nice=options.nice, check=check)
 
 

@@ -12,7 +12,7 @@ from core.events import DEFAULT_TEAM
 from core.settings import Settings
 
 
-def test_the_first_start_makes_secrets_that_only_their_owner_can_read(tmp_path: Path, database: Database) -> None:
+def test_the_first_start_generates_secrets_that_only_their_owner_can_read(tmp_path: Path, database: Database) -> None:
     settings = Settings(home=tmp_path / "home")
     made = ensure_secrets(settings, database)
     files = sorted(settings.secrets_folder.iterdir())
@@ -38,7 +38,7 @@ def _load(home: Path, barrier: Any, results: Any) -> None:
     results.put((found.api_token, found.github_secrets, found.generic_secrets))
 
 
-def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path: Path) -> None:
+def test_processes_that_start_simultaneously_agree_on_the_secrets(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(8), context.Queue()
     processes = [context.Process(target=_load, args=(tmp_path / "home", barrier, results)) for _ in range(8)]
@@ -51,7 +51,7 @@ def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path: Path) -> No
     assert not [file for file in (tmp_path / "home" / "secrets").iterdir() if file.name.startswith(".")]
 
 
-def test_secrets_of_the_settings_are_used_as_they_are_and_none_is_made(tmp_path: Path) -> None:
+def test_secrets_in_settings_are_used_unchanged_and_none_is_generated(tmp_path: Path) -> None:
     settings = Settings(
         home=tmp_path,
         github_webhook_secret=SecretStr("new, old"),

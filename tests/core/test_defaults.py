@@ -34,7 +34,7 @@ def _several(home: Path, times: int) -> None:
 
 
 @pytest.mark.parametrize("at", ["sync", "replace"])
-def test_a_kill_leaves_the_defaults_of_before_and_the_next_change_goes_on(tmp_path: Path, at: str) -> None:
+def test_a_kill_leaves_the_previous_defaults_and_the_next_change_works(tmp_path: Path, at: str) -> None:
     change_defaults(tmp_path, _change)
     before = (tmp_path / FILE).read_bytes()
     process = multiprocessing.get_context("fork").Process(target=_killed, args=(tmp_path, at))
@@ -60,13 +60,13 @@ def test_changes_of_several_processes_come_one_after_another(tmp_path: Path) -> 
 def test_what_does_not_fit_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(DefaultsError, match="change 7 does not follow version 0"):
         change_defaults(tmp_path, lambda present: _change(present, version=7))
-    with pytest.raises(DefaultsError, match="database_url is no setting that can be promoted"):
+    with pytest.raises(DefaultsError, match="database_url cannot be promoted"):
         change_defaults(tmp_path, lambda present: _change(present, after={"database_url": "x"}))
     assert not (tmp_path / FILE).exists()
     assert change_defaults(tmp_path, lambda _: None) == Defaults()
 
 
-def test_settings_stand_in_the_order_environment_file_promoted_own(
+def test_settings_take_precedence_in_the_order_environment_file_promoted_built_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))

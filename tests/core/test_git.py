@@ -21,7 +21,7 @@ def test_refs_resolve_to_full_commit_ids(work: Path) -> None:
 @pytest.mark.parametrize(
     "ref", ["", "-x", "--upload-pack=touch x", "a b", "HEAD:pkg", "a..b", "HEAD@{0}", "HEAD^{/x}", "a\nb", "x\0", "a*"]
 )
-def test_a_ref_that_is_no_plain_revision_is_refused(work: Path, ref: str) -> None:
+def test_a_ref_that_is_not_a_plain_revision_is_refused(work: Path, ref: str) -> None:
     with pytest.raises(GitError, match="is not a branch, tag or commit id"):
         Repository(work).resolve(ref)
 
@@ -52,7 +52,7 @@ def test_the_tree_lists_mode_blob_size_and_path(work: Path) -> None:
     }
 
 
-def test_blobs_come_in_the_order_asked_for_and_a_missing_one_is_an_error(work: Path) -> None:
+def test_blobs_come_in_the_requested_order_and_a_missing_one_is_an_error(work: Path) -> None:
     repository = Repository(work)
     blobs = {entry.path: entry.blob for entry in repository.ls_tree("HEAD")}
     wanted = [blobs["run.sh"], blobs["pkg/b.py"], blobs["run.sh"]]
@@ -171,7 +171,7 @@ def test_a_wide_history_is_read_within_bounds(work: Path) -> None:
     assert len(repository.log("wide")[1].paths) == 300
 
 
-def test_a_history_that_takes_too_long_is_told_or_ends_early_as_its_reader_wants(
+def test_a_history_that_takes_too_long_raises_or_ends_early_as_its_reader_wants(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = log._commit

@@ -1,4 +1,4 @@
-"""Repositories that mean harm: nothing they name is run, nothing is written outside, nothing goes on for ever."""
+"""Hostile repositories: nothing they name is run, nothing is written outside, and everything ends in time."""
 
 import os
 import subprocess
@@ -68,7 +68,7 @@ def test_a_link_and_a_folder_of_one_name_are_refused(work: Path, tmp_path: Path)
 
 
 def booby_trap(work: Path, marker: Path) -> None:
-    """Everything a repository can name to have a program run."""
+    """Everything by which a repository can make git run a program."""
     trap = work.parent / "trap.sh"
     trap.write_text(f'#!/bin/sh\necho "$0 $*" >> {marker}\ncat\n')
     trap.chmod(0o755)
@@ -153,7 +153,7 @@ def test_output_beyond_the_limit_is_an_error(work: Path) -> None:
         git_command.run(["rev-parse", "HEAD"], purpose="x", where=work, git_dir=work / ".git", limit=10)
 
 
-def test_a_command_that_hangs_is_ended(work: Path, tmp_path: Path) -> None:
+def test_a_command_that_hangs_is_killed(work: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(GitTimeout, match=r"ended after 0\.2 s"):

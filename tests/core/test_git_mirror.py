@@ -1,4 +1,4 @@
-"""Mirrors of repositories that lie elsewhere: which places are allowed, and what is repaired."""
+"""Mirrors of other repositories: which locations are allowed, and what is repaired."""
 
 import shutil
 import threading
@@ -30,7 +30,7 @@ def test_a_mirror_follows_its_source(work: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [("main", "main/next"), ("main/next", "main")])
 @pytest.mark.parametrize("commits", [0, 1])
-def test_a_default_branch_may_take_a_name_that_cannot_be_beside_the_former_one(
+def test_a_default_branch_may_take_a_name_that_conflicts_with_the_former_one(
     work: Path, tmp_path: Path, before: str, after: str, commits: int
 ) -> None:
     git = git_in(work)
@@ -86,7 +86,7 @@ def test_a_source_that_is_replaced_by_one_with_other_ids_is_followed(work: Path,
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"[garbage\n"], ids=["empty", "zeros", "garbage"])
 @pytest.mark.parametrize("name", ["config", "HEAD", "packed-refs", "shallow", "refs/heads/main", "penstock.gitconfig"])
-def test_a_mirror_of_which_a_file_was_lost_is_told_apart_and_fetched_anew(
+def test_a_mirror_that_lost_a_file_is_recognised_and_fetched_again(
     work: Path, tmp_path: Path, name: str, content: bytes
 ) -> None:
     path = tmp_path / "mirror.git"
@@ -102,7 +102,9 @@ def test_a_mirror_of_which_a_file_was_lost_is_told_apart_and_fetched_anew(
 
 
 @pytest.mark.parametrize("name", ["config", "HEAD", "packed-refs", "shallow", "refs/heads/main"])
-def test_what_a_source_has_lost_is_no_fault_of_its_mirror(work: Path, tmp_path: Path, name: str) -> None:
+def test_a_source_that_lost_a_file_does_not_make_its_mirror_count_as_damaged(
+    work: Path, tmp_path: Path, name: str
+) -> None:
     path = tmp_path / "mirror.git"
     fetch_mirror(str(work), path, roots=[tmp_path])
     git_in(work)("commit", "-q", "--allow-empty", "-m", "third")
@@ -162,7 +164,7 @@ def test_https_and_ssh_are_urls(location: str) -> None:
 
 
 @pytest.mark.parametrize("location", ["https://-x/y", "ssh://-oProxyCommand=x/y", "-u@host:x", "git@-h:x", "a@b:c d"])
-def test_a_host_that_could_be_an_option_is_no_url(location: str) -> None:
+def test_a_host_that_could_be_an_option_is_not_a_url(location: str) -> None:
     assert not is_url(location)
 
 

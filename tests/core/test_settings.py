@@ -64,7 +64,7 @@ def test_every_setting_is_documented() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_a_home_that_is_too_deep_for_a_socket_gets_a_private_run_folder_elsewhere(tmp_path: Path) -> None:
+def test_a_home_too_deep_for_a_socket_gets_a_private_run_folder_elsewhere(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / ("deep" * 30))
     assert len(str(settings.run_folder / "code.sock")) < 100
     assert settings.run_folder.stat().st_mode & 0o077 == 0

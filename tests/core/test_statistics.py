@@ -68,7 +68,7 @@ def test_intervals_of_a_rate_agree_with_published_values() -> None:
 
 
 @given(trials=st.integers(1, 200), data=st.data())
-def test_the_exact_interval_always_reaches_as_far_as_the_rate_and_ends_at_the_ends(
+def test_the_exact_interval_contains_the_rate_and_reaches_0_only_without_successes(
     trials: int, data: st.DataObject
 ) -> None:
     successes = data.draw(st.integers(0, trials))
@@ -92,7 +92,7 @@ def test_without_a_single_differing_pair_the_interval_still_has_width() -> None:
 
 
 @given(wins=st.integers(0, 60), losses=st.integers(0, 60), agree=st.integers(1, 200))
-def test_the_paired_interval_holds_the_estimate_and_turns_round_with_the_subjects(
+def test_the_paired_interval_contains_the_estimate_and_is_mirrored_when_subjects_swap(
     wins: int, losses: int, agree: int
 ) -> None:
     pairs = wins + losses + agree
@@ -151,7 +151,7 @@ def test_the_bootstrap_interval_agrees_with_the_t_interval_on_well_behaved_data(
 
 @settings(max_examples=20, deadline=None)
 @given(factor=st.floats(0.2, 5.0), seed=st.integers(0, 100))
-def test_the_interval_of_a_ratio_moves_with_the_unit_and_turns_round_with_the_subjects(
+def test_the_interval_of_a_ratio_shifts_with_the_unit_and_is_mirrored_when_subjects_swap(
     factor: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -299,7 +299,7 @@ def test_the_verdict_on_success(data: PairedData, verdict: Verdict) -> None:
     assert reason
 
 
-def test_surely_a_little_worse_but_within_the_margin_is_not_worse_and_said() -> None:
+def test_surely_a_little_worse_but_within_the_margin_is_not_worse_and_the_reason_says_so() -> None:
     judged, overall, _ = conclude([compare_metric(SUCCESS, _binary(5, 25, 500, 200))])
     assert overall is Verdict.NOT_WORSE
     assert "surely a little worse" in judged[0].reason
@@ -343,7 +343,7 @@ def test_values_that_are_not_finite_are_refused() -> None:
         PairedData.of([1.0, math.nan], [1.0, 1.0])
 
 
-def test_the_gain_of_a_lower_is_better_ratio_is_turned_round() -> None:
+def test_the_gain_of_a_lower_is_better_ratio_has_its_sign_flipped() -> None:
     time = np.random.default_rng(1).lognormal(2, 0.4, 82)
     effect = compare_metric(SECONDS, PairedData.of(time, time * 0.5))
     assert effect.interval is not None

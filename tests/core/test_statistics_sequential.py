@@ -42,8 +42,8 @@ def test_equal_subjects_are_found_not_worse_in_the_end() -> None:
     assert _first_stop(np.zeros(500), 0.1) is Stop.NOT_WORSE
 
 
-def test_what_is_no_difference_of_rates_is_refused() -> None:
+def test_a_number_that_is_not_a_difference_of_rates_is_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         SequentialTest(0.0)
-    with pytest.raises(ValueError, match=r"lies in \[-1, 1\]"):
+    with pytest.raises(ValueError, match=r"is in \[-1, 1\]"):
         SequentialTest(0.1).add(1.5)

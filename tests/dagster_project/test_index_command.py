@@ -110,13 +110,13 @@ def test_a_repository_that_fails_is_added_and_says_what_to_do(shell: Shell, tmp_
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["add", "a/b", "{repo}"], 1, "cannot name a source"),
+        (["add", "a/b", "{repo}"], 1, "is not a valid source name"),
         (["add", "x", "{tmp}/nowhere"], 1, "not a git repository"),
         (["add", "x", "{tmp}"], 1, "not a git repository"),
         (["add", "x", "/"], 1, "outside the allowed roots"),
         (["add", "x", "http://example.org/x.git"], 1, "https or ssh URL"),
         (["add", "x", "ext::sh -c id"], 1, "https or ssh URL"),
-        (["add", "x", "{repo}", "--branch", "--upload-pack=id"], 1, "not the name of a branch"),
+        (["add", "x", "{repo}", "--branch", "--upload-pack=id"], 1, "not a valid branch name"),
         (["add", "x", "{repo}", "--branch", "nowhere"], 1, "no branch 'nowhere'"),
         (["add", "x", "{repo}", "--repository", "nobody"], 1, "owner/name"),
         (["add", "x"], 2, "DIR_OR_URL"),

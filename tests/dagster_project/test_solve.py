@@ -194,7 +194,7 @@ def test_a_black_box_command_decides_too(run, tmp_path: Path) -> None:  # type: 
         (["solve", "--repo", "{repo}", "--issue", "{empty}"], 1, "is empty"),
         (["solve", "--repo", "{repo}"], 2, "--issue"),
         (["index", "add", "x", "{repo}"], 1, "outside the allowed roots"),
-        (["index", "add", "Not A Name", "{repo}"], 1, "cannot name a source"),
+        (["index", "add", "Not A Name", "{repo}"], 1, "is not a valid source name"),
         (["index", "refresh", "nobody"], 1, "nobody"),
         (["search", "nobody", "anything"], 1, "nobody"),
         (["task", "show", "xyz"], 2, "xyz"),

@@ -1,1 +1,1 @@
-"""A file becomes chunks: by function, class or heading where its language is known, by windows of lines elsewhere."""
+"""Cuts files into chunks: by function, class or heading if the language is known, else by windows of lines."""

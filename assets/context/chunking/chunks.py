@@ -1,8 +1,7 @@
-"""Cuts a text file into chunks: a partition of its lines, by function, class or heading where the language is known.
+"""Cuts a text file into chunks: a partition of its lines, by function, class or heading if the language is known.
 
-`language_of` chooses by file name how a file is cut; what cannot be cut so becomes windows. A chunk
-depends on the file's content and language alone, never on its path, so that it can be kept under the
-blob's id.
+`language_of` selects the language by file name; a file that its language cannot cut is cut into windows. A chunk
+depends only on the file's content and language, not on its path, so that it can be stored under the blob's id.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,13 +14,13 @@ from assets.context.chunking.languages import isolated
 from assets.context.chunking.segment import Segment
 
 LONGEST_LINES = 120
-"""A longer function is cut into parts of about this many lines, each with its symbol."""
+"""A longer function is cut into parts of about this many lines, each with the function's symbol."""
 
 MOST_SEGMENTS = 4000
-"""A file with more definitions than this is generated, and is cut into windows."""
+"""A file with more segments than this is taken to be generated, and is cut into windows."""
 
 LINE_CHARACTERS = 2000
-"""Characters of one line that are kept in a chunk's text."""
+"""Longer lines are truncated to this many characters in a chunk's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Chunk:
 
     @property
     def scope(self) -> str:
-        """The dotted name of what encloses it; empty at module level."""
+        """The dotted name of the enclosing definition; empty at module level."""
         return self.symbol.rpartition(self._separator)[0]
 
     @property
@@ -56,7 +55,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`segments` gives None for a file that it cannot cut."""
+    """How files of one language are cut. `segments` returns None for a file that it cannot cut."""
 
     name: str
     version: int
@@ -64,7 +63,7 @@ class Language:
 
     @property
     def chunker(self) -> str:
-        """The name and version that a stored chunk is kept under; a change of either cuts anew."""
+        """The name and version under which chunks are stored; if either changes, files are cut again."""
         return f"{self.name}-{self.version}"
 
 
@@ -94,7 +93,7 @@ _SUFFIXES: dict[Language, str] = {
 LANGUAGES: tuple[Language, ...] = tuple(_SUFFIXES)
 
 CONFIG = ",".join(language.chunker for language in LANGUAGES)
-"""Changes when any language is cut differently."""
+"""Changes whenever a language is added or its version is raised."""
 
 _BY_SUFFIX = {f".{suffix}": language for language, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 _NAMED = {"rakefile": "rb", "gemfile": "rb", "guardfile": "rb", "vagrantfile": "rb", "podfile": "rb"}
@@ -108,7 +107,7 @@ def language_of(path: str) -> Language:
 
 
 def lines_of(content: bytes) -> list[str]:
-    """The lines as editors and git count them: ended by a line feed only. Undecodable bytes are replaced."""
+    """The lines as git counts them, separated by line feeds only. Undecodable bytes and NULs become U+FFFD."""
     text = content.decode("utf-8", "replace").replace("\0", "\ufffd").removeprefix("\ufeff")
     lines = text.split("\n")
     if lines and not lines[-1]:
@@ -117,7 +116,7 @@ def lines_of(content: bytes) -> list[str]:
 
 
 def cut(content: bytes, language: Language) -> list[Chunk]:
-    """The file's chunks in order. Every line that is not blank lies in exactly one of them."""
+    """The file's chunks in order. Every line that is not blank is in exactly one of them."""
     lines = lines_of(content)
     segments = language.segments(lines)
     if segments is None or len(segments) > MOST_SEGMENTS:
@@ -133,7 +132,7 @@ def cut(content: bytes, language: Language) -> list[Chunk]:
 
 
 def _parts(lines: Sequence[str], first: int, last: int) -> list[tuple[int, int]]:
-    """The span without blank lines at its ends, in parts of at most `LONGEST_LINES` and a half."""
+    """The span without blank lines at its ends, in parts of at most 1.5 * `LONGEST_LINES` lines."""
     while first <= last and not lines[first - 1].strip():
         first += 1
     while first <= last and not lines[last - 1].strip():

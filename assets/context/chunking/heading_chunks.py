@@ -1,6 +1,6 @@
-"""Cuts Markdown and reStructuredText by their headings; a section's symbol is the path of headings above it.
+"""Cuts Markdown and reStructuredText by their headings; a section's symbol is the path of its headings.
 
-Only the line structure is read. What stands in fenced code or in a literal block is no heading.
+Reads only the line structure. Lines in fenced code or in a literal block are not headings.
 """
 
 import re
@@ -57,7 +57,7 @@ def _sections(lines: Sequence[str], headings: Iterator[Heading]) -> list[Segment
 
 
 def _front_matter(lines: Sequence[str]) -> int:
-    """The last line of the settings that site generators put before a document, between rows of `---`; else 0."""
+    """The last line of the front matter (settings of site generators between lines of `---`), or 0 if there is none."""
     if not lines or lines[0].rstrip() != "---":
         return 0
     end = next((n for n, line in enumerate(lines[1:_MOST_SETTINGS], 2) if line.rstrip() in ("---", "...")), 0)
@@ -92,16 +92,16 @@ def _markdown_headings(lines: Sequence[str]) -> Iterator[Heading]:
 
 
 def _without_closing(title: str) -> str:
-    """`# Title ##` is closed by its last marks; `# C#` is not."""
+    """Removes a closing sequence, as in `# Title ##`; `# C#` has none."""
     bare = title.rstrip("#")
     return bare.rstrip() if not bare or bare[-1] in " \t" else title
 
 
 def _restructuredtext_headings(lines: Sequence[str]) -> Iterator[Heading]:
-    """Levels are numbered in the order in which their adornments (character, and whether above too) occur."""
+    """Levels are numbered in the order in which their adornments (the character, with or without overline) occur."""
     levels: dict[tuple[str, bool], int] = {}
     number = 1
-    free = 1  # the line after the last heading, which needs no blank line above to be one too
+    free = 1  # the line after the last heading: a heading on it needs no blank line above
     while number <= len(lines):
         under = _adornment(lines, number + 1)
         title = lines[number - 1].strip()
@@ -122,7 +122,7 @@ def _restructuredtext_headings(lines: Sequence[str]) -> Iterator[Heading]:
 
 
 def _adornment(lines: Sequence[str], number: int) -> str:
-    """The character that a line is a row of, or nothing."""
+    """The character of which a line is made up, or an empty string."""
     if not 1 <= number <= len(lines):
         return ""
     line = lines[number - 1]
@@ -130,6 +130,7 @@ def _adornment(lines: Sequence[str], number: int) -> str:
 
 
 def _fits(row: str, title: str) -> bool:
-    """A row may be a little short, since characters have different widths; a dash under a word is no heading."""
+    """Whether an adornment is long enough for its title. A little less is enough, since characters differ in width;
+    a single dash under a word is not an adornment."""
     length = len(row.strip())
     return (length >= 3 and length >= len(title) * 0.7) or length == len(title)

@@ -1,4 +1,4 @@
-"""A file or class at a glance: the signature of each definition with the first line of its docstring."""
+"""Outlines a file: the signature of each definition with the first line of its docstring."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class OutlineLine:
-    """One definition. `depth` counts the definitions around it that are listed too."""
+    """One definition. `depth` is the number of enclosing definitions in the outline, at most 8."""
 
     symbol: str
     start_line: int
@@ -25,10 +25,10 @@ class OutlineLine:
 
 
 def outline_lines(chunks: Sequence[Chunk]) -> list[OutlineLine]:
-    """The definitions among the chunks of one file, in order, nested by indentation, each with its first line.
+    """The definitions among the chunks of one file, in order.
 
-    Module-level code and windows have none, so the outline of a plain text is empty. A definition in several chunks
-    comes once, overloads come each.
+    Module-level code and windows define nothing, so the outline of plain text is empty. A definition that spans
+    several chunks is listed once; each overload is listed.
     """
     found: list[OutlineLine] = []
     around: list[str] = []

@@ -1,8 +1,8 @@
 """Cuts Python by function and class with one scan for definitions, strings and brackets.
 
-Not a parser: it needs no valid syntax, so Python 2, templates and half-written files are cut too (in
-broken copies of the standard library it finds more than a tree-sitter grammar, and errs less). A test
-holds it to what `ast` finds there.
+Not a parser: it does not need valid syntax, so Python 2, templates and incomplete files are cut too. In broken
+copies of the standard library it finds more definitions than a tree-sitter grammar, with fewer errors. A test
+compares it with `ast` on the standard library.
 """
 
 import re
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from assets.context.chunking.languages.definitions import Definition, cover
 from assets.context.chunking.segment import Segment
 
-# A string that ends in its line, and brackets that close in theirs; what is nested deeper is matched piece by piece.
+# Strings that end on their line, and brackets with at most one level nested in them; deeper nesting is matched
+# token by token.
 _TEXT = r"""[^()\[\]{}'"\#\\\n]++"""
 _STRING = r"""
     '(?!'')(?:[^'\\\n]++|\\[^\n])*+' | '''(?:[^'\\\n]++|\\[^\n]|'(?!''))*+'''
@@ -21,9 +22,9 @@ _STRING = r"""
 _INNER = rf"[(\[{{] (?: {_TEXT} | {_STRING} )*+ [)\]}}]"
 _BRACKETS = rf"[(\[{{] (?: {_TEXT} | {_STRING} | {_INNER} )*+ [)\]}}]"
 
-# Strings and comments are matched so that nothing inside them counts; the rest are the places that matter.
-# Each match takes what is whole by itself before it, mostly many lines: there are few matches, and none fails after
-# a long run.
+# Strings and comments are matched so that their insides are ignored; the other groups are the tokens that matter.
+# Each match consumes all complete text before its token, usually many lines, so there are few matches. The
+# possessive quantifiers rule out backtracking.
 _TOKEN = re.compile(
     rf"""
     (?P<whole> (?: [^'"\#()\[\]{{}}\\]++ | {_BRACKETS} | {_STRING} | \#[^\n]*+ )*+ )
@@ -43,7 +44,7 @@ _BLANKS = " \t\f"
 _DOCSTRING = re.compile(r"""\s*[rRuUbB]{0,2}('''|\"\"\"|'|")(.*)""", re.DOTALL)
 
 
-_DEEPEST = 12  # what is nested deeper stays with what encloses it
+_DEEPEST = 12  # definitions nested deeper stay part of the enclosing one
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class _Scanned:
     kind: str
     indent: int
     first: int
-    """With its decorators and the comment above."""
+    """Including its decorators and the comment above."""
     line: int
     header: int
     """The last line of `def …:`."""
@@ -66,10 +67,10 @@ def segments(lines: Sequence[str]) -> list[Segment]:
 
 
 def _statements(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """(first, last) line of each logical line: strings, brackets and backslashes join physical ones.
+    """(first, last) physical line of each logical line: strings, brackets and backslashes join lines.
 
-    An unclosed bracket would swallow the rest of the file, so a definition at the start of a physical
-    line that stands no deeper than the bracket's own line ends it.
+    An unclosed bracket would consume the rest of the file, so it is ended by a line that starts with a
+    definition and is not indented more than the line of the bracket.
     """
     text = "\n".join(lines)
     spans = []
@@ -111,7 +112,7 @@ def _indent(line: str) -> int:
 def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> list[_Scanned]:
     top: list[_Scanned] = []
     stack: list[_Scanned] = []
-    leading: int | None = None  # where decorators or comments that belong to the next definition began
+    leading: int | None = None  # the first line of decorators or comments that belong to the next definition
     end = 0
     for first, last in statements:
         line = lines[first - 1]
@@ -148,7 +149,7 @@ def _definitions(lines: Sequence[str], statements: list[tuple[int, int]]) -> lis
 
 
 def _finished(lines: Sequence[str], found: Sequence[_Scanned]) -> list[Definition]:
-    """With signatures and docstrings. A function holds its inner functions; a class is cut into its members."""
+    """Adds signatures and docstrings. A function includes its inner functions; a class is cut into its members."""
     made = []
     for one in found:
         header = " ".join(line.strip() for line in lines[one.line - 1 : one.header])
@@ -167,7 +168,7 @@ def _finished(lines: Sequence[str], found: Sequence[_Scanned]) -> list[Definitio
 
 
 def _docstring(body: Sequence[str]) -> str:
-    """The string that the lines open with, up to 2,000 characters, or nothing."""
+    """The string literal that the lines start with, at most 2,000 characters; empty if there is none."""
     text = "\n".join(body[:60])
     while text.lstrip().startswith("#"):
         text = text.lstrip().partition("\n")[2]

@@ -1,4 +1,4 @@
-"""The span of lines that a language's chunker names; shared by all of them."""
+"""A named span of lines, as the chunker of any language returns it."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""What counts as a term: words and identifiers in lower case, each identifier whole and in its parts.
+"""Splits text into terms: words and identifiers in lower case, each identifier whole and in its parts.
 
-The same function serves documents and queries. Bump `VERSION` when what it returns changes, since
-stored postings are kept under it.
+Documents and queries use the same functions. Raise `VERSION` when their results change, since postings are
+stored under it.
 """
 
 import re
@@ -14,7 +14,7 @@ from core.word_parts import PARTS, stem
 VERSION = 1
 
 LONGEST = 64
-"""Longer runs of letters (hashes, encoded data) are not terms."""
+"""Longer words, such as hashes and encoded data, are not terms."""
 
 _WORD = re.compile(r"\w+")
 
@@ -35,7 +35,7 @@ def expand(word: str) -> tuple[str, ...]:
 
 
 def split(word: str) -> tuple[tuple[str, ...], Sequence[str]]:
-    """What `expand` and `parts` give, for a caller that asks once for each word."""
+    """The results of `expand` and `parts`, uncached, for a caller that splits each word once."""
     if word.islower() and word.isalpha() and word.isascii() and len(word) <= LONGEST:
         return (stem(word),), (word,)
     bare = word.strip("_")
@@ -51,14 +51,14 @@ def split(word: str) -> tuple[tuple[str, ...], Sequence[str]]:
 
 
 @lru_cache(maxsize=200_000)
-def in_a_row(word: str) -> tuple[str, ...]:
-    """The terms that stand one after the other where a word stands: its parts, or itself if it has only one."""
+def consecutive_terms(word: str) -> tuple[str, ...]:
+    """The consecutive terms of a word in a phrase: its parts, or the word itself if it has only one."""
     expanded = expand(word)
     return expanded[1:] if len(expanded) > 1 else expanded
 
 
 def is_common(word: str) -> bool:
-    """Whether a word is so common in English that it says nothing."""
+    """Whether a word is an English stop word."""
     return word.lower() in _COMMON
 
 
@@ -67,7 +67,7 @@ def words(text: str) -> list[str]:
 
 
 def count_terms(text: str) -> dict[str, int]:
-    """Terms of a document with how often each occurs."""
+    """The terms of a document with the number of occurrences of each."""
     counts: dict[str, int] = {}
     for word, number in Counter(_WORD.findall(text)).items():
         for term in expand(word):
@@ -76,7 +76,7 @@ def count_terms(text: str) -> dict[str, int]:
 
 
 def query_terms(text: str) -> dict[str, int]:
-    """Terms of a query with how often each occurs; the commonest English words are left out."""
+    """The terms of a query with the number of occurrences of each, without English stop words."""
     counts: dict[str, int] = {}
     for word in _WORD.findall(text):
         if word.lower() not in _COMMON:
@@ -86,9 +86,9 @@ def query_terms(text: str) -> dict[str, int]:
 
 
 def name_terms(symbol: str) -> set[str]:
-    """The terms under which a definition is found by its name; they are marked with `=`.
+    """The terms by which a definition is found by its name, marked with `=`.
 
-    The exact name comes as `=:name` (case kept), its parts as `=part`.
+    The exact name becomes `=:name`, in its original case; each of its terms becomes `=term`.
     """
     name = symbol.rpartition(".")[2]
     if not name or len(name) > LONGEST:
@@ -98,5 +98,5 @@ def name_terms(symbol: str) -> set[str]:
 
 @lru_cache(maxsize=200_000)
 def parts(word: str) -> tuple[str, ...]:
-    """The words that an identifier is made of, in lower case and not stemmed."""
+    """The words that an identifier consists of, in lower case, not stemmed."""
     return tuple(map(str.lower, PARTS.findall(word[:LONGEST])))

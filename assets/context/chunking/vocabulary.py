@@ -1,8 +1,8 @@
-"""Counts terms of many chunks at once: each word is split into its terms the first time that it is seen, and
-is a number from then on.
+"""Counts the terms of many chunks together: a word is split into terms when it is first seen, and is a number
+from then on.
 
-Gives exactly what `assets.context.chunking.content` gives chunk by chunk (a test holds it to that), in a third of
-the time.
+The results equal those of `assets.context.chunking.content` for each chunk, as a test checks, in a third of the
+time.
 """
 
 import itertools
@@ -19,15 +19,15 @@ from assets.context.chunking.chunks import Chunk
 from assets.context.chunking.content import EMBEDDED_WORDS, TEXT_EMBEDDED, embedded_head, named_terms
 
 MOST_WORDS = 1 << 17
-"""A vocabulary with more words than this is to be replaced by a new one."""
+"""The caller should replace a vocabulary that has more words than this."""
 
 _SPLIT = bytes(code if chr(code).isascii() and (chr(code).isalnum() or chr(code) == "_") else 32 for code in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """`lengths` and `sizes` hold the terms and the different terms of each chunk, `numbers` and `counts` the
-    latter one after another, by number in the vocabulary; `texts` are what models embed."""
+    """By chunk, `lengths` is the number of terms, `sizes` the number of distinct terms, and `texts` the text to embed.
+    `numbers` (in the vocabulary) and `counts` hold the distinct terms of all chunks, concatenated."""
 
     lengths: list[int]
     sizes: NDArray[np.int32]
@@ -37,15 +37,15 @@ class Counted:
 
 
 class Vocabulary:
-    """Words and terms by number, in the order in which they were first seen. `terms` are the names of the latter."""
+    """Numbers words and terms in the order in which they are first seen; `terms[n]` is the term with number n."""
 
     def __init__(self) -> None:
         self.terms: list[str] = []
         self._numbers = _Numbers[str](self.terms.append)
         self._words = _Numbers[bytes](self._learn)
-        self._ends = array("i", [0])  # where the terms of each word end in _expanded
+        self._ends = array("i", [0])  # the end of each word's terms in _expanded
         self._expanded = array("i")
-        self._parts: list[str] = []  # of each word, as models see it
+        self._parts: list[str] = []  # of each word, in the embedded form
 
     def __len__(self) -> int:
         return len(self._words)
@@ -57,7 +57,7 @@ class Vocabulary:
         self._parts.append(" ".join(parts))
 
     def count(self, chunks: Sequence[Chunk]) -> Counted:
-        """What there is to know of these chunks."""
+        """Counts the terms of these chunks."""
         numbers = self._words.__getitem__
         words, ends = array("i"), array("q")
         names, named = array("i"), array("i")
@@ -81,7 +81,7 @@ class Vocabulary:
         )
 
     def _embedded(self, words: list[int]) -> str:
-        # A word has a part at least, unless it is made of underscores.
+        # Every word has at least one part, except one of underscores only.
         some = filter(None, map(self._parts.__getitem__, words))
         found = " ".join(itertools.islice(some, EMBEDDED_WORDS))
         if found.count(" ") < EMBEDDED_WORDS:
@@ -121,7 +121,7 @@ class Vocabulary:
 
 
 class _Numbers(dict[AnyStr, int]):
-    """Numbers by name, which learns a name that is asked for the first time."""
+    """Numbers by name; a new name gets the next number and is passed to `learn`."""
 
     def __init__(self, learn: Callable[[AnyStr], None]) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class _Numbers(dict[AnyStr, int]):
 
 
 def _words(text: str) -> list[bytes]:
-    """`terms.words`, encoded; the usual text is ASCII, whose words are split off faster without a pattern."""
+    """`terms.words`, encoded. Most texts are ASCII, which is split faster without a regular expression."""
     if text.isascii():
         return text.encode().translate(_SPLIT).split()
     return [word.encode() for word in terms.words(text)]

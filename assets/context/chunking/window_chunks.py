@@ -1,4 +1,4 @@
-"""The fallback for text whose language is not known: windows of lines, cut at blank lines where it can."""
+"""The fallback for text in an unknown language: windows of lines, ended at blank lines where possible."""
 
 from collections.abc import Sequence
 

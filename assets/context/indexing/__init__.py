@@ -1,1 +1,1 @@
-"""A commit becomes an index version: what differs is cut, embedded and staged, checked, and made visible."""
+"""Turns a commit into an index version: changed files are cut, embedded, staged, checked and made visible."""

@@ -1,6 +1,6 @@
-"""What differs between the visible version of a source and a commit.
+"""Determines what differs between the visible version of a source and a commit.
 
-From git alone where the version's commit is still there, which costs what changed; else from the version's rows.
+By git, at a cost proportional to the changes, if the version's commit still exists; else by the version's rows.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from core.git import Entry, Repository
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The entries to look at, and the paths (as rows have them) that are gone."""
+    """The added or changed entries, and the removed paths (in the form stored in rows)."""
 
     entries: Sequence[Entry]
     removed: Sequence[str]
 
 
 def by_git(repository: Repository, before: str, commit: str) -> Delta:
-    """From one commit to another. A rename is a path that is gone and one that is new. Raises `GitError`."""
+    """The difference between two commits. A rename is a removed and an added path. Raises `GitError`."""
     changes = repository.diff_names(before, commit, renames=False)
     kept = [change for change in changes if change.status != "D"]
     sizes = repository.sizes(change.blob for change in kept if change.mode != "160000")
@@ -30,7 +30,7 @@ def by_git(repository: Repository, before: str, commit: str) -> Delta:
 
 
 def by_rows(repository: Repository, commit: str, live: Sequence[FileRow], *, trusted: bool) -> Delta:
-    """From the rows of a version to a commit. Unless they are `trusted`, every file is looked at again.
+    """The difference between a version's rows and a commit. Unless the rows are `trusted`, all files count as changed.
     Raises `GitError`."""
     entries = repository.ls_tree(commit)
     held = {row.path: (row.mode, row.blob) for row in live} if trusted else {}
@@ -42,7 +42,7 @@ def by_rows(repository: Repository, commit: str, live: Sequence[FileRow], *, tru
 
 
 def as_text(path: str) -> str:
-    """A path as Postgres can hold it: bytes that are not UTF-8 are escaped, a very long one is shortened."""
+    """A path in the form stored in Postgres: bytes that are not UTF-8 are escaped; a long path is cut and hashed."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if len(text) > LONGEST_PATH:
         return f"{text[: LONGEST_PATH - 20]}…{sha256(text.encode()).hexdigest()[:16]}"

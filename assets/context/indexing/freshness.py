@@ -1,6 +1,6 @@
-"""Records what each refresh of a source came to, and which announced changes its version brought.
+"""Records the outcome of each refresh of a source, and which announced changes it indexed.
 
-What is recorded is read through `core.health.freshness`. Nothing here decides what is indexed.
+`core.health.freshness` reads the records. They do not affect what is indexed.
 """
 
 import uuid
@@ -37,8 +37,8 @@ ON CONFLICT (team_id, source) DO UPDATE SET tried_at = now(), error = excluded.e
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The changes of a source that were announced and not indexed when a refresh began: when the first and the
-    last of them were accepted, None if there were none."""
+    """When the first and the last of the changes were accepted that were announced but not indexed when a refresh
+    began; None if there were none."""
 
     first: datetime | None
     last: datetime | None
@@ -47,10 +47,9 @@ class Announced:
 def announced(
     connection: Connection[TupleRow], team_id: uuid.UUID, source: str, changed_at: datetime | None = None
 ) -> Announced:
-    """What a refresh that begins now will cover, since it looks at the repository after this.
+    """The changes that a refresh covers if it reads the repository after this call.
 
-    `changed_at` is when the change was accepted that the refresh was started for; the log may not
-    hold it any more.
+    `changed_at` is when the change that started the refresh was accepted; the log may no longer contain that change.
     """
     key = {"team": team_id, "source": source}
     row = connection.execute(_COVERED, key).fetchone()
@@ -58,17 +57,17 @@ def announced(
     row = connection.execute(_WAITING, {**key, "covered": covered}).fetchone()
     first, last = row if row else (None, None)
     if changed_at and covered and changed_at <= covered:
-        changed_at = None  # an earlier refresh, for a task, was faster than the one that the change started
+        changed_at = None  # a refresh for a task has indexed the change already
     times = [time for time in (first, changed_at) if time is not None]
     return Announced(min(times, default=None), last)
 
 
 def succeeded(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, changes: Announced) -> None:
-    """Notes that these changes are searchable now. Belongs into the transaction that makes them so."""
+    """Records that these changes are searchable. Must run in the transaction that makes the version visible."""
     connection.execute(_SUCCEEDED, {"team": team_id, "source": source, "until": changes.last})
 
 
 def failed(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, reason: BaseException) -> None:
-    """Notes why a refresh failed; what it should have covered goes on waiting."""
+    """Records why a refresh failed; the changes that it should have covered keep waiting."""
     error = redact(f"{reason}".replace("\0", " ").encode("utf-8", "replace").decode())[:_LONGEST_ERROR]
     connection.execute(_FAILED, {"team": team_id, "source": source, "error": error or type(reason).__name__})

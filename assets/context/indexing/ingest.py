@@ -1,8 +1,8 @@
-"""Brings contents into the store: blobs to chunks, term counts and vectors, each written once.
+"""Stores contents: cuts blobs into chunks, counts terms, computes vectors, and writes each once.
 
-Knows nothing of sources, versions or paths beyond the language that a name stands for. A content is
-complete or absent: its chunks and postings, and the vectors of one model if there is any, are written
-in one transaction. The vectors of further models follow by `Ingest.fill`.
+Independent of sources and versions; a path only selects the language. A content is complete or absent: its
+chunks, its postings and the vectors of one model, if any, are written in one transaction. `Ingest.fill` adds
+the vectors of other models.
 """
 
 import contextlib
@@ -24,11 +24,12 @@ from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable, Vectors
 
 BATCH_CHUNKS = 8192
-"""The most chunks that are written in one transaction, as one segment of postings."""
+"""A batch with this many chunks is written, in one transaction, as one segment of postings."""
 
 BATCH_LEAST = 256
 BATCH_SECONDS = 4.0
-"""About how long a slow model may take for one batch; what is not written yet is lost when the process dies."""
+"""Batches are sized so that embedding one takes about this long; a batch is lost if the process dies before it is
+written."""
 
 FILL_CONTENTS = 200
 
@@ -52,7 +53,7 @@ class Model:
 
 @dataclass
 class Ingested:
-    """What became of the wanted contents: each key is in `ids` or, with the reason, in `skipped`."""
+    """The result for the wanted contents: each key is in `ids` or, with the reason, in `skipped`."""
 
     ids: dict[Key, int] = field(default_factory=dict)
     skipped: dict[Key, str] = field(default_factory=dict)
@@ -67,15 +68,15 @@ class _Written:
 
 
 def key_of(blob: str, path: str) -> Key:
-    """What the content of a file is stored under; files of one blob and language share it."""
+    """The key of a file's content; files with the same blob and language share it."""
     return blob, chunker_of(language_of(path))
 
 
 class Ingest:
     """Stores contents of one team with the vectors of `embedders`, the preferred one first.
 
-    `on_step` is called after each transaction, `clock` after each phase. `embedded` counts the vectors
-    written, `unavailable` tells why a model of `embedders` could not be used (by name or place).
+    `on_step` is called after each transaction, `clock` after each phase. `embedded` counts the vectors written.
+    `unavailable` maps each model that could not be used (its identity, or `model N`) to the reason.
     """
 
     def __init__(
@@ -103,15 +104,15 @@ class Ingest:
                     self.unavailable[f"model {place}"] = str(error)
 
     def store(self, wanted: Mapping[Key, str], read: Read) -> Ingested:
-        """Stores what is not there yet of `wanted` (key -> a path that has it), with the vectors of the first
-        model that can be reached. Raises `EmbedderUnavailable` when there are models and none can.
+        """Stores those of `wanted` (key -> a path with this content) that are missing, with the vectors of the first
+        available model. Raises `EmbedderUnavailable` if there are models but none is available.
 
-        While one batch is embedded, the next is cut and the one before is written, each at most one.
+        While one batch is embedded, the next is cut and the previous one is written.
         """
         done = Ingested()
         with self._database.team(self._team_id) as connection:
             done.ids |= find_contents(connection, self._team_id, wanted)
-        missing: dict[str, dict[str, str]] = {}  # blob -> chunker -> a path with it
+        missing: dict[str, dict[str, str]] = {}  # blob -> chunker -> path
         for (blob, chunker), path in wanted.items():
             if (blob, chunker) not in done.ids:
                 missing.setdefault(blob, {})[chunker] = path
@@ -130,7 +131,7 @@ class Ingest:
     def _pass_on(
         self, batch: ContentBatch, before: "Future[_Written] | None", writer: ThreadPoolExecutor, done: Ingested
     ) -> "Future[_Written] | None":
-        """Embeds a batch, waits until the one before is written, and has this one written."""
+        """Embeds a batch, waits until the previous one is written, and submits this one to the writer."""
         self._clock("cut")
         done.skipped.update(batch.skipped)
         if not batch.keys:
@@ -144,7 +145,7 @@ class Ingest:
         return writer.submit(self._write, batch, model, vectors)
 
     def _write(self, batch: ContentBatch, model: Model | None, vectors: Vectors | None) -> "_Written":
-        """One transaction: contents, chunks, postings and vectors."""
+        """Writes contents, chunks, postings and vectors in one transaction."""
         with self._database.team(self._team_id) as connection:
             ids, new = add_contents(connection, self._team_id, batch)
             if model and vectors is not None:
@@ -166,7 +167,7 @@ class Ingest:
         self._on_step("stored")
 
     def _embed(self, texts: Sequence[str]) -> tuple[Model | None, Vectors | None]:
-        """The vectors of the texts by the first model that answers, and which one it was."""
+        """The first available model and its vectors of the texts; (None, None) without texts or models."""
         if not texts:
             return None, None
         for model in self.models:
@@ -180,8 +181,8 @@ class Ingest:
         return None, None
 
     def fill(self, model: Model, contents: Collection[int]) -> bool:
-        """Makes the vectors of `model` that stored contents lack. False when the model could not be reached,
-        which `unavailable` then explains."""
+        """Adds the missing vectors of `model` to stored contents. Returns False if the model is unavailable, with the
+        reason in `unavailable`."""
         if model.identity in self.unavailable:
             return False
         with self._database.team(self._team_id) as connection:
@@ -189,7 +190,7 @@ class Ingest:
         for first in range(0, len(lacking), FILL_CONTENTS):
             with self._database.team(self._team_id) as connection:
                 found = chunks_of(connection, lacking[first : first + FILL_CONTENTS])
-            try:  # outside of a transaction, since a model may take its time
+            try:  # outside of a transaction, since a model may be slow
                 vectors = model.embedder.embed_documents([embedded_text(chunk) for _, _, chunk in found])
             except EmbedderUnavailable as error:
                 self.unavailable[model.identity] = str(error)

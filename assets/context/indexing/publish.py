@@ -1,6 +1,6 @@
-"""Makes a staged version visible if it passes the quality gate; else discards it and says why.
+"""Makes a staged version visible if it passes the quality gate; otherwise discards it with the reason.
 
-The checks and the move of the pointer are one transaction, so that what was checked is what is seen.
+The checks and the move of the pointer are one transaction, so exactly the checked version becomes visible.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -11,15 +11,15 @@ from psycopg.rows import TupleRow
 
 from assets.context.indexing import freshness, quality
 from assets.context.indexing.freshness import Announced
-from assets.context.indexing.quality import Gate, GateFailed, Silent, Staged
+from assets.context.indexing.quality import Gate, GateFailed, Staged, ZeroVector
 from assets.context.store import commit_table, versions
 from core.database import Database
 
 Look = Callable[[Connection[TupleRow], Staged, Gate], None]
-"""Is shown a staged version, and what the gate says of it, before it is visible or gone."""
+"""Called with a staged version and the gate's result, before the version becomes visible or is discarded."""
 
-Ask = Callable[[Sequence[Silent]], Collection[Silent]]
-"""Asks models again about chunks whose vectors are zero, and returns those for which they do give zero."""
+ConfirmZeros = Callable[[Sequence[ZeroVector]], Collection[ZeroVector]]
+"""Embeds chunks with zero vectors again and returns those for which the model gives zero again."""
 
 _TORN = """
 DELETE FROM contents c WHERE id = ANY(%(contents)s)
@@ -33,14 +33,18 @@ AND (v.content_id IS NULL OR a.width <> %(width)s OR NOT a.norm BETWEEN 1 - %(er
 
 
 def publish(
-    database: Database, staged: Staged, announced: Announced, look: Look | None = None, ask: Ask | None = None
+    database: Database,
+    staged: Staged,
+    announced: Announced,
+    look: Look | None = None,
+    confirm: ConfirmZeros | None = None,
 ) -> Gate:
-    """Returns what the gate saw. Raises `GateFailed`, `IndexConflict` when the pointer has moved meanwhile, and what
-    `ask` raises."""
+    """Returns the gate's result. Raises `GateFailed`, `IndexConflict` if the pointer was moved by another refresh, and
+    the errors of `confirm`."""
     with database.team(staged.team_id) as connection:
         gate = quality.check_staged(connection, staged)
-        unsure = [] if gate.passed or ask is None else quality.unsure_staged(connection, staged)
-        if look and not unsure:
+        unconfirmed = [] if gate.passed or confirm is None else quality.unconfirmed_zeros_of(connection, staged)
+        if look and not unconfirmed:
             look(connection, staged, gate)
         if gate.passed:
             quality.record(connection, staged.team_id, gate)
@@ -49,17 +53,17 @@ def publish(
             commit_table.forget(connection, staged.team_id, staged.source, kept)
             freshness.succeeded(connection, staged.team_id, staged.source, announced)
             return gate
-    if unsure and ask:
-        return publish(database, replace(staged, silent=frozenset(ask(unsure))), announced, look)
+    if unconfirmed and confirm:
+        return publish(database, replace(staged, confirmed_zeros=frozenset(confirm(unconfirmed))), announced, look)
     _discard(database, staged, gate)
     raise GateFailed(gate)
 
 
 def _discard(database: Database, staged: Staged, gate: Gate) -> None:
-    """Takes the version back, with what is broken of its contents, so that the next refresh makes that anew."""
+    """Removes the version, and its broken contents and vectors, so that the next refresh creates them again."""
     with database.team(staged.team_id) as connection:
         models = quality.covering_models(connection, staged)
-        # Of every file: the next refresh looks at all of them again.
+        # Of all files, since the next refresh checks all of them again.
         live = versions.live_files(connection, staged.team_id, staged.source, staged.version)
         contents = sorted({row.content_id for row in live if row.content_id is not None})
         versions.discard_staged(connection, staged.team_id, staged.source, staged.version - 1)

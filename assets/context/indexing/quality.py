@@ -1,7 +1,7 @@
-"""The quality gate: what must hold of a staged version before queries may see it.
+"""The quality gate: the checks that a staged version must pass before queries may see it.
 
-Runs as SQL over what the version changed, in milliseconds, within every refresh. Great Expectations
-shows the same to people afterwards (`quality_suites`), on the rows of `quality_sample`.
+Runs as SQL over what the version changed, in milliseconds, in every refresh. Afterwards `quality_suites` repeats
+the checks with Great Expectations, on the rows of `quality_sample`, to document them.
 """
 
 import uuid
@@ -18,20 +18,20 @@ from assets.context.store import versions
 KEPT_GATES = 50
 
 CHECKS = {
-    "no_orphan_chunks": "Every file has its content, and every content exactly its chunks.",
-    "vectors_are_sound": "Each chunk has one vector of each covering model: of its width, of length 1, and zero only "
-    "where the model gives zero for its words.",
-    "counts_agree_with_git": "The version has every path of the commit once, and no other.",
-    "no_duplicate_keys": "No path, and no chunk, is there twice.",
+    "no_orphan_chunks": "Every file has its content, and every content has exactly its chunks.",
+    "vectors_are_sound": "Each chunk has one vector of each covering model: of the model's width and of length 1, or "
+    "zero if the model gives zero for its words.",
+    "counts_agree_with_git": "The version has every path of the commit once, and no other path.",
+    "no_duplicate_keys": "No path and no chunk occurs twice.",
     "models_are_known": "The covering models are in the catalogue and in use.",
 }
-"""The names of the checks, with what they promise."""
+"""The checks: name -> what it guarantees."""
 
 ZERO_SHARE = 0.1
 ZEROS_ALWAYS = 2
-"""A model gives a zero vector for a text without any token it knows, as for a script that it never saw. So many
-such chunks may be among those with words; more mean that the model, or what it was sent, is broken. Any other zero
-vector is a fault, however few there are."""
+"""A model gives a zero vector for a text without any token it knows, for example in an unknown script. At most
+`ZEROS_ALWAYS` chunks with words, or this share of them if that is more, may be such chunks; more mean that the model
+or its input is broken. Any other zero vector is an error."""
 
 LENGTH_ERROR = 0.01
 
@@ -76,7 +76,7 @@ _RECORDED = "SELECT files + skipped FROM index_versions WHERE team_id = %s AND s
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One promise of `CHECKS`, whether it was kept, and the numbers behind that."""
+    """The result of one of `CHECKS`, with the numbers behind it."""
 
     name: str
     passed: bool
@@ -85,7 +85,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What the gate saw of one staged version."""
+    """The gate's result for one staged version."""
 
     source: str
     version: int
@@ -99,25 +99,25 @@ class Gate:
 
 
 class GateFailed(RuntimeError):
-    """A staged version was discarded; the visible one stays. `gate` tells what was wrong."""
+    """A staged version was discarded; the visible one stays. `gate` holds the failed checks."""
 
     def __init__(self, gate: Gate) -> None:
         wrong = "; ".join(f"{check.name}: {check.detail}" for check in gate.checks if not check.passed)
         super().__init__(
             f"version {gate.version} of {gate.source} (commit {gate.commit[:12]}) did not pass the quality gate and "
-            f"was discarded, the version before stays searchable: {wrong}"
+            f"was discarded; the previous version stays searchable: {wrong}"
         )
         self.gate = gate
 
 
-Silent = tuple[str, int, int]
-"""A model's identity, and the content and number of a chunk for whose words it gives a zero vector."""
+ZeroVector = tuple[str, int, int]
+"""A zero vector of a chunk with words: the model's identity, the content id and the chunk's number."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """What the gate looks at: a staged version, the contents and paths that it changed, and git's own list of paths
-    (as `source_files` has them). `silent` are the chunks whose zero vectors their models have confirmed."""
+    """The input of the gate: a staged version, the contents and paths that it changed, and the paths in git (in the
+    form stored in `source_files`). `confirmed_zeros` are the zero vectors that their models confirmed."""
 
     team_id: uuid.UUID
     source: str
@@ -127,7 +127,7 @@ class Staged:
     changed: Sequence[str]
     removed: Sequence[str]
     in_git: Collection[str]
-    silent: Collection[Silent] = frozenset()
+    confirmed_zeros: Collection[ZeroVector] = frozenset()
 
     @property
     def scope(self) -> dict[str, object]:
@@ -136,7 +136,7 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A model that covers the staged version, as the catalogue has it (all None: it is not there)."""
+    """The catalogue's row of a model that covers the staged version; fields are None if it is not in the catalogue."""
 
     id: int | None
     identity: str | None
@@ -147,12 +147,12 @@ class ModelRow:
 
 
 def check_staged(connection: Connection[TupleRow], staged: Staged) -> Gate:
-    """Checks a staged version. Costs what it changed, and one look at the number of its files."""
+    """Checks a staged version, at a cost proportional to what it changed, plus counting its files."""
     covering = covering_models(connection, staged)
     known = [model for model in covering if model.has_table and model.state != "retired"]
     checks = (
         _no_orphan_chunks(connection, staged),
-        vectors_are_sound(connection, staged.contents, known, staged.silent),
+        vectors_are_sound(connection, staged.contents, known, staged.confirmed_zeros),
         _counts_agree(connection, staged),
         _no_duplicates(connection, staged),
         _models_known(covering, known),
@@ -160,19 +160,19 @@ def check_staged(connection: Connection[TupleRow], staged: Staged) -> Gate:
     return Gate(staged.source, staged.version, staged.commit, checks)
 
 
-def unsure_staged(connection: Connection[TupleRow], staged: Staged) -> list[Silent]:
-    """The zero vectors of a staged version that their models should be asked about."""
+def unconfirmed_zeros_of(connection: Connection[TupleRow], staged: Staged) -> list[ZeroVector]:
+    """The zero vectors of a staged version that their models should confirm."""
     known = [model for model in covering_models(connection, staged) if model.has_table]
-    return unsure_zeros(connection, staged.contents, known, staged.silent)
+    return unconfirmed_zeros(connection, staged.contents, known, staged.confirmed_zeros)
 
 
 def covering_models(connection: Connection[TupleRow], staged: Staged) -> list[ModelRow]:
-    """The models that the staged version says it is covered by."""
+    """The models that are recorded as covering the staged version."""
     return [ModelRow(*row) for row in connection.execute(_MODELS, staged.scope).fetchall()]
 
 
 def model_row(connection: Connection[TupleRow], identity: str) -> list[ModelRow]:
-    """The catalogue's row of a model, if it has one."""
+    """The catalogue's row of a model; empty if there is none."""
     rows = connection.execute(
         "SELECT id, identity, state, dimensions, table_name, to_regclass(table_name) IS NOT NULL "
         "FROM embedding_models WHERE identity = %s",
@@ -181,26 +181,26 @@ def model_row(connection: Connection[TupleRow], identity: str) -> list[ModelRow]
     return [ModelRow(*row) for row in rows]
 
 
-def unsure_zeros(
+def unconfirmed_zeros(
     connection: Connection[TupleRow],
     contents: Sequence[int],
     models: Sequence[ModelRow],
-    silent: Collection[Silent] = frozenset(),
-) -> list[Silent]:
-    """The zero vectors of chunks with words that their models should be asked about, by model and chunk.
+    confirmed_zeros: Collection[ZeroVector] = frozenset(),
+) -> list[ZeroVector]:
+    """The zero vectors of chunks with words that their models should confirm, sorted.
 
-    None of a model that has more of them than any model may have: then the vectors are wrong.
+    Leaves out models with more of them than `zeros_allowed`, which fail the check anyway.
     """
     found = []
     for model in models:
         zeros = _zeros(connection, contents, model)
         if zeros and len(zeros) <= zeros_allowed(_measure(connection, contents, model).with_words):
             found += [(model.identity or "", *place) for place in zeros]
-    return sorted(set(found).difference(silent))
+    return sorted(set(found).difference(confirmed_zeros))
 
 
 def zeros_allowed(with_words: int) -> int:
-    """How many zero vectors among so many chunks with words are no sign of a broken model."""
+    """How many zero vectors are acceptable for `with_words` chunks with words."""
     return max(ZEROS_ALWAYS, int(ZERO_SHARE * with_words))
 
 
@@ -208,10 +208,10 @@ def vectors_are_sound(
     connection: Connection[TupleRow],
     contents: Sequence[int],
     models: Sequence[ModelRow],
-    silent: Collection[Silent] = frozenset(),
+    confirmed_zeros: Collection[ZeroVector] = frozenset(),
 ) -> Check:
-    """Whether each chunk of these contents has a usable vector of each of these models. A zero vector of a chunk with
-    words is one where it is `silent`, and there are few."""
+    """Checks that each chunk of these contents has a usable vector of each of these models. Zero vectors of chunks with
+    words are usable if they are in `confirmed_zeros` and there are at most `zeros_allowed`."""
     wrong, looked_at = [], 0
     for model in models:
         seen = _measure(connection, contents, model)
@@ -226,7 +226,7 @@ def vectors_are_sound(
             wrong.append(f"{seen.zeros} of {seen.with_words} chunks with words have a zero vector of {model.identity}")
         elif seen.zeros:
             places = {(model.identity, *place) for place in _zeros(connection, contents, model)}
-            if lost := len(places.difference(silent)):
+            if lost := len(places.difference(confirmed_zeros)):
                 wrong.append(
                     f"{lost} of {seen.with_words} chunks have a zero vector that {model.identity} did not give"
                 )
@@ -235,8 +235,8 @@ def vectors_are_sound(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """How many chunks there are, and of their vectors how many are missing, of another width, of another length than
-    0 or 1, of chunks with words, and zero for those."""
+    """Numbers of: chunks; missing vectors; vectors of the wrong width; vectors of a length other than 0 or 1; chunks
+    with words; zero vectors of chunks with words."""
 
     total: int
     missing: int
@@ -262,14 +262,14 @@ def _no_orphan_chunks(connection: Connection[TupleRow], staged: Staged) -> Check
     missing, torn, total = (int(number) for number in row)
     wrong = []
     if missing:
-        wrong.append(f"{missing} of {total} contents are not there")
+        wrong.append(f"{missing} of {total} contents are missing")
     if torn:
-        wrong.append(f"{torn} of {total} contents do not have the chunks that they should")
+        wrong.append(f"{torn} of {total} contents have missing or extra chunks")
     return Check("no_orphan_chunks", not wrong, "; ".join(wrong) or f"{total} contents")
 
 
 def paths_held(connection: Connection[TupleRow], staged: Staged) -> tuple[int, int]:
-    """How many paths the staged version has, and how many it says that it has."""
+    """The number of paths that the staged version has, and the number recorded for it."""
     row = connection.execute(_RECORDED, (staged.team_id, staged.source, staged.version)).fetchone()
     held = connection.execute(_HELD, staged.scope).fetchone()
     return int(held[0]) if held else 0, int(row[0]) if row else 0
@@ -284,7 +284,7 @@ def _counts_agree(connection: Connection[TupleRow], staged: Staged) -> Check:
     if recorded != len(staged.in_git):
         wrong.append(f"the version has {recorded} paths, the commit {len(staged.in_git)}")
     if held != recorded:
-        wrong.append(f"{held} paths are there, of {recorded}")
+        wrong.append(f"{held} paths are stored, but {recorded} recorded")
     if missing := wanted - present:
         wrong.append(f"{len(missing)} changed paths are missing, such as {min(missing)[:100]!r}")
     if extra := present - set(staged.in_git):
@@ -293,8 +293,8 @@ def _counts_agree(connection: Connection[TupleRow], staged: Staged) -> Check:
 
 
 def doubled_paths(connection: Connection[TupleRow], staged: Staged) -> list[str]:
-    """Paths that the staged version has twice: looked for among those that it changed, and among all (at most 1,000)
-    where their number is wrong."""
+    """Paths that the staged version has twice: among those that it changed and, if the number of all paths is wrong,
+    among all (at most 1,000)."""
     changed = connection.execute(_DOUBLED, {**staged.scope, "paths": list(staged.changed)}).fetchall()
     held, _ = paths_held(connection, staged)
     every = connection.execute(_ALL_DOUBLED, staged.scope).fetchall() if held != len(staged.in_git) else []
@@ -305,7 +305,7 @@ def _no_duplicates(connection: Connection[TupleRow], staged: Staged) -> Check:
     doubled = doubled_paths(connection, staged)
     detail = f"{len(staged.changed)} changed paths"
     if doubled:
-        detail = f"{len(doubled)} paths are there twice, such as {doubled[0][:100]!r}"
+        detail = f"{len(doubled)} paths occur twice, such as {doubled[0][:100]!r}"
     return Check("no_duplicate_keys", not doubled, detail)
 
 
@@ -319,7 +319,7 @@ def _models_known(covering: Sequence[ModelRow], known: Sequence[ModelRow]) -> Ch
 
 
 def record(connection: Connection[TupleRow], team_id: uuid.UUID, gate: Gate) -> None:
-    """Keeps what a gate saw; of each source the last `KEPT_GATES`."""
+    """Stores a gate's result and deletes all but the last `KEPT_GATES` of the source."""
     connection.execute(
         "INSERT INTO index_gates (team_id, source, version, commit, passed, checks) VALUES (%s, %s, %s, %s, %s, %s)",
         (team_id, gate.source, gate.version, gate.commit, gate.passed, Jsonb([asdict(check) for check in gate.checks])),
@@ -332,7 +332,7 @@ def record(connection: Connection[TupleRow], team_id: uuid.UUID, gate: Gate) -> 
 
 
 def last_gate(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> Gate | None:
-    """What the gate saw when it last looked at a version of this source, or None."""
+    """The latest gate's result for this source, or None."""
     row = connection.execute(
         "SELECT source, version, commit, checks, checked_at FROM index_gates WHERE team_id = %s AND source = %s "
         "ORDER BY id DESC LIMIT 1",

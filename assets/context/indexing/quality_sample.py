@@ -1,7 +1,8 @@
-"""The rows of a staged version that Great Expectations is shown: what it changed, bounded, the broken ones first.
+"""Reads the rows of a staged version that Great Expectations validates: a bounded part of what it changed, broken
+rows first.
 
-Taken while the version is staged, in plain Python values, so that the checking of them can wait until
-the version is visible or gone.
+They are read while the version is staged, as plain Python values, so that they can be validated after the version
+became visible or was discarded.
 """
 
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ SELECT count(*) FILTER (WHERE c.lengths[k.chunk + 1] > 0),
 
 @dataclass(frozen=True)
 class Sample:
-    """Tables by name, each with its columns and at most `MOST_ROWS` rows; `gate` is what was decided."""
+    """Tables by name: their columns and rows, at most `MOST_ROWS` per query; `gate` is the gate's result."""
 
     gate: Gate
     tables: dict[str, tuple[tuple[str, ...], list[Row]]]
@@ -61,7 +62,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 def take_sample(connection: Connection[TupleRow], staged: Staged, gate: Gate) -> Sample:
-    """Reads the sample of a staged version; `gate` is kept with it."""
+    """Reads the sample of a staged version and adds `gate` to it."""
     models = quality.covering_models(connection, staged)
     paths = [*staged.changed, *quality.doubled_paths(connection, staged)]
     rows: dict[str, list[Row]] = {
@@ -95,7 +96,7 @@ def _vectors(connection: Connection[TupleRow], staged: Staged, model: ModelRow) 
     vectors = sql.SQL(quality.VECTORS).format(table=sql.Identifier(model.table or ""))
     found = connection.execute(sql.SQL(_VECTORS).format(vectors=vectors), parameters).fetchall()
     counted = connection.execute(sql.SQL(_ZEROS).format(vectors=vectors), parameters).fetchone() or (0, 0)
-    confirmed = sum(identity == model.identity for identity, _, _ in staged.silent)
+    confirmed = sum(identity == model.identity for identity, _, _ in staged.confirmed_zeros)
     return found, (model.identity, quality.zeros_allowed(int(counted[0])), int(counted[1]), confirmed)
 
 
@@ -109,7 +110,7 @@ def _counts(connection: Connection[TupleRow], staged: Staged) -> list[Row]:
     in_git = {path for path in asked if path in staged.in_git}
     return [
         ("paths of the commit", len(staged.in_git), recorded),
-        ("paths that are there", recorded, held),
+        ("stored paths", recorded, held),
         ("changed paths", len(in_git), len({path for (path,) in present} & in_git)),
-        ("paths that the commit lacks", 0, len({path for (path,) in present} - in_git)),
+        ("paths not in the commit", 0, len({path for (path,) in present} - in_git)),
     ]

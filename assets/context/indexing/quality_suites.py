@@ -1,7 +1,7 @@
-"""The quality gate once more, as Great Expectations suites with data docs that people can read.
+"""The checks of the quality gate as Great Expectations suites, with readable data docs.
 
-Importing Great Expectations takes seconds, so only the asset does this, after the refresh has decided;
-nothing here decides. Runs on the rows that `assets.context.indexing.quality_sample` took.
+They only document the gate: the refresh has decided before they run. Importing Great Expectations takes seconds,
+so only the asset runs them, on the rows from `assets.context.indexing.quality_sample`.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from assets.shared.data_docs import Docs, Suite, Table
 
 
 def run_suites(sample: Sample, folder: Path) -> Docs:
-    """Validates a sample and writes its data docs below `folder`, which keeps those of the last few versions."""
+    """Validates a sample and writes its data docs below `folder`, which retains those of the last few versions."""
     gate = sample.gate
     name = f"{gate.version:06d}-{gate.commit[:12]}{'' if gate.passed else '-failed'}"
     tables = {table: Table(columns, rows) for table, (columns, rows) in sample.tables.items()}

@@ -1,7 +1,7 @@
-"""Brings a source's index to the head of its branch: fetch, cut and embed what is new, stage, make visible.
+"""Updates a source's index to the head of its branch: fetch, cut and embed what is new, stage, make visible.
 
-Idempotent and safe to kill at any moment: contents are complete or absent, staged files are
-discarded by the next refresh, and the pointer moves in one transaction.
+Idempotent and safe to kill at any moment: contents are complete or absent, the next refresh discards staged
+files, and the pointer moves in one transaction.
 """
 
 import contextlib
@@ -42,14 +42,14 @@ from core.git import (
 )
 
 CONFIG = f"{chunks.CONFIG},terms-{terms.VERSION},skips-{skips.VERSION}"
-"""A change of any of these makes the next refresh look at every file again."""
+"""If any of these changes, the next refresh processes every file again."""
 
 
 @dataclass(frozen=True)
 class RefreshReport:
-    """What one refresh did. `files` and `chunks` are the totals of the version, `skipped` all its skipped
-    paths with their reasons (at most 1,000); `models` have a vector of every chunk, `unavailable` tells
-    why a model lacks some; `seconds` is by step."""
+    """What one refresh did. `files` and `chunks` are the version's totals, `skipped` its skipped paths with reasons
+    (at most 1,000), `models` those with a vector of every chunk, `unavailable` the models that could not be used
+    with reasons, `seconds` the duration of each step."""
 
     source: str
     commit: str
@@ -71,13 +71,9 @@ class RefreshReport:
 
 
 def mirror_path(mirrors: Path, source: Source) -> Path:
-    """Where a source's mirror lies; another location is another mirror."""
+    """The folder of a source's mirror, which depends on its location."""
     location, _ = split_credential(source.location)
     return mirrors / str(source.team_id) / f"{source.name}-{sha256(location.encode()).hexdigest()[:12]}.git"
-
-
-def index_version_name(source: str, version: int) -> str:
-    return f"{source}#{version}"
 
 
 def refresh(
@@ -96,23 +92,23 @@ def refresh(
 ) -> RefreshReport:
     """Indexes the head of the source's branch and returns what was done.
 
-    New content is embedded by the first of `embedders` before it becomes visible, and by the others after;
-    they also get what old content lacks. `building` models get the vectors of changed files only.
+    New content is embedded by the first of `embedders` before it becomes visible, and by the others after that;
+    missing vectors of old content are added too. The `building` models embed changed files only.
 
-    `mirrors` is the folder of bare mirrors; `roots` bound local locations; in `secrets` lie the credentials
-    of https locations. `changed_at` is when the change was accepted that this is for. Two at once on one
-    source run one after the other. `on_step` is called with a name after each step that leaves a trace, and
-    `look` once with the staged version.
+    `mirrors` is the folder of bare mirrors. Local locations must be below one of `roots`. `secrets` is the folder
+    with the credentials of https locations. `changed_at` is when the change that started this refresh was
+    accepted. `on_step` is called with a name after each step that stores something, `look` with the staged version.
+    Concurrent refreshes of one source run one after the other.
 
     Raises `SourceError`, `GitError`, `EmbedderUnavailable`, `GateFailed` and psycopg's errors; the visible
-    version is then what it was, and the reason is in the source's status.
+    version is then unchanged, and the source's status shows the reason.
     """
     name = source.strip().lower()
     clock = _Clock()
     try:
         with locked(database, team_id, name):
             clock.step("wait")
-            found = find_source(database, team_id, name)  # it may have been removed while this waited
+            found = find_source(database, team_id, name)  # it may have been removed during the wait
             with database.team(team_id) as connection:
                 changes = freshness.announced(connection, team_id, found.name, changed_at)
             credential = find_credential(secrets, team_id, found.location) if secrets else None
@@ -132,7 +128,7 @@ def refresh(
                     raise
                 return bring_up_to_date()
     except SourceBusy:
-        raise  # the one that is at work will tell
+        raise  # the refresh that holds the lock records its own outcome
     except Exception as error:
         with contextlib.suppress(psycopg.Error), database.team(team_id) as connection:
             freshness.failed(connection, team_id, name, error)
@@ -182,7 +178,7 @@ class _Refresh:
         with self.database.team(self.team_id) as connection:
             before = versions.visible(connection, self.team_id, name)
             gate = quality.last_gate(connection, self.team_id, name)
-            self.distrusted = gate is not None and not gate.passed  # then every file is looked at again
+            self.distrusted = gate is not None and not gate.passed  # then every file is processed again
             current = before is not None and before.commit == commit and _without_rules(before.config) == CONFIG
             if current:
                 versions.checked(connection, self.team_id, name)
@@ -232,7 +228,7 @@ class _Refresh:
             removed=delta.removed,
             in_git={as_text(path) for path in self.repository.paths(commit)},
         )
-        publish(self.database, staged, self.changes, self.look, self._silent)
+        publish(self.database, staged, self.changes, self.look, self._confirm_zeros)
         self.on_step("visible")
         self.clock.step("publish")
         self._complete(version, self._fill(self.ingest.models[1:], before, rows))
@@ -241,8 +237,8 @@ class _Refresh:
         return self._report(changed=True, rows=rows, removed=delta.removed)
 
     def _fill(self, models: Sequence[Model], before: Version | None, rows: Sequence[FileRow] = ()) -> list[Model]:
-        """Makes the vectors that the version before and the changed `rows` lack; returns the models that have all,
-        and whose vectors can be used. Those of the preferred model are for the gate to judge."""
+        """Adds the vectors that are missing in the version `before` and in the changed `rows`. Returns the models that
+        have all vectors, all of them usable; those of the preferred model are checked by the gate instead."""
         complete = []
         for model in models:
             contents = {row.content_id for row in rows if row.content_id is not None}
@@ -264,17 +260,17 @@ class _Refresh:
         """What is wrong with a model's vectors of these contents, or None."""
         with self.database.team(self.team_id) as connection:
             rows = quality.model_row(connection, model.identity)
-            unsure = quality.unsure_zeros(connection, contents, rows)
+            unconfirmed = quality.unconfirmed_zeros(connection, contents, rows)
         try:
-            silent = self._silent(unsure) if unsure else ()
+            confirmed_zeros = self._confirm_zeros(unconfirmed) if unconfirmed else ()
         except EmbedderUnavailable as error:
             return str(error)
         with self.database.team(self.team_id) as connection:
-            check = quality.vectors_are_sound(connection, contents, rows, silent)
+            check = quality.vectors_are_sound(connection, contents, rows, confirmed_zeros)
         return None if check.passed else check.detail
 
-    def _silent(self, zeros: Sequence[quality.Silent]) -> Collection[quality.Silent]:
-        """Which of these chunks do get a zero vector from their models. Raises `EmbedderUnavailable`."""
+    def _confirm_zeros(self, zeros: Sequence[quality.ZeroVector]) -> Collection[quality.ZeroVector]:
+        """Embeds these chunks again and returns those whose vectors are zero again. Raises `EmbedderUnavailable`."""
         with self.database.team(self.team_id) as connection:
             held = read_chunks(connection, [(content, number) for _, content, number in zeros])
         found = []
@@ -286,7 +282,7 @@ class _Refresh:
         return found
 
     def _write_also(self, version: int, before: Version | None, rows: Sequence[FileRow]) -> None:
-        """Gives the models that are not asked yet, or any more, the vectors of the changed rows."""
+        """Adds the vectors of the changed rows to the `building` models, which queries do not use."""
         if not self.building:
             return
         ingest = Ingest(self.database, self.team_id, self.building, on_step=self.on_step, clock=self.clock.step)
@@ -313,7 +309,7 @@ class _Refresh:
         return by_rows(self.repository, commit, live, trusted=trusted)
 
     def _rows(self, delta: Delta) -> list[FileRow]:
-        """The file rows of changed entries, with the contents stored that were not there yet."""
+        """Stores the missing contents of changed entries and returns the file rows."""
         reasons = self.rules.reasons(delta.entries)
         keys = {e.path: key_of(e.blob, e.path) for e in delta.entries if reasons[e.path] is None}
         done = self.ingest.store({key: path for path, key in keys.items()}, self.repository.read_blobs)
@@ -331,7 +327,7 @@ class _Refresh:
         with self.database.team(self.team_id) as connection:
             version = versions.visible(connection, self.team_id, self.source.name)
             if version is None:
-                raise LookupError(f"the index of {self.source.name} was removed meanwhile")
+                raise LookupError(f"the index of {self.source.name} was removed in the meantime")
             skipped = versions.skipped_files(connection, self.team_id, self.source.name, version.version)
             total = versions.count_chunks(connection, [r.content_id for r in rows if r.content_id is not None])
         self.clock.step("report")
@@ -339,7 +335,7 @@ class _Refresh:
             source=self.source.name,
             commit=version.commit,
             branch=version.branch,
-            index_version=index_version_name(self.source.name, version.version),
+            index_version=versions.index_version_name(self.source.name, version.version),
             changed=changed,
             files=version.files,
             chunks=version.chunks,
@@ -357,5 +353,5 @@ class _Refresh:
 
 
 def _without_rules(config: str) -> str:
-    """The part of a version's configuration that is not its commit's own."""
+    """A version's configuration without the rules of its commit."""
     return config.partition(",rules-")[0]

@@ -1,1 +1,1 @@
-"""What migrations of embedding models ask of the context stage: missing vectors, texts, pairs of vectors."""
+"""What migrations between embedding models need of the context stage."""

@@ -1,7 +1,7 @@
-"""What a migration of embedding models asks of the context stage: which contents lack vectors, their texts, and
-what a model finds.
+"""What the migration between embedding models needs of the context stage: the contents without vectors, their texts,
+and what a model finds.
 
-Its callers need not know how contents, chunks and versions are stored. Nothing here decides about models.
+Hides from its callers how contents, chunks and versions are stored. Makes no decisions about models.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from core.database import Database
 from core.embedding import Embedder, Vectors
 
 KEPT_QUERIES = 1000
-"""Queries kept of each source; the oldest go first."""
+"""Queries retained per source; the oldest are deleted first."""
 LONGEST_QUERY = 4000
 
 _LACKING = """
@@ -64,7 +64,7 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What a model embeds of some contents of one team: the text of each (content, chunk)."""
+    """The texts to embed for some contents of one team, one for each (content, chunk)."""
 
     team_id: uuid.UUID
     contents: tuple[int, ...]
@@ -73,9 +73,10 @@ class Texts:
 
 
 def lacking(connection: Connection[TupleRow], identity: str) -> list[Lacking]:
-    """The visible contents, of files and tickets, without vectors of a model: first of sources asked lately, and new.
+    """The visible contents, of files and tickets, without vectors of a model, each once. Contents of the most recently
+    queried sources come first, and of these the newest. The connection must have the system role.
 
-    Each content once, however many files and sources have it. The connection is the platform's own.
+    Raises `LookupError` if the model is not registered.
     """
     table = _table(connection, identity)
     statement = _LACKING.replace("{vectors}", table.name.as_string(connection))
@@ -83,7 +84,7 @@ def lacking(connection: Connection[TupleRow], identity: str) -> list[Lacking]:
 
 
 def read_texts(database: Database, team_id: uuid.UUID, contents: Sequence[int]) -> Texts:
-    """The texts of every chunk of these contents; a content removed meanwhile has none."""
+    """The texts of all chunks of these contents; a content that was removed in the meantime has none."""
     with database.team(team_id) as connection:
         found = store.chunks_of(connection, contents)
     return Texts(
@@ -95,20 +96,21 @@ def read_texts(database: Database, team_id: uuid.UUID, contents: Sequence[int]) 
 
 
 def write_vectors(database: Database, identity: str, texts: Texts, vectors: Vectors) -> None:
-    """Writes the vectors of `texts`, one row each, in one transaction; what is there already stays."""
+    """Writes the vectors of `texts`, shape (texts, width), in one transaction; existing ones are left unchanged."""
     with database.team(texts.team_id) as connection:
         _table(connection, identity).insert(connection, texts.team_id, texts.contents, texts.chunks, vectors)
 
 
 def note_complete(connection: Connection[TupleRow], model_id: int) -> int:
-    """Records which visible indexes a model now covers in full; returns how many were added."""
+    """Records the visible indexes that a model now covers in full; returns how many were added."""
     return connection.execute(_COMPLETE, {"model": model_id}).rowcount
 
 
 def nearest_paths(
     database: Database, team_id: uuid.UUID, source: str, embedder: Embedder, text: str, k: int
 ) -> list[str]:
-    """The `k` files nearest to a text by one model alone, best first. Raises `EmbedderUnavailable`, `NotIndexed`."""
+    """The `k` files nearest to a text by one model alone, best first; empty if the index has no vectors of it. Raises
+    `EmbedderUnavailable`, `NotIndexed`."""
     with open_index(database, team_id, source, [embedder]) as index:
         if embedder.identity not in index.models:
             return []
@@ -117,11 +119,11 @@ def nearest_paths(
 
 
 def bm25_paths(database: Database, team_id: uuid.UUID, source: str, text: str, k: int) -> list[str]:
-    """The `k` files that BM25 alone finds, best first. Raises `NotIndexed`."""
+    """The `k` best files by BM25 alone, best first. Raises `NotIndexed`."""
     with open_index(database, team_id, source) as index:
         if not index.manifest.documents:
             return []
-        documents, _ = score(index, read_query(text), weights={"text": 1.0}).best(8 * k)
+        documents = score(index, read_query(text), weights={"text": 1.0}).best_of_files(k).documents
         return _paths(index, documents, k)
 
 
@@ -132,7 +134,7 @@ def _paths(index: Index, documents: Ints, k: int) -> list[str]:
 
 
 def visible_sources(connection: Connection[TupleRow]) -> list[tuple[uuid.UUID, str, str]]:
-    """(team, source, commit) of every visible index that the connection may see."""
+    """(team, source, commit) of every visible index that the connection may read."""
     return connection.execute(
         "SELECT s.team_id, s.source, v.commit FROM source_indexes s "
         "JOIN index_versions v USING (team_id, source, version) ORDER BY s.team_id, s.source"
@@ -151,14 +153,14 @@ def visible_paths(connection: Connection[TupleRow], team_id: uuid.UUID, source: 
 
 
 def asked_queries(connection: Connection[TupleRow], most: int) -> list[tuple[uuid.UUID, str, str]]:
-    """(team, source, text) of the queries asked last, newest first."""
+    """(team, source, text) of the `most` latest queries, newest first."""
     return connection.execute(
         "SELECT team_id, source, text FROM asked_queries ORDER BY asked_at DESC, sha256 LIMIT %s", (most,)
     ).fetchall()
 
 
 def note_query(database: Database, team_id: uuid.UUID, source: str, text: str) -> None:
-    """Keeps a query that was asked, to judge models by; the newest `KEPT_QUERIES` of a source stay."""
+    """Records a query, to compare models with, and deletes all but the newest `KEPT_QUERIES` of the source."""
     kept = text[:LONGEST_QUERY].replace("\0", " ").encode("utf-8", "replace").decode()
     if not kept.strip():
         return
@@ -171,5 +173,5 @@ def note_query(database: Database, team_id: uuid.UUID, source: str, text: str) -
 def _table(connection: Connection[TupleRow], identity: str) -> VectorTable:
     found = VectorTable.find(connection, identity)
     if found is None:
-        raise LookupError(f"the embedding model {identity} is not registered")
+        raise LookupError(f"embedding model {identity} is not registered")
     return found

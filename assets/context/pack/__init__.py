@@ -1,1 +1,1 @@
-"""Ranked places, fitted into the token budget of a language model."""
+"""Fits ranked places into the token budget of a language model."""

@@ -1,8 +1,8 @@
-"""Fits ranked places into a token budget: whole functions first, then outlines and imports around them.
+"""Fits ranked places into a token budget: whole functions first, then the imports and outlines of their files.
 
-Greedy by score for each token, the best place always first. Nothing is shown twice: spans are sets of
-lines, so a method inside a class that is there adds nothing, neighbours merge, and a text that stands
-at two paths is shown once with both.
+Greedy by score per token, after the best place. Nothing is shown twice: spans are sets of lines, so a method of a
+class that is shown adds nothing, adjacent spans merge, and a text that occurs at two paths is shown once with
+both.
 """
 
 import re
@@ -18,21 +18,21 @@ from assets.context.ranking.index import Manifest
 from core.work import Location
 
 QUOTES_SHARE = 0.25
-"""Of the budget, at most, for what people wrote."""
+"""The most of the budget for quotes of tickets."""
 
 CODE_SHARE = 0.85
-"""Of the budget, before outlines and imports have had their turn."""
+"""The most of the budget for quotes and code, before imports and outlines are added."""
 
 DEFINITION_SHARE = 0.5
 CLASS_SHARE = 0.25
-"""A function, or a class, that would take more of the budget than this is shown in part."""
+"""A function (or a class) that would take more of the budget than this is shown in part."""
 
 MOST_LOCATIONS = 100
 MOST_OUTLINED = 40
-"""Lines of one file's outline."""
+"""The most lines of one file's outline, and of one import statement."""
 
 _MOST_CHUNKS = 20_000
-"""Of all files that places are in; what comes after so many is passed over."""
+"""The most chunks read from the files of all places; later ones are ignored."""
 
 _GAP = 3
 _ALSO = 3
@@ -47,7 +47,7 @@ _IMPORT_WORDS = {"const", "export", "from", "import", "include", "let", "package
 
 
 class Reader(Protocol):
-    """The part of `assets.context.ranking.index.Index` that a pack is read from."""
+    """The part of `assets.context.ranking.index.Index` that packing needs."""
 
     @property
     def source(self) -> str: ...
@@ -65,11 +65,11 @@ class Reader(Protocol):
 
 
 def build_pack(index: Reader, locations: Sequence[Location], budget: int, quotes: Sequence[Quote] = ()) -> ContextPack:
-    """A pack of at most `budget` tokens, as `pack_tokens` estimates them.
+    """A pack of at most `budget` tokens, as estimated by `assets.context.pack.tokens`.
 
-    `locations` are ranked places of this index, best first; what is not in it is passed over. `quotes`
-    come in their order, cut to a quarter of the budget. A budget too small for any piece gives an empty
-    pack. Raises `ValueError` for a budget that cannot hold the heading.
+    `locations` are ranked places of this index, best first; those that are not in it are ignored. `quotes` are
+    added in their order, up to a quarter of the budget. If no piece fits, the pack is empty. Raises
+    `ValueError` for a budget that cannot hold the heading.
     """
     packing = _Packing(index, budget)
     kept = packing.quote(quotes)
@@ -86,7 +86,7 @@ def build_pack(index: Reader, locations: Sequence[Location], budget: int, quotes
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A ranked place: `wanted` are sets of chunks of its file to try in turn, the largest first."""
+    """A ranked place: `wanted` are alternative sets of chunks to show, tried in order, the largest first."""
 
     path: str
     score: float
@@ -104,11 +104,11 @@ class _Shown:
     outlined: tuple[tuple[int, str], ...] = ()
     imported: tuple[tuple[int, str], ...] = ()
     also: tuple[tuple[int, str], ...] = ()
-    """(first line, place) of texts that stand elsewhere too."""
+    """(first line, `path:line` of a copy) of texts that occur elsewhere too."""
     spans: tuple[Span, ...] = ()
     cost: int = 0
     text: dict[int, str] = field(default_factory=dict)
-    """The file's lines by number; those between chunks are blank."""
+    """The file's lines by number; lines outside of all chunks are blank and left out."""
 
     def lines_of(self, chunks: Iterable[Chunk]) -> frozenset[int]:
         return frozenset(n for chunk in chunks for n in range(chunk.start_line, chunk.end_line + 1))
@@ -127,7 +127,7 @@ class _Packing:
         self.texts: dict[str, tuple[str, int]] = {}
 
     def shown(self) -> list[_Shown]:
-        """The files of which something is shown, in the order in which they came in."""
+        """The files that have spans, in the order in which they were added."""
         return [file for file in self.files.values() if file.spans]
 
     def quote(self, quotes: Sequence[Quote]) -> list[Quote]:
@@ -142,7 +142,7 @@ class _Packing:
         return kept
 
     def candidates(self, locations: Sequence[Location]) -> list[_Candidate]:
-        """The places with their definitions, best first: by score for each token after the very first."""
+        """The places with their definitions: the best one first, the others by score per token."""
         manifest = self.index.manifest
         documents: dict[str, range] = {}
         room = _MOST_CHUNKS
@@ -176,7 +176,7 @@ class _Packing:
         return _Candidate(location.path, location.score, chunk, (*wanted, (chunk,)))
 
     def fill(self, candidates: Sequence[_Candidate], share: float) -> list[_Candidate]:
-        """Takes what fits, and returns what does not."""
+        """Adds the candidates that fit and returns the others."""
         waiting = []
         for candidate in candidates:
             if not any(self._take(candidate.path, chunks, share) for chunks in candidate.wanted):
@@ -194,7 +194,7 @@ class _Packing:
         if elsewhere is not None and elsewhere[0] != path:
             other = self.files[elsewhere[0]]
             also = (*other.also, (elsewhere[1], f"{path}:{first}"))
-            # Where even the remark has no room, the text is there all the same.
+            # If the reference does not fit either, the text is still shown at the other path.
             if sum(1 for line, _ in also if line == elsewhere[1]) <= _ALSO:
                 self._change(other, share, also=also)
             return True
@@ -213,7 +213,7 @@ class _Packing:
         outlined: tuple[tuple[int, str], ...] | None = None,
         imported: tuple[tuple[int, str], ...] | None = None,
     ) -> bool:
-        """Shows more of a file if that fits."""
+        """Applies a change to what is shown of a file, if it fits. Returns whether it did."""
         after = replace(
             file,
             code=file.code if code is None else code,
@@ -247,7 +247,7 @@ class _Packing:
             yield span(SpanKind.OUTLINE, sorted(outlined))
 
     def add_imports(self) -> None:
-        """For each file shown, the imports that its shown lines use."""
+        """Adds the imports that the shown lines of each file use."""
         for file in self.shown():
             used = {word for n in file.code for word in _WORD.findall(file.text.get(n, ""))}
             lines = tuple(_imports(file.chunks, used))
@@ -255,7 +255,7 @@ class _Packing:
                 self._change(file, 1.0, imported=lines)
 
     def add_outlines(self) -> None:
-        """First the classes of what is shown and their other members, then the rest of its files."""
+        """Adds outlines: first the definitions around shown code with their members, then the rest of its files."""
         lines = {file.path: outline_lines(file.chunks) for file in self.shown()}
         for members in (True, False):
             for path, found in list(lines.items()):
@@ -268,7 +268,7 @@ class _Packing:
                         continue
                     text = f"{'    ' * line.depth}{line.text}"
                     if not self._change(file, 1.0, outlined=(*file.outlined, (line.start_line, text))):
-                        del lines[path]  # full: a shorter line further down would be worth less
+                        del lines[path]  # the budget is used up: shorter lines further down matter less
                         break
                     file = self.files[path]
 
@@ -278,7 +278,7 @@ def _tokens(chunks: Sequence[Chunk]) -> int:
 
 
 def _definition(chunks: Sequence[Chunk], place: int) -> tuple[Chunk, ...]:
-    """The chunk with the other parts of its definition and what is inside it, as far as they adjoin."""
+    """The chunk with the adjacent chunks of the same definition or inside it."""
     symbol = chunks[place].symbol
     if not symbol or chunks[place].kind == "section":
         return (chunks[place],)
@@ -295,7 +295,7 @@ def _definition(chunks: Sequence[Chunk], place: int) -> tuple[Chunk, ...]:
 
 
 def _runs(lines: frozenset[int], text: dict[int, str]) -> list[tuple[int, int]]:
-    """The lines as spans; spans merge across a few blank lines."""
+    """The lines as (first, last) spans; spans merge across a few blank lines."""
     runs: list[tuple[int, int]] = []
     for number in sorted(lines):
         if runs and number - runs[-1][1] <= _GAP and not any(n in text for n in range(runs[-1][1] + 1, number)):
@@ -306,7 +306,7 @@ def _runs(lines: frozenset[int], text: dict[int, str]) -> list[tuple[int, int]]:
 
 
 def _imports(chunks: Sequence[Chunk], used: set[str]) -> Iterable[tuple[int, str]]:
-    """Import statements of the file's module-level code that name something of `used`."""
+    """(number, text) of the lines of module-level import statements that contain a word of `used`."""
     for chunk in chunks:
         if chunk.kind != "module":
             continue
@@ -325,7 +325,7 @@ def _imports(chunks: Sequence[Chunk], used: set[str]) -> Iterable[tuple[int, str
 
 
 def _fitting(quote: Quote, room: int) -> Quote | None:
-    """The quote, cut at a line or character if it must be, or None if there is no use in what is left."""
+    """The quote, cut to `room` (hundredths of a token), or None if less than `_LEAST_QUOTED` characters fit."""
     if cost(quote) <= room:
         return quote
     low, high = 0, len(quote.text)

@@ -1,10 +1,10 @@
-"""How many tokens a text is to a language model, estimated from its characters.
+"""Estimates from its characters how many tokens a text takes in a language model.
 
-Held against the Llama 2 tokenizer over 2,700 chunks of nine languages, the estimate of a whole
-language's code is 0.94 to 1.16 of the true count, and that of one chunk 0.96 to 1.25 for nine in ten.
-Newer tokenizers make fewer tokens of code, so it errs to the safe side. Characters divided by four
-gives 0.57 to 0.88 there: code has more marks and shorter words than prose. What no tokenizer has words
-for (random letters, base64, sequences of bases, emoji, long rows of blanks) is counted by its length.
+Compared with the Llama 2 tokenizer on 2,700 chunks in nine languages, the estimate is 0.94 to 1.16 of the true
+count for all chunks of a language, and 0.96 to 1.25 for nine in ten single chunks. Newer tokenizers use fewer
+tokens for code, so the estimate errs on the safe side. Characters divided by four gives 0.57 to 0.88, since code has
+more punctuation and shorter words than prose. Text that tokenizers split finely (random letters, base64, DNA
+sequences, emoji, long runs of blanks) is counted by its length.
 """
 
 import re
@@ -14,11 +14,12 @@ _PIECES = re.compile(
     r"(?P<word>[A-Z]+(?![a-z])|[A-Z]?[a-z]+)|(?P<digit>\d)|(?P<marks>[!-/:-@\[-`{-~]+)|(?P<other>[^\x00-\x7f])"
 )
 _LINE, _INDENT, _WORD, _LETTER, _DIGIT, _MARKS, _MARK, _OTHER = 90, 120, 106, 10, 122, 100, 31, 320
-"""In hundredths of a token, fitted by least squares of the relative error and raised by a tenth."""
+"""In hundredths of a token, fitted by least squares of the relative error and then raised by a tenth."""
 
 _ODD_LETTER, _RANDOM, _RARE, _BLANK, _TAB = 60, 90, 100, 8, 100
-"""In hundredths of a token too: what each letter of a word beyond `_LONG` adds, each character of what looks random
-counts at least, a character beyond the first plane adds, and each blank or tab of a row beyond the usual adds."""
+"""Also in hundredths of a token: the surcharge per letter of a word beyond `_LONG`, the cost per character of a run
+that looks random, the surcharge for a character outside the Basic Multilingual Plane, and the surcharges per blank and
+per tab of a run beyond the usual length."""
 
 _SHORT, _LONG = 4, 16
 _RANDOM_RUN = re.compile(r"[A-Za-z0-9+/]{40,}")
@@ -29,7 +30,7 @@ _USUAL_BLANKS, _USUAL_TABS = 16, 2
 
 @lru_cache(maxsize=50_000)
 def line_cost(line: str) -> int:
-    """The cost of one line with its line feed, in hundredths of a token."""
+    """The cost of one line including its line feed, in hundredths of a token."""
     cost = _LINE + (_INDENT if line[:1] in (" ", "\t") else 0)
     if _RANDOM_RUN.search(line):
         random = [run for run in _RANDOM_RUN.findall(line) if sum(map(str.isdigit, run)) >= _LEAST_DIGITS]
@@ -51,10 +52,10 @@ def line_cost(line: str) -> int:
 
 
 def text_cost(text: str) -> int:
-    """In hundredths of a token. The cost of lines adds up to that of their text."""
+    """The cost in hundredths of a token: the sum of the costs of its lines."""
     return sum(map(line_cost, text.split("\n"))) if text else 0
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens of a text, rounded up."""
+    """The estimated number of tokens, rounded up."""
     return -(-text_cost(text) // 100)

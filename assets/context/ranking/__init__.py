@@ -1,1 +1,1 @@
-"""Chunks ranked for a text: a weighted sum of signals over an index, each with its reason."""
+"""Ranks the chunks of an index for a text by a weighted sum of signals, each with its reason."""

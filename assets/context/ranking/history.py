@@ -1,7 +1,6 @@
 """What earlier commits changed, as evidence of where the next change may be.
 
-`read_history` takes it from git, `PastCommits` is what ranking asks: which commits were about the same
-things, and which files change together.
+`read_history` reads it from git; `PastCommits` lets ranking look up similar messages and files that change together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,20 +16,20 @@ from core.git import Repository
 Numbers = NDArray[np.int64]
 
 MOST_COMMITS = 2000
-"""How far back the history of an index reaches."""
+"""The most commits in an index's history."""
 
 MOST_PATHS = 30
-"""A commit that changed more files than this says little of any of them, and is left out."""
+"""A commit that changed more files than this says little about any of them and is left out."""
 
 MESSAGE_CHARACTERS = 600
 
-PATIENCE = 30.0
-"""Seconds that reading a history may take; commits that are older than what was read by then are left out."""
+TIMEOUT = 30.0
+"""Timeout of reading a history in seconds; commits that were not read by then are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastCommit:
-    """One commit: its id, the beginning of its message, and the paths that it changed (at most `MOST_PATHS`)."""
+    """One commit: its id, the start of its message, and the paths that it changed (at most `MOST_PATHS`)."""
 
     commit: str
     message: str
@@ -40,12 +39,10 @@ class PastCommit:
 def read_history(
     repository: Repository, commit: str, limit: int = MOST_COMMITS, *, exclude: str | None = None
 ) -> list[PastCommit]:
-    """The commits before and at `commit`, newest first, without merges and without very wide ones.
-
-    Those that `exclude` can reach are left out, and old ones where reading takes longer than `PATIENCE`.
-    """
+    """The last `limit` commits up to `commit`, newest first, without merges, commits with more than `MOST_PATHS` paths,
+    and those reachable from `exclude`. Older ones are left out when reading exceeds `TIMEOUT`."""
     found = []
-    for made in repository.log(commit, limit=limit, exclude=exclude, most_paths=MOST_PATHS, patience=PATIENCE):
+    for made in repository.log(commit, limit=limit, exclude=exclude, most_paths=MOST_PATHS, patience=TIMEOUT):
         paths = tuple(path for path in made.paths if path.isprintable())
         if 0 < len(paths) <= MOST_PATHS:
             message = made.message.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
@@ -54,7 +51,7 @@ def read_history(
 
 
 class PastCommits:
-    """The history of one version, newest first, with what is looked up in it made once."""
+    """The history of one version, newest first, with lookup tables that are computed once."""
 
     def __init__(self, commits: Sequence[PastCommit] = ()) -> None:
         self.commits = tuple(commits)
@@ -64,7 +61,7 @@ class PastCommits:
 
     @cached_property
     def postings(self) -> Mapping[str, tuple[Numbers, Numbers]]:
-        """Term -> the commits whose messages hold it, ascending, and how often each does."""
+        """Term -> the commits whose messages contain it, ascending, and the number of occurrences in each."""
         held: dict[str, list[tuple[int, int]]] = {}
         for number, commit in enumerate(self.commits):
             for term, count in terms.query_terms(commit.message).items():

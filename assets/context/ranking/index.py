@@ -1,7 +1,7 @@
-"""What ranking needs of an index; the index in Postgres and the one in memory both are one.
+"""The protocol by which ranking reads an index, implemented in Postgres and in memory.
 
-A document is a chunk in a file. Documents are numbered from 0 by path (in byte order) and place in
-the file, so that two indexes of one commit number them alike.
+A document is a chunk of a file. Documents are numbered from 0 by path (in byte order) and position in the file,
+so that all indexes of a commit number them alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of one commit as indexed. File i has the documents `offsets[i]` to `offsets[i + 1] - 1`."""
+    """The indexed files of one commit. File i has the documents `offsets[i]` to `offsets[i + 1] - 1`; `lengths` is the
+    number of terms of each document."""
 
     paths: tuple[str, ...]
     offsets: Ints
@@ -31,7 +32,7 @@ class Manifest:
     _kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, name: str, make: Callable[[], _T]) -> _T:
-        """What `make` returns, made at the first call for this name: for what signals derive from the files alone."""
+        """The result of `make`, called only once per name: for values that signals derive from the files alone."""
         if name not in self._kept:
             self._kept[name] = make()
         found: _T = self._kept[name]
@@ -54,11 +55,11 @@ class Manifest:
 
     @cached_property
     def number(self) -> Mapping[str, int]:
-        """The file number of a path."""
+        """Path -> file number."""
         return {path: number for number, path in enumerate(self.paths)}
 
     def in_files(self, documents: Ints, counts: Ints) -> tuple[Ints, Ints]:
-        """The files of these documents, which ascend and are at least one, with the sums of their counts."""
+        """The files of these documents, with the sums of their counts. `documents` must be ascending and not empty."""
         files = self.file_of[documents]
         first = np.flatnonzero(np.diff(files, prepend=-1))
         return files[first], np.add.reduceat(counts, first)
@@ -91,25 +92,25 @@ class Index(Protocol):
 
     @property
     def history(self) -> PastCommits:
-        """The commits up to this one, newest first, as far back as they are kept."""
+        """The commits up to this one, newest first, as far back as they are stored."""
 
     def postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
-        """For each term that occurs: the documents that hold it, ascending, and how often each does."""
+        """For each term that occurs: the documents that contain it, ascending, and its count in each."""
 
     def file_postings(self, terms: Sequence[str]) -> Mapping[str, tuple[Ints, Ints]]:
-        """As `postings`, for whole files: their numbers, ascending, and counts."""
+        """As `postings`, for whole files: file numbers, ascending, and counts."""
 
     def chunks(self, documents: Sequence[int]) -> list[Chunk]:
-        """The chunks of these documents, in the order asked for."""
+        """The chunks of these documents, in the same order."""
 
     def expect(self, model: str, text: str, count: int) -> None:
-        """Says that `nearest` will be asked for this, so that the search can go on meanwhile. That a model
-        does not answer is raised there."""
+        """Announces a call of `nearest` with these arguments, so that the search can start. Errors are raised by that
+        call."""
 
     def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
-        """The documents whose vectors by `model`, one of `models`, are closest to the text's, best first, with
-        their cosine similarity."""
+        """The documents whose vectors by `model`, one of `models`, are closest to the text's, best first, with their
+        cosine similarity. Raises `EmbedderUnavailable`."""
 
     @property
     def unanswered(self) -> frozenset[str]:
-        """Those of `models` that did not answer when they were asked: the search went on without them."""
+        """Those of `models` that were unavailable, so that the search continued without them."""

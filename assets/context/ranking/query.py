@@ -1,6 +1,6 @@
-"""Reads a task's text: its terms, and what it says exactly (paths, stack frames, identifiers, messages).
+"""Parses a task's text: its terms, and exact references (paths, stack frames, identifiers, messages).
 
-Text comes from outside; every pattern is linear and every list is bounded.
+The text comes from outside: every pattern runs in linear time and every list is bounded.
 """
 
 import re
@@ -34,7 +34,7 @@ _RAISED = re.compile(r"^(?:E\s+)?(?:[\w.]+\.)?\w*(?:Error|Exception|Warning|Exit
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A place in a stack trace or test report. The later frames of one trace are nearer to the failure."""
+    """A place in a stack trace or test report. Later frames of a trace are nearer to the failure."""
 
     path: str
     line: int
@@ -43,11 +43,9 @@ class Frame:
 
 @dataclass(frozen=True)
 class Query:
-    """`names` are identifiers as written, `dotted` those with dots, `messages` quoted or raised texts.
-
-    `terms` maps each term to its weight, `title` those of the first line, and `written` to a word of the text
-    that it comes from. `pairs` are terms that stand side by side.
-    """
+    """A parsed text. `terms` maps each term to its weight, `title` does so for the terms of the first line; `written`
+    maps each term to the word of the text that it comes from. `pairs` are adjacent terms, `names` identifiers as
+    written, `dotted` those with dots, `messages` quoted texts and messages of exceptions."""
 
     text: str
     terms: Mapping[str, float]
@@ -62,12 +60,12 @@ class Query:
     request_words: Mapping[str, float]
 
     def weight_of(self, term: str) -> float:
-        """What a word says of the place, from 0 (any request may hold it) to 1."""
+        """How much a term says about the place, from 0 (it may occur in any request) to 1."""
         return self.request_words.get(term, 1.0)
 
 
 def read_query(text: str, request_words: Mapping[str, float] = REQUEST_WORDS) -> Query:
-    """The first line counts double: it is the title of a ticket, or the subject of a message."""
+    """Parses a text. The terms of its first line, the title of a ticket or subject of a message, weigh more."""
     text = text[:LONGEST_TEXT].replace("\0", " ")
     title = text.lstrip().partition("\n")[0]
     counts = terms.query_terms(text)
@@ -102,12 +100,12 @@ def read_query(text: str, request_words: Mapping[str, float] = REQUEST_WORDS) ->
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """Neighbouring words of one line, and of one identifier, as terms; words that are common English part them."""
+    """Adjacent words of a line, and adjacent parts of an identifier, as terms. Stop words separate pairs."""
     pairs: dict[tuple[str, str], None] = {}
     for line in text[:_PAIRED_TEXT].splitlines():
         before = ""
         for word in terms.words(line):
-            parts = () if terms.is_common(word) else terms.in_a_row(word)
+            parts = () if terms.is_common(word) else terms.consecutive_terms(word)
             for part in parts:
                 if before and before != part:
                     pairs.setdefault((before, part))

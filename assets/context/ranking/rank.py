@@ -1,11 +1,11 @@
 """Ranks the chunks of an index for a text: a weighted sum of signals, each with its reason.
 
-A sum of scaled scores rather than of reciprocal ranks: BM25's margins say how sure it is, and a stack
-frame must be able to outweigh any number of weak agreements. Vectors enter by rank, since their
-distances have no common scale. What speaks for one chunk of a file speaks, a little less, for the
-others too: a request is about a file before it is about a line. Places are spread over files: the n-th
-place of a file loses log2(n), or a few long files would fill every list. Weights are learned on the
-development set (see `assets.context.ranking.weights`).
+Scaled scores are summed, not reciprocal ranks: BM25's margins show how certain it is, and a stack frame must be
+able to outweigh any number of weak matches. Vectors are scored by rank, since their distances have no common
+scale. A match of one chunk also counts, somewhat less, for the other chunks of its file, since a request is about
+a file before it is about a line. Places are spread over files: the n-th place of a file loses log2(n); otherwise a
+few long files would fill every list. The weights are learned on the development set (see
+`assets.context.ranking.weights`).
 """
 
 import math
@@ -22,15 +22,15 @@ from assets.context.ranking.weights import OWN, WEIGHTS
 from core.work import Location, Reason, TaskContext
 
 _DIGITS = 6
-"""Scores are rounded, so that the order of summing never decides between equals."""
+"""Scores are rounded, so that the order of summation never decides between equals."""
 
 _BLOCK = 64
 CANDIDATES = 100
-"""Signals that read what was found so far read this many chunks."""
+"""The followers, signals that use the results of others, read this many of the best chunks."""
 
 
 class Picked(NamedTuple):
-    """Documents, best first, with their scores. `places` says which place of its file each is, from 1."""
+    """Documents, best first, with their scores. `places` is the rank among the places of its file, from 1."""
 
     documents: Ints
     scores: Floats
@@ -38,7 +38,7 @@ class Picked(NamedTuple):
 
 
 class Ranking:
-    """Every document's score, and what of it each signal gave."""
+    """The score of every document, and each signal's contribution to it."""
 
     def __init__(self, manifest: Manifest, weights: Mapping[str, float]) -> None:
         self.scores: dict[str, Scores] = {}
@@ -49,7 +49,7 @@ class Ranking:
         self._best: dict[str, Floats] = {}
 
     def add(self, name: str, found: Scores) -> None:
-        """Counts one signal in."""
+        """Adds the scores of one signal."""
         weight = self._weights[name]
         self.scores[name] = found
         if found.of_files:
@@ -67,7 +67,7 @@ class Ranking:
         self._files += (1 - OWN) * weight * best
 
     def _files_with_documents(self) -> tuple[Ints, Ints]:
-        """Their numbers, and where their documents begin."""
+        """The files that have documents, and the first document of each."""
         offsets = self._manifest.offsets
         files = np.flatnonzero(np.diff(offsets))
         return files, offsets[files]
@@ -76,19 +76,19 @@ class Ranking:
         """The scores, of shape (documents,)."""
         return np.asarray(np.round(self._sum(), _DIGITS))
 
-    def best(self, count: int) -> tuple[Ints, Floats]:
-        """The documents with the highest scores, highest first, and those; equals in order of their number."""
+    def best(self, count: int) -> Picked:
+        """The `count` documents with the highest scores, whatever their files; ties in the order of their numbers."""
         exact = self._sum()
         among = np.flatnonzero(exact >= _lowest_of_best(exact, count) - 10.0**-_DIGITS)
         rounded = np.round(exact[among], _DIGITS)
         order = np.argsort(-rounded, kind="stable")[:count]
-        return among[order], rounded[order]
+        return Picked(among[order], rounded[order], np.ones(len(order), dtype=np.int64))
 
     def spread(self, count: int) -> Picked:
-        """The best `count` documents where the n-th of a file loses log2(n); equals in order of their number."""
+        """The best `count` documents if the n-th of a file loses log2(n); ties in the order of their numbers."""
         exact = self._sum()
         _, starts = self._manifest.once("files with documents", self._files_with_documents)
-        # At least `count` keep this much: the first of each file, or the best of all if they were one file's.
+        # A bound below the result's lowest score: by the best of each file, or as if all were of one file.
         if len(starts) >= count:
             lowest = _lowest_of_best(np.maximum.reduceat(exact, starts), count)
         else:
@@ -105,7 +105,7 @@ class Ranking:
         return Picked(among[order], lowered[order], places[order])
 
     def best_of_files(self, count: int) -> Picked:
-        """The best document of each of the `count` best files; equals in order of their number."""
+        """The best document of each of the `count` best files; ties in the order of their numbers."""
         exact = self._sum()
         _, starts = self._manifest.once("files with documents", self._files_with_documents)
         best: Floats = np.maximum.reduceat(exact, starts)
@@ -122,11 +122,11 @@ class Ranking:
         return spread
 
     def _documents_of_files(self) -> Ints:
-        """How many documents each file has."""
+        """The number of documents of each file."""
         return np.diff(self._manifest.offsets)
 
     def share(self, name: str, document: int) -> float:
-        """What a signal gave to a document's score."""
+        """A signal's contribution to a document's score."""
         found, file = self.scores[name], int(self._manifest.file_of[document])
         if found.of_files:
             return float(self._weights[name] * found.values[file])
@@ -134,33 +134,34 @@ class Ranking:
         return float(self._weights[name] * mixed)
 
     def reason(self, name: str, document: int) -> str:
-        """Why a signal gave to a document."""
+        """The reason for a signal's contribution to a document."""
         found = self.scores[name]
         return found.detail(document) if found.of_files or found.at(document) else "elsewhere in the file"
 
 
 def score(index: Index, query: Query, *, off: Collection[str] = (), weights: Mapping[str, float] = WEIGHTS) -> Ranking:
-    """Weighs all documents. Signals without a weight, and those named in `off`, are not asked.
+    """Scores all documents by the signals that have a weight and are not in `off`.
 
-    Raises `ValueError` for a name in `off` that no signal has.
+    Raises `ValueError` for a name in `off` that is not a signal.
     """
     if unknown := sorted(set(off).difference(ALL, FOLLOWERS)):
         raise ValueError(
-            f"there is no signal {unknown[0]!r} to leave out: it is one of {', '.join((*ALL, *FOLLOWERS))}"
+            f"{unknown[0]!r} is not a signal that can be left out: choose from {', '.join((*ALL, *FOLLOWERS))}"
         )
     ranking = Ranking(index.manifest, weights)
-    # Asked for at once, since signals that ask one after the other wait for the database as often.
+    # Read together, so that the signals don't each wait for the database.
     named = [f"=:{name}" for name in query.names]
     index.postings([*query.terms, *(f"={term}" for term in query.terms), *named])
-    asked = {name: signal for name, signal in ALL.items() if name not in off and weights.get(name)}
+    used = {name: signal for name, signal in ALL.items() if name not in off and weights.get(name)}
     for name, expect in EXPECTED.items():
-        if name in asked:
+        if name in used:
             expect(query, index)
-    for name, signal in asked.items():
+    for name, signal in used.items():
         ranking.add(name, signal(query, index))
     followers = {name: signal for name, signal in FOLLOWERS.items() if name not in off and weights.get(name)}
     if followers:
-        found = _found(index, *ranking.best(CANDIDATES))
+        best, scores, _ = ranking.best(CANDIDATES)
+        found = _found(index, best, scores)
         for name, follower in followers.items():
             ranking.add(name, follower(query, index, found))
     return ranking
@@ -172,9 +173,9 @@ def _found(index: Index, best: Ints, scores: Floats) -> Found:
 
 
 def _lowest_of_best(values: Floats, count: int) -> float:
-    """The lowest of the `count` highest values, or of all if there are no more."""
+    """The `count`-th highest value, or the lowest if there are fewer."""
     if len(values) > _BLOCK * count:
-        # The `count` highest maxima of blocks are `count` values: none of the highest lies below the least of them.
+        # The `count` highest block maxima are `count` values, so the result is not below the lowest of them.
         blocks = values[: len(values) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
         values = values[values >= np.partition(blocks, len(blocks) - count)[len(blocks) - count]]
     place = max(0, len(values) - count)
@@ -189,8 +190,8 @@ def rank(
     off: Collection[str] = (),
     weights: Mapping[str, float] = WEIGHTS,
 ) -> list[Location]:
-    """The `k` likeliest places, spread over files, best first; ties go by path and line. `off` names signals to
-    leave out."""
+    """The `k` places that best match a text, spread over files, best first; ties by path and line. `off` names signals
+    to leave out."""
     return _locations(index, text, k, Ranking.spread, off, weights)
 
 
@@ -202,7 +203,7 @@ def rank_files(
     off: Collection[str] = (),
     weights: Mapping[str, float] = WEIGHTS,
 ) -> list[Location]:
-    """As `rank`, for files: the best place of each of the `k` likeliest."""
+    """As `rank`, for files: the best place in each of the `k` best files."""
     return _locations(index, text, k, Ranking.best_of_files, off, weights)
 
 
@@ -243,9 +244,10 @@ def _locations(
 
 
 def build_task_context(index: Index, text: str, k: int = 20) -> TaskContext:
-    """What the plan stage is given for a task with this text."""
+    """The input of the plan stage for a task with this text. Not spread over files, since the engine `search` uses
+    the scores as the log-odds of functions."""
     started = time.perf_counter()
-    locations = rank(index, text, k)
+    locations = _locations(index, text, k, Ranking.best, (), WEIGHTS)
     return TaskContext(
         source=index.source,
         commit=index.commit,

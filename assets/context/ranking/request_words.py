@@ -1,9 +1,9 @@
-"""Words that requests for a change hold whatever they are about, and what is left of their weight.
+"""Words that are common in requests for a change, whatever their subject, with their reduced weights.
 
-An index knows which words are rare in the code, not which are common in requests: "fix", "add" and
-"update" are rare in most files and say nothing of the place. The weight is `log(n / d) / log(n / 3)` for a
-term in d of n requests of the development set, for terms that occur in the requests of at least four of its six
-packages; words of those packages' own subjects are left out. `python -m tests.bench.retrieval --words` prints them.
+An index shows which words are rare in the code, not which are common in requests: "fix", "add" and "update" are
+rare in most files and say nothing about the place. The weight is `log(n / d) / log(n / 3)` for a term in d of n
+requests of the development set. The list has the terms that occur in requests of at least four of the set's six
+packages, without words of those packages' own subjects. `python -m tests.bench.retrieval --words` prints it.
 """
 
 from collections.abc import Mapping

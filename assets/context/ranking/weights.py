@@ -1,16 +1,16 @@
-"""What each signal counts in ranking, in units of the logarithm of odds.
+"""The weight of each signal in ranking, in units of log-odds.
 
-Learned on the development set: the weights that make the changed files likeliest, in a softmax over the files
-of a release, none of them negative. `python -m tests.bench.retrieval --fit` learns them anew and shows what they reach
-on packages that were left out. What commit messages cannot teach is set by reason: a stack frame or a quoted
-message must outweigh any agreement of words, and history is worth what it showed where the development set's own
-earlier commits stood in for it.
+Learned on the development set: the non-negative weights that maximise the likelihood of the changed files, by a
+softmax over the files of a release. `python -m tests.bench.retrieval --fit` learns them again and measures them on
+held-out packages. Weights that commit messages cannot teach are set by hand: a stack frame or a quoted message must
+outweigh any match of words, and the weight of history was measured with the development set's own earlier commits
+as history.
 """
 
 from collections.abc import Mapping
 
 OWN = 0.6
-"""The part of a signal's value that a chunk must have itself; the rest counts for every chunk of its file."""
+"""The part of a signal's value that counts for the matching chunk only; the rest counts for all chunks of its file."""
 
 WEIGHTS: Mapping[str, float] = {
     "frames": 8.0,

@@ -1,1 +1,1 @@
-"""Git sources: where they are, which of their files are indexed, and what a repository says of them."""
+"""Git sources: their locations, and which of their files are indexed."""

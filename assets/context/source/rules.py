@@ -1,8 +1,8 @@
-"""What a repository says of its own files: `.penstockignore`, and the linguist attributes of `.gitattributes`.
+"""A repository's rules for its own files: `.penstockignore`, and the linguist attributes of `.gitattributes`.
 
-Both are read from the commit that is indexed, in every folder, as git reads `.gitignore`: the file of a folder
-is about what lies below it, and has the last word there. `.gitignore` itself is not asked: it is about files
-that nobody has committed, and people expect to find a file that is tracked although a pattern covers it.
+Both are read from the indexed commit, in every folder, as git reads `.gitignore`: a file applies below its folder
+and overrides those of the folders above. `.gitignore` is not used, since it is for files that are not committed:
+users expect to find a tracked file even if a pattern matches it.
 """
 
 import os
@@ -19,22 +19,22 @@ ATTRIBUTES_FILE = ".gitattributes"
 LARGEST_IGNORE = 64 << 10
 LARGEST_ATTRIBUTES = 256 << 10
 MOST_FILES = 2000
-"""Files of each name that are read."""
+"""The most files of each name that are read."""
 
 _GENERATED, _VENDORED = "linguist-generated", "linguist-vendored"
 
 
 class RulesError(GitError):
-    """What a repository says of its files cannot be used; the message says why and what to do."""
+    """A repository's rules cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of one commit, by the folder of each file (`` is the root). `tag` differs when they do, and is empty
-    when there are none.
+    """The rules of one commit: the content of each file by its folder (an empty string is the root). `tag` identifies
+    the rules; it is empty if there are none.
 
-    A file that `.penstockignore` matches is skipped. Its patterns with `!` also bring back what would be
-    skipped as vendored, generated, minified or as a lock file by name: `!vendor/ours/**`.
+    A file that `.penstockignore` matches is skipped. A pattern with `!` also includes files that would be skipped by
+    name as vendored, generated, minified or as a lock file: `!vendor/ours/**`.
     """
 
     ignore: Mapping[str, bytes] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Rules:
         return f"rules-{digest.hexdigest()[:16]}"
 
     def reasons(self, entries: Sequence[Entry]) -> dict[str, str | None]:
-        """Path -> the reason to skip it unread, or None. Raises `GitError` when matching takes too long."""
+        """Maps each path to the reason to skip it unread, or None. Raises `GitError` when matching takes too long."""
         found = {entry.path: never_read(entry) for entry in entries}
         asked = [path for path, reason in found.items() if reason is None]
         ignored = match_ignore(self.ignore, asked, where=IGNORE_FILE)
@@ -78,29 +78,29 @@ def _by_attributes(attributes: Mapping[str, str], usual: str | None) -> str | No
 
 
 def read_rules(repository: Repository, commit: str) -> Rules:
-    """The rules of a commit. Raises `RulesError` when a `.penstockignore` is too large to be meant, or there are too
-    many of them."""
+    """The rules of a commit. Raises `RulesError` for a `.penstockignore` above `LARGEST_IGNORE` bytes, or more than
+    `MOST_FILES` of them."""
     paths: dict[str, list[str]] = {IGNORE_FILE: [], ATTRIBUTES_FILE: []}
     for path in repository.paths(commit):
         if (name := path.rpartition("/")[2]) in paths:
             paths[name].append(path)
     if len(paths[IGNORE_FILE]) > MOST_FILES:
         raise RulesError(
-            f"there are {len(paths[IGNORE_FILE])} files {IGNORE_FILE}, the most is {MOST_FILES}: "
-            "put their patterns into fewer"
+            f"the repository has {len(paths[IGNORE_FILE])} {IGNORE_FILE} files, at most {MOST_FILES} are allowed: "
+            "put their patterns into fewer files"
         )
     ignores = repository.regular_files(commit, paths[IGNORE_FILE])
     large = next((entry for entry in ignores if entry.size > LARGEST_IGNORE), None)
     if large:
         raise RulesError(
-            f"{large.path[-200:]} has {large.size} bytes, the most is {LARGEST_IGNORE}: shorten it, "
-            "since without it files would be indexed that it is meant to leave out"
+            f"{large.path[-200:]} has {large.size} bytes, at most {LARGEST_IGNORE} are allowed: shorten it. "
+            "It is not ignored, since then files that it excludes would be indexed"
         )
-    # Hints only: the usual rules go on without those that are too large or too many.
+    # These are only hints: files that are too large or too many are ignored.
     hints = repository.regular_files(commit, paths[ATTRIBUTES_FILE][:MOST_FILES])
     hints = [entry for entry in hints if entry.size <= LARGEST_ATTRIBUTES]
     content = dict(repository.read_blobs(sorted({entry.blob for entry in ignores + hints})))
-    # Most files of attributes are about line ends, and no reason to look at every file again.
+    # Most attribute files only set line ends; a change of those must not cause every file to be processed again.
     return Rules(
         ignore=_by_folder((entry, content[entry.blob]) for entry in ignores),
         attributes=_by_folder((entry, content[entry.blob]) for entry in hints if b"linguist-" in content[entry.blob]),

@@ -1,6 +1,6 @@
-"""Which files are not indexed, each with its reason for people to read.
+"""Which files are not indexed, each with a readable reason.
 
-What is here looks at one path or one content alone; what a repository says of its own paths is in
+The functions check one path or one content at a time; a repository's own rules are in
 `assets.context.source.rules`.
 """
 
@@ -8,11 +8,11 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the processes that cut files look at contents only, and need no git
+if TYPE_CHECKING:  # the processes that cut files only check contents and don't need git
     from core.git import Entry
 
 VERSION = 2
-"""Goes up when a rule changes."""
+"""Raised when a rule changes."""
 
 LARGEST = 1 << 20
 """Bytes; a larger file is skipped unread."""
@@ -73,7 +73,7 @@ _DECODED = 1 << 16
 
 
 def never_read(entry: "Entry") -> str | None:
-    """The reason why an entry cannot be indexed whatever its repository says, or None."""
+    """The reason why an entry cannot be indexed, whatever the repository's rules, or None."""
     if entry.mode == "160000":
         return "submodule"
     if entry.mode == "120000":
@@ -92,7 +92,7 @@ def never_read(entry: "Entry") -> str | None:
 
 
 def usually_left_out(path: str) -> str | None:
-    """The reason to skip a path by its names, or None; a repository may include it after all."""
+    """The reason to skip a path by its name or folders, or None; the repository's rules may override it."""
     place = PurePosixPath(path)
     if found := _FOLDERS.intersection(place.parts[:-1]):
         return f"vendored (below {min(found)}/)"
@@ -104,7 +104,7 @@ def usually_left_out(path: str) -> str | None:
 
 
 def skip_content(content: bytes) -> str | None:
-    """The reason to skip a file after looking at its content, or None."""
+    """The reason to skip a file by its content, or None."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "undecodable (UTF-16; only UTF-8 is read)"
     if b"\0" in content[:8000]:
@@ -121,7 +121,8 @@ def skip_content(content: bytes) -> str | None:
 
 
 def _undecodable(content: bytes) -> bool:
-    """Whether too little is text. A few wrong bytes are usual (old comments, test data) and are replaced when read."""
+    """Whether over 30% of the characters are not UTF-8. A few wrong bytes are common (old comments, test data) and are
+    replaced when the file is read."""
     if content.isascii():
         return False
     text = content.decode("utf-8", "replace")
@@ -139,8 +140,8 @@ _BLOCKS = (("/*", "*/"), ("<!--", "-->"), ('"""', '"""'), ("'''", "'''"))
 
 
 def _says_generated(head: bytes) -> bool:
-    """Whether the comment that a file begins with has one of the usual markers. Further down they are only
-    quoted, as in the programs that write such files."""
+    """Whether the comment at the start of a file has one of the usual markers. Further down they are only quoted, as
+    in code generators."""
     lowered = head.lower()
     return b"generated" in lowered and bool(_MARKER.search(_first_comment(head.decode("utf-8", "replace"))))
 

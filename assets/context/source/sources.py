@@ -1,6 +1,6 @@
-"""The git sources of a team: where they are, and which repository of a forge they stand for.
+"""The git sources of a team: their locations, and the forge's repository that each represents.
 
-Only what is listed here is ever cloned. Rows live in `sources`; reading them needs no git.
+Only these locations are ever cloned. They are rows of the table `sources`; reading them needs no git.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ class SourceError(ValueError):
 
 
 class SourceBusy(SourceError):
-    """Another process refreshes or removes the source and takes longer than one waits for it."""
+    """Another process has been refreshing or removing the source for longer than the lock timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`location` is an absolute path or a URL; it may hold a credential, `shown` does not."""
+    """`location` is an absolute path or a URL, possibly with a credential; `shown` is the same without it."""
 
     team_id: uuid.UUID
     name: str
@@ -70,19 +70,18 @@ def add_source(
     repository: str | None = None,
     roots: Iterable[Path] = (),
 ) -> Source:
-    """Adds a git source and returns it; adding the same again changes nothing, but tells a source without a
-    repository which one it stands for.
+    """Adds a git source and returns it. Adding the same source again only sets its `repository`, if it had none.
 
     `location` is a path below one of `roots`, or an https or ssh URL. `repository` is `owner/name` on
-    its forge. Names are kept in lower case. Raises `SourceError`.
+    its forge. Names are stored in lower case. Raises `SourceError`.
     """
     name = check_name(name)
     if repository is not None:
         repository = repository.strip().lower()
         if not _REPOSITORY.fullmatch(repository):
-            raise SourceError(f"{repository[:80]!r} is not the name of a repository: write owner/name")
+            raise SourceError(f"{repository[:80]!r} is not a repository's name: write owner/name")
     if branch is not None and not _is_branch(branch):
-        raise SourceError(f"{branch[:80]!r} is not the name of a branch")
+        raise SourceError(f"{branch[:80]!r} is not a valid branch name")
     location = _check_location(location, tuple(roots))
     try:
         with database.team(team_id) as connection:
@@ -96,23 +95,23 @@ def add_source(
         return source
     raise SourceError(
         f"source {name} exists already, at {source.shown}, branch {source.branch or 'the default one'}, repository "
-        f"{source.repository or 'none'}: choose another name, or take it away with `penstock index remove {name}`"
+        f"{source.repository or 'none'}: choose another name, or remove it with `penstock index remove {name}`"
     )
 
 
 def _is_branch(name: str) -> bool:
-    """Whether git may have a branch of this name. Of what git refuses, what could mean something else is left out."""
+    """Whether a branch name is safe to pass to git: excludes names that git would parse as something else."""
     bad = re.search(r"[\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{", name)
     return 0 < len(name) <= _LONGEST_BRANCH and not name.startswith("-") and not bad
 
 
 def check_name(name: str) -> str:
-    """The name in lower case. Raises `SourceError` when it cannot name a source."""
+    """The name in lower case. Raises `SourceError` if it is not a valid name."""
     lower = name.strip().lower()
     if not _NAME.fullmatch(lower):
         raise SourceError(
-            f"{name[:80]!r} cannot name a source: use up to 64 letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit"
+            f"{name[:80]!r} is not a valid source name: use up to 64 letters, digits, '.', '_' and '-', "
+            "starting with a letter or digit"
         )
     return lower
 
@@ -121,7 +120,7 @@ def _check_location(location: str, roots: tuple[Path, ...]) -> str:
     location = location.strip()
     if len(location) > _LONGEST_LOCATION or re.search(r"[\x00\ud800-\udfff]", location):
         raise SourceError(
-            f"an address has at most {_LONGEST_LOCATION} characters, all of them UTF-8, and no NUL character"
+            f"an address must have at most {_LONGEST_LOCATION} characters, be valid UTF-8 and contain no NUL character"
         )
     if is_url(location):
         try:
@@ -140,7 +139,7 @@ def _check_location(location: str, roots: tuple[Path, ...]) -> str:
 
 
 def find_source(database: Database, team_id: uuid.UUID, name: str) -> Source:
-    """Raises `SourceError` when the team has no source of this name."""
+    """The team's source of this name. Raises `SourceError` if there is none."""
     with database.team(team_id) as connection, connection.cursor(row_factory=class_row(Source)) as cursor:
         found = cursor.execute(
             _SELECT + b" WHERE team_id = %s AND name = %s", (team_id, name.strip().lower())
@@ -152,8 +151,8 @@ def find_source(database: Database, team_id: uuid.UUID, name: str) -> Source:
 
 @contextlib.contextmanager
 def locked(database: Database, team_id: uuid.UUID, name: str) -> Iterator[None]:
-    """Keeps others from refreshing or removing the source; waits for those that do. Raises `SourceBusy`."""
-    # Held by a transaction of its own, since the work takes several; it ends with this process.
+    """Locks the source against concurrent refresh and removal; waits up to 10 minutes. Raises `SourceBusy`."""
+    # A separate transaction holds the lock, since the work takes several; the lock ends with this process.
     with database.team(team_id) as holder:
         holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
         holder.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
@@ -162,16 +161,16 @@ def locked(database: Database, team_id: uuid.UUID, name: str) -> Iterator[None]:
             holder.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
         except LockNotAvailable as error:
             raise SourceBusy(
-                f"source {name} is being refreshed or removed by another process, for longer than {_LOCK_WAIT} "
-                "already: what has changed meanwhile is found by the next refresh"
+                f"another process has been refreshing or removing source {name} for more than {_LOCK_WAIT}: "
+                "the next refresh will index the latest changes"
             ) from error
         yield
 
 
 def remove_source(database: Database, team_id: uuid.UUID, name: str, mirrors: Path) -> Source:
-    """Removes a source with its index, history and mirrors; tasks about it stay. Waits for a refresh to end.
+    """Removes a source with its index, history and mirrors, but not its tasks. Waits for a running refresh.
 
-    Contents go later, when nothing else has them. Raises `SourceError` when there is no such source.
+    Contents that nothing else refers to are pruned later. Raises `SourceError` if there is no such source.
     """
     name = name.strip().lower()
     with locked(database, team_id, name):
@@ -184,6 +183,6 @@ def remove_source(database: Database, team_id: uuid.UUID, name: str, mirrors: Pa
 
 
 def list_sources(database: Database, team_id: uuid.UUID) -> list[Source]:
-    """Every source of the team, by name."""
+    """All sources of the team, sorted by name."""
     with database.team(team_id) as connection, connection.cursor(row_factory=class_row(Source)) as cursor:
         return cursor.execute(_SELECT + b" WHERE team_id = %s ORDER BY name", (team_id,)).fetchall()

@@ -1,1 +1,1 @@
-"""The index in Postgres and in memory: contents, postings, vectors and versions."""
+"""Stores the index, in Postgres or in memory: contents, postings, vectors and versions."""

@@ -1,6 +1,6 @@
-"""Contents on their way into the store, column by column, so that thousands of chunks are a few arrays.
+"""Contents to be stored, column by column, so that thousands of chunks are a few arrays.
 
-A batch crosses from a cutting process to the writing one as plain lists and bytes, packed as Postgres takes them.
+A batch passes from a cutting process to the writing process as plain lists and bytes, in Postgres's binary form.
 """
 
 import itertools
@@ -24,9 +24,9 @@ NUMBERS = ("start_line", "end_line")
 class ContentBatch:
     """Contents in the order in which they were added; their chunks have the slots of `postings` in that order.
 
-    `lengths` holds the terms of each chunk by content. Of all chunks one after another, `columns` has the fields
-    `TEXTS`, each as `sized` packs them for Postgres, `lines` the fields `NUMBERS`, and `texts` what models
-    embed. `skipped` are keys that became nothing, with the reason.
+    `lengths` holds, for each content, the number of terms of each of its chunks. The other fields run over all chunks:
+    `columns` holds the fields `TEXTS`, each packed by `sized`; `lines` holds the fields `NUMBERS`; `texts` holds the
+    texts to embed. `skipped` lists the keys that were not indexed, with the reason.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class ContentBatch:
 
     @classmethod
     def counted(cls, contents: Sequence[tuple[Key, Sequence[Chunk]]], vocabulary: Vocabulary) -> "ContentBatch":
-        """The same from chunks that are not counted yet, faster for many."""
+        """The same from chunks whose terms are not counted yet; faster for many chunks."""
         made = cls()
         chunks = [chunk for _, own in contents for chunk in own]
         counted = vocabulary.count(chunks)
@@ -88,7 +88,7 @@ class ContentBatch:
         self.skipped += other.skipped
 
     def to_plain(self) -> tuple[Any, ...]:
-        """For another process, of what `marshal` takes."""
+        """The batch as plain values that `marshal` can write, for another process."""
         columns, lines = map(bytes, self.columns), (numbers.tobytes() for numbers in self.lines)
         return self.keys, self.lengths, *columns, *lines, self.texts, self.postings.to_plain(), self.skipped
 

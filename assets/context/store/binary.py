@@ -1,4 +1,4 @@
-"""Parameters in Postgres's binary form, made from numpy arrays at once instead of value by value.
+"""Converts numpy arrays to and from Postgres's binary form as a whole, instead of value by value.
 
 Form of arrays: https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/adt/arrayfuncs.c
 (`array_recv`); of a vector: https://github.com/pgvector/pgvector/blob/v0.8.0/src/vector.c (`vector_recv`).
@@ -22,7 +22,7 @@ _HEADER = 20
 
 
 class Binary:
-    """A parameter already in binary form; its type comes from the cast beside it."""
+    """A parameter already in binary form; the statement must cast it to its type."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -37,7 +37,7 @@ class _BinaryDumper(Dumper):
 
 
 def register(context: AdaptContext) -> None:
-    """Lets a connection take `Binary` parameters."""
+    """Makes a connection accept `Binary` parameters."""
     context.adapters.register_dumper(Binary, _BinaryDumper)
 
 
@@ -63,12 +63,12 @@ def texts(values: Sequence[str]) -> Binary:
 
 
 def sized_texts(elements: bytes | bytearray, count: int) -> Binary:
-    """`text[]` of so many elements as `assets.context.store.elements` gives them."""
+    """`text[]` of `count` elements that were packed by `assets.context.store.elements.sized`."""
     return _array([elements], count, _TEXT)
 
 
 def rows(content: bytes, ends: NDArray[np.int64], size: int) -> Binary:
-    """`bytea[]`, whose elements hold the rows of `size` bytes (a multiple of 4) up to each of `ends`."""
+    """`bytea[]`: `content` is rows of `size` bytes (a multiple of 4); element n holds rows `ends[n-1]` to `ends[n]`."""
     quads = np.frombuffer(content, "<u4")
     sizes = np.diff(ends, prepend=0) * (size // 4)
     out = np.empty(len(quads) + len(ends), dtype="<u4")
@@ -80,7 +80,7 @@ def rows(content: bytes, ends: NDArray[np.int64], size: int) -> Binary:
 
 
 def vectors(values: Vectors, connection: BaseConnection[Any]) -> Binary:
-    """`vector[]`, for a connection of `core.database`, which knows the type's number."""
+    """`vector[]` from shape (count, width). The connection must come from `core.database`, which registers the type."""
     count, width = values.shape
     rows = np.zeros(count, dtype=[("size", ">i4"), ("width", ">i2"), ("unused", ">i2"), ("values", ">f4", (width,))])
     rows["size"], rows["width"], rows["values"] = 4 + 4 * width, width, values
@@ -94,15 +94,15 @@ def _array(elements: Iterable[bytes | bytearray], count: int, element: int) -> B
 
 
 def received(sent: bytes | None, element: str) -> NDArray[Any]:
-    """The elements of an array as `array_send` gives it (None: an empty one), none of them null; `element` is
-    numpy's name of their type, as `>i8`."""
+    """The elements of an array without nulls, in the form that `array_send` returns (None: an empty array).
+    `element` is their numpy type, such as `>i8`."""
     kind = np.dtype([("size", ">i4"), ("value", element)])
     return np.frombuffer(sent or b"", dtype=kind, offset=_HEADER if sent else 0)["value"]
 
 
 def received_vectors(sent: Sequence[bytes]) -> Vectors:
-    """One row for each vector as `vector_send` gives it, all of one width; (0, 0) for none. At once: pgvector's own
-    objects, one for each vector, take ten times as long."""
+    """Shape (vectors, width) from what `vector_send` returns for each; shape (0, 0) for none. Creating one pgvector
+    object per vector takes ten times as long."""
     numbers = np.frombuffer(b"".join(sent), dtype=">f4").reshape(len(sent), -1 if sent else 1)
-    found: Vectors = numbers[:, 1:].astype(np.float32)  # the first four bytes are the width and an unused number
+    found: Vectors = numbers[:, 1:].astype(np.float32)  # the first four bytes are the width and an unused field
     return found

@@ -1,4 +1,4 @@
-"""The commits of a source in Postgres, each from the index version that brought it until the one that dropped it."""
+"""The commits of a source in Postgres, each with the index versions that added and removed it."""
 
 import uuid
 
@@ -31,9 +31,9 @@ def load(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, vers
 
 
 def new_commits(repository: Repository, before: str | None, commit: str) -> tuple[list[PastCommit], bool]:
-    """What to add to a history that ends at `before`, newest first, and whether what it holds still stands.
+    """The commits to add to a history that ends at `before`, newest first, and whether to keep that history.
 
-    It stands when `before` is an ancestor of `commit`; after a rewritten history all is read again.
+    It is kept if `before` is an ancestor of `commit`; if history was rewritten, all of it is read again.
     """
     if before and repository.is_ancestor(before, commit):
         return read_history(repository, commit, exclude=before), True
@@ -49,7 +49,7 @@ def stage(
     *,
     keep: bool,
 ) -> None:
-    """Adds `commits` (newest first) from `version` on. Without `keep`, what is there ends at `version`."""
+    """Adds `commits` (newest first) as of `version`. Without `keep`, all earlier commits end at `version`."""
     parameters: dict[str, object] = versions.scope(team_id, source, version)
     newest = int((connection.execute(_NEWEST, parameters).fetchone() or (0,))[0])
     last = newest + len(commits) - MOST_COMMITS if keep else newest
@@ -67,7 +67,7 @@ def stage(
 
 
 def discard_staged(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, after: int) -> None:
-    """Removes what was staged beyond version `after`."""
+    """Undoes what was staged for versions after `after`."""
     parameters = {"team": team_id, "source": source, "version": after}
     connection.execute(f"DELETE FROM source_commits WHERE {_KEY} AND since > %(version)s", parameters)  # noqa: S608
     connection.execute(
@@ -77,6 +77,6 @@ def discard_staged(connection: Connection[TupleRow], team_id: uuid.UUID, source:
 
 
 def forget(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: int) -> None:
-    """Deletes what ended at or before `version`."""
+    """Deletes the commits that were removed as of `version` or earlier."""
     parameters = {"team": team_id, "source": source, "version": version}
     connection.execute(f"DELETE FROM source_commits WHERE {_KEY} AND until <= %(version)s", parameters)  # noqa: S608

@@ -1,6 +1,6 @@
 """Contents in Postgres: found by blob and chunker, written once with their chunks and postings.
 
-Not for which files a source has: that is `assets.context.store.versions`.
+Which files a source has is stored by `assets.context.store.versions`.
 """
 
 import uuid
@@ -42,7 +42,7 @@ JOIN unnest(%b::bigint[], %b::integer[]) AS wanted(content_id, chunk) USING (con
 
 
 def find_contents(connection: Connection[TupleRow], team_id: uuid.UUID, keys: Iterable[Key]) -> dict[Key, int]:
-    """The content id of each key that is stored, which then is not pruned for a day."""
+    """The content id of each key that is stored. Contents marked for pruning are unmarked, so they stay for a day."""
     wanted = sorted(set(keys))
     if not wanted:
         return {}
@@ -51,7 +51,7 @@ def find_contents(connection: Connection[TupleRow], team_id: uuid.UUID, keys: It
     found: dict[Key, int] = {(blob, chunker): identity for blob, chunker, identity, _ in rows}
     if marked := sorted(identity for _, _, identity, is_marked in rows if is_marked):
         taken = connection.execute(_TAKE, (marked,)).fetchall()
-        gone = set(marked).difference(row[0] for row in taken)  # pruned at this moment: to be stored anew
+        gone = set(marked).difference(row[0] for row in taken)  # pruned in the meantime: to be stored again
         found = {key: identity for key, identity in found.items() if identity not in gone}
     return found
 
@@ -61,9 +61,9 @@ def add_contents(
 ) -> tuple[list[int], list[bool]]:
     """Stores contents with their chunks and postings, as one segment; returns each one's id, and whether it was new.
 
-    Another refresh may have stored some first; their slots are then nobody's. Rows are written in the
-    order of their keys, so that two refreshes of one team never wait for each other in a circle. Raises
-    `ValueError` for more chunks than a segment has slots.
+    The slots of contents that another refresh stored first remain unused. Rows are written in the order of
+    their keys, so that two refreshes of one team cannot deadlock. Raises `ValueError` for more than `MOST_SLOTS`
+    chunks.
     """
     if not batch.keys:
         return [], []
@@ -126,15 +126,15 @@ def _add_chunks(
 
 
 def next_segment(connection: Connection[TupleRow]) -> int:
-    """A number for a segment that was never used before."""
+    """A segment number that was never used before."""
     row = connection.execute("SELECT nextval('segments')").fetchone()
     if row is None:
-        raise LookupError("the sequence of segments gave no number")
+        raise LookupError("the sequence `segments` returned no number")
     return int(row[0])
 
 
 def add_postings(connection: Connection[TupleRow], team_id: uuid.UUID, segment: int, postings: PostingsBuilder) -> None:
-    """Writes all postings of a segment, in the order of its key."""
+    """Writes all postings of a segment, in the order of the primary key."""
     terms, ends, pairs = postings.packed()
     binary.register(connection)
     connection.execute(_ADD_POSTINGS, (team_id, segment, binary.texts(terms), binary.rows(pairs, ends, PAIR_BYTES)))
@@ -143,12 +143,12 @@ def add_postings(connection: Connection[TupleRow], team_id: uuid.UUID, segment: 
 def write_postings(
     connection: Connection[TupleRow], team_id: uuid.UUID, segment: int, terms: Sequence[str], hits: Sequence[bytes]
 ) -> None:
-    """Writes the packed pairs of each term."""
+    """Writes postings that are packed already: `hits` are the pairs of each term."""
     connection.execute(_ADD_POSTINGS, (team_id, segment, list(terms), list(hits)))
 
 
 def read_chunks(connection: Connection[TupleRow], places: Sequence[tuple[int, int]]) -> list[Chunk]:
-    """The chunks at (content id, number), in the order asked for."""
+    """The chunks at the given (content id, number), in the same order. Raises `KeyError` for one that is missing."""
     if not places:
         return []
     rows = connection.execute(_CHUNKS, ([p[0] for p in places], [p[1] for p in places]), binary=True).fetchall()

@@ -1,5 +1,5 @@
-"""The elements of a `text[]` as Postgres takes them: in a module of its own, since the processes that cut files make
-them and need nothing else of a database."""
+"""The elements of a `text[]` in Postgres's binary form. A module of its own, so that the processes that cut files,
+which create them, import nothing else of the database."""
 
 import struct
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ _SIZE = struct.Struct(">i")
 
 
 def sized(values: Sequence[str]) -> bytes:
-    """Each value after its size; those of several lists may be appended to each other."""
+    """Each value preceded by its size in bytes. The results for several lists may be concatenated."""
     encoded = [value.encode() for value in values]
     parts = [b""] * (2 * len(encoded))
     parts[::2] = map(_SIZE.pack, map(len, encoded))

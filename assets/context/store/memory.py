@@ -1,6 +1,6 @@
 """An index of one commit in this process's memory, for a single task without servers.
 
-Built from the repository alone; vectors are made when the first query asks for them.
+Built from the repository alone; vectors are computed at the first query that needs them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ MOST_EMBEDDED = 4000
 
 
 class MemoryIndex:
-    """Implements `assets.context.ranking.index.Index`. With more than `most_embedded` documents, `nearest` looks
-    only at as many that share words with the text, so that a query never waits for a whole repository."""
+    """Implements `assets.context.ranking.index.Index`. With more than `most_embedded` documents, `nearest` compares
+    only that many that share words with the text, so that a query never waits for a whole repository to be embedded."""
 
     most_embedded = MOST_EMBEDDED
 
@@ -121,7 +121,7 @@ class MemoryIndex:
         ]
 
     def expect(self, model: str, text: str, count: int) -> None:
-        """Does nothing: there is nobody else here to search meanwhile."""
+        """Does nothing, since no other process could search in the meantime."""
 
     def nearest(self, model: str, text: str, count: int) -> tuple[Ints, Floats]:
         embedder = self._embedders[model]
@@ -139,7 +139,7 @@ class MemoryIndex:
         return frozenset()
 
     def _candidates(self, text: str) -> Ints:
-        """Every document of a small index; of a large one, those that share the rarest words with the text."""
+        """All documents if there are at most `most_embedded`, else those that share the rarest words with the text."""
         everything = np.arange(self.manifest.documents)
         if len(everything) <= self.most_embedded:
             return everything
@@ -149,7 +149,7 @@ class MemoryIndex:
         return np.sort(np.argsort(-shared, kind="stable")[: self.most_embedded])
 
     def _embed(self, embedder: Embedder, documents: Ints) -> Vectors:
-        """The vectors of these documents, each made once."""
+        """The vectors of these documents, each computed once."""
         if (kept := self._vectors.get(embedder.identity)) is None:
             shape = (self.manifest.documents, embedder.dimensions)
             kept = _Vectors(np.zeros(shape, dtype=np.float32), np.zeros(self.manifest.documents, dtype=bool))

@@ -1,7 +1,7 @@
 """The visible index of a source in Postgres, as ranking reads it, within one transaction.
 
-The version is fixed when the index is opened; every read is of that version, whatever a refresh does
-meanwhile.
+The version is fixed when the index is opened: every read sees that version, even if a refresh publishes
+another one in the meantime.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from assets.context.chunking.chunks import Chunk
-from assets.context.indexing.refresh import index_version_name
 from assets.context.ranking.history import PastCommits
 from assets.context.ranking.index import Floats, Ints
 from assets.context.store import contents as store
@@ -42,9 +41,9 @@ def open_index(
     embedders: Sequence[Embedder] = (),
     fallback: Sequence[Embedder] = (),
 ) -> Iterator["PostgresIndex"]:
-    """The source's visible index, for as long as the context lasts; `embedders` embed what is asked of it.
+    """Opens the source's visible index for the duration of the context; `embedders` embed the queries.
 
-    While none of them has a vector of every chunk, `fallback` are asked too.
+    If none of them has a vector of every chunk, the `fallback` models are searched as well.
 
     Raises `NotIndexed`, and `EmbedderUnavailable` when the weights of a model are missing.
     """
@@ -59,7 +58,7 @@ def open_index(
 
 
 class PostgresIndex:
-    """Implements `assets.context.ranking.index.Index`. Made by `open_index`."""
+    """Implements `assets.context.ranking.index.Index`. Created by `open_index`."""
 
     def __init__(
         self,
@@ -73,7 +72,7 @@ class PostgresIndex:
     ) -> None:
         self.source = source
         self.commit = version.commit
-        self.version = index_version_name(source, version.version)
+        self.version = versions.index_version_name(source, version.version)
         self.manifest = files.manifest
         self._url = url
         self._team_id = team_id
@@ -147,7 +146,7 @@ class PostgresIndex:
         return frozenset(self._unanswered)
 
     def expect(self, model: str, text: str, count: int) -> None:
-        # What goes wrong is told when it is asked for, so that one model's silence does not end the search.
+        # `nearest` raises the error, so that one unavailable model does not end the search.
         if (model, text, count) not in self._expected:
             try:
                 self._expected[model, text, count] = self._send(model, text, count)
@@ -170,10 +169,10 @@ class PostgresIndex:
         return documents[order], similarity[order]
 
     def _send(self, model: str, text: str, count: int) -> VectorSearch | None:
-        """None for a text that the model has no vector for."""
+        """None if the model gives the text a zero vector."""
         embedder, table = self._models[model]
         vector = embedder.embed_query(text)
         if not vector.any():
             return None
-        # A few more than wanted, so that equal similarities are cut off by document number as in memory.
+        # A few more than needed, so that ties are cut off by document number, as in the index in memory.
         return VectorSearch(self._connection, table, vector, *self._files.contents, count + 50)

@@ -1,8 +1,8 @@
-"""Postings for BM25: which chunks hold a term, and how often.
+"""Postings for BM25: which chunks contain a term, and how often.
 
-Postings lie in segments, as in Lucene: a batch of contents makes one, which is never changed. Its
-chunks have slots, numbered from 0 in the order of its contents. What a term has there is one row of
-pairs (slot, count), so a first index writes a row for some thousands of chunks instead of one a file.
+Postings are stored in segments, as in Lucene: each batch of contents becomes a segment, which never changes.
+Its chunks have slots, numbered from 0 in the order of its contents. A term has one row per segment, of pairs
+(slot, count), so a first index writes one row for some thousands of chunks instead of one per file.
 """
 
 from array import array
@@ -22,7 +22,7 @@ MOST_COUNT = (1 << 16) - 1
 
 
 class PostingsBuilder:
-    """Inverts the term counts of chunks, in memory proportional to those."""
+    """Inverts the term counts of chunks. Memory is proportional to the number of pairs."""
 
     def __init__(self) -> None:
         self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
@@ -35,8 +35,8 @@ class PostingsBuilder:
         return len(self._sizes)
 
     def add(self, counted: Iterable[Mapping[str, int]]) -> None:
-        """Gives each of these chunks the next slot."""
-        number = self._numbers.__getitem__  # numbers a term that is new
+        """Adds chunks at the next slots: the term counts of each."""
+        number = self._numbers.__getitem__  # gives a new term the next number
         for counts in counted:
             self._terms.extend(map(number, counts))
             self._counts.extend(counts.values())
@@ -45,8 +45,8 @@ class PostingsBuilder:
     def add_numbered(
         self, names: Sequence[str], sizes: NDArray[np.int32], numbers: NDArray[np.int32], counts: NDArray[np.int32]
     ) -> None:
-        """Gives chunks the next slots, each of which has so many (`sizes`) of the pairs (number, count) that lie one
-        after another in the other arrays; the term of a number is `names[number]`."""
+        """Adds chunks at the next slots. Chunk n has the next `sizes[n]` pairs of `numbers` and `counts`; the term of
+        a number is `names[number]`."""
         is_used = np.zeros(len(names), dtype=bool)
         is_used[numbers] = True
         used = np.flatnonzero(is_used)
@@ -57,14 +57,14 @@ class PostingsBuilder:
         self._sizes.frombytes(sizes.tobytes())
 
     def merge(self, other: "PostingsBuilder") -> None:
-        """Gives the chunks of `other` the next slots, in its order."""
+        """Adds the chunks of `other` at the next slots, in its order."""
         numbers = np.fromiter(map(self._numbers.__getitem__, other._numbers), np.int32, len(other._numbers))
         self._terms.frombytes(numbers[np.frombuffer(other._terms, np.int32)].tobytes())
         self._counts.extend(other._counts)
         self._sizes.extend(other._sizes)
 
     def to_plain(self) -> tuple[list[str], bytes, bytes, bytes]:
-        """For another process."""
+        """Plain values that `marshal` can write, for another process."""
         return list(self._numbers), self._terms.tobytes(), self._counts.tobytes(), self._sizes.tobytes()
 
     @classmethod
@@ -77,7 +77,7 @@ class PostingsBuilder:
         return made
 
     def arrays(self) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.int32]]]:
-        """(term, slots, counts) of every term, in the order of their code points."""
+        """(term, slots, counts) of every term, in code point order."""
         names, ends, slots, counts = self._inverted()
         start = 0
         for name, end in zip(names, ends.tolist(), strict=True):
@@ -85,8 +85,8 @@ class PostingsBuilder:
             start = end
 
     def packed(self) -> tuple[list[str], NDArray[np.int64], bytes]:
-        """The terms in the order of their code points, where the pairs of each end, and the packed pairs of all,
-        one term's after another's."""
+        """The terms in code point order, the index after the last pair of each, and the packed pairs of all terms,
+        concatenated."""
         names, ends, slots, counts = self._inverted()
         return names, ends, pack(slots, counts)
 

@@ -1,6 +1,6 @@
-"""Postings as read from Postgres, kept in this process: segments never change, so neither do these.
+"""Caches postings read from Postgres in this process. Segments never change, so no entry becomes stale.
 
-After a commit only what its own segment has is read; the common terms of large segments stay.
+After a commit, only its new segment is read; common terms of large segments stay cached.
 """
 
 import threading
@@ -17,11 +17,11 @@ KEPT_BYTES = 64 << 20
 
 _READ = "SELECT term, segment, hits FROM postings WHERE segment = ANY(%b) AND term = ANY(%b)"
 _OVERHEAD = 200
-"""Bytes that an entry takes beside its pairs, about."""
+"""Approximate size of an entry in bytes, apart from its pairs."""
 
 
 class PostingsCache:
-    """Bounded by the size of what it keeps; the terms that were not asked for longest go first."""
+    """An LRU cache by term, bounded by its size in bytes."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes
@@ -32,14 +32,14 @@ class PostingsCache:
     def get(
         self, url: str, connection: Connection[TupleRow], segments: Sequence[int], terms: Sequence[str]
     ) -> Mapping[str, list[tuple[int, Pairs]]]:
-        """The pairs of each term in those of the segments that have it."""
+        """For each term, (segment, pairs) of those of the segments that contain it."""
         packed = self.get_packed(url, connection, segments, terms)
         return {term: [(segment, unpack(hits)) for segment, hits in parts] for term, parts in packed.items()}
 
     def get_packed(
         self, url: str, connection: Connection[TupleRow], segments: Sequence[int], terms: Sequence[str]
     ) -> Mapping[str, list[tuple[int, bytes]]]:
-        """As `get`, in the form in which they are stored."""
+        """As `get`, with the pairs in the stored form, for `unpack`."""
         wanted = set(segments)
         known: dict[str, dict[int, bytes]] = {}
         lacking: dict[str, set[int]] = {}
@@ -47,16 +47,16 @@ class PostingsCache:
             for term in terms:
                 held = self._found.get((url, term))
                 if held is not None and wanted <= held.hits.keys():
-                    known[term] = held.hits  # never changed: what is read later makes a new one
+                    known[term] = held.hits  # never modified: later reads create a new dict
                     self._found.move_to_end((url, term))
                 else:
                     known[term] = dict(held.hits) if held else {}
                     lacking[term] = wanted - known[term].keys()
         if lacking:
-            asked = sorted(set().union(*lacking.values()))
+            unread = sorted(set().union(*lacking.values()))
             for term in lacking:
-                known[term].update(dict.fromkeys(asked, b""))
-            for term, segment, hits in connection.execute(_READ, (asked, list(lacking)), binary=True).fetchall():
+                known[term].update(dict.fromkeys(unread, b""))
+            for term, segment, hits in connection.execute(_READ, (unread, list(lacking)), binary=True).fetchall():
                 known[term][segment] = hits
             self._keep(url, {term: known[term] for term in lacking})
         return {

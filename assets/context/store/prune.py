@@ -1,8 +1,8 @@
-"""Deletes contents that no kept version of any source refers to, with their chunks, postings and vectors.
+"""Deletes contents that no retained version of any source refers to, with their chunks, postings and vectors.
 
-Safe beside a running refresh, which may find a content here and refer to it a while later: a content is
-marked first, finding it takes the mark away (`contents.find_contents`), and only what has carried its mark
-for a day is deleted. No refresh takes that long.
+Safe during a refresh, which may find a content and refer to it some time later: a content is marked first,
+`contents.find_contents` removes the mark, and only contents marked for a day are deleted. No refresh takes
+that long.
 """
 
 import uuid
@@ -34,7 +34,8 @@ _TABLES = "SELECT table_name FROM embedding_models WHERE to_regclass(table_name)
 
 @dataclass(frozen=True)
 class Pruned:
-    """`marked` contents are deleted at the next run after a day, unless something refers to them again."""
+    """Numbers of contents and segments. `marked` contents are deleted at the first run a day later, unless they are
+    referred to again; `kept` were marked and are referred to again."""
 
     marked: int = 0
     kept: int = 0
@@ -60,7 +61,7 @@ def prune_contents(
             with database.team(team_id) as connection:
                 gone = _delete(connection, unused, grace)
         except psycopg.errors.ForeignKeyViolation:
-            break  # a version that came this moment refers to one of them: the next run sees it
+            break  # a version staged just now refers to one of them: the next run sees that
         deleted += len(gone)
         for _, segment, chunks in gone:
             thinned[segment] = thinned.get(segment, 0) + chunks
@@ -77,7 +78,7 @@ def prune_contents(
 
 
 def _unused(connection: Connection[TupleRow]) -> sql.Composable:
-    """True of a content `c` that no row of any table refers to, but for those that go with it."""
+    """A condition: no row refers to the content `c`, apart from rows that are deleted with it."""
     references = connection.execute(_REFERENCES).fetchall()
     return sql.SQL(" AND ").join(
         sql.SQL("NOT EXISTS (SELECT FROM {} r WHERE r.{} = c.id)").format(
@@ -106,7 +107,7 @@ def _delete(connection: Connection[TupleRow], unused: sql.Composable, grace: tim
 
 
 def _rewrite(database: Database, team_id: uuid.UUID, thinned: dict[int, int]) -> None:
-    """Writes segments anew that have lost half of their chunks or more."""
+    """Rewrites segments that have lost at least half of their chunks."""
     for segment, lost in sorted(thinned.items()):
         with database.team(team_id) as connection:
             row = connection.execute(
@@ -117,7 +118,7 @@ def _rewrite(database: Database, team_id: uuid.UUID, thinned: dict[int, int]) ->
 
 
 def _drop_segments(connection: Connection[TupleRow], touched: Sequence[int], readers: timedelta) -> int:
-    """Deletes the postings of segments that were replaced a while ago, or lost their last content."""
+    """Deletes the postings of segments that were replaced longer than `readers` ago or have no content left."""
     rows = connection.execute(
         "DELETE FROM replaced_segments WHERE replaced_at < now() - %s::interval RETURNING segment", (readers,)
     ).fetchall()

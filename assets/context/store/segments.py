@@ -1,7 +1,7 @@
-"""Merges the segments of postings, so that a query of a source reads few of them however many commits it had.
+"""Merges segments of postings, so that a query reads few of them, however many commits a source has had.
 
-Each refresh that stores something makes a segment. Every sixteenth version merges those of the last
-sixteen, every 256th those of the last 256, and so on: what is merged grows with what changed.
+Each refresh that stores something creates a segment. Every 16th version merges those of the last 16 versions,
+every 256th those of the last 256, every 4096th those of the last 4096, so the work is proportional to what changed.
 """
 
 import uuid
@@ -20,7 +20,7 @@ from core.database import Database
 
 FANOUT = 16
 LARGEST_MERGED = MOST_SLOTS // 4
-"""Segments of more chunks stay as they are."""
+"""Segments of more chunks are not merged."""
 
 _LEVELS = 3
 _RECENT = """
@@ -41,7 +41,7 @@ FROM unnest(%b::bigint[], %b::integer[]) AS new(id, first_slot) WHERE c.id = new
 
 
 def merge_recent(database: Database, team_id: uuid.UUID, source: str, version: int) -> int:
-    """Merges what is due once `version` of a source is there; returns how many segments became one."""
+    """Merges the segments that are due after `version` of a source; returns how many were replaced by one."""
     spans = [FANOUT**level for level in range(_LEVELS, 0, -1) if version % FANOUT**level == 0]
     if not spans:
         return 0
@@ -57,10 +57,10 @@ def merge_recent(database: Database, team_id: uuid.UUID, source: str, version: i
 
 
 def merge(connection: Connection[TupleRow], team_id: uuid.UUID, segments: Sequence[int]) -> int:
-    """Writes one segment with the contents of these, which stay readable until they are pruned.
+    """Writes one segment with the contents of `segments`, which stay readable until they are pruned.
 
-    Another merge in the team is left to its end first. Slots of contents that are gone are dropped.
-    Returns how many segments were replaced.
+    Waits for any other merge of the team to end. Slots of deleted contents are dropped. Returns how many
+    segments were replaced. Raises `ValueError` if the merged segment would have more than `MOST_SLOTS` chunks.
     """
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock segments {team_id}",))
     contents = np.array(connection.execute(_CONTENTS, (list(segments),)).fetchall(), dtype=np.int64).reshape(-1, 4)

@@ -1,12 +1,12 @@
-"""HNSW indexes over the vectors of each model, built after the load and outside of any refresh.
+"""Builds HNSW indexes over the vectors of each model, outside of any refresh.
 
-An index holds the contents up to a certain id and is never built while vectors go in: inserting into an
-HNSW graph takes a millisecond a vector, a hundred times what the row takes. What comes later is
-compared one by one until the next index, which covers it too, is there; then the one before is dropped.
+An index holds the contents up to a certain id; vectors written later are not inserted into it, because that
+takes about 1 ms per vector, a hundred times as long as writing the row. They are compared one by one until the
+next index, which includes them, has been built; then the previous one is dropped.
 
-`CREATE INDEX CONCURRENTLY`, since a plain one would make every refresh of every team wait for it. That
-cannot run inside a function, so it needs a connection as the owner of the tables, which the runtime's
-login is not: whoever calls this has the owner's address.
+`CREATE INDEX CONCURRENTLY` is used, since a plain build would block every refresh of every team. It cannot run
+inside a function, so it needs a connection as the owner of the tables, which the runtime's login is not: the
+caller passes the owner's URL.
 """
 
 import re
@@ -23,10 +23,10 @@ from core.database import Database
 
 NEIGHBOURS = 24
 EF_CONSTRUCTION = 200
-"""With fewer candidates, the graph of sources that differ much can fall into parts between which a search is lost."""
+"""With fewer candidates, the graph over very different sources can become disconnected, and a search misses parts."""
 
 GROWTH = 0.1
-"""An index is replaced when this share of its vectors has come since, and at least `EXACT_MOST`."""
+"""An index is replaced when more than this share of its vectors, and more than `EXACT_MOST`, were added since."""
 
 LOCK_WAIT = "30s"
 _MEMORY_MOST = 2 << 30
@@ -53,11 +53,12 @@ def build_vector_indexes(
     least: int = EXACT_MOST,
     before_build: Callable[[str], None] = lambda model: None,
 ) -> list[BuiltIndex]:
-    """Builds what is due, one model after the other, and returns that. `owner_url` is of `database`.
+    """Builds the indexes that are due, one model after the other, and returns them.
 
-    Does nothing for a model that another process is at. What a killed build left is dropped. Raises
-    `psycopg.errors.LockNotAvailable` when a transaction held its table for too long, and
-    `psycopg.errors.InsufficientPrivilege` when the address is not the owner's: nothing is lost then.
+    `owner_url` connects to `database` as the owner of its tables. Skips a model that another process is building.
+    Drops the invalid index of a killed build. Raises `psycopg.errors.LockNotAvailable` when a transaction locks
+    the table for longer than `LOCK_WAIT`, and `psycopg.errors.InsufficientPrivilege` when `owner_url` is not the
+    owner's; existing indexes are then unchanged.
     """
     built = []
     with psycopg.connect(owner_url, autocommit=True, connect_timeout=10) as connection:
@@ -91,8 +92,8 @@ def _build(
     if later <= max(least, int(covered * GROWTH)):
         return None
     vectors = covered + later
-    # The graph is built in memory as long as it fits (beyond, it takes many times as long): a vector is some
-    # 16-bit numbers and its links, of 16 bytes, twice as many on the lowest layer as above.
+    # A build is many times slower once the graph exceeds this memory. Each vector takes 2 bytes per dimension and
+    # its links, of 16 bytes each: twice `NEIGHBOURS` on the lowest layer, `NEIGHBOURS` on each layer above.
     memory = min(_MEMORY_MOST, max(_MEMORY_LEAST, vectors * (2 * dimensions + 48 * NEIGHBOURS + 256) * 5 // 4))
     connection.execute("SELECT set_config('maintenance_work_mem', %s, false)", (f"{memory >> 10}kB",))
     began = time.monotonic()
@@ -116,7 +117,7 @@ def _build(
 
 
 def _count(database: Database, table: str, indexed_to: int) -> tuple[int, int, int]:
-    """(vectors up to the id, vectors beyond it, the highest content id), of all teams."""
+    """(vectors up to content id `indexed_to`, vectors beyond it, the highest content id), over all teams."""
     statement = sql.SQL(
         "SELECT count(*) FILTER (WHERE content_id <= %(to)s), count(*) FILTER (WHERE content_id > %(to)s), "
         "coalesce(max(content_id), 0) FROM {}"
@@ -127,6 +128,6 @@ def _count(database: Database, table: str, indexed_to: int) -> tuple[int, int, i
 
 
 def _bound(name: str) -> int:
-    """The highest content id that an index of ours holds; 0 for any other index."""
+    """The highest content id in an index built by this module, from its name; 0 for any other index."""
     found = re.search(r"_to_(\d+)$", name)
     return int(found[1]) if found else 0

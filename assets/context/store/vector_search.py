@@ -1,7 +1,7 @@
-"""The chunks whose vectors are closest to a query's, by the HNSW index of a model's table or one by one.
+"""Finds the chunks whose vectors are closest to a query's, by a model's HNSW index or by comparing one by one.
 
-A search is sent when it is made and waited for when its hits are asked for, so that on a connection in
-pipeline mode Postgres compares vectors while the caller does something else.
+A search is sent when it is created and awaited when its hits are read, so that on a connection in pipeline
+mode Postgres compares vectors while the caller continues.
 """
 
 import math
@@ -17,22 +17,23 @@ from assets.context.store.vector_table import VectorTable
 from core.embedding import Vectors
 
 EXACT_MOST = 20_000
-"""Up to so many vectors, comparing each takes no longer than a search of the HNSW index."""
+"""Up to this many vectors, comparing each takes no longer than a search of the HNSW index."""
 
 EF_SEARCH = 300
-"""Candidates that a search of the index keeps; fewer are faster and find fewer of the true neighbours."""
+"""Candidates per search of the index; fewer are faster and find fewer of the true neighbours."""
 
-_MOST_LOOKED_AT = 20_000
-_MOST_EFFORT = 1000
-"""What pgvector allows for `hnsw.ef_search`."""
+_MOST_CANDIDATES = 20_000
+_MOST_EF_SEARCH = 1000
+"""The maximum that pgvector accepts for `hnsw.ef_search`."""
 
 _COMPARISONS = 80
-"""A candidate of the index takes as long as comparing so many vectors one by one."""
+"""A candidate from the index takes as long as comparing this many vectors one by one."""
 
-_SPARE = 1.15
-"""So many times the candidates that a source's share of the index lets expect, since nearness is not spread evenly."""
+_OVERSAMPLING = 1.15
+"""Oversampling factor: how many times the candidates that a source's share of the index implies are fetched, since
+near vectors are not spread evenly over sources."""
 
-# Plans that would sort a short table instead of searching the index are ruled out meanwhile.
+# Forbids plans that sort a short table instead of searching the index.
 _PREPARE = """
 SELECT set_config('hnsw.ef_search', %(effort)s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
        set_config('hnsw.max_scan_tuples', '40000', true), set_config('enable_seqscan', 'off', true),
@@ -56,7 +57,7 @@ Hit = tuple[int, int, float]
 
 
 class VectorSearch:
-    """One query among some contents of one model's table."""
+    """A search for one query among some contents of one model's table."""
 
     def __init__(
         self,
@@ -67,36 +68,36 @@ class VectorSearch:
         sizes: Ints,
         count: int,
     ) -> None:
-        """Sends it. `contents` are ids, ascending, each with its number of chunks in `sizes`.
+        """Sends the search. `contents` are ids, ascending; `sizes` are their numbers of chunks.
 
-        The HNSW index is searched when it holds more of them than are compared one by one in the same time;
-        what was stored after it was built is always compared one by one.
+        The HNSW index is searched if it holds more than `EXACT_MOST` of these vectors; contents stored after it was
+        built are then compared one by one.
         """
         binary.register(connection)
         self._connection, self._table, self._contents, self._count = connection, table, contents, count
         self._width, self._query = len(query), query
         self._vectors = int(sizes.sum())
-        self._looked: _Looked | None = None
+        self._sent: _Sent | None = None
         alone = contents
         if self._vectors > EXACT_MOST:
             indexed = contents <= table.indexed_to
             held = int(sizes[indexed].sum())
             if held > EXACT_MOST:
-                # Candidates of other sources are no help: half of the effort at least must have gone into these.
+                # Candidates of other sources don't count: at least half of EF_SEARCH must be of these contents.
                 enough = max(count, EF_SEARCH // 2)
-                limit = max(EF_SEARCH, math.ceil(_SPARE * enough * max(1.0, table.indexed / held)))
-                self._looked = self._look(_INDEX, contents[indexed], limit, enough)
+                limit = max(EF_SEARCH, math.ceil(_OVERSAMPLING * enough * max(1.0, table.indexed / held)))
+                self._sent = self._send(_INDEX, contents[indexed], limit, enough)
                 alone = contents[~indexed]
             else:
-                self._looked = self._look(_SCAN, contents, max(EF_SEARCH, count), count)
+                self._sent = self._send(_SCAN, contents, max(EF_SEARCH, count), count)
                 alone = contents[:0]
-        if self._looked is None:
+        if self._sent is None:
             alone = contents
         self._compared = self._compare(alone) if len(alone) else None
 
     def hits(self) -> list[Hit]:
-        """The closest ones, best first."""
-        found = self._enough(self._looked) if self._looked else []
+        """At most `count` closest chunks, best first."""
+        found = self._receive(self._sent) if self._sent else []
         if found is None:
             found, self._compared = [], self._compare(self._contents)
         if self._compared is not None:
@@ -104,8 +105,8 @@ class VectorSearch:
         return sorted(found, key=lambda hit: (-hit[2], hit[0], hit[1]))[: self._count]
 
     def _compare(self, contents: Ints) -> Cursor[TupleRow]:
-        """Sends a comparison with each vector of these."""
-        # The sum keeps Postgres from using the index, whose filter comes after the search.
+        """Sends a comparison with every vector of `contents`."""
+        # Adding 0 keeps Postgres from using the index, which would filter only after the search.
         statement = sql.SQL(
             "SELECT content_id, chunk, -(embedding <#> %b) AS similarity FROM {} WHERE content_id = ANY(%b) "
             "ORDER BY (embedding <#> %b) + 0 LIMIT %s"
@@ -113,39 +114,40 @@ class VectorSearch:
         parameters = (self._query, binary.bigints(contents), self._query, self._count)
         return self._connection.execute(statement, parameters, binary=True)
 
-    def _look(self, statement: str, contents: Ints, limit: int, enough: int) -> "_Looked | None":
-        """Sends a look at the `limit` closest of all sources of the team; None when they are too many."""
-        if limit > _MOST_LOOKED_AT:
+    def _send(self, statement: str, contents: Ints, limit: int, enough: int) -> "_Sent | None":
+        """Sends a search for the `limit` closest of all the team's sources; None above `_MOST_CANDIDATES`."""
+        if limit > _MOST_CANDIDATES:
             return None
         composed = sql.SQL(statement).format(
             table=self._table.name, indexed_to=sql.Literal(self._table.indexed_to), width=sql.Literal(self._width)
         )
         if statement == _INDEX:
-            self._connection.execute(_PREPARE, {"effort": str(min(limit, _MOST_EFFORT))})
+            self._connection.execute(_PREPARE, {"effort": str(min(limit, _MOST_EF_SEARCH))})
         rows = self._connection.execute(composed, {"query": self._query, "limit": limit}, binary=True)
         if statement == _INDEX:
             self._connection.execute(_AFTER)
-        return _Looked(statement, contents, limit, enough, rows)
+        return _Sent(statement, contents, limit, enough, rows)
 
-    def _enough(self, looked: "_Looked | None") -> list[Hit] | None:
-        """Those of the contents, after looking at more and more until they are enough; None when they never are."""
-        while looked is not None:
-            rows = looked.rows.fetchall()
+    def _receive(self, sent: "_Sent | None") -> list[Hit] | None:
+        """The hits among the wanted contents, searched with growing limits until there are enough. None if that would
+        take longer than comparing all."""
+        while sent is not None:
+            rows = sent.rows.fetchall()
             ids = np.array([row[0] for row in rows], dtype=np.int64)
-            wanted = looked.contents
+            wanted = sent.contents
             live = wanted[np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)] == ids
-            if int(live.sum()) >= looked.enough or len(rows) < looked.limit:
+            if int(live.sum()) >= sent.enough or len(rows) < sent.limit:
                 return [(rows[n][0], rows[n][1], rows[n][2]) for n in np.flatnonzero(live)]
-            more = math.ceil(_SPARE * looked.limit * looked.enough / max(1, int(live.sum())))
-            # A text that is nearer to other sources finds few of this one's chunks, and those not the nearest.
-            if looked.statement == _INDEX and more * _COMPARISONS > self._vectors:
+            more = math.ceil(_OVERSAMPLING * sent.limit * sent.enough / max(1, int(live.sum())))
+            # If the query is nearer to other sources, few candidates are of this one, and not its nearest.
+            if sent.statement == _INDEX and more * _COMPARISONS > self._vectors:
                 return None
-            looked = self._look(looked.statement, wanted, max(more, 2 * looked.limit), looked.enough)
+            sent = self._send(sent.statement, wanted, max(more, 2 * sent.limit), sent.enough)
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _Sent:
     statement: str
     contents: Ints
     limit: int
@@ -156,5 +158,5 @@ class _Looked:
 def nearest(
     connection: Connection[TupleRow], table: VectorTable, query: Vectors, contents: Ints, sizes: Ints, count: int
 ) -> list[Hit]:
-    """Sends a search and waits for it; see `VectorSearch`."""
+    """Sends a `VectorSearch` and waits for its hits."""
     return VectorSearch(connection, table, query, contents, sizes, count).hits()

@@ -1,6 +1,6 @@
-"""Vectors in Postgres: one typed table per model, written and read in pgvector's binary form.
+"""Vectors in Postgres: one table per model, with a fixed width, written and read in pgvector's binary form.
 
-Row-level security rules out COPY, so rows go in as binary arrays, which are as compact.
+COPY does not work with row-level security, so rows are inserted as binary arrays, which are as compact.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ FROM embedding_models m LEFT JOIN LATERAL (
 
 @dataclass(frozen=True, slots=True)
 class VectorTable:
-    """The table of one model. Contents up to the
-    id `indexed_to` are in its HNSW index, of about so many vectors; both are 0 when there is none."""
+    """The table of one model. Its HNSW index holds the contents up to the id `indexed_to`, about `indexed` vectors;
+    both are 0 if there is no index."""
 
     model_id: int
     identity: str
@@ -37,7 +37,7 @@ class VectorTable:
 
     @classmethod
     def of(cls, connection: Connection[TupleRow], embedder: Embedder) -> "VectorTable":
-        """The model's table, made if this is its first use."""
+        """The model's table, created at the first use. Raises `EmbedderUnavailable` if the model cannot be loaded."""
         connection.execute("SELECT add_embedding_model(%s, %s)", (embedder.identity, embedder.dimensions))
         found = cls.find(connection, embedder.identity)
         if found is None:
@@ -57,7 +57,7 @@ class VectorTable:
         chunks: Sequence[int] | Ints,
         vectors: Vectors,
     ) -> None:
-        """Writes one vector for each (content, chunk); those that are there already stay."""
+        """Writes one vector for each (content, chunk); existing ones are left unchanged."""
         if not len(vectors):
             return
         statement = sql.SQL(
@@ -69,7 +69,7 @@ class VectorTable:
         connection.execute(statement, (team_id, *arrays))
 
     def lacking(self, connection: Connection[TupleRow], contents: Sequence[int]) -> list[int]:
-        """Those of `contents` that have chunks but no vectors of this model."""
+        """Those of `contents` that have chunks but no vectors of this model, ascending."""
         statement = sql.SQL(
             "SELECT id FROM contents WHERE id = ANY(%s) AND cardinality(lengths) > 0 "
             "AND NOT EXISTS (SELECT FROM {} v WHERE v.content_id = contents.id) ORDER BY id"
@@ -85,7 +85,7 @@ class VectorTable:
         return connection.execute(statement, source).fetchone() is not None
 
     def counts(self, connection: Connection[TupleRow], source: dict[str, object]) -> list[tuple[int, int]]:
-        """(content, how many vectors it has) of the contents of one source and version that have any."""
+        """(content, number of its vectors) of the contents of one source and version that have any."""
         statement = sql.SQL(
             "SELECT v.content_id, count(*) FROM {} v WHERE v.content_id IN (SELECT content_id FROM source_files "
             "WHERE team_id = %(team)s AND source = %(source)s AND since <= %(version)s "

@@ -1,7 +1,7 @@
 """The files of one index version as arrays: their documents, contents, and slots in the postings' segments.
 
-A version's files never change, so they are kept in this process; those of the next version are made of
-them and what changed. Segments may be merged meanwhile, which moves slots and nothing else.
+A version's files never change, so they are cached in this process; the next version's are computed from them
+and the rows that changed. Merging segments changes slots, nothing else.
 """
 
 import threading
@@ -25,7 +25,7 @@ from assets.context.store.versions import Version
 _KEPT = 8
 _COMMON = 2000
 COMMON_BYTES = 32 << 20
-"""For the decoded postings of a version's common terms; only of the versions that are searched."""
+"""Cache size per version, for the decoded postings of its common terms."""
 
 _COLUMNS = "SELECT f.path, f.content_id, c.segment, c.first_slot, c.lengths"
 _ALL = f"""
@@ -49,7 +49,7 @@ SELECT s FROM unnest(%b::bigint[]) AS s WHERE NOT EXISTS (SELECT FROM contents c
 
 @dataclass(frozen=True)
 class VersionFiles:
-    """`content_ids`, `segments` and `first_slots` are by file, as the manifest numbers them."""
+    """`content_ids`, `segments` and `first_slots` have one element per file, in the manifest's order."""
 
     manifest: Manifest
     content_ids: Ints
@@ -64,7 +64,6 @@ class VersionFiles:
         counts: Ints,
         lengths: Ints,
         columns: tuple[Ints, Ints, Ints],
-        version: Version,
     ) -> "VersionFiles":
         offsets = np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
         return cls(Manifest(tuple(paths), offsets, lengths), *columns)
@@ -87,12 +86,12 @@ class VersionFiles:
 
     @cached_property
     def contents(self) -> tuple[Ints, Ints]:
-        """The content ids, ascending, and how many chunks each has."""
+        """The distinct content ids, ascending, and the number of chunks of each."""
         found, first = np.unique(self.content_ids, return_index=True)
         return found, np.diff(self.manifest.offsets)[first]
 
     def locate(self, contents: Ints) -> tuple[Ints, Ints]:
-        """(file, place in `contents`) for every file that has one of these contents."""
+        """(file number, position in `contents`) of every file that has one of these contents."""
         order, ordered = self.by_content
         found, place = _matches(ordered, contents)
         return order[found], place
@@ -108,7 +107,7 @@ class VersionFiles:
         slot_of = np.repeat(starts - self.manifest.offsets[:-1], sizes) + np.arange(self.manifest.documents)
         document_of = np.full(int(ends.sum()), -1, dtype=np.int64)
         document_of[slot_of] = np.arange(self.manifest.documents)
-        # A content that several files have lies at one slot; the map holds one of its documents.
+        # Several files may share a content, hence a slot; `document_of` holds one of its documents.
         others = np.flatnonzero(document_of[slot_of] != np.arange(self.manifest.documents))
         others = others[np.argsort(slot_of[others], kind="stable")]
         bounds = dict(zip(segments.tolist(), zip(bases.tolist(), ends.tolist(), strict=True), strict=True))
@@ -119,7 +118,7 @@ class VersionFiles:
         return list(self._slots.bounds)
 
     def decode(self, hits: Mapping[str, Sequence[tuple[int, bytes]]]) -> dict[str, tuple[Ints, Ints]]:
-        """The documents, ascending, and counts of each term, given its packed pairs by segment."""
+        """The documents, ascending, and their counts for each term, from its packed pairs by segment."""
         found = {}
         rare: dict[str, Sequence[tuple[int, bytes]]] = {}
         for term, parts in hits.items():
@@ -130,21 +129,21 @@ class VersionFiles:
         return found | self._decode_rare(rare)
 
     def _decode_common(self, parts: Sequence[tuple[int, bytes]]) -> tuple[Ints, Ints]:
-        """By a table of all slots, which costs the same however many there are."""
+        """Decodes by a table of all slots, at a cost that does not depend on the number of pairs."""
         slots = self._slots
         table = np.zeros(len(slots.document_of), dtype=np.uint16)
         for segment, packed in parts:
             pairs = unpack(packed)
             base, end = slots.bounds[segment]
             within = table[base : base + end]
-            kept = pairs[: np.searchsorted(pairs[:, 0], end)]  # beyond lie contents that this version doesn't have
+            kept = pairs[: np.searchsorted(pairs[:, 0], end)]  # the rest is of contents not in this version
             within[kept[:, 0]] = kept[:, 1]
         by_document = table[slots.slot_of]
         documents: Ints = np.flatnonzero(by_document)
         return documents, by_document[documents].astype(np.int64)
 
     def _decode_rare(self, hits: Mapping[str, Sequence[tuple[int, bytes]]]) -> dict[str, tuple[Ints, Ints]]:
-        """All terms at once, since there are many with a few pairs each."""
+        """Decodes all terms together, since many terms have a few pairs each."""
         nothing = np.zeros(0, dtype=np.int64)
         bounds = self._slots.bounds
         pieces = [(n, bounds[segment], packed) for n, parts in enumerate(hits.values()) for segment, packed in parts]
@@ -156,7 +155,7 @@ class VersionFiles:
         of_term = np.repeat(np.array(numbers), sizes)
         bases, ends = np.repeat(np.array(places, dtype=np.int64), sizes, axis=0).T
         pairs = unpack(b"".join(packed))
-        within = np.flatnonzero(pairs[:, 0] < ends)  # beyond lie contents that this version doesn't have
+        within = np.flatnonzero(pairs[:, 0] < ends)  # the rest is of contents not in this version
         of_term, counts = of_term[within], pairs[within, 1].astype(np.int64)
         at = pairs[within, 0] + bases[within]
         documents = slots.document_of[at]
@@ -166,7 +165,7 @@ class VersionFiles:
             of_term, counts = np.concatenate((of_term, of_term[place])), np.concatenate((counts, counts[place]))
         there = np.flatnonzero(documents >= 0)
         keys = of_term[there] * self.manifest.documents + documents[there]
-        order = there[np.argsort(keys)]  # one key sorts in a fraction of the time of two
+        order = there[np.argsort(keys)]  # sorting by one combined key is much faster than by two
         documents, counts = documents[order], counts[order]
         edges = np.searchsorted(of_term[order], np.arange(len(hits) + 1)).tolist()
         return {
@@ -178,7 +177,7 @@ class VersionFiles:
 @dataclass(frozen=True, slots=True)
 class _Slots:
     bounds: dict[int, tuple[int, int]]
-    """Of each segment: where its slots begin among all, and how many are looked at."""
+    """By segment: the position of its first slot among all, and how many of its slots this version uses."""
     slot_of: Ints
     document_of: Ints
     other_slots: Ints
@@ -195,7 +194,7 @@ def _matches(ordered: Ints, wanted: Ints) -> tuple[Ints, Ints]:
 
 
 class CommonTerms:
-    """What the commonest terms of one version were decoded to, bounded by its size."""
+    """An LRU cache of the decoded postings of one version's common terms, bounded by its size in bytes."""
 
     def __init__(self, most_bytes: int = COMMON_BYTES) -> None:
         self._most_bytes = most_bytes
@@ -212,7 +211,7 @@ class CommonTerms:
         return found[0].astype(np.int64), found[1].astype(np.int64)
 
     def keep(self, term: str, decoded: tuple[Ints, Ints]) -> None:
-        """Rare terms are left out: they are decoded as fast as they are found here."""
+        """Caches a term, unless it is rare: decoding that is as fast as a look-up."""
         if len(decoded[0]) < _COMMON:
             return
         packed = decoded[0].astype(np.int32), decoded[1].astype(np.uint16)
@@ -231,7 +230,7 @@ class CommonTerms:
 
 
 class VersionCache:
-    """The files of versions that were lately asked for, by database and version."""
+    """An LRU cache of the files of versions, by database and version."""
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
@@ -249,9 +248,9 @@ class VersionCache:
         else:
             before = self._before(url, connection, team_id, source, version)
             scope = versions.scope(team_id, source, version.version)
-            files = _advance(connection, scope, version, *before) if before else _load(connection, scope, version)
+            files = _advance(connection, scope, *before) if before else _load(connection, scope)
             if before:
-                before[1].common.forget()  # few will still ask for that version
+                before[1].common.forget()  # few queries will still read that version
         files = _relocate(connection, files)
         with self._lock:
             self._found[key] = ((team_id, source, version.version), files)
@@ -263,7 +262,7 @@ class VersionCache:
     def _before(
         self, url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: Version
     ) -> tuple[int, VersionFiles] | None:
-        """The newest version before that is kept here, if the rows that lead on from it are still there."""
+        """The newest cached version before `version`, unless its rows were deleted."""
         with self._lock:
             known = [
                 (number, identity, files)
@@ -271,15 +270,15 @@ class VersionCache:
                 if (at, team, name) == (url, team_id, source) and number < version.version
             ]
         for number, identity, files in sorted(known, key=lambda one: -one[0])[:1]:
-            # A source that was removed and added again counts its versions anew.
+            # The version numbers of a source that was removed and added again start at 1 again.
             if connection.execute(_STILL_THERE, (team_id, source, number, identity)).fetchone():
                 return number, files
         return None
 
 
-def _load(connection: Connection[TupleRow], scope: dict[str, object], version: Version) -> VersionFiles:
+def _load(connection: Connection[TupleRow], scope: dict[str, object]) -> VersionFiles:
     rows = connection.execute(_ALL, scope, binary=True).fetchall()
-    return VersionFiles.of([row[0] for row in rows], *_columns(rows), version)
+    return VersionFiles.of([row[0] for row in rows], *_columns(rows))
 
 
 def _columns(rows: Sequence[TupleRow]) -> tuple[Ints, Ints, tuple[Ints, Ints, Ints]]:
@@ -292,11 +291,10 @@ def _columns(rows: Sequence[TupleRow]) -> tuple[Ints, Ints, tuple[Ints, Ints, In
 def _advance(
     connection: Connection[TupleRow],
     scope: dict[str, object],
-    version: Version,
     before: int,
     files: VersionFiles,
 ) -> VersionFiles:
-    """The files of `version`, made of those of version `before` and the rows since."""
+    """The files of the version in `scope`, from those of version `before` and the rows that changed since."""
     parameters = {**scope, "before": before}
     rows = connection.execute(_ADDED, parameters, binary=True).fetchall()
     removed = {row[0] for row in connection.execute(_REMOVED, parameters, binary=True).fetchall()}
@@ -317,13 +315,11 @@ def _advance(
         np.concatenate((a[kept], b))[order]
         for a, b in zip((files.content_ids, files.segments, files.first_slots), columns, strict=True)
     )
-    return VersionFiles.of(
-        [paths[n] for n in order.tolist()], sizes, all_lengths[take], (content, segment, slot), version
-    )
+    return VersionFiles.of([paths[n] for n in order.tolist()], sizes, all_lengths[take], (content, segment, slot))
 
 
 def _relocate(connection: Connection[TupleRow], files: VersionFiles) -> VersionFiles:
-    """The same files with the slots that merged segments have given their contents."""
+    """The same files with the current slots of contents whose segments were merged."""
     gone = [row[0] for row in connection.execute(_REPLACED, (files.segment_ids,), binary=True).fetchall()]
     if not gone:
         return files

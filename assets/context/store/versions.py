@@ -1,7 +1,7 @@
 """Index versions of a source: staged, then made visible by moving one pointer.
 
-Files hold from the version that brought them until the one that replaced them, so a version costs
-what changed. A reader fixes the version first and then sees that version only.
+A file's row is valid from the version that added it until the one that replaced it, so a version costs only what
+changed. A reader selects a version first and then sees only that version.
 """
 
 import uuid
@@ -13,17 +13,17 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
 KEPT_VERSIONS = 20
-"""Replaced versions whose file rows are kept, for readers that began before the pointer moved."""
+"""Replaced versions whose file rows are retained, for readers that started before the pointer moved."""
 
 
 class IndexConflict(RuntimeError):
-    """Another refresh moved the pointer meanwhile (the lock was lost with its connection): run it again."""
+    """Another refresh moved the pointer in the meantime, after the lock was lost with its connection. Refresh again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a source's index; `id` is unique over all sources and all time. `models` are those whose
-    vectors cover every chunk."""
+    """A version of a source's index; `id` is unique over all sources and never reused. `models` have a vector of
+    every chunk."""
 
     version: int
     id: int
@@ -39,7 +39,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file as a version holds it: either indexed under `content_id` or skipped for a reason."""
+    """A file of a version: either indexed under `content_id` or skipped for a reason."""
 
     path: str
     mode: str
@@ -73,6 +73,10 @@ WHERE f.team_id = %(team)s AND f.source = %(source)s
 """
 
 
+def index_version_name(source: str, version: int) -> str:
+    return f"{source}#{version}"
+
+
 def visible(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> Version | None:
     """The version that queries see, or None before the first refresh."""
     with connection.cursor(row_factory=class_row(Version)) as cursor:
@@ -85,7 +89,7 @@ def scope(team_id: uuid.UUID, source: str, version: int) -> dict[str, object]:
 
 
 def live_files(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: int) -> list[FileRow]:
-    """The files of one version, skipped ones too, in byte order of their paths."""
+    """The files of one version, including skipped ones, in byte order of their paths."""
     rows = connection.execute(
         f"SELECT path, mode, encode(blob, 'hex'), content_id, skipped FROM source_files WHERE {LIVE} ORDER BY path",  # noqa: S608
         scope(team_id, source, version),
@@ -96,7 +100,7 @@ def live_files(connection: Connection[TupleRow], team_id: uuid.UUID, source: str
 def skipped_files(
     connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: int, limit: int = 1000
 ) -> list[tuple[str, str]]:
-    """(path, reason) of the files that a version skips, by path."""
+    """(path, reason) of at most `limit` files that a version skips, by path."""
     rows = connection.execute(
         f"SELECT path, skipped FROM source_files WHERE {LIVE} AND skipped IS NOT NULL ORDER BY path LIMIT %(limit)s",  # noqa: S608
         {**scope(team_id, source, version), "limit": limit},
@@ -105,7 +109,7 @@ def skipped_files(
 
 
 def count_chunks(connection: Connection[TupleRow], contents: Sequence[int]) -> int:
-    """How many chunks these contents have together."""
+    """The total number of chunks of these contents."""
     row = connection.execute(
         "SELECT coalesce(sum(cardinality(lengths)), 0) FROM contents WHERE id = ANY(%b)", (list(contents),)
     ).fetchone()
@@ -113,7 +117,7 @@ def count_chunks(connection: Connection[TupleRow], contents: Sequence[int]) -> i
 
 
 def discard_staged(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, after: int) -> None:
-    """Removes what a killed refresh staged beyond version `after`."""
+    """Removes what a killed refresh staged after version `after`."""
     key = (team_id, source, after)
     connection.execute("DELETE FROM source_files WHERE team_id = %s AND source = %s AND since > %s", key)
     connection.execute("UPDATE source_files SET until = NULL WHERE team_id = %s AND source = %s AND until > %s", key)
@@ -160,7 +164,7 @@ def stage(
 def add_models(
     connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: int, models: Sequence[int]
 ) -> None:
-    """Notes that these models (by id) have a vector of every chunk of a version."""
+    """Records that these models (by id) have a vector of every chunk of a version."""
     connection.execute(
         "INSERT INTO version_models (team_id, source, version, model_id) SELECT %s, %s, %s, unnest(%s::integer[]) "
         "ON CONFLICT DO NOTHING",
@@ -169,7 +173,8 @@ def add_models(
 
 
 def make_visible(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: int) -> None:
-    """Moves the pointer from the version before to `version`. Raises `IndexConflict` when it has moved already."""
+    """Moves the pointer from the previous version to `version` and deletes the rows of versions that are no longer
+    retained. Raises `IndexConflict` if the pointer is not at the previous version."""
     if version == 1:
         moved = connection.execute(
             "INSERT INTO source_indexes (team_id, source, version) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
@@ -182,7 +187,7 @@ def make_visible(connection: Connection[TupleRow], team_id: uuid.UUID, source: s
             (version, team_id, source, version - 1),
         )
     if moved.rowcount != 1:
-        raise IndexConflict(f"the index of {source} was changed by another refresh meanwhile: refresh it again")
+        raise IndexConflict(f"another refresh changed the index of {source} in the meantime: refresh it again")
     key = (team_id, source, version)
     connection.execute(
         "UPDATE index_versions SET visible_at = now() WHERE team_id = %s AND source = %s AND version = %s", key
@@ -193,7 +198,7 @@ def make_visible(connection: Connection[TupleRow], team_id: uuid.UUID, source: s
 
 
 def checked(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> None:
-    """Notes that the source was looked at and had nothing new."""
+    """Records that the source was checked and had nothing new."""
     connection.execute(
         "UPDATE source_indexes SET checked_at = now() WHERE team_id = %s AND source = %s", (team_id, source)
     )

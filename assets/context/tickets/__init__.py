@@ -1,1 +1,1 @@
-"""Tickets of a source as a part of its context: stored as events and imports tell of them, and searchable."""
+"""The tickets of a source as part of its context: stored from events and imports, and searchable."""

@@ -1,8 +1,8 @@
-"""Brings the changes of tickets into the store. What is older than what is known changes nothing.
+"""Applies changes of tickets to the store. A change that is older than the stored state has no effect.
 
-Time is the service's own (`updated_at`), but never later than when the change reached us, so that a
-wrong clock cannot freeze a ticket. Of two changes of one moment the later to come counts. What is gone
-there stays gone here, whatever arrives late.
+Changes are ordered by the service's time (`updated_at`), but at most the time of arrival, so that a wrong clock
+cannot block later changes. Of two changes with the same time, the later to arrive wins. What was deleted at the
+service stays deleted, whatever arrives later.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from psycopg.rows import TupleRow, dict_row
 from core.tickets import Comment, Snapshot, State, TicketChange
 
 BODY = "body"
-"""The part that is the ticket's own text; the others are named after their comments."""
+"""The part that holds the ticket's own text; a comment's part is named by the comment's id."""
 
 
 class ApplyOutcome(StrEnum):
     APPLIED = "applied"
     STALE = "stale"
-    """What is known is newer."""
+    """The stored state is newer."""
     GONE = "gone"
-    """The ticket was deleted or moved before."""
+    """The ticket was deleted or moved earlier."""
 
 
 @dataclass(frozen=True)
 class Applied:
-    """`before` and `after` are the ticket's state and status where the change altered them, else None."""
+    """`before` and `after` are the ticket's state and status, or None if the change did not alter them."""
 
     outcome: ApplyOutcome
     before: str | None = None
@@ -40,7 +40,7 @@ class Applied:
 
 @dataclass(frozen=True)
 class _At:
-    """Where a ticket is, and in whose transaction."""
+    """A change with its ticket's location and the transaction that applies it."""
 
     connection: Connection[TupleRow]
     team_id: uuid.UUID
@@ -52,8 +52,8 @@ class _At:
     def key(self) -> tuple[Any, ...]:
         return (self.team_id, self.source, self.change.service, self.change.project, self.change.key)
 
-    def when(self, told: datetime | None) -> datetime:
-        return min(told or self.received, self.received)
+    def when(self, updated_at: datetime | None) -> datetime:
+        return min(updated_at or self.received, self.received)
 
 
 _HERE = "(team_id, source, service, project, key) = (%s, %s, %s, %s, %s)"
@@ -63,7 +63,7 @@ _THERE = "team_id = %s AND service = %s AND project = %s AND key = %s"
 def apply(
     connection: Connection[TupleRow], team_id: uuid.UUID, source: str, change: TicketChange, received: datetime
 ) -> Applied:
-    """Applies one change in the caller's transaction. Repeating it changes nothing more."""
+    """Applies one change in the caller's transaction. Idempotent."""
     at = _At(connection, team_id, source, change, received)
     if change.moved_from:
         _move(at, change.moved_from)
@@ -75,7 +75,7 @@ def apply(
         return Applied(ApplyOutcome.APPLIED, _shown(known), "gone")
     after = known
     fresh = change.ticket is not None and (
-        known is None or not known["told"] or at.when(change.ticket.updated_at) >= known["updated_at"]
+        known is None or not known["has_title"] or at.when(change.ticket.updated_at) >= known["updated_at"]
     )
     if change.ticket is not None and fresh:
         after = _write_ticket(at, change.ticket, known)
@@ -93,13 +93,13 @@ def apply(
 def _ticket(at: _At) -> dict[str, Any] | None:
     with at.connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
-            f"SELECT *, title <> '' AS told FROM tickets WHERE {_HERE} FOR UPDATE".encode(),  # noqa: S608
+            f"SELECT *, title <> '' AS has_title FROM tickets WHERE {_HERE} FOR UPDATE".encode(),  # noqa: S608
             at.key,
         ).fetchone()
 
 
 def _shown(row: dict[str, Any] | None) -> str | None:
-    """A ticket's state, with the service's own word for it where that says more."""
+    """A ticket's state, with the service's own status if that adds something."""
     if row is None:
         return None
     state, status = row["state"], row["status"]
@@ -121,8 +121,8 @@ ON CONFLICT (team_id, source, service, project, key) DO UPDATE SET
 """
 
 
-def _write_ticket(at: _At, told: Snapshot, known: dict[str, Any] | None) -> dict[str, Any]:
-    """What was told over what is known. A pull request that was merged stays merged: some events call it closed."""
+def _write_ticket(at: _At, new: Snapshot, known: dict[str, Any] | None) -> dict[str, Any]:
+    """Overwrites known fields by those in `new`. A merged pull request stays merged: some events call it closed."""
     before: dict[str, Any] = known or {
         "title": "",
         "state": State.OPEN,
@@ -132,24 +132,24 @@ def _write_ticket(at: _At, told: Snapshot, known: dict[str, Any] | None) -> dict
         "closes": [],
     }
     row: dict[str, Any] = {name: before.get(name) for name in Snapshot.model_fields if name != "body"}
-    row.update(told.model_dump(exclude_none=True, exclude={"body", "updated_at"}))
+    row.update(new.model_dump(exclude_none=True, exclude={"body", "updated_at"}))
     if before["state"] == State.MERGED:
         row["state"] = State.MERGED
     if row["state"] == State.OPEN:
         row["closed_at"] = None
     row |= {name: list(row[name]) for name in ("labels", "assignees", "closes")}
-    row["updated_at"] = at.when(told.updated_at)
+    row["updated_at"] = at.when(new.updated_at)
     team_id, source, service, project, key = at.key
     row |= {"team_id": team_id, "source": source, "service": service, "project": project, "key": key}
     row["kind"] = at.change.kind
     at.connection.execute(_WRITE, row)
-    if told.body is not None or told.title is not None:
-        _write_body(at, row, told.body)
+    if new.body is not None or new.title is not None:
+        _write_body(at, row, new.body)
     return row
 
 
 def _stub(at: _At) -> dict[str, Any]:
-    """A ticket of which only a comment has arrived: known by its key, and found once it has come itself."""
+    """Stores the key of a ticket of which only a comment has arrived. It is searchable once the ticket arrives."""
     team_id, source, service, project, key = at.key
     at.connection.execute(
         "INSERT INTO tickets (team_id, source, service, project, key, kind, updated_at) "
@@ -185,7 +185,7 @@ def _write_body(at: _At, row: dict[str, Any], text: str | None) -> None:
 
 
 def _write_comment(at: _At, comment: Comment) -> bool:
-    """False where what is known of the comment is newer, or it is gone."""
+    """Returns False if the stored comment is newer or was deleted."""
     known = at.connection.execute(
         f"SELECT updated_at, deleted_at FROM ticket_parts WHERE {_HERE} AND part = %s".encode(),  # noqa: S608
         (*at.key, comment.id),
@@ -195,20 +195,20 @@ def _write_comment(at: _At, comment: Comment) -> bool:
         return False
     text = "" if comment.deleted else comment.body or ""
     blob = None if comment.hidden else digest("", text)
-    told = (text, comment.author, comment.author_id, comment.association, comment.url, comment.hidden)
+    fields = (text, comment.author, comment.author_id, comment.association, comment.url, comment.hidden)
     times = (comment.created_at, when, at.received if comment.deleted else None)
-    at.connection.execute(_PART, (*at.key, comment.id, *told, *times, blob))
+    at.connection.execute(_PART, (*at.key, comment.id, *fields, *times, blob))
     return True
 
 
 def digest(title: str, text: str) -> bytes | None:
-    """What a text is stored under, for one that has words."""
+    """The SHA-256 under which a text is stored; None for an empty text."""
     joined = f"{title}\0{text}"
     return hashlib.sha256(joined.encode()).digest() if joined.strip("\0 \t\r\n") else None
 
 
 def _delete(at: _At) -> None:
-    """Leaves nothing of the ticket but that it is gone."""
+    """Deletes everything of the ticket except the fact that it was deleted."""
     _stub(at)
     at.connection.execute(f"DELETE FROM ticket_parts WHERE {_HERE}".encode(), at.key)  # noqa: S608
     at.connection.execute(
@@ -219,12 +219,12 @@ def _delete(at: _At) -> None:
 
 
 def _move(at: _At, former: str) -> None:
-    """Brings a ticket and its texts over from the key that it had before, in whatever source that was."""
+    """Moves a ticket and its texts from its former key, in whatever source that was."""
     project = former.rpartition("-")[0] or at.change.project
     team_id, source, service, new_project, key = at.key
     there = (team_id, service, project, former)
     connection = at.connection
-    # It may have moved away from here before; what is known of the new key, if anything, is newer.
+    # The ticket may have moved away from this key earlier. Rows of the new key, if any, are newer than the old ones.
     connection.execute(f"DELETE FROM tickets WHERE {_HERE} AND deleted_at IS NOT NULL".encode(), at.key)  # noqa: S608
     left = connection.execute(
         f"SELECT source, updated_at FROM tickets WHERE {_THERE} AND deleted_at IS NULL FOR UPDATE".encode(),  # noqa: S608

@@ -15,7 +15,7 @@ from assets.shared.markdown import cell, code
     partitions_def=SOURCES,
     group_name="context",
     kinds={"postgres"},
-    description="The tickets of a source with their comments, searchable as events and imports have told of them.",
+    description="The tickets of a source with their comments, searchable, as reported by events and imports.",
 )
 def ticket_index(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[None]:
     team_id, source = parse_partition(context.partition_key)

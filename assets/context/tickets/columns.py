@@ -1,4 +1,4 @@
-"""Tickets and their texts as columns: rows that are cut out, replaced and put together without a loop over all."""
+"""Tickets and their texts as columns, so that rows are selected, replaced and joined without Python loops."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +14,15 @@ TicketKey = tuple[str, str, str]
 
 
 NAMES = "U32"
-"""Type of the columns of states and kinds; wide enough for any, so that one can take another's place."""
+"""Type of the columns of states and kinds, wide enough for all values."""
 
 
 @dataclass(frozen=True)
 class Tickets:
-    """Tickets with their rows, one for each text. Rows lie in the order of their tickets, and of a ticket by part.
+    """Tickets with their rows, one for each text, ordered by ticket, then by part.
 
-    `created` is in seconds since 1970, NaN where it is not known; `row_content` are ids.
+    `created` is in seconds since 1970, NaN if unknown. By row, `row_ticket` is the ticket's index and `row_content`
+    the content id.
     """
 
     keys: list[TicketKey]
@@ -34,7 +35,7 @@ class Tickets:
     row_content: Ints
 
     def of(self, rows: NDArray[np.bool_]) -> "Tickets":
-        """Some of the rows, and the tickets that have any."""
+        """The rows selected by a mask, and the tickets that have any of them."""
         tickets = np.bincount(self.row_ticket[rows], minlength=len(self.keys)) > 0
         number: Ints = np.cumsum(tickets, dtype=np.int64) - 1
         return Tickets(
@@ -49,7 +50,7 @@ class Tickets:
         )
 
     def replace(self, gone: Iterable[TicketKey], new: "Tickets") -> "Tickets":
-        """Without the tickets that have these keys, and with others after those that are left."""
+        """Without the tickets with the keys `gone`, and with `new` appended."""
         leaving = set(gone)
         stay = np.array([key not in leaving for key in self.keys], dtype=np.bool_)
         kept = self.of(stay[self.row_ticket])
@@ -64,20 +65,19 @@ class Tickets:
             np.concatenate([kept.row_content, new.row_content]),
         )
 
-    def with_attributes(self, told: "Tickets", places: Sequence[int]) -> "Tickets":
-        """With the state, kind, date and address of other tickets, which have the same keys and rows as those at
-        `places`."""
+    def with_attributes(self, new: "Tickets", places: Sequence[int]) -> "Tickets":
+        """With the states, kinds, dates and URLs of `new`, which have the same keys and rows as those at `places`."""
         states, kinds, created, urls = self.states.copy(), self.kinds.copy(), self.created.copy(), list(self.urls)
-        states[places], kinds[places], created[places] = told.states, told.kinds, told.created
-        for place, url in zip(places, told.urls, strict=True):
+        states[places], kinds[places], created[places] = new.states, new.kinds, new.created
+        for place, url in zip(places, new.urls, strict=True):
             urls[place] = url
         return replace(self, states=states, kinds=kinds, created=created, urls=urls)
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Texts by id, ascending: in which slots their passages are, how many (`sizes`), and how many terms each of those
-    has (`lengths`)."""
+    """Contents by id, ascending: the segment and first slot of their passages, the number of passages (`sizes`), and
+    the number of terms of each passage (`lengths`, over all passages)."""
 
     ids: Ints
     segments: Ints
@@ -86,14 +86,14 @@ class Contents:
     lengths: Ints
 
     def of(self, wanted: Ints) -> "Contents":
-        """Those at some places, in that order."""
+        """The contents at the indices `wanted`, in that order."""
         sizes = self.sizes[wanted]
         starts = (np.cumsum(self.sizes) - self.sizes)[wanted]
         lengths = self.lengths[np.repeat(starts, sizes) + within(sizes)]
         return Contents(self.ids[wanted], self.segments[wanted], self.slots[wanted], sizes, lengths)
 
     def plus(self, new: "Contents") -> "Contents":
-        """With others, none of which is here."""
+        """With the contents `new`, none of which is among these."""
         together = Contents(
             np.concatenate([self.ids, new.ids]),
             np.concatenate([self.segments, new.segments]),
@@ -105,6 +105,6 @@ class Contents:
 
 
 def within(sizes: Ints) -> Ints:
-    """0, 1, ... for each of these sizes, one after another."""
+    """0, 1, …, size - 1 for each of these sizes, concatenated."""
     ends = np.cumsum(sizes)
     return np.asarray(np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - sizes, sizes))

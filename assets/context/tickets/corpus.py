@@ -1,8 +1,7 @@
-"""The visible texts of a source's tickets as arrays, and how well each ticket's match a query's words.
+"""The visible texts of a source's tickets as arrays, and how well each ticket matches a query.
 
-What is here never changes: the changes of a while later make another corpus of it, in time that does not
-depend on what was stored, but for copies of arrays. A passage is a chunk of a text; the same text in two
-tickets is one content with two rows.
+A corpus is immutable: later changes create a new one from it, at a cost that depends only on the changes, apart
+from copying arrays. A passage is a chunk of a text; the same text in two tickets is one content with two rows.
 """
 
 import copy
@@ -24,18 +23,18 @@ from assets.context.tickets.columns import Contents, TicketKey, Tickets, within
 from core.tickets import Kind, State
 
 KEPT_WEIGHED_BYTES = 32 << 20
-"""Of terms that were asked for, in each corpus."""
+"""Cache size per corpus, for the weights of queried terms."""
 
 _NOWHERE = (-1, -1)
 _TICKET_BYTES, _ROW_BYTES = 500, 80
-"""What the words of keys and addresses take, about."""
+"""Approximate bytes for the strings of keys and URLs."""
 
 _postings = PostingsCache()
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """What one term adds to the BM25 of the passages that hold it, and to that of their tickets as a whole."""
+    """What one term adds to the BM25 score of the passages that contain it, and to that of their whole tickets."""
 
     passages: NDArray[np.int32]
     of_passages: NDArray[np.float32]
@@ -49,8 +48,8 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Scored:
-    """A value for each ticket, 0 where nothing matched. `unit` is what the value is; `place` tells the row and chunk
-    where a ticket matched best (-1: as a whole)."""
+    """A value for each ticket, 0 if nothing matched. `unit` names the measure; `place` returns the row and chunk where
+    a ticket matched best (-1 if it matched as a whole)."""
 
     unit: str
     values: Floats
@@ -58,7 +57,7 @@ class Scored:
     place: Callable[[int], tuple[int, int]]
 
     def best(self, count: int, wanted: NDArray[np.bool_]) -> list[int]:
-        """The tickets of the highest values, highest first, and of equals by key."""
+        """The `count` tickets with the highest values, highest first, ties by key."""
         matched = np.flatnonzero(wanted & (self.values > 0))
         if len(matched) > count:
             least = np.partition(self.values[matched], len(matched) - count)[len(matched) - count]
@@ -70,7 +69,7 @@ class Scored:
 
 
 class Corpus:
-    """The tickets of one moment. `contents` are those of its rows; rows without one are left out."""
+    """The tickets of a source at one moment. Rows whose content is not in `contents` are left out."""
 
     def __init__(self, url: str, tickets: Tickets, contents: Contents) -> None:
         there = np.isin(tickets.row_content, contents.ids)  # a prune may have taken a content away at this moment
@@ -84,7 +83,7 @@ class Corpus:
         self._row_content: Ints = np.searchsorted(self.contents.ids, tickets.row_content)
         self._offsets: Ints = np.cumsum(self.contents.sizes) - self.contents.sizes
         self._row_starts: Ints = np.searchsorted(tickets.row_ticket, np.arange(len(self.keys) + 1))
-        # A pair is a row with one of its passages; pairs lie in the order of rows.
+        # A pair is a row with one of its passages; pairs are in the order of rows.
         sizes = self.contents.sizes[self._row_content]
         self._pair_passage: Ints = np.repeat(self._offsets[self._row_content], sizes) + within(sizes)
         self._pair_row: Ints = np.repeat(np.arange(len(sizes)), sizes)
@@ -102,26 +101,26 @@ class Corpus:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory, about, with what is derived while it is used."""
+        """Approximate size in memory, including what is derived during use."""
         arrays = 8 * (4 * self.size + 4 * len(self.parts) + 8 * self.passages + 5 * len(self.contents.ids))
         return arrays + _TICKET_BYTES * self.size + _ROW_BYTES * len(self.parts)
 
-    def with_attributes(self, touched: Iterable[TicketKey], told: Tickets) -> "Corpus | None":
-        """This corpus after a change in which no text came, went or moved; None for any other change. `told` are those
-        of the touched tickets that are visible."""
-        places = [self._numbers.get(key) for key in told.keys]
+    def with_attributes(self, touched: Iterable[TicketKey], new: Tickets) -> "Corpus | None":
+        """This corpus after a change that only altered attributes of tickets; None if texts were added, removed or
+        moved. `new` are those of the touched tickets that are visible."""
+        places = [self._numbers.get(key) for key in new.keys]
         known = [place for place in places if place is not None]
-        if len(known) < len(places) or any(key in self._numbers for key in set(touched) - set(told.keys)):
+        if len(known) < len(places) or any(key in self._numbers for key in set(touched) - set(new.keys)):
             return None
-        starts = np.searchsorted(told.row_ticket, np.arange(len(places) + 1))
+        starts = np.searchsorted(new.row_ticket, np.arange(len(places) + 1))
         for number, place in enumerate(known):
             ours = slice(int(self._row_starts[place]), int(self._row_starts[place + 1]))
             theirs = slice(int(starts[number]), int(starts[number + 1]))
-            same = np.array_equal(self.tickets.row_content[ours], told.row_content[theirs])
-            if not same or self.parts[ours] != told.parts[theirs]:
+            same = np.array_equal(self.tickets.row_content[ours], new.row_content[theirs])
+            if not same or self.parts[ours] != new.parts[theirs]:
                 return None
-        made = copy.copy(self)  # with all that was derived
-        made.tickets = self.tickets.with_attributes(told, known)
+        made = copy.copy(self)  # including the derived arrays
+        made.tickets = self.tickets.with_attributes(new, known)
         return made
 
     @cached_property
@@ -135,7 +134,7 @@ class Corpus:
         before: datetime | None = None,
         without: Sequence[str] = (),
     ) -> NDArray[np.bool_]:
-        """Which tickets may be returned; all count for how rare a word is."""
+        """A mask of the tickets that may be returned. Word statistics always cover all tickets."""
         mask = np.ones(self.size, dtype=np.bool_)
         if state is not None:
             mask &= self.tickets.states == str(state)
@@ -151,12 +150,12 @@ class Corpus:
         return int(self.tickets.row_content[row])
 
     def first_row(self, ticket: int) -> int:
-        """A row of the ticket: its body's, where that is visible."""
+        """The row of the ticket's body if that is visible, else its first row."""
         rows = range(int(self._row_starts[ticket]), int(self._row_starts[ticket + 1]))
         return next((row for row in rows if self.parts[row] == "body"), rows[0])
 
     def with_keys(self, named: Iterable[str]) -> list[int]:
-        """The tickets that have one of these keys."""
+        """The tickets with one of these keys, of any project."""
         return [ticket for key in sorted(set(named)) for ticket in self._by_key.get(key, ())]
 
     @cached_property
@@ -173,7 +172,7 @@ class Corpus:
 
     @cached_property
     def _slot_passages(self) -> Mapping[int, NDArray[np.int32]]:
-        """For each segment: the passage at each of its slots, -1 where another source's is."""
+        """For each segment, the passage at each of its slots; -1 for passages of other sources."""
         sizes = self.contents.sizes
         slots = np.repeat(self.contents.slots, sizes) + within(sizes)
         of_passage = np.repeat(self.contents.segments, sizes)
@@ -189,7 +188,7 @@ class Corpus:
 
     @cached_property
     def _tickets_of_passages(self) -> tuple[Ints, Ints]:
-        """Each passage's tickets, once for each row: `tickets[starts[p]:starts[p + 1]]`."""
+        """(tickets, starts): the tickets of passage p, once per row, are `tickets[starts[p]:starts[p + 1]]`."""
         order = np.argsort(self._pair_passage, kind="stable")
         starts = np.searchsorted(self._pair_passage[order], np.arange(self.passages + 1))
         return self.tickets.row_ticket[self._pair_row[order]], starts
@@ -205,7 +204,7 @@ class Corpus:
         return length_norm(lengths.astype(np.int64), B_FILE)
 
     def weigh(self, connection: Connection[TupleRow], terms: Sequence[str]) -> Mapping[str, Weighed]:
-        """What each of these terms adds; what was asked for before is kept, within bounds."""
+        """What each of these terms adds to scores. Results are cached up to `KEPT_WEIGHED_BYTES`."""
         kept = self._weighed
         lacking = [term for term in terms if term not in kept]
         if lacking:
@@ -213,13 +212,13 @@ class Corpus:
                 kept[term] = self._weigh(hits)
         found = {term: kept[term] for term in terms}
         if sum(held.nbytes for held in list(kept.values())) > KEPT_WEIGHED_BYTES:
-            self._weighed = {}  # who is reading the former one beside us goes on with it
+            self._weighed = {}  # other threads continue to use the old dict
         return found
 
     def _weigh(self, hits: Sequence[tuple[int, Pairs]]) -> Weighed:
         passages, counts = self._passages(hits)
         tickets, starts = self._tickets_of_passages
-        if len(tickets) == self.passages:  # no text is in two places
+        if len(tickets) == self.passages:  # no text occurs twice
             of_ticket = np.bincount(tickets[passages], counts, self.size)
         else:
             rows = starts[passages + 1] - starts[passages]
@@ -236,8 +235,7 @@ class Corpus:
         )
 
     def _passages(self, hits: Sequence[tuple[int, Pairs]]) -> tuple[Ints, Ints]:
-        """The numbers of the passages at (segment, slot) and the counts there; slots of other sources' contents are
-        left out."""
+        """The passages at the slots in `hits` and their counts, without those of other sources."""
         passages, counts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
         for segment, pairs in hits:
             table = self._slot_passages[segment]
@@ -248,21 +246,21 @@ class Corpus:
         return np.concatenate(passages), np.concatenate(counts)
 
     def score_passages(self, found: Mapping[str, Weighed], weights: Mapping[str, float]) -> Scored:
-        """By the best passage of each ticket."""
+        """Scores each ticket by its best passage."""
         values = np.zeros(self.passages)
         for term, held in found.items():
             values[held.passages] += weights[term] * held.of_passages
         return self._best_of("BM25", values)
 
     def score_tickets(self, found: Mapping[str, Weighed], weights: Mapping[str, float]) -> Scored:
-        """By all that is written in each ticket."""
+        """Scores each ticket by all of its texts together."""
         values = np.zeros(self.size)
         for term, held in found.items():
             values[held.tickets] += weights[term] * held.of_tickets
         return Scored("BM25", values, self.keys, lambda _: _NOWHERE)
 
     def nearest(self, hits: Sequence[tuple[int, int, float]]) -> Scored:
-        """By the passages nearest in meaning: (content id, chunk, cosine), best first."""
+        """Scores each ticket by its nearest passage, given hits (content id, chunk, cosine)."""
         values = np.zeros(self.passages)
         for content, chunk, cosine in hits:
             place = int(np.searchsorted(self.contents.ids, content))
@@ -270,15 +268,15 @@ class Corpus:
         return self._best_of("cosine", values)
 
     def _best_of(self, unit: str, values: Floats) -> Scored:
-        """Of a value for each passage, the best of each ticket."""
+        """Scores each ticket by its best passage, given the value of each passage."""
         best = np.zeros(self.size)
         if len(self._holders):
-            # A ticket ends where the next that has a passage begins.
+            # The pairs of a ticket end where those of the next ticket with passages begin.
             best[self._holders] = np.maximum.reduceat(values[self._pair_passage], self._pair_starts[self._holders])
         return Scored(unit, best, self.keys, partial(self._place, values))
 
     def _place(self, values: Floats, ticket: int) -> tuple[int, int]:
-        """The row and chunk of a ticket's best passage; of equals the last one's."""
+        """The row and chunk of a ticket's best passage; among equals, the last one."""
         low, high = int(self._pair_starts[ticket]), int(self._pair_starts[ticket + 1])
         passages = self._pair_passage[low:high]
         of_ticket = values[passages]
@@ -288,5 +286,5 @@ class Corpus:
 
 
 def _scores(counts: Ints | Floats, norm: Floats, of: int) -> NDArray[np.float32]:
-    """What a term adds to each of those that hold it, `of` so many."""
+    """What a term adds to each of the documents that contain it, out of `of` documents."""
     return term_scores(idf(of, len(counts)), counts, norm).astype(np.float32)

@@ -1,7 +1,7 @@
-"""The tickets of sources as this process has read them last, brought up to date by what was altered since.
+"""Caches the tickets of sources in this process and updates them with what was changed since.
 
-The first query of a process reads the keys and texts' places of all tickets of its source; each later one
-asks what has changed, which takes as long whatever the number of tickets.
+The first query reads the keys, attributes and text locations of all tickets of the source. Each later query reads
+only the changes, at a cost that does not depend on the number of tickets.
 """
 
 import threading
@@ -19,10 +19,10 @@ from assets.context.tickets.corpus import Corpus
 from assets.context.tickets.corpus_read import Delta, Moment, read_all, read_contents, read_since
 
 KEPT_BYTES = 192 << 20
-"""Some 150,000 tickets with their comments."""
+"""Enough for some 150,000 tickets with their comments."""
 
 STALE_SECONDS = READERS.total_seconds() / 2
-"""A corpus that was not looked at for so long may point at segments that have been dropped unseen."""
+"""A corpus that was not updated for longer may refer to segments that were dropped in the meantime."""
 
 _Key = tuple[str, uuid.UUID, str]
 
@@ -34,8 +34,8 @@ class _Held:
 
 
 class CorpusCache:
-    """Bounded by the size of what it keeps; the sources that were not asked for longest go first. Two queries at once
-    may both read what has changed; each sees a whole moment."""
+    """An LRU cache by source, bounded by its size in bytes. Concurrent queries may both read the changes; each sees a
+    consistent state."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes
@@ -43,11 +43,11 @@ class CorpusCache:
         self._lock = threading.Lock()
 
     def get(self, url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> Corpus:
-        """What is visible at this moment."""
+        """The corpus of what is visible to the connection's transaction."""
         key = (url, team_id, source)
         with self._lock:
             held = self._held.get(key)
-        now = self._follow(url, connection, team_id, source, held) if held else None
+        now = self._update(url, connection, team_id, source, held) if held else None
         if now is None:
             moment, tickets = read_all(connection, team_id, source)
             contents = read_contents(connection, np.unique(tickets.row_content))
@@ -55,14 +55,14 @@ class CorpusCache:
         self._keep(key, now)
         return now.corpus
 
-    def _follow(
+    def _update(
         self, url: str, connection: Connection[TupleRow], team_id: uuid.UUID, source: str, held: _Held
     ) -> _Held | None:
-        """None where everything is to be read again."""
+        """The updated corpus, or None if everything has to be read again."""
         corpus, last = held.corpus, held.moment
         delta = read_since(connection, team_id, source, last, corpus.segments)
         there = delta.moment
-        # A smaller number, or another source of the name: the database was restored, or the source added anew.
+        # A smaller xmin: the database was restored. Another time of creation: the source was removed and added again.
         if there.xmin < last.xmin or there.added != last.added or there.at - last.at > STALE_SECONDS:
             return None
         if delta.touched is None:

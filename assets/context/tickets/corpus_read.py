@@ -1,7 +1,8 @@
-"""Reads the visible texts of a source's tickets: all of them, or those that were altered since a moment.
+"""Reads the visible texts of a source's tickets: all of them, or those that changed since a moment.
 
-A moment is a snapshot's oldest transaction that was still open (`xmin`): whatever was not seen then has
-that number or a later one. Columns come as arrays, since making a tuple of each row takes most of the time.
+A moment is the oldest transaction that was still open in a snapshot (`xmin`): every change that the snapshot did
+not see has that number or a higher one. Columns are read as arrays, since creating a tuple per row takes most of
+the time.
 """
 
 import uuid
@@ -18,7 +19,7 @@ from assets.context.store import binary
 from assets.context.tickets.columns import NAMES, Contents, TicketKey, Tickets
 
 MOST_TOUCHED = 2000
-"""Where more tickets were altered, reading all of them takes no longer."""
+"""If more tickets than this changed, reading all of them takes no longer."""
 
 _VISIBLE = """
     SELECT t.service, t.project, t.key, t.state, t.kind, t.url, t.created_at, p.part, p.content_id
@@ -27,7 +28,7 @@ _VISIBLE = """
       AND t.deleted_at IS NULL AND NOT t.hidden AND p.content_id IS NOT NULL"""
 _ALL = f"({_VISIBLE}) v"
 
-# By the keys of a few tickets, whatever Postgres may guess of tables that it has not analysed yet.
+# Forces a lookup by the few keys, even if Postgres has no statistics of the tables yet.
 _TOUCHED = f"""touched CROSS JOIN LATERAL ({_VISIBLE}
       AND (t.service, t.project, t.key) = (touched.service, touched.project, touched.key)
       AND (p.service, p.project, p.key) = (touched.service, touched.project, touched.key) OFFSET 0) v"""
@@ -68,8 +69,8 @@ FROM (SELECT * FROM found ORDER BY id) found
 
 @dataclass(frozen=True)
 class Moment:
-    """What a reader has seen: all that ended before transaction `xmin`, of a source that was added then. `at` is by the
-    database's clock, in seconds since 1970; `added` is None where there is no such source."""
+    """What a reader has seen: all transactions before `xmin`. `at` is the database's time and `added` the source's time
+    of creation, in seconds since 1970; `added` is None if there is no such source."""
 
     xmin: int
     at: float
@@ -78,8 +79,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class Delta:
-    """What was altered up to `moment`: the tickets that were touched, those of them that are visible now, and the
-    segments whose contents have moved. `touched` is None where there are too many."""
+    """The changes up to `moment`: the keys of touched tickets (None if there are more than `MOST_TOUCHED`), those of
+    them that are visible now, and the segments that were replaced."""
 
     moment: Moment
     touched: list[TicketKey] | None
@@ -88,7 +89,7 @@ class Delta:
 
 
 def read_all(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> tuple[Moment, Tickets]:
-    """What is visible at this moment."""
+    """All visible tickets with their texts, and the moment of the snapshot."""
     hash_joins(connection)
     row = _read(connection, _ALL, team_id, source, since=0, most=0, segments=())
     hash_joins(connection, only=False)
@@ -98,7 +99,7 @@ def read_all(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) 
 def read_since(
     connection: Connection[TupleRow], team_id: uuid.UUID, source: str, last: Moment, segments: Sequence[int]
 ) -> Delta:
-    """What was altered after `last`, a moment in the same database; `segments` are those that the reader knows."""
+    """What changed after `last`, a moment in the same database; `segments` are those that the reader refers to."""
     most = MOST_TOUCHED + 1
     row = _read(connection, _TOUCHED, team_id, source, since=last.xmin, most=most, segments=segments)
     columns = (row["touched_services"] or [], row["touched_projects"] or [], row["touched_keys"] or [])
@@ -107,7 +108,7 @@ def read_since(
 
 
 def read_contents(connection: Connection[TupleRow], ids: Ints) -> Contents:
-    """Those of these contents that there are."""
+    """Those of these contents that exist."""
     none = np.zeros(0, dtype=np.int64)
     if not len(ids):
         return Contents(none, none, none, none, none)
@@ -117,8 +118,8 @@ def read_contents(connection: Connection[TupleRow], ids: Ints) -> Contents:
 
 
 def hash_joins(connection: Connection[TupleRow], *, only: bool = True) -> None:
-    """Rules out nested loops for what follows in the transaction: tables that were just filled have no statistics
-    yet, and Postgres then compares every row with every other."""
+    """Forbids nested loops in the rest of the transaction, or allows them again. Without statistics of tables that were
+    just filled, Postgres would compare every row with every other."""
     connection.execute("SELECT set_config('enable_nestloop', %s, true)", ("off" if only else "on",))
 
 
@@ -136,7 +137,7 @@ def _read(
     with connection.cursor(row_factory=dict_row, binary=True) as cursor:
         row = cursor.execute(_READ.format(visible).encode(), given).fetchone()
     if row is None:
-        raise LookupError("an aggregate gave no row")
+        raise LookupError("an aggregate query returned no row")
     return row
 
 

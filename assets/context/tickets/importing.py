@@ -1,7 +1,7 @@
-"""A full import of a project's tickets through its service's API, page by page, beside live events.
+"""Imports a project's tickets through its service's API, page by page, while live events continue.
 
-How far it has come is stored with each page's tickets, so that an import that was stopped goes on, and
-a later one reads only what has changed since. Applied like events: what is older changes nothing.
+The progress is stored with each page's tickets, so that an interrupted import resumes, and a later one reads only
+what changed since. Changes are applied like events: one that is older than the stored state has no effect.
 """
 
 import re
@@ -24,7 +24,7 @@ from core.tickets import Service
 MOST_PAGES = 20_000
 INDEX_EVERY = 20
 OVERLAP = timedelta(minutes=10)
-"""Clocks differ: what changed shortly before the last import began is read again."""
+"""Clocks differ, so changes made shortly before the last import began are read again."""
 
 MOST_SKIPPED = 100
 
@@ -34,13 +34,13 @@ _ADDRESS = re.compile(
 
 
 class ImportRefused(ValueError):
-    """This cannot be imported; the message says why and what to do."""
+    """The project cannot be linked or imported; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """`changes` were read, of which `applied` told something new; `complete` is false where the most pages that were
-    allowed had been read before the end. `skipped` are items that could not be read, with the reason (at most 100)."""
+    """`changes` is the number of changes read, `applied` of those that were new. `complete` is False if the import
+    stopped at the page limit. `skipped` are items that could not be read, with the reason (at most 100)."""
 
     source: str
     service: Service
@@ -55,7 +55,7 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class Link:
-    """A project whose tickets belong to a source; `address` is of its service."""
+    """A project whose tickets belong to a source; `address` is that of its service."""
 
     source: str
     service: Service
@@ -71,8 +71,8 @@ def link_project(
     project: str | None = None,
     address: str | None = None,
 ) -> Link:
-    """Lets the tickets of a service's project belong to a source; linking the same again changes nothing but its
-    address. By default the project is the source's repository. Raises `SourceError`, `ImportRefused`."""
+    """Makes the tickets of a service's project belong to a source; linking it again only changes the address. The
+    default project is the source's repository. Raises `SourceError`, `ImportRefused`."""
     found = find_source(database, team_id, source)
     name = _project(service, project or (found.repository if service != Service.JIRA else None))
     address = _address(address)
@@ -85,17 +85,17 @@ def link_project(
         ).fetchone()
         if row is None or row[0] != found.name:
             raise ImportRefused(
-                f"project {name} of {service} belongs to source {row[0] if row else '?'} already: "
-                f"`penstock tickets unlink` takes it away from there"
+                f"project {name} of {service} already belongs to source {row[0] if row else '?'}: "
+                f"unlink it with `penstock tickets unlink`"
             )
         place = row[1] or APIS[service].address
         if place is None:
-            raise ImportRefused(f"{service} has no address that everybody shares: give yours, as https://HOST")
+            raise ImportRefused(f"{service} has no public instance: pass the address of yours, as https://HOST")
     return Link(found.name, service, name, place)
 
 
 def unlink_project(database: Database, team_id: uuid.UUID, service: Service, project: str) -> bool:
-    """Takes a project away from its source, and its tickets out of the search. False if it was not linked."""
+    """Unlinks a project from its source and deletes its tickets. Returns False if it was not linked."""
     key = (team_id, service, _project(service, project))
     with database.team(team_id) as connection:
         gone = connection.execute(
@@ -107,10 +107,10 @@ def unlink_project(database: Database, team_id: uuid.UUID, service: Service, pro
 
 
 def _address(address: str | None) -> str | None:
-    """Shows nothing of one that is refused, since it may hold a token."""
+    """Checks an address. The message does not show it, since it may contain a token."""
     if address is not None and not _ADDRESS.fullmatch(address):
         raise ImportRefused(
-            "an address is https://HOST or https://HOST/PATH, without a user name: the token is a setting, "
+            "an address must be https://HOST or https://HOST/PATH, without a user name: set the token as a setting, "
             "such as PENSTOCK_GITLAB_TOKEN"
         )
     return address.rstrip("/") if address else None
@@ -119,10 +119,10 @@ def _address(address: str | None) -> str | None:
 def _project(service: Service, name: str | None) -> str:
     if service == Service.JIRA:
         if name is None or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{1,99}", name):
-            raise ImportRefused("a Jira project goes by its key: --project PROJ")
+            raise ImportRefused("a Jira project is named by its key: --project PROJ")
         return name.upper()
     if name is None or not re.fullmatch(r"[\w.-]{1,100}(?:/[\w.-]{1,100}){1,9}", name):
-        raise ImportRefused(f"a project of {service} goes by owner/name: --project owner/name")
+        raise ImportRefused(f"a project of {service} is named owner/name: --project owner/name")
     return name.lower()
 
 
@@ -139,10 +139,10 @@ def import_tickets(
     on_page: Callable[[int, int], None] = lambda pages, changes: None,
     sleep: Callable[[float], None] | None = None,
 ) -> ImportReport:
-    """Reads what has changed since the last import, all of it at the first or with `everything`, and indexes it.
+    """Imports and indexes what changed since the last import; the first import, or `everything`, reads all tickets.
 
-    `on_page` is called with the pages and changes so far. Raises `ApiError` (what came before is kept, and
-    the next import goes on from there), and psycopg's errors.
+    `on_page` is called with the numbers of pages and changes so far. Raises `ApiError` and psycopg's errors; the pages
+    before the error are stored, and the next import continues from there.
     """
     api = APIS[link.service]
     state = _begin(database, team_id, link, everything)
@@ -157,7 +157,7 @@ def import_tickets(
                 url = state.next or firsts[state.step]
                 page = api.page(reader, state.step, url, link.project, state.since)
                 if page.next == url:
-                    raise ApiError("a page names itself as the next one: the service's pages don't end")
+                    raise ApiError("a page links to itself as the next page: the service's paging is broken")
                 last = state.step + 1 >= len(firsts)
                 step = state.step if page.next else None if last else state.step + 1
                 state = _State(step, page.next, state.since, state.began)
@@ -185,7 +185,7 @@ def import_tickets(
 
 @dataclass(frozen=True)
 class _State:
-    """Where an import is: its step (None: at the end) and the page to read next (None: the first of the step)."""
+    """The progress of an import: its step (None: complete) and the page to read next (None: the first of the step)."""
 
     step: int | None
     next: str | None
@@ -216,7 +216,7 @@ def _begin(database: Database, team_id: uuid.UUID, link: Link, everything: bool)
 
 
 def _store(database: Database, team_id: uuid.UUID, link: Link, changes: Sequence[Any], state: _State) -> int:
-    """A page's tickets and how far the import has come, in one transaction, never beside a run that indexes."""
+    """Stores a page's tickets and the progress in one transaction, under the lock that indexing takes."""
     with database.team(team_id) as connection:
         connection.execute("SELECT set_config('lock_timeout', '10min', true)")
         connection.execute(

@@ -1,7 +1,7 @@
-"""Ticket changes on their way from the event log into the store: kept as they came, applied in that order.
+"""Queues ticket changes from the event log: the sensor stores them, a run applies them in order of arrival.
 
-The sensor only keeps them, in one short transaction; a run applies them, so that a change that cannot
-be applied shows there and holds up nothing.
+The sensor only needs one short transaction. A change that cannot be applied is recorded by the run and does not
+block others.
 """
 
 import uuid
@@ -19,9 +19,9 @@ from core.database import Database
 from core.events import Event
 from core.tickets import TicketChange
 
-AT_ONCE = 200
+BATCH = 200
 KEPT_DAYS = 90
-"""Applied changes are kept so long, to tell repeats and lags; longer than any log keeps events."""
+"""Applied changes are retained this long, to detect repeats and measure lags: longer than any log retains events."""
 
 _ACCEPT = """
 INSERT INTO ticket_changes (team_id, event_id, source, change, received_at)
@@ -32,7 +32,7 @@ ON CONFLICT DO NOTHING
 
 @dataclass(frozen=True)
 class Drained:
-    """How many changes had each outcome; `refused` are those that could not be read."""
+    """The number of changes by outcome; `refused` are those that could not be read."""
 
     applied: int = 0
     stale: int = 0
@@ -44,8 +44,8 @@ class Drained:
 
 
 def accept(database: Database, events: Iterable[Event]) -> int:
-    """Keeps the changes that these events bring, each once, and returns how many are new. One whose source has been
-    removed meanwhile is dropped."""
+    """Stores the changes in these events, each once, and returns how many are new. Changes of a source that was removed
+    in the meantime are dropped."""
     rows = [
         {
             "team": event.teamid,
@@ -64,11 +64,11 @@ def accept(database: Database, events: Iterable[Event]) -> int:
 
 
 def drain(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> Drained:
-    """Applies the oldest changes that wait, up to a batch, in the caller's transaction."""
+    """Applies the oldest waiting changes, at most `BATCH`, in the caller's transaction."""
     rows = connection.execute(
         "SELECT event_id, change, received_at FROM ticket_changes "
         "WHERE team_id = %s AND source = %s AND applied_at IS NULL ORDER BY seq LIMIT %s",
-        (team_id, source, AT_ONCE),
+        (team_id, source, BATCH),
     ).fetchall()
     counted = {"applied": 0, "stale": 0, "refused": 0}
     for event_id, raw, received in rows:
@@ -96,7 +96,7 @@ def _apply(
 
 
 def mark_searchable(connection: Connection[TupleRow], team_id: uuid.UUID, source: str, until: datetime) -> None:
-    """Notes that what was applied up to a moment can be found now, and forgets what is old."""
+    """Records that the changes applied until a moment are searchable, and deletes changes older than `KEPT_DAYS`."""
     connection.execute(
         "UPDATE ticket_changes SET searchable_at = clock_timestamp() WHERE team_id = %s AND source = %s "
         "AND applied_at <= %s AND searchable_at IS NULL",

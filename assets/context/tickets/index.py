@@ -1,7 +1,7 @@
-"""Makes the tickets of a source searchable: applies what waits, cuts and embeds what is new, takes away what is gone.
+"""Makes the tickets of a source searchable: applies waiting changes, cuts and embeds new texts, hides deleted ones.
 
-A text becomes visible by one pointer once its chunks, postings and vectors are there; the text before it
-is found until then. Idempotent, and safe to kill at any moment. A change of state touches no text.
+A text becomes visible by setting one pointer, once its chunks, postings and vectors are stored; until then the
+previous text is found. Idempotent, and safe to kill at any moment. A change of state affects no text.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ from core.database import Database
 from core.embedding import Embedder
 
 PARTS = 1000
-"""Texts that are stored in one transaction."""
+"""The most texts stored in one transaction."""
 
 MOST_ROUNDS = 10_000
 MERGED_FROM = 16
-"""So many segments of postings of about one size become one."""
+"""This many segments of postings of about the same size are merged into one."""
 
 _SIZES = (256, 4096, segments.LARGEST_MERGED)
 
@@ -71,8 +71,8 @@ GROUP BY segment HAVING sum(cardinality(lengths)) <= %s ORDER BY segment
 
 @dataclass(frozen=True)
 class TicketIndexReport:
-    """What one run did: `changes` were applied, `parts` became visible anew of which `chunks_new` were not stored
-    before, `removed` are found no more. `status` is how things stand after it."""
+    """What one run did: `changes` by outcome; the numbers of texts that became visible (`parts`), of chunks stored for
+    them, of vectors written, and of texts hidden (`removed`). `status` is the state afterwards."""
 
     source: str
     changes: inbox.Drained
@@ -94,8 +94,8 @@ def index_tickets(
     embedders: Sequence[Embedder] = (),
     building: Sequence[Embedder] = (),
 ) -> TicketIndexReport:
-    """Brings the source's tickets up to date. Texts that no model can embed now are found by their words, and get
-    their vectors from the next run. Two at once run one after the other. Raises `SourceError`, psycopg's errors."""
+    """Updates the source's ticket index. Texts that no model can embed now are found by their words, and get their
+    vectors in the next run. Concurrent runs wait for each other. Raises `SourceError` and psycopg's errors."""
     name = find_source(database, team_id, source).name
     began = time.monotonic()
     with _one_at_a_time(database, team_id, name):
@@ -109,7 +109,7 @@ def index_tickets(
         built = [model for model in work.ingest.models if any(model.embedder is one for one in building)]
         filled = [model for model in work.ingest.models if model not in built and work.fill_rest(model)]
         for model in built:
-            # What was there before is left to the migration that builds it, which gives way to live work.
+            # Older texts are left to the migration that builds the model, which yields to live work.
             work.ingest.fill(model, work.shown)
         work.merge_segments()
         with database.team(team_id) as connection:
@@ -130,7 +130,7 @@ def index_tickets(
 
 @contextlib.contextmanager
 def _one_at_a_time(database: Database, team_id: uuid.UUID, source: str) -> Iterator[None]:
-    # Held by a transaction of its own, since the work takes several; it ends with this process.
+    # A separate transaction holds the lock, since the work takes several; the lock ends with this process.
     with database.team(team_id) as holder:
         holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
         holder.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
@@ -158,7 +158,7 @@ class _Work:
                 row = connection.execute("SELECT now()").fetchone()
             self.applied_until = row[0] if row else None
             done = inbox.Drained(done.applied + more.applied, done.stale + more.stale, done.refused + more.refused)
-            if more.total < inbox.AT_ONCE:
+            if more.total < inbox.BATCH:
                 break
         return done
 
@@ -175,7 +175,7 @@ class _Work:
             ids = self._store({(row[4].hex(), texts.CHUNKER): (row[6], row[5]) for row in rows})
             for model in self.ingest.models:
                 if self.ingest.fill(model, set(ids.values())):
-                    break  # the others follow once all can be found
+                    break  # the other models follow once all texts are searchable
             with self.database.team(self.team_id) as connection:
                 hash_joins(connection)
                 found = [ids[row[4].hex(), texts.CHUNKER] for row in rows]
@@ -194,7 +194,7 @@ class _Work:
         return ids | dict(zip(batch.keys, made, strict=True))
 
     def fill_rest(self, model: Model) -> bool:
-        """Gives a model the vectors that visible texts lack. False when it could not be reached."""
+        """Adds the missing vectors of visible texts. Returns False if the model is unavailable."""
         statement = sql.SQL(
             "SELECT DISTINCT p.content_id FROM ticket_parts p WHERE p.team_id = %s AND p.source = %s "
             "AND p.content_id IS NOT NULL AND NOT EXISTS (SELECT FROM {} v WHERE v.content_id = p.content_id)"

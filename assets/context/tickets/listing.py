@@ -1,4 +1,4 @@
-"""The tickets of a source as a list, the last changed first."""
+"""Lists the tickets of a source, the most recently changed first."""
 
 import uuid
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from core.tickets import Kind, State
 
 @dataclass(frozen=True)
 class Ticket:
-    """`comments` counts those that are visible."""
+    """A ticket without its texts; `comments` is the number of visible comments."""
 
     service: str
     project: str
@@ -53,7 +53,7 @@ def list_tickets(
     kind: Kind | None = None,
     limit: int = 50,
 ) -> list[Ticket]:
-    """At most a thousand."""
+    """At most `limit` tickets, and at most 1,000."""
     wanted = {"team": team_id, "source": source, "state": state, "kind": kind, "limit": min(limit, 1000)}
     with connection.cursor(row_factory=class_row(Ticket)) as cursor:
         return cursor.execute(_LIST.encode(), wanted).fetchall()

@@ -1,8 +1,8 @@
-"""Finds tickets by words, by meaning and by key, each with the reasons and with whose text it was that matched.
+"""Finds tickets by words, by meaning and by key, each with the reasons and the author of the text that matched.
 
-Three kinds of lists, fused by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR 2009), since their
-scores have no common scale and nothing was learned for tickets: BM25 of whole tickets, BM25 of their
-single passages, and the nearest passages of each model. A ticket named by its key comes first.
+Three kinds of lists are fused by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR 2009): BM25 over whole
+tickets, BM25 over single passages, and the nearest passages by each model. Their scores have no common scale, and
+there are no learned weights for tickets. A ticket whose key is in the query comes first.
 """
 
 import logging
@@ -33,7 +33,7 @@ from core.tickets import Kind, State
 from core.work import Reason
 
 RANK_CONSTANT = 60
-"""As in the paper: how little the first places differ."""
+"""As in the paper; the larger it is, the less the first ranks differ."""
 
 LISTED = 200
 QUERY_CHARACTERS = 8000
@@ -42,7 +42,7 @@ PASSAGE_CHARACTERS = 400
 MOST_CLOSERS = 3
 
 _INSIDERS = ("owner", "member", "collaborator")
-"""Who may write to the repository is trusted with a ticket no less than who opened it."""
+"""Users who may write to the repository are trusted like the author of a ticket."""
 
 _KEY = re.compile(r"(?<![\w/])([#!]\d{1,12}|[A-Z][A-Z0-9_]{1,30}-\d{1,12})(?![\w-])")
 _corpora = CorpusCache()
@@ -52,9 +52,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TicketHit:
-    """A ticket that was found. `part` is the text that matched best (`body` or a comment's id), `author` and `trust`
-    tell whose that is, `passage` is how it begins there. `closed_by` are the merged pull requests that say they
-    close it (`#12 at 0123abcd`), and for a merged one its commit."""
+    """A ticket that was found. `part` is the text that matched best (`body` or a comment's id), with its `author` and
+    `trust`; `passage` is the start of its best chunk. `closed_by` are the merged pull requests that close the ticket
+    (`#12 at 0123abcd`), and for a merged pull request its commit."""
 
     source: str
     service: str
@@ -88,10 +88,10 @@ def search_tickets(
     before: datetime | None = None,
     without: Sequence[str] = (),
 ) -> list[TicketHit]:
-    """The `k` likeliest tickets of a source, best first; none where it has no tickets.
+    """The `k` best-matching tickets of a source, best first; empty if it has no tickets.
 
-    `state` and `kind` narrow what is returned, `before` to tickets opened before that moment; `without`
-    leaves out tickets with these addresses. A model that does not answer is done without.
+    `state`, `kind` and `before` (opened before that moment) filter the result; `without` excludes tickets with these
+    URLs. A model that is unavailable is left out, with a warning in the log.
     """
     query = query[:QUERY_CHARACTERS]
     vectors = [(embedder, vector) for embedder in embedders if (vector := _embed(embedder, query)) is not None]
@@ -115,7 +115,7 @@ def search_tickets(
 
 
 def _embed(embedder: Embedder, query: str) -> Vectors | None:
-    """None where the model does not answer, or the query has no word that it knows."""
+    """None if the model is unavailable, or knows no word of the query."""
     try:
         vector = embedder.embed_query(query[:4000])
     except EmbedderUnavailable as error:
@@ -126,7 +126,7 @@ def _embed(embedder: Embedder, query: str) -> Vectors | None:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A ticket by its number, with the row and chunk of its text that matched best."""
+    """A ticket by its index, with the row and chunk of its text that matched best."""
 
     ticket: int
     score: float
@@ -138,7 +138,7 @@ class _Chosen:
 def _fuse(
     corpus: Corpus, wanted: NDArray[np.bool_], lists: Sequence[tuple[str, Scored]], named: set[str], k: int
 ) -> list[_Chosen]:
-    ranks: dict[int, list[tuple[int, int]]] = {}  # of each ticket: (list, its rank there from 1)
+    ranks: dict[int, list[tuple[int, int]]] = {}  # by ticket: (index of the list, rank in it from 1)
     for number, (_, scored) in enumerate(lists):
         for rank, ticket in enumerate(scored.best(LISTED, wanted), start=1):
             ranks.setdefault(ticket, []).append((number, rank))
@@ -174,7 +174,7 @@ def _share(rank: int) -> float:
     return round(1.0 / (RANK_CONSTANT + rank), 5)
 
 
-# By the keys of a few tickets, whatever Postgres may guess of tables that it has not analysed yet.
+# Forces a lookup by the few keys, even if Postgres has no statistics of the tables yet.
 _DETAILS = """
 SELECT w.place, d.*
 FROM unnest(%(services)s::text[], %(projects)s::text[], %(keys)s::text[], %(parts)s::text[])
@@ -205,7 +205,7 @@ def _hits(
         rows = cursor.execute(
             _DETAILS.encode(), {"team": team_id, "source": source, "parts": parts, **columns}
         ).fetchall()
-    kept = [row.pop("place") - 1 for row in rows]  # one may have been moved or deleted at this moment
+    kept = [row.pop("place") - 1 for row in rows]  # one may have been moved or deleted in the meantime
     chosen, keys, parts = [chosen[n] for n in kept], [keys[n] for n in kept], [parts[n] for n in kept]
     closers = connection.execute(_CLOSERS, (team_id, source, [key for _, _, key in keys])).fetchall()
     places = [(corpus.content_id(one.row), one.chunk) for one in chosen]
@@ -229,7 +229,8 @@ def _hits(
 
 
 def _trust(part: str, row: dict[str, Any]) -> Trust:
-    """The ticket's own text, further words of its author, and those of whoever may write to the repository."""
+    """`TICKET_AUTHOR` for the ticket's own text, comments by its author, and comments by users who may write to the
+    repository."""
     same = row["author_id"] == row["owner_id"] if row["owner_id"] else row["author"] == row["owner"]
     by_author = same and (row["author_id"] or row["author"])
     if part == BODY or by_author or row["association"] in _INSIDERS:
@@ -238,7 +239,7 @@ def _trust(part: str, row: dict[str, Any]) -> Trust:
 
 
 def _closed_by(closers: Sequence[TupleRow], ticket: tuple[str, str, str], commit: str | None) -> tuple[str, ...]:
-    """A number belongs to its project; a Jira key is the same everywhere."""
+    """A number (`#12`) refers to the same project only; a Jira key is unique over all projects."""
     service, project, key = ticket
     own = [f"commit {commit[:12]}"] if commit else []
     others = [

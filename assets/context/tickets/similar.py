@@ -1,4 +1,4 @@
-"""Earlier tickets that are like a task's, with what closed them, for whoever works on it: a short list, or quotes."""
+"""Finds earlier tickets similar to a task, with what closed them, and shows them as a short list or as quotes."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ MOST = 5
 
 
 def similar_tickets(database: Database, task: Task, *, embedders: Sequence[Embedder] = ()) -> list[TicketHit]:
-    """At most five tickets of the task's source that were opened before it; never the one that it came from."""
+    """At most five similar tickets of the task's source that were opened before it, without the task's own ticket."""
     return search_tickets(
         database,
         task.team_id,
@@ -27,8 +27,8 @@ def similar_tickets(database: Database, task: Task, *, embedders: Sequence[Embed
 
 
 def ticket_quotes(hits: Sequence[TicketHit]) -> list[Quote]:
-    """As a context pack shows them: title, state and what closed it, then the words that matched, trusted as whoever
-    wrote those."""
+    """The hits as quotes for a context pack: title, state and what closed it, then the passage that matched. Their
+    trust is that of the passage's author."""
     return [
         Quote(
             source=hit.source,
@@ -47,7 +47,7 @@ def _state(hit: TicketHit) -> str:
 
 
 def tickets_table(hits: Sequence[TicketHit]) -> str:
-    """As Markdown. Titles are other people's words, and are shown as data."""
+    """The hits as a Markdown table. Titles come from outside and are escaped."""
     if not hits:
         return "none"
     rows = [
@@ -60,5 +60,5 @@ def tickets_table(hits: Sequence[TicketHit]) -> str:
 
 def _linked(hit: TicketHit) -> str:
     shown = code(hit.key)
-    # An address may hold brackets, which would end the link.
+    # A URL may contain brackets, which would end the link.
     return f"[{shown}]({hit.url.replace('(', '%28').replace(')', '%29')})" if hit.url else shown

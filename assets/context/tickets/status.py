@@ -1,4 +1,4 @@
-"""How the tickets of a source stand: how many there are, how long changes took to be searchable, what changed last."""
+"""The state of a source's tickets: their number, how long changes took to be searchable, and the last changes."""
 
 import uuid
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LAST = 20
 
 @dataclass(frozen=True)
 class StatusChange:
-    """A ticket whose state has changed: `after` is its state, with the service's own word for it."""
+    """A change of a ticket's state; `before` and `after` include the service's own status if that adds something."""
 
     key: str
     action: str
@@ -23,8 +23,9 @@ class StatusChange:
 
 @dataclass(frozen=True)
 class TicketStatus:
-    """Counts of tickets by kind and state, of searchable texts, of changes that wait; lags in seconds from a change's
-    arrival until it could be found (of the last hundred; None before the first)."""
+    """The numbers of tickets by kind and state, of searchable texts and of waiting changes. The lags are the median and
+    maximum time in seconds from the arrival of a change until it was searchable, over the last hundred changes; None
+    before the first."""
 
     tickets: dict[str, int]
     parts: int

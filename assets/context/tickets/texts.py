@@ -1,7 +1,7 @@
-"""Cuts a ticket's text into chunks, of about the length that a model embeds.
+"""Cuts a ticket's text into chunks of about the length that is embedded.
 
-A chunk depends on title and text alone, so that the same words in another ticket, or after a change of
-state, are stored and embedded once.
+A chunk depends only on title and text, so that the same text in another ticket, or after a change of state, is
+stored and embedded once.
 """
 
 from assets.context.chunking import terms
@@ -11,18 +11,18 @@ from assets.context.chunking.content import Content, count_chunks
 CHUNKER = f"ticket-1/terms-{terms.VERSION}"
 
 CHUNK_CHARACTERS = 1000
-"""A model sees 160 words of a chunk; English prose has about six characters a word."""
+"""160 words of a chunk are embedded; English prose has about six characters per word."""
 
 _LONG_LINE = LINE_CHARACTERS // 2
 
 
 def make_text(title: str, text: str) -> Content:
-    """The content of a ticket's body with its title, or of a comment (without one). Line numbers are the text's."""
+    """The content of a ticket's body with its title, or of a comment (empty title). Line numbers refer to the text."""
     return count_chunks(cut(title, text))
 
 
 def cut(title: str, text: str) -> list[Chunk]:
-    """Whole paragraphs where they fit; the title is in the words of the first chunk, and embedded with every one."""
+    """Cuts between paragraphs where possible. The title is part of the first chunk's text, and embedded with each."""
     pieces = _pieces(text) or ([(1, 1, "")] if title else [])
     chunks = []
     for number, (first, last, body) in enumerate(pieces):
@@ -44,7 +44,7 @@ def _pieces(text: str) -> list[tuple[int, int, str]]:
     for number, line in enumerate(lines_of(text.encode()), start=1):
         for part in [line[n : n + _LONG_LINE] for n in range(0, len(line), _LONG_LINE)] or [""]:
             full = size + len(part) > CHUNK_CHARACTERS
-            # A paragraph goes to the next chunk whole, unless this one would stay half empty.
+            # A chunk ends at a blank line once it is two thirds full, so that the next paragraph is not split.
             if held and (full or (not part.strip() and size > CHUNK_CHARACTERS * 2 // 3)):
                 close()
                 held, size, first = [], 0, number

@@ -1,7 +1,7 @@
-"""The vectors of a source's tickets in memory, for processes that search them again and again.
+"""Caches the vectors of a source's tickets in memory, for processes that search them repeatedly.
 
-The first search leaves the comparison to Postgres; at the second the vectors are read, and after that only
-those of new texts. A source with more of them than may be kept is always left to Postgres and its index.
+The first search lets Postgres compare the vectors; the second reads all vectors, later ones only those of new
+texts. If a source's vectors take more than half of the cache, Postgres always compares them, by its index.
 """
 
 import threading
@@ -24,12 +24,12 @@ from core.embedding import Vectors
 
 KEPT_BYTES = 128 << 20
 MOST_LACKING = 1000
-"""Texts without a vector that are looked for at every search; with more, Postgres compares."""
+"""Every search looks up the missing vectors of at most this many texts; with more, Postgres compares."""
 
 MOST_BLOCKS = 32
 _MOST_KEYS = 256
 _DIGITS = 6
-"""Vectors are of single precision: what differs by less is equal."""
+"""Vectors have single precision: similarities are rounded to this many digits, so that smaller differences are ties."""
 
 _READ = "SELECT content_id, chunk, vector_send(embedding) FROM {} WHERE content_id = ANY(%b) ORDER BY content_id, chunk"
 _Key = tuple[str, uuid.UUID, str, str]
@@ -44,7 +44,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Held:
-    """Vectors of `of` and of some texts that are gone; `live` tells which rows are not."""
+    """The vectors of the contents `of`, and of some that were removed; `live` is the mask of rows not removed."""
 
     of: Contents
     blocks: tuple[_Block, ...]
@@ -59,11 +59,11 @@ class _Held:
 
 
 class VectorCache:
-    """Bounded by the size of what it keeps; what was not asked for longest goes first."""
+    """An LRU cache by source and model, bounded by its size in bytes."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes
-        self._held: OrderedDict[_Key, _Held | None] = OrderedDict()  # None: asked for once
+        self._held: OrderedDict[_Key, _Held | None] = OrderedDict()  # None: searched once
         self._lock = threading.Lock()
 
     def nearest(
@@ -80,24 +80,24 @@ class VectorCache:
         """The closest passages of `contents`, best first."""
         key = (url, team_id, source, table.identity)
         with self._lock:
-            asked = key in self._held
+            searched_before = key in self._held
             held = self._held.get(key)
             self._held.setdefault(key, None)
             self._held.move_to_end(key)
             while len(self._held) > _MOST_KEYS:
                 self._held.popitem(last=False)
         fits = len(contents.lengths) * query.nbytes <= self._kept_bytes // 2
-        now = self._follow(connection, table, contents, held) if asked and fits else None
+        now = self._update(connection, table, contents, held) if searched_before and fits else None
         if now is None:
             found = nearest(connection, table, query, contents.ids, contents.sizes, count)
             return _ordered([(content, chunk, round(near, _DIGITS)) for content, chunk, near in found])
         self._keep(key, now)
         return _nearest(now, query, count)
 
-    def _follow(
+    def _update(
         self, connection: Connection[TupleRow], table: VectorTable, contents: Contents, held: _Held | None
     ) -> _Held | None:
-        """None where too many texts have no vector."""
+        """The updated vectors, or None if too many texts have no vector."""
         if held is not None and held.of is contents and not len(held.lacking):
             return held
         blocks = held.blocks if held else ()
@@ -136,7 +136,7 @@ def _read(connection: Connection[TupleRow], table: VectorTable, contents: Ints) 
 
 
 def _joined(blocks: Sequence[_Block], wanted: Ints) -> _Block:
-    """One block with what is wanted of these."""
+    """One block of the vectors of the contents `wanted`."""
     contents = _concatenated([block.contents for block in blocks])
     live = np.isin(contents, wanted)
     chunks = _concatenated([block.chunks for block in blocks])

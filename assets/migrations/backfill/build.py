@@ -1,8 +1,8 @@
-"""Backfill: gives stored contents the vectors that a model lacks, in small transactions, at a bounded pace.
+"""Backfill: embeds stored contents that lack vectors of a model, in small transactions, at a bounded pace.
 
-What is left to do is asked of the database at each start, so a run that was killed goes on where it was:
-a content has all vectors of a model or none. While one part is embedded, the next is read and the one
-before is written; both together are one batch, the most that a kill makes embed twice.
+Each start queries the database for what is left, so a killed run resumes: a content has all vectors of a model or
+none. While one part is embedded, the next is read and the previous one written; two parts are one batch, the most
+that is embedded again after a kill.
 """
 
 import os
@@ -22,12 +22,12 @@ from core.database import Database
 from core.embedding import Embedder, Vectors, WrongAnswer
 
 MOST_PASSES = 50
-"""Content that arrives while a pass runs is taken up by the next."""
+"""Content that arrives during one pass is embedded by the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of one call: chunks written, chunks that were to do when it began, seconds so far and spent in the model."""
+    """One call of `build`: chunks written, chunks to write in all, and seconds, elapsed and spent in the model."""
 
     chunks: int
     total: int
@@ -44,7 +44,7 @@ class Progress:
 
 
 class Stopped(RuntimeError):
-    """Whoever drives the migration asked to stop; what is written stays."""
+    """The migration was paused or cancelled; what is written stays."""
 
 
 def build(
@@ -59,10 +59,11 @@ def build(
 ) -> Progress:
     """Embeds until no visible content lacks a vector of the model.
 
-    `throttle` says how much of the time it may embed, all of it if there is none; `nice` is how much it gives way
-    to other work on this machine (setpriority(2); Linux keeps it by thread, so that only the embedding gives way).
-    `check` is called before each part and each rest, and may raise `Stopped`. Raises `EmbedderUnavailable` and
-    psycopg's errors; what was written before stays.
+    `throttle` limits the share of the time in which it embeds; without one, it embeds all the time. `nice` is the
+    niceness of the embedding threads alone (setpriority(2); on Linux it applies per thread). `batch_chunks` bounds what
+    a kill makes embed again. `check` is called before each part and each rest, and may raise `Stopped`. Raises
+    `EmbedderUnavailable`, psycopg's errors, and `TimeoutError` when content arrives faster than it is embedded; what
+    was written before stays.
     """
     identity = embedder.identity
     began, in_model, chunks, total = time.monotonic(), 0.0, 0, 0
@@ -77,7 +78,7 @@ def build(
         with (
             ThreadPoolExecutor(1, "penstock-read") as reader,
             ThreadPoolExecutor(1, "penstock-write") as writer,
-            ThreadPoolExecutor(1, "penstock-embed", initializer=_give_way, initargs=(nice,)) as model,
+            ThreadPoolExecutor(1, "penstock-embed", initializer=_lower_priority, initargs=(nice,)) as model,
         ):
             written: Future[int] | None = None
             for texts in _ahead(reader, database, _parts(left, lambda: pace.part(max(1, batch_chunks // 2)))):
@@ -101,8 +102,8 @@ def build(
 def _embed(
     model: ThreadPoolExecutor, embedder: Embedder, texts: Sequence[str], pace: Throttle, check: Callable[[], None]
 ) -> tuple[Vectors, float]:
-    """The vectors of `texts`, and the seconds that the model took; in slices with rests between, as `pace` says."""
-    # Texts of like length together: a slice is padded to its longest.
+    """The vectors of `texts` and the seconds spent in the model, which gets slices with rests in between."""
+    # Sorted by length, since a slice is padded to its longest text.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     found = np.empty((len(texts), embedder.dimensions), dtype=np.float32)
     done, seconds = 0, 0.0
@@ -116,7 +117,7 @@ def _embed(
             pace.end(0, 0.0)
             raise
         spent = time.monotonic() - began
-        # Between the last slice and the writing of all there is no stop.
+        # No stop between the last slice and the write.
         pace.end(len(places), spent, check if done + len(places) < len(texts) else lambda: None)
         if vectors.shape != (len(places), embedder.dimensions):
             raise WrongAnswer(f"{embedder.identity} gave vectors of shape {vectors.shape} for {len(places)} texts")
@@ -126,7 +127,7 @@ def _embed(
     return found, seconds
 
 
-def _give_way(nice: int) -> None:
+def _lower_priority(nice: int) -> None:
     if nice:
         own = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, own, max(nice, os.getpriority(os.PRIO_PROCESS, own)))
@@ -138,7 +139,7 @@ def _write(database: Database, identity: str, texts: Texts, vectors: Vectors) ->
 
 
 def _parts(left: Sequence[Lacking], most: Callable[[], int]) -> Iterator[tuple[uuid.UUID, list[int]]]:
-    """Contents of one team in a row, with at most `most()` chunks together; one content may have more."""
+    """Runs of contents of one team, with at most `most()` chunks in total; a single content may have more."""
     contents: list[int] = []
     size = 0
     for place, content in enumerate(left):
@@ -153,7 +154,7 @@ def _parts(left: Sequence[Lacking], most: Callable[[], int]) -> Iterator[tuple[u
 def _ahead(
     reader: ThreadPoolExecutor, database: Database, parts: Iterator[tuple[uuid.UUID, list[int]]]
 ) -> Iterator[Texts]:
-    """The texts of each part, of which the next is read while the caller works on this one."""
+    """The texts of each part; the next part is read while the caller works on this one."""
     following: Future[Texts] | None = None
     for team_id, contents in parts:
         reading = reader.submit(model_vectors.read_texts, database, team_id, contents)

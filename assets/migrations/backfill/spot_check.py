@@ -1,7 +1,7 @@
-"""Before a built model is compared: are the stored vectors those that it answers now?
+"""Verifies a built model before it is compared: embeds a random sample again and compares it with what is stored.
 
-Known answers are asked when a model is opened; a server that changes or mixes up its answers in the middle of
-a build is found here. A random sample of what is stored is embedded anew and compared.
+Known answers are checked when a model is opened; this detects a server that changes or mixes up its answers in the
+middle of a build.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from core.embedding.catalogue import Entry
 from core.embedding.known_answers import LEAST_SIMILARITY
 
 SAMPLE_CHUNKS = 64
-"""When one in twenty vectors is wrong, the sample holds such a one in 96% of all cases (1 - 0.95^64)."""
+"""If one in twenty vectors is wrong, the sample contains a wrong one in 96% of cases (1 - 0.95^64)."""
 
 _PICKED = """
 SELECT team_id, content_id FROM (SELECT DISTINCT team_id, content_id FROM {table}) known ORDER BY random() LIMIT %s
@@ -25,7 +25,7 @@ _STORED = "SELECT content_id, chunk, vector_send(embedding) FROM {table} WHERE c
 
 
 def check_stored(database: Database, embedder: Embedder, entry: Entry) -> int:
-    """How many vectors were compared. Raises `WrongAnswer` when any is not what the model answers now, and
+    """The number of vectors compared. Raises `WrongAnswer` when any differs from what the model answers now, and
     `EmbedderUnavailable`."""
     with database.system() as connection:
         table = archive.table_of(connection, entry.id)
@@ -50,7 +50,7 @@ def check_stored(database: Database, embedder: Embedder, entry: Entry) -> int:
     if wrong:
         raise WrongAnswer(
             f"{wrong} of {len(pairs)} stored vectors are not what {entry.name} answers now (cosine "
-            f"{alike.min():.3f}, at least {LEAST_SIMILARITY} expected): its server changed its answers while it was "
-            f"built; penstock migrate cancel, models retire {entry.name}, then begin anew"
+            f"{alike.min():.3f}, at least {LEAST_SIMILARITY} expected): its server changed its answers during the "
+            f"build; penstock migrate cancel, models retire {entry.name}, then start again"
         )
     return len(pairs)

@@ -1,7 +1,7 @@
-"""The stage `building`: stored content gets the new model's vectors, and what that took is written down.
+"""The stage `building`: embeds stored content with the new model and records time, tokens and money.
 
-A driver may be killed and another goes on, so time, tokens and money add up in the migration's progress. How
-vectors are made and how fast is `build`'s and `throttle`'s.
+These add up in the migration's progress, since a killed driver is followed by another. `build` makes the vectors, and
+`throttle` sets the pace.
 """
 
 import time
@@ -11,9 +11,9 @@ from typing import Any
 
 from assets.context.models import model_vectors
 from assets.migrations.backfill.build import Progress, build
+from assets.migrations.backfill.monitor import monitored
 from assets.migrations.backfill.spot_check import check_stored
 from assets.migrations.backfill.throttle import Throttle
-from assets.migrations.backfill.watch import watched
 from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.record import Migration
 from assets.platform import Platform
@@ -22,16 +22,17 @@ from core.embedding.account import cost_of
 from core.states import MigrationState
 
 SAVE_SECONDS = 1.0
-"""How often progress is written."""
+"""The time between two writes of progress."""
 
 
 def backfill(platform: Platform, migration: Migration, check: Callable[[], None], tell: Callable[[str], None]) -> None:
-    """Embeds what lacks vectors, looks at a sample of what is stored, and moves the migration to `shadowing`.
+    """Embeds what lacks vectors, verifies a sample of what is stored, and moves the migration to `shadowing`.
 
-    `check` may raise `Stopped`. Raises as `build` does, and `MigrationRefused` when somebody moved it meanwhile.
+    `check` may raise `Stopped`. Raises like `build`, `WrongAnswer` for stored vectors that differ from the model's
+    answers now, and `MigrationRefused` when the migration was moved meanwhile.
     """
     options, database = migration.chosen, platform.database
-    # Opened anew, so that the threads of a local model are made by the one that gives way.
+    # Not the cached one: threads of a local model inherit the niceness of the thread that creates them.
     with database.system() as connection:
         entry = catalogue.by_id(connection, migration.new_model)
     embedder = catalogue.opened(entry, threads=options.threads or platform.settings.embedding_threads)
@@ -51,7 +52,7 @@ def backfill(platform: Platform, migration: Migration, check: Callable[[], None]
         share = f", {throttle.share:.0%} of the time" if throttle.share < 1 else ""
         tell(f"built {body['chunks']} of {body['total']} chunks, {progress.rate:.0f} a second{share}{left}")
 
-    with watched(platform, throttle, embedder.identity):
+    with monitored(platform, throttle, embedder.identity):
         done = build(
             database,
             embedder,
@@ -63,8 +64,8 @@ def backfill(platform: Platform, migration: Migration, check: Callable[[], None]
         )
     compared = check_stored(database, embedder, entry)
     body = _body(migration, done, embedder, throttle)
-    kept = ("chunks", "seconds", "model_seconds", "tokens", "money")
-    built = {name: body[name] for name in kept} | {"compared_anew": compared, **throttle.seen()}
+    copied = ("chunks", "seconds", "model_seconds", "tokens", "money")
+    built = {name: body[name] for name in copied} | {"compared_anew": compared, **throttle.summary()}
     with database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
         record.get(connection, migration.id, lock=True)
@@ -73,9 +74,9 @@ def backfill(platform: Platform, migration: Migration, check: Callable[[], None]
 
 
 def _body(migration: Migration, progress: Progress, embedder: Embedder, throttle: Throttle) -> dict[str, Any]:
-    """Progress with what earlier drivers did; `rate` and `seconds_left` are this one's."""
+    """Progress including what earlier drivers did, except `rate` and `seconds_left`, which are of this one."""
     before, cost = migration.progress, cost_of(embedder)
-    # What was written just before a stop is in no note, but no longer lacking either.
+    # Chunks written just before a stop are not in the saved progress, but no longer lacking either.
     earlier = max(int(before.get("chunks", 0)), int(before.get("total", 0)) - progress.total)
     return {
         "chunks": earlier + progress.chunks,
@@ -87,5 +88,5 @@ def _body(migration: Migration, progress: Progress, embedder: Embedder, throttle
         "rate": round(progress.rate, 1),
         "seconds_left": progress.seconds_left and round(progress.seconds_left),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "live": throttle.seen(),
+        "live": throttle.summary(),
     }

@@ -1,10 +1,11 @@
-"""How much of the time a build may embed, so that searches and indexing beside it keep their latency.
+"""What part of the time a build may embed, so that live searches and indexing keep their latency.
 
-A measure is slow when it lies above what the 95th percentile of those taken in rests of the same minutes allows, so
-that other load, which makes both slower, is not held against the build; rests for that are made at random times. Each
-slow measure lowers the share by a big step and each other one raises it by a small one, in the proportion at which it
-comes to rest where just the allowed part of all measures is slow (stochastic approximation of a quantile: Robbins and
-Monro 1951, Ann. Math. Stat. 22:400). Knows nothing of databases; `watch.py` does the measuring.
+A latency is slow when it exceeds a limit derived from the 95th percentile of the baseline: latencies measured while
+nothing was embedded. Some of the baseline comes from pauses made for it at random times, so that other load, which
+slows both, does not count against the build. Each slow latency lowers the share by a big step and each other one
+raises it by a small one, in the proportion at which the share settles where just the allowed part of all latencies is
+slow (stochastic approximation of a quantile: Robbins and Monro 1951, Ann. Math. Stat. 22:400). Does not depend on
+databases; `monitor.py` measures.
 """
 
 import random
@@ -13,60 +14,61 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from core.statistics import percentile
 
 STEP = 0.25
-"""What one slow and one fast measure move the share by, together."""
+"""The sum of the share's step down after a slow latency and its step up after another one."""
 
 SLOWDOWN = 1.1
-"""So many times its undisturbed 95th percentile a measure may take, unless it is said otherwise: well below what
-people may notice at most (1.3), which is left for what a sample of searches does not show."""
+"""Default factor by which a latency may exceed the baseline's 95th percentile. Well below what users may notice at
+most (1.3), which leaves room for what a sample of searches does not show."""
 
 TOO_SLOW = 0.04
-"""The part of the measures that may lie above the limit: a little less than the 5% of a 95th percentile."""
+"""The part of the latencies that may exceed the limit: a little less than the 5% of a 95th percentile."""
 
 ADDED = 0.03
-"""The part that may be slow beyond those of the rests that are: where load alone brings many, less could not be told.
-Where it brings 2% or fewer, both together are within the 5%."""
+"""The part that may be slow beyond the slow part of the baseline: where load alone makes many slow, a smaller part
+could not be detected. Where load makes 2% or fewer slow, both together are within the 5%."""
 
 FIRST_STEPS = 4
-"""The rise is so many times as fast before the first slow measure."""
+"""The share rises this many times as fast before the first slow latency."""
 
 MOST_DEBT = 1.0
-"""So far below 0 the level may fall whose positive part is the share: what was too slow is made up for by as many
-fast measures, also where the share cannot fall any more."""
+"""How far below 0 the level may fall, whose positive part is the share: slow latencies must be made up for by as many
+fast ones, also where the share cannot fall any more."""
 
 SLICE_SECONDS = 0.04
-"""While it gives way, it embeds for about so long at a time: much longer, and each search would meet a whole one."""
+"""Target time of one call of the model while throttled: a much longer one would overlap each search."""
 
 FULL_SLICE_SECONDS = 2.0
-"""About so long, at most, while it need not give way: the next measure must come soon."""
+"""The longest time of one call of the model at full speed: the next latency must be measured soon."""
 
 PART_SECONDS = 10.0
-"""So long at most, or a single content, between two writes: what was embedded is not lost, and progress is seen."""
+"""The longest time between two writes, except for a single content: bounds lost work and keeps progress visible."""
 
 SETTLE_SECONDS = 0.25
-"""After so long without embedding, what is measured counts as undisturbed."""
+"""Time without embedding before a latency counts as baseline."""
 
 COMPARE_EVERY = 20.0
 COMPARE_SECONDS = 1.75
-"""For measures of what is undisturbed it rests so long, after settling, about so often, unless it rests anyway."""
+"""Mean time between pauses for the baseline, and their length after settling; ordinary pauses that long serve too."""
 
 LONGEST_REST = 5.0
-FEWEST_CALM = 5
+FEWEST_BASELINE = 5
 _KEPT = 200
-_KEPT_CALM = 100
-"""So many make a 95th percentile, and are of the last minutes."""
+_KEPT_BASELINE = 100
+"""Enough latencies for a 95th percentile, and all from the last minutes."""
 _KEPT_TURNS = 2000
-_UNWATCHED_SECONDS = 60.0
+_UNMEASURED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The share stays between `floor` and `ceiling`. `slowdown` is how many times its undisturbed value the 95th
-    percentile of a measure may be; None: nothing is watched, and the share is `ceiling`."""
+    """The share stays between `floor` and `ceiling`. `slowdown` is the factor by which the 95th percentile of a
+    latency may exceed its baseline; None: nothing is measured, and the share is `ceiling`."""
 
     ceiling: float = 1.0
     floor: float = 0.02
@@ -74,21 +76,23 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not 0 < self.ceiling <= 1 or not 0 < self.floor <= 1:
-            raise ValueError(f"a share lies above 0 and is at most 1: {self}")
+            raise ValueError(f"a share must be above 0 and at most 1: {self}")
         if self.slowdown is not None and self.slowdown <= 1:
             raise ValueError(f"slowdown {self.slowdown} leaves no room: it must be above 1")
 
 
 @dataclass
 class _Kind:
+    """Latencies of one kind in seconds; `slack` as for `Throttle.record`. `timed`: their start times are known."""
+
     slack: float
-    compares: bool = False
-    calm: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_CALM))
-    lately: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    timed: bool = False
+    baseline: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_BASELINE))
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
 
 class Throttle:
-    """Shared by the thread that embeds and those that measure. Times are seconds."""
+    """Shared by the thread that embeds and those that measure. Times are seconds of `clock`."""
 
     def __init__(
         self,
@@ -102,14 +106,12 @@ class Throttle:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._floor = min(self.limits.floor, self.limits.ceiling)
-        # The effect on searches is not known yet: begin low, the first measures raise it.
-        start = self.limits.ceiling if self.limits.slowdown is None else max(self._floor, self.limits.ceiling / 4)
-        self._level = start
+        # The effect on searches is not known yet: start low, the first latencies raise it.
+        self._level = self.limits.ceiling / 4 if self.measures else self.limits.ceiling
         self._kinds: dict[str, _Kind] = {}
         self._turns: deque[tuple[float, float]] = deque(maxlen=_KEPT_TURNS)
         self._began: float | None = None
-        self._chance = chance or random.Random()  # noqa: S311 - when to rest is no secret
+        self._chance = chance or random.Random()  # noqa: S311 - when to pause is not a secret
         self._compare_at = clock() + self._interval()
         self._compared = (float("-inf"), float("-inf"))
         self._measured = float("-inf")
@@ -118,15 +120,16 @@ class Throttle:
         self._full_slice = 32
 
     @property
-    def watches(self) -> bool:
+    def measures(self) -> bool:
         return self.limits.slowdown is not None
 
     @property
     def share(self) -> float:
-        return max(self._floor, self._level)
+        """The part of the time in which it may embed now."""
+        return max(min(self.limits.floor, self.limits.ceiling), self._level)
 
     def release(self) -> None:
-        """Nothing can be measured here, so nothing is known to be in the way: on to the ceiling."""
+        """Raises the share to the ceiling: nothing can be measured, so nothing is known to be disturbed."""
         with self._lock:
             self._level = self.limits.ceiling
 
@@ -134,23 +137,24 @@ class Throttle:
         """How many of `texts` to embed before the next rest."""
         with self._lock:
             if self.share >= 1.0:
-                return min(texts, self._full_slice) if self.watches else texts
+                return min(texts, self._full_slice) if self.measures else texts
             return max(1, min(texts, int(self._rate * SLICE_SECONDS) if self._rate else 8))
 
     def part(self, most: int) -> int:
-        """How many texts, of `most`, to embed before they are written: what takes about `PART_SECONDS` with rests."""
+        """How many texts, at most `most`, to embed before they are written: about `PART_SECONDS`, rests included."""
         with self._lock:
             if self.share >= 1.0 or not self._rate:
                 return most
             return max(1, min(most, int(self._rate * self.share * PART_SECONDS)))
 
     def begin(self) -> None:
-        """Embedding begins."""
+        """Call before each call of the model."""
         with self._lock:
             self._began = self._clock()
 
     def end(self, texts: int, seconds: float, check: Callable[[], None] = lambda: None) -> None:
-        """`texts` took `seconds`; rests as long as the share asks for. `check` is called before and may raise."""
+        """Call after the model embedded `texts` in `seconds`: calls `check`, which may raise, then sleeps as long as
+        the share demands."""
         with self._lock:
             now = self._clock()
             if self._began is not None:
@@ -166,17 +170,17 @@ class Throttle:
             self._sleep(rest)
 
     def _fit_full_slice(self, texts: int, seconds: float) -> None:
-        # By how long one took, not by the rate: a server that answers few texts as slowly as many shall get many.
+        # By the time of one call, not by the rate: a server that answers few texts as slowly as many should get many.
         if texts >= self._full_slice and seconds <= FULL_SLICE_SECONDS / 2:
             self._full_slice *= 2
         elif seconds > FULL_SLICE_SECONDS:
             self._full_slice = max(1, min(self._full_slice, texts) // 2)
 
     def _with_comparison(self, now: float, rest: float) -> float:
-        """`rest`, or longer when it is time to measure what is undisturbed and somebody measures."""
-        if not self.watches or now - self._measured > _UNWATCHED_SECONDS:
+        """`rest`, made longer when the baseline is due and something measures it."""
+        if not self.measures or now - self._measured > _UNMEASURED_SECONDS:
             return rest
-        typical = [percentile(known.calm, 0.5) for known in self._kinds.values() if known.compares and known.calm]
+        typical = [percentile(kind.baseline, 0.5) for kind in self._kinds.values() if kind.timed and kind.baseline]
         needed = min(LONGEST_REST, SETTLE_SECONDS + max([COMPARE_SECONDS, *(3 * one for one in typical)]))
         if rest < needed and now < self._compare_at:
             return rest
@@ -186,87 +190,82 @@ class Throttle:
         return max(rest, needed)
 
     def _interval(self) -> float:
-        # At random, so that load which comes and goes by the clock does not always meet a rest, or never one.
+        # Random, so that periodic load does not always coincide with a pause, or never.
         return COMPARE_EVERY * self._chance.uniform(0.5, 1.5)
 
     @property
-    def compares(self) -> bool:
-        """Whether it rests at this moment for measures of what is undisturbed."""
+    def comparing(self) -> bool:
+        """Whether it pauses at this moment to measure the baseline."""
         with self._lock:
             began, ended = self._compared
             return began + SETTLE_SECONDS <= self._clock() < ended
 
-    def _was_calm(self, began: float, ended: float) -> bool:
-        """Whether nothing was embedded from a little before `began` until `ended`."""
+    def _was_undisturbed(self, began: float, ended: float) -> bool:
+        """Whether nothing was embedded from `SETTLE_SECONDS` before `began` until `ended`."""
         since = began - SETTLE_SECONDS
         if self._began is not None and self._began < ended:
             return False
         if len(self._turns) == _KEPT_TURNS and self._turns[0][0] > since:
-            return False  # what was then is no longer known
-        for turn_began, turn_ended in reversed(self._turns):
-            if turn_ended <= since:
-                return True
-            if turn_began < ended:
-                return False
-        return True
+            return False  # the turns of that time are not stored any more
+        recent = takewhile(lambda turn: turn[1] > since, reversed(self._turns))
+        return not any(turn_began < ended for turn_began, _ in recent)
 
-    def saw(self, kind: str, seconds: float, began: float | None = None, *, slack: float = 0.002) -> bool:
-        """Takes a measure of live work in; true when it was slower than is allowed.
+    def record(self, kind: str, seconds: float, began: float | None = None, *, slack: float = 0.002) -> None:
+        """Adapts the share to a latency of live work.
 
-        With `began`, by the throttle's clock, one that nothing was embedded beside also says what is undisturbed.
-        `slack` is what any measure of its kind may be above that, whatever the factor: a scheduler's tick is no harm.
+        With `began`, the time of its start, it also joins the baseline if nothing was embedded meanwhile. `slack` is
+        what a latency of its kind may exceed the baseline by, whatever the factor: a scheduler's tick does no harm.
         """
         with self._lock:
             known = self._kinds.setdefault(kind, _Kind(slack))
             if began is not None:
-                known.compares = True
+                known.timed = True
                 self._measured = self._clock()
-                if self._was_calm(began, began + seconds):
-                    known.calm.append(seconds)
+                if self._was_undisturbed(began, began + seconds):
+                    known.baseline.append(seconds)
                 if self._compared[0] <= began < self._compared[1] or not (self._turns or self._began is not None):
-                    return False  # of a rest that live work would not have had, or before all
-            known.lately.append(seconds)
+                    return  # in a pause that live work would not have had, or before the first text is embedded
+            known.recent.append(seconds)
             limit = self._limit(known)
             if limit is None:
-                return False
+                return
             slow = seconds > limit
-            allowed = max(TOO_SLOW, ADDED + sum(one > limit for one in known.calm) / len(known.calm))
+            allowed = max(TOO_SLOW, ADDED + sum(one > limit for one in known.baseline) / len(known.baseline))
             step = STEP * (allowed - slow)
             if slow:
                 self._slowed += 1
             elif not self._slowed:
                 step *= FIRST_STEPS
             self._level = min(self.limits.ceiling, max(-MOST_DEBT, self._level + step))
-            return slow
 
-    def undisturbed(self, kind: str, values: list[float], *, slack: float = 0.002) -> None:
-        """What measures of a kind were before the build began, from a record of them."""
+    def add_baseline(self, kind: str, latencies: list[float], *, slack: float = 0.002) -> None:
+        """Adds latencies recorded before the build began."""
         with self._lock:
-            known = self._kinds.setdefault(kind, _Kind(slack))
-            known.calm.extend(values)
+            self._kinds.setdefault(kind, _Kind(slack)).baseline.extend(latencies)
 
     def limit(self, kind: str) -> float | None:
-        """Above this a measure is too slow; None while too few undisturbed ones are known."""
+        """The latency above which one counts as slow; None while the baseline is too small."""
         with self._lock:
             known = self._kinds.get(kind)
             return self._limit(known) if known else None
 
     def _limit(self, known: _Kind) -> float | None:
-        if self.limits.slowdown is None or len(known.calm) < FEWEST_CALM:
+        if self.limits.slowdown is None or len(known.baseline) < FEWEST_BASELINE:
             return None
-        calm = percentile(known.calm, 0.95)
-        return max(self.limits.slowdown * calm, calm + known.slack)
+        baseline = percentile(known.baseline, 0.95)
+        return max(self.limits.slowdown * baseline, baseline + known.slack)
 
-    def seen(self) -> dict[str, Any]:
-        """For progress and reports: the share now, and of each kind the 95th percentiles in milliseconds."""
+    def summary(self) -> dict[str, Any]:
+        """For progress and reports: the share now, how many latencies were slow, and each kind's 95th percentiles in
+        milliseconds."""
         with self._lock:
-            told: dict[str, Any] = {"share": round(self.share, 3), "slowed": self._slowed}
+            found: dict[str, Any] = {"share": round(self.share, 3), "slowed": self._slowed}
             for name, known in self._kinds.items():
-                if known.calm and known.lately:
-                    calm, now = percentile(known.calm, 0.95), percentile(known.lately, 0.95)
-                    told[name] = {
+                if known.baseline and known.recent:
+                    baseline, now = percentile(known.baseline, 0.95), percentile(known.recent, 0.95)
+                    found[name] = {
                         "p95_ms": round(1000 * now, 2),
-                        "undisturbed_p95_ms": round(1000 * calm, 2),
-                        "ratio": round(now / calm, 3) if calm > 0 else None,
+                        "undisturbed_p95_ms": round(1000 * baseline, 2),
+                        "ratio": round(now / baseline, 3) if baseline > 0 else None,
                     }
-            return told
+            return found

@@ -1,4 +1,4 @@
-"""A small git repository to write histories into, fast: each commit is one `git fast-import`."""
+"""Fixtures that write git histories quickly: each commit is one `git fast-import`."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from core.embedding import Embedder, open_embedder
 
 
 class History:
-    """A bare repository with the branch `main`. `files` is what its head holds."""
+    """A bare repository with the branch `main`. `files` are those of its head."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,7 +65,7 @@ class History:
 
 @pytest.fixture
 def new_history() -> Callable[[Path], History]:
-    """Makes an empty history at a path."""
+    """Creates an empty history at a path."""
     return History
 
 

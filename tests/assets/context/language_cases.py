@@ -1,4 +1,4 @@
-"""Code of the kinds that people write, in each language, with the definitions that are in it."""
+"""Typical code in each language, with its definitions."""
 
 from assets.context.chunking.chunks import Chunk, cut, language_of
 

@@ -92,7 +92,7 @@ def test_a_chunk_keeps_signature_docstring_and_scope() -> None:
     assert found[""].docstring == "A module about dates."
 
 
-def test_what_stands_in_strings_and_comments_is_no_definition() -> None:
+def test_text_in_strings_and_comments_is_not_a_definition() -> None:
     text = 's = """\ndef a():\n"""\nt = \'def b(): pass\'\n# def c():\nu = "\\\n" ; v = (\n"def d():"\n)\n'
     assert {chunk.kind for chunk in cut(text.encode(), PYTHON)} == {"module"}
 
@@ -105,7 +105,7 @@ def test_what_stands_in_strings_and_comments_is_no_definition() -> None:
         "{{ template }}\ndef a():\n    pass\n\ndef b():\n    '''unclosed\n",
     ],
 )
-def test_files_that_do_not_parse_are_cut_all_the_same(text: str) -> None:
+def test_files_with_invalid_syntax_are_cut_too(text: str) -> None:
     assert {"a", "b"} <= {chunk.symbol for chunk in cut(text.encode(), PYTHON)}
 
 
@@ -184,7 +184,7 @@ def test_any_bytes_at_all_can_be_cut(content: bytes) -> None:
         assert len(made.lengths) == len(made.chunks) == len(chunks)
 
 
-def test_classes_nested_without_end_are_cut_like_any_file() -> None:
+def test_deeply_nested_classes_are_cut_like_any_file() -> None:
     text = "\n".join(f"{' ' * depth}class C{depth}:" for depth in range(1500))
     chunks = cut(text.encode(), PYTHON)
     assert_partition(text.encode(), chunks)
@@ -234,7 +234,7 @@ def test_lines_are_counted_as_editors_count_them() -> None:
 
 
 def plain_statements(lines: list[str]) -> list[tuple[int, int]]:
-    """What `python_chunks` finds with one pattern, character by character."""
+    """A reference for the logical lines of `python_chunks`, character by character."""
     text = "\n".join(lines)
     spans: list[tuple[int, int]] = []
     first, number, depth, at = 1, 1, 0, 0

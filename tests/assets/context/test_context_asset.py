@@ -89,5 +89,5 @@ def test_a_failed_gate_fails_the_run_with_its_reason_and_shows_its_checks(
 
 
 @pytest.mark.parametrize("tag", ["", "yesterday", "2026-01-01T00:00:00", "9" * 5000])
-def test_a_tag_that_is_no_time_is_no_time(tag: str) -> None:
+def test_a_tag_that_is_not_a_time_is_ignored(tag: str) -> None:
     assert changed_at({CHANGED_TAG: tag}) is None

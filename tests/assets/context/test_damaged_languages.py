@@ -1,4 +1,4 @@
-"""What each language's chunker makes of code that is broken, cut off or endless."""
+"""How each language's chunker cuts code that is broken, truncated or deeply nested."""
 
 import pytest
 from hypothesis import given, settings
@@ -27,13 +27,13 @@ from tests.assets.context.language_cases import EXPECTED
         ("a.rb", "def good\n  1\nend\n\nclass Bad\n  def later\n    2\n  end\n", {"good"}),
     ],
 )
-def test_what_is_whole_in_a_broken_file_is_found(path: str, text: str, symbols: set[str]) -> None:
+def test_intact_definitions_in_a_broken_file_are_found(path: str, text: str, symbols: set[str]) -> None:
     assert symbols <= {chunk.symbol for chunk in cut(text.encode(), language_of(path))}
 
 
 @st.composite
 def damaged(draw: st.DrawFn, text: str) -> str:
-    """A real source with some spans left out, doubled, or replaced by brackets, quotes and noise."""
+    """A real source with some spans deleted, duplicated, or replaced by brackets, quotes and noise."""
     for _ in range(draw(st.integers(0, 4))):
         first = draw(st.integers(0, len(text)))
         last = min(len(text), first + draw(st.integers(0, 80)))
@@ -69,7 +69,7 @@ def test_a_file_is_cut_alike_each_time_and_with_any_line_ends(path: str) -> None
 
 
 @pytest.mark.parametrize("path", EXPECTED)
-def test_definitions_nested_without_end_are_cut_like_any_file(path: str) -> None:
+def test_deeply_nested_definitions_are_cut_like_any_file(path: str) -> None:
     opening = {"cart.go": "func f() { func() {\n", "cart.rb": "module M\n", "cart.c": "struct s {\n"}
     text = opening.get(path, "class A {\n") * 3000
     assert sum(c.end_line - c.start_line + 1 for c in cut(text.encode(), language_of(path))) == 3000

@@ -1,4 +1,4 @@
-"""How long changes take to be searchable, what waits, and what a failing source says of itself."""
+"""How long changes take to be searchable, which are waiting, and what the status of a failing source shows."""
 
 import time
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def fresh(database: Database, source: str = "demo") -> SourceFreshness:
     return found
 
 
-def test_a_source_tells_what_waits_and_how_long_the_last_change_took(
+def test_the_status_shows_waiting_changes_and_the_lag_of_the_last_one(
     database: Database, history: Any, refresh: Refresh, announce: Callable[..., None], hashing: Embedder
 ) -> None:
     history.commit({"a.py": "x = 1\n"})
@@ -89,7 +89,7 @@ def test_a_change_that_was_indexed_before_it_was_announced_waits_for_nothing(
     assert (fresh(database).waiting, fresh(database).lag_seconds) == (0, None)
 
 
-def test_the_time_of_the_change_that_a_run_is_for_counts_when_the_log_has_forgotten_it(
+def test_the_time_in_a_runs_tag_counts_after_the_log_has_pruned_the_change(
     database: Database, history: Any, refresh: Refresh
 ) -> None:
     history.commit({"a.py": "x = 1\n"})
@@ -112,7 +112,7 @@ def test_a_change_that_an_earlier_refresh_covered_does_not_count_again(
     assert fresh(database).lag_seconds == first
 
 
-def test_a_model_that_does_not_answer_is_behind_by_itself(
+def test_only_the_unavailable_model_is_behind(
     database: Database,
     history: Any,
     refresh: Refresh,

@@ -107,7 +107,7 @@ def test_a_section_has_the_heading_as_its_name_and_the_headings_above_as_its_sco
     assert (chunk.kind, chunk.name, chunk.scope, chunk.signature) == ("section", "B.c", "A v1.0", "B.c")
 
 
-def test_a_heading_is_found_by_its_words_and_is_no_definition() -> None:
+def test_a_heading_is_found_by_its_words_and_is_not_a_definition() -> None:
     content = make_content(b"# parse_date\n\ntext\n", language_of("a.md"))
     found = {term for counts in content.counts for term in counts}
     assert terms.expand("parse_date")[0] in found
@@ -124,7 +124,7 @@ def test_a_heading_directly_below_another_is_one_too() -> None:
 
 
 @pytest.mark.parametrize("end", ["---", "..."])
-def test_settings_before_a_document_are_no_heading(end: str) -> None:
+def test_front_matter_is_not_a_heading(end: str) -> None:
     text = f"---\ntitle: Rates\nlayout: page\n{end}\n# Rates\n\ntext\n\n### Deep\n"
     assert outline("a.md", text) == [("", 1, 4), ("Rates", 5, 7), ("Rates > Deep", 9, 9)]
     assert outline("a.md", text.replace("\n", "\r\n")) == outline("a.md", text)

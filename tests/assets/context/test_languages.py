@@ -1,4 +1,4 @@
-"""What each language's chunker finds in code of the kinds that people write."""
+"""What each language's chunker finds in typical code."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_language_is_cut_by_its_definitions(path: str) -> None:
         ("cart.rb", "Shop.Cart.total", "def total(rate = 1)", "Sums up."),
     ],
 )
-def test_a_definition_keeps_its_signature_and_the_comment_above_it(
+def test_a_definition_has_its_signature_and_the_comment_above_it(
     path: str, symbol: str, signature: str, docstring: str
 ) -> None:
     chunk = find(path, symbol)

@@ -29,7 +29,7 @@ def indexed(database: Database, history: Any, tmp_path: Path) -> Callable[..., N
     return index
 
 
-def test_each_content_is_to_do_once_however_many_sources_have_it(database: Database, indexed: Any) -> None:
+def test_a_content_without_vectors_is_listed_once_for_all_sources(database: Database, indexed: Any) -> None:
     model = catalogue.register(database, BUILT_IN["hashing"])
     indexed("one")
     indexed("two")
@@ -40,7 +40,9 @@ def test_each_content_is_to_do_once_however_many_sources_have_it(database: Datab
     assert [(c.source, c.chunks, c.covered) for c in whole] == [("one", 8, 0), ("two", 8, 0)]
 
 
-def test_what_is_written_is_to_do_no_more_and_complete_once_all_is(database: Database, indexed: Any) -> None:
+def test_written_contents_are_not_listed_again_and_an_index_is_covered_once_all_are(
+    database: Database, indexed: Any
+) -> None:
     model = catalogue.register(database, BUILT_IN["hashing"])
     embedder = HashingEmbedder()
     indexed()
@@ -60,7 +62,7 @@ def test_what_is_written_is_to_do_no_more_and_complete_once_all_is(database: Dat
     assert model_vectors.nearest_paths(database, DEFAULT_TEAM, "one", embedder, "gamma", 2)[0] == "gamma.py"
 
 
-def test_sources_that_are_asked_come_first(database: Database, indexed: Any, history: Any, tmp_path: Path) -> None:
+def test_recently_queried_sources_come_first(database: Database, indexed: Any, history: Any, tmp_path: Path) -> None:
     model = catalogue.register(database, BUILT_IN["hashing"])
     indexed("one")
     history.commit({f"{word}.py": None for word in WORDS} | {"other.py": "def other():\n    return 1\n"})
@@ -85,7 +87,7 @@ def test_the_newest_queries_of_a_source_are_kept_each_once(
     assert kept == ["nul  and ?", "x" * 4000, "g h"]
 
 
-def test_a_search_goes_on_without_a_model_that_does_not_answer_and_says_so(
+def test_a_search_continues_without_an_unavailable_model_and_says_so(
     database: Database, indexed: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     from assets.context.search import search, task_context
@@ -104,9 +106,7 @@ def test_a_search_goes_on_without_a_model_that_does_not_answer_and_says_so(
     assert context.models == (HashingEmbedder().identity,)
 
 
-def test_models_of_a_migration_are_asked_only_where_no_other_covers_everything(
-    database: Database, indexed: Any
-) -> None:
+def test_fallback_models_are_searched_only_if_no_other_covers_everything(database: Database, indexed: Any) -> None:
     from assets.context.store.postgres import open_index
 
     old, new = HashingEmbedder(), HashingEmbedder(64)

@@ -1,4 +1,4 @@
-"""The estimate of tokens, held against a real tokenizer on texts that nobody would call prose."""
+"""Compares the estimate of tokens with a real tokenizer, on texts that are far from prose."""
 
 import base64
 import random

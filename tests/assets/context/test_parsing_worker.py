@@ -1,4 +1,4 @@
-"""Hostile files meet a process of their own; this one goes on."""
+"""Hostile files are parsed in a separate process; this one survives."""
 
 import os
 import resource
@@ -61,7 +61,7 @@ def test_a_worker_has_little_memory_and_sees_no_secret_of_this_process(monkeypat
         worker.end()
 
 
-def test_a_worker_that_cannot_start_is_told_apart_from_a_file_that_cannot_be_parsed(
+def test_a_worker_that_cannot_start_raises_unlike_a_file_that_cannot_be_parsed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")

@@ -68,7 +68,7 @@ def assert_whole(database: Database, history: Any, hashing: Embedder, name: str 
         assert found == wanted
 
 
-def test_what_no_kept_version_has_is_deleted_a_run_after_it_was_marked(
+def test_contents_without_a_retained_version_are_deleted_a_run_after_they_were_marked(
     database: Database, history: Any, update: Refresh, hashing: Embedder, forgetful: None
 ) -> None:
     history.commit({f"m{n}.py": f"def f{n}(x):\n    return x\n" for n in range(4)})
@@ -92,7 +92,7 @@ def test_what_no_kept_version_has_is_deleted_a_run_after_it_was_marked(
     assert prune(database) == Pruned()
 
 
-def test_a_chunk_of_no_content_is_refused(database: Database) -> None:
+def test_a_chunk_without_a_content_is_refused(database: Database) -> None:
     with (
         pytest.raises(psycopg.errors.ForeignKeyViolation, match="content 123456789, which does not exist"),
         database.team(DEFAULT_TEAM) as connection,
@@ -104,7 +104,7 @@ def test_a_chunk_of_no_content_is_refused(database: Database) -> None:
         )
 
 
-def test_a_source_that_is_gone_leaves_nothing(
+def test_a_removed_source_leaves_no_contents(
     database: Database, history: Any, update: Refresh, hashing: Embedder
 ) -> None:
     history.commit({"a.py": "def f0(x):\n    return x\n", "b.py": "def f3(): pass\n"})
@@ -123,7 +123,7 @@ def test_a_source_that_is_gone_leaves_nothing(
 
 
 @pytest.mark.parametrize("moment", ["stored", "staged"])
-def test_a_refresh_that_takes_up_marked_content_keeps_it(
+def test_a_refresh_that_uses_marked_content_unmarks_it(
     database: Database, history: Any, update: Refresh, hashing: Embedder, forgetful: None, moment: str
 ) -> None:
     old = "def f0(x):\n    return x\n"
@@ -162,7 +162,7 @@ def test_another_teams_contents_are_left_alone(
     assert_whole(database, history, hashing)
 
 
-def test_segments_of_many_commits_are_merged_and_readers_go_on(
+def test_segments_of_many_commits_are_merged_while_readers_continue(
     database: Database, history: Any, update: Refresh, hashing: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segments, "FANOUT", 4)

@@ -1,4 +1,4 @@
-"""The quality gate, and the suites that must agree with it, on versions that are broken in each way."""
+"""The quality gate, and the suites that must agree with it, on versions broken in every way."""
 
 import uuid
 from collections.abc import Callable
@@ -167,7 +167,7 @@ def test_a_model_that_is_not_in_use_covers_nothing(database: Database, history: 
     assert "retired" in failed[0].detail
 
 
-def test_a_further_model_whose_vectors_are_broken_covers_nothing_and_says_so(
+def test_an_additional_model_with_broken_vectors_covers_nothing_and_the_reason_is_reported(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder, wordllama: Embedder
 ) -> None:
     class Broken:
@@ -190,7 +190,7 @@ def test_a_further_model_whose_vectors_are_broken_covers_nothing_and_says_so(
 
 
 class Mute:
-    """Gives a zero vector for texts that hold a certain word, as a model does that does not know a script."""
+    """Gives a zero vector for texts that contain a certain word, like a model that does not know a script."""
 
     def __init__(self, model: Embedder) -> None:
         self.identity, self.dimensions, self.max_tokens = model.identity, model.dimensions, model.max_tokens
@@ -207,7 +207,7 @@ class Mute:
         return self._model.embed_query(text)
 
 
-def test_a_zero_vector_stands_where_its_model_gives_it_again_when_asked(
+def test_a_zero_vector_is_accepted_if_its_model_gives_it_again(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder, wordllama: Embedder
 ) -> None:
     odd = "def unspeakable():\n    return 1\n"
@@ -245,7 +245,7 @@ def test_texts_without_words_may_have_zero_vectors(
     assert gate.passed
 
 
-def test_the_last_gates_are_kept(
+def test_the_last_gates_are_stored(
     database: Database, history: Any, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("assets.context.indexing.quality.KEPT_GATES", 3)

@@ -111,7 +111,7 @@ def test_postgres_and_memory_rank_alike(
             assert rank(index, query, 20) == rank(memory, query, 20, off={"vectors"})
 
 
-def test_the_methods_of_a_named_class_come_with_it(memory: MemoryIndex) -> None:
+def test_the_methods_of_a_named_class_are_found_with_it(memory: MemoryIndex) -> None:
     found = [place.symbol for place in rank(memory, "Something is wrong with `HTTPClient`", 2)]
     assert found == ["HTTPClient", "HTTPClient.send_request"]
 
@@ -127,7 +127,7 @@ def test_a_large_index_in_memory_embeds_only_what_shares_words_with_the_text(
     assert similarity[0] >= similarity[1]
 
 
-def test_every_reason_names_its_signal_and_they_add_up(memory: MemoryIndex) -> None:
+def test_every_reason_names_its_signal_and_contributions_add_up(memory: MemoryIndex) -> None:
     seen = set()
     for query in QUERIES:
         for place in rank(memory, query, 30):
@@ -146,7 +146,7 @@ def test_each_signal_can_be_switched_off(memory: MemoryIndex, signal: str) -> No
 
 
 def test_a_signal_that_does_not_exist_cannot_be_left_out(memory: MemoryIndex) -> None:
-    with pytest.raises(ValueError, match="no signal 'vektors' to leave out: it is one of frames, paths"):
+    with pytest.raises(ValueError, match="'vektors' is not a signal that can be left out: choose from frames, paths"):
         rank(memory, "parse a date", off=["vektors"])
 
 
@@ -154,7 +154,7 @@ def test_every_signal_has_a_weight() -> None:
     assert set(WEIGHTS) == set(ALL) | set(FOLLOWERS)
 
 
-def test_tests_and_documents_stand_below_sources_but_are_there(memory: MemoryIndex) -> None:
+def test_tests_and_documents_rank_below_sources(memory: MemoryIndex) -> None:
     found = [place.path for place in rank(memory, "total price of a cart", 20)]
     assert found[0] == "src/shop/cart.py"
     assert "tests/test_cart.py" in found
@@ -169,9 +169,7 @@ def test_tests_and_documents_stand_below_sources_but_are_there(memory: MemoryInd
         ("The total price of a cart is wrong\n\nChanges to README.md and tests/test_cart.py:", "src/shop/cart.py"),
     ],
 )
-def test_a_document_or_test_comes_first_where_the_first_line_names_it(
-    memory: MemoryIndex, query: str, path: str
-) -> None:
+def test_a_document_or_test_comes_first_if_the_first_line_names_it(memory: MemoryIndex, query: str, path: str) -> None:
     assert rank(memory, query, 1)[0].path == path
 
 
@@ -199,7 +197,7 @@ def test_files_are_ranked_once_each_by_their_best_place(
         assert rank_files(memory, query, 2) == files[:2]
 
 
-def test_a_text_that_says_nothing_still_gives_places(memory: MemoryIndex) -> None:
+def test_a_text_without_useful_words_still_gives_places(memory: MemoryIndex) -> None:
     for query in ("", "\0", "the of and", "zzzqqq"):
         assert len(rank(memory, query, 5)) == 5
     assert rank(memory, "cart", 0) == []
@@ -226,13 +224,13 @@ def test_recent_changes_lift_a_file_a_little(history: Any, wordllama: Embedder) 
     assert 0 < first.score - second.score < 0.5
 
 
-def test_a_commit_that_changed_everything_is_no_history(history: Any) -> None:
+def test_a_commit_that_changed_everything_is_not_part_of_the_history(history: Any) -> None:
     made = history.commit({"a.py": "x = 1\n"}, "One\n\nand why")
     history.commit({f"m{n}.py": "x = 1\n" for n in range(51)} | {"a.py": "x = 2\n"})
     assert read_history(Repository(history.path), "main") == [PastCommit(made, "One\n\nand why", ("a.py",))]
 
 
-def test_files_that_a_like_commit_changed_come_before_others(history: Any) -> None:
+def test_files_changed_by_a_similar_commit_come_before_others(history: Any) -> None:
     files = {f"m{n}.py": f"def step_{n}():\n    return {n}\n" for n in range(6)}
     history.commit(files, "All steps")
     history.commit(
@@ -260,7 +258,7 @@ def test_a_file_that_changed_with_the_found_one_rises_from_the_second_time_on(
     assert shared["z.py"] == ([f"changed {times + 1} times together with a.py"] if times else [])
 
 
-def test_words_side_by_side_count_more_than_the_same_words_apart(history: Any) -> None:
+def test_adjacent_words_count_more_than_the_same_words_apart(history: Any) -> None:
     history.commit(
         {
             "apart.py": "def one():\n    # soft things come first, after a good while we wrap\n    return 1\n",
@@ -289,7 +287,7 @@ def test_words_side_by_side_count_more_than_the_same_words_apart(history: Any) -
         ("/", []),
     ],
 )
-def test_a_mentioned_path_means_the_files_that_share_its_end(mention: str, found: list[str]) -> None:
+def test_a_mentioned_path_refers_to_the_files_that_share_its_end(mention: str, found: list[str]) -> None:
     paths = ["a/util.py", "b/util.py", "src/shop/cart.py", "tests/test_cart.py"]
     manifest = Manifest(tuple(paths), np.arange(len(paths) + 1), np.ones(len(paths), dtype=np.int64))
     assert [paths[file] for file in match_files(mention, manifest)] == found

@@ -1,4 +1,4 @@
-"""Shortcuts of ranking give what the plain way gives: the best of many scores, and neighbouring words of a text."""
+"""Ranking's shortcuts equal the straightforward way: the best of many scores, and adjacent words of a text."""
 
 import math
 import re
@@ -25,7 +25,7 @@ WORDS = ["foo", "bar", "fooBar", "foo_bar_baz", "__", "_", "qux", "a", "bazQuxFo
     st.integers(1, 4),
 )
 @settings(deadline=None, max_examples=60)
-def test_what_is_picked_is_picked_as_by_sorting_all_and_equals_go_by_their_number(
+def test_the_best_are_those_of_sorting_all_with_ties_by_number(
     seed: int, count: int, lengths: list[int], decimals: int
 ) -> None:
     offsets = np.concatenate(([0], np.cumsum(lengths)))
@@ -44,7 +44,7 @@ def test_what_is_picked_is_picked_as_by_sorting_all_and_equals_go_by_their_numbe
         places[document] = held[int(manifest.file_of[document])]
     lowered = {document: round(total[document] - math.log2(place), 6) for document, place in places.items()}
 
-    highest, scores = ranking.best(count)
+    highest, scores, _ = ranking.best(count)
     assert highest.tolist() == best[:count]
     assert scores.tolist() == total[best[:count]].tolist()
 
@@ -95,6 +95,6 @@ def plainly(wanted: set[str], text: str) -> set[tuple[str, str]]:
     st.lists(st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join), max_size=3),
 )
 @settings(deadline=None, max_examples=400)
-def test_neighbouring_words_are_found_as_by_reading_every_word(wanted: set[str], texts: list[str]) -> None:
+def test_adjacent_words_are_found_as_by_reading_every_word(wanted: set[str], texts: list[str]) -> None:
     reader = phrases._Reader(wanted)
     assert [reader.followers(text) for text in texts] == [plainly(wanted, text) for text in texts]

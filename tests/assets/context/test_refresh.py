@@ -42,7 +42,7 @@ def refresh(database: Database, history: Any, tmp_path: Path, hashing: Embedder)
 
 
 def dump(database: Database, source: str, embedder: Embedder) -> dict[str, Any]:
-    """Everything that a query of the visible version could see, without ids."""
+    """Everything that a query of the visible version can see, without ids."""
     with (
         database.team(DEFAULT_TEAM) as connection,
         open_index(database, DEFAULT_TEAM, source, [embedder] if embedder else []) as index,
@@ -101,7 +101,7 @@ def test_a_first_refresh_indexes_every_file(
     assert search(database, DEFAULT_TEAM, "demo", "slugify a title", embedders=[hashing])[0].symbol == "slugify"
 
 
-def test_a_refresh_without_news_changes_nothing(history: Any, refresh: Refresh) -> None:
+def test_a_refresh_without_new_commits_changes_nothing(history: Any, refresh: Refresh) -> None:
     history.commit({"a.py": SLUG})
     refresh()
     again = refresh()
@@ -213,7 +213,7 @@ def test_rewritten_history_and_a_lost_mirror_are_compared_in_full(
     assert dump(database, "demo", hashing) == dump(database, "fresh", hashing)
 
 
-def test_a_new_chunker_looks_at_every_file_again(
+def test_a_new_chunker_version_cuts_every_file_again(
     database: Database, history: Any, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history.commit({"a.py": SLUG, "b.py": DATES})
@@ -248,7 +248,7 @@ def test_readers_see_the_old_version_until_the_pointer_moves(
     assert dump(database, "demo", hashing)["commit"] == second
 
 
-def test_two_refreshes_at_once_run_one_after_the_other(
+def test_concurrent_refreshes_run_one_after_the_other(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:
     history.commit({f"m{n}.py": f"def f{n}(): pass\n" for n in range(20)})
@@ -270,7 +270,7 @@ def test_two_refreshes_at_once_run_one_after_the_other(
     assert {report.index_version for report in reports} == {"demo#1"}
 
 
-def test_a_refresh_that_waits_too_long_for_another_says_so_and_is_no_failure(
+def test_a_refresh_that_waits_too_long_for_another_reports_it_and_is_not_a_failure(
     database: Database, history: Any, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history.commit({"a.py": "x = 1\n"})
@@ -282,7 +282,7 @@ def test_a_refresh_that_waits_too_long_for_another_says_so_and_is_no_failure(
     assert not refresh().changed
 
 
-def test_sources_with_the_same_files_can_be_refreshed_at_once(
+def test_sources_with_the_same_files_can_be_refreshed_concurrently(
     database: Database, history: Any, refresh: Refresh
 ) -> None:
     history.commit({f"m{n}.py": f"def f{n}():\n    return {n}\n" for n in range(60)})
@@ -331,7 +331,7 @@ def test_what_an_abandoned_refresh_staged_is_discarded(
         assert closed.fetchall() == []
 
 
-def test_the_pointer_moves_only_from_the_version_before(database: Database, history: Any, refresh: Refresh) -> None:
+def test_the_pointer_moves_only_from_the_previous_version(database: Database, history: Any, refresh: Refresh) -> None:
     history.commit({"a.py": SLUG})
     refresh()
     for version in (1, 3):
@@ -405,7 +405,7 @@ def test_renaming_an_ignore_file_makes_files_appear_and_disappear_in_the_next_ve
     assert paths() == ("a/one.py", "b/two.py")
 
 
-def test_a_source_that_cannot_be_read_leaves_the_index_as_it_was(
+def test_a_source_that_cannot_be_read_leaves_the_index_unchanged(
     database: Database, history: Any, refresh: Refresh, hashing: Embedder
 ) -> None:
     with pytest.raises(GitError, match="no commits yet"):

@@ -1,4 +1,4 @@
-"""Sources that are reached over https and ssh, and what goes wrong with them: real git on both ends."""
+"""Sources over https and ssh, and their failures, with real git on both ends."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ Refresh = Callable[..., RefreshReport]
 
 @pytest.fixture
 def indexed(database: Database, tmp_path: Path, hashing: Embedder) -> Refresh:
-    """Adds a source, if it is not there, and refreshes it."""
+    """Adds a source, unless it exists, and refreshes it."""
 
     def run(location: str, name: str = "remote", branch: str | None = None) -> RefreshReport:
         add_source(database, DEFAULT_TEAM, name, location, branch, roots=[tmp_path])
@@ -100,7 +100,7 @@ def test_a_credential_opens_a_private_source_and_is_never_shown(
 
 
 @pytest.mark.parametrize("given", [None, "wr0ng-s3cret"])
-def test_a_credential_that_fails_is_told_without_showing_it(
+def test_a_credential_that_fails_is_reported_without_showing_it(
     database: Database, git_server: Any, history: Any, indexed: Refresh, hashing: Embedder, given: str | None
 ) -> None:
     history.commit({"a.py": "def first(): pass\n"})
@@ -145,9 +145,11 @@ def test_a_credential_goes_to_its_own_host_and_the_longest_path_wins(tmp_path: P
         Credential("a", "b\nhost=evil.org")
 
 
-def test_a_server_that_is_gone_or_lacks_the_repository_is_told(git_server: Any, history: Any, indexed: Refresh) -> None:
+def test_a_server_without_the_repository_or_that_is_down_is_reported(
+    git_server: Any, history: Any, indexed: Refresh
+) -> None:
     history.commit({"a.py": "x = 1\n"})
-    with pytest.raises(GitError, match=r"asking for its branches in https://127\.0\.0\.1.*failed"):
+    with pytest.raises(GitError, match=r"listing the branches in https://127\.0\.0\.1.*failed"):
         indexed(git_server.url("nothing.git"))
     url = git_server.url("repository.git")
     assert indexed(url, "second").files == 1
@@ -156,7 +158,7 @@ def test_a_server_that_is_gone_or_lacks_the_repository_is_told(git_server: Any, 
         indexed(url, "second")
 
 
-def test_ssh_never_asks_and_a_host_that_refuses_is_told(
+def test_ssh_never_prompts_and_a_host_that_refuses_is_reported(
     history: Any, indexed: Refresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = history.commit({"a.py": "x = 1\n"})
@@ -229,7 +231,7 @@ def test_a_blob_of_500_megabytes_is_never_read(
 
 
 @pytest.mark.parametrize("damage", ["packs cut short", "objects gone", "no repository"])
-def test_a_damaged_mirror_is_fetched_anew(history: Any, indexed: Refresh, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_mirror_is_fetched_again(history: Any, indexed: Refresh, tmp_path: Path, damage: str) -> None:
     history.commit({f"m{n}.py": f"def f{n}(): pass\n" for n in range(9)})
     assert indexed(str(history.path)).files == 9
     (mirror,) = (tmp_path / "mirrors").glob("*/*.git")

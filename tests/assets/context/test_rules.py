@@ -29,7 +29,7 @@ def entries(*paths: str) -> list[Entry]:
         ("def caf\xe9():\n    pass\n".encode("latin-1"), None),
     ],
 )
-def test_a_content_is_skipped_for_what_its_first_lines_say(content: bytes, reason: str | None) -> None:
+def test_a_file_is_skipped_by_the_comment_in_its_first_lines(content: bytes, reason: str | None) -> None:
     found = skip_content(content)
     assert (found is None) if reason is None else (found or "").startswith(reason)
 
@@ -49,7 +49,7 @@ def test_a_content_is_skipped_for_what_its_first_lines_say(content: bytes, reaso
         ("gradle.lockfile", "lock file"),
     ],
 )
-def test_a_path_is_skipped_for_its_names(path: str, reason: str | None) -> None:
+def test_a_path_is_skipped_by_its_name(path: str, reason: str | None) -> None:
     assert (never_read(entries(path)[0]) or usually_left_out(path)) == reason
 
 
@@ -72,7 +72,7 @@ def test_patterns_mean_what_they_mean_in_gitignore() -> None:
     assert said == {"x.pb": {"one": "set"}, "doc/a": {"one": "unset"}}
 
 
-def test_a_repository_says_what_is_left_out_and_what_is_not(history: Any) -> None:
+def test_a_repository_chooses_what_is_skipped_and_what_is_not(history: Any) -> None:
     commit = history.commit(
         {
             ".penstockignore": "/data/\n*.snap\n!vendor/ours/**\n",
@@ -95,7 +95,7 @@ def test_a_repository_says_what_is_left_out_and_what_is_not(history: Any) -> Non
     }
 
 
-def test_rules_come_from_the_commit_and_their_tag_tells_them_apart(history: Any) -> None:
+def test_rules_come_from_the_commit_and_have_a_tag_that_identifies_them(history: Any) -> None:
     first = history.commit({"a.py": "x = 1\n", ".gitignore": "a.py\n", ".gitattributes": "* text=auto\n"})
     second = history.commit({".penstockignore": "a.py\n"})
     repository = Repository(history.path)
@@ -105,7 +105,7 @@ def test_rules_come_from_the_commit_and_their_tag_tells_them_apart(history: Any)
     assert read_rules(repository, second).reasons(entries("a.py")) == {"a.py": ".penstockignore (a.py)"}
 
 
-def test_the_ignore_file_of_a_folder_is_about_what_lies_below_it(history: Any) -> None:
+def test_the_ignore_file_of_a_folder_applies_below_it(history: Any) -> None:
     commit = history.commit(
         {
             ".penstockignore": "*.log\nsealed/\n",

@@ -26,7 +26,7 @@ Refresh = Callable[..., RefreshReport]
 
 
 class Watched:
-    """A real model that counts what it embeds and can be taken away."""
+    """A real model that counts what it embeds and can be made unavailable."""
 
     def __init__(self, model: Embedder) -> None:
         self._model = model
@@ -81,7 +81,7 @@ def test_one_refresh_embeds_new_content_with_every_model(
     assert len(report.models) == 2
 
 
-def test_both_kinds_of_index_answer_alike_for_each_model(
+def test_both_indexes_give_the_same_results_for_each_model(
     database: Database, history: Any, update: Refresh, hashing: Embedder, wordllama: Embedder
 ) -> None:
     history.commit({"a.py": SLUG, "b.py": DATES, "copy/a.py": SLUG})
@@ -98,7 +98,7 @@ def test_both_kinds_of_index_answer_alike_for_each_model(
         assert rank(index, "parse a date") == rank(memory, "parse a date")
 
 
-def test_an_expected_search_runs_before_anyone_waits_for_it(
+def test_an_announced_search_runs_before_its_result_is_read(
     database: Database,
     postgres_server: Any,
     database_name: str,
@@ -125,7 +125,7 @@ def test_an_expected_search_runs_before_anyone_waits_for_it(
 
 
 def _last_statements(owner_url: str) -> list[str]:
-    """What other connections of this database ended with."""
+    """The last statements of this database's other connections."""
     with psycopg.connect(owner_url) as connection:
         rows = connection.execute(
             "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
@@ -134,7 +134,7 @@ def _last_statements(owner_url: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def test_a_model_that_does_not_answer_a_query_leaves_the_answer_to_the_rest(
+def test_a_query_is_answered_without_an_unavailable_model(
     database: Database, history: Any, update: Refresh, first: Watched, second: Watched
 ) -> None:
     history.commit({"a.py": SLUG, "b.py": DATES})
@@ -149,7 +149,7 @@ def test_a_model_that_does_not_answer_a_query_leaves_the_answer_to_the_rest(
         assert "vectors" in {reason.signal for reason in rank(index, "calendar days")[0].why}
 
 
-def test_an_added_model_embeds_what_is_there_once_and_makes_no_new_version(
+def test_an_added_model_embeds_existing_content_once_and_creates_no_version(
     database: Database, history: Any, update: Refresh, first: Watched, second: Watched
 ) -> None:
     history.commit({"a.py": SLUG, "b.py": DATES})
@@ -165,7 +165,7 @@ def test_an_added_model_embeds_what_is_there_once_and_makes_no_new_version(
     assert (again.embedded, len(again.models)) == (0, 2)
 
 
-def test_a_model_that_was_left_out_for_a_commit_is_given_what_it_lacks(
+def test_a_model_that_was_left_out_for_a_commit_gets_the_missing_vectors(
     database: Database, history: Any, update: Refresh, first: Watched, second: Watched
 ) -> None:
     history.commit({"a.py": SLUG, "b.py": DATES})
@@ -179,7 +179,7 @@ def test_a_model_that_was_left_out_for_a_commit_is_given_what_it_lacks(
     assert (report.embedded, len(second.texts), len(report.models)) == (1, 4, 2)
 
 
-def test_content_is_found_as_soon_as_one_model_has_it(
+def test_content_is_found_as_soon_as_one_model_has_embedded_it(
     database: Database, history: Any, update: Refresh, first: Watched, second: Watched
 ) -> None:
     history.commit({"a.py": SLUG, "b.py": DATES})
@@ -197,7 +197,7 @@ def test_content_is_found_as_soon_as_one_model_has_it(
 
 
 @pytest.mark.parametrize("gone", [0, 1])
-def test_a_model_that_does_not_answer_is_told_and_given_the_rest_later(
+def test_an_unavailable_model_is_reported_and_gets_its_vectors_later(
     database: Database, history: Any, update: Refresh, first: Watched, second: Watched, gone: int
 ) -> None:
     models = [first, second]
@@ -213,7 +213,7 @@ def test_a_model_that_does_not_answer_is_told_and_given_the_rest_later(
     assert (again.embedded, len(again.models), again.unavailable) == (3, 2, ())
 
 
-def test_without_any_model_that_answers_the_old_version_stays(
+def test_without_any_available_model_the_old_version_stays(
     database: Database, history: Any, update: Refresh, first: Watched, second: Watched
 ) -> None:
     history.commit({"a.py": SLUG})
@@ -229,7 +229,7 @@ class Stop(Exception):
     pass
 
 
-def test_an_interrupted_fill_goes_on_where_it_stopped(
+def test_an_interrupted_fill_resumes_where_it_stopped(
     database: Database, history: Any, update: Refresh, first: Watched, second: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest, "FILL_CONTENTS", 2)

@@ -35,7 +35,7 @@ def test_a_word_is_split_into_itself_and_its_stemmed_parts(word: str) -> None:
     assert list(terms.parts(word)) == [part.lower() for part in PARTS.findall(word[: terms.LONGEST])]
 
 
-def test_endings_fall_together() -> None:
+def test_words_with_different_endings_are_one_term() -> None:
     for group in (
         ["parse", "parses", "parsed", "parsing"],
         ["query", "queries"],

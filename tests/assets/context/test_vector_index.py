@@ -64,7 +64,7 @@ def nearest(database: Database, hashing: Embedder, text: str) -> tuple[list[int]
     return documents.tolist(), similarity.tolist()
 
 
-def test_the_index_gives_what_comparing_each_vector_gives(
+def test_the_index_finds_what_comparing_each_vector_finds(
     database: Database,
     owner_url: str,
     history: Any,
@@ -105,11 +105,11 @@ def test_without_an_index_a_large_source_is_scanned_whole(
     monkeypatch.setattr(vector_search, "EXACT_MOST", 5)
     monkeypatch.setattr(vector_search, "EF_SEARCH", 5)
     assert nearest(database, hashing, text) == exact
-    monkeypatch.setattr(vector_search, "_MOST_LOOKED_AT", 0)
+    monkeypatch.setattr(vector_search, "_MOST_CANDIDATES", 0)
     assert nearest(database, hashing, text) == exact
 
 
-def test_a_text_that_is_nearer_to_another_source_has_its_own_compared_one_by_one(
+def test_for_a_query_nearer_to_another_source_vectors_are_compared_one_by_one(
     database: Database,
     owner_url: str,
     filled: None,
@@ -163,7 +163,7 @@ def test_queries_use_the_index(database: Database, owner_url: str, filled: None,
     assert f"vectors_1_to_{table.indexed_to}" in str(plan)
 
 
-def test_an_index_is_replaced_when_enough_has_come_since(
+def test_an_index_is_replaced_when_enough_vectors_were_added(
     database: Database, owner_url: str, history: Any, update: Callable[[], Any], filled: None
 ) -> None:
     assert build_vector_indexes(database, owner_url, least=FILES) == [], "a small table needs none"
@@ -187,7 +187,7 @@ build_vector_indexes(Database(sys.argv[1]), sys.argv[2], least=10)
 """
 
 
-def test_what_a_killed_build_left_is_dropped_and_built_anew(
+def test_an_index_left_by_a_killed_build_is_dropped_and_built_again(
     database: Database, database_url: str, owner_url: str, filled: None
 ) -> None:
     with psycopg.connect(owner_url) as holder:
@@ -235,7 +235,7 @@ def test_a_refresh_writes_while_an_index_is_built(
     assert indexes(owner_url)[0][1]
 
 
-def test_a_table_that_is_held_too_long_is_left_for_the_next_time(
+def test_a_table_that_is_locked_too_long_is_left_for_the_next_run(
     database: Database, owner_url: str, filled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vector_index, "LOCK_WAIT", "200ms")

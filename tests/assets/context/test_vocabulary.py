@@ -42,7 +42,7 @@ def as_counted(batch: ContentBatch) -> Mapping[str, object]:
 
 
 @given(st.lists(st.lists(st.lists(chunks, max_size=3), max_size=3), max_size=3))
-def test_counting_many_chunks_gives_what_counting_each_gives(jobs: list[list[list[Chunk]]]) -> None:
+def test_counting_many_chunks_equals_counting_each(jobs: list[list[list[Chunk]]]) -> None:
     vocabulary = Vocabulary()
     for job in jobs:
         keyed = [((f"{number:040x}", "any-1"), own) for number, own in enumerate(job)]
@@ -52,7 +52,7 @@ def test_counting_many_chunks_gives_what_counting_each_gives(jobs: list[list[lis
         assert as_counted(ContentBatch.from_plain(fast.to_plain())) == as_counted(plain)
 
 
-def test_a_long_text_is_embedded_as_far_as_models_look_and_counted_as_a_whole() -> None:
+def test_only_the_start_of_a_long_text_is_embedded_but_all_of_it_is_counted() -> None:
     text = "_" * (TEXT_EMBEDDED - 3) + "abcdef ghi"
     (chunk,) = cut(text.encode(), language_of("a.txt"))
     key = ("0" * 40, "any-1")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.migrations.backfill import watch
-from assets.migrations.backfill.probe import CannotAsk, Question, Taken
+from assets.migrations.backfill import monitor
+from assets.migrations.backfill.monitor import INDEXING, SEARCH, Indexing, TrafficMonitor
+from assets.migrations.backfill.probe import ProbeFailed, ProbeQuery, Timing
 from assets.migrations.backfill.throttle import COMPARE_SECONDS, LONGEST_REST, SETTLE_SECONDS, Limits, Throttle
-from assets.migrations.backfill.watch import INDEXING, SEARCH, Indexing, Watch
 from assets.migrations.lifecycle.drive import drive
 from assets.platform import Platform
 from core.embedding.spec import BuiltIn
@@ -39,8 +39,8 @@ Law = Callable[[float], float]
 
 
 class Machine:
-    """Searches take some 20 ms, `load` times that by what else runs, and `harm` times while something is embedded
-    beside them; one in a while, a `tail` of them, takes ten times as long for no reason."""
+    """Searches take about 20 ms, times `load` for other work, times `harm` while something is embedded. A share `tail`
+    of them takes ten times as long for no reason."""
 
     def __init__(self, throttle: Throttle, clock: Clock, harm: Law, load: Law, tail: float) -> None:
         self.throttle = throttle
@@ -54,18 +54,18 @@ class Machine:
 
     def search(self, began: float) -> float:
         taken = 0.02 * self.rng.uniform(0.8, 1.2) * self.load(began) * (10 if self.rng.random() < self.tail else 1)
-        # The turns of long ago are looked at for nothing.
+        # Old turns cannot overlap: skip them.
         met = any(turn_began < began + taken and began < turn_ended for turn_began, turn_ended in self.turns[-60:])
         return taken * (self.harm(began) if met else 1.0)
 
     def warm_up(self) -> None:
         self.clock.now += 1
         for _ in range(40):
-            self.throttle.saw(SEARCH, self.search(self.clock.now), self.clock.now)
+            self.throttle.record(SEARCH, self.search(self.clock.now), self.clock.now)
             self.clock.now += 0.1
 
     def run(self, seconds: float) -> float:
-        """Embeds and rests as the throttle says, with a search each 0.2 s or so. The share of the time it embedded."""
+        """Embeds and rests as the throttle says, a search about every 0.2 s. Returns the share of time embedding."""
         began = asked = self.clock.now
         embedded = 0.0
         while self.clock.now < began + seconds:
@@ -79,7 +79,7 @@ class Machine:
             while asked < self.clock.now:
                 taken = self.search(asked)
                 self.seen.append(taken)
-                self.throttle.saw(SEARCH, taken, asked)
+                self.throttle.record(SEARCH, taken, asked)
                 asked += self.rng.expovariate(5.0)
         return embedded / (self.clock.now - began)
 
@@ -132,7 +132,7 @@ def test_it_backs_off_when_load_comes_and_speeds_up_when_it_has_gone() -> None:
     assert throttle.share == 1.0
 
 
-def test_a_machine_that_has_become_slower_by_itself_is_no_reason_to_give_way_for_ever() -> None:
+def test_a_machine_that_has_become_slower_by_itself_does_not_throttle_it_permanently() -> None:
     throttle, simulated = machine(always(1), lambda now: 3.0 if now > 70 else 1.0)
     simulated.warm_up()
     simulated.run(60)
@@ -146,7 +146,7 @@ def test_a_machine_that_has_become_slower_by_itself_is_no_reason_to_give_way_for
     assert throttle.share == 1.0
 
 
-def test_what_was_slow_for_other_reasons_before_it_began_does_not_excuse_it_for_ever() -> None:
+def test_other_load_before_it_began_does_not_hide_its_effect_permanently() -> None:
     throttle, simulated = machine(lambda now: 2.5 if now > 400 else 1.0, lambda now: 3.0 if now < 30 else 1.0)
     simulated.warm_up()
     simulated.run(420)
@@ -166,7 +166,7 @@ def test_searches_of_which_many_are_slow_without_it_are_not_held_against_it() ->
 
 
 @pytest.mark.parametrize(("latency", "rate", "size"), [(0.0, 10, 16), (0.0, 1, 2), (0.0, 1000, 256), (0.9, 1e6, 256)])
-def test_at_full_speed_it_embeds_for_a_second_or_two_at_once(latency: float, rate: float, size: int) -> None:
+def test_at_full_speed_one_call_of_the_model_takes_a_second_or_two(latency: float, rate: float, size: int) -> None:
     clock = Clock()
     throttle = Throttle(clock=clock, sleep=clock.sleep)
     throttle.release()
@@ -188,7 +188,7 @@ def test_before_the_first_slow_measure_it_rises_within_seconds() -> None:
     assert throttle.share == 1.0
 
 
-def test_where_nobody_measures_it_does_not_rest_to_compare() -> None:
+def test_where_nothing_measures_it_does_not_pause_for_a_baseline() -> None:
     clock = Clock()
     throttle = Throttle(clock=clock, sleep=clock.sleep)
     throttle.release()
@@ -201,7 +201,7 @@ def test_where_nobody_measures_it_does_not_rest_to_compare() -> None:
 
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), max_size=30), st.floats(0, 30), st.floats(0.001, 2))
 @settings(deadline=None)
-def test_only_a_measure_that_no_embedding_was_near_says_what_is_undisturbed(
+def test_only_a_latency_far_enough_from_any_embedding_joins_the_baseline(
     turns: list[tuple[float, float]], began: float, seconds: float
 ) -> None:
     clock = Clock()
@@ -213,9 +213,9 @@ def test_only_a_measure_that_no_embedding_was_near_says_what_is_undisturbed(
         spans.append((clock.now, clock.now + spent))
         clock.now += spent
         throttle.end(1, spent)
-    throttle.saw(SEARCH, seconds, began)
+    throttle.record(SEARCH, seconds, began)
     near = any(first < began + seconds and began - SETTLE_SECONDS < last for first, last in spans)
-    assert bool(throttle._kinds[SEARCH].calm) == (not near)
+    assert bool(throttle._kinds[SEARCH].baseline) == (not near)
 
 
 @given(st.lists(st.floats(0, 10, allow_nan=False), max_size=200), st.floats(0.01, 1), st.floats(0.001, 1))
@@ -225,9 +225,9 @@ def test_whatever_is_measured_the_share_and_the_rests_stay_within_their_bounds(
 ) -> None:
     clock = Clock()
     throttle = Throttle(Limits(ceiling=ceiling, floor=floor), clock=clock, sleep=clock.sleep)
-    throttle.undisturbed(SEARCH, [0.02] * 10)
+    throttle.add_baseline(SEARCH, [0.02] * 10)
     for value in values:
-        throttle.saw(SEARCH, value)
+        throttle.record(SEARCH, value)
         assert min(floor, ceiling) <= throttle.share <= ceiling
         texts = throttle.slice(100)
         assert 1 <= texts <= 100
@@ -238,50 +238,50 @@ def test_whatever_is_measured_the_share_and_the_rests_stay_within_their_bounds(
 
 @pytest.mark.parametrize("limits", [{"ceiling": 0}, {"ceiling": 1.1}, {"floor": 0}, {"slowdown": 1.0}])
 def test_limits_that_make_no_sense_are_refused(limits: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"share lies above 0|leaves no room"):
+    with pytest.raises(ValueError, match=r"share must be above 0|leaves no room"):
         Limits(**limits)
 
 
-def test_a_share_of_its_own_is_kept_where_nothing_is_watched() -> None:
+def test_a_fixed_share_is_kept_where_nothing_is_measured() -> None:
     clock = Clock()
     throttle = Throttle(Limits(0.25, slowdown=None), clock=clock, sleep=clock.sleep)
     throttle.begin()
     throttle.end(8, 0.1)
     assert clock.slept == [pytest.approx(0.3)]
-    assert not throttle.watches
+    assert not throttle.measures
 
 
-def unasked(question: Question) -> Taken:
-    raise AssertionError("there is no question")
+def unasked(query: ProbeQuery) -> Timing:
+    raise AssertionError("there is no query")
 
 
-def test_indexing_that_takes_longer_than_before_pushes_it_back_while_a_change_still_waits() -> None:
+def test_slower_indexing_pushes_it_back_even_while_a_change_still_waits() -> None:
     clock = Clock()
     throttle = Throttle(clock=clock, sleep=clock.sleep)
     found = [Indexing([2.0] * 20), Indexing([2.1]), Indexing([], 3.5), Indexing([9.0])]
-    watching = Watch(throttle, [], unasked, lambda: lambda: found.pop(0), clock=clock)
+    watching = TrafficMonitor(throttle, [], unasked, lambda: found.pop(0), clock=clock)
     watching.warm_up()
     assert throttle.limit(INDEXING) == pytest.approx(3.0)  # a second of slack: changes are looked for now and then
     shares = [throttle.share]
     for _ in range(3):
-        watching._see_indexing()
+        watching._record_indexing()
         shares.append(throttle.share)
     assert shares[1] > shares[0]
     assert shares[3] <= shares[2] < shares[1]
 
 
-def test_where_there_is_nothing_to_ask_it_does_not_hold_back() -> None:
+def test_where_there_is_no_query_it_does_not_hold_back() -> None:
     throttle = Throttle()
-    Watch(throttle, [], unasked).warm_up()
+    TrafficMonitor(throttle, [], unasked).warm_up()
     assert throttle.share == 1.0
 
 
 def test_a_build_measures_its_effect_on_live_searches_and_reports_it(
     platform: Platform, begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "FEWEST_CHUNKS", 1)
-    monkeypatch.setattr(watch, "_LEAST_PAUSE", 0.01)
-    monkeypatch.setattr(watch, "PROBE_SHARE", 1.0)
+    monkeypatch.setattr(monitor, "FEWEST_CHUNKS", 1)
+    monkeypatch.setattr(monitor, "_LEAST_PAUSE", 0.01)
+    monkeypatch.setattr(monitor, "PROBE_SHARE", 1.0)
     platform.search(DEFAULT_TEAM, "demo", "return", 3)
     done = drive(platform, begin(GOOD, batch_chunks=8).id).migration
     live = done.progress["live"]
@@ -290,28 +290,28 @@ def test_a_build_measures_its_effect_on_live_searches_and_reports_it(
     assert done.progress["chunks"] == 120
 
 
-def test_without_queries_of_people_or_commits_words_of_paths_are_asked(
+def test_without_queries_of_users_or_commits_words_of_paths_are_searched(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("assets.migrations.gate.queries.judged_queries", lambda *_: [])
-    asked = watch.search_questions(platform)
-    assert len(asked) == watch.PROBE_QUERIES
-    assert all(question.text.startswith("src ") for question in asked)
+    asked = monitor.probe_queries(platform)
+    assert len(asked) == monitor.PROBE_QUERIES
+    assert all(query.text.startswith("src ") for query in asked)
 
 
 @pytest.mark.parametrize(
     ("seconds", "worked", "pause"),
     [(0.03, 0.003, 0.3), (0.1, 0.03, 2.0), (0.8, 0.03, 2.0), (4.0, 0.03, 4.0), (40.0, 30.0, 10.0)],
 )
-def test_asking_takes_a_share_of_a_core_and_of_the_time(seconds: float, worked: float, pause: float) -> None:
-    assert watch._pause(Taken(0.0, seconds, worked)) == pytest.approx(pause)
+def test_timing_searches_takes_a_share_of_a_core_and_of_the_time(seconds: float, worked: float, pause: float) -> None:
+    assert monitor._pause(Timing(0.0, seconds, worked)) == pytest.approx(pause)
 
 
-def test_searches_that_cannot_be_asked_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(question: Question) -> Taken:
-        raise CannotAsk("its server is down")
+def test_searches_that_cannot_be_measured_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(query: ProbeQuery) -> Timing:
+        raise ProbeFailed("its server is down")
 
-    watching = Watch(Throttle(), [Question(DEFAULT_TEAM, "demo", "text")], broken)
+    watching = TrafficMonitor(Throttle(), [ProbeQuery(DEFAULT_TEAM, "demo", "text")], broken)
     watching.warm_up()
-    watching._ask()
+    watching._time_search()
     assert caplog.text.count("searches cannot be measured now: its server is down") == 1

@@ -1,5 +1,4 @@
-"""One module a language: what its syntax trees define, as kinds, names and bodies.
+"""One module per language parsed by tree-sitter, with its `Grammar`: which nodes of its syntax trees define what.
 
-Each module of a tree-sitter grammar offers a `Grammar`; `tree` turns it into segments. Headings of
-Markdown and reStructuredText are read from the lines themselves.
+`tree` cuts files into segments by it, and `isolated` runs that in a process of its own.
 """

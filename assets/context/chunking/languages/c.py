@@ -1,12 +1,13 @@
-"""C: functions, structs, unions, enumerations and macros of several lines. C++ builds on these readers.
+"""C: functions, structs, unions, enumerations and macros of several lines. C++ extends these readers.
 
-A prototype is no definition: it stays with the code around it.
+A prototype is not a definition: it stays part of the surrounding code.
 """
 
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from assets.context.chunking.languages import readers
 from assets.context.chunking.languages.tree import Found, Grammar, Inside, Reader, Source
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def function(source: Source, node: "Node") -> Found | None:
     declarator = node.child_by_field_name("declarator")
     name = declared(source, declarator)
     if name.isupper() and declarator is not None and node.child_by_field_name("type") is None:
-        # `TEST(Suite, Name) { … }`: a macro makes the function, and its arguments are the name.
+        # `TEST(Suite, Name) { … }`: a macro defines the function, named by its arguments.
         arguments = source.text(declarator.child_by_field_name("parameters"))
         name = ".".join(_WORD.findall(arguments[:_NAME])[:3]) or name
     body = node.child_by_field_name("body")
@@ -97,7 +98,7 @@ def _blank(found: "re.Match[bytes]") -> bytes:
 
 
 def blank_macros(data: bytes) -> bytes:
-    """Macros that stand where the grammar has nothing: alone on a line, or between `class` and its name."""
+    """Blanks macros in places where the grammar allows nothing: alone on a line, or between `class` and its name."""
     return _MACRO_IN_HEAD.sub(_blank, _MACRO_LINE.sub(_blank, data))
 
 
@@ -123,12 +124,8 @@ def macro(source: Source, node: "Node") -> Found | None:
     return Found("function", source.text(node.child_by_field_name("name")))
 
 
-def inside(source: Source, node: "Node") -> Inside:
-    return Inside((node,))
-
-
 def linkage(source: Source, node: "Node") -> Found | Inside | None:
-    """`extern "C"`, before a block or one declaration."""
+    """`extern "C"`, before a block or a single declaration."""
     body = node.child_by_field_name("body")
     if body is None:
         return None
@@ -145,12 +142,12 @@ READERS: Mapping[str, Reader] = {
     "declaration": declaration,
     "type_definition": alias,
     "preproc_function_def": macro,
-    "preproc_if": inside,
-    "preproc_ifdef": inside,
-    "preproc_elif": inside,
-    "preproc_else": inside,
+    "preproc_if": readers.inside,
+    "preproc_ifdef": readers.inside,
+    "preproc_elif": readers.inside,
+    "preproc_else": readers.inside,
     "linkage_specification": linkage,
-    "compound_statement": inside,
+    "compound_statement": readers.inside,
 }
 
 C = Grammar("c", _load, READERS, prepare=blank_macros)

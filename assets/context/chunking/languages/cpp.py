@@ -1,4 +1,4 @@
-"""C++: C's definitions, and classes, namespaces, templates and members defined out of line."""
+"""C++: C's definitions, and classes, namespaces, templates and members defined outside their class."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def _function(source: Source, node: "Node") -> Found | None:
     found = c.function(source, node)
     if found is None or "." not in found.name:
         return found
-    return found._replace(kind="method")  # out of line, `Type::name` is a method of the type
+    return found._replace(kind="method")  # `Type::name` outside the class is a method of the type
 
 
 def _namespace(source: Source, node: "Node") -> Inside | None:
@@ -58,6 +58,6 @@ _ONLY_CPP = re.compile(
 
 
 def header_segments(lines: Sequence[str]) -> list[Segment] | None:
-    """A `.h` file is cut as C++ when a line of it can only be that, and as C otherwise."""
+    """A `.h` file is cut as C++ if any of its lines can only be C++, else as C."""
     grammar = CPP if any(map(_ONLY_CPP.search, lines)) else c.C
     return grammar.segments(lines)

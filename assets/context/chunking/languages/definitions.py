@@ -1,6 +1,6 @@
-"""Definitions of a file as a tree of line spans, and the segments that they cut it into.
+"""Turns a file's definitions, a tree of line spans, into segments.
 
-Shared by all languages, so that nesting, shared lines and code between definitions are treated alike.
+All languages share this, so that nesting, shared lines and code between definitions are treated alike.
 """
 
 import re
@@ -16,9 +16,9 @@ _OPENING = re.compile(r"(?:[{(]|\bdo(?: *\|[^|]*\|)?)\s*$")
 
 @dataclass(slots=True)
 class Definition:
-    """Lines `first` to `last` (1-based, inclusive), with its decorators and the comment above.
+    """Lines `first` to `last` (1-based, inclusive), including its decorators and the comment above.
 
-    What `inner` holds is cut out of it; the lines between are its own and keep its symbol.
+    The definitions in `inner` become segments of their own; the lines between them keep its symbol.
     """
 
     kind: str
@@ -31,14 +31,14 @@ class Definition:
 
 
 def cover(lines: Sequence[str], definitions: Sequence[Definition], docstring: str = "") -> list[Segment]:
-    """Segments for all lines that are not blank, in order. `docstring` is the module's."""
+    """Segments for all lines that are not blank, in order. `docstring` is that of the module."""
     found: list[Segment] = []
     _cover(lines, found, Definition("module", 1, len(lines), "", "", docstring, list(definitions)), 1)
     return found
 
 
 def _cover(lines: Sequence[str], found: list[Segment], owner: Definition, first: int) -> None:
-    """Appends the owner's lines from `first` on: its inner definitions, and between them its own lines."""
+    """Appends segments for the owner's lines from `first` on: its inner definitions and the lines between them."""
     at = first
     for definition in owner.inner:
         start = max(definition.first, at)
@@ -59,9 +59,9 @@ def _cover(lines: Sequence[str], found: list[Segment], owner: Definition, first:
 
 
 def _opening(lines: Sequence[str], above: int) -> int | None:
-    """The line that opens a block (`impl X {`, `namespace x {`) directly above a definition that is first in it.
+    """The line that opens a block (`impl X {`, `namespace x {`) directly above its first definition, or None.
 
-    It is not worth finding by itself: it goes with that definition.
+    It is joined to that definition, since it is useless as a search result of its own.
     """
     if above >= 1 and not lines[above - 1].strip():
         above -= 1
@@ -80,7 +80,7 @@ def _own(lines: Sequence[str], found: list[Segment], owner: Definition, first: i
     if first > last:
         return
     if found and all(map(_CLOSING.fullmatch, lines[first - 1 : last])):
-        # A closing bracket is not worth finding: it stays with what stands above it.
+        # A closing bracket is useless as a search result: it is joined to the segment above.
         above = found[-1]
         found[-1] = Segment(above.kind, above.first, last, above.symbol, above.signature, above.docstring)
         return

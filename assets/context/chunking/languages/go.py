@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from assets.context.chunking.languages import readers
 from assets.context.chunking.languages.tree import Found, Grammar, Inside, Reader, Source
 
 if TYPE_CHECKING:
@@ -13,10 +14,6 @@ def _load() -> object:
     import tree_sitter_go
 
     return tree_sitter_go.language()
-
-
-def _function(source: Source, node: "Node") -> Found:
-    return Found("function", source.text(node.child_by_field_name("name")), node.child_by_field_name("body"))
 
 
 def _method(source: Source, node: "Node") -> Found:
@@ -39,18 +36,14 @@ def _receiver(source: Source, node: "Node | None") -> str:
 
 def _types(source: Source, node: "Node") -> Found | Inside | None:
     specs = [child for child in node.named_children if child.type in ("type_spec", "type_alias")]
-    return _type(source, specs[0])._replace(start=node.start_byte) if len(specs) == 1 else Inside((node,))
-
-
-def _type(source: Source, node: "Node") -> Found:
-    return Found("class", source.text(node.child_by_field_name("name")))
+    return readers.whole_type(source, specs[0])._replace(start=node.start_byte) if len(specs) == 1 else Inside((node,))
 
 
 READERS: Mapping[str, Reader] = {
-    "function_declaration": _function,
+    "function_declaration": readers.function,
     "method_declaration": _method,
     "type_declaration": _types,
-    "type_spec": _type,
+    "type_spec": readers.whole_type,
 }
 
 GO = Grammar("go", _load, READERS)

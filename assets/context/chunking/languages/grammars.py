@@ -1,4 +1,4 @@
-"""Every language that is cut by its syntax tree, by name."""
+"""All languages that are cut by their syntax trees, by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,7 +1,7 @@
-"""Cuts files in a process of its own, because a hostile one can make a parser take all memory or crash.
+"""Cuts files in a separate process, because a hostile file can make a parser crash or exhaust memory.
 
-One worker serves this process; it is started at the first file and ends with this process. A file that
-ends the worker twice has no segments, and the caller falls back to windows.
+One worker serves this process; it starts at the first file and ends with this process. A file that ends the
+worker twice has no segments, and the caller falls back to windows.
 """
 
 import atexit
@@ -15,7 +15,7 @@ from core.worker import Worker, WorkerEnded
 
 MODULE = "assets.context.chunking.languages.worker"
 TIMEOUT = 20.0
-"""Seconds for one file; the worker itself gives up after one second of work."""
+"""Seconds per file; the worker itself stops parsing after one second of processor time."""
 
 
 class _Shared:
@@ -28,7 +28,7 @@ class _Shared:
 
     def cut(self, language: str, text: str) -> list[Segment] | None:
         with self._lock:
-            for _ in range(2):  # twice, since something else may have ended the first
+            for _ in range(2):  # twice, since the worker may have died for another reason
                 if self._worker is None or self._owner != os.getpid():
                     self._worker, self._owner = Worker(MODULE), os.getpid()
                 try:
@@ -49,9 +49,7 @@ atexit.register(_shared.end)
 
 
 def segments(language: str, lines: Sequence[str]) -> list[Segment] | None:
-    """The segments of a file in one of `grammars.GRAMMARS`, or None when it cannot be parsed within the bounds.
-
-    Raises `core.worker.WorkerUnavailable`.
-    """
+    """The segments of a file in one of the languages of `grammars.GRAMMARS`, or None if it cannot be parsed within
+    the bounds. Raises `core.worker.WorkerUnavailable`."""
     text = "\n".join(lines)
     return _shared.cut(language, text) if len(text.encode()) <= MOST_BYTES else None

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from assets.context.chunking.languages.tree import Found, Grammar, Inside, Reader, Source
+from assets.context.chunking.languages import readers
+from assets.context.chunking.languages.tree import Found, Grammar, Reader, Source
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -39,10 +40,6 @@ def _after_annotations(node: "Node") -> int:
     return node.start_byte
 
 
-def _inside(source: Source, node: "Node") -> Inside:
-    return Inside((node,))
-
-
 READERS: Mapping[str, Reader] = {
     "class_declaration": _type,
     "interface_declaration": _type,
@@ -52,7 +49,7 @@ READERS: Mapping[str, Reader] = {
     "method_declaration": _method,
     "constructor_declaration": _method,
     "compact_constructor_declaration": _method,
-    "enum_body_declarations": _inside,
+    "enum_body_declarations": readers.inside,
 }
 
 JAVA = Grammar("java", _load, READERS, frozenset({"line_comment", "block_comment"}))

@@ -1,12 +1,13 @@
-"""JavaScript and JSX: functions, classes, arrow functions with a name, object methods, old module wrappers.
+"""JavaScript and JSX: functions, classes, named arrow functions, object methods, and functions that wrap a module.
 
-Calls such as `describe` and `it` define nothing; they are module code, each long one a piece of its own.
-TypeScript builds on these readers.
+Calls such as `describe` and `it` define nothing: they are module code, but each long one is a segment of its own.
+TypeScript extends these readers.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from assets.context.chunking.languages import readers
 from assets.context.chunking.languages.tree import Found, Grammar, Inside, Reader, Source
 
 if TYPE_CHECKING:
@@ -23,28 +24,20 @@ def _load() -> object:
     return tree_sitter_javascript.language()
 
 
-def function(source: Source, node: "Node") -> Found:
-    return Found("function", source.text(node.child_by_field_name("name")), node.child_by_field_name("body"))
-
-
-def type_(source: Source, node: "Node") -> Found:
-    return Found("class", source.text(node.child_by_field_name("name")), node.child_by_field_name("body"))
-
-
 def method(source: Source, node: "Node") -> Found | None:
     name = _key(source, node.child_by_field_name("name"))
     return Found("method", name, node.child_by_field_name("body")) if name else None
 
 
 def _key(source: Source, node: "Node | None") -> str:
-    """A property's name; nothing for a computed one."""
+    """A property's name; empty for a computed one."""
     if node is None or node.type == "computed_property_name":
         return ""
     return source.text(node).strip("'\"#").replace(".", "_")
 
 
 def value(source: Source, name: str, node: "Node | None") -> Found | None:
-    """What a name is bound to, if that is a function, a class or an object with functions."""
+    """The definition of a name that is bound to a function, a class or an object with functions, else None."""
     while node is not None and node.type in _WRAPPERS:
         node = node.named_children[0] if node.named_child_count else None
     if node is None or not name:
@@ -123,12 +116,12 @@ def _after_decorators(node: "Node") -> int:
 
 def decorated(source: Source, node: "Node") -> Found:
     """A class whose decorators are its first children."""
-    return type_(source, node)._replace(start=_after_decorators(node))
+    return readers.type_(source, node)._replace(start=_after_decorators(node))
 
 
 def expression(source: Source, node: "Node") -> Found | Inside | None:
-    """`exports.name = function …`, `Type.prototype.name = …`, functions that only wrap a module, and calls that take
-    a function: tests, routes, handlers."""
+    """`exports.name = function …`, `Type.prototype.name = …`, functions that only wrap a module, and calls with a
+    function as argument: tests, routes, handlers."""
     inner = node.named_children[0] if node.named_child_count else None
     if inner is None:
         return None
@@ -174,14 +167,9 @@ def _assignment(source: Source, node: "Node") -> Found | Inside | None:
     return found._replace(kind="method") if found and found.kind == "function" and "." in name else found
 
 
-def block(source: Source, node: "Node") -> Inside:
-    """A block by itself, as is left of a function whose head could not be read."""
-    return Inside((node,))
-
-
 READERS: Mapping[str, Reader] = {
-    "function_declaration": function,
-    "generator_function_declaration": function,
+    "function_declaration": readers.function,
+    "generator_function_declaration": readers.function,
     "class_declaration": decorated,
     "method_definition": method,
     "field_definition": field,
@@ -191,7 +179,7 @@ READERS: Mapping[str, Reader] = {
     "pair": pair,
     "export_statement": export,
     "expression_statement": expression,
-    "statement_block": block,
+    "statement_block": readers.inside,  # what is left of a function whose header could not be parsed
 }
 
 _exported: dict[str, Reader] = dict(READERS)

@@ -1,7 +1,7 @@
 """Parses with tree-sitter within bounds of size, steps and time.
 
-They stop most of what a hostile file can do, not all: a few kilobytes of nested ambiguities can take
-gigabytes between two looks at the bounds. `isolated` runs this in a process of limited memory.
+The bounds do not stop every hostile file: a few kilobytes of nested ambiguities can take gigabytes between two
+checks. Therefore `isolated` runs this in a process with limited memory.
 """
 
 import time
@@ -17,20 +17,20 @@ MOST_BYTES = 1 << 20
 
 MOST_STEPS = 1000
 STEPS_PER_BYTE = 0.1
-"""The parser reports once in some hundred operations; ordinary files need 0.01 to 0.025 reports a byte."""
+"""A step is a progress callback, once in some hundred operations. Ordinary files need 0.01 to 0.025 per byte."""
 
 MOST_SECONDS = 1.0
-"""Of this thread's processor time, so that a busy machine does not change what a file is cut into.
-Ordinary files need 0.15 s a megabyte."""
+"""Of this thread's processor time, so that the load of the machine does not change how a file is cut.
+Ordinary files need 0.15 s per megabyte."""
 
 _EVERY = 8
-"""Reports from one look at the clock to the next, since the clock costs as much as some steps."""
+"""Progress callbacks per reading of the clock, which takes as long as some steps."""
 
 
 def parse(load: Callable[[], object], data: bytes) -> "Tree | None":
-    """The syntax tree of UTF-8 text, with error nodes where it is broken, or None beyond the bounds.
+    """The syntax tree of UTF-8 text, with error nodes where the syntax is broken. None if a bound is exceeded.
 
-    `load` gives the grammar's language pointer, as the one-language wheels do.
+    `load` returns the grammar's language pointer, as the `language` functions of the grammars' packages do.
     """
     from tree_sitter import Parser
 
@@ -49,7 +49,7 @@ def parse(load: Callable[[], object], data: bytes) -> "Tree | None":
 
     try:
         return Parser(_language(load)).parse(read, progress_callback=stop)
-    except ValueError:  # how a stopped parse ends
+    except ValueError:  # raised when the callback stops the parser
         return None
 
 

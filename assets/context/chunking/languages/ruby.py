@@ -1,9 +1,10 @@
-"""Ruby: modules, classes and methods, also those after `private` and below `class << self`."""
+"""Ruby: modules, classes and methods, including those after `private` and in `class << self`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from assets.context.chunking.languages.tree import Found, Grammar, Inside, Reader, Source
+from assets.context.chunking.languages import readers
+from assets.context.chunking.languages.tree import Found, Grammar, Reader, Source
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -29,13 +30,8 @@ def _method(source: Source, node: "Node") -> Found | None:
     return Found("function", name) if name else None
 
 
-def _singleton(source: Source, node: "Node") -> Inside | None:
-    body = node.child_by_field_name("body")
-    return Inside((body,)) if body is not None else None
-
-
 def _call(source: Source, node: "Node") -> Found | None:
-    """`private def name …`, and calls that take a block: tests, tasks, routes."""
+    """`private def name …`, and calls with a block: tests, tasks, routes."""
     block = node.child_by_field_name("block")
     if block is not None:
         return Found("module", "", block.child_by_field_name("body"))
@@ -61,7 +57,7 @@ READERS: Mapping[str, Reader] = {
     "class": _type,
     "method": _method,
     "singleton_method": _method,
-    "singleton_class": _singleton,
+    "singleton_class": readers.body,
     "call": _call,
     "assignment": _assignment,
 }

@@ -1,7 +1,7 @@
 """Cuts a file by its tree-sitter syntax tree: finds definitions with a grammar's readers, bounded in work and depth.
 
-A file that cannot be parsed within bounds has no segments here; the caller falls back to windows.
-Broken syntax is read as far as it goes: what stands inside an error node is looked at like the rest.
+A file that cannot be parsed within the bounds has no segments, and the caller falls back to windows. Error nodes
+are searched for definitions like any other part of the tree.
 """
 
 import re
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MOST_CHILDREN = 50_000
-"""A node with more children is generated, or one long error."""
+"""A node with more children is skipped: it is generated code or one long error."""
 
 DEEPEST = 12
-"""What is nested deeper stays with what encloses it."""
+"""Definitions nested deeper stay part of the enclosing one."""
 
 LONG_FUNCTION = 120
-"""Lines; a longer function is cut by the functions inside it."""
+"""Lines; functions inside a longer function are segments of their own."""
 
 LONG_BLOCK = 40
-"""Lines; a longer block of module code is cut by what stands in it."""
+"""Lines; definitions and blocks inside a longer block of module code are segments of their own."""
 
 WORTH_CUTTING = 8
-"""Lines that a function inside a long one must have to be cut out, and a block to be a piece of its own."""
+"""Lines that a function inside a long one, or a block of module code, must exceed to be a segment of its own."""
 
 _NAME = 200
 _SIGNATURE = 1000
@@ -41,7 +41,7 @@ _MARKS = re.compile(r"\n[ \t]*(?:/\*[*!]*|\*+/|\*(?!\*)|//[/!]*|\#+|=begin|=end)
 
 
 class Source:
-    """The text that a tree's nodes point into."""
+    """The text of a file, which the tree's nodes refer to by byte offsets."""
 
     __slots__ = ("data",)
 
@@ -53,26 +53,26 @@ class Source:
 
 
 class Found(NamedTuple):
-    """A node defines something: `name` may be dotted. Members are read from `body`, where there is one.
+    """A node that defines something: `name` may be dotted. If there is a `body`, members are read from it.
 
-    With the kind module it defines nothing and has no name, but is a block of module code (a test, a route)
-    that is worth a piece of its own.
+    With the kind `module` it defines nothing and has no name, but is a block of module code (a test, a route)
+    that becomes a segment of its own if it is long enough.
     """
 
     kind: str
     name: str
     body: "Node | None" = None
     start: int | None = None
-    """The byte at which its signature begins, if not at the node's own start."""
+    """The byte offset of its signature, if not the node's own start."""
 
 
 class Inside(NamedTuple):
-    """A node defines nothing itself, but what stands in these nodes may; `name` is added to their scope."""
+    """A node that defines nothing itself, but contains `nodes` that may; `name` is added to their scope."""
 
     nodes: Sequence["Node"]
     name: str = ""
     members: bool = False
-    """Whether functions in them are methods of `name`."""
+    """Whether functions among them are methods of `name`."""
 
 
 Reader = Callable[[Source, "Node"], Found | Inside | None]
@@ -80,10 +80,8 @@ Reader = Callable[[Source, "Node"], Found | Inside | None]
 
 @dataclass(frozen=True)
 class Grammar:
-    """How a language's tree is read. `readers` are by node type; other nodes are not looked into.
-
-    `leading` are types of nodes that belong to the definition after them (attributes, decorators).
-    """
+    """How a language's tree is read: `readers` by node type, `comments` the types of comments, `leading` the types of
+    nodes that belong to the definition after them (attributes, decorators). Nodes of other types are not searched."""
 
     name: str
     load: Callable[[], object]
@@ -91,12 +89,12 @@ class Grammar:
     comments: frozenset[str] = frozenset({"comment"})
     leading: frozenset[str] = frozenset()
     prepare: Callable[[bytes], bytes] | None = None
-    """Blanks out what the grammar does not know, without moving anything."""
+    """Replaces text that the grammar cannot parse with spaces, so that offsets stay the same."""
     one_line_headers: bool = False
-    """Whether a definition's first line is its signature, rather than all before its body."""
+    """Whether the signature is a definition's first line, not everything before its body."""
 
     def segments(self, lines: Sequence[str]) -> list[Segment] | None:
-        """The file's segments in order, or None when it cannot be parsed within the bounds."""
+        """The file's segments in order, or None if it cannot be parsed within the bounds."""
         source = Source("\n".join(lines).encode())
         tree = parse(self.load, self.prepare(source.data) if self.prepare else source.data)
         if tree is None:
@@ -116,10 +114,10 @@ class _Reading:
         self.source = source
 
     def read(self, nodes: Iterable["Node"], scope: str, depth: int, around: str) -> list[Definition]:
-        """`around` is the kind of what the nodes stand in."""
+        """The definitions among `nodes`; `around` is the kind of the definition that encloses them."""
         found: list[Definition] = []
         readers, comments, leading = self.grammar.readers, self.grammar.comments, self.grammar.leading
-        above: list[Node] = []  # comments and attributes that the next definition may own
+        above: list[Node] = []  # comments and attributes that may belong to the next definition
         before: Node | None = None
         for node in nodes:
             kind = node.type
@@ -165,7 +163,7 @@ class _Reading:
                 return
             symbol = ""
         elif not name:
-            return  # what has no name stays with the code around it
+            return  # without a name it stays part of the surrounding code
         mine = above if above and first - 1 - _last_row(above[-1]) <= self._gap(above[-1]) else []
         kind = "method" if what.kind == "function" and around == "class" else what.kind
         definition = Definition(
@@ -185,7 +183,7 @@ class _Reading:
         found.append(definition)
 
     def _members(self, body: "Node") -> "list[Node]":
-        """What stands in a body, with the comments directly before it that some grammars leave outside."""
+        """The nodes of a body, and the comments directly before it, which some grammars place outside of it."""
         nodes = body.named_children
         before = body.prev_named_sibling
         while before is not None and before.type in self.grammar.comments:
@@ -194,7 +192,7 @@ class _Reading:
         return nodes
 
     def _gap(self, comment: "Node") -> int:
-        """Rows from a comment to what it is about: a documentation block may have a blank line after it."""
+        """The most rows from a comment to its definition: a documentation block may be followed by a blank line."""
         return 2 if self.source.data.startswith(b"/**", comment.start_byte) else 1
 
     def _signature(self, node: "Node", what: Found) -> str:
@@ -214,13 +212,13 @@ class _Reading:
 
 
 def _last_row(node: "Node") -> int:
-    """The row that a node ends on; one that ends with a line feed ends before it."""
+    """The row of a node's last character, not counting a final line feed."""
     row, column = node.end_point
     return row - 1 if column == 0 and row > node.start_point[0] else row
 
 
 def comment_text(text: str) -> str:
-    """What a comment says without its marks, up to 2,000 characters."""
+    """The text of a comment without its markers, at most 2,000 characters."""
     if not text:
         return ""
     text = _MARKS.sub("\n", "\n" + text[: 2 * _DOCSTRING]).strip()
@@ -228,7 +226,7 @@ def comment_text(text: str) -> str:
 
 
 def _module_docstring(grammar: Grammar, source: Source, root: "Node") -> str:
-    """The comment that the file opens with, if it does not only state a licence."""
+    """The first comment at the start of the file that is not a licence or a `#!` line; empty if there is none."""
     blocks: list[list[Node]] = []
     for node in root.named_children[:200]:
         if node.type not in grammar.comments:

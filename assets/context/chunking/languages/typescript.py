@@ -1,9 +1,9 @@
-"""TypeScript and TSX: JavaScript's definitions, and interfaces, enumerations, namespaces and longer type aliases."""
+"""TypeScript and TSX: JavaScript's definitions, interfaces, enumerations, namespaces, type aliases of 3+ lines."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from assets.context.chunking.languages import javascript
+from assets.context.chunking.languages import javascript, readers
 from assets.context.chunking.languages.tree import Found, Grammar, Inside, Reader, Source
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ def _load_tsx() -> object:
 def _alias(source: Source, node: "Node") -> Found | None:
     if node.end_point[0] - node.start_point[0] < 2:
         return None
-    return Found("class", source.text(node.child_by_field_name("name")))
-
-
-def _leaf(source: Source, node: "Node") -> Found:
-    """An interface or enumeration is one piece: its members are of use together."""
-    return Found("class", source.text(node.child_by_field_name("name")))
+    return readers.whole_type(source, node)
 
 
 def _module(source: Source, node: "Node") -> Inside | None:
@@ -59,8 +54,8 @@ def _export(source: Source, node: "Node") -> Found | Inside | None:
 
 _OWN: Mapping[str, Reader] = {
     "abstract_class_declaration": javascript.decorated,
-    "interface_declaration": _leaf,
-    "enum_declaration": _leaf,
+    "interface_declaration": readers.whole_type,
+    "enum_declaration": readers.whole_type,
     "type_alias_declaration": _alias,
     "module": _module,
     "internal_module": _module,

@@ -1,4 +1,4 @@
-"""The process that parses for another, which `isolated` asks: a language and a text, answered by segments or null."""
+"""The process in which `isolated` parses: a request is a language and a text, the answer segments or null."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from core.worker import serve
 
 MEMORY = 512 << 20
 """Bytes of address space. A parser that needs more ends this process, and the file is not parsed.
-Ordinary files of a megabyte need 60 MiB."""
+An ordinary file of 1 MB needs 60 MiB."""
 
 
-def _segments(asked: tuple[str, str]) -> list[Any] | None:
-    language, text = asked
+def _segments(request: tuple[str, str]) -> list[Any] | None:
+    language, text = request
     segments = GRAMMARS[language](text.split("\n"))
     return segments and [(s.kind, s.first, s.last, s.symbol, s.signature, s.docstring) for s in segments]
 
 
 def _prepare() -> None:
-    import tree_sitter  # noqa: F401 - a missing wheel is told at the start, not taken for a file too hard to parse
+    import tree_sitter  # noqa: F401 - a missing wheel must fail the start, not look like a file that cannot be parsed
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The signals of ranking: small modules of one shape, each of which can be switched off.
+"""The signals of ranking: small modules of the same shape, each of which can be switched off.
 
-A signal is a function `(Query, Index) -> Scores`; one that starts from what those found also takes
-`Found`. `ALL` and `FOLLOWERS` name them in the order in which they are asked, the slowest last.
+A signal is a function `(Query, Index) -> Scores`; a follower also takes `Found`, the results of the signals.
+`ALL` and `FOLLOWERS` list them in the order of their calls, the slowest last.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ ALL: dict[str, Signal] = {
 }
 
 EXPECTED: dict[str, Callable[[Query, Index], None]] = {"vectors": vectors.expect}
-"""What sends for the answer of a slow signal, so that it comes while the others are asked."""
+"""Functions that start the search of a slow signal, so that it runs while the other signals are computed."""
 
 FOLLOWERS: dict[str, Follower] = {
     "phrases": phrases.score,

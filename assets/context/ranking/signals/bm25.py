@@ -1,7 +1,7 @@
-"""BM25 (Robertson and Zaragoza, 2009) over the terms of chunks, and over those of whole files.
+"""BM25 (Robertson and Zaragoza, 2009) over the terms of chunks and over those of whole files.
 
-Document frequencies are counted from the postings of the indexed commit, so they are exact for it
-whatever was indexed before. The idf is Lucene's, which is never negative.
+Document frequencies are counted from the postings of the indexed commit, so they are exact, whatever was indexed
+before. The idf is Lucene's, which is never negative.
 """
 
 import math
@@ -26,18 +26,18 @@ def idf(documents: int, frequency: int) -> float:
 
 
 def length_norm(lengths: Ints, b: float) -> Floats:
-    """What each document's length adds to the counts of its terms, where BM25 saturates them."""
+    """The length-dependent term in the denominator of BM25, for each document."""
     mean = float(lengths.mean()) if len(lengths) else 1.0
     return np.asarray(K1 * (1 - b + b * lengths / max(mean, 1.0)), dtype=np.float64)
 
 
 def term_scores(weight: float, counts: Ints | Floats, norm: Floats) -> Floats:
-    """What a term of this weight, its idf included, adds to the documents that hold it `counts` times."""
+    """The BM25 scores of documents that contain a term `counts` times; `weight` includes its idf."""
     return np.asarray(weight * counts * (K1 + 1) / (counts + norm), dtype=np.float64)
 
 
 def holds(ascending: Ints, number: int) -> bool:
-    """Whether it is among them."""
+    """Whether `number` is in the sorted array."""
     place = int(ascending.searchsorted(number))
     return place < len(ascending) and bool(ascending[place] == number)
 
@@ -48,7 +48,7 @@ def score_chunks(query: Query, index: Index) -> Scores:
     values = np.zeros(manifest.documents)
     norm = manifest.once("bm25 norm of chunks", lambda: length_norm(manifest.lengths, B_CHUNK))
     _add(values, found, query.terms, norm)
-    return Scores(to_unit(values), _Held(found, query, manifest.documents).said)
+    return Scores(to_unit(values), _MatchedWords(found, query, manifest.documents).listed)
 
 
 def score_files(query: Query, index: Index) -> Scores:
@@ -56,7 +56,7 @@ def score_files(query: Query, index: Index) -> Scores:
 
 
 def score_title(query: Query, index: Index) -> Scores:
-    """As `score_files`, for the words of the first line alone."""
+    """As `score_files`, for the words of the first line only."""
     return _whole_files(query, index, query.title, B_TITLE)
 
 
@@ -64,15 +64,10 @@ def _whole_files(query: Query, index: Index, weights: Mapping[str, float], b: fl
     manifest = index.manifest
     in_files = index.file_postings(list(weights))
     values = np.zeros(len(manifest.paths))
-    _add(
-        values,
-        in_files,
-        weights,
-        manifest.once(f"bm25 norm of files {b}", lambda: length_norm(manifest.file_lengths, b)),
-    )
-
-    held = _Held(in_files, query, len(manifest.paths))
-    return Scores(to_unit(values), lambda document: held.said(int(manifest.file_of[document])), of_files=True)
+    norm = manifest.once(f"bm25 norm of files {b}", lambda: length_norm(manifest.file_lengths, b))
+    _add(values, in_files, weights, norm)
+    matched = _MatchedWords(in_files, query, len(manifest.paths))
+    return Scores(to_unit(values), lambda document: matched.listed(int(manifest.file_of[document])), of_files=True)
 
 
 def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mapping[str, float], norm: Floats) -> None:
@@ -81,8 +76,8 @@ def _add(values: Floats, found: Mapping[str, tuple[Ints, Ints]], weights: Mappin
         values[documents] += term_scores(weights[term] * idf(len(norm), len(documents)), counts, norm[documents])
 
 
-class _Held:
-    """Which words of the text a document or file holds, heaviest first."""
+class _MatchedWords:
+    """Names the words of the text that a document or file contains, heaviest first."""
 
     def __init__(self, found: Mapping[str, tuple[Ints, Ints]], query: Query, documents: int) -> None:
         self._found, self._query, self._documents = found, query, documents
@@ -96,11 +91,11 @@ class _Held:
         weighed.sort(key=lambda one: one[:2], reverse=True)
         return [(self._query.written.get(term, term), where) for _, term, where in weighed]
 
-    def said(self, number: int) -> str:
+    def listed(self, number: int) -> str:
         best: dict[str, None] = {}
         for word, where in self._words:
             if word not in best and holds(where, number):
                 best[word] = None
                 if len(best) == _WORDS_NAMED:
                     break
-        return "holds " + ", ".join(best) if best else ""
+        return "contains " + ", ".join(best) if best else ""

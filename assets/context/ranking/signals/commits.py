@@ -1,6 +1,6 @@
-"""Files that earlier commits with a message like the text changed.
+"""Files changed by earlier commits whose messages resemble the text.
 
-The message is weighed by BM25 over messages; a commit's say is shared out among its files.
+Messages are compared by BM25; a commit's score is divided among its files.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from assets.context.ranking.signals.scores import Scores, nothing, to_unit
 
 _B = 0.5
 _ALIKE = 20
-"""This many of the likest commits have a say."""
+"""The number of the most similar commits that count."""
 
 
 def score(query: Query, index: Index) -> Scores:
@@ -25,7 +25,7 @@ def score(query: Query, index: Index) -> Scores:
         if hits := past.postings.get(term):
             commits, counts = hits
             alike[commits] += term_scores(weight * idf(len(past), len(commits)), counts, norm[commits])
-    # What a message like the text itself would score, so that weak likeness stays weak.
+    # What a message equal to the text would score, so that a weak similarity stays weak.
     best = sum(weight * idf(len(past), len(past.postings[term][0])) for term, weight in query.terms.items()
                if term in past.postings) * (K1 + 1) / 2  # fmt: skip
     if best <= 0:

@@ -1,7 +1,8 @@
-"""Identifiers that the text writes as code (`name`, CamelCase, snake_case, call(), dotted.name) and what defines them.
+"""Definitions of the identifiers that the text writes as code (`name`, CamelCase, snake_case, call(), dotted.name).
 
-A definition of the exact name counts in full, shared out when several have it; a dotted name counts
-in full where the definition's own dotted name or path agrees. The methods of a named class get half.
+A definition with the exact name counts fully, or less if several have the name. A dotted name adds 1 if the
+definition's scope or path agrees. The methods of a named class count half. If an identifier is not defined
+anywhere, its uses count a quarter.
 """
 
 from collections import defaultdict

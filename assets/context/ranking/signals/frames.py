@@ -1,7 +1,7 @@
-"""Stack-trace frames and test-report places (`File "x.py", line 12, in f`, `x.py:12: ValueError`).
+"""Frames of stack traces and places in test reports (`File "x.py", line 12, in f`, `x.py:12: ValueError`).
 
-The last frame of a trace is where it failed; those before count less. A frame whose line has moved is
-still found by its function's name.
+The last frame of a trace is where the failure occurred; earlier frames count less. A frame whose line has moved is
+still found by the name of its function.
 """
 
 from assets.context.ranking.index import Index

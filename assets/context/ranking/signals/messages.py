@@ -1,7 +1,7 @@
-"""Error messages and other quoted texts that the code holds, whole or with gaps where values are filled in.
+"""Error messages and other quoted texts that the code contains, completely or with gaps for inserted values.
 
-Candidates come from the postings of the message's words; then their text is read for the longest run
-of the message's words.
+Candidates are found by the postings of the message's words, and scored by the longest run of the message's words
+in their text.
 """
 
 import re
@@ -30,7 +30,7 @@ def score(query: Query, index: Index) -> Scores:
             value = run / len(wanted)
             if run >= min(len(wanted), 3) and value > values.get(document, 0.0):
                 values[document] = value
-                reasons[document] = f"holds {run} words in a row of “{message[:60]}”"
+                reasons[document] = f"contains {run} consecutive words of “{message[:60]}”"
     return some(values, lambda document: reasons.get(document, ""))
 
 
@@ -45,7 +45,7 @@ def _candidates(wanted: list[str], index: Index) -> list[int]:
 
 
 def _longest_run(wanted: list[str], held: list[str]) -> int:
-    """The most words of `wanted` that stand in a row in `held`."""
+    """The length of the longest run of words of `wanted` in `held`."""
     known = set(wanted)
     previous = [0] * (len(wanted) + 1)
     best = 0

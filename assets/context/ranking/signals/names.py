@@ -1,4 +1,4 @@
-"""Words of the text that are words of a definition's name: `parse`, `date` -> `def parse_iso_date`."""
+"""Words of the text that occur in a definition's name: `parse`, `date` -> `def parse_iso_date`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Paths, file names and modules that the text names, and words of the text that are words of a path."""
+"""Paths, file names and modules that the text names, and words of the text that occur in a path."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,7 +12,7 @@ from assets.context.ranking.signals.bm25 import idf
 from assets.context.ranking.signals.scores import Scores, to_unit
 
 _WORDS = 0.35
-"""What the best match of words alone is worth beside a path that is written out."""
+"""The value of the best match by words alone, relative to a path that is written out."""
 
 
 def score(query: Query, index: Index) -> Scores:
@@ -52,14 +52,14 @@ def _files_by_term(paths: Sequence[str]) -> dict[str, Ints]:
 
 @lru_cache(maxsize=1 << 17)
 def path_terms(path: str) -> frozenset[str]:
-    """The terms of the file's name and of the folder that it lies in."""
+    """The terms of a file's name and of its folder's name."""
     parts = path.rpartition(".")[0].split("/")[-2:] if "." in path.rpartition("/")[2] else path.split("/")[-2:]
     return frozenset(term for part in parts for word in terms.words(part) for term in terms.expand(word))
 
 
 def match_files(mention: str, manifest: Manifest, most: int = 20) -> list[int]:
-    """The files that a mentioned path means: those that share the most of its last parts. A mention may be
-    absolute, relative, without its suffix (a module) or a folder; none when more than `most` fit."""
+    """The files that a mentioned path refers to: those that share most of its last parts. A mention may be absolute,
+    relative, without its suffix (a module) or a folder. Empty if more than `most` files match."""
     wanted = [part for part in mention.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     if not wanted:
         return []
@@ -70,7 +70,7 @@ def match_files(mention: str, manifest: Manifest, most: int = 20) -> list[int]:
             best, found = depth, [file]
         elif depth == best and depth:
             found.append(file)
-    # A dotted name or a bare word must match whole, or every `x.y` would name a file `y`.
+    # A dotted name or a bare word must match completely, or every `x.y` would refer to a file `y`.
     whole = best == len(wanted) or (best >= 2) or "." in wanted[-1]
     return found if found and whole and len(found) <= most else []
 

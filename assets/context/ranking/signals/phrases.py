@@ -1,6 +1,6 @@
-"""Words that stand side by side in the text and in the code: `soft wrap` in `soft_wrap=True`, `return value`.
+"""Words that are adjacent both in the text and in the code: `soft wrap` in `soft_wrap=True`, `return value`.
 
-Only what was found so far is read. A pair counts by how few of those places hold it.
+Only the chunks found so far are read. A pair counts more the fewer of them contain it.
 """
 
 import math
@@ -16,7 +16,7 @@ from assets.context.ranking.query import Query
 from assets.context.ranking.signals.scores import Found, Scores, some
 
 _APART = 2
-"""The second word is looked for among this many words after the first."""
+"""The second word may be up to this many terms after the first."""
 
 _SCALE = 10.0
 _WORD = re.compile(r"\w+")
@@ -57,26 +57,26 @@ def _within(documents: Ints, ascending: Ints) -> NDArray[np.bool_]:
 
 
 class _Reader:
-    """Finds wanted terms that stand side by side, in many texts that share most of their words."""
+    """Finds adjacent wanted terms in many texts that share most of their words."""
 
     def __init__(self, wanted: set[str]) -> None:
         self._wanted = wanted
         self._counts: dict[str, int] = {}
-        """How many terms each word has that was met, and below, at which of its places the wanted ones stand."""
+        """The number of terms of each word seen; `_held` has the positions of wanted terms in words that have any."""
         self._held: dict[str, tuple[tuple[int, str], ...]] = {}
 
     def followers(self, text: str) -> set[tuple[str, str]]:
-        """Pairs of which the second stands right after the first, or one term later."""
+        """Pairs of wanted terms whose second term follows the first directly or one term later."""
         words = _WORD.findall(text)
         wanted, counts, held = self._wanted, self._counts, self._held
         for word in set(words).difference(counts):
-            parts = terms.in_a_row(word)
+            parts = terms.consecutive_terms(word)
             counts[word] = len(parts)
             if not wanted.isdisjoint(parts):
                 held[word] = tuple((place, term) for place, term in enumerate(parts) if term in wanted)
         pairs: set[tuple[str, str]] = set()
         before: list[tuple[int, str]] = []
-        position = 0  # of the terms of the word in hand; those far behind are only known to be far
+        position = 0  # of the current word's first term; not advanced while no earlier wanted term is near
         last = -1
         for number in [number for number, word in enumerate(words) if word in held]:
             for between in words[last + 1 : number]:

@@ -1,4 +1,4 @@
-"""Files that were changed lately are a little more likely to change next."""
+"""Recently changed files, which are slightly more likely to change next."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
-"""Personalised PageRank on the definition-reference graph around what was found so far.
+"""Personalised PageRank (Haveliwala, 2002) on the definition-reference graph around the chunks found so far.
 
-Two chunks are joined when one uses a name that the other defines, and few define it (Haveliwala, 2002,
-for the ranking; the graph is walked out from the found places only, so that its cost does not grow
-with the repository). Code that the best places lean on, or that leans on them, rises.
+Two chunks are connected if one uses a name that the other defines, and few others define it. Code that the best
+chunks use, or that uses them, is ranked higher. The graph only contains the neighbours of the best chunks, so that
+its cost does not grow with the repository.
 """
 
 import re
@@ -20,7 +20,7 @@ _MOST_DEFINITIONS = 5
 _MOST_USERS = 25
 _RESTART = 0.3
 _ROUNDS = 8
-_NAME = re.compile(r"[A-Za-z_]\w{3,}")  # in comments and docstrings too, which say what code is about
+_NAME = re.compile(r"[A-Za-z_]\w{3,}")  # also in comments and docstrings, since they describe the code
 
 
 class _Edge(NamedTuple):
@@ -51,13 +51,13 @@ def score(query: Query, index: Index, found: Found) -> Scores:
     for _ in range(_ROUNDS):
         arrived = (1 - _RESTART) * (weights @ mass)
         mass = _RESTART * start + arrived
-    values = arrived / max(float(arrived.max()), 1e-9)  # what came from others, not what it started with
+    values = arrived / max(float(arrived.max()), 1e-9)  # mass received from others, without the restart mass
     said = {document: value for document, value in zip(nodes.tolist(), values.tolist(), strict=True) if value}
     return some(said, lambda document: _reason(edges, document))
 
 
 def _reason(edges: list[_Edge], document: int) -> str:
-    """By the heaviest edge, a definition before a use."""
+    """The reason by the heaviest edge; definitions take precedence over uses."""
     own = [edge for edge in edges if document in (edge.user, edge.definer)]
     if not own:
         return "defines or uses what was found"
@@ -66,7 +66,7 @@ def _reason(edges: list[_Edge], document: int) -> str:
 
 
 def _uses(index: Index, found: Found, seeds: list[int]) -> list[_Edge]:
-    """From each seed to the definitions of the names in its text."""
+    """Edges from each seed to the definitions of names in its text."""
     names: dict[str, list[int]] = {}
     for seed, chunk in zip(seeds, found.chunks, strict=False):
         own = chunk.name
@@ -82,7 +82,7 @@ def _uses(index: Index, found: Found, seeds: list[int]) -> list[_Edge]:
 
 
 def _users(index: Index, found: Found, seeds: list[int]) -> list[_Edge]:
-    """From the chunks that use a name which a seed defines, to that seed."""
+    """Edges from the chunks that use a name defined by a seed to that seed."""
     own = {
         chunk.name.strip("_").lower(): seed
         for seed, chunk in zip(reversed(seeds), reversed(found.chunks[: len(seeds)]), strict=True)

@@ -1,7 +1,7 @@
-"""What a file is for: tests, documents and data stand below the sources that a repair would change.
+"""The role of a file: tests, documents and data rank below the sources that a repair would change.
 
-Unless the first line names them: who names a document there means it, and who names a test may also tell where
-something fails. Further down, paths are often those of a list of what was changed beside.
+A document or example whose path is in the first line is not lowered, and a test only half as much, since its path
+may only say where something fails. Further down in a text, paths are often a list of other changes.
 """
 
 import re
@@ -22,7 +22,7 @@ _CODE = re.compile(
 )
 _ROLES = {"test": -0.9, "document or data": -1.0, "example": -0.6}
 _NAMED = {"test": -0.45}
-"""Of files that the first line names by their path."""
+"""For files whose path is in the first line."""
 
 
 @lru_cache(maxsize=1 << 17)
@@ -50,6 +50,6 @@ def score(query: Query, index: Index) -> Scores:
             by_file[file] = _NAMED.get(role_of(manifest.paths[file]) or "", 0.0)
     return Scores(
         by_file,
-        lambda document: f"a {role_of(manifest.paths[int(manifest.file_of[document])])}, not a source",
+        lambda document: f"a {role_of(manifest.paths[int(manifest.file_of[document])])}, not source code",
         of_files=True,
     )

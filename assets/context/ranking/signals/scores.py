@@ -1,8 +1,7 @@
-"""What a signal returns: a value for each document, and words for the reason.
+"""The result of a signal: values of documents, and the reasons as text.
 
-Values are by document, or by file where all of a file has the same; a signal that says something of a
-few documents names those. They are 0 where the signal says nothing and at most 1 (a signal that lowers:
-at least -1), so that weights compare.
+There is a value for each document, for each file if it is the same for the whole file, or for a few listed
+documents. It is 0 if the signal does not apply, and between -1 and 1, so that weights are comparable.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,16 +16,17 @@ from assets.context.ranking.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """`values` has the shape (documents,); with `of_files` (files,); with `documents`, ascending, theirs."""
+    """`values` has one value for each document of the index, with `of_files` for each file, with `documents`
+    (ascending) for each of those."""
 
     values: Floats
     detail: Callable[[int], str]
-    """The reason for one document, made only for those that are returned."""
+    """Returns the reason for a document; only called for documents in a result."""
     of_files: bool = False
     documents: Ints | None = None
 
     def at(self, document: int) -> float:
-        """The value of one document; not for values of files."""
+        """The value of a document. Not for values by file."""
         if self.documents is None:
             return float(self.values[document])
         place = int(self.documents.searchsorted(document))
@@ -34,10 +34,10 @@ class Scores:
         return float(self.values[place]) if held else 0.0
 
 
-def some(said: Mapping[int, float], detail: Callable[[int], str]) -> Scores:
-    """The values of a few documents; 1 is the most."""
-    documents = np.array(sorted(said), dtype=np.int64)
-    values = np.array([said[document] for document in documents.tolist()], dtype=np.float64)
+def some(by_document: Mapping[int, float], detail: Callable[[int], str]) -> Scores:
+    """The scores of a few documents, capped at 1."""
+    documents = np.array(sorted(by_document), dtype=np.int64)
+    values = np.array([by_document[document] for document in documents.tolist()], dtype=np.float64)
     return Scores(np.minimum(values, 1.0), detail, documents=documents)
 
 
@@ -46,15 +46,15 @@ Signal = Callable[[Query, Index], Scores]
 
 @dataclass(frozen=True)
 class Found:
-    """What the first signals found: the best documents, best first, with the chunks that they are and a strength
-    of at most 1 each."""
+    """The results of the signals, for followers: the best documents, best first, their strength from 0.05 to 1, and
+    their chunks."""
 
     documents: Ints
     strength: Floats
     chunks: list[Chunk]
 
     def files(self, index: Index, count: int) -> list[tuple[int, float]]:
-        """The first `count` files among them, each with the strength of its best document."""
+        """The best `count` files, each with the strength of its best document."""
         best: dict[int, float] = {}
         for document, strength in zip(self.documents.tolist(), self.strength.tolist(), strict=True):
             best.setdefault(int(index.manifest.file_of[document]), strength)
@@ -64,7 +64,7 @@ class Found:
 
 
 Follower = Callable[[Query, Index, Found], Scores]
-"""A signal that starts from what others found."""
+"""A signal that uses the results of others."""
 
 
 def nothing() -> Scores:
@@ -72,6 +72,6 @@ def nothing() -> Scores:
 
 
 def to_unit(values: Floats) -> Floats:
-    """Scaled so that the highest is 1. The distances between scores stay, which ranks would lose."""
+    """The values scaled so that the highest is 1. Unlike ranks, this preserves the distances between scores."""
     top = float(values.max()) if len(values) else 0.0
     return values / top if top > 0 else values

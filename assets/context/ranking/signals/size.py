@@ -1,4 +1,4 @@
-"""Larger files hold more of what can be asked for: the logarithm of a file's terms, as a prior."""
+"""The logarithm of a file's number of terms, as a prior: larger files contain more places that a request may mean."""
 
 import numpy as np
 

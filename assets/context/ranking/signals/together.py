@@ -1,4 +1,4 @@
-"""Files that were changed in the same commits as the files found so far."""
+"""Files that changed in the same commits as the files found so far."""
 
 import numpy as np
 
@@ -8,11 +8,12 @@ from assets.context.ranking.signals.scores import Found, Scores, nothing
 
 _SEEDS = 5
 _LEAST = 2
-"""Commits in common below which nothing is said."""
+"""Files with fewer common commits don't count."""
 
 
 def score(query: Query, index: Index, found: Found) -> Scores:
-    """The share of a found file's commits that changed the other file too (its confidence), the best over the found."""
+    """The share of a found file's commits that also changed the other file, times the found file's strength; the
+    highest over the found files."""
     manifest, past = index.manifest, index.history
     if not len(past):
         return nothing()

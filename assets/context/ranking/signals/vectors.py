@@ -1,4 +1,4 @@
-"""Chunks whose vectors are close to the text's, by rank: distances of different models don't compare."""
+"""Chunks whose vectors are close to the text's, scored by rank, since distances of different models don't compare."""
 
 import logging
 from collections import defaultdict
@@ -13,17 +13,17 @@ _log = logging.getLogger(__name__)
 NEAREST = 100
 _LONGEST = 4000
 _HALF = 10
-"""At this rank the contribution is half that of the best."""
+"""At this rank the value is half that of the nearest chunk."""
 
 
 def expect(query: Query, index: Index) -> None:
-    """Says what `score` will ask for."""
+    """Starts the searches that `score` reads."""
     for model in index.models:
         index.expect(model, _asked(query), NEAREST)
 
 
 def score(query: Query, index: Index) -> Scores:
-    """Each model says 1 of its nearest and less of those after; the mean of the models counts."""
+    """The mean over the models of 1 for the nearest chunk and less for the following ones."""
     values: dict[int, float] = defaultdict(float)
     cosines: dict[int, list[float]] = {}
     answers = [found for model in index.models if (found := _answer(index, model, _asked(query))) is not None]
@@ -41,7 +41,7 @@ def _asked(query: Query) -> str:
 
 
 def _answer(index: Index, model: str, text: str) -> tuple[Ints, Floats] | None:
-    """None when the model's server does not answer: the other signals answer without it."""
+    """None if the model is unavailable; the other signals still count."""
     try:
         return index.nearest(model, text, NEAREST)
     except EmbedderUnavailable as error:

@@ -1,4 +1,4 @@
-"""The services' REST APIs, read page by page for a first import of tickets: one module a service, of one shape."""
+"""The services' REST APIs, read page by page to import tickets: one module per service, of the same shape."""
 
 from assets.context.tickets.apis.gitea import GiteaApi
 from assets.context.tickets.apis.github import GitHubApi

@@ -1,4 +1,4 @@
-"""Issues, pull requests and comments of Gitea's REST API (https://docs.gitea.com/api); its objects are GitHub's."""
+"""Issues, pull requests and comments by Gitea's REST API (https://docs.gitea.com/api), which has GitHub's objects."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,7 +1,7 @@
-"""Issues, pull requests and comments of GitHub's REST API (https://docs.github.com/rest/issues).
+"""Issues, pull requests and comments by GitHub's REST API (https://docs.github.com/rest/issues).
 
-In the order of their creation, which later changes don't disturb; a page that shifts repeats something,
-and never leaves anything out.
+Read in the order of creation, which later changes don't affect: if pages shift, items are read twice, but none
+is missed.
 """
 
 import re
@@ -50,32 +50,32 @@ class GitHubApi:
                 at = "pull_request" if step == 1 else "issue"
                 ticket = parse(Ticket, item, at)
                 if step == 1 and since and ticket.updated_at and ticket.updated_at < since:
-                    page.next = None  # the newest come first, so the rest is older still
+                    page.next = None  # newest first, so all further items are older
                     break
                 if ticket.number is None:
                     raise BadField(f"{at}.number", "is missing")
                 kind = Kind.PULL_REQUEST if step == 1 else kind_of(ticket)
-                told = ticket.snapshot(kind, project)
-                page.changes.append(self._change(project, ticket.number, kind, ticket=told))
+                snapshot = ticket.snapshot(kind, project)
+                page.changes.append(self._change(project, ticket.number, kind, ticket=snapshot))
             except BadField as error:
                 page.skip(item, error)
         return page
 
     def _comment(self, item: Mapping[str, Any], project: str, step: int) -> TicketChange:
-        told = parse(Remark, item, "comment")
-        found = (_NUMBER.search(url or "") for url in (told.issue_url, told.pull_request_url, told.html_url))
+        remark = parse(Remark, item, "comment")
+        found = (_NUMBER.search(url or "") for url in (remark.issue_url, remark.pull_request_url, remark.html_url))
         number = next((match[1] for match in found if match), None)
         if number is None:
-            raise BadField("issue_url", "names no issue")
-        kind = Kind.PULL_REQUEST if "/pull" in (told.html_url or "") else Kind.ISSUE
-        return self._change(project, number, kind, comment=told.comment("review-" if step == 3 else ""))
+            raise BadField("issue_url", "contains no issue number")
+        kind = Kind.PULL_REQUEST if "/pull" in (remark.html_url or "") else Kind.ISSUE
+        return self._change(project, number, kind, comment=remark.comment("review-" if step == 3 else ""))
 
-    def _change(self, project: str, number: int | str, kind: Kind, **told: Any) -> TicketChange:
-        return TicketChange(service=self.service, project=project, key=f"#{number}", kind=kind, action="import", **told)
+    def _change(self, project: str, number: int | str, kind: Kind, **new: Any) -> TicketChange:
+        return TicketChange(service=self.service, project=project, key=f"#{number}", kind=kind, action="import", **new)
 
 
 def listed(body: Any) -> list[Mapping[str, Any]]:
-    """A page's items. Raises `ApiError` when it is no list of objects."""
+    """A page's items. Raises `ApiError` if it is not a list of objects."""
     if not isinstance(body, list) or not all(isinstance(item, Mapping) for item in body):
-        raise ApiError("the answer is no list of objects: is this the address of the service's API?")
+        raise ApiError("the answer is not a list of objects: is this the address of the service's API?")
     return body

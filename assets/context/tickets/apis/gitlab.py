@@ -1,4 +1,4 @@
-"""Issues, merge requests and their notes of GitLab's REST API (https://docs.gitlab.com/api/issues/)."""
+"""Issues, merge requests and their notes by GitLab's REST API (https://docs.gitlab.com/api/issues/)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from core.tickets.gitlab import Note, Ticket, key_of
 _KINDS = (Kind.ISSUE, Kind.PULL_REQUEST)
 _PLACES = ("issues", "merge_requests")
 _NOTE_PAGES = 50
-"""Five thousand notes of one ticket."""
+"""Of 100 notes each: at most 5,000 notes per ticket are read."""
 
 
 class GitLabApi:
@@ -40,18 +40,18 @@ class GitLabApi:
         return page
 
     def _ticket(self, reader: Reader, item: Mapping[str, Any], project: str, step: int) -> Iterator[TicketChange]:
-        kind, told = _KINDS[step], parse(Ticket, item, "ticket")
+        kind, ticket = _KINDS[step], parse(Ticket, item, "ticket")
         change = TicketChange(
             service=Service.GITLAB,
             project=project,
-            key=key_of(kind, told.iid),
+            key=key_of(kind, ticket.iid),
             kind=kind,
             action="import",
-            ticket=told.snapshot(kind, project),
+            ticket=ticket.snapshot(kind, project),
         )
         yield change
-        url: str | None = f"{_at(project)}/{_PLACES[step]}/{told.iid}/notes?per_page=100&sort=asc&order_by=created_at"
-        if told.user_notes_count == 0:
+        url: str | None = f"{_at(project)}/{_PLACES[step]}/{ticket.iid}/notes?per_page=100&sort=asc&order_by=created_at"
+        if ticket.user_notes_count == 0:
             return
         for _ in range(_NOTE_PAGES):
             if url is None:

@@ -1,7 +1,8 @@
-"""Issues with their comments of Jira's REST API, of the Cloud and of Data Center.
+"""Issues with their comments by Jira's REST API, in Jira Cloud and Data Center.
 
-The Cloud has https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-search/ with
-page tokens; Data Center, which does not know that address, has `/rest/api/2/search` with offsets.
+Cloud searches with page tokens
+(https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-search/); Data Center does not have
+that endpoint and searches by `/rest/api/2/search` with offsets.
 """
 
 import base64
@@ -23,11 +24,11 @@ _CLOUD, _DATA_CENTER = "/rest/api/2/search/jql", "/rest/api/2/search"
 _PER_PAGE = 50
 _MOST_COMMENTS = 5000
 
-_Told = TypeVar("_Told", bound=Payload)
+_Parsed = TypeVar("_Parsed", bound=Payload)
 
 
 class _Issues(Payload):
-    """A page of a search. Data Center counts, the Cloud has a token for the next one."""
+    """A page of a search. The next page is found by offset in Data Center, by a token in Cloud."""
 
     issues: Objects
     token: Any = Field(default=None, alias="nextPageToken")
@@ -59,7 +60,7 @@ class JiraApi:
         return {"Authorization": f"Bearer {token}"}
 
     def steps(self, project: str, since: datetime | None) -> Sequence[str]:
-        # The time is read in the zone of the token's user, which may be a day away.
+        # Jira reads the time in the zone of the token's user, which may differ by up to a day.
         changed = f' AND updated >= "{since - timedelta(days=1):%Y-%m-%d %H:%M}"' if since else ""
         jql = f'project = "{project}"{changed} ORDER BY created ASC'
         return (f"{_CLOUD}?{urlencode({'jql': jql, 'fields': _FIELDS, 'maxResults': _PER_PAGE}, quote_via=quote)}",)
@@ -72,9 +73,9 @@ class JiraApi:
                 raise
             url = f"{_DATA_CENTER}?{urlsplit(url).query}"
             body = reader.get(url).body
-        told = _parsed(_Issues, body)
-        page = Page(next=_next(url, told))
-        for item in told.issues:
+        found = _parsed(_Issues, body)
+        page = Page(next=_next(url, found))
+        for item in found.issues:
             try:
                 page.changes.extend(_issue(reader, item))
             except BadField as error:
@@ -82,20 +83,20 @@ class JiraApi:
         return page
 
 
-def _parsed(model: type[_Told], body: Any) -> _Told:
+def _parsed(model: type[_Parsed], body: Any) -> _Parsed:
     try:
         return parse(model, body)
     except BadField as error:
-        raise ApiError(f"the answer is not what Jira gives: {error}: is this the address of Jira?") from error
+        raise ApiError(f"the answer is not in Jira's format: {error}: is this the address of Jira?") from error
 
 
-def _next(url: str, told: _Issues) -> str | None:
+def _next(url: str, page: _Issues) -> str | None:
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    if isinstance(told.token, str) and told.token:
-        query["nextPageToken"] = told.token
-    elif told.total is not None and told.issues:
-        start = (told.start or 0) + len(told.issues)
-        if start >= told.total:
+    if isinstance(page.token, str) and page.token:
+        query["nextPageToken"] = page.token
+    elif page.total is not None and page.issues:
+        start = (page.start or 0) + len(page.issues)
+        if start >= page.total:
             return None
         query["startAt"] = str(start)
     else:
@@ -108,7 +109,7 @@ def _issue(reader: Reader, item: Mapping[str, Any]) -> Iterator[TicketChange]:
     yield change
     first = parse(_WithComments, item, "issue").fields.comment
     comments: Iterable[Mapping[str, Any]] = first.comments[:_MOST_COMMENTS]
-    if (first.total or 0) > len(first.comments):  # a search gives the first few only
+    if (first.total or 0) > len(first.comments):  # a search returns only the first few
         comments = _all_comments(reader, change.key)
     for comment in comments:
         found = parse(Remark, comment, "comment").comment()
@@ -119,8 +120,8 @@ def _all_comments(reader: Reader, key: str) -> Iterator[Mapping[str, Any]]:
     start = 0
     while start < _MOST_COMMENTS:
         body = reader.get(f"/rest/api/2/issue/{key}/comment?startAt={start}&maxResults=100&orderBy=created").body
-        told = _parsed(_Comments, body)
-        yield from told.comments
-        start += len(told.comments)
-        if not told.comments or start >= (told.total or 0):
+        found = _parsed(_Comments, body)
+        yield from found.comments
+        start += len(found.comments)
+        if not found.comments or start >= (found.total or 0):
             return

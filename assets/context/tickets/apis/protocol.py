@@ -1,4 +1,4 @@
-"""What an import asks of a service's API."""
+"""The protocol by which an import reads a service's API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from core.tickets import TicketChange
 
 @dataclass
 class Page:
-    """What one page brought: changes in the order to be applied, the address of the next page, and what could not be
-    read, with the reason."""
+    """One page: changes in the order to apply them, the URL of the next page, and the items that could not be read,
+    with the reason."""
 
     changes: list[TicketChange] = field(default_factory=list)
     next: str | None = None
@@ -25,16 +25,16 @@ class Page:
 
 
 class TicketApi(Protocol):
-    """A service. `address` is where its public instance is, or None where every user has their own."""
+    """A service's API. `address` is its public instance, or None if there is none."""
 
     @property
     def address(self) -> str | None: ...
 
     def headers(self, token: str | None) -> dict[str, str]:
-        """What authenticates a request, and says which version of the API is meant."""
+        """The headers that authenticate a request and select the version of the API."""
 
     def steps(self, project: str, since: datetime | None) -> Sequence[str]:
-        """The first address of each step, relative to the service's. With `since`, only what changed from then on."""
+        """The first URL of each step, relative to the service's address; with `since`, only of changes from then on."""
 
     def page(self, reader: Reader, step: int, url: str, project: str, since: datetime | None) -> Page:
         """Reads one page of a step. Raises `ApiError`."""

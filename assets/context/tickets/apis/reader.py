@@ -1,7 +1,7 @@
-"""GET requests to one service: with time limits, bounded answers, patience with rate limits, and no word of its token.
+"""Sends GET requests to one service, with timeouts and bounded answers, waiting for rate limits.
 
-Redirects are not followed and the addresses of further pages must be on the same host, so that the
-token goes nowhere else.
+Redirects are not followed and the URLs of further pages must be on the same host, so that the token is sent
+nowhere else. No message contains the token.
 """
 
 import json
@@ -18,13 +18,13 @@ MOST_BYTES = 64 << 20
 TRIES = 5
 SECONDS = 120.0
 _PAUSES = Pauses(first=1.0, longest=30.0, longest_asked=900.0, unsaid=60.0)
-"""A rate limit that lasts longer ends the import; the next one goes on from there."""
+"""In seconds. A longer rate limit ends the import; the next import continues from there."""
 
 _NEXT = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?')
 
 
 class ApiError(RuntimeError):
-    """The service did not give what was asked for; the message says what to do, and never holds the token."""
+    """The service did not return what was requested; the message says what to do, and never contains the token."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -33,21 +33,22 @@ class ApiError(RuntimeError):
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """The decoded body, and the address of the next page as the service's `Link` header gives it."""
+    """The decoded body, and the URL of the next page from the `Link` header."""
 
     body: Any
     next: str | None
 
 
 class Reader:
-    """Use as a context manager. `address` may have a path below which the API lies."""
+    """A context manager. `address` is https://HOST or https://HOST/PATH; `setting` is the token's setting, for
+    messages. Raises `ApiError` for any other address."""
 
     def __init__(
         self, address: str, headers: Mapping[str, str], *, setting: str, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-            raise ApiError(f"{parts.hostname or address[:100]!r} is no address of a service: write https://HOST")
+            raise ApiError(f"{parts.hostname or address[:100]!r} is not the address of a service: write https://HOST")
         self._base = address.rstrip("/")
         self._origin = (parts.scheme, parts.netloc.lower())
         self._setting = setting
@@ -68,7 +69,7 @@ class Reader:
         self._service.close()
 
     def get(self, url: str) -> ApiResponse:
-        """`url` is a path below the service's address, or one that an answer named. Raises `ApiError`."""
+        """Gets a path below the service's address, or a URL from an answer. Raises `ApiError`."""
         full = self._full(url)
         shown = urlsplit(full).path
         limits = Limits(SECONDS, TRIES - 1, MOST_BYTES, json=False)
@@ -77,7 +78,7 @@ class Reader:
         except RateLimited as error:
             raise ApiError(
                 f"{self._origin[1]} limits requests for the next {error.seconds:.0f} s: run the import again after "
-                "that, it goes on from here"
+                "that, and it continues from here"
             ) from None
         except RequestRefused as error:
             raise self._refusal(error.status, shown) from None
@@ -92,7 +93,7 @@ class Reader:
         full = url if url.startswith(("http://", "https://")) else f"{self._base}/{url.lstrip('/')}"
         parts = urlsplit(full)
         if (parts.scheme, parts.netloc.lower()) != self._origin:
-            raise ApiError(f"a page of {self._origin[1]} names one of another host, {parts.netloc[:100]}: not followed")
+            raise ApiError(f"a page of {self._origin[1]} links to another host, {parts.netloc[:100]}: not followed")
         return full
 
     def _next(self, link: str | None, url: str) -> str | None:
@@ -103,10 +104,10 @@ class Reader:
         host = self._origin[1]
         if status in (401, 403):
             return ApiError(
-                f"{host} refuses access to {path} ({status}): set {self._setting} to a token that may", status
+                f"{host} refuses access to {path} ({status}): set {self._setting} to a token that has access", status
             )
         if status == 404:
-            return ApiError(f"{host} has no {path} that this token may see ({self._setting})", status)
+            return ApiError(f"{host} has no {path} that this token can read ({self._setting})", status)
         if status < 400:
-            return ApiError(f"{host} says that {path} is elsewhere ({status}): use the project's new name", status)
+            return ApiError(f"{host} says that {path} has moved ({status}): use the project's new name", status)
         return ApiError(f"{host} answered {path} with status {status}", status)

@@ -1,4 +1,4 @@
-"""The way from an event to a search: the asset, its metadata, and earlier tickets beside a task's."""
+"""From an event to a search: the asset, its metadata, and earlier tickets similar to a task."""
 
 import uuid
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def event(number: int, title: str, **ticket: Any) -> Event:
     return Event(id=f"github:{number}:{uuid.uuid4()}", source="/x", type=TICKET_CHANGED, subject="shop", data=data)
 
 
-def test_an_event_becomes_searchable_by_way_of_the_sensor_and_the_asset(platform: Platform) -> None:
+def test_an_event_becomes_searchable_through_the_sensor_and_the_asset(platform: Platform) -> None:
     platform.log.append([(CHANGES, event(1, "Total is wrong")), (CHANGES, event(1, "Total is wrong", state="closed"))])
     with DagsterInstance.ephemeral() as instance:
         result = change_sensor(build_sensor_context(instance=instance), platform=platform)

@@ -1,4 +1,4 @@
-"""Tickets kept in memory: after any changes a search finds what one that reads everything anew finds."""
+"""Tickets cached in memory: after any change, a search finds the same as one that reads everything again."""
 
 import math
 import threading
@@ -26,7 +26,7 @@ WORDS = ["discount", "invoice", "total", "login", "slow", "crash", "memcached", 
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a process that has just started."""
+    """The caches of a process that has just started."""
     monkeypatch.setattr(search, "_corpora", CorpusCache())
     monkeypatch.setattr(search, "_vectors", VectorCache())
 
@@ -56,7 +56,7 @@ def tell(tracker: Tracker, number: int, what: str, words: str) -> None:
 
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(changes, min_size=2, max_size=3), prose)
-def test_what_is_in_memory_is_followed_by_every_change(
+def test_every_change_updates_what_is_in_memory(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch, rounds: Any, query: str
 ) -> None:
     monkeypatch.setattr(index, "MERGED_FROM", 3)  # contents move between segments as they do after many changes
@@ -177,7 +177,7 @@ def test_a_change_that_is_committed_after_a_later_one_is_not_missed(tracker: Tra
     assert tracker.words("segfault", state=State.CLOSED) == ["#1", "#2"]
 
 
-def test_a_removed_source_that_is_added_anew_has_none_of_its_former_tickets(tracker: Tracker, tmp_path: Any) -> None:
+def test_a_removed_source_that_is_added_again_has_none_of_its_former_tickets(tracker: Tracker, tmp_path: Any) -> None:
     tracker.tell(issue(1))
     tracker.index()
     assert tracker.words("discount") == ["#1"]
@@ -209,7 +209,7 @@ def test_after_many_changes_or_a_long_time_everything_is_read_again(
     assert read == [1]
 
 
-def test_memory_is_bounded_and_what_does_not_fit_is_found_all_the_same(
+def test_memory_is_bounded_and_what_does_not_fit_is_found_too(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "_corpora", corpora := CorpusCache(kept_bytes=1))
@@ -223,7 +223,7 @@ def test_memory_is_bounded_and_what_does_not_fit_is_found_all_the_same(
     assert not any(vectors._held.values())
 
 
-def test_vectors_that_come_later_are_found_from_memory_too(tracker: Tracker) -> None:
+def test_vectors_added_later_are_found_from_memory_too(tracker: Tracker) -> None:
     tracker.tell(issue(1))
     tracker.index()
     for _ in range(3):

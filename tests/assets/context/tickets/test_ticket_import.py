@@ -1,4 +1,4 @@
-"""Imports over real HTTP, from a server that answers as the services' published schemas say."""
+"""Imports over real HTTP, from a server that answers according to the services' published schemas."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ STAMP = "2026-03-01T10:00:00Z"
 
 
 class FakeService:
-    """Answers GET requests by `routes` (a pattern of the path -> what makes the answer), and notes them."""
+    """Answers GET requests by `routes` (pattern of the path -> function that makes the answer), and records them."""
 
     def __init__(self) -> None:
         self.routes: dict[str, Callable[[dict[str, str], Any], Answer]] = {}
@@ -69,7 +69,7 @@ class FakeService:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def pages(self, items: list[dict[str, Any]], size: int = 2) -> Callable[[dict[str, str], Any], Answer]:
-        """A list in pages, with the address of the next in the header `Link`."""
+        """A list in pages, with the URL of the next page in the header `Link`."""
 
         def answer(query: dict[str, str], found: Any) -> Answer:
             page = int(query.get("page", "1"))
@@ -178,7 +178,7 @@ def test_a_github_project_is_imported_page_by_page_and_again_without_an_effect(
     assert "since=" in next(request for request in service.requests[6:] if "/issues?" in request)
 
 
-def test_an_import_that_is_stopped_goes_on_where_it_was(
+def test_an_interrupted_import_resumes_where_it_stopped(
     run: Callable[..., ImportReport], service: FakeService, keys: Callable[[str], list[str]]
 ) -> None:
     github(service, [github_issue(n) for n in range(1, 8)], [github_comment(7, 1, "memcached")])
@@ -192,7 +192,7 @@ def test_an_import_that_is_stopped_goes_on_where_it_was(
     assert keys("memcached") == ["#1"]
 
 
-def test_an_import_beside_live_events_never_goes_back(
+def test_an_import_during_live_events_never_restores_older_data(
     run: Callable[..., ImportReport], service: FakeService, database: Database
 ) -> None:
     github(service, [github_issue(1, "As it was")], [])
@@ -238,16 +238,16 @@ def test_rate_limits_and_failures_are_waited_for_within_bounds(
     ("answer", "says"),
     [
         ((401, {"message": "Bad credentials"}, {}), "set PENSTOCK_GITHUB_TOKEN"),
-        ((404, {}, {}), "that this token may see"),
+        ((404, {}, {}), "that this token can read"),
         ((301, {}, {"Location": "https://evil.example/"}), "use the project's new name"),
         ((200, b"<html>", {}), "is not JSON"),
-        ((200, {"a": 1}, {}), "is no list of objects"),
-        ((200, [], {"Link": '<https://evil.example/steal>; rel="next"'}), "names one of another host"),
-        ((200, [], {"Link": '</repos/acme/shop/issues?page=1>; rel="next"'}), "names itself as the next one"),
+        ((200, {"a": 1}, {}), "is not a list of objects"),
+        ((200, [], {"Link": '<https://evil.example/steal>; rel="next"'}), "links to another host"),
+        ((200, [], {"Link": '</repos/acme/shop/issues?page=1>; rel="next"'}), "links to itself as the next page"),
         ((503, b"", {}), "(5 tries): try again later"),
     ],
 )
-def test_what_a_service_refuses_or_garbles_is_told_without_the_token(
+def test_refused_and_malformed_answers_are_reported_without_the_token(
     run: Callable[..., ImportReport], service: FakeService, answer: Answer, says: str
 ) -> None:
     service.routes = {"/repos/acme/shop/issues": lambda query, found: answer}
@@ -257,7 +257,7 @@ def test_what_a_service_refuses_or_garbles_is_told_without_the_token(
     assert all("evil" not in request for request in service.requests)
 
 
-def test_an_answer_without_an_end_is_given_up(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_aborted(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     from assets.context.tickets.apis import reader
 
     monkeypatch.setattr(reader, "MOST_BYTES", 1 << 16)
@@ -392,7 +392,7 @@ def test_jira_issues_and_all_their_comments_are_imported(
     assert parse_qs(urlsplit(service.requests[0]).query)["jql"] == ['project = "SHOP" ORDER BY created ASC']
 
 
-def test_a_project_belongs_to_one_source_and_can_be_taken_away(
+def test_a_project_belongs_to_one_source_and_can_be_unlinked(
     run: Callable[..., ImportReport], service: FakeService, database: Database, keys: Callable[[str], list[str]]
 ) -> None:
     github(service, [github_issue(1)], [])
@@ -401,13 +401,13 @@ def test_a_project_belongs_to_one_source_and_can_be_taken_away(
         connection.execute(
             "INSERT INTO sources (team_id, name, location) VALUES (%s, 'blog', '/srv/blog')", (DEFAULT_TEAM,)
         )
-    with pytest.raises(ImportRefused, match="belongs to source shop already"):
+    with pytest.raises(ImportRefused, match="already belongs to source shop"):
         link_project(database, DEFAULT_TEAM, "blog", Service.GITHUB, "acme/shop")
-    with pytest.raises(ImportRefused, match="goes by owner/name"):
+    with pytest.raises(ImportRefused, match="is named owner/name"):
         link_project(database, DEFAULT_TEAM, "blog", Service.GITHUB)
-    with pytest.raises(ImportRefused, match="goes by its key"):
+    with pytest.raises(ImportRefused, match="is named by its key"):
         link_project(database, DEFAULT_TEAM, "blog", Service.JIRA, 'SHOP" OR 1=1')
-    with pytest.raises(ImportRefused, match="give yours"):
+    with pytest.raises(ImportRefused, match="pass the address of yours"):
         link_project(database, DEFAULT_TEAM, "blog", Service.JIRA, "SHOP")
     assert not unlink_project(database, DEFAULT_TEAM, Service.JIRA, "SHOP"), "what was refused is not there"
     assert unlink_project(database, DEFAULT_TEAM, Service.GITHUB, "acme/shop")
@@ -427,7 +427,7 @@ def test_a_project_belongs_to_one_source_and_can_be_taken_away(
         "https://h\n",
     ],
 )
-def test_an_address_that_is_none_is_refused_and_not_shown(tracker: Tracker, address: str) -> None:
+def test_an_invalid_address_is_refused_and_not_shown(tracker: Tracker, address: str) -> None:
     with pytest.raises(ImportRefused, match="https://HOST") as raised:
         link_project(tracker.database, DEFAULT_TEAM, "shop", Service.JIRA, "SHOP", address)
     assert "s3cret" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Tickets in a real Postgres: what is found, why, and whose words it was."""
+"""Tickets in a real Postgres: what is found, why, and who wrote it."""
 
 import uuid
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from core.tickets import Kind, State
 from tests.assets.context.tickets.ticket_cases import Counting, Tracker, comment, issue
 
 
-def test_a_ticket_and_its_comments_are_found_with_the_reasons_and_whose_words_they_are(tracker: Tracker) -> None:
+def test_a_ticket_and_its_comments_are_found_with_reasons_and_authors(tracker: Tracker) -> None:
     tracker.tell(issue(1))
     tracker.tell(issue(2, "Login page is slow", "It takes ten seconds after the upgrade."))
     tracker.tell(comment(2, "77", "Restarting memcached helps for a while."))
@@ -63,7 +63,7 @@ def test_without_its_model_a_ticket_is_found_by_words_and_gets_its_vectors_later
     assert len(tracker.search("discount")[0].why) == 3
 
 
-def test_a_merged_pull_request_tells_what_closed_a_ticket_and_stays_merged(tracker: Tracker) -> None:
+def test_a_merged_pull_request_shows_what_closed_a_ticket_and_stays_merged(tracker: Tracker) -> None:
     pull = {"kind": Kind.PULL_REQUEST, "closes": ("#1", "SHOP-4")}
     tracker.tell(issue(1))
     tracker.tell(issue(2, "Count discounts once", "Fixes #1", State.MERGED, at=1, commit="c" * 40, **pull))
@@ -83,7 +83,7 @@ def test_a_ticket_named_by_its_key_comes_first(tracker: Tracker) -> None:
     assert tracker.keys("invoice discount")[0] == "#1"
 
 
-def test_long_texts_are_cut_into_passages_that_hold_every_word(tracker: Tracker) -> None:
+def test_long_texts_are_cut_into_passages_that_contain_every_word(tracker: Tracker) -> None:
     body = "\n\n".join(f"paragraph {n} " + "lorem ipsum " * 30 for n in range(80)) + "\n\nneedle at the end"
     tracker.tell(issue(1, body=body))
     tracker.tell(issue(2, body="needle"))
@@ -120,7 +120,7 @@ def test_other_teams_see_nothing_of_a_ticket(tracker: Tracker) -> None:
     assert search_tickets(tracker.database, other, "shop", "discount") == []
 
 
-def test_vectors_are_of_unit_length_and_one_a_passage(tracker: Tracker, get_vectors: Callable[[str], Any]) -> None:
+def test_each_passage_has_one_vector_of_unit_length(tracker: Tracker, get_vectors: Callable[[str], Any]) -> None:
     tracker.tell(issue(1))
     tracker.tell(comment(1, "7", "memcached"))
     tracker.index()

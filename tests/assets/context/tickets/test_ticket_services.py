@@ -1,4 +1,4 @@
-"""What services leave out of their events, and in what order those come, does not change what is known of a ticket."""
+"""Fields missing from services' events, and the order of events, do not change the stored ticket."""
 
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,7 @@ def jira_issue(status: str, category: str, minute: int, **fields: Any) -> Ticket
 
 
 def jira_comment(status: str, category: str, minute: int, **more: Any) -> TicketChange:
-    """As Jira Cloud sends it: of the issue only summary, type, project, assignee, priority and status."""
+    """An event as Jira Cloud sends it: the issue has only summary, type, project, assignee, priority and status."""
     when = (START + timedelta(minutes=minute)).isoformat()
     change = jira.change(
         {
@@ -53,7 +53,7 @@ def milliseconds(minute: int) -> int:
     return int((START + timedelta(minutes=minute)).timestamp() * 1000)
 
 
-def test_a_jira_comment_that_comes_late_does_not_bring_back_the_status_of_its_time(tracker: Tracker) -> None:
+def test_a_late_jira_comment_does_not_restore_the_status_of_its_time(tracker: Tracker) -> None:
     tracker.tell(jira_issue("Done", "done", minute=9))
     for late in (jira_comment("To Do", "new", 3, timestamp=milliseconds(3)), jira_comment("To Do", "new", 4)):
         tracker.tell(late)

@@ -1,4 +1,4 @@
-"""Tickets in a real Postgres: which change counts, what is found, and what is embedded how often."""
+"""Tickets in a real Postgres: which change wins, what is found, and how often texts are embedded."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,7 +51,7 @@ def test_what_is_older_never_replaces_what_is_newer(tracker: Tracker) -> None:
     assert not tracker.words("old first")
 
 
-def test_an_old_comment_is_kept_though_its_ticket_is_known_better(tracker: Tracker) -> None:
+def test_an_old_comment_is_stored_although_its_ticket_is_newer(tracker: Tracker) -> None:
     tracker.tell(issue(1, state=State.CLOSED, at=9))
     old = Snapshot(title="Old title", state=State.OPEN, updated_at=START)
     tracker.tell(comment(1, "7", "helpful words", at=1, ticket=old))
@@ -69,7 +69,7 @@ def test_a_comment_may_come_before_its_ticket(tracker: Tracker) -> None:
     assert tracker.keys("memcached") == ["#1"]
 
 
-def test_deleted_comments_and_tickets_are_found_no_more_and_stay_gone(tracker: Tracker) -> None:
+def test_deleted_comments_and_tickets_are_no_longer_found_and_stay_deleted(tracker: Tracker) -> None:
     for number in (1, 2):
         tracker.tell(issue(number, f"Crash {number}", "segfault"))
         tracker.tell(comment(number, "7", "memcached"))
@@ -113,7 +113,7 @@ def test_an_edit_replaces_what_is_found(tracker: Tracker) -> None:
     assert tracker.words("dugongs") == ["#1"]
 
 
-def test_a_model_that_is_built_gets_new_tickets_at_once_and_leaves_the_old_ones_to_its_migration(
+def test_a_model_being_built_gets_new_tickets_immediately_and_old_ones_by_its_migration(
     tracker: Tracker,
 ) -> None:
     tracker.tell(issue(1, body="about walruses"))
@@ -124,7 +124,7 @@ def test_a_model_that_is_built_gets_new_tickets_at_once_and_leaves_the_old_ones_
     assert (tracker.model.embedded, built.embedded) == (2, 1)
 
 
-def test_a_moved_ticket_goes_by_its_new_key_and_takes_its_comments_along(tracker: Tracker) -> None:
+def test_a_moved_ticket_has_its_new_key_and_keeps_its_comments(tracker: Tracker) -> None:
     at = {"service": Service.JIRA, "project": "OLD"}
     tracker.tell(issue(3, key="OLD-3", **at))
     talk = comment(3, "7", "memcached").model_copy(update={**at, "key": "OLD-3"})
@@ -143,7 +143,7 @@ def test_a_moved_ticket_goes_by_its_new_key_and_takes_its_comments_along(tracker
     assert tracker.keys("memcached discount") == ["OLD-3"]
 
 
-def test_a_repeated_event_is_kept_once_and_an_unreadable_one_holds_up_nothing(tracker: Tracker) -> None:
+def test_a_repeated_event_is_stored_once_and_an_unreadable_one_blocks_nothing(tracker: Tracker) -> None:
     tracker.tell(issue(1))
     tracker.numbers -= 1
     tracker.tell(issue(1, "Other"))
@@ -158,7 +158,7 @@ def test_a_repeated_event_is_kept_once_and_an_unreadable_one_holds_up_nothing(tr
     assert tracker.index().changes.total == 0
 
 
-def test_the_lag_is_from_the_arrival_of_a_change_until_it_can_be_found(tracker: Tracker) -> None:
+def test_the_lag_is_from_the_arrival_of_a_change_until_it_is_searchable(tracker: Tracker) -> None:
     tracker.tell(issue(1), received=datetime.now(UTC) - timedelta(seconds=30))
     report = tracker.index()
     assert report.status.lag_median is not None
@@ -166,7 +166,7 @@ def test_the_lag_is_from_the_arrival_of_a_change_until_it_can_be_found(tracker: 
     assert (report.status.waiting, report.status.tickets) == (0, {"issue open": 1})
 
 
-def test_a_clock_that_is_ahead_does_not_freeze_a_ticket(tracker: Tracker) -> None:
+def test_a_clock_that_is_ahead_does_not_block_later_changes(tracker: Tracker) -> None:
     tracker.tell(issue(1, "From the future", at=60 * 24 * 365 * 100))
     tracker.tell(issue(1, "From now", updated_at=datetime.now(UTC) + timedelta(hours=1)))
     tracker.index()
@@ -222,10 +222,10 @@ def test_the_order_of_arrival_does_not_matter(tracker: Tracker, given_steps: Any
     assert states[0] == states[1]
 
 
-def test_an_index_run_killed_anywhere_is_repaired_by_the_next(
+def test_an_index_run_killed_anywhere_is_repaired_by_the_next_run(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each statement of a run fails once; whatever was done by then, the next run ends as an undisturbed one does."""
+    """Each statement of a run fails once; the next run then ends in the same state as an undisturbed one."""
     import psycopg
 
     class Killed(BaseException):

@@ -1,4 +1,4 @@
-"""Tickets as events tell of them, for tests of what is kept and what is found."""
+"""Tickets as events report them, for tests of storage and search."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class Counting:
-    """Counts the texts that an embedding model is given, and can be told not to answer."""
+    """Counts the texts passed to an embedding model, and can be made unavailable."""
 
     def __init__(self, name: str = "hashing") -> None:
         self._model = open_embedder(name)
@@ -39,7 +39,7 @@ class Counting:
 
 
 class Tracker:
-    """The tickets of one source, as events tell of them."""
+    """The tickets of one source, as events report them."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -53,7 +53,7 @@ class Tracker:
             )
 
     def tell(self, change: TicketChange, received: datetime | None = None) -> None:
-        """Puts a change where the sensor puts it."""
+        """Stores a change as the sensor does."""
         self.numbers += 1
         event = Event(
             id=f"github:{self.numbers}",
@@ -75,7 +75,7 @@ class Tracker:
         return [hit.key for hit in self.search(query, **options)]
 
     def words(self, query: str, **options: Any) -> list[str]:
-        """By words alone, since every text is near to another by some vector."""
+        """Searches by words alone, since every text is near some other by its vector."""
         return self.keys(query, **{"embedders": [], **options})
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
