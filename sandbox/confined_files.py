@@ -1,7 +1,7 @@
-"""Reads and writes files below a folder that a hostile process may be changing at the same moment.
+"""Reads and writes files in a folder that a hostile process may be changing at the same time.
 
-Every component is opened from the descriptor of its parent without following links; links are resolved
-here, so that none can lead out, whatever is swapped in meanwhile.
+Each component of a path is opened relative to the descriptor of its parent, without following links. Links are
+resolved by this module, so that no path leads out of the folder, whatever is swapped in meanwhile.
 """
 
 import errno
@@ -22,7 +22,7 @@ def _components(path: str) -> list[str]:
 
 
 def _open(root: Path, path: str, flags: int, make: bool, owner: int | None = None) -> int:
-    """Opens the file at `path` below `root`; raises `ValueError` when it leads out or is no regular file."""
+    """Opens the file at `path` in `root`. Raises `ValueError` when it leads out or is not a regular file."""
     if not path or "\0" in path or path.startswith("/"):
         raise ValueError(f"{path!r} is not a relative path in the workspace")
     todo = _components(path)[::-1]
@@ -50,14 +50,14 @@ def _open(root: Path, path: str, flags: int, make: bool, owner: int | None = Non
                 links += 1
                 if links > _MAX_LINKS:
                     raise ValueError(f"{path!r} goes through too many symbolic links")
-                goal = os.readlink(name, dir_fd=folders[-1])
-                if goal.startswith("/"):
-                    if goal != WORKSPACE and not goal.startswith(f"{WORKSPACE}/"):
+                link = os.readlink(name, dir_fd=folders[-1])
+                if link.startswith("/"):
+                    if link != WORKSPACE and not link.startswith(f"{WORKSPACE}/"):
                         raise ValueError(f"{path!r} leads out of the workspace")
-                    goal = goal.removeprefix(WORKSPACE)
+                    link = link.removeprefix(WORKSPACE)
                     while len(folders) > 1:
                         os.close(folders.pop())
-                todo += _components(goal)[::-1]
+                todo += _components(link)[::-1]
                 if not todo or len(todo) > _MAX_DEPTH:
                     raise ValueError(f"{path!r} names no file")
                 continue
@@ -92,7 +92,7 @@ def _open(root: Path, path: str, flags: int, make: bool, owner: int | None = Non
 
 
 def read_confined(root: Path, path: str, max_bytes: int) -> bytes:
-    """The content of a file. Raises `FileNotFoundError`, or `ValueError` as the protocol says."""
+    """The content of a file. Raises as `sandbox.protocol.Session.read`."""
     opened = _open(root, path, os.O_RDONLY, make=False)
     with os.fdopen(opened, "rb") as file:
         content = file.read(max_bytes + 1)
@@ -102,12 +102,12 @@ def read_confined(root: Path, path: str, max_bytes: int) -> bytes:
 
 
 def write_confined(root: Path, path: str, content: bytes, owner: int | None = None) -> None:
-    """Makes or replaces the content of a file, and its folders; what it makes becomes `owner`'s.
-    Raises `ValueError` as the protocol says."""
+    """Creates a file and its folders, or replaces its content; what it creates belongs to the user and group `owner`.
+    Raises `ValueError` as `sandbox.protocol.Session.write`."""
     try:
         opened = _open(root, path, os.O_WRONLY | os.O_CREAT, make=True, owner=owner)
     except FileNotFoundError as error:
-        raise ValueError(f"{path!r} cannot be made: a part of it is a file") from error
+        raise ValueError(f"{path!r} cannot be created: a part of its path is a file") from error
     with os.fdopen(opened, "wb") as file:
         file.truncate(0)
         file.write(content)

@@ -1,4 +1,4 @@
-"""What a backend hands to the parts that are the same for all of them: one command, running, contained.
+"""The interface between a backend and the code that all backends share: one command, running in its sandbox.
 
 Not a backend itself. A backend starts a `Command` and returns a `Contained`, which can be measured and
 killed as a whole.
@@ -19,7 +19,7 @@ from .protocol import Limits
 
 @dataclass(frozen=True)
 class Command:
-    """A command to start in a session. `folder` is a private empty host folder for this command alone."""
+    """A command to start in a session. `folder` is an empty host folder for this command only."""
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
@@ -29,7 +29,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Usage:
-    """What everything the command started has used so far; CPU in seconds, `processes` and `threads` now."""
+    """What all processes of the command have used so far; `memory_bytes`, `processes` and `threads` are as of now."""
 
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
@@ -38,37 +38,37 @@ class Usage:
 
 
 class Contained(Protocol):
-    """A started command. The descriptors belong to whoever reads them and closes them."""
+    """A started command. The caller closes the descriptors."""
 
     stdin: int
     stdout: int
     stderr: int
     exited: int
-    """A descriptor that is readable when the sandbox has ended."""
+    """A descriptor that becomes readable when the sandbox has ended."""
 
     def usage(self) -> Usage: ...
 
     def confirmed_memory(self) -> int:
-        """Memory in bytes again, exactly where `usage` may count shared pages twice; may be slow."""
+        """Memory in use, in bytes, with each shared page counted once, unlike in `usage`; may be slow."""
 
     def overflowed(self) -> bool:
-        """Whether something of it was ended because its memory was full, or is known to have been."""
+        """Whether the kernel has killed a process because memory was full, or memory was above its limit at the end."""
 
     def processes(self) -> list[int]:
-        """The host's numbers of the processes that may hold files open."""
+        """Host pids of the processes that may hold files open."""
 
     def kill(self) -> None:
-        """Kills everything; harmless when it is dead. Does not wait."""
+        """Kills all processes without waiting for their end; does nothing when they have ended."""
 
     def reap(self, timeout: float) -> None:
-        """Kills everything and waits until it is gone. Raises `SandboxUnavailable` when it does not go."""
+        """Kills all processes and waits for their end. Raises `SandboxUnavailable` when one does not end in time."""
 
     def exit_code(self, stderr: bytes) -> int:
-        """After `reap`: the command's exit code. Raises `SandboxUnavailable` when it was never started."""
+        """The command's exit code, after `reap`. Raises `SandboxUnavailable` when the command was never started."""
 
 
 class ProcessHandles:
-    """Handles on processes that no other process can take over, to kill them and to wait for their end.
+    """Handles (pidfds) to kill processes and to wait for their end, safe against reused pids.
 
     Any thread may kill; one thread adds, waits and closes."""
 
@@ -77,7 +77,7 @@ class ProcessHandles:
         self._lock = threading.Lock()
 
     def add(self, pid: int) -> None:
-        """Takes a handle on a process that is alive now; one that has gone already is left out."""
+        """Opens a handle of a running process; ignores one that has ended."""
         with self._lock:
             if pid not in self._handles:
                 try:

@@ -1,10 +1,10 @@
-"""Measures what a workspace copy holds, and says when it holds too much, without walking it all the time.
+"""Measures the size of a workspace copy and detects when it exceeds its limit, without walking it all the time.
 
-A walk happens when the file system's free space or free inodes have fallen enough to matter, from time
-to time in any case, and when a command ends. Space that no walk can see (deleted but open files) is found
-through the open files of the sandbox's processes.
+It is walked when the file system's free space or free inodes have fallen enough to matter, every few seconds in any
+case, and when a command ends. Files that are deleted but still open are not seen by a walk; they are found among the
+open files of the sandbox's processes.
 """
-# Plain strings for paths: there may be very many.
+# Paths are plain strings for speed: there may be very many.
 # ruff: noqa: PTH116, PTH208
 
 import os
@@ -24,8 +24,8 @@ _SMALL_WALK_SECONDS = 0.005
 
 @dataclass
 class DiskUsage:
-    """`size` in bytes on disk; `largest` is the greatest length of a file changed since the asked time;
-    `hidden` says that a part could not be walked (nested too deep, or unreadable)."""
+    """`size` is in bytes on disk, `largest` the length in bytes of the largest file changed since the given time.
+    `hidden` means that a part could not be walked (nested too deep, unreadable, or too many entries)."""
 
     size: int = 0
     largest: int = 0
@@ -34,7 +34,7 @@ class DiskUsage:
 
 
 def measure(folder: Path, changed_since_ns: int = 0, max_entries: int = 2_000_000) -> DiskUsage:
-    """Walks `folder` without following links. The tree may change meanwhile: what vanishes is not counted."""
+    """Walks `folder` without following links. What is deleted during the walk is not counted."""
     usage = DiskUsage()
     try:
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -80,7 +80,7 @@ def _walk(folder: int, usage: DiskUsage, since: int, max_entries: int, depth: in
 
 
 def deleted_but_open(folder: Path, processes: Iterable[int]) -> int:
-    """Bytes held by files that were deleted from `folder`'s file system while `processes` keep them open."""
+    """Bytes on disk of files that were deleted from `folder`'s file system and that `processes` still have open."""
     device = folder.stat().st_dev
     seen: dict[int, int] = {}
     for process in processes:
@@ -99,11 +99,10 @@ def deleted_but_open(folder: Path, processes: Iterable[int]) -> int:
 
 
 class DiskWatch:
-    """Watches one workspace copy through a session's commands, one command at a time."""
+    """Watches the workspace copy of a session during its commands."""
 
-    def __init__(self, workspace: Path, max_bytes: int, used: int) -> None:
+    def __init__(self, workspace: Path, used: int) -> None:
         self._workspace = workspace
-        self._max_bytes = max_bytes
         self._used = used
         self._walked_at = time.monotonic()
         self._walk_seconds = 0.0
@@ -116,11 +115,10 @@ class DiskWatch:
     def check(
         self, max_bytes: int, file_bytes: int, since_ns: int, processes: Callable[[], Iterable[int]], last: bool = False
     ) -> Limit | None:
-        """The limit that is exceeded, if one is; walks only when it may be. `last`: the command has ended."""
-        self._max_bytes = max_bytes
+        """The limit that is exceeded, or None; walks only when one may be. `last` means that the command has ended."""
         now = time.monotonic()
         free, inodes = self._free_now()
-        room = max(self._max_bytes - self._used, 0)
+        room = max(max_bytes - self._used, 0)
         fallen = self._free - free
         due = (
             fallen >= min(max(room // 2, 1 << 20), file_bytes)
@@ -141,6 +139,6 @@ class DiskWatch:
         self._free, self._inodes = free, inodes
         if usage.largest >= file_bytes:
             return Limit.FILE_SIZE
-        if self._used > self._max_bytes or (usage.hidden and fallen > self._max_bytes):
+        if self._used > max_bytes or (usage.hidden and fallen > max_bytes):
             return Limit.DISK
         return None

@@ -1,8 +1,8 @@
-"""gVisor: a kernel of its own, in user space, between the command and the host. Rootless; needs `runsc`.
+"""The gVisor backend: a kernel in user space between the command and the host. Rootless; needs `runsc`.
 
-Each command gets a sandbox made from an OCI bundle whose root is an empty private folder: unlike
-`runsc do`, nothing of the host is there that was not bound. Rootless runsc sets up no cgroup, so one is made here
-where that is possible. The file that backs all of the sandbox's memory is measured, and bounded in any case.
+Each command runs in a sandbox of its own, from an OCI bundle with an empty root: unlike with `runsc do`, only the
+host's folders that are bind-mounted are visible. Rootless runsc sets up no cgroup, so this module makes one where it
+can. With or without one, the file that backs all memory of the sandbox is measured, and its length is limited.
 """
 
 import contextlib
@@ -29,22 +29,24 @@ from .session import PrivateSession
 from .spawn import Started, spawn
 
 PLATFORMS = {"systrap": 2, "ptrace": 1}
-"""In the order in which they are tried (Debian's runsc of 2022 needs ptrace), with how many processes of the
-host stand for one address space inside."""
+"""In the order in which they are tried (Debian's runsc of 2022 needs ptrace), with the number of host processes for
+each address space inside."""
 
 _FAILED = 128
+"""The exit code of runsc when it fails, which a command may have too."""
 _OPEN_FILES = 1024
 _SENTRY_BASE = 64 << 20
-"""What gVisor's own kernel may hold before it counts as the command's memory."""
+"""Memory of gVisor's own kernel that does not count as the command's."""
 _OVERHEAD = 128 << 20
-"""What its kernel and its helpers may take of a cgroup beside the command."""
+"""Allowance in the cgroup for gVisor's kernel and helper processes."""
 _HEAP = 512 << 20
 _CHUNK = 1 << 30
-"""By so much at once grows the file that backs the sandbox's memory."""
-_NICER = 5
+"""The file that backs the sandbox's memory grows by this many bytes at a time."""
+_NICENESS = 5
 _PS_EVERY = 0.1
 _OWN_PROCESSES = 4
-_PATIENCE = 2.0
+_EXIT_SECONDS = 2.0
+"""How long runsc may take to end by itself after its sandbox was killed."""
 _WANTED_FLAGS = {
     "overlay2": "none",
     "host-uds": "none",
@@ -57,7 +59,7 @@ _DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(s
 
 
 class GvisorSandbox:
-    """`sandbox.protocol.Sandbox` by `runsc`: the one given, else the first that works of PATH and Penstock's cache."""
+    """`sandbox.protocol.Sandbox` by `runsc`: the program given, else the first that works of PATH and the cache."""
 
     def __init__(self, runsc: Path | None = None, scratch: Path | None = None) -> None:
         self._given = runsc
@@ -94,23 +96,23 @@ class GvisorSandbox:
         return PrivateSession(self.name, environment, limits, prepare, self._scratch)
 
     def _program(self) -> tuple[Path, str]:
-        """The program, and the platform with which it starts here."""
+        """The program, and the gVisor platform with which it works on this machine."""
         problems = []
         for program in [self._given] if self._given else _candidates():
-            told = []
+            failures = []
             for platform in PLATFORMS:
                 problem = first_failure(f"gvisor/{platform}", program, functools.partial(self._open, program, platform))
                 if problem is None:
                     return program, platform
-                told.append(f"{platform}: {problem}")
-            problems.append(f"{program} {_version(program)} ({'; '.join(told)})")
+                failures.append(f"{platform}: {problem}")
+            problems.append(f"{program} {_version(program)} ({'; '.join(failures)})")
         if not problems:
             raise SandboxUnavailable(
-                "runsc is not on PATH and not in Penstock's cache; build it with deploy/dev/gvisor.sh"
+                "runsc is neither on PATH nor in Penstock's cache; build it with deploy/dev/gvisor.sh"
             )
         raise SandboxUnavailable(
-            f"gVisor does not work here: {', '.join(problems)}. If it is old, build one with deploy/dev/gvisor.sh; "
-            "if it cannot start, allow user namespaces; or use bubblewrap"
+            f"gVisor does not work on this machine: {', '.join(problems)}. If it is old, build one with "
+            "deploy/dev/gvisor.sh; if it cannot start, allow user namespaces; or use bubblewrap"
         )
 
 
@@ -123,7 +125,7 @@ def _candidates() -> list[Path]:
 
 
 def _version(program: Path) -> str:
-    """What the program calls itself, for a message."""
+    """The program's version, for a message; empty when it reports none."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
         return done.stdout.partition("\n")[0].removeprefix("runsc version ")[:60]
@@ -132,14 +134,14 @@ def _version(program: Path) -> str:
 
 @functools.cache
 def _flags(program: Path) -> str:
-    """The flags that this version knows."""
+    """The help text of this version, which lists its flags."""
     done = subprocess.run([program, "flags"], capture_output=True, text=True, timeout=20, check=False)
     return done.stdout + done.stderr
 
 
 @functools.cache
-def _dying_with_parent() -> tuple[str, ...]:
-    """What to put before a command so that the kernel kills it when this process is gone."""
+def _die_with_parent_prefix() -> tuple[str, ...]:
+    """A command prefix with which the kernel kills the command when this process ends."""
     setpriv = shutil.which("setpriv")
     if setpriv is not None:
         tried = subprocess.run([setpriv, "--pdeathsig", "KILL", "true"], capture_output=True, timeout=10, check=False)
@@ -160,7 +162,7 @@ def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) ->
         "FSIZE": (limits.file_bytes, limits.file_bytes),
         "CORE": (0, 0),
         "NOFILE": (_OPEN_FILES, _OPEN_FILES),
-        "NPROC": (tasks, tasks),  # gVisor counts threads too, and refuses more
+        "NPROC": (tasks, tasks),  # gVisor enforces this itself, and counts threads too
     }
     size = f"size={max(limits.memory_bytes // 2, 1 << 20)}"
     return {
@@ -180,7 +182,7 @@ def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) ->
         "hostname": "sandbox",
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc", "options": ["ro", "nosuid", "nodev", "noexec"]},
-            # Read-only, since what is written to a /dev is in memory, and its size cannot be given.
+            # Read-only, because gVisor keeps /dev in memory and its size cannot be limited.
             {"destination": "/dev", "type": "dev", "source": "dev", "options": ["ro", "nosuid"]},
             *(
                 {"destination": folder, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", size]}
@@ -200,27 +202,28 @@ def _launch(
     name = f"penstock-{os.getpid()}-{time.monotonic_ns()}"
     runsc = [str(program), *flags, f"--log={log}"]
     group = memory_group(command.limits.memory_bytes + _OVERHEAD)
+    prefix = *_die_with_parent_prefix(), *_limits_prefix(command.limits, group)
     started = spawn(
-        [*_dying_with_parent(), *_bounded(command.limits, group), *runsc, "run", f"--bundle={command.folder}", name],
+        [*prefix, *runsc, "run", f"--bundle={command.folder}", name],
         environment={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
     )
     return _Sandboxed(started, [*runsc, "ps", "--format=json", name], log, per_space, command.limits, group)
 
 
-def _bounded(limits: Limits, group: MemoryGroup | None) -> tuple[str, ...]:
-    """What to put before runsc so that the kernel bounds all of it: the length of its memory file, its own heap, the
-    CPU time of each of its processes, and the group if there is one. Not gVisor's own limit of CPU time: its clocks
-    take for used what a busy machine gave to others."""
+def _limits_prefix(limits: Limits, group: MemoryGroup | None) -> tuple[str, ...]:
+    """A command prefix with which the kernel limits runsc: the length of its memory file, its heap, the CPU time of
+    each of its processes, and the cgroup if there is one. gVisor's own limit of CPU time is not used, because on a
+    busy machine it counts time in which other processes ran."""
     file = max((limits.memory_bytes // _CHUNK + 1) * _CHUNK, limits.file_bytes + 1)
-    bounds = f"ulimit -f {file // 512}; ulimit -d {(limits.memory_bytes + _HEAP) // 1024}; "
-    bounds += f"ulimit -t {math.ceil(limits.cpu_seconds) + 2}"
+    commands = f"ulimit -f {file // 512}; ulimit -d {(limits.memory_bytes + _HEAP) // 1024}; "
+    commands += f"ulimit -t {math.ceil(limits.cpu_seconds) + 2}"
     entering = 'echo $$ >"$0" || exit 125; ' if group is not None else ""
-    return "/bin/sh", "-c", f'{bounds}; {entering}exec "$@"', str(group.members) if group else "sh"
+    return "/bin/sh", "-c", f'{commands}; {entering}exec "$@"', str(group.members) if group else "sh"
 
 
 class _Sandboxed:
-    """`Contained`: `runsc run`, and below it the sandbox ("sentry", with the processes that run the command's
-    code) and the gofer, which opens files for it."""
+    """`Contained`: `runsc run` and its children: the sandbox ("sentry", with the processes that run the command's
+    code), and the gofer, which opens files for the sentry."""
 
     def __init__(
         self, started: Started, ps: list[str], log: Path, per_space: int, limits: Limits, group: MemoryGroup | None
@@ -240,7 +243,7 @@ class _Sandboxed:
         self._counted = 0
         self.stdin, self.stdout, self.stderr = started.stdin, started.stdout, started.stderr
         self.exited = os.pidfd_open(self._process.pid)
-        os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICER)
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
 
     def _living(self) -> list[ProcessFacts]:
         living = list(tree(self._process.pid, 4 * self._limits.processes + 64))
@@ -249,7 +252,7 @@ class _Sandboxed:
         return living
 
     def _find_sentry(self, living: list[ProcessFacts]) -> None:
-        """Takes handles on the sandbox and the gofer when they have appeared."""
+        """Opens handles of the sandbox and the gofer once they have started."""
         for one in living[1:]:
             try:
                 line = Path(f"/proc/{one.pid}/cmdline").read_bytes()
@@ -268,8 +271,8 @@ class _Sandboxed:
         return Usage(cpu_seconds=cpu, memory_bytes=self.confirmed_memory(), processes=self._processes_inside(living))
 
     def confirmed_memory(self) -> int:
-        """All memory of the command, its /tmp and its shared memory is in one file; the sandbox's own kernel
-        grows with what the command makes it remember."""
+        """The file that holds all memory of the command, including its /tmp and its shared memory, plus the heap of
+        gVisor's kernel, which a command can make grow."""
         if self._memory is None:
             self._memory = _memory_file(self._sentry)
         total = 0
@@ -288,9 +291,11 @@ class _Sandboxed:
         return self._overflowed or (self._group is not None and self._group.overflowed())
 
     def _processes_inside(self, living: list[ProcessFacts]) -> int:
-        """Each address space inside, of which a process has one, or two while it starts a program, is one or two
-        processes outside, some of them spare. So few are few processes inside, very many are too many; in
-        between gVisor is asked for the true number, which costs more."""
+        """The number of processes inside, estimated from the number outside where that decides about the limit.
+
+        A process inside has one address space, or two while it starts a program. Each is one or two processes
+        outside, and some of those are spare. Between the bounds that follow, the true number comes from `runsc ps`,
+        which costs more."""
         spaces = max((len(living) - _OWN_PROCESSES) // self._per_space, 0)
         most = self._limits.processes
         if spaces <= most:
@@ -308,7 +313,7 @@ class _Sandboxed:
         return [one.pid for one in self._living()]
 
     def kill(self) -> None:
-        """`runsc run` ends by itself when its sandbox is dead, and waits for its children first."""
+        """Kills the sandbox and the gofer; `runsc run` waits for them and then ends by itself."""
         if self._process.poll() is None and self._sentry is None:
             self._living()
         self._handles.kill()
@@ -316,20 +321,20 @@ class _Sandboxed:
             self._process.kill()
 
     def reap(self, timeout: float) -> None:
-        """The sandbox and the gofer die with `runsc run`; they are killed as well, and waited for."""
+        """Also kills `runsc run` when it does not end by itself, and waits for the sandbox and the gofer."""
         self.kill()
         try:
-            self._process.wait(_PATIENCE if self._sentry is not None else 0.0)
+            self._process.wait(_EXIT_SECONDS if self._sentry is not None else 0.0)
         except subprocess.TimeoutExpired:
             self._process.kill()
             try:
                 self._process.wait(timeout)
             except subprocess.TimeoutExpired as error:
-                raise SandboxUnavailable(f"runsc {self._process.pid} does not die") from error
+                raise SandboxUnavailable(f"runsc {self._process.pid} does not end when it is killed") from error
         if not self._handles.wait(timeout):
-            raise SandboxUnavailable(f"the sandbox of runsc {self._process.pid} does not die")
+            raise SandboxUnavailable(f"the sandbox of runsc {self._process.pid} does not end when it is killed")
         self._handles.close()
-        # What was in memory at the end still is: a command that was too fast for the watch is seen here.
+        # The memory file still has its size: this detects a command that ended before the watch looked.
         self._overflowed = self.overflowed() or self.confirmed_memory() > self._limits.memory_bytes
         if self._memory is not None:
             os.close(self._memory)
@@ -342,14 +347,14 @@ class _Sandboxed:
         if code < 0:
             raise SandboxUnavailable(f"runsc was killed by signal {-code}")
         if code == _FAILED:
-            said = self._log.read_text(errors="replace") if self._log.exists() else ""
-            if "FATAL ERROR" in said or "error" in said.lower():
+            log = self._log.read_text(errors="replace") if self._log.exists() else ""
+            if "error" in log.lower():
                 raise SandboxUnavailable(f"runsc failed: {stderr[-500:].decode(errors='replace').strip()}")
         return code
 
 
 def _memory_file(sentry: int | None) -> int | None:
-    """A descriptor of the file that holds the memory of this sandbox."""
+    """A descriptor of the file that holds the memory of the sandbox; None when there is none yet."""
     try:
         for descriptor in Path(f"/proc/{sentry}/fd").iterdir():
             if str(descriptor.readlink()).startswith("/memfd:runsc-memory"):

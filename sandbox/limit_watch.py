@@ -1,6 +1,6 @@
-"""Compares what a contained command uses with its limits, at moments it chooses so that watching costs little.
+"""Compares what a contained command uses with its limits, at intervals that keep the cost of watching low.
 
-Not for wall time and output, which whoever moves the bytes sees at once.
+Not for wall time and output, which `sandbox.bounded_process` limits itself.
 """
 
 import time
@@ -11,11 +11,11 @@ from .disk_usage import DiskWatch
 from .protocol import Limit, Limits
 
 THREADS_PER_PROCESS = 8
-_FIRST = 0.01
-_CLOSE = 0.02
-_FAR = 0.05
-_SHARE = 0.03
-"""The part of one CPU that watching may take."""
+_FIRST_INTERVAL = 0.01
+_SHORT_INTERVAL = 0.02
+_LONG_INTERVAL = 0.05
+_CPU_SHARE = 0.03
+"""The fraction of one CPU that watching may use."""
 
 
 @dataclass
@@ -29,16 +29,18 @@ class LimitWatch:
 
     def __post_init__(self) -> None:
         self.usage = Usage()
-        self.next_at = time.monotonic() + _FIRST
+        self.next_at = time.monotonic() + _FIRST_INTERVAL
 
     def check(self) -> Limit | None:
-        """The limit that is exceeded now, if one is; sets when to look next."""
-        began = time.thread_time()  # not the clock, by which a busy machine would make looking seem dear, and rare
+        """The limit that is exceeded now, or None; sets `next_at`, the time of the next check."""
+        began = time.thread_time()  # not wall time, by which checks would seem expensive on a busy machine, and be rare
         limit = self._exceeded()
         cost = time.thread_time() - began
         memory = self.usage.memory_bytes * 3 > self.limits.memory_bytes
         crowded = self.usage.processes * 2 > self.limits.processes
-        self.next_at = time.monotonic() + max(_CLOSE if memory or crowded else _FAR, cost / _SHARE)
+        self.next_at = time.monotonic() + max(
+            _SHORT_INTERVAL if memory or crowded else _LONG_INTERVAL, cost / _CPU_SHARE
+        )
         return limit
 
     def _exceeded(self) -> Limit | None:
@@ -47,8 +49,8 @@ class LimitWatch:
         usage = self.usage = self.contained.usage()
         if usage.cpu_seconds > self.limits.cpu_seconds:
             return Limit.CPU
-        most = self.limits.memory_bytes
-        if usage.memory_bytes > most and self.contained.confirmed_memory() > most:
+        allowed = self.limits.memory_bytes
+        if usage.memory_bytes > allowed and self.contained.confirmed_memory() > allowed:
             return Limit.MEMORY
         if usage.processes > self.limits.processes or usage.threads > self.limits.processes * THREADS_PER_PROCESS:
             return Limit.PROCESSES
@@ -57,7 +59,7 @@ class LimitWatch:
         )
 
     def verdict(self, exit_code: int) -> Limit | None:
-        """After the end: the limit that the kernel enforced, or that was only seen now."""
+        """After the command has ended: the limit that the kernel enforced or that the last check finds, or None."""
         if exit_code == 128 + 24 or (exit_code == 128 + 9 and self.usage.cpu_seconds >= self.limits.cpu_seconds * 0.95):
             return Limit.CPU
         if exit_code == 128 + 25:

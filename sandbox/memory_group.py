@@ -1,8 +1,8 @@
-"""A memory cgroup for one command, where this process may make one: the kernel's own bound on everything that the
-command starts, its temporary files and the memory its processes share.
+"""A memory cgroup (version 1 or 2) for one command, where this process may create one. With it, the kernel limits the
+memory of all the command's processes together, with their in-memory files and shared memory.
 
-Version 1 and 2. As root it works nearly everywhere; else where the groups are delegated, as systemd does for a user's
-services. https://docs.kernel.org/admin-guide/cgroup-v2.html
+Root may create one nearly everywhere; another user where cgroups are delegated, as systemd does for a user's services.
+https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class MemoryGroup:
-    """One group. Processes enter it by their number being written to `members`; their children are born in it."""
+    """One cgroup. A process enters it when its pid is written to the file `members`; its children start in it."""
 
     folder: Path
     version: int
@@ -38,7 +38,7 @@ class MemoryGroup:
         return self.folder / "cgroup.procs"
 
     def used_bytes(self) -> int:
-        """Memory that cannot be given back: anonymous pages, and files in memory. Each page counts once."""
+        """Memory that the kernel cannot reclaim: anonymous pages and in-memory files. Each page counts once."""
         wanted = _ANONYMOUS[self.version], _SHARED[self.version]
         return sum(value for name, value in self._facts("memory.stat") if name in wanted)
 
@@ -53,7 +53,7 @@ class MemoryGroup:
                 yield key, int(value)
 
     def remove(self) -> None:
-        """When its processes are dead. One that is not empty in time is swept later."""
+        """Removes the cgroup once its processes have ended; one not empty in time is removed by a later process."""
         deadline = time.monotonic() + _EMPTYING_SECONDS
         while True:
             try:
@@ -69,16 +69,16 @@ class MemoryGroup:
 
 
 def memory_group(max_bytes: int) -> MemoryGroup | None:
-    """A new group that holds at most `max_bytes`, without swap; None where this process cannot make one."""
-    place = place_for_groups()
-    return None if place is None else _make(*place, max_bytes)
+    """A new cgroup limited to `max_bytes`, without swap; None where this process cannot create one."""
+    parent = parent_group()
+    return None if parent is None else _make(*parent, max_bytes)
 
 
 @functools.cache
-def place_for_groups() -> tuple[Path, int] | None:
-    """The group below which this process can make groups and start processes in them, and the version."""
+def parent_group() -> tuple[Path, int] | None:
+    """The cgroup in which this process can create others and start processes in them, and its version."""
     try:
-        candidates = groups_above(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+        candidates = candidate_groups(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     except OSError:
         return None
     for folder, version in candidates:
@@ -107,14 +107,15 @@ def _make(parent: Path, version: int, max_bytes: int) -> MemoryGroup | None:
     except OSError:
         group.remove()
         return None
-    with contextlib.suppress(OSError):  # a kernel without swap accounting has no such file
+    with contextlib.suppress(OSError):  # a kernel without swap accounting lacks the file
         (group.folder / _SWAP[version]).write_text(str(max_bytes if version == 1 else 0))
     return group
 
 
-def groups_above(own: str, mounted: str) -> list[tuple[Path, int]]:
-    """Where a new group could be made, with the version, given this process's groups and mounts as /proc tells them:
-    below its own group, or beside it, since in version 2 a group with processes divides no memory."""
+def candidate_groups(own: str, mounted: str) -> list[tuple[Path, int]]:
+    """The cgroups in which one could be created, with their versions, from the contents of /proc/self/cgroup and
+    /proc/self/mountinfo: this process's own, and in version 2 also its parent, because there a cgroup that has
+    processes cannot limit the memory of those within it."""
     found = []
     mounts = [line.split() for line in mounted.splitlines()]
     for _, controllers, path in (line.split(":", 2) for line in own.splitlines()):
@@ -133,7 +134,7 @@ def groups_above(own: str, mounted: str) -> list[tuple[Path, int]]:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what killed processes have left: the kernel keeps every group that is not empty."""
+    """Removes cgroups that killed processes left behind. The kernel refuses to remove those that are not empty."""
     for group in folder.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if time.time() - group.stat().st_mtime > _STALE_SECONDS:

@@ -1,7 +1,7 @@
-"""Tries to get out of a sandbox and to exceed its limits, and tells what came of it: `penstock sandbox probe`.
+"""Tries to break out of a sandbox and to exceed its limits, and reports each outcome: `penstock sandbox probe`.
 
-For an operator who wants to see that the isolation works on this machine. The conformance suite is the
-thorough one; this takes seconds and needs no test tools.
+For an operator who wants to verify the isolation on this machine. It takes seconds and needs no test tools;
+`sandbox.conformance` is more thorough.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from .conformance import SMALL, Bench
 from .protocol import Limit, Sandbox, SandboxUnavailable
 from .session import BASE_VARIABLES
 
-_SECRET = "penstock-probe-secret"  # noqa: S105 - planted to be looked for
+_SECRET = "penstock-probe-secret"  # noqa: S105 - not a secret: the probes search for it
 
-_FOLDERS = ("/home", "/root", "/var", "/run", "/tmp", "/mnt", "/srv", "/opt")  # noqa: S108 - looked at inside
+_FOLDERS = ("/home", "/root", "/var", "/run", "/tmp", "/mnt", "/srv", "/opt")  # noqa: S108 - paths inside the sandbox
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What one attempt came to. `passed`: the sandbox held."""
+    """The outcome of one attempt. `passed` means that the sandbox prevented it."""
 
     backend: str
     probe: str
@@ -109,7 +109,7 @@ def processes():
 
 def mount():
     import ctypes
-    place = tempfile.mkdtemp(dir=".").encode()  # nobody else's, and undone at once: a broken sandbox is the host
+    place = tempfile.mkdtemp(dir=".").encode()  # a new folder, unmounted at once: without a sandbox, this is the host
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"none", place, b"tmpfs", 0, None):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
@@ -156,7 +156,7 @@ _LIMITS: tuple[tuple[Limit, dict[str, float], str], ...] = (
     (Limit.WALL, {"wall_seconds": 0.3}, "import time; time.sleep(20)"),
     (Limit.CPU, {"cpu_seconds": 0.3}, attacks.BURN_CPU),
     (Limit.MEMORY, {}, attacks.FILL_MEMORY),
-    # With room in memory, since so many interpreters may reach that limit first.
+    # With more memory, because this many interpreters may reach the memory limit first.
     (Limit.PROCESSES, {"memory_bytes": 2 << 30}, attacks.FORK_BOMB),
     (Limit.FILE_SIZE, {}, attacks.GIANT_FILE),
     (Limit.DISK, {}, attacks.MANY_FILES),
@@ -165,7 +165,7 @@ _LIMITS: tuple[tuple[Limit, dict[str, float], str], ...] = (
 
 
 def probe(sandbox: Sandbox) -> list[ProbeResult]:
-    """Every attempt on one backend. Raises `SandboxUnavailable` when no session can be opened."""
+    """Runs every attempt on one backend. Raises `SandboxUnavailable` when no session can be opened."""
     problem = sandbox.available()
     if problem is not None:
         raise SandboxUnavailable(problem)
@@ -179,7 +179,7 @@ def _isolation(bench: Bench) -> Iterator[ProbeResult]:
     planted = bench.folder / f"{_SECRET}.txt"
     planted.write_text(_SECRET)
     with _listeners(bench.folder) as reachable, bench.open(other) as neighbour, bench.open() as session:
-        neighbour.write(f"{_SECRET}.txt", b"of another workspace")
+        neighbour.write(f"{_SECRET}.txt", b"a secret of another workspace")
         plan = {
             **reachable,
             "secret": _SECRET,
@@ -205,12 +205,12 @@ def _isolation(bench: Bench) -> Iterator[ProbeResult]:
         yield ProbeResult(bench.sandbox.name, name, not outcome["done"], outcome["said"])
     allowed = {*BASE_VARIABLES, *bench.runtime.variables, "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}
     foreign = sorted(set(environment) - allowed)
-    told = f"inherited: {', '.join(foreign)}" if foreign else f"only {', '.join(sorted(environment))}"
-    yield ProbeResult(bench.sandbox.name, "environment", not foreign, told)
+    evidence = f"inherited: {', '.join(foreign)}" if foreign else f"only {', '.join(sorted(environment))}"
+    yield ProbeResult(bench.sandbox.name, "environment", not foreign, evidence)
 
 
 def _shown(bench: Bench) -> dict[str, list[str]]:
-    """What the mounts of the Python runtime put into folders that are otherwise empty or absent."""
+    """By folder, the entries that the mounts of the Python runtime add to it."""
     shown: dict[str, list[str]] = {}
     for mount in bench.runtime.mounts:
         parts = mount.target.strip("/").split("/")
@@ -221,7 +221,8 @@ def _shown(bench: Bench) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def _listeners(folder: Path) -> Iterator[dict[str, Any]]:
-    """Real listeners on the host (TCP on loopback, a Unix socket by path and an abstract one) and a process."""
+    """Opens listeners on the host (TCP on loopback, Unix sockets by path and abstract), starts a process there, and
+    yields what identifies them."""
     abstract = f"penstock-probe-{os.getpid()}-{threading.get_ident()}"
     path = folder / "host.sock"
     with contextlib.ExitStack() as stack:
@@ -243,8 +244,6 @@ def _limits(bench: Bench) -> Iterator[ProbeResult]:
         limits = replace(SMALL, **changes)  # type: ignore[arg-type]
         with bench.open(limits=limits) as session:
             result = bench.python(session, code)
-        held = result.limit is limit
-        told = f"ended by {result.limit or 'nothing'} after {result.wall_seconds:.2f} s"
-        if result.limit is None:
-            told += f" with exit code {result.exit_code}"
-        yield ProbeResult(bench.sandbox.name, f"limit: {limit}", held, told)
+        ending = f"ended by the limit {result.limit}" if result.limit else f"exit code {result.exit_code}, no limit"
+        evidence = f"{ending}, after {result.wall_seconds:.2f} s"
+        yield ProbeResult(bench.sandbox.name, f"limit: {limit}", result.limit is limit, evidence)

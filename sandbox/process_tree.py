@@ -1,8 +1,8 @@
-"""Reads from /proc what a tree of processes is and what it has used, cheaply enough to ask every few milliseconds.
+"""Reads a tree of processes and their resource usage from /proc, cheaply enough for every few milliseconds.
 
-Only Linux. Processes come and go while they are read: one that vanishes is left out.
+Linux only. A process that ends while the tree is read is left out.
 """
-# Plain strings for paths: these are opened every few milliseconds.
+# Paths are plain strings for speed: these are opened every few milliseconds.
 # ruff: noqa: PTH123, PTH208
 
 import os
@@ -17,8 +17,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class ProcessFacts:
-    """One process at one moment. `cpu` is its own time, `reaped_cpu` that of children it has waited for,
-    both in seconds; `started` tells two processes with the same number apart."""
+    """One process at one moment. `cpu` is its own CPU time and `reaped_cpu` that of children it has waited for,
+    both in seconds; `started` (ticks since boot) distinguishes processes with the same pid."""
 
     pid: int
     parent: int
@@ -31,6 +31,7 @@ class ProcessFacts:
 
 
 def facts(pid: int) -> ProcessFacts | None:
+    """None when the process has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             line = file.read(2048)
@@ -57,7 +58,7 @@ def _kernel_lists_children() -> bool:
 
 
 def children(pid: int, threads: int = 2) -> list[int]:
-    """The numbers of the children of `pid`; `threads` spares a look at threads it does not have."""
+    """The pids of the children of `pid`. `threads` is its number of threads: with 1, only its main thread is read."""
     if not _kernel_lists_children():
         numbers = (int(name) for name in os.listdir("/proc") if name.isdigit())
         return [number for number in numbers if (one := facts(number)) is not None and one.parent == pid]
@@ -72,11 +73,11 @@ def children(pid: int, threads: int = 2) -> list[int]:
     return found
 
 
-def tree(root: int, most: int = 4096) -> Iterator[ProcessFacts]:
-    """`root` and its descendants, at most `most` of them, parents before children."""
+def tree(root: int, limit: int = 4096) -> Iterator[ProcessFacts]:
+    """`root` and its descendants, at most `limit` processes, parents before children."""
     todo = [root]
     count = 0
-    while todo and count < most:
+    while todo and count < limit:
         one = facts(todo.pop())
         if one is None:
             continue
@@ -86,7 +87,7 @@ def tree(root: int, most: int = 4096) -> Iterator[ProcessFacts]:
 
 
 def proportional_bytes(pid: int) -> int | None:
-    """Resident memory with each shared page divided by its users; None when it cannot be read."""
+    """Resident memory in bytes, with each shared page divided among its users (PSS); None when it cannot be read."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb", buffering=0) as file:
             text = file.read(4096)
@@ -99,10 +100,10 @@ def proportional_bytes(pid: int) -> int | None:
 
 
 class CpuMeter:
-    """Adds up the CPU time of a tree whose processes come and go.
+    """Adds up the CPU time of a tree whose processes start and end.
 
-    Time of the dead is with the parent that waited for them; a parent that does not wait loses it, so
-    the last reading of each vanished process is kept too, and the greater of the two sums counts.
+    The kernel adds the time of a process that ended to the parent that waited for it; without a wait, the time is lost.
+    So the last reading of each ended process is also added up, and the greater of the two sums counts.
     """
 
     def __init__(self) -> None:
@@ -111,7 +112,7 @@ class CpuMeter:
         self._greatest = 0.0
 
     def add(self, living: list[ProcessFacts]) -> float:
-        """The total so far, in seconds, given the tree as it is now."""
+        """The total CPU time so far in seconds, given the processes that are running now."""
         now = {(one.pid, one.started): one.cpu for one in living}
         self._vanished += sum(cpu for key, cpu in self._last.items() if key not in now)
         self._last = now

@@ -12,19 +12,19 @@ from types import TracebackType
 from typing import Protocol, Self
 
 WORKSPACE = "/workspace"
-"""Where a session's private copy of the workspace is seen inside."""
+"""The path, inside the sandbox, of the session's private copy of the workspace."""
 
 
 class SandboxUnavailable(RuntimeError):
-    """The sandbox could not be started or died under us: retry elsewhere, never blame the command."""
+    """The sandbox could not be started, or failed while it ran. It is not the command's fault; retry elsewhere."""
 
 
 class WorkspaceRefused(ValueError):
-    """The workspace cannot be copied: too large, or it holds something that is no file, folder or link."""
+    """The workspace cannot be copied: it is too large, or holds something that is not a file, folder or link."""
 
 
 class Limit(StrEnum):
-    """What ended a command before its own end."""
+    """The limit that a command exceeded, for which it was killed."""
 
     WALL = "wall"
     CPU = "cpu"
@@ -37,19 +37,19 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds of one command and everything that it starts."""
+    """Upper bounds for one command and all processes it starts."""
 
     wall_seconds: float = 60.0
     cpu_seconds: float = 60.0
     memory_bytes: int = 2 << 30
     processes: int = 64
-    """At one moment; threads are held to eight times as many."""
+    """At the same time; eight times as many threads are allowed."""
     file_bytes: int = 256 << 20
     """The largest single file a command may write."""
     disk_bytes: int = 1 << 30
-    """The most the workspace copy may grow to."""
+    """The largest size of the workspace copy."""
     output_bytes: int = 4 << 20
-    """Of standard output and standard error each."""
+    """Each for standard output and standard error."""
 
     def with_wall(self, seconds: float) -> "Limits":
         return replace(self, wall_seconds=seconds)
@@ -57,7 +57,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Mount:
-    """A host path shown inside, read-only, at `target` (absolute)."""
+    """Mounts a host path read-only at `target`, an absolute path inside the sandbox."""
 
     source: Path
     target: str
@@ -65,8 +65,8 @@ class Mount:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a session starts from. `workspace` is copied, never written to; nothing of the host's
-    environment variables is inherited."""
+    """What a session starts from. `workspace` is copied and never written to; no environment variable of the host is
+    inherited."""
 
     workspace: Path
     mounts: tuple[Mount, ...] = ()
@@ -75,9 +75,9 @@ class Environment:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended. `exit_code` is None when it was ended by a limit or a signal of ours, 127 when the
-    program was not found, and 128 + n when it died of signal n. `stdout` and `stderr` are cut at the output
-    limit; of a command that was talked to by lines, `stdout` holds what `read_line` did not return."""
+    """How a command ended. `exit_code` is None when a limit or `SandboxProcess.kill` ended it, 127 when the program was
+    not found, and 128 + n when signal n killed it. `stdout` and `stderr` are cut at the output limit; after
+    `Session.start`, `stdout` holds only what `read_line` did not return."""
 
     exit_code: int | None
     stdout: bytes
@@ -91,24 +91,24 @@ class CommandResult:
 
 
 class SandboxProcess(Protocol):
-    """A running command that is talked to by lines over its standard input and output."""
+    """A running command; the caller exchanges lines with it over its standard input and output."""
 
     def write_line(self, line: bytes) -> None:
         """Sends one line. Raises `BrokenPipeError` when the process has ended."""
 
     def read_line(self, timeout: float) -> bytes | None:
-        """The next line of standard output without its newline; None at end of output.
-        Raises `TimeoutError` after `timeout` seconds without one."""
+        """The next line of standard output without its newline; None at the end of the output.
+        Raises `TimeoutError` when there is none within `timeout` seconds."""
 
     def finish(self, timeout: float = 5.0) -> CommandResult:
-        """Closes standard input, waits, kills after `timeout` seconds, and says how it ended."""
+        """Closes standard input, waits, kills the command after `timeout` seconds, and returns how it ended."""
 
     def kill(self) -> None:
-        """Ends the process and everything it started."""
+        """Kills the command and all processes it started."""
 
 
 class Session(Protocol):
-    """One private workspace copy inside the sandbox. Close it; closing twice is harmless."""
+    """A private workspace copy and the commands that run on it. Must be closed; closing it again does nothing."""
 
     @property
     def backend(self) -> str: ...
@@ -121,7 +121,7 @@ class Session(Protocol):
         limits: Limits | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> CommandResult:
-        """Runs a command in the workspace to its end. Raises `SandboxUnavailable`."""
+        """Runs a command in the workspace and waits for its end. Raises `SandboxUnavailable`."""
 
     def start(
         self,
@@ -130,14 +130,15 @@ class Session(Protocol):
         limits: Limits | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> SandboxProcess:
-        """Starts a command for talking to by lines; the limits hold for its whole life. Raises `SandboxUnavailable`."""
+        """Starts a command to exchange lines with; the limits cover its whole run. Raises `SandboxUnavailable`."""
 
     def read(self, path: str, max_bytes: int = 16 << 20) -> bytes:
-        """Reads a workspace file by relative path. Raises `FileNotFoundError`, or `ValueError` for a
-        path that leads out of the workspace (symbolic links included) or a file above `max_bytes`."""
+        """Reads a workspace file by relative path. Raises `FileNotFoundError`, or `ValueError` for a path that leads
+        out of the workspace (also through symbolic links), for what is not a regular file, or above `max_bytes`."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Writes a workspace file by relative path, making its folders. Raises `ValueError` as `read` does."""
+        """Writes a workspace file by relative path, and creates its folders. Raises `ValueError` as `read` does, and
+        for content above the session's limit for one file."""
 
     def close(self) -> None: ...
 
@@ -149,13 +150,14 @@ class Session(Protocol):
 
 
 class Sandbox(Protocol):
-    """A backend. `name` is what settings, evidence and `penstock sandbox probe` call it."""
+    """A backend. `name` is its name in settings, evidence and the output of `penstock sandbox probe`."""
 
     @property
     def name(self) -> str: ...
 
     def available(self) -> str | None:
-        """None when sessions can be opened here, else one sentence: what is missing and how to get it."""
+        """None when sessions can be opened on this machine, else what is missing or wrong, and what to do."""
 
     def open(self, environment: Environment, limits: Limits = Limits()) -> Session:
-        """Opens a session. Raises `SandboxUnavailable`, or `WorkspaceRefused` for what the workspace holds."""
+        """Opens a session. Raises `SandboxUnavailable`, `WorkspaceRefused` for the content of the workspace, or
+        `ValueError` for a mount that is not allowed."""

@@ -1,7 +1,7 @@
-"""This process's Python, made usable inside a sandbox: its standard library and installed packages, read-only.
+"""Provides this process's Python inside a sandbox: its standard library and installed packages, read-only.
 
 Penstock's own packages (`core`, `assets`, ...) are left out, so that a repository may have packages of
-the same names, and no `.pth` file is processed. Not for choosing another Python than the one that runs.
+the same names, and no `.pth` file is processed. Not for other Pythons than the running one.
 """
 
 import functools
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .kept_folders import kept_folder, make_folder, write_file
+from .cached_folders import cached_folder, make_folder, write_file
 from .protocol import Mount
 
 HOME_INSIDE = "/opt/penstock"
@@ -22,7 +22,7 @@ _LEFT_OUT = ("__editable__", "__pycache__", "penstock-", "penstock.", "pip", "_v
 
 @dataclass(frozen=True)
 class PythonRuntime:
-    """What to give to `Environment` (`mounts`, `variables`) and the program to run inside (`executable`)."""
+    """The `mounts` and `variables` for `Environment`, and the path of the interpreter inside (`executable`)."""
 
     mounts: tuple[Mount, ...]
     executable: str
@@ -30,8 +30,8 @@ class PythonRuntime:
 
 
 def python_runtime(extra_site_packages: Sequence[Path] = ()) -> PythonRuntime:
-    """The Python that runs this, with the packages installed beside it and those of `extra_site_packages`
-    (folders of packages, before this Python's own). Inside it is a virtual environment at /opt/penstock/python.
+    """The running Python with its installed packages and those of the folders `extra_site_packages`, which take
+    precedence. Inside the sandbox it is a virtual environment at /opt/penstock/python.
 
     Raises `FileNotFoundError` for an extra folder that does not exist."""
     folders = [folder.resolve(strict=True) for folder in extra_site_packages]
@@ -50,7 +50,7 @@ def _runtime(folders: tuple[Path, ...], extra: int, stamps: tuple[int, ...]) -> 
     mounts += [Mount(folder, target) for folder, target in inside.items()]
     base = Path(sys.base_prefix).resolve()
     if not base.is_relative_to("/usr"):
-        # At its own path: interpreters that are not the distribution's have it compiled in.
+        # At the same path as on the host: an interpreter not from the distribution has its path compiled in.
         mounts.append(Mount(base, str(base)))
         for packages in base.glob("lib/python3*/site-packages"):
             mounts.append(Mount(_empty(), str(packages)))
@@ -58,22 +58,22 @@ def _runtime(folders: tuple[Path, ...], extra: int, stamps: tuple[int, ...]) -> 
 
 
 def _interpreter() -> Path:
-    """The interpreter behind the virtual environment, by its real path."""
+    """The real path of the interpreter that the virtual environment is based on."""
     base: str = getattr(sys, "_base_executable", None) or sys.executable
     return Path(base).resolve()
 
 
-def _shown(folder: Path) -> Iterable[str]:
-    """The entries of a packages folder that are shown inside."""
+def _visible(folder: Path) -> Iterable[str]:
+    """The entries of a packages folder that are visible inside the sandbox."""
     for name in sorted(entry.name for entry in folder.iterdir()):
         if name.endswith((".pth", ".egg-link")) or name.startswith(_LEFT_OUT):
             continue
         yield name
 
 
-def _stands_for(name: str) -> str:
-    """What an entry of a packages folder provides, so that `x.py` hides `x/`, and one version of a distribution
-    another: a module's name, or a distribution's with its kind."""
+def _provided(name: str) -> str:
+    """The module or distribution that an entry of a packages folder provides. In a later folder, entries that provide
+    the same are hidden: `x/` by `x.py`, or another version of a distribution."""
     if name.endswith((".dist-info", ".egg-info")):
         return name.split("-")[0].lower() + "-info"
     if name.endswith((".py", ".so")):
@@ -82,7 +82,7 @@ def _stands_for(name: str) -> str:
 
 
 def _environment(inside: Mapping[Path, str], extra: int) -> Path:
-    """A host folder that is a virtual environment when seen at `_VENV`: made once for what it holds."""
+    """A host folder that works as a virtual environment when mounted at `_VENV`; cached."""
     interpreter = _interpreter()
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     links: dict[str, str] = {}
@@ -91,25 +91,25 @@ def _environment(inside: Mapping[Path, str], extra: int) -> Path:
     packages = f"lib/{version}/site-packages"
     taken: set[str] = set()
     for number, (folder, target) in enumerate(inside.items()):
-        shown = [name for name in _shown(folder) if number < extra or name not in _OWN]
-        links |= {f"{packages}/{name}": f"{target}/{name}" for name in shown if _stands_for(name) not in taken}
-        taken |= {_stands_for(name) for name in shown}
+        visible = [name for name in _visible(folder) if number < extra or name not in _OWN]
+        links |= {f"{packages}/{name}": f"{target}/{name}" for name in visible if _provided(name) not in taken}
+        taken |= {_provided(name) for name in visible}
     files = {
         "pyvenv.cfg": f"home = {interpreter.parent}\ninclude-system-site-packages = false\n"
         f"version = {sys.version.split()[0]}\n",
         "bin/pytest": f"#!{_VENV}/bin/python\nimport sys\nfrom pytest import console_main\nsys.exit(console_main())\n",
     }
 
-    def fill(made: Path) -> None:
-        make_folder(made / packages)
-        make_folder(made / "bin")
+    def fill(folder: Path) -> None:
+        make_folder(folder / packages)
+        make_folder(folder / "bin")
         for name, content in files.items():
-            write_file(made / name, content, 0o755 if name.startswith("bin/") else 0o644)
-        for name, goal in links.items():
-            (made / name).symlink_to(goal)
+            write_file(folder / name, content, 0o755 if name.startswith("bin/") else 0o644)
+        for name, target in links.items():
+            (folder / name).symlink_to(target)
 
-    return kept_folder("python", (files, links), fill)
+    return cached_folder("python", (files, links), fill)
 
 
 def _empty() -> Path:
-    return kept_folder("empty", None, lambda folder: None)
+    return cached_folder("empty", None, lambda folder: None)

@@ -1,7 +1,7 @@
-"""What is seen inside beside the workspace: the system's programs, a minimal /etc, and the mounts asked for.
+"""What is visible inside besides the workspace: the system's programs, a minimal /etc, and the requested mounts.
 
-Of the host's /etc only the linker's cache and Debian's alternatives (links into /usr) are taken; of
-/home, /root, /var, /run and /tmp nothing.
+From the host's /etc come only the linker's cache and Debian's alternatives (links into /usr); nothing comes from
+/home, /root, /var, /run or /tmp.
 """
 
 import os
@@ -9,11 +9,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .kept_folders import kept_folder, make_folder, write_file
+from .cached_folders import cached_folder, make_folder, write_file
 from .protocol import WORKSPACE, Mount
 
 SHELL = ("/bin/sh", "-c", 'exec "$@"', "sh")
-"""Starts every command: a program that is not there ends with 127, the same in every backend."""
+"""Starts every command, so that a program that is not found has exit code 127 in every backend."""
 
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _RESERVED = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - paths inside the sandbox
@@ -31,7 +31,7 @@ _FILES = {
 
 @dataclass(frozen=True)
 class SystemMounts:
-    """`binds` are host folders shown read-only at the same path; `links` are top-level links into them."""
+    """`binds` are host folders, mounted read-only at the same path; `links` are top-level links (path, target)."""
 
     binds: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
@@ -52,12 +52,12 @@ def system_mounts() -> SystemMounts:
 
 
 def etc_folder() -> Path:
-    """The /etc that is seen inside."""
-    return kept_folder("etc", _host_etc(), _fill_etc)
+    """The host folder that is mounted as /etc."""
+    return cached_folder("etc", _host_etc(), _fill_etc)
 
 
 def _host_etc() -> tuple[object, ...]:
-    """What of the host's /etc goes into it, and when that changed."""
+    """What the sandbox's /etc is made from: modification times of the host's files, and this module's texts."""
     stamps = tuple(path.stat().st_mtime_ns if path.exists() else None for path in (_LINKER_CACHE, _ALTERNATIVES))
     return stamps, tuple(_FILES.items())
 
@@ -71,12 +71,12 @@ def _fill_etc(folder: Path) -> None:
     if _ALTERNATIVES.is_dir():
         make_folder(folder / _ALTERNATIVES.name)
         for link in _ALTERNATIVES.iterdir():
-            if link.is_symlink() and str(goal := link.readlink()).startswith("/usr/"):
-                (folder / _ALTERNATIVES.name / link.name).symlink_to(goal)
+            if link.is_symlink() and str(target := link.readlink()).startswith("/usr/"):
+                (folder / _ALTERNATIVES.name / link.name).symlink_to(target)
 
 
 def root_folder(mounts: tuple[Mount, ...]) -> Path:
-    """A root that holds nothing but its /etc, its links, and a place for each mount."""
+    """A host folder to use as the root: it holds only /etc, links, and an empty mount point for each mount."""
     system = system_mounts()
     places = tuple((mount.target, mount.source.is_dir()) for mount in mounts)
 
@@ -84,8 +84,8 @@ def root_folder(mounts: tuple[Mount, ...]) -> Path:
         _fill_etc(root / "etc")
         for path in ("/proc", "/dev", "/sys", "/tmp", WORKSPACE, *system.binds):  # noqa: S108
             make_folder(root / path.lstrip("/"))
-        for name, goal in system.links:
-            (root / name.lstrip("/")).symlink_to(goal)
+        for name, target in system.links:
+            (root / name.lstrip("/")).symlink_to(target)
         for target, is_folder in places:
             if any(target.startswith(f"{path}/") for path in system.binds):
                 continue
@@ -94,17 +94,17 @@ def root_folder(mounts: tuple[Mount, ...]) -> Path:
             else:
                 write_file(root / target.lstrip("/"), "")
 
-    return kept_folder("root", (_host_etc(), system, places), fill)
+    return cached_folder("root", (_host_etc(), system, places), fill)
 
 
 def checked_mounts(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
-    """The mounts with outer targets before inner ones. Raises `ValueError` for one that cannot be made safely."""
+    """The mounts sorted so that a target comes before those inside it. Raises `ValueError` for an unsafe one."""
     for mount in mounts:
         target = PurePosixPath(mount.target)
         if not target.is_absolute() or ".." in target.parts or str(target) != mount.target or len(target.parts) < 2:
             raise ValueError(f"mount target {mount.target!r} is not a plain absolute path")
         if any(target.is_relative_to(reserved) for reserved in (*_RESERVED, WORKSPACE)):
-            raise ValueError(f"mount target {mount.target!r} would hide what the sandbox keeps there")
+            raise ValueError(f"mount target {mount.target!r} would hide the sandbox's own files")
         if not os.path.lexists(mount.source):
             raise ValueError(f"mount source {mount.source} does not exist")
     return tuple(sorted(mounts, key=lambda mount: len(PurePosixPath(mount.target).parts)))

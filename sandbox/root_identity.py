@@ -1,9 +1,8 @@
-"""When Penstock runs as root: a user namespace in which sandboxed code is nobody of the host.
+"""When Penstock runs as root: a user namespace in which sandboxed code runs as a host user that owns nothing.
 
-A user namespace made by root usually maps its user to the host's root, who may write to every file of
-/proc/sys that is in reach, whatever capabilities it lacks, and whom the kernel's process limit does not
-bind. Here the sandbox's user is one that owns nothing on the host. Not needed, and not possible,
-without root.
+A user namespace made by root usually maps its user to the host's root. Root may write to every file of /proc/sys that
+it can reach, even without capabilities, and the kernel's process limit does not apply to it. Without root, this module
+is neither needed nor usable.
 """
 
 import os
@@ -14,32 +13,32 @@ from pathlib import Path
 from .spawn import spawn
 
 INSIDE = 1000
-"""The user and group that sandboxed code sees itself as."""
-_CHOICES = (0x7A5D0000, 65_533)
-"""Host users to become, the first that this system can map."""
+"""The user and group id of the command inside the sandbox."""
+_HOST_USERS = (0x7A5D0000, 65_533)
+"""Host ids for the command's user and group; the first that can be mapped on this system is used."""
 _SECONDS = 5.0
 
 
-def spare_user() -> int | None:
-    """The host's number of the user that sandboxed code is to be; None when it stays the present one."""
+def unprivileged_user() -> int | None:
+    """The host's user id for sandboxed code; None when it runs as the current user."""
     if os.geteuid() != 0 or shutil.which("unshare") is None or setpriv() is None:
         return None
-    for user in _CHOICES:
+    for user in _HOST_USERS:
         if _maps("/proc/self/uid_map", user) and _maps("/proc/self/gid_map", user):
             return user
     return None
 
 
 def setpriv() -> str | None:
-    """The program that becomes another user, by a path that is seen inside too."""
+    """The program that switches to another user, by a path that is also visible inside the sandbox."""
     return shutil.which("setpriv", path="/usr/bin:/bin")
 
 
-def becoming_sandboxed() -> tuple[str, ...]:
-    """What to put before a command inside, to become `INSIDE` and give up every capability.
+def drop_privileges_prefix() -> tuple[str, ...]:
+    """A command prefix that switches to the user `INSIDE` and drops every capability.
 
-    bwrap could do it itself, with `--uid`; but it does so before its first process asks to die with its
-    parent, and the kernel forgets that wish of a process that becomes another user."""
+    bwrap's `--uid` is not used: the kernel clears "die with parent" (PR_SET_PDEATHSIG) of a process that switches to
+    another user, and bwrap's first process must keep it."""
     user = f"--reuid={INSIDE}", f"--regid={INSIDE}", "--clear-groups"
     return (
         setpriv() or "setpriv",
@@ -61,8 +60,8 @@ def _maps(path: str, number: int) -> bool:
 
 
 def user_namespace(user: int) -> int:
-    """A descriptor of a new user namespace, to be closed by the caller. Inside, `INSIDE` stands for `user`; every
-    other user is there too, so that what belongs to any of them can be mounted while setting up.
+    """A descriptor of a new user namespace, which the caller closes. It maps `INSIDE` to the host's `user`, and every
+    other user too, so that files of any owner can be mounted during set-up.
 
     Raises `OSError`."""
     program = shutil.which("unshare") or "unshare"
@@ -74,7 +73,7 @@ def user_namespace(user: int) -> int:
         deadline = time.monotonic() + _SECONDS
         while theirs.readlink() == ours:
             if holder.poll() is not None or time.monotonic() > deadline:
-                raise OSError("unshare --user made no user namespace")
+                raise OSError("unshare --user created no user namespace")
             time.sleep(0.0005)
         extents = (
             (0, 0, INSIDE),

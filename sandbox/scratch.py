@@ -1,5 +1,6 @@
-"""Private host folders of sessions: made readable by their owner only, removed whatever they hold, and swept
-when the process that made them is gone without closing them.
+"""Private host folders of sessions: readable by their owner only, and removed whatever hostile code left in them.
+
+Folders that a killed process left behind are removed by a later process of the same user.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ _sweep_lock = threading.Lock()
 
 
 class Scratch:
-    """One session's folder. The lock on it is held as long as this process lives or until `remove`."""
+    """A session's folder. It stays locked until `remove` or the end of this process; unlocked ones may be swept."""
 
     def __init__(self, parent: Path | None = None) -> None:
         parent = parent or Path(tempfile.gettempdir())
@@ -33,8 +34,8 @@ class Scratch:
 
 
 def remove_tree(folder: Path) -> None:
-    """Removes a folder that hostile code has filled: unreadable folders and any depth included.
-    Raises `OSError` when something stays."""
+    """Removes a folder filled by hostile code, including unreadable and very deep folders.
+    Raises `OSError` when it cannot be removed."""
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:
@@ -51,7 +52,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def _sweep(parent: Path) -> None:
-    """Once per process and folder: removes what killed processes of this user left behind."""
+    """Removes what killed processes of this user left behind, once per process and folder."""
     with _sweep_lock:
         if (os.getpid(), parent) in _swept:
             return

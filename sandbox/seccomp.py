@@ -1,9 +1,9 @@
-"""A seccomp filter for bubblewrap, written out as the BPF program that `bwrap --seccomp` reads.
+"""A seccomp filter for bubblewrap, as the BPF program that `bwrap --seccomp` reads.
 
-It is a second wall, not the first: it takes away ways around the limits (memory that belongs to no
-process), namespaces inside namespaces, the few kernel interfaces that namespaces do not divide (key
-rings, vsock), and large attack surfaces that programs under test do not need. Numbers are those of
-linux/unistd.h, linux/seccomp.h and linux/bpf_common.h.
+It is a second line of defence behind the namespaces. It blocks ways around the limits (memory that belongs to no
+process), nested user namespaces, the few kernel interfaces that namespaces do not isolate (key rings, vsock), and large
+attack surfaces that programs under test do not need. Numbers are those of linux/unistd.h, linux/seccomp.h and
+linux/bpf_common.h.
 """
 
 import errno
@@ -24,20 +24,20 @@ _CLONE_NEWUSER = 0x10000000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _X32_BIT = 0x40000000
 _FAMILIES = (1, 2, 10, 16)
-"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: all of them empty in a new network namespace."""
+"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: a new network namespace isolates all of them."""
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-# name: (x86_64, aarch64, what the caller is told)
+# name: (number on x86_64, number on aarch64, errno that the caller gets)
 _REFUSED = {
-    # memory that no process's resident size shows
+    # memory that does not count as any process's resident memory
     "memfd_create": (319, 279, errno.ENOSYS),
     "memfd_secret": (447, 447, errno.ENOSYS),
     "shmget": (29, 194, errno.ENOSYS),
     "msgget": (68, 186, errno.ENOSYS),
-    # around other filters
+    # ways around this filter
     "io_uring_setup": (425, 425, errno.ENOSYS),
     "clone3": (435, 435, errno.ENOSYS),
-    # not divided by namespaces
+    # not isolated by namespaces
     "add_key": (248, 217, errno.EPERM),
     "request_key": (249, 218, errno.EPERM),
     "keyctl": (250, 219, errno.EPERM),
@@ -61,7 +61,7 @@ _UNSHARE, _CLONE, _SOCKET, _SOCKETPAIR, _IOCTL = (272, 97), (56, 220), (41, 198)
 
 
 def filter_program() -> bytes | None:
-    """The filter for this machine; None on an architecture whose numbers are not known here."""
+    """The filter for this machine; None on an architecture other than x86_64 and aarch64."""
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         return None
@@ -99,6 +99,6 @@ def filter_program() -> bytes | None:
 
 
 def _block(number: int, argument: int, checks: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """Checks on one argument (its low 32 bits) of one system call; falling out at the end allows it."""
+    """Instructions that check one argument (its low 32 bits) of one system call, and allow it if no check returns."""
     body = [(_LOAD_WORD, 0, 0, _ARGUMENT + 8 * argument), *checks, (_RETURN, 0, 0, _ALLOW)]
     return [(_JUMP_EQUAL, 0, len(body), number), *body]

@@ -1,8 +1,8 @@
-"""Whether a backend's program works on this machine: it starts, and what a session needs first of all is true.
+"""Checks whether a backend's program works on this machine: it starts, and a session has the basic guarantees.
 
-A program that is there but too old starts and breaks promises, so each promise here is tried: files and their modes
-are seen both ways, temporary folders and files have a bound, there is no network. What came of it is kept in the cache
-for a day, under all that it depends on. Not for attacks on a sandbox: those are in `sandbox.probes`.
+A program that is too old may start and yet break them, so each is tried: both sides see each other's files and their
+modes, temporary folders and files have a size limit, and there is no network. The result is cached for a day, keyed by
+all that it depends on. Not for attacks on a sandbox, which are in `sandbox.probes`.
 """
 
 import hashlib
@@ -20,17 +20,17 @@ from pathlib import Path
 from .protocol import Environment, Limit, Limits, SandboxUnavailable, Session
 
 _log = logging.getLogger(__name__)
-_answers: dict[str, str | None] = {}
+_results: dict[str, str | None] = {}
 _lock = threading.Lock()
-_KEPT_SECONDS = 86_400.0
+_CACHE_SECONDS = 86_400.0
 _LIMITS = Limits(
     wall_seconds=120.0, cpu_seconds=60.0, memory_bytes=64 << 20, processes=16, file_bytes=64 << 20, disk_bytes=16 << 20
 )
-_SEEN = """
+_SCRIPT = """
 stat -c 'a copied file %a %s' given
 stat -c 'a written file %s' written
 for folder in /tmp /dev/shm; do
-    head -c 40000000 /dev/zero >$folder/large && echo "$folder has no bound"
+    head -c 40000000 /dev/zero >$folder/large && echo "$folder has no size limit"
     rm -f $folder/large
 done 2>/dev/null
 sed '1d; s/^/a network: /' /proc/net/route
@@ -40,32 +40,32 @@ _EXPECTED = ["a copied file 750 5", "a written file 7"]
 
 
 def first_failure(backend: str, program: Path, open_session: Callable[[Environment, Limits], Session]) -> str | None:
-    """None when sessions of `open_session` work, else what went wrong. `backend` says all but `program` that they
-    depend on. Tried once per process, and once a day per
-    machine for a program that starts; one that does not start is tried again by the next process."""
+    """None when sessions of `open_session` work, else what went wrong. `backend` names all that they depend on besides
+    `program`. Checked once per process, and once a day per machine for a program that starts; one that does not
+    start is checked again by the next process."""
     try:
         key = _identity(backend, program)
     except OSError as error:
         return str(error)
     with _lock:
-        if key not in _answers:
-            found, problem = _kept(key)
+        if key not in _results:
+            found, problem = _cached(key)
             if not found:
                 try:
-                    problem = _broken_promise(open_session)
+                    problem = _broken_guarantee(open_session)
                 except SandboxUnavailable as error:
                     problem = str(error)
                 else:
-                    _keep(key, problem)
-            _answers[key] = problem
+                    _store(key, problem)
+            _results[key] = problem
             if problem is not None:
                 _log.warning("sandbox backend %s: %s is not used: %s", backend, program, problem)
-        return _answers[key]
+        return _results[key]
 
 
 def _identity(backend: str, program: Path) -> str:
-    """What an answer is good for: the program's content as far as its file tells, the kernel since its start, the
-    user, and this room's own code."""
+    """A hash of what a result depends on: the program's file (path, inode, size, times), the running kernel, the user,
+    and the code of this package."""
     file = program.resolve(strict=True)
     facts = file.stat()
     code = max(part.stat().st_mtime_ns for part in Path(__file__).parent.glob("*.py"))
@@ -80,12 +80,12 @@ def _file(key: str) -> Path:
     return load_settings().cache / "sandbox" / f"checked-{key}.json"
 
 
-def _kept(key: str) -> tuple[bool, str | None]:
-    """Whether the cache has an answer that this user wrote, and the answer."""
+def _cached(key: str) -> tuple[bool, str | None]:
+    """Whether the cache has a recent result that this user wrote, and the result."""
     try:
         with _file(key).open("rb") as file:
             facts = os.fstat(file.fileno())
-            if facts.st_uid != os.geteuid() or not 0 <= time.time() - facts.st_mtime < _KEPT_SECONDS:
+            if facts.st_uid != os.geteuid() or not 0 <= time.time() - facts.st_mtime < _CACHE_SECONDS:
                 return False, None
             problem = json.loads(file.read(4096))["problem"]
     except (OSError, ValueError, TypeError, KeyError):
@@ -93,7 +93,7 @@ def _kept(key: str) -> tuple[bool, str | None]:
     return True, None if problem is None else str(problem)
 
 
-def _keep(key: str, problem: str | None) -> None:
+def _store(key: str, problem: str | None) -> None:
     file = _file(key)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -102,29 +102,29 @@ def _keep(key: str, problem: str | None) -> None:
             json.dump({"problem": problem}, made)
         Path(making).replace(file)
     except OSError as error:
-        _log.info("the sandbox's check is not kept: %s", error)
+        _log.info("the result of the sandbox check cannot be cached: %s", error)
 
 
-def _broken_promise(open_session: Callable[[Environment, Limits], Session]) -> str | None:
-    """Raises `SandboxUnavailable` when there is no session at all."""
+def _broken_guarantee(open_session: Callable[[Environment, Limits], Session]) -> str | None:
+    """Raises `SandboxUnavailable` when no session can be opened."""
     with tempfile.TemporaryDirectory(prefix="penstock-check-") as folder:
         given = Path(folder, "given")
         given.write_text("given")
         given.chmod(0o750)
         with open_session(Environment(Path(folder)), _LIMITS) as session:
             session.write("written", b"written")
-            seen = session.run(["sh", "-c", _SEEN])
-            said = seen.stdout[:300].decode(errors="replace").splitlines()
-            if missing := [line for line in _EXPECTED if line not in said]:
-                tail = "; ".join(seen.stderr[-300:].decode(errors="replace").splitlines())
-                return f"a command does not see {missing[0]} ({seen.limit or seen.exit_code}: {tail})"
-            if said != _EXPECTED or not seen.ok:
-                return f"a command ended with {seen.limit or seen.exit_code} and found: {'; '.join(said[2:])}"
+            result = session.run(["sh", "-c", _SCRIPT])
+            lines = result.stdout[:300].decode(errors="replace").splitlines()
+            if missing := [line for line in _EXPECTED if line not in lines]:
+                tail = "; ".join(result.stderr[-300:].decode(errors="replace").splitlines())
+                return f"a command does not see {missing[0]} ({result.limit or result.exit_code}: {tail})"
+            if lines != _EXPECTED or not result.ok:
+                return f"a command ended with {result.limit or result.exit_code} and found: {'; '.join(lines[2:])}"
             if session.read("new") != b"made\n":
-                return "what a command wrote is not seen outside"
+                return "a file that a command wrote is not visible outside"
             large = session.run(
                 ["sh", "-c", "head -c 3000000 /dev/zero >large"], limits=replace(_LIMITS, file_bytes=1 << 20)
             )
             if large.limit is not Limit.FILE_SIZE:
-                return f"a file above its limit ended the command with {large.limit or large.exit_code}"
+                return f"writing a file above the limit ended the command with {large.limit or large.exit_code}"
     return None

@@ -1,4 +1,4 @@
-"""A session over any backend: the private workspace copy, its files, and the commands run on it."""
+"""A session of any backend: the private workspace copy, its files, and the commands that run on it."""
 
 import contextlib
 import itertools
@@ -20,16 +20,18 @@ from .workspace_copy import copy_workspace
 
 BASE_VARIABLES = {
     "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
-    "HOME": "/tmp",  # noqa: S108 - the sandbox's own
+    "HOME": "/tmp",  # noqa: S108 - a path inside the sandbox
     "TMPDIR": "/tmp",  # noqa: S108
     "LANG": "C.UTF-8",
 }
 
 
 class PrivateSession:
-    """`sandbox.protocol.Session`. `prepare` makes what the backend needs beside the workspace, in the session's
-    folder, gives what must be undone at the end to the stack, and returns the function that starts a command
-    there; a fresh sandbox is made for each command. `owner` is the host's user whose the workspace copy is."""
+    """`sandbox.protocol.Session`; starts a new sandbox for each command.
+
+    `prepare` gets the session's folder and an exit stack, which is closed with the session. It sets up what the
+    backend needs besides the workspace, and returns the function that starts a command. `owner` is the host's user
+    and group that the workspace copy belongs to; None means those of this process."""
 
     def __init__(
         self,
@@ -52,16 +54,18 @@ class PrivateSession:
         try:
             self._scratch = Scratch(scratch)
         except OSError as error:
-            raise SandboxUnavailable(f"no private folder for a session: {error}; free some disk space") from error
+            raise SandboxUnavailable(
+                f"the session's folder cannot be created: {error}; free some disk space"
+            ) from error
         try:
             self._workspace = self._scratch.folder / "workspace"
             copied = copy_workspace(environment.workspace, self._workspace, limits.disk_bytes, owner)
-            self._disk = DiskWatch(self._workspace, limits.disk_bytes, copied.size)
+            self._disk = DiskWatch(self._workspace, copied.size)
             self._launch = prepare(self._scratch.folder, self._undo)
         except OSError as error:
             self._undo.close()
             self._scratch.remove()
-            raise SandboxUnavailable(f"no session on {environment.workspace}: {error}") from error
+            raise SandboxUnavailable(f"a session on {environment.workspace} cannot be opened: {error}") from error
         except BaseException:
             self._undo.close()
             self._scratch.remove()
@@ -100,11 +104,11 @@ class PrivateSession:
         self, argv: list[str], stdin: bytes | None, limits: Limits | None, variables: Mapping[str, str] | None
     ) -> BoundedProcess:
         if not argv or argv[0].startswith("-") or any("\0" in part for part in argv):
-            raise ValueError(f"{argv!r} is not a command: give a program and its arguments")
+            raise ValueError(f"{argv!r} is not a command: pass a program and its arguments")
         merged = {**self._variables, **(variables or {})}
         for name, value in merged.items():
             if not name or "=" in name or "\0" in name or "\0" in value:
-                raise ValueError(f"{name!r} is not an environment variable")
+                raise ValueError(f"{name!r} cannot be an environment variable")
         limits = limits or self._limits
         folder = self._scratch.folder / "commands" / str(next(self._numbers))
         with self._lock:
@@ -129,7 +133,7 @@ class PrivateSession:
     def write(self, path: str, content: bytes) -> None:
         self._check_open()
         if len(content) > self._limits.file_bytes:
-            raise ValueError(f"{path!r}: {len(content):,} bytes are more than the file limit")
+            raise ValueError(f"{path!r}: {len(content):,} bytes exceed the file limit of {self._limits.file_bytes:,}")
         write_confined(self._workspace, path, content, self._owner)
 
     def _check_open(self) -> None:

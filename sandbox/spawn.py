@@ -1,7 +1,7 @@
 """Starts programs from one thread that lives as long as this process.
 
-The kernel's "die with your parent" is about the thread that started a program, not the process: a
-sandbox started from a short-lived thread would be killed when that thread ends.
+The kernel's "die with parent" (PR_SET_PDEATHSIG) means the thread that started a program, not the process: a sandbox
+started from a short-lived thread would be killed when that thread ends.
 """
 
 import os
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Started:
-    """A program that was started, and the descriptors of this end of its pipes, which the caller closes."""
+    """A started program, and this process's ends of its pipes, which the caller closes."""
 
     process: "subprocess.Popen[bytes]"
     stdin: int
@@ -23,7 +23,7 @@ class Started:
     stderr: int
 
     def abandon(self) -> None:
-        """Kills it, waits for its end and closes the pipes."""
+        """Kills the program, waits for its end and closes the pipes."""
         self.process.kill()
         self.process.wait()
         for pipe in (self.stdin, self.stdout, self.stderr):
@@ -67,7 +67,7 @@ def _start(request: _Request) -> Started:
 
 
 class _Spawner:
-    """The thread and its queue, made when first needed, anew in a forked child."""
+    """The thread and its queue, created at the first request, and again in a forked child."""
 
     def __init__(self) -> None:
         self.forget()
@@ -102,7 +102,7 @@ os.register_at_fork(after_in_child=_spawner.forget)
 def spawn(
     argv: Sequence[str], *, pass_fds: Sequence[int] = (), environment: Mapping[str, str] | None = None
 ) -> Started:
-    """Starts a program with three pipes, no inherited descriptors but `pass_fds`, and only `environment`.
+    """Starts a program with three pipes, the descriptors `pass_fds`, and `environment` as all of its variables.
     Raises `OSError` as `subprocess.Popen` does."""
     request = _Request(argv, pass_fds, {} if environment is None else environment)
     _spawner.submit(request)

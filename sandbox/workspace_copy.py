@@ -1,7 +1,7 @@
-"""Copies a workspace into a private folder: files, folders and symbolic links, bounded in size and number.
+"""Copies a workspace into a private folder: files, folders and symbolic links, limited in size and number.
 
-Links stay links and are never followed; anything else (FIFO, socket, device) is refused. Nothing is
-hard-linked, so that no write inside can reach the original.
+Links are copied as links and never followed; anything else (FIFO, socket, device) is refused. Nothing is
+hard-linked, so that no write inside the sandbox can reach the original.
 """
 
 import errno
@@ -21,17 +21,17 @@ _CHUNK = 1 << 30
 
 @dataclass
 class CopyTotal:
-    """What was copied so far."""
+    """What has been copied so far; `size` in bytes."""
 
     size: int = 0
     entries: int = 0
 
 
 def copy_workspace(source: Path, target: Path, max_bytes: int, owner: int | None = None) -> CopyTotal:
-    """Copies `source` to `target`, which must not exist. Modes (without set-user-id) and file times are kept;
-    the copies belong to the user and group `owner`, or to this process's.
+    """Copies `source` to `target`, which must not exist. Modes (without set-user-id) and times of files are copied too.
+    The copies belong to the user and group `owner`, or to those of this process when it is None.
 
-    Raises `WorkspaceRefused` naming the entry, and `OSError` when the host cannot read or write."""
+    Raises `WorkspaceRefused`, which names the entry, and `OSError` when the host cannot read or write."""
     try:
         folder = os.open(source, os.O_RDONLY | os.O_DIRECTORY)
     except NotADirectoryError as error:
@@ -79,7 +79,9 @@ class _Copy:
                     raise self._special(at + entry.name)
 
     def _special(self, path: str) -> WorkspaceRefused:
-        return WorkspaceRefused(f"the workspace {self.root} holds {path}, which is no file, folder or link: remove it")
+        return WorkspaceRefused(
+            f"the workspace {self.root} holds {path}, which is not a file, folder or link: remove it"
+        )
 
     def _inner_folder(self, source: int, target: int, name: str, at: str, depth: int) -> None:
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=source)
@@ -104,7 +106,7 @@ class _Copy:
             if self.total.size > self.max_bytes:
                 raise WorkspaceRefused(
                     f"the workspace {self.root} is larger than {self.max_bytes:,} bytes: "
-                    "raise the disk limit or leave files out"
+                    "raise the disk limit or remove files"
                 )
             made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=target)
             try:
@@ -120,7 +122,7 @@ class _Copy:
 
 
 def _copy_bytes(given: int, made: int, size: int) -> None:
-    """Shares blocks where the file system can, else lets the kernel copy; at most `size` bytes."""
+    """Shares blocks where the file system supports it, else copies within the kernel; at most `size` bytes."""
     if size == 0:
         return
     if size >= 1 << 16:

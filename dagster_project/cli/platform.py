@@ -142,7 +142,7 @@ def doctor(as_json: AsJson = False) -> None:
     from core.settings import describe, load_settings
     from dagster_project.supervisor import running_platform
     from sandbox import backends
-    from sandbox.memory_group import place_for_groups
+    from sandbox.memory_group import parent_group
 
     settings = load_settings()
     checks: list[dict[str, str]] = []
@@ -165,7 +165,7 @@ def doctor(as_json: AsJson = False) -> None:
         problem = backend.available()
         usable += problem is None
         check(f"sandbox {backend.name}", "missing" if problem else "ok", problem or "sessions can be opened")
-    held = "limited by the kernel, in a cgroup" if place_for_groups() else "watched, since no cgroup can be created"
+    held = "bounded by the kernel, in a cgroup" if parent_group() else "watched, since no cgroup can be made here"
     check("sandbox memory", "ok", f"{held}: docs/sandbox.md")
     if not usable:
         check("sandbox", "missing", "no backend works: tasks cannot run until one does")

@@ -1,4 +1,4 @@
-"""`penstock sandbox`: tests the sandbox's isolation by trying to break it."""
+"""`penstock sandbox`: tests the isolation of the sandbox by attacking it."""
 
 from typing import Annotated
 
@@ -12,11 +12,11 @@ sandboxes = typer.Typer(name="sandbox", help="Test the sandbox.", no_args_is_hel
 @sandboxes.command()
 def probe(
     backend: Annotated[
-        str | None, typer.Option(help="gvisor or bubblewrap; by default every backend that works here.")
+        str | None, typer.Option(help="gvisor or bubblewrap; by default every backend that works on this machine.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try to break out of the sandbox and to exceed each limit. Exit code 1 if an attempt succeeds."""
+    """Try to break out of the sandbox and to exceed each limit. Exit code 1 if any attempt succeeds."""
     from sandbox import backends, open_sandbox
     from sandbox.probes import probe as run_probes
 
@@ -26,9 +26,9 @@ def probe(
         if problem is None:
             chosen.append(one)
         else:
-            note(f"{one.name} is skipped: {problem}")
+            note(f"{one.name} is not probed: {problem}")
     if not chosen:
-        raise CommandFailed("no sandbox backend works here; `penstock doctor` shows what to install")
+        raise CommandFailed("no sandbox backend works on this machine; `penstock doctor` says what to install")
     results = []
     with Progress(quiet=as_json) as step:
         for one in chosen:

@@ -1,4 +1,4 @@
-"""Every backend keeps every promise of the sandbox protocol."""
+"""Every backend passes the conformance suite of the sandbox protocol."""
 
 import os
 from collections.abc import Callable
@@ -23,5 +23,5 @@ def backend(request: pytest.FixtureRequest) -> Sandbox:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_the_backend_keeps_its_promise(backend: Sandbox, check: Callable[[Bench], None], tmp_path: Path) -> None:
+def test_the_backend_gives_the_guarantee(backend: Sandbox, check: Callable[[Bench], None], tmp_path: Path) -> None:
     check(Bench(backend, tmp_path))

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,19 @@ def test_a_worker_answers_one_request_after_the_other_and_prints_are_no_answers(
     assert worker.ask({"do": "print"}, LONG) == "told"
 
 
+def test_bytes_are_answered_by_bytes(worker: Worker) -> None:
+    for content in (b"", b"\n{}\0", os.urandom(3_000_000)):
+        assert worker.ask(content, LONG) == content[::-1]
+
+
+def test_a_kill_from_another_thread_ends_the_wait(worker: Worker) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(worker.ask, {"do": "sleep"}, LONG)
+        worker.kill()
+        with pytest.raises(WorkerEnded, match="killed by signal 9"):
+            asked.result(LONG)
+
+
 def test_a_worker_sees_no_secret_but_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_TOKEN", "hush")
     with Worker(MODULE) as bare, Worker(MODULE, {"GIVEN": "this"}) as given:
@@ -55,6 +69,7 @@ def test_one_that_hangs_is_ended_whether_it_has_read_its_request_or_not(worker: 
         ({"do": "exit"}, "ended with status 3: so it goes"),
         ({"do": "memory", "size": 2 << 30}, "ended with status 1: MemoryError"),
         ({"do": "large", "size": 2 << 20}, "too large"),
+        (b"x" * (65 << 20), "ended with status 1: ValueError: the request is too large"),
     ],
 )
 def test_how_one_ended_is_told(

@@ -8,7 +8,9 @@ from typing import Any
 from core.worker import serve
 
 
-def _done(asked: dict[str, Any]) -> Any:
+def _done(asked: Any) -> Any:
+    if isinstance(asked, bytes):
+        return asked[::-1]
     match asked["do"]:
         case "echo":
             return asked["value"]

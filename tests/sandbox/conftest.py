@@ -1,4 +1,4 @@
-"""Backends for the tests of this room: each that should work here, or a skip that says what to install."""
+"""The backends for these tests. One that does not work is skipped, with what to install; in CI it fails."""
 
 import os
 

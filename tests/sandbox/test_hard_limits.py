@@ -1,4 +1,4 @@
-"""What the kernel and gVisor hold by themselves, tried while nobody watches."""
+"""The limits that the kernel and gVisor enforce by themselves, with the watch switched off."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ import pytest
 from sandbox import attacks
 from sandbox.conformance import SMALL, Bench
 from sandbox.limit_watch import LimitWatch
-from sandbox.memory_group import MemoryGroup, groups_above, memory_group
+from sandbox.memory_group import MemoryGroup, candidate_groups, memory_group
 from sandbox.protocol import Limit, Sandbox
 
 FILL = "import sys; x = b'x' * (int(sys.argv[1]) << 20)"
@@ -20,7 +20,7 @@ FILL = "import sys; x = b'x' * (int(sys.argv[1]) << 20)"
 
 @pytest.fixture
 def bench(backend: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A backend whose watch looks, and ends nothing."""
+    """A backend whose watch measures, but ends no command."""
 
     def blind(watch: LimitWatch) -> None:
         watch.contained.usage()
@@ -35,7 +35,7 @@ def bench(backend: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def group() -> Iterator[MemoryGroup]:
     made = memory_group(64 << 20)
     if made is None:
-        pytest.skip("this user can make no memory cgroup here")
+        pytest.skip("this user cannot create a memory cgroup on this machine")
     yield made
     made.remove()
     assert not made.folder.exists()
@@ -48,14 +48,14 @@ def enter(group: MemoryGroup, code: str, *arguments: str) -> "subprocess.Popen[b
     )
 
 
-def test_a_group_that_is_full_ends_a_process_and_says_so(group: MemoryGroup) -> None:
+def test_a_full_group_kills_a_process_and_reports_it(group: MemoryGroup) -> None:
     assert enter(group, FILL, "16").wait() == 0
     assert not group.overflowed()
     assert enter(group, FILL, "256").wait() == -9
     assert group.overflowed()
 
 
-def test_a_group_counts_what_processes_share_once(group: MemoryGroup) -> None:
+def test_a_group_counts_shared_memory_once(group: MemoryGroup) -> None:
     code = (
         "import os\nx = b'x' * (20 << 20)\nchildren = [os.fork() for _ in range(3)]\n"
         "print(flush=True)\nif 0 not in children: input()\nelse: os.read(0, 1)\n"
@@ -83,24 +83,26 @@ MEMORY = "33 25 0:30 {root} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
         ("1:name=systemd:/", UNIFIED, []),
     ],
 )
-def test_groups_are_made_below_or_beside_this_process(own: str, mounted: str, found: list[str]) -> None:
-    told = [f"{version} {folder.relative_to('/sys/fs/cgroup')}" for folder, version in groups_above(own, mounted)]
-    assert told == found
+def test_a_group_is_created_in_that_of_this_process_or_its_parent(own: str, mounted: str, found: list[str]) -> None:
+    candidates = [
+        f"{version} {folder.relative_to('/sys/fs/cgroup')}" for folder, version in candidate_groups(own, mounted)
+    ]
+    assert candidates == found
 
 
 @pytest.mark.usefixtures("group")
-def test_memory_is_held_by_the_kernel(bench: Bench) -> None:
+def test_memory_is_limited_by_the_kernel(bench: Bench) -> None:
     bench.ends_by(Limit.MEMORY, attacks.FILL_MEMORY)
 
 
-def test_the_memory_of_gvisor_is_held_without_a_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_gvisor_is_limited_without_a_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     if bench.sandbox.name != "gvisor":
-        pytest.skip("bubblewrap bounds each process alone")
+        pytest.skip("bubblewrap limits only each process")
     monkeypatch.setattr("sandbox.gvisor.memory_group", lambda size: None)
     bench.ends_by(Limit.MEMORY, attacks.FILL_MEMORY)
 
 
-def test_in_memory_folders_are_held(bench: Bench) -> None:
+def test_in_memory_folders_are_limited(bench: Bench) -> None:
     with bench.open() as session:
         result = bench.python(session, attacks.FILL_TEMPORARY_FOLDERS)
         full = session.run(["sh", "-c", "echo x >/dev/made"])
@@ -108,17 +110,17 @@ def test_in_memory_folders_are_held(bench: Bench) -> None:
     assert not full.ok and b"Read-only" in full.stderr
 
 
-def test_one_file_is_held(bench: Bench) -> None:
+def test_one_file_is_limited(bench: Bench) -> None:
     bench.ends_by(Limit.FILE_SIZE, attacks.GIANT_FILE)
 
 
-def test_threads_are_held(bench: Bench) -> None:
+def test_threads_are_limited(bench: Bench) -> None:
     with bench.open() as session:
         result = bench.python(session, attacks.MANY_THREADS)
     assert int(result.stdout) <= 8 * (SMALL.processes + 1)
 
 
-def test_cpu_time_of_one_process_is_held(bench: Bench) -> None:
+def test_cpu_time_of_one_process_is_limited(bench: Bench) -> None:
     with bench.open() as session:
         result = bench.python(session, "while True: pass", replace(SMALL, cpu_seconds=0.5))
     assert not result.ok and result.limit is not Limit.WALL

@@ -1,4 +1,4 @@
-"""When the process that opened a session is killed, nothing that it started goes on."""
+"""When the process that opened a session is killed, so is everything that it started."""
 
 import signal
 import subprocess
@@ -24,7 +24,7 @@ time.sleep(600)
 
 
 def naming(marker: str) -> list[int]:
-    """The processes whose command line or working files name the marker."""
+    """The processes whose command line contains the marker."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():

@@ -19,7 +19,7 @@ def test_every_probe_of_a_real_backend_passes(backend: Sandbox) -> None:
 
 
 class _LeakySession:
-    """Runs commands on the host itself: what a probe must tell."""
+    """Runs commands on the host itself, which the probes must report."""
 
     backend = "leaky"
 
@@ -41,7 +41,7 @@ class _LeakySession:
         if "json.dumps(found)" not in argv[-1]:
             argv = ["true"]
         else:
-            # What the program would change on this machine is left out: here nothing holds it.
+            # Without the attempts that would change this machine, because nothing isolates them.
             harmless = argv[-1].replace('attempt("privileges: mount", mount)', "").replace("termios.TIOCSTI", "0")
             argv = [str(_interpreter()), *argv[1:-1], harmless]
         done = subprocess.run(argv, input=stdin, capture_output=True, cwd=self._folder, timeout=600, check=False)
@@ -67,7 +67,7 @@ class _Leaky:
         return _LeakySession(environment)
 
 
-def test_a_sandbox_that_keeps_nothing_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_without_isolation_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_PROBE_TEST", "inherited")
     held = {result.probe: result.passed for result in probe(_Leaky())}
     for name in (
@@ -88,7 +88,7 @@ def test_a_sandbox_that_keeps_nothing_out_is_told(monkeypatch: pytest.MonkeyPatc
         assert held["host file: passwords"] is False
 
 
-def test_a_backend_that_is_not_there_cannot_be_probed() -> None:
+def test_a_backend_that_is_not_installed_cannot_be_probed() -> None:
     from sandbox.gvisor import GvisorSandbox
 
     with pytest.raises(SandboxUnavailable):

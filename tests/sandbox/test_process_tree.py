@@ -20,14 +20,14 @@ def test_the_facts_of_a_process_are_its_own() -> None:
     assert mine.resident_bytes > 1 << 20
 
 
-def test_a_process_that_is_gone_has_no_facts() -> None:
+def test_a_process_that_has_ended_has_no_facts() -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     assert facts(ended.pid) is None
     assert children(ended.pid) == []
 
 
-def test_a_tree_holds_children_of_children_and_of_threads() -> None:
+def test_a_tree_includes_grandchildren_and_children_of_threads() -> None:
     code = (
         "import subprocess, sys, threading\n"
         "start = lambda: subprocess.Popen(['sh', '-c', 'sleep 60 & echo; wait'], stdout=sys.stdout)\n"
@@ -77,7 +77,7 @@ def test_cpu_of_children_that_nobody_waits_for_counts() -> None:
     assert meter.add([one(1, 1.0)]) == 7.0
 
 
-def test_a_process_number_that_is_used_again_is_another_process() -> None:
+def test_a_reused_pid_is_another_process() -> None:
     meter = CpuMeter()
     meter.add([one(2, 2.0, started=1)])
     assert meter.add([one(2, 0.5, started=9)]) == 2.5

@@ -15,7 +15,7 @@ def run(backend: Sandbox, workspace: Path, code: str, extra: tuple[Path, ...] = 
     return result.stdout.decode().strip()
 
 
-def test_it_is_this_python_with_its_packages(backend: Sandbox, tmp_path: Path) -> None:
+def test_the_runtime_is_this_python_with_its_packages(backend: Sandbox, tmp_path: Path) -> None:
     code = "import sys, ssl, sqlite3, pytest, numpy\nprint(sys.version, pytest.__version__, numpy.arange(3).sum())"
     assert run(backend, tmp_path, code) == f"{sys.version} {pytest.__version__} 3"
 
@@ -37,7 +37,7 @@ def test_packages_of_the_workspace_win_over_penstocks_own(backend: Sandbox, tmp_
     assert run(backend, tmp_path, code) == "the repository, core the repository, sandbox"
 
 
-def test_penstocks_own_packages_are_not_there(backend: Sandbox, tmp_path: Path) -> None:
+def test_penstocks_own_packages_are_left_out(backend: Sandbox, tmp_path: Path) -> None:
     code = (
         "import importlib.util\n"
         "names = ('core', 'gateway', 'sandbox', 'assets', 'sensors', 'dagster_project')\n"
@@ -63,7 +63,7 @@ def test_extra_packages_come_first(backend: Sandbox, tmp_path: Path) -> None:
     assert run(backend, tmp_path, code, (extra,)) == "extra"
 
 
-def test_only_of_its_own_packages_penstocks_are_left_out(tmp_path: Path) -> None:
+def test_extra_packages_named_like_penstocks_are_not_left_out(tmp_path: Path) -> None:
     own, extra = tmp_path / "own", tmp_path / "extra"
     for folder in (own, extra):
         for name in ("core", "useful"):
@@ -77,12 +77,12 @@ def test_only_of_its_own_packages_penstocks_are_left_out(tmp_path: Path) -> None
     assert [link.name for link in made.glob("lib/*/site-packages/*")] == ["useful"]
 
 
-def test_an_extra_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
+def test_an_extra_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         python_runtime((tmp_path / "missing",))
 
 
-def test_it_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_runtime_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from sandbox import python
 
     monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path))

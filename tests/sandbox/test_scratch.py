@@ -21,11 +21,11 @@ def test_a_tree_deeper_than_pythons_recursion_is_removed(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tree_that_is_not_there_is_removed_already(tmp_path: Path) -> None:
+def test_removing_a_tree_that_does_not_exist_does_nothing(tmp_path: Path) -> None:
     remove_tree(tmp_path / "none")
 
 
-def test_a_tree_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_that_cannot_be_removed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tree").mkdir()
     done = subprocess.CompletedProcess([], 1, b"", b"rm: device busy")
     monkeypatch.setattr("shutil.rmtree", lambda folder: (_ for _ in ()).throw(OSError("busy")))
@@ -34,7 +34,7 @@ def test_a_tree_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pyte
         remove_tree(tmp_path / "tree")
 
 
-def test_a_folder_is_its_owners_alone_and_goes_when_removed_twice(tmp_path: Path) -> None:
+def test_a_folder_is_private_and_may_be_removed_twice(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
     assert scratch.folder.stat().st_mode & 0o777 == 0o700
     scratch.remove()

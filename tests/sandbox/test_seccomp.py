@@ -1,4 +1,4 @@
-"""The filter, as the kernel applies it to a command in bubblewrap, and as a program that is well formed."""
+"""The kernel applies the filter to commands in bubblewrap, and its program is well formed."""
 
 import errno
 import struct

@@ -1,4 +1,4 @@
-"""The same limits hold for a user without any privilege, on the system's own Python."""
+"""The limits also hold when an unprivileged user runs Penstock, with the system's Python."""
 
 import os
 import shutil
@@ -49,14 +49,14 @@ def load_settings(): return types.SimpleNamespace(cache=Path(os.environ["PENSTOC
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Unlike pytest's own, a folder whose parents every user may enter."""
+    """A folder whose parents every user may enter, unlike those of `tmp_path`."""
     with tempfile.TemporaryDirectory(prefix="penstock-nobody-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
 def _copied(program: Path, folder: Path) -> Path:
-    """A copy of a program that another user may run, with the libraries that a wheel has beside it."""
+    """A copy of a program that another user may run, with the libraries that its wheel has next to it."""
     package = program.parents[1]
     libraries = package.with_name(f"{package.name}.libs")
     if not libraries.is_dir():

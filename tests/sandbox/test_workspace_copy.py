@@ -8,7 +8,7 @@ from sandbox.protocol import WorkspaceRefused
 from sandbox.workspace_copy import copy_workspace
 
 
-def test_a_copy_holds_the_same_files_folders_and_links(tmp_path: Path) -> None:
+def test_a_copy_has_the_same_files_folders_and_links(tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "a" / "b").mkdir(parents=True)
     (source / "a" / "b" / "large.bin").write_bytes(os.urandom(300_000))
@@ -43,7 +43,7 @@ def test_a_copy_drops_set_user_id_and_keeps_the_rest_of_the_mode(tmp_path: Path)
     assert (tmp_path / "copy/program").stat().st_mode & 0o7777 == 0o751
 
 
-def test_a_folder_that_is_shut_is_copied_open_for_its_owner(tmp_path: Path) -> None:
+def test_a_read_only_folder_is_writable_in_the_copy(tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "shut").mkdir(parents=True)
     (source / "shut" / "file").write_text("x")
@@ -61,7 +61,7 @@ def test_a_socket_is_refused_by_name(tmp_path: Path) -> None:
             copy_workspace(source, tmp_path / "copy", 1 << 20)
 
 
-def test_a_workspace_above_its_bound_is_refused(tmp_path: Path) -> None:
+def test_a_workspace_above_its_limit_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for number in range(3):

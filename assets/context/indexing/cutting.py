@@ -4,22 +4,20 @@ This uses several cores, and if a grammar crashes its process on a file, the ref
 skipped with the reason. Few files are cut in the calling process, since a worker takes a moment to start.
 """
 
-import contextlib
 import marshal
 import os
-import queue
-import struct
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from typing import IO
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 from assets.context.chunking.chunks import Chunk, cut, language_of
 from assets.context.chunking.vocabulary import MOST_WORDS, Vocabulary
 from assets.context.source.skips import skip_content
 from assets.context.store.batch import ContentBatch, Key
+from core.worker import Worker, WorkerEnded, serve
+
+MODULE = "assets.context.indexing.cutting"
 
 FEW_FILES = 256
 """Up to this many files are cut in the calling process."""
@@ -30,9 +28,10 @@ MOST_PROCESSES = 3
 JOB_TIMEOUT = 120.0
 """Timeout of one job in seconds, some hundred times its usual duration."""
 
+MEMORY = 4 << 30
+"""Bytes of address space of a worker process."""
+
 _AHEAD = 2
-_HEADER = struct.Struct("<Q")
-_START = "from assets.context.indexing.cutting import serve; serve()"
 
 File = tuple[str, bytes, dict[str, str]]
 """Blob id, content, and by chunker a path whose name selects its language."""
@@ -58,24 +57,26 @@ def cut_all(files: Iterable[File], count: int) -> Generator[ContentBatch]:
     """Yields batches of the files, in order. `count` is the approximate number of files.
 
     Holds a bounded number of files in memory. Close the generator to end its processes early.
+    Raises `core.worker.WorkerUnavailable`.
     """
     if count <= FEW_FILES:
         vocabulary = Vocabulary()
         for job in _jobs(files):
             yield cut_files(job, vocabulary)
         return
-    with contextlib.ExitStack() as stack:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        crew = [stack.enter_context(_Cutter()) for _ in range(min(MOST_PROCESSES, cores))]
-        waiting: deque[_Cutter] = deque()
-        for number, job in enumerate(_jobs(files)):
-            cutter = crew[number % len(crew)]
-            if len(waiting) >= _AHEAD * len(crew):
-                yield waiting.popleft().take()
-            cutter.give(job)
-            waiting.append(cutter)
-        while waiting:
-            yield waiting.popleft().take()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = min(MOST_PROCESSES, cores)
+    with _Workers() as workers, ThreadPoolExecutor(processes, "penstock-cutting") as pool:
+        waiting: deque[Future[ContentBatch]] = deque()
+        try:
+            for job in _jobs(files):
+                if len(waiting) >= _AHEAD * processes:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(workers.cut, job))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            workers.kill()
 
 
 def _jobs(files: Iterable[File]) -> Iterator[list[File]]:
@@ -91,118 +92,67 @@ def _jobs(files: Iterable[File]) -> Iterator[list[File]]:
         yield job
 
 
-class _Cutter:
-    """One worker process, started at its first job. It ends at the end of its input, so never outlives its parent."""
+class _Workers:
+    """A worker process for each thread that cuts, started at its first job."""
 
     def __init__(self) -> None:
-        self._jobs: deque[list[File]] = deque()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._mine = threading.local()
+        self._started: list[Worker] = []
+        self._killed = False
 
-    def __enter__(self) -> "_Cutter":
+    def __enter__(self) -> "_Workers":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._end()
+        for worker in self._started:
+            worker.end()
 
-    def give(self, job: list[File]) -> None:
-        self._jobs.append(job)
-        if self._process is None:
-            self._start()
-        self._send(job)
+    def kill(self) -> None:
+        """Kills the workers from any thread. Jobs that wait or run fail with `CancelledError`."""
+        self._killed = True
+        for worker in self._started:
+            worker.kill()
 
-    def take(self) -> ContentBatch:
-        """The batch of the oldest unfinished job. If the worker fails on it, its files are cut one by one."""
-        job = self._jobs.popleft()
-        with contextlib.suppress(queue.Empty):
-            answer = self._answers.get(timeout=JOB_TIMEOUT)
-            if answer is not None:
-                return ContentBatch.from_plain(marshal.loads(answer))  # noqa: S302
-        self._end()
-        done = _one_by_one(job)
-        if self._jobs:
-            self._start()
-            for waiting in self._jobs:
-                self._send(waiting)
+    def cut(self, job: list[File]) -> ContentBatch:
+        """If a worker fails on the job, its files are cut one by one, and those on which one fails are skipped."""
+        try:
+            return self._ask(job)
+        except WorkerEnded:
+            done = ContentBatch()
+        for file in job:
+            try:
+                done.merge(self._ask([file]))
+            except WorkerEnded:
+                for chunker in file[2]:
+                    done.skip((file[0], chunker), "its parser crashed or timed out")
         return done
 
-    def _start(self) -> None:
-        self._process = _worker()
-        self._answers = queue.SimpleQueue()
-        # A thread reads the answers, so that two full pipes cannot deadlock the processes.
-        threading.Thread(target=_collect, args=(self._process.stdout, self._answers), daemon=True).start()
-
-    def _send(self, job: list[File]) -> None:
-        if self._process and self._process.stdin:
-            with contextlib.suppress(BrokenPipeError):  # the worker died: `take` detects that and cuts the job again
-                _write(self._process.stdin, marshal.dumps(job))
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        if process.stdin:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
-
-
-def _one_by_one(job: list[File]) -> ContentBatch:
-    """Cuts the files of a job that failed, each in its own process, and skips those that crash it or time out."""
-    done = ContentBatch()
-    for blob, raw, chunkers in job:
-        process = _worker()
-        packed = marshal.dumps([(blob, raw, chunkers)])
+    def _ask(self, job: list[File]) -> ContentBatch:
+        worker: Worker | None = getattr(self._mine, "worker", None)
+        if worker is None and not self._killed:
+            worker = self._mine.worker = Worker(MODULE)
+            self._started.append(worker)
+        if worker is None or self._killed:
+            raise CancelledError
         try:
-            answer, _ = process.communicate(_HEADER.pack(len(packed)) + packed, timeout=JOB_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            answer = b""
-        if len(answer) > _HEADER.size:
-            done.merge(ContentBatch.from_plain(marshal.loads(answer[_HEADER.size :])))  # noqa: S302
-        else:
-            for chunker in chunkers:
-                done.skip((blob, chunker), "its parser crashed or timed out")
-    return done
+            return ContentBatch.from_plain(marshal.loads(worker.ask(marshal.dumps(job), JOB_TIMEOUT)))  # noqa: S302
+        except WorkerEnded:
+            self._mine.worker = None
+            raise
 
 
-def _worker() -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", _START]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-
-
-def _collect(stream: IO[bytes], answers: "queue.SimpleQueue[bytes | None]") -> None:
-    with stream:
-        while (answer := _read(stream)) is not None:
-            answers.put(answer)
-    answers.put(None)
-
-
-def serve() -> None:
-    """Runs a worker: reads jobs from standard input and writes their batches to standard output."""
-    source = os.fdopen(os.dup(0), "rb")
-    target = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+def main() -> None:
+    """Runs a worker process: answers each job with its batch."""
     vocabulary = Vocabulary()
-    while (job := _read(source)) is not None:
+
+    def answer(job: bytes) -> bytes:
+        nonlocal vocabulary
         if len(vocabulary) > MOST_WORDS:
             vocabulary = Vocabulary()
-        _write(target, marshal.dumps(cut_files(marshal.loads(job), vocabulary).to_plain()))  # noqa: S302
+        return marshal.dumps(cut_files(marshal.loads(job), vocabulary).to_plain())  # noqa: S302
+
+    serve(answer, memory=MEMORY)
 
 
-def _read(stream: IO[bytes]) -> bytes | None:
-    header = stream.read(_HEADER.size)
-    if len(header) < _HEADER.size:
-        return None
-    size = _HEADER.unpack(header)[0]
-    content = stream.read(size)
-    return content if len(content) == size else None
-
-
-def _write(stream: IO[bytes], content: bytes) -> None:
-    stream.write(_HEADER.pack(len(content)))
-    stream.write(content)
-    stream.flush()
+if __name__ == "__main__":
+    main()

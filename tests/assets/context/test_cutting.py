@@ -1,6 +1,6 @@
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from assets.context.indexing import cutting
 from assets.context.indexing.cutting import File, cut_all
 from assets.context.store.batch import ContentBatch, Key
+from core.worker import WorkerUnavailable
 
 CHUNKER = "any-1"
 
@@ -40,18 +41,26 @@ def test_workers_return_what_the_calling_process_computes_in_the_same_order() ->
     assert found["return"][0] == list(range(300))
 
 
+@pytest.fixture
+def fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[bytes, str], None]:
+    """Makes the worker processes run a statement when they cut a file that contains a text."""
+
+    def inject(text: bytes, statement: str) -> None:
+        (tmp_path / "faulty_cutting.py").write_text(
+            "import os, signal, time\nfrom assets.context.indexing import cutting\ncut = cutting.cut\n"
+            f"def faulty(raw, language):\n    if {text!r} in raw: {statement}\n    return cut(raw, language)\n"
+            "cutting.cut = faulty\ncutting.main()\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(cutting, "MODULE", "faulty_cutting")
+
+    return inject
+
+
 def test_a_file_that_crashes_its_worker_is_skipped_and_the_others_are_cut(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[bytes, str], None]
 ) -> None:
-    start = tmp_path / "killing.py"
-    start.write_text(
-        "import os, signal\nfrom assets.context.indexing import cutting\ncut = cutting.cut\n"
-        "def kills(raw, language):\n"
-        "    if b'name_77(' in raw:\n        os.kill(os.getpid(), signal.SIGSEGV)\n"
-        "    return cut(raw, language)\n"
-        "cutting.cut = kills\ncutting.serve()\n"
-    )
-    monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
+    fault(b"name_77(", "os.kill(os.getpid(), signal.SIGSEGV)")
     monkeypatch.setattr(cutting, "JOB_FILES", 20)
     whole = merged(cut_all(files(300), 301))
     key: Key = (f"{77:040x}", CHUNKER)
@@ -60,16 +69,10 @@ def test_a_file_that_crashes_its_worker_is_skipped_and_the_others_are_cut(
     assert len(set(whole.keys)) == 299
 
 
-def test_a_file_that_never_ends_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    start = tmp_path / "hanging.py"
-    start.write_text(
-        "import time\nfrom assets.context.indexing import cutting\ncut = cutting.cut\n"
-        "def hangs(raw, language):\n"
-        "    if b'name_3(' in raw:\n        time.sleep(600)\n"
-        "    return cut(raw, language)\n"
-        "cutting.cut = hangs\ncutting.serve()\n"
-    )
-    monkeypatch.setattr(cutting, "_START", f"exec(open({str(start)!r}).read())")
+def test_a_file_that_never_ends_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[bytes, str], None]
+) -> None:
+    fault(b"name_3(", "time.sleep(600)")
     monkeypatch.setattr(cutting, "FEW_FILES", 0)
     monkeypatch.setattr(cutting, "JOB_TIMEOUT", 10.0)
     whole = merged(cut_all(files(4), 5))
@@ -95,6 +98,12 @@ def test_workers_end_when_the_generator_is_closed_early(monkeypatch: pytest.Monk
     for pid in started:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "MODULE", "assets.context.indexing.no_such_module")
+    with pytest.raises(WorkerUnavailable, match="No module named"):
+        merged(cut_all(files(300), 301))
 
 
 @pytest.mark.parametrize("count", [0, 1])
