@@ -1,4 +1,4 @@
-"""An HTTP server on loopback in a thread, and a handler that can be told to misbehave: for servers of tests."""
+"""A loopback HTTP server in a thread, and a handler that injects faults: the base of the tests' servers."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 
 class LoopbackServer:
-    """`faults` are used up, one a request; `always` holds until it is taken back. `keys` are what was authorised with.
+    """`faults` are used once each, one per request; `always` applies until reset. `keys` are the credentials received.
 
     A fault is a status (`503`, or with a time to wait `429:2`), `drop`, `slow`, or one of the handler's `raw` bodies.
     """
@@ -31,11 +31,11 @@ class LoopbackServer:
 
 class _Quiet(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is part of the tests."""
+        """Ignores clients that disconnect, which some tests do on purpose."""
 
 
 class FaultyHandler(BaseHTTPRequestHandler):
-    """Subclasses say what is answered; `misbehaved` is asked first."""
+    """Subclasses answer requests, and first call `misbehaved`."""
 
     owner: Any
     raw: ClassVar[dict[str, bytes]] = {"garbage": b"<html>welcome</html>", "huge": b" " * (9 << 20)}
@@ -43,18 +43,18 @@ class FaultyHandler(BaseHTTPRequestHandler):
     wbufsize = -1  # an answer in one piece: two would wait for each other's acknowledgement
 
     def body(self) -> dict[str, Any]:
-        """What was sent; notes what it was authorised with."""
+        """The request's JSON body; records its credentials."""
         self.owner.keys.append(self.headers.get("Authorization"))
         sent: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         return sent
 
     def fault(self) -> str:
-        """The next fault, or nothing."""
+        """The next fault, or an empty string."""
         owner = self.owner
         return str(owner.faults.popleft() if owner.faults else owner.always)
 
     def misbehaved(self, fault: str, message: str = "out of luck") -> bool:
-        """Whether the fault was the whole answer."""
+        """Injects the fault. Returns whether that was the whole answer."""
         if fault.isdigit() or ":" in fault:
             status, _, after = fault.partition(":")
             self.answer(int(status), {"error": {"message": message}}, {"Retry-After": after} if after else {})
@@ -80,7 +80,7 @@ class FaultyHandler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 class OllamaHandler(FaultyHandler):

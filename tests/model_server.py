@@ -1,7 +1,7 @@
-"""A model server on loopback that speaks Ollama's and OpenAI's API and can be told to misbehave.
+"""A loopback model server with Ollama's and OpenAI's API that injects faults.
 
-Its vectors are those of feature hashing. Real servers are tested in `tests/conformance`; this one is for
-faults, which real servers cannot be asked for.
+Its vectors are those of feature hashing. `tests/conformance` tests real servers; this one is for faults, which real
+servers do not produce on demand.
 """
 
 import threading
@@ -16,7 +16,7 @@ DIMENSIONS = 64
 
 
 class ModelServer(LoopbackServer):
-    """`batches` tells how many texts each request had, `most_at_once` how many requests there were at one time."""
+    """`batches` holds the number of texts of each request, `most_at_once` the maximum of simultaneous requests."""
 
     def __init__(self) -> None:
         self.digests = {"hashing": "a" * 64}

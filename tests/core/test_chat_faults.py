@@ -35,21 +35,21 @@ TOOL = Tool("say", "Says a word.", Word)
 
 @both
 @pytest.mark.parametrize("fault", ["500", "503:0", "429:0", "drop", "garbage"])
-def test_a_passing_fault_is_waited_out_and_counted(provider: str, fault: str, chat_server: Any) -> None:
+def test_a_temporary_fault_is_retried_and_counted(provider: str, fault: str, chat_server: Any) -> None:
     chat_server.faults.append(fault)
     model = open_chat_spec(chat_server.spec(provider))
     assert model.complete(HELLO).text == "Hello."
     assert (model.used.requests, model.used.retries) == (1, 1)
 
 
-def test_the_server_says_how_long_to_wait(chat_server: Any) -> None:
+def test_a_pause_that_the_server_requests_is_honoured(chat_server: Any) -> None:
     chat_server.faults.append("429:1")
     began = time.monotonic()
     assert open_chat_spec(chat_server.spec()).complete(HELLO).text == "Hello."
     assert time.monotonic() - began >= 1.0
 
 
-def test_repeats_end_with_the_seconds_that_are_given(chat_server: Any) -> None:
+def test_retries_end_at_the_timeout(chat_server: Any) -> None:
     chat_server.always = "429:2"
     with pytest.raises(ChatUnavailable, match="429"):
         open_chat_spec(chat_server.spec(retries=9)).complete(HELLO, seconds=0.6)
@@ -58,14 +58,14 @@ def test_repeats_end_with_the_seconds_that_are_given(chat_server: Any) -> None:
 
 @both
 @pytest.mark.parametrize("fault", ["500", "drop", "garbage", "huge", "empty", "401", "403", "404", "slow"])
-def test_a_fault_that_stays_is_infrastructure_and_no_bad_answer(provider: str, fault: str, chat_server: Any) -> None:
+def test_a_permanent_fault_is_unavailable_and_not_a_bad_answer(provider: str, fault: str, chat_server: Any) -> None:
     chat_server.always = fault
     with pytest.raises(ChatUnavailable):
         open_chat_spec(chat_server.spec(provider, timeout=0.4, retries=0)).complete(HELLO)
 
 
 @both
-def test_a_request_that_the_server_will_not_take_is_refused_at_once(provider: str, chat_server: Any) -> None:
+def test_a_request_that_the_server_rejects_is_not_retried(provider: str, chat_server: Any) -> None:
     chat_server.always = "400"
     with pytest.raises(Refused, match="out of luck") as caught:
         open_chat_spec(chat_server.spec(provider)).complete(HELLO)
@@ -83,7 +83,7 @@ def test_a_dead_server_costs_no_time_after_several_failures(chat_server: Any) ->
     assert len(chat_server.bodies) == 5
 
 
-def test_a_key_is_sent_and_told_to_nobody(chat_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_sent_and_never_in_a_message(chat_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_MODEL_KEY", "sk-very-secret")
     model = open_chat_spec(chat_server.spec(key_variable="SOME_MODEL_KEY"))
     model.complete(HELLO)
@@ -102,7 +102,7 @@ def test_a_missing_key_names_its_variable(chat_server: Any) -> None:
 
 
 @both
-def test_prices_make_money_of_tokens(provider: str, chat_server: Any) -> None:
+def test_tokens_cost_their_price(provider: str, chat_server: Any) -> None:
     model = open_chat_spec(chat_server.spec(provider, prompt_price=2.0, completion_price=10.0))
     usage = model.complete(HELLO).usage
     expected = (usage.prompt_tokens * 2.0 + usage.completion_tokens * 10.0) / 1e6
@@ -110,13 +110,13 @@ def test_prices_make_money_of_tokens(provider: str, chat_server: Any) -> None:
 
 
 @both
-def test_tokens_that_are_not_told_are_reckoned_and_marked(provider: str, chat_server: Any) -> None:
+def test_missing_token_counts_are_estimated_and_marked(provider: str, chat_server: Any) -> None:
     chat_server.always = "uncounted"
     usage = open_chat_spec(chat_server.spec(provider)).complete(HELLO).usage
     assert usage.estimated and usage.prompt_tokens > 5 and usage.completion_tokens > 1
 
 
-def test_arguments_that_are_no_json_stay_a_call_with_its_problem(chat_server: Any) -> None:
+def test_arguments_that_are_not_json_give_a_call_with_its_problem(chat_server: Any) -> None:
     chat_server.script = lambda _: chat_server.reply(
         calls=(("say", '{"word": '), ("say", "[1]"), ("say", {"word": "x"}))
     )
@@ -126,7 +126,7 @@ def test_arguments_that_are_no_json_stay_a_call_with_its_problem(chat_server: An
     assert done.finish is FinishReason.TOOL_CALLS
 
 
-def test_an_answer_off_the_schema_is_the_models_fault_and_still_costs(chat_server: Any) -> None:
+def test_an_answer_that_violates_the_schema_is_the_models_mistake_and_still_costs(chat_server: Any) -> None:
     chat_server.script = lambda _: chat_server.reply(json.dumps({"word": 3}))
     model = open_chat_spec(chat_server.spec())
     with pytest.raises(MalformedAnswer, match="word") as caught:
@@ -139,20 +139,20 @@ def test_a_filtered_answer_says_so(chat_server: Any) -> None:
     assert open_chat_spec(chat_server.spec()).complete(HELLO).finish is FinishReason.FILTERED
 
 
-def test_ollama_is_told_the_size_of_its_context(chat_server: Any) -> None:
+def test_the_context_size_is_sent_to_ollama(chat_server: Any) -> None:
     open_chat_spec(chat_server.spec("ollama", context_tokens=4096)).complete(HELLO)
     assert chat_server.bodies[0]["options"]["num_ctx"] == 4096
 
 
 @both
-def test_a_temperature_is_sent_unless_the_server_is_to_choose(provider: str, chat_server: Any) -> None:
+def test_a_temperature_is_sent_unless_it_is_default(provider: str, chat_server: Any) -> None:
     for temperature in (0.5, "default"):
         open_chat_spec(chat_server.spec(provider, temperature=temperature)).complete(HELLO)
     sent = [{**body, **body.get("options", {})}.get("temperature") for body in chat_server.bodies]
     assert sent == [0.5, None]
 
 
-def test_the_identity_changes_with_how_the_model_is_asked(chat_server: Any) -> None:
+def test_the_identity_changes_with_the_way_the_model_is_used(chat_server: Any) -> None:
     specs = [chat_server.spec("ollama"), chat_server.spec("ollama", temperature=1.0), chat_server.spec("openai")]
     assert len({open_chat_spec(spec).identity for spec in specs}) == 3
 
@@ -193,7 +193,7 @@ class Bounded(BaseModel):
     pattern: str = Field(default="", max_length=1000)
 
 
-def test_bounds_of_lengths_are_checked_here_and_not_sent(chat_server: Any) -> None:
+def test_length_limits_are_checked_locally_and_not_sent(chat_server: Any) -> None:
     asked: list[Any] = []
 
     def script(request: Any) -> Any:
@@ -206,7 +206,7 @@ def test_bounds_of_lengths_are_checked_here_and_not_sent(chat_server: Any) -> No
     assert "maxLength" not in str(asked[0]) and set(asked[0]["properties"]) == {"word", "pattern"}
 
 
-def test_tools_in_words_are_told_in_few_of_them(chat_server: Any) -> None:
+def test_tools_in_the_prompt_are_described_briefly(chat_server: Any) -> None:
     chat_server.script = lambda _: chat_server.reply('{"tool": "say", "arguments": {"word": "x"}}')
     done = open_chat_spec(chat_server.spec(native_tools=False)).complete(HELLO, [TOOL])
     assert [(call.name, call.arguments) for call in done.calls] == [("say", {"word": "x"})]

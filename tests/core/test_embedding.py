@@ -122,14 +122,14 @@ def test_wordllama_forgets_words_without_changing_vectors(monkeypatch: pytest.Mo
         assert np.allclose(small.embed_query(text), EMBEDDERS["wordllama"].embed_query(text), atol=1e-6)
 
 
-def test_missing_weights_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_about_missing_weights_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = WordLlamaEmbedder()
     monkeypatch.setattr(broken, "_folder", tmp_path)
     with pytest.raises(EmbedderUnavailable, match="reinstall wordllama"):
         broken.embed_query("x")
 
 
-def test_an_unknown_model_names_those_that_there_are() -> None:
+def test_the_error_about_an_unknown_model_names_the_known_ones() -> None:
     with pytest.raises(EmbedderUnavailable, match="wordllama, hashing"):
         open_embedder("gpt")
 

@@ -49,7 +49,7 @@ def server() -> Iterator[_Server]:
     made.stop()
 
 
-def test_pauses_grow_and_a_pause_that_is_asked_for_is_kept(server: _Server) -> None:
+def test_pauses_grow_and_a_requested_pause_is_honoured(server: _Server) -> None:
     server.faults.extend(["503", "429:7", "spent", "408"])
     waited: list[float] = []
     service = Service(server.url, pauses=Pauses(first=1.0, longest=4.0, longest_asked=900.0), sleep=waited.append)
@@ -61,7 +61,7 @@ def test_pauses_grow_and_a_pause_that_is_asked_for_is_kept(server: _Server) -> N
     assert failed == [True] * 4
 
 
-def test_a_longer_pause_than_is_borne_is_told_at_once(server: _Server) -> None:
+def test_a_requested_pause_that_is_too_long_fails_immediately(server: _Server) -> None:
     server.always = "429:86400"
     service = Service(server.url, sleep=lambda seconds: pytest.fail("it waited"))
     with pytest.raises(RateLimited, match="asks for a pause of 86400 s") as caught:
@@ -69,7 +69,7 @@ def test_a_longer_pause_than_is_borne_is_told_at_once(server: _Server) -> None:
     assert caught.value.seconds == 86400 and len(server.paths) == 1
 
 
-def test_a_limit_that_does_not_say_how_long_has_a_pause_of_its_own(server: _Server) -> None:
+def test_a_rate_limit_without_a_duration_has_a_default_pause(server: _Server) -> None:
     server.faults.append("429")
     waited: list[float] = []
     Service(server.url, pauses=Pauses(unsaid=60.0, longest_asked=60.0), sleep=waited.append).json(
@@ -78,7 +78,7 @@ def test_a_limit_that_does_not_say_how_long_has_a_pause_of_its_own(server: _Serv
     assert waited == [60.0]
 
 
-def test_no_try_begins_after_the_end_of_all(server: _Server) -> None:
+def test_no_attempt_starts_after_the_deadline(server: _Server) -> None:
     server.always = "429:20"
     service = Service(server.url, sleep=lambda seconds: pytest.fail("it waited"))
     with pytest.raises(ServiceUnavailable, match="status 429"):
@@ -93,14 +93,14 @@ def test_a_redirect_is_not_followed(server: _Server) -> None:
 
 
 @pytest.mark.parametrize("fault", ["huge", "packed"])
-def test_an_answer_is_bounded_also_when_it_is_packed(server: _Server, fault: str) -> None:
+def test_the_size_of_a_compressed_answer_is_limited_too(server: _Server, fault: str) -> None:
     server.always = fault
     with pytest.raises(ServiceUnavailable, match="more than 1048576 bytes"):
         Service(server.url).json("GET", "/x", limits=ONCE)
 
 
 @pytest.mark.parametrize("status", ["401", "500"])
-def test_a_key_that_the_service_repeats_is_not_in_the_message(
+def test_a_key_that_the_service_echoes_is_not_in_the_message(
     server: _Server, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-very-secret")
@@ -119,7 +119,9 @@ def test_ollamas_client_sends_no_key_of_the_environment(server: _Server, monkeyp
 
 
 @pytest.mark.parametrize("answer", [b"[]", b'{"models": 3}', b'{"models": [3]}', b"{}"])
-def test_what_is_no_answer_of_ollama_is_told(server: _Server, answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_not_ollamas_is_unavailable(
+    server: _Server, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(_Handler.raw, "odd", answer)
     server.always = "odd"
     with pytest.raises(ServiceUnavailable, match="not like the API of ollama"):
@@ -141,11 +143,13 @@ def test_what_is_no_answer_of_ollama_is_told(server: _Server, answer: bytes, mon
         (429, {"ratelimit-remaining": "0", "ratelimit-reset": "x"}, None),
     ],
 )
-def test_a_service_says_how_long_to_wait(status: int, headers: dict[str, str], seconds: float | None) -> None:
+def test_the_requested_pause_is_read_from_the_headers(
+    status: int, headers: dict[str, str], seconds: float | None
+) -> None:
     assert asked_pause(status, headers) == seconds
 
 
-def test_a_service_may_name_the_moment() -> None:
+def test_the_requested_pause_may_be_a_date() -> None:
     when = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     assert asked_pause(429, {"retry-after": when}) == pytest.approx(3600, abs=60)
 

@@ -28,34 +28,34 @@ def opened(model_server: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("fault", ["429:0", "503", "500", "drop", "garbage", "408"])
-def test_a_request_that_may_succeed_later_is_repeated(opened: Any, model_server: Any, fault: str) -> None:
+def test_a_request_that_may_succeed_later_is_retried(opened: Any, model_server: Any, fault: str) -> None:
     model_server.faults.extend([fault, fault])
     embedder = opened()
     assert np.allclose(embedder.embed_documents(TEXTS), model_server.model.embed_documents(TEXTS))
     assert (embedder.cost.requests, embedder.cost.retries, embedder.cost.texts) == (3, 2, 3)
 
 
-def test_a_server_that_asks_for_a_pause_gets_it(opened: Any, model_server: Any) -> None:
+def test_a_requested_pause_is_honoured(opened: Any, model_server: Any) -> None:
     model_server.faults.append("429:1")
     began = time.monotonic()
     opened().embed_documents(TEXTS)
     assert time.monotonic() - began >= 1
 
 
-def test_a_server_that_asks_for_an_hour_is_unavailable(opened: Any, model_server: Any) -> None:
+def test_a_server_that_requests_an_hours_pause_is_unavailable(opened: Any, model_server: Any) -> None:
     model_server.faults.append("429:3600")
     with pytest.raises(EmbedderUnavailable, match="pause of 3600 s"):
         opened().embed_documents(TEXTS)
 
 
-def test_tries_are_bounded_and_the_message_says_what_to_look_at(opened: Any, model_server: Any) -> None:
+def test_retries_are_limited_and_the_message_says_what_to_check(opened: Any, model_server: Any) -> None:
     model_server.always = "503"
     with pytest.raises(EmbedderUnavailable, match=r"status 503: out of luck \(3 tries\): is the model server up"):
         opened().embed_documents(TEXTS)
     assert len(model_server.batches) == 3
 
 
-def test_a_refusal_is_not_repeated(opened: Any, model_server: Any) -> None:
+def test_a_refusal_is_not_retried(opened: Any, model_server: Any) -> None:
     model_server.always = "401"
     with pytest.raises(EmbedderUnavailable, match="answered 401: out of luck"):
         opened().embed_documents(TEXTS)
@@ -72,7 +72,7 @@ def test_a_dead_server_is_unavailable(opened: Any, model_server: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", ["slow", "drip"])
-def test_a_slow_server_costs_no_more_than_the_time_limit(opened: Any, model_server: Any, fault: str) -> None:
+def test_a_slow_server_takes_no_longer_than_the_timeout(opened: Any, model_server: Any, fault: str) -> None:
     model_server.always = fault
     with pytest.raises(EmbedderUnavailable, match=r"within 0\.3 s"):
         opened(timeout=0.3, retries=0).embed_documents(TEXTS)
@@ -102,7 +102,7 @@ def test_wrong_vectors_are_never_used(opened: Any, model_server: Any, provider: 
         opened(provider).embed_documents(TEXTS)
 
 
-def test_answers_that_name_one_place_twice_are_never_used(opened: Any, model_server: Any) -> None:
+def test_answers_with_duplicate_indexes_are_never_used(opened: Any, model_server: Any) -> None:
     model_server.always = "doubled"
     with pytest.raises(WrongAnswer, match="the indexes"):
         opened().embed_documents(TEXTS)
@@ -140,12 +140,12 @@ def test_another_address_is_the_same_model(opened: Any) -> None:
     assert opened().identity == opened(url="http://127.0.0.1:9/v1").identity
 
 
-def test_a_model_that_ollama_lacks_says_what_to_do(opened: Any) -> None:
+def test_the_error_about_a_model_that_ollama_lacks_says_what_to_do(opened: Any) -> None:
     with pytest.raises(EmbedderUnavailable, match="has no model absent:latest: `ollama pull absent`"):
         _ = opened("ollama", model="absent").identity
 
 
-def test_requests_are_bounded_in_texts_tokens_and_number(opened: Any, model_server: Any) -> None:
+def test_texts_tokens_and_number_of_requests_are_limited(opened: Any, model_server: Any) -> None:
     embedder = opened(batch_texts=10, batch_tokens=64, concurrency=3)
     texts = [f"word{number} " * (1 + number % 40) for number in range(60)]
     assert np.allclose(embedder.embed_documents(texts), model_server.model.embed_documents(texts), atol=1e-6)
@@ -172,7 +172,7 @@ def test_cost_is_added_up(opened: Any) -> None:
     assert cost.seconds > 0
 
 
-def test_the_key_comes_from_the_environment_and_its_absence_is_told(
+def test_the_key_comes_from_the_environment_and_a_missing_one_is_reported(
     opened: Any, model_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedder = opened(key_variable="TEST_MODEL_KEY")
@@ -183,7 +183,7 @@ def test_the_key_comes_from_the_environment_and_its_absence_is_told(
     assert model_server.keys == ["Bearer sesame"]
 
 
-def test_a_server_that_fails_in_a_row_is_left_alone_for_a_while(opened: Any, model_server: Any) -> None:
+def test_after_repeated_failures_a_server_is_not_called_for_a_while(opened: Any, model_server: Any) -> None:
     now = [100.0]
     breaker = Breaker(failures=3, pause=15, clock=lambda: now[0])
     embedder = opened(breaker=breaker, retries=0)
@@ -200,7 +200,7 @@ def test_a_server_that_fails_in_a_row_is_left_alone_for_a_while(opened: Any, mod
     assert embedder.embed_query("x").any()
 
 
-def test_only_one_caller_tries_a_server_that_was_left_alone() -> None:
+def test_only_one_caller_tries_a_server_after_its_pause() -> None:
     now = [0.0]
     breaker = Breaker(failures=1, pause=10, clock=lambda: now[0])
     breaker.failed()

@@ -36,7 +36,7 @@ def _doctor() -> tuple[dict[str, str], int]:
     return {check["name"]: check["state"] for check in found["checks"]}, done.exit_code
 
 
-def test_doctor_tells_which_answer_and_fails_only_for_the_one_that_tasks_need(
+def test_doctor_shows_which_models_answer_and_fails_only_for_the_one_that_tasks_need(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states, before = _doctor()

@@ -80,12 +80,12 @@ def test_a_context_as_json_is_only_json_and_keeps_to_its_budget(penstock: Any) -
     assert pack["markdown"].startswith("# Context from shop\n")
 
 
-def test_a_source_that_is_not_there_is_told_in_one_line(penstock: Any) -> None:
+def test_a_missing_source_is_reported_in_one_line(penstock: Any) -> None:
     with pytest.raises(CommandFailed, match="no source 'other'"):
         penstock("context", "other", "x")
 
 
-def test_a_context_quotes_similar_tickets_with_whose_words_they_are(penstock: Any, database: Database) -> None:
+def test_a_context_quotes_similar_tickets_with_their_authors(penstock: Any, database: Database) -> None:
     told = Snapshot(title="Total forgets the rate", body="Prices come out too low.", author="ada", author_id="1")
     change = TicketChange(
         service=Service.GITHUB, project="acme/shop", key="#7", kind=Kind.ISSUE, action="issues.opened", ticket=told

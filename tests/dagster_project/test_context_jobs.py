@@ -42,7 +42,7 @@ def test_vector_indexes_are_built_as_the_owner(
     assert "2 vectors indexed" in run(index_vectors, platform)
 
 
-def test_without_the_owners_address_nothing_is_built_and_it_is_said(database_url: str, tmp_path: Path) -> None:
+def test_without_the_owners_address_nothing_is_built_and_a_warning_is_logged(database_url: str, tmp_path: Path) -> None:
     platform = Platform(Settings(home=tmp_path, database_owner_url=None), database_url)
     assert "PENSTOCK_DATABASE_OWNER_URL is not set" in run(index_vectors, platform)
     other = Platform(Settings(home=tmp_path, database_owner_url=database_url), database_url)

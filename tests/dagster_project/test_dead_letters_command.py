@@ -103,7 +103,7 @@ def test_a_record_is_listed_with_its_reason_and_replayed_once_it_can_be_read(pla
         penstock("replay", letter)
 
 
-def test_a_publication_that_was_given_up_is_tried_again(platform: Platform, penstock: Run) -> None:
+def test_a_dead_lettered_publication_is_retried(platform: Platform, penstock: Run) -> None:
     task = make_unpublished(platform)
     [shown] = json.loads(penstock("list", "--json"))
     assert (shown["kind"], shown["reason"]) == ("publication", "the line is dead")
@@ -116,7 +116,7 @@ def test_a_publication_that_was_given_up_is_tried_again(platform: Platform, pens
     assert penstock("list") == ""
 
 
-def test_a_record_that_is_gone_is_told_and_stays(platform: Platform, penstock: Run) -> None:
+def test_a_deleted_record_is_reported_and_stays_listed(platform: Platform, penstock: Run) -> None:
     letter = make_unreadable(platform, "github:1")
     platform.log.append([(CHANGES, change("github:2"))])
     platform.log.end_offsets(CHANGES)
@@ -144,7 +144,7 @@ def ids(platform: Platform, topic: str) -> list[str]:
     return [record.event.id for record in platform.log.read(topic, {}).records]
 
 
-def test_old_events_go_every_night_but_for_those_that_nobody_has_read(platform: Platform) -> None:
+def test_old_events_are_deleted_every_night_unless_they_are_unread(platform: Platform) -> None:
     for topic in (TASKS, CHANGES, OUTCOMES):
         platform.log.append([(topic, change(f"{topic}:{number}")) for number in range(4)])
         platform.log.end_offsets(topic)

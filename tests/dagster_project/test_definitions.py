@@ -14,7 +14,7 @@ from dagster_project.definitions import defs
 from dagster_project.jobs import tasks as jobs
 
 
-def test_the_definitions_hold_what_the_platform_promises() -> None:
+def test_the_definitions_are_complete() -> None:
     repository = defs.get_repository_def()
     graph = repository.asset_graph
     shape = {

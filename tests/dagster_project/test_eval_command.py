@@ -83,7 +83,7 @@ def test_sets_are_listed_with_the_users_own(home: Path) -> None:
         (("query", "DROP TABLE results"), "results"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_line(
+def test_a_failure_is_reported_in_one_line(
     home: Path,
     arguments: tuple[str, ...],
     said: str,
@@ -98,7 +98,7 @@ def test_what_cannot_be_done_is_told_in_a_line(
     assert said in capsys.readouterr().err
 
 
-def test_a_run_with_losses_says_how_to_go_on(home: Path) -> None:
+def test_an_incomplete_run_says_how_to_resume(home: Path) -> None:
     subject = "scripted:broken=1"
     done = _penstock(home, "run", "toy", "--subject", subject, "--run", "lossy", "--parallel", "16", code=1)
     assert f"--subject {subject} --run lossy" in done.stderr
@@ -108,7 +108,7 @@ def test_a_run_names_the_commit_of_the_program_and_whether_its_code_was_changed(
     assert re.fullmatch(r"[0-9a-f]{12}(-changed-[0-9a-f]{8})?|unknown", code_commit())
 
 
-def test_nothing_that_the_warm_process_imports_brings_the_libraries_of_evals() -> None:
+def test_the_warm_process_does_not_import_the_libraries_of_evals() -> None:
     heavy = ("polars", "duckdb", "scipy")
     program = f"import sys, dagster_project.definitions; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
@@ -169,7 +169,7 @@ def test_the_repair_engine_can_be_run_with_some_operators() -> None:
         open_subject("search:operators=magic+calls")
 
 
-def test_an_interrupted_run_says_how_to_go_on(home: Path) -> None:
+def test_an_interrupted_run_says_how_to_resume(home: Path) -> None:
     command = [str(Path(sys.executable).parent / "penstock"), "eval", "run", "toy", "--run", "cut"]
     process = subprocess.Popen(
         [*command, "--subject", "scripted:seconds=0.3"], stderr=subprocess.PIPE, text=True,

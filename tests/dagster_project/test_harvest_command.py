@@ -177,7 +177,7 @@ def test_a_resolved_task_becomes_a_sound_case_that_counts_once_it_is_reviewed(
         (FAILING, False, "is running: only a resolved task"),
     ],
 )
-def test_what_is_no_case_is_refused_and_leaves_nothing(
+def test_an_unsuitable_fix_is_refused_and_leaves_nothing(
     penstock: Callable[..., Any], resolved: Callable[..., uuid.UUID], tmp_path: Path,
     failing: tuple[str, ...], close: bool, said: str,
 ) -> None:  # fmt: skip
@@ -187,7 +187,7 @@ def test_what_is_no_case_is_refused_and_leaves_nothing(
     assert not (tmp_path / "new" / "missing-page").exists()
 
 
-def test_a_task_and_a_repository_of_ones_own_are_not_given_together(
+def test_a_task_and_a_repository_cannot_be_given_together(
     penstock: Callable[..., Any], resolved: Callable[..., uuid.UUID], tmp_path: Path
 ) -> None:
     assert _ask(penstock, resolved(), tmp_path / "new", "--repo", str(tmp_path)).exit_code == 2

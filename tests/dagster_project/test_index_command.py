@@ -127,12 +127,12 @@ def test_a_repository_that_fails_is_added_and_says_what_to_do(shell: Shell, tmp_
         (["status", "--nonsense"], 2, "--nonsense"),
     ],
 )
-def test_wrong_use_is_told(shell: Shell, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+def test_wrong_usage_is_reported(shell: Shell, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
     shell.run("index", *(argument.format(repo=shell.folder, tmp=tmp_path) for argument in arguments), code=code)
     assert said in " ".join(shell.said.split())
 
 
-def test_an_empty_repository_is_told(shell: Shell, tmp_path: Path) -> None:
+def test_an_empty_repository_is_reported(shell: Shell, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     subprocess.run(["git", "init", "-q", str(empty)], check=True)
     shell.run("index", "add", "empty", str(empty), code=1)

@@ -50,7 +50,7 @@ def run(environment: Path, *command: str, cwd: Path, **variables: str) -> "subpr
     )
 
 
-def test_a_wheel_takes_one_name_and_carries_what_is_not_python(wheel: Path) -> None:
+def test_a_wheel_occupies_one_name_and_includes_data_files(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"penstock"}
     for kind in (".sql", ".html", ".md", "/cases.jsonl", "/site/sitecustomize.py"):
@@ -73,13 +73,13 @@ def test_penstock_is_not_hidden_by_packages_named_like_its_rooms(environment: Pa
     assert "repair" in told.stdout, told.stderr
 
 
-def test_penstock_hides_nobody_elses_packages(environment: Path, tmp_path: Path) -> None:
+def test_penstock_does_not_hide_other_packages(environment: Path, tmp_path: Path) -> None:
     program = f"import {', '.join(ROOMS)}, penstock; assert all(m.MINE for m in ({', '.join(ROOMS)}))"
     done = run(environment, str(environment / "bin" / "python"), "-c", program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_package_that_came_first_under_the_name_of_a_room_is_named(environment: Path, tmp_path: Path) -> None:
+def test_a_package_imported_before_under_a_rooms_name_is_named(environment: Path, tmp_path: Path) -> None:
     program = "import core, penstock; penstock.use_rooms()"
     done = run(environment, str(environment / "bin" / "python"), "-c", program, cwd=tmp_path)
     assert done.returncode == 1

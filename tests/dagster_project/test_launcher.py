@@ -85,7 +85,7 @@ def _warm_process(path: Path) -> psutil.Process:
     raise AssertionError("no warm process")
 
 
-def test_a_run_is_forked_and_ends_well(instance: DagsterInstance, tmp_path: Path, socket_path: Path) -> None:
+def test_a_run_is_forked_and_succeeds(instance: DagsterInstance, tmp_path: Path, socket_path: Path) -> None:
     run = _launch(instance, tmp_path)
     pid = _started(tmp_path)
     assert run.tags[WORKER_TAG].startswith(f"{pid}:")
@@ -96,7 +96,7 @@ def test_a_run_is_forked_and_ends_well(instance: DagsterInstance, tmp_path: Path
     _ends(instance, run, DagsterRunStatus.SUCCESS)
 
 
-def test_a_killed_worker_makes_a_failed_run_that_says_so(instance: DagsterInstance, tmp_path: Path) -> None:
+def test_the_run_of_a_killed_worker_fails_with_the_reason(instance: DagsterInstance, tmp_path: Path) -> None:
     run = _launch(instance, tmp_path)
     os.kill(_started(tmp_path), signal.SIGKILL)
     _ends(instance, run, DagsterRunStatus.FAILURE)
@@ -133,7 +133,7 @@ def test_runs_outlive_the_warm_process_and_the_next_launch_starts_a_new_one(
         _ends(instance, run, DagsterRunStatus.SUCCESS)
 
 
-def test_the_warm_process_starts_anew_when_the_code_has_changed(
+def test_the_warm_process_restarts_when_the_code_has_changed(
     instance: DagsterInstance, tmp_path: Path, socket_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
@@ -155,13 +155,13 @@ def test_the_warm_process_starts_anew_when_the_code_has_changed(
     _ends(instance, second, DagsterRunStatus.SUCCESS)
 
 
-def test_a_process_id_that_was_given_to_another_process_is_not_taken_for_the_worker() -> None:
+def test_a_reused_process_id_is_not_mistaken_for_the_worker() -> None:
     assert warm.started_ticks(os.getpid()) is not None
     assert warm.started_ticks(2**22 + 1) is None
     assert launcher._worker(DagsterRun(job_name="j", tags={WORKER_TAG: "12:nonsense"})) is None
 
 
-def test_a_request_that_is_no_request_is_answered_and_changes_nothing(
+def test_a_malformed_request_is_answered_and_changes_nothing(
     instance: DagsterInstance, tmp_path: Path, socket_path: Path
 ) -> None:
     launcher.start(socket_path)

@@ -68,7 +68,9 @@ def test_a_model_of_known_quality_is_judged_as_it_is(
     assert ("code_lines" in result.metrics) is result.success
 
 
-def test_a_server_that_goes_away_is_infrastructure(chat_server: Any, described: None, tmp_path: Path) -> None:
+def test_a_server_that_stops_answering_is_an_infrastructure_failure(
+    chat_server: Any, described: None, tmp_path: Path
+) -> None:
     chat_server.always = "503"
     with pytest.raises(InfrastructureFailure, match="503"):
         solved(tmp_path)
@@ -83,7 +85,7 @@ def test_every_version_that_a_result_depends_on_is_in_the_identity(chat_server: 
     assert one.identity() != other.identity() and one.name == "model-mine-60s-5"
 
 
-def test_a_model_that_nobody_described_cannot_start(described: None) -> None:
+def test_a_model_without_a_description_cannot_start(described: None) -> None:
     with pytest.raises(SubjectCannotStart, match="no chat model 'yours'"):
         open_subject("model:model=yours").start()
     with pytest.raises(SubjectCannotStart, match="no chat model 'yours'"):
@@ -94,7 +96,7 @@ def test_a_model_that_nobody_described_cannot_start(described: None) -> None:
         open_subject("model:seconds=5")
 
 
-def test_what_was_tested_is_what_can_be_promoted(chat_server: Any, described: None, tmp_path: Path) -> None:
+def test_only_what_was_tested_can_be_promoted(chat_server: Any, described: None, tmp_path: Path) -> None:
     """The identity's entries are a contract with promotion: all of a subject is found again, and as settings."""
     subject = open_subject("model:model=mine,steps=7,seconds=30")
     found = plain_set(tmp_path / "toy", 3)

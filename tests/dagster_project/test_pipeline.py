@@ -18,7 +18,7 @@ from tests.assets.executions.scripted_engine import ScriptedEngine, replacing
 from tests.assets.executions.test_acceptance import BAD, GOOD, PAGES, SKIPPING
 
 
-def test_what_the_gate_turns_down_is_passed_over_and_the_next_good_patch_is_published(tmp_path: Path) -> None:
+def test_a_patch_that_the_gate_rejects_is_skipped_and_the_next_good_one_is_published(tmp_path: Path) -> None:
     repository = tmp_path / "shop"
     repository.mkdir()
     write_files(repository, {"mod.py": PAGES, "test_mod.py": SKIPPING})

@@ -20,7 +20,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) 
     return Registry(tmp_path / "registry", monkeypatch)
 
 
-def test_a_fix_that_was_found_is_completed_added_and_checked(registry: Registry, tmp_path: Path) -> None:
+def test_a_found_fix_is_completed_added_and_checked(registry: Registry, tmp_path: Path) -> None:
     root = tmp_path / "home/eval_sets/toy"
     write_case(root, case_of(registry))
     seal(root)
@@ -43,7 +43,7 @@ def test_a_fix_that_was_found_is_completed_added_and_checked(registry: Registry,
     assert (checked.exit_code, checked.output) == (0, "parcels-1-1-2: sound\n")
 
 
-def test_a_package_that_is_not_there_is_named(registry: Registry, tmp_path: Path) -> None:
+def test_a_missing_package_is_named(registry: Registry, tmp_path: Path) -> None:
     done = CliRunner().invoke(evals, ["find-fixes", "nowhere", "--out", str(tmp_path / "proposed")])
     assert done.exit_code == 1
     assert "nowhere" in done.output and not (tmp_path / "proposed").exists()

@@ -31,7 +31,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_file_that_a_request_is_about_is_ranked_first(release: Path, tmp_path: Path) -> None:
+def test_the_relevant_file_is_ranked_first(release: Path, tmp_path: Path) -> None:
     subject = open_subject("retrieval:model=hashing")
     subject.start()
     right = subject.solve(_attempt(tmp_path, ["shop/invoice.py"]))
@@ -53,7 +53,7 @@ def test_a_file_behind_many_places_of_others_is_still_found(release: Path, tmp_p
     assert found.metrics["recall_at_10"] == float(found.metrics["reciprocal_rank"] >= 0.1)
 
 
-def test_a_release_that_cannot_be_fetched_says_nothing_about_the_model(
+def test_a_release_that_cannot_be_downloaded_is_an_infrastructure_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unavailable(package: str, version: str) -> Path:
@@ -64,6 +64,6 @@ def test_a_release_that_cannot_be_fetched_says_nothing_about_the_model(
         open_subject("retrieval:model=hashing").solve(_attempt(tmp_path, ["a.py"]))
 
 
-def test_a_model_that_is_not_there_cannot_start() -> None:
+def test_a_subject_with_a_missing_model_cannot_start() -> None:
     with pytest.raises(SubjectCannotStart, match="embedding model 'no-such-model'"):
         open_subject("retrieval:model=no-such-model").start()

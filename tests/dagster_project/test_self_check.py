@@ -15,7 +15,7 @@ def supervisor_of(home: Path, said: list[str]) -> Supervisor:
     return Supervisor(Runtime(settings, "", "", "", embedded=False), on_event=said.append)
 
 
-def test_the_installed_dagster_passes_and_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_installed_dagster_passes_and_is_not_tested_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert self_check.problem(tmp_path / "checked") is None
 
     def not_again(*_: object, **__: object) -> None:
@@ -35,7 +35,7 @@ def test_the_installed_dagster_passes_and_is_not_tried_again(tmp_path: Path, mon
         ("import dagster._daemon.sensor as changed; del changed.MIN_INTERVAL_LOOP_TIME", "MIN_INTERVAL_LOOP_TIME"),
     ],
 )
-def test_a_dagster_with_other_internals_is_named_and_tried_each_time(
+def test_a_dagster_with_other_internals_is_reported_and_tested_each_time(
     change: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(change)
@@ -46,7 +46,7 @@ def test_a_dagster_with_other_internals_is_named_and_tried_each_time(
     assert not (tmp_path / "checked").exists()
 
 
-def test_where_the_check_fails_runs_use_dagsters_own_launcher_and_a_warning_says_so(
+def test_if_the_check_fails_runs_use_dagsters_own_launcher_and_a_warning_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -63,7 +63,7 @@ def test_where_the_check_fails_runs_use_dagsters_own_launcher_and_a_warning_says
     assert "Dagster's own launcher" in warning
 
 
-def test_where_the_check_passes_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_the_check_passes_there_is_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     platform = supervisor_of(tmp_path, said)
     monkeypatch.setattr(self_check, "problem", lambda cache: None)

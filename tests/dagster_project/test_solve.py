@@ -132,7 +132,7 @@ def test_a_failing_test_and_an_issue_become_a_branch(run, tmp_path: Path) -> Non
     assert (repo / "catalogue.py").read_text() == "half an edit ("
 
 
-def test_a_repository_without_tests_is_told_so(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_repository_without_tests_is_reported(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     repo = _repository(tmp_path / "repo", catalogue_py=SOURCE)
     done = run("solve", "--repo", str(repo), "--issue", _issue(tmp_path), "--json", code=1)
     result = json.loads(done.stdout)
@@ -161,7 +161,7 @@ def test_tests_that_fail_for_another_reason_publish_nothing(run, tmp_path: Path)
     assert _git(repo, "branch", "--list", "penstock/*") == ""
 
 
-def test_a_file_that_is_not_utf8_is_left_alone(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_not_utf8_is_not_changed(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     repo = _repository(
         tmp_path / "repo", catalogue_py=SOURCE, test_catalogue_py=TESTS, latin_py=b"# caf\xe9\nNAME = 'caf\xe9'\n"
     )
@@ -169,7 +169,7 @@ def test_a_file_that_is_not_utf8_is_left_alone(run, tmp_path: Path) -> None:  # 
     assert json.loads(done.stdout)["status"] == "resolved"
 
 
-def test_a_black_box_command_decides_too(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_any_test_command_can_decide(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     check = (
         "from catalogue import page_count\n"
         "raise SystemExit(0 if page_count(21, 10) == 3 and page_count(0, 5) == 0 else 1)\n"
@@ -204,7 +204,9 @@ def test_a_black_box_command_decides_too(run, tmp_path: Path) -> None:  # type: 
         (["send", "{issue}"], 1, "no gateway answers"),
     ],
 )
-def test_wrong_use_says_what_is_wrong(run, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_error_about_wrong_usage_says_what_is_wrong(
+    run, tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:  # type: ignore[no-untyped-def]
     repo = _repository(tmp_path / "repo", catalogue_py=SOURCE)
     (tmp_path / "empty.md").write_text(" \n")
     places = {"tmp": tmp_path, "repo": repo, "issue": _issue(tmp_path), "empty": tmp_path / "empty.md"}
@@ -213,7 +215,7 @@ def test_wrong_use_says_what_is_wrong(run, tmp_path: Path, arguments: list[str],
     assert done.stdout == "" or "--json" not in arguments
 
 
-def test_an_embedding_model_that_is_not_there_is_named(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_missing_embedding_model_is_named(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     repo = _repository(tmp_path / "repo", catalogue_py=SOURCE)
     settings = tmp_path / "home" / "settings.toml"
     settings.parent.mkdir()

@@ -62,7 +62,7 @@ def solve(tmp_path: Path, chat_server: Any) -> Run:
     return run
 
 
-def test_a_model_resolves_an_issue_and_its_use_is_told(solve: Run, chat_server: Any, tmp_path: Path) -> None:
+def test_a_model_resolves_an_issue_and_its_usage_is_printed(solve: Run, chat_server: Any, tmp_path: Path) -> None:
     give_up = (("give_up", {}),)
     chat_server.script = lambda asked: chat_server.reply(calls=[*CALLS, give_up][min(asked.answers, 2)])
     done = solve("--engine", "model", "--model", "mine", "--json")
@@ -84,7 +84,7 @@ def test_the_settings_choose_engine_and_model(solve: Run, chat_server: Any) -> N
     assert done.returncode == 1 and "the model gave up" in done.stdout and "1 answers" in done.stdout
 
 
-def test_a_server_that_is_down_is_said_in_one_line(solve: Run, chat_server: Any) -> None:
+def test_a_server_that_is_down_is_reported_in_one_line(solve: Run, chat_server: Any) -> None:
     chat_server.always = "503"
     done = solve("--model", "mine")
     assert done.returncode == 1 and "503" in done.stderr and "Traceback" not in done.stderr

@@ -21,7 +21,7 @@ def runtime_of(tmp_path: Path, dagster_url: str = "") -> Runtime:
     return Runtime(settings, database_url="", owner_url="", dagster_url=dagster_url, embedded=False)
 
 
-def test_what_uses_dagsters_storage_starts_after_its_tables_are_there(
+def test_processes_that_use_dagsters_storage_start_after_its_tables_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[str] = []
@@ -38,7 +38,7 @@ def test_what_uses_dagsters_storage_starts_after_its_tables_are_there(
     assert set(USES_DAGSTER_STORAGE) <= set(started[started.index("tables") + 1 :])
 
 
-def test_several_platforms_that_start_at_once_on_a_new_database_make_dagsters_tables_once(
+def test_platforms_that_start_simultaneously_create_dagsters_tables_once(
     tmp_path: Path, postgres_server: EmbeddedServer, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[object] = []

@@ -96,8 +96,8 @@ def test_tickets_are_imported_listed_and_found(penstock: Callable[..., Any], git
     assert penstock("list", "shop") == []
 
 
-def test_what_is_wrong_is_told_in_one_line(penstock: Callable[..., Any]) -> None:
-    with pytest.raises(CommandFailed, match="pass the address of yours, as https://HOST"):
+def test_errors_are_reported_in_one_line(penstock: Callable[..., Any]) -> None:
+    with pytest.raises(CommandFailed, match="give yours, as https://HOST"):
         penstock("import", "shop", "--from", "gitea")
     with pytest.raises(CommandFailed, match="no source 'nothing'"):
         penstock("search", "nothing", "x")

@@ -53,7 +53,7 @@ def test_exactly_the_named_tests_of_a_sample_fail(demo: ModuleType, tmp_path: Pa
     assert len(outcomes) > 25
 
 
-def test_the_resolvable_sample_is_mended_by_one_edit(demo: ModuleType, tmp_path: Path) -> None:
+def test_the_resolvable_sample_is_fixed_by_one_edit(demo: ModuleType, tmp_path: Path) -> None:
     sample = demo.build("parcel_quotes", tmp_path / "repo")
     bands = sample.directory / "parcelquote" / "bands.py"
     bands.write_text(bands.read_text().replace("number < step.bound", "number <= step.bound"))
@@ -62,7 +62,7 @@ def test_the_resolvable_sample_is_mended_by_one_edit(demo: ModuleType, tmp_path:
     assert set(outcomes.values()) == {"PASSED"}
 
 
-def test_a_directory_with_something_in_it_is_left_alone(demo: ModuleType, tmp_path: Path) -> None:
+def test_a_directory_that_is_not_empty_is_not_changed(demo: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(demo.SampleError, match="not empty"):
         demo.build("bank_feed", tmp_path)
@@ -73,7 +73,7 @@ def test_an_unknown_sample_names_the_known_ones(demo: ModuleType, tmp_path: Path
         demo.build("nothing", tmp_path)
 
 
-def test_the_webhook_body_is_about_the_sample_alone(demo: ModuleType, tmp_path: Path) -> None:
+def test_the_webhook_body_is_only_about_the_sample(demo: ModuleType, tmp_path: Path) -> None:
     sample = demo.build("bank_feed", tmp_path / "repo")
     payload = demo.issue_payload(sample, 23)
     assert (payload["action"], payload["issue"]["number"]) == ("opened", 23)

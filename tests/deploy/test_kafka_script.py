@@ -17,7 +17,9 @@ def script(kafka_script: Any) -> Any:
     return kafka_script
 
 
-def test_without_java_it_says_what_to_install(script: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_java_the_error_says_what_to_install(
+    script: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path))
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(script.KafkaMissing, match=r"not found: java, mvn\. Run as root: apt-get install .*jre.* maven"):
@@ -25,7 +27,7 @@ def test_without_java_it_says_what_to_install(script: Any, monkeypatch: pytest.M
     assert script.main(["install"]) == 1
 
 
-def test_starting_it_again_finds_the_running_one(script: Any, kafka: Any) -> None:
+def test_a_second_start_finds_the_running_node(script: Any, kafka: Any) -> None:
     again = script.start_kafka(kafka.data_dir)
     assert (again.pid, again.bootstrap) == (kafka.pid, kafka.bootstrap)
     listed = subprocess.run(

@@ -68,7 +68,7 @@ def test_two_authorization_headers_are_refused(client: TestClient, authorised: d
     assert client.get("/tasks", headers=pairs).status_code == 401
 
 
-def test_a_revoked_token_stops_working_at_once(
+def test_a_revoked_token_stops_working_immediately(
     client: TestClient, authorised: dict[str, str], database: Database
 ) -> None:
     assert client.get("/tasks", headers=authorised).status_code == 200
@@ -104,7 +104,7 @@ def test_without_a_database_the_gateway_lives_but_is_not_ready_and_stores_nothin
     nowhere.close()
 
 
-def test_an_error_of_the_gateway_tells_nothing_about_its_insides(
+def test_an_internal_error_reveals_no_details(
     client: TestClient, authorised: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
@@ -116,7 +116,7 @@ def test_an_error_of_the_gateway_tells_nothing_about_its_insides(
     assert "secret detail" not in answer.text
 
 
-def test_what_the_openapi_document_promises_holds(
+def test_the_gateway_follows_its_openapi_document(
     make_client: Callable[..., TestClient], authorised: dict[str, str], add_source: Callable[..., None]
 ) -> None:
     add_source()

@@ -41,7 +41,7 @@ def test_an_older_run_that_ends_late_does_not_replace_a_newer_one(tmp_path: Path
     assert [one.run for one in read_status(tmp_path)] == ["other", "new"]
 
 
-def test_a_damaged_file_is_empty_and_written_anew(tmp_path: Path) -> None:
+def test_a_damaged_file_counts_as_empty_and_is_rewritten(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('[{"set_name": ')
     assert read_status(tmp_path) == []
     keep_status(tmp_path, _status("one"))

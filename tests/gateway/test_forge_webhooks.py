@@ -61,7 +61,7 @@ def test_a_github_issue_opened_is_both_a_task_and_a_ticket_change(
     assert stored("SELECT state FROM deliveries") == [("task",)]
 
 
-def test_a_github_comment_tells_who_wrote_it_and_whose_the_ticket_is(
+def test_a_github_comment_has_its_own_author_and_the_ticket_keeps_its_own(
     client: TestClient, sender: Any, add_source: Callable[..., None], stored: Stored
 ) -> None:
     add_source()
@@ -104,7 +104,7 @@ def test_a_gitlab_note_is_a_change_of_its_ticket_and_starts_nothing(
         ("object_kind", "pipeline", "pipeline.create starts no work"),
     ],
 )
-def test_gitlab_events_about_no_ticket_are_recorded_with_the_reason(
+def test_gitlab_events_that_are_not_about_tickets_are_recorded_with_the_reason(
     client: TestClient, forges: Forges, stored: Stored, path: str, value: Any, says: str
 ) -> None:
     answer = client.request("POST", **forges.gitlab(but(GITLAB_NOTE, path, value))).json()
@@ -163,7 +163,7 @@ def test_gitlab_signing_tokens_are_standard_webhooks(
     assert client.request("POST", **Forges(known).gitlab(GITLAB_ISSUE, token="plain")).status_code == 202
 
 
-def test_a_gitlab_delivery_without_an_id_goes_by_its_body(client: TestClient, forges: Forges) -> None:
+def test_a_gitlab_delivery_without_an_id_is_identified_by_its_body(client: TestClient, forges: Forges) -> None:
     first = client.request("POST", **forges.gitlab(GITLAB_NOTE))
     again = client.request("POST", **forges.gitlab(GITLAB_NOTE))
     other = client.request("POST", **forges.gitlab(but(GITLAB_NOTE, "object_attributes.id", 1242)))
@@ -172,7 +172,7 @@ def test_a_gitlab_delivery_without_an_id_goes_by_its_body(client: TestClient, fo
     assert first.json()["delivery"] == f"gitlab:sha256-{digest}"
 
 
-def test_gitea_issues_comments_and_pushes_are_taken(
+def test_gitea_issues_comments_and_pushes_are_accepted(
     client: TestClient, forges: Forges, add_source: Callable[..., None], stored: Stored
 ) -> None:
     add_source("shop", "acme/shop")
@@ -191,7 +191,7 @@ def test_gitea_issues_comments_and_pushes_are_taken(
     assert stored("SELECT kind, state FROM deliveries WHERE id = 'gitea:p1'") == [("push", "change")]
 
 
-def test_the_signature_that_gitea_shares_with_github_is_enough_but_not_beside_a_wrong_one(
+def test_github_signatures_of_gitea_are_accepted_unless_its_own_signature_is_wrong(
     client: TestClient, forges: Forges
 ) -> None:
     request = forges.gitea(GITEA_ISSUE)
@@ -206,7 +206,7 @@ def test_the_signature_that_gitea_shares_with_github_is_enough_but_not_beside_a_
 @pytest.mark.parametrize(
     ("source", "payload"), [("gitlab", GITLAB_ISSUE), ("gitea", GITEA_ISSUE), ("jira", JIRA_ISSUE)]
 )
-def test_what_penstock_send_signs_is_accepted(
+def test_signatures_of_penstock_send_are_accepted(
     client: TestClient, credentials: Credentials, source: str, payload: dict[str, Any]
 ) -> None:
     from dagster_project.cli.platform import _signed

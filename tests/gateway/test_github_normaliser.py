@@ -89,7 +89,7 @@ def test_any_body_is_an_object_or_is_refused(body: bytes) -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=300), st.integers(1, 100))
-def test_cut_texts_keep_their_bounds(text: str, limit: int) -> None:
+def test_cut_texts_keep_their_limits(text: str, limit: int) -> None:
     assert len(cut_title(text, max(limit, 10))) <= max(limit, 10)
     body = cut_body(text, limit)
     assert body == text or len(text.encode()) > limit

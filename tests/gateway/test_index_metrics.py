@@ -10,7 +10,7 @@ from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, DEFAULT_TEAM, Event
 
 
-def test_metrics_tell_how_fresh_each_source_is_and_forget_removed_ones(
+def test_metrics_show_the_freshness_of_each_source_and_drop_removed_ones(
     client: TestClient, database: Database, add_source: Callable[..., None], authorised: dict[str, str]
 ) -> None:
     add_source()

@@ -26,14 +26,12 @@ def test_a_jira_transition_is_a_change_of_the_source_that_its_project_is_linked_
     assert stored("SELECT count(*) FROM tasks") == [(0,)]
 
 
-def test_a_jira_project_that_is_linked_to_no_source_is_ignored_with_the_reason(
-    client: TestClient, forges: Forges
-) -> None:
+def test_an_unlinked_jira_project_is_ignored_with_the_reason(client: TestClient, forges: Forges) -> None:
     answer = client.request("POST", **forges.jira(JIRA_ISSUE)).json()
     assert (answer["status"], answer["reason"]) == ("ignored", "project SHOP of jira is not a configured source")
 
 
-def test_a_jira_issue_moved_to_another_project_tells_its_former_key(
+def test_a_jira_issue_moved_to_another_project_keeps_its_former_key(
     client: TestClient, forges: Forges, link: Callable[..., None]
 ) -> None:
     link("jira", "SHOP")
@@ -42,7 +40,7 @@ def test_a_jira_issue_moved_to_another_project_tells_its_former_key(
     assert changes(client)[0].moved_from == "OLD-3"
 
 
-def test_a_jira_comment_for_some_roles_only_is_hidden_and_documents_become_words(
+def test_a_restricted_jira_comment_is_hidden_and_documents_become_plain_text(
     client: TestClient, forges: Forges, link: Callable[..., None]
 ) -> None:
     link("jira", "SHOP")

@@ -99,7 +99,7 @@ def test_a_chunked_body_over_the_limit_is_refused_and_its_connection_closed(url:
 @pytest.mark.parametrize(
     "line", ["Content-Length: -1", "Content-Length: many", "Content-Length: 1\r\nContent-Length: 2"]
 )
-def test_a_length_that_is_no_length_is_refused(url: str, line: str) -> None:
+def test_a_malformed_content_length_is_refused(url: str, line: str) -> None:
     with closing(_connect(url)) as connection:
         connection.sendall(_head(line) + b"{}")
         assert _status(connection) == 400
@@ -137,7 +137,7 @@ def test_what_follows_a_body_longer_than_declared_is_not_part_of_it(url: str, cr
     assert stored("SELECT id FROM deliveries") == [("github:d1",)]
 
 
-def test_slow_clients_are_cut_and_others_are_served_meanwhile(
+def test_slow_clients_are_disconnected_and_others_are_served_meanwhile(
     serve: Callable[..., Any], sender: Any, http: httpx.Client
 ) -> None:
     with (
@@ -156,7 +156,7 @@ def test_slow_clients_are_cut_and_others_are_served_meanwhile(
         assert _closed(silent, 300)
 
 
-def test_a_client_that_keeps_sending_after_its_refusal_is_cut(serve: Callable[..., Any]) -> None:
+def test_a_client_that_keeps_sending_after_a_refusal_is_disconnected(serve: Callable[..., Any]) -> None:
     with serve(header_seconds=0.5) as url, closing(_connect(url)) as connection:
         connection.sendall(_head("Transfer-Encoding: chunked", path="/tasks"))
         assert _status(connection) == 401
@@ -167,7 +167,7 @@ def test_a_client_that_keeps_sending_after_its_refusal_is_cut(serve: Callable[..
                 time.sleep(0.02)
 
 
-def test_a_head_without_end_is_refused(url: str) -> None:
+def test_endless_headers_are_refused(url: str) -> None:
     with closing(_connect(url)) as connection:
         try:
             for _ in range(100):

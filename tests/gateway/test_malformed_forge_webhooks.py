@@ -29,7 +29,7 @@ from tests.gateway.forge_cases import (
 )
 
 
-def test_bodies_are_bounded_whatever_a_comment_holds(
+def test_the_size_of_bodies_is_limited_whatever_a_comment_holds(
     client: TestClient, forges: Forges, add_source: Callable[..., None]
 ) -> None:
     add_source("shop", "group/sub/shop")
@@ -186,7 +186,7 @@ def test_any_item_of_an_api_is_read_or_its_wrong_field_is_named(model: type[payl
         ({"id": 1, "created_at": 3}, "item.created_at: must be a string, not a number"),
     ],
 )
-def test_what_is_wrong_is_said_in_words(value: Any, says: str) -> None:
+def test_the_error_names_the_field_and_its_problem(value: Any, says: str) -> None:
     with pytest.raises(payloads.BadField) as caught:
         payloads.parse(github_tickets.Remark, value, "item")
     assert str(caught.value) == says

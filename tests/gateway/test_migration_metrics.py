@@ -41,7 +41,7 @@ def note(database: Database, number: int, kind: str, ago: timedelta = timedelta(
         )
 
 
-def test_metrics_tell_of_a_migration_that_stands_still_and_forget_a_closed_one(
+def test_metrics_show_a_stalled_migration_and_drop_a_closed_one(
     client: TestClient, database: Database, authorised: dict[str, str]
 ) -> None:
     def shown() -> str:
@@ -72,7 +72,7 @@ def test_metrics_tell_of_a_migration_that_stands_still_and_forget_a_closed_one(
         ("draining", {"drain_seconds": 60}, True),
     ],
 )
-def test_what_waits_for_a_person_or_for_time_is_not_stalled(
+def test_a_migration_that_waits_for_an_operator_or_for_time_is_not_stalled(
     database: Database, state: str, options: dict[str, object], stalled: bool
 ) -> None:
     begin(database, state, options)

@@ -28,7 +28,9 @@ ROOT = Path(__file__).parents[2]
 Stored = Callable[[str], list[tuple[Any, ...]]]
 
 
-def test_it_becomes_ready_and_ends_at_sigterm(run_gateway: Callable[..., Any], sender: Any, http: httpx.Client) -> None:
+def test_the_gateway_becomes_ready_and_ends_at_sigterm(
+    run_gateway: Callable[..., Any], sender: Any, http: httpx.Client
+) -> None:
     with run_gateway() as (process, url):
         assert http.get(f"{url}/healthz").status_code == 200
         assert http.get(f"{url}/readyz").status_code == 200
@@ -38,7 +40,7 @@ def test_it_becomes_ready_and_ends_at_sigterm(run_gateway: Callable[..., Any], s
         assert process.wait(300) == 0
 
 
-def test_its_logs_are_json_and_hold_no_secret(
+def test_the_logs_are_json_and_hold_no_secret(
     run_gateway: Callable[..., Any],
     sender: Any,
     credentials: Any,
@@ -62,7 +64,7 @@ def test_its_logs_are_json_and_hold_no_secret(
         assert secret not in log.read_text()
 
 
-def test_without_a_database_setting_it_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_database_setting_the_error_says_what_to_do(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")}
     done = subprocess.run(
         [sys.executable, "-m", "gateway"],
@@ -78,7 +80,7 @@ def test_without_a_database_setting_it_says_what_to_do(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_first_start_makes_a_token_that_works(
+def test_the_first_start_creates_a_token_that_works(
     run_gateway: Callable[..., Any], settings: Any, http: httpx.Client
 ) -> None:
     with run_gateway() as (_, url):
@@ -86,7 +88,7 @@ def test_the_first_start_makes_a_token_that_works(
         assert http.get(f"{url}/tasks", headers=headers).status_code == 200
 
 
-def test_a_gateway_killed_between_deliveries_has_lost_none_and_doubles_none(
+def test_a_gateway_killed_between_deliveries_loses_and_duplicates_none(
     run_gateway: Callable[..., Any],
     sender: Any,
     issue: dict[str, Any],
@@ -144,7 +146,7 @@ def own_server() -> Iterator[tuple[EmbeddedServer, Path]]:
         yield server, Path(folder) / "data"
 
 
-def test_while_the_database_is_down_deliveries_are_refused_and_afterwards_taken(
+def test_while_the_database_is_down_deliveries_are_refused_and_afterwards_accepted(
     own_server: tuple[EmbeddedServer, Path],
     run_gateway: Callable[..., Any],
     sender: Any,

@@ -62,7 +62,7 @@ def _until(condition: Callable[[], Any], seconds: float = 300) -> Any:
     return found
 
 
-def test_tickets_of_a_real_forge_come_by_import_and_by_webhook(
+def test_tickets_of_a_real_forge_arrive_by_import_and_by_webhook(
     gitea: Any,
     serve: Callable[..., Any],
     credentials: Credentials,

@@ -55,7 +55,7 @@ def _all(client: TestClient, task: uuid.UUID, headers: dict[str, str], last: str
     return list(_read(iter(answer.text.split("\n"))))
 
 
-def test_a_closed_task_is_told_whole_and_ends(
+def test_a_closed_task_is_streamed_completely_and_ends(
     client: TestClient, authorised: dict[str, str], task: uuid.UUID, attempt: Attempt
 ) -> None:
     for number in range(120):
@@ -82,7 +82,7 @@ def test_last_event_id_resumes_without_a_gap_or_a_repetition(
     assert answer.status_code == 204
 
 
-def test_an_id_that_is_not_ours_means_the_beginning(
+def test_an_unknown_event_id_means_the_beginning(
     client: TestClient, authorised: dict[str, str], task: uuid.UUID, attempt: Attempt
 ) -> None:
     attempt.record("action", {})
@@ -93,7 +93,7 @@ def test_an_id_that_is_not_ours_means_the_beginning(
     assert Position.parse(str(Position(1, 2, 1, "running"))) == Position(1, 2, 1, "running")
 
 
-def test_states_and_entries_are_told_as_they_are_written_until_the_end(
+def test_states_and_entries_are_streamed_as_they_are_written_until_the_end(
     serve: Callable[..., Any],
     authorised: dict[str, str],
     database: Database,
@@ -137,7 +137,7 @@ def test_a_stream_ends_when_the_gateway_stops(
         assert process.wait(300) == 0
 
 
-def test_streams_are_bounded_and_a_reader_that_leaves_makes_room(
+def test_streams_are_limited_and_a_reader_that_disconnects_frees_its_slot(
     serve: Callable[..., Any], authorised: dict[str, str], task: uuid.UUID, http: httpx.Client
 ) -> None:
     with serve(max_streams=1) as base:

@@ -28,7 +28,7 @@ def task(client: TestClient, authorised: dict[str, str], add_source: Callable[..
     return uuid.UUID(answer.json()["task"])
 
 
-def test_a_requested_task_is_stored_and_its_place_is_told(
+def test_a_requested_task_is_stored_and_its_path_is_returned(
     client: TestClient, authorised: dict[str, str], add_source: Callable[..., None], stored: Stored
 ) -> None:
     add_source()
@@ -124,7 +124,7 @@ def test_a_wrong_idempotency_key_is_refused(
     assert (answer.status_code, answer.json()["field"]) == (400, "Idempotency-Key")
 
 
-def test_a_task_shows_what_its_attempt_has_come_to(
+def test_a_task_shows_the_results_of_its_attempt(
     client: TestClient, authorised: dict[str, str], task: uuid.UUID, database: Database
 ) -> None:
     class Output(Record):

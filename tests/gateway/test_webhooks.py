@@ -189,7 +189,7 @@ def test_long_texts_are_cut_and_say_so(
     assert "200000 bytes" in body[-100:]
 
 
-def test_an_address_that_is_no_web_address_is_dropped(
+def test_an_address_that_is_not_a_web_address_is_dropped(
     client: TestClient, sender: Any, issue: dict[str, Any], add_source: Callable[..., None], stored: Stored
 ) -> None:
     add_source()
@@ -198,7 +198,7 @@ def test_an_address_that_is_no_web_address_is_dropped(
     assert stored("SELECT url FROM tasks") == [(None,)]
 
 
-def test_a_repository_that_is_no_source_is_ignored_with_the_reason(
+def test_a_repository_that_is_not_a_source_is_ignored_with_the_reason(
     client: TestClient, sender: Any, issue: dict[str, Any], stored: Stored
 ) -> None:
     answer = client.request("POST", **sender.github(issue, delivery="d1"))
@@ -280,7 +280,7 @@ def test_a_push_to_a_configured_source_is_a_change_on_the_log(
         ({"ref": "refs/heads/penstock/0b1c"}, "Penstock's own"),
     ],
 )
-def test_pushes_that_change_no_branch_of_others_are_ignored(
+def test_pushes_of_tags_deleted_and_own_branches_are_ignored(
     client: TestClient, sender: Any, add_source: Callable[..., None], change: dict[str, Any], says: str
 ) -> None:
     add_source()
@@ -320,7 +320,7 @@ def test_a_form_is_refused_saying_which_setting_to_change(client: TestClient, se
     assert "application/json" in answer.json()["error"]
 
 
-def test_one_delivery_sent_twenty_times_at_once_makes_one_task_and_one_event(
+def test_one_delivery_sent_twenty_times_simultaneously_makes_one_task_and_one_event(
     client: TestClient, sender: Any, issue: dict[str, Any], add_source: Callable[..., None], stored: Stored
 ) -> None:
     add_source()
@@ -333,7 +333,7 @@ def test_one_delivery_sent_twenty_times_at_once_makes_one_task_and_one_event(
     assert len(log.read("penstock.tasks", {}).records) == 1
 
 
-def test_a_generic_delivery_asks_for_a_task(
+def test_a_generic_delivery_creates_a_task(
     client: TestClient, sender: Any, add_source: Callable[..., None], stored: Stored
 ) -> None:
     add_source()
@@ -412,7 +412,7 @@ def test_one_right_signature_among_several_is_enough(client: TestClient, sender:
     assert client.request("POST", **request).status_code == 401
 
 
-def test_what_the_reference_library_signs_is_accepted(
+def test_a_signature_by_the_reference_library_is_accepted(
     client: TestClient, credentials: Credentials, sender: Any
 ) -> None:
     from datetime import UTC, datetime
@@ -427,7 +427,7 @@ def test_what_the_reference_library_signs_is_accepted(
     assert client.request("POST", **request).status_code == 202
 
 
-def test_counters_tell_what_became_of_deliveries(
+def test_metrics_count_the_outcomes_of_deliveries(
     client: TestClient, sender: Any, issue: dict[str, Any], add_source: Callable[..., None], authorised: dict[str, str]
 ) -> None:
     add_source()

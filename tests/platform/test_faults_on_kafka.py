@@ -47,7 +47,7 @@ def _kill_a_worker(platform: RunningPlatform) -> None:
             os.kill(child.pid, signal.SIGKILL)
 
 
-def test_twenty_deliveries_five_of_them_repeats_make_fifteen_outcomes_whatever_is_killed(
+def test_twenty_deliveries_with_five_repeats_have_fifteen_outcomes_whatever_is_killed(
     start_platform: Callable[..., RunningPlatform], kafka: Any, tmp_path: Path
 ) -> None:
     platform = start_platform(PENSTOCK_EVENT_LOG="kafka", PENSTOCK_KAFKA_BOOTSTRAP=kafka.bootstrap)
