@@ -1,1 +1,1 @@
-"""What every room stands on: settings, database, events, states, leases, and the adapters to the outside."""
+"""What every other package builds on: settings, database, events, states, leases, and adapters to other systems."""

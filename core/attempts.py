@@ -1,7 +1,7 @@
 """Attempts: the lease that makes work happen once, and everything written under it.
 
 A run claims (task, attempt) and gets a fencing epoch; each of its writes checks that epoch in its
-own transaction, so a run that was given up for dead can write nothing more. Source of the idea:
+own transaction, so a run that was presumed dead can write nothing more. Source of the idea:
 fencing tokens, M. Kleppmann, "How to do distributed locking" (2016).
 """
 
@@ -45,7 +45,6 @@ class Lapsed:
     attempt: int
     source: str
     claims: int
-    waiting_seconds: float
 
 
 class Attempt:
@@ -74,9 +73,9 @@ class Attempt:
         seconds: float,
         max_claims: int,
     ) -> "Attempt":
-        """Claims an attempt for `holder` (a run id) for `seconds`, or takes it up again if it holds it already.
+        """Claims an attempt for `seconds` for the run with the id `holder`; a holder with a live lease renews it.
 
-        Raises `LeaseRefused`, and fails the task when it has been claimed `max_claims` times.
+        Raises `LeaseRefused`, and fails the task if the attempt has been claimed `max_claims` times already.
         """
         log = PostgresLog(database)
         refused = None
@@ -100,7 +99,7 @@ class Attempt:
             if current != holder or not live:
                 epoch, claims = epoch + 1, claims + 1
             if claims > max_claims:
-                refused = f"given up after {max_claims} runs ended without an answer"
+                refused = f"given up after {max_claims} runs ended without a result"
                 tasks.close(connection, log, task, TaskState.FAILED, refused)
             else:
                 connection.execute(
@@ -120,7 +119,7 @@ class Attempt:
 
     @contextmanager
     def fenced(self) -> Iterator[Connection[Any]]:
-        """A transaction that commits only while this attempt's lease is still ours. Raises `LeaseLost`."""
+        """A transaction that commits only while this run still holds the attempt. Raises `LeaseLost`."""
         with self.database.team(self.task.team_id) as connection:
             row = connection.execute(
                 "SELECT FROM attempts WHERE task_id = %s AND attempt = %s AND epoch = %s "
@@ -133,7 +132,7 @@ class Attempt:
             yield connection
 
     def renew(self) -> bool:
-        """Renews the lease; False, for good, when it is not ours any more or the task was closed."""
+        """Renews the lease. False, from then on, once another run holds the attempt or the task was closed."""
         with self.database.team(self.task.team_id) as connection:
             held = connection.execute(
                 "UPDATE attempts a SET lease_until = clock_timestamp() + %s * interval '1 second' FROM tasks t "
@@ -147,7 +146,7 @@ class Attempt:
 
     @contextmanager
     def renewing(self) -> Iterator["Attempt"]:
-        """Renews the lease in the background for the length of the block."""
+        """Renews the lease in a background thread until the block ends."""
         stop = threading.Event()
 
         def loop() -> None:
@@ -156,7 +155,7 @@ class Attempt:
                     if not self.renew():
                         return
                 except psycopg.OperationalError:
-                    continue  # the lease lapses by itself if the database stays away
+                    continue  # the lease lapses by itself if the database stays unreachable
 
         thread = threading.Thread(target=loop, name="lease", daemon=True)
         thread.start()
@@ -182,7 +181,7 @@ class Attempt:
         return int(row[0]) if row else 0
 
     def output(self, stage: str, kind: type[RecordT]) -> RecordT | None:
-        """What `stage` has left for this attempt, or None."""
+        """The output that `stage` stored for this attempt, or None."""
         with self.database.team(self.task.team_id) as connection:
             row = connection.execute(
                 "SELECT body FROM stage_outputs WHERE task_id = %s AND attempt = %s AND stage = %s", (*self.key, stage)
@@ -190,7 +189,7 @@ class Attempt:
         return kind.model_validate(row[0]) if row else None
 
     def put_output(self, stage: str, body: BaseModel, seconds: float) -> None:
-        """Leaves `body` for the stages after. Repeating it replaces it."""
+        """Stores `body` for the stages that follow. A repeat replaces it."""
         with self.fenced() as connection:
             connection.execute(
                 "INSERT INTO stage_outputs (team_id, task_id, attempt, stage, epoch, body, seconds) "
@@ -207,7 +206,7 @@ class Attempt:
             )
 
     def save_plan(self, plan: Plan) -> None:
-        """Stores a revision of the plan; the same revision again replaces it (a resumed run replans)."""
+        """Stores a revision of the plan. A repeat of the revision replaces it, since a resumed run plans again."""
         with self.fenced() as connection:
             connection.execute(
                 "INSERT INTO plan_revisions (team_id, task_id, attempt, revision, reason, body) "
@@ -225,7 +224,7 @@ class Attempt:
         return Plan.model_validate(row[0]) if row else None
 
     def save_verdict(self, connection: Connection[Any], verdict: Verdict, patch: Patch | None) -> None:
-        """Stores patch and verdict inside a `fenced` transaction; a verdict, once given, stays."""
+        """Stores patch and verdict inside a `fenced` transaction. The first verdict of an attempt is final."""
         team = self.task.team_id
         if patch is not None:
             connection.execute(
@@ -244,7 +243,7 @@ class Attempt:
         tasks.close(connection, self.log, self.task, state, reason, data)
 
     def fail(self, reason: str) -> None:
-        """Ends the task as failed, unless someone else has the attempt by now."""
+        """Ends the task as failed, unless another run holds the attempt by now."""
         try:
             with self.fenced() as connection:
                 self.close(connection, TaskState.FAILED, reason, {})
@@ -252,7 +251,7 @@ class Attempt:
             return
 
     def give_back(self, delay_seconds: float = 0.0) -> None:
-        """Lets the reconciler relaunch the attempt after `delay_seconds` instead of the lease's whole length."""
+        """Lets the reconciler relaunch the attempt after `delay_seconds` instead of when the lease ends."""
         with self.database.team(self.task.team_id) as connection:
             connection.execute(
                 "UPDATE attempts SET holder = NULL, lease_until = clock_timestamp() + %s * interval '1 second' "
@@ -265,19 +264,18 @@ def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[
     """Attempts whose lease has lapsed, and open tasks that no run has claimed for `unclaimed_seconds`, oldest first."""
     with database.system() as connection:
         rows = connection.execute(
-            "SELECT t.team_id, t.id, t.attempt, t.source, coalesce(a.claims, 0), "
-            "extract(epoch FROM clock_timestamp() - coalesce(a.lease_until, t.updated_at)) "
+            "SELECT t.team_id, t.id, t.attempt, t.source, coalesce(a.claims, 0) "
             "FROM tasks t LEFT JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt "
             "WHERE t.state IN ('queued', 'running') AND CASE WHEN a.lease_until IS NULL "
             "THEN t.updated_at < clock_timestamp() - %s * interval '1 second' "
             "ELSE a.lease_until < clock_timestamp() END ORDER BY t.created_at LIMIT %s",
             (unclaimed_seconds, limit),
         ).fetchall()
-    return [Lapsed(row[0], row[1], row[2], row[3], row[4], float(row[5])) for row in rows]
+    return [Lapsed(*row) for row in rows]
 
 
 def free_holder(database: Database, holder: str) -> int:
-    """Lapses every lease of a run that is known to have ended; returns how many there were."""
+    """Ends every lease of a run that has ended, and returns how many there were."""
     with database.system() as connection:
         return connection.execute(
             "UPDATE attempts SET lease_until = clock_timestamp() WHERE holder = %s AND ended_at IS NULL "
@@ -287,7 +285,7 @@ def free_holder(database: Database, holder: str) -> int:
 
 
 def _storable(value: Any) -> Any:
-    """The same without what jsonb refuses: programs, tests and models may say anything."""
+    """`value` without the characters that jsonb refuses, which output of programs, tests and models may hold."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What conformance suites of several protocols share: how a check fails, and how one is made in a forked process."""
+"""Shared by the conformance suites of all protocols: how a check fails, and how one runs in a forked process."""
 
 import os
 import threading
@@ -8,17 +8,17 @@ FORK_SECONDS = 60
 
 
 class ConformanceFailure(AssertionError):
-    """An adapter does not keep what its protocol promises; the message says what."""
+    """An adapter breaks a promise of its protocol; the message says which and how."""
 
 
 def require(holds: bool, message: str) -> None:
-    """Raises `ConformanceFailure` unless it holds."""
+    """Raises `ConformanceFailure` with `message` unless `holds`."""
     if not holds:
         raise ConformanceFailure(message)
 
 
 def require_in_fork(holds: Callable[[], bool]) -> None:
-    """Asks in a process forked from this one, which has a minute. Raises `ConformanceFailure` unless it holds there."""
+    """Calls `holds` in a forked process, for at most a minute. Raises `ConformanceFailure` unless it returns true."""
     child = os.fork()
     if child == 0:
         status = 1

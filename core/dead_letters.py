@@ -1,8 +1,7 @@
-"""What could not be handled, and handing it over once more: records that nobody could read, publications that no
-forge took.
+"""Dead letters and their replay: records that could not be read, and publications that failed for good.
 
-Replaying is for a person who has put right what the reason says. It is safe to repeat: a record is appended
-once more at most, and a publication that goes through is published once.
+Replay one after fixing what its reason names. That is safe to repeat: a record is appended at most once more, and a
+publication that succeeds is published once.
 """
 
 import uuid
@@ -18,7 +17,7 @@ from core.events import DEAD_LETTERS, Event
 from core.states import PublicationState
 
 UNREADABLE = "penstock.event.unreadable"
-"""The type of the events that tell of a record that could not be read; data: topic, partition, offset, reason."""
+"""Type of the events that report an unreadable record. Their data: topic, partition, offset, reason."""
 
 REPLAYED = "penstock.event.replayed"
 
@@ -29,12 +28,12 @@ class LetterKind(StrEnum):
 
 
 class NotReplayed(RuntimeError):
-    """It cannot be replayed now; the message says why and what to do."""
+    """The dead letter cannot be replayed now; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """`about` is where it belongs: topic, partition and offset, or task, attempt and target."""
+    """`about` says where it belongs: topic, partition and offset, or task, attempt and target."""
 
     id: str
     kind: LetterKind
@@ -64,7 +63,7 @@ ORDER BY updated_at DESC, task_id, target LIMIT %(limit)s
 def list_dead_letters(
     database: Database, team_id: uuid.UUID, *, limit: int = 100, only: str | None = None
 ) -> list[DeadLetter]:
-    """The newest of the team's dead letters that have not been replayed; with `only`, the one of that id."""
+    """The team's newest dead letters that were not replayed; with `only`, at most the one with that id."""
     given = {"topic": DEAD_LETTERS, "team": team_id, "unreadable": UNREADABLE, "id": only, "limit": limit}
     with database.team(team_id) as connection:
         records = connection.execute(_RECORDS, given).fetchall()
@@ -75,8 +74,8 @@ def list_dead_letters(
         letters.append(DeadLetter(event_id, LetterKind.RECORD, at, about, data["reason"], data))
     for identity, at, task_id, attempt, target, tries, error, source in publications:
         about = f"task {task_id}, attempt {attempt}, to {target}"
-        told = {"task": str(task_id), "attempt": attempt, "target": target, "tries": tries, "source": source}
-        letters.append(DeadLetter(identity, LetterKind.PUBLICATION, at, about, error or "it did not go through", told))
+        details = {"task": str(task_id), "attempt": attempt, "target": target, "tries": tries, "source": source}
+        letters.append(DeadLetter(identity, LetterKind.PUBLICATION, at, about, error or "not published", details))
     return sorted(letters, key=lambda letter: (letter.at, letter.id), reverse=True)[:limit]
 
 
@@ -85,8 +84,8 @@ def find_dead_letter(database: Database, team_id: uuid.UUID, identity: str) -> D
 
 
 def replay(database: Database, log: EventLog, letter: DeadLetter, team_id: uuid.UUID) -> None:
-    """Hands it over once more: a record to its topic's end, a publication to the next try. `log` is the one that
-    consumers read. Raises `NotReplayed`, and the log's errors."""
+    """Replays a dead letter: appends the record to its topic again, or makes the publication due. `log` is the one
+    that consumers read. Raises `NotReplayed`, and the log's errors."""
     if letter.kind is LetterKind.PUBLICATION:
         _publish_again(database, letter, team_id)
     else:
@@ -119,7 +118,7 @@ def _append_again(database: Database, log: EventLog, letter: DeadLetter, team_id
             raise NotReplayed(f"{letter.about} still cannot be read: {unread.reason[:300]}")
     found = next((r.event for r in batch.records if (r.partition, r.offset) == (partition, offset)), None)
     if found is None:
-        raise NotReplayed(f"{letter.about} is not in the log any more: it was deleted as too old")
+        raise NotReplayed(f"{letter.about} is no longer in the log: it was deleted because of its age")
     again = found.model_copy(update={"id": f"{found.id[:490]}:replayed"})
     note = Event(
         id=f"{letter.id}:replayed",

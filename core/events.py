@@ -1,4 +1,4 @@
-"""The event: one CloudEvents 1.0 envelope, as every room writes and reads it.
+"""The event: a CloudEvents 1.0 envelope, which every package writes and reads.
 
 Source of the attributes: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md.
 `team_id` is carried as the extension attribute `teamid`, since extension names are lower-case
@@ -26,7 +26,7 @@ TOPICS = (TASKS, CHANGES, OUTCOMES, DEAD_LETTERS)
 
 
 class Event(BaseModel):
-    """A CloudEvents 1.0 event. `id` is `<source>:<delivery id>`, unique for all time in its team.
+    """A CloudEvents 1.0 event. `id` is `<source>:<delivery id>`, permanently unique in its team.
 
     `subject` is what the event is about (for a repository event, the name of the source); events
     with the same subject keep their order through every log.

@@ -1,7 +1,7 @@
-"""What the platform does with one delivery: its record, its event and its task, in one transaction.
+"""Accepts one delivery: stores its record, its event and its task in one transaction.
 
-Where the delivery came from and whether it is genuine is the gateway's business; this module takes
-an intent that is already normalised, and looks up only whether it is about a configured source.
+The gateway has already verified the delivery and normalised it to an intent. This module looks up only whether the
+intent is about a configured source.
 """
 
 import uuid
@@ -22,8 +22,9 @@ CHANGED = "penstock.source.changed"
 
 @dataclass(frozen=True)
 class Target:
-    """The source that a delivery is about: by its name, by its "owner/name" on its forge, or by a project of a
-    service from which it takes tickets (`project`: service and name there; a forge's also goes by `repository`)."""
+    """Identifies the source that a delivery is about: by its name, by its "owner/name" on its forge (`repository`), or
+    by a project that its tickets come from (`project`: service, and name there; one on a forge also sets
+    `repository`)."""
 
     name: str | None = None
     repository: str | None = None
@@ -39,7 +40,7 @@ class Target:
 
 @dataclass(frozen=True)
 class TaskIntent:
-    """Work is asked for. The texts are cleaned and bounded."""
+    """A request for work. The texts are cleaned and bounded."""
 
     target: Target
     title: str
@@ -51,7 +52,7 @@ class TaskIntent:
 
 @dataclass(frozen=True)
 class ChangeIntent:
-    """A source has changed; `data` says how (`ref`, `before`, `after`, where they are known)."""
+    """A source has changed; `data` says how (`ref`, `before`, `after`, as far as known)."""
 
     target: Target
     data: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class ChangeIntent:
 
 @dataclass(frozen=True)
 class TicketIntent:
-    """A ticket has changed; `task` is the work that this also asks for, of the same source."""
+    """A ticket has changed; `task` is work on the same source that the change also requests."""
 
     target: Target
     change: TicketChange
@@ -68,7 +69,7 @@ class TicketIntent:
 
 @dataclass(frozen=True)
 class NoIntent:
-    """The delivery starts nothing, for this reason."""
+    """The delivery starts nothing; `reason` says why."""
 
     reason: str
 
@@ -78,7 +79,7 @@ Intent = TaskIntent | ChangeIntent | TicketIntent | NoIntent
 
 @dataclass(frozen=True)
 class Delivery:
-    """`origin` and `id` are the sender's kind and its id of the delivery; `kind` is what it tells, for people."""
+    """`origin` is the kind of sender and `id` its id of the delivery; `kind` names what it reports, for display."""
 
     origin: str
     id: str
@@ -92,7 +93,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a delivery. Of a repeated one, what became of the first; `same_body` compares the two."""
+    """The outcome of a delivery; of a repeated one, that of the first. `same_body`: both have the same body."""
 
     event_id: str
     state: DeliveryState
@@ -119,11 +120,11 @@ def receive(
     *,
     must_know_source: bool = False,
 ) -> Receipt:
-    """Takes a delivery in, within the caller's transaction; it is safe once that has committed.
+    """Stores a delivery within the caller's transaction; it is durable once that has committed.
 
-    A repeated delivery is counted on the first and changes nothing else, also when both arrive at the
-    same moment (the second waits for the first to commit). What is about no configured source is
-    recorded as ignored, or, with `must_know_source`, raises `UnknownSource` and records nothing.
+    A repeated delivery is counted on the first and changes nothing else, also when both arrive simultaneously (the
+    second waits for the first to commit). A delivery about a source that is not configured is recorded as ignored or,
+    with `must_know_source`, raises `UnknownSource` and records nothing.
     """
     source, state, reason = _decide(connection, intent)
     if must_know_source and source is None:
@@ -169,7 +170,7 @@ def receive(
 
 
 def _change(intent: Intent) -> tuple[str | None, Mapping[str, Any]]:
-    """The type and the data of the event that the intent puts on the topic of changes."""
+    """The type and data of the event for the topic of changes; the type is None if the intent needs none."""
     if isinstance(intent, ChangeIntent):
         return CHANGED, intent.data
     if isinstance(intent, TicketIntent):
@@ -182,11 +183,11 @@ _FIND: tuple[tuple[str, bytes], ...] = (
     ("repository", b"SELECT name FROM sources WHERE repository = %s"),
     ("name", b"SELECT name FROM sources WHERE name = %s"),
 )
-"""In this order: how a target says which source it is about."""
+"""How a target's source is found: by the first of these fields that finds one."""
 
 
 def _decide(connection: Connection[Any], intent: Intent) -> tuple[str | None, DeliveryState, str | None]:
-    """The source's name, or None with the reason why the delivery starts nothing."""
+    """The source's name and the delivery's state; or None, ignored, and why the delivery starts nothing."""
     if isinstance(intent, NoIntent):
         return None, DeliveryState.IGNORED, intent.reason
     starts_work = isinstance(intent, TaskIntent) or (isinstance(intent, TicketIntent) and intent.task is not None)

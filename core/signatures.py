@@ -1,10 +1,10 @@
-"""Webhook signatures, both ways: the gateway verifies with them, `penstock send` signs with them.
+"""Webhook signatures: the gateway verifies them, `penstock send` makes them.
 
 GitHub: https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries. Standard
 Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
 GitLab: https://docs.gitlab.com/user/project/integrations/webhooks/. Gitea:
 https://docs.gitea.com/usage/webhooks. Jira: https://developer.atlassian.com/cloud/jira/platform/webhooks/.
-All but GitLab's token are over the raw bytes of the body; every secret is tried, so that secrets can be rotated.
+All but GitLab's token sign the raw bytes of the body. Every secret is tried, so that secrets can be rotated.
 """
 
 import base64
@@ -18,13 +18,13 @@ TOLERANCE_SECONDS = 300
 """How far a Standard Webhooks timestamp may be from our clock, either way."""
 
 SIGNING = "whsec_"
-"""What the secrets of Standard Webhooks begin with."""
+"""Prefix of Standard Webhooks secrets."""
 
 _MAX_SIGNATURES = 16
 
 
 class SignatureRefused(ValueError):
-    """The delivery is not from whom it should be. `code` is short and stable, for counting."""
+    """The signature is missing, wrong or too old. `code` is short and stable, for metrics."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -51,8 +51,8 @@ def sign_gitea(secret: str, body: bytes) -> str:
 
 
 def verify_gitea(secrets: Iterable[str], body: bytes, signature: str | None, github_signature: str | None) -> None:
-    """Raises `SignatureRefused` unless one of `secrets` signed `body`, by Gitea's own header or by the one that it
-    shares with GitHub. Where both are sent, its own counts."""
+    """Raises `SignatureRefused` unless one of `secrets` signed `body`, in Gitea's own header or in the one that it
+    shares with GitHub. If both are sent, only its own is checked."""
     if signature:
         if not _any_equal((sign_gitea(secret, body).encode() for secret in secrets), [signature.strip().encode()]):
             raise SignatureRefused("signature-wrong", "X-Gitea-Signature does not match the body and the secret")
@@ -81,8 +81,8 @@ def verify_gitlab(
     signature: str | None,
     now: float,
 ) -> None:
-    """Raises `SignatureRefused` unless the delivery is signed by Standard Webhooks with one of the secrets that begin
-    with `whsec_`, or brings one of the others as its token. Where it is signed, the token does not count."""
+    """Raises `SignatureRefused` unless the delivery has a Standard Webhooks signature by one of the `whsec_` secrets,
+    or one of the other secrets as its token. If it is signed and there is a `whsec_` secret, the token is ignored."""
     known = tuple(secrets)
     keys = [secret for secret in known if secret.startswith(SIGNING)]
     if signature and keys:
@@ -90,7 +90,7 @@ def verify_gitlab(
         return
     if not token:
         raise SignatureRefused("signature-missing", "header X-Gitlab-Token is missing")
-    # Of equal length, so that comparing tells nothing about how long a secret is.
+    # Hashes have equal lengths, so the time to compare them does not reveal how long a secret is.
     expected = (hashlib.sha256(secret.encode()).digest() for secret in known if not secret.startswith(SIGNING))
     if not _any_equal(expected, [hashlib.sha256(token.encode()).digest()]):
         raise SignatureRefused("signature-wrong", "X-Gitlab-Token is not a secret of this gateway")

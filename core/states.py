@@ -1,14 +1,14 @@
 """The states of deliveries, tasks, publications, embedding models and migrations, and every legal move between them.
 
 `TRANSITIONS` is the single table: schema set-up copies it into Postgres, where a trigger refuses any
-other move, whoever asks for it.
+other move, whichever process makes it.
 """
 
 from enum import StrEnum
 
 
 class DeliveryState(StrEnum):
-    """What became of one incoming delivery. Duplicates are counted on the first one."""
+    """The outcome of one incoming delivery. Duplicates are counted on the first one."""
 
     TASK = "task"
     CHANGE = "change"
@@ -46,30 +46,30 @@ class ModelState(StrEnum):
     DRAINING = "draining"
     """Searches query it only for content that no serving model covers."""
     RETIRED = "retired"
-    """Its vectors are gone."""
+    """Its vectors are deleted."""
 
 
 class MigrationState(StrEnum):
-    """Where the migration from one embedding model to another is."""
+    """How far the migration from one embedding model to another has come."""
 
     PLANNED = "planned"
     BUILDING = "building"
-    """Old content gets the new model's vectors."""
+    """A backfill gives existing content the new model's vectors."""
     SHADOWING = "shadowing"
-    """Queries are asked of both models."""
+    """Queries run on both models."""
     JUDGED = "judged"
-    """The gate has spoken; it waits for the cut over."""
+    """The gate has given its verdict; the cut over is pending."""
     OBSERVING = "observing"
-    """The new model answers; the old one is kept up to date, to be rolled back to."""
+    """Queries use the new model; the old one is kept up to date, for a rollback."""
     DRAINING = "draining"
-    """The old model gets no vectors any more and is about to be retired."""
+    """The old model gets no more vectors and is about to be retired."""
     DONE = "done"
     CANCELLED = "cancelled"
     ROLLED_BACK = "rolled-back"
 
 
 INITIAL = ""
-"""Stands for "does not exist yet" in a transition."""
+"""The state before creation, in a transition."""
 
 CLOSED_MIGRATION_STATES = frozenset({MigrationState.DONE, MigrationState.CANCELLED, MigrationState.ROLLED_BACK})
 OPEN_TASK_STATES = frozenset({TaskState.QUEUED, TaskState.RUNNING, TaskState.WAITING})
@@ -88,7 +88,7 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (TaskState.RUNNING, TaskState.RESOLVED),
             (TaskState.RUNNING, TaskState.UNRESOLVED),
             (TaskState.RUNNING, TaskState.FAILED),
-            # Only a person's retry re-opens a closed task, as its next attempt.
+            # Only a user's retry reopens a closed task, as its next attempt.
             (TaskState.UNRESOLVED, TaskState.QUEUED),
             (TaskState.FAILED, TaskState.QUEUED),
             (TaskState.CANCELLED, TaskState.QUEUED),

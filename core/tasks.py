@@ -26,7 +26,7 @@ class TaskNotFound(LookupError):
 
 
 class IllegalMove(ValueError):
-    """The task is in a state from which the wanted move is not allowed; the message names both."""
+    """The task's state does not allow the requested move; the message names both."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def create_task(
     author: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> uuid.UUID:
-    """Writes the task that `event` starts and puts the event on `penstock.tasks`, in the caller's transaction.
+    """Writes the task that `event` starts and appends the event to `penstock.tasks`, in the caller's transaction.
 
     Repeating it changes nothing. `event` must be of type `penstock.task.requested`, with the source's
     name as its subject; `request_event` makes one.
@@ -98,8 +98,8 @@ def request_event(
     task: uuid.UUID | None = None,
     attempt: int = 1,
 ) -> Event:
-    """The event that asks for an attempt at a task. `event_source` is a URI reference (CloudEvents `source`);
-    `task` is given for later attempts only, else it follows from the event id."""
+    """The event that requests an attempt at a task. `event_source` is a URI reference (CloudEvents `source`);
+    `task` is needed for later attempts only: the id of a new task is derived from the event id."""
     return Event(
         id=event_id,
         source=event_source,
@@ -111,7 +111,7 @@ def request_event(
 
 
 def get_task(connection: Connection[Any], identity: uuid.UUID, *, lock: bool = False) -> Task:
-    """Raises `TaskNotFound`. With `lock`, holds the row until the transaction ends."""
+    """Raises `TaskNotFound`. With `lock`, locks the row until the transaction ends."""
     query = f"SELECT {_COLUMNS} FROM tasks WHERE id = %s{' FOR UPDATE' if lock else ''}"  # noqa: S608
     with connection.cursor(row_factory=class_row(Task)) as cursor:
         task = cursor.execute(query.encode(), (identity,)).fetchone()
@@ -128,7 +128,7 @@ def list_tasks(
     limit: int = 50,
     before: tuple[datetime, uuid.UUID] | None = None,
 ) -> list[Task]:
-    """Newest first. `before` is (created_at, id) of the last one of the page before."""
+    """Newest first, at most 500. `before` is (created_at, id) of the last task on the previous page."""
     query = (
         f"SELECT {_COLUMNS} FROM tasks WHERE (%(state)s::text IS NULL OR state = %(state)s) "  # noqa: S608
         "AND (%(source)s::text IS NULL OR source = %(source)s) "
@@ -163,11 +163,11 @@ def cancel(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID, r
 
 
 def retry(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID) -> Task:
-    """A person's wish for the next attempt at a closed task. Raises `TaskNotFound`, `IllegalMove`."""
+    """Queues the next attempt at a closed task, which only a user requests. Raises `TaskNotFound`, `IllegalMove`."""
     task = get_task(connection, identity, lock=True)
     if task.state not in (TaskState.UNRESOLVED, TaskState.FAILED, TaskState.CANCELLED):
         raise IllegalMove(
-            f"task {identity} is {task.state}: only an unresolved, failed or cancelled task can be tried again"
+            f"task {identity} is {task.state}: only an unresolved, failed or cancelled task can be retried"
         )
     attempt = task.attempt + 1
     connection.execute(
@@ -195,10 +195,9 @@ def close(
     reason: str,
     data: Mapping[str, Any] | None = None,
 ) -> Event:
-    """Ends the task's attempt in `state` and puts its outcome on `penstock.outcomes`, in one transaction.
+    """Ends the task's attempt in `state` and appends its outcome to `penstock.outcomes`, in one transaction.
 
-    The outcome's id is made from task and attempt, so that however often a run repeats, the log
-    holds one.
+    The outcome's id is made from task and attempt, so the log holds one outcome however often a run repeats.
     """
     move(connection, task.id, state, reason)
     connection.execute(
@@ -227,7 +226,7 @@ def close(
 
 
 def details(connection: Connection[Any], identity: uuid.UUID) -> dict[str, Any]:
-    """A task with its stages, verdict, publications and trajectory length, for people and for the API."""
+    """A task with its stages, verdict, patch, publications and number of actions, for the command line and the API."""
     task = get_task(connection, identity)
     key = (identity, task.attempt)
     with connection.cursor(row_factory=dict_row) as cursor:

@@ -1,4 +1,4 @@
-"""The default team. Apart from `core.events`, so that a command can name it without loading every model."""
+"""The default team. Not in `core.events`, so that a command can use it without importing pydantic."""
 
 import uuid
 

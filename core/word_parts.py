@@ -1,6 +1,6 @@
-"""How identifiers and English words are made comparable, wherever texts are ranked, matched or hashed.
+"""Splits identifiers into words and stems English words, for texts that are ranked, matched or hashed.
 
-Stored postings and the vectors of the hashing model rest on it: a change here raises `VERSION` in
+Stored postings and the vectors of the hashing model depend on it: a change here must raise `VERSION` in
 `assets/context/chunking/terms.py` and `_VERSION` in `core/embedding/hashing.py`.
 """
 
@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\dA-Za-z_]+")
-"""The words that an identifier is made of, split at underscores, digits and capitals."""
+"""Matches each word of an identifier, split at underscores, digits and capitals."""
 
 
 @lru_cache(maxsize=200_000)

@@ -1,7 +1,7 @@
-"""What the stages of a task hand to each other: context, plan, execution and verdict.
+"""The records that the stages of a task pass to each other: context, plan, execution and verdict.
 
-Plain frozen models without behaviour of their own; each is stored as JSON under its task and
-attempt. Stages know each other only through these.
+Frozen models without behaviour, each stored as JSON under its task and attempt. Stages depend on each other only
+through these.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ class Record(BaseModel):
 
 
 class TaskText(Record):
-    """What a person asked for, as they wrote it."""
+    """The text of a task, as its author wrote it."""
 
     title: str
     body: str = ""
@@ -27,7 +27,7 @@ class TaskText(Record):
 
 
 class Reason(Record):
-    """One signal's part in a location's score."""
+    """One signal's contribution to a location's score."""
 
     signal: str
     detail: str
@@ -72,7 +72,7 @@ class PlanStep(Record):
 
 
 class Budget(Record):
-    """Upper bounds of one attempt; seconds of wall time."""
+    """Limits of one attempt: seconds of wall time, and candidate patches."""
 
     seconds: float = Field(default=120.0, gt=0)
     candidates: int = Field(default=20_000, gt=0)
@@ -91,7 +91,7 @@ class Plan(Record):
 
 
 class Outcome(StrEnum):
-    """How one test ended."""
+    """The result of one test."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -100,8 +100,8 @@ class Outcome(StrEnum):
 
 
 class TestRun(Record):
-    """One run of a test command in the sandbox. `outcomes` maps test ids to how they ended;
-    `failures` holds the short message of each test that failed or erred."""
+    """One run of a test command in the sandbox. `outcomes` maps test ids to results; `failures` holds the short
+    message of each test that failed or erred."""
 
     __test__ = False
 
@@ -128,12 +128,12 @@ class Patch(Record):
 
     @property
     def sha256(self) -> str:
-        """What a verdict is bound to: the hash of base commit and diff."""
+        """The hash of base commit and diff, to which a verdict is bound."""
         return hashlib.sha256(f"{self.base_commit}\n{self.diff}".encode()).hexdigest()
 
 
 class CandidateCounts(Record):
-    """Every candidate is counted once in `tried`; the rest say how far each came."""
+    """Every candidate is counted once in `tried`; the other fields say how many came how far."""
 
     generated: int = 0
     tried: int = 0
@@ -146,7 +146,7 @@ class Evidence(Record):
 
     `before` and `after` are runs of the whole suite in fresh processes: `before` on the clean base
     commit, `after` on a clean checkout with the patch applied. `target_tests` are the failing tests
-    that stand for the task. `reproduction` says where they come from.
+    that represent the task. `reproduction` says where they come from.
     """
 
     sandbox: str
@@ -159,7 +159,7 @@ class Evidence(Record):
     allowed_paths: tuple[str, ...] = ()
     candidates: CandidateCounts = CandidateCounts()
     flaky: tuple[str, ...] = ()
-    """Tests that gave different results on the same code: left out of every comparison."""
+    """Tests that gave different results on the same code, and are excluded from every comparison."""
     suspicious: tuple[Location, ...] = ()
     operator: str | None = None
     """The edit operator that made the patch."""
@@ -170,7 +170,7 @@ class Evidence(Record):
 
 class ModelUse(Record):
     """What a chat model did in one attempt and what it cost. `model` is its identity, `prompts` maps each prompt to
-    the SHA-256 of its text, `actions` counts the tools that were called; `ended` says why it stopped."""
+    the SHA-256 of its text, `actions` each tool to its number of calls; `ended` says why it stopped."""
 
     model: str
     prompts: dict[str, str]
@@ -180,19 +180,19 @@ class ModelUse(Record):
     money: float = 0.0
     seconds: float = 0.0
     estimated: bool = False
-    """Whether token counts were reckoned, for a server that tells none."""
+    """Whether token counts are estimates, because the server reports none."""
     actions: dict[str, int] = Field(default_factory=dict)
     ended: str = ""
 
 
 class Execution(Record):
-    """The end of an attempt's execution: a candidate patch with its evidence, or none with what was learnt."""
+    """The result of an attempt's execution: a candidate patch, or None, with the evidence."""
 
     engine: str
     patch: Patch | None
     evidence: Evidence
     summary: str
-    """A few sentences for the person who asked: what was tried and what came of it."""
+    """A few sentences for the task's author: what was tried, and with what result."""
     seconds: float
     iterations: int = 0
     """Answers of a model, or candidates tried by an engine without one."""
@@ -215,7 +215,7 @@ class VerdictKind(StrEnum):
 
 
 class Verdict(Record):
-    """The gate's answer, bound to one patch by its hash (None when there is no patch)."""
+    """The gate's decision, bound to one patch by its hash (None when there is no patch)."""
 
     verdict: VerdictKind
     patch_sha256: str | None

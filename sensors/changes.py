@@ -1,4 +1,4 @@
-"""The change sensor: many changes of one source become one run, of its context index, its ticket index or both."""
+"""The change sensor: many changes of a source become one run, for its context index, ticket index or both."""
 
 import uuid
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from core.eventlog.protocol import Record, UnknownTopic
 from core.events import CHANGES
 from core.tickets import TICKET_CHANGED
 from sensors import cursor
-from sensors.dead_letters import put_aside
+from sensors.dead_letters import send_to_dead_letters
 
 GROUP = "penstock-changes"
 REFRESH_JOB = "refresh_context"
@@ -46,7 +46,7 @@ def change_sensor(context: SensorEvaluationContext, platform: ResourceParam[Plat
     except UnknownTopic as missing:
         return SkipReason(f"{missing}; the relay creates it")
     if batch.unreadable:
-        put_aside(platform, batch.unreadable)
+        send_to_dead_letters(platform, batch.unreadable)
     if not batch.records and not batch.unreadable:
         return SkipReason("No source has changed.")
     inbox.accept(platform.database, (r.event for r in batch.records if r.event.type == TICKET_CHANGED))

@@ -1,7 +1,7 @@
 """A log sensor's cursor: which log it has read, and the next offset of each partition, as JSON.
 
 Offsets of one log mean nothing in another: after a change of `event_log` a sensor reads the new log
-from its start, and drops what is done already.
+from its start, and skips what is already done.
 """
 
 import json
@@ -16,7 +16,7 @@ def dump(log: str, offsets: Mapping[int, int]) -> str:
 
 def load(cursor: str | None, log: str) -> dict[int, int]:
     """Offsets by partition; empty (read from the start) without a cursor, or with one of another log.
-    Raises `ValueError` for a cursor that is not ours."""
+    Raises `ValueError` for any other text."""
     if not cursor:
         return {}
     try:
@@ -24,4 +24,4 @@ def load(cursor: str | None, log: str) -> dict[int, int]:
         offsets = {int(partition): int(offset) for partition, offset in dict(value["offsets"]).items()}
         return offsets if value["log"] == log else {}
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"sensor cursor {cursor!r} is not one of ours; reset it in the Dagster UI") from error
+        raise ValueError(f"sensor cursor {cursor!r} cannot be read; reset it in the Dagster UI") from error

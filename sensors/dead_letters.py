@@ -1,4 +1,4 @@
-"""What a sensor cannot read goes to the topic of dead letters, with the reason, and the sensor goes on."""
+"""Sends records that a sensor cannot read to the dead letters, with the reason, so that the sensor continues."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from core.eventlog.protocol import Unreadable
 from core.events import DEAD_LETTERS, Event
 
 
-def put_aside(platform: Platform, unreadable: Sequence[Unreadable]) -> None:
-    """Appends a dead letter for each record; repeating it changes nothing, since its id is the record's place."""
+def send_to_dead_letters(platform: Platform, unreadable: Sequence[Unreadable]) -> None:
+    """Appends a dead letter for each record; a repeat changes nothing, since its id is the record's offset."""
     platform.log.append(
         [
             (

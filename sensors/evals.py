@@ -1,7 +1,7 @@
-"""Compares what is newly registered with the present default: chat models, prompts and embedding models.
+"""Compares newly registered chat models, prompts and embedding models with the present default.
 
-Off until someone turns it on, since a comparison takes an hour of the machine and may cost money. One run at
-a time; each is started once, and what has failed is left to a person.
+Off by default, since a comparison occupies the machine for an hour and may cost money. One run at a time; each is
+started once, and a failed one is left to the user.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ RUN_JOB, COMPARE_JOB = "run_evals", "compare_evals"
 CANDIDATE_TAG, STEP_TAG = "penstock/eval-candidate", "penstock/eval-step"
 MAX_SECONDS = 4 * 3600.0
 MAX_COST = 10.0
-"""Of one run, in the currency of the models' prices. A run that reaches a bound is not whole, and decides nothing."""
+"""Limit of one run, in the currency of the models' prices. A run that reaches a limit is incomplete."""
 
 _IN_USE = (ModelState.REGISTERED, ModelState.BUILDING, ModelState.SERVING)
 
@@ -67,7 +67,7 @@ def candidate_sensor(jobs: Sequence[ExecutableDefinition]) -> SensorDefinition:
 
 
 def tick(context: SensorEvaluationContext, platform: Platform) -> SensorResult:
-    """Starts the next run of the oldest open comparison, if none goes on."""
+    """Starts the next run of the oldest open comparison, if no run is in progress."""
     before = _cursor(context.cursor)
     now = datetime.now(UTC)
     watched = before.look(registered(load_settings(), platform), now)
@@ -90,12 +90,12 @@ def tick(context: SensorEvaluationContext, platform: Platform) -> SensorResult:
 def _cursor(text: str | None) -> Watched:
     try:
         return Watched.model_validate_json(text) if text else Watched()
-    except ValidationError:  # of another version of the program: begin again, and start nothing for what is there
+    except ValidationError:  # of another version: begin again, without comparing what is already registered
         return Watched()
 
 
 def registered(settings: Settings, platform: Platform) -> list[Candidate]:
-    """Everything that could be compared with the default as it is now."""
+    """Everything that could be compared with the present default."""
     chats = {}
     for name in described_chat_models(settings.models_folder):
         try:
@@ -115,16 +115,16 @@ def registered(settings: Settings, platform: Platform) -> list[Candidate]:
 
 
 def progress_of(context: SensorEvaluationContext, candidate: Candidate) -> Progress:
-    """What became of the runs that were started for a candidate."""
+    """The state of the runs that were started for a candidate."""
     runs = context.instance.get_runs(RunsFilter(tags={CANDIDATE_TAG: candidate.key}), limit=20)
     ended: dict[str, bool | None] = {}
-    for run in reversed(runs):  # oldest first: a person's second try of a step counts, not its first
+    for run in reversed(runs):  # oldest first: a user's retry of a step replaces its first run
         ended[run.tags[STEP_TAG]] = (run.status == DagsterRunStatus.SUCCESS) if run.is_finished else None
     return Progress(ended=ended)
 
 
 def _busy(context: SensorEvaluationContext) -> bool:
-    """Whether an eval runs at all: two at once would spoil each other's times."""
+    """Whether any eval is running: two would distort each other's times."""
     return bool(context.instance.get_runs_count(RunsFilter(job_name=RUN_JOB, statuses=IN_PROGRESS)))
 
 

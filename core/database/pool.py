@@ -1,8 +1,8 @@
-"""The one connection pool of a process, and transactions under a team or as the platform.
+"""The connection pool of a process, and transactions as a team or as the platform.
 
-The login role owns nothing and inherits nothing: each transaction takes on `penstock_app` (one
-team's rows, by row-level security) or `penstock_system` (processes that serve every team), so a
-statement outside a transaction of this module is refused by Postgres.
+The login role owns nothing and inherits nothing. Each transaction sets its role to `penstock_app` (one
+team's rows, by row-level security) or `penstock_system` (processes that serve every team), so Postgres
+refuses a statement outside of a transaction of this module.
 """
 
 import os
@@ -33,7 +33,7 @@ class Database:
         self._timeout = timeout
         self._pool: ConnectionPool[Connection[TupleRow]] | None = None
         self._pid = 0
-        self._vector: TypeInfo | None = None  # asked for once, since asking takes as long as connecting
+        self._vector: TypeInfo | None = None  # fetched once, since that takes as long as connecting
         self._lock = threading.Lock()
 
     def _open(self) -> ConnectionPool[Connection[TupleRow]]:
@@ -52,7 +52,7 @@ class Database:
                         "connect_timeout": 10,
                         "application_name": "penstock",
                     },
-                    configure=self._know_vectors,
+                    configure=self._register_vectors,
                     check=ConnectionPool.check_connection,
                     open=True,
                 )
@@ -64,8 +64,8 @@ class Database:
         """A transaction that sees and writes only `team_id`'s rows. Raises `psycopg.OperationalError`
         (or `psycopg_pool.PoolTimeout`) when the database cannot be reached.
 
-        With `pipelined`, statements are sent without waiting for those before; a fetch waits for its own, and
-        tells of an error in any statement up to it.
+        With `pipelined`, statements are sent without waiting for earlier ones. A fetch waits for its own
+        statement, and raises an error of any statement up to it.
         """
         with self._open().connection() as connection:
             pipeline = connection.pipeline() if pipelined else nullcontext()
@@ -85,8 +85,8 @@ class Database:
             self._pool.close()
         self._pool = None
 
-    def _know_vectors(self, connection: Connection[TupleRow]) -> None:
-        """Lets a connection take numpy arrays as vectors; one of a database without pgvector goes on without."""
+    def _register_vectors(self, connection: Connection[TupleRow]) -> None:
+        """Lets a connection take numpy arrays as vectors. Does nothing in a database without pgvector."""
         self._vector = self._vector or TypeInfo.fetch(connection, "vector")
         if self._vector:
             register_vector_info(connection, self._vector)

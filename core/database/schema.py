@@ -1,7 +1,7 @@
 """Brings the schema up to date: roles, extension, and numbered forward-only SQL files, under one lock.
 
 Each file runs once, in a transaction of its own, as the role that owns the tables. A file that
-changed after it was applied is an error, since databases in the field hold the old one.
+changed after it was applied is an error, since existing databases hold the old one.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class Migration:
 
 
 def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
-    """The numbered files in order. Raises `SchemaError` for a gap, a double number or a bad name."""
+    """The numbered files in order. Raises `SchemaError` for a gap, a duplicate number or a bad name."""
     found = []
     for path in sorted(folder.glob("*.sql")):
         match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", path.name)
@@ -51,12 +51,12 @@ def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
         found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
     for expected, migration in enumerate(found, start=1):
         if migration.version != expected:
-            raise SchemaError(f"migration {expected:04d} is missing or doubled (found {migration.version:04d})")
+            raise SchemaError(f"migration {expected:04d} is missing or duplicated (found {migration.version:04d})")
     return found
 
 
 def upgrade(owner_url: str, *, login: str, folder: Path = MIGRATIONS) -> list[str]:
-    """Applies what is missing and returns the names of the files applied.
+    """Applies the missing migrations and returns their names.
 
     `login` is the runtime login role; it is created if it is missing (without a password: it
     connects by peer authentication or gets one from the operator). Raises `SchemaError`.
@@ -77,7 +77,7 @@ def upgrade(owner_url: str, *, login: str, folder: Path = MIGRATIONS) -> list[st
 
 
 def missing(connection: psycopg.Connection[Any], folder: Path = MIGRATIONS) -> list[str]:
-    """The names of the migrations that a database, seen by the runtime login, lacks."""
+    """The names of the migrations that the database lacks; the runtime login may query this."""
     applied = set(connection.execute("SELECT version, name FROM schema_migrations").fetchall())
     return [m.file for m in migrations(folder) if (m.version, m.name) not in applied]
 
@@ -139,7 +139,7 @@ def _apply(connection: psycopg.Connection[tuple[object, ...]], wanted: list[Migr
             )
     if applied and max(applied) > len(wanted):
         raise SchemaError(
-            f"the database is at migration {max(applied):04d}, this version knows {len(wanted):04d}: upgrade Penstock"
+            f"the database is at migration {max(applied):04d}, this version ends at {len(wanted):04d}: upgrade Penstock"
         )
     done = []
     for migration in wanted:

@@ -1,4 +1,4 @@
-"""The event log: one protocol, an adapter in Postgres and one in Apache Kafka, and the relay between them."""
+"""The event log: one protocol, adapters for Postgres and Apache Kafka, and the relay from the one to the other."""
 
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ __all__ = [
 
 def open_log(settings: "Settings", database: "Database") -> EventLog:
     """The log that this installation's consumers read. With Kafka, appends still go to Postgres, and the
-    relay moves them on."""
+    relay moves them to Kafka."""
     log = PostgresLog(database)
     if settings.event_log == "postgres":
         return log

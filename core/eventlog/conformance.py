@@ -1,8 +1,8 @@
 """What every event log must do, as checks that anyone can run against their own adapter.
 
-Each check takes a function without arguments that opens the log, makes topics of its own and raises
-`ConformanceFailure` with what was seen. The function must be picklable, since writers that get killed
-run in processes of their own. Not for speed: `tests/bench/event_log.py` measures that.
+Each check takes a function without arguments that opens the log, creates topics of its own and raises
+`ConformanceFailure` with what was seen. The function must be picklable, since writers that are killed
+run in their own processes. Not for speed: `tests/bench/event_log.py` measures that.
 """
 
 import multiprocessing
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection as Pipe
 
+from core.conformance import ConformanceFailure, require
 from core.eventlog.protocol import MAX_EVENT_BYTES, EventLog, EventRefused, Record, UnknownTopic
 from core.events import Event
 
@@ -28,10 +29,6 @@ ARRIVES_WITHIN = 20.0
 WAKES_WITHIN = 2.0
 
 
-class ConformanceFailure(AssertionError):
-    """The log broke a promise; the message says which and how."""
-
-
 def check_order_per_key(open_log: OpenLog) -> None:
     """Events with one subject come back in the order of their appends, whatever the batches."""
     with _fresh(open_log) as (log, topic):
@@ -41,11 +38,11 @@ def check_order_per_key(open_log: OpenLog) -> None:
         records = _follow(log, topic, {event.id for event in events})
         for subject in {event.subject for event in events}:
             seen = [r.event.data["n"] for r in _first_of_each(records) if r.event.subject == subject]
-            _require(seen == sorted(seen), f"subject {subject}: read in the order {seen}")
+            require(seen == sorted(seen), f"subject {subject}: read in the order {seen}")
 
 
 def check_resume(open_log: OpenLog) -> None:
-    """Reading on from `next_offsets`, in pieces and with another instance, gives every event once."""
+    """Reading from `next_offsets`, in pieces and with another instance, returns every event once."""
     with _fresh(open_log) as (log, topic):
         wanted = {f"r{i}" for i in range(40)}
         log.append([(topic, _event(name, subject=f"s{i % 5}")) for i, name in enumerate(sorted(wanted))])
@@ -60,19 +57,19 @@ def check_resume(open_log: OpenLog) -> None:
                 batch = reader.read(topic, offsets, limit=7, wait=ARRIVES_WITHIN)
             finally:
                 reader.close()
-            _require(0 < len(batch.records) <= 7, f"asked for 7 at {offsets}, got {len(batch.records)}")
-            _require(set(batch.next_offsets) == set(ends), f"next offsets {batch.next_offsets} lack a partition")
-            _require(all(batch.next_offsets[p] <= ends[p] for p in ends), f"{batch.next_offsets} is beyond {ends}")
+            require(0 < len(batch.records) <= 7, f"a read of 7 at {offsets} returned {len(batch.records)}")
+            require(set(batch.next_offsets) == set(ends), f"next offsets {batch.next_offsets} lack a partition")
+            require(all(batch.next_offsets[p] <= ends[p] for p in ends), f"{batch.next_offsets} is beyond {ends}")
             places += [(record.partition, record.offset) for record in batch.records]
             names |= {record.event.id for record in batch.records}
             offsets = batch.next_offsets
-        _require(len(places) == len(set(places)), "an offset was read twice")
-        _require(names == wanted, f"never read: {sorted(wanted - names)}")
+        require(len(places) == len(set(places)), "an offset was read twice")
+        require(names == wanted, f"never read: {sorted(wanted - names)}")
         first = _first_places(places)
         again = log.read(topic, first, limit=500, wait=ARRIVES_WITHIN)
-        _require(bool(again.records), "nothing was read from an offset in the middle")
+        require(bool(again.records), "nothing was read from an offset in the middle")
         low = {record.partition: record.offset for record in reversed(again.records)}
-        _require(all(low[p] == first[p] for p in low), f"asked to start at {first}, started at {low}")
+        require(all(low[p] == first[p] for p in low), f"a read from {first} started at {low}")
 
 
 def check_long_poll_wakes(open_log: OpenLog) -> None:
@@ -94,30 +91,30 @@ def check_long_poll_wakes(open_log: OpenLog) -> None:
                 batch = log.read(topic, offsets, wait=ARRIVES_WITHIN)
                 woken = time.monotonic()
                 thread.join()
-                _require(len(batch.records) == 1, f"the waiting read returned {len(batch.records)} events")
+                require(len(batch.records) == 1, f"the waiting read returned {len(batch.records)} events")
                 late = woken - sent[0]
-                _require(late < WAKES_WITHIN, f"the waiting read returned {late:.2f} s after the append")
+                require(late < WAKES_WITHIN, f"the waiting read returned {late:.2f} s after the append")
                 offsets = batch.next_offsets
         finally:
             writer.close()
 
 
 def check_long_poll_ends(open_log: OpenLog) -> None:
-    """A read of an empty topic returns empty after its wait; without a wait, at once; offsets stay."""
+    """A read of an empty topic returns no event after its wait, or immediately without one; offsets stay the same."""
     with _fresh(open_log) as (log, topic):
         first = log.read(topic, {}, wait=0.0)
-        _require(not first.records, "a new topic holds events")
+        require(not first.records, "a new topic holds events")
         for wait in (0.0, 0.6):
             began = time.monotonic()
             batch = log.read(topic, first.next_offsets, wait=wait)
             took = time.monotonic() - began
-            _require(not batch.records and batch.next_offsets == first.next_offsets, f"empty read gave {batch}")
-            _require(wait <= took + 0.01 and took < wait + WAKES_WITHIN, f"a wait of {wait} s took {took:.2f} s")
+            require(not batch.records and batch.next_offsets == first.next_offsets, f"empty read gave {batch}")
+            require(wait <= took + 0.01 and took < wait + WAKES_WITHIN, f"a wait of {wait} s took {took:.2f} s")
 
 
 def check_many_writers(open_log: OpenLog) -> None:
-    """Many threads append at once while one reads: no event is skipped, none is repeated out of nowhere, and each
-    writer's own events keep their order."""
+    """Many threads append while one reads: no event is skipped, no offset is read twice, and each writer's own
+    events keep their order."""
     with _fresh(open_log) as (log, topic):
         writers, rounds = 6, 15
         wanted = {f"m{w}-{r}-{k}" for w in range(writers) for r in range(rounds) for k in range(3)}
@@ -137,17 +134,17 @@ def check_many_writers(open_log: OpenLog) -> None:
         records = _follow(log, topic, wanted, limit=11)
         for thread in threads:
             thread.join()
-        _require(not failures, f"a writer failed: {failures}")
+        require(not failures, f"a writer failed: {failures}")
         places = [(record.partition, record.offset) for record in records]
-        _require(len(places) == len(set(places)), "an offset was read twice")
+        require(len(places) == len(set(places)), "an offset was read twice")
         for w in range(writers):
             seen = [r.event.data["n"] for r in _first_of_each(records) if r.event.subject == f"writer-{w}"]
-            _require(seen == sorted(seen), f"writer {w}: read in the order {seen}")
+            require(seen == sorted(seen), f"writer {w}: read in the order {seen}")
 
 
 def check_killed_writer(open_log: OpenLog) -> None:
-    """A process killed in the middle of appends loses nothing that was acknowledged, leaves its last batch as the
-    adapter promises, and holds up neither readers nor other writers."""
+    """A process killed while it appends loses nothing that was acknowledged, leaves its last batch as the adapter
+    promises, and blocks neither readers nor other writers."""
     with _fresh(open_log) as (log, topic):
         context = multiprocessing.get_context("spawn")
         for attempt in range(2):
@@ -156,7 +153,7 @@ def check_killed_writer(open_log: OpenLog) -> None:
             child = context.Process(target=_write_until_killed, args=(open_log, topic, prefix, sender), daemon=True)
             child.start()
             sender.close()
-            _require(receiver.poll(60), "the writer's process appended nothing within 60 s")
+            require(receiver.poll(60), "the writer's process appended nothing within 60 s")
             time.sleep(random.uniform(0.0, 0.05))  # noqa: S311
             os.kill(child.pid or 0, signal.SIGKILL)
             child.join()
@@ -173,29 +170,29 @@ def check_killed_writer(open_log: OpenLog) -> None:
             names = [record.event.id for record in _first_of_each(records)]
             last = [name for name in names if name.startswith(f"{prefix}-{acknowledged + 1}-")]
             numbers = [int(name.rpartition("-")[2]) for name in last]
-            _require(numbers == list(range(len(numbers))), f"of the unacknowledged batch, events {numbers} are there")
+            require(numbers == list(range(len(numbers))), f"of the unacknowledged batch, events {numbers} are there")
             if log.guarantees.atomic:
-                _require(len(numbers) in (0, _KILLED_BATCH), f"{len(numbers)} of {_KILLED_BATCH} events are there")
+                require(len(numbers) in (0, _KILLED_BATCH), f"{len(numbers)} of {_KILLED_BATCH} events are there")
             beyond = [name for name in names if name.startswith(f"{prefix}-{acknowledged + 2}-")]
-            _require(not beyond, f"events of a batch that was never begun: {beyond}")
+            require(not beyond, f"events of a batch that was never begun: {beyond}")
 
 
 def check_large_event(open_log: OpenLog) -> None:
-    """An event of 1 MB comes back as it was; one above `MAX_EVENT_BYTES` is refused with its whole append."""
+    """An event of 1 MB comes back unchanged; one above `MAX_EVENT_BYTES` is refused with its whole append."""
     with _fresh(open_log) as (log, topic):
         text = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=1_000_000))  # noqa: S311
         log.append([(topic, _event("large", data={"text": text}))])
         record = _follow(log, topic, {"large"})[0]
-        _require(record.event.data["text"] == text, "the event came back changed")
+        require(record.event.data["text"] == text, "the event came back changed")
         try:
             log.append([(topic, _event("small")), (topic, _event("larger", data={"text": "x" * MAX_EVENT_BYTES}))])
         except EventRefused as error:
-            _require("larger" in str(error), f"the refusal does not name the event: {error}")
+            require("larger" in str(error), f"the refusal does not name the event: {error}")
         else:
-            raise ConformanceFailure(f"an event of more than {MAX_EVENT_BYTES:,} bytes was taken")
+            raise ConformanceFailure(f"an event of more than {MAX_EVENT_BYTES:,} bytes was accepted")
         log.append([(topic, _event("next"))])
         seen = {record.event.id for record in _follow(log, topic, {"next"})}
-        _require("small" not in seen, "a part of the refused append was written")
+        require("small" not in seen, "a part of the refused append was written")
 
 
 def check_faithful(open_log: OpenLog) -> None:
@@ -211,7 +208,7 @@ def check_faithful(open_log: OpenLog) -> None:
         event = _event("faithful", subject="søurce/ä b\n", data=data)
         log.append([(topic, event)])
         seen = _follow(log, topic, {"faithful"})[0].event
-        _require(seen == event, f"appended {event!r}, read {seen!r}")
+        require(seen == event, f"appended {event!r}, read {seen!r}")
 
 
 def check_topics(open_log: OpenLog) -> None:
@@ -222,8 +219,8 @@ def check_topics(open_log: OpenLog) -> None:
         for _ in range(2):
             log.ensure_topics([topic, other])
         log.append([(other, _event("there")), (topic, _event("here too"))])
-        _require({r.event.id for r in _follow(log, topic, {"here", "here too"})} == {"here", "here too"}, "topics mix")
-        _require({r.event.id for r in _follow(log, other, {"there"})} == {"there"}, "topics mix")
+        require({r.event.id for r in _follow(log, topic, {"here", "here too"})} == {"here", "here too"}, "topics mix")
+        require({r.event.id for r in _follow(log, other, {"there"})} == {"there"}, "topics mix")
         missing = f"{topic}.missing"
         attempts: Sequence[Callable[[], object]] = (
             lambda: log.append([(missing, _event("nowhere"))]),
@@ -234,46 +231,46 @@ def check_topics(open_log: OpenLog) -> None:
             try:
                 attempt()
             except UnknownTopic as error:
-                _require(missing in str(error), f"the error does not name the topic: {error}")
+                require(missing in str(error), f"the error does not name the topic: {error}")
             else:
-                raise ConformanceFailure("a topic that does not exist was taken")
+                raise ConformanceFailure("a topic that does not exist was accepted")
 
 
 def check_repeated_event(open_log: OpenLog) -> None:
-    """Appending an event again loses nothing; where the log promises it, the repeat is not there."""
+    """Appending an event again loses nothing; a log that promises to deduplicate drops the repeat."""
     with _fresh(open_log) as (log, topic):
         event = _event("repeated")
         log.append([(topic, event), (topic, event)])
         log.append([(topic, event)])
         log.append([(topic, _event("last", subject=event.subject))])
         names = [record.event.id for record in _follow(log, topic, {"repeated", "last"})]
-        _require(names[-1] == "last", f"read {names}")
+        require(names[-1] == "last", f"read {names}")
         if log.guarantees.deduplicates:
-            _require(names == ["repeated", "last"], f"read {names}")
+            require(names == ["repeated", "last"], f"read {names}")
 
 
 def check_groups(open_log: OpenLog) -> None:
-    """A group's lag counts what it has not committed, across instances; groups and topics are apart."""
+    """A group's lag counts what it has not committed by any instance; groups are independent."""
     with _fresh(open_log) as (log, topic):
         log.append([(topic, _event(f"g{i}", subject=f"s{i}")) for i in range(10)])
         _follow(log, topic, {f"g{i}" for i in range(10)})
         group = f"conformance-{uuid.uuid4().hex}"
-        _require(sum(log.lag(group, topic).values()) == 10, f"a new group's lag is {log.lag(group, topic)}, not 10")
+        require(sum(log.lag(group, topic).values()) == 10, f"a new group's lag is {log.lag(group, topic)}, not 10")
         some = log.read(topic, {}, limit=4, wait=ARRIVES_WITHIN)
         log.commit_group(group, topic, some.next_offsets)
         other = open_log()
         try:
             lag = other.lag(group, topic)
-            _require(sum(lag.values()) == 10 - len(some.records), f"read {len(some.records)} of 10, the lag is {lag}")
+            require(sum(lag.values()) == 10 - len(some.records), f"read {len(some.records)} of 10, the lag is {lag}")
             other.commit_group(group, topic, log.end_offsets(topic))
-            _require(sum(log.lag(group, topic).values()) == 0, "the lag at the end is not 0")
-            _require(sum(log.lag(f"{group}-2", topic).values()) == 10, "groups are not apart")
+            require(sum(log.lag(group, topic).values()) == 0, "the lag at the end is not 0")
+            require(sum(log.lag(f"{group}-2", topic).values()) == 10, "groups are not apart")
         finally:
             other.close()
 
 
 def check_lost_offsets(open_log: OpenLog) -> None:
-    """Offsets that the log does not have are reported, and reading goes on at the earliest event."""
+    """Offsets that the log does not have are reported, and reading continues at the earliest event."""
     with _fresh(open_log) as (log, topic):
         log.append([(topic, _event(f"l{i}", subject=f"s{i}")) for i in range(12)])
         _follow(log, topic, {f"l{i}" for i in range(12)})
@@ -287,8 +284,8 @@ def check_lost_offsets(open_log: OpenLog) -> None:
             resets |= batch.resets
             seen |= {record.event.id: record for record in batch.records}
             offsets = batch.next_offsets
-        _require(resets == dict.fromkeys(ends, 0), f"asked beyond the end, told of {resets}")
-        _require(len(seen) == 12, f"read {len(seen)} of 12 events after the reset")
+        require(resets == dict.fromkeys(ends, 0), f"a read beyond the end reported the resets {resets}")
+        require(len(seen) == 12, f"read {len(seen)} of 12 events after the reset")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -364,8 +361,3 @@ def _first_places(places: Sequence[tuple[int, int]]) -> dict[int, int]:
     for partition, offset in places:
         middle.setdefault(partition, []).append(offset)
     return {partition: sorted(offsets)[len(offsets) // 2] for partition, offsets in middle.items()}
-
-
-def _require(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise ConformanceFailure(otherwise)

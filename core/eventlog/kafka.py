@@ -1,7 +1,7 @@
 """The event log in Apache Kafka, for production: partitions by team and subject, replicated by the brokers.
 
-Only the relay appends here; everything else appends to Postgres. Reading is by explicit assignment from
-the reader's own offsets; consumer groups only mirror them. Every call to a broker has a time limit.
+Only the relay appends here; everything else appends to Postgres. Readers assign themselves partitions and keep their
+own offsets; consumer groups only mirror these. Every call to a broker has a timeout.
 """
 
 import os
@@ -28,7 +28,7 @@ from kafka.errors import (
     for_code,
 )
 
-from core.eventlog.kafka_clients import heard, open_client
+from core.eventlog.kafka_clients import last_failure, open_client
 from core.eventlog.kafka_reader import KafkaReader
 from core.eventlog.kafka_writer import KafkaWriter
 from core.eventlog.protocol import (
@@ -43,7 +43,7 @@ from core.eventlog.protocol import (
 from core.events import TOPICS, Event
 
 MAX_MESSAGE_BYTES = MAX_EVENT_BYTES + (64 << 10)
-"""What topics, producers and consumers take: an event with its key, headers and the batch around it."""
+"""Largest message of topics, producers and consumers: an event with its key, headers and batch overhead."""
 
 T = TypeVar("T")
 
@@ -51,14 +51,14 @@ _METADATA_SECONDS = 60.0
 _IDLE_READERS = 4
 _COORDINATOR_MOVES = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
 _inherited: list[object] = []
-"""Clients of the parent of a fork: their threads are not here, so they can be neither used nor closed."""
+"""Clients of a forked process's parent: their threads do not run here, so they can be neither used nor closed."""
 
 
 class KafkaLog:
     """The log of one Kafka cluster. Nothing connects before the first use; safe to use from several threads.
 
-    `timeout` bounds each exchange with the brokers, in seconds. `client` holds more settings of kafka-python
-    (TLS, SASL), for every client. New topics get `partitions` and `replication`.
+    `timeout` bounds each exchange with the brokers, in seconds. `client` holds further settings of kafka-python
+    (TLS, SASL) for every client. New topics get `partitions` and `replication`.
     """
 
     guarantees = Guarantees(atomic=False, deduplicates=False)
@@ -87,7 +87,7 @@ class KafkaLog:
 
     def brokers(self) -> int:
         """How many brokers the cluster has."""
-        return len(self._ask("list the brokers", lambda admin: admin.describe_cluster())["brokers"])
+        return len(self._call("list the brokers", lambda admin: admin.describe_cluster())["brokers"])
 
     def ensure_topics(self, topics: Sequence[str] = TOPICS) -> None:
         config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
@@ -110,7 +110,7 @@ class KafkaLog:
                     raise error(f"topic {topic['name']}: {topic['error_message']}")
             return existing
 
-        self._check_size(self._ask(f"create topics {', '.join(wanted)}", create))
+        self._check_size(self._call(f"create topics {', '.join(wanted)}", create))
         deadline = time.monotonic() + self._timeout
         for topic in wanted:
             while True:
@@ -126,13 +126,13 @@ class KafkaLog:
         if not topics:
             return
         name = "max.message.bytes"
-        asked = [ConfigResource("TOPIC", topic, [name]) for topic in topics]
-        found = self._ask(
-            "read the settings of topics", lambda admin: admin.describe_configs(asked, config_filter="all")
+        wanted = [ConfigResource("TOPIC", topic, [name]) for topic in topics]
+        found = self._call(
+            "read the settings of topics", lambda admin: admin.describe_configs(wanted, config_filter="all")
         )
         for topic, entries in found["topic"].items():
             if name not in entries:
-                raise EventLogUnavailable(f"Kafka at {self._bootstrap} does not tell us the settings of topic {topic}")
+                raise EventLogUnavailable(f"Kafka at {self._bootstrap} does not report the settings of topic {topic}")
             most = int(entries[name]["value"])
             if most < MAX_MESSAGE_BYTES:
                 raise ValueError(
@@ -141,9 +141,9 @@ class KafkaLog:
                 )
 
     def append(self, events: Sequence[tuple[str, Event]]) -> None:
-        """Returns when every event has been acknowledged by all in-sync replicas. On `EventLogUnavailable`
-        some may have been written: append them all again, in the same order, and readers that drop
-        repeats by id see each event once and in order."""
+        """Returns when all in-sync replicas have acknowledged every event. On `EventLogUnavailable` some events
+        may have been written: append all of them again, in the same order, and readers that drop repeats
+        by id see each event once and in order."""
         messages = [(topic, f"{e.teamid}/{e.subject}".encode(), encode(topic, e)) for topic, e in events]
         topics = {topic for topic, _, _ in messages}
         for topic in topics:
@@ -157,7 +157,7 @@ class KafkaLog:
             if self._writer is None:
                 self._writer = KafkaWriter(self._timeout, MAX_MESSAGE_BYTES, self._client)
             self._writer.write(messages, deadline)
-        except (KafkaError, ValueError) as error:  # ValueError: the topic went away
+        except (KafkaError, ValueError) as error:  # ValueError: the topic was deleted
             writer, self._writer = self._writer, None
             if writer is not None:
                 writer.abandon()
@@ -188,7 +188,7 @@ class KafkaLog:
         return batch
 
     def _take(self, topic: str, positions: Mapping[int, int]) -> KafkaReader:
-        """An idle reader of the topic, best one that stands at these positions; else a new one."""
+        """An idle reader of the topic, preferably one at these positions; else a new one."""
         with self._lock:
             self._after_fork()
             idle = [reader for reader in self._readers if reader.topic == topic]
@@ -206,7 +206,7 @@ class KafkaLog:
             surplus.close()
 
     def partitions(self, topic: str) -> tuple[int, ...]:
-        """The topic's partitions, as of a minute ago at most. Raises `UnknownTopic`."""
+        """The topic's partitions, cached for a minute. Raises `UnknownTopic`."""
         known = self._known.get(topic)
         if known and known[0] > time.monotonic():
             return known[1]
@@ -218,24 +218,24 @@ class KafkaLog:
                 raise error(topic)
             return tuple(sorted(partition["partition_index"] for partition in described["partitions"]))
 
-        found = self._ask(f"describe topic {topic}", describe, topic)
+        found = self._call(f"describe topic {topic}", describe, topic)
         self._known[topic] = (time.monotonic() + _METADATA_SECONDS, found)
         return found
 
     def forget(self, topic: str) -> None:
-        """Asks the brokers again, the next time, which partitions the topic has."""
+        """Drops the cached partitions of a topic."""
         self._known.pop(topic, None)
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         return self._offsets(topic, self.partitions(topic), OffsetSpec.LATEST)
 
     def first_offsets(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-        """The earliest offsets kept."""
+        """The earliest stored offset of each partition."""
         return self._offsets(topic, partitions, OffsetSpec.EARLIEST)
 
     def _offsets(self, topic: str, partitions: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
-        asked = {TopicPartition(topic, partition): spec for partition in partitions}
-        found = self._ask(f"ask offsets of {topic}", lambda admin: admin.list_partition_offsets(asked), topic)
+        wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+        found = self._call(f"read offsets of {topic}", lambda admin: admin.list_partition_offsets(wanted), topic)
         return {place.partition: at.offset for place, at in found.items()}
 
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
@@ -247,12 +247,12 @@ class KafkaLog:
                     raise error(str(place))
 
         if wanted:
-            self._ask(f"keep the offsets of group {group}", commit, topic)
+            self._call(f"store the offsets of group {group}", commit, topic)
 
     def lag(self, group: str, topic: str) -> dict[int, int]:
-        asked = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
-        found = self._ask(
-            f"ask the offsets of group {group}", lambda admin: admin.list_group_offsets({group: asked})[group], topic
+        wanted = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
+        found = self._call(
+            f"read the offsets of group {group}", lambda admin: admin.list_group_offsets({group: wanted})[group], topic
         )
         committed = {place.partition: at.offset for place, at in found.items()}
         first, end = self.first_offsets(topic, self.partitions(topic)), self.end_offsets(topic)
@@ -267,14 +267,14 @@ class KafkaLog:
             if client is not None:
                 client.close()
 
-    def _ask(self, doing: str, question: Callable[[Any], T], topic: str = "") -> T:
-        """What the brokers answer; asked again, for a while, when a group's coordinator is moving."""
+    def _call(self, doing: str, request: Callable[[Any], T], topic: str = "") -> T:
+        """Runs `request` with the shared admin client, repeatedly until the timeout while a coordinator is moving."""
         deadline = time.monotonic() + self._timeout
         while True:
             admin = None
             try:
                 admin = self._shared_admin()
-                return question(admin)
+                return request(admin)
             except UnknownTopicOrPartitionError as error:
                 self.forget(topic)
                 raise UnknownTopic(f"Kafka has no topic {topic!r}; `ensure_topics` creates it") from error
@@ -290,7 +290,7 @@ class KafkaLog:
             self._after_fork()
             if self._admin is not None:
                 return self._admin
-        settings = {"max_in_flight_requests_per_connection": 1_000, **self._client}  # of many threads
+        settings = {"max_in_flight_requests_per_connection": 1_000, **self._client}  # many threads share it
         opened = open_client(KafkaAdminClient, self._timeout, settings)
         with self._lock:
             if self._admin is None:
@@ -301,7 +301,7 @@ class KafkaLog:
         return shared
 
     def _drop(self, admin: Any) -> None:
-        """The next question goes to a new client, which asks anew who leads and who coordinates."""
+        """Closes the client: the next call opens a new one, which looks up leaders and coordinators again."""
         with self._lock:
             if self._admin is admin:
                 self._admin = None
@@ -319,4 +319,6 @@ class KafkaLog:
             return EventRefused(f"{message}: set max.message.bytes of the topic to {MAX_MESSAGE_BYTES}")
         if isinstance(error, InvalidReplicationFactorError | InvalidTopicError | InvalidPartitionsError):
             return ValueError(message)
-        return EventLogUnavailable(message if isinstance(error, BrokerResponseError) else message + heard.reason())
+        return EventLogUnavailable(
+            message if isinstance(error, BrokerResponseError) else message + last_failure.reason()
+        )

@@ -1,6 +1,6 @@
-"""Opens the clients of kafka-python with limits on time, and says why brokers could not be reached.
+"""Opens kafka-python's clients with timeouts, and reports why brokers could not be reached.
 
-A client connects when it is made. One that cannot leaves neither thread nor socket behind.
+A client connects when it is created. If that fails, it leaves neither thread nor socket behind.
 """
 
 import logging
@@ -16,12 +16,12 @@ from kafka.net.selector import NetworkSelector
 
 _REMEMBERED_SECONDS = 30.0
 _logger = logging.getLogger("core.eventlog.kafka")
-# What goes wrong comes out of the calls. Their log repeats it many times a second, and at DEBUG holds passwords.
+# Calls raise all errors. kafka-python's log repeats them many times a second, and at DEBUG holds passwords.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
-class _Heard:
-    """Why the last connection failed. The exceptions of calls tell only that time was over."""
+class _LastFailure:
+    """Why the last connection failed; the exceptions of calls say only that the timeout was over."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -30,7 +30,7 @@ class _Heard:
     def note(self, error: BaseException) -> None:
         _logger.info("a connection to Kafka failed: %s", error)
         if isinstance(error, KafkaTimeoutError | RequestTimedOutError) and self.reason():
-            return  # the last try of several, cut short
+            return  # cut short by the timeout; the earlier failure says more
         self._text, self._until = str(error), time.monotonic() + _REMEMBERED_SECONDS
 
     def forget(self) -> None:
@@ -40,12 +40,12 @@ class _Heard:
         return f" ({self._text})" if self._text and time.monotonic() < self._until else ""
 
 
-heard = _Heard()
+last_failure = _LastFailure()
 
 
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]
-    """Puts right what kafka-python 3.0 does not do: an end to a TLS handshake that is not answered, and telling what
-    a broker said last when it closed the connection with it, such as that a password is wrong."""
+    """Fixes two faults of kafka-python 3.0: a TLS handshake without an answer has no timeout, and what a broker sends
+    just before it closes the connection, such as that a password is wrong, is lost."""
 
     def get_connection(self, node_id: Any, *args: Any, **kwargs: Any) -> Any:
         known = self._conns.get(node_id)
@@ -53,29 +53,29 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]
         if connection is not known:
             seconds = self.config["request_timeout_ms"] / 1000
 
-            def give_up() -> None:
+            def close_unfinished() -> None:
                 if connection.initializing:
                     connection.close(KafkaConnectionError(f"no connection within {seconds} s"))
 
-            self._net.call_later(seconds, give_up)
-            connection.init_future.add_errback(heard.note)
+            self._net.call_later(seconds, close_unfinished)
+            connection.init_future.add_errback(last_failure.note)
         return connection
 
     async def _build_transport(self, *args: Any, **kwargs: Any) -> Any:
         transport = await super()._build_transport(*args, **kwargs)
         receive = transport._sock_recv
 
-        def what_came_before_the_end() -> tuple[bytes, Exception | None]:
+        def receive_before_error() -> tuple[bytes, Exception | None]:
             data, error = receive()
             return data, None if data else error
 
-        transport._sock_recv = what_came_before_the_end
+        transport._sock_recv = receive_before_error
         return transport
 
 
 def open_client(kind: Callable[..., Any], timeout: float, settings: Mapping[str, Any]) -> Any:
-    """A `KafkaAdminClient`, `KafkaProducer` or `KafkaConsumer` that is connected. `timeout`, in seconds, bounds its
-    start and each of its requests. Raises `KafkaError`; `heard.reason()` says more."""
+    """A connected `KafkaAdminClient`, `KafkaProducer` or `KafkaConsumer`. `timeout`, in seconds, bounds its start and
+    each of its requests. Raises `KafkaError`; `last_failure.reason()` says more."""
     made: list[KafkaNetClient] = []
 
     def connect(**config: Any) -> KafkaNetClient:
@@ -83,7 +83,7 @@ def open_client(kind: Callable[..., Any], timeout: float, settings: Mapping[str,
         made.append(KafkaNetClient(net, _Connections(net, **config)))
         return made[-1]
 
-    heard.forget()
+    last_failure.forget()
     try:
         return kind(
             client_id="penstock",

@@ -1,7 +1,7 @@
-"""One Kafka consumer, assigned to every partition of one topic, read from wherever its caller says.
+"""One Kafka consumer, assigned to every partition of one topic, which reads from the offsets that its caller gives.
 
-Not a member of any group. It is used by one thread at a time, and keeps what it has fetched ahead when the
-next read goes on where the last one ended.
+Not a member of any group. It is used by one thread at a time, and reuses prefetched records when the next read starts
+where the last one ended.
 """
 
 import time
@@ -20,19 +20,19 @@ _SLICE_SECONDS = 1.0
 
 
 class Cluster(Protocol):
-    """What a reader asks of its log."""
+    """What a reader needs of its log."""
 
     def end_offsets(self, topic: str) -> dict[int, int]: ...
     def first_offsets(self, topic: str, partitions: Sequence[int]) -> dict[int, int]: ...
 
 
 class KafkaReader:
-    """Connects when it is made, to which `open_client` applies."""
+    """Connects when it is created, and then raises as `open_client` does."""
 
     def __init__(self, cluster: Cluster, topic: str, timeout: float, largest: int, settings: Mapping[str, Any]) -> None:
         self.topic = topic
         self.positions: dict[int, int] = {}
-        """The offset that it returns next, by partition."""
+        """The next offset to return, by partition."""
         self._cluster = cluster
         self._timeout = timeout
         self._consumer = open_client(
@@ -69,10 +69,10 @@ class KafkaReader:
             if records or unreadable:
                 break
             if resets:
-                deadline = time.monotonic()  # the caller is told at once
+                deadline = time.monotonic()  # report resets without waiting
             now = time.monotonic()
             left = (verified_deadline or deadline) - now
-            if left <= 0 or now - checked >= self._timeout:  # the consumer itself waits for brokers without a word
+            if left <= 0 or now - checked >= self._timeout:  # the consumer itself waits for brokers silently
                 checked = now
                 end = self._cluster.end_offsets(self.topic)
                 lost = [p for p, position in self.positions.items() if position > end.get(p, 0)]

@@ -1,6 +1,6 @@
-"""The Kafka log that the settings describe: its addresses, and how its brokers are trusted and asked (TLS, SASL).
+"""Makes the Kafka log that the settings describe: its addresses, TLS and SASL.
 
-Passwords go to kafka-python alone, whose logs `kafka_clients` keeps to warnings, which do not hold them.
+Passwords go only to kafka-python, whose logger `kafka_clients` sets to CRITICAL, since its debug lines hold them.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def kafka_log(settings: "Settings") -> KafkaLog:
-    """Nothing connects yet. Raises like `client_settings`."""
+    """Does not connect yet. Raises as `client_settings` does."""
     return KafkaLog(
         settings.kafka_bootstrap,
         partitions=settings.kafka_partitions,
@@ -25,8 +25,8 @@ def kafka_log(settings: "Settings") -> KafkaLog:
 def client_settings(settings: "Settings") -> dict[str, str]:
     """Settings of kafka-python (https://kafka-python.readthedocs.io/en/master/apidoc/KafkaConsumer.html).
 
-    Raises `SettingsError` for what would be ignored or cannot work, such as a password for brokers that
-    are not to be asked for one: it names the setting and what to do.
+    Raises `SettingsError` for a setting that would be ignored or cannot work, such as a password without
+    SASL; it names the setting and what to do.
     """
     return {
         "security_protocol": settings.kafka_security.upper(),
@@ -47,9 +47,7 @@ def _tls(settings: "Settings", used: bool) -> dict[str, str]:
             raise _wrong(field, "is for TLS: set PENSTOCK_KAFKA_SECURITY to ssl or sasl_ssl, or unset it")
         _readable(field, path)
     if ("ssl_certfile" in given) != ("ssl_keyfile" in given):
-        raise _wrong(
-            "kafka_certificate", "and PENSTOCK_KAFKA_KEY go together: a broker that asks who we are needs both"
-        )
+        raise _wrong("kafka_certificate", "and PENSTOCK_KAFKA_KEY go together: set both, or neither")
     found = {name: str(path) for name, (_, path) in given.items()}
     if settings.kafka_key_password is not None:
         if "ssl_keyfile" not in given:
@@ -69,7 +67,7 @@ def _sasl(settings: "Settings", used: bool) -> dict[str, str]:
         field = "kafka_password" if user else "kafka_user"
         raise _wrong(field, f"is not set, and PENSTOCK_KAFKA_SECURITY={settings.kafka_security} needs it")
     if settings.kafka_sasl != "PLAIN" and ("," in user or "=" in user):  # kafka-python does not escape them
-        raise _wrong("kafka_user", "holds a comma or an equals sign, which works with PENSTOCK_KAFKA_SASL=PLAIN alone")
+        raise _wrong("kafka_user", "holds a comma or an equals sign, which works only with PENSTOCK_KAFKA_SASL=PLAIN")
     return {
         "sasl_mechanism": settings.kafka_sasl,
         "sasl_plain_username": user,

@@ -1,4 +1,4 @@
-"""One idempotent Kafka producer, which sends a batch of messages and waits until all of them are acknowledged."""
+"""One idempotent Kafka producer, which sends messages and waits until all of them are acknowledged."""
 
 import contextlib
 import time
@@ -21,7 +21,7 @@ _NEVER_MS = 2**31 - 1
 
 
 class KafkaWriter:
-    """Connects when it is made. Used by one thread at a time, and by none after an exception but to `abandon` it."""
+    """Connects when it is created. For one thread at a time; after an exception, only `abandon` may be called."""
 
     def __init__(self, timeout: float, largest: int, settings: Mapping[str, Any]) -> None:
         self._timeout = timeout
@@ -33,9 +33,9 @@ class KafkaWriter:
                 "enable_idempotence": True,
                 "allow_auto_create_topics": False,
                 "batch_size": _BATCH_BYTES,
-                # CRC-32C is computed in Python, byte by byte: fewer bytes cost less than zlib takes to save them.
+                # CRC-32C is computed in Python, byte by byte: gzip takes less time than the bytes that it saves would.
                 "compression_type": "gzip",
-                "linger_ms": 1_000,  # a flush ends it: the messages of one call go out as one batch a partition
+                "linger_ms": 1_000,  # a flush ends it: one call's messages go out as one batch per partition
                 "delivery_timeout_ms": _NEVER_MS,
                 "max_block_ms": int(timeout * 1000),
                 "max_request_size": largest,
@@ -45,8 +45,8 @@ class KafkaWriter:
         )
 
     def write(self, messages: Sequence[Message], deadline: float) -> None:
-        """Sends in order, and returns when each was acknowledged by all in-sync replicas. What Kafka has after an
-        exception is a prefix of each partition's messages, since no batch is sent before the last one is acknowledged.
+        """Sends in order, and returns when all in-sync replicas have acknowledged every message. After an exception,
+        Kafka has a prefix of each partition's messages: no batch is sent before the last one is acknowledged.
 
         Raises `KafkaError`. `deadline` is by `time.monotonic`.
         """
@@ -58,7 +58,7 @@ class KafkaWriter:
                     future.get(timeout=0)
 
     def abandon(self) -> None:
-        """Drops what is not acknowledged; whether Kafka has it is not known."""
+        """Closes the producer without waiting for acknowledgements; Kafka may or may not have the rest."""
         sender = self._producer._sender
         sender.force_close()  # `close` alone would wait until everything is sent
         sender.join(2 * self._timeout)
@@ -70,7 +70,7 @@ class KafkaWriter:
 
 
 def _pieces(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    """Runs of messages that fit into one batch of a partition, whatever partitions they go to."""
+    """Runs of messages that each fit into one batch, even if all go to the same partition."""
     start = size = 0
     for place, (_, key, body) in enumerate(messages):
         weight = len(key) + len(body) + _OVERHEAD_BYTES

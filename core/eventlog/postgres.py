@@ -1,8 +1,8 @@
 """The event log in Postgres: the embedded default, and the place where every event first becomes durable.
 
-An append joins the caller's transaction and takes no lock on the topic. Offsets are given after the
-commit, by whoever reads next, one batch at a time under a lock on the topic: a transaction that commits
-late gets later offsets, so no reader passes a gap. Each topic has one partition, 0.
+An append joins the caller's transaction and takes no lock on the topic. Offsets are assigned after the
+commit, by the next reader, one batch at a time under a lock on the topic: a transaction that commits
+late gets later offsets, so no reader skips an event. Each topic has one partition, 0.
 """
 
 import time
@@ -33,7 +33,7 @@ from core.events import TOPICS, Event
 PARTITION = 0
 
 POLL_SECONDS = 0.25
-"""The longest that an event can wait unseen when its notification is lost."""
+"""Longest delay of an event whose notification is lost, in seconds."""
 
 _SEQUENCED_AT_ONCE = 5_000
 _INSERTED_AT_ONCE = 8 << 20
@@ -93,7 +93,7 @@ class PostgresLog:
 
     def append_in(self, connection: Connection[TupleRow], topic: str, events: Iterable[Event]) -> int:
         """Appends in the caller's transaction: the events are in the log if and when it commits. Returns how
-        many were new; an event id that the team already has in this topic is left as it is.
+        many were new; an event id that the team already has in this topic is skipped.
 
         A team's transaction can append its own team's events only (`psycopg.errors.InsufficientPrivilege`).
         Raises `UnknownTopic`, `EventRefused`, and psycopg's own errors, since the transaction is the caller's.
@@ -128,7 +128,7 @@ class PostgresLog:
                 if batch.records or batch.unreadable or batch.resets or left <= 0:
                     return batch
                 if not session.listening:
-                    session.listen()  # then look again: what was appended before is not announced
+                    session.listen()  # then read again: earlier appends were not announced to it
                 else:
                     _wait_for(session, topic, min(left, POLL_SECONDS))
 
@@ -180,9 +180,9 @@ class PostgresLog:
     def prune(self, topic: str, before: datetime, *, unread_by: str | None = None) -> int:
         """Deletes the events at the front of a topic that were appended before `before`, and returns how many.
 
-        What the consumer group `unread_by` has not read yet is kept, and where a relay moves the topic, what it has
-        not yet moved. Deleted events are no longer
-        recognised as repeats, so keep them for as long as senders repeat themselves (GitHub: 3 days).
+        Keeps what the consumer group `unread_by` has not read and what a relay of the topic has not moved yet.
+        Repeats of deleted events are not recognised, so keep events for as long as senders repeat them (GitHub: 3
+        days).
         """
         deleted = 0
         while True:
@@ -218,7 +218,7 @@ class PostgresLog:
                 connection.execute("UPDATE log_topics SET first_offset = %s WHERE topic = %s", (keep_from, topic))
 
     def close(self) -> None:
-        """Closes idle reading connections; the database's pool is its owner's to close."""
+        """Closes idle reading connections, but not the database's pool, which its owner closes."""
         self._sessions.close()
 
     @contextmanager
@@ -231,7 +231,7 @@ class PostgresLog:
 
 
 def _sequence(session: Session, topic: str) -> tuple[int, int]:
-    """Gives offsets to what has been committed, and returns the oldest kept offset and the next one."""
+    """Assigns offsets to committed events, and returns the oldest stored offset and the next one."""
     row = session.connection.execute(
         "SELECT first_kept, next_free FROM log_sequence(%s, %s)", (topic, _SEQUENCED_AT_ONCE), prepare=True
     ).fetchone()
@@ -258,7 +258,7 @@ _Row = tuple[uuid.UUID, str, int, int, str]
 
 
 def _chunks(topic: str, events: Iterable[Event]) -> Iterator[list[_Row]]:
-    """Rows to insert, cut where a chunk grows large. Every event is checked before the first chunk is given out."""
+    """Rows to insert, in chunks of bounded size. Checks every event before it returns the first chunk."""
     chunks: list[list[_Row]] = [[]]
     held = 0
     for position, event in enumerate(events):

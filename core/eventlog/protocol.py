@@ -1,8 +1,8 @@
-"""The event log: what every adapter promises, and the records that cross the border.
+"""The event log: the protocol that every adapter implements, with its records and errors.
 
 A log has topics, a topic has partitions, and a partition is a sequence of events numbered by offset.
-Every offset handed in or out is the next one to read. Readers keep their own offsets; consumer groups
-only mirror them, so that lag can be seen.
+Every offset passed in or returned is the next one to read. Readers keep their own offsets; consumer groups
+only mirror them, so that lag can be measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from typing import Protocol
 from core.events import TOPICS, Event
 
 MAX_EVENT_BYTES = 2 << 20
-"""The largest event a log takes, as JSON. The same for every adapter: what Postgres takes, the relay can move."""
+"""The largest event, as JSON. The same for every adapter, so that the relay can move what Postgres accepts."""
 
 MAX_BATCH_BYTES = 16 << 20
-"""A read stops early rather than return more than this and one event."""
+"""A read returns at most this much and one event more."""
 
 
 class EventLogUnavailable(ConnectionError):
-    """The log cannot be reached now. What was asked may or may not have happened; ask again later."""
+    """The log cannot be reached now. What was requested may or may not have happened; try again later."""
 
 
 class UnknownTopic(LookupError):
@@ -32,12 +32,12 @@ class EventRefused(ValueError):
 
 @dataclass(frozen=True)
 class Guarantees:
-    """How an adapter's `append` behaves beyond what all promise (nothing lost, order per key)."""
+    """How an adapter's `append` behaves beyond what all adapters promise (nothing lost, order per key)."""
 
     atomic: bool
-    """A writer killed in the middle of `append` leaves all of its events, or none. Otherwise some of them."""
+    """A writer killed during `append` leaves all of its events or none. If false, it may leave some of them."""
     deduplicates: bool
-    """Appending an event id again to a topic changes nothing. Otherwise readers drop repeats by event id."""
+    """Appending an event id again to a topic changes nothing. If false, readers drop repeats by event id."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one read found. `next_offsets` names every partition of the topic; hand it to the next read.
+    """The result of one read. `next_offsets` names every partition of the topic; pass it to the next read.
 
-    `resets` holds the partitions whose asked offset the log no longer has (retention passed it, or the
-    topic was made anew), with the earliest offset, where reading went on.
+    `resets` maps each partition whose requested offset the log does not have (deleted by retention, or the
+    topic was recreated) to the earliest offset, where reading continued.
     """
 
     records: tuple[Record, ...]
@@ -73,10 +73,10 @@ class Batch:
 
 
 class EventLog(Protocol):
-    """A durable log of events. Every method may raise `EventLogUnavailable`, and none waits without end.
+    """A durable log of events. Every method may raise `EventLogUnavailable`, and none waits without limit.
 
-    Events of one team with one subject keep their order. A reader never passes an event that is
-    committed later: reading on from `next_offsets` misses nothing. Safe to use from several threads.
+    Events of one team with one subject keep their order. A reader never skips an event that is
+    committed later: reading from `next_offsets` misses nothing. Safe to use from several threads.
     """
 
     @property
@@ -90,23 +90,23 @@ class EventLog(Protocol):
         Raises `UnknownTopic`, and `EventRefused` before anything is written."""
 
     def read(self, topic: str, offsets: Mapping[int, int], *, limit: int = 500, wait: float = 0.0) -> Batch:
-        """Up to `limit` events from `offsets` on; a partition it does not name is read from its start.
+        """Up to `limit` events from `offsets` on; a partition not named there is read from its start.
 
-        Returns at once when something is there, else as soon as something arrives, else empty after
-        `wait` seconds. Raises `UnknownTopic`.
+        Returns immediately if there are events, else as soon as one arrives, else empty after `wait` seconds.
+        Raises `UnknownTopic`.
         """
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """The offset after the last event, by partition. Raises `UnknownTopic`."""
 
     def commit_group(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
-        """Mirrors a consumer group's offsets. Reading does not look at them."""
+        """Stores a copy of a consumer group's offsets, for `lag`. Reading does not use it."""
 
     def lag(self, group: str, topic: str) -> dict[int, int]:
-        """How many events the group has still to read, by partition; all that are kept, if it never committed."""
+        """How many events the group has still to read, by partition; all stored ones if it never committed."""
 
     def close(self) -> None:
-        """Gives up connections; using the log again opens new ones."""
+        """Closes connections; using the log again opens new ones."""
 
 
 def encode(topic: str, event: Event) -> bytes:
@@ -120,7 +120,7 @@ def encode(topic: str, event: Event) -> bytes:
         raise EventRefused(f"event {event.id!r} for {topic} cannot be written as JSON: {error}") from error
     if len(body) > MAX_EVENT_BYTES:
         raise EventRefused(
-            f"event {event.id!r} for {topic} has {len(body):,} bytes as JSON, the most is {MAX_EVENT_BYTES:,}: "
+            f"event {event.id!r} for {topic} has {len(body):,} bytes as JSON, the limit is {MAX_EVENT_BYTES:,}: "
             "store the large value elsewhere and put a link into the event"
         )
     return body

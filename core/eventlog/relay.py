@@ -1,7 +1,7 @@
 """The relay: moves events from Postgres to Kafka in order, and is the only one that appends to Kafka.
 
-A position in Postgres says up to where Kafka has acknowledged each topic; it moves after the
-acknowledgement. So a relay that is killed, at whatever instant, at worst repeats events, which readers
+A position in Postgres records how much of each topic Kafka has acknowledged; it moves after the
+acknowledgement. So a relay that is killed, at any instant, at worst repeats events, which readers
 drop by event id. Run it as `python -m core.eventlog.relay`.
 """
 
@@ -42,8 +42,8 @@ _logger = logging.getLogger("core.eventlog.relay")
 class Relay:
     """Moves `topics` from `source` to `target`. Any number may run; one at a time is active, the others stand by.
 
-    Two relays active at once (the first one was stopped for so long that its database connection was given
-    up) still repeat at worst: each moves every event from a position that was acknowledged.
+    Even two active relays (the first was suspended for so long that its database connection was closed) at
+    worst repeat events: each moves every event from an acknowledged position on.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Relay:
         return self._session is not None
 
     def acquire(self) -> bool:
-        """Becomes the active relay, unless another one is. The lock falls with this process's connection."""
+        """Becomes the active relay, unless another one is. The lock ends with this relay's connection."""
         if self._session is None:
             session = Session(self._database.url)
             row = session.connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
@@ -79,8 +79,8 @@ class Relay:
             self._session = None
 
     def step(self) -> int:
-        """Moves one batch of each topic, and returns how many events were moved; 0 as well when another relay is
-        active. Raises `EventLogUnavailable` when either log cannot be reached: nothing is lost, step again."""
+        """Moves one batch of each topic, and returns how many events were moved, 0 if another relay is active.
+        Raises `EventLogUnavailable` when either log cannot be reached: nothing is lost, call it again."""
         try:
             if not self.acquire() or self._session is None:
                 return 0
@@ -116,8 +116,8 @@ class Relay:
         return len(events)
 
     def run(self, stop: threading.Event) -> None:
-        """Creates missing topics, then moves events as they come until `stop` is set. An unreachable log is waited
-        for, longer each time, up to `LONGEST_DELAY` seconds."""
+        """Creates missing topics, then moves events as they arrive until `stop` is set. Retries an unreachable log
+        after growing delays of up to `LONGEST_DELAY` seconds."""
         delay = FIRST_DELAY
         prepared = False
         while not stop.is_set():

@@ -1,6 +1,6 @@
-"""The log of an installation with Kafka: appends go to Postgres, reads come from Kafka, the relay is between.
+"""The log of an installation with Kafka: appends go to Postgres, reads come from Kafka, and the relay connects them.
 
-So an event is durable with the transaction that made it, and Kafka being down delays it and loses nothing.
+So an event is durable with the transaction that made it; an outage of Kafka delays it and loses nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from core.events import TOPICS, Event
 
 
 class RelayedLog:
-    """Appends to `postgres`, everything else on `kafka`. What is appended can be read once the relay has run."""
+    """Appends to `postgres`, everything else on `kafka`. An appended event can be read once the relay has moved it."""
 
     guarantees = Guarantees(atomic=True, deduplicates=False)
 

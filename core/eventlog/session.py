@@ -1,6 +1,6 @@
-"""Connections of log readers: outside the pool, autocommitting, as the platform's role, able to listen.
+"""Connections of log readers: outside the pool, autocommitting, with the platform's role, able to listen.
 
-A long poll would hold a pooled connection and a transaction for its whole wait; these hold neither. A
+With the pool, a long poll would hold a connection of it and a transaction for its whole wait. A
 forked child never uses its parent's connections.
 """
 
@@ -16,13 +16,13 @@ from core.database.pool import SEARCH_PATH
 from core.eventlog.protocol import EventLogUnavailable
 
 CHANNEL = "penstock_log"
-"""Each append notifies this channel with the topic's name. A hint only: every wait has a bound."""
+"""Each append notifies this channel with the topic's name. A hint only: every wait has a timeout."""
 
 _KEPT = 4
 
 
 class Session:
-    """One connection. Each statement is its own transaction, so a client that stops holds no lock."""
+    """One connection. Each statement is its own transaction, so a client that hangs holds no lock."""
 
     def __init__(self, url: str) -> None:
         self.connection: psycopg.Connection[TupleRow] = psycopg.connect(
@@ -56,7 +56,7 @@ class Session:
 
 
 class Sessions:
-    """Idle sessions of this process. As many are open as threads read at the same moment; a few are kept."""
+    """The sessions of this process: one for each thread that reads, and a few idle ones."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -66,8 +66,8 @@ class Sessions:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session of this thread's own. Raises `EventLogUnavailable` when the database cannot be reached
-        or goes away."""
+        """A session for this thread alone. Raises `EventLogUnavailable` when the database cannot be reached
+        or the connection breaks."""
         session: Session | None = None
         try:
             session = self._take() or Session(self._url)

@@ -1,7 +1,7 @@
-"""The local forge: a branch with one commit in a repository on this machine, or a report beside it.
+"""The local forge: a branch with one commit, or a report, in a repository on this machine.
 
 The work tree, the index and HEAD of that repository are never touched. A report without a patch is
-kept as `report.md` under `refs/penstock/reports/`, so it shows in no branch list and needs no server.
+stored as `report.md` under `refs/penstock/reports/`, so it shows in no branch list and needs no server.
 """
 
 from pathlib import Path
@@ -72,4 +72,4 @@ class LocalGit:
         try:
             return Repository(self._path)
         except GitError as error:
-            raise ForgeUnavailable(f"{error}; it is tried again") from error
+            raise ForgeUnavailable(f"{error}; publishing is retried") from error

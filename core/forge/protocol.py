@@ -1,7 +1,7 @@
-"""The forge protocol: where results are published. Not for deciding whether they may be.
+"""The forge protocol: where results are published. Not for deciding whether to publish them.
 
 A patch goes out only with a `pass` or `draft` verdict for its own hash; `permit` is that rule, and
-every adapter calls it. Publishing again with the same (task, attempt) returns what is there already.
+every adapter calls it. Publishing the same (task, attempt) again returns the existing publication.
 """
 
 import uuid
@@ -13,7 +13,7 @@ from core.work import Patch, Verdict, VerdictKind
 
 
 class PublicationRefused(RuntimeError):
-    """This publication will never go through (no verdict, a branch that is not ours, a bad target)."""
+    """This publication can never succeed (no verdict, a branch that is not ours, a bad target)."""
 
 
 class ForgeUnavailable(RuntimeError):
@@ -36,14 +36,14 @@ class Publication:
 
     @property
     def branch(self) -> str:
-        """`penstock/<task id>`, with the attempt's number behind it from the second on."""
+        """`penstock/<task id>`, followed by `-<attempt>` from the second attempt on."""
         return f"penstock/{self.task_id}" + (f"-{self.attempt}" if self.attempt > 1 else "")
 
 
 class Forge(Protocol):
     @property
     def target(self) -> str:
-        """What a publication row calls this place, such as `git:<source name>`."""
+        """The name of this place in publication rows, such as `git:<source name>`."""
 
     def publish(self, publication: Publication) -> str:
         """Publishes the patch as a branch and returns where it is. Raises `PublicationRefused`, `ForgeUnavailable`."""
@@ -53,13 +53,13 @@ class Forge(Protocol):
 
 
 def permit(publication: Publication) -> Patch:
-    """The patch, if its verdict lets it out. Raises `PublicationRefused` naming what is missing."""
+    """The patch, if its verdict allows publishing it. Raises `PublicationRefused`, which names what is missing."""
     patch, verdict = publication.patch, publication.verdict
     if patch is None:
         raise PublicationRefused(f"task {publication.task_id}: there is no patch to publish")
     if verdict.verdict not in (VerdictKind.PASS, VerdictKind.DRAFT):
         failed = ", ".join(check.name for check in verdict.checks if not check.passed)
-        raise PublicationRefused(f"task {publication.task_id}: the gate said {verdict.verdict} ({failed})")
+        raise PublicationRefused(f"task {publication.task_id}: the gate's verdict is {verdict.verdict} ({failed})")
     if verdict.patch_sha256 != patch.sha256:
         raise PublicationRefused(
             f"task {publication.task_id}: the verdict is for patch {verdict.patch_sha256}, not for {patch.sha256}"

@@ -1,1 +1,1 @@
-"""How fresh indexes are, how evals stand and whether a migration gets on, read for metrics, checks and commands."""
+"""Freshness of indexes, status of evals and progress of the migration, read for metrics, checks and commands."""

@@ -1,6 +1,6 @@
-"""How the newest eval runs stand, in one small file: written by evals, shown by the gateway's metrics.
+"""The status of the newest eval runs, in one small file: written by evals, shown by the gateway's metrics.
 
-Not the results, which lie in Parquet beside it; only what an alert needs.
+Only what an alert needs; the results are in Parquet files next to it.
 """
 
 import fcntl
@@ -13,12 +13,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 MOST = 200
-"""Pairs of set and subject that are kept, the newest."""
+"""How many statuses are stored: one for each set and subject, the newest ones."""
 
 
 class EvalStatus(BaseModel):
-    """The newest run of one subject over one set. `drifted`: it is worse than the run before of the very same
-    subject; None where there is none to compare with."""
+    """The newest run of one subject over one set. `drifted`: it is worse than the previous run of exactly the
+    same subject; None if there was none."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -33,13 +33,12 @@ class EvalStatus(BaseModel):
 
 _ALL = TypeAdapter(list[EvalStatus])
 
-
 FILE = "status.json"
 
 
 def read_status(folder: Path) -> list[EvalStatus]:
-    """What the folder of results holds, by set and subject. Empty when nothing was run, and when the file is damaged:
-    the next run writes it anew."""
+    """The statuses in the folder of results, sorted by set and subject. Empty when nothing was run, and when the file
+    is damaged: the next run writes a new one."""
     try:
         return _ALL.validate_json((folder / FILE).read_bytes())
     except (OSError, ValidationError):
@@ -47,7 +46,7 @@ def read_status(folder: Path) -> list[EvalStatus]:
 
 
 def keep_status(folder: Path, status: EvalStatus) -> None:
-    """Puts a run's status in the place of the one before; an older run never replaces a newer one."""
+    """Replaces the status of the same set and subject, unless that is of a newer run."""
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:

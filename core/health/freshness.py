@@ -1,6 +1,6 @@
-"""How fresh the context index of each source is: what a person, an asset and a metric show of it.
+"""How fresh the context index of each source is, for commands, assets and metrics.
 
-Only reads; the context stage writes what the views are made of. Times are the database's.
+Only reads; the context stage writes the tables under the views. Times are by the database's clock.
 """
 
 import uuid
@@ -13,8 +13,8 @@ from psycopg.rows import TupleRow
 
 @dataclass(frozen=True, slots=True)
 class ModelFreshness:
-    """`lag_seconds` is from the acceptance of the last announced change that the model covers to when it was
-    found by this model. `behind_seconds`: for so long a newer version has been visible that it does not cover yet."""
+    """`lag_seconds`: the time from the acceptance of the last announced change that the model covers until the model
+    could find it. `behind_seconds`: how long a newer version has been visible that the model does not cover yet."""
 
     model: str
     complete: bool
@@ -24,10 +24,10 @@ class ModelFreshness:
 
 @dataclass(frozen=True, slots=True)
 class SourceFreshness:
-    """`lag_seconds` is from the acceptance of the last announced change to when it was searchable (None: no
-    change was announced yet). `waiting` changes are announced and not indexed, the oldest for `waiting_seconds`.
-    `failures` in a row since `failing_since`, the last for the reason `error`; `tried_at` is when a refresh last
-    succeeded or failed."""
+    """`lag_seconds`: the time from the acceptance of the last announced change until it was searchable (None: no
+    change was announced yet). `waiting`: changes that are announced and not indexed, the oldest for `waiting_seconds`.
+    `failures`: refreshes that failed in a row since `failing_since`, the last one because of `error`. `tried_at`: when
+    a refresh last succeeded or failed."""
 
     team_id: uuid.UUID
     source: str

@@ -1,6 +1,6 @@
-"""Whether the open migration of embedding models gets on: what it waits for, and for how long nothing has happened.
+"""Whether the open migration of embedding models progresses: what it waits for, and how long nothing has happened.
 
-For metrics, sensors and the command line alike; only reads. What a migration does is `assets.migrations`' business.
+For metrics, sensors and the command line; only reads. `assets.migrations` runs the migration.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from psycopg.rows import TupleRow
 from core.states import MigrationState
 
 LOOK_SECONDS = 60.0
-"""How often live searches are looked at after a cut over."""
+"""Interval between checks of live searches after a cut over."""
 
 STALLED_MINUTES = 15.0
-"""By default, an open migration that has work to do and does none for so long is stalled."""
+"""Default time without progress after which an open migration that has work to do is stalled."""
 
 ITSELF = "itself"
-"""Who has paused a migration that found a fault."""
+"""Who paused a migration that paused itself because of a fault."""
 
-PERSON = "a person"
+OPERATOR = "an operator"
 TIME = "time"
 
 _OPEN = """
@@ -38,7 +38,7 @@ WHERE m.state NOT IN ('done', 'cancelled', 'rolled-back')
 
 @dataclass(frozen=True, slots=True)
 class MigrationHealth:
-    """The open migration. `waits_for` is a person or time, or None while there is work to do; `quiet_seconds` is how
+    """The open migration. `waits_for` is an operator or time, or None while there is work to do; `quiet_seconds` is how
     long nothing has happened; `stalled` says so in a sentence when that is too long, or when a fault has paused it,
     else it is None."""
 
@@ -52,24 +52,24 @@ class MigrationHealth:
 
 
 def read_health(connection: Connection[TupleRow]) -> MigrationHealth | None:
-    """Of the open migration; None when none is open."""
+    """The health of the open migration; None when none is open."""
     row = connection.execute(_OPEN).fetchone()
     if row is None:
         return None
     number, old, new, state, paused, reason, state_at, options, safe, looked, moved, pause, now = row
-    waits = PERSON if paused else waits_for(state, options, safe=safe, looked=looked, state_at=state_at, now=now)
+    waits = OPERATOR if paused else waits_for(state, options, safe=safe, looked=looked, state_at=state_at, now=now)
     quiet = max(0.0, (now - max(filter(None, (state_at, moved)))).total_seconds())
-    told = None if waits else stalled(quiet, options, str(reason or ""))
+    problem = None if waits else stalled(quiet, options, str(reason or ""))
     if paused:
-        told = paused_by_itself(pause or {})
-    return MigrationHealth(number, old, new, state, waits, quiet, told)
+        problem = paused_by_itself(pause or {})
+    return MigrationHealth(number, old, new, state, waits, quiet, problem)
 
 
 def paused_by_itself(pause: dict[str, Any]) -> str | None:
-    """Why a person should look at a paused migration, from the note of its pause; None when a person paused it."""
+    """Why a user should look at a paused migration, from its pause event; None when a user paused it."""
     if pause.get("by") != ITSELF:
         return None
-    return f"it has paused itself: {pause.get('reason', 'a fault')}; then penstock migrate resume"
+    return f"it has paused itself: {pause.get('reason', 'a fault')}; fix that, then run penstock migrate resume"
 
 
 def waits_for(
@@ -81,13 +81,13 @@ def waits_for(
     state_at: datetime,
     now: datetime,
 ) -> str | None:
-    """`PERSON` or `TIME` when driving a migration in this state would do nothing now; None when there is work.
+    """`OPERATOR` or `TIME` when driving a migration in this state would do nothing now; None when there is work.
 
-    `safe` is what the gate said, `looked` when live searches were last looked at (seconds since 1970).
+    `safe` is the gate's verdict, `looked` when live searches were last checked (seconds since 1970).
     """
     age = (now - state_at).total_seconds()
     if state == MigrationState.JUDGED:
-        return None if safe and options.get("automatic", True) else PERSON
+        return None if safe and options.get("automatic", True) else OPERATOR
     if state == MigrationState.OBSERVING and age < float(options.get("observe_seconds", 3600.0)):
         return TIME if now.astimezone(UTC).timestamp() - (looked or 0.0) < LOOK_SECONDS else None
     if state == MigrationState.DRAINING and age < float(options.get("drain_seconds", 60.0)):
@@ -96,7 +96,7 @@ def waits_for(
 
 
 def stalled(quiet_seconds: float, options: dict[str, Any], reason: str) -> str | None:
-    """Why a person should look at a migration that has work to do, or None."""
+    """Why a user should look at a migration that has work to do, or None."""
     if quiet_seconds < 60 * float(options.get("stalled_minutes", STALLED_MINUTES)):
         return None
     return f"nothing has happened for {quiet_seconds / 60:.0f} minutes: it waits for {reason or 'a driver'}"

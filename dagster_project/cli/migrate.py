@@ -283,7 +283,7 @@ def report_(
     from assets.migrations.report import report
 
     with _platform() as platform:
-        evidence.take_in(platform, _chosen(platform, number))
+        evidence.update(platform, _chosen(platform, number))
         with platform.database.system() as connection:
             migration, events = report.read(connection, number)
     if out is not None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from core.conformance import ConformanceFailure
 from core.database import Database
 from core.eventlog import conformance
-from core.eventlog.conformance import CHECKS, Check, ConformanceFailure
+from core.eventlog.conformance import CHECKS, Check
 from core.eventlog.kafka import KafkaLog
 from core.eventlog.postgres import PostgresLog
 from core.eventlog.protocol import Batch, EventLog

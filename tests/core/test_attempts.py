@@ -52,7 +52,7 @@ def test_a_claimed_task_runs_and_no_second_run_can_claim_it(database: Database, 
         _claim(database, task, holder="run-2")
 
 
-def test_the_same_run_takes_its_claim_up_again_with_the_same_epoch(database: Database, log: PostgresLog) -> None:
+def test_the_same_run_claims_again_with_the_same_epoch(database: Database, log: PostgresLog) -> None:
     task = _task(database, log)
     assert _claim(database, task).epoch == _claim(database, task).epoch
 

@@ -9,7 +9,7 @@ from core.database import embedded
 from core.database.embedded import EmbeddedServer
 
 
-def test_the_server_takes_buffers_by_the_memory_of_the_machine(postgres_server: EmbeddedServer) -> None:
+def test_shared_buffers_follow_the_memory_of_the_machine(postgres_server: EmbeddedServer) -> None:
     with psycopg.connect(postgres_server.url("postgres", owner=True)) as connection:
         row = connection.execute("SELECT setting::bigint * 8 / 1024 FROM pg_settings WHERE name = 'shared_buffers'")
         assert row.fetchone() == (max(128, min(2048, embedded.memory_megabytes() // 8)),)

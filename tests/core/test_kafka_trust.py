@@ -1,4 +1,4 @@
-"""TLS and SASL towards Kafka: on a real broker, and settings that could not work refused by name."""
+"""TLS and SASL with a real Kafka broker; settings that cannot work are refused by name."""
 
 import io
 import logging
@@ -38,7 +38,7 @@ def make(kafka: Any, tmp_path: Path) -> Callable[..., KafkaLog]:
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
-def test_events_go_to_a_broker_that_asks_for_tls_and_a_password_and_back(
+def test_events_go_to_a_broker_that_requires_tls_and_a_password_and_back(
     make: Callable[..., KafkaLog], mechanism: str
 ) -> None:
     log = make(kafka_sasl=mechanism)
@@ -59,7 +59,7 @@ def test_events_go_to_a_broker_that_asks_for_tls_and_a_password_and_back(
         ({"kafka_ca": None}, "(?i)certificate verify failed|ssl handshake failed"),
     ],
 )
-def test_a_broker_that_is_not_trusted_or_does_not_trust_us_is_told_without_the_password(
+def test_a_broker_that_is_not_trusted_or_does_not_trust_us_is_reported_without_the_password(
     make: Callable[..., KafkaLog], kafka: Any, changed: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = io.StringIO()

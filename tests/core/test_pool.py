@@ -1,4 +1,4 @@
-"""What the pool's connections know of vectors."""
+"""Vectors as parameters of the pool's connections."""
 
 import numpy as np
 import psycopg

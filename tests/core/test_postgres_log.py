@@ -193,7 +193,7 @@ def terminate(server: object, name: str) -> None:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
 
 
-def test_a_database_that_cannot_be_reached_is_named_as_such() -> None:
+def test_a_database_that_cannot_be_reached_raises_unavailable() -> None:
     gone = PostgresLog(Database("postgresql://nobody@127.0.0.1:9/none", timeout=0.2))
     for attempt in (
         lambda: gone.read(TASKS, {}),
@@ -224,7 +224,7 @@ def test_a_forked_child_reads_on_connections_of_its_own(log: PostgresLog) -> Non
     assert ids(log) == ["before the fork", "after"]
 
 
-def test_pruning_removes_the_front_and_readers_behind_it_are_told(database: Database, log: PostgresLog) -> None:
+def test_pruning_removes_the_front_and_readers_behind_it_get_a_reset(database: Database, log: PostgresLog) -> None:
     log.append([(TASKS, event(f"old-{i}")) for i in range(3)])
     assert len(ids(log)) == 3
     time.sleep(0.01)
@@ -288,7 +288,7 @@ def test_an_event_that_can_never_be_stored_is_refused_by_name(log: PostgresLog, 
     assert ids(log) == []
 
 
-def test_a_row_that_is_no_event_is_reported_and_passed(database: Database, log: PostgresLog) -> None:
+def test_a_row_that_is_not_an_event_is_reported_and_skipped(database: Database, log: PostgresLog) -> None:
     log.append([(TASKS, event("a"))])
     with database.system() as connection:
         connection.execute(

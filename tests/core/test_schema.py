@@ -49,7 +49,7 @@ def test_a_transaction_without_a_team_sees_nothing(database_url: str, database: 
         assert connection.execute("SELECT * FROM tasks").fetchall() == []
 
 
-def test_the_runtime_login_is_no_superuser_and_owns_nothing(database_url: str) -> None:
+def test_the_runtime_login_is_not_a_superuser_and_owns_nothing(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             "SELECT rolsuper, rolbypassrls, rolcreaterole, rolinherit FROM pg_roles WHERE rolname = current_user"

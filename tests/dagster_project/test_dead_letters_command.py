@@ -19,7 +19,7 @@ from dagster_project.cli import dead_letters
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 from dagster_project.jobs.events import READ_BY, prune_events
-from sensors.dead_letters import put_aside
+from sensors.dead_letters import send_to_dead_letters
 
 Run = Callable[..., str]
 
@@ -60,7 +60,7 @@ def make_unreadable(platform: Platform, name: str) -> str:
     platform.log.append([(CHANGES, change(name))])
     rewrite(platform, name, b'{"id": 3}')
     offset = platform.log.end_offsets(CHANGES)[0] - 1
-    put_aside(platform, platform.log.read(CHANGES, {0: offset}).unreadable)
+    send_to_dead_letters(platform, platform.log.read(CHANGES, {0: offset}).unreadable)
     return f"penstock:unreadable:{CHANGES}:0:{offset}"
 
 

@@ -84,7 +84,7 @@ def test_a_migration_is_planned_started_steered_and_told(penstock: Any, database
     assert planned["disk_bytes"] > 0
     started = penstock("start", "--to", "wordllama")
     assert (started["state"], started["verdict"]) == ("judged", "inconclusive")
-    assert started["waits_for"].startswith("a person")
+    assert started["waits_for"].startswith("an operator")
     with pytest.raises(CommandFailed, match="the gate says inconclusive"):
         penstock("cutover")
     with pytest.raises(CommandFailed, match="open already: hashing to wordllama"):

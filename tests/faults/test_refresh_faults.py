@@ -1,5 +1,5 @@
-"""A refresh is killed at each of its steps, and at its statements from the first to the last: what is searchable is
-then the old commit or the new one, whole, and the next refresh makes it what an undisturbed one would have made."""
+"""A refresh is killed at each of its steps, and at its statements from the first to the last. Afterwards the whole old
+commit or the whole new one is searchable, and the next refresh gives the result of an undisturbed one."""
 
 import json
 import signal
@@ -263,7 +263,7 @@ print(report.changed, report.index_version, report.commit)
 """
 
 
-def test_processes_that_refresh_at_once_do_the_work_once(
+def test_processes_that_refresh_simultaneously_do_the_work_once(
     database: Database, database_url: str, work: Work, tmp_path: Path
 ) -> None:
     add_source(database, DEFAULT_TEAM, "demo", str(work.path), roots=[tmp_path])

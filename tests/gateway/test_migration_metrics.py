@@ -89,4 +89,4 @@ def test_a_paused_migration_is_not_stalled(database: Database) -> None:
         connection.execute("UPDATE model_migrations SET paused = true WHERE id = %s", (number,))
         health = read_health(connection)
     assert health is not None
-    assert (health.waits_for, health.stalled) == ("a person", None)
+    assert (health.waits_for, health.stalled) == ("an operator", None)

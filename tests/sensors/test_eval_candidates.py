@@ -1,4 +1,4 @@
-"""What is newly registered is compared with the default: once, one run at a time, and only from then on."""
+"""Newly registered models and prompts are compared with the default: each once, and one run at a time."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class Ticks:
-    """The sensor with its cursor, and the runs that it asks for."""
+    """The sensor with its cursor, and the runs that it requests."""
 
     def __init__(self, platform: Platform, instance: DagsterInstance) -> None:
         self.platform, self.instance, self.cursor = platform, instance, None
@@ -58,7 +58,7 @@ def describe_chat(tmp_path: Path, name: str, model: str = "coder") -> None:
     (folder / "chat.toml").write_text(text)
 
 
-def test_what_is_there_at_first_is_not_compared(ticks: Ticks, tmp_path: Path) -> None:
+def test_what_is_registered_before_the_first_tick_is_not_compared(ticks: Ticks, tmp_path: Path) -> None:
     describe_chat(tmp_path, "old")
     assert ticks.look() == []
     assert ticks.look() == []
@@ -88,7 +88,7 @@ def test_a_new_chat_model_is_compared_in_three_runs_one_after_another(ticks: Tic
     assert Watched.model_validate_json(ticks.cursor or "").open == ()
 
 
-def test_a_step_that_failed_is_left_to_a_person(ticks: Ticks, tmp_path: Path) -> None:
+def test_a_step_that_failed_is_left_to_the_user(ticks: Ticks, tmp_path: Path) -> None:
     ticks.look()
     describe_chat(tmp_path, "fresh")
     [baseline] = ticks.look()
@@ -129,7 +129,7 @@ def test_new_prompts_are_compared_under_the_chat_model_in_use(
     assert str(ticks.look()[0].partition_key) == "repair|model:model=mine,prompts=v9"
 
 
-def test_a_default_that_was_promoted_is_not_held_against_the_one_before(
+def test_a_promoted_default_is_not_compared_with_its_predecessor(
     ticks: Ticks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     describe_chat(tmp_path, "one")
@@ -144,7 +144,7 @@ def test_a_default_that_was_promoted_is_not_held_against_the_one_before(
     assert ticks.look() == [], "the default is not compared with itself"
 
 
-def test_many_new_ones_are_taken_up_in_turn_and_none_for_ever() -> None:
+def test_many_new_candidates_are_taken_in_turn_and_dropped_after_a_while() -> None:
     many = [Candidate("chat model", f"m{n}", "d", "repair", "search", f"model:model=m{n}") for n in range(MAX_OPEN + 5)]
     watched = Watched().look([], NOW).look(many, NOW)
     assert len(watched.open) == MAX_OPEN
@@ -157,7 +157,7 @@ def test_many_new_ones_are_taken_up_in_turn_and_none_for_ever() -> None:
     assert later.look(many, NOW + 3 * GIVEN_UP_AFTER + timedelta(1)).open == ()
 
 
-def test_it_can_be_turned_off_and_is_until_someone_turns_it_on() -> None:
+def test_the_sensor_is_off_by_default() -> None:
     found = defs.get_repository_def().get_sensor_def("eval_candidate_sensor")
     assert found.default_status.value == "STOPPED"
 
@@ -165,5 +165,5 @@ def test_it_can_be_turned_off_and_is_until_someone_turns_it_on() -> None:
 @pytest.mark.parametrize(
     "text", ["search", "model:model=fresh", "model:model=fresh,prompts=v1", "retrieval:model=hashing"]
 )
-def test_every_subject_that_is_asked_for_can_be_opened(ticks: Ticks, text: str) -> None:
+def test_every_requested_subject_can_be_opened(ticks: Ticks, text: str) -> None:
     assert open_subject(text).name

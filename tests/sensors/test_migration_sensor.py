@@ -1,4 +1,4 @@
-"""The migration sensor starts a run when there is work, and none while the migration waits."""
+"""The migration sensor starts a run when there is work, but not while the migration waits."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_an_open_migration_gets_a_run_and_a_paused_or_closed_one_does_not(platfo
     assert isinstance(look(platform), SkipReason)
 
 
-def test_after_the_cut_over_it_looks_once_a_minute_until_the_old_model_may_go(platform: Platform) -> None:
+def test_after_the_cut_over_it_checks_once_a_minute_until_the_old_model_may_be_retired(platform: Platform) -> None:
     migration = begin(platform, observe_seconds=600, drain_seconds=30)
     drive.drive(platform, migration.id)  # nothing to compare with: a person decides
     switch.cut_over(platform.database, migration.id, accept=True)
@@ -70,13 +70,13 @@ def test_the_job_drives_the_migration_and_shows_its_report(platform: Platform) -
     done = job.execute_in_process(resources={"platform": platform}, raise_on_error=True)
     metadata = done.asset_materializations_for_node("model_migration")[0].metadata
     assert metadata["state"].value == "judged"
-    assert str(metadata["waits_for"].value).startswith("a person: the gate says inconclusive")
+    assert str(metadata["waits_for"].value).startswith("an operator: the gate says inconclusive")
     assert "| when | what |" in str(metadata["report"].value)
     checks = {check.check_name: check.passed for check in done.get_asset_check_evaluations()}
     assert checks == {"migration_moves": True, "new_model_is_safe": False}
 
 
-def test_a_migration_that_long_does_nothing_unasked_is_told(platform: Platform) -> None:
+def test_a_migration_without_progress_is_reported(platform: Platform) -> None:
     migration = begin(platform)
     with platform.database.system() as connection:
         record.write(connection, migration.id, reason="a model: its server is down")
@@ -92,7 +92,7 @@ def test_a_migration_that_long_does_nothing_unasked_is_told(platform: Platform) 
     assert drive.drive_stalled(paused, events, later) is None
 
 
-def test_a_migration_that_a_fault_has_paused_is_told_at_once_and_one_that_a_person_paused_is_not(
+def test_a_migration_paused_by_a_fault_is_reported_immediately_and_one_paused_by_a_user_is_not(
     platform: Platform, capsys: pytest.CaptureFixture[str]
 ) -> None:
     migration = begin(platform)
@@ -107,7 +107,7 @@ def test_a_migration_that_a_fault_has_paused_is_told_at_once_and_one_that_a_pers
     assert told() == [None, None]
     switch.pause(platform.database, migration.id, False)
     switch.pause(platform.database, migration.id, True, "the server gives zeros", by_itself=True)
-    assert told() == ["it has paused itself: the server gives zeros; then penstock migrate resume"] * 2
+    assert told() == ["it has paused itself: the server gives zeros; fix that, then run penstock migrate resume"] * 2
     assert isinstance(look(platform), SkipReason)
     assert "it has paused itself: the server gives zeros" in capsys.readouterr().err
     done = defs.resolve_job_def("migrate_model").execute_in_process(resources={"platform": platform})
@@ -143,7 +143,7 @@ def queued_request(platform: Platform) -> object:
         return migration_request_sensor(context, platform=platform)
 
 
-def test_the_sensor_logs_a_migration_that_stands_still(platform: Platform, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_sensor_logs_a_stalled_migration(platform: Platform, capsys: pytest.CaptureFixture[str]) -> None:
     migration = begin(platform)
     assert isinstance(look(platform), RunRequest)
     assert "has happened" not in capsys.readouterr().err

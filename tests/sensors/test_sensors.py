@@ -95,7 +95,7 @@ def test_a_request_carries_its_task_its_partition_and_a_key_that_is_the_same_nex
     assert again[0].tags[ATTEMPT_TAG] == "1"
 
 
-def test_cancelled_and_claimed_tasks_are_passed_over_and_the_cursor_goes_on(
+def test_cancelled_and_claimed_tasks_are_skipped_and_the_cursor_advances(
     instance: DagsterInstance, platform: Platform
 ) -> None:
     cancelled, claimed = _task(platform, 1), _task(platform, 2)
@@ -125,7 +125,7 @@ def test_many_changes_of_a_source_become_one_refresh(instance: DagsterInstance, 
     assert isinstance(rest, SkipReason)
 
 
-def test_ticket_changes_are_kept_and_index_the_tickets_of_their_source_alone(
+def test_ticket_changes_are_stored_and_index_only_the_tickets_of_their_source(
     instance: DagsterInstance, platform: Platform
 ) -> None:
     with platform.database.team(DEFAULT_TEAM) as connection:
@@ -154,7 +154,7 @@ def test_ticket_changes_are_kept_and_index_the_tickets_of_their_source_alone(
     assert kept == [("github:0", "shop"), ("github:1", "shop"), ("github:2", "blog")]
 
 
-def test_the_reconciler_relaunches_a_silent_attempt_but_not_beside_a_live_run(
+def test_the_reconciler_relaunches_a_silent_attempt_unless_a_run_is_live(
     instance: DagsterInstance, platform: Platform
 ) -> None:
     task = _task(platform, 1)
@@ -194,7 +194,7 @@ def test_the_reconciler_leaves_tasks_alone_whose_events_wait_in_the_log(
     assert [request.tags[TASK_TAG] for request in requests] == [str(task)]
 
 
-def test_an_unreadable_event_becomes_a_dead_letter_and_holds_nothing_up(
+def test_an_unreadable_event_becomes_a_dead_letter_and_blocks_nothing(
     instance: DagsterInstance, platform: Platform
 ) -> None:
     broken, good = _task(platform, 1), _task(platform, 2)

@@ -1,4 +1,4 @@
-"""The sensor that tries failed and forgotten sources again, on a real database and an ephemeral Dagster instance."""
+"""The sensor that retries failed and forgotten sources, on a real database and an ephemeral Dagster instance."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""From a signed webhook to what a task is shown: tickets of the same project that are like it."""
+"""From a signed webhook to a task's context: similar tickets of the same project."""
 
 import json
 import uuid
@@ -110,7 +110,7 @@ def issue(number: int, title: str, body: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_task_is_shown_the_tickets_like_it_that_webhooks_told_of(forge: Forge) -> None:
+def test_a_task_is_shown_similar_tickets_that_webhooks_reported(forge: Forge) -> None:
     known = issue(1, "Invoice subtracts the discount twice", "The total is too low.")
     forge.send("issues", "opened", known)
     remark = {
@@ -157,7 +157,7 @@ def test_a_task_is_shown_the_tickets_like_it_that_webhooks_told_of(forge: Forge)
     assert (quote.trust, quote.author) == ("outside comment", "eve")
 
 
-def test_a_change_of_state_that_a_webhook_tells_of_is_seen_by_the_next_search(forge: Forge) -> None:
+def test_a_change_of_state_that_a_webhook_reports_is_seen_by_the_next_search(forge: Forge) -> None:
     known = issue(1, "Invoice subtracts the discount twice", "The total is too low.")
     forge.send("issues", "opened", known)
     forge.index()

@@ -1,8 +1,8 @@
-"""Does the migration gate err as rarely as it says? Simulated migrations whose truth is known.
+"""Measures the migration gate's error rates on simulated migrations whose truth is known; not about any real model.
 
-A/A migrations count false alarms, planted losses count what is caught at the planned number of queries, and
-losses of exactly the margin count false assurances. Queries about one file are alike on purpose: a file that
-one model ranks otherwise is ranked otherwise for all of them. Not about any real model.
+A/A migrations count false alarms, planted losses count detections at the planned number of queries, and losses of
+exactly the margin count false assurances. Queries about one file are correlated on purpose: where the models rank a
+file differently, they do so for all its queries.
 """
 
 import math
@@ -26,14 +26,14 @@ _FOUND, _ALIKE = 0.25, 0.7
 _PILOT_FILES = 3000
 _DRAWS = 200
 _JUDGED = 2
-"""Metrics that decide; Holm's correction asks the first of them to be that much clearer."""
+"""The number of deciding metrics, by which Holm's correction divides the first one's significance level."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How often something happened, with Clopper and Pearson's 95% interval, against what it may be.
+    """How often an outcome occurred, with Clopper and Pearson's 95% interval, and the stated bound.
 
-    `holds` is false only where the whole interval lies on the wrong side of `bound`.
+    `holds` is false only if the whole interval is on the wrong side of `bound`.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """`queries` were planned for `POWER`, from the spread of a pilot."""
+    """Rates of simulated migrations, each with `queries` queries: planned for `POWER` from a pilot's spread."""
 
     migrations: int
     queries: int
@@ -116,9 +116,9 @@ def calibrate(
 
 
 def planned_queries(loss: float, found: float, seed: int = 0) -> int:
-    """So many queries show a loss of nDCG four times out of five, clusters and two metrics considered.
+    """The number of queries that detect a loss of nDCG with power `POWER`, given clusters and two metrics.
 
-    `found` is the nDCG of either model without it.
+    `found` is both models' nDCG without the loss.
     """
     pilot = simulated(np.random.default_rng([seed, 9]), _PILOT_FILES, loss / found)
     data = PairedData.of(
@@ -130,7 +130,7 @@ def planned_queries(loss: float, found: float, seed: int = 0) -> int:
 
 
 def simulated(rng: np.random.Generator, files: int, missed: float) -> list[PairedAnswer]:
-    """Answers of two models to `SIZE` queries about each file; the new one misses the share `missed` more."""
+    """Answers of two models to `SIZE` queries about each file; the new one misses a further share `missed`."""
     count = files * SIZE
     old = np.minimum(rng.geometric(_FOUND, count) - 1, K)
     again = np.minimum(rng.geometric(_FOUND, count) - 1, K)
@@ -149,7 +149,7 @@ _WRONG = tuple(f"wrong {place}" for place in range(K))
 
 
 def _listed(place: int) -> tuple[str, ...]:
-    """Ten files with the right one at a place, or nowhere."""
+    """`K` files with the right one at `place`, or without it if `place` is `K`."""
     return (*_WRONG[:place], "right", *_WRONG[place + 1 :]) if place < K else _WRONG
 
 

@@ -1,7 +1,7 @@
-"""How many more queries would let the gate decide, said together with "inconclusive".
+"""Estimates how many more queries would let the gate decide, for a verdict of "inconclusive".
 
-Counted in files, since queries about one file mostly say the same: only queries about further files help. Not
-about what the gate decides; that is `judge`'s.
+Counted in files, since queries about one file mostly agree: only queries about more files help. The verdict itself is
+`judge`'s.
 """
 
 import math
@@ -13,17 +13,17 @@ from core.statistics.distributions import normal_quantile
 
 ALPHA, POWER = 0.05, 0.8
 RULE_OF_THREE = 3.0
-"""What none of n cases showed may still happen in 3 of n (Hanley and Lippman-Hand 1983, JAMA 249:1743)."""
+"""An event seen in none of n cases may have a rate of up to 3/n (Hanley and Lippman-Hand 1983, JAMA 249:1743)."""
 
 _UNSURE = 0.8
-"""How surely the spread is no larger than what is planned with: that of a few queries is often too small by chance
-(Browne 1995, Statistics in Medicine 14:1933)."""
+"""The confidence that the true spread is at most the planned one: the spread of a few queries is often too small by
+chance (Browne 1995, Statistics in Medicine 14:1933)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enough:
-    """`queries` and `files` more would decide, four times out of five, if the models are equally good; `as_seen` more
-    queries if their difference is what it seems so far, None where that says nothing else."""
+    """`queries` more queries about `files` more files decide with power 0.8 if the models are equally good.
+    `as_seen` more decide if the true difference is the measured one; None when that is about the same number."""
 
     queries: int
     files: int
@@ -36,10 +36,10 @@ class Enough:
 
 
 def enough(deciding: Sequence[PairedData], margin: float, level: float = ALPHA) -> Enough:
-    """From the differences of each metric that decides, all about the same queries; none where nothing was judged.
+    """From the paired differences of each deciding metric on the same queries; empty if there were none.
 
-    Each metric must be decided, so each is planned for a share of what may be missed (Bonferroni). `level`
-    is that of the two-sided intervals.
+    All metrics must be decided, so each is planned for a share of the error (Bonferroni). `level` is the significance
+    level of the two-sided intervals.
     """
     power = 1.0 - (1.0 - POWER) / max(1, len(deciding))
     if not deciding or deciding[0].cases == 0:
@@ -61,9 +61,9 @@ def enough(deciding: Sequence[PairedData], margin: float, level: float = ALPHA) 
 
 
 def _files(spread: float, difference: float, margin: float, power: float, level: float, metrics: int) -> int:
-    """So many files in all show that a metric is no worse, or that it is worse, whichever is easier.
+    """The total number of files that show a metric to be no worse, or worse, whichever takes fewer.
 
-    `spread` is the standard deviation of a file's share in the mean difference, `difference` the true one.
+    `spread` is the standard deviation of one file's contribution to the mean difference, `difference` the true mean.
     """
     z_alpha, z_power = normal_quantile(1.0 - level / 2.0), normal_quantile(power)
     z_worse = normal_quantile(1.0 - level / 2.0 / metrics)  # Holm's first step
@@ -71,7 +71,7 @@ def _files(spread: float, difference: float, margin: float, power: float, level:
     ways = []
     if room > 0:
         by_interval = ((z_alpha + z_power) * spread / room) ** 2 + z_alpha**2 / 2.0
-        # room - z spread / sqrt(n) - 3 / n > 0, solved for 1 / sqrt(n): failures that nothing has shown yet.
+        # room - z spread / sqrt(n) - 3 / n > 0, solved for 1 / sqrt(n): failures that no query has shown.
         root = math.sqrt((z_power * spread) ** 2 + 4.0 * RULE_OF_THREE * room)
         by_rule = (2.0 * RULE_OF_THREE / (root - z_power * spread)) ** 2
         ways.append(max(by_interval if spread else 0.0, by_rule))
@@ -81,7 +81,7 @@ def _files(spread: float, difference: float, margin: float, power: float, level:
 
 
 def _spread(data: PairedData) -> float:
-    """Standard deviation of what one file adds to the mean difference, rather too large than too small."""
+    """Standard deviation of one file's contribution to the mean difference, estimated on the high side."""
     if data.groups < 2:
         return float(data.difference.std())
     degrees = data.groups - 1
@@ -92,6 +92,6 @@ def _spread(data: PairedData) -> float:
 
 
 def _rounded(value: int) -> int:
-    """Two digits: what is seen so far says no more."""
+    """Rounded up to two digits: the estimate is no more precise."""
     digits = int(10 ** max(0, len(str(value)) - 2))
     return -(-value // digits) * digits

@@ -1,7 +1,7 @@
-"""What regression evals found of two embedding models, as a migration takes it in: plain records, joined elsewhere.
+"""Results of regression evals about a migration's two models, as plain records.
 
-The stages do not know each other; whoever puts the platform together hands these over (`Platform.model_evals`).
-What was handed over is written into the migration's timeline, so that a report can tell it.
+The stages do not import each other, so the caller who builds the platform passes these in (`Platform.model_evals`).
+They are stored in the migration's timeline, from which reports read them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from core.states import MigrationState
 from core.statistics import Verdict
 
 KIND = "evals"
-_MOST = 20
+_MOST_SETS = 20
 _ORDER = (Verdict.WORSE, Verdict.INCONCLUSIVE)
 
 
-class MetricFound(BaseModel):
-    """One metric: both models' means, the candidate's difference or ratio with its interval, and the verdict."""
+class EvalMetric(BaseModel):
+    """One metric: both models' means, the difference or ratio with its interval, and the verdict."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,35 +35,35 @@ class MetricFound(BaseModel):
     low: float | None = None
     high: float | None = None
     neutral: float = 0.0
-    """The value of `difference` that means none: 1 for a ratio."""
+    """The value of `difference` that means no difference: 0, or 1 for a ratio."""
     verdict: str = Field(max_length=40)
 
 
 class EvalEvidence(BaseModel):
-    """One set's comparison of the new model with the old one. `sentence` is the evals' own."""
+    """One eval set's comparison of the new model with the old one. The evals wrote `sentence`."""
 
     model_config = ConfigDict(frozen=True)
 
     set_name: str = Field(max_length=100)
     set_version: str = Field(max_length=100)
     retrieval: bool
-    """Whether the set judges retrieval alone; such sets count in the gate, others are shown."""
+    """Whether the set judges retrieval alone; such sets count in the gate, others are only shown."""
     cases: int
     verdict: Verdict
     sentence: str = Field(max_length=2000)
     reason: str = Field(default="", max_length=2000)
     old_run: str = Field(max_length=200)
     new_run: str = Field(max_length=200)
-    metrics: tuple[MetricFound, ...] = Field(default=(), max_length=50)
+    metrics: tuple[EvalMetric, ...] = Field(default=(), max_length=50)
     strata: tuple[Mapping[str, Any], ...] = Field(default=(), max_length=100)
     lost: tuple[str, ...] = Field(default=(), max_length=50)
     gained: tuple[str, ...] = Field(default=(), max_length=50)
 
 
-def take_in(platform: Platform, migration: Migration) -> list[EvalEvidence]:
-    """Asks for what evals have found by now, and notes it in the timeline when it is new. Idempotent.
+def update(platform: Platform, migration: Migration) -> list[EvalEvidence]:
+    """Reads the current results of evals, and stores them in the timeline when they are new. Idempotent.
 
-    A closed migration keeps what was known when it was decided.
+    For a closed migration it returns the stored ones.
     """
     if platform.model_evals is None or not migration.is_open:
         with platform.database.system() as connection:
@@ -75,30 +75,30 @@ def take_in(platform: Platform, migration: Migration) -> list[EvalEvidence]:
         ).fetchone()
     if identities is None:
         return []
-    found = [EvalEvidence.model_validate(one) for one in platform.model_evals(*identities)[:_MOST]]
+    found = [EvalEvidence.model_validate(one) for one in platform.model_evals(*identities)[:_MOST_SETS]]
     with platform.database.system() as connection:
         record.get(connection, migration.id, lock=True)
         if found != latest(record.timeline(connection, migration.id)):
-            hand_over(connection, migration.id, found)
+            store(connection, migration.id, found)
     return found
 
 
-def hand_over(connection: Connection[TupleRow], number: int, found: Sequence[EvalEvidence]) -> None:
-    """Notes evidence; what was noted last counts."""
+def store(connection: Connection[TupleRow], number: int, found: Sequence[EvalEvidence]) -> None:
+    """Adds evidence to the timeline; the last one stored counts."""
     record.note(connection, number, KIND, {"sets": [one.model_dump(mode="json") for one in found]})
 
 
 def latest(events: Sequence[TimelineEvent]) -> list[EvalEvidence]:
-    """What was noted last."""
+    """The evidence stored last."""
     noted = [event for event in events if event.kind == KIND]
     return [EvalEvidence.model_validate(one) for one in noted[-1].body["sets"]] if noted else []
 
 
 def combine(verdict: Verdict, reason: str, found: Sequence[EvalEvidence]) -> tuple[Verdict, str]:
-    """The gate's verdict where retrieval sets were run too: every part must be shown to be no worse.
+    """The gate's verdict and reason from the queries and each retrieval set: all must be shown to be no worse.
 
-    An intersection-union test, as `core.statistics.conclude` is over metrics: what one part cannot decide, another
-    does not decide for it.
+    An intersection-union test, as `core.statistics.conclude` is over metrics: a part that is inconclusive stays so
+    whatever the others show.
     """
     parts = [("queries", verdict, reason)]
     parts += [(f"eval set {one.set_name}", one.verdict, one.reason or one.sentence) for one in found if one.retrieval]
@@ -114,7 +114,7 @@ def combine(verdict: Verdict, reason: str, found: Sequence[EvalEvidence]) -> tup
 
 
 def first_sentence(migration: Migration, found: Sequence[EvalEvidence]) -> str:
-    """What a person who must say yes or no reads first; of a migration that is closed, how it ended."""
+    """The report's first sentence: whether to cut over (yes, no, not yet), or how a closed migration ended."""
     comparison = migration.comparison
     change = f"from {migration.old_name} to {migration.new_name}"
     if migration.state == MigrationState.DONE:
@@ -122,11 +122,14 @@ def first_sentence(migration: Migration, found: Sequence[EvalEvidence]) -> str:
     if migration.state == MigrationState.ROLLED_BACK:
         return f"Rolled back: {migration.old_name} answers again, not {migration.new_name}."
     if migration.state == MigrationState.CANCELLED:
-        return f"Cancelled: {migration.old_name} has answered all the time."
+        return f"Cancelled: {migration.old_name} has answered throughout."
     if comparison is None:
         return f"Nothing can be said yet of the change {change}: the models have not been compared."
-    asked = Verdict(comparison.get("queries_verdict", comparison["verdict"]))
-    parts = [("the comparison on queries", asked), *((f"the eval set {one.set_name}", one.verdict) for one in found)]
+    on_queries = Verdict(comparison.get("queries_verdict", comparison["verdict"]))
+    parts = [
+        ("the comparison on queries", on_queries),
+        *((f"the eval set {one.set_name}", one.verdict) for one in found),
+    ]
     worse = [name for name, verdict in parts if verdict is Verdict.WORSE]
     open_ = [name for name, verdict in parts if verdict is Verdict.INCONCLUSIVE]
     if worse:

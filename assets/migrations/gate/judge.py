@@ -1,7 +1,7 @@
-"""The gate: asks both models the same queries and says whether the new one may take over.
+"""The gate: searches the same queries with both models and decides whether the new one may take over.
 
-Three answers: better or not worse (by a margin set beforehand), worse, or inconclusive, then with how many
-more queries would decide. The statistics are `core.statistics`'; queries about one file count together.
+The verdict is better or not worse (by a margin set beforehand), worse, or inconclusive; the last one comes with how
+many more queries would decide. `core.statistics` has the statistics; queries about one file count together.
 """
 
 import time
@@ -29,7 +29,7 @@ _FEWEST_IN_STRATUM = 12
 
 @dataclass(frozen=True, slots=True)
 class PairedAnswer:
-    """What both models answered to one query: files, best first, and milliseconds."""
+    """What both models found for one query: files, best first, and milliseconds taken."""
 
     team_id: uuid.UUID
     source: str
@@ -39,9 +39,9 @@ class PairedAnswer:
     old_ms: float
     new_ms: float
     query: JudgedQuery | None = None
-    """Set where the right files are known."""
+    """None when the right files are not known."""
     bm25: tuple[str, ...] = ()
-    """What BM25 alone answered, where the right files are known."""
+    """What BM25 alone found; empty when the right files are not known."""
     old_money: float = 0.0
     new_money: float = 0.0
 
@@ -55,15 +55,15 @@ def ask_both(
     k: int,
     check: Callable[[], None] = lambda: None,
 ) -> list[PairedAnswer]:
-    """Each query to both models, in turns, and judged ones to BM25. Raises `EmbedderUnavailable`; `check` may stop
-    it."""
+    """Searches each query with both models, and judged ones with BM25 too. `check` is called before each query and may
+    raise. Raises `EmbedderUnavailable`."""
     answers: list[PairedAnswer] = []
     wanted: list[tuple[uuid.UUID, str, str, JudgedQuery | None]] = [(q.team_id, q.source, q.text, q) for q in judged]
     wanted += [(*query, None) for query in asked]
     for place, (team_id, source, text, query) in enumerate(wanted):
         check()
         found: dict[str, tuple[tuple[str, ...], float, float]] = {}
-        # Who goes second finds warm caches: they take turns.
+        # The second one finds warm caches, so the order alternates.
         for embedder in (old, new) if place % 2 else (new, old):
             began, paid = time.perf_counter(), cost_of(embedder).money
             paths = tuple(model_vectors.nearest_paths(database, team_id, source, embedder, text, k))
@@ -88,12 +88,12 @@ def judge_models(
     look: int = 1,
     sources: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The comparison, as it is kept and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`, ...
+    """The comparison, as stored and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`, ...
 
-    `draws` are those of the bootstrap. `evals` that judge retrieval count beside the queries: each must be shown to be
-    no worse. `queries_verdict` is that of the queries alone. `look` counts the comparisons of one migration: each is
-    held to half the level of the one before, so that asking again and again errs in less than twice the first's share.
-    Those of `sources` are told about which no query with a known answer says anything.
+    `draws` is the number of bootstrap samples. `evals` that judge retrieval count beside the queries: each must be
+    shown to be no worse. `queries_verdict` is that of the queries alone. `look` counts the comparisons of one
+    migration: each has half the significance level of the one before, so that repeated comparisons err less than twice
+    as often as the first alone. `unjudged_sources` are those of `sources` about which no query has a known answer.
     """
     known = [answer for answer in answers if answer.query is not None]
     level = ALPHA / 2 ** (look - 1)
@@ -169,15 +169,12 @@ def decide(
     return effects, verdict, reason
 
 
-_HIDDEN = "so few queries may miss failures that are rare"
+_HIDDEN = "so few queries may miss rare failures"
 
 
 def _may_hide_failures(effect: Effect) -> bool:
-    """Whether failures of a kind that no query has shown could exceed the margin.
-
-    By the rule of three (`enough.RULE_OF_THREE`). An interval from resampling cannot know that: where no query differs,
-    it has no width.
-    """
+    """Whether failures that none of the queries showed could exceed the margin, by the rule of three
+    (`enough.RULE_OF_THREE`). A resampling interval does not cover them: where no query differs, its width is 0."""
     if effect.metric.role == "info" or effect.estimate is None:
         return False
     return effect.estimate - RULE_OF_THREE / max(1, effect.clusters) <= -effect.metric.margin
@@ -197,13 +194,13 @@ def _paired(
 def _bm25_alone(
     known: Sequence[PairedAnswer], measure: Callable[[Sequence[str], Sequence[str], int], float], k: int
 ) -> float | None:
-    """What BM25 alone reaches with the same queries."""
+    """The mean score of BM25 alone on the same queries; None without any."""
     scores = [measure(answer.bm25, answer.query.relevant, k) for answer in known if answer.query is not None]
     return round(float(np.mean(scores)), 5) if scores and any(answer.bm25 for answer in known) else None
 
 
 def _strata(known: Sequence[PairedAnswer], k: int, margin: float, seed: int, draws: int) -> list[dict[str, Any]]:
-    """Each metric by source and by language; shown, not judged: many small groups would cry wolf."""
+    """Each metric by source and by language; shown, not judged: many small groups would raise false alarms."""
     groups: dict[tuple[str, str], list[PairedAnswer]] = {}
     for answer in known:
         if answer.query is not None:
@@ -220,7 +217,7 @@ def _strata(known: Sequence[PairedAnswer], k: int, margin: float, seed: int, dra
 
 
 def _changed(known: Sequence[PairedAnswer], k: int) -> dict[str, int]:
-    """How many queries the new model answers better, the same and worse, by nDCG."""
+    """How many queries the new model answers better, equally well and worse, by nDCG."""
     counts = {"better": 0, "same": 0, "worse": 0}
     for answer in known:
         if answer.query is not None:
@@ -230,7 +227,7 @@ def _changed(known: Sequence[PairedAnswer], k: int) -> dict[str, int]:
 
 
 def _worst(known: Sequence[PairedAnswer], k: int) -> list[dict[str, Any]]:
-    """The queries that lost most, with what both models found."""
+    """The queries with the largest loss of nDCG, with what both models found."""
     lost = []
     for answer in known:
         if answer.query is None:

@@ -1,7 +1,7 @@
-"""After a cut over: does the model that answers now do as well live as the one before it, and as in the comparison?
+"""Observes the new model after a cut-over: does it do as well live as the old model, and as in the comparison?
 
-It is asked a handful of queries, as searches ask it: those whose right files are known, and what people asked. A
-server that fails, answers grown much slower, or quality below what the gate allowed is a reason to go back.
+It searches a few queries with it: those with known right files, and recent user queries. A failing server, much slower
+searches, or quality below what the gate allowed is a reason to roll back.
 """
 
 import time
@@ -25,19 +25,19 @@ from core.statistics import percentile
 
 PROBES = 40
 MOST_FAILED = 0.1
-"""The share of probes that may fail: a server's hiccup is no reason to go back."""
+"""The share of probes that may fail: a brief server failure is not a reason to roll back."""
 _SLOWER = 3.0
 _SLACK_MS = 250.0
 _CHANCE = 2.6
-"""Standard errors: what few probes show by chance is no reason to go back."""
+"""In standard errors: what a few probes show by chance is not a reason to roll back."""
 
 Probe = tuple[uuid.UUID, str, str, JudgedQuery | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """`problem` is the reason to go back, or ""; `ndcg` is None where no query has a known answer, `old_ndcg` also
-    where the old model did not answer."""
+class Observation:
+    """`problem` is the reason to roll back, or "". `ndcg` is None if no query has a known answer, `old_ndcg` also if
+    the old model did not answer. `at` is in seconds since the epoch."""
 
     probes: int
     failed: int
@@ -51,8 +51,8 @@ class Seen:
         return asdict(self)
 
 
-def look(platform: Platform, migration: Migration) -> Seen:
-    """One look. Never raises for a model that fails: that is what it is there to see."""
+def observe(platform: Platform, migration: Migration) -> Observation:
+    """Probes the new model once. A model that fails becomes a `problem`, not an exception."""
     with platform.database.system() as connection:
         new = catalogue.by_id(connection, migration.new_model)
         old = catalogue.by_id(connection, migration.old_model)
@@ -66,11 +66,11 @@ def look(platform: Platform, migration: Migration) -> Seen:
     for probe in probes:
         began = time.perf_counter()
         try:
-            found = _asked(platform, new, probe, k)
+            found = _search(platform, new, probe, k)
         except EmbedderUnavailable as error:
             asked, failed, last = asked + 1, failed + 1, str(error)
             continue
-        except NotIndexed:  # the source has gone meanwhile
+        except NotIndexed:  # the source was removed meanwhile
             continue
         asked += 1
         taken.append(1000 * (time.perf_counter() - began))
@@ -79,7 +79,7 @@ def look(platform: Platform, migration: Migration) -> Seen:
         before: list[str] | None = None
         if old_answers:
             try:
-                before = _asked(platform, old, probe, k)
+                before = _search(platform, old, probe, k)
             except (EmbedderUnavailable, NotIndexed):
                 old_answers = False
         score = metrics.ndcg(found, query.relevant, k)
@@ -91,11 +91,11 @@ def look(platform: Platform, migration: Migration) -> Seen:
     )
     quality = round(float(np.mean([score for _, score in pairs])), 4) if pairs else None
     beside = round(float(np.mean([score for score, _ in both])), 4) if both and old_answers else None
-    return Seen(asked, failed, round(p95, 2), quality, problem, time.time(), beside)
+    return Observation(asked, failed, round(p95, 2), quality, problem, time.time(), beside)
 
 
 def _probes(connection: Connection[TupleRow], platform: Platform) -> list[Probe]:
-    """Judged queries first, then what was asked; a source without either is asked a fixed text."""
+    """Judged queries first, then user queries; a fixed text for each source without either."""
     judged = queries.judged_queries(connection, platform.mirror, PROBES)
     found: list[Probe] = [(query.team_id, query.source, query.text, query) for query in judged]
     found += [(*query, None) for query in model_vectors.asked_queries(connection, PROBES - len(found))]
@@ -105,7 +105,7 @@ def _probes(connection: Connection[TupleRow], platform: Platform) -> list[Probe]
     return found + [(team, source, known_answers.TEXTS[0], None) for team, source in missing]
 
 
-def _asked(platform: Platform, entry: catalogue.Entry, probe: Probe, k: int) -> list[str]:
+def _search(platform: Platform, entry: catalogue.Entry, probe: Probe, k: int) -> list[str]:
     team_id, source, text, _ = probe
     return model_vectors.nearest_paths(platform.database, team_id, source, platform.models.open(entry), text, k)
 
@@ -117,12 +117,12 @@ def _failing(asked: int, failed: int, last: str) -> str:
 def _slow(migration: Migration, p95: float) -> str:
     before = ((migration.comparison or {}).get("latency_ms") or {}).get("new", {}).get("p95")
     if before is not None and p95 > _SLOWER * before + _SLACK_MS:
-        return f"95% of searches took up to {p95:.0f} ms, {before:.0f} ms when it was compared"
+        return f"the 95th percentile of searches is {p95:.0f} ms, and was {before:.0f} ms in the comparison"
     return ""
 
 
 def _lost(migration: Migration, pairs: list[tuple[float | None, float]], both: list[tuple[float, float]]) -> str:
-    """Against the old model on the same queries; where that does not answer, against the comparison."""
+    """Compares with the old model on the same queries; if that does not answer, with the earlier comparison."""
     measured = (migration.comparison or {}).get("metrics", [])
     primary: dict[str, Any] = next((metric for metric in measured if metric.get("role") == "primary"), {})
     if min(len(pairs), len(both) or len(pairs)) < PROBES // 2 or primary.get("new") is None:
@@ -131,12 +131,12 @@ def _lost(migration: Migration, pairs: list[tuple[float | None, float]], both: l
     if both:
         before = np.array([one for one, _ in both])
         gained = np.array([other for _, other in both]) - before
-        # What a person accepted is no reason to go back.
+        # A loss that an operator accepted is not a reason to roll back.
         allowed = min(0.0, float(primary.get("difference") or 0.0)) - migration.chosen.margin
         if float(gained.mean()) < allowed - _CHANCE * float(gained.std()) / len(gained) ** 0.5:
-            return f"nDCG is {scores.mean():.3f}, that of {migration.old_name} {before.mean():.3f} on the same queries"
+            return f"nDCG is {scores.mean():.3f}, but {before.mean():.3f} for {migration.old_name} on the same queries"
         return ""
     chance = _CHANCE * float(scores.std()) / len(scores) ** 0.5
     if float(scores.mean()) < float(primary["new"]) - migration.chosen.margin - chance:
-        return f"nDCG is {scores.mean():.3f}, {primary['new']:.3f} when it was compared"
+        return f"nDCG is {scores.mean():.3f}, and was {primary['new']:.3f} in the comparison"
     return ""

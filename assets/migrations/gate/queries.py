@@ -1,7 +1,7 @@
-"""Queries to compare two models with: past commits, whose right files git tells, and what was really asked.
+"""Queries for comparing two models: messages of past commits, and recent user queries.
 
-A commit's message is about the files that it changed; nobody has to label anything. Asked queries have no
-right answer on record: they show speed and how far the models agree.
+A commit's message describes the files that it changed, so these are the known right answer, without labelling. User
+queries have no known answer: they show speed and how far the models agree.
 """
 
 import logging
@@ -19,7 +19,7 @@ from core.git import GitError, Repository
 _log = logging.getLogger(__name__)
 
 MOST_FILES = 5
-"""A commit that changed more files is about none of them in particular."""
+"""A commit that changed more files describes none of them in particular."""
 FEWEST_WORDS = 4
 _LONGEST = 2000
 _TRAILER = ("signed-off-by:", "co-authored-by:", "change-id:", "reviewed-by:", "git-svn-id:")
@@ -29,7 +29,8 @@ Mirror = Callable[[uuid.UUID, str], Repository]
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """`relevant` are searchable files. Queries of one `cluster` are about the same place and count together."""
+    """`relevant` are the right files, all searchable. Queries of one `cluster` are about one file and count
+    together."""
 
     team_id: uuid.UUID
     source: str
@@ -42,7 +43,7 @@ class JudgedQuery:
 def from_commits(
     repository: Repository, commit: str, team_id: uuid.UUID, source: str, paths: frozenset[str], most: int
 ) -> list[JudgedQuery]:
-    """The newest commits whose message says something and whose files are still there."""
+    """At most `most` of the newest commits whose message has enough words and whose files still exist."""
     found: list[JudgedQuery] = []
     seen: set[str] = set()
     for made in repository.log(commit, limit=20 * most):
@@ -59,16 +60,16 @@ def from_commits(
 
 
 def clean_message(message: str) -> str:
-    """A commit's message without the lines that tools add, and without characters that text cannot hold."""
+    """A commit's message without the lines that tools add, and without characters that PostgreSQL cannot store."""
     kept = [line for line in message.splitlines() if not line.strip().lower().startswith(_TRAILER)]
     text = " ".join("\n".join(kept).split()).replace("\0", " ")
     return text[:_LONGEST].encode("utf-8", "replace").decode()
 
 
 def judged_queries(connection: Connection[TupleRow], mirror: Mirror, most: int) -> list[JudgedQuery]:
-    """Of every visible source, as evenly as there are; what one has too few of, others make up for.
+    """At most `most` queries, as evenly from all visible sources as possible; where one has too few, others add more.
 
-    A source whose mirror cannot be read has none, which is logged.
+    A source whose mirror cannot be read yields none, which is logged.
     """
     sources = model_vectors.visible_sources(connection)
     found: dict[int, list[JudgedQuery]] = {}
@@ -92,7 +93,7 @@ def _of_source(
         paths = model_vectors.visible_paths(connection, team_id, source)
         return from_commits(repository, commit, team_id, source, paths, most)
     except (GitError, OSError, ValueError) as error:
-        _log.warning("source %s: its history cannot be asked about: %s", source, error)
+        _log.warning("source %s: its history cannot be read: %s", source, error)
         return []
 
 

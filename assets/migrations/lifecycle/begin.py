@@ -22,7 +22,7 @@ TRY_AGAIN = timedelta(minutes=1)
 def begin_requested(
     platform: Platform, *, options: Options | None = None, tell: Callable[[str], None] = lambda text: None
 ) -> Migration | None:
-    """Starts the first request that can be started; None when none can. `options` are those of the migration."""
+    """Starts the first request that can be started; None when none can. `options` are those of the new migration."""
     with platform.database.system() as connection:
         queued = migration_requests.waiting(connection)
         opened = record.current(connection)
@@ -31,7 +31,7 @@ def begin_requested(
         return None
     for request in queued:
         if request.state != ModelState.REGISTERED:
-            tell(f"{request.model} is {request.state}: nothing is left to migrate")
+            tell(f"{request.model} is {request.state}: there is nothing to migrate")
             with platform.database.system() as connection:
                 migration_requests.forget(connection, request.model_id)
             continue
@@ -40,24 +40,24 @@ def begin_requested(
                 new = catalogue.by_id(connection, request.model_id)
                 old = _serving(catalogue.entries(connection))
             if old is None:
-                raise MigrationRefused("no model serves: penstock models add NAME --serve is enough")
+                raise MigrationRefused("no model is serving: penstock models add NAME --serve is enough")
             plan = make_plan(platform.database, old, new, platform.models.open(new))
             begun = switch.start(platform.database, old, new, options or Options(), plan.as_dict())
         except (MigrationRefused, EmbedderUnavailable) as error:
-            tell(f"{request.model} waits: {error}")
+            tell(f"{request.model} stays queued: {error}")
             with platform.database.system() as connection:
                 migration_requests.refuse(connection, request.model_id, str(error))
             continue
-        tell(f"migration {begun.id} from {begun.old_name} to {begun.new_name} has begun")
+        tell(f"migration {begun.id} from {begun.old_name} to {begun.new_name} has started")
         _refuse_all(platform, [other for other in queued if other.model_id != request.model_id], _is_open(begun))
         return begun
     return None
 
 
 def due(queued: list[migration_requests.MigrationRequest], now: datetime | None = None) -> bool:
-    """Whether any of these requests is to be tried now, when no migration is open."""
+    """Whether any of these requests should be tried now, given that no migration is open."""
     at = now or datetime.now(UTC)
-    # One that waited for another migration has no time to keep: that has ended.
+    # A request refused for an open migration need not wait: that migration has ended.
     return any(
         request.tried_at is None or request.tried_at + TRY_AGAIN <= at or (request.reason or "").startswith(_OPEN)
         for request in queued
@@ -68,7 +68,7 @@ _OPEN = "migration "
 
 
 def _is_open(migration: Migration) -> str:
-    return f"{_OPEN}{migration.id} from {migration.old_name} to {migration.new_name} is open; it begins after that"
+    return f"{_OPEN}{migration.id} from {migration.old_name} to {migration.new_name} is open; it starts after that"
 
 
 def _refuse_all(platform: Platform, queued: list[migration_requests.MigrationRequest], reason: str) -> None:

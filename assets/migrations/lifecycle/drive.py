@@ -1,8 +1,8 @@
-"""Takes a migration from stage to stage until it is done or waits for something: time, a person, a server.
+"""Advances a migration from stage to stage until it is done or waits: for time, an operator or a server.
 
-Called again and again, by a job or by a person's command, it goes on from the row. One driver at a time:
-the lock is a transaction's and ends with the process. What fails for now leaves the migration where it is
-and says why; what proves the new model broken pauses it.
+A job or a command calls it repeatedly, and each call resumes from the migration's row. One driver runs at a time; its
+lock belongs to a transaction and ends with the process. A temporary failure leaves the migration in its state with the
+reason; proof that the new model is broken pauses it.
 """
 
 import contextlib
@@ -36,19 +36,19 @@ _log = logging.getLogger(__name__)
 
 _LOCK = "penstock model migrations"
 
-Told = Callable[[str], None]
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """Where a call left the migration, and what it now waits for ("" when it is closed)."""
+    """The migration after a call, and what it now waits for ("" when it is closed)."""
 
     migration: Migration
     waits_for: str
 
 
-def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) -> Driven:
-    """Does all that can be done now. Raises `MigrationRefused` when another process drives migrations already."""
+def drive(platform: Platform, number: int, *, tell: Tell = lambda text: None) -> Driven:
+    """Does all work that can be done now. Raises `MigrationRefused` while another process drives migrations."""
     with _only_driver(platform):
         for _ in range(len(MigrationState) + 2):
             with platform.database.system() as connection:
@@ -56,21 +56,21 @@ def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) ->
             if not migration.is_open:
                 return Driven(migration, "")
             if migration.paused:
-                return Driven(migration, f"a person: it is paused ({migration.reason or 'by command'})")
+                return Driven(migration, f"an operator: it is paused ({migration.reason or 'by command'})")
             try:
                 waits_for = _stage(platform, migration, tell)
             except WrongAnswer as error:
                 switch.pause(platform.database, number, True, str(error), by_itself=True)
                 continue
             except EmbedderUnavailable as error:
-                return _stands(platform, number, f"a model: {error}")
+                return _waiting(platform, number, f"a model: {error}")
             except psycopg.errors.DiskFull as error:
                 why = f"the database's disk is full: {error}".strip()
                 try:
                     switch.pause(platform.database, number, True, why, by_itself=True)
-                except psycopg.errors.DiskFull:  # not even that can be written: nothing is, so nothing is half done
-                    _log.error("migration %d stands still: %s", number, why)
-                    return Driven(migration, f"room: {why}; it goes on where it is once there is some")
+                except psycopg.errors.DiskFull:  # not even the pause can be written
+                    _log.error("migration %d cannot continue: %s", number, why)
+                    return Driven(migration, f"disk space: {why}; it continues once there is some")
                 continue
             except ArchiveFailed as error:
                 switch.pause(platform.database, number, True, str(error), by_itself=True)
@@ -80,17 +80,17 @@ def drive(platform: Platform, number: int, *, tell: Told = lambda text: None) ->
             except MigrationRefused as error:
                 with platform.database.system() as connection:
                     if record.get(connection, number).state != migration.state:
-                        continue  # somebody moved it between our look and our move
-                return _stands(platform, number, str(error))
+                        continue  # moved by another process between our read and our write
+                return _waiting(platform, number, str(error))
             if waits_for:
-                return _stands(platform, number, waits_for)
-    raise TimeoutError(f"migration {number} moved in circles")
+                return _waiting(platform, number, waits_for)
+    raise TimeoutError(f"migration {number} did not settle: it changed state too often")
 
 
 def waits_since(migration: Migration, now: datetime) -> str | None:
-    """What an open migration waits for, so that driving it now would do nothing; None when there is work."""
+    """What an open migration waits for; None when driving it now would do work."""
     if migration.paused:
-        return "a person: it is paused"
+        return "an operator: it is paused"
     waits = migration_health.waits_for(
         migration.state,
         migration.options,
@@ -99,17 +99,19 @@ def waits_since(migration: Migration, now: datetime) -> str | None:
         state_at=migration.state_at,
         now=now,
     )
-    if waits == migration_health.PERSON:
-        return "a person: cut over or cancel it"
+    if waits == migration_health.OPERATOR:
+        return "an operator: cut over or cancel it"
     if waits == migration_health.TIME:
         observing = migration.state == MigrationState.OBSERVING
-        return f"time: {'the new model is being observed' if observing else 'the old vectors may still be read'}"
+        return (
+            f"time: {'the new model is being observed' if observing else 'running searches may read the old vectors'}"
+        )
     return None
 
 
 def drive_stalled(migration: Migration, events: Sequence[TimelineEvent], now: datetime) -> str | None:
-    """Why a person should look: an open migration that a fault has paused, or that nobody has paused and that has long
-    done nothing."""
+    """Why an operator should look at an open migration: a fault has paused it, or it has long done nothing although
+    there is work; else None."""
     if migration.is_open and migration.paused:
         pauses = [event.body for event in events if event.kind == "paused"]
         return migration_health.paused_by_itself(pauses[-1] if pauses else {})
@@ -126,11 +128,11 @@ def _only_driver(platform: Platform) -> Iterator[None]:
         holder.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
         row = holder.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,)).fetchone()
         if row is None or not row[0]:
-            raise MigrationRefused("another process drives the migration at this moment")
+            raise MigrationRefused("another process is driving the migration")
         yield
 
 
-def _stands(platform: Platform, number: int, reason: str) -> Driven:
+def _waiting(platform: Platform, number: int, reason: str) -> Driven:
     with platform.database.system() as connection:
         before = record.get(connection, number)
         if before.reason != reason:
@@ -139,8 +141,8 @@ def _stands(platform: Platform, number: int, reason: str) -> Driven:
         return Driven(record.get(connection, number), reason)
 
 
-def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
-    """Does the work of the migration's state. Returns what it waits for, or "" when it has moved on."""
+def _stage(platform: Platform, migration: Migration, tell: Tell) -> str:
+    """Does the work of the migration's state. Returns what it waits for, or "" when it has changed state."""
     state = migration.state
     _check_models(platform, migration)
     if state == MigrationState.BUILDING:
@@ -155,11 +157,11 @@ def _stage(platform: Platform, migration: Migration, tell: Told) -> str:
     if state == MigrationState.DRAINING:
         left = migration.chosen.drain_seconds - _age(migration)
         if left > 0:
-            return f"time: searches that began before may still use {migration.old_name} for {left:.0f} s"
+            return f"time: running searches may use {migration.old_name} for {left:.0f} s more"
         tell(f"retiring {migration.old_name}")
         switch.finish(platform.database, migration.id, platform.settings.home / FOLDER)
         return ""
-    raise MigrationRefused(f"migration {migration.id} is {state}, from which nothing leads on")
+    raise MigrationRefused(f"migration {migration.id} is {state}, which has no work")
 
 
 _EXPECTED = {
@@ -169,28 +171,28 @@ _EXPECTED = {
     MigrationState.OBSERVING: (ModelState.BUILDING, ModelState.SERVING),
     MigrationState.DRAINING: (ModelState.DRAINING, ModelState.SERVING),
 }
-"""By the migration's state: those of its old and its new model."""
+"""By the migration's state: the states of its old and its new model."""
 
 
 def _check_models(platform: Platform, migration: Migration) -> None:
-    """Raises `MigrationRefused` when somebody has moved a model of the migration past it."""
+    """Raises `MigrationRefused` when the state of one of its models was changed outside of the migration."""
     expected = _EXPECTED.get(MigrationState(migration.state))
     if expected is None:
         return
     with platform.database.system() as connection:
         if record.get(connection, migration.id).state != migration.state:
-            return  # moved meanwhile, together with its models: the next look sees it
+            return  # moved meanwhile, together with its models: the next round reads it
         found = [catalogue.by_id(connection, number) for number in (migration.old_model, migration.new_model)]
     way_back = "rollback" if migration.state in (MigrationState.OBSERVING, MigrationState.DRAINING) else "cancel"
     for entry, wanted in zip(found, expected, strict=True):
         if entry.state != wanted:
             raise MigrationRefused(
-                f"{entry.name} is {entry.state}, not {wanted}, as a migration that is {migration.state} needs it: "
+                f"{entry.name} is {entry.state}, but a migration that is {migration.state} needs it to be {wanted}: "
                 f"penstock migrate {way_back}"
             )
 
 
-def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
+def _compare(platform: Platform, migration: Migration, tell: Tell) -> str:
     options, database = migration.chosen, platform.database
     old = _opened(platform, migration.old_model)
     new = _opened(platform, migration.new_model)
@@ -198,9 +200,9 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
         judged = queries.judged_queries(connection, platform.mirror, options.queries)
         asked = model_vectors.asked_queries(connection, options.queries)
         sources = [source for _, source, _ in model_vectors.visible_sources(connection)]
-    tell(f"asking both models {len(judged)} judged and {len(asked)} asked queries")
+    tell(f"querying both models: {len(judged)} judged and {len(asked)} user queries")
     answers = ask_both(database, old, new, judged, asked, options.k, _stop_check(platform, migration))
-    evals = evidence.take_in(platform, migration)
+    evals = evidence.update(platform, migration)
     look = 1 + int((migration.comparison or {}).get("look", 1 if migration.comparison else 0))
     result = judge_models(
         answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals, look=look, sources=sources
@@ -222,33 +224,33 @@ def _compare(platform: Platform, migration: Migration, tell: Told) -> str:
     return ""
 
 
-def _decide(platform: Platform, migration: Migration, tell: Told) -> str:
+def _decide(platform: Platform, migration: Migration, tell: Tell) -> str:
     comparison = migration.comparison or {}
-    # What came in while the model's server was away, or before a person had decided.
+    # Content indexed while the model's server was away or the decision was pending.
     throttle, check = Throttle(migration.chosen.limits), _stop_check(platform, migration)
     fill(platform, _opened(platform, migration.new_model), throttle, nice=migration.chosen.nice, check=check)
     with platform.database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
     if not comparison.get("safe"):
-        return wording.left_to_a_person(comparison, migration.chosen.queries)
+        return wording.waits_for_operator(comparison, migration.chosen.queries)
     if not migration.chosen.automatic:
-        return f"a person: the gate says {comparison.get('verdict')}; `penstock migrate cutover` goes on"
+        return f"an operator: the gate says {comparison.get('verdict')}; run `penstock migrate cutover`"
     switch.cut_over(platform.database, migration.id, by="the gate")
-    tell(f"{migration.new_name} answers from now on")
+    tell(f"{migration.new_name} answers searches from now on")
     return ""
 
 
-def _observe(platform: Platform, migration: Migration, tell: Told) -> str:
-    seen = observe.look(platform, migration)
+def _observe(platform: Platform, migration: Migration, tell: Tell) -> str:
+    found = observe.observe(platform, migration)
     with platform.database.system() as connection:
-        record.write(connection, migration.id, observation=seen.as_dict())
-    if seen.problem:
-        switch.roll_back(platform.database, migration.id, f"by itself: {seen.problem}")
-        tell(f"rolled back to {migration.old_name}: {seen.problem}")
+        record.write(connection, migration.id, observation=found.as_dict())
+    if found.problem:
+        switch.roll_back(platform.database, migration.id, f"automatically: {found.problem}")
+        tell(f"rolled back to {migration.old_name}: {found.problem}")
         return ""
     left = migration.chosen.observe_seconds - _age(migration)
     if left > 0:
-        return f"time: {migration.old_name} stays ready for {left:.0f} s more"
+        return f"time: {migration.old_name} is kept ready for {left:.0f} s more"
     switch.drain(platform.database, migration.id)
     tell(f"{migration.old_name} gets no more vectors")
     return ""

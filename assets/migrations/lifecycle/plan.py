@@ -1,4 +1,4 @@
-"""What a migration will take, before it starts: counts from the index, time and tokens from a measured sample."""
+"""Estimates a migration before it starts: counts from the index, time and tokens from a measured sample."""
 
 import math
 import time
@@ -24,9 +24,9 @@ _PAGE = 8192
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`contents` and `chunks` still lack vectors of the new model. `seconds` is for building unthrottled on this
-    machine; `disk_bytes` for the new vectors with their key, and the index that large tables get for searches;
-    `tokens` and `money` are estimates from the sample."""
+    """`contents` and `chunks` still lack vectors of the new model. `seconds` is the time of an unthrottled build here;
+    `disk_bytes` for the new vectors with their key and the search index that large tables get. `tokens` and `money` are
+    estimates from the sample."""
 
     old: str
     new: str
@@ -44,15 +44,15 @@ class Plan:
 
 
 def make_plan(database: Database, old: Entry, new: Entry, embedder: Embedder) -> Plan:
-    """Embeds a sample of what is to be built, and throws it away. Raises `EmbedderUnavailable`."""
+    """Embeds a sample of what is to be built and discards its vectors. Raises `EmbedderUnavailable`."""
     with database.system() as connection:
         left = model_vectors.lacking(connection, new.identity)
         row = connection.execute(
             sql.SQL("SELECT count(*) FROM {}").format(archive.table_of(connection, new.id))
         ).fetchone()
-        there = int(row[0]) if row else 0
+        built = int(row[0]) if row else 0
     texts: list[str] = []
-    # Spread over everything, since new and old content differ in length.
+    # Spread over all content, since new and old content differ in length.
     step = max(1, len(left) // 24)
     for content in (one for first in range(step) for one in left[first::step]):
         if len(texts) >= SAMPLE_CHUNKS:
@@ -78,20 +78,20 @@ def make_plan(database: Database, old: Entry, new: Entry, embedder: Embedder) ->
         seconds=round(chunks / rate, 3) if rate else 0.0,
         money=round(tokens * price / 1e6, 4),
         disk_bytes=disk_bytes(chunks, new.dimensions)
-        + (index_bytes(there + chunks, new.dimensions) if there + chunks > EXACT_MOST else 0),
+        + (index_bytes(built + chunks, new.dimensions) if built + chunks > EXACT_MOST else 0),
         sampled_chunks=len(texts),
         chunks_per_second=round(rate, 1),
     )
 
 
 def _tokens_so_far(embedder: Embedder) -> int:
-    """What a server has counted in this process; 0 for a model that is not behind one."""
+    """The tokens that a server has counted in this process; 0 for a model without a server."""
     cost = getattr(getattr(embedder, "inner", embedder), "cost", None)
     return cost.tokens if isinstance(cost, Cost) else 0
 
 
 def _tokens(embedder: Embedder, texts: Sequence[str], before: int) -> int:
-    """Of the sample: as the server or the model's own tokenizer counts them, else estimated."""
+    """Tokens of the sample, counted by the server or the model's own tokenizer, else estimated."""
     if (counted := _tokens_so_far(embedder) - before) > 0:
         return counted
     count = getattr(getattr(embedder, "inner", embedder), "count_tokens", None)
@@ -101,7 +101,7 @@ def _tokens(embedder: Embedder, texts: Sequence[str], before: int) -> int:
 
 
 def disk_bytes(rows: int, dimensions: int) -> int:
-    """Of a table of plain vectors and its primary key, from PostgreSQL's page layout (manual, section 66.6)."""
+    """Size of a table of plain vectors and its primary key, from PostgreSQL's page layout (manual, section 66.6)."""
     if not rows:
         return 0
     header, team, content, chunk, vector = 24, 16, 8, 4, 4 + 4 + 4 * dimensions
@@ -112,10 +112,10 @@ def disk_bytes(rows: int, dimensions: int) -> int:
 
 
 def index_bytes(rows: int, dimensions: int) -> int:
-    """Of pgvector's HNSW index in half precision: an element and its neighbours for each row.
+    """Size of pgvector's HNSW index in half precision: an element and its neighbours for each row.
 
-    From pgvector's page layout (`HnswElementTupleData`, `HnswNeighborTupleData`), filled as measured: within 5% of
-    what 3,000 rows of 64, 384 and 1,024 dimensions take.
+    From pgvector's page layout (`HnswElementTupleData`, `HnswNeighborTupleData`) and a measured fill factor: within 5%
+    of the size for 3,000 rows of 64, 384 and 1,024 dimensions.
     """
     element, neighbours, filled = 84 + 4 + 2 * dimensions, 16 + 4 + 6 * 2 * NEIGHBOURS, 0.93
     return round(rows * (element + neighbours) / filled)

@@ -1,7 +1,7 @@
-"""A migration's row and its timeline: where it is, why, and what each stage found out.
+"""A migration's row and its timeline: its state, the reason, and what each stage measured.
 
-The row is the only memory of a migration: whoever drives it may be killed at any moment and another goes
-on from here. Moves are checked against `core/states.py`, by Postgres.
+The row is the only memory of a migration: a driver may be killed at any moment, and the next one resumes from the row.
+Postgres checks changes of state against `core/states.py`.
 """
 
 from dataclasses import dataclass
@@ -34,50 +34,63 @@ JOIN embedding_models n ON n.id = m.new_model"""
 
 
 class MigrationRefused(RuntimeError):
-    """What was asked of a migration cannot be done as things are; the message says why and what to do."""
+    """The migration does not allow an action at present; the message says why and what to do."""
 
 
 FEWEST_QUERIES, MOST_QUERIES = 10, 5000
 
 
 class Options(BaseModel):
-    """Set before the start and not changed after: a margin chosen after seeing results would prove nothing. Only
-    `queries` may grow, for a further comparison."""
+    """Set before the start and fixed: a margin chosen after seeing results would prove nothing. Only `queries` may
+    grow, for a further comparison."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    margin: float = Field(default=0.03, gt=0, lt=1, description="How much nDCG and recall may fall, in points of 1.")
+    margin: float = Field(
+        default=0.03, gt=0, lt=1, description="How much nDCG and recall may fall, as a fraction of 1."
+    )
     k: int = Field(default=10, ge=1, le=100, description="Files looked at per query.")
     queries: int = Field(
-        default=400, ge=FEWEST_QUERIES, le=MOST_QUERIES, description="Most queries of each kind to compare with."
+        default=400,
+        ge=FEWEST_QUERIES,
+        le=MOST_QUERIES,
+        description="Maximum number of queries of each kind to compare with.",
     )
-    automatic: bool = Field(default=True, description="Cut over without a person when the gate says it is safe.")
+    automatic: bool = Field(default=True, description="Cut over automatically when the gate says it is safe.")
     threads: int = Field(default=0, ge=0, le=256, description="Cores for building with a local model; 0: all.")
-    share: float = Field(default=1.0, gt=0, le=1, description="Most of the time in which building may embed.")
+    share: float = Field(default=1.0, gt=0, le=1, description="Maximum share of the time in which building may embed.")
     slowdown: float | None = Field(
         default=SLOWDOWN,
         gt=1,
         le=100,
-        description="How many times its undisturbed value the 95th percentile of live searches and of live indexing "
-        "may be while it builds; null: nothing is watched, and the share is what it may be at most.",
+        description="Factor by which the 95th percentile of live searches and of live indexing may exceed its "
+        "undisturbed value during the build; null: nothing is measured, and the share is at its maximum.",
     )
-    nice: int = Field(default=10, ge=0, le=19, description="How far building gives way to other work on its machine.")
-    batch_chunks: int = Field(default=512, ge=2, le=8192, description="Most chunks that a kill makes embed again.")
-    observe_seconds: float = Field(default=3600.0, ge=0, description="How long the old model stays ready.")
-    drain_seconds: float = Field(default=60.0, ge=0, description="How long the old vectors outlive their last use.")
+    nice: int = Field(default=10, ge=0, le=19, description="Niceness of the build on its machine.")
+    batch_chunks: int = Field(
+        default=512, ge=2, le=8192, description="Maximum number of chunks that a kill makes embed again."
+    )
+    observe_seconds: float = Field(
+        default=3600.0, ge=0, description="Seconds for which the old model is kept ready after the cut-over."
+    )
+    drain_seconds: float = Field(
+        default=60.0, ge=0, description="Seconds between the last use of the old vectors and their removal."
+    )
     stalled_minutes: float = Field(
-        default=STALLED_MINUTES, gt=0, description="So long without anything done, though there is work, is told."
+        default=STALLED_MINUTES,
+        gt=0,
+        description="Minutes without progress, although there is work, until it is reported.",
     )
 
     @property
     def limits(self) -> Limits:
-        """How far building may disturb live work."""
+        """How much building may disturb live traffic."""
         return Limits(ceiling=self.share, slowdown=self.slowdown)
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One row. `plan`, `progress`, `comparison` and `observation` are what the stages wrote."""
+    """One row. The stages write `plan`, `progress`, `comparison` and `observation`."""
 
     id: int
     old_model: int
@@ -127,7 +140,7 @@ def create(
     except psycopg.errors.UniqueViolation as error:
         raise _already_open(current(connection)) from error
     if row is None:
-        raise LookupError("the new migration's number did not come back")
+        raise LookupError("the database did not return the new migration's number")
     note(connection, row[0], "planned", plan)
     return get(connection, row[0])
 
@@ -140,14 +153,14 @@ def check_none_open(connection: Connection[TupleRow]) -> None:
 
 
 def check_models(old: catalogue.Entry, new: catalogue.Entry) -> None:
-    """Raises `MigrationRefused` for models between which there is nothing to migrate."""
+    """Raises `MigrationRefused` for models between which no migration can start."""
     if old.id == new.id:
         raise MigrationRefused(f"{old.name} cannot be migrated to itself: name another model with --to")
     if old.state != ModelState.SERVING:
         raise MigrationRefused(f"{old.name} is {old.state}, not serving: there is nothing to migrate from")
     if new.state == ModelState.SERVING:
         raise MigrationRefused(
-            f"{new.name} is serving: only a registered model can be migrated to; to go on without {old.name}, "
+            f"{new.name} is serving: only a registered model can be migrated to; to serve without {old.name}, "
             f"penstock models retire {old.name}"
         )
     if new.state != ModelState.REGISTERED:
@@ -160,7 +173,7 @@ def _already_open(running: Migration | None) -> MigrationRefused:
 
 
 def get(connection: Connection[TupleRow], number: int, *, lock: bool = False) -> Migration:
-    """Raises `MigrationRefused` when there is none. With `lock`, nobody else moves it before the transaction ends."""
+    """Raises `MigrationRefused` when there is none. With `lock`, its row is locked until the transaction ends."""
     with connection.cursor(row_factory=class_row(Migration)) as cursor:
         tail = "FOR UPDATE OF m" if lock else ""
         found = cursor.execute(f"SELECT {_COLUMNS} {_FROM} WHERE m.id = %s {tail}", (number,)).fetchone()
@@ -170,7 +183,7 @@ def get(connection: Connection[TupleRow], number: int, *, lock: bool = False) ->
 
 
 def current(connection: Connection[TupleRow]) -> Migration | None:
-    """The open migration, else the last one."""
+    """The open migration, else the last one, else None."""
     with connection.cursor(row_factory=class_row(Migration)) as cursor:
         return cursor.execute(
             f"SELECT {_COLUMNS} {_FROM} ORDER BY m.state IN ('done', 'cancelled', 'rolled-back'), m.id DESC LIMIT 1"
@@ -184,7 +197,7 @@ def everything(connection: Connection[TupleRow], most: int = 50) -> list[Migrati
 
 
 def move(connection: Connection[TupleRow], migration: Migration, state: MigrationState, reason: str = "") -> None:
-    """Moves it and says why. Raises `MigrationRefused` for a move that is not legal, or made already."""
+    """Changes its state and records the reason. Raises `MigrationRefused` for an illegal or repeated change."""
     if migration.state == state:
         raise MigrationRefused(f"migration {migration.id} is {state} already")
     try:
@@ -199,7 +212,7 @@ def move(connection: Connection[TupleRow], migration: Migration, state: Migratio
 
 
 def write(connection: Connection[TupleRow], number: int, **columns: Any) -> None:
-    """Sets `paused`, `progress`, `comparison`, `observation` or `reason`."""
+    """Sets `paused`, `progress`, `comparison`, `observation` or `reason`. Raises `ValueError` for another column."""
     for name, value in columns.items():
         if name not in ("paused", "progress", "comparison", "observation", "reason"):
             raise ValueError(f"{name} is not a column that a stage writes")
@@ -208,16 +221,16 @@ def write(connection: Connection[TupleRow], number: int, **columns: Any) -> None
 
 
 def set_queries(connection: Connection[TupleRow], number: int, queries: int) -> None:
-    """The one option that may change: how many queries a further comparison may ask. Raises `MigrationRefused`."""
+    """Changes the maximum number of queries, for a further comparison. Raises `MigrationRefused` if out of range."""
     if not FEWEST_QUERIES <= queries <= MOST_QUERIES:
-        raise MigrationRefused(f"{queries} queries: from {FEWEST_QUERIES} to {MOST_QUERIES} can be asked")
+        raise MigrationRefused(f"{queries} queries: must be from {FEWEST_QUERIES} to {MOST_QUERIES}")
     connection.execute(
         "UPDATE model_migrations SET options = options || %s WHERE id = %s", (Jsonb({"queries": queries}), number)
     )
 
 
 def note(connection: Connection[TupleRow], number: int, kind: str, body: dict[str, Any] | None = None) -> None:
-    """One line of the timeline."""
+    """Adds an event to the timeline."""
     connection.execute(
         "INSERT INTO model_migration_events (migration_id, kind, body) VALUES (%s, %s, %s)",
         (number, kind, Jsonb(body or {})),
@@ -225,7 +238,7 @@ def note(connection: Connection[TupleRow], number: int, kind: str, body: dict[st
 
 
 def timeline(connection: Connection[TupleRow], number: int, most: int = 500) -> list[TimelineEvent]:
-    """The oldest first. Of notes on progress, which come by the second, at most `most`, evenly; of others the newest
-    `most`."""
+    """The oldest first. Progress events, which are many, are thinned evenly to `most`; of the others the newest
+    `most` are returned."""
     with connection.cursor(row_factory=class_row(TimelineEvent)) as cursor:
         return cursor.execute(_TIMELINE, {"number": number, "most": most}).fetchall()

@@ -1,4 +1,4 @@
-"""A person's word on a migration, by its name: what commands and jobs both call."""
+"""An operator's actions on a migration by name, for both commands and jobs."""
 
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.record import Migration, MigrationRefused
@@ -14,15 +14,16 @@ def steer(
     reason: str = "",
     queries: int | None = None,
 ) -> Migration:
-    """Does `pause`, `resume`, `cancel`, `compare`, `cutover` or `rollback` to a migration: the open one, else the last
-    one. `queries` is for `compare`.
+    """Applies `pause`, `resume`, `cancel`, `compare`, `cutover` or `rollback` to a migration: by default the open one,
+    else the last. `queries` is for `compare`.
 
-    Raises `MigrationRefused` when there is none, or when it is in no state for that.
+    Raises `MigrationRefused` when there is no migration, or its state does not allow the action, and `ValueError` for
+    an unknown action.
     """
     with platform.database.system() as connection:
         found = record.get(connection, number) if number else record.current(connection)
     if found is None:
-        raise MigrationRefused("there was no migration yet: penstock migrate plan --to MODEL")
+        raise MigrationRefused("there is no migration yet: penstock migrate plan --to MODEL")
     database = platform.database
     if action == "pause":
         return switch.pause(database, found.id, True, reason)
@@ -36,4 +37,4 @@ def steer(
         return switch.cut_over(database, found.id, accept=accept)
     if action == "rollback":
         return switch.roll_back(database, found.id, reason)
-    raise ValueError(f"{action} is nothing that can be done to a migration")
+    raise ValueError(f"unknown action on a migration: {action}")

@@ -1,8 +1,8 @@
-"""The moves that a person or the driver makes: start, pause, cancel, cut over, roll back, drain, retire.
+"""Changes of a migration's state by operators or the driver: start, pause, cancel, cut over, roll back, drain, retire.
 
-Each is one short transaction that holds the migration's row, so that two operators at once are served one
-after the other and the second is told what the first did. Never a half cut over: both models change state
-in the same commit, and a search reads the states once.
+Each is one short transaction that locks the migration's row, so that concurrent operators are served in turn, and the
+second one's error says what the first did. A cut-over is atomic: both models change state in the same commit, and a
+search reads the states once.
 """
 
 import time
@@ -34,7 +34,7 @@ def _held(database: Database, number: int) -> Iterator[tuple[Connection[TupleRow
 
 
 def start(database: Database, old: Entry, new: Entry, options: Options, plan: dict[str, Any]) -> Migration:
-    """Opens a migration; from the commit on new content gets vectors of both models. Raises `MigrationRefused`."""
+    """Opens a migration; from its commit on, new content gets vectors of both models. Raises `MigrationRefused`."""
     with database.system() as connection:
         made = record.create(connection, old, new, options, plan)
         _model(connection, made.new_model, ModelState.BUILDING)
@@ -44,8 +44,8 @@ def start(database: Database, old: Entry, new: Entry, options: Options, plan: di
 
 
 def pause(database: Database, number: int, paused: bool, reason: str = "", *, by_itself: bool = False) -> Migration:
-    """Stops the work of an open migration at its next part, or lets it go on. `by_itself` is for a fault that the
-    driver found, of which people are told (`core.health.migration_health`)."""
+    """Pauses or resumes an open migration; its work stops at the next part. `by_itself` is for a fault that the driver
+    detected, which `core.health.migration_health` reports. Raises `MigrationRefused` for a closed migration."""
     with _held(database, number) as (connection, migration):
         if not migration.is_open:
             raise MigrationRefused(f"migration {number} is {migration.state}: there is nothing to pause or resume")
@@ -58,21 +58,22 @@ def pause(database: Database, number: int, paused: bool, reason: str = "", *, by
 
 
 def cancel(database: Database, number: int, reason: str = "") -> Migration:
-    """Gives up before the cut over. The vectors made so far stay, so that another try goes on from them."""
+    """Cancels a migration before its cut-over. Its vectors stay, so that another migration continues from them. Raises
+    `MigrationRefused` after the cut-over."""
     with _held(database, number) as (connection, migration):
         if migration.state in (MigrationState.OBSERVING, MigrationState.DRAINING):
             raise MigrationRefused(f"migration {number} has cut over: roll it back instead")
         record.move(connection, migration, MigrationState.CANCELLED, reason)
-        # One that somebody has retired meanwhile stays as it is.
+        # A model that was retired meanwhile stays retired.
         if catalogue.by_id(connection, migration.new_model).state == ModelState.BUILDING:
             _model(connection, migration.new_model, ModelState.REGISTERED)
         return record.get(connection, number)
 
 
 def compare_again(database: Database, number: int, queries: int | None = None) -> Migration:
-    """Has both models asked once more, with at most `queries` of each kind if given: after `inconclusive` alone.
+    """Schedules another comparison, with at most `queries` of each kind if given; only after `inconclusive`.
 
-    Neither the margin nor anything else that was set beforehand changes. Raises `MigrationRefused`.
+    The margin and all other options stay. Raises `MigrationRefused`.
     """
     with _held(database, number) as (connection, migration):
         if migration.state != MigrationState.JUDGED:
@@ -80,12 +81,12 @@ def compare_again(database: Database, number: int, queries: int | None = None) -
         verdict = (migration.comparison or {}).get("verdict")
         if verdict != Verdict.INCONCLUSIVE:
             raise MigrationRefused(
-                f"the gate says {verdict}: asking until it says something else would prove nothing; "
+                f"the gate says {verdict}: comparing until it says something else would prove nothing; "
                 "cut over (--accept if it is not safe), or cancel"
             )
         if queries is not None and queries < migration.chosen.queries:
             raise MigrationRefused(
-                f"at most {queries} queries are fewer than the {migration.chosen.queries} that could be asked before"
+                f"at most {queries} queries are fewer than the {migration.chosen.queries} of the previous comparison"
             )
         asked = queries or migration.chosen.queries
         record.set_queries(connection, number, asked)
@@ -93,12 +94,12 @@ def compare_again(database: Database, number: int, queries: int | None = None) -
         return record.get(connection, number)
 
 
-def cut_over(database: Database, number: int, *, accept: bool = False, by: str = "a person") -> Migration:
-    """Lets the new model answer from the next search on; the old one is kept up to date meanwhile.
+def cut_over(database: Database, number: int, *, accept: bool = False, by: str = "an operator") -> Migration:
+    """Makes the new model answer from the next search on; the old one still gets vectors of new content.
 
-    Raises `MigrationRefused` unless the gate said that it is safe, or said something else and `accept` is given;
-    a person may accept `inconclusive` or `worse` knowingly, the driver never does. With `accept`, what is built
-    may go on without a comparison too: a server that is gone for good can be compared with nothing.
+    Raises `MigrationRefused` unless the gate's verdict is safe or `accept` is given. With `accept`, an operator cuts
+    over despite `inconclusive`, `worse` or missing vectors, or without a comparison, which an old model whose server is
+    gone permanently does not allow. The driver never passes it.
     """
     with database.system() as connection:
         migration = record.get(connection, number)
@@ -112,9 +113,9 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
             if not accept:
                 raise MigrationRefused(
                     f"migration {number} is not compared yet ({migration.reason or 'the comparison has not ended'}): "
-                    "if the old model is gone for good, cutover --accept goes on without a comparison"
+                    "if the old model is gone permanently, cutover --accept cuts over without a comparison"
                 )
-            record.move(connection, migration, MigrationState.JUDGED, "a person goes on without a comparison")
+            record.move(connection, migration, MigrationState.JUDGED, "an operator continues without a comparison")
         elif migration.state in (MigrationState.OBSERVING, MigrationState.DRAINING, MigrationState.DONE):
             raise MigrationRefused(f"migration {number} is {migration.state}: it has cut over already")
         elif migration.state != MigrationState.JUDGED:
@@ -125,16 +126,17 @@ def cut_over(database: Database, number: int, *, accept: bool = False, by: str =
                 f"the gate says {comparison.get('verdict', 'nothing')} ({comparison.get('reason', 'not compared')}): "
                 "read `penstock migrate report`, then cancel, or cut over with --accept"
             )
-        if migration.paused:  # otherwise nobody would look whether it does well
+        if migration.paused:  # otherwise the new model would not be observed
             record.write(connection, number, paused=False)
-            record.note(connection, number, "resumed", {"reason": "it is cut over"})
+            record.note(connection, number, "resumed", {"reason": "cut over"})
         moves = ((migration.new_model, ModelState.SERVING), (migration.old_model, ModelState.BUILDING))
         _move_together(connection, migration, moves, MigrationState.OBSERVING, f"cut over by {by}")
     return _locks_held(database, number, began)
 
 
 def roll_back(database: Database, number: int, reason: str) -> Migration:
-    """Lets the old model answer again from the next search on. Raises `MigrationRefused` before and after its time."""
+    """Makes the old model answer again from the next search on. Raises `MigrationRefused` unless the migration is
+    observing or draining."""
     with _held(database, number) as (connection, migration):
         began = time.perf_counter()
         if migration.state not in (MigrationState.OBSERVING, MigrationState.DRAINING):
@@ -144,7 +146,7 @@ def roll_back(database: Database, number: int, reason: str) -> Migration:
                 MigrationState.ROLLED_BACK: f"{migration.old_name} answers since {migration.state_at:%Y-%m-%d %H:%M}",
             }
             hint = hints.get(MigrationState(migration.state), "cancel it")
-            raise MigrationRefused(f"migration {number} is {migration.state}: there is no cut over to undo; {hint}")
+            raise MigrationRefused(f"migration {number} is {migration.state}: there is no cut-over to undo; {hint}")
         moves = (
             (migration.old_model, ModelState.SERVING),
             (migration.new_model, ModelState.BUILDING),
@@ -155,7 +157,7 @@ def roll_back(database: Database, number: int, reason: str) -> Migration:
 
 
 def drain(database: Database, number: int) -> Migration:
-    """Ends the time of rolling back at once: the old model gets no more vectors."""
+    """Ends observation: the old model gets no more vectors, but can still be rolled back to."""
     with _held(database, number) as (connection, migration):
         record.move(connection, migration, MigrationState.DRAINING)
         _model(connection, migration.old_model, ModelState.DRAINING)
@@ -163,7 +165,7 @@ def drain(database: Database, number: int) -> Migration:
 
 
 def finish(database: Database, number: int, archives: Path) -> Migration:
-    """Retires the old model: proves that nothing needs its vectors, keeps them below `archives`, and drops them.
+    """Retires the old model: proves that nothing needs its vectors, archives them under `archives`, and drops them.
 
     Raises `MigrationRefused` and `ArchiveFailed`.
     """
@@ -173,7 +175,7 @@ def finish(database: Database, number: int, archives: Path) -> Migration:
         raise MigrationRefused(f"migration {number} is {migration.state}: only a draining one can be finished")
 
     def done(connection: Connection[TupleRow]) -> None:
-        # Archiving takes its time: somebody may have rolled back meanwhile.
+        # The migration may have been rolled back during archiving.
         now = record.get(connection, number, lock=True)
         if now.state != MigrationState.DRAINING:
             raise MigrationRefused(f"migration {number} is {now.state}: only a draining one can be finished")
@@ -186,7 +188,7 @@ def finish(database: Database, number: int, archives: Path) -> Migration:
     with database.system() as connection:
         if kept is not None:
             body = {"vectors": kept.rows, "bytes": kept.bytes, "file": kept.file}
-            record.note(connection, number, "kept for a return", body)
+            record.note(connection, number, "archived", body)
         return record.get(connection, number)
 
 
@@ -197,9 +199,9 @@ def _move_together(
     state: MigrationState,
     reason: str,
 ) -> None:
-    """Moves models and migration in one round trip to the database, since searches wait as long as that takes.
+    """Changes the states of models and migration in one round trip to the database, since searches wait for it.
 
-    Raises `MigrationRefused` when any of the moves is not legal; then none is made.
+    Raises `MigrationRefused` when any change is not legal; then none is made.
     """
     try:
         with connection.pipeline():
@@ -220,7 +222,7 @@ def _move_together(
 
 
 def _locks_held(database: Database, number: int, began: float) -> Migration:
-    """Notes how long a move that has just been committed kept others from the migration and its models."""
+    """Records for how long the change just committed locked the migration and its models."""
     held = 1000 * (time.perf_counter() - began)
     with database.system() as connection:
         record.note(connection, number, "locks held", {"milliseconds": round(held, 2)})

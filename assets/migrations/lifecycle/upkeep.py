@@ -1,7 +1,7 @@
-"""What models need between migrations: content that a serving model lacks, and models that may or must go.
+"""Maintenance of models between migrations: embeds content that a serving model lacks, and retires models.
 
-A serving model may lack content because its server was away when that was indexed, or because it was added
-beside another one. Idempotent; a model whose server does not answer is left for the next time.
+A serving model lacks content that was indexed while its server was away, or before it was added beside another model.
+Idempotent; a model whose server does not answer is skipped until the next call.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from core.embedding.catalogue import Entry, ModelConflict
 from core.states import ModelState
 
 NICE = 10
-"""How far embedding gives way to other work on its machine."""
+"""Niceness of the embedding threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What one call did: (model, chunks embedded), models retired, and (model, why) of what was left; `deadlines`
-    are those of the models that are still there."""
+    """What one call did: (model, chunks embedded), models retired, and (model, reason) of models skipped. `deadlines`:
+    those of the remaining models."""
 
     embedded: tuple[tuple[str, int], ...]
     retired: tuple[str, ...]
@@ -35,8 +35,8 @@ class Kept:
 
 
 def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text: None) -> Kept:
-    """Embeds what serving models lack, then retires the models that nothing needs any more: those that are draining,
-    and those whose day has come. What needs one with a day is in `deadlines`."""
+    """Embeds what serving models lack, then retires models that nothing needs any more: draining ones, and those whose
+    deadline has passed. `Kept.deadlines` says what still needs a model with a deadline."""
     embedded: list[tuple[str, int]] = []
     retired: list[str] = []
     left: list[tuple[str, str]] = []
@@ -47,7 +47,7 @@ def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text
         if entry.state != ModelState.SERVING:
             continue
         try:
-            # Opened anew, so that the threads of a local model are made by the one that gives way.
+            # Not the cached one: threads of a local model inherit the niceness of the thread that creates them.
             embedder = catalogue.opened(entry, threads=platform.settings.embedding_threads)
             done = fill(platform, embedder, Throttle(), nice=NICE)
         except EmbedderUnavailable as error:
@@ -74,7 +74,7 @@ def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text
 
 
 def _leaving(platform: Platform) -> list[Entry]:
-    """The draining models, and those whose day has come and that nothing needs, which are draining from now on."""
+    """The draining models, and those past their deadline that nothing needs. Serving ones of these become draining."""
     with platform.database.system() as connection:
         for one in deadlines(connection):
             if one.days_left <= 0 and not one.needs and one.state == ModelState.SERVING:

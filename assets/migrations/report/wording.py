@@ -18,7 +18,7 @@ def headline(migration: Migration) -> str:
 def standing(migration: Migration) -> str:
     """As `headline`, without what the gate said, which `basis` tells."""
     reason = migration.reason or ""
-    for part in ("a person: ", f" ({(migration.comparison or {}).get('reason')})"):
+    for part in ("an operator: ", f" ({(migration.comparison or {}).get('reason')})"):
         reason = reason.replace(part, "")
     state = f"It is {migration.state}{', paused' if migration.paused else ''}"
     return f"{state}: {reason}." if reason and not migration.comparison else f"{state}. {_sentence(reason)}".strip()
@@ -64,8 +64,8 @@ def interval_name(comparison: Mapping[str, Any]) -> str:
     return f"{100 * (1 - comparison.get('level', 0.05)):g}% interval"
 
 
-def left_to_a_person(comparison: Mapping[str, Any], most: int) -> str:
-    """What a migration waits for whose gate did not say that it is safe. `most` queries could be asked."""
+def waits_for_operator(comparison: Mapping[str, Any], most: int) -> str:
+    """What a migration waits for when its gate did not say that it is safe. `most`: the maximum number of queries."""
     ways = ["cutover --accept", "or cancel"]
     if comparison.get("verdict") == "inconclusive" and (more := comparison.get("more_queries")):
         judged = comparison["queries"]["judged"]
@@ -74,7 +74,7 @@ def left_to_a_person(comparison: Mapping[str, Any], most: int) -> str:
         else:
             ways.insert(0, "compare once there are more commits or evals")
     return (
-        f"a person: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "
+        f"an operator: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "
         f"read `penstock migrate report`, then {', '.join(ways)}"
     )
 

@@ -7,9 +7,9 @@ CREATE TABLE teams (
     created_at  timestamptz NOT NULL DEFAULT now()
 );
 
--- Every tenant table goes through this: forced row-level security, one policy for a team's own
--- rows (role penstock_app), one for platform processes that serve all teams (role penstock_system).
--- The subquery looks the team up once a statement; a bare current_setting() would be evaluated once a row,
+-- Protects a tenant table: forces row-level security, with one policy for a team's own rows (role penstock_app)
+-- and one for platform processes that serve all teams (role penstock_system).
+-- The subquery looks the team up once per statement; a bare current_setting() would be evaluated for each row,
 -- which makes a scan of many rows take three times as long.
 CREATE FUNCTION protect_tenant_table(tbl regclass) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -107,7 +107,7 @@ CREATE TRIGGER legal_transition BEFORE INSERT OR UPDATE OF state ON tasks
     FOR EACH ROW EXECUTE FUNCTION enforce_transition('task');
 SELECT protect_tenant_table('tasks');
 
--- One row an attempt; `epoch` is the fencing token of its lease.
+-- One row per attempt; `epoch` is the fencing token of its lease.
 CREATE TABLE attempts (
     team_id      uuid NOT NULL REFERENCES teams,
     task_id      uuid NOT NULL REFERENCES tasks,

@@ -1,4 +1,5 @@
--- The event log: topics, events with their offsets, consumer groups and the relay's positions. Runs as the owner role, inside one transaction.
+-- The event log: topics, events with their offsets, consumer groups and the relay's positions. Runs as the owner role,
+-- inside one transaction.
 
 CREATE TABLE log_topics (
     topic         text PRIMARY KEY CHECK (topic ~ '^[a-zA-Z0-9._-]{1,249}$'),
@@ -14,18 +15,18 @@ INSERT INTO log_topics (topic) VALUES
 CREATE SEQUENCE log_batches;
 GRANT USAGE ON SEQUENCE log_batches TO penstock_app, penstock_system;
 
--- An event has no offset until its transaction has committed: `log_sequence` gives offsets to what it can see.
+-- An event has no offset until its transaction has committed: `log_sequence` assigns offsets to the events it can see.
 -- So writers take no lock on a topic, and a transaction that commits late gets later offsets instead of
--- leaving a gap that a reader could pass.
+-- leaving a gap that a reader could skip.
 CREATE TABLE event_log (
     topic        text NOT NULL,
     team_id      uuid NOT NULL REFERENCES teams,
     event_id     text NOT NULL,
-    batch        bigint NOT NULL,               -- order of appends,
-    position     integer NOT NULL,              -- and order within one
+    batch        bigint NOT NULL,               -- order of the appends
+    position     integer NOT NULL,              -- order within an append
     log_offset   bigint,
     size         integer NOT NULL,              -- bytes of body
-    body         json NOT NULL,                 -- the CloudEvent, as it was written
+    body         json NOT NULL,                 -- the CloudEvent, unchanged
     appended_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (topic, team_id, event_id)
 );
@@ -40,10 +41,10 @@ SELECT protect_tenant_table('event_log');
 REVOKE INSERT, UPDATE, DELETE ON event_log FROM penstock_app;
 GRANT INSERT (topic, team_id, event_id, batch, position, size, body) ON event_log TO penstock_app;
 
--- Gives offsets to up to `most` committed events of a topic that have none yet, in the order they were appended,
--- and returns the oldest kept offset and the next offset. The row of the topic is the lock: who holds it commits
--- offsets without a gap before the next one reads where to go on. Call it as a statement of its own, outside a
--- transaction, so that a client that stops cannot keep the lock.
+-- Assigns offsets to up to `most` committed events of a topic that have none yet, in the order they were appended,
+-- and returns the oldest stored offset and the next offset. The topic's row is the lock: its holder commits offsets
+-- without a gap before the next caller reads `next_offset`. Call it as a statement of its own, outside a
+-- transaction, so that a client that hangs cannot hold the lock.
 CREATE FUNCTION log_sequence(wanted_topic text, most integer, OUT first_kept bigint, OUT next_free bigint)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
@@ -53,7 +54,7 @@ BEGIN
         WHERE topic = wanted_topic AND log_offset IS NULL ORDER BY batch, position LIMIT 1;
     IF FOUND THEN
         SELECT next_offset INTO next_free FROM log_topics WHERE topic = wanted_topic FOR NO KEY UPDATE;
-        -- By ctid, so that no statistics, however old, make this join slow. Nothing else updates such rows.
+        -- Joined by ctid, so that outdated planner statistics cannot make it slow. Nothing else updates such rows.
         WITH waiting AS MATERIALIZED (
             SELECT place_in_table, row_number() OVER (ORDER BY batch, position) - 1 AS place
             FROM (
@@ -69,7 +70,7 @@ BEGIN
     SELECT first_offset, next_offset INTO first_kept, next_free FROM log_topics WHERE topic = wanted_topic;
 END $$;
 
--- Where each consumer group has got to, mirrored from the consumers' own cursors so that lag can be seen.
+-- How far each consumer group has read, copied from the consumers' own cursors so that lag can be measured.
 CREATE TABLE log_groups (
     consumer_group  text NOT NULL,
     topic           text NOT NULL REFERENCES log_topics,

@@ -1,31 +1,31 @@
--- The context index: contents kept once per blob and chunker, what makes them searchable, and the files of each
--- source with the range of index versions in which they hold.
+-- The context index: contents stored once per blob and chunker, the data that makes them searchable, and each source's
+-- files with the range of index versions in which they are valid.
 
 CREATE SEQUENCE segments AS bigint;
 GRANT USAGE ON SEQUENCE segments TO penstock_app, penstock_system;
 
--- What a blob became under one chunker. Never changed once written but for its place in the postings; its chunks,
--- postings and vectors are written in the same transaction, so that a row here means that all of them are there.
+-- A blob as one chunker cut it. Immutable, except for its place in the postings. Its chunks, postings and vectors are
+-- written in the same transaction, so a row here means that all of them exist.
 CREATE TABLE contents (
     team_id       uuid NOT NULL REFERENCES teams,
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     blob          bytea NOT NULL,
     chunker       text NOT NULL,
-    lengths       integer[] NOT NULL,       -- terms of each chunk, in order
-    segment       bigint NOT NULL,          -- where its postings are;
-    first_slot    integer NOT NULL,         -- its chunks have the slots from here on
-    unused_since  timestamptz,              -- when it was seen that nothing refers to it
+    lengths       integer[] NOT NULL,       -- number of terms in each chunk, in order
+    segment       bigint NOT NULL,          -- where its postings are
+    first_slot    integer NOT NULL,         -- slot of its first chunk in that segment; the others follow
+    unused_since  timestamptz,              -- since when nothing is known to refer to it
     UNIQUE (team_id, blob, chunker)
 );
 CREATE INDEX contents_by_segment ON contents (segment);
 -- Contents that nothing refers to are marked first and deleted a day later, so that a refresh that has just
--- found one can still take it: to be found takes the mark away.
+-- found one can still use it: finding one removes the mark.
 CREATE INDEX contents_unused ON contents (team_id, unused_since) WHERE unused_since IS NOT NULL;
 SELECT protect_tenant_table('contents');
 
 CREATE TABLE chunks (
     team_id     uuid NOT NULL,
-    content_id  bigint NOT NULL,            -- of contents: see check_chunks and delete_chunks
+    content_id  bigint NOT NULL,            -- references contents: see check_chunks and delete_chunks
     chunk       integer NOT NULL,           -- from 0, in the order of the file
     kind        text NOT NULL,
     symbol      text NOT NULL,
@@ -38,9 +38,9 @@ CREATE TABLE chunks (
 );
 SELECT protect_tenant_table('chunks');
 
--- A foreign key from chunks to contents would be checked row by row, which takes as long as the row itself. These two
--- look once a statement. Chunks are written with their content in one transaction, so nothing can take the content
--- away between look and commit.
+-- A foreign key from chunks to contents would be checked row by row, which takes as long as inserting the row. These
+-- two triggers run once per statement. Chunks are written with their content in one transaction, so nothing can delete
+-- the content between check and commit.
 CREATE FUNCTION check_chunks() RETURNS trigger LANGUAGE plpgsql SET search_path = penstock, public, pg_temp AS $$
 DECLARE missing bigint;
 BEGIN
@@ -62,19 +62,19 @@ END $$;
 CREATE TRIGGER delete_chunks AFTER DELETE ON contents
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION delete_chunks();
 
--- For BM25: one row holds a term of all contents that were stored together, as pairs of little-endian unsigned
--- 16-bit numbers (slot, count). A segment is never changed, only replaced as a whole. No foreign key: its check
--- would cost more than the row.
+-- For BM25: a row holds the hits of one term in all contents that were stored together (a segment), as pairs of
+-- little-endian unsigned 16-bit numbers (slot, count). A segment is never changed, only replaced as a whole. No foreign
+-- key: its check would cost more than inserting the row.
 CREATE TABLE postings (
     team_id  uuid NOT NULL,
     term     text COLLATE "C" NOT NULL,
     segment  bigint NOT NULL,
-    hits     bytea STORAGE EXTERNAL NOT NULL,   -- packed already, so that compressing it would only take time
+    hits     bytea STORAGE EXTERNAL NOT NULL,   -- packed already: compression would only cost time
     PRIMARY KEY (segment, term)
 );
 SELECT protect_tenant_table('postings');
 
--- Segments whose contents were given slots in a merged one; readers that began before may still ask for them.
+-- Segments whose contents were moved into a merged one; readers that began earlier may still read them.
 CREATE TABLE replaced_segments (
     team_id      uuid NOT NULL,
     segment      bigint PRIMARY KEY,
@@ -82,7 +82,7 @@ CREATE TABLE replaced_segments (
 );
 SELECT protect_tenant_table('replaced_segments');
 
--- One row each time that a source's index was brought up to date.
+-- One row for each update of a source's index.
 CREATE TABLE index_versions (
     team_id     uuid NOT NULL,
     source      text NOT NULL,
@@ -95,7 +95,7 @@ CREATE TABLE index_versions (
     chunks      integer NOT NULL,
     skipped     integer NOT NULL,
     visible_at  timestamptz,
-    changed_at  timestamptz,                -- when the oldest announced change that it brought was accepted, if any
+    changed_at  timestamptz,                -- when the oldest announced change in it was accepted, if any
     PRIMARY KEY (team_id, source, version),
     FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
 );
@@ -112,8 +112,8 @@ CREATE TABLE source_indexes (
 );
 SELECT protect_tenant_table('source_indexes');
 
--- A path of a source, from version `since` on and before version `until` (null: still). Rows of a
--- version that is not visible yet are staged; a commit writes rows for what it changed only.
+-- A path of a source, valid from version `since` on and before version `until` (null: still valid). Rows of a
+-- version that is not visible yet are staged. A commit writes rows only for what it changed.
 CREATE TABLE source_files (
     team_id     uuid NOT NULL,
     source      text NOT NULL,
@@ -130,15 +130,15 @@ CREATE TABLE source_files (
 );
 CREATE INDEX source_files_by_content ON source_files (content_id, source);
 CREATE INDEX source_files_closed ON source_files (team_id, source, until) WHERE until IS NOT NULL;
--- What a version brought, to lead a reader's files on from the version before.
+-- The rows that a version added, to update a reader's copy of the version before.
 CREATE INDEX source_files_opened ON source_files (team_id, source, since);
 SELECT protect_tenant_table('source_files');
 
--- What the commits of a source changed, for ranking: rows hold from index version `since` until `until`.
+-- What the commits of a source changed, for ranking. Rows are valid as those of source_files.
 CREATE TABLE source_commits (
     team_id     uuid NOT NULL,
     source      text NOT NULL,
-    number      bigint NOT NULL,            -- grows with each commit, so that the newest has the highest
+    number      bigint NOT NULL,            -- grows with each commit: the newest has the highest
     since       integer NOT NULL,
     until       integer CHECK (until > since),
     commit      text NOT NULL,
@@ -149,13 +149,13 @@ CREATE TABLE source_commits (
 );
 SELECT protect_tenant_table('source_commits');
 
--- What the refreshes of a source came to.
+-- The results of a source's refreshes.
 CREATE TABLE source_refreshes (
     team_id        uuid NOT NULL,
     source         text NOT NULL,
     covered_until  timestamptz,             -- changes accepted until then are in the visible version
     tried_at       timestamptz NOT NULL,
-    failed_at      timestamptz,             -- the first of the failures in a row; null when the last refresh succeeded
+    failed_at      timestamptz,             -- when the failures in a row began; null if the last refresh succeeded
     failures       integer NOT NULL DEFAULT 0,
     error          text,                    -- why the last one failed; never holds a credential
     PRIMARY KEY (team_id, source),
@@ -163,12 +163,12 @@ CREATE TABLE source_refreshes (
 );
 SELECT protect_tenant_table('source_refreshes');
 
--- What the quality gate saw of each staged version.
+-- What the quality gate measured of each staged version.
 CREATE TABLE index_gates (
     team_id     uuid NOT NULL,
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     source      text NOT NULL,
-    version     integer NOT NULL,           -- a version that failed was discarded, so that its number comes again
+    version     integer NOT NULL,           -- a version that failed is discarded, and its number is used again
     commit      text NOT NULL,
     checked_at  timestamptz NOT NULL DEFAULT now(),
     passed      boolean NOT NULL,

@@ -1,16 +1,16 @@
--- Tickets of a source: from which projects they come, what was told of them and is not applied yet, and
--- they themselves with their texts. What makes a text searchable is in contents, chunks, postings and the
--- models' vectors, under the chunker for tickets.
+-- Tickets of a source: the projects that they come from, changes that are not applied yet, and the tickets with their
+-- texts. The data that makes a text searchable is in contents, chunks, postings and the models' vectors, under the
+-- chunker for tickets.
 
--- Which source the tickets of a service's project belong to, and how far the last import of them has come.
+-- The source to which the tickets of a service's project belong, and the progress of their last import.
 CREATE TABLE ticket_projects (
     team_id      uuid NOT NULL,
     service      text NOT NULL,
     project      text NOT NULL,             -- owner/name in lower case, or a Jira project's key
     source       text NOT NULL,
     address      text,                      -- of the service's API, for imports
-    progress     jsonb,                     -- where an import goes on; null when none is under way
-    since        timestamptz,               -- what changed before was seen by an import that came to its end
+    progress     jsonb,                     -- where an import resumes; null when none is running
+    since        timestamptz,               -- a completed import has seen every change before this time
     PRIMARY KEY (team_id, service, project),
     FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
 );
@@ -25,19 +25,19 @@ CREATE TABLE tickets (
     kind        text NOT NULL,
     title       text NOT NULL DEFAULT '',
     state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'closed', 'merged')),
-    status      text,                       -- the service's own word for its state
+    status      text,                       -- the service's own name for its state
     labels      text[] NOT NULL DEFAULT '{}',
     assignees   text[] NOT NULL DEFAULT '{}',
     author      text,
     author_id   text,
     url         text,
     hidden      boolean NOT NULL DEFAULT false,
-    commit      text,                       -- by which a pull request was merged
+    commit      text,                       -- the one that merged a pull request
     closes      text[] NOT NULL DEFAULT '{}',
     created_at  timestamptz,
-    updated_at  timestamptz NOT NULL,       -- by the service's clock, at most when it reached us
+    updated_at  timestamptz NOT NULL,       -- by the service's clock, but no later than its arrival here
     closed_at   timestamptz,
-    deleted_at  timestamptz,                -- gone there; kept so that nothing older brings it back
+    deleted_at  timestamptz,                -- deleted at the service; the row stays so that no older change restores it
     PRIMARY KEY (team_id, source, service, project, key),
     FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
 );
@@ -45,7 +45,7 @@ CREATE INDEX tickets_by_update ON tickets (team_id, source, updated_at DESC);
 CREATE INDEX tickets_closing ON tickets USING gin (closes) WHERE state = 'merged';
 SELECT protect_tenant_table('tickets');
 
--- The texts of a ticket: its body (part 'body') and each comment. A comment may come before its ticket.
+-- The texts of a ticket: its body (part 'body') and each comment. A comment may arrive before its ticket.
 CREATE TABLE ticket_parts (
     team_id       uuid NOT NULL,
     source        text NOT NULL,
@@ -62,8 +62,8 @@ CREATE TABLE ticket_parts (
     created_at    timestamptz,
     updated_at    timestamptz NOT NULL,
     deleted_at    timestamptz,
-    blob          bytea,                    -- digest of what is to be searchable; null: nothing
-    indexed_blob  bytea,                    -- digest of what is, in content_id
+    blob          bytea,                    -- digest of the text that should be searchable; null: none
+    indexed_blob  bytea,                    -- digest of the text that is searchable, in content_id
     chunker       text,
     content_id    bigint REFERENCES contents ON DELETE SET NULL,
     PRIMARY KEY (team_id, source, service, project, key, part),
@@ -72,20 +72,20 @@ CREATE TABLE ticket_parts (
 CREATE INDEX ticket_parts_by_content ON ticket_parts (content_id) WHERE content_id IS NOT NULL;
 SELECT protect_tenant_table('ticket_parts');
 
--- Changes as they came, applied in the order of seq; `change` is dropped once it has been.
+-- Changes as they arrived, applied in the order of seq; once applied, `change` is null.
 CREATE TABLE ticket_changes (
     team_id        uuid NOT NULL,
     event_id       text NOT NULL,
     seq            bigint GENERATED ALWAYS AS IDENTITY,
     source         text NOT NULL,
     change         jsonb,
-    received_at    timestamptz NOT NULL,    -- when the gateway had it
+    received_at    timestamptz NOT NULL,    -- when the gateway received it
     applied_at     timestamptz,
     searchable_at  timestamptz,
     outcome        text,
     key            text,
     action         text,
-    state_before   text,                    -- where the change was one of state
+    state_before   text,                    -- set if the change was one of state
     state_after    text,
     PRIMARY KEY (team_id, event_id),
     FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
@@ -94,9 +94,9 @@ CREATE INDEX ticket_changes_waiting ON ticket_changes (team_id, source, seq) WHE
 CREATE INDEX ticket_changes_by_age ON ticket_changes (team_id, source, received_at);
 SELECT protect_tenant_table('ticket_changes');
 
--- Which ticket was last altered by which transaction, as far as searches can see: a search keeps the tickets of a
--- source in memory and reads again only those that a transaction has altered which it had not seen at its end.
--- One row for each ticket that ever was; no foreign key, since a removed source must be noticed as well.
+-- The transaction that last changed each ticket in a way that searches can see. A search keeps a source's tickets in
+-- memory, and reads again only those changed by a transaction that was not yet complete when it last looked.
+-- One row for each ticket that ever existed; no foreign key, since the removal of a source must be noticed as well.
 CREATE TABLE touched_tickets (
     team_id  uuid NOT NULL,
     source   text NOT NULL,
@@ -108,8 +108,8 @@ CREATE TABLE touched_tickets (
 );
 CREATE INDEX touched_tickets_by_transaction ON touched_tickets (team_id, source, xid);
 SELECT protect_tenant_table('touched_tickets');
--- What a removed source takes along is deleted as the tables' owner, who must be able to note it: forced row-level
--- security holds for owners as well.
+-- When a source is removed, its tickets are deleted as the tables' owner, who must be able to record that: forced
+-- row-level security applies to owners as well.
 CREATE POLICY by_cascade ON touched_tickets TO penstock_owner USING (true) WITH CHECK (true);
 
 CREATE FUNCTION touch_ticket() RETURNS trigger LANGUAGE plpgsql SET search_path = penstock, public, pg_temp AS $$

@@ -1,18 +1,18 @@
--- Embedding models: the catalogue, which versions of an index each covers, the migrations from one to another, and
--- what stands in for a model that is away. Models belong to the platform, not to a team.
+-- Embedding models: the catalogue, the index versions that each model covers, the migrations from one model to another,
+-- and the queries that these replay. Models belong to the platform, not to a team.
 
 CREATE TABLE embedding_models (
     id             integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     identity       text NOT NULL UNIQUE,    -- name, width and digest of the weights
-    name           text,                    -- what people call it; null for a model that was used unregistered
-    dimensions     integer NOT NULL CHECK (dimensions BETWEEN 1 AND 4000),  -- what an HNSW index of halfvec takes
+    name           text,                    -- its name in the catalogue; null for a model that was used unregistered
+    dimensions     integer NOT NULL CHECK (dimensions BETWEEN 1 AND 4000),  -- the limit of an HNSW index of halfvec
     distance       text NOT NULL DEFAULT 'cosine' CHECK (distance = 'cosine'),
     table_name     text NOT NULL UNIQUE,    -- where its vectors are
     spec           jsonb,                   -- how to open it (core/embedding/spec.py); never holds a secret
     known_answers  bytea,                   -- vectors of fixed texts (core/embedding/known_answers.py)
     state          text NOT NULL DEFAULT 'registered',
     state_at       timestamptz NOT NULL DEFAULT now(),
-    retire_by      timestamptz,             -- the day by which it is to be gone, for instance since its provider ends it
+    retire_by      timestamptz,             -- deadline for retiring it, for example because its provider withdraws it
     created_at     timestamptz NOT NULL DEFAULT now(),
     CHECK (state IN ('registered', 'retired') OR (name IS NOT NULL AND spec IS NOT NULL))
 );
@@ -22,7 +22,7 @@ CREATE TRIGGER legal_transition BEFORE INSERT OR UPDATE OF state ON embedding_mo
 GRANT SELECT ON embedding_models TO penstock_app, penstock_system;
 GRANT UPDATE (name, spec, state, known_answers, state_at, retire_by) ON embedding_models TO penstock_system;
 
--- What each change of state was, for reports.
+-- Every change of state, for reports.
 CREATE TABLE model_events (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     model_id  integer NOT NULL REFERENCES embedding_models,
@@ -57,9 +57,9 @@ CREATE TABLE version_models (
 CREATE INDEX version_models_by_model ON version_models (model_id);
 SELECT protect_tenant_table('version_models');
 
--- Returns the name of the model's table of vectors, made at its first use. The runtime roles may not create tables;
--- this is the one kind that comes into being while the platform runs. A retired model gets a new, empty one, and its
--- row says `registered` again. A vector that does not fit into a page's row lies beside it.
+-- Returns the name of the model's table of vectors, which is created at first use. The runtime roles may not create
+-- tables; these are the only ones that are created while the platform runs. A retired model gets a new, empty table and
+-- is `registered` again. Vectors that do not fit into a page are stored out of line.
 CREATE FUNCTION add_embedding_model(model text, width integer) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = penstock, public, pg_temp SET lock_timeout = '10s' AS $$
 DECLARE
@@ -100,7 +100,7 @@ END $$;
 REVOKE ALL ON FUNCTION add_embedding_model FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION add_embedding_model TO penstock_app, penstock_system;
 
--- Ends a model: nothing of it is left but its row. Refused while a query may still ask it.
+-- Retires a model: only its row remains. Refused while queries may still use it.
 CREATE FUNCTION retire_embedding_model(model integer) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = penstock, public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
@@ -130,14 +130,14 @@ CREATE TABLE model_migrations (
     options     jsonb NOT NULL,             -- margins, throttle, how long to observe (assets/migrations/lifecycle/record.py)
     plan        jsonb NOT NULL,             -- counts, tokens, time, money, disk, as estimated before the start
     progress    jsonb NOT NULL DEFAULT '{}',
-    comparison  jsonb,                      -- what the gate saw and said
-    observation jsonb,                      -- the last look at live searches after the cut over
-    reason      text,                       -- why it is where it is, for a person
+    comparison  jsonb,                      -- the gate's evidence and verdict
+    observation jsonb,                      -- the last check of live searches after the cut over
+    reason      text,                       -- why it is in this state, for operators
     created_at  timestamptz NOT NULL DEFAULT now(),
     state_at    timestamptz NOT NULL DEFAULT now(),
     CHECK (old_model <> new_model)
 );
--- One at a time: two would take each other's models out of use.
+-- One open migration at a time: two would take each other's models out of use.
 CREATE UNIQUE INDEX model_migrations_open ON model_migrations ((true))
     WHERE state NOT IN ('done', 'cancelled', 'rolled-back');
 CREATE TRIGGER legal_transition BEFORE INSERT OR UPDATE OF state ON model_migrations
@@ -154,16 +154,16 @@ CREATE TABLE model_migration_events (
 CREATE INDEX model_migration_events_by_migration ON model_migration_events (migration_id, id);
 GRANT SELECT, INSERT ON model_migration_events TO penstock_system;
 
--- Models that somebody wants to migrate to, to be begun as soon as no other migration is open.
+-- Queued migration requests: each begins as soon as no other migration is open.
 CREATE TABLE migration_requests (
     model_id  integer PRIMARY KEY REFERENCES embedding_models,
     asked_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     tried_at  timestamptz,
-    reason    text                          -- why it has not begun, for a person
+    reason    text                          -- why it has not begun, for operators
 );
 GRANT SELECT, INSERT, UPDATE, DELETE ON migration_requests TO penstock_system;
 
--- Queries that people and tasks asked, to be replayed against two models. Bounded by source in the code.
+-- Queries of users and tasks, to be replayed on two models. The code bounds their number per source.
 CREATE TABLE asked_queries (
     team_id    uuid NOT NULL,
     source     text NOT NULL,

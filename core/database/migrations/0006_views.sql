@@ -1,7 +1,7 @@
--- What searches may find, how much of it each model covers, and how fresh it is. Views and function see what the one
--- who asks may see.
+-- What searches can find, how much of it each model covers, and how fresh it is. The views and the function run with
+-- the caller's rights.
 
--- What searches may find of each source: files of its visible version, and its tickets. A row for each use.
+-- What searches can find of each source: the files of its visible version, and its tickets. A row for each use.
 CREATE VIEW visible_contents WITH (security_invoker = true) AS
     SELECT f.team_id, f.source, f.content_id
     FROM source_indexes s
@@ -30,8 +30,8 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION embedding_coverage TO penstock_app, penstock_system;
 
--- How far each source's index has come, and which changes of its repository are not in it yet. A refresh of it does
--- not wait for changes of tickets.
+-- How fresh each source's index is, and which changes of its repository are not in it yet. Changes of tickets do not
+-- count, since they are indexed separately.
 CREATE VIEW source_freshness WITH (security_invoker = true) AS
 SELECT s.team_id, s.name AS source, i.version, v.commit, v.visible_at, i.checked_at,
        lag.seconds AS lag_seconds,
@@ -55,8 +55,8 @@ LEFT JOIN LATERAL (
 ) waiting ON true;
 GRANT SELECT ON source_freshness TO penstock_app, penstock_system;
 
--- For each model that covers a kept version of a source: the newest one, how long its announced change took to
--- be found by this model, and since when a newer version waits for it.
+-- For each model that covers a stored version of a source: the newest such version, how long its announced change took
+-- until this model could find it, and since when a newer version has been waiting for the model.
 CREATE VIEW model_freshness WITH (security_invoker = true) AS
 SELECT c.team_id, c.source, m.identity AS model, c.version, c.version = i.version AS complete,
        CASE WHEN v.changed_at IS NOT NULL THEN greatest(

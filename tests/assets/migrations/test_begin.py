@@ -42,7 +42,7 @@ def test_a_second_one_waits_with_the_reason_until_the_first_has_ended(platform: 
     first = begin_requested(platform)
     assert first is not None
     (waiting,) = queued(platform)
-    assert waiting.reason == f"migration {first.id} from hashing to good is open; it begins after that"
+    assert waiting.reason == f"migration {first.id} from hashing to good is open; it starts after that"
     assert begin_requested(platform) is None
     switch.cancel(platform.database, first.id)
     assert due(queued(platform))

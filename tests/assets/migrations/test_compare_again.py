@@ -45,7 +45,7 @@ def test_an_undecided_comparison_is_made_again_with_more_queries_and_the_same_ma
 def test_what_the_gate_has_decided_is_not_asked_again(platform: Platform, begin: Begin) -> None:
     migration = begin(GOOD, automatic=False)
     assert (drive(platform, migration.id).migration.comparison or {})["safe"]
-    with pytest.raises(MigrationRefused, match="asking until it says something else would prove nothing"):
+    with pytest.raises(MigrationRefused, match="comparing until it says something else would prove nothing"):
         switch.compare_again(platform.database, migration.id, 500)
 
 

@@ -87,8 +87,8 @@ def test_when_the_old_model_is_gone_before_the_comparison_a_person_may_go_on_wit
     assert states() == {"hashing": "building", "good": "serving"}
     with platform.database.system() as connection:
         found = report.read(connection, migration.id)
-    assert "a person goes on without a comparison" in report.as_markdown(*found)
-    assert "a person goes on without a comparison" in report.as_html(*found)
+    assert "an operator continues without a comparison" in report.as_markdown(*found)
+    assert "an operator continues without a comparison" in report.as_html(*found)
     assert drive(platform, migration.id).waits_for.startswith("time: ")
 
 

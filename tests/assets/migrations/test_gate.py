@@ -78,7 +78,7 @@ def test_no_queries_at_all_are_inconclusive() -> None:
 def test_few_queries_that_all_agree_prove_nothing(queries: int) -> None:
     result = judge_models(answers(np.zeros(queries), np.zeros(queries)), k=K, margin=MARGIN)
     assert (result["verdict"], result["safe"]) == ("inconclusive", False)
-    assert "may miss failures that are rare" in result["reason"]
+    assert "may miss rare failures" in result["reason"]
     assert judge_models(answers(np.zeros(120), np.zeros(120)), k=K, margin=MARGIN)["safe"]
     assert 101 <= queries + result["more_queries"] <= 102
 

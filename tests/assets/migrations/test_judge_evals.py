@@ -71,7 +71,7 @@ def test_an_eval_set_that_found_the_new_model_worse_stops_the_cut_over(platform:
     platform.model_evals = evals
     driven = drive(platform, begin(GOOD).id)
     assert driven.migration.state == "judged"
-    assert driven.waits_for.startswith("a person: the gate says worse (eval set localisation: recall is worse)")
+    assert driven.waits_for.startswith("an operator: the gate says worse (eval set localisation: recall is worse)")
     assert [one.partition("@")[0] for one in asked[0]] == ["hashing-256", "hashing-512"]
     comparison = driven.migration.comparison
     assert comparison is not None
@@ -79,7 +79,7 @@ def test_an_eval_set_that_found_the_new_model_worse_stops_the_cut_over(platform:
     assert comparison["metrics"][0]["bm25"] > 0.5  # BM25 alone
     assert set(comparison["changed"]) == {"better", "same", "worse"}
 
-    evidence.take_in(platform, driven.migration)
+    evidence.update(platform, driven.migration)
     with platform.database.system() as connection:
         migration, events = report.read(connection)
     assert [event.kind for event in events].count("evals") == 1
@@ -95,7 +95,7 @@ def test_an_eval_set_that_found_the_new_model_worse_stops_the_cut_over(platform:
 
     # What evals find later is told, and again only when it changed.
     platform.model_evals = lambda old, new: [found("better").model_dump(mode="json")]
-    evidence.take_in(platform, migration)
+    evidence.update(platform, migration)
     with platform.database.system() as connection:
         events = record.timeline(connection, migration.id)
     assert first_sentence(migration, evidence.latest(events)).startswith("Yes: good can take over from hashing; ")
@@ -104,4 +104,4 @@ def test_an_eval_set_that_found_the_new_model_worse_stops_the_cut_over(platform:
 def test_records_that_are_not_evidence_are_refused(platform: Platform, begin: Begin) -> None:
     platform.model_evals = lambda old, new: [{"set_name": "x", "verdict": "fine"}]
     with pytest.raises(ValueError, match="verdict"):
-        evidence.take_in(platform, begin(GOOD))
+        evidence.update(platform, begin(GOOD))

@@ -50,7 +50,7 @@ def test_a_better_model_takes_over_by_itself_and_the_old_one_is_retired(
     assert comparison["queries"]["judged"] > 100
     assert kinds(platform, migration.id) == [
         "planned", "building", "built", "shadowing", "compared",
-        "judged", "observing", "locks held", "draining", "done", "kept for a return",
+        "judged", "observing", "locks held", "draining", "done", "archived",
     ]  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_a_plan_measures_a_sample_and_counts_what_is_to_do(
 def test_a_worse_model_never_takes_over_by_itself(platform: Platform, begin: Begin, states: States) -> None:
     driven = drive(platform, begin(BAD).id)
     assert driven.migration.state == "judged"
-    assert driven.waits_for.startswith("a person: the gate says worse")
+    assert driven.waits_for.startswith("an operator: the gate says worse")
     assert states() == {"hashing": "serving", "bad": "building"}
     comparison = driven.migration.comparison
     assert comparison is not None
@@ -91,7 +91,7 @@ def test_too_few_queries_decide_nothing_and_the_report_says_how_many_would(platf
 
 def test_without_leave_to_go_on_by_itself_it_waits_for_a_person(platform: Platform, begin: Begin) -> None:
     driven = drive(platform, begin(GOOD, automatic=False).id)
-    assert (driven.migration.state, driven.waits_for[:8]) == ("judged", "a person")
+    assert (driven.migration.state, driven.waits_for[:11]) == ("judged", "an operator")
     assert switch.cut_over(platform.database, driven.migration.id).state == "observing"
 
 
@@ -138,7 +138,7 @@ def test_rolling_back_asks_the_old_model_from_the_next_search_on(
     switch.roll_back(platform.database, migration.id, "second thoughts")
     assert [e.dimensions for e in platform.models.in_use().asked] == [256]
     assert states() == {"hashing": "serving", "good": "registered"}
-    with pytest.raises(MigrationRefused, match="there is no cut over to undo"):
+    with pytest.raises(MigrationRefused, match="there is no cut-over to undo"):
         switch.roll_back(platform.database, migration.id, "again")
 
 
@@ -217,7 +217,7 @@ def test_a_cancelled_migration_keeps_its_vectors_for_the_next_try(
 def test_a_paused_migration_does_nothing_until_it_is_resumed(platform: Platform, begin: Begin, vectors: Any) -> None:
     migration = begin(GOOD)
     switch.pause(platform.database, migration.id, True, "lunch")
-    assert drive(platform, migration.id).waits_for == "a person: it is paused (lunch)"
+    assert drive(platform, migration.id).waits_for == "an operator: it is paused (lunch)"
     assert vectors("good") == []
     switch.pause(platform.database, migration.id, False)
     assert drive(platform, migration.id).migration.state == "done"
@@ -247,7 +247,7 @@ def test_a_pause_stops_a_build_that_runs(
 
 def test_only_one_process_drives(platform: Platform, begin: Begin) -> None:
     migration = begin(GOOD)
-    with driving._only_driver(platform), pytest.raises(MigrationRefused, match="another process drives"):
+    with driving._only_driver(platform), pytest.raises(MigrationRefused, match="another process is driving"):
         drive(platform, migration.id)
 
 
@@ -299,7 +299,7 @@ def test_a_disk_so_full_that_no_pause_can_be_written_leaves_it_where_it_is(
         patch.setattr("assets.context.models.model_vectors.write_vectors", full)
         patch.setattr("assets.migrations.lifecycle.switch.pause", full)
         driven = drive(platform, migration.id)
-    assert driven.waits_for.startswith("room: the database's disk is full")
+    assert driven.waits_for.startswith("disk space: the database's disk is full")
     assert (driven.migration.state, driven.migration.paused) == ("building", False)
     assert states() == {"hashing": "serving", "good": "building"}
     assert drive(platform, migration.id).migration.state == "done"

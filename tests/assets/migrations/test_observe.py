@@ -46,7 +46,7 @@ def test_quality_that_falls_is_seen_beside_the_old_model_on_the_same_queries(
     assert seen["ndcg"] > 0.5
     model_server.always = "other"
     driven = drive(platform, migration.id)
-    assert "that of hashing 1.000 on the same queries" in (driven.migration.reason or "")
+    assert "1.000 for hashing on the same queries" in (driven.migration.reason or "")
     assert (driven.migration.state, states()["hashing"]) == ("rolled-back", "serving")
 
 
