@@ -1,7 +1,7 @@
-"""Reading JSON that anyone may have written: pydantic models at the border, lenient to unknown fields, safe to store.
+"""Parsing of untrusted JSON with pydantic models that ignore unknown fields.
 
-`parse` names the first wrong field by its path. Text that comes out of here holds no NUL and no lone
-surrogate, which PostgreSQL cannot store, and is never longer than was asked for.
+`parse` names the first wrong field by its path. Parsed text is safe to store: it holds no NUL and no lone surrogate,
+which PostgreSQL rejects.
 """
 
 import re
@@ -32,7 +32,7 @@ _WANTED = {
     "model_type": "an object",
     "dict_type": "an object",
 }
-"""What a field must be, by the type of pydantic's error."""
+"""The expected type of a field, by the type of pydantic's error."""
 
 
 class BadField(ValueError):
@@ -45,7 +45,7 @@ class BadField(ValueError):
 
 
 class Payload(BaseModel):
-    """A part of what a service sends: the fields that are read, and no word of the others."""
+    """An object that a service sends. Only the fields that Penstock reads are declared; others are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,13 +54,19 @@ _Model = TypeVar("_Model", bound=Payload)
 
 
 def parse(model: type[_Model], value: Any, at: str = "") -> _Model:
-    """`value` as `model`. Raises `BadField` naming the first wrong field, below the path `at`."""
+    """`value` as `model`. Raises `BadField` naming the first wrong field, with its path prefixed by `at`."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     path = ".".join([*([at] if at else []), *(str(part) for part in first["loc"])]) or "the body"
     raise BadField(path, _problem(first))
+
+
+def first_problem(error: ValidationError, whole: str) -> str:
+    """The first wrong field and what pydantic says about it, as text. `whole` names the document as a whole."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or whole}: {first['msg']}"
 
 
 def _problem(error: Any) -> str:
@@ -75,12 +81,12 @@ def _problem(error: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` with what cannot be stored replaced by U+FFFD."""
+    """`text` with characters that PostgreSQL cannot store replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def name_of(value: Any) -> str:
-    """What JSON calls the value's type."""
+    """The JSON name of the value's type, with an article."""
     return "null" if value is None else _JSON_NAMES.get(type(value), type(value).__name__)
 
 
@@ -109,30 +115,30 @@ Number = Annotated[int, Strict(), Field(ge=1, le=_MOST)]
 Count = Annotated[int, Strict(), Field(ge=0, le=_MOST)]
 Flag = Annotated[bool, Strict()]
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
-"""ISO 8601, or `2015-05-17 17:06:40 UTC`; without a zone it is taken as UTC."""
+"""ISO 8601, or `2015-05-17 17:06:40 UTC`. A time without a zone is UTC."""
 
 Objects = Annotated[
     list[dict[str, Any]], BeforeValidator(lambda found: [] if found is None else found), Field(default_factory=list)
 ]
-"""A list of objects that are read one by one; empty where there is none."""
+"""A list of objects that are parsed one by one; empty if the field is missing."""
 
 Needed = Annotated[_Model, BeforeValidator(_empty), Field(default_factory=dict, validate_default=True)]
-"""An object that must be there; where it is not, the first field that it must have is named as missing."""
+"""A required object. If it is missing, the error names its first required field."""
 
 
 def shown(value: Any, limit: int) -> str | None:
-    """`value` if it is text, cleaned and cut, for a place where nothing depends on it; else None."""
+    """`value` cleaned and cut to `limit` characters if it is text, else None. For display only."""
     return clean(value)[:limit] if isinstance(value, str) else None
 
 
 def cut_title(title: str, limit: int) -> str:
-    """One line of at most `limit` characters; an ellipsis says that it was cut."""
+    """One line of at most `limit` characters, ending in an ellipsis if it was cut."""
     line = " ".join(title.split()) or "(no title)"
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def cut_body(body: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8, and a last line that says so if it was cut."""
+    """At most `limit` bytes of UTF-8, followed by a line that says so if it was cut."""
     raw = body.encode()
     if len(raw) <= limit:
         return body
@@ -141,5 +147,5 @@ def cut_body(body: str, limit: int) -> str:
 
 
 def web_address(url: str | None, limit: int = 2000) -> str | None:
-    """`url` if a browser may be sent there, else None."""
+    """`url` if it is an http or https address that is safe to link to, else None."""
     return url if url and len(url) <= limit and _WEB_ADDRESS.fullmatch(url) else None

@@ -39,8 +39,8 @@ class ModelState(StrEnum):
     REGISTERED = "registered"
     """Known; not used."""
     BUILDING = "building"
-    """New content gets its vectors; searches do not query it: before a cut-over to it, and after a cut-over away from
-    it for as long as that can be rolled back."""
+    """New content gets its vectors; queries do not use it. A model is in this state before the cut over to it, and
+    after a cut over to another for as long as that can be rolled back."""
     SERVING = "serving"
     """New content gets its vectors; searches query it."""
     DRAINING = "draining"
@@ -119,7 +119,7 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (ModelState.SERVING, ModelState.BUILDING),
             (ModelState.DRAINING, ModelState.SERVING),
             (ModelState.DRAINING, ModelState.RETIRED),
-            # Registered anew, with an empty table.
+            # Registered again, with an empty table.
             (ModelState.RETIRED, ModelState.REGISTERED),
         }
     ),

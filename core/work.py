@@ -133,7 +133,7 @@ class Patch(Record):
 
 
 class CandidateCounts(Record):
-    """Every candidate is counted once in `tried`; the other fields say how many came how far."""
+    """`tried` counts every candidate once; the other fields count those that reached that step."""
 
     generated: int = 0
     tried: int = 0

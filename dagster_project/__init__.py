@@ -1,1 +1,1 @@
-"""What Dagster loads and what a person starts: definitions, run launcher, daemon, supervisor, command line."""
+"""Dagster's definitions, run launcher and daemon, the platform's supervisor, and the command line."""

@@ -1,7 +1,7 @@
-"""The Dagster daemon, started by our own entry point with a shorter sensor loop.
+"""The Dagster daemon with a shorter sensor loop.
 
-A sensor that long-polls sees an event at once only while its tick is waiting; the stock daemon
-leaves up to five seconds between two ticks. Nothing else is changed.
+A long-polling sensor sees an event immediately only during a tick, and the stock daemon leaves up to five seconds
+between two ticks. Nothing else is changed.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Assembles what Dagster loads: assets, checks, jobs, sensors and the one resource."""
+"""Assembles the definitions that Dagster loads: assets, checks, jobs, schedules, sensors and resources."""
 
 from dagster import Definitions, ResourceDefinition, in_process_executor, load_assets_from_modules
 
@@ -11,22 +11,7 @@ from assets.migrations import assets as migration_assets
 from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
 from assets.results import assets as result_assets
-from dagster_project.jobs import (
-    context as context_jobs,
-)
-from dagster_project.jobs import (
-    evals as eval_jobs,
-)
-from dagster_project.jobs import (
-    events as event_jobs,
-)
-from dagster_project.jobs import (
-    models as model_jobs,
-)
-from dagster_project.jobs import (
-    tasks as jobs,
-)
-from dagster_project.jobs.context import index_vectors, prune_context
+from dagster_project.jobs import context, evals, events, models, tasks
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.migrations import migration_request_sensor, migration_sensor
@@ -50,28 +35,28 @@ defs = Definitions(
         ]
     ),
     jobs=[
-        jobs.resolve_task,
-        jobs.refresh_context,
-        jobs.publish_pending,
-        jobs.prune_runs,
-        event_jobs.prune_events,
-        prune_context,
-        index_vectors,
-        eval_jobs.run_evals,
-        eval_jobs.compare_evals,
-        eval_jobs.promote_default,
-        eval_jobs.roll_back_default,
-        model_jobs.migrate_model,
-        model_jobs.begin_migration_job,
-        model_jobs.steer_migration_job,
-        model_jobs.keep_models_job,
+        tasks.resolve_task,
+        tasks.refresh_context,
+        tasks.publish_pending,
+        tasks.prune_runs,
+        events.prune_events,
+        context.prune_context,
+        context.index_vectors,
+        evals.run_evals,
+        evals.compare_evals,
+        evals.promote_default,
+        evals.roll_back_default,
+        models.migrate_model,
+        models.begin_migration_job,
+        models.steer_migration_job,
+        models.keep_models_job,
     ],
     schedules=[
-        jobs.prune_nightly,
-        event_jobs.prune_events_nightly,
-        *context_jobs.SCHEDULES,
-        *model_jobs.SCHEDULES,
-        eval_jobs.eval_baseline_nightly,
+        tasks.prune_nightly,
+        events.prune_events_nightly,
+        *context.SCHEDULES,
+        *models.SCHEDULES,
+        evals.eval_baseline_nightly,
     ],
     sensors=[
         task_sensor,
@@ -82,11 +67,11 @@ defs = Definitions(
         failed_run_sensor,
         migration_sensor,
         migration_request_sensor,
-        eval_jobs.eval_candidate_sensor,
+        evals.eval_candidate_sensor,
     ],
     resources={
         "platform": ResourceDefinition(lambda _: worker_platform()),
-        "eval_bench": ResourceDefinition(lambda _: eval_jobs.open_bench()),
+        "eval_bench": ResourceDefinition(lambda _: evals.open_bench()),
     },
     executor=in_process_executor,
 )

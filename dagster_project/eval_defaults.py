@@ -1,6 +1,6 @@
-"""Whether what was tested is still what is here, and who is about to make it the default.
+"""Whether a tested subject is still present unchanged, and who is changing the defaults.
 
-Here, and not with the evals, because it joins settings, engines and models.
+Not part of the room of evals, because it uses settings, engines and models.
 """
 
 import getpass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def who() -> str:
-    """Whose change it is, for the record: user and machine."""
+    """The user and machine that make a change, for its record."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as containers have
@@ -22,8 +22,8 @@ def who() -> str:
 
 
 def gone_since(record: "RunRecord") -> list[str]:
-    """What of a run's subject is not here any more as it was tested. A server that does not answer says nothing of
-    its model, and is told as gone."""
+    """The parts of a run's subject that have changed or disappeared since the run, as sentences. A model whose server
+    does not answer counts as gone, since it cannot be checked."""
     from assets.executions.engines.model.options import chat_of
     from assets.executions.engines.model.prompts import UnknownPrompts, load_prompts
     from assets.executions.engines.model.tools import TOOLS_DIGEST

@@ -1,4 +1,4 @@
-"""Where this installation keeps eval sets and results, and which commit of the program it runs."""
+"""Where this installation stores eval sets and results, and the commit of the program that it runs."""
 
 import hashlib
 import subprocess
@@ -13,7 +13,7 @@ ROOMS = ("core", "sandbox", "assets", "sensors", "dagster_project")
 
 
 def result_store() -> "ResultStore":
-    """Results lie below the home folder."""
+    """The results, stored under the home folder."""
     from assets.evals.runs.store import ResultStore
     from core.settings import load_settings
 
@@ -21,7 +21,7 @@ def result_store() -> "ResultStore":
 
 
 def set_roots() -> list[Path]:
-    """Folders that hold sets: the user's own first, then those beside the program."""
+    """Folders that hold sets: the user's own first, then those shipped with the program."""
     from core.settings import load_settings
 
     return [load_settings().home / "eval_sets", Path("eval_sets").resolve(), ROOT / "eval_sets"]
@@ -40,9 +40,9 @@ def find_set(name: str) -> Path:
 
 
 def code_commit() -> str:
-    """The commit of the program, with a hash of how its code differs from that.
+    """The program's commit, with a hash of its uncommitted changes if there are any.
 
-    `unknown` outside a checkout, or when git does not answer: such runs can be compared, and say so.
+    `unknown` outside a checkout or if git fails. Such runs can be compared, and the comparison says so.
     """
     if not (ROOT / ".git").exists():
         return "unknown"
@@ -56,5 +56,5 @@ def code_commit() -> str:
 
 
 def _git(*arguments: str) -> bytes:
-    asked = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(asked, capture_output=True, timeout=20, check=False).stdout
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, timeout=20, check=False).stdout

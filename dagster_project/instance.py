@@ -1,4 +1,4 @@
-"""Writes Dagster's instance and workspace files. Addresses of databases stay in the environment."""
+"""Writes Dagster's instance and workspace files. Database addresses stay in the environment."""
 
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "class": "LocalArtifactStorage",
             "config": {"base_dir": str(settings.home / "dagster")},
         },
-        # A dead worker is noticed here when the process that forked it died too; a relaunch is a new run,
-        # so Dagster itself neither resumes nor retries.
+        # Detects a dead worker if the process that forked it died too. A relaunch is a new run, so Dagster itself
+        # neither resumes nor retries.
         "run_monitoring": {
             "enabled": True,
             "poll_interval_seconds": 5,
@@ -52,7 +52,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "module": "dagster._core.run_coordinator",
             "class": "DefaultRunCoordinator",
         }
-        # Capturing standard output starts two processes for each step; what a person wants is in the metadata.
+        # Capturing standard output starts two processes for each step; users find results in the metadata.
         config["compute_logs"] = {
             "module": "dagster._core.storage.noop_compute_log_manager",
             "class": "NoOpComputeLogManager",

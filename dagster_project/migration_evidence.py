@@ -1,7 +1,7 @@
-"""Joins two stages: hands the results of evals over to a migration of embedding models.
+"""Joins two stages: passes the results of evals to a migration of embedding models.
 
-A set's newest complete runs that name the two models (`model_digest` in a run's identity) and differ in nothing
-else that matters are compared; sets without such runs are left out.
+Compares a set's newest complete runs that name the two models (`model_digest` in a run's identity) and are otherwise
+alike in what matters. Sets without such runs are left out.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 MODEL = "model_digest"
 _NAMES = frozenset({MODEL, "embedding_model", "embedding_digest", "index_version"})
-"""What differs with the model in a run's identity. An index's version is made of the model and of how files are cut,
-which belongs to the code."""
+"""The fields of a run's identity that depend on the model. The index version depends on it and on how the code cuts
+files."""
 _MOST_RUNS = 40
-"""Of each model and set, the newest that are looked at."""
+"""How many of the newest runs of each model and set are considered."""
 
 
 def model_evals(old: str, new: str) -> list[dict[str, Any]]:
-    """What is to be given to `Platform`: from this installation's results.
+    """Evidence from this installation's results; the callback that `Platform` takes.
 
-    Results that cannot be read are evidence that decides nothing, so that a gate does not pass for want of them.
+    Unreadable results become inconclusive evidence, so that the gate does not pass because they are missing.
     """
     import polars
 
@@ -37,7 +37,7 @@ def model_evals(old: str, new: str) -> list[dict[str, Any]]:
 
 
 def evidence_of(store: "ResultStore", old: str, new: str) -> list[dict[str, Any]]:
-    """Records of `assets.migrations.gate.evidence.EvalEvidence`, by set; `old` and `new` are identities of models."""
+    """Records of `assets.migrations.gate.evidence.EvalEvidence`, one per set; `old` and `new` are model identities."""
     from assets.evals.compare.comparison import NotComparable, compare_runs
     from assets.evals.runs.store import StoreError
 
@@ -57,27 +57,27 @@ def evidence_of(store: "ResultStore", old: str, new: str) -> list[dict[str, Any]
 
 
 def _unreadable(why: str) -> dict[str, Any]:
-    told = f"results of evals cannot be read: {why}"[:2000]
+    sentence = f"results of evals cannot be read: {why}"[:2000]
     return {
         "set_name": "evals", "set_version": "unknown", "retrieval": True, "cases": 0, "verdict": "inconclusive",
-        "sentence": told, "reason": told, "old_run": "", "new_run": "",
+        "sentence": sentence, "reason": sentence, "old_run": "", "new_run": "",
     }  # fmt: skip
 
 
 def _pairs(old: Sequence["RunRecord"], new: Sequence["RunRecord"]) -> list[tuple["RunRecord", "RunRecord"]]:
-    """Runs of the same questions by the same engine: those by the same code first, of these the newest."""
+    """Pairs of runs of the same cases by the same engine: those with the same code first, then the newest."""
     found = [
         (baseline, candidate)
         for candidate in reversed(new[-_MOST_RUNS:])
         for baseline in reversed(old[-_MOST_RUNS:])
         if baseline.set_sha256 == candidate.set_sha256
         and baseline.split == candidate.split
-        and _besides(baseline) == _besides(candidate)
+        and _without_model(baseline) == _without_model(candidate)
     ]
     return sorted(found, key=lambda pair: pair[0].code_commit != pair[1].code_commit)
 
 
-def _besides(record: "RunRecord") -> dict[str, str]:
+def _without_model(record: "RunRecord") -> dict[str, str]:
     return {name: value for name, value in record.identity.items() if name not in _NAMES}
 
 

@@ -1,6 +1,6 @@
-"""One task solved in this process without servers: the same stages as the platform's assets, one after the other.
+"""Solves one task in this process without servers, in the same stages as the platform's assets.
 
-`penstock solve` and the evals call this. Nothing is stored or published here.
+Used by `penstock solve` and the evals. Not for storing or publishing results.
 """
 
 import tempfile
@@ -26,8 +26,8 @@ from sandbox.protocol import Sandbox
 
 @dataclass(frozen=True)
 class Request:
-    """A task on `HEAD` of a repository, which is called `source` in reports. The budget's seconds include the time to
-    index; `test_command` wins over what the repository says."""
+    """A task on `HEAD` of a repository. `source` is the repository's name in reports. The budget's seconds include
+    indexing. `test_command` overrides the repository's setting."""
 
     task: TaskText
     repository: Repository
@@ -38,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Solution:
-    """What each stage left; `plan` is its latest revision."""
+    """The result of each stage; `plan` is its latest revision."""
 
     context: TaskContext
     plan: Plan
@@ -53,7 +53,7 @@ def solve(
     settings: Settings,
     record: Record = quiet,
 ) -> Solution:
-    """Index, context, plan, execution and verdict. `record(kind, body)` is called before each action.
+    """Runs indexing, context, plan, execution and gate. `record(kind, body)` is called before each action.
 
     Raises `GitError`, `RepositorySettingsError`, `EmbedderUnavailable`, `SandboxUnavailable` and `ChatUnavailable`.
     """

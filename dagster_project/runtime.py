@@ -1,7 +1,7 @@
-"""Opens the platform for a process: which databases, schema up to date, first-start secrets made.
+"""Opens the platform for a process: finds its databases and upgrades their schema.
 
-The supervisor and single commands call `open_runtime`; the processes that the supervisor starts get
-the addresses by environment and call `worker_platform`.
+The supervisor and single commands call `open_runtime`. Processes started by the supervisor get the addresses by
+environment variables and call `worker_platform`.
 """
 
 import os
@@ -34,10 +34,10 @@ class Runtime:
     embedded: bool
 
     def environment(self) -> dict[str, str]:
-        """What a worker process needs beside the settings that it inherits."""
+        """The environment variables of a worker process, in addition to the settings that it inherits."""
         return {
             "PENSTOCK_DATABASE_URL": self.database_url,
-            # The embedded server lets its user in as the owner too; elsewhere the operator decides.
+            # The embedded server also admits its user as the owner; elsewhere the operator decides.
             **({"PENSTOCK_DATABASE_OWNER_URL": self.owner_url} if self.embedded else {}),
             "PENSTOCK_DAGSTER_DATABASE_URL": self.dagster_url,
             "DAGSTER_HOME": str(self.settings.home / "dagster"),
@@ -46,7 +46,7 @@ class Runtime:
 
 @contextmanager
 def open_runtime(settings: Settings) -> Iterator[Runtime]:
-    """Starts or joins the embedded server if no database is set, and brings the schema up to date.
+    """Starts or joins the embedded server if no database is set, and upgrades the schema.
 
     Raises `core.database.schema.SchemaError`, or `psycopg.OperationalError` when the database cannot
     be reached.
@@ -57,8 +57,8 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     if settings.database_url is None:
         server = EmbeddedServer(settings.home / "postgres")
         server.ensure_database(DATABASE)
-        # Dagster commits some forty times in a run. What a crash could cost there is repeated by the lease and
-        # dropped by event id; what must not be lost is in our own database.
+        # Dagster commits about forty times per run. If a crash loses some of these commits, the lease repeats the work
+        # and event ids drop duplicates; data that must not be lost is in Penstock's own database.
         server.ensure_database(f"{DATABASE}_dagster", wait_for_disk=False)
         runtime = Runtime(
             settings,
@@ -84,7 +84,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
 
 
 def _beside(url: str) -> str:
-    """Dagster's database on the same server, made if it is missing."""
+    """The URL of Dagster's database on the same server, which is created if it is missing."""
     parts = urlsplit(url)
     name = f"{parts.path.lstrip('/') or DATABASE}_dagster"
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
@@ -94,16 +94,16 @@ def _beside(url: str) -> str:
 
 
 class NotStarted(RuntimeError):
-    """A worker process was started without the addresses that the supervisor gives it."""
+    """A worker process was started without the database addresses that the supervisor passes on."""
 
 
 @lru_cache(maxsize=1)
 def worker_platform() -> Platform:
-    """The platform of a worker process, made once; a forked child makes its own connections."""
+    """The platform of a worker process, created once. A forked child opens its own connections."""
     settings = load_settings()
     if settings.database_url is None:
         raise NotStarted(
             f"PENSTOCK_DATABASE_URL is not set in process {os.getpid()}: start the platform with `penstock up`, "
-            "which passes it on, or set it to your own PostgreSQL"
+            "which sets it, or set it to the address of your PostgreSQL"
         )
     return Platform(settings, settings.database_url.get_secret_value(), model_evals)

@@ -1,7 +1,7 @@
-"""`penstock up`: starts the platform's processes, waits until each answers, restarts what dies, stops all.
+"""`penstock up`: starts the platform's processes, waits until each answers, restarts those that end, and stops all.
 
-Only this process starts and stops the embedded server. Each child's output goes to a file under
-`<home>/logs`; where everything is goes to `<home>/run/platform.json`.
+Only this process starts and stops the embedded server. Each child logs to a file in `<home>/logs`. The addresses and
+process ids are written to `<home>/run/platform.json`.
 """
 
 import json
@@ -30,14 +30,14 @@ from dagster_project.warm.process import ROOT
 
 STOP_SECONDS = 10.0
 MAX_RESTART_DELAY = 30.0
-# These create Dagster's tables when they find none, and fail when two of them do so at once.
+# These create Dagster's tables if there are none, and fail if two of them do so simultaneously.
 USES_DAGSTER_STORAGE = ("code-server", "daemon", "webserver")
 DAGSTER_TABLES = ("runs", "event_logs", "job_ticks")  # one of each of Dagster's three storages
 CREATE_LOCK = 0x70656E73746F636B  # "penstock"
 
 
 class StartFailed(RuntimeError):
-    """A process of the platform did not come up; the message names it, its log and its last lines."""
+    """A process of the platform did not start; the message names it and its log file, and quotes the last lines."""
 
 
 @dataclass
@@ -54,12 +54,12 @@ class Child:
 
 
 def platform_file(settings: Settings) -> Path:
-    """Where a running platform says what runs where."""
+    """The file with the addresses and process ids of a running platform."""
     return settings.run_folder / "platform.json"
 
 
 def running_platform(settings: Settings) -> dict[str, object] | None:
-    """What `platform.json` says, if the supervisor that wrote it still runs."""
+    """The content of `platform.json` if the supervisor that wrote it still runs, else None."""
     try:
         state = json.loads(platform_file(settings).read_text(encoding="utf-8"))
         os.kill(int(state["pid"]), 0)
@@ -69,7 +69,7 @@ def running_platform(settings: Settings) -> dict[str, object] | None:
 
 
 def free_port(host: str) -> int:
-    """A port that is free now. The caller's bind may still lose a race for it."""
+    """A port that is free now. Another process may take it before the caller does."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -86,7 +86,7 @@ def _taken(host: str, port: int) -> bool:
 
 
 class Supervisor:
-    """Runs the children of one platform. `on_event` gets one line for each thing that happens."""
+    """Runs the processes of one platform. `on_event` receives a line of text for each event."""
 
     def __init__(self, runtime: Runtime, *, webserver: bool = True, on_event: Callable[[str], None] = print) -> None:
         self.runtime = runtime
@@ -110,8 +110,8 @@ class Supervisor:
             return free_port(host)
         if _taken(host, port):
             raise StartFailed(
-                f"port {port} on {host} is taken: stop what uses it, or set PENSTOCK_{name.upper()}_PORT "
-                "(0 takes any free one)"
+                f"port {port} on {host} is in use: stop the program that uses it, or set "
+                f"PENSTOCK_{name.upper()}_PORT (0 selects a free port)"
             )
         return port
 
@@ -172,7 +172,8 @@ class Supervisor:
         }
 
     def start(self, timeout: float = 120.0) -> None:
-        """Starts everything and returns when all of it answers. Raises `StartFailed`, with nothing left running."""
+        """Starts all processes and returns when they answer. If one fails, stops the others and raises
+        `StartFailed`."""
         self._logs.mkdir(parents=True, exist_ok=True)
         self._check_launcher()
         instance.write(self.settings)
@@ -180,7 +181,7 @@ class Supervisor:
         try:
             early = [c for c in self.children if c.name not in USES_DAGSTER_STORAGE]
             late = [c for c in self.children if c.name in USES_DAGSTER_STORAGE and c.name != "code-server"]
-            code = [c for c in self.children if c.name == "code-server"]  # what the late ones load the code from
+            code = [c for c in self.children if c.name == "code-server"]  # the late ones load the code from it
             for child in early:
                 self._spawn(child)
             _create_dagster_tables(self.runtime, self.environment())
@@ -208,7 +209,7 @@ class Supervisor:
         partial.replace(path)
 
     def _check_launcher(self) -> None:
-        """Goes on with Dagster's own launcher where the warm one does not work with the installed Dagster."""
+        """Falls back to Dagster's own launcher if the warm one does not work with the installed Dagster."""
         if self.settings.run_launcher != "warm":
             return
         problem = self_check.problem(self.settings.run_folder / "warm-launcher-checked")
@@ -217,7 +218,7 @@ class Supervisor:
         self._say(
             f"warning: the warm run launcher does not work with Dagster {metadata.version('dagster')} ({problem}). "
             "Runs use Dagster's own launcher: each starts some seconds later, nothing else changes. "
-            "PENSTOCK_RUN_LAUNCHER=stock silences this."
+            "To silence this warning, set PENSTOCK_RUN_LAUNCHER=stock."
         )
         self.settings = self.settings.model_copy(update={"run_launcher": "stock"})
         self.children = self._plan()
@@ -240,7 +241,7 @@ class Supervisor:
         while waiting:
             for child in list(waiting):
                 if child.process is not None and child.process.poll() is not None:
-                    raise StartFailed(f"{child.name} ended at once:\n{self.tail(child)}")
+                    raise StartFailed(f"{child.name} ended during start-up:\n{self.tail(child)}")
                 if child.ready():
                     waiting.remove(child)
                     self._say(f"{child.name} is up ({time.monotonic() - child.started_at:.1f} s)")
@@ -255,7 +256,7 @@ class Supervisor:
         return "\n".join([*text.splitlines()[-lines:], f"(from {path})"])
 
     def watch(self) -> None:
-        """Restarts what dies, with a growing delay, until `request_stop`."""
+        """Restarts processes that end, with an increasing delay, until `request_stop`."""
         while not self._stop.wait(0.25):
             now = time.monotonic()
             for child in self.children:
@@ -276,7 +277,7 @@ class Supervisor:
         self._stop.set()
 
     def stop(self) -> None:
-        """Stops every child: politely, then for good. Harmless when repeated."""
+        """Stops every child: SIGTERM, then SIGKILL after `STOP_SECONDS`. Idempotent."""
         self._stop.set()
         platform_file(self.settings).unlink(missing_ok=True)
         alive = [c for c in reversed(self.children) if c.process is not None and c.process.poll() is None]
@@ -294,7 +295,7 @@ class Supervisor:
 
 @contextmanager
 def stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
-    """SIGTERM and SIGINT end `watch` for the length of the block."""
+    """Inside the block SIGTERM, SIGINT and SIGHUP end `watch`."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     for number in before:
         signal.signal(number, lambda *_: supervisor.request_stop())
@@ -324,7 +325,7 @@ def _listens(path: Path) -> bool:
 
 
 def _create_dagster_tables(runtime: Runtime, environment: Mapping[str, str]) -> None:
-    """Lets one process create Dagster's tables, once, before any other process uses them."""
+    """Creates Dagster's tables in one process, before any other process uses them."""
     with psycopg.connect(runtime.dagster_url, connect_timeout=10, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (CREATE_LOCK,))
         found = connection.execute(

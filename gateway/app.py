@@ -19,11 +19,13 @@ from core.credentials import Credentials, load_or_make, register_token
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.eventlog.protocol import EventLogUnavailable
+from core.payload import BadField
 from core.settings import Settings
+from core.signatures import SignatureRefused
 from core.tasks import IllegalMove, TaskNotFound
 from gateway import health, streams, tasks, webhooks
 from gateway.middleware import BODY_SECONDS, BoundedBodies, Observe, TokenGate, count_refusal
-from gateway.problems import Refused, unavailable
+from gateway.problems import Refused, bad_field, unavailable
 from gateway.state import MAX_STREAMS, WORK_THREADS, Gateway
 
 _logger = structlog.get_logger("gateway")
@@ -39,7 +41,7 @@ def create_app(
 ) -> FastAPI:
     """The gateway's ASGI app. It connects to `database` when the first request needs it, and does not close it.
 
-    Without `credentials`, those of settings and the secrets folder are used, and made where missing.
+    By default `credentials` come from the settings and the secrets folder; missing ones are created.
     """
     gateway = Gateway(
         settings=settings,
@@ -63,7 +65,7 @@ def create_app(
     app.include_router(tasks.router, dependencies=token)
     app.include_router(streams.router, dependencies=token)
     app.include_router(health.router, dependencies=token)
-    # The last added is the outermost.
+    # The middleware added last is the outermost.
     app.add_middleware(BoundedBodies, gateway=gateway, body_seconds=body_seconds)
     app.add_middleware(TokenGate, gateway=gateway)
     app.add_middleware(Observe, gateway=gateway)
@@ -87,7 +89,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _register(gateway: Gateway) -> None:
-    """Makes the first API token known to the database, as soon as that can be reached."""
+    """Registers the first API token in the database as soon as the database can be reached."""
     while True:
         try:
             return await run_in_threadpool(register_token, gateway.database, gateway.credentials)
@@ -121,6 +123,14 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
         field = ".".join(where[1:]) or where[0]
         return respond(request, Refused(400, "field", f"{field}: {first['msg']}"[:500], field=field[:200]))
 
+    @app.exception_handler(BadField)
+    async def _(request: Request, error: BadField) -> JSONResponse:
+        return respond(request, bad_field(error.field, error.problem))
+
+    @app.exception_handler(SignatureRefused)
+    async def _(request: Request, error: SignatureRefused) -> JSONResponse:
+        return respond(request, Refused(401, error.code, str(error)))
+
     @app.exception_handler(TaskNotFound)
     async def _(request: Request, error: TaskNotFound) -> JSONResponse:
         return respond(request, Refused(404, "no-such-task", str(error)))
@@ -133,9 +143,9 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
     @app.exception_handler(psycopg.InterfaceError)
     @app.exception_handler(EventLogUnavailable)
     async def _(request: Request, error: Exception) -> JSONResponse:
-        _logger.warning("the database refused", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
+        _logger.warning("the database failed", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
         return respond(request, unavailable())
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> JSONResponse:
-        return respond(request, Refused(500, "internal", "an error of the gateway; its log has the details"))
+        return respond(request, Refused(500, "internal", "internal error of the gateway; see its log"))

@@ -1,4 +1,4 @@
-"""What the webhooks of all forges ask alike: work for an issue opened, a refresh for a push, a ticket's change."""
+"""Intents that all forges share: a task for an opened issue, a refresh for a push, the change of a ticket."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
@@ -13,14 +13,14 @@ _OWN_BRANCHES = "refs/heads/penstock/"
 
 
 def starts_work(opened: bool, labels_given: Iterable[str], trigger_label: str | None) -> bool:
-    """An issue starts work when it is opened, or with a trigger label when it is given that."""
+    """Whether an issue starts a task: when it is opened or, if there is a trigger label, when it gets that label."""
     if not trigger_label:
         return opened
     return trigger_label.casefold() in (label.casefold() for label in labels_given)
 
 
 def work_of(project: str, issue: Snapshot) -> TaskIntent:
-    """The work that an issue asks for."""
+    """The task that an issue starts."""
     return TaskIntent(
         target=Target(repository=project),
         title=issue.title or "",
@@ -31,7 +31,7 @@ def work_of(project: str, issue: Snapshot) -> TaskIntent:
 
 
 def about_ticket(change: TicketChange, work: TaskIntent | None = None) -> TicketIntent:
-    """A ticket's change, of the source that its project is linked to, or that stands for its repository."""
+    """A ticket's change. It belongs to the source that its project is linked to, or whose repository it is."""
     repository = None if change.service == Service.JIRA else change.project
     return TicketIntent(Target(repository=repository, project=(change.service, change.project)), change, work)
 
@@ -49,7 +49,7 @@ def _short(text: str) -> str:
 
 
 class _Pushed(Payload):
-    """What says whether a push is about a branch at all."""
+    """The fields that show whether a push is about a branch."""
 
     ref: Text
     after: Text | None = None
@@ -63,13 +63,13 @@ class _Branch(Payload):
 
 
 def push(payload: Mapping[str, Any], repository: Callable[[], str]) -> Intent:
-    """A refresh of the pushed source; not for tags, deleted branches and branches of our own. `repository` is asked
-    for last. Raises `BadField`."""
-    told = parse(_Pushed, payload)
-    ref = told.ref
+    """A refresh of the pushed source. Tags, deleted branches and Penstock's own branches start none. `repository` is
+    called last, so that it is only required for a refresh. Raises `BadField`."""
+    pushed = parse(_Pushed, payload)
+    ref = pushed.ref
     if not ref.startswith("refs/heads/"):
         return NoIntent(f"push of {ref[:200]} starts no work: it is not a branch")
-    if told.deleted or (told.after and not told.after.strip("0")):
+    if pushed.deleted or (pushed.after and not pushed.after.strip("0")):
         return NoIntent(f"push starts no work: branch {ref[11:211]} was deleted")
     if ref.startswith(_OWN_BRANCHES):
         return NoIntent(f"push of {ref[:200]} starts no work: it is a branch of Penstock's own")

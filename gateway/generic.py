@@ -1,7 +1,7 @@
-"""What a Standard Webhooks delivery asks of the platform. Pure functions: payload in, intent out.
+"""Intents of Standard Webhooks deliveries. Pure functions: payload in, intent out.
 
 The body is `{"type": "task.requested", "data": {"source", "title", "body"?, "url"?}}` or
-`{"type": "source.changed", "data": {"source", "ref"?}}`; other types are acknowledged and start nothing.
+`{"type": "source.changed", "data": {"source", "ref"?}}`. Other types are acknowledged and start nothing.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,6 @@ from pydantic import AfterValidator
 from core.intake import ChangeIntent, Intent, NoIntent, Target, TaskIntent
 from core.payload import Needed, Payload, Text, parse, shown
 from core.tickets.fields import Address, Body, Title
-from gateway.payload import naming_fields
 
 
 def _source(name: str) -> str:
@@ -46,13 +45,12 @@ class _SourceChanged(Payload):
 
 
 def describe(payload: Mapping[str, Any]) -> str:
-    """What the delivery tells: its type."""
+    """The delivery's type."""
     return shown(payload.get("type"), 128) or "untyped"
 
 
-@naming_fields
 def normalise(payload: Mapping[str, Any]) -> Intent:
-    """Raises `Refused` (400) naming the field that is missing or of a wrong type; nothing else."""
+    """The intent of a delivery. Raises only `BadField`."""
     kind = parse(_Typed, payload).type
     if kind == "task.requested":
         task = parse(_TaskRequested, payload).data

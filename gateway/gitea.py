@@ -1,6 +1,6 @@
-"""What a Gitea (or Forgejo) webhook asks of the platform.
+"""Intents of Gitea (and Forgejo) webhooks.
 
-Webhooks: https://docs.gitea.com/usage/webhooks. Bodies are GitHub's but for a few names.
+Webhooks: https://docs.gitea.com/usage/webhooks. The bodies are GitHub's, except for a few names.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,7 @@ from core.intake import Intent, NoIntent
 from core.payload import parse
 from core.tickets import Service
 from gateway.forge_intents import push
-from gateway.github import InRepository, about, describe
-from gateway.payload import naming_fields
+from gateway.github import InRepository, describe, ticket_intent
 
 _KINDS = {
     "issues": "issues",
@@ -32,17 +31,16 @@ _KINDS = {
     "pull_request_review_rejected": "pull_request",
     "pull_request_review_comment": "pull_request",
 }
-"""Gitea's events, old names and new ones, as GitHub's. A comment comes with its issue, a review without an id of its
-own: of that, what it says of the pull request is kept."""
+"""Gitea's event names, old and new, and the matching GitHub ones. A comment is sent with its issue. A review has no id,
+so only the state of its pull request is stored."""
 
 
-@naming_fields
 def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
-    """What `event` (the X-Gitea-Event header) asks for. Raises `Refused` (400) naming the field that is missing or of
-    a wrong type; nothing else."""
+    """The intent of `event` (the X-Gitea-Event header). Raises only `BadField`."""
     if event == "push":
         return push(payload, lambda: parse(InRepository, payload).repository.full_name)
     kind = _KINDS.get(event, "")
     if kind == "issue_comment" and payload.get("comment") is None:
-        kind = "pull_request"  # a review's words go by the same name
-    return about(kind, payload, Service.GITEA, trigger_label) or NoIntent(f"{describe(event, payload)} starts no work")
+        kind = "pull_request"  # a review's text arrives under the same event name
+    found = ticket_intent(kind, payload, Service.GITEA, trigger_label)
+    return found or NoIntent(f"{describe(event, payload)} starts no work")

@@ -1,8 +1,8 @@
-"""What a GitHub webhook asks of the platform. Pure functions: payload in, intent out.
+"""Intents of GitHub webhooks. Pure functions: payload in, intent out.
 
-Payloads: https://docs.github.com/webhooks/webhook-events-and-payloads. Issues, pull requests and their
-comments are ticket changes, an opened issue is also work; every other kind, known or not, is
-acknowledged with the reason why it starts none.
+Payloads: https://docs.github.com/webhooks/webhook-events-and-payloads. Events about issues, pull requests and their
+comments are ticket changes; an opened issue also starts a task. Every other event, known or not, is acknowledged with
+the reason why it starts none.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,6 @@ from core.tickets.fields import Repository, label_names
 from core.tickets.github import DELIVERIES, IssueDelivery, change_of
 from core.tickets.record import Kind
 from gateway.forge_intents import about_ticket, push, starts_work, work_of
-from gateway.payload import naming_fields
 
 _MOVED = ("renamed", "transferred")
 
@@ -25,50 +24,48 @@ class InRepository(Payload):
 
 
 def describe(event: str, payload: Mapping[str, Any]) -> str:
-    """What the delivery tells, as "issues.opened" or "push"."""
+    """The name of the event and its action, for example "issues.opened" or "push"."""
     action = shown(payload.get("action"), 64)
     return f"{event}.{action}" if action else event
 
 
-@naming_fields
 def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
-    """What `event` (the X-GitHub-Event header) asks for. Raises `Refused` (400) naming the field that is
-    missing or of a wrong type; nothing else, whatever the payload."""
+    """The intent of `event` (the X-GitHub-Event header). Raises only `BadField`, whatever the payload."""
     if event == "push":
         return push(payload, lambda: parse(InRepository, payload).repository.full_name)
     if event == "repository" and payload.get("action") in _MOVED:
-        return NoIntent("the repository has a new name: give its source that name, so that events find it")
-    return about(event, payload, Service.GITHUB, trigger_label) or NoIntent(
-        f"{describe(event, payload)} starts no work"
-    )
+        return NoIntent("the repository was renamed: give its source the new name, so that events match it")
+    found = ticket_intent(event, payload, Service.GITHUB, trigger_label)
+    return found or NoIntent(f"{describe(event, payload)} starts no work")
 
 
-def about(event: str, payload: Mapping[str, Any], service: Service, trigger_label: str | None) -> Intent | None:
-    """What an event about a ticket asks for; None for any other."""
+def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, trigger_label: str | None) -> Intent | None:
+    """The intent of an event about a ticket; None for any other event."""
     model = DELIVERIES.get(event)
-    if model is None or (event == "issues" and _tells_nothing(payload, trigger_label)):
+    if model is None or (event == "issues" and _irrelevant(payload, trigger_label)):
         return None
-    told = parse(model, payload)
-    if type(told) is not IssueDelivery:
-        return about_ticket(change_of(event, told, service))
-    project = told.repository.full_name
-    starts = starts_work(told.action == "opened", _labels_given(told, service), trigger_label)
-    work = work_of(project, told.issue.snapshot(Kind.ISSUE, project)) if starts else None
-    if told.issue.number is None:
+    delivery = parse(model, payload)
+    if type(delivery) is not IssueDelivery:
+        return about_ticket(change_of(event, delivery, service))
+    project = delivery.repository.full_name
+    starts = starts_work(delivery.action == "opened", _labels_given(delivery, service), trigger_label)
+    work = work_of(project, delivery.issue.snapshot(Kind.ISSUE, project)) if starts else None
+    if delivery.issue.number is None:
         return work
-    return about_ticket(change_of(event, told, service), work)
+    return about_ticket(change_of(event, delivery, service), work)
 
 
-def _tells_nothing(payload: Mapping[str, Any], trigger_label: str | None) -> bool:
-    """An issue without its number, to which nothing happens that could start work."""
+def _irrelevant(payload: Mapping[str, Any], trigger_label: str | None) -> bool:
+    """Whether the issue has no number and the action cannot start a task."""
     issue, action = payload.get("issue"), payload.get("action")
     unknown = issue is None or (isinstance(issue, Mapping) and issue.get("number") is None)
     return unknown and isinstance(action, str) and action != ("labeled" if trigger_label else "opened")
 
 
-def _labels_given(told: IssueDelivery, service: Service) -> list[str]:
-    """GitHub tells them one by one; Gitea those that were added, and of an issue that is opened all that it has."""
+def _labels_given(delivery: IssueDelivery, service: Service) -> list[str]:
+    """The labels that the issue has just got. GitHub sends an event for each label. Gitea lists the added ones; for an
+    opened issue, all of its labels count."""
     if service == Service.GITHUB:
-        return [told.label.name or ""] if told.label and told.action == "labeled" else []
-    given = list(label_names(told.changes.added_labels if told.changes else None))
-    return given + list(label_names(told.issue.labels if told.action == "opened" else None))
+        return [delivery.label.name or ""] if delivery.label and delivery.action == "labeled" else []
+    given = list(label_names(delivery.changes.added_labels if delivery.changes else None))
+    return given + list(label_names(delivery.issue.labels if delivery.action == "opened" else None))

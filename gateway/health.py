@@ -1,4 +1,4 @@
-"""Whether this process lives, whether it can serve, and its counters."""
+"""Liveness, readiness and metrics."""
 
 from typing import Literal
 
@@ -31,13 +31,13 @@ class Readiness(BaseModel):
 
 @open_router.get("/healthz")
 async def alive() -> Alive:
-    """The process lives and answers; it says nothing of what it depends on."""
+    """Whether the process answers. It does not check the database."""
     return Alive()
 
 
 @open_router.get("/readyz", responses={503: {"model": Readiness, "description": "What is missing."}})
 def ready(response: Response, gateway: TheGateway) -> Readiness:
-    """Whether the database can be reached and its schema is the one this version knows."""
+    """Whether the database can be reached and has this version's schema."""
     readiness = _readiness(gateway)
     if readiness.status != "ready":
         response.status_code = 503
@@ -60,7 +60,7 @@ def _readiness(gateway: Gateway) -> Readiness:
 
 @router.get("/metrics", response_class=Response, responses=documented(401, 403, 503))
 def metrics(gateway: TheGateway, team: TheTeam) -> Response:
-    """Counters in the Prometheus format, for the operator's team, since they tell of every team."""
+    """Metrics in the Prometheus format. They cover all teams, so only tokens of the default team may read them."""
     if team != DEFAULT_TEAM:
         raise Refused(403, "operator-only", "metrics are for tokens of the default team")
     with gateway.database.system() as connection:

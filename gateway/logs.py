@@ -1,6 +1,6 @@
-"""Logs of the gateway: one JSON object a line on stderr, uvicorn's own lines included.
+"""Logs of the gateway: one JSON object per line on stderr, including uvicorn's own messages.
 
-Headers, bodies and query strings are never logged: they hold signatures, tokens and other people's text.
+Headers, bodies and query strings are never logged, since they hold signatures, tokens and users' text.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What the gateway counts, in the Prometheus format. One registry for each app, so that tests can have many."""
+"""The gateway's metrics in the Prometheus format. Each app has its own registry, so that tests can have many."""
 
 import threading
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.deliveries = Counter(
             "penstock_deliveries",
-            "Deliveries answered, by origin and by what became of them (task, change, ignored, duplicate).",
+            "Deliveries answered, by origin and outcome (task, change, ignored, duplicate).",
             ["origin", "state"],
             registry=self.registry,
         )
@@ -27,7 +27,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "penstock_request_seconds",
-            "From the first byte of a request to the last of its answer; streams excepted.",
+            "Time from the first byte of a request to the last byte of its answer, without streams.",
             ["method", "route", "status"],
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
@@ -38,48 +38,48 @@ class Metrics:
             "penstock_log_end_offset", "Offset after the last event of each topic.", ["topic"], registry=self.registry
         )
         self.index_lag = self._of_source(
-            "penstock_index_lag_seconds", "From the acceptance of the last announced change to when it was searchable."
+            "penstock_index_lag_seconds", "Time from accepting the last announced change until it was searchable."
         )
         self.index_waiting = self._of_source("penstock_index_waiting_changes", "Announced changes not indexed yet.")
         self.index_waiting_seconds = self._of_source(
-            "penstock_index_waiting_seconds", "For how long the oldest announced change has not been indexed."
+            "penstock_index_waiting_seconds", "Age of the oldest announced change that is not indexed yet."
         )
         self.index_failures = self._of_source(
-            "penstock_index_failed_refreshes", "Refreshes of a source that failed since the last that did not."
+            "penstock_index_failed_refreshes", "Failed refreshes of a source since its last successful one."
         )
         self.model_lag = self._of_source(
             "penstock_index_model_lag_seconds",
-            "From the acceptance of the last announced change that a model covers to when the model found it.",
+            "Time from accepting the last announced change that a model covers until the model covered it.",
             "model",
         )
         self.model_behind = self._of_source(
-            "penstock_index_model_behind_seconds", "For how long a model has not covered the visible version.", "model"
+            "penstock_index_model_behind_seconds", "Time since a model last covered the visible version.", "model"
         )
         self.migration_quiet = Gauge(
             "penstock_migration_quiet_seconds",
-            "For how long the open migration of embedding models, which has work to do, has done nothing.",
+            "Time for which the open migration of embedding models has made no progress; 0 while it need not.",
             ["migration", "state"],
             registry=self.registry,
         )
         self.migration_stalled = Gauge(
             "penstock_migration_stalled",
-            "1 when the open migration of embedding models has done nothing for too long.",
+            "1 if the open migration of embedding models has made no progress for too long.",
             ["migration", "state"],
             registry=self.registry,
         )
         self.eval_drifted = self._of_eval(
-            "penstock_eval_drifted", "1 if the newest run is worse than the one before of the very same subject."
+            "penstock_eval_drifted", "1 if the newest run is worse than the previous run of the same subject."
         )
         self.eval_success = self._of_eval("penstock_eval_success", "Success of the newest run, from 0 to 1.")
         self.eval_started = self._of_eval(
-            "penstock_eval_started_timestamp_seconds", "When the newest run began, in seconds since 1970."
+            "penstock_eval_started_timestamp_seconds", "Start of the newest run, in seconds since 1970."
         )
 
     def _of_eval(self, name: str, meaning: str) -> Gauge:
         return Gauge(name, f"{meaning} By eval set and subject.", ["set", "subject"], registry=self.registry)
 
     def show_evals(self, found: Sequence[EvalStatus]) -> None:
-        """Shows how these stand, and no others."""
+        """Replaces the metrics of evals with these."""
         with self._showing:
             for gauge in (self.eval_drifted, self.eval_success, self.eval_started):
                 gauge.clear()
@@ -91,7 +91,7 @@ class Metrics:
                     self.eval_success.labels(*labels).set(one.success)
 
     def show_migration(self, found: MigrationHealth | None) -> None:
-        """Shows the open migration; one that is closed is gone from the metrics too."""
+        """Replaces the metrics of migrations with those of the open migration, if there is one."""
         with self._showing:
             self.migration_quiet.clear()
             self.migration_stalled.clear()
@@ -104,7 +104,7 @@ class Metrics:
         return Gauge(name, f"{meaning} By source.", ["team", "source", *more], registry=self.registry)
 
     def show_freshness(self, found: Sequence[SourceFreshness]) -> None:
-        """Shows these sources and no others; one that was removed is gone from the metrics too."""
+        """Replaces the metrics of sources with these, so that removed sources disappear."""
         with self._showing:
             for gauge in (
                 self.index_lag,

@@ -1,6 +1,6 @@
-"""What every request passes: it is timed and logged, must carry a token, and has a bounded body.
+"""Middleware of every request: timing and logging, the token check, and limits of the body.
 
-The token gate is closed by default: a route is open only if its path is in `OPEN_PATHS`.
+A path needs a token unless it is in `OPEN_PATHS`.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ _ORIGINS = ("github", "gitlab", "gitea", "jira", "generic")
 OPEN_PATHS = frozenset({"/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
 
 BODY_SECONDS = 10.0
-"""A body that has not arrived whole after this long is given up."""
+"""Timeout for receiving a whole body."""
 MAX_BUFFERED_BYTES = 128 << 20
-"""Bodies held in memory at the same moment, of all requests together."""
+"""Limit of all bodies in memory together."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -36,7 +36,7 @@ _logger = structlog.get_logger("gateway")
 
 
 def note(scope: "Scope", **what: Any) -> None:
-    """Adds to the line that will be logged for this request."""
+    """Adds fields to this request's log line."""
     scope.setdefault(NOTES_KEY, {}).update(what)
 
 
@@ -95,7 +95,7 @@ class Observe:
 
 
 class TokenGate:
-    """Lets a request to any path but `OPEN_PATHS` through only with a known API token, and says whose it is."""
+    """Requires a known API token for all paths but `OPEN_PATHS`, and stores the token's team in the request's scope."""
 
     def __init__(self, app: "ASGIApp", gateway: Gateway) -> None:
         self.app = app
@@ -131,8 +131,8 @@ def _unauthorised(message: str) -> Refused:
 
 
 def _find_team(database: Database, token: str) -> uuid.UUID | None:
-    """Looked up as the platform, since the token is what tells the team. The lookup is by hash, so its time
-    says nothing about the token."""
+    """The token's team. The lookup runs with the platform's role, since the team is not known yet. It is by hash, so
+    its duration reveals nothing about the token."""
     with database.system() as connection:
         row = connection.execute(
             "SELECT team_id FROM api_tokens WHERE token_sha256 = %s", (token_hash(token),)
@@ -141,7 +141,7 @@ def _find_team(database: Database, token: str) -> uuid.UUID | None:
 
 
 class BoundedBodies:
-    """Refuses bodies that are too large, before reading on, and bodies that take too long to arrive."""
+    """Refuses bodies that are too large, without reading them to the end, and bodies that arrive too slowly."""
 
     def __init__(self, app: "ASGIApp", gateway: Gateway, body_seconds: float = BODY_SECONDS) -> None:
         self.app = app
@@ -183,7 +183,7 @@ class BoundedBodies:
                 if size > self.limit:
                     raise self._too_large()
                 if self.buffered > MAX_BUFFERED_BYTES:
-                    raise unavailable("the gateway is busy with other large bodies; send it again later")
+                    raise unavailable("the gateway is busy with other large requests; send this one again later")
                 whole = not message.get("more_body", False)
             return message
 

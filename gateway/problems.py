@@ -1,4 +1,4 @@
-"""Refusals: the one shape in which the gateway says no, and the exceptions that become it."""
+"""Refusals: the format of all error answers of the gateway, and the exception that produces them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ UNAVAILABLE_SECONDS = 5
 
 
 class Problem(BaseModel):
-    """The body of every refusal. `field` names what was wrong in the request, where one thing was."""
+    """The body of every refusal. `field` names the wrong field or header of the request, if it is a single one."""
 
     error: str
     code: str
@@ -19,7 +19,7 @@ class Problem(BaseModel):
 
 
 class Refused(HTTPException):
-    """A refusal. `code` is short and stable: programs match on it, and refusals are counted by it."""
+    """A refusal. `code` is short and stable: clients match on it, and metrics count by it."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _MEANING = {
-    400: "The request is malformed; `field` says where.",
+    400: "The request is malformed; `field` names the wrong field.",
     401: "The signature or the API token is missing or wrong.",
     403: "The token's team may not see this.",
-    404: "There is no such thing in the token's team.",
+    404: "The token's team has no such object.",
     408: "The body did not arrive in time.",
     409: "The task's state does not allow this.",
     413: "The body is over the limit.",
     422: "The idempotency key was used before, with another body.",
-    503: "The gateway cannot do this at the moment; nothing was stored.",
+    503: "The gateway cannot serve the request now; nothing was stored.",
 }

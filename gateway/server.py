@@ -1,7 +1,7 @@
-"""Runs the gateway under uvicorn: bounded headers and idle connections, and a graceful end.
+"""Runs the gateway under uvicorn, with limits on headers and idle connections and a graceful shutdown.
 
-uvicorn itself waits for a request's headers without limit; `DeadlineHttp` gives a client a fixed
-time for them, so that slow clients cannot hold connections.
+uvicorn waits for a request's headers without a timeout. `DeadlineHttp` adds one, so that slow clients cannot occupy
+connections.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _logger = structlog.get_logger("gateway")
 
 
 class DeadlineHttp(H11Protocol):
-    """Closes a connection on which no request is being served and no whole header arrives in time."""
+    """Closes a connection that has no request in progress and sends no complete headers in time."""
 
     header_seconds = HEADER_SECONDS
     _timer: asyncio.TimerHandle | None = None
@@ -64,7 +64,7 @@ class DeadlineHttp(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Says where it listens, and tells event streams when the end comes."""
+    """Logs its address, and ends event streams at shutdown."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         super().__init__(
@@ -95,7 +95,7 @@ class Server(uvicorn.Server):
                 _logger.info("listening", address=f"http://{host}:{port}", host=host, port=port)
 
     def run(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        # uvicorn raises the signal that ended it again; with these handlers that is no violent end.
+        # At exit uvicorn raises the received signal again; these handlers keep it from killing the process.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self.handle_exit)

@@ -1,4 +1,4 @@
-"""What the routes of one gateway share: settings, database, log, secrets, counters and its end."""
+"""State that the routes of one gateway share: settings, database, event log, secrets, metrics and shutdown flag."""
 
 import threading
 import uuid
@@ -15,13 +15,13 @@ from core.settings import Settings
 from gateway.metrics import Metrics
 
 WORK_THREADS = 8
-"""Requests that use the database at the same moment; more wait their turn."""
+"""Requests that use the database simultaneously; further ones wait."""
 STREAM_THREADS = 2
-"""Threads that poll for all event streams together, so that streams never hold up deliveries."""
+"""Threads that poll for all event streams together, so that streams never delay deliveries."""
 MAX_STREAMS = 64
 
 TEAM_KEY = "penstock.team"
-"""Where the token gate leaves the caller's team in the ASGI scope."""
+"""Key of the caller's team in the ASGI scope, set by the token gate."""
 
 
 @dataclass

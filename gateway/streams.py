@@ -1,7 +1,7 @@
-"""A task's life as server-sent events: its states and its trajectory, as they are written.
+"""A task's states and trajectory as server-sent events, as they are written.
 
-Format: https://html.spec.whatwg.org/multipage/server-sent-events.html. Each event's id says how far
-a reader has come, so `Last-Event-ID` resumes without a gap or a repetition.
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html. Each event's id is the reader's position, so
+`Last-Event-ID` resumes without a gap or a repetition.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ POLL_SECONDS = 0.2
 IDLE_POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
 MAX_STREAM_SECONDS = 3600.0
-"""After this long a stream ends without `end`; readers come back with `Last-Event-ID`."""
+"""Then a stream ends without `end`; readers reconnect with `Last-Event-ID`."""
 BATCH = 50
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a reader has come: the last trajectory entry, and the last state with its attempt."""
+    """A reader's position: the last trajectory entry sent, and the last state sent with its attempt."""
 
     attempt: int = 0
     seq: int = -1
@@ -52,14 +52,15 @@ class Position:
 
     @classmethod
     def parse(cls, text: str | None) -> "Position":
-        """Reads a `Last-Event-ID`; one that is not ours means the beginning."""
+        """Parses a `Last-Event-ID`. An unknown format means the beginning."""
         match = re.fullmatch(r"(\d{1,9})\.(-1|\d{1,18})\.(\d{1,9})\.([a-z]{0,20})", text or "", re.ASCII)
         return cls(int(match[1]), int(match[2]), int(match[3]), match[4]) if match else cls()
 
 
 @dataclass(frozen=True)
 class News:
-    """What one poll found: messages for the reader, where they take it, and whether the task has ended."""
+    """The result of one poll: messages, the reader's position after them, whether there are more entries, and whether
+    the task has ended."""
 
     messages: tuple[str, ...]
     position: Position
@@ -68,7 +69,7 @@ class News:
 
 
 def poll(database: Database, team: uuid.UUID, task_id: uuid.UUID, position: Position) -> News:
-    """One query: the task's state and the entries after `position`, from one snapshot. Raises `TaskNotFound`."""
+    """The task's state and the entries after `position`, from one query. Raises `TaskNotFound`."""
     with database.team(team) as connection, connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             "SELECT t.state, t.reason, t.attempt AS task_attempt, t.updated_at, e.* FROM tasks t "
@@ -86,21 +87,21 @@ def poll(database: Database, team: uuid.UUID, task_id: uuid.UUID, position: Posi
     changed = (first["task_attempt"], first["state"]) != (position.task_attempt, position.state)
     messages = []
 
-    def tell_state() -> None:
+    def add_state() -> None:
         nonlocal position
         position = replace(position, task_attempt=first["task_attempt"], state=first["state"])
         data = {"state": first["state"], "reason": first["reason"], "attempt": first["task_attempt"]}
         messages.append(_message("state", position, {**data, "at": first["updated_at"].isoformat()}))
 
     if changed and first["state"] not in CLOSED_TASK_STATES:
-        tell_state()
+        add_state()
     for row in entries:
         position = replace(position, attempt=row["attempt"], seq=row["seq"])
         data = {key: row[key] for key in ("attempt", "seq", "kind", "body")}
         messages.append(_message("entry", position, {**data, "at": row["at"].isoformat()}))
     if closed:
         if changed:
-            tell_state()
+            add_state()
         messages.append(_message("end", position, {"state": first["state"], "reason": first["reason"]}))
     return News(tuple(messages), position, more, closed)
 
@@ -117,7 +118,7 @@ def _message(event: str, position: Position, data: dict[str, Any]) -> str:
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
             "description": "`state`, `entry`, `end`",
         },
-        204: {"description": "The reader has seen the end; there is nothing more."},
+        204: {"description": "The reader has received `end`; there is nothing more."},
         **documented(400, 401, 404, 503),
     },
 )
@@ -146,7 +147,7 @@ async def stream_task(
 
 
 class _Stream(StreamingResponse):
-    """Gives its place back however it ends."""
+    """An event stream that always frees its slot when it ends."""
 
     def __init__(self, gateway: Gateway, content: AsyncIterator[str]) -> None:
         super().__init__(
@@ -165,21 +166,21 @@ class _Stream(StreamingResponse):
 
 async def _follow(gateway: Gateway, team: uuid.UUID, task_id: uuid.UUID, news: News) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
-    started = told = time.monotonic()
+    started = sent = time.monotonic()
     pause = POLL_SECONDS
     while True:
         for message in news.messages:
             yield message
-            told = time.monotonic()
+            sent = time.monotonic()
         if news.ended or gateway.stopping.is_set() or time.monotonic() - started > MAX_STREAM_SECONDS:
             return
         if not news.more:
             pause = POLL_SECONDS if news.messages else min(pause * 1.25, IDLE_POLL_SECONDS)
             await asyncio.sleep(pause)
-        if time.monotonic() - told > HEARTBEAT_SECONDS:
+        if time.monotonic() - sent > HEARTBEAT_SECONDS:
             yield ": still here\n\n"
-            told = time.monotonic()
+            sent = time.monotonic()
         try:
             news = await run_sync(poll, gateway.database, team, task_id, news.position, limiter=gateway.stream_threads)
         except psycopg.OperationalError:
-            return  # the reader comes back and resumes; a stream cannot carry a status any more
+            return  # the reader reconnects and resumes; the status of this answer was sent already

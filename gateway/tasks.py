@@ -1,4 +1,4 @@
-"""The tasks API: ask for work, see it, cancel it, ask for another try. Every route acts within the token's team."""
+"""The tasks API: create, list, show, cancel and retry tasks. Every route acts within the token's team."""
 
 import base64
 import binascii
@@ -56,7 +56,7 @@ class TaskOptions(BaseModel):
     test: Annotated[Text, Field(min_length=1, max_length=1000)] | None = Field(
         default=None, description="The repository's test command."
     )
-    engine: Literal["search", "model"] | None = Field(default=None, description="Which engine proposes changes.")
+    engine: Literal["search", "model"] | None = Field(default=None, description="The engine that proposes changes.")
     budget_seconds: float | None = Field(default=None, gt=0, le=86_400, allow_inf_nan=False)
 
 
@@ -96,7 +96,7 @@ class Stage(BaseModel):
     stage: str
     seconds: float
     at: datetime
-    output: dict[str, Any] = Field(description="What the stage handed on; long lists and texts are cut.")
+    output: dict[str, Any] = Field(description="The stage's output; long lists and texts are cut.")
 
 
 class VerdictView(BaseModel):
@@ -124,7 +124,7 @@ class PublicationView(BaseModel):
 class TaskDetail(TaskSummary):
     body: str
     options: dict[str, Any]
-    stages: list[Stage] = Field(description="Stages of the current attempt that have ended.")
+    stages: list[Stage] = Field(description="The current attempt's completed stages.")
     verdict: VerdictView | None
     patch: PatchView | None
     publications: list[PublicationView]
@@ -136,8 +136,8 @@ class TaskDetail(TaskSummary):
     status_code=202,
     response_model_exclude_none=True,
     responses={
-        200: {"model": DeliveryAnswer, "description": "This idempotency key was here before; nothing was changed."},
-        202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "Where the task is."}}},
+        200: {"model": DeliveryAnswer, "description": "This idempotency key was used before; nothing was changed."},
+        202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "The task's path."}}},
         **documented(400, 401, 404, 408, 413, 422, 503),
     },
 )
@@ -155,7 +155,7 @@ def request_task(
         ),
     ] = None,
 ) -> DeliveryAnswer:
-    """Asks for work on a configured source. Answered once it is stored."""
+    """Creates a task for a configured source. The answer is sent once the task is stored."""
     identity = uuid.uuid4().hex if idempotency_key is None else header(request.headers, "Idempotency-Key")
     digest = hashlib.sha256(wanted.model_dump_json().encode()).digest()
     intent = TaskIntent(
@@ -192,7 +192,7 @@ def list_tasks(
     state: TaskState | None = None,
     source: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the previous page.")] = None,
 ) -> TaskPage:
     """The team's tasks, newest first."""
     before = _read_cursor(cursor) if cursor is not None else None
@@ -208,7 +208,7 @@ def list_tasks(
 
 @router.get("/tasks/{task_id}", responses=documented(400, 401, 404, 503))
 def show_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskDetail:
-    """One task, with what its current attempt has come to so far."""
+    """One task, with the results of its current attempt so far."""
     with gateway.database.team(team) as connection:
         found = tasks.details(connection, task_id)
     task = found["task"]
@@ -232,13 +232,14 @@ def cancel_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskS
 
 @router.post("/tasks/{task_id}/retry", status_code=202, responses=documented(400, 401, 404, 409, 503))
 def retry_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskSummary:
-    """Asks for the next attempt at a task that is unresolved, failed or cancelled."""
+    """Starts the next attempt at a task that is unresolved, failed or cancelled."""
     with gateway.database.team(team) as connection:
         return TaskSummary.of(tasks.retry(connection, gateway.log, task_id))
 
 
 def shortened(value: Any, *, items: int = 20, characters: int = 2000, depth: int = 8) -> Any:
-    """A JSON value with long lists and texts cut, each cut saying what was left out."""
+    """A JSON value with long lists and texts cut. A cut value ends with its full length; nesting deeper than `depth`
+    becomes an ellipsis."""
     if isinstance(value, str):
         return value if len(value) <= characters else f"{value[:characters]}… ({len(value)} characters)"
     if isinstance(value, Mapping):
@@ -267,4 +268,4 @@ def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
             raise ValueError("no time zone")
         return moment, uuid.UUID(identity)
     except (ValueError, binascii.Error) as error:
-        raise bad_field("cursor", "is not one that this gateway gave") from error
+        raise bad_field("cursor", "is not a cursor of this gateway") from error

@@ -1,6 +1,6 @@
-"""The webhook routes, one a source: verify the signature over the raw body, normalise, store, and only then answer 202.
+"""The webhook routes: verify the signature over the raw body, normalise, store, and only then answer 202.
 
-What a source signs with, how it names its deliveries and what they ask for stands in the table `SOURCES`.
+The table `SOURCES` holds one row for each sender: its signature, its delivery ids and the intents of its events.
 """
 
 import time
@@ -24,7 +24,6 @@ from gateway.deliveries import (
     header,
     refuse_form,
     store,
-    verification,
 )
 from gateway.payload import parse_object
 from gateway.state import Gateway, TheGateway
@@ -35,8 +34,8 @@ Secrets = Iterable[str]
 
 @dataclass(frozen=True)
 class Source:
-    """One sender of webhooks. `headers` are those that it must send, for the OpenAPI document; `event` is the one that
-    names what happened, where the body does not."""
+    """One sender of webhooks. `headers` lists the required ones for the OpenAPI document. `event` is the header with
+    the event's name, if the body does not hold it."""
 
     name: str
     title: str
@@ -51,16 +50,18 @@ class Source:
 
 
 def _standard(headers: Headers) -> dict[str, Any]:
-    signed = {name: headers.get(f"webhook-{header}") for name, header in _STANDARD.items()}
-    return {**signed, "now": time.time()}
+    return {
+        "identity": headers.get("webhook-id"),
+        "timestamp": headers.get("webhook-timestamp"),
+        "signature": headers.get("webhook-signature"),
+        "now": time.time(),
+    }
 
-
-_STANDARD = {"identity": "id", "timestamp": "timestamp", "signature": "signature"}
 
 SOURCES = (
     Source(
         "github",
-        "A GitHub webhook, signed with a secret of ours.",
+        "A GitHub webhook, signed with the gateway's secret.",
         ("X-Hub-Signature-256", "X-GitHub-Delivery", "X-GitHub-Event"),
         lambda known: known.github_secrets,
         lambda secrets, body, headers: verify_github(secrets, body, headers.get("x-hub-signature-256")),
@@ -71,14 +72,14 @@ SOURCES = (
     ),
     Source(
         "gitlab",
-        "A GitLab webhook, with a secret token or a signing token of ours.",
+        "A GitLab webhook, with the gateway's secret token or signing token.",
         ("X-Gitlab-Token", "X-Gitlab-Event"),
         lambda known: known.gitlab_secrets,
         lambda secrets, body, headers: verify_gitlab(
             secrets, body, token=headers.get("x-gitlab-token"), **_standard(headers)
         ),
-        # The id that is kept when a delivery is repeated. Before 17.4 there was none, and `X-Gitlab-Event-UUID` is
-        # shared by events that cause one another.
+        # The same for a repeated delivery. Before 17.4 there was no such id, and `X-Gitlab-Event-UUID` is shared by
+        # events that trigger one another.
         lambda headers, body: header(
             headers, "Idempotency-Key", instead=headers.get("webhook-id") or body_digest(body)
         ),
@@ -87,7 +88,7 @@ SOURCES = (
     ),
     Source(
         "gitea",
-        "A Gitea webhook, signed with a secret of ours.",
+        "A Gitea webhook, signed with the gateway's secret.",
         ("X-Gitea-Signature", "X-Gitea-Delivery", "X-Gitea-Event"),
         lambda known: known.gitea_secrets,
         lambda secrets, body, headers: verify_gitea(
@@ -100,11 +101,11 @@ SOURCES = (
     ),
     Source(
         "jira",
-        "A Jira webhook, signed with a secret of ours.",
+        "A Jira webhook, signed with the gateway's secret.",
         ("X-Hub-Signature",),
         lambda known: known.jira_secrets,
         lambda secrets, body, headers: verify_jira(secrets, body, headers.get("x-hub-signature")),
-        # Jira Cloud keeps it when it repeats a delivery. Data Center sends none; its bodies hold the time of the event.
+        # The same for a repeated delivery of Jira Cloud. Data Center sends none, but its bodies hold the event's time.
         lambda headers, body: header(headers, "X-Atlassian-Webhook-Identifier", instead=body_digest(body)),
         lambda event, payload: jira.describe(payload),
         lambda event, payload, label: jira.normalise(payload),
@@ -126,8 +127,7 @@ router = APIRouter(tags=["webhooks"])
 
 
 def _received(source: Source, gateway: Gateway, headers: Headers, body: bytes) -> Receipt:
-    with verification():
-        source.verify(source.secrets(gateway.credentials), body, headers)
+    source.verify(source.secrets(gateway.credentials), body, headers)
     if source.may_be_form:
         refuse_form(headers)
     identity = source.identity(headers, body)
@@ -161,7 +161,7 @@ for _source in SOURCES:
         _endpoint(_source),
         methods=["POST"],
         name=f"receive_{_source.name}",
-        description=f"{_source.title} Answered once it is stored.",
+        description=f"{_source.title} The answer is sent once the delivery is stored.",
         status_code=202,
         response_model_exclude_none=True,
         responses=RESPONSES,

@@ -1,8 +1,8 @@
-"""The one name that an installed Penstock takes in site-packages.
+"""The only name that an installed Penstock occupies in site-packages.
 
-The rooms (`core`, `assets`, `sandbox`, …) are common names. A wheel keeps them in `penstock/rooms`, which is on no
-import path, so they hide nobody's package of the same name; `use_rooms` puts them first for Penstock's own processes,
-so that nobody's package hides them. In a checkout the rooms lie beside this package.
+The rooms (`core`, `assets`, `sandbox`, …) have common names. A wheel stores them in `penstock/rooms`, which is on no
+import path, so they do not hide other packages of these names. `use_rooms` puts that folder first on the import path of
+Penstock's own processes, so that no other package hides the rooms. In a checkout the rooms are next to this package.
 """
 
 import os
@@ -17,9 +17,9 @@ _NAMES = ("core", "gateway", "sandbox", "assets", "sensors", "dagster_project")
 
 
 def use_rooms() -> None:
-    """Makes this process and those that it starts import the rooms of this copy.
+    """Makes this process and its child processes import the rooms of this copy.
 
-    Raises `ImportError` if a package of another origin was already imported under the name of a room.
+    Raises `ImportError` if another package with a room's name was imported before.
     """
     for name in _NAMES:
         module = sys.modules.get(name)
@@ -32,5 +32,5 @@ def use_rooms() -> None:
     rooms = str(ROOMS)
     if sys.path[:1] != [rooms]:
         sys.path.insert(0, rooms)
-    # Other processes are started with `-m` in the folder of the rooms, which only then comes first for them too.
+    # Child processes are started with `-m` in the folder of the rooms. Without this variable that folder comes first.
     os.environ.pop("PYTHONSAFEPATH", None)

@@ -1,4 +1,4 @@
-"""The `penstock` program: finds its own copy of the rooms, then hands over to the command line."""
+"""The `penstock` program: selects its own copy of the rooms, then runs the command line."""
 
 from penstock import use_rooms
 

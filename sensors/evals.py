@@ -83,8 +83,8 @@ def tick(context: SensorEvaluationContext, platform: Platform) -> SensorResult:
             notes.append(f"{candidate.kind} {candidate.name}: a run is under way")
             break
         return _start(context, candidate, step, watched)
-    said = "; ".join(notes) or "Nothing new is registered."
-    return SensorResult(skip_reason=said, cursor=watched.model_dump_json())
+    reason = "; ".join(notes) or "Nothing new is registered."
+    return SensorResult(skip_reason=reason, cursor=watched.model_dump_json())
 
 
 def _cursor(text: str | None) -> Watched:
@@ -132,8 +132,8 @@ def _start(context: SensorEvaluationContext, candidate: Candidate, step: str, wa
     tags = {CANDIDATE_TAG: candidate.key, STEP_TAG: step}
     key = f"eval:{candidate.key}:{step}"
     if step == "comparison":
-        asked = {"baseline": candidate.run("baseline"), "candidate": candidate.run("candidate")}
-        request = RunRequest(run_key=key, job_name=COMPARE_JOB, tags=tags, run_config=_config("eval_comparison", asked))
+        runs = {"baseline": candidate.run("baseline"), "candidate": candidate.run("candidate")}
+        request = RunRequest(run_key=key, job_name=COMPARE_JOB, tags=tags, run_config=_config("eval_comparison", runs))
         return SensorResult(run_requests=[request], cursor=watched.model_dump_json())
     subject = candidate.baseline if step == "baseline" else candidate.candidate
     bounds = {"run": candidate.run(step), "max_seconds": MAX_SECONDS, "max_cost": MAX_COST}

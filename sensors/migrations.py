@@ -1,4 +1,4 @@
-"""The sensors that begin queued migrations of embedding models, and advance an open one."""
+"""Sensors that start queued migrations of embedding models, and drive an open migration."""
 
 import time
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ def migration_sensor(context: SensorEvaluationContext, platform: ResourceParam[P
     if (why := waits_since(migration, datetime.now(UTC))) is not None:
         return SkipReason(f"Migration {migration.id} waits for {why}.")
     if context.instance.get_runs_count(RunsFilter(job_name=MIGRATE_JOB, statuses=IN_PROGRESS)):
-        return SkipReason(f"Migration {migration.id}: a run is under way.")
+        return SkipReason(f"Migration {migration.id}: a run is in progress.")
     return RunRequest(run_key=f"migrate:{migration.id}:{time.time_ns()}")
 
 
@@ -60,12 +60,12 @@ def migration_request_sensor(
         queued = migration_requests.waiting(connection)
         migration = record.current(connection)
     if not queued:
-        return SkipReason("No model waits for a migration.")
+        return SkipReason("No migration is queued.")
     names = ", ".join(request.model for request in queued)
     if migration is not None and migration.is_open:
-        return SkipReason(f"{names}: migration {migration.id} is open, they begin after that.")
+        return SkipReason(f"{names}: migration {migration.id} is open; these start after that.")
     if not begin.due(queued):
-        return SkipReason(f"{names}: tried a moment ago: {queued[0].reason}")
+        return SkipReason(f"{names}: last attempt less than a minute ago: {queued[0].reason}")
     if context.instance.get_runs_count(RunsFilter(job_name=BEGIN_JOB, statuses=IN_PROGRESS)):
-        return SkipReason(f"{names}: a run is under way.")
+        return SkipReason(f"{names}: a run is in progress.")
     return RunRequest(run_key=f"begin:{queued[0].model_id}:{time.time_ns()}")

@@ -1,4 +1,4 @@
-"""The asset `model_migration`: the open migration of embedding models, taken as far as it goes now."""
+"""The asset `model_migration`: advances the open migration of embedding models as far as possible now."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,9 +28,11 @@ from core.statistics import Verdict
     kinds={"postgres"},
     description="The migration from one embedding model to another: built, compared, cut over, observed, retired.",
     check_specs=[
-        AssetCheckSpec("migration_moves", asset="model_migration", description="It does not stand still unasked."),
         AssetCheckSpec(
-            "new_model_is_safe", asset="model_migration", description="What the gate said of the new model."
+            "migration_moves", asset="model_migration", description="It has not stalled, and no fault has paused it."
+        ),
+        AssetCheckSpec(
+            "new_model_is_safe", asset="model_migration", description="The gate's verdict on the new model."
         ),
     ],
 )
@@ -39,7 +41,7 @@ def model_migration(context: AssetExecutionContext, platform: ResourceParam[Plat
         migration = record.current(connection)
     if migration is None:
         return MaterializeResult(
-            metadata={"state": MetadataValue.text("there was no migration yet")},
+            metadata={"state": MetadataValue.text("there is no migration yet")},
             check_results=[
                 AssetCheckResult(check_name="migration_moves", passed=True),
                 AssetCheckResult(check_name="new_model_is_safe", passed=True),
@@ -50,7 +52,7 @@ def model_migration(context: AssetExecutionContext, platform: ResourceParam[Plat
         try:
             waits_for = drive(platform, migration.id, tell=context.log.info).waits_for
         except MigrationRefused as error:
-            waits_for = str(error)  # somebody drives it by hand; the sensor asks again
+            waits_for = str(error)  # another process is driving it; the sensor tries again
     found = evidence.update(platform, migration)
     with platform.database.system() as connection:
         migration, events = report.read(connection, migration.id)

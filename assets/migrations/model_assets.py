@@ -1,4 +1,4 @@
-"""The asset `embedding_models`: what the models in use need every night, and the days by which some are to go."""
+"""The asset `embedding_models`: nightly maintenance of the models in use, and their retirement deadlines."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,25 +25,25 @@ from core.states import ModelState
 @asset(
     group_name="models",
     kinds={"postgres"},
-    description="The embedding models in use: each covers what it should, and those that nothing needs are retired.",
+    description="The embedding models in use: fills gaps in their coverage, and retires those that nothing needs.",
     check_specs=[
         AssetCheckSpec(
             "serving_models_cover_everything",
             asset="embedding_models",
-            description="No model in use was left without vectors, for instance since its server was away.",
+            description="No model in use was skipped, for instance because its server was away.",
         ),
         AssetCheckSpec(
             "models_can_go_on_their_day",
             asset="embedding_models",
-            description="Nothing needs a model any more whose day is near.",
+            description="No model whose deadline is near is still needed.",
         ),
     ],
 )
 def embedding_models(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:  # type: ignore[type-arg]
     done = keep_models(platform, tell=context.log.info)
     for name, why in done.left:
-        context.log.warning("%s: left for the next time: %s", name, why)
-    near = [one for one in done.deadlines if one.urgency != Urgency.CALM]
+        context.log.warning("%s: skipped until the next run: %s", name, why)
+    near = [one for one in done.deadlines if one.urgency != Urgency.NONE]
     for one in near:
         log = context.log.warning if one.urgency == Urgency.SOON else context.log.error
         log("%s", one.text)
@@ -74,7 +74,7 @@ def _metadata(platform: Platform, done: Kept) -> dict[str, MetadataValue[Any]]:
         found = [entry for entry in catalogue.entries(connection) if entry.state != ModelState.RETIRED]
         covered = {entry.id: catalogue.coverage(connection, entry.id) for entry in found}
         queued = migration_requests.waiting(connection)
-    rows = ["| model | state | chunks covered | of | gone by |", "|---|---|---|---|---|"]
+    rows = ["| model | state | chunks covered | of | retire by |", "|---|---|---|---|---|"]
     rows += [
         f"| {cell(entry.name)} | {entry.state} | {sum(c.covered for c in covered[entry.id])} "
         f"| {sum(c.chunks for c in covered[entry.id])} | {f'{entry.retire_by:%Y-%m-%d}' if entry.retire_by else ''} |"

@@ -17,14 +17,14 @@ from core.work import Budget, Plan, TaskContext
     partitions_def=SOURCES,
     group_name="tasks",
     kinds={"postgres"},
-    description="Goal, hypotheses, typed steps, budget and acceptance of one task.",
+    description="Goal, hypotheses, typed steps, budget and acceptance criteria of one task.",
 )
 def plan(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[None]:
     began = time.monotonic()
     with open_attempt(context, platform) as attempt:
         found = attempt.output("task_context", TaskContext)
         if found is None:
-            raise LookupError("the stage task_context has left nothing for this attempt")
+            raise LookupError("no output of the stage task_context is stored for this attempt")
         options = attempt.task.options
         budget = Budget(seconds=min(float(options.get("budget_seconds") or platform.settings.task_seconds), 86_400))
         made = attempt.output("plan", Plan)

@@ -1,7 +1,7 @@
-"""The planner: goal, hypotheses, typed steps, budget and acceptance from a task and its context.
+"""The planner: goal, hypotheses, typed steps, budget and acceptance criteria from a task and its context.
 
-Deterministic and without a model: hypotheses come from the ranked locations. The plan is revised
-during execution by whoever learns something; this module only makes revision 1.
+It is deterministic and uses no model: hypotheses come from the ranked locations. This module only makes
+revision 1; the execution makes further revisions.
 """
 
 from core.work import Budget, Location, Plan, PlanStep, StepKind, TaskContext
@@ -18,8 +18,8 @@ ACCEPTANCE = (
 
 
 def make_plan(title: str, context: TaskContext, budget: Budget, *, engine: str = "search") -> Plan:
-    """Revision 1 of the plan for a task. Test files are where a failure shows, seldom where it is, so
-    hypotheses name them only when nothing else was found."""
+    """Revision 1 of the plan for a task. A test file shows a failure but seldom contains the fault, so hypotheses
+    name test files only when nothing else was found."""
     sources = [place for place in context.locations if not _is_test(place.path)]
     suspects = (sources or list(context.locations))[:MAX_HYPOTHESES]
     paths = tuple(dict.fromkeys(place.path for place in suspects))
@@ -28,15 +28,15 @@ def make_plan(title: str, context: TaskContext, budget: Budget, *, engine: str =
         hypotheses=tuple(_hypothesis(place) for place in suspects) or ("nothing in the index resembles the task",),
         steps=(
             PlanStep(kind=StepKind.REPRODUCE, goal="Run the whole test suite on the unchanged commit and find the "
-                     "failing tests that stand for this task"),
+                     "failing tests that reproduce this task"),
             PlanStep(kind=StepKind.LOCALISE, goal="Rank statements by how the failing tests cover them and by the "
                      "retrieved context", paths=paths),
             PlanStep(kind=StepKind.EDIT, goal=f"Propose edits with engine {engine!r} and keep those that make the "
                      "failing tests pass", detail=f"at most {budget.candidates} candidates", paths=paths),
             PlanStep(kind=StepKind.VERIFY, goal="Apply the best edit to a clean checkout and run the whole suite in "
                      "a fresh process"),
-            PlanStep(kind=StepKind.PUBLISH, goal="Publish what the gate lets out: a branch with the patch, or a "
-                     "report of what was learnt"),
+            PlanStep(kind=StepKind.PUBLISH, goal="Publish a branch with the patch if the gate accepts it, else a "
+                     "report of what was tried"),
         ),
         budget=budget,
         acceptance=ACCEPTANCE,

@@ -1,4 +1,4 @@
-"""The asset `result`: verdict, publications and outcome, then a first try to publish."""
+"""The asset `result`: stores verdict, publications and outcome, then tries to publish."""
 
 import time
 import uuid
@@ -19,15 +19,15 @@ from core.work import Execution, Plan, TaskContext, Verdict
 
 
 def open_forge_for(platform: Platform, team_id: uuid.UUID, source: str) -> Forge:
-    """Where results of a source go. Raises `PublicationRefused` for a source that has no forge."""
+    """The forge to which results of a source are published. Raises `PublicationRefused` if it has none."""
     with platform.database.team(team_id) as connection:
         row = connection.execute("SELECT location FROM sources WHERE name = %s", (source,)).fetchone()
     if row is None:
-        raise PublicationRefused(f"source {source!r} is not configured any more")
+        raise PublicationRefused(f"source {source!r} is no longer configured")
     location = str(row[0])
     if is_url(location):
         raise PublicationRefused(
-            f"source {source!r} lies at a URL, for which there is no forge yet; the patch is kept with the task"
+            f"source {source!r} is a URL, and publishing to URLs is not supported; the patch is stored with the task"
         )
     try:
         return LocalGit(confine(location, platform.settings.roots), source)
@@ -50,7 +50,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         execution = attempt.output("execution", Execution)
         verdict = attempt.output("gate", Verdict)
         if found is None or execution is None or verdict is None:
-            raise LookupError("an earlier stage has left nothing for this attempt")
+            raise LookupError("no output of an earlier stage is stored for this attempt")
         plan = attempt.latest_plan() or attempt.output("plan", Plan)
         assert plan is not None  # noqa: S101  stored before the execution began
         record = AttemptRecord(

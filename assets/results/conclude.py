@@ -1,7 +1,7 @@
-"""Concludes an attempt: verdict, publications and outcome in one transaction, then a first try to publish.
+"""Concludes an attempt: stores verdict, publications and outcome in one transaction; `publish_due` then publishes.
 
-What does not go through is kept as pending and tried again by `publish_due`, so that a slow forge
-holds no execution slot. A killed process leaves either nothing or a complete set of rows.
+A publication that fails stays pending and is tried again later, so that a slow forge holds no execution slot.
+A killed process leaves either no rows or a complete set.
 """
 
 import uuid
@@ -21,7 +21,7 @@ from core.work import Execution, Patch, Verdict, VerdictKind
 
 MAX_TRIES = 12
 TRY_SECONDS = 60.0
-"""How long one try keeps a publication to itself; a killed try is repeated after that."""
+"""For this time no other process tries the same publication; a killed try is repeated after it."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Published:
 def conclude(
     attempt: Attempt, execution: Execution, verdict: Verdict, *, message: str, report: str, target: str
 ) -> TaskState:
-    """Stores everything that the attempt came to, under its fence. Raises `core.attempts.LeaseLost`."""
-    let_out = verdict.verdict is not VerdictKind.FAIL and execution.patch is not None
-    state = TaskState.RESOLVED if let_out else TaskState.UNRESOLVED
-    patch = execution.patch if let_out else None
+    """Stores the attempt's results under its fencing epoch, and closes it. Raises `core.attempts.LeaseLost`."""
+    accepted = verdict.verdict is not VerdictKind.FAIL and execution.patch is not None
+    state = TaskState.RESOLVED if accepted else TaskState.UNRESOLVED
+    patch = execution.patch if accepted else None
     task = attempt.task
     with attempt.fenced() as connection:
         attempt.save_verdict(connection, verdict, execution.patch)
@@ -76,8 +76,8 @@ def publish_due(
     task_id: uuid.UUID | None = None,
     limit: int = 50,
 ) -> list[Published]:
-    """Tries each due publication once (only those of `task_id`, if given). `open_forge` takes a team and the
-    name of a source. Never raises for a forge's refusal or absence: those are states."""
+    """Tries each due publication once, at most `limit`, only those of `task_id` if given. `open_forge` takes a team's
+    id and the name of a source. A forge that refuses or is unavailable raises nothing: see the states returned."""
     done: list[Published] = []
     for _ in range(limit):
         row = _take(database, task_id)

@@ -1,6 +1,6 @@
-"""The report of one attempt, as Markdown: what was asked, what was tried, what came of it.
+"""The report of one attempt, as Markdown: the task, what was tried, and the outcome.
 
-Pure functions of the attempt's records; not for publishing them.
+Pure functions of the attempt's records, which publish nothing.
 """
 
 import uuid
@@ -23,7 +23,7 @@ MAX_OUTPUT = 4_000
 
 @dataclass(frozen=True)
 class AttemptRecord:
-    """An attempt as it ended, with what each stage left. `url` is the issue's, where there is one."""
+    """An ended attempt with the output of each stage. `url` is the issue's, if it has one."""
 
     task_id: uuid.UUID
     attempt: int
@@ -44,10 +44,10 @@ def headline(execution: Execution, verdict: Verdict) -> str:
             f"Resolved: {counts.tried} candidates were tried, and the published patch passed every check of the gate."
         )
     if verdict.verdict is VerdictKind.DRAFT:
-        return "A draft: the patch helps, but the evidence is weaker than the gate asks for. Please review it."
+        return "A draft: every check of the gate passed, but on weaker evidence. Please review the patch."
     if execution.patch is not None:
-        return "Unresolved: a candidate was found, but the gate refused it. Nothing but this report is published."
-    return "Unresolved: no patch was found. Nothing but this report is published."
+        return "Unresolved: a candidate was found, but the gate rejected it. Only this report is published."
+    return "Unresolved: no patch was found. Only this report is published."
 
 
 def render(record: AttemptRecord) -> str:
@@ -116,7 +116,7 @@ def commit_message(record: AttemptRecord) -> str:
         "",
     ]
     if verdict.verdict is VerdictKind.DRAFT:
-        body += ["DRAFT: the evidence is weaker than the gate asks for; review before use.", ""]
+        body += ["DRAFT: the patch passed every check, but on weaker evidence; review it before use.", ""]
     if record.url:
         body.append(f"Issue: {record.url}")
     body += [

@@ -1,4 +1,4 @@
-"""Chat models behind one protocol; `open_chat` makes one by its name, `open_chat_spec` by its description."""
+"""Chat models behind one protocol. `open_chat` opens one by name, `open_chat_spec` by description."""
 
 from pathlib import Path
 
@@ -42,18 +42,18 @@ __all__ = [
 
 
 def open_chat(name: str, folder: Path) -> ChatModel:
-    """The model called `name`, described in `folder` (`Settings.models_folder`) or `ollama/NAME`; nothing is
-    asked of its server yet. Raises `UnknownChatModel`."""
+    """The model called `name`: described in `folder` (`Settings.models_folder`), or `ollama/NAME`. Connects at first
+    use. Raises `UnknownChatModel`."""
     return open_chat_spec(find_chat_spec(name, folder))
 
 
 def open_chat_spec(spec: ChatSpec) -> ChatModel:
-    """The described model."""
+    """The described model. Connects at first use."""
     from core.chat.ollama import OllamaWire
     from core.chat.openai import OpenAIWire
-    from core.chat.served import ServedChatModel, open_service
+    from core.chat.served import ServedChatModel
     from core.chat.worded import WordedTools
 
     wire = OllamaWire if spec.provider == "ollama" else OpenAIWire
-    served = ServedChatModel(spec, wire(spec, open_service(spec)))
+    served = ServedChatModel(spec, wire(spec, spec.service()))
     return served if spec.native_tools else WordedTools(served)

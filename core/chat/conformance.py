@@ -1,7 +1,7 @@
-"""What every chat model must do, as checks that anyone can run against their own adapter or server.
+"""Checks of what every chat model must do, which anyone can run against their own adapter or server.
 
-Each check takes a function without arguments that opens the model and raises `ConformanceFailure` with
-what was seen. Not for how good a model is: evals measure that.
+Each check takes a function without arguments that opens the model. It raises `ConformanceFailure` with what it
+observed. Not for a model's quality: evals measure that.
 """
 
 import re
@@ -28,11 +28,11 @@ OpenChat = Callable[[], ChatModel]
 Check = Callable[[OpenChat], None]
 
 TOKENS = 48
-"""Of one answer; enough for a check, and soon there on a slow machine."""
+"""Limit of one answer: enough for a check, and quick on a slow machine."""
 
 
 class Sum(BaseModel):
-    """Two numbers to be added."""
+    """Two numbers to add."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,16 +51,16 @@ QUESTION = (system("You add numbers with the tool add."), user("Add 2 and 3 with
 
 
 def check_text(open_chat: OpenChat) -> None:
-    """A question is answered in words, with an end and counted tokens."""
+    """A question gets a text answer with a finish reason and token counts."""
     done = open_chat().complete([user("Say hello.")], tokens=TOKENS)
     require(bool(done.text.strip()), "the answer is empty")
     require(done.finish in (FinishReason.STOP, FinishReason.LENGTH), f"the answer ended with {done.finish}")
-    require(not done.calls and done.value is None, "an answer in words has calls or a value")
+    require(not done.calls and done.value is None, "a text answer has calls or a value")
     require(_counted(done), f"the tokens are not counted: {done.usage}")
 
 
 def check_conversation(open_chat: OpenChat) -> None:
-    """Earlier turns are taken, and read: a longer conversation has more tokens."""
+    """Earlier turns are accepted and read: a longer conversation has more prompt tokens."""
     model = open_chat()
     first = [system("You are short."), user("Say one.")]
     one = model.complete(first, tokens=TOKENS)
@@ -70,33 +70,33 @@ def check_conversation(open_chat: OpenChat) -> None:
 
 
 def check_tool_call(open_chat: OpenChat) -> None:
-    """A tool is called by its name with arguments of its schema, and its result is taken."""
+    """A tool is called by its name with arguments that follow its schema, and its result is accepted."""
     model = open_chat()
-    asked = model.complete(QUESTION, [ADD], tokens=TOKENS)
-    require(asked.finish is FinishReason.TOOL_CALLS, f"the answer ended with {asked.finish}")
-    require([call.name for call in asked.calls] == ["add"], f"what was called: {asked.calls}")
-    call = asked.calls[0]
+    first = model.complete(QUESTION, [ADD], tokens=TOKENS)
+    require(first.finish is FinishReason.TOOL_CALLS, f"the answer ended with {first.finish}")
+    require([call.name for call in first.calls] == ["add"], f"the calls are {first.calls}, not one of `add`")
+    call = first.calls[0]
     require(not call.problem and bool(call.id), f"the call is broken: {call}")
     Sum.model_validate(call.arguments)
-    told = model.complete([*QUESTION, asked.message, result(call, "5")], [ADD], tokens=TOKENS)
-    require(_counted(told), f"the tokens are not counted: {told.usage}")
+    second = model.complete([*QUESTION, first.message, result(call, "5")], [ADD], tokens=TOKENS)
+    require(_counted(second), f"the tokens are not counted: {second.usage}")
 
 
 def check_schema(open_chat: OpenChat) -> None:
-    """An answer to a schema comes as its model."""
+    """An answer constrained by a schema is returned as an instance of its model."""
     done = open_chat().complete([user("Are you happy? Answer as JSON.")], schema=Mood, tokens=TOKENS)
     require(isinstance(done.value, Mood), f"the value is {done.value!r}")
 
 
 def check_length(open_chat: OpenChat) -> None:
-    """An answer stays within its bound of tokens, and says that it was cut off."""
+    """An answer stays within its token limit, and says that it was cut off."""
     done = open_chat().complete([user("Count from one to one hundred in words.")], tokens=4)
     require(done.finish is FinishReason.LENGTH, f"the answer ended with {done.finish}")
     require(done.usage.completion_tokens <= 6, f"{done.usage.completion_tokens} tokens were written")
 
 
 def check_account(open_chat: OpenChat) -> None:
-    """The account is the sum of the answers' costs."""
+    """`used` is the sum of the answers' usage."""
     model = open_chat()
     total = Usage()
     for text in ("Say yes.", "Say no."):
@@ -108,7 +108,7 @@ def check_account(open_chat: OpenChat) -> None:
 
 
 def check_any_text(open_chat: OpenChat) -> None:
-    """Control characters, halves of surrogate pairs and an empty text are no error."""
+    """Control characters, lone surrogates and an empty text cause no error."""
     odd = "a\x00b \ud800 \u202e \N{PILE OF POO} <|im_end|> {{ .System }}"
     done = open_chat().complete([user(odd), Message(Role.ASSISTANT, ""), user("Go on.")], tokens=8)
     require(_counted(done), f"the tokens are not counted: {done.usage}")
@@ -122,7 +122,7 @@ def check_identity(open_chat: OpenChat) -> None:
 
 
 def check_threads(open_chat: OpenChat) -> None:
-    """Several threads may use one instance at once."""
+    """Several threads may use one instance simultaneously."""
     model = open_chat()
     answers: list[Completion] = []
     threads = [
@@ -137,7 +137,7 @@ def check_threads(open_chat: OpenChat) -> None:
 
 
 def check_fork(open_chat: OpenChat) -> None:
-    """A process forked after the first use can ask too."""
+    """A process forked after the first use can use the model too."""
     model = open_chat()
     model.complete([user("Say hello.")], tokens=8)
     require_in_fork(lambda: _counted(model.complete([user("Say hello.")], tokens=8)))

@@ -1,16 +1,16 @@
 """Ollama's own chat API, `POST /api/chat`, through Ollama's client.
 
-Source: https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion. Servers cut a
-prompt beyond `num_ctx` silently, which is why it is always sent. Calls have no ids there: they are answered by
-the tool's name.
+Source: https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion. `num_ctx` is always sent,
+because servers silently truncate a longer prompt. Calls have no ids in this API: a result names the tool.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from core.chat.protocol import FinishReason, Message, Role, Tool, ToolCall
-from core.chat.served import NotAnAnswer, Request, WireAnswer, count, encodable
+from core.chat.served import NotAnAnswer, Request, WireAnswer, encodable
 from core.chat.spec import ChatSpec
 from core.http import Limits, Service
+from core.model_server import token_count
 from core.ollama import OllamaServer
 
 if TYPE_CHECKING:
@@ -24,11 +24,7 @@ class OllamaWire:
 
     def ask(self, request: Request, limits: Limits) -> WireAnswer:
         spec = self._spec
-        options: dict[str, Any] = {"num_predict": request.most, "num_ctx": spec.context_tokens}
-        if spec.temperature != "default":
-            options["temperature"] = spec.temperature
-        if spec.seed is not None:
-            options["seed"] = spec.seed
+        options = {"num_predict": request.max_tokens, "num_ctx": spec.context_tokens, **spec.sampling}
         with self._server.understood():
             answer = self._server.client(limits).chat(
                 spec.model,
@@ -55,8 +51,8 @@ def _read(answer: "ChatResponse") -> WireAnswer:
         answer.message.content or "",
         calls,
         FinishReason.TOOL_CALLS if calls else finish,
-        count(answer.prompt_eval_count),
-        count(answer.eval_count),
+        token_count(answer.prompt_eval_count),
+        token_count(answer.eval_count),
     )
 
 
@@ -72,22 +68,22 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    shape = tool.parameters
-    known = shape.get("$defs", {})
-    properties = {name: _property(told, known) for name, told in shape.get("properties", {}).items()}
-    parameters = {**shape, "properties": properties}
+    schema = tool.parameters
+    definitions = schema.get("$defs", {})
+    properties = {name: _property(field, definitions) for name, field in schema.get("properties", {}).items()}
+    parameters = {**schema, "properties": properties}
     return {
         "type": "function",
         "function": {"name": tool.name, "description": tool.description, "parameters": parameters},
     }
 
 
-def _property(told: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """A property as Ollama takes it: `type`, which may be several, `items`, `description` and `enum`."""
-    if "$ref" in told:
-        told = {**known.get(told["$ref"].rpartition("/")[2], {}), **told}
-    choices = [_property(one, known) for one in told.get("anyOf", ())]
-    kinds = [kind for one in choices for kind in ([one["type"]] if isinstance(one.get("type"), str) else [])]
+def _property(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A property as Ollama accepts it: `type`, which may be a list, `items`, `description` and `enum`."""
+    if "$ref" in field:
+        field = {**definitions.get(field["$ref"].rpartition("/")[2], {}), **field}
+    choices = [_property(one, definitions) for one in field.get("anyOf", ())]
+    kinds = [one["type"] for one in choices if isinstance(one.get("type"), str)]
     if kinds:
-        return {**choices[0], **told, "type": kinds}
-    return told
+        return {**choices[0], **field, "type": kinds}
+    return field

@@ -1,16 +1,16 @@
-"""The chat API that OpenAI made common and many servers and proxies speak, `POST /chat/completions`.
+"""OpenAI's chat API, which many servers and proxies implement: `POST /chat/completions`.
 
-Source: https://platform.openai.com/docs/api-reference/chat/create. Only fields that are widely understood
-are sent.
+Source: https://platform.openai.com/docs/api-reference/chat/create. Only widely supported fields are sent.
 """
 
 import json
 from typing import Any
 
 from core.chat.protocol import FinishReason, Message, Role, Tool, ToolCall
-from core.chat.served import NotAnAnswer, Request, WireAnswer, arguments_of, count, encodable
+from core.chat.served import NotAnAnswer, Request, WireAnswer, encodable
 from core.chat.spec import ChatSpec
 from core.http import Limits, Service
+from core.model_server import token_count
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -37,13 +37,10 @@ class OpenAIWire:
         body: dict[str, Any] = {
             "model": spec.model,
             "messages": [_message(message) for message in request.messages],
-            spec.answer_field: request.most,
+            spec.answer_field: request.max_tokens,
             "stream": False,
+            **spec.sampling,
         }
-        if spec.temperature != "default":
-            body["temperature"] = spec.temperature
-        if spec.seed is not None:
-            body["seed"] = spec.seed
         if request.tools:
             body["tools"] = [_tool(tool) for tool in request.tools]
         if request.schema is not None:
@@ -60,7 +57,7 @@ def _read(raw: Any) -> WireAnswer:
         raise NotAnAnswer("the answer holds no choice with a message")
     text, refusal = message.get("content"), message.get("refusal")
     if not isinstance(text, str | None):
-        raise NotAnAnswer("the answer's content is no text")
+        raise NotAnAnswer("the answer's content is not text")
     calls = tuple(_call(n, one) for n, one in enumerate(message.get("tool_calls") or ()))
     finish = _FINISH.get(str(first.get("finish_reason")), FinishReason.STOP)
     if isinstance(refusal, str) and refusal:
@@ -68,9 +65,8 @@ def _read(raw: Any) -> WireAnswer:
     elif calls:
         finish = FinishReason.TOOL_CALLS  # some servers say "stop"
     usage = raw.get("usage") if isinstance(raw.get("usage"), dict) else {}
-    return WireAnswer(
-        text or "", calls, finish, count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
-    )
+    prompt, completion = (token_count(usage.get(f"{part}_tokens")) for part in ("prompt", "completion"))
+    return WireAnswer(text or "", calls, finish, prompt, completion)
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -101,8 +97,20 @@ def _call(number: int, raw: Any) -> ToolCall:
     function = raw.get("function") if isinstance(raw, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise NotAnAnswer("a tool call has no function")
-    arguments, problem = arguments_of(function.get("arguments", "{}"))
+    arguments, problem = _arguments(function.get("arguments", "{}"))
     identity = raw.get("id")
     return ToolCall(
         identity if isinstance(identity, str) and identity else f"call-{number}", function["name"], arguments, problem
     )
+
+
+def _arguments(raw: Any) -> tuple[dict[str, Any], str]:
+    """A call's arguments, sent as an object or as JSON text, and what is wrong with them."""
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw or "{}")
+        except (ValueError, RecursionError) as error:
+            return {}, f"the arguments are not JSON: {error}"
+    if not isinstance(raw, dict):
+        return {}, "the arguments are not a JSON object"
+    return raw, ""

@@ -1,7 +1,7 @@
-"""What a chat model is to the rest of the platform: messages and tools in, one answer out, with its cost.
+"""The interface of a chat model: messages and tools in, one answer out, with its cost.
 
-Two kinds of failure are kept apart: `ChatUnavailable` says nothing about the model and is tried again
-elsewhere or later; `BadAnswer` is what the model itself did wrong.
+There are two kinds of failure. `ChatUnavailable` says nothing about the model, and the work is retried later.
+`BadAnswer` is the model's own mistake.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,21 +12,22 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 MAX_TOOL_CALLS = 16
-"""Of one answer; what comes after is ignored."""
+"""Tool calls read from one answer; further ones are ignored."""
 
 
 class ChatUnavailable(RuntimeError):
-    """The server cannot be reached, is busy or not set up, or what came back is no answer at all."""
+    """The server cannot be reached, is busy or not set up, or sent something that is not an answer."""
 
 
 class UnknownChatModel(ValueError):
-    """No chat model has this name, or its description is wrong; the message says which there are."""
+    """No chat model has this name, or its description is wrong. The message lists the known ones or names the file and
+    field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used: `requests` count completions, `money` is in the currency of the prices, `seconds` are waited.
-    `estimated` says that a server told no token counts, which were then reckoned from the text's length."""
+    """`requests` counts completions, `money` is in the currency of the prices, `seconds` is the time spent waiting.
+    `estimated`: the server reported no token counts, so they are estimated from the length of the text."""
 
     requests: int = 0
     retries: int = 0
@@ -53,7 +54,7 @@ class Usage:
 
 
 class BadAnswer(RuntimeError):
-    """The model did wrong, or its server will not take this very request. `usage` is what it cost all the same."""
+    """The model made a mistake, or its server refuses this request. `usage` is what the request cost nevertheless."""
 
     def __init__(self, message: str, usage: Usage = Usage()) -> None:
         super().__init__(message)
@@ -61,11 +62,11 @@ class BadAnswer(RuntimeError):
 
 
 class Refused(BadAnswer):
-    """The server refuses this request for what is in it: too long, a tool that the model cannot use, not allowed."""
+    """The server refuses this request for its content: too long, not allowed, or with tools for a model without."""
 
 
 class MalformedAnswer(BadAnswer):
-    """The text does not follow the schema that was asked for."""
+    """The text does not follow the requested schema."""
 
 
 class Role(StrEnum):
@@ -77,7 +78,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool that the model wants called. `problem` says why `arguments` are empty when what it wrote is no object."""
+    """A tool call by the model. If its arguments are not a JSON object, `arguments` is empty and `problem` says why."""
 
     id: str
     name: str
@@ -87,7 +88,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. `calls` belong to the assistant; `answers` is the call whose result a tool's message holds."""
+    """One turn. `calls` are the assistant's. In a tool's message, `answers` is the call that it is the result of."""
 
     role: Role
     text: str
@@ -104,13 +105,13 @@ def user(text: str) -> Message:
 
 
 def result(call: ToolCall, text: str) -> Message:
-    """What a tool answered."""
+    """The result of a tool call."""
     return Message(Role.TOOL, text, answers=call)
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the model may call; `arguments` is the model of its arguments, whose fields are described."""
+    """A function that the model may call. `arguments` is the pydantic model of its arguments, with descriptions."""
 
     name: str
     description: str
@@ -126,14 +127,14 @@ class FinishReason(StrEnum):
     STOP = "stop"
     TOOL_CALLS = "tool-calls"
     LENGTH = "length"
-    """Cut off at the bound of tokens."""
+    """Cut off at the token limit."""
     FILTERED = "filtered"
-    """The server's filter, or the model's own refusal, held the answer back."""
+    """Withheld by the server's filter, or refused by the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer. `value` is the text as the asked schema's model, where a schema was asked for."""
+    """One answer. `value` is the text parsed as the requested schema's model, None without a schema."""
 
     text: str
     calls: tuple[ToolCall, ...]
@@ -143,25 +144,25 @@ class Completion:
 
     @property
     def message(self) -> Message:
-        """The turn to be sent back with the next request."""
+        """This answer as a turn of the next request."""
         return Message(Role.ASSISTANT, self.text, self.calls)
 
 
 class ChatModel(Protocol):
-    """Safe for use by several threads, and after a fork; nothing is kept between calls but the account."""
+    """Safe for use by several threads, and after a fork. Between calls it stores nothing but `used`."""
 
     @property
     def identity(self) -> str:
-        """Name and digest of what answers and how it is asked: `name@sha256:0123456789abcdef`.
-        Raises `ChatUnavailable` when the server has to be asked for it and cannot be."""
+        """Name and digest of the model and the way it is used: `name@sha256:0123456789abcdef`.
+        Raises `ChatUnavailable` if it has to be queried from a server that does not answer."""
 
     @property
     def context_tokens(self) -> int:
-        """Prompt and answer together."""
+        """The limit of prompt and answer together."""
 
     @property
     def used(self) -> Usage:
-        """Everything that was used through this object."""
+        """The total usage through this object."""
 
     def complete(
         self,
@@ -172,14 +173,14 @@ class ChatModel(Protocol):
         seconds: float | None = None,
         tokens: int | None = None,
     ) -> Completion:
-        """The model's next turn, in at most `seconds` with all repeats and `tokens` of answer.
+        """The model's next turn. `seconds` is the timeout including all retries, `tokens` the limit of the answer.
 
-        Raises `ChatUnavailable`, and `Refused` or `MalformedAnswer` for what the model is to blame for.
+        Raises `ChatUnavailable`, `Refused` and `MalformedAnswer`.
         """
 
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's JSON schema without the titles, which only cost tokens."""
+    """A pydantic model's JSON schema without titles, which only cost tokens."""
     schema: dict[str, Any] = _untitled(model.model_json_schema())
     return schema
 

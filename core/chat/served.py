@@ -1,7 +1,7 @@
-"""What every chat model behind a server shares: bounds, repeats, the account, and whom a failure is blamed on.
+"""The part that all chat models on a server share: limits, retries, usage, and the classification of failures.
 
-An adapter says only how a request is written and an answer read (`Wire`). Not for tools in words, which
-`worded` puts around any adapter.
+An adapter (`Wire`) only writes requests and reads answers. Not for models without native tool calls: `worded` wraps
+any adapter for those.
 """
 
 import hashlib
@@ -29,19 +29,20 @@ from core.chat.protocol import (
     json_schema,
 )
 from core.chat.spec import ChatSpec
-from core.http import Breaker, Limits, RequestRefused, Service, ServiceUnavailable, bearer
+from core.http import Limits, RequestRefused, ServiceUnavailable
+from core.payload import first_problem
 
 _LENGTHS = ("minLength", "maxLength", "pattern")
 MAX_ANSWER_BYTES = 8 << 20
 CHARACTERS_PER_TOKEN = 3
-"""Of code and English, on the low side; for servers that count no tokens, and for sizing prompts."""
+"""A low estimate for code and English, for servers that report no token counts and for sizing prompts."""
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
-"""Client errors that speak of what was sent; the others speak of keys, addresses and permissions."""
+"""Client errors about the content of the request; the others are about keys, addresses and permissions."""
 
 
 @dataclass(frozen=True, slots=True)
 class WireAnswer:
-    """An answer as read off the wire; token counts are None where the server tells none."""
+    """An answer as the server sent it. Token counts are None if the server reports none."""
 
     text: str
     calls: tuple[ToolCall, ...]
@@ -52,33 +53,33 @@ class WireAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One completion that is asked for; `most` bounds the tokens of the answer."""
+    """A request for one completion. `max_tokens` is the limit of the answer."""
 
     messages: Sequence[Message]
     tools: Sequence[Tool]
     schema: dict[str, Any] | None
-    most: int
+    max_tokens: int
 
     @property
     def characters(self) -> int:
-        """About how many are sent."""
-        told = sum(len(m.text) + sum(len(str(c.arguments)) for c in m.calls) + 20 for m in self.messages)
-        offered = sum(len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in self.tools)
-        return told + offered + len(str(self.schema or ""))
+        """The approximate length of the request."""
+        messages = sum(len(m.text) + sum(len(str(c.arguments)) for c in m.calls) + 20 for m in self.messages)
+        tools = sum(len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in self.tools)
+        return messages + tools + len(str(self.schema or ""))
 
 
 class NotAnAnswer(ValueError):
-    """What the server sent does not follow its published format."""
+    """The server's answer does not follow its published format."""
 
 
 class Wire(Protocol):
-    """One API's way to write requests and read answers. Raises the errors of `core.http` throughout."""
+    """Writes requests and reads answers of one API. Both methods raise the errors of `core.http`."""
 
     def ask(self, request: Request, limits: Limits) -> WireAnswer:
         """Raises `NotAnAnswer` too."""
 
     def revision(self) -> str:
-        """The digest of the model as its server tells it; "" where servers of this kind tell none."""
+        """The model's digest on its server; "" if servers of this kind have none."""
 
 
 class ServedChatModel:
@@ -93,7 +94,7 @@ class ServedChatModel:
 
     @property
     def identity(self) -> str:
-        """The digest covers the model, its revision and how it is asked; not the server's address, nor prices."""
+        """The digest covers the model, its revision and how it is used, but not the server's address or prices."""
         if self._identity is None:
             spec = self._spec
             with _as_chat_errors():
@@ -122,8 +123,8 @@ class ServedChatModel:
         tokens: int | None = None,
     ) -> Completion:
         spec = self._spec
-        most = max(1, min(spec.answer_tokens, tokens or spec.answer_tokens))
-        request = Request(messages, tools, _shape(json_schema(schema)) if schema else None, most)
+        max_tokens = max(1, min(spec.answer_tokens, tokens or spec.answer_tokens))
+        request = Request(messages, tools, _without_lengths(json_schema(schema)) if schema else None, max_tokens)
         until = None if seconds is None else time.monotonic() + max(0.1, seconds)
         limits = Limits(spec.timeout, spec.retries, MAX_ANSWER_BYTES, until=until, on_failure=self._failed)
         began = time.monotonic()
@@ -142,26 +143,19 @@ class ServedChatModel:
         self._add(Usage(retries=int(again), seconds=took))
 
     def _priced(self, answer: WireAnswer, request: Request, seconds: float) -> Usage:
-        read, written = answer.prompt_tokens, answer.completion_tokens
-        estimated = read is None or written is None
-        if read is None:
-            read = request.characters // CHARACTERS_PER_TOKEN
-        if written is None:
-            said = len(answer.text) + sum(len(json.dumps(dict(c.arguments))) + len(c.name) for c in answer.calls)
-            written = said // CHARACTERS_PER_TOKEN + 1
-        money = (read * self._spec.prompt_price + written * self._spec.completion_price) / 1e6
-        return Usage(1, 0, read, written, money, seconds, estimated)
+        prompt, completion = answer.prompt_tokens, answer.completion_tokens
+        estimated = prompt is None or completion is None
+        if prompt is None:
+            prompt = request.characters // CHARACTERS_PER_TOKEN
+        if completion is None:
+            length = len(answer.text) + sum(len(json.dumps(dict(c.arguments))) + len(c.name) for c in answer.calls)
+            completion = length // CHARACTERS_PER_TOKEN + 1
+        money = (prompt * self._spec.prompt_price + completion * self._spec.completion_price) / 1e6
+        return Usage(1, 0, prompt, completion, money, seconds, estimated)
 
     def _add(self, usage: Usage) -> None:
         with self._lock:
             self._used = self._used + usage
-
-
-def open_service(spec: ChatSpec, *, breaker: Breaker | None = None) -> Service:
-    """The server of a model, with its key."""
-    base = str(spec.url).rstrip("/")
-    headers = bearer(base, spec.key_variable)
-    return Service(base, headers=headers, remedy="is the model server up?", breaker=breaker)
 
 
 @contextmanager
@@ -176,18 +170,18 @@ def _as_chat_errors() -> Iterator[None]:
         raise ChatUnavailable(str(error)) from None
 
 
-def _shape(node: Any) -> Any:
-    """A schema without bounds of lengths, which are checked when the answer is there: servers that make a grammar of it
-    spell each of them out, a thousand characters as a thousand rules, and others refuse them."""
+def _without_lengths(node: Any) -> Any:
+    """A schema without length limits and patterns, which are checked on the answer instead. Servers that compile a
+    schema to a grammar expand a limit of a thousand characters into a thousand rules; others reject such schemas."""
     if isinstance(node, dict):
-        # A property may have such a name too; then it stands for a schema.
-        return {k: _shape(v) for k, v in node.items() if k not in _LENGTHS or isinstance(v, dict)}
-    return [_shape(item) for item in node] if isinstance(node, list) else node
+        # A dict under such a name is the schema of a property of that name.
+        return {k: _without_lengths(v) for k, v in node.items() if k not in _LENGTHS or isinstance(v, dict)}
+    return [_without_lengths(item) for item in node] if isinstance(node, list) else node
 
 
 def encodable(node: Any) -> Any:
-    """The same with a replacement character for what UTF-8 cannot write: half a surrogate pair, out of a tool's
-    output or an earlier answer."""
+    """The same JSON value with lone surrogates, which UTF-8 cannot encode, replaced in all strings. Tool output and
+    earlier answers may contain them."""
     if isinstance(node, str):
         return node if node.isascii() else node.encode("utf-8", "replace").decode()
     if isinstance(node, dict):
@@ -201,26 +195,6 @@ def _validated(answer: WireAnswer, schema: type[BaseModel] | None, usage: Usage)
     try:
         return schema.model_validate_json(answer.text)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        why = "was cut off at its bound of tokens" if answer.finish is FinishReason.LENGTH else first["msg"]
-        raise MalformedAnswer(
-            f"the answer is not the {schema.__name__} asked for: {where or 'it'}: {why}", usage
-        ) from None
-
-
-def arguments_of(raw: Any) -> tuple[dict[str, Any], str]:
-    """A call's arguments, given as an object or as JSON text, and what is wrong with them."""
-    if isinstance(raw, str):
-        try:
-            raw = json.loads(raw or "{}")
-        except ValueError as error:
-            return {}, f"the arguments are not JSON: {error}"
-    if not isinstance(raw, dict):
-        return {}, "the arguments are not a JSON object"
-    return raw, ""
-
-
-def count(raw: Any) -> int | None:
-    """A token count, or None for what is none."""
-    return raw if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0 else None
+        cut_off = answer.finish is FinishReason.LENGTH
+        why = "it was cut off at its token limit" if cut_off else first_problem(error, "the whole")
+        raise MalformedAnswer(f"the answer is not a valid {schema.__name__}: {why}", usage) from None

@@ -1,17 +1,19 @@
-"""How a chat model is described: which API, where, its prices and bounds.
+"""Descriptions of chat models: API, server, prices and limits.
 
-A description is `chat.toml` in a folder of its name, beside those of embedding models. It never holds a
-secret: a key is named by the environment variable that holds it. `ollama/NAME` needs no description.
+A description is the file `chat.toml` in a folder named after the model, next to the folders of embedding models. It
+never holds a secret, only the name of the environment variable with the key. `ollama/NAME` needs no description.
 """
 
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from core.chat.protocol import UnknownChatModel
+from core.model_server import ModelServer
+from core.payload import first_problem
 
 DESCRIPTION = "chat.toml"
 LOCAL_OLLAMA = "http://127.0.0.1:11434"
@@ -19,42 +21,32 @@ NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 OLLAMA = "ollama/"
 
 
-class ChatSpec(BaseModel):
-    """One model behind one server."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+class ChatSpec(ModelServer):
+    """One model on one server."""
 
     name: str = Field(max_length=200)
-    provider: Literal["ollama", "openai"]
-    url: HttpUrl = Field(description="Of Ollama its root, of an OpenAI-compatible server with /v1.")
-    model: str = Field(min_length=1, max_length=200, description="The model's name on its server.")
-    revision: str | None = Field(default=None, max_length=100, description="Digest of the model, where there is one.")
-    key_variable: str | None = Field(
-        default=None, pattern=r"^[A-Z][A-Z0-9_]*$", description="Environment variable that holds the server's key."
-    )
-    prompt_price: float = Field(default=0.0, ge=0, description="Money per million tokens that are read.")
-    completion_price: float = Field(default=0.0, ge=0, description="Money per million tokens that are written.")
+    prompt_price: float = Field(default=0.0, ge=0, description="Money per million prompt tokens.")
+    completion_price: float = Field(default=0.0, ge=0, description="Money per million completion tokens.")
     context_tokens: int = Field(default=16_384, ge=512, le=1 << 24, description="Prompt and answer together.")
     answer_tokens: int = Field(default=2048, ge=16, le=1 << 20, description="Longest single answer.")
     answer_field: Literal["max_tokens", "max_completion_tokens"] = Field(
-        default="max_tokens", description="What an OpenAI-compatible server calls that bound."
+        default="max_tokens", description="An OpenAI-compatible server's name for the limit of the answer."
     )
     temperature: Annotated[float, Field(ge=0, le=2)] | Literal["default"] = Field(
-        default=0.0, description='"default" sends none: some models take none.'
+        default=0.0, description='"default" sends no temperature, since some models reject the field.'
     )
-    seed: int | None = Field(default=None, ge=0, le=(1 << 31) - 1, description="Sent where given.")
+    seed: int | None = Field(default=None, ge=0, le=(1 << 31) - 1, description="Sent if given.")
     native_tools: bool = Field(
-        default=True, description="False: tools are offered in words, answers bound by a schema."
+        default=True, description="False: tools are described in the prompt, and a schema constrains the answer."
     )
-    timeout: float = Field(default=120.0, gt=0, le=3600, description="Seconds for one request.")
-    retries: int = Field(default=4, ge=0, le=20, description="Repeats of a request that may succeed later.")
+    timeout: float = Field(default=120.0, gt=0, le=3600, description="Timeout of one request in seconds.")
 
-    @field_validator("url")
-    @classmethod
-    def _without_secrets(cls, value: HttpUrl) -> HttpUrl:
-        if value.username or value.password or value.query:
-            raise ValueError("a password or query does not belong in the address: name a key_variable")
-        return value
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The temperature and seed to send."""
+        temperature = None if self.temperature == "default" else self.temperature
+        given = {"temperature": temperature, "seed": self.seed}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def find_chat_spec(name: str, folder: Path) -> ChatSpec:
@@ -70,7 +62,7 @@ def find_chat_spec(name: str, folder: Path) -> ChatSpec:
         known = ", ".join(described_chat_models(folder)) or "none yet"
         raise UnknownChatModel(
             f"no chat model {name!r}; described in {folder}: {known} "
-            f"(a folder NAME with a {DESCRIPTION} adds one; ollama/NAME is one of this machine's Ollama)"
+            f"(a folder NAME with a {DESCRIPTION} adds one; ollama/NAME names a model of this machine's Ollama)"
         )
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -88,6 +80,4 @@ def _parsed(values: dict[str, object], origin: str) -> ChatSpec:
     try:
         return ChatSpec.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "description"
-        raise UnknownChatModel(f"{origin}: {where}: {first['msg']}") from error
+        raise UnknownChatModel(f"{origin}: {first_problem(error, 'description')}") from error

@@ -1,7 +1,7 @@
-"""Tools for a model that has not learnt to call them: offered in words, the answer bound by a JSON schema.
+"""Tools for a model without native tool calls: the prompt describes them, and a JSON schema constrains the answer.
 
-Put around any `ChatModel`. Each answer is one call, `{"tool": NAME, "arguments": {...}}`; results go back
-as the user's words.
+Wraps any `ChatModel`. Each answer is one call, `{"tool": NAME, "arguments": {...}}`; results are sent back as user
+messages.
 """
 
 import json
@@ -29,7 +29,7 @@ The tools:
 
 
 class WordedTools:
-    """Passes everything on but requests with tools, which it puts into words."""
+    """Rewrites requests with tools into plain text, and passes on all others unchanged."""
 
     def __init__(self, model: ChatModel) -> None:
         self._model = model
@@ -57,9 +57,9 @@ class WordedTools:
     ) -> Completion:
         if not tools:
             return self._model.complete(messages, (), schema, seconds=seconds, tokens=tokens)
-        said = _in_words(messages, tools)
+        rewritten = _as_text(messages, tools)
         try:
-            answer = self._model.complete(said, (), _choice(tools), seconds=seconds, tokens=tokens)
+            answer = self._model.complete(rewritten, (), _choice(tools), seconds=seconds, tokens=tokens)
         except MalformedAnswer as error:
             call = ToolCall("call-0", "", problem=str(error))
             return Completion("", (call,), FinishReason.TOOL_CALLS, error.usage)
@@ -70,37 +70,38 @@ class WordedTools:
         return replace(answer, text="", calls=(call,), finish=FinishReason.TOOL_CALLS, value=None)
 
 
-def _in_words(messages: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
-    offer = _OFFER + "\n".join(_offered(tool) for tool in tools)
-    said: list[Message] = []
+def _as_text(messages: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
+    offer = _OFFER + "\n".join(_described(tool) for tool in tools)
+    rewritten: list[Message] = []
     for message in messages:
         if message.role is Role.TOOL and message.answers is not None:
-            said.append(Message(Role.USER, f"The result of {message.answers.name or 'your answer'}:\n{message.text}"))
+            text = f"The result of {message.answers.name or 'your answer'}:\n{message.text}"
+            rewritten.append(Message(Role.USER, text))
         elif message.calls:
             call = message.calls[0]
-            written = json.dumps({"tool": call.name, "arguments": dict(call.arguments)}, ensure_ascii=False)
-            said.append(Message(Role.ASSISTANT, written))
+            text = json.dumps({"tool": call.name, "arguments": dict(call.arguments)}, ensure_ascii=False)
+            rewritten.append(Message(Role.ASSISTANT, text))
         else:
-            said.append(message)
-    if said and said[0].role is Role.SYSTEM:
-        return [Message(Role.SYSTEM, f"{said[0].text}\n\n{offer}"), *said[1:]]
-    return [Message(Role.SYSTEM, offer), *said]
+            rewritten.append(message)
+    if rewritten and rewritten[0].role is Role.SYSTEM:
+        return [Message(Role.SYSTEM, f"{rewritten[0].text}\n\n{offer}"), *rewritten[1:]]
+    return [Message(Role.SYSTEM, offer), *rewritten]
 
 
-def _offered(tool: Tool) -> str:
-    """A tool in few words, since small models have small windows: `- read(path, start_line=1): Shows lines. path: A
-    file. start_line: ...`. The answer's schema says the types."""
+def _described(tool: Tool) -> str:
+    """A tool in few tokens, since small models have small context windows: `- read(path, start_line=1): Shows lines.
+    path: A file. start_line: ...`. The types are in the answer's schema."""
     parameters = tool.parameters
-    required, told, signature = parameters.get("required", ()), [], []
+    required, descriptions, signature = parameters.get("required", ()), [], []
     for name, field in parameters.get("properties", {}).items():
         signature.append(name if name in required else f"{name}={json.dumps(field.get('default'))}")
         if description := field.get("description"):
-            told.append(f"{name}: {description}")
-    return f"- {tool.name}({', '.join(signature)}): {' '.join([tool.description, *told])}"
+            descriptions.append(f"{name}: {description}")
+    return f"- {tool.name}({', '.join(signature)}): {' '.join([tool.description, *descriptions])}"
 
 
 def _choice(tools: Sequence[Tool]) -> type[BaseModel]:
-    """The model of one call of any of the tools."""
+    """The pydantic model of one call of any of the tools."""
     options: list[Any] = []
     for tool in tools:
         fields: dict[str, Any] = {"tool": (Literal[tool.name], ...), "arguments": (tool.arguments, ...)}

@@ -1,4 +1,4 @@
-"""Embedding models behind one protocol; `open_embedder` makes one by its name, `open_spec` by its description."""
+"""Embedding models behind one protocol. `open_embedder` opens one by name, `open_spec` by description."""
 
 from pathlib import Path
 
@@ -22,15 +22,15 @@ __all__ = [
 
 
 def open_embedder(name: str, folder: Path | None = None, *, threads: int = 0) -> Embedder:
-    """The model called `name`, built in or described in `folder`; its weights are loaded at first use.
+    """The model called `name`, built in or described in `folder`. Its weights are loaded at first use.
 
-    `folder` is `Settings.models_folder`; by default that of the cache. Raises `EmbedderUnavailable`.
+    `folder` is `Settings.models_folder`, by default the folder in Penstock's cache. Raises `EmbedderUnavailable`.
     """
     return open_spec(find_spec(name, folder or Path("~/.cache/penstock/models").expanduser()), threads=threads)
 
 
 def open_spec(spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Embedder:
-    """The described model. `threads` bounds the cores that a local one uses (0: all). Raises `EmbedderUnavailable`."""
+    """The described model. `threads` limits the cores of a local one (0: all). Raises `EmbedderUnavailable`."""
     if spec.provider == "wordllama":
         from core.embedding.wordllama import WordLlamaEmbedder
 

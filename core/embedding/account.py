@@ -1,12 +1,12 @@
-"""What the use of a model has cost in this process: requests, texts, tokens, seconds and money."""
+"""The cost of using a model in this process: requests, texts, tokens, seconds and money."""
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Totals. `seconds` is time spent waiting, over all requests; `retries` counts those that were repeated."""
+    """Totals. `seconds` is the time spent waiting, summed over all requests; `retries` counts retried requests."""
 
     requests: int = 0
     retries: int = 0
@@ -16,24 +16,17 @@ class Cost:
     money: float = 0.0
 
     def __sub__(self, other: "Cost") -> "Cost":
-        return Cost(
-            self.requests - other.requests,
-            self.retries - other.retries,
-            self.texts - other.texts,
-            self.tokens - other.tokens,
-            self.seconds - other.seconds,
-            self.money - other.money,
-        )
+        return Cost(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 def cost_of(embedder: object) -> Cost:
-    """What a model behind a server has cost in this process; nothing for a local one."""
+    """The cost of a model on a server in this process; zero for a local model."""
     cost = getattr(getattr(embedder, "inner", embedder), "cost", None)
     return cost if isinstance(cost, Cost) else Cost()
 
 
 class Account:
-    """Adds up costs from many threads. `price` is money per million tokens."""
+    """Sums costs from many threads. `price` is money per million tokens."""
 
     def __init__(self, price: float = 0.0) -> None:
         self._price = price

@@ -1,16 +1,16 @@
-"""Texts of like length together, in groups that a model takes at once. Knows nothing of models."""
+"""Groups texts of similar length into batches. Independent of any model."""
 
 from collections.abc import Iterator, Sequence
 
 
 def batches(lengths: Sequence[int], limit: int, most: int | None = None) -> Iterator[list[int]]:
-    """Places of `lengths`, longest first, in groups that padded to their longest hold at most `limit` in all.
+    """Positions in `lengths`, longest first, in batches whose size, padded to the longest text, is at most `limit`.
 
-    A single text may be longer than `limit`. A group has at most `most` places.
+    A single text may be longer than `limit`. A batch has at most `most` positions.
     """
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        # Longest first: the first of a batch is its width.
+        # Longest first: the first text of a batch is its padded width.
         if batch and (lengths[batch[0]] * (len(batch) + 1) > limit or len(batch) == most):
             yield batch
             batch = []

@@ -1,7 +1,7 @@
-"""The catalogue of embedding models in the database: what each is, how it is opened, and what it is used for.
+"""The catalogue of embedding models in the database: their descriptions and states.
 
-The states say which models embed new content and which are asked; `core/states.py` holds the legal moves
-and Postgres enforces them. Models belong to the platform, not to a team.
+A model's state says whether it embeds new content and whether it answers queries. `core/states.py` holds the legal
+transitions, and Postgres enforces them. Models belong to the platform, not to a team.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,8 @@ _COLUMNS = (
     "id, coalesce(name, identity) AS name, identity, dimensions, distance, state, spec, known_answers, "
     "created_at, state_at, retire_by"
 )
-
-
-_REMEDY = "drop it, or point it elsewhere, before its vectors go"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('penstock embedding models', 0))"
+_REMEDY = "drop it, or make it use another table, before the vectors are deleted"
 _REFERENCES = r"""
 WITH kept AS (
     SELECT c.oid, c.reltype, m.table_name FROM embedding_models m JOIN pg_class c ON c.oid = to_regclass(m.table_name)
@@ -53,12 +52,12 @@ class UnknownModel(LookupError):
 
 
 class ModelConflict(RuntimeError):
-    """The model cannot be registered, moved or retired as things are; the message says why and what to do."""
+    """The model cannot be registered, moved or retired now; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model of the catalogue. `spec` is None for one that was used without being registered."""
+    """A model of the catalogue. `spec` is None for a model that was used without being registered."""
 
     id: int
     name: str
@@ -74,14 +73,14 @@ class Entry:
 
     @property
     def answers(self) -> Vectors | None:
-        """The stored known answers, one row a text."""
+        """The stored known answers, shape (texts, dimensions)."""
         if self.known_answers is None:
             return None
         found: Vectors = np.frombuffer(self.known_answers, dtype="<f4").reshape(-1, self.dimensions)
         return found
 
     def description(self) -> BuiltIn | OnnxFile | Served:
-        """Raises `EmbedderUnavailable` when the model was never registered or its description is of no known form."""
+        """Raises `EmbedderUnavailable` if the model was never registered or its description is not valid."""
         if self.spec is None:
             raise EmbedderUnavailable(f"{self.identity} was never registered: penstock models add {self.name}")
         return parse_spec(self.spec, f"the catalogue's description of {self.name}")
@@ -89,7 +88,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many of the chunks of a source's visible index have a vector of a model."""
+    """The number of chunks in a source's visible index, and how many of them have a vector of a model."""
 
     team_id: object
     source: str
@@ -98,13 +97,13 @@ class Coverage:
 
 
 def entries(connection: Connection[TupleRow]) -> list[Entry]:
-    """Every model, the oldest first."""
+    """Every model, oldest first."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
         return cursor.execute(f"SELECT {_COLUMNS} FROM embedding_models ORDER BY id").fetchall()  # noqa: S608
 
 
 def find(connection: Connection[TupleRow], name: str) -> Entry:
-    """The model with this name or identity; of several that had the name, the one in use. Raises `UnknownModel`."""
+    """The model with this name or identity. If several have had the name, the one in use. Raises `UnknownModel`."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
         found = cursor.execute(
             f"SELECT {_COLUMNS} FROM embedding_models WHERE name = %(name)s OR identity = %(name)s "  # noqa: S608
@@ -121,16 +120,21 @@ def by_id(connection: Connection[TupleRow], model_id: int) -> Entry:
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
         found = cursor.execute(f"SELECT {_COLUMNS} FROM embedding_models WHERE id = %s", (model_id,)).fetchone()  # noqa: S608
     if found is None:
-        raise UnknownModel(f"no embedding model has the number {model_id}")
+        raise UnknownModel(f"no embedding model has the id {model_id}")
     return found
 
 
-def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Entry:
-    """Asks the model for its known answers and puts it into the catalogue; again, it only updates its description.
+def lock(connection: Connection[TupleRow]) -> None:
+    """Makes other processes that change the catalogue wait until this transaction ends."""
+    connection.execute(_LOCK)
 
-    A description with `migrate` queues a migration to it, unless it is in use already.
-    Raises `EmbedderUnavailable` when it cannot be reached or does not answer as a model must, and
-    `ModelConflict` when the name is another model's.
+
+def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: int = 0) -> Entry:
+    """Computes the model's known answers and adds it to the catalogue. For a known model, updates its description.
+
+    A description with `migrate` queues a migration to the model, unless it is in use already.
+    Raises `EmbedderUnavailable` if the model cannot be reached or gives unusable vectors, and `ModelConflict` if the
+    name belongs to another model.
     """
     embedder = open_spec(spec, threads=threads)
     answers = known_answers.ask(embedder)
@@ -139,15 +143,10 @@ def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: 
     identity = open_spec(spec).identity
     stored = answers.astype("<f4").tobytes()
     with database.system() as connection:
-        # Two that register at once: the second sees what the first wrote.
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('penstock embedding models', 0))")
-        rival = connection.execute(
-            "SELECT identity FROM embedding_models WHERE name = %s AND state <> 'retired' AND identity <> %s",
-            (spec.name, identity),
-        ).fetchone()
-        if rival is not None:
+        lock(connection)
+        if (rival := _rival(connection, spec.name, identity)) is not None:
             raise ModelConflict(
-                f"{spec.name} is registered as {rival[0]}, and now answers as {identity}: it is another model; "
+                f"{spec.name} is registered as {rival}, but is now {identity}: it is another model; "
                 "register it under another name, then migrate to it"
             )
         before = connection.execute(
@@ -170,7 +169,7 @@ def register(database: Database, spec: BuiltIn | OnnxFile | Served, *, threads: 
 
 
 def move(connection: Connection[TupleRow], model_id: int, state: ModelState) -> None:
-    """Moves a model to a state, at once or not at all. Raises `ModelConflict` for a move that is not legal."""
+    """Moves a model to a state, atomically. Raises `ModelConflict` for an illegal transition."""
     if state == ModelState.RETIRED:
         retire(connection, model_id)
         return
@@ -181,12 +180,12 @@ def move(connection: Connection[TupleRow], model_id: int, state: ModelState) -> 
                 (state, model_id, state),
             )
     except psycopg.errors.CheckViolation as error:
-        raise ModelConflict(f"{_message(error)}: `penstock models show` tells its state") from error
+        raise ModelConflict(f"{_message(error)}: `penstock models show` shows its state") from error
 
 
 def retire(connection: Connection[TupleRow], model_id: int) -> None:
-    """Drops the model's vectors. Raises `ModelConflict` unless every visible chunk that it covers is covered by a
-    serving model too, or while queries hold its table for longer than two seconds."""
+    """Drops the model's vectors. Raises `ModelConflict` if it is still needed (see `check_not_needed`), or if queries
+    lock its table for longer than two seconds."""
     connection.execute("SELECT FROM embedding_models WHERE id = %s FOR UPDATE", (model_id,))
     check_not_needed(connection, model_id)
     try:
@@ -201,7 +200,7 @@ def retire(connection: Connection[TupleRow], model_id: int) -> None:
 
 
 def check_no_migration(connection: Connection[TupleRow], model_id: int) -> None:
-    """Raises `ModelConflict` while an open migration needs the model in the state that it gave it."""
+    """Raises `ModelConflict` while an open migration needs the model in its present state."""
     migration = connection.execute(
         "SELECT id FROM model_migrations WHERE state NOT IN ('done', 'cancelled', 'rolled-back') "
         "AND (new_model = %(model)s OR (old_model = %(model)s AND state <> 'draining'))",
@@ -212,8 +211,8 @@ def check_no_migration(connection: Connection[TupleRow], model_id: int) -> None:
 
 
 def check_not_needed(connection: Connection[TupleRow], model_id: int) -> None:
-    """Raises `ModelConflict` while a migration needs the model, only it covers something, or something else in the
-    database refers to its table."""
+    """Raises `ModelConflict` while a migration needs the model, while no other serving model covers a source that it
+    covers, or while another database object refers to its table."""
     check_no_migration(connection, model_id)
     if lost := only_cover(connection, model_id):
         shown = ", ".join(f"{one.source} ({one.covered} chunks)" for one in lost[:5])
@@ -227,9 +226,9 @@ def check_not_needed(connection: Connection[TupleRow], model_id: int) -> None:
 
 
 def references(connection: Connection[TupleRow], model_id: int) -> list[tuple[str, str]]:
-    """What of the database refers to a model's table though it is none of its own parts, as (what, table).
+    """The database objects that refer to a model's table but are not part of it, as (object, table).
 
-    Views, foreign keys, columns of its row type and functions, also those that only name it in their text.
+    Views, foreign keys, columns of its row type, and functions, including those that only name it in their source.
     """
     return connection.execute(_REFERENCES, (model_id,)).fetchall()
 
@@ -237,21 +236,18 @@ def references(connection: Connection[TupleRow], model_id: int) -> list[tuple[st
 def reinstate(
     database: Database, identity: str, dimensions: int, name: str, spec: dict[str, Any] | None, answers: bytes | None
 ) -> Entry:
-    """Makes a retired model `registered` again as it was, with an empty table; one that is registered stays as it is.
+    """Makes a retired model `registered` again with its former description and an empty table. A registered model is
+    left unchanged.
 
-    Raises `ModelConflict` for a model in use, and when its name is another's by now.
+    Raises `ModelConflict` for a model in use, and if its name now belongs to another model.
     """
     with database.system() as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('penstock embedding models', 0))")
+        lock(connection)
         known = next((entry for entry in entries(connection) if entry.identity == identity), None)
         if known is not None and known.state not in (ModelState.RETIRED, ModelState.REGISTERED):
-            raise ModelConflict(f"{known.name} is {known.state}: there is nothing to bring back")
-        rival = connection.execute(
-            "SELECT identity FROM embedding_models WHERE name = %s AND state <> 'retired' AND identity <> %s",
-            (name, identity),
-        ).fetchone()
-        if rival is not None:
-            raise ModelConflict(f"the name {name} is that of {rival[0]} now: retire that one first")
+            raise ModelConflict(f"{known.name} is {known.state}: there is nothing to restore")
+        if (rival := _rival(connection, name, identity)) is not None:
+            raise ModelConflict(f"the name {name} now belongs to {rival}: retire that model first")
         connection.execute("SELECT add_embedding_model(%s, %s)", (identity, dimensions))
         connection.execute(
             "UPDATE embedding_models SET name = %s, spec = %s, known_answers = %s, retire_by = NULL "
@@ -262,18 +258,18 @@ def reinstate(
 
 
 def retire_by(connection: Connection[TupleRow], model_id: int, day: datetime | None) -> None:
-    """Sets the time by which a model is to be gone; None takes it back."""
+    """Sets the time by which a model must be retired; None clears it."""
     connection.execute("UPDATE embedding_models SET retire_by = %s WHERE id = %s", (day, model_id))
 
 
 def coverage(connection: Connection[TupleRow], model_id: int) -> list[Coverage]:
-    """By source; of the teams that the connection may see."""
+    """A model's coverage of each source of the teams that the connection may see."""
     with connection.cursor(row_factory=class_row(Coverage)) as cursor:
         return cursor.execute("SELECT * FROM embedding_coverage(%s)", (model_id,)).fetchall()
 
 
 def only_cover(connection: Connection[TupleRow], model_id: int) -> list[Coverage]:
-    """The sources of which this model covers something and no serving model covers everything."""
+    """The sources that this model covers at least in part and no other serving model covers completely."""
     covered = [one for one in coverage(connection, model_id) if one.covered]
     if not covered:
         return []
@@ -283,17 +279,26 @@ def only_cover(connection: Connection[TupleRow], model_id: int) -> list[Coverage
 
 
 def opened(entry: Entry, *, threads: int = 0) -> Embedder:
-    """The model, which is asked for its known answers before its first real one. Raises `EmbedderUnavailable`."""
+    """The model, whose known answers are verified before its first use. Raises `EmbedderUnavailable`."""
     embedder = open_spec(entry.description(), threads=threads)
     if embedder.identity != entry.identity:
         raise EmbedderUnavailable(
-            f"{entry.name} is registered as {entry.identity} and is now {embedder.identity}: its files or the way it "
-            "is used have changed; put them back, or register it under another name"
+            f"{entry.name} is registered as {entry.identity} but is now {embedder.identity}: its files or its "
+            "description have changed; restore them, or register it under another name"
         )
     if entry.answers is None:
         return embedder
     again = known_answers.AGAIN_SECONDS if isinstance(entry.description(), Served) else None
     return known_answers.Verified(embedder, entry.answers, again)
+
+
+def _rival(connection: Connection[TupleRow], name: str, identity: str) -> str | None:
+    """The identity of another model that has this name and is not retired."""
+    row = connection.execute(
+        "SELECT identity FROM embedding_models WHERE name = %s AND state <> 'retired' AND identity <> %s",
+        (name, identity),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _message(error: psycopg.Error) -> str:

@@ -1,7 +1,7 @@
-"""What every embedding model must do, as checks that anyone can run against their own adapter.
+"""Checks of what every embedding model must do, which anyone can run against their own adapter.
 
-Each check takes a function without arguments that opens the model and raises `ConformanceFailure` with
-what was seen. Not for how good a model is: the retrieval evals measure that.
+Each check takes a function without arguments that opens the model. It raises `ConformanceFailure` with what it
+observed. Not for a model's quality: the retrieval evals measure that.
 """
 
 import re
@@ -25,11 +25,11 @@ TEXTS = (
     "connection pool timeout " * 12,
 )
 ROUNDING = 1e-4
-"""Two vectors of one text may differ by so much a number, for sums in another order."""
+"""Largest difference per component between two vectors of one text, since sums may run in another order."""
 
 
 def check_shapes(open_embedder: OpenEmbedder) -> None:
-    """One row of float32 a text; none for no texts; a query is one row."""
+    """Documents give one float32 row for each text, and no rows without texts. A query gives one row."""
     embedder = open_embedder()
     for texts in (TEXTS, TEXTS[:1], ()):
         vectors = embedder.embed_documents(texts)
@@ -39,7 +39,7 @@ def check_shapes(open_embedder: OpenEmbedder) -> None:
 
 
 def check_unit_length(open_embedder: OpenEmbedder) -> None:
-    """Documents and queries with words have length 1."""
+    """The vectors of documents and queries with words have length 1."""
     embedder = open_embedder()
     vectors = np.vstack([embedder.embed_documents(TEXTS), embedder.embed_query(TEXTS[0])])
     lengths = np.linalg.norm(vectors, axis=1)
@@ -47,7 +47,8 @@ def check_unit_length(open_embedder: OpenEmbedder) -> None:
 
 
 def check_blank_text(open_embedder: OpenEmbedder) -> None:
-    """Text without a word is all zeros, as document and as query, and does not disturb its neighbours."""
+    """The vector of a text without words is all zeros, as document and as query, and leaves the rest of its batch
+    unchanged."""
     embedder = open_embedder()
     for blank in ("", "  \n\t "):
         vectors = embedder.embed_documents([blank, "a word", blank])
@@ -57,7 +58,7 @@ def check_blank_text(open_embedder: OpenEmbedder) -> None:
 
 
 def check_order_and_batches(open_embedder: OpenEmbedder) -> None:
-    """A text's vector is the same wherever it stands and whatever stands beside it; the input is not changed."""
+    """A text's vector does not depend on its position or on the rest of the batch. The input is not modified."""
     embedder = open_embedder()
     texts = [f"{text} {number}" for number in range(8) for text in TEXTS]
     kept = list(texts)
@@ -79,7 +80,7 @@ def check_long_text(open_embedder: OpenEmbedder) -> None:
 
 
 def check_any_text(open_embedder: OpenEmbedder) -> None:
-    """Control characters, lone surrogates, one endless word and other oddities give finite vectors."""
+    """Control characters, lone surrogates, one very long word and other unusual texts give finite vectors."""
     embedder = open_embedder()
     odd = [
         "\x00",
@@ -98,7 +99,7 @@ def check_any_text(open_embedder: OpenEmbedder) -> None:
 
 
 def check_sense(open_embedder: OpenEmbedder) -> None:
-    """A query is closer to a text about the same thing than to one about another."""
+    """A query is closer to a text about the same subject than to one about another subject."""
     embedder = open_embedder()
     query = embedder.embed_query("parsing dates")
     near, far = embedder.embed_documents(["def parse_date(text): read a date", "close the socket connection"])
@@ -106,7 +107,7 @@ def check_sense(open_embedder: OpenEmbedder) -> None:
 
 
 def check_identity(open_embedder: OpenEmbedder) -> None:
-    """Two instances agree on identity and vectors; the identity names the width and a digest."""
+    """Two instances have the same identity and vectors. The identity contains the width and a digest."""
     one, other = open_embedder(), open_embedder()
     require(one.identity == other.identity, f"{one.identity} and {other.identity}")
     wanted = rf"[a-z0-9][a-zA-Z0-9._:/-]*-{one.dimensions}@sha256:[0-9a-f]{{16}}"
@@ -115,7 +116,7 @@ def check_identity(open_embedder: OpenEmbedder) -> None:
 
 
 def check_known_answers(open_embedder: OpenEmbedder) -> None:
-    """The answers kept from one instance are those of another; those of a changed model would not be."""
+    """The known answers of one instance verify another instance, and different answers are rejected."""
     stored = known_answers.ask(open_embedder())
     known_answers.check(open_embedder(), stored)
     for changed in (stored[::-1], np.roll(stored, 1, axis=1)):
@@ -123,11 +124,11 @@ def check_known_answers(open_embedder: OpenEmbedder) -> None:
             known_answers.check(open_embedder(), changed)
         except RuntimeError:
             continue
-        raise ConformanceFailure("other answers were taken for the known ones")
+        raise ConformanceFailure("different answers were accepted as the known ones")
 
 
 def check_threads(open_embedder: OpenEmbedder) -> None:
-    """Several threads may use one instance at once."""
+    """Several threads may use one instance simultaneously."""
     embedder = open_embedder()
     expected = embedder.embed_documents(TEXTS)
     results: list[Vectors] = []

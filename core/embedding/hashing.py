@@ -1,7 +1,7 @@
 """Feature hashing (Weinberger et al., 2009): words and their letter trigrams to signed buckets. No weights.
 
-The second model that always works: it needs nothing but numpy, and it is a different space of the
-same width as the default model.
+A second model that always works: it needs only numpy. Its vectors have the default model's width, but are not
+comparable with them.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 class HashingEmbedder:
-    """Splits identifiers into their words, so that `parse_date` and `ParseDate` fall together."""
+    """Splits identifiers into their words, so that `parse_date` and `ParseDate` have the same features."""
 
     def __init__(self, dimensions: int = 256) -> None:
         if dimensions < 8:

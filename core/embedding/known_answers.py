@@ -1,7 +1,7 @@
-"""Finds a model that has changed under its name: a few fixed texts, whose vectors are kept when it is registered.
+"""Detects a model that has changed under its name, by the vectors of a few fixed texts stored when it was registered.
 
-Another model, another revision, another pooling or prefix, and an order that is not that of the texts all
-move these vectors far; other hardware or another batch moves them by rounding only.
+Another model, revision, pooling or prefix, or vectors in the wrong order, change these vectors a lot. Other hardware
+or another batch changes them only by rounding.
 """
 
 import threading
@@ -19,7 +19,7 @@ TEXTS = (
     "expected 3 but got None in test_merge_sorted",
     "Größe der Datei in Bytes",
 )
-"""Never changed: stored answers belong to these."""
+"""Must never change: stored answers belong to these texts."""
 
 LEAST_SIMILARITY = 0.99
 """Cosine. The same weights in half precision, on another processor or in another runtime stay above 0.999; eight-bit
@@ -27,9 +27,10 @@ weights computed on another instruction set move by some thousandths; other weig
 
 
 def ask(embedder: Embedder) -> Vectors:
-    """The answers to keep, shape (len(TEXTS), dimensions): documents, in one batch. Raises `EmbedderUnavailable`.
+    """The answers to store, shape (len(TEXTS), dimensions): document vectors, in one batch.
 
-    Raises `WrongAnswer` for a model that gives one vector for different texts, or none at all.
+    Raises `EmbedderUnavailable`, and `WrongAnswer` for a model that gives unusable vectors, or one vector for different
+    texts.
     """
     vectors = embedder.embed_documents(TEXTS)
     if vectors.shape != (len(TEXTS), embedder.dimensions) or not np.isfinite(vectors).all():
@@ -41,7 +42,7 @@ def ask(embedder: Embedder) -> Vectors:
 
 
 def check(embedder: Embedder, stored: Vectors) -> None:
-    """Raises `WrongAnswer` when the model no longer answers as it did when `stored` was kept."""
+    """Raises `WrongAnswer` if the model's answers no longer match `stored`."""
     now = ask(embedder)
     if now.shape != stored.shape:
         raise WrongAnswer(f"{embedder.identity} now has width {now.shape[1]}, not {stored.shape[1]}: another model")
@@ -50,21 +51,21 @@ def check(embedder: Embedder, stored: Vectors) -> None:
         return
     crossed = (now @ stored.T).argmax(axis=1)
     if sorted(crossed) == list(range(len(TEXTS))) and not np.array_equal(crossed, np.arange(len(TEXTS))):
-        raise WrongAnswer(f"{embedder.identity} answers in another order than that of the texts: the server is broken")
+        raise WrongAnswer(f"{embedder.identity} returns vectors in another order than the texts: the server is broken")
     raise WrongAnswer(
-        f"{embedder.identity} answers known texts with other vectors than when it was registered (cosine "
-        f"{similarity.min():.3f}, at least {LEAST_SIMILARITY} expected): register it anew under another name"
+        f"{embedder.identity} gives known texts other vectors than when it was registered (cosine "
+        f"{similarity.min():.3f}, at least {LEAST_SIMILARITY} expected): register it under another name"
     )
 
 
 AGAIN_SECONDS = 600.0
-"""So long what a server answered counts: another model may be put under its name while a process runs."""
+"""How long a verification of a server's model is valid: the model under a name may be replaced at any time."""
 
 
 class Verified:
-    """An embedder that is asked for its known answers before its first real answer.
+    """An embedder whose known answers are verified before its first use.
 
-    With `again_after`, for one behind a server: also so many seconds later, and once it answers after a failure.
+    With `again_after`, for a model on a server, they are verified again after that many seconds and after a failure.
     """
 
     def __init__(
@@ -95,15 +96,15 @@ class Verified:
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         self._verify()
-        return self._told(lambda: self.inner.embed_documents(texts))
+        return self._embedded(lambda: self.inner.embed_documents(texts))
 
     def embed_query(self, text: str) -> Vectors:
-        # The query first: it has a short time limit, and a dead server is not worth more.
-        found = self._told(lambda: self.inner.embed_query(text))
+        # The query first: its timeout is short, so a dead server is detected sooner.
+        found = self._embedded(lambda: self.inner.embed_query(text))
         self._verify()
         return found
 
-    def _told(self, ask: Callable[[], Vectors]) -> Vectors:
+    def _embedded(self, ask: Callable[[], Vectors]) -> Vectors:
         try:
             return ask()
         except EmbedderUnavailable:

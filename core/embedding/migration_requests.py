@@ -1,6 +1,6 @@
-"""Queued migration requests: at most one for each model; requesting a model again makes its request due at once.
+"""Queued migration requests, at most one for each model. A repeated request makes the queued one due immediately.
 
-How a migration is started is `assets.migrations.lifecycle.begin`'s, which takes the oldest request first.
+Not for starting migrations: `assets.migrations.lifecycle.begin` does that, oldest request first.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class MigrationRequest:
-    """`reason` is why it has not begun, and `tried_at` when that was found; both None before the first look."""
+    """`reason` is why it could not be started, and `tried_at` when that was tried; both None before the first try."""
 
     model_id: int
     model: str
@@ -25,7 +25,7 @@ class MigrationRequest:
 
 
 def ask(connection: Connection[TupleRow], model_id: int) -> None:
-    """Queues a request. Idempotent; one that could not be started before is tried again at once."""
+    """Queues a request. Idempotent. A request that could not be started before is tried again immediately."""
     connection.execute(
         "INSERT INTO migration_requests (model_id) VALUES (%s) "
         "ON CONFLICT (model_id) DO UPDATE SET tried_at = NULL, reason = NULL",

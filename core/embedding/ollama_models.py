@@ -1,17 +1,17 @@
-"""Describes an embedding model by what its Ollama server tells of it, so that nobody has to look up its width.
+"""Describes an embedding model from its Ollama server's data, so that nobody has to look up its width.
 
-Not for its vectors: those are `core.embedding.served`'s.
+Not for its vectors: see `core.embedding.served`.
 """
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from core.embedding.protocol import EmbedderUnavailable
-from core.embedding.served import open_service
 from core.embedding.spec import Served
-from core.http import Service, ServiceUnavailable, bearer
-from core.ollama import GLANCE, OllamaServer, full_name
+from core.http import Service, ServiceUnavailable
+from core.ollama import OllamaServer, full_name
 
 _MOST_TOKENS = 1 << 16
 
@@ -19,36 +19,34 @@ _MOST_TOKENS = 1 << 16
 def description_of(
     model: str, url: str, key_variable: str | None, step: Callable[[str], None]
 ) -> dict[str, Any] | None:
-    """The description of an embedding model as values of `Served`; None for a model that writes.
+    """The description of an embedding model as values of `Served`; None for a generative model.
 
-    The model is pulled if its server lacks it, which `step` is told of. Raises `EmbedderUnavailable`.
+    If the server lacks the model, it is pulled; `step` receives the progress as text. Raises `EmbedderUnavailable`.
     """
-    service = Service(url, headers=bearer(url, key_variable), remedy="is Ollama running there?")
-    server = OllamaServer(service)
-    try:
-        if full_name(model) not in server.models():
-            step(f"{url} has no model {full_name(model)}: pulling it")
-            server.pull(model, _tenths(model, step))
-        told = server.describe(model)
-    except ServiceUnavailable as error:
-        raise EmbedderUnavailable(str(error)) from None
-    finally:
-        service.close()
-    if not told.embeds:
+    with closing(Service(url, key_variable=key_variable, remedy="is Ollama running there?")) as service:
+        server = OllamaServer(service)
+        try:
+            if full_name(model) not in server.models():
+                step(f"{url} has no model {full_name(model)}: pulling it")
+                server.pull(model, _tenths(model, step))
+            found = server.describe(model)
+        except ServiceUnavailable as error:
+            raise EmbedderUnavailable(str(error)) from None
+    if not found.embeds:
         return None
     values: dict[str, Any] = {"name": _name(model), "provider": "ollama", "url": url, "model": model}
-    if told.dimensions is not None:
-        values["dimensions"] = told.dimensions
-    if told.context_tokens is not None:
-        values["max_tokens"] = min(told.context_tokens, _MOST_TOKENS)
+    if found.dimensions is not None:
+        values["dimensions"] = found.dimensions
+    if found.context_tokens is not None:
+        values["max_tokens"] = min(found.context_tokens, _MOST_TOKENS)
     return values
 
 
-def _tenths(model: str, step: Callable[[str], None]) -> Callable[[str, int, int], None]:
-    """Tells of each tenth of a file that has come."""
+def _tenths(model: str, step: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Reports each downloaded tenth of a file."""
     last = -1
 
-    def progress(status: str, done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         nonlocal last
         tenth = 10 * done // total if total else -1
         if tenth > last:
@@ -59,16 +57,11 @@ def _tenths(model: str, step: Callable[[str], None]) -> Callable[[str, int, int]
 
 
 def memory_of(spec: Served) -> str | None:
-    """What the model takes in its server's memory, in words; None where that is not known. Asks no longer than 3 s."""
+    """The memory that the model takes on its server, as text; None if the server does not report it within 3 s."""
     if spec.provider != "ollama":
         return None
-    service = open_service(spec)
-    try:
-        return OllamaServer(service).memory(spec.model, GLANCE)
-    except ServiceUnavailable:
-        return None
-    finally:
-        service.close()
+    with closing(spec.service()) as service:
+        return OllamaServer(service).memory(spec.model)
 
 
 def _name(model: str) -> str:

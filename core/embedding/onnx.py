@@ -1,7 +1,7 @@
 """A transformer from an ONNX file: tokenize, run, pool the token vectors, scale to unit length.
 
-The tokenizer's own file settles how text becomes tokens; pooling, prefixes and the longest text come
-from the model's card. Not for graphs that pool by themselves: the output must have one vector a token.
+The tokenizer's file defines the tokens; pooling, prefixes and the maximum length come from the model's card. Not for
+graphs that pool by themselves: the output must have one vector for each token.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _BATCH_TOKENS = 512
-"""Padded tokens in one run: what stays in a core's cache; more is slower and takes more memory."""
+"""Padded tokens in one run: as many as fit into a core's cache. More is slower and takes more memory."""
 _TOKENIZED_AT_ONCE = 4096
 _CHARACTERS_PER_TOKEN = 24
 
 
 class OnnxEmbedder:
-    """Nothing is loaded before the first text. `threads` bounds the cores used; 0 uses all that there are."""
+    """Nothing is loaded before the first text. `threads` limits the cores used; 0 uses all."""
 
     def __init__(self, spec: OnnxFile, *, threads: int = 0) -> None:
         self._spec = spec
@@ -42,7 +42,7 @@ class OnnxEmbedder:
 
     @property
     def identity(self) -> str:
-        """The digest covers the graph, the tokenizer, and all that the description says about their use."""
+        """The digest covers the graph, the tokenizer, pooling, prefixes and the maximum length."""
         if self._identity is None:
             spec, digest = self._spec, hashlib.sha256()
             for name in (spec.file, spec.tokenizer):
@@ -69,7 +69,7 @@ class OnnxEmbedder:
         return vector
 
     def count_tokens(self, texts: Sequence[str]) -> int:
-        """How many tokens the model reads of these texts as documents."""
+        """The number of tokens that the model reads when it embeds these texts as documents."""
         with self._lock:
             loaded = self._ready()
             return sum(map(len, loaded.tokenize([self._cut(text, self._spec.document_prefix) for text in texts])))
@@ -83,7 +83,7 @@ class OnnxEmbedder:
         with self._lock:
             for first in range(0, len(texts), _TOKENIZED_AT_ONCE):
                 some = texts[first : first + _TOKENIZED_AT_ONCE]
-                # Text without a word stays all zeros, whatever the model makes of its own marks.
+                # The vector of a text without words stays all zeros; the model would embed its special tokens.
                 rows = [first + place for place, text in enumerate(some) if text.strip()]
                 tokens = self._ready().tokenize([self._cut(texts[row], prefix) for row in rows])
                 for batch in batches([len(ids) for ids in tokens], self._ready().batch_tokens):
@@ -93,7 +93,7 @@ class OnnxEmbedder:
 
     def _ready(self) -> "_Loaded":
         if self._loaded is None or self._pid != os.getpid():
-            # The runtime's threads do not live on in a forked child, and to close such a session waits for them.
+            # A forked child lacks the runtime's threads, and closing the parent's session would wait for them.
             self._parents = self._loaded
             self._loaded, self._pid = self._load(), os.getpid()
         return self._loaded
@@ -111,7 +111,7 @@ class OnnxEmbedder:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Waiting threads that spin take a core from whatever else runs here.
+        # Spinning threads would take a core from other processes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         with self._open(spec.folder / spec.tokenizer) as file:
             raw_tokenizer = file.read()
@@ -120,7 +120,7 @@ class OnnxEmbedder:
         try:
             tokenizer = Tokenizer.from_buffer(raw_tokenizer)
             session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # both libraries raise bare exceptions of their own making
+        except Exception as error:  # both libraries raise plain Exception
             raise EmbedderUnavailable(
                 f"the files in {spec.folder} are not a model and its tokenizer: {error}"
             ) from error
@@ -132,7 +132,7 @@ class OnnxEmbedder:
             )
         tokenizer.no_padding()
         tokenizer.enable_truncation(spec.max_tokens)
-        # Such a graph scales numbers by the largest of the whole batch: a text's vector would depend on the others.
+        # Such a graph scales by the largest value of the batch, so a text's vector would depend on the other texts.
         alone = b"DynamicQuantizeLinear" in graph
         return _Loaded(session, tokenizer, spec.dimensions, 0 if alone else _BATCH_TOKENS)
 
@@ -141,12 +141,12 @@ class OnnxEmbedder:
             return path.open("rb")
         except OSError as error:
             raise EmbedderUnavailable(
-                f"{path}: {error.strerror}; the model {self._spec.name} needs this file beside its description"
+                f"{path}: {error.strerror}; the model {self._spec.name} needs this file next to its description"
             ) from error
 
 
 class _Loaded:
-    """A session and its tokenizer. `batch_tokens` is the most padded tokens in one run; 0 means one text a run."""
+    """A session and its tokenizer. `batch_tokens` is the maximum of padded tokens in one run; 0: one text per run."""
 
     def __init__(self, session: "InferenceSession", tokenizer: "Tokenizer", dimensions: int, batch_tokens: int) -> None:
         self._session = session
@@ -159,7 +159,7 @@ class _Loaded:
         return [encoded.ids for encoded in self._tokenizer.encode_batch_fast(texts)]
 
     def run(self, tokens: list[list[int]], pooling: str) -> NDArray[np.float32]:
-        """The pooled vectors of one batch. Raises `EmbedderUnavailable` when the model gives anything else."""
+        """The pooled vectors of one batch, shape (texts, dimensions). Raises `WrongAnswer` for any other output."""
         lengths = np.array([len(ids) for ids in tokens])
         width = int(lengths.max())
         ids = np.zeros((len(tokens), width), dtype=np.int64)

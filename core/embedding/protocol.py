@@ -1,7 +1,6 @@
-"""What an embedding model is to the rest of the platform: text in, unit vectors out, under one identity.
+"""The interface of an embedding model: text in, unit vectors out, under one identity.
 
-Two models of the same width are different spaces: vectors are only ever compared under the same
-`identity`.
+Vectors of two models are not comparable, even if they have the same width: only vectors of one `identity` are.
 """
 
 from collections.abc import Sequence
@@ -18,14 +17,14 @@ class EmbedderUnavailable(RuntimeError):
 
 
 class WrongAnswer(EmbedderUnavailable):
-    """The model answered, but not as itself: another width, order, vector, or none. Its vectors must not be used."""
+    """The model answered with vectors of another width, order or value, or with none. They must not be used."""
 
 
 class Embedder(Protocol):
     """Deterministic: the same text gives the same vector, whatever else is in the batch.
 
-    Vectors have unit length, except that of a text without any known token, which is all zeros. Text
-    beyond `max_tokens` is ignored.
+    Vectors have unit length; the vector of a text without known tokens is all zeros. Text beyond `max_tokens` is
+    ignored.
     """
 
     @property
@@ -46,7 +45,7 @@ class Embedder(Protocol):
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
-    """Each row scaled to unit length in place; rows of zeros stay."""
+    """Scales each row to unit length in place and returns the array. Rows of zeros are left unchanged."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     vectors /= np.where(lengths > 0, lengths, 1.0).astype(np.float32)[:, None]
     return vectors

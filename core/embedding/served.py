@@ -1,8 +1,8 @@
-"""A model behind an HTTP server: Ollama's API, or the one that OpenAI made common and many servers speak.
+"""A model behind an HTTP server with Ollama's API or an OpenAI-compatible one.
 
-Every answer is checked: as many vectors as texts, of the right width, finite, none all zeros. Texts go
-in batches by estimated tokens, several requests at a time. `known_answers` finds a server that answers
-in another order or with another model.
+Every answer is checked: as many vectors as texts, of the right width, finite, none all zeros. Texts are sent in
+batches by estimated tokens, several requests at a time. `known_answers` detects a server that answers in another
+order or with another model.
 """
 
 import hashlib
@@ -20,11 +20,12 @@ from core.embedding.account import Account, Cost
 from core.embedding.batches import batches
 from core.embedding.protocol import EmbedderUnavailable, Vectors, WrongAnswer, unit_rows
 from core.embedding.spec import Served
-from core.http import Breaker, Limits, RequestRefused, Service, ServiceUnavailable, bearer
+from core.http import Breaker, Limits, RequestRefused, ServiceUnavailable
+from core.model_server import token_count
 from core.ollama import OllamaServer
 
 _CHARACTERS_PER_TOKEN = 3
-"""Of code and English, on the low side; only for sizing requests and cutting texts."""
+"""A low estimate for code and English, only for sizing requests and cutting texts."""
 _QUERY_SECONDS = 10.0
 _QUERY_RETRIES = 1
 
@@ -34,7 +35,7 @@ class ServedEmbedder:
 
     def __init__(self, spec: Served, *, breaker: Breaker | None = None) -> None:
         self._spec = spec
-        self._service = open_service(spec, breaker=breaker)
+        self._service = spec.service(breaker)
         self._ollama = OllamaServer(self._service)
         self._account = Account(spec.price)
         self._slots = threading.BoundedSemaphore(spec.concurrency)
@@ -42,10 +43,8 @@ class ServedEmbedder:
 
     @property
     def identity(self) -> str:
-        """The digest covers the model's name and revision on its server and how it is used; not the server's address.
-
-        Without a revision in the description, Ollama is asked for it; other servers have none to tell.
-        """
+        """The digest covers the model's name and revision on its server and how it is used, but not the server's
+        address. Without a revision in the description, Ollama is queried for it; other servers have none."""
         if self._identity is None:
             spec = self._spec
             use = (
@@ -70,32 +69,32 @@ class ServedEmbedder:
 
     @property
     def cost(self) -> Cost:
-        """What was used since this was opened."""
+        """The cost since this object was created."""
         return self._account.cost
 
     def revision(self) -> str:
-        """The model's digest as its server tells it now, or as described; "" where there is none."""
+        """The described digest, else the one on an Ollama server now; "" for other servers. Raises
+        `EmbedderUnavailable`."""
         if self._spec.revision is not None or self._spec.provider == "openai":
             return self._spec.revision or ""
-        return self.served_revision()
+        return self._served_revision()
 
-    def served_revision(self) -> str:
-        """The digest of the model on its Ollama server. Raises `EmbedderUnavailable`."""
+    def _served_revision(self) -> str:
         try:
             return self._ollama.digest(self._spec.model)
         except ServiceUnavailable as error:
             raise EmbedderUnavailable(str(error)) from None
 
     def check_revision(self) -> None:
-        """Raises `WrongAnswer` when Ollama now tells another digest than the one described, also of a model that
-        answers much the same, and `EmbedderUnavailable`."""
+        """Raises `WrongAnswer` if Ollama's digest of the model is not the described one, even if its vectors are
+        similar, and `EmbedderUnavailable`."""
         described = self._spec.revision or ""
         if self._spec.provider != "ollama" or not re.fullmatch(r"[0-9a-f]{12,64}", described):
             return
-        if not (now := self.served_revision()).startswith(described):
+        if not (now := self._served_revision()).startswith(described):
             raise WrongAnswer(
-                f"{self._spec.name} at {self._spec.url} now has the digest {now[:12]}, not {described[:12]}: another "
-                "model is under its name; put the former one back, or register this one under another name"
+                f"{self._who} now has the digest {now[:12]}, not {described[:12]}: another model has taken its name; "
+                "restore the former one, or register this one under another name"
             )
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
@@ -141,7 +140,7 @@ class ServedEmbedder:
         return prefix + text[: self.max_tokens * _CHARACTERS_PER_TOKEN].encode("utf-8", "replace").decode()
 
     def _embed(self, texts: list[str], timeout: float, retries: int) -> Vectors:
-        """One request; in halves when the server finds it too long."""
+        """One request; if the server refuses it as too long, its halves."""
         try:
             with self._slots:
                 return self._asked(texts, timeout, retries)
@@ -175,20 +174,20 @@ class ServedEmbedder:
         return self._checked(found, len(texts))
 
     def _of_ollama(self, texts: list[str], limits: Limits) -> tuple[list[Any], int]:
-        """Vectors and tokens."""
+        """The vectors, and the number of tokens (0 if unknown)."""
         with self._ollama.understood():
             try:
                 answer = self._ollama.client(limits).embed(self._spec.model, texts, truncate=True)
             except ValidationError as error:
                 raise WrongAnswer(f"{self._who} gave vectors that are not lists of numbers of one length") from error
-        return list(answer.embeddings), _whole(answer.prompt_eval_count)
+        return list(answer.embeddings), token_count(answer.prompt_eval_count) or 0
 
     @property
     def _who(self) -> str:
         return f"{self._spec.name} at {self._spec.url}"
 
     def _checked(self, found: list[Any], count: int) -> Vectors:
-        """Raises `WrongAnswer` for anything but `count` usable vectors."""
+        """The vectors as an array of shape (count, dimensions). Raises `WrongAnswer` for anything else."""
         who = self._who
         if len(found) != count:
             raise WrongAnswer(f"{who} gave {len(found)} vectors for {count} texts")
@@ -206,15 +205,8 @@ class ServedEmbedder:
         return vectors
 
 
-def open_service(spec: Served, *, breaker: Breaker | None = None) -> Service:
-    """The server of a model, with its key."""
-    base = str(spec.url).rstrip("/")
-    headers = bearer(base, spec.key_variable)
-    return Service(base, headers=headers, remedy="is the model server up?", breaker=breaker)
-
-
 def _too_long(refused: RequestRefused, texts: Sequence[str]) -> bool:
-    """Whether less text may be taken: a single one only if the server says so."""
+    """Whether a smaller request may succeed. A single text is only cut if the server says that it is too long."""
     if refused.status not in (400, 413, 422) or (len(texts) == 1 and len(texts[0]) < 64):
         return False
     said = str(refused).lower()
@@ -222,20 +214,16 @@ def _too_long(refused: RequestRefused, texts: Sequence[str]) -> bool:
 
 
 def _of_openai(answer: Any, count: int) -> tuple[list[Any], int]:
-    """Vectors, in the order of the texts, and tokens of an answer of `/embeddings` (OpenAI's API reference)."""
+    """The vectors in the order of the texts, and the tokens, from an answer of `/embeddings` (see OpenAI's API)."""
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise WrongAnswer("the answer of /embeddings holds no list `data`")
-    # The order is told by `index`; servers that leave it out answer in the order of the texts.
+    # `index` gives the order; servers that leave it out answer in the order of the texts.
     numbers = [item.get("index", place) for place, item in enumerate(data)]
     if sorted(numbers, key=str) != sorted(range(count), key=str):
-        raise WrongAnswer(f"the answer of /embeddings has the places {numbers[:8]} for {count} texts")
+        raise WrongAnswer(f"the answer of /embeddings has the indexes {numbers[:8]} for {count} texts")
     found: list[Any] = [None] * count
     for number, item in zip(numbers, data, strict=True):
         found[number] = item.get("embedding")
     usage = answer.get("usage")
-    return found, _whole(usage.get("prompt_tokens") if isinstance(usage, dict) else 0)
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return found, token_count(usage.get("prompt_tokens") if isinstance(usage, dict) else None) or 0

@@ -44,7 +44,7 @@ class Unopened:
 
 
 class Models:
-    """Opens the catalogue's models for one process. The first start registers the model that the settings name."""
+    """Opens the catalogue's models for one process. If no model is serving, it registers the one in the settings."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -53,7 +53,7 @@ class Models:
         self._lock = threading.Lock()
 
     def in_use(self) -> InUse:
-        """Raises `EmbedderUnavailable` when the model of a first start cannot be opened."""
+        """Raises `EmbedderUnavailable` if no model is serving and the one in the settings cannot be opened."""
         with self._database.system() as connection:
             found = catalogue.entries(connection)
         if not any(entry.state == ModelState.SERVING for entry in found):
@@ -86,6 +86,6 @@ class Models:
         spec = find_spec(settings.embedding_model, settings.models_folder)
         entry = catalogue.register(self._database, spec, threads=settings.embedding_threads)
         with self._database.system() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('penstock embedding models', 0))")
+            catalogue.lock(connection)
             if not any(other.state == ModelState.SERVING for other in catalogue.entries(connection)):
                 catalogue.move(connection, entry.id, ModelState.SERVING)

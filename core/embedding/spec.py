@@ -1,16 +1,18 @@
-"""How an embedding model is described: what kind it is, where it is, and how it wants to be used.
+"""Descriptions of embedding models: their kind, location and use.
 
-A description comes from a `model.toml` in a folder of that name, or from the catalogue in the
-database. It never holds a secret: a key is named by the environment variable that holds it.
+A description is the file `model.toml` in a folder named after the model, or an entry of the catalogue in the database.
+It never holds a secret, only the name of the environment variable with the key.
 """
 
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.embedding.protocol import EmbedderUnavailable
+from core.model_server import ModelServer
+from core.payload import first_problem
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 DESCRIPTION = "model.toml"
@@ -36,8 +38,8 @@ class BuiltIn(_Described):
 class _Prefixed(_Described):
     dimensions: int = Field(ge=1, le=4000)
     max_tokens: int = Field(default=512, ge=8, le=1 << 16, description="Tokens of a text beyond this are ignored.")
-    query_prefix: str = Field(default="", max_length=400, description="Put before a query, as the model's card says.")
-    document_prefix: str = Field(default="", max_length=400, description="Put before a text that is searched.")
+    query_prefix: str = Field(default="", max_length=400, description="Prefix of a query, see the model's card.")
+    document_prefix: str = Field(default="", max_length=400, description="Prefix of a text to be found.")
 
 
 class OnnxFile(_Prefixed):
@@ -48,32 +50,17 @@ class OnnxFile(_Prefixed):
     file: str = Field(default="model.onnx", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     tokenizer: str = Field(default="tokenizer.json", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     pooling: Literal["mean", "cls"]
-    """How token vectors become one: their mean over the text, or that of the first token."""
+    """A text's vector: the mean of its token vectors, or the vector of the first token."""
 
 
-class Served(_Prefixed):
-    """A model behind an HTTP server: Ollama's own API, or the one that OpenAI made common."""
+class Served(_Prefixed, ModelServer):
+    """A model on an HTTP server with Ollama's API or an OpenAI-compatible one."""
 
-    provider: Literal["ollama", "openai"]
-    url: HttpUrl
-    model: str = Field(min_length=1, max_length=200, description="The model's name on its server.")
-    revision: str | None = Field(default=None, max_length=100, description="Digest of the model, where there is one.")
-    key_variable: str | None = Field(
-        default=None, pattern=r"^[A-Z][A-Z0-9_]*$", description="Environment variable that holds the server's key."
-    )
     price: float = Field(default=0.0, ge=0, description="Money per million tokens.")
-    concurrency: int = Field(default=4, ge=1, le=64, description="Requests at the same time.")
-    batch_tokens: int = Field(default=8192, ge=64, le=1 << 20, description="Most tokens in one request, by estimate.")
-    batch_texts: int = Field(default=64, ge=1, le=2048, description="Most texts in one request.")
-    timeout: float = Field(default=60.0, gt=0, le=3600, description="Seconds for one request.")
-    retries: int = Field(default=4, ge=0, le=20, description="Repeats of a request that may succeed later.")
-
-    @field_validator("url")
-    @classmethod
-    def _without_secrets(cls, value: HttpUrl) -> HttpUrl:
-        if value.username or value.password or value.query:
-            raise ValueError("a password or query does not belong in the address: name a key_variable")
-        return value
+    concurrency: int = Field(default=4, ge=1, le=64, description="Simultaneous requests.")
+    batch_tokens: int = Field(default=8192, ge=64, le=1 << 20, description="Estimated tokens in one request, at most.")
+    batch_texts: int = Field(default=64, ge=1, le=2048, description="Texts in one request, at most.")
+    timeout: float = Field(default=60.0, gt=0, le=3600, description="Timeout of one request in seconds.")
 
 
 ModelSpec = Annotated[BuiltIn | OnnxFile | Served, Field(discriminator="provider")]
@@ -90,9 +77,7 @@ def parse_spec(values: dict[str, Any], origin: str) -> BuiltIn | OnnxFile | Serv
     try:
         return _ADAPTER.validate_python(values)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "description"
-        raise EmbedderUnavailable(f"{origin}: {where}: {first['msg']}") from error
+        raise EmbedderUnavailable(f"{origin}: {first_problem(error, 'description')}") from error
 
 
 def find_spec(name: str, folder: Path) -> BuiltIn | OnnxFile | Served:

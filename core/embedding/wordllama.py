@@ -1,9 +1,8 @@
-"""The default model: wordllama's 256-d token embeddings, averaged. Its weights ship in its wheel.
+"""The default model: the mean of wordllama's 256-dimensional token embeddings. Its weights ship in its wheel.
 
-Reads the wheel's weights and tokenizer itself: importing the package costs an HTTP client and
-reconfigures logging. Runs of white space count as one space, so that each word has its own tokens
-whatever stands around it; then a word is tokenized once in the life of the process. The vectors are
-the package's own (a test holds them to it).
+Reads the wheel's weights and tokenizer directly, since importing the package imports an HTTP client and reconfigures
+logging. Runs of white space count as one space, so that a word's tokens do not depend on its context and each word is
+tokenized once per process. The vectors equal the package's own (a test compares them).
 """
 
 import hashlib
@@ -64,7 +63,7 @@ class WordLlamaEmbedder:
             ) from error
 
     def _load(self) -> "_Words":
-        # One thread: two cores are shared with the work itself, and a fork must find no pool.
+        # One thread: the cores are shared with the work itself, and a process that forks must have no thread pool.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from tokenizers import Tokenizer
 
@@ -91,7 +90,7 @@ class WordLlamaEmbedder:
             batch: list[list[str]] = []
             first = total = 0
             for row, text in enumerate(texts):
-                # A token has at most some 20 characters; looking at the rest of a long text would be for nothing.
+                # A token has at most about 20 characters, so the rest of a long text cannot count.
                 words = text[: self.max_tokens * 24].split()[: self.max_tokens]
                 batch.append(words)
                 total += len(words)
@@ -106,7 +105,7 @@ class WordLlamaEmbedder:
 
 
 class _Words:
-    """Sums of token vectors by word, kept for the words seen lately."""
+    """A cache of the sum of token vectors for each word."""
 
     def __init__(self, tokenizer: "Tokenizer", table: NDArray[np.float16]) -> None:
         self._tokenizer = tokenizer
@@ -120,7 +119,7 @@ class _Words:
         self._tokens = np.zeros(1024, dtype=np.int64)
 
     def mean(self, texts: list[list[str]], out: Vectors, limit: int) -> None:
-        """Writes the mean token vector of each list of words to `out`; words beyond `limit` tokens don't count."""
+        """Writes the mean token vector of each list of words to `out`. Words beyond `limit` tokens are ignored."""
         if len(self._index) > _CACHED_WORDS or len(self._index) > self._known:  # the latter after a failure
             self._forget()
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -141,7 +140,7 @@ class _Words:
             counts = np.add.reduceat(tokens * within, starts)
             kept = np.add.reduceat(within, starts, dtype=np.int64)  # the words within the limit come first
         rows = np.empty((int(kept.max()), self._sums.shape[1]), dtype=np.float32)
-        # One sum a text: a sum of many segments at once (`reduceat`) takes thirty times as long.
+        # One sum per text: `reduceat` over all texts takes thirty times as long.
         for row, start, count in zip(filled.tolist(), starts.tolist(), kept.tolist(), strict=True):
             own = rows[:count]
             self._sums.take(flat[start : start + count], axis=0, out=own, mode="clip")  # other modes copy first
@@ -168,7 +167,7 @@ class _Words:
 
 
 class _Index(dict[str, int]):
-    """Numbers of words, which numbers a word that is asked for the first time."""
+    """Numbers words in the order of their first lookup."""
 
     def __missing__(self, word: str) -> int:
         number = self[word] = len(self)

@@ -39,8 +39,8 @@ _SEQUENCED_AT_ONCE = 5_000
 _INSERTED_AT_ONCE = 8 << 20
 _PRUNED_AT_ONCE = 5_000
 
-# Rows are inserted in the order of their keys, so that two appends of the same events cannot wait for each other
-# in a circle; `position` keeps the order of the append.
+# Rows are inserted in the order of their keys, so that two appends of the same events cannot deadlock; `position`
+# records the order of the append.
 _APPEND = f"""
 WITH known AS (
     SELECT topic FROM log_topics WHERE topic = %(topic)s
@@ -181,8 +181,7 @@ class PostgresLog:
         """Deletes the events at the front of a topic that were appended before `before`, and returns how many.
 
         Keeps what the consumer group `unread_by` has not read and what a relay of the topic has not moved yet.
-        Repeats of deleted events are not recognised, so keep events for as long as senders repeat them (GitHub: 3
-        days).
+        Repeats of deleted events are not recognised, so keep events while senders may repeat them (GitHub: 3 days).
         """
         deleted = 0
         while True:

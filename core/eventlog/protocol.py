@@ -83,7 +83,7 @@ class EventLog(Protocol):
     def guarantees(self) -> Guarantees: ...
 
     def ensure_topics(self, topics: Sequence[str] = TOPICS) -> None:
-        """Creates the topics that do not exist yet; the others are left as they are."""
+        """Creates the topics that do not exist yet; the others stay unchanged."""
 
     def append(self, events: Sequence[tuple[str, Event]]) -> None:
         """Appends (topic, event) pairs in order; on return they survive a crash of the log.

@@ -77,7 +77,7 @@ def _possible(path: str) -> bool:
 
 
 def _writable(folder: str, name: str) -> bool:
-    """Whether the folder can be created next to files called `name`; no indexed path is in one that cannot."""
+    """Whether the folder can be created next to files called `name`; others hold no indexed path."""
     encoded = os.fsencode(folder)
     parts = encoded.split(b"/")
     reserved = {os.fsencode(name), b".git"}

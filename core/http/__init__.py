@@ -1,14 +1,14 @@
-"""Requests to services over HTTP, for every room alike: bounded in time and size, repeated when that can help.
+"""HTTP requests to services, for all rooms: bounded in time and size, and retried when a retry can help.
 
-Credentials are sent to the service's own address and stand in no message. Not for what a service says:
-an adapter reads that, and turns `ServiceUnavailable` into its room's own error. httpx and tenacity are
-imported by the first request.
+Credentials are sent to the service's own address only and never appear in a message. Interpreting answers is the
+adapter's work, which also turns `ServiceUnavailable` into its room's own error. httpx and tenacity are imported by
+the first request.
 """
 
 from core.http.breaker import Breaker
 from core.http.errors import RateLimited, RequestRefused, ServiceUnavailable
 from core.http.limits import Limits, Pauses
-from core.http.service import Service, bearer
+from core.http.service import Service
 
 __all__ = [
     "Breaker",
@@ -18,5 +18,4 @@ __all__ = [
     "RequestRefused",
     "Service",
     "ServiceUnavailable",
-    "bearer",
 ]

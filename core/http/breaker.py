@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 
 class Breaker:
-    """Opens after `failures` in a row, lets one caller try after `pause` seconds, closes when that one succeeds."""
+    """Opens after `failures` failures in a row. After `pause` seconds it lets one caller try, and closes if that
+    succeeds."""
 
     def __init__(self, failures: int = 5, pause: float = 15.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = failures
@@ -17,13 +18,13 @@ class Breaker:
         self._lock = threading.Lock()
 
     def wait(self) -> float:
-        """Seconds until the next try is allowed; 0 allows this caller to try."""
+        """Seconds until the next attempt is allowed; 0 means that this caller may try now."""
         with self._lock:
             if self._failures < self._limit:
                 return 0.0
             left = self._until - self._clock()
             if left <= 0:
-                self._until = self._clock() + self._pause  # the others wait for this one's result
+                self._until = self._clock() + self._pause  # other callers wait for this one's result
             return max(0.0, left)
 
     def succeeded(self) -> None:

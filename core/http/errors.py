@@ -1,12 +1,12 @@
-"""What goes wrong between us and a service. The messages name the address and what to look at, never a credential."""
+"""Failures of requests to a service. The messages name the address and what to check, never a credential."""
 
 
 class ServiceUnavailable(RuntimeError):
-    """The service cannot be reached, is busy or not set up, or what came back is no answer; later it may be one."""
+    """The service cannot be reached, is busy or not set up, or its answer is unusable. A later request may succeed."""
 
 
 class RateLimited(ServiceUnavailable):
-    """The service asks for a pause of `seconds`, which is longer than a request is kept waiting."""
+    """The service requires a pause of `seconds`, more than `Pauses.longest_asked`."""
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)
@@ -14,7 +14,7 @@ class RateLimited(ServiceUnavailable):
 
 
 class RequestRefused(ServiceUnavailable):
-    """The service will not answer this request, however often it is sent: `status` is 300 to 499."""
+    """The service refuses this request, and a retry would not help: `status` is 300 to 499."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""How long a request may take, how large its answer may be, how often it is repeated, and after which pause."""
+"""How long a request may take, how large its answer may be, how often it is retried, and after which pause."""
 
 import re
 import time
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 PASSING = frozenset({408, 425, 429})
-"""Client errors that pass; all 5xx may too."""
+"""Client errors that may succeed on a retry, as every 5xx may."""
 
 
-def _unheard(seconds: float, again: bool) -> None:
-    """For callers that count nothing."""
+def _ignore(seconds: float, again: bool) -> None:
+    """For callers that do not count failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one request. `seconds` bound each try with its whole answer, `until` (on the monotonic clock) all tries and
-    pauses together; `most_bytes` bound the answer, unpacked.
+    """Limits of one request. `seconds` is the timeout of each attempt including its whole answer; `until`, on the
+    monotonic clock, is the deadline of all attempts and pauses; `most_bytes` is the largest decompressed answer.
 
-    An answer that is not JSON counts as a failed try where `json` is set. A `stream` is not read before it is asked
-    for; there `seconds` bound each wait for a piece. `on_failure` is told of each failed try: its seconds, and
-    whether another follows.
+    With `json`, an answer that is not JSON counts as a failed attempt. A `stream` is read as the caller iterates, and
+    `seconds` is the timeout of each read. `on_failure` is called for each failed attempt with its duration in seconds
+    and whether another attempt follows.
     """
 
     seconds: float
@@ -30,13 +30,13 @@ class Limits:
     until: float | None = None
     json: bool = True
     stream: bool = False
-    on_failure: Callable[[float, bool], None] = _unheard
+    on_failure: Callable[[float, bool], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Seconds between tries: exponential back-off with full jitter from `first` to `longest`, or what the service asks
-    for, up to `longest_asked`. `unsaid` is for a 429 that does not say how long."""
+    """Seconds between attempts: exponential backoff with full jitter from `first` to `longest`, or what the service
+    requests, up to `longest_asked`. `unsaid` is for a 429 that does not say how long."""
 
     first: float = 0.25
     longest: float = 8.0
@@ -45,9 +45,9 @@ class Pauses:
 
 
 def asked_pause(status: int, headers: Mapping[str, str]) -> float | None:
-    """The seconds that an answer asks to wait, or None.
+    """The pause in seconds that an answer requests, or None.
 
-    `Retry-After`: RFC 9110, section 10.2.3. A limit that is used up, also told with status 403:
+    `Retry-After`: RFC 9110, section 10.2.3. An exhausted rate limit, which may also have status 403:
     https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api; GitLab's headers lack the "X-".
     """
     if status != 403 and status not in PASSING and status < 500:

@@ -1,7 +1,7 @@
-"""One service at one address: what is sent to it with which credentials, and the transport for clients made by others.
+"""One service at one address: its credentials, its connections, and a transport for third-party clients of it.
 
-Redirects are not followed, so that credentials go nowhere else. Neither proxies nor credentials of the
-environment are used unless that is said: most addresses are the operator's own.
+Redirects are not followed, so that credentials go nowhere else. The environment's proxies are used only with
+`environment_proxies`, since most addresses are the operator's own; its credentials are never used.
 """
 
 import os
@@ -19,35 +19,22 @@ if TYPE_CHECKING:
 
     from core.http.transport import Transport
 
-Headers = Callable[[], Mapping[str, str]]
 _PAUSES = Pauses()
 
 
-def bearer(base: str, key_variable: str | None) -> Headers:
-    """Authorises by the key in an environment variable, read anew for each request; not at all without a variable."""
-
-    def headers() -> Mapping[str, str]:
-        if key_variable is None:
-            return {}
-        key = os.environ.get(key_variable)
-        if not key:
-            raise ServiceUnavailable(f"{base} needs a key: set the environment variable {key_variable}")
-        return {"Authorization": f"Bearer {key}"}
-
-    return headers
-
-
 class Service:
-    """Safe for use by several threads, and after a fork. `remedy` ends the messages about a service that is away.
+    """Safe for use by several threads, and after a fork.
 
-    `headers` give the credentials, whose values no message holds.
+    Credentials are the `headers`, and a bearer token from the environment variable `key_variable`, both read for each
+    request; they never appear in a message. `remedy` ends the message of `ServiceUnavailable` after failed attempts.
     """
 
     def __init__(
         self,
         base: str,
         *,
-        headers: Headers = dict,
+        headers: Callable[[], Mapping[str, str]] = dict,
+        key_variable: str | None = None,
         remedy: str = "is it up?",
         pauses: Pauses = _PAUSES,
         breaker: Breaker | None = None,
@@ -55,7 +42,8 @@ class Service:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base = base.rstrip("/")
-        self.headers = headers
+        self._headers = headers
+        self._key_variable = key_variable
         self.remedy = remedy
         self.pauses = pauses
         self.breaker = breaker or Breaker()
@@ -65,24 +53,35 @@ class Service:
         self._pid = 0
         self._lock = threading.Lock()
 
+    def headers(self) -> dict[str, str]:
+        """The credentials. Raises `ServiceUnavailable` if the key's environment variable is not set."""
+        given = dict(self._headers())
+        if self._key_variable is not None:
+            key = os.environ.get(self._key_variable)
+            if not key:
+                raise ServiceUnavailable(f"{self.base} needs a key: set the environment variable {self._key_variable}")
+            given["Authorization"] = f"Bearer {key}"
+        return given
+
     def json(self, method: str, path: str, body: Any = None, *, limits: Limits) -> Any:
         """The answer's JSON. Raises `RequestRefused`, `RateLimited` or `ServiceUnavailable`."""
         return self.answer(method, path, body, limits=limits).extensions["json"]
 
     def answer(self, method: str, path: str, body: Any = None, *, limits: Limits) -> "httpx.Response":
-        """The whole answer, whose status is 2xx. `path` is below the base, or a whole address of this service."""
+        """The whole answer, with a 2xx status. `path` is relative to the base, or a full URL of this service. Raises
+        like `json`."""
         url = path if path.startswith(("http://", "https://")) else self.base + path
         request = self.client().build_request(method, url, json=body)
         return self.transport(limits).handle_request(request)
 
     def transport(self, limits: Limits) -> "Transport":
-        """What a client of httpx can be given, so that all its requests keep these limits."""
+        """An httpx transport that applies these limits to every request of the client that uses it."""
         from core.http.transport import Transport
 
         return Transport(self, limits)
 
     def client(self) -> "httpx.Client":
-        """The connections of this process."""
+        """The connections of this process; a forked child opens its own."""
         import httpx
 
         with self._lock:

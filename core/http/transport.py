@@ -1,4 +1,4 @@
-"""Sends a request within its limits, and again where that can help. Imports httpx and tenacity: import it late."""
+"""Sends a request within its limits, and retries when that can help. Imports httpx and tenacity: import it late."""
 
 import json
 import time
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Passing(Exception):
-    """A try failed, and another may not. `pause` is what the service asks for, in seconds."""
+    """An attempt failed, and a retry may succeed. `pause` is what the service requests, in seconds."""
 
     def __init__(self, problem: str, pause: float | None = None) -> None:
         super().__init__(problem)
@@ -26,7 +26,7 @@ class _Passing(Exception):
 
 
 class Transport(httpx.BaseTransport):
-    """A transport of httpx for one service. It raises the errors of `core.http.errors`, and none of httpx."""
+    """An httpx transport for one service. It raises the errors of `core.http.errors` instead of httpx's own."""
 
     def __init__(self, service: "Service", limits: Limits) -> None:
         self._service = service
@@ -35,7 +35,7 @@ class Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         service, limits = self._service, self._limits
         given = service.headers()
-        request.headers.pop("authorization", None)  # what a client found in the environment
+        request.headers.pop("authorization", None)  # a client may have found one in the environment
         request.headers.update(given)
         where = str(request.url.copy_with(query=None, fragment=None))
         secrets = tuple(value.rpartition(" ")[2] for name, value in given.items() if name.lower() in _CREDENTIALS)
@@ -63,7 +63,7 @@ class Transport(httpx.BaseTransport):
         breaker = self._service.breaker
         if (left := breaker.wait()) > 0:
             raise ServiceUnavailable(
-                f"{self._service.base} has failed several times in a row; it is tried again in {left:.0f} s"
+                f"{self._service.base} has failed several times in a row; the next attempt is in {left:.0f} s"
             )
         began = time.monotonic()
         try:
@@ -91,7 +91,7 @@ class Transport(httpx.BaseTransport):
         deadline = limits.until if limits.stream else began + seconds
         try:
             answer = self._service.client().send(request, stream=True)
-            headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WIRE]
+            headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _ENCODING]
             parts = self._parts(answer, where, deadline)
             if limits.stream and answer.is_success:
                 return httpx.Response(answer.status_code, headers=headers, stream=_Streamed(answer, parts, where))
@@ -111,7 +111,7 @@ class Transport(httpx.BaseTransport):
             size += len(part)
             if size > self._limits.most_bytes:
                 raise ServiceUnavailable(f"{where} answered with more than {self._limits.most_bytes} bytes")
-            if deadline is not None and time.monotonic() > deadline:  # a server that drips never lets a read time out
+            if deadline is not None and time.monotonic() > deadline:  # slow bytes never let a single read time out
                 raise TimeoutError
             yield part
 
@@ -132,7 +132,7 @@ class Transport(httpx.BaseTransport):
 
 
 class _Streamed(httpx.SyncByteStream):
-    """An answer that is read while it comes."""
+    """An answer that is read as it arrives."""
 
     def __init__(self, answer: httpx.Response, parts: Iterator[bytes], where: str) -> None:
         self._answer, self._parts, self._where = answer, parts, where
@@ -148,8 +148,8 @@ class _Streamed(httpx.SyncByteStream):
 
 
 _CREDENTIALS = ("authorization", "private-token")
-_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
-"""Headers of the answer as it was sent, which is unpacked here."""
+_ENCODING = ("content-encoding", "content-length", "transfer-encoding")
+"""Headers that describe the answer as it was sent; the copy returned by the transport is decompressed."""
 
 
 def _stop(limits: Limits) -> "stop_after_attempt | stop_before_delay":
@@ -165,12 +165,12 @@ def _failure(state: RetryCallState) -> _Passing:
 
 
 def _said(content: bytes, secrets: tuple[str, ...]) -> str:
-    """What a service says about an error, in one short line without the credentials, which some like to repeat."""
+    """A service's error text as one short line, without the credentials, which some services echo."""
     try:
-        told = json.loads(content)
-        while isinstance(told, dict):
-            told = told.get("error", told.get("message", told.get("detail", "")))
-        text = str(told)
+        error = json.loads(content)
+        while isinstance(error, dict):
+            error = error.get("error", error.get("message", error.get("detail", "")))
+        text = str(error)
     except (ValueError, RecursionError):
         text = content[:4000].decode("utf-8", "replace")
     for secret in secrets:

@@ -83,6 +83,7 @@ class PairedData:
 
     @property
     def groups(self) -> int:
+        """Number of clusters."""
         return int(self.sizes.size)
 
     @property

@@ -75,7 +75,7 @@ class Effect:
     losses: float = 0.0
     p_adjusted: float | None = None
     design: float | None = None
-    """Design effect: how many cases tell as much as one independent case."""
+    """Design effect: how many cases carry as much information as one independent case."""
 
     @property
     def neutral(self) -> float:
@@ -84,7 +84,7 @@ class Effect:
 
     @property
     def gain(self) -> Interval | None:
-        """The interval with its sign such that more is better and 0 is no difference; logarithms for ratios."""
+        """The interval, signed so that more is better and 0 is no difference; logarithms for ratios."""
         if self.interval is None:
             return None
         low, high = self.interval.low, self.interval.high
@@ -118,8 +118,7 @@ def compare_metric(
     if data is None or data.cases == 0:
         return _undecided(metric, None, "no case has this metric on both sides")
     if data.groups < FEWEST_CLUSTERS:
-        count = "1 independent cluster says" if data.groups == 1 else f"{data.groups} independent clusters say"
-        why = f"{count} too little; at least {FEWEST_CLUSTERS} are needed"
+        why = f"too few independent clusters: {data.groups}; at least {FEWEST_CLUSTERS} are needed"
         return _undecided(metric, data, why)
     first, second = float(data.baseline.mean()), float(data.candidate.mean())
     wins = float(np.clip(data.difference, 0, None).sum())

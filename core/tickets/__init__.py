@@ -1,4 +1,4 @@
-"""Tickets of GitHub, GitLab, Gitea and Jira, in one form: what their webhooks and their APIs tell of them."""
+"""Tickets of GitHub, GitLab, Gitea and Jira in one format, from webhooks and from REST APIs."""
 
 from core.tickets.record import (
     BODY_BYTES,

@@ -1,4 +1,4 @@
-"""The fields of tickets that several services write alike, as types of their models: bounded, and cut where need be."""
+"""Types of ticket fields that several services share. They bound values, and cut those that are too long."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -29,7 +29,7 @@ def _identity(value: Any) -> Any:
 
 
 def _first(most: int) -> Callable[[Any], Any]:
-    """Of a list its first items, where a text stands for an object with that name."""
+    """Keeps the first `most` items of a list. An item that is a string becomes an object with that name."""
 
     def cut(value: Any) -> Any:
         if not isinstance(value, list):
@@ -44,28 +44,28 @@ RepositoryName = Annotated[Text, AfterValidator(_repository)]
 
 Title = Annotated[Text, AfterValidator(lambda title: cut_title(title, TITLE_CHARACTERS))]
 Body = Annotated[Text | None, AfterValidator(lambda body: cut_body(body or "", BODY_BYTES))]
-"""A text that may be long, or missing."""
+"""A text that may be long or missing."""
 
 Address = Annotated[Text | None, AfterValidator(web_address)]
 Name = Annotated[Text | None, AfterValidator(_name)]
-"""A person's or a state's name, cut to what is stored; None where it is empty."""
+"""A name of a user, label or state, cut to the stored length; None if it is empty."""
 
 Identity = Annotated[Name, BeforeValidator(_identity)]
-"""An id that may be a number or a text, as text."""
+"""An id that may be a number or a string, as a string."""
 
 CommitId = Annotated[Text | None, AfterValidator(lambda found: found if found and _COMMIT.fullmatch(found) else None)]
-"""A commit's full id, or None where there is none."""
+"""A commit's full id; None for anything else."""
 
 
 class Label(Payload):
-    """GitLab calls the name `title`."""
+    """A label. GitLab calls its name `title`."""
 
     name: Name = None
     title: Name = None
 
 
 class Person(Payload):
-    """GitHub and Gitea have logins, GitLab has user names, Jira display names."""
+    """A user. GitHub and Gitea have logins, GitLab has user names."""
 
     id: Identity = None
     login: Name = None
@@ -87,7 +87,7 @@ class Dated(Payload):
 
 
 class ForgeTicket(Dated):
-    """What GitHub and GitLab name alike in an issue or a pull request."""
+    """The fields of an issue or a pull request that have the same names on GitHub and GitLab."""
 
     title: Title
     state: Name = None
@@ -102,7 +102,7 @@ class Repository(Payload):
 
 
 def names(found: Iterable[str | None] | None) -> tuple[str, ...]:
-    """Each once, in their order."""
+    """Each name once, in order of first occurrence."""
     return tuple(dict.fromkeys(name for name in found or () if name))
 
 

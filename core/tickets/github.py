@@ -1,15 +1,15 @@
-"""Tickets as GitHub tells of them, in webhooks and in its REST API; Gitea's are nearly the same.
+"""Tickets of GitHub, from its webhooks and REST API; Gitea's are nearly the same.
 
 Payloads: https://docs.github.com/webhooks/webhook-events-and-payloads. Pure functions; they raise
 `core.payload.BadField`.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from core.payload import BadField, Flag, Moment, Needed, Number, Payload, Text, parse
+from core.payload import BadField, Flag, Moment, Needed, Number, Payload, Text
 from core.tickets import links
 from core.tickets.fields import (
     Address,
@@ -30,7 +30,7 @@ _GONE = ("deleted", "transferred")
 
 
 class _Merge(Payload):
-    """What an issue that is a pull request tells of that."""
+    """The merge state of a pull request."""
 
     merged: Flag | None = None
     merged_at: Moment = None
@@ -41,7 +41,7 @@ class _Branch(Payload):
 
 
 class Ticket(_Merge, ForgeTicket):
-    """An issue or a pull request. Samples sent by hand may lack the number, which is needed to know it again."""
+    """An issue or a pull request. Hand-written samples may lack the number, which identifies the ticket."""
 
     number: Number | None = None
     body: Body = ""
@@ -87,7 +87,7 @@ class Remark(Dated):
     submitted_at: Moment = None
 
     def comment(self, prefix: str = "", *, deleted: bool = False) -> Comment:
-        """`prefix` sets its id apart from those of other kinds of comments."""
+        """`prefix` makes its id different from those of other kinds of comments."""
         return Comment(
             id=f"{prefix}{self.id}",
             body=self.body,
@@ -106,7 +106,7 @@ class _Changes(Payload):
 
 
 class Delivery(Payload):
-    """What all deliveries about tickets have; `changes` are Gitea's."""
+    """The fields of all deliveries about tickets. Only Gitea sends `changes`."""
 
     action: Text
     repository: Needed[Repository]
@@ -141,44 +141,39 @@ DELIVERIES: Mapping[str, type[IssueDelivery | PullRequestDelivery]] = {
     "pull_request_review_comment": ReviewCommentDelivery,
     "pull_request_review": ReviewDelivery,
 }
-"""The events that are about a ticket."""
+"""The events about tickets, and the models of their payloads."""
 
 
-def change(event: str, payload: Mapping[str, Any], service: Service = Service.GITHUB) -> TicketChange | None:
-    """What an event tells of a ticket; None for an event that is about none."""
-    model = DELIVERIES.get(event)
-    return None if model is None else change_of(event, parse(model, payload), service)
-
-
-def change_of(event: str, told: IssueDelivery | PullRequestDelivery, service: Service = Service.GITHUB) -> TicketChange:
-    """The same of a delivery that is parsed."""
-    ticket = told.issue if isinstance(told, IssueDelivery) else told.pull_request
-    kind = kind_of(ticket) if isinstance(told, IssueDelivery) else Kind.PULL_REQUEST
+def change_of(event: str, delivery: IssueDelivery | PullRequestDelivery, service: Service) -> TicketChange:
+    """The change of a ticket that a delivery reports. Raises `BadField` if the ticket has no number."""
+    of_issue = isinstance(delivery, IssueDelivery)
+    ticket = delivery.issue if isinstance(delivery, IssueDelivery) else delivery.pull_request
+    kind = kind_of(ticket) if of_issue else Kind.PULL_REQUEST
     if ticket.number is None:
-        raise BadField(f"{'issue' if isinstance(told, IssueDelivery) else 'pull_request'}.number", "is missing")
-    deleted = told.action == "deleted"
+        raise BadField(f"{'issue' if of_issue else 'pull_request'}.number", "is missing")
+    deleted = delivery.action == "deleted"
     comment = None
-    if isinstance(told, ReviewDelivery):
-        comment = told.review.comment("whole-review-") if told.review.body else None  # an approval without words
-    elif isinstance(told, CommentDelivery):
-        comment = told.comment.comment(deleted=deleted)
-    elif isinstance(told, ReviewCommentDelivery):
-        comment = told.comment.comment("review-", deleted=deleted)
-    project = told.repository.full_name
+    if isinstance(delivery, ReviewDelivery):
+        comment = delivery.review.comment("whole-review-") if delivery.review.body else None  # approvals may be empty
+    elif isinstance(delivery, CommentDelivery):
+        comment = delivery.comment.comment(deleted=deleted)
+    elif isinstance(delivery, ReviewCommentDelivery):
+        comment = delivery.comment.comment("review-", deleted=deleted)
+    project = delivery.repository.full_name
     return TicketChange(
         service=service,
         project=project,
         key=f"#{ticket.number}",
         kind=kind,
-        action=f"{event}.{told.action[:64]}",
+        action=f"{event}.{delivery.action[:64]}",
         ticket=ticket.snapshot(kind, project),
         comment=comment,
-        deleted=type(told) in (IssueDelivery, PullRequestDelivery) and told.action in _GONE,
+        deleted=type(delivery) in (IssueDelivery, PullRequestDelivery) and delivery.action in _GONE,
     )
 
 
 def kind_of(issue: Ticket) -> Kind:
-    """Issues that are pull requests carry an object of that name."""
+    """The kind of a ticket in the list of issues: those that are pull requests have an object `pull_request`."""
     return Kind.ISSUE if issue.pull_request is None else Kind.PULL_REQUEST
 
 

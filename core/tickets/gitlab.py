@@ -1,4 +1,4 @@
-"""Tickets as GitLab tells of them: issues (`#12`), merge requests (`!12`) and their notes.
+"""Tickets of GitLab, from its webhooks and REST API: issues (`#12`), merge requests (`!12`) and their notes.
 
 Webhooks: https://docs.gitlab.com/user/project/integrations/webhook_events/. REST:
 https://docs.gitlab.com/api/issues/. Pure functions; they raise `core.payload.BadField`.
@@ -36,7 +36,7 @@ class Project(Payload):
 
 
 class Ticket(ForgeTicket):
-    """An issue or merge request, of a webhook or of the REST API."""
+    """An issue or merge request, from a webhook or the REST API."""
 
     iid: Number
     description: Body = ""
@@ -73,8 +73,8 @@ class Ticket(ForgeTicket):
 
 
 class Note(Dated):
-    """A webhook calls its text `note`, the REST API `body`. Those that only members of the project see are hidden; the
-    names of the field for that changed over time."""
+    """A comment. Webhooks call its text `note`, the REST API `body`. A note that only project members see is hidden;
+    GitLab has renamed the field for that from `confidential` to `internal`."""
 
     id: Number
     note: Body = ""
@@ -111,7 +111,7 @@ class _Changes(Payload):
 
 
 class Delivery(Payload):
-    """What all deliveries about tickets have: `user` is who did it, not whose the ticket is."""
+    """The fields of all deliveries about tickets. `user` is the actor, not the author of the ticket."""
 
     object_kind: Text
     event_type: Text | None = None
@@ -127,7 +127,7 @@ class TicketDelivery(Delivery):
 
     @property
     def labels_given(self) -> tuple[str, ...]:
-        """The labels that the ticket has got by this."""
+        """The labels that this event added to the ticket."""
         changed = self.changes and self.changes.labels
         if not changed:
             return ()
@@ -183,7 +183,7 @@ class _NoteKind(Payload):
 
 
 class _AboutNote(Payload):
-    """What a note is about: of one on a commit or a snippet nothing more is read."""
+    """The subject of a note. Notes on commits and snippets are not parsed any further."""
 
     object_attributes: Needed[_NoteKind]
 
@@ -193,7 +193,7 @@ def key_of(kind: Kind, number: int) -> str:
 
 
 def change(payload: Mapping[str, Any]) -> TicketChange | None:
-    """What a webhook tells of a ticket; None where it is about none."""
+    """The change of a ticket that a webhook reports; None if it is not about a ticket."""
     kind = payload.get("object_kind")
     if kind == "note":
         about = parse(_AboutNote, payload).object_attributes

@@ -1,8 +1,8 @@
-"""Tickets as Jira tells of them, in webhooks and in its REST API (version 2 or 3).
+"""Tickets of Jira, from its webhooks and REST API (version 2 or 3).
 
-Webhooks: https://developer.atlassian.com/cloud/jira/platform/webhooks/. Texts come as wiki markup, or
-as an Atlassian document (https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/)
-of which the words are kept. Pure functions; they raise `core.payload.BadField`.
+Webhooks: https://developer.atlassian.com/cloud/jira/platform/webhooks/. Texts are wiki markup, or an Atlassian
+document (https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/), of which the plain text is
+stored. Pure functions; they raise `core.payload.BadField`.
 """
 
 import re
@@ -42,16 +42,16 @@ def _moment_of_event(milliseconds: int | None) -> int | None:
 def _text(value: Any) -> str:
     if value is not None and not isinstance(value, str | Mapping):
         raise ValueError(f"must be a string or a document, not {name_of(value)}")
-    text = _words(value) if isinstance(value, Mapping) else value or ""
+    text = _plain_text(value) if isinstance(value, Mapping) else value or ""
     return cut_body(clean(text), BODY_BYTES)
 
 
 Words = Annotated[str, BeforeValidator(_text)]
-"""A text that is wiki markup, an Atlassian document, or missing."""
+"""A text: wiki markup, an Atlassian document, or missing."""
 
 
 class Person(Payload):
-    """Jira Cloud has account ids, Data Center has names."""
+    """A user. Jira Cloud has account ids, Data Center has keys and names."""
 
     account_id: Name = Field(default=None, alias="accountId")
     key: Name = None
@@ -73,7 +73,7 @@ class _Status(Payload):
 
 
 class Remark(Payload):
-    """A comment. One for certain roles, or internal in a service desk, is hidden."""
+    """A comment. It is hidden if it is restricted to a role or group, or internal in a service desk."""
 
     id: Annotated[Identity, AfterValidator(lambda found: found or _missing())]
     body: Words = ""
@@ -101,7 +101,7 @@ def _missing() -> str:
 
 
 class Fields(Payload):
-    """Those that are told: events about comments carry only some. `security` says that not everybody may see it."""
+    """An issue's fields. Events about comments carry only some. `security` means that the issue is restricted."""
 
     summary: Title | None = None
     description: Words = ""
@@ -126,37 +126,37 @@ class Issue(Payload):
         return self.key.rpartition("-")[0]
 
     def snapshot(self) -> Snapshot | None:
-        told = self.fields
-        if told is None:
+        fields = self.fields
+        if fields is None:
             return None
-        known = told.model_fields_set
-        category = told.status and told.status.category and told.status.category.key
-        assignee = told.assignee and told.assignee.display_name
-        person = told.reporter or told.creator
+        known = fields.model_fields_set
+        category = fields.status and fields.status.category and fields.status.category.key
+        assignee = fields.assignee and fields.assignee.display_name
+        person = fields.reporter or fields.creator
         return Snapshot(
-            title=told.summary,
-            body=told.description if "description" in known else None,
+            title=fields.summary,
+            body=fields.description if "description" in known else None,
             state=State.CLOSED if category == "done" else State.OPEN if category else None,
-            status=told.status and told.status.name,
-            labels=label_names(told.labels) if "labels" in known else None,
+            status=fields.status and fields.status.name,
+            labels=label_names(fields.labels) if "labels" in known else None,
             assignees=((assignee,) if assignee else ()) if "assignee" in known else None,
             author=person and person.display_name,
             author_id=person and person.id,
             url=self._address(),
-            hidden=told.security is not None if "security" in known else None,
-            created_at=told.created,
-            updated_at=told.updated,
-            closed_at=told.resolved,
+            hidden=fields.security is not None if "security" in known else None,
+            created_at=fields.created,
+            updated_at=fields.updated,
+            closed_at=fields.resolved,
         )
 
     def _address(self) -> str | None:
-        """The page of an issue, from the address of its resource: `https://HOST/CONTEXT/rest/api/...`."""
+        """The issue's web page, derived from the address of its API resource: `https://HOST/CONTEXT/rest/api/...`."""
         resource = self.resource if isinstance(self.resource, str) else ""
         found = re.match(r"(https?://[A-Za-z0-9.:\[\]-]{1,300}(?:/[A-Za-z0-9._~-]{1,100})?)/rest/", resource)
         return f"{found[1]}/browse/{self.key}" if found else None
 
     def change(self, action: str) -> TicketChange:
-        """What is told of the issue itself."""
+        """A change of the issue itself, without a comment."""
         return TicketChange(
             service=Service.JIRA,
             project=self.project,
@@ -193,29 +193,30 @@ class Delivery(Payload):
         if not about_comment and self.issue.fields is None:
             raise BadField("issue.fields", "is missing")
         deleted = self.event == "comment_deleted"
-        told = self.issue.change(f"{self.event.removeprefix('jira:')}{f' {self.kind[:64]}' if self.kind else ''}")
-        return told.model_copy(
+        found = self.issue.change(f"{self.event.removeprefix('jira:')}{f' {self.kind[:64]}' if self.kind else ''}")
+        return found.model_copy(
             update={
-                "ticket": self._told_by_comment(told.ticket) if about_comment else told.ticket,
+                "ticket": self._ticket_of_comment(found.ticket) if about_comment else found.ticket,
                 "comment": self.comment and self.comment.comment(deleted=deleted),
                 "deleted": self.event == "jira:issue_deleted",
                 "moved_from": self._former_key(),
             }
         )
 
-    def _told_by_comment(self, told: Snapshot | None) -> Snapshot | None:
-        """What an event about a comment tells of its issue: as it was when the event happened, which may come late.
+    def _ticket_of_comment(self, ticket: Snapshot | None) -> Snapshot | None:
+        """The issue as an event about a comment reports it: its state at the time of the event, which may arrive late.
 
-        Such events leave out who may see the issue, so that an issue that is known by them alone has no words to find.
+        Such events do not say who may see the issue. So its title and body are dropped, and an issue that is known
+        only from such events cannot be found by its text.
         """
-        if told is None:
+        if ticket is None:
             return None
         happened = None if self.timestamp is None else datetime.fromtimestamp(self.timestamp / 1000, UTC)
-        moments = (told.updated_at, happened, self.comment and self.comment.updated)
+        moments = (ticket.updated_at, happened, self.comment and self.comment.updated)
         update: dict[str, Any] = {"updated_at": next(filter(None, moments), None)}
-        if told.hidden is None:
+        if ticket.hidden is None:
             update |= {"title": None, "body": None}
-        return told.model_copy(update=update)
+        return ticket.model_copy(update=update)
 
     def _former_key(self) -> str | None:
         moved = None
@@ -230,14 +231,14 @@ class _Event(Payload):
 
 
 def change(payload: Mapping[str, Any]) -> TicketChange | None:
-    """What a webhook tells of a ticket; None where it is about none."""
+    """The change of a ticket that a webhook reports; None if it is not about a ticket."""
     if parse(_Event, payload).event not in (*_ISSUE_EVENTS, *_COMMENT_EVENTS):
         return None
     return parse(Delivery, payload).change()
 
 
-def _words(document: Mapping[str, Any]) -> str:
-    """The words of a document, a line a block. However deep it is nested, and at most so many nodes."""
+def _plain_text(document: Mapping[str, Any]) -> str:
+    """The text of a document, one line per block. Any nesting depth is accepted; at most `_MOST_NODES` are read."""
     found: list[str] = []
     waiting: list[Any] = [document]
     for _ in range(_MOST_NODES):

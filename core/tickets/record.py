@@ -1,7 +1,7 @@
-"""One change of one ticket, as it stands on the event log and as an import brings it.
+"""One change of one ticket, as stored on the event log and produced by imports.
 
-It says all that was told, within bounds, so that nobody needs the sender's own words again; what was
-not told is None. Not for how each service says it: that is in the module of each service.
+It holds everything that Penstock uses of the sender's payload, within limits; a field that was not sent is None. Not
+for the services' own formats: each has a module of its own.
 """
 
 from datetime import datetime
@@ -42,10 +42,10 @@ class _Record(BaseModel):
 
 
 class Snapshot(_Record):
-    """A ticket as it was at `updated_at`. `status` is the service's own word for its state.
+    """A ticket as it was at `updated_at`. `status` is the service's own name for its state.
 
-    `hidden`: not everybody who may see the project may see it, so it must not be found. `commit` is the
-    commit by which a pull request was merged, `closes` are the keys of the tickets that its text says it closes.
+    `hidden`: some people who may see the project may not see the ticket, so searches must not find it. `commit` is a
+    pull request's merge commit, `closes` the keys of the tickets that its text says it closes.
     """
 
     title: str | None = Field(default=None, max_length=TITLE_CHARACTERS)
@@ -66,10 +66,10 @@ class Snapshot(_Record):
 
 
 class Comment(_Record):
-    """A comment as it was at `updated_at`. `id` is unique in its ticket and never used again.
+    """A comment as it was at `updated_at`. `id` is unique in its ticket and never reused.
 
-    `association` is what its author is to the project (`owner`, `member`, `collaborator`, ...), where
-    the service says it. Authors are compared by `author_id`, since names may be shared.
+    `association` is its author's relation to the project (`owner`, `member`, `collaborator`, ...), if the service
+    reports it. Authors are compared by `author_id`, since several may have one name.
     """
 
     id: str = Field(min_length=1, max_length=NAME_CHARACTERS)
@@ -85,10 +85,10 @@ class Comment(_Record):
 
 
 class TicketChange(_Record):
-    """`project` is the repository (`owner/name`, lower case) or the Jira project's key, `key` what people call the
-    ticket there: `#12`, `!12` (a GitLab merge request) or `PROJ-7`. `action` is the sender's word for what happened.
+    """`project` is the repository (`owner/name`, lower case) or the Jira project's key. `key` is the ticket's id in
+    the project: `#12`, `!12` (a GitLab merge request) or `PROJ-7`. `action` is the sender's name for the event.
 
-    `deleted`: the ticket is gone, or now elsewhere. `moved_from` is its key before, where that has changed.
+    `deleted`: the ticket was deleted or moved to another project. `moved_from` is its former key, if it has changed.
     """
 
     service: Service

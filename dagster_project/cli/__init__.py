@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs when it runs, so `penstock --help` stays quick."""
+"""The command line. Each command imports its dependencies when it runs, so that `penstock --help` stays quick."""
 
 from dagster_project.cli.app import main
 

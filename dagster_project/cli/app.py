@@ -1,6 +1,6 @@
-"""The `penstock` program: its commands, and how errors become one clear line and an exit code.
+"""The `penstock` program: its commands, and how errors become one line and an exit code.
 
-Exit codes: 0 did it, 1 could not do it, 2 wrong use.
+Exit codes: 0 success, 1 failure, 2 wrong usage.
 """
 
 import os
@@ -15,18 +15,12 @@ from dagster_project.cli import (
     migrate,
     models,
     platform,
+    sandbox,
+    solve,
+    task,
     tickets,
 )
-from dagster_project.cli import (
-    sandbox as evidence,
-)
-from dagster_project.cli import (
-    solve as solving,
-)
-from dagster_project.cli import (
-    task as work,
-)
-from dagster_project.cli.eval import app as evals
+from dagster_project.cli.eval.app import evals
 
 app = typer.Typer(
     name="penstock",
@@ -38,22 +32,22 @@ app = typer.Typer(
 )
 app.command("up")(platform.up)
 app.command("doctor")(platform.doctor)
-app.command("solve")(solving.solve)
+app.command("solve")(solve.solve)
 app.command("send")(platform.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
-app.add_typer(work.tasks, name="task")
+app.add_typer(task.tasks, name="task")
 app.add_typer(index.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")
 app.add_typer(models.models, name="models")
 app.add_typer(migrate.migrations, name="migrate")
-app.add_typer(evals.evals, name="eval")
-app.add_typer(evidence.sandboxes, name="sandbox")
+app.add_typer(evals, name="eval")
+app.add_typer(sandbox.sandboxes, name="sandbox")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 
 
 def main() -> None:
-    """Entry point. Known errors are told in one line; anything else keeps its traceback, which is a defect of ours."""
+    """Entry point. Known errors are printed in one line. Any other error is a bug and keeps its traceback."""
     try:
         app(standalone_mode=True)
     except BrokenPipeError:
@@ -67,7 +61,7 @@ def main() -> None:
 
 
 def _known(error: Exception) -> bool:
-    """Whether the message alone tells a person what to do."""
+    """Whether the error's message is enough for a user to act on."""
     import psycopg
     import psycopg_pool
 

@@ -1,4 +1,4 @@
-"""`penstock migrate calibrate`: how often the migration gate errs, shown on simulated migrations."""
+"""`penstock migrate calibrate`: measures the migration gate's error rates on simulated migrations."""
 
 from typing import Annotated
 
@@ -8,14 +8,14 @@ from dagster_project.cli.output import AsJson, Progress, data, note, table
 
 
 def calibrate(
-    simulated: Annotated[int, typer.Option("--migrations", min=20, max=100_000, help="Simulated, of each kind.")] = 500,
-    loss: Annotated[float, typer.Option(min=0.005, max=0.4, help="The planted loss of nDCG.")] = 0.05,
+    simulated: Annotated[int, typer.Option("--migrations", min=20, max=100_000, help="Number of each kind.")] = 500,
+    loss: Annotated[float, typer.Option(min=0.005, max=0.4, help="The simulated loss of nDCG.")] = 0.05,
     margin: Annotated[float, typer.Option(min=0.005, max=0.4, help="The gate's margin.")] = 0.03,
-    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Show on simulated migrations how often the gate errs and what it catches. Exit code 1 when it errs more often
-    than it says."""
+    """Measure on simulated migrations how often the gate errs and what it detects. Exit code 1 if it errs more often
+    than stated."""
     from assets.migrations.gate.calibration import calibrate as simulate
 
     with Progress(quiet=as_json) as step:

@@ -1,4 +1,4 @@
-"""`penstock context`: what a model would be shown of a source about a text, within a token budget."""
+"""`penstock context`: the code of a source that is relevant to a text, within a token budget for a model."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -6,19 +6,19 @@ from typing import Annotated
 import typer
 
 from core.teams import DEFAULT_TEAM
-from dagster_project.cli.index import told
+from dagster_project.cli.index import user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note
 from dagster_project.cli.task import opened
 
 
 def context(
     name: Annotated[str, typer.Argument(help="The source to read.")],
-    query: Annotated[str, typer.Argument(help="What it is about: an issue, a traceback, a question.")],
-    budget: Annotated[int, typer.Option(min=50, max=1_000_000, help="Tokens that it may take.")] = 8000,
-    tickets: Annotated[int, typer.Option(min=0, max=20, help="Similar tickets that it may quote.")] = 3,
+    query: Annotated[str, typer.Argument(help="The text: an issue, a traceback, a question.")],
+    budget: Annotated[int, typer.Option(min=50, max=1_000_000, help="Maximum number of tokens.")] = 8000,
+    tickets: Annotated[int, typer.Option(min=0, max=20, help="Maximum number of similar tickets to quote.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a text is about as Markdown: tickets like it, and the code, whole functions with what is around."""
+    """Print a source's code that is relevant to a text, and similar tickets, as Markdown."""
     from assets.context.search import context_pack
     from assets.context.source.sources import find_source
     from assets.context.tickets.search import search_tickets
@@ -27,7 +27,7 @@ def context(
     from core.settings import load_settings
 
     settings = load_settings()
-    with opened() as database, told():
+    with opened() as database, user_errors():
         source = find_source(database, DEFAULT_TEAM, name)
         used = Models(database, settings).in_use()
         similar = search_tickets(database, DEFAULT_TEAM, source.name, query, tickets, embedders=used.asked)
@@ -49,6 +49,6 @@ def context(
         return
     line(pack.markdown().rstrip())
     note(
-        f"{pack.tokens} of {budget} tokens, {len(pack.quotes)} tickets, {len(pack.spans)} pieces; "
-        f"no room for {pack.left_out} more places"
+        f"{pack.tokens} of {budget} tokens, {len(pack.quotes)} tickets, {len(pack.spans)} code excerpts; "
+        f"{pack.left_out} more places did not fit"
     )

@@ -1,4 +1,4 @@
-"""`penstock dead-letters`: what could not be handled, why, and handing it over once more."""
+"""`penstock dead-letters`: lists events and publications that could not be processed, and replays them."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from core.dead_letters import DeadLetter
 
 dead_letters = typer.Typer(
-    name="dead-letters", help="See what could not be handled, and hand it over once more.", no_args_is_help=True
+    name="dead-letters", help="Show what could not be processed, and replay it.", no_args_is_help=True
 )
 
 MOST_AT_ONCE = 1000
@@ -22,10 +22,10 @@ MOST_AT_ONCE = 1000
 
 @dead_letters.command("list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, max=MOST_AT_ONCE, help="At most so many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_AT_ONCE, help="Maximum number of entries.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List what could not be handled and has not been replayed, newest first."""
+    """List what could not be processed and has not been replayed, newest first."""
     from core.dead_letters import list_dead_letters
 
     with opened() as database:
@@ -36,13 +36,13 @@ def list_(
     table(
         ["id", "since", "kind", "reason"],
         [[letter.id, f"{letter.at:%Y-%m-%d %H:%M:%S}", letter.kind, letter.reason[:120]] for letter in found],
-        empty="No dead letters: everything that came was handled.",
+        empty="No dead letters: everything was processed.",
     )
 
 
 @dead_letters.command()
 def show(identity: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson = False) -> None:
-    """Show one: where it belongs and the whole reason."""
+    """Show one dead letter: what it is about and the full reason."""
     with opened() as database:
         letter = _find(database, identity)
     if as_json:
@@ -57,11 +57,13 @@ def show(identity: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson
 
 @dead_letters.command()
 def replay(
-    identity: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that `penstock dead-letters list` shows.")] = False,
+    identity: Annotated[str | None, typer.Argument(metavar="ID")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Replay everything in `penstock dead-letters list`.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hand one, or all, over once more: a publication is tried again, a record is put at its topic's end."""
+    """Replay one dead letter or all: a publication is tried again, a record is appended to its topic."""
     from core.dead_letters import NotReplayed, list_dead_letters
     from core.dead_letters import replay as replay_one
     from core.eventlog import open_log
@@ -98,5 +100,5 @@ def _find(database: "Database", identity: str) -> "DeadLetter":
 
     found = find_dead_letter(database, DEFAULT_TEAM, identity)
     if found is None:
-        raise CommandFailed(f"no dead letter {identity[:200]!r}; `penstock dead-letters list` shows those there are")
+        raise CommandFailed(f"no dead letter {identity[:200]!r}; `penstock dead-letters list` shows all")
     return found

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 MOST_FOUND = 1000
 
-sources = typer.Typer(name="index", help="Configure sources and keep their index fresh.", no_args_is_help=True)
+sources = typer.Typer(name="index", help="Manage sources and their index.", no_args_is_help=True)
 
 
 @sources.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What to call the source: letters, digits, '.', '_', '-'.")],
+    name: Annotated[str, typer.Argument(help="The source's name: letters, digits, '.', '_', '-'.")],
     location: Annotated[str, typer.Argument(help="A local repository, or an https or ssh URL.", metavar="DIR_OR_URL")],
     branch: Annotated[
-        str | None, typer.Option(help="Branch to follow; the repository's default one if not given.")
+        str | None, typer.Option(help="Branch to index; by default the repository's default branch.")
     ] = None,
     repository: Annotated[
-        str | None, typer.Option(help="owner/name on its forge: webhooks about it belong to this source.")
+        str | None, typer.Option(help="owner/name on its forge; webhooks about it belong to this source.")
     ] = None,
-    refresh_now: Annotated[bool, typer.Option("--refresh/--no-refresh", help="Index it at once.")] = True,
+    refresh_now: Annotated[bool, typer.Option("--refresh/--no-refresh", help="Index it immediately.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Add a source and index it."""
@@ -45,21 +45,21 @@ def add(
     place, credential = split_credential(location.strip())
     if not is_url(place) and "://" not in place and not re.match(r"[^/]+@[^/]+:", place):
         place = str(Path(place).expanduser().resolve())
-    with opened() as database, told():
+    with opened() as database, user_errors():
         source = add_source(
             database, DEFAULT_TEAM, name, place, branch=branch, repository=repository, roots=settings.roots
         )
         if credential:
             kept = keep_credential(settings.secrets_folder, DEFAULT_TEAM, place, credential)
-            note(f"its credential is kept in {kept}")
+            note(f"its credential is stored in {kept}")
     note(f"source {source.name}: {source.shown}")
     if refresh_now:
         try:
             refresh(source.name, as_json=as_json)
         except CommandFailed as error:
             raise CommandFailed(
-                f"source {source.name} is added, but could not be indexed: {error}\n"
-                f"Try again with `penstock index refresh {source.name}`, or take it back with "
+                f"source {source.name} was added, but could not be indexed: {error}\n"
+                f"Try again with `penstock index refresh {source.name}`, or remove it with "
                 f"`penstock index remove {source.name}`."
             ) from error
     elif as_json:
@@ -68,7 +68,7 @@ def add(
 
 @sources.command()
 def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: AsJson = False) -> None:
-    """Bring a source's index to its newest commit."""
+    """Index a source's newest commit."""
     from dataclasses import asdict
 
     from assets.context.indexing.refresh import refresh as refresh_source
@@ -77,7 +77,7 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
 
     settings = load_settings()
     began = time.monotonic()
-    with opened() as database, Progress(quiet=as_json) as step, told():
+    with opened() as database, Progress(quiet=as_json) as step, user_errors():
         step(f"refreshing {name}")
         used = Models(database, settings).in_use()
         report = refresh_source(
@@ -104,16 +104,16 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
 
 @sources.command()
 def status(
-    name: Annotated[str | None, typer.Argument(help="One source; all of them if not given.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One source; all by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which commit of each source is searchable, and how much of it."""
+    """Show each source's searchable commit, its size, skipped files and indexing delay."""
     from dataclasses import asdict
 
     from assets.context.search import status as index_status
     from assets.context.source.sources import list_sources
 
-    with opened() as database, told():
+    with opened() as database, user_errors():
         names = [name] if name else [source.name for source in list_sources(database, DEFAULT_TEAM)]
         found = [index_status(database, DEFAULT_TEAM, one) for one in names]
     if as_json:
@@ -156,7 +156,7 @@ def status(
 
 
 def _explain(one: "IndexStatus", *, everything: bool) -> None:
-    """What a person should know beside the table; with `everything`, also what was left out."""
+    """Notes below the table: failed refreshes and, with `everything`, models, quality checks and skipped files."""
     fresh = one.freshness
     if fresh and fresh.failures:
         times = f"{fresh.failures} times" if fresh.failures > 1 else "once"
@@ -164,7 +164,7 @@ def _explain(one: "IndexStatus", *, everything: bool) -> None:
     if not everything:
         return
     for model in fresh.models if fresh else ():
-        behind = "" if model.complete else f", does not cover the newest version, for {_seconds(model.behind_seconds)}"
+        behind = "" if model.complete else f", has not covered the newest version for {_seconds(model.behind_seconds)}"
         note(f"{model.model}: lag {_seconds(model.lag_seconds)}{behind}")
     if one.gate:
         verdict = "passed" if one.gate.passed else "FAILED"
@@ -174,7 +174,7 @@ def _explain(one: "IndexStatus", *, everything: bool) -> None:
     for path, reason in one.skipped[:20]:
         note(f"skipped {path}: {reason}")
     if one.skipped_count > 20:
-        note(f"and {one.skipped_count - 20} more skipped: --json lists up to 1,000")
+        note(f"{one.skipped_count - 20} more files were skipped: --json lists up to 1,000")
 
 
 def _seconds(seconds: float | None) -> str:
@@ -195,27 +195,27 @@ def _waiting(fresh: "SourceFreshness | None") -> str:
 @sources.command()
 def remove(
     name: Annotated[str, typer.Argument(help="The source.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it without confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget a source, its index, its mirror and its own credential. Its tasks and their results stay."""
+    """Remove a source with its index, mirror and own credential. Its tasks and their results stay."""
     from assets.context.source.sources import find_source, list_sources, remove_source
     from core.git import drop_credential
     from core.settings import load_settings
 
     settings = load_settings()
-    with opened() as database, told():
+    with opened() as database, user_errors():
         found = find_source(database, DEFAULT_TEAM, name)
         if not yes:
             if not sys.stdin.isatty():
-                raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): say --yes to do it")
+                raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): confirm with --yes")
             typer.confirm(f"Remove {found.name} ({found.shown}) and its index?", abort=True, err=True)
         removed = remove_source(database, DEFAULT_TEAM, found.name, settings.home / "mirrors")
         others = [source.location for source in list_sources(database, DEFAULT_TEAM)]
-        # Another source may lie at the same place or below it, and be opened by the same line.
+        # Another source at the same location or below it may use the same credential.
         needed = any(f"{other}/".startswith(f"{removed.location.removesuffix('.git')}") for other in others)
         if not needed and drop_credential(settings.secrets_folder, DEFAULT_TEAM, removed.location):
-            note(f"its credential is taken out of {settings.secrets_folder}")
+            note(f"its credential was removed from {settings.secrets_folder}")
     if as_json:
         data({"removed": removed.name})
     else:
@@ -223,8 +223,8 @@ def remove(
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turns what a person can mend into one line."""
+def user_errors() -> Iterator[None]:
+    """Turns errors that a user can fix into `CommandFailed`."""
     from assets.context.indexing.quality import GateFailed
     from assets.context.source.sources import SourceError
     from assets.context.store.postgres import NotIndexed
@@ -233,21 +233,21 @@ def told() -> Iterator[None]:
     from core.git import GitError
     from core.worker import WorkerUnavailable
 
-    mendable = (SourceError, GitError, NotIndexed, GateFailed, IndexConflict, EmbedderUnavailable, WorkerUnavailable)
+    fixable = (SourceError, GitError, NotIndexed, GateFailed, IndexConflict, EmbedderUnavailable, WorkerUnavailable)
     try:
         yield
-    except mendable as error:
+    except fixable as error:
         raise CommandFailed(str(error)) from error
 
 
 def search(
     name: Annotated[str, typer.Argument(help="The source to search.")],
-    query: Annotated[str, typer.Argument(help="What to look for: words, identifiers, a traceback, an error message.")],
-    k: Annotated[int, typer.Option("-k", min=1, max=MOST_FOUND, help="How many places, or files.")] = 10,
-    files: Annotated[bool, typer.Option("--files", help="Rank files: each once, with its best place.")] = False,
+    query: Annotated[str, typer.Argument(help="Words, identifiers, a traceback or an error message.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=MOST_FOUND, help="Number of results.")] = 10,
+    files: Annotated[bool, typer.Option("--files", help="Rank files, each once with its best place.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find the places in a source that a text is about, or with --files the files."""
+    """Find the places in a source that are relevant to a text, or the files with --files."""
     from assets.context.models.model_vectors import note_query
     from assets.context.search import search as search_index
     from assets.context.search import search_files
@@ -256,7 +256,7 @@ def search(
     from core.settings import load_settings
 
     settings = load_settings()
-    with opened() as database, told():
+    with opened() as database, user_errors():
         source = find_source(database, DEFAULT_TEAM, name)
         used = Models(database, settings).in_use()
         ask = search_files if files else search_index

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from core.embedding.catalogue import Entry
 
 migrations = typer.Typer(
-    name="migrate", help="Change the embedding model without a gap, behind a gate.", no_args_is_help=True
+    name="migrate",
+    help="Change the embedding model without interrupting searches, behind a gate.",
+    no_args_is_help=True,
 )
 
 migrations.command()(calibrate)
 
-To = Annotated[str, typer.Option("--to", help="The model to change to; it is registered if need be.")]
+To = Annotated[str, typer.Option("--to", help="The model to migrate to; registered if it is not yet.")]
 From = Annotated[
     str | None, typer.Option("--from", help="The model to replace; the preferred serving one if not given.")
 ]
@@ -64,9 +66,9 @@ def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "E
         except UnknownModel:
             target = None
     if target is not None and target.state == ModelState.RETIRED:
-        with suppress(ArchiveFailed):  # of what nothing was kept is embedded anew
+        with suppress(ArchiveFailed):  # without an archive, everything is embedded again
             restored = restore_model(platform.database, target.identity, platform.settings.home / FOLDER)
-            note(f"{restored.entry.name}: {restored.written} vectors that were kept are back")
+            note(f"{restored.entry.name}: {restored.written} archived vectors restored")
             return source, restored.entry
     if target is None or target.state == ModelState.RETIRED:
         spec = find_spec(to, platform.settings.models_folder)
@@ -76,7 +78,7 @@ def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "E
 
 @migrations.command()
 def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
-    """Say what a migration would take: contents, tokens, time, money and disk, from a measured sample."""
+    """Estimate a migration: contents, tokens, time, money and disk, from a measured sample."""
     from assets.migrations.lifecycle import record
     from assets.migrations.lifecycle.plan import make_plan
 
@@ -98,34 +100,42 @@ def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
     except record.MigrationRefused as error:
         note(f"it cannot be started: {error}")
     else:
-        note(f"penstock migrate start --to {made.new} begins it")
+        note(f"penstock migrate start --to {made.new} starts it")
 
 
 @migrations.command()
 def start(
     to: To,
     old: From = None,
-    margin: Annotated[float, typer.Option(min=0.001, max=0.5, help="How far nDCG and recall may fall.")] = 0.03,
+    margin: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="How much nDCG and recall may fall, as a fraction of 1.")
+    ] = 0.03,
     automatic: Annotated[
-        bool, typer.Option("--automatic/--manual", help="Cut over by itself when the gate says it is safe.")
+        bool, typer.Option("--automatic/--manual", help="Cut over automatically when the gate says it is safe.")
     ] = True,
     threads: Annotated[int, typer.Option(min=0, help="Cores for building with a local model; 0: all.")] = 0,
-    share: Annotated[float, typer.Option(min=0.01, max=1, help="Most of the time in which it may embed.")] = 1.0,
+    share: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Maximum share of the time in which it may embed.")
+    ] = 1.0,
     slowdown: Annotated[
         float,
         typer.Option(
-            min=1.01, max=100, help="How many times its undisturbed 95th percentile live work may take meanwhile."
+            min=1.01, max=100, help="Factor by which the 95th percentile of live searches and indexing may rise."
         ),
     ] = 1.1,
-    unthrottled: Annotated[bool, typer.Option("--unthrottled", help="Do not look at live work at all.")] = False,
-    queries: Annotated[int, typer.Option(min=10, max=5000, help="Most queries of each kind to compare with.")] = 400,
-    observe_seconds: Annotated[float, typer.Option(min=0, help="How long the old model stays ready.")] = 3600.0,
+    unthrottled: Annotated[bool, typer.Option("--unthrottled", help="Do not measure live traffic.")] = False,
+    queries: Annotated[
+        int, typer.Option(min=10, max=5000, help="Maximum number of queries of each kind to compare with.")
+    ] = 400,
+    observe_seconds: Annotated[
+        float, typer.Option(min=0, help="Seconds for which the old model is kept ready.")
+    ] = 3600.0,
     background: Annotated[
         bool, typer.Option("--background", help="Leave the work to the running platform instead of doing it here.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Begin a migration, and go on with it until it waits for something."""
+    """Start a migration, and drive it until it waits for something."""
     from assets.migrations.lifecycle import record, switch
     from assets.migrations.lifecycle.plan import make_plan
     from assets.migrations.lifecycle.record import Options
@@ -148,14 +158,14 @@ def start(
         )
         migration = switch.start(platform.database, source, target, options, made.as_dict())
         if background:
-            _tell(migration, "the running platform", as_json)
+            _report(migration, "the running platform", as_json)
             return
         _drive(platform, migration.id, step, as_json)
 
 
 @migrations.command()
 def status(number: Number = None, as_json: AsJson = False) -> None:
-    """Show where migrations are, which one has stalled, and which models wait for one."""
+    """Show the state of migrations, whether one has stalled, and queued migration requests."""
     from assets.migrations.lifecycle import record
     from assets.migrations.report import report
     from core.embedding import migration_requests
@@ -191,12 +201,12 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
     if health is not None and health.stalled is not None:
         note(f"migration {health.number} has stalled: {health.stalled}")
     for request in queued:
-        note(f"{request.model} waits to be migrated to: {request.reason or 'not tried yet'}")
+        note(f"migration to {request.model} is queued: {request.reason or 'not tried yet'}")
 
 
 @migrations.command()
 def resume(number: Number = None, as_json: AsJson = False) -> None:
-    """Go on with a migration that is paused, or that waits for something that is there now."""
+    """Continue a migration that is paused, or that waited for something which is available now."""
     from assets.migrations.lifecycle import switch
 
     with _platform() as platform, Progress(quiet=as_json) as step:
@@ -208,13 +218,13 @@ def resume(number: Number = None, as_json: AsJson = False) -> None:
 
 @migrations.command()
 def pause(number: Number = None, as_json: AsJson = False) -> None:
-    """Stop the work of a migration; what it has made stays."""
-    _steer("pause", number, as_json, waits_for="a person")
+    """Pause a migration; the vectors made so far stay."""
+    _steer("pause", number, as_json, waits_for="an operator")
 
 
 @migrations.command()
 def cancel(number: Number = None, as_json: AsJson = False) -> None:
-    """Give up a migration that has not cut over; the old model goes on as before."""
+    """Cancel a migration before its cut-over; the old model keeps serving."""
     _steer("cancel", number, as_json)
 
 
@@ -222,11 +232,11 @@ def cancel(number: Number = None, as_json: AsJson = False) -> None:
 def compare(
     number: Number = None,
     queries: Annotated[
-        int | None, typer.Option(min=10, max=5000, help="Most queries of each kind; as before if not given.")
+        int | None, typer.Option(min=10, max=5000, help="Maximum number of queries of each kind; by default unchanged.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask both models again where the gate could not decide, with more queries; the margin stays."""
+    """Compare both models again, with more queries, when the gate was inconclusive; the margin stays."""
     from assets.migrations.lifecycle.steer import steer
 
     with _platform() as platform, Progress(quiet=as_json) as step:
@@ -237,28 +247,30 @@ def compare(
 @migrations.command()
 def cutover(
     number: Number = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Even though the gate did not say that it is safe.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Cut over although the gate did not say that it is safe.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let the new model answer from the next search on."""
+    """Make the new model answer from the next search on."""
     _steer("cutover", number, as_json, waits_for="time", accept=accept)
 
 
 @migrations.command()
 def rollback(
     number: Number = None,
-    reason: Annotated[str, typer.Option(help="For the timeline.")] = "by command",
+    reason: Annotated[str, typer.Option(help="The reason, for the timeline.")] = "by command",
     as_json: AsJson = False,
 ) -> None:
-    """Let the old model answer again from the next search on."""
+    """Make the old model answer again from the next search on."""
     _steer("rollback", number, as_json, reason=reason)
 
 
 @migrations.command()
 def restore(
-    name: Annotated[str, typer.Argument(help="A retired model whose vectors were kept.")], as_json: AsJson = False
+    name: Annotated[str, typer.Argument(help="A retired model with archived vectors.")], as_json: AsJson = False
 ) -> None:
-    """Bring a retired model back with the vectors that it had, as registered."""
+    """Restore a retired model with its archived vectors; its state becomes registered."""
     from assets.migrations.retirement.retire import FOLDER, restore_model
 
     with _platform() as platform, Progress(quiet=as_json) as step:
@@ -268,17 +280,19 @@ def restore(
         entry = restored.entry
         data({"name": entry.name, "state": entry.state, "kept": restored.rows, "restored": restored.written})
         return
-    line(f"{name}: {restored.entry.state}, {restored.written} of {restored.rows} vectors are back")
-    note(f"penstock migrate start --to {name} makes up for what is new, and compares")
+    line(f"{name}: {restored.entry.state}, {restored.written} of {restored.rows} vectors restored")
+    note(f"penstock migrate start --to {name} embeds what is new, and compares")
 
 
 @migrations.command("report")
 def report_(
     number: Number = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write a page of HTML here, or Markdown for *.md.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write a page of HTML to this file, or Markdown for *.md.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell all there is to decide from: verdict, quality with intervals, regressions, speed, timeline."""
+    """Show the evidence for a decision: verdict, quality with intervals, regressions, speed, timeline."""
     from assets.migrations.gate import evidence
     from assets.migrations.report import report
 
@@ -303,7 +317,7 @@ def _chosen(platform: "Platform", number: int | None) -> "Migration":
     with platform.database.system() as connection:
         found = record.get(connection, number) if number else record.current(connection)
     if found is None:
-        raise MigrationRefused("there was no migration yet: penstock migrate plan --to MODEL")
+        raise MigrationRefused("there is no migration yet: penstock migrate plan --to MODEL")
     return found
 
 
@@ -319,17 +333,17 @@ def _steer(
     from assets.migrations.lifecycle.steer import steer
 
     with _platform() as platform:
-        _tell(steer(platform, action, number, accept=accept, reason=reason), waits_for, as_json)
+        _report(steer(platform, action, number, accept=accept, reason=reason), waits_for, as_json)
 
 
 def _drive(platform: "Platform", number: int, step: Any, as_json: bool) -> None:
     from assets.migrations.lifecycle.drive import drive
 
     driven = drive(platform, number, tell=step)
-    _tell(driven.migration, driven.waits_for, as_json)
+    _report(driven.migration, driven.waits_for, as_json)
 
 
-def _tell(migration: "Migration", waits_for: str, as_json: bool) -> None:
+def _report(migration: "Migration", waits_for: str, as_json: bool) -> None:
     if as_json:
         data({**_short(migration), "waits_for": waits_for})
         return
@@ -343,12 +357,12 @@ def _first_words(text: str, most: int = 60) -> str:
 
 
 def _built(migration: "Migration") -> str:
-    """How much of all chunks, and while it goes on, how far building gives way to live work."""
+    """The percentage of chunks built and, during the build, the share of the time in which it embeds."""
     progress = migration.progress
     if not progress:
         return "-"
     share = (progress.get("live") or {}).get("share", 1.0) if migration.state == "building" else 1.0
-    done = f"{int(100 * progress['chunks'] / max(1, progress['total']))}%"  # 100% is all
+    done = f"{int(100 * progress['chunks'] / max(1, progress['total']))}%"  # rounded down, so that 100% means all
     return f"{done} at {share:.0%}" if share < 1 else done
 
 

@@ -1,4 +1,4 @@
-"""`penstock models`: the catalogue of embedding models, and the chat models that are described."""
+"""`penstock models`: the catalogue of embedding models, and the described chat models."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from core.embedding.catalogue import Entry
     from core.settings import Settings
 
-models = typer.Typer(
-    name="models", help="Embedding models: which there are and which are in use.", no_args_is_help=True
-)
+models = typer.Typer(name="models", help="Embedding models: list, add and retire them.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The model's name in the catalogue.")]
 
@@ -30,7 +28,7 @@ _ANSWERS = {True: "yes", False: "NO", None: "-"}
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns what a person can mend into one line."""
+    """Turns errors that the user can fix into `CommandFailed`, printed as one line."""
     from core.embedding import EmbedderUnavailable
     from core.embedding.catalogue import ModelConflict, UnknownModel
 
@@ -42,13 +40,13 @@ def told() -> Iterator[None]:
 
 @models.command("list")
 def list_(
-    everything: Annotated[bool, typer.Option("--all", help="Retired ones too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include retired ones.")] = False,
     ask: Annotated[
-        bool, typer.Option("--ask/--no-ask", help="Ask the servers of chat models whether they answer.")
+        bool, typer.Option("--ask/--no-ask", help="Check whether the servers of chat models answer.")
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Show every model: embedding models and what of the indexes they cover, chat models and whether they answer."""
+    """Show every model: embedding models and their coverage of the indexes, chat models and whether they answer."""
     from core.chat.probe import chat_states
     from core.embedding import BUILT_IN, catalogue, described, migration_requests
     from core.settings import load_settings
@@ -78,13 +76,13 @@ def list_(
             ]
             for row in rows
         ],
-        empty="No model yet: the first start registers the one that the settings name.",
+        empty="No model yet: the first start registers the one named in the settings.",
     )
     for row in rows:
         if row["retire_by"] is not None and row["state"] != "retired":
-            note(f"{row['name']} is to be gone by {row['retire_by'][:10]}")
+            note(f"{row['name']} is due to be retired by {row['retire_by'][:10]}")
         if row["migrate"] is not None:
-            note(f"{row['name']} waits to be migrated to: {row['migrate']}")
+            note(f"{row['name']} has a queued migration request: {row['migrate']}")
     if chats:
         line()
         table(
@@ -100,7 +98,7 @@ def list_(
 
 @models.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show one model in full: how it is opened, how it is used, what it covers, and its past states."""
+    """Show one model in full: its description, state, coverage and past states."""
     from core.embedding import catalogue
 
     with opened() as database, told():
@@ -144,27 +142,27 @@ def add(
         ),
     ],
     provider: Annotated[
-        str | None, typer.Option(help="ollama, openai or onnx. Without it, NAME is built in or described in a folder.")
+        str | None, typer.Option(help="ollama, openai or onnx. Otherwise NAME is built in or described in a folder.")
     ] = None,
     url: Annotated[str | None, typer.Option(help="Address of the model server.")] = None,
     model: Annotated[str | None, typer.Option(help="The model's name on its server.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Folder of model.onnx and tokenizer.json.")] = None,
     pooling: Annotated[str | None, typer.Option(help="onnx: mean or cls, as the model's card says.")] = None,
-    dimensions: Annotated[int | None, typer.Option(help="Width of its vectors.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest text.")] = None,
-    query_prefix: Annotated[str | None, typer.Option(help="What its card puts before a query.")] = None,
-    document_prefix: Annotated[str | None, typer.Option(help="What its card puts before a document.")] = None,
+    dimensions: Annotated[int | None, typer.Option(help="Dimensions of its vectors.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum length of a text in tokens.")] = None,
+    query_prefix: Annotated[str | None, typer.Option(help="Prefix of queries, from the model's card.")] = None,
+    document_prefix: Annotated[str | None, typer.Option(help="Prefix of documents, from the model's card.")] = None,
     key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the server's key.")] = None,
     price: Annotated[float | None, typer.Option(help="Money per million tokens.")] = None,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Use it from now on beside the others, without a migration.")
+        bool, typer.Option("--serve", help="Serve searches with it from now on beside the others, without a migration.")
     ] = False,
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Let the running platform migrate to it, behind the gate.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Register a model: it is asked a few known texts, and must answer them the same ever after."""
+    """Register a model: its vectors of a few fixed texts are stored, and it must always give the same ones."""
     from core.chat.spec import LOCAL_OLLAMA, OLLAMA
     from core.embedding import catalogue, find_spec, migration_requests
     from core.embedding.ollama_models import description_of
@@ -190,14 +188,14 @@ def add(
     if provider is None and values and not of_ollama:
         raise typer.BadParameter("these options describe a model of a --provider", param_hint="--provider")
     if serve and migrate:
-        raise typer.BadParameter("use it at once, or migrate to it behind the gate: not both", param_hint="--migrate")
+        raise typer.BadParameter("--serve or --migrate, not both", param_hint="--migrate")
     with opened() as database, Progress(quiet=as_json) as step, told():
         _ensure_default(database)
         if of_ollama:
             address, wanted_model = url or LOCAL_OLLAMA, model or name.removeprefix(OLLAMA)
             described = description_of(wanted_model, address, key_variable, step)
             if described is None:
-                _tell_chat_model(name, url, as_json)
+                _show_chat_model(name, url, as_json)
                 return
             values, name = {**described, **values}, described["name"]
         spec = (
@@ -207,7 +205,7 @@ def add(
         )
         wanted = migrate or (spec.migrate and not serve)
         spec = spec.model_copy(update={"migrate": wanted})
-        step(f"asking {name} its known answers")
+        step(f"embedding the fixed texts with {name}")
         entry = catalogue.register(database, spec, threads=settings.embedding_threads)
         with database.system() as connection:
             if serve and entry.state != ModelState.SERVING:
@@ -225,9 +223,9 @@ def add(
         return
     line(f"{entry.name}: {entry.state}, {entry.dimensions} dimensions, {entry.identity}")
     if row["migrate"] is not None:
-        note(f"it will be migrated to: {row['migrate']}")
+        note(f"the migration to it is queued: {row['migrate']}")
     elif wanted and entry.state == ModelState.BUILDING:
-        note("a migration to it is open: the running platform goes on with it, or penstock migrate resume")
+        note("a migration to it is open: the running platform continues it, or penstock migrate resume")
     elif entry.state == ModelState.REGISTERED:
         note(f"not used yet: penstock migrate plan --to {entry.name}, or models add {entry.name} --serve")
 
@@ -237,13 +235,13 @@ def retire(
     name: Name,
     by: Annotated[
         str | None,
-        typer.Option("--by", help="Not now but by this day (2027-03-31), when others cover it."),
+        typer.Option("--by", help="Retire it by this day (2027-03-31), once others cover its content, instead of now."),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Take back the day by which it was to be gone.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Remove its retirement deadline.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take a model out of use: sources that only it covers stay searchable until they are refreshed; then its vectors
-    go into an archive, from which `penstock migrate restore` brings them back."""
+    """Retire a model: sources that only it covers stay searchable until they are refreshed; then its vectors are
+    archived, and `penstock migrate restore` can restore them."""
     from assets.migrations.retirement.archive import ArchiveFailed
     from assets.migrations.retirement.deadlines import deadlines
     from assets.migrations.retirement.retire import FOLDER, retire_model
@@ -253,7 +251,7 @@ def retire(
     from core.states import ModelState
 
     if by is not None and keep:
-        raise typer.BadParameter("a day, or none: not both", param_hint="--keep")
+        raise typer.BadParameter("--by sets a deadline, --keep removes it: choose one", param_hint="--keep")
     day = _day(by) if by is not None else None
     with opened() as database, told():
         _ensure_default(database)
@@ -264,7 +262,7 @@ def retire(
                     raise CommandFailed(f"{name} is retired already")
                 catalogue.retire_by(connection, entry.id, day)
                 known = [one for one in deadlines(connection) if one.model_id == entry.id]
-                _tell_day(entry, day, known[0].needs if known else (), as_json)
+                _show_deadline(entry, day, known[0].needs if known else (), as_json)
                 return
             serving = [e for e in catalogue.entries(connection) if e.state == ModelState.SERVING and e.id != entry.id]
             if entry.state == ModelState.SERVING:
@@ -294,42 +292,44 @@ def retire(
         )
 
 
-def _tell_chat_model(name: str, url: str | None, as_json: bool) -> None:
+def _show_chat_model(name: str, url: str | None, as_json: bool) -> None:
     if as_json:
         data({"kind": "chat", "name": name})
         return
-    line(f"{name} is there, and writes rather than embeds: there is nothing to register")
+    line(f"{name} is available, but generates text rather than embeddings: there is nothing to register")
     note(f"use it with --model {name}" if url is None else "describe it in a chat.toml: docs/chat-models.md")
 
 
 def _day(text: str) -> "datetime":
-    """The end of a day in UTC, or a moment. Raises `typer.BadParameter`."""
+    """The end of a day in UTC, or a point in time. Raises `typer.BadParameter`, also for one that has passed."""
     from datetime import UTC, datetime, time
 
     try:
         day = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day like 2027-03-31", param_hint="--by") from error
+        raise typer.BadParameter(f"{text!r} is not a date like 2027-03-31", param_hint="--by") from error
     if len(text) <= len("2027-03-31"):
         day = datetime.combine(day.date(), time(23, 59, 59))
     day = day if day.tzinfo else day.replace(tzinfo=UTC)
     if day <= datetime.now(UTC):
-        raise typer.BadParameter(f"{text} has passed: without --by it is retired now", param_hint="--by")
+        raise typer.BadParameter(f"{text} has passed: leave out --by to retire it now", param_hint="--by")
     return day
 
 
-def _tell_day(entry: "Entry", day: "datetime | None", needs: "Sequence[str]", as_json: bool) -> None:
+def _show_deadline(entry: "Entry", day: "datetime | None", needs: "Sequence[str]", as_json: bool) -> None:
     if as_json:
         shown = day.isoformat(timespec="seconds") if day else None
         data({"name": entry.name, "state": entry.state, "retire_by": shown, "needs": list(needs)})
         return
-    line(f"{entry.name}: {entry.state}, " + (f"to be gone by {day:%Y-%m-%d %H:%M} UTC" if day else "without a day"))
+    line(
+        f"{entry.name}: {entry.state}, " + (f"due to be retired by {day:%Y-%m-%d %H:%M} UTC" if day else "no deadline")
+    )
     for need in needs:
-        note(f"until then: {need}")
+        note(f"still needed: {need}")
 
 
 def _begin(settings: "Settings", database: "Database") -> None:
-    """What a model with `migrate` waits for, done at once if nothing is in its way."""
+    """Starts the queued migration immediately if nothing prevents it."""
     from assets.migrations.lifecycle.begin import begin_requested
     from assets.platform import Platform
 
@@ -348,7 +348,7 @@ def _ensure_default(database: "Database") -> None:
 
 
 def _memory(entry: "Entry") -> str | None:
-    """What the model takes of its server's memory; None where that is not known."""
+    """How much of its server's memory the model uses, as text; None if that is not known."""
     from core.embedding.ollama_models import memory_of
     from core.embedding.spec import Served, parse_spec
 
@@ -357,8 +357,8 @@ def _memory(entry: "Entry") -> str | None:
 
 
 def _request(waits: dict[int, str | None], entry: "Entry") -> dict[str, Any]:
-    """Why a migration to the model has not begun; None when none was asked for."""
-    return {"migrate": (waits[entry.id] or "as soon as the platform looks") if entry.id in waits else None}
+    """Why the queued migration to the model has not started; None when none is queued."""
+    return {"migrate": (waits[entry.id] or "as soon as the platform checks the queue") if entry.id in waits else None}
 
 
 def _row(entry: "Entry", covered: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What commands print: data on standard output, progress and complaints on standard error."""
+"""Output of commands: data on standard output, progress and errors on standard error."""
 
 import json
 import sys
@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the data as JSON, and nothing else, on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 
 
 class CommandFailed(RuntimeError):
-    """The command could not do it; the message is for the person who asked."""
+    """The command failed; the message is for its user."""
 
 
 def data(value: Any) -> None:
@@ -30,7 +30,7 @@ def note(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table on a terminal; tab-separated lines, without a heading, when standard output is piped."""
+    """Prints a table on a terminal, or `empty` without rows; elsewhere tab-separated lines without a heading."""
     cells = [[str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in cells:
@@ -51,7 +51,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
 
 
 class Progress:
-    """Shows the steps of one piece of work: a spinner on a terminal, a line a step elsewhere."""
+    """Shows the steps of one operation: a spinner on a terminal, one line per step elsewhere."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._status: Any = None

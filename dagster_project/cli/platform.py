@@ -1,4 +1,4 @@
-"""`penstock up`, `doctor` and `send`: the platform as a whole."""
+"""`penstock up`, `doctor` and `send`: commands for the whole platform."""
 
 import contextlib
 import importlib.metadata
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 def up(
     webserver: Annotated[bool, typer.Option(help="Start the Dagster webserver too.")] = True,
     exit_when_ready: Annotated[
-        bool, typer.Option("--check", help="Start everything, check that it answers, stop it again.")
+        bool, typer.Option("--check", help="Start everything, check that it answers, then stop it.")
     ] = False,
 ) -> None:
-    """Start the gateway, the Dagster webserver and daemon, and on the embedded default the database."""
+    """Start the gateway, the Dagster webserver and daemon, and the embedded database unless another is configured."""
     from core.credentials import ensure_secrets
     from core.database import Database
     from core.settings import load_settings
@@ -46,12 +46,12 @@ def up(
         with stop_on_signals(supervisor):
             try:
                 supervisor.start()
-                line(f"gateway    {supervisor.gateway_url}   (API described at /openapi.json, with the token)")
+                line(f"gateway    {supervisor.gateway_url}   (API description at /openapi.json, with the token)")
                 if supervisor.dagster_url:
                     line(f"dagster    {supervisor.dagster_url}   (no authentication: for operators only)")
                 line(f"token      in {settings.secrets_folder / 'api-token'}")
                 line(f"logs       {settings.home / 'logs'}")
-                note(f"up in {time.monotonic() - began:.1f} s; Ctrl-C stops it")
+                note(f"started in {time.monotonic() - began:.1f} s; stop with Ctrl-C")
                 sys.stdout.flush()
                 if not exit_when_ready:
                     supervisor.watch()
@@ -63,20 +63,16 @@ def up(
 def send(
     file: Annotated[Path, typer.Argument(help="The payload, a JSON file.", exists=True, dir_okay=False, readable=True)],
     source: Annotated[
-        str, typer.Option(help="Which webhook to post to: github, gitlab, gitea, jira or generic.")
+        str, typer.Option(help="The webhook to deliver to: github, gitlab, gitea, jira or generic.")
     ] = "github",
-    kind: Annotated[
-        str, typer.Option(help="The event kind, for GitHub and Gitea their header of that name.")
-    ] = "issues",
+    kind: Annotated[str, typer.Option(help="The event name: the X-GitHub-Event or X-Gitea-Event header.")] = "issues",
     delivery: Annotated[
-        str | None, typer.Option(help="Delivery id; a new one by default. The same id again is a repeat.")
+        str | None, typer.Option(help="Delivery id; a new one by default. Reusing an id makes it a repeated delivery.")
     ] = None,
-    url: Annotated[
-        str | None, typer.Option(help="Address of the gateway; that of the running platform by default.")
-    ] = None,
+    url: Annotated[str | None, typer.Option(help="Address of the gateway; by default the running platform's.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a payload as its service would and deliver it to the gateway."""
+    """Sign a payload as the sending service would, and deliver it to the gateway."""
     import httpx
 
     from core.credentials import load_or_make
@@ -100,7 +96,7 @@ def send(
         )
     except httpx.TransportError as error:
         raise CommandFailed(
-            f"no gateway answers at {url} ({error}): start one with `penstock up`, or give --url"
+            f"no gateway answers at {url} ({error}): start the platform with `penstock up`, or give --url"
         ) from error
     try:
         answer: Any = response.json()
@@ -141,7 +137,7 @@ def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, b
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say what is installed, what is running, what is missing and how to get it; print every setting."""
+    """Show what is installed, running or missing, how to install what is missing, and every setting with its origin."""
     from core.chat.probe import chat_states
     from core.settings import describe, load_settings
     from dagster_project.supervisor import running_platform
@@ -169,15 +165,15 @@ def doctor(as_json: AsJson = False) -> None:
         problem = backend.available()
         usable += problem is None
         check(f"sandbox {backend.name}", "missing" if problem else "ok", problem or "sessions can be opened")
-    held = "bounded by the kernel, in a cgroup" if place_for_groups() else "watched, since no cgroup can be made here"
+    held = "limited by the kernel, in a cgroup" if place_for_groups() else "watched, since no cgroup can be created"
     check("sandbox memory", "ok", f"{held}: docs/sandbox.md")
     if not usable:
-        check("sandbox", "missing", "no backend works: tasks are refused until one does")
+        check("sandbox", "missing", "no backend works: tasks cannot run until one does")
     running = running_platform(settings)
     if running:
         check("platform", "ok", f"process {running['pid']}; gateway {running['gateway']}; Dagster {running['dagster']}")
         if running.get("run_launcher") != settings.run_launcher:
-            check("run launcher", "degraded", "Dagster's own: `penstock up` printed why the warm one does not work")
+            check("run launcher", "degraded", "Dagster's own; `penstock up` printed why the warm one does not work")
     else:
         check("platform", "stopped", "start it with `penstock up`")
     check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
@@ -189,7 +185,7 @@ def doctor(as_json: AsJson = False) -> None:
         if chat.default and settings.engine == "model":
             needed.add(f"chat model {chat.name}")
     if settings.engine == "model" and not settings.chat_model:
-        check("chat model", "missing", "engine is model and chat_model names none: new tasks cannot be solved")
+        check("chat model", "missing", "engine is model but chat_model is not set: new tasks cannot be solved")
         needed.add("chat model")
     rows = describe(settings)
     missing = any(c["state"] == "missing" and c["name"] in needed for c in checks)

@@ -1,4 +1,4 @@
-"""`penstock sandbox`: what the sandbox keeps out, shown by trying."""
+"""`penstock sandbox`: tests the sandbox's isolation by trying to break it."""
 
 from typing import Annotated
 
@@ -6,17 +6,17 @@ import typer
 
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, note, table
 
-sandboxes = typer.Typer(name="sandbox", help="Look at the sandbox.", no_args_is_help=True)
+sandboxes = typer.Typer(name="sandbox", help="Test the sandbox.", no_args_is_help=True)
 
 
 @sandboxes.command()
 def probe(
     backend: Annotated[
-        str | None, typer.Option(help="gvisor or bubblewrap; every one that works here by default.")
+        str | None, typer.Option(help="gvisor or bubblewrap; by default every backend that works here.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try to break out of the sandbox and to exceed each limit. Exit code 1 when any attempt succeeds."""
+    """Try to break out of the sandbox and to exceed each limit. Exit code 1 if an attempt succeeds."""
     from sandbox import backends, open_sandbox
     from sandbox.probes import probe as run_probes
 
@@ -26,9 +26,9 @@ def probe(
         if problem is None:
             chosen.append(one)
         else:
-            note(f"{one.name} is left out: {problem}")
+            note(f"{one.name} is skipped: {problem}")
     if not chosen:
-        raise CommandFailed("no sandbox backend works here; `penstock doctor` says what to install")
+        raise CommandFailed("no sandbox backend works here; `penstock doctor` shows what to install")
     results = []
     with Progress(quiet=as_json) as step:
         for one in chosen:

@@ -1,4 +1,4 @@
-"""`penstock solve`: one task in this process, no servers."""
+"""`penstock solve`: solves one task in this process, without servers."""
 
 import json
 import time
@@ -25,7 +25,7 @@ def solve(
     repo: Annotated[
         Path,
         typer.Option(
-            help="The git repository. Its HEAD is what is solved; its work tree is never touched.",
+            help="The git repository. The task is solved on its HEAD; its work tree is never changed.",
             exists=True,
             file_okay=False,
         ),
@@ -33,26 +33,25 @@ def solve(
     issue: Annotated[
         Path,
         typer.Option(
-            help="A text file: the title in its first line, then the issue's text. '-' reads standard input.",
+            help="A text file with the title in the first line, then the issue's text. '-' reads standard input.",
             allow_dash=True,
         ),
     ],
-    test: Annotated[
-        str | None, typer.Option(help="The test command; found by itself if not given.", metavar="CMD")
-    ] = None,
+    test: Annotated[str | None, typer.Option(help="The test command; detected by default.", metavar="CMD")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="What proposes edits: search, or model. By default what the settings say.")
+        str | None, typer.Option(help="The engine that proposes edits: search or model; by default from the settings.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Chat model of engine model: one that is described in a folder, or ollama/NAME.")
+        str | None,
+        typer.Option(help="Chat model for engine model: one described in the models folder, or ollama/NAME."),
     ] = None,
     budget_seconds: Annotated[
         float | None,
-        typer.Option(min=1, max=86_400, help="Wall time for the whole task; what the settings say if not given."),
+        typer.Option(min=1, max=86_400, help="Wall time for the whole task in seconds; by default from the settings."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Solve one task here and now; leaves branch penstock/<task id>. Exit code 0 when it was resolved."""
+    """Solve one task in this process. A verified patch becomes branch penstock/<task id>. Exit code 0 if resolved."""
     result = _run(repo.resolve(), _read_issue(issue), test, _choice(engine, model), budget_seconds, quiet=as_json)
     if as_json:
         data({key: value for key, value in result.items() if key != "report"})
@@ -72,7 +71,7 @@ def solve(
 def _cost(used: dict[str, Any]) -> str:
     tokens = used["prompt_tokens"] + used["completion_tokens"]
     about = "about " if used["estimated"] else ""
-    return f"model:      {used['model']}, {used['steps']} answers, {about}{tokens} tokens, {used['money']:.4f} in money"
+    return f"model:      {used['model']}, {used['steps']} answers, {about}{tokens} tokens, cost {used['money']:.4f}"
 
 
 def _read_issue(path: Path) -> "TaskText":
@@ -88,10 +87,10 @@ def _read_issue(path: Path) -> "TaskText":
     else:
         raise typer.BadParameter(f"{path} is not a file", param_hint="--issue")
     if len(raw) > MAX_ISSUE_BYTES:
-        raise CommandFailed(f"{path} is larger than {MAX_ISSUE_BYTES} bytes: cut it down to what matters")
+        raise CommandFailed(f"{path} is larger than {MAX_ISSUE_BYTES} bytes: shorten it")
     text = raw.decode("utf-8", "replace").replace("\0", "").strip()
     if not text:
-        raise CommandFailed(f"{path} is empty: write the issue's title in its first line, then its text")
+        raise CommandFailed(f"{path} is empty: write the issue's title in the first line, then its text")
     title, _, body = text.partition("\n")
     return TaskText(title=title.lstrip("# ").strip() or title.strip(), body=body.strip())
 
@@ -104,7 +103,7 @@ def _choice(engine: str | None, model: str | None) -> "EngineChoice":
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is not one of {', '.join(ENGINES)}", param_hint="--engine")
     if model and engine != "model":
-        raise typer.BadParameter(f"engine {engine} uses no chat model", param_hint="--model")
+        raise typer.BadParameter(f"engine {engine} does not use a chat model", param_hint="--model")
     return EngineChoice(engine, chat_model=model)
 
 
@@ -127,7 +126,7 @@ def _run(
     began = time.monotonic()
     repository = Repository(path)
     if repository.empty():
-        raise CommandFailed(f"{path} has no commit yet: commit what is to be solved first")
+        raise CommandFailed(f"{path} has no commit yet: commit the code first")
     event_id = f"solve:{uuid.uuid4()}"
     identity = task_id(DEFAULT_TEAM, event_id)
     folder = settings.home / "solve" / str(identity)
@@ -175,7 +174,7 @@ def _run(
 
 
 def _publish(path: Path, ending: "AttemptRecord", report: str) -> tuple[str, str | None]:
-    """Leaves the branch where the gate lets the patch out: the task's status, and the branch's name."""
+    """Publishes the branch if the gate allows the patch. Returns the task's status and the branch's name."""
     from assets.results.report import commit_message
     from core.forge.local_git import LocalGit
     from core.forge.protocol import Publication, PublicationRefused
@@ -205,4 +204,4 @@ def _warn_about_changes(repository: Any) -> None:
     status = repository.status()
     if status.dirty:
         shown = ", ".join(status.paths[:3]) + (" …" if len(status.paths) > 3 else "")
-        note(f"penstock: HEAD is solved; uncommitted changes ({shown}) are left alone and not looked at")
+        note(f"penstock: the task is solved on HEAD; uncommitted changes ({shown}) are ignored")

@@ -15,14 +15,14 @@ from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 if TYPE_CHECKING:
     from core.database import Database
 
-tasks = typer.Typer(name="task", help="Look at tasks and steer them.", no_args_is_help=True)
+tasks = typer.Typer(name="task", help="List, show, watch, cancel and retry tasks.", no_args_is_help=True)
 
-TaskId = Annotated[str, typer.Argument(help="The task's id, or the first characters of it.", metavar="ID")]
+TaskId = Annotated[str, typer.Argument(help="The task's id or its first characters.", metavar="ID")]
 
 
 @contextmanager
 def opened() -> Iterator["Database"]:
-    """The platform's database, for one command."""
+    """Opens the platform's database for one command."""
     from core.database import Database
     from core.settings import load_settings
     from dagster_project.runtime import open_runtime
@@ -36,7 +36,8 @@ def opened() -> Iterator["Database"]:
 
 
 def find_task(database: "Database", text: str) -> uuid.UUID:
-    """A task's id from it or its first characters. Raises `CommandFailed`, and `typer.BadParameter` for no id."""
+    """The task's id, given whole or by its first characters. Raises `CommandFailed` if no task or several match, and
+    `typer.BadParameter` for text that cannot be an id."""
     try:
         return uuid.UUID(text)
     except ValueError:
@@ -57,7 +58,7 @@ def find_task(database: "Database", text: str) -> uuid.UUID:
 def list_(
     state: Annotated[TaskState | None, typer.Option(help="Only tasks in this state.")] = None,
     source: Annotated[str | None, typer.Option(help="Only tasks of this source.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Maximum number of tasks.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List tasks, newest first."""
@@ -71,7 +72,7 @@ def list_(
     table(
         ["id", "state", "attempt", "source", "created", "title"],
         [[t.id, t.state, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title[:80]] for t in found],
-        empty="No task yet. Deliver an event with `penstock send`, or post one to the gateway.",
+        empty="No tasks yet. Deliver an event with `penstock send`, or post one to the gateway.",
     )
 
 
@@ -82,7 +83,7 @@ def _brief(task: Any) -> dict[str, Any]:
 
 @tasks.command()
 def show(task: TaskId, as_json: AsJson = False) -> None:
-    """Show one task whole: its stages, the gate's verdict, the patch and where it was published."""
+    """Show one task: its stages, the gate's verdict, its publications and its report."""
     from core.tasks import details
 
     with opened() as database:
@@ -117,9 +118,9 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
 @tasks.command()
 def watch(
     task: TaskId,
-    timeout: Annotated[float, typer.Option(min=1, help="Give up after so many seconds.")] = 3600,
+    timeout: Annotated[float, typer.Option(min=1, help="Timeout in seconds.")] = 3600,
 ) -> None:
-    """Follow a task as it happens, until it is closed. Exit code 0 when it was resolved."""
+    """Follow a task live until it is closed. Exit code 0 if it was resolved."""
     from core.tasks import get_task
 
     deadline = time.monotonic() + timeout

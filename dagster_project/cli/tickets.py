@@ -1,4 +1,4 @@
-"""`penstock tickets`: which tickets a source has, finding them, and importing those from before its events came."""
+"""`penstock tickets`: imports, lists and searches a source's tickets. Later changes arrive by webhook."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,23 +14,23 @@ from dagster_project.cli.task import opened
 if TYPE_CHECKING:
     from core.database import Database
 
-tickets = typer.Typer(
-    name="tickets", help="Tickets of a source: import them, list them, find them.", no_args_is_help=True
-)
+tickets = typer.Typer(name="tickets", help="Import, list and search the tickets of a source.", no_args_is_help=True)
 
 Source = Annotated[str, typer.Argument(help="The source.", metavar="SOURCE")]
-From = Annotated[Service, typer.Option("--from", help="Where the tickets are.")]
+From = Annotated[Service, typer.Option("--from", help="The service that holds the tickets.")]
 Project = Annotated[
-    str | None, typer.Option(help="owner/name there, or a Jira project's key; the source's repository if not given.")
+    str | None, typer.Option(help="owner/name, or a Jira project's key; by default the source's repository.")
 ]
-Address = Annotated[str | None, typer.Option(help="https://HOST of the service; for GitHub and GitLab not needed.")]
+Address = Annotated[
+    str | None, typer.Option(help="https://HOST of the service; not needed for github.com and gitlab.com.")
+]
 OnlyState = Annotated[State | None, typer.Option("--state", help="Only tickets in this state.")]
 OnlyKind = Annotated[Kind | None, typer.Option("--kind", help="Only tickets of this kind.")]
 
 
 @contextmanager
-def _told() -> Iterator["Database"]:
-    """The database, and what a person can mend as one line."""
+def _opened() -> Iterator["Database"]:
+    """Opens the database, and turns errors that a user can fix into `CommandFailed`."""
     from assets.context.source.sources import SourceError
     from assets.context.tickets.apis import ApiError
     from assets.context.tickets.importing import ImportRefused
@@ -49,16 +49,18 @@ def import_(
     service: From,
     project: Project = None,
     address: Address = None,
-    everything: Annotated[bool, typer.Option(help="Read all tickets again, not only what has changed since.")] = False,
+    everything: Annotated[
+        bool, typer.Option(help="Read all tickets again, not only those changed since the last import.")
+    ] = False,
     pages: Annotated[
-        int, typer.Option(min=1, max=20_000, help="Read at most so many pages; the next goes on.")
+        int, typer.Option(min=1, max=20_000, help="Maximum number of pages; the next import continues there.")
     ] = 20_000,
     as_json: AsJson = False,
 ) -> None:
-    """Import a project's tickets, and let those that change later belong to the source.
+    """Import a project's tickets, and link the project to the source for later changes.
 
-    The token that reads them is PENSTOCK_GITHUB_TOKEN, PENSTOCK_GITLAB_TOKEN, PENSTOCK_GITEA_TOKEN or
-    PENSTOCK_JIRA_TOKEN (user@example.org:TOKEN for Jira Cloud). Stopped, it goes on where it was.
+    The API token is read from PENSTOCK_GITHUB_TOKEN, PENSTOCK_GITLAB_TOKEN, PENSTOCK_GITEA_TOKEN or
+    PENSTOCK_JIRA_TOKEN (user@example.org:TOKEN for Jira Cloud). An interrupted import continues where it stopped.
     """
     from assets.context.tickets.importing import import_tickets, link_project
     from core.embedding.serving import Models
@@ -66,7 +68,7 @@ def import_(
 
     settings = load_settings()
     token = getattr(settings, f"{service}_token")
-    with _told() as database, Progress(quiet=as_json) as step:
+    with _opened() as database, Progress(quiet=as_json) as step:
         link = link_project(database, DEFAULT_TEAM, source, service, project, address)
         step(f"importing {link.project} from {service}")
         used = Models(database, settings).in_use()
@@ -87,7 +89,7 @@ def import_(
     line(
         f"{report.source}: {report.index.status.total} tickets, {report.index.status.parts} texts; "
         f"{report.pages} pages read, {report.applied} of {report.changes} tickets and comments applied"
-        + ("" if report.complete else "; there is more: import again to go on")
+        + ("" if report.complete else "; there are more: import again to continue")
     )
     for reason in report.skipped[:20]:
         note(f"skipped {reason}")
@@ -110,12 +112,12 @@ def _report(report: Any) -> dict[str, Any]:
 def link(
     source: Source, service: From, project: Project = None, address: Address = None, as_json: AsJson = False
 ) -> None:
-    """Let the tickets of a project belong to a source, as its events tell of them, without importing any."""
+    """Link a project to a source, so that its webhooks update the source's tickets. Imports none."""
     from dataclasses import asdict
 
     from assets.context.tickets.importing import link_project
 
-    with _told() as database:
+    with _opened() as database:
         made = link_project(database, DEFAULT_TEAM, source, service, project, address)
     if as_json:
         data(asdict(made))
@@ -126,32 +128,32 @@ def link(
 @tickets.command()
 def unlink(
     service: From,
-    project: Annotated[str, typer.Option(help="owner/name there, or a Jira project's key.")],
+    project: Annotated[str, typer.Option(help="owner/name, or a Jira project's key.")],
     as_json: AsJson = False,
 ) -> None:
-    """Take a project's tickets away from its source."""
+    """Unlink a project from its source."""
     from assets.context.tickets.importing import unlink_project
 
-    with _told() as database:
+    with _opened() as database:
         gone = unlink_project(database, DEFAULT_TEAM, service, project)
     if not gone:
         raise CommandFailed(f"no source is linked to {project} of {service}")
     if as_json:
         data({"service": service, "project": project, "linked": False})
     else:
-        line(f"tickets of {project} belong to no source any more")
+        line(f"{project} is no longer linked to a source")
 
 
 @tickets.command()
 def search(
     source: Source,
-    query: Annotated[str, typer.Argument(help="What to look for: words, an error message, a key.")],
-    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many tickets.")] = 10,
+    query: Annotated[str, typer.Argument(help="Words, an error message or a key.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="Number of tickets.")] = 10,
     state: OnlyState = None,
     kind: OnlyKind = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the tickets that a text is about."""
+    """Find the tickets that are relevant to a text."""
     from dataclasses import asdict
 
     from assets.context.source.sources import find_source
@@ -159,7 +161,7 @@ def search(
     from core.embedding.serving import Models
     from core.settings import load_settings
 
-    with _told() as database:
+    with _opened() as database:
         name = find_source(database, DEFAULT_TEAM, source).name
         used = Models(database, load_settings()).in_use()
         hits = search_tickets(database, DEFAULT_TEAM, name, query, k, embedders=used.asked, state=state, kind=kind)
@@ -167,7 +169,7 @@ def search(
         data([asdict(hit) | {"why": [reason.model_dump() for reason in hit.why]} for hit in hits])
         return
     table(
-        ["ticket", "state", "title", "score", "why", "whose words", "closed by"],
+        ["ticket", "state", "title", "score", "why", "author", "closed by"],
         [
             [
                 hit.key,
@@ -180,7 +182,7 @@ def search(
             ]
             for hit in hits
         ],
-        empty="Nothing found. Has the source tickets? penstock tickets list SOURCE",
+        empty="Nothing found. Does the source have tickets? penstock tickets list SOURCE",
     )
 
 
@@ -189,16 +191,16 @@ def list_(
     source: Source,
     state: OnlyState = None,
     kind: OnlyKind = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the last changed first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of tickets.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List the tickets of a source."""
+    """List the tickets of a source, last changed first."""
     from dataclasses import asdict
 
     from assets.context.source.sources import find_source
     from assets.context.tickets.listing import list_tickets
 
-    with _told() as database:
+    with _opened() as database:
         name = find_source(database, DEFAULT_TEAM, source).name
         with database.team(DEFAULT_TEAM) as connection:
             found = list_tickets(connection, DEFAULT_TEAM, name, state=state, kind=kind, limit=limit)
@@ -217,13 +219,13 @@ def list_(
 
 @tickets.command()
 def status(source: Source, as_json: AsJson = False) -> None:
-    """Show how many tickets can be found, how long changes take to be searchable, and what changed last."""
+    """Show the number of searchable tickets, the delay until changes are searchable, and the last changes."""
     from dataclasses import asdict
 
     from assets.context.source.sources import find_source
     from assets.context.tickets.status import ticket_status
 
-    with _told() as database:
+    with _opened() as database:
         name = find_source(database, DEFAULT_TEAM, source).name
         with database.team(DEFAULT_TEAM) as connection:
             found = ticket_status(connection, DEFAULT_TEAM, name)
@@ -231,11 +233,9 @@ def status(source: Source, as_json: AsJson = False) -> None:
         data(asdict(found))
         return
     counts = ", ".join(f"{count} {what}" for what, count in found.tickets.items())
-    line(f"{found.total} tickets ({counts or 'none'}), {found.parts} texts can be found, {found.waiting} changes wait")
+    line(f"{found.total} tickets ({counts or 'none'}), {found.parts} searchable texts, {found.waiting} waiting changes")
     if found.lag_median is not None:
-        line(
-            f"from a change until it can be found: {found.lag_median:.1f} s in the median, {found.lag_most:.1f} s most"
-        )
+        line(f"delay until a change is searchable: median {found.lag_median:.1f} s, maximum {found.lag_most:.1f} s")
     for change in found.last:
         line(
             f"{change.at:%Y-%m-%d %H:%M:%S}  {change.key}  {change.before or '-'} -> {change.after}  ({change.action})"

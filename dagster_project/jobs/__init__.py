@@ -1,1 +1,1 @@
-"""Dagster jobs and their schedules, a module for each stage that they serve."""
+"""Dagster jobs and their schedules, one module for each area."""

@@ -1,4 +1,4 @@
-"""What the context index needs beside its refreshes: garbage away every night, vector indexes as they fall due."""
+"""Maintenance of the context index: nightly garbage collection, and building vector indexes that are due."""
 
 from dagster import (
     DefaultScheduleStatus,
@@ -16,7 +16,7 @@ from assets.context.store.vector_index import build_vector_indexes
 from assets.platform import Platform
 
 
-@op(description="Deletes contents that no kept version of any source refers to, team by team.")
+@op(description="Deletes contents that no stored version of any source refers to, team by team.")
 def delete_unused_contents(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
     with platform.database.system() as connection:
         teams = connection.execute("SELECT id, name FROM teams ORDER BY id").fetchall()
@@ -32,12 +32,12 @@ def delete_unused_contents(context: OpExecutionContext, platform: ResourceParam[
         )
 
 
-@job(executor_def=in_process_executor, description="Contents of the context index that nothing refers to any more.")
+@job(executor_def=in_process_executor, description="Deletes unused contents of the context index.")
 def prune_context() -> None:
     delete_unused_contents()
 
 
-@op(description="Builds the vector indexes that are due, without holding up any refresh.")
+@op(description="Builds the vector indexes that are due, without blocking refreshes.")
 def build_due_vector_indexes(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
     owner_url = platform.settings.database_owner_url
     if owner_url is None:
@@ -49,12 +49,12 @@ def build_due_vector_indexes(context: OpExecutionContext, platform: ResourcePara
         for built in build_vector_indexes(platform.database, owner_url.get_secret_value()):
             context.log.info("%s: %d vectors indexed in %.1f s", built.model, built.vectors, built.seconds)
     except LockNotAvailable:
-        context.log.warning("a vector table was in use for too long: the next run tries again")
+        context.log.warning("a vector table was locked for too long: the next run tries again")
     except InsufficientPrivilege as error:
-        context.log.warning("PENSTOCK_DATABASE_OWNER_URL is not of the owner of the tables: %s", error)
+        context.log.warning("the user of PENSTOCK_DATABASE_OWNER_URL does not own the tables: %s", error)
 
 
-@job(executor_def=in_process_executor, description="HNSW indexes over the vectors of each embedding model.")
+@job(executor_def=in_process_executor, description="Builds HNSW indexes over the vectors of each embedding model.")
 def index_vectors() -> None:
     build_due_vector_indexes()
 

@@ -1,6 +1,6 @@
-"""Jobs of evals: a set on demand or every night as the baseline, and the comparison of two runs.
+"""Jobs of evals: runs of a set on demand or nightly as the baseline, comparisons of two runs, and promotion.
 
-The nightly schedule is off until someone turns it on, since a set may take an hour of the machine.
+The nightly schedule is off by default, since a set may take an hour.
 """
 
 import re
@@ -25,7 +25,7 @@ from core.settings import load_settings
 from sensors.evals import candidate_sensor
 
 BASELINE_SET = "repair"
-"""The set that the present default is run over every night."""
+"""The set of the nightly baseline run."""
 
 run_evals = define_asset_job(
     "run_evals",
@@ -38,7 +38,7 @@ compare_evals = define_asset_job(
     "compare_evals",
     selection=AssetSelection.assets("eval_pair", "eval_comparison"),
     executor_def=in_process_executor,
-    description="Says whether one run's subject may replace another's.",
+    description="Decides whether one run's subject may replace another's.",
 )
 
 eval_candidate_sensor = candidate_sensor([run_evals, compare_evals])
@@ -47,18 +47,18 @@ promote_default = define_asset_job(
     "promote_default",
     selection=AssetSelection.assets("platform_default"),
     executor_def=in_process_executor,
-    description="Makes the candidate of a comparison the default of new tasks, if its verdict allows it.",
+    description="Makes the candidate of a comparison the default of new tasks, if the verdict allows it.",
 )
 
 
-@job(executor_def=in_process_executor, description="Takes the promotion in force back.")
+@job(executor_def=in_process_executor, description="Rolls back the active promotion.")
 def roll_back_default() -> None:
     take_promotion_back()
 
 
 @schedule(job=run_evals, cron_schedule="23 1 * * *", default_status=DefaultScheduleStatus.STOPPED)
 def eval_baseline_nightly(context: ScheduleEvaluationContext) -> list[RunRequest]:
-    """The present default, once a night, so that its drift is seen before a candidate is blamed for it."""
+    """Runs the present default every night, so that its own drift is not attributed to a candidate."""
     instance = context.instance
     at = context.scheduled_execution_time.strftime("%Y%m%d")
     subject = default_subject(load_settings())

@@ -1,4 +1,4 @@
-"""Keeps the event log in PostgreSQL in bounds: what was read and is old goes away every night."""
+"""Limits the size of the event log in PostgreSQL: every night, deletes old events that were read."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,8 @@ from core.events import CHANGES, DEAD_LETTERS, TASKS, TOPICS
 from sensors import changes, tasks
 
 READ_BY = {TASKS: tasks.GROUP, CHANGES: changes.GROUP}
-"""Consumer groups whose unread events stay, however old. With Kafka they read there, and the relay's place counts."""
+"""The consumer group of each topic whose unread events are never deleted. With Kafka, the relay's position counts
+instead, since consumers read from Kafka."""
 
 DEAD_LETTER_DAYS = 365
 
@@ -29,12 +30,12 @@ def delete_old_events(context: OpExecutionContext, platform: ResourceParam[Platf
     for topic in TOPICS:
         kept = max(days, DEAD_LETTER_DAYS) if topic == DEAD_LETTERS else days
         reader = READ_BY.get(topic) if platform.settings.event_log == "postgres" else None
-        platform.log.end_offsets(topic)  # events get offsets when somebody looks; of some topics only this does
+        platform.log.end_offsets(topic)  # assigns offsets to new events; some topics have no reader that does so
         deleted = platform.log.prune(topic, now - timedelta(days=kept), unread_by=reader)
         context.log.info("%s: %d events older than %d days deleted", topic, deleted, kept)
 
 
-@dagster_job(executor_def=in_process_executor, description="Events of long ago, from the front of each topic.")
+@dagster_job(executor_def=in_process_executor, description="Deletes old events from the front of each topic.")
 def prune_events() -> None:
     delete_old_events()
 

@@ -1,4 +1,4 @@
-"""The jobs of embedding models: migrations that begin or are open, and what models need every night."""
+"""Jobs for embedding models: starting, driving and steering migrations, and nightly maintenance."""
 
 from typing import Literal
 
@@ -25,27 +25,27 @@ migrate_model = define_asset_job(
     "migrate_model",
     selection=AssetSelection.assets("model_migration"),
     executor_def=in_process_executor,
-    description="Takes the open migration of embedding models as far as it goes now.",
+    description="Advances the open migration of embedding models as far as possible now.",
 )
 
 
-@op(description="Begins the first migration that was asked for and can begin; `migration_sensor` takes it on.")
+@op(description="Starts the first queued migration that can start; `migration_sensor` then drives it.")
 def begin_requested_migration(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
     if begin_requested(platform, tell=context.log.info) is None:
-        context.log.info("no migration has begun")
+        context.log.info("no migration was started")
 
 
 @job(
     name="begin_migration",
     executor_def=in_process_executor,
-    description="Begins the migration to a model that was registered with `migrate`.",
+    description="Starts the migration to a model that was registered with `migrate`.",
 )
 def begin_migration_job() -> None:
     begin_requested_migration()
 
 
 class Steer(Config):
-    """What a person wants of a migration; the open one, or the last, if no number is given."""
+    """An operator's action on a migration; without a number, on the open or last one."""
 
     action: Literal["pause", "resume", "cancel", "compare", "cutover", "rollback"]
     number: int = 0
@@ -74,7 +74,7 @@ def steer_model_migration(context: OpExecutionContext, config: Steer, platform: 
 @job(
     name="steer_migration",
     executor_def=in_process_executor,
-    description="A person's word on a migration, from the UI: pause, resume, cancel, compare, cutover or rollback.",
+    description="An operator's action from the UI: pause, resume, cancel, compare, cutover or rollback.",
 )
 def steer_migration_job() -> None:
     steer_model_migration()
@@ -84,7 +84,7 @@ keep_models_job = define_asset_job(
     "keep_models",
     selection=AssetSelection.assets("embedding_models"),
     executor_def=in_process_executor,
-    description="Every model in use covers what it should, and models go on their day.",
+    description="Fills gaps in the coverage of models in use, and retires models by their deadlines.",
 )
 
 

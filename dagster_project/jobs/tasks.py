@@ -1,4 +1,4 @@
-"""The jobs: one task's way through the stages, a source's refresh, and what is still to be published."""
+"""Jobs of tasks: resolving a task, refreshing a source, publishing pending results, and pruning old runs."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -25,18 +25,18 @@ resolve_task = define_asset_job(
     "resolve_task",
     selection=AssetSelection.assets("task_context", "plan", "execution", "result"),
     executor_def=in_process_executor,
-    description="One task, from its context to its published result.",
+    description="Takes one task from its context to its published result.",
 )
 
 refresh_context = define_asset_job(
     "refresh_context",
     selection=AssetSelection.assets("context_index", "ticket_index"),
     executor_def=in_process_executor,
-    description="Brings the context index of a source to its newest commit, and its tickets up to date.",
+    description="Indexes a source's newest commit and its changed tickets.",
 )
 
 
-@op(description="Tries every publication that is due once more.")
+@op(description="Retries every publication that is due.")
 def publish_due_publications(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
     def forge(team_id: uuid.UUID, source: str) -> Forge:
         return open_forge_for(platform, team_id, source)
@@ -45,7 +45,7 @@ def publish_due_publications(context: OpExecutionContext, platform: ResourcePara
         context.log.info("%s: %s %s", published.target, published.state, published.location or published.error)
 
 
-@job(executor_def=in_process_executor, description="Publications that did not go through at the first try.")
+@job(executor_def=in_process_executor, description="Retries publications that failed before.")
 def publish_pending() -> None:
     publish_due_publications()
 
@@ -53,17 +53,19 @@ def publish_pending() -> None:
 PRUNED_AT_ONCE = 2000
 
 
-@op(description="Deletes runs that ended long ago, with their event logs. Tasks and their evidence stay.")
+@op(description="Deletes runs older than PENSTOCK_KEEP_RUNS_DAYS with their event logs. Tasks and evidence stay.")
 def delete_old_runs(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
     before = datetime.now(UTC) - timedelta(days=platform.settings.keep_runs_days)
     old = context.instance.get_run_records(RunsFilter(created_before=before), limit=PRUNED_AT_ONCE, ascending=True)
     ended = [record.dagster_run.run_id for record in old if record.dagster_run.is_finished]
     for run_id in ended:
         context.instance.delete_run(run_id)
-    context.log.info("deleted %d runs from before %s", len(ended), before.date())
+    context.log.info("%d runs created before %s deleted", len(ended), before.date())
 
 
-@job(executor_def=in_process_executor, description="Dagster's event log grows without end; this keeps it in bounds.")
+@job(
+    executor_def=in_process_executor, description="Deletes old runs, so that Dagster's event log does not grow forever."
+)
 def prune_runs() -> None:
     delete_old_runs()
 

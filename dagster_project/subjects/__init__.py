@@ -1,1 +1,1 @@
-"""Subjects that evals can run, put together from the stages."""
+"""Subjects that evals can run, composed of the stages."""

@@ -1,4 +1,4 @@
-"""The versions of what finds a request's places, which every result of an eval carries."""
+"""The versions of the embedding model and of chunking, which every eval result records."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ from core.settings import load_settings
 
 
 def embedding_identity(model: str) -> dict[str, str]:
-    """The versions of the embedding model and of how programs are cut, by the names that an identity has for them.
+    """The versions of the embedding model and of chunking, by their keys in a subject's identity.
 
     Raises `SubjectCannotStart`.
     """

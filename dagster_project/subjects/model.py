@@ -1,6 +1,6 @@
-"""The engine `model` under test: one chat model with its prompts and budgets, on sets of repair cases.
+"""The engine `model` as a subject: one chat model with its prompts and budgets, on repair sets.
 
-Each attempt sends its own seed, so that repeats of a case differ as far as the server heeds it.
+Each attempt sends its own seed, so that repeats of a case differ if the server uses it.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from dagster_project.subjects.repair import RepairSubject
 
 
 class ModelSubject(RepairSubject):
-    """`model` is a described chat model or `ollama/NAME`; what is not given is as the settings say."""
+    """`model` is a described chat model or `ollama/NAME`. `steps` and `prompts` default to the settings."""
 
     def __init__(
         self, model: str, *, seconds: float = 60.0, steps: int | None = None, prompts: str | None = None

@@ -1,8 +1,8 @@
-"""The subjects that evals can run, by the names that a command line gives them.
+"""The subjects that evals can run, by their names on the command line.
 
-`search:seconds=60` is the repair engine within 60 seconds; `model:model=NAME` a chat model with its tools;
-`retrieval:model=hashing` finds files with an embedding model; `scripted:skill=0.8` is the synthetic subject.
-What only one subject needs is imported when it is opened.
+`search:seconds=60` is the search engine with a budget of 60 seconds, `model:model=NAME` a chat model with its tools,
+`retrieval:model=hashing` finds files with an embedding model, `scripted:skill=0.8` is a synthetic subject. A subject's
+dependencies are imported when it is opened.
 """
 
 from collections.abc import Callable
@@ -54,10 +54,10 @@ SUBJECTS: dict[str, Callable[[dict[str, str]], Subject]] = {
 
 
 def open_subject(text: str) -> Subject:
-    """From `name` or `name:key=value,key=value`. Raises `UnknownSubject`."""
+    """Opens the subject `name` or `name:key=value,key=value`. Raises `UnknownSubject`."""
     name, _, rest = text.partition(":")
     if name not in SUBJECTS:
-        raise UnknownSubject(f"{name!r} is no subject; there are {', '.join(sorted(SUBJECTS))}")
+        raise UnknownSubject(f"{name!r} is not a subject; known: {', '.join(sorted(SUBJECTS))}")
     options: dict[str, str] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")

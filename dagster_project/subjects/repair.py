@@ -1,4 +1,4 @@
-"""The repair engines under test: from an issue to a patch with one engine and one budget, as `penstock solve` goes."""
+"""A repair engine as a subject: from an issue to a patch with one engine and one budget, as in `penstock solve`."""
 
 import json
 import time
@@ -32,7 +32,7 @@ from sandbox.protocol import Sandbox, SandboxUnavailable
 
 
 class RepairSubject:
-    """The platform's own way from an issue to a patch, with one engine and one budget, as `penstock solve` goes it."""
+    """Runs the pipeline of `penstock solve` on each case, and judges the patch by the case's hidden tests."""
 
     kinds: tuple[str, ...] = ("repair", "released")
 
@@ -42,7 +42,7 @@ class RepairSubject:
         if engine not in ENGINES:
             raise UnknownSubject(f"there is no engine {engine!r}; known: {', '.join(sorted(ENGINES))}")
         if not 1 <= seconds <= 86_400 or candidates < 1:
-            raise UnknownSubject("seconds lie between 1 and 86400, candidates above 0")
+            raise UnknownSubject("seconds must be between 1 and 86400, candidates at least 1")
         self.engine, self.seconds, self.candidates = engine, seconds, candidates
         self.operators = _families(operators) if operators else None
         self.name = f"{engine}-{seconds:g}s" + (f"-{candidates}" if candidates != 20_000 else "")
@@ -106,7 +106,7 @@ class RepairSubject:
             judged = judge_patch(case, patch, sandbox)
         except (SandboxUnavailable, EmbedderUnavailable, ChatUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
-        # A case without a small right answer counts any patch as a mistake, whatever its tests say.
+        # For a case without a small correct patch, any patch is wrong, even if the tests pass.
         correct = judged.correct and case.fields.expected == "resolved"
         metrics |= {"code_lines": float(changed_lines(patch)), "wrong_patch": float(not correct)}
         outcome = CaseOutcome.CORRECT if correct else CaseOutcome.WRONG
@@ -129,20 +129,19 @@ class RepairSubject:
 
 
 def _families(text: str) -> tuple[str, ...]:
-    """Families of edit operators from `conditions+values`, or all but some from `-guards+calls`."""
+    """The families of edit operators that `conditions+values` names, or all except those that `-guards+calls` names."""
     known, named = families(), set(text.removeprefix("-").split("+"))
     if unknown := sorted(named - set(known)):
-        raise UnknownSubject(f"there are no operators {', '.join(unknown)!r}; there are {', '.join(known)}")
+        raise UnknownSubject(f"unknown operators {', '.join(unknown)!r}; known: {', '.join(known)}")
     return tuple(one for one in known if (one in named) is not text.startswith("-"))
 
 
 def solve_case(
     case: RepairCase, root: Path, engine: EngineChoice, sandbox: Sandbox, budget: Budget, record: Record = quiet
 ) -> pipeline.Solution:
-    """From a case's issue to a verdict in `root`, a scratch copy of its repository that becomes a git repository.
+    """Solves a case in `root`, a scratch copy of its files, which is turned into a git repository.
 
-    The budget's seconds include the time to index. Raises `SandboxUnavailable`, `EmbedderUnavailable` and
-    `ChatUnavailable`.
+    The budget's seconds include indexing. Raises `SandboxUnavailable`, `EmbedderUnavailable` and `ChatUnavailable`.
     """
     _commit_all(root)
     settings = load_settings()
@@ -151,7 +150,7 @@ def solve_case(
 
 
 def _commit_all(root: Path) -> None:
-    """Makes a folder a repository with one commit, the same each time: neither name nor clock enter its id."""
+    """Turns a folder into a repository with one commit. Author and date are fixed, so the commit id is reproducible."""
     who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _SIGNATURE.items()}
     env = command.environment(extra=who)
     for arguments in (["init", "-q", "--template="], ["add", "--force", "."], ["commit", "-q", "-m", "First commit"]):

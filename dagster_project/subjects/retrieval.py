@@ -1,7 +1,7 @@
-"""Retrieval as a subject of evals: which files the context stage finds for a request, with one embedding model.
+"""Retrieval as a subject: the files that the context stage finds for a request, with one embedding model.
 
-Understands sets whose cases name a release and the files that are wanted (`eval_sets/localisation`). The
-index holds the release alone, without history.
+Runs sets whose cases name a release and the expected files (`eval_sets/localisation`). The index holds only the
+release, without history.
 """
 
 import threading
@@ -24,13 +24,13 @@ from dagster_project.subjects.embedding_identity import embedding_identity
 MAX_FILE = 1 << 20
 EVERY_CHUNK = 1_000_000
 FILES = 50
-"""Ranks of files below this count for nothing; the deepest metric looks at the first 20."""
+"""Ranked files; the deepest metric uses the first 20."""
 KEPT = 2
-"""Indexes in memory: runs go cluster by cluster, and a cluster is a release."""
+"""Indexes in memory. A run processes cases cluster by cluster, and a cluster is a release."""
 
 
 class RetrievalSubject:
-    """Succeeds where a wanted file is among the first ten. `seconds` are those of the places that a task is given."""
+    """Succeeds if an expected file is among the first ten. The metric `seconds` is the time to build the context."""
 
     kinds: tuple[str, ...] = ("plain",)
 
@@ -93,6 +93,6 @@ def _index_of(package: str, folder: Path, embedder: Embedder) -> MemoryIndex:
             files.append((name, make_content(raw, language_of(name))))
     files.sort(key=lambda file: file[0].encode())
     index = MemoryIndex(package, folder.name, files, [embedder])
-    # As the stored index does: every chunk may be near, not only those that share words with the request.
+    # As in the stored index, every chunk can be a nearest neighbour, not only those that share words with the request.
     index.most_embedded = EVERY_CHUNK
     return index

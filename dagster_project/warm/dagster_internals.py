@@ -1,8 +1,8 @@
-"""All that Penstock uses of Dagster without a promise from Dagster, in one module.
+"""All private APIs of Dagster that Penstock uses, in one module.
 
-The warm launcher needs to execute a stored run in a forked process, and the daemon a shorter loop for sensors;
-neither is public. After an upgrade of Dagster this is the file to look at. `dagster_project.warm.self_check` tries
-all of it before the platform relies on it; where that fails, runs use Dagster's own launcher and daemon.
+The warm launcher executes a stored run in a forked process, and the daemon needs a shorter sensor loop; Dagster has no
+public API for either. After an upgrade of Dagster, check this file. `dagster_project.warm.self_check` tests all of it
+before the platform relies on it; if that fails, runs use Dagster's own launcher and daemon.
 """
 
 from contextlib import AbstractContextManager
@@ -40,11 +40,11 @@ PRELOADED = (
     "dagster_postgres.schedule_storage",
     "dagster_postgres.storage",
 )
-"""What a run imports of Dagster late: the warm process imports it before it forks."""
+"""Modules of Dagster that a run imports late; the warm process imports them before it forks."""
 
 
 def serialised_instance(instance: DagsterInstance) -> str:
-    """What `execute_stored_run` opens the instance from, in another process."""
+    """The instance as text, from which `execute_stored_run` opens it in another process."""
     return serialize_value(instance.get_ref())
 
 
@@ -53,9 +53,9 @@ def _instance(serialised: str) -> AbstractContextManager[DagsterInstance]:
 
 
 def execute_stored_run(run_id: str, instance: str) -> None:
-    """Executes a stored run to its end in this process, whatever its result; SIGTERM ends it.
+    """Executes a stored run in this process, and returns when it has ended with any result. SIGTERM ends it early.
 
-    Raises `LookupError` if there is no such run, or if it names no job.
+    Raises `LookupError` if the run does not exist or names no job.
     """
     from dagster._grpc.impl import core_execute_run
     from dagster._utils.hosted_user_process import recon_job_from_origin
@@ -78,7 +78,7 @@ def report_run_failed(run_id: str, instance: str, message: str) -> None:
 
 
 def store_run(instance: DagsterInstance, job: JobDefinition) -> DagsterRun:
-    """Stores a run of a job that a module defines at its top level; nothing launches it."""
+    """Stores a run of a job that is defined at a module's top level, without launching it."""
     from dagster import reconstructable
 
     return instance.create_run_for_job(job_def=job, job_code_origin=reconstructable(job).get_python_origin())
@@ -105,7 +105,7 @@ def run_daemon(workspace: str, sensor_loop_seconds: float) -> None:
 
 
 def shorten_sensor_loop(seconds: float) -> None:
-    """Raises `LookupError` if the daemon of this version of Dagster has no such constant."""
+    """Raises `LookupError` if the daemon of the installed Dagster has no such constant."""
     if not isinstance(getattr(_sensor_daemon, "MIN_INTERVAL_LOOP_TIME", None), int | float):
         raise LookupError("the sensor daemon has no constant MIN_INTERVAL_LOOP_TIME")
     _sensor_daemon.MIN_INTERVAL_LOOP_TIME = seconds  # type: ignore[assignment]

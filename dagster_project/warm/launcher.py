@@ -1,8 +1,7 @@
-"""The warm run launcher: a Dagster `RunLauncher` that asks the warm process to fork a run's worker.
+"""The warm run launcher: a Dagster `RunLauncher` that makes the warm process fork a worker for each run.
 
-The worker's process id and start time are kept as a tag of the run, so termination and health
-checks work without the warm process, and across its restarts. If that process is gone, the launcher
-starts it anew.
+The worker's process id and start time are stored as a tag of the run, so that termination and health checks work
+without the warm process and across its restarts. If the warm process is gone, the launcher starts it again.
 """
 
 import contextlib
@@ -73,7 +72,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         worker = _worker(run)
         self._instance.report_run_canceling(run)
         if worker is None or started_ticks(worker[0]) != worker[1]:
-            self._instance.report_run_canceled(run, message="The run's process was not running any more.")
+            self._instance.report_run_canceled(run, message="The run's process had already ended.")
             return True
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker[0], signal.SIGTERM)
@@ -98,7 +97,7 @@ def _worker(run: DagsterRun) -> tuple[int, int] | None:
 
 
 def launch(path: Path, request: Mapping[str, str]) -> dict[str, Any]:
-    """Sends one launch request, starting the warm process if it is not there. Raises `WarmLaunchFailed`."""
+    """Sends one launch request, starting the warm process if it does not run. Raises `WarmLaunchFailed`."""
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:
@@ -117,7 +116,7 @@ def launch(path: Path, request: Mapping[str, str]) -> dict[str, Any]:
 
 def _ask(path: Path, request: Mapping[str, str]) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        # A process that is still importing accepts late; the backlog of the socket holds the request.
+        # A process that is still importing accepts late; until then the socket's backlog holds the request.
         connection.settimeout(START_TIMEOUT if not path.exists() else ANSWER_TIMEOUT)
         connection.connect(str(path))
         connection.sendall(json.dumps(request).encode() + b"\n")
@@ -149,7 +148,7 @@ def start(path: Path) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while not listening(path):
             if process.poll() is not None:
-                raise WarmLaunchFailed(f"the warm process ended at once; see {path.parent / 'warm.log'}")
+                raise WarmLaunchFailed(f"the warm process ended during start-up; see {path.parent / 'warm.log'}")
             if time.monotonic() > deadline:
                 raise WarmLaunchFailed(f"the warm process did not listen on {path} within {START_TIMEOUT:.0f} s")
             time.sleep(0.05)

@@ -1,8 +1,8 @@
-"""The warm process: it has imported everything, and forks a child for each run in some 15 ms.
+"""The warm process: it has imported everything, and forks a child for each run in about 15 ms.
 
-It only imports. No connection, thread, tokenizer or gRPC channel exists in it, since none would
-survive a fork; it asserts that before each fork. When a source file of ours has changed it execs
-itself anew, keeping its socket and its children. The other side is `dagster_project.warm.launcher`.
+It only imports. It has no connections, threads, tokenizers or gRPC channels, since none would survive a fork; before
+each fork it checks that it has one thread. If a source file of Penstock has changed, it re-executes itself, and keeps
+its socket and children. Its client is `dagster_project.warm.launcher`.
 
 Protocol, over a Unix socket that only its owner can open: one JSON line in (`{"run": id,
 "instance": serialised InstanceRef}`), one JSON line out (`{"pid": n, "started": ticks}` or
@@ -48,7 +48,8 @@ _STATE = "PENSTOCK_WARM_STATE"
 
 
 def started_ticks(pid: int) -> int | None:
-    """When a live process started, in clock ticks since boot: tells a process from a later one with its id."""
+    """When a live process started, in clock ticks since boot; None if it does not run. It distinguishes the process
+    from a later one with the same id."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -57,7 +58,7 @@ def started_ticks(pid: int) -> int | None:
 
 
 def fingerprint() -> int:
-    """Changes when any source file of the rooms does."""
+    """A hash of the paths and modification times of all source files of the rooms."""
     stamps = []
     for room in ROOMS:
         for folder, _, files in os.walk(ROOT / room):
@@ -69,7 +70,7 @@ def fingerprint() -> int:
 
 
 def preload() -> None:
-    """Imports everything that a run needs, and loads nothing."""
+    """Imports every module that a run needs, without loading models or opening connections."""
     from dagster_project.warm import dagster_internals
 
     for name in (*dagster_internals.PRELOADED, *PRELOADED):
@@ -80,7 +81,7 @@ def preload() -> None:
 
 
 def run_worker(run_id: str, instance: str) -> int:
-    """Executes a stored run to its end in this process; 0 when the run was carried out, whatever its result."""
+    """Executes a stored run in this process. Returns 0 when the run has ended, with any result."""
     from dagster_project.warm.dagster_internals import execute_stored_run
 
     execute_stored_run(run_id, instance)
@@ -88,7 +89,7 @@ def run_worker(run_id: str, instance: str) -> int:
 
 
 def report_crash(run_id: str, instance: str, how: str) -> int:
-    """Marks a run failed whose worker died without saying so."""
+    """Marks a run failed whose worker died without reporting it."""
     from dagster_project.warm.dagster_internals import report_run_failed
 
     report_run_failed(run_id, instance, f"The run's process {how} before the run had ended.")
@@ -109,8 +110,8 @@ class WarmServer:
             os.set_blocking(end, False)
 
     def serve(self) -> None:
-        """Serves until SIGTERM, which ends the children too; their attempts are resumed by a later start.
-        A killed warm process leaves its children running."""
+        """Serves until SIGTERM, which also ends the children; after the next start their attempts resume. If the warm
+        process is killed, its children continue."""
         signal.set_wakeup_fd(self._wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_term)
@@ -184,7 +185,7 @@ class WarmServer:
         tasks = Path("/proc/self/task")
         threads = len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
         if threads != 1:
-            raise RuntimeError(f"the warm process has {threads} threads; it must only import (which import made one?)")
+            raise RuntimeError(f"the warm process has {threads} threads, so it cannot fork: an import started one")
         pid = os.fork()
         if pid:
             return pid
@@ -236,7 +237,7 @@ def _answer(connection: socket.socket, body: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _single_threaded_imports() -> Iterator[None]:
-    """Numeric libraries start their thread pools on import unless they are told not to."""
+    """Keeps numeric libraries from starting thread pools on import."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
     for name in names:
         os.environ.setdefault(name, "1")

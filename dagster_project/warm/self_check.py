@@ -1,7 +1,7 @@
-"""Tries what the warm launcher needs of Dagster's internals: `python -m dagster_project.warm.self_check`.
+"""Tests the Dagster internals that the warm launcher uses: `python -m dagster_project.warm.self_check`.
 
-A run of a small job is stored in an instance of its own, executed in a forked process and read back. `problem` says
-why that does not work with the installed version; a version that passed is not tried again.
+It stores a run of a small job in a temporary instance, executes it in a forked process and reads the result. `problem`
+says why that fails with the installed version; a version that passed is not tested again.
 """
 
 import hashlib
@@ -19,9 +19,10 @@ TIMEOUT_SECONDS = 120.0
 
 
 def problem(cache: Path) -> str | None:
-    """Why the warm launcher cannot be used here, in a sentence, or None. `cache` is a file that remembers a success."""
-    tried = _version()
-    if cache.is_file() and cache.read_text(encoding="utf-8") == tried:
+    """Why the warm launcher does not work here, in a sentence, or None if it works. `cache` is a file that records a
+    success."""
+    version = _version()
+    if cache.is_file() and cache.read_text(encoding="utf-8") == version:
         return None
     try:
         done = subprocess.run(
@@ -38,19 +39,19 @@ def problem(cache: Path) -> str | None:
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else f"its self-check ended with code {done.returncode}"
-    cache.write_text(tried, encoding="utf-8")
+    cache.write_text(version, encoding="utf-8")
     return None
 
 
 def _version() -> str:
-    """Changes with Dagster, Python, and the code of this package."""
+    """The versions of Dagster and Python, and a hash of this package's code."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("dagster", "dagster-postgres")]
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
     return "; ".join([*versions, f"python {sys.version.split()[0]}", code.hexdigest()[:16]])
 
 
 def main() -> None:
-    """Ends with an exception, whose last line names the trouble, if anything that is needed is not as expected."""
+    """Raises an exception, whose last line names the problem, if a needed internal does not work as expected."""
     from dagster import DagsterInstance, DagsterRunStatus
 
     from dagster_project.warm import self_check_job
@@ -79,7 +80,7 @@ def main() -> None:
 
 
 def _forked(work: Callable[[], None]) -> str:
-    """Does the work in a forked process; what it raised, in a line, or nothing."""
+    """Runs `work` in a forked process. Returns its error in one line, or an empty string."""
     read, write = os.pipe()
     child = os.fork()
     if not child:

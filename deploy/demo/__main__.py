@@ -1,8 +1,8 @@
-"""The demo: starts the platform on the embedded default, delivers two signed webhooks, shows what happens.
+"""The demo: starts the platform with the embedded database, delivers two signed webhooks, and shows the results.
 
-One sample ends resolved, with a branch; the other ends honestly unresolved, with a report and no
-branch. Everything it makes is below `build/demo`; what it started, it stops. Its last line is
-`demo: resolved` when both ended as they should.
+One sample ends resolved, with a branch; the other ends unresolved, with a report and no branch. Everything is written
+to `build/demo`, and everything that was started is stopped. The last line is `demo: resolved` if both samples ended as
+expected.
 """
 
 import json
@@ -28,7 +28,7 @@ TASK_SECONDS = 240.0
 
 
 class DemoFailed(RuntimeError):
-    """The demo cannot go on; the message says where it stopped."""
+    """The demo cannot continue; the message says where it stopped."""
 
 
 def say(text: str = "") -> None:
@@ -45,7 +45,7 @@ def shown(arguments: list[str]) -> str:
 
 
 def penstock(*arguments: str, environment: dict[str, str], check: bool = True) -> str:
-    """Runs one command as a person would, shows it, and returns its standard output."""
+    """Prints and runs one command, and returns its standard output."""
     say(shown(["penstock", *arguments]))
     done = subprocess.run(
         [PENSTOCK, *arguments], env=environment, stdout=subprocess.PIPE, text=True, timeout=TASK_SECONDS, check=False
@@ -63,7 +63,7 @@ def git(directory: Path, *arguments: str) -> str:
 
 
 def wait_for_platform(process: subprocess.Popen[bytes], home: Path) -> dict[str, str]:
-    """Waits until the supervisor says that everything answers."""
+    """Waits until the supervisor reports that everything answers."""
     deadline = time.monotonic() + START_SECONDS
     state = platform_file(Settings(home=home))
     while time.monotonic() < deadline:
@@ -73,7 +73,7 @@ def wait_for_platform(process: subprocess.Popen[bytes], home: Path) -> dict[str,
             found: dict[str, str] = json.loads(state.read_text(encoding="utf-8"))
             return found
         time.sleep(0.1)
-    raise DemoFailed(f"the platform was not up after {START_SECONDS:.0f} s; its logs are in {home / 'logs'}")
+    raise DemoFailed(f"the platform did not start within {START_SECONDS:.0f} s; its logs are in {home / 'logs'}")
 
 
 def deliver(sample: Sample, number: int, environment: dict[str, str]) -> str:
@@ -88,7 +88,7 @@ def deliver(sample: Sample, number: int, environment: dict[str, str]) -> str:
 
 
 def follow(task: str, environment: dict[str, str]) -> dict[str, Any]:
-    """Shows the task's stages as they happen, and returns it as it ended."""
+    """Shows the task's stages live, and returns the closed task."""
     say(shown(["penstock", "task", "watch", task]))
     process = subprocess.run(
         [PENSTOCK, "task", "watch", task, "--timeout", str(int(TASK_SECONDS))], env=environment, check=False
@@ -96,7 +96,7 @@ def follow(task: str, environment: dict[str, str]) -> dict[str, Any]:
     if process.returncode not in (0, 1):
         raise DemoFailed(f"penstock task watch ended with {process.returncode}")
     deadline = time.monotonic() + 20
-    while True:  # the first try to publish comes right after the task is closed
+    while True:  # publishing is tried right after the task is closed
         text = subprocess.run(
             [PENSTOCK, "task", "show", task, "--json"], env=environment, stdout=subprocess.PIPE, text=True, check=True
         ).stdout
@@ -121,7 +121,7 @@ def work_of(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def resolved(sample: Sample, task: str, found: dict[str, Any]) -> bool:
-    """Shows the published branch; whether the task ended with one."""
+    """Shows the published branch. Returns whether the task was resolved with a branch."""
     branch = f"penstock/{task}"
     log = git(sample.directory, "log", "-1", "--stat", "--format=%h %an%n%n%B", branch)
     if not log or state_of(found) != "resolved":
@@ -135,7 +135,7 @@ def resolved(sample: Sample, task: str, found: dict[str, Any]) -> bool:
 
 
 def unresolved(sample: Sample, task: str, found: dict[str, Any]) -> bool:
-    """Shows the report; whether the task ended with that and without a branch."""
+    """Shows the report. Returns whether the task ended unresolved, with a report and without a branch."""
     ref = f"refs/penstock/reports/{task}-1"
     report = git(sample.directory, "show", f"{ref}:report.md")
     branches = git(sample.directory, "branch", "--list", "penstock/*").split()
@@ -189,7 +189,7 @@ def run() -> bool:
         heading("where to look")
         say(penstock("task", "list", environment=environment).rstrip())
         say(f"state, logs and repositories stay in {FOLDER}")
-        say(f"while a platform is up, the Dagster UI shows all of this (here: {state['dagster']}); start one: make up")
+        say(f"while a platform runs, the Dagster UI shows all of this (it was at {state['dagster']}): make up")
         return good
     finally:
         heading("stopping what was started")

@@ -1,8 +1,8 @@
 """Builds the demo's sample repositories: real git repositories with the same commits on every machine.
 
-A sample is stored as plain files: `sample.toml` (what it is, its issue, its commits), `tree/` (the
-last state of its files) and `history/NN/` (earlier versions that commit NN brought). Run as a
-program, it builds one sample and prints what it made as JSON.
+A sample is stored as plain files: `sample.toml` (description, issue and commits), `tree/` (the final state of its
+files) and `history/NN/` (earlier versions of files, as of commit NN). Run as a program, it builds one sample and prints
+its data as JSON.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class Sample:
 
 
 class SampleError(RuntimeError):
-    """A sample's stored files do not fit together."""
+    """A sample is unknown or its stored files are inconsistent, or its directory cannot be used."""
 
 
 def names() -> list[str]:
@@ -55,11 +55,10 @@ def names() -> list[str]:
 def build(sample: str, directory: Path) -> Sample:
     """Creates the repository of a sample in `directory`, which must be empty or not exist.
 
-    Raises `SampleError` for an unknown sample, a directory that holds something, or stored files
-    that do not add up to `tree/`.
+    Raises `SampleError` for an unknown sample, a directory that is not empty, or commits that do not end in `tree/`.
     """
     if sample not in names():
-        raise SampleError(f"no sample {sample!r} in {SAMPLES}: there are {', '.join(names())}")
+        raise SampleError(f"no sample {sample!r} in {SAMPLES}; known: {', '.join(names())}")
     folder = SAMPLES / sample
     stored = tomllib.loads((folder / "sample.toml").read_text(encoding="utf-8"))
     directory.mkdir(parents=True, exist_ok=True)
@@ -100,7 +99,7 @@ def build(sample: str, directory: Path) -> Sample:
 def issue_payload(sample: Sample, number: int) -> dict[str, Any]:
     """The body of the `issues` webhook that GitHub sends when the sample's issue is opened.
 
-    Its shape is that of a recorded delivery; names, addresses, ids and texts are the sample's own.
+    It has the structure of a recorded delivery, with the sample's own names, addresses, ids and texts.
     """
     payload: dict[str, Any] = json.loads((WEBHOOK / "issues.opened.json").read_text(encoding="utf-8"))
     owner, name = sample.repository.split("/")
@@ -182,7 +181,7 @@ def _git(directory: Path, *arguments: str, identity: dict[str, str] | None = Non
 
 
 def _check(tree: Path, directory: Path) -> None:
-    """The last commit must be the stored tree, file by file."""
+    """Raises `SampleError` unless the last commit's files equal the stored tree."""
     stored = {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*") if _belongs(path)}
     committed = {
         path: (directory / path).read_bytes() for path in _git(directory, "ls-files", "-z").split("\0") if path

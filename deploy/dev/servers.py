@@ -1,7 +1,7 @@
-"""What the scripts of this folder share: where things are cached, how a server is started, found again and stopped.
+"""Code that the scripts of this folder share: the cache folder, and starting, finding and stopping servers.
 
-A server is known by its process id and by a text that its command line or environment holds, so that no later
-process with the same number is mistaken for it. Scripts are run by path: each puts this folder on its path first.
+A server is identified by its process id and by a text in its command line or environment, so that a later process with
+the same id is not mistaken for it. Scripts are run by path: each first adds this folder to its import path.
 """
 
 import argparse
@@ -22,7 +22,7 @@ TAIL = 3000
 
 
 class Server(Protocol):
-    """A running server, as the command line shows and stops it."""
+    """A running server that the command line can show and stop."""
 
     @property
     def pid(self) -> int: ...
@@ -36,7 +36,7 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time, across this machine."""
+    """Lets one process of this machine at a time enter the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 def start(command: Sequence[str], log: Path, *, die_with_parent: bool, **options: Any) -> "subprocess.Popen[bytes]":
-    """Starts a process in a session of its own, which says what it says in `log`."""
+    """Starts a process in its own session, with its output appended to `log`."""
     bound = ["setpriv", "--pdeathsig", "KILL"] if die_with_parent and shutil.which("setpriv") else []
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -61,7 +61,7 @@ def start(command: Sequence[str], log: Path, *, die_with_parent: bool, **options
 def wait_until(
     answers: Callable[[], bool], process: "subprocess.Popen[bytes]", seconds: float, pause: float = 0.1
 ) -> bool:
-    """Whether it answers in time; False as soon as its process has ended."""
+    """Whether the server answers within `seconds`; False as soon as its process has ended."""
     deadline = time.monotonic() + seconds
     while not answers():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -75,7 +75,7 @@ def tail(log: Path) -> str:
 
 
 def read_pid(file: Path) -> tuple[int, str] | None:
-    """The process id and address that a start has noted."""
+    """The process id and address that a started server has recorded."""
     try:
         pid, address = file.read_text(encoding="utf-8").split()
     except (FileNotFoundError, ValueError):
@@ -84,7 +84,7 @@ def read_pid(file: Path) -> tuple[int, str] | None:
 
 
 def holds(pid: int, text: str, what: str = "cmdline") -> bool:
-    """Whether the process has this argument (or, with `environ`, this variable)."""
+    """Whether the process has this command-line argument or, with `environ`, this environment variable."""
     try:
         found = Path(f"/proc/{pid}/{what}").read_bytes()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -100,7 +100,7 @@ def stop(
     process: "subprocess.Popen[bytes] | None" = None,
     group: bool = False,
 ) -> None:
-    """Asks a process, or its group, to stop, and kills it after `grace` seconds; 0 kills it at once."""
+    """Terminates a process or its group, and kills it after `grace` seconds; 0 kills it immediately."""
 
     def gone(seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -131,7 +131,8 @@ def command_line(
     options: Callable[[argparse.ArgumentParser], object] = lambda parser: None,
     arguments: list[str] | None = None,
 ) -> int:
-    """`install | start | status | stop` of one server; `texts` are their helps, `options` adds to `start`'s."""
+    """The commands `install | start | status | stop` of one server. `texts` are their help texts, `options` adds
+    options to `start`."""
     parser = argparse.ArgumentParser(prog=f"{name}.py", description=description)
     commands = parser.add_subparsers(dest="command", required=True)
     for command, text in texts.items():
@@ -141,7 +142,7 @@ def command_line(
                 "--data", type=Path, default=cache_folder() / f"{name}-data", help="default: %(default)s"
             )
         if command == "start":
-            added.add_argument("--port", type=int, help="default: the one it had before, else a free one")
+            added.add_argument("--port", type=int, help="default: the previous port, else a free one")
             options(added)
     given = parser.parse_args(arguments)
     try:

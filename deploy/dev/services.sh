@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside wheels: gVisor's runsc, Apache Kafka and embedding models, into the cache or, as root,
-# from Debian. Each is quick when it is there already. With CI=true a missing one is an error, else a warning.
+# Installs the tests' dependencies that are not wheels: gVisor's runsc, Apache Kafka and embedding models, into the cache.
+# As root, it also installs the Debian packages that these need. Quick if all are installed. With CI=true a failure is an
+# error, otherwise a warning.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python="$here/../../.venv/bin/python"
@@ -10,7 +11,7 @@ want() { # want NAME COMMAND...
     local name=$1
     shift
     if ! "$@" >&2; then
-        echo "services: $name could not be installed; tests that need it are skipped (they fail with CI=true)" >&2
+        echo "services: $name could not be installed; tests that need it are skipped (with CI=true they fail)" >&2
         missing=1
     fi
 }

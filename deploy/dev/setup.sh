@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv and installs what is locked: `setup.sh runtime` or `setup.sh dev`. Does nothing when it is up to date.
+# Creates .venv and installs the locked dependencies: `setup.sh runtime` or `setup.sh dev`. Does nothing if up to date.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 kind=${1:-runtime}
@@ -18,11 +18,11 @@ flock 9
 
 python=${PYTHON:-python3}
 if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
-    echo "Penstock needs Python 3.11 to 3.13; $python is not that. Set PYTHON=python3.11, or install it." >&2
+    echo "Penstock needs Python 3.11 to 3.13, which $python is not. Install it, or set PYTHON, e.g. PYTHON=python3.11." >&2
     exit 1
 fi
 if [ ! -x .venv/bin/python ]; then
-    echo "setup: making .venv" >&2
+    echo "setup: creating .venv" >&2
     if ! "$python" -m venv .venv 2>/tmp/penstock-venv.$$; then
         rm -rf .venv
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -44,7 +44,7 @@ fi
 echo "setup: installing $lock" >&2
 .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r "$lock"
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
-# Once, here: inside the sandbox these folders are read-only, and each import would compile them again.
+# Compiled here, because in the sandbox these folders are read-only and each import would compile them again.
 .venv/bin/python -m compileall -q -j 0 .venv/lib/python3.*/site-packages \
     core gateway sandbox assets sensors dagster_project >/dev/null 2>&1 || true
 {

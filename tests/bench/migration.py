@@ -208,7 +208,7 @@ def _builder(platform: Platform, told: Path, pause: Path) -> "subprocess.Popen[b
 
 
 def _build_here(url: str, home: str, told: str, pause: str) -> None:
-    """As `drive` builds; what the throttle sees is kept in the file `told`. It waits while there is a file `pause`."""
+    """Builds as `drive` does, and writes what the throttle measured to the file `told`. Waits while `pause` exists."""
     platform = Platform(Settings(home=Path(home)), url)
     with platform.database.system() as connection:
         entry = catalogue.find(connection, NEW)

@@ -18,7 +18,7 @@ from core.chat.conformance import (
     check_tool_call,
 )
 from core.chat.openai import OpenAIWire
-from core.chat.served import ServedChatModel, open_service
+from core.chat.served import ServedChatModel
 from core.conformance import ConformanceFailure
 
 each = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
@@ -78,4 +78,4 @@ class Mute(ServedChatModel):
 def test_a_broken_model_does_not_conform(broken: type[ServedChatModel], check: Check, chat_server: Any) -> None:
     spec = chat_server.spec()
     with pytest.raises(ConformanceFailure):
-        check(lambda: broken(spec, OpenAIWire(spec, open_service(spec))))
+        check(lambda: broken(spec, OpenAIWire(spec, spec.service())))

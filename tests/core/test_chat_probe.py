@@ -1,4 +1,4 @@
-"""Whether chat models answer is told in a moment, for many at once, and without a key in it."""
+"""Probing chat models is quick, queries many servers at a time, and never shows a key."""
 
 import json
 import threading
@@ -61,12 +61,12 @@ def _describe(folder: Path, name: str, url: str, model: str = "big", provider: s
         ("", "other", "ollama", False, "has no model other:latest (it has coder:latest)"),
         ("/v1", "big", "openai", True, "big at http"),
         ("/v1", "small", "openai", False, "has no model small (it has big)"),
-        ("/bare", "big", "openai", True, "it lists no models"),
-        ("/odd", "big", "openai", False, "not as an API of kind openai"),
+        ("/bare", "big", "openai", True, "does not list its models"),
+        ("/odd", "big", "openai", False, "not like the API of openai"),
         ("/broken", "big", "openai", False, "status 500"),
     ],
 )
-def test_a_model_answers_or_the_reason_is_told(
+def test_a_model_answers_or_its_state_gives_the_reason(
     address: str, tmp_path: Path, place: str, model: str, provider: str, answers: bool, said: str
 ) -> None:
     _describe(tmp_path, "mine", f"{address}{place}", model, provider)
@@ -75,7 +75,7 @@ def test_a_model_answers_or_the_reason_is_told(
     assert said in state.detail
 
 
-def test_a_key_is_never_told(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_never_shown(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _describe(tmp_path, "mine", f"{address}/locked", more='key_variable = "MY_KEY"\n')
     monkeypatch.delenv("MY_KEY", raising=False)
     assert "set the environment variable MY_KEY" in chat_states(tmp_path, None)[0].detail
@@ -85,7 +85,7 @@ def test_a_key_is_never_told(address: str, tmp_path: Path, monkeypatch: pytest.M
     assert KEY not in str(state)
 
 
-def test_slow_and_silent_servers_hold_up_nobody(address: str, tmp_path: Path) -> None:
+def test_slow_and_silent_servers_delay_no_other_probe(address: str, tmp_path: Path) -> None:
     for number in range(6):
         _describe(tmp_path, f"slow{number}", f"{address}/slow")
     _describe(tmp_path, "gone", "http://127.0.0.1:9/v1")
@@ -95,7 +95,7 @@ def test_slow_and_silent_servers_hold_up_nobody(address: str, tmp_path: Path) ->
     assert {state.answers for state in states} == {False}
 
 
-def test_the_default_is_shown_though_nobody_described_it_and_a_wrong_description_is_told(tmp_path: Path) -> None:
+def test_a_default_without_a_description_and_a_wrong_description_are_both_reported(tmp_path: Path) -> None:
     (tmp_path / "wrong").mkdir()
     (tmp_path / "wrong" / "chat.toml").write_text("provider = 1\n")
     states = {state.name: state for state in chat_states(tmp_path, "missing", ask=False)}
@@ -105,6 +105,6 @@ def test_the_default_is_shown_though_nobody_described_it_and_a_wrong_description
     assert "chat.toml: provider" in states["wrong"].detail
 
 
-def test_without_any_there_is_none(tmp_path: Path) -> None:
+def test_without_chat_models_the_list_is_empty(tmp_path: Path) -> None:
     found: list[ChatState] = chat_states(tmp_path, None)
     assert found == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.http import Limits, Pauses, RateLimited, RequestRefused, Service, ServiceUnavailable, bearer
+from core.http import Limits, Pauses, RateLimited, RequestRefused, Service, ServiceUnavailable
 from core.http.limits import asked_pause
 from core.ollama import OllamaServer
 from tests.loopback_server import FaultyHandler, LoopbackServer
@@ -106,7 +106,7 @@ def test_a_key_that_the_service_repeats_is_not_in_the_message(
     monkeypatch.setenv("SOME_KEY", "sk-very-secret")
     server.always = status
     with pytest.raises(ServiceUnavailable, match=r"unknown key Bearer \*\*\*") as caught:
-        Service(server.url, headers=bearer(server.url, "SOME_KEY")).json("GET", "/x?token=1", limits=ONCE)
+        Service(server.url, key_variable="SOME_KEY").json("GET", "/x?token=1", limits=ONCE)
     assert "sk-very-secret" not in str(caught.value) and "token" not in str(caught.value)
     assert server.keys == ["Bearer sk-very-secret"]
 
@@ -122,7 +122,7 @@ def test_ollamas_client_sends_no_key_of_the_environment(server: _Server, monkeyp
 def test_what_is_no_answer_of_ollama_is_told(server: _Server, answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_Handler.raw, "odd", answer)
     server.always = "odd"
-    with pytest.raises(ServiceUnavailable, match="not as an API of kind ollama does"):
+    with pytest.raises(ServiceUnavailable, match="not like the API of ollama"):
         OllamaServer(Service(server.url)).models(ONCE)
 
 
@@ -157,16 +157,16 @@ def test_clients_are_imported_by_the_first_request(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_pull_tells_its_progress_and_its_failure(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pull_reports_its_progress_and_its_failure(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = b'{"status": "pulling"}\n{"status": "pulling", "completed": 3, "total": 7}\n'
     monkeypatch.setitem(_Handler.raw, "pulled", lines + b'{"status": "success"}\n')
     monkeypatch.setitem(_Handler.raw, "missing", lines + b'{"error": "file does not exist"}\n')
     monkeypatch.setattr(_Handler, "do_POST", _Handler.do_GET, raising=False)
-    told: list[Any] = []
+    reported: list[Any] = []
     server.faults.append("pulled")
-    OllamaServer(Service(server.url)).pull("tiny", lambda *progress: told.append(progress))
-    assert told == [("pulling", 0, 0), ("pulling", 3, 7), ("success", 0, 0)]
+    OllamaServer(Service(server.url)).pull("tiny", lambda *progress: reported.append(progress))
+    assert reported == [(0, 0), (3, 7), (0, 0)]
     for fault, reason in (("missing", "file does not exist"), ("404", "answered 404")):
         server.faults.append(fault)
         with pytest.raises(ServiceUnavailable, match=f"cannot pull tiny: .*{reason}"):
-            OllamaServer(Service(server.url)).pull("tiny")
+            OllamaServer(Service(server.url)).pull("tiny", lambda done, total: None)

@@ -185,7 +185,7 @@ def test_a_model_that_answers_otherwise_than_when_it_was_registered_is_refused(
     assert entry.spec["revision"] == model_server.digests["hashing"]
     assert catalogue.opened(entry).embed_query("x").any()
     model_server.always = "other"
-    with pytest.raises(WrongAnswer, match="register it anew under another name"):
+    with pytest.raises(WrongAnswer, match="register it under another name"):
         catalogue.opened(entry).embed_query("x")
     with pytest.raises(WrongAnswer):
         catalogue.register(database, model_server.spec("ollama"))

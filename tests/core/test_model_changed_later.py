@@ -32,7 +32,7 @@ def test_another_digest_is_refused_though_the_vectors_are_the_same(database: Dat
     clock.now = 601.0
     with pytest.raises(WrongAnswer, match="now has the digest bbbbbbbbbbbb, not aaaaaaaaaaaa: another model"):
         model.embed_query("ten minutes later")
-    with pytest.raises(WrongAnswer, match="another model is under its name"):
+    with pytest.raises(WrongAnswer, match="another model has taken its name"):
         model.embed_documents(["and from then on"])
     model_server.digests["hashing"] = "a" * 64
     assert model.embed_query("put back").shape == (64,)

@@ -92,7 +92,7 @@ def test_an_endless_answer_is_cut_off(opened: Any, model_server: Any) -> None:
         ("words", "not lists of numbers of one length"),
         ("nan", "not a number"),
         ("zeros", "vector of zeros"),
-        ("few", r"2 vectors for 3 texts|places \[0, 1\] for 3 texts"),
+        ("few", r"2 vectors for 3 texts|indexes \[0, 1\] for 3 texts"),
     ],
 )
 @pytest.mark.parametrize("provider", ["ollama", "openai"])
@@ -104,17 +104,17 @@ def test_wrong_vectors_are_never_used(opened: Any, model_server: Any, provider: 
 
 def test_answers_that_name_one_place_twice_are_never_used(opened: Any, model_server: Any) -> None:
     model_server.always = "doubled"
-    with pytest.raises(WrongAnswer, match="the places"):
+    with pytest.raises(WrongAnswer, match="the indexes"):
         opened().embed_documents(TEXTS)
 
 
-def test_answers_that_name_their_places_may_come_in_any_order(opened: Any, model_server: Any) -> None:
+def test_answers_with_indexes_may_come_in_any_order(opened: Any, model_server: Any) -> None:
     model_server.always = "shuffled"
     assert np.allclose(opened().embed_documents(TEXTS), model_server.model.embed_documents(TEXTS))
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"), [("reversed", "another order"), ("other", "register it anew under another name")]
+    ("fault", "message"), [("reversed", "another order"), ("other", "register it under another name")]
 )
 def test_a_model_that_changed_under_its_name_is_refused(
     opened: Any, model_server: Any, fault: str, message: str
@@ -191,7 +191,7 @@ def test_a_server_that_fails_in_a_row_is_left_alone_for_a_while(opened: Any, mod
     for _ in range(3):
         with pytest.raises(EmbedderUnavailable, match="503"):
             embedder.embed_query("x")
-    with pytest.raises(EmbedderUnavailable, match="failed several times in a row; it is tried again in 15 s"):
+    with pytest.raises(EmbedderUnavailable, match="failed several times in a row; the next attempt is in 15 s"):
         embedder.embed_query("x")
     assert len(model_server.batches) == 3
     now[0] += 16

@@ -46,4 +46,4 @@ def test_without_the_owners_address_nothing_is_built_and_it_is_said(database_url
     platform = Platform(Settings(home=tmp_path, database_owner_url=None), database_url)
     assert "PENSTOCK_DATABASE_OWNER_URL is not set" in run(index_vectors, platform)
     other = Platform(Settings(home=tmp_path, database_owner_url=database_url), database_url)
-    assert "is not of the owner" in run(index_vectors, other)
+    assert "does not own the tables" in run(index_vectors, other)

@@ -70,8 +70,8 @@ def test_sets_are_listed_with_the_users_own(home: Path) -> None:
     ("arguments", "said"),
     [
         (("run", "nothing", "--subject", "search"), "there is no eval set 'nothing'; known: "),
-        (("run", "toy", "--subject", "search"), "does not understand sets of kind 'plain'"),
-        (("run", "toy", "--subject", "magic"), "'magic' is no subject"),
+        (("run", "toy", "--subject", "search"), "cannot run sets of kind 'plain'"),
+        (("run", "toy", "--subject", "magic"), "'magic' is not a subject"),
         (("run", "toy", "--subject", "scripted:skill"), "write each option of a subject once, as key=value"),
         (("run", "toy", "--subject", "scripted:speed=1"), "scripted has no option speed"),
         (("run", "toy", "--subject", "scripted", "--split", "odd"), "'odd' is no split of toy"),
@@ -151,7 +151,7 @@ def test_a_trend_shows_each_run_and_fails_when_the_newest_has_drifted(
     said = penstock("trend", "toy", "--subject", "steady", "--last", "1")
     assert said.stdout.count("\n") == 1
     assert "steady on toy 1.0.0: " in said.stderr
-    assert "no such run" in str(penstock("trend", "toy", "--subject", "nobody", code=1).exception)
+    assert "no matching run" in str(penstock("trend", "toy", "--subject", "nobody", code=1).exception)
     # What drift looks like from outside: the same identity, and other results.
     journal = home / "evals" / "runs" / "steady-2" / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"success":true', '"success":false'))
@@ -183,5 +183,8 @@ def test_an_interrupted_run_says_how_to_go_on(home: Path) -> None:
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=600)[1]
     assert process.returncode == 130, said
-    assert "what is done is kept; go on with: penstock eval run toy --subject scripted:seconds=0.3 --run cut" in said
+    assert (
+        "finished results are stored; resume with: penstock eval run toy --subject scripted:seconds=0.3 --run cut"
+        in said
+    )
     assert "Traceback" not in said

@@ -87,7 +87,7 @@ def test_a_source_is_added_refreshed_shown_and_removed(shell: Shell, database: D
 
 def test_a_repository_that_fails_is_added_and_says_what_to_do(shell: Shell, tmp_path: Path) -> None:
     shell.run("index", "add", "far", "https://user:t0k3n@127.0.0.1:9/x.git", code=1)
-    assert "is added, but could not be indexed" in shell.said
+    assert "was added, but could not be indexed" in shell.said
     assert "penstock index remove far" in shell.said
     assert "t0k3n" not in shell.said
     assert (tmp_path / "home" / "secrets" / "git-credentials").read_text() == "https://user:t0k3n@127.0.0.1:9/x.git\n"
@@ -103,7 +103,7 @@ def test_a_repository_that_fails_is_added_and_says_what_to_do(shell: Shell, tmp_
     assert "t0k3n" in (tmp_path / "home" / "secrets" / "git-credentials").read_text(), "the other one needs it"
     shell.run("index", "remove", "twin", "-y")
     assert (tmp_path / "home" / "secrets" / "git-credentials").read_text() == ""
-    assert "credential is taken out" in shell.said
+    assert "credential was removed" in shell.said
     assert "t0k3n" not in shell.said
 
 

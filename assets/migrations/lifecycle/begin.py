@@ -31,7 +31,7 @@ def begin_requested(
         return None
     for request in queued:
         if request.state != ModelState.REGISTERED:
-            tell(f"{request.model} is {request.state}: there is nothing to migrate")
+            tell(f"{request.model} is {request.state}: nothing is left to migrate")
             with platform.database.system() as connection:
                 migration_requests.forget(connection, request.model_id)
             continue

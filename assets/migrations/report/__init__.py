@@ -1,1 +1,1 @@
-"""A migration told to people: data, Markdown, one page of HTML."""
+"""Reports of a migration: as data, Markdown and one page of HTML."""

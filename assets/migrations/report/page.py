@@ -1,6 +1,6 @@
-"""The migration's page of HTML: what to decide first, then what it rests on. Self-contained, no script, no network.
+"""The migration's page of HTML: the decision first, then the evidence. Self-contained, no script, no network.
 
-What is said, and in which words, is `wording`'s; how it lies on the page is `templates/migration.html`'s.
+`wording` formats the text, and `templates/migration.html` lays it out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _VERDICT = {"Yes": "better", "Done": "better", "No": "worse", "Rolled back": "wo
 
 
 def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequence[EvalEvidence]) -> str:
-    """One page. `found` is what evals say of the two models by now."""
+    """One page. `found` is the current evidence from evals."""
     comparison = migration.comparison
     said = evidence.first_sentence(migration, found)
     progress = [
@@ -50,8 +50,8 @@ def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequen
 
 
 def differences(rows: Sequence[Mapping[str, Any]], margin: float | None, *, judged: bool = False) -> str:
-    """Each row's difference with its interval. Without a margin, or where rows were `judged`, colours follow their
-    verdicts; else the margin alone."""
+    """A chart of each row's difference with its interval. Colours follow the rows' verdicts if there is no margin or
+    the rows were `judged`, else the margin."""
 
     def kind(row: Mapping[str, Any]) -> str:
         if margin is None or judged:
@@ -76,7 +76,7 @@ def _tiles(comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
         for row in comparison["metrics"]
     ]
     latency = comparison["latency_ms"]
-    tiles.append((f"{latency['old']['p95']:.0f} → {latency['new']['p95']:.0f} ms", "95% of searches"))
+    tiles.append((f"{latency['old']['p95']:.0f} → {latency['new']['p95']:.0f} ms", "95th percentile of searches"))
     if storage := comparison.get("storage_bytes"):
         tiles.append((f"{storage['old'] / 1e6:.1f} → {storage['new'] / 1e6:.1f} MB", "vectors on disk"))
     return tiles

@@ -1,7 +1,7 @@
-"""A migration told to a person who has to decide: as data, as Markdown for the UI, and as one page of HTML.
+"""Reports of a migration for the operator who has to decide: as data, as Markdown for the UI, and as a page of HTML.
 
-What to do comes first, then quality with intervals, evals, the worst regressions, speed and cost, coverage, and
-what happened when. The page itself is `page`'s.
+The decision comes first, then quality with intervals, evals, the worst regressions, speed and cost, coverage, and the
+timeline. `page` makes the page.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ __all__ = ["as_data", "as_html", "as_markdown", "headline", "read"]
 
 
 def read(connection: Connection[TupleRow], number: int | None = None) -> tuple[Migration, list[TimelineEvent]]:
-    """The migration of this number, else the open or last one. Raises `MigrationRefused` when there is none."""
+    """The migration with this number, by default the open or last one. Raises `MigrationRefused` when there is none."""
     migration = record.get(connection, number) if number is not None else record.current(connection)
     if migration is None:
-        raise record.MigrationRefused("there was no migration yet: penstock migrate plan --to MODEL")
+        raise record.MigrationRefused("there is no migration yet: penstock migrate plan --to MODEL")
     return migration, record.timeline(connection, migration.id)
 
 
 def as_data(migration: Migration, events: Sequence[TimelineEvent]) -> dict[str, Any]:
-    """Everything that is known, ready for JSON."""
+    """All facts, for JSON."""
     found = evidence.latest(events)
     return {
         "sentence": evidence.first_sentence(migration, found),
@@ -59,10 +59,10 @@ def as_markdown(migration: Migration, events: Sequence[TimelineEvent]) -> str:
     if migration.progress:
         parts += ["", wording.progress(migration)]
     if rows := wording.planned(migration, events):
-        parts += ["", "| | estimated | really |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+        parts += ["", "| | estimated | measured |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     parts += ["", "| when | what |", "|---|---|"]
     parts += [
-        f"| {event.at:%Y-%m-%d %H:%M:%S} | {cell(wording.told(event))} |"
+        f"| {event.at:%Y-%m-%d %H:%M:%S} | {cell(wording.event_line(event))} |"
         for event in events
         if event.kind != "progress"
     ]

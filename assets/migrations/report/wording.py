@@ -1,4 +1,4 @@
-"""How a migration's facts are put into words: numbers, intervals, events, and where it is."""
+"""Formats a migration's facts as text: state, numbers, intervals, events."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from assets.migrations.lifecycle.record import MOST_QUERIES, Migration, Timeline
 
 
 def headline(migration: Migration) -> str:
-    """One sentence: where it is, and why."""
+    """One sentence: its state and the reason."""
     text = f"{migration.old_name} to {migration.new_name}: {migration.state}"
     if migration.paused:
         text += ", paused"
@@ -16,7 +16,7 @@ def headline(migration: Migration) -> str:
 
 
 def standing(migration: Migration) -> str:
-    """As `headline`, without what the gate said, which `basis` tells."""
+    """As `headline`, without the gate's reason, which `basis` states."""
     reason = migration.reason or ""
     for part in ("an operator: ", f" ({(migration.comparison or {}).get('reason')})"):
         reason = reason.replace(part, "")
@@ -25,7 +25,7 @@ def standing(migration: Migration) -> str:
 
 
 def observed(migration: Migration) -> str:
-    """What was seen at the last look after the cut over; "" before it."""
+    """The last observation after the cut-over; "" before it."""
     seen = migration.observation
     if not seen:
         return ""
@@ -34,7 +34,7 @@ def observed(migration: Migration) -> str:
     text += f", 95% within {seen['p95_ms']:.0f} ms"
     if seen.get("ndcg") is not None:
         text += f", nDCG {seen['ndcg']:.3f}"
-        text += f" beside {seen['old_ndcg']:.3f} of {migration.old_name}" if seen.get("old_ndcg") is not None else ""
+        text += f" against {seen['old_ndcg']:.3f} of {migration.old_name}" if seen.get("old_ndcg") is not None else ""
     return f"{text}."
 
 
@@ -43,14 +43,14 @@ def _sentence(text: str) -> str:
 
 
 def basis(comparison: Mapping[str, Any]) -> str:
-    """What the verdict rests on."""
+    """The gate's verdict, its reason, and the queries, margin and level on which it is based."""
     counts, look = comparison["queries"], comparison.get("look", 1)
     unjudged = comparison.get("unjudged_sources") or []
-    silent = f" Of {_listed(unjudged)} no query with a known answer says anything." if unjudged else ""
-    again = f" Comparison {look}, held to {interval_name(comparison)}s." if look > 1 else ""
+    silent = f" No query with a known answer is about {_listed(unjudged)}." if unjudged else ""
+    again = f" Comparison {look}, judged by {interval_name(comparison)}s." if look > 1 else ""
     return (
         f"Gate: {comparison['verdict']}, {comparison['reason']}. {counts['judged']} queries with known answers, "
-        f"{counts['asked']} that were asked. Margin {comparison['margin']:g}, set before the start.{again}{silent}"
+        f"{counts['asked']} user queries. Margin {comparison['margin']:g}, set before the start.{again}{silent}"
     )
 
 
@@ -60,7 +60,7 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
 
 
 def interval_name(comparison: Mapping[str, Any]) -> str:
-    """Of which confidence the intervals of the verdict are."""
+    """The name of the verdict's intervals, with their confidence level."""
     return f"{100 * (1 - comparison.get('level', 0.05)):g}% interval"
 
 
@@ -72,7 +72,7 @@ def waits_for_operator(comparison: Mapping[str, Any], most: int) -> str:
         if judged >= most and (wanted := min(judged + more, MOST_QUERIES)) > most:
             ways.insert(0, f"compare --queries {wanted}")
         else:
-            ways.insert(0, "compare once there are more commits or evals")
+            ways.insert(0, "compare again once there are more commits or evals")
     return (
         f"an operator: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "
         f"read `penstock migrate report`, then {', '.join(ways)}"
@@ -80,24 +80,24 @@ def waits_for_operator(comparison: Mapping[str, Any], most: int) -> str:
 
 
 def progress(migration: Migration) -> str:
-    """How much is built, in one line."""
+    """How many chunks are built, in one line."""
     done = migration.progress
     line = f"Built {done.get('chunks', 0)} of {done.get('total', 0)} chunks, {done.get('rate', 0):g} a second"
     left = done.get("seconds_left")
     return f"{line}, {left} s left." if left else f"{line}."
 
 
-def told(event: TimelineEvent) -> str:
-    """An event of the timeline in one line; what is long is told elsewhere in the report."""
+def event_line(event: TimelineEvent) -> str:
+    """An event of the timeline in one line; long values are elsewhere in the report."""
     body = event.body
     if event.kind == "planned" and "chunks" in body:
         return f"planned: {readable(body['chunks'])} chunks"
     if event.kind == "built" and "seconds" in body:
-        share = "" if body.get("share", 1) >= 1 else f", in the end {body['share']:.0%} of the time"
+        share = "" if body.get("share", 1) >= 1 else f", at the end {body['share']:.0%} of the time"
         anew = body.get("compared_anew", 0)
         return (
             f"built: {readable(body['chunks'])} chunks in {duration(body['seconds'])}{share}; "
-            f"{readable(anew)} of them embedded anew and found the same"
+            f"{readable(anew)} of them embedded again with the same result"
         )
     if event.kind == "compared" and "verdict" in body:
         return f"compared: {body['verdict']}"
@@ -110,12 +110,12 @@ def told(event: TimelineEvent) -> str:
 
 
 def last(events: Sequence[TimelineEvent], kind: str) -> dict[str, Any] | None:
-    """The body of the last event of a kind."""
+    """The body of the last event of a kind; None without one."""
     return next((event.body for event in reversed(events) if event.kind == kind), None)
 
 
 def duration(seconds: float) -> str:
-    """As people say it: 12.3 s, 4 min 19 s, 3 h 20 min."""
+    """For example 12.3 s, 4 min 19 s, 3 h 20 min."""
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -126,7 +126,7 @@ def duration(seconds: float) -> str:
 
 
 def planned(migration: Migration, events: Sequence[TimelineEvent]) -> list[tuple[str, str, str]]:
-    """(what, as estimated beforehand, as it was) of a build; "-" where nothing is known yet, or ever."""
+    """(quantity, estimated, measured) of a build; "-" for what is not known or never measured."""
     plan, built = migration.plan, last(events, "built") or {}
     if not plan:
         return []

@@ -1,1 +1,1 @@
-"""Models taken out of use: deadlines, the archive of their vectors, the way back."""
+"""Retirement of models: deadlines, the archive of their vectors, and restoring them."""

@@ -1,12 +1,12 @@
-"""Vectors of retired models in files, to bring a model back without embedding anything again.
+"""Archives vectors of retired models in files, to restore a model without embedding anything again.
 
-An archive is a compressed file of rows and, written last, a description with its checksum and with all that
-the catalogue knew of the model: without a description there is no archive. Rows are told apart by a digest
-of their content's key, so that a file of another database restores nothing wrong.
+An archive is a compressed file of rows and a JSON description with the file's checksum and the model's row of the
+catalogue. The description is written last: without it there is no archive. Each row has a digest of its content's key,
+so that a file of another database restores nothing wrong.
 
-Layout: gzip (RFC 1952) of blocks; each is a little-endian row count, then columns: teams (16 bytes each),
-content ids (int64), chunks (int32), content digests (16 bytes), vectors (float32, the first bytes of all
-numbers, then the second ones: like bytes compress better together).
+Layout: gzip (RFC 1952) of blocks. Each is a little-endian row count, then columns: teams (16 bytes each), content ids
+(int64), chunks (int32), content digests (16 bytes), vectors (float32; the first bytes of all numbers, then the second
+ones, and so on, since similar bytes compress better together).
 """
 
 import base64
@@ -35,11 +35,11 @@ from core.embedding.catalogue import Entry
 
 BLOCK_ROWS = 4096
 SPARE_BYTES = 64 << 20
-"""So much of the disk stays free for others."""
+"""Disk space that an archive leaves free."""
 
 KEPT = 10
 KEPT_BYTES = 20 << 30
-"""Of all archives together; the oldest go first, the newest always stays."""
+"""Limits on all archives together. The oldest are removed first; the newest always stays."""
 
 _DIGEST = 16
 _LARGEST_DESCRIPTION = 16 << 20
@@ -51,12 +51,12 @@ WHERE (v.content_id, v.chunk) > (%s, %s) ORDER BY v.content_id, v.chunk LIMIT %s
 
 
 class ArchiveFailed(RuntimeError):
-    """Vectors could not be kept or brought back; the message says why and what to do. Nothing was dropped."""
+    """Vectors could not be archived or restored; the message says why and what to do. Nothing was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some rows. `digests` has 16 bytes a row, `vectors` is (rows, dimensions)."""
+    """Some rows. `digests` has 16 bytes per row; `vectors` has shape (rows, dimensions)."""
 
     teams: tuple[uuid.UUID, ...]
     contents: NDArray[np.int64]
@@ -70,7 +70,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What lies in `file`, beside which this is kept as JSON. `known_answers` is base64."""
+    """Describes `file`; stored next to it as JSON. `bytes` and `sha256` are of the file, `known_answers` is base64."""
 
     name: str
     identity: str
@@ -85,9 +85,9 @@ class Archive:
 
 
 def write(database: Database, entry: Entry, folder: Path) -> Archive:
-    """Writes a model's vectors below `folder`. Raises `ArchiveFailed`, then nothing is left of it there.
+    """Writes a model's vectors under `folder`. When it raises `ArchiveFailed`, it leaves no file there.
 
-    Killed at any moment, it leaves no archive; `clear_away` removes the rest.
+    Killed at any moment, it leaves no archive; `clear_away` removes the remains.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,13 +123,13 @@ def write(database: Database, entry: Entry, folder: Path) -> Archive:
         with contextlib.suppress(OSError):
             clear_away(folder)
         raise ArchiveFailed(
-            f"the vectors of {entry.name} cannot be kept in {folder}: {error.strerror or error}; nothing was dropped: "
-            "make room there and try again"
+            f"the vectors of {entry.name} cannot be written to {folder}: {error.strerror or error}; nothing was "
+            "dropped: make room there and try again"
         ) from error
 
 
 def clear_away(folder: Path) -> None:
-    """Removes what a killed or failed `write` left: files that were not finished, or have no description."""
+    """Removes the remains of a killed or failed `write`: unfinished files, and files without a description."""
     for part in folder.glob("model-*.part"):
         part.unlink(missing_ok=True)
     for data in folder.glob("model-*.vectors.gz"):
@@ -138,7 +138,7 @@ def clear_away(folder: Path) -> None:
 
 
 def listed(folder: Path) -> list[Archive]:
-    """The archives, the newest first; a description that cannot be read is none."""
+    """The archives, the newest first; unreadable descriptions are skipped."""
     found = []
     for path in folder.glob("model-*.json") if folder.is_dir() else ():
         try:
@@ -159,11 +159,11 @@ def find(folder: Path, name: str) -> Archive:
         if name in (made.name, made.identity):
             return made
     names = ", ".join(sorted({made.name for made in found})) or "none"
-    raise ArchiveFailed(f"no retired model {name!r} is kept in {folder}; there are: {names}")
+    raise ArchiveFailed(f"there is no archive of a model {name!r} in {folder}; archived models: {names}")
 
 
 def check(folder: Path, made: Archive) -> None:
-    """Raises `ArchiveFailed` unless the file is what was written."""
+    """Raises `ArchiveFailed` unless the file has its description's checksum."""
     digest = hashlib.sha256()
     try:
         with (folder / made.file).open("rb") as raw:
@@ -176,7 +176,7 @@ def check(folder: Path, made: Archive) -> None:
 
 
 def blocks(folder: Path, made: Archive) -> Iterator[Block]:
-    """The rows, block by block. Raises `ArchiveFailed` for a file that does not hold what it should."""
+    """The rows, block by block. Raises `ArchiveFailed` for a file with other than the described rows."""
     try:
         with gzip.open(folder / made.file, "rb") as packed:
             rows = 0
@@ -193,12 +193,12 @@ def blocks(folder: Path, made: Archive) -> Iterator[Block]:
 
 
 def prune(folder: Path) -> list[str]:
-    """Removes the oldest archives beyond what may be kept; returns the names of their models."""
+    """Removes the oldest archives beyond `KEPT` and `KEPT_BYTES`; returns the names of their models."""
     total, gone = 0, []
     for place, made in enumerate(listed(folder)):
         total += made.bytes
         if place and (place >= KEPT or total > KEPT_BYTES):
-            # The description first: a file without one is cleared away later.
+            # The description first: `clear_away` removes a file without one.
             (folder / made.file).with_name(made.file.removesuffix(".vectors.gz") + ".json").unlink(missing_ok=True)
             (folder / made.file).unlink(missing_ok=True)
             gone.append(made.name)
@@ -206,12 +206,12 @@ def prune(folder: Path) -> list[str]:
 
 
 def digest_of(blob: bytes, chunker: str) -> bytes:
-    """16 bytes for the key of a content within its team."""
+    """A 16-byte digest of a content's key, which is unique within its team."""
     return hashlib.sha256(len(blob).to_bytes(4, "little") + blob + chunker.encode()).digest()[:_DIGEST]
 
 
 def table_of(connection: Connection[TupleRow], model_id: int) -> sql.Identifier:
-    """Raises `ArchiveFailed` for a model without a table."""
+    """The model's table of vectors. Raises `ArchiveFailed` for a model without one."""
     row = connection.execute(
         "SELECT table_name FROM embedding_models WHERE id = %s AND to_regclass(table_name) IS NOT NULL", (model_id,)
     ).fetchone()
@@ -228,7 +228,7 @@ def _check_room(database: Database, entry: Entry, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ArchiveFailed(
-            f"the vectors of {entry.name} take up to {needed >> 20} MB in {folder}, where {free >> 20} MB are free; "
+            f"the vectors of {entry.name} need up to {needed >> 20} MB in {folder}, where {free >> 20} MB are free; "
             "nothing was dropped: make room there and try again"
         )
 
@@ -246,7 +246,7 @@ def _pages(database: Database, entry: Entry) -> Iterator[Block]:
             tuple(row[0] for row in rows),
             np.array([row[1] for row in rows], dtype=np.int64),
             np.array([row[2] for row in rows], dtype=np.int64),
-            # A vector without a content is brought back to none.
+            # The digest of a vector whose content was removed matches none.
             b"".join(bytes(_DIGEST) if row[4] is None else digest_of(bytes(row[4]), row[5]) for row in rows),
             binary.received_vectors([row[3] for row in rows]),
         )
@@ -290,7 +290,7 @@ def _unpacked(packed: IO[bytes], count: int, dimensions: int) -> Block:
 
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is there in full or not at all, whatever happens meanwhile."""
+    """A file that appears complete and synced to disk, or not at all."""
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as raw:
         yield raw
@@ -305,7 +305,7 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 class _Hashed:
-    """Passes on what is written, counts it and adds it to a digest."""
+    """A writer that counts its bytes and adds them to a digest."""
 
     def __init__(self, raw: IO[bytes], digest: Any) -> None:
         self._raw = raw

@@ -1,7 +1,7 @@
-"""The days by which models are to be gone: what still needs a model, and how urgent that has become.
+"""Deadlines by which models should be retired: what still needs a model, and how urgent that is.
 
-A model goes on its day if nothing needs it; if something does, a person is told from `NOTICE` on, and the
-model stays: content that nothing else finds is worse than a day that has passed.
+A model is retired on its day if nothing needs it. Otherwise the nightly job warns from `NOTICE` before that day on, and
+the model stays: losing content that no other model finds is worse than missing a deadline.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ URGENT = timedelta(days=3)
 
 
 class Urgency(StrEnum):
-    CALM = "calm"
+    NONE = "none"
     SOON = "soon"
     URGENT = "urgent"
     OVERDUE = "overdue"
@@ -29,7 +29,8 @@ class Urgency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """`needs` are the reasons why the model could not go now; `days_left` is negative when its day has passed."""
+    """`needs` are the reasons why the model cannot be retired now. `days_left` is negative after the deadline.
+    `urgency` is `NONE` if nothing needs the model."""
 
     model_id: int
     model: str
@@ -41,16 +42,16 @@ class Deadline:
 
     @property
     def text(self) -> str:
-        """One sentence for a person."""
-        when = f"is to be gone by {self.retire_by:%Y-%m-%d}"
+        """One sentence: the deadline, and what still needs the model."""
+        when = f"is due to be retired by {self.retire_by:%Y-%m-%d}"
         if self.days_left < 0:
-            when = f"was to be gone by {self.retire_by:%Y-%m-%d}"
+            when = f"was due to be retired by {self.retire_by:%Y-%m-%d}"
         why = "; ".join(self.needs)
         return f"{self.model} {when}: {why}" if why else f"{self.model} {when}, and nothing needs it"
 
 
 def deadlines(connection: Connection[TupleRow], now: datetime | None = None) -> list[Deadline]:
-    """Of the models that have a day and are not retired, the nearest first."""
+    """Deadlines of the models that are not retired yet, the nearest first."""
     at = now or datetime.now(UTC)
     found = catalogue.entries(connection)
     made = [_deadline(connection, entry, found, at) for entry in found if entry.state != ModelState.RETIRED]
@@ -64,7 +65,7 @@ def _deadline(
         return None
     left = entry.retire_by - now
     needs = _needs(connection, entry, others)
-    urgency = Urgency.CALM
+    urgency = Urgency.NONE
     if needs:
         for limit, name in ((NOTICE, Urgency.SOON), (URGENT, Urgency.URGENT), (timedelta(0), Urgency.OVERDUE)):
             urgency = name if left <= limit else urgency
@@ -74,7 +75,7 @@ def _deadline(
 def _needs(connection: Connection[TupleRow], entry: Entry, others: Sequence[Entry]) -> list[str]:
     serving = [other for other in others if other.state == ModelState.SERVING and other.id != entry.id]
     if entry.state == ModelState.SERVING and not serving:
-        return [f"no other model serves: penstock models add OTHER --migrate replaces {entry.name} behind the gate"]
+        return [f"no other model is serving: penstock models add OTHER --migrate replaces {entry.name} behind the gate"]
     try:
         catalogue.check_not_needed(connection, entry.id)
     except ModelConflict as error:

@@ -1,7 +1,7 @@
-"""Takes a model out of use for good, and brings it back: its vectors are kept in an archive before they go.
+"""Retires a model and restores it: its vectors are archived before they are dropped.
 
-Nothing is dropped before the archive was read back into a scratch table and found equal, row for row. Both
-directions are safe to kill at any moment and to repeat.
+Nothing is dropped until the archive has been read back into a scratch table and compared equal, row for row. Retiring
+and restoring can be killed at any moment and repeated.
 """
 
 import base64
@@ -22,7 +22,7 @@ from core.embedding.catalogue import Entry, ModelConflict
 from core.states import ModelState, is_legal
 
 FOLDER = "retired"
-"""Of the archives, below the platform's home."""
+"""The folder of the archives, under the platform's home."""
 
 _SCRATCH = "CREATE TEMPORARY TABLE rehearsal (LIKE {table}) ON COMMIT DROP"
 _COMPARED = """
@@ -35,7 +35,7 @@ Finish = Callable[[Connection[TupleRow]], None]
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`rows` were kept, of which `written` are there now; the contents of the others are gone."""
+    """`rows` were archived, of which `written` are restored; the contents of the others were removed."""
 
     entry: Entry
     rows: int
@@ -50,10 +50,11 @@ def retire_model(
     finish: Finish = lambda connection: None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Archive | None:
-    """Archives a model's vectors below `folder`, rehearses their return, and drops them; None if it had none.
+    """Archives a model's vectors under `folder`, verifies that they can be restored, and drops them; None if it had
+    none.
 
-    `finish` belongs to the transaction that drops, and may refuse it by raising. Raises `ModelConflict` for a model
-    that something needs, and `ArchiveFailed`; then nothing was dropped.
+    `finish` runs in the transaction that drops, and may refuse it by raising. Raises `ModelConflict` for a model that
+    something needs or whose state does not allow it, and `ArchiveFailed`; then nothing was dropped.
     """
     with database.system() as connection:
         entry = catalogue.by_id(connection, model_id)
@@ -66,7 +67,7 @@ def retire_model(
     made = None
     if not empty:
         made = archive.write(database, entry, folder)
-        tell(f"{entry.name}: {made.rows} vectors kept in {folder / made.file}, {made.bytes / 1e6:.1f} MB")
+        tell(f"{entry.name}: {made.rows} vectors archived in {folder / made.file}, {made.bytes / 1e6:.1f} MB")
         equal = rehearse(database, entry, folder, made)
     else:
         equal = 0
@@ -74,14 +75,14 @@ def retire_model(
         connection.execute("SET LOCAL lock_timeout = '5s'")
         finish(connection)
         if _count(connection, model_id) > equal:
-            raise ArchiveFailed(f"vectors of {entry.name} came while they were archived: try again")
+            raise ArchiveFailed(f"vectors of {entry.name} were added while they were archived: try again")
         catalogue.retire(connection, model_id)
     archive.prune(folder)
     return made
 
 
 def rehearse(database: Database, entry: Entry, folder: Path, made: Archive) -> int:
-    """Reads an archive back into a scratch table, block by block; returns how many rows are those of the model.
+    """Reads an archive into a scratch table, block by block; returns how many rows equal the model's.
 
     Rows whose content was removed meanwhile are not counted. Raises `ArchiveFailed` for any other difference.
     """
@@ -99,17 +100,17 @@ def rehearse(database: Database, entry: Entry, folder: Path, made: Archive) -> i
         same, there, restored = row if row else (0, 0, 0)
         if restored != len(block) or same != there:
             raise ArchiveFailed(
-                f"the archive of {entry.name} does not give back its vectors: {restored} of {len(block)} rows, "
-                f"{there - same} of them other than in the table; nothing was dropped"
+                f"the archive of {entry.name} does not match its vectors: {restored} of {len(block)} rows, "
+                f"{there - same} of them different from the table; nothing was dropped"
             )
         equal += same
     return equal
 
 
 def restore_model(database: Database, name: str, folder: Path) -> Restored:
-    """Brings back a retired model with its vectors, as `registered`. Repeated, it goes on where it was.
+    """Restores a retired model with its vectors, as `registered`. A repeated call continues an interrupted one.
 
-    Raises `ArchiveFailed` when there is no whole archive, and `ModelConflict` when its name or state is in the way.
+    Raises `ArchiveFailed` without a complete archive, and `ModelConflict` when its name or state does not allow it.
     """
     made = archive.find(folder, name)
     archive.check(folder, made)
@@ -118,7 +119,7 @@ def restore_model(database: Database, name: str, folder: Path) -> Restored:
     for block in archive.blocks(folder, made):
         for team, rows in _by_team(block).items():
             with database.team(team) as connection:
-                kept = _still_there(connection, block, rows)
+                kept = _unchanged(connection, block, rows)
                 table = VectorTable.find(connection, entry.identity)
                 if table is None:
                     raise ArchiveFailed(f"{entry.name} was retired again while it was restored")
@@ -127,8 +128,8 @@ def restore_model(database: Database, name: str, folder: Path) -> Restored:
         return Restored(entry, made.rows, _count(connection, entry.id))
 
 
-def _still_there(connection: Connection[TupleRow], block: Block, rows: list[int]) -> list[int]:
-    """Those of `rows` whose content has the key that it had."""
+def _unchanged(connection: Connection[TupleRow], block: Block, rows: list[int]) -> list[int]:
+    """Those of `rows` whose content still has the archived key."""
     wanted = sorted({int(block.contents[row]) for row in rows})
     found = connection.execute("SELECT id, blob, chunker FROM contents WHERE id = ANY(%s)", (wanted,)).fetchall()
     keys = {content: archive.digest_of(bytes(blob), chunker) for content, blob, chunker in found}

@@ -3,7 +3,7 @@
 
 CREATE TABLE log_topics (
     topic         text PRIMARY KEY CHECK (topic ~ '^[a-zA-Z0-9._-]{1,249}$'),
-    first_offset  bigint NOT NULL DEFAULT 0,    -- the oldest offset still kept
+    first_offset  bigint NOT NULL DEFAULT 0,    -- the oldest offset still stored
     next_offset   bigint NOT NULL DEFAULT 0,    -- the offset of the next event
     created_at    timestamptz NOT NULL DEFAULT now()
 );

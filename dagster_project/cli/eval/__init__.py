@@ -1,1 +1,1 @@
-"""`penstock eval`, a module for each group of its commands."""
+"""`penstock eval`: one module for each group of commands."""

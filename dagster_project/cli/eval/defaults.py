@@ -1,10 +1,10 @@
-"""`penstock eval promote`, `rollback` and `defaults`: what new tasks run with, how it came about, and the way back."""
+"""`penstock eval promote`, `rollback` and `defaults`: changes, restores and shows the defaults of new tasks."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dagster_project.cli.eval.errors import told
+from dagster_project.cli.eval.errors import user_errors
 from dagster_project.cli.output import AsJson, data, line, note, table
 from dagster_project.eval_places import result_store
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from assets.evals.promote.promotion import Promoted
 
 
-@told
+@user_errors
 def promote_candidate(
-    baseline: Annotated[str, typer.Argument(help="The run, or the subject whose newest run, is the present default.")],
-    candidate: Annotated[str, typer.Argument(help="The run or subject that may become the default.")],
+    baseline: Annotated[str, typer.Argument(help="A run of the present default, or a subject, for its newest run.")],
+    candidate: Annotated[str, typer.Argument(help="The run or subject to promote.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make the candidate the default of new tasks, if the verdict is `better` or `not worse`. Else exit code 1."""
+    """Make the candidate the default of new tasks if the verdict is `better` or `not worse`; otherwise exit code 1."""
     from assets.evals.promote.promotion import promote
     from core.settings import load_settings
     from dagster_project.eval_defaults import gone_since, who
@@ -28,28 +28,28 @@ def promote_candidate(
         load_settings().home, store, store.resolve(baseline), store.resolve(candidate),
         by=who(), still_there=gone_since,
     )  # fmt: skip
-    _tell(done, "promoted" if done.fresh else "promoted already", as_json)
+    _print(done, "promoted" if done.fresh else "promoted already", as_json)
 
 
-@told
+@user_errors
 def roll_back_default(
     version: Annotated[
-        int | None, typer.Argument(help="The version to take back, if it is in force; that in force if not given.")
+        int | None, typer.Argument(help="The version to roll back; it must be the active one, which is the default.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take the promotion in force back: the defaults before it are in force again."""
+    """Roll back the active promotion, restoring the defaults before it."""
     from assets.evals.promote.promotion import roll_back
     from core.settings import load_settings
     from dagster_project.eval_defaults import who
 
     done = roll_back(load_settings().home, by=who(), version=version)
-    _tell(done, "taken back" if done.fresh else "taken back already", as_json)
+    _print(done, "rolled back" if done.fresh else "rolled back already", as_json)
 
 
-@told
+@user_errors
 def show_defaults(as_json: AsJson = False) -> None:
-    """Show what new tasks run with, where each value comes from, and every promotion and rollback."""
+    """Show the defaults of new tasks with the origin of each value, and every promotion and rollback."""
     from core.defaults import PROMOTABLE, read_defaults
     from core.settings import describe, load_settings
 
@@ -75,11 +75,11 @@ def _changed(before: dict[str, str], after: dict[str, str]) -> str:
     return ", ".join(f"{name}: {before.get(name, 'own default')} → {after.get(name, 'own default')}" for name in names)
 
 
-def _tell(done: "Promoted", what: str, as_json: bool) -> None:
+def _print(done: "Promoted", what: str, as_json: bool) -> None:
     change = done.change
     if as_json:
-        told: dict[str, Any] = {"fresh": done.fresh, "change": change.model_dump(mode="json")}
-        data({**told, "version": done.defaults.version, "values": done.defaults.values, "remarks": list(done.remarks)})
+        shown: dict[str, Any] = {"fresh": done.fresh, "change": change.model_dump(mode="json")}
+        data({**shown, "version": done.defaults.version, "values": done.defaults.values, "remarks": list(done.remarks)})
         return
     line(f"{what}: version {change.version}, {_changed(change.before, change.after)}")
     line(change.reason)
@@ -88,4 +88,4 @@ def _tell(done: "Promoted", what: str, as_json: bool) -> None:
     for remark in done.remarks:
         note(f"penstock: {remark}")
     if change.kind == "promotion":
-        line(f"the way back: penstock eval rollback {change.version}")
+        line(f"to undo this: penstock eval rollback {change.version}")

@@ -1,4 +1,4 @@
-"""How the commands of `penstock eval` tell what a person can mend, and the argument that most of them share."""
+"""Error handling of the `penstock eval` commands, and the argument that most of them share."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,8 +14,8 @@ T = TypeVar("T")
 SetName = Annotated[str, typer.Argument(metavar="SET", help="A set's name, or the folder that holds it.")]
 
 
-def told(command: Callable[P, T]) -> Callable[P, T]:
-    """What is wrong with a set, a run or a question is told in a line."""
+def user_errors(command: Callable[P, T]) -> Callable[P, T]:
+    """Decorates a command: errors that a user can fix, such as a wrong set, run or query, become `CommandFailed`."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""`penstock eval harvest`: a fix that was accepted, proposed as a case of a set of repairs."""
+"""`penstock eval harvest`: proposes an accepted fix as a case of a repair set."""
 
 import uuid
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import CommandFailed, line
 from dagster_project.eval_places import find_set
 
@@ -18,31 +18,28 @@ if TYPE_CHECKING:
 PYTEST = ("python", "-m", "pytest", "-q")
 
 
-@told
+@user_errors
 def harvest_case(
     name: SetName,
-    case: Annotated[str, typer.Argument(metavar="ID", help="The new case's id, as page-numbers-off-by-one.")],
-    bug_class: Annotated[str, typer.Option(help="What kind of bug, as off-by-one.")],
-    family: Annotated[str, typer.Option(help="A family of the set, as condition or numeric.")],
+    case: Annotated[str, typer.Argument(metavar="ID", help="The new case's id, for example page-numbers-off-by-one.")],
+    bug_class: Annotated[str, typer.Option(help="The kind of bug, for example off-by-one.")],
+    family: Annotated[str, typer.Option(help="A family of the set, for example condition or numeric.")],
     task: Annotated[
-        str | None, typer.Option(help="A resolved task: its repository, base, issue, patch and tests are taken.")
+        str | None, typer.Option(help="A resolved task, which provides repository, base, issue, patch and tests.")
     ] = None,
     repo: Annotated[Path | None, typer.Option(help="The git repository.", exists=True, file_okay=False)] = None,
     issue: Annotated[
-        Path | None, typer.Option(help="The issue; its title in the first line.", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="File with the issue, its title in the first line.", exists=True, dir_okay=False)
     ] = None,
-    fixed: Annotated[
-        str | None, typer.Option(help="The commit with the accepted fix and its tests, or its branch.")
-    ] = None,
-    base: Annotated[str | None, typer.Option(help="The commit before the fix; the parent if not given.")] = None,
-    split: Annotated[str, typer.Option(help="dev, or check for cases that nobody looks into.")] = "check",
+    fixed: Annotated[str | None, typer.Option(help="Commit or branch with the accepted fix and its tests.")] = None,
+    base: Annotated[str | None, typer.Option(help="The commit before the fix; by default its parent.")] = None,
+    split: Annotated[str, typer.Option(help="dev, or check for cases that nobody looks at.")] = "check",
     visible: Annotated[
-        list[str] | None, typer.Option(help="A test of the fix that the solver may see; may be repeated.")
+        list[str] | None, typer.Option(help="A test of the fix that the solver may see; can be repeated.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for proposals.")] = Path("proposed-cases"),
 ) -> None:
-    """Propose a case from an accepted fix: of a resolved task, or of a commit. It counts once it is reviewed and
-    `eval add` takes it in."""
+    """Propose a case from an accepted fix of a task or a commit. `eval add` adds it to the set after review."""
     from assets.evals.harvest.from_task import harvest_task
     from assets.evals.harvest.proposal import REVIEW, harvest
     from assets.evals.sets.eval_set import load_set
@@ -53,10 +50,10 @@ def harvest_case(
 
     found = load_set(find_set(name))
     if found.manifest.kind != "repair":
-        raise CommandFailed(f"{found.name} is of kind {found.manifest.kind!r}; cases are harvested for sets of repairs")
+        raise CommandFailed(f"{found.name} is of kind {found.manifest.kind!r}; only repair sets accept harvested cases")
     if task is not None:
         if repo or issue or base:
-            raise typer.BadParameter("a task brings its own repository, base and issue", param_hint="--task")
+            raise typer.BadParameter("the task provides repository, base and issue: omit them", param_hint="--task")
         repository, resolved, source = _resolved(task)
         fields = _fields(case, bug_class, family, split, source, repository, resolved.base_commit)
         if fixed is None:
@@ -67,7 +64,7 @@ def harvest_case(
             )
     else:
         if repo is None or issue is None or fixed is None:
-            raise typer.BadParameter("give a --task, or --repo, --issue and --fixed", param_hint="--task")
+            raise typer.BadParameter("give --task, or --repo, --issue and --fixed", param_hint="--task")
         repository = Repository(repo.resolve())
         before = base or f"{fixed}~1"
         fields = _fields(case, bug_class, family, split, repo.resolve().name, repository, before)
@@ -76,8 +73,8 @@ def harvest_case(
     problems = check_case(load_case(folder), open_sandbox(load_settings().sandbox))
     line(f"proposed: {folder}")
     for problem in problems:
-        line(f"not sound yet: {problem}")
-    line(f"Read it as a stranger would, and put your name into {folder / REVIEW};")
+        line(f"problem: {problem}")
+    line(f"Review it as somebody who does not know the fix, and enter your name in {folder / REVIEW};")
     line(f"then: penstock eval add {name} {folder}")
     if problems:
         raise typer.Exit(1)
@@ -106,7 +103,7 @@ def _fields(
 
 
 def _resolved(text: str) -> "tuple[Repository, ResolvedTask, str]":
-    """A task's repository as the platform mirrors it, its records, and the name of its source."""
+    """The platform's mirror of a task's repository, the task's records, and the name of its source."""
     from assets.context.indexing.refresh import mirror_path
     from assets.context.source.sources import SourceError, find_source
     from assets.evals.harvest.from_task import resolved_task
@@ -130,5 +127,5 @@ def _resolved(text: str) -> "tuple[Repository, ResolvedTask, str]":
             mirror = Repository(mirror_path(load_settings().home / "mirrors", source))
             mirror.resolve(resolved.base_commit)
         except (SourceError, GitError) as error:
-            raise CommandFailed(f"the repository of task {identity} is not here as it was: {error}") from error
+            raise CommandFailed(f"the repository of task {identity} no longer has its base commit: {error}") from error
     return mirror, resolved, str(task.source)

@@ -1,27 +1,27 @@
-"""`penstock eval find-fixes` and `check-fixes`: real bugs between source releases, found and held to their tests."""
+"""`penstock eval find-fixes` and `check-fixes`: finds real bug fixes between source releases, and runs their tests."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import CommandFailed, line, note
 from dagster_project.eval_places import find_set
 
 
-@told
+@user_errors
 def find_fixes(
     packages: Annotated[list[str], typer.Argument(metavar="PACKAGE…", help="Names in the package registry.")],
-    last: Annotated[int, typer.Option(min=1, max=50, help="Pairs of releases to look at, newest first.")] = 8,
-    max_lines: Annotated[int, typer.Option(min=1, max=1000, help="Lines that a fix may remove or add.")] = 60,
-    max_files: Annotated[int, typer.Option(min=1, max=20, help="Files that a fix may change.")] = 3,
+    last: Annotated[int, typer.Option(min=1, max=50, help="Pairs of releases to compare, newest first.")] = 8,
+    max_lines: Annotated[int, typer.Option(min=1, max=1000, help="Maximum of removed and added lines.")] = 60,
+    max_files: Annotated[int, typer.Option(min=1, max=20, help="Maximum of changed files.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for proposals.")] = Path("proposed-cases"),
 ) -> None:
-    """Find fixes between consecutive source releases, each with tests that fail before it and pass after.
+    """Find fixes between consecutive source releases whose tests fail before the fix and pass after it.
 
-    Fetches the archives through pip without building them, and runs their tests in the sandbox. What is found is a
-    proposal: read ID.diff, write the issue as a user would, fill what is empty in case.json, then add it to the set.
+    Downloads the archives through pip without building them, and runs their tests in the sandbox. Each result is a
+    proposal: read ID.diff, write the issue as a user would, complete case.json, then add it to the set.
     """
     from assets.evals.harvest.released_proposal import propose
     from assets.evals.harvest.released_search import find_fixes as look
@@ -41,12 +41,12 @@ def find_fixes(
         raise typer.Exit(1)
 
 
-@told
+@user_errors
 def check_fixes(
     name: SetName,
-    case: Annotated[list[str] | None, typer.Option(help="A case's id; may be repeated. All without it.")] = None,
+    case: Annotated[list[str] | None, typer.Option(help="A case's id; can be repeated. All cases by default.")] = None,
 ) -> None:
-    """Run a set's released fixes against their tests: each must fail before its fix, and pass with it."""
+    """Run the tests of a set's released fixes: they must fail before the fix and pass with it."""
     from assets.evals.harvest.releases import ReleaseUnavailable
     from assets.evals.sets.eval_set import load_set
     from assets.evals.sets.released import ReleasedCase, check_released
@@ -61,7 +61,7 @@ def check_fixes(
     for one in case or sorted(cases):
         payload = cases[one]
         if not isinstance(payload, ReleasedCase):
-            raise CommandFailed(f"{one} is no released fix; sets of kind `released` hold those")
+            raise CommandFailed(f"{one} is not a released fix; only sets of kind `released` hold those")
         try:
             problems = check_released(payload, sandbox)
         except (ReleaseUnavailable, RepairSetError) as error:

@@ -1,4 +1,4 @@
-"""`penstock eval compare`, `report`, `query` and `calibrate`: what results say, and how far that can be believed."""
+"""`penstock eval compare`, `report`, `query` and `calibrate`: evaluates results and checks verdict error rates."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.eval_places import result_store
 
@@ -17,22 +17,22 @@ class FailOn(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-@told
+@user_errors
 def compare(
-    baseline: Annotated[str, typer.Argument(help="A run, or a subject whose newest run is meant.")],
-    candidate: Annotated[str, typer.Argument(help="The run or subject that may replace it.")],
+    baseline: Annotated[str, typer.Argument(help="A run, or a subject, for its newest run.")],
+    candidate: Annotated[str, typer.Argument(help="The run or subject that may replace the baseline.")],
     out: Annotated[
-        Path | None, typer.Option(help="Write report.html, report.md, report.json and junit.xml into this folder.")
+        Path | None, typer.Option(help="Write report.html, report.md, report.json and junit.xml to this folder.")
     ] = None,
     across_versions: Annotated[
-        bool, typer.Option("--across-versions", help="Compare cases with equal ids of two versions of a set.")
+        bool, typer.Option("--across-versions", help="Compare the cases that two versions of a set share, by id.")
     ] = False,
     fail_on: Annotated[
         FailOn, typer.Option(help="Exit code 1 for `worse`, or for `worse` and `inconclusive`.")
     ] = FailOn.NEVER,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether the candidate is better, not worse, worse, or whether that cannot be said."""
+    """Compare two runs. The verdict on the candidate is better, not worse, worse or inconclusive."""
     from assets.evals.compare.comparison import compare_runs
     from assets.evals.report.formats import parts_of, to_json, to_markdown
     from assets.evals.runs.store import write_whole
@@ -60,13 +60,13 @@ def compare(
         raise typer.Exit(1)
 
 
-@told
+@user_errors
 def report(
     name: SetName,
-    out: Annotated[Path, typer.Option(help="Where the HTML goes.")] = Path("eval-report.html"),
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("eval-report.html"),
     as_json: AsJson = False,
 ) -> None:
-    """All runs of a set over time, by subject."""
+    """Write a report of all runs of a set over time, by subject."""
     from assets.evals.report.formats import json_values
     from assets.evals.report.page import set_html
     from assets.evals.report.summary import trend
@@ -82,11 +82,11 @@ def report(
     line(f"{len(found)} runs: {out.resolve()}")
 
 
-@told
+@user_errors
 def query_results(
     sql: Annotated[str, typer.Argument(help="One SELECT over the table `results`.")], as_json: AsJson = False
 ) -> None:
-    """Ask the results in SQL: success, metrics and every version, a row a run, case and repeat."""
+    """Query the results in SQL: success, metrics and versions, one row for each run, case and repeat."""
     from assets.evals.runs.query import query
 
     found = query(result_store(), sql)
@@ -98,13 +98,13 @@ def query_results(
         note(f"penstock: only the first {len(found.rows)} rows")
 
 
-@told
+@user_errors
 def calibrate_verdicts(
-    comparisons: Annotated[int, typer.Option(min=50, max=100_000, help="Simulated comparisons a line.")] = 1_000,
-    seed: Annotated[int, typer.Option(help="For the simulated data.")] = 20_260,
+    comparisons: Annotated[int, typer.Option(min=50, max=100_000, help="Simulated comparisons per row.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated data.")] = 20_260,
     as_json: AsJson = False,
 ) -> None:
-    """Show with simulated comparisons that verdicts err as rarely as they say. Exit code 1 if they do not."""
+    """Check with simulated comparisons that verdicts keep their promised error rates. Exit code 1 if they do not."""
     from dataclasses import asdict
 
     from assets.evals.compare.calibration import calibrate

@@ -1,4 +1,4 @@
-"""`penstock eval run` and `runs`: a subject over a set, with live counts."""
+"""`penstock eval run` and `runs`: runs a subject on a set with live progress, and lists runs."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.eval_places import code_commit, find_set, result_store
 
@@ -19,27 +19,33 @@ if TYPE_CHECKING:
 FLAKY_NAMED = 10
 
 
-@told
+@user_errors
 def run(
     name: SetName,
-    subject: Annotated[str, typer.Option(help="What is tested: search, search:seconds=10, scripted:skill=0.8.")],
+    subject: Annotated[
+        str, typer.Option(help="The subject under test, for example search, search:seconds=10, scripted:skill=0.8.")
+    ],
     split: Annotated[str, typer.Option(help="A split of the set, or all.")] = "all",
-    repeats: Annotated[int, typer.Option(min=1, max=1000, help="How often each case is run.")] = 1,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Cases at a time; times are only fair with 1.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each case.")] = 1,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=64, help="Cases at a time; durations are only comparable with 1.")
+    ] = 1,
     named: Annotated[
-        str | None, typer.Option("--run", help="The run's name. A run of this name that was stopped goes on.")
+        str | None, typer.Option("--run", help="The run's name; a stopped run of this name resumes.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="For order and chance; compare runs with equal seeds.")] = 0,
-    case_seconds: Annotated[float, typer.Option(min=1, max=86_400, help="Limit of one case.")] = 600.0,
-    max_seconds: Annotated[float | None, typer.Option(min=1, help="Limit of the run; it can be resumed.")] = None,
-    max_tokens: Annotated[float | None, typer.Option(min=1, help="Limit of all tokens.")] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="Limit of all cost.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of order and randomness; compare runs with equal seeds.")] = 0,
+    case_seconds: Annotated[float, typer.Option(min=1, max=86_400, help="Timeout of one case in seconds.")] = 600.0,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=1, help="Timeout of the run in seconds; it can be resumed.")
+    ] = None,
+    max_tokens: Annotated[float | None, typer.Option(min=1, help="Limit of the total tokens.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Limit of the total cost.")] = None,
     stop_early: Annotated[
-        str | None, typer.Option(help="A baseline's run or subject: end once success is known to be worse than its.")
+        str | None, typer.Option(help="A baseline's run or subject: stop once success is certainly worse than its.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a subject over a set. Exit code 1 when results are missing in the end."""
+    """Run a subject on a set. Exit code 1 if results are missing at the end."""
     from assets.evals.compare.drift import find_drift, note_status
     from assets.evals.runs.runner import RunLimits, new_record, run_set
     from assets.evals.sets.eval_set import load_set
@@ -51,7 +57,7 @@ def run(
         raise CommandFailed("; ".join(problems))
     tested, store = open_subject(subject), result_store()
     if found.manifest.kind not in tested.kinds:
-        raise CommandFailed(f"{tested.name} does not understand sets of kind {found.manifest.kind!r}")
+        raise CommandFailed(f"{tested.name} cannot run sets of kind {found.manifest.kind!r}")
     limits = RunLimits(
         case_seconds=case_seconds, total_seconds=max_seconds, total_tokens=max_tokens, total_cost=max_cost
     )
@@ -65,12 +71,12 @@ def run(
         try:
             state = run_set(found, tested, store, record, limits=limits, tell=tell, stop_early=baseline)
         except KeyboardInterrupt:
-            note(f"\npenstock: interrupted; what is done is kept; {_go_on(name, subject, record.run)}")
+            note(f"\npenstock: interrupted; finished results are stored; {_resume(name, subject, record.run)}")
             raise typer.Exit(130) from None
     drift = find_drift(store, store.record(record.run)) if state.complete else None
     if drift is not None:
         note_status(store, store.record(record.run), drift)
-    told = {
+    summary = {
         "run": record.run, "set": found.name, "version": found.version, "subject": tested.name, "total": state.total,
         "done": state.done, "succeeded": state.succeeded, "failed": state.failed,
         "infrastructure": state.infrastructure, "resumed": state.resumed, "retried": state.retried,
@@ -78,7 +84,7 @@ def run(
         "drifted": drift.drifted if drift else None,
     }  # fmt: skip
     if as_json:
-        data(told)
+        data(summary)
     else:
         line(f"{state.succeeded} of {state.succeeded + state.failed} succeeded; {state.infrastructure} lost to "
              f"infrastructure; {state.done} of {state.total} done")  # fmt: skip
@@ -90,50 +96,50 @@ def run(
             line(f"DRIFTED since {drift.before.run if drift.before else 'before'}: {drift.sentence}")
     if not state.complete:
         why = state.stopped or "results are missing"
-        note(f"penstock: {why}; {_go_on(name, subject, record.run)}")
+        note(f"penstock: {why}; {_resume(name, subject, record.run)}")
         raise typer.Exit(1)
 
 
-def _go_on(name: str, subject: str, run: str) -> str:
-    return f"go on with: penstock eval run {name} --subject {subject} --run {run} …"
+def _resume(name: str, subject: str, run: str) -> str:
+    return f"resume with: penstock eval run {name} --subject {subject} --run {run} …"
 
 
 class _Live:
     """Live counts: one line that is redrawn on a terminal, a line every few seconds elsewhere."""
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet, self._told, self._drawn, self._said = quiet, 0.0, False, ""
+        self._quiet, self._shown_at, self._drawn, self._shown = quiet, 0.0, False, ""
 
     def __enter__(self) -> "Callable[[RunState], None]":
-        return self._tell
+        return self._show
 
-    def _tell(self, state: "RunState") -> None:
+    def _show(self, state: "RunState") -> None:
         terminal, now = sys.stderr.isatty(), time.monotonic()
-        if self._quiet or (now - self._told < (0.1 if terminal else 5.0) and state.done < state.total):
+        if self._quiet or (now - self._shown_at < (0.1 if terminal else 5.0) and state.done < state.total):
             return
-        self._told = now
-        said = f"{state.done}/{state.total} done, {state.succeeded} succeeded, {state.failed} failed"
-        said += f", {state.infrastructure} lost" if state.infrastructure else ""
-        said += f", {state.resumed} from before" if state.resumed else ""
-        if said == self._said:
+        self._shown_at = now
+        counts = f"{state.done}/{state.total} done, {state.succeeded} succeeded, {state.failed} failed"
+        counts += f", {state.infrastructure} lost" if state.infrastructure else ""
+        counts += f", {state.resumed} resumed" if state.resumed else ""
+        if counts == self._shown:
             return
-        self._said = said
+        self._shown = counts
         if terminal:
             last = "".join(one if one.isprintable() else " " for one in state.last)[:50]
-            sys.stderr.write(f"\r\x1b[2K{said}  {last}")
+            sys.stderr.write(f"\r\x1b[2K{counts}  {last}")
             sys.stderr.flush()
             self._drawn = True
         else:
-            note(said)
+            note(counts)
 
     def __exit__(self, *_: object) -> None:
         if self._drawn:
             sys.stderr.write("\n")
 
 
-@told
+@user_errors
 def runs(as_json: AsJson = False) -> None:
-    """List all runs with their success, oldest first."""
+    """List all runs with their success rates, oldest first."""
     from assets.evals.report.summary import summarise
 
     store = result_store()

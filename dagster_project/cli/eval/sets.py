@@ -1,18 +1,18 @@
-"""`penstock eval sets`, `seal` and `add`: what there is to run."""
+"""`penstock eval sets`, `seal` and `add`: lists eval sets, seals versions and adds cases."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.eval_places import find_set, set_roots
 
 
-@told
+@user_errors
 def sets(as_json: AsJson = False) -> None:
-    """List the eval sets, and what is wrong with them. Exit code 1 if anything is."""
+    """List the eval sets and their problems. Exit code 1 if there are any."""
     from assets.evals.sets.eval_set import EvalSetError, find_sets, load_set
     from assets.evals.sets.set_checks import check_set
 
@@ -50,9 +50,9 @@ def sets(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@told
+@user_errors
 def seal_set(name: SetName) -> None:
-    """Record what the set's present version holds. Its cases cannot change afterwards without a new version."""
+    """Seal the set's present version: from then on its cases cannot change without a new version."""
     from assets.evals.sets.eval_set import load_set, seal
     from assets.evals.sets.set_checks import check_set
 
@@ -64,12 +64,12 @@ def seal_set(name: SetName) -> None:
     line(f"{sealed.name} {sealed.version}: {len(sealed.cases)} cases, {sealed.sha256}")
 
 
-@told
+@user_errors
 def add(
     name: SetName,
-    case: Annotated[Path, typer.Argument(help="A folder; for plain sets, a file of JSON lines.", exists=True)],
+    case: Annotated[Path, typer.Argument(help="The case's folder; for plain sets, a JSON lines file.", exists=True)],
 ) -> None:
-    """Add a case to a set, as its next minor version."""
+    """Add a case to a set, which gets a new minor version."""
     from assets.evals.sets.additions import add_case
 
     grown = add_case(find_set(name), case)

@@ -1,31 +1,31 @@
-"""`penstock eval trend`: how subjects did on a set over time, and whether the newest run has drifted."""
+"""`penstock eval trend`: the results of subjects on a set over time, and whether the newest run has drifted."""
 
 from typing import Annotated, Any
 
 import typer
 
-from dagster_project.cli.eval.errors import SetName, told
+from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.eval_places import result_store
 
 _MEANS = ("iterations", "code_lines", "tokens", "seconds")
 
 
-@told
+@user_errors
 def show_trend(
     name: SetName,
-    subject: Annotated[str | None, typer.Option(help="Only subjects whose name holds this text.")] = None,
-    last: Annotated[int, typer.Option(min=1, max=1000, help="At most so many runs of each.")] = 10,
+    subject: Annotated[str | None, typer.Option(help="Only subjects whose name contains this text.")] = None,
+    last: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of runs per subject.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show success, iterations and size of code by run. Exit code 1 when the newest run of a subject has drifted."""
+    """Show success, iterations and code size by run. Exit code 1 if the newest run of a subject has drifted."""
     from pathlib import Path
 
     from assets.evals.report.trends import lines
 
     found = [one for one in lines(result_store(), Path(name).name) if subject is None or subject in one.subject]
     if not found:
-        raise CommandFailed(f"no such run of {name!r} yet: penstock eval run {name} --subject search")
+        raise CommandFailed(f"no matching run of {name!r} yet: penstock eval run {name} --subject search")
     drifted = [one for one in found if one.drift.drifted]
     rows: list[dict[str, Any]] = [
         {

@@ -167,7 +167,7 @@ class _Drifted:
     ("subject", "changes", "message"),
     [
         ("scripted", {"set": "gone"}, "set.json: No such file"),
-        ("magic", {}, "'magic' is no subject"),
+        ("magic", {}, "'magic' is not a subject"),
         ("scripted:skill=much", {}, "could not convert"),
         ("scripted", {"split": "check"}, "is no split of toy"),
     ],

@@ -296,14 +296,14 @@ def test_the_command_line_promotes_shows_and_takes_back(
     done = penstock("promote", "base", "quick")
     assert done.exit_code == 0, done.exception
     assert "promoted: version 1, task_seconds: own default → 60" in done.stdout
-    assert "the way back: penstock eval rollback 1" in done.stdout
+    assert "to undo this: penstock eval rollback 1" in done.stdout
     assert "promoted already" in penstock("promote", "base", "quick").stdout
     shown = json.loads(penstock("defaults", "--json").stdout)
     rows = {row["name"]: (row["value"], row["origin"]) for row in shown["settings"]}
     assert (rows["task_seconds"], rows["engine"]) == (("60.0", "promoted by evals"), ("search", "default"))
     assert "task_seconds: own default → 60\tbetter" in penstock("defaults").stdout
-    assert "taken back: version 2, task_seconds: 60 → own default" in penstock("rollback", "1").stdout
-    assert "taken back already" in penstock("demote", "1").stdout
+    assert "rolled back: version 2, task_seconds: 60 → own default" in penstock("rollback", "1").stdout
+    assert "rolled back already" in penstock("demote", "1").stdout
     assert load_settings().task_seconds == 120
 
 

@@ -90,7 +90,7 @@ def test_a_bomb_is_refused_at_its_first_entry_too_many(
     registry.put("1.0", {"a": b"\0" * 5_000, "b": b"\0" * 5_000, "c": b"\0" * 5_000})
     monkeypatch.setattr(releases, "MAX_BYTES", 6_000)
     [archive] = registry.folder.iterdir()
-    with pytest.raises(ReleaseUnavailable, match="2 files of 10000 bytes or more"):
+    with pytest.raises(ReleaseUnavailable, match="2 files and 10,000 bytes"):
         unpack(archive, tmp_path / "unpacked")
     assert not (tmp_path / "unpacked").exists()
 

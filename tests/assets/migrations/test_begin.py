@@ -36,7 +36,7 @@ def test_a_model_registered_with_migrate_is_migrated_to_once(platform: Platform,
     assert states() == {"hashing": "serving", "good": "building"}
 
 
-def test_a_second_one_waits_with_the_reason_until_the_first_has_ended(platform: Platform) -> None:
+def test_a_second_request_stays_queued_with_the_reason_until_the_first_migration_has_ended(platform: Platform) -> None:
     catalogue.register(platform.database, GOOD)
     catalogue.register(platform.database, OTHER)
     first = begin_requested(platform)
@@ -52,7 +52,7 @@ def test_a_second_one_waits_with_the_reason_until_the_first_has_ended(platform: 
     assert queued(platform) == []
 
 
-def test_a_model_whose_server_is_away_is_tried_again_later(platform: Platform, model_server: Any) -> None:
+def test_a_request_whose_model_server_is_away_is_retried_later(platform: Platform, model_server: Any) -> None:
     catalogue.register(platform.database, model_server.spec("openai", retries=0, migrate=True))
     model_server.always = "503"
     assert begin_requested(platform) is None
@@ -63,7 +63,7 @@ def test_a_model_whose_server_is_away_is_tried_again_later(platform: Platform, m
     assert begin_requested(platform) is not None
 
 
-def test_a_request_for_a_model_that_is_used_already_is_removed(platform: Platform) -> None:
+def test_a_request_for_a_model_that_is_already_in_use_is_removed(platform: Platform) -> None:
     entry = catalogue.register(platform.database, GOOD)
     with platform.database.system() as connection:
         catalogue.move(connection, entry.id, ModelState.SERVING)
@@ -73,7 +73,7 @@ def test_a_request_for_a_model_that_is_used_already_is_removed(platform: Platfor
     assert queued(platform) == []
 
 
-def test_a_migration_that_a_person_starts_removes_the_queued_request(
+def test_a_migration_that_an_operator_starts_removes_the_queued_request(
     platform: Platform, entry: Callable[[str], Any]
 ) -> None:
     new = catalogue.register(platform.database, GOOD)

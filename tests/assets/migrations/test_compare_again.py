@@ -1,4 +1,4 @@
-"""A comparison that could not decide is made again with more queries, held to a stricter level."""
+"""An inconclusive comparison is repeated with more queries, at a stricter significance level."""
 
 import re
 from collections import Counter
@@ -23,7 +23,7 @@ GOOD = BuiltIn(name="good", provider="hashing", dimensions=512)
 Begin = Callable[..., Migration]
 
 
-def test_an_undecided_comparison_is_made_again_with_more_queries_and_the_same_margin(
+def test_an_inconclusive_comparison_is_repeated_with_more_queries_and_the_same_margin(
     platform: Platform, begin: Begin
 ) -> None:
     migration = begin(GOOD, queries=10, margin=0.1)
@@ -42,16 +42,14 @@ def test_an_undecided_comparison_is_made_again_with_more_queries_and_the_same_ma
         switch.compare_again(platform.database, migration.id)
 
 
-def test_what_the_gate_has_decided_is_not_asked_again(platform: Platform, begin: Begin) -> None:
+def test_a_decided_comparison_is_not_repeated(platform: Platform, begin: Begin) -> None:
     migration = begin(GOOD, automatic=False)
     assert (drive(platform, migration.id).migration.comparison or {})["safe"]
     with pytest.raises(MigrationRefused, match="comparing until it says something else would prove nothing"):
         switch.compare_again(platform.database, migration.id, 500)
 
 
-def test_a_source_with_few_commits_leaves_its_share_of_the_queries_to_the_others(
-    platform: Platform, tmp_path: Path
-) -> None:
+def test_other_sources_make_up_for_one_with_few_commits(platform: Platform, tmp_path: Path) -> None:
     own = Repository(tmp_path / "repository.git")
     third = own.log("main", limit=200)[-3].id
     own.git("branch", "small", third, purpose="making a branch of three commits")

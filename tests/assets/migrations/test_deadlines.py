@@ -1,4 +1,4 @@
-"""Days by which models go: warnings as they come near, others make up for it, nothing goes that is needed."""
+"""Retirement deadlines: warnings when near, other models fill gaps, and no needed model is retired."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -32,19 +32,17 @@ def serve_second(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "urgency"), [(15, Urgency.CALM), (14, Urgency.SOON), (3, Urgency.URGENT), (-1, Urgency.OVERDUE)]
+    ("days", "urgency"), [(15, Urgency.NONE), (14, Urgency.SOON), (3, Urgency.URGENT), (-1, Urgency.OVERDUE)]
 )
-def test_a_day_that_comes_near_while_the_model_is_needed_becomes_urgent(
-    platform: Platform, days: int, urgency: Urgency
-) -> None:
+def test_a_deadline_becomes_urgent_while_the_model_is_needed(platform: Platform, days: int, urgency: Urgency) -> None:
     give_a_day(platform, "hashing", NOW + timedelta(days=days))
     with platform.database.system() as connection:
         (one,) = deadlines(connection, NOW)
     assert (one.urgency, one.days_left) == (urgency, days)
-    assert "no other model serves: penstock models add OTHER --migrate replaces hashing" in one.text
+    assert "no other model is serving: penstock models add OTHER --migrate replaces hashing" in one.text
 
 
-def test_before_its_day_the_other_model_gets_what_only_this_one_covers_and_on_its_day_it_goes(
+def test_the_other_model_embeds_what_only_this_one_covers_before_it_is_retired_on_its_day(
     platform: Platform, states: Callable[[], dict[str, str]], vectors: Any
 ) -> None:
     serve_second(platform)
@@ -55,7 +53,7 @@ def test_before_its_day_the_other_model_gets_what_only_this_one_covers_and_on_it
     assert "no other serving model covers demo (120 chunks)" in one.text
     done = keep_models(platform)
     assert (done.embedded, done.retired) == ((("second", 120),), ())
-    assert [one.urgency for one in done.deadlines] == [Urgency.CALM]
+    assert [one.urgency for one in done.deadlines] == [Urgency.NONE]
     assert states()["hashing"] == "serving"
     before = vectors("hashing")
     give_a_day(platform, "hashing", datetime.now(UTC) - timedelta(seconds=1))
@@ -67,7 +65,7 @@ def test_before_its_day_the_other_model_gets_what_only_this_one_covers_and_on_it
     assert vectors("hashing") == before
 
 
-def test_on_its_day_a_model_that_is_needed_stays_and_is_told_of(
+def test_a_needed_model_stays_beyond_its_deadline_and_is_reported(
     platform: Platform, states: Callable[[], dict[str, str]]
 ) -> None:
     give_a_day(platform, "hashing", datetime.now(UTC) - timedelta(days=1))
@@ -77,7 +75,7 @@ def test_on_its_day_a_model_that_is_needed_stays_and_is_told_of(
     assert states() == {"hashing": "serving"}
 
 
-def test_a_model_of_an_open_migration_stays_beyond_its_day(platform: Platform, begin: Any, states: Any) -> None:
+def test_a_model_of_an_open_migration_stays_beyond_its_deadline(platform: Platform, begin: Any, states: Any) -> None:
     serve_second(platform)
     keep_models(platform)
     begin(BuiltIn(name="new", provider="hashing", dimensions=64))
@@ -89,7 +87,7 @@ def test_a_model_of_an_open_migration_stays_beyond_its_day(platform: Platform, b
     assert states() == {"hashing": "serving", "second": "serving", "new": "building"}
 
 
-def test_a_registered_model_goes_on_its_day(platform: Platform, states: Any) -> None:
+def test_a_registered_model_is_retired_on_its_day(platform: Platform, states: Any) -> None:
     catalogue.register(platform.database, SECOND)
     give_a_day(platform, "second", datetime.now(UTC) - timedelta(seconds=1))
     assert keep_models(platform).retired == ("second",)
@@ -97,7 +95,7 @@ def test_a_registered_model_goes_on_its_day(platform: Platform, states: Any) -> 
     assert states() == {"hashing": "serving", "second": "registered"}
 
 
-def test_the_asset_shows_the_models_and_its_checks_tell_of_a_day_that_cannot_be_kept(platform: Platform) -> None:
+def test_the_asset_shows_the_models_and_its_checks_report_an_unmet_deadline(platform: Platform) -> None:
     job = defs.resolve_job_def("keep_models")
     give_a_day(platform, "hashing", datetime.now(UTC) + timedelta(days=10))
     done = job.execute_in_process(resources={"platform": platform})

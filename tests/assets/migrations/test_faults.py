@@ -1,4 +1,4 @@
-"""What goes wrong around a migration, and the clear state that it ends in: never half a cut over."""
+"""Faults during a migration, and the well-defined state that each ends in: never half a cut-over."""
 
 import os
 import resource
@@ -42,7 +42,7 @@ Begin = Callable[..., Migration]
         ("garbage", "is not JSON"),
     ],
 )
-def test_a_server_that_is_away_or_slow_leaves_the_migration_to_be_gone_on_with(
+def test_a_migration_continues_after_its_server_was_away_or_slow(
     platform: Platform, begin: Begin, model_server: Any, states: Any, fault: str, why: str
 ) -> None:
     migration = begin(model_server.spec("openai", retries=0, batch_texts=16), queries=10)
@@ -67,7 +67,7 @@ def wait_for_answers(platform: Platform, seconds: float) -> None:
         )
 
 
-def test_when_the_old_model_is_gone_before_the_comparison_a_person_may_go_on_without_one(
+def test_an_operator_may_cut_over_without_a_comparison_when_the_old_model_is_gone(
     platform: Platform, begin: Begin, states: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migration = begin(GOOD, observe_seconds=3600)
@@ -93,7 +93,7 @@ def test_when_the_old_model_is_gone_before_the_comparison_a_person_may_go_on_wit
 
 
 @pytest.mark.parametrize("opens", [True, False])
-def test_searches_go_on_without_an_old_model_that_does_not_answer_and_do_not_query_the_one_being_built(
+def test_searches_continue_without_an_old_model_that_does_not_answer_and_do_not_query_the_one_being_built(
     platform: Platform, begin: Begin, model_server: Any, states: Any, opens: bool
 ) -> None:
     old = catalogue.register(platform.database, model_server.spec("openai", retries=0))
@@ -118,7 +118,7 @@ def test_searches_go_on_without_an_old_model_that_does_not_answer_and_do_not_que
 
 
 @pytest.mark.parametrize("fault", ["reversed", "other"])
-def test_a_server_that_mixes_up_its_answers_for_a_while_is_found_before_the_comparison(
+def test_a_server_that_mixes_up_its_answers_for_a_while_is_detected_before_the_comparison(
     platform: Platform, begin: Begin, model_server: Any, states: Any, fault: str
 ) -> None:
     migration = begin(model_server.spec("ollama", batch_texts=8, concurrency=1), share=0.9)
@@ -132,7 +132,9 @@ def test_a_server_that_mixes_up_its_answers_for_a_while_is_found_before_the_comp
     assert states() == {"hashing": "serving", "served": "registered"}
 
 
-def test_cut_over_and_rolled_back_at_once_it_is_one_or_the_other(platform: Platform, begin: Begin, states: Any) -> None:
+def test_simultaneous_cut_over_and_rollback_end_in_one_or_the_other(
+    platform: Platform, begin: Begin, states: Any
+) -> None:
     migration = drive(platform, begin(GOOD, automatic=False, observe_seconds=3600).id).migration
     for _ in range(3):
         told: list[str] = []
@@ -166,7 +168,7 @@ def test_cut_over_and_rolled_back_at_once_it_is_one_or_the_other(platform: Platf
     assert len(platform.models.in_use().asked) == 1
 
 
-def test_locks_of_both_ways_are_held_for_less_than_a_tenth_of_a_second_while_searches_go_on(
+def test_cut_over_and_rollback_hold_locks_for_less_than_a_tenth_of_a_second_during_searches(
     platform: Platform, begin: Begin
 ) -> None:
     stop = threading.Event()
@@ -207,7 +209,7 @@ def test_a_model_is_not_retired_while_it_is_migrated_to_or_from(platform: Platfo
     assert not folder.exists()
 
 
-def test_a_model_that_was_retired_past_the_platform_ends_in_a_pause_or_a_wait(
+def test_a_model_retired_directly_in_the_database_makes_the_migration_pause_or_wait(
     platform: Platform, begin: Begin, entry: Any, states: Any
 ) -> None:
     migration = begin(GOOD, automatic=False)
@@ -244,7 +246,7 @@ def test_a_full_disk_at_the_end_pauses_it_before_anything_is_dropped_and_it_can_
     assert states() == {"hashing": "serving", "good": "registered"}
 
 
-def test_another_tokenizer_beside_a_model_is_told_and_nothing_is_embedded_with_it(
+def test_a_changed_tokenizer_is_reported_and_nothing_is_embedded_with_it(
     platform: Platform, begin: Begin, vectors: Any, tmp_path: Path
 ) -> None:
     known = Path("~/.cache/penstock/models/all-minilm-l6-v2-q").expanduser()
@@ -259,11 +261,11 @@ def test_another_tokenizer_beside_a_model_is_told_and_nothing_is_embedded_with_i
     tokenizer.write_text(tokenizer.read_text(encoding="utf-8").replace('"the"', '"thw"', 1), encoding="utf-8")
     driven = drive(platform, migration.id)
     assert driven.migration.state == "building"
-    assert "its files or the way it is used have changed; put them back" in driven.waits_for
+    assert "its files or its description have changed; restore them" in driven.waits_for
     assert vectors("mini") == []
 
 
-def test_a_cut_over_that_one_model_cannot_make_moves_nothing(
+def test_a_cut_over_that_is_illegal_for_one_model_changes_nothing(
     platform: Platform, begin: Begin, entry: Any, states: Any
 ) -> None:
     migration = drive(platform, begin(GOOD, automatic=False, queries=10).id).migration

@@ -16,7 +16,7 @@ MARGIN = 0.03
 
 
 def answers(ranks: np.ndarray, others: np.ndarray) -> list[PairedAnswer]:
-    """A query each: the place of its one right file for the old model and for the new one (K: not found)."""
+    """One query per pair: the rank of its one right file for the old and the new model (K: not found)."""
     found = []
     for number, (one, other) in enumerate(zip(ranks, others, strict=True)):
         query = JudgedQuery(DEFAULT_TEAM, "s", f"query {number}", ("right",), f"cluster {number}", "py")
@@ -40,7 +40,7 @@ def simulated(rng: np.random.Generator, queries: int, lost: float) -> list[Paire
     return answers(old, np.where(rng.random(queries) < lost, K, new))
 
 
-def test_two_equal_models_are_called_different_no_more_often_than_is_stated() -> None:
+def test_equal_models_are_called_different_no_more_often_than_stated() -> None:
     rng = np.random.default_rng(1)
     verdicts = [decide(simulated(rng, 100, 0.0), k=K, margin=MARGIN, seed=n, draws=200)[1] for n in range(500)]
     assert verdicts.count(Verdict.WORSE) / 500 <= 0.05
@@ -49,7 +49,7 @@ def test_two_equal_models_are_called_different_no_more_often_than_is_stated() ->
     )
 
 
-def test_a_planted_loss_of_five_points_beyond_the_margin_never_passes_and_is_caught() -> None:
+def test_a_planted_loss_of_five_points_beyond_the_margin_never_passes_and_is_detected() -> None:
     rng = np.random.default_rng(2)
     results = [decide(simulated(rng, 400, 0.13), k=K, margin=MARGIN, seed=n, draws=200) for n in range(50)]
     lost = np.mean([effects[0].estimate for effects, _, _ in results])
@@ -91,7 +91,7 @@ def test_a_model_that_loses_everything_is_worse_and_its_worst_queries_are_shown(
     assert {(s["kind"], s["name"]) for s in result["strata"]} == {("source", "s"), ("language", "py")}
 
 
-def test_a_commit_message_is_asked_without_what_tools_added() -> None:
+def test_lines_that_tools_added_are_removed_from_commit_messages() -> None:
     message = "Fix the parser\n\nIt lost\x00 a token.\n\nSigned-off-by: A <a@example.org>\nChange-Id: I12"
     assert clean_message(message) == "Fix the parser It lost  a token."
 
@@ -109,7 +109,7 @@ def test_the_index_of_a_large_table_is_estimated_too(dimensions: int, measured: 
 
 @pytest.mark.parametrize("size", [1, 8])
 @pytest.mark.parametrize("alike", [0.6, 1.0])
-def test_as_many_more_queries_as_it_says_would_decide_however_they_are_clustered(size: int, alike: float) -> None:
+def test_the_stated_number_of_further_queries_decides_however_they_are_clustered(size: int, alike: float) -> None:
     decided = 0
     for seed in range(25):
         rng = np.random.default_rng([size, seed])
@@ -135,7 +135,7 @@ def clustered(rng: np.random.Generator, files: int, size: int, alike: float) -> 
     ]
 
 
-def test_what_a_difference_as_seen_would_take_is_said_where_it_is_another_number() -> None:
+def test_the_number_for_the_measured_difference_is_stated_if_it_differs() -> None:
     rng = np.random.default_rng(5)
     result = judge_models(simulated(rng, 300, 0.02), k=K, margin=MARGIN)
     assert result["verdict"] == "inconclusive"
@@ -143,7 +143,7 @@ def test_what_a_difference_as_seen_would_take_is_said_where_it_is_another_number
     assert "if the difference stays as it is" in result["reason"]
 
 
-def test_each_further_comparison_is_held_to_half_the_level_of_the_one_before() -> None:
+def test_each_further_comparison_has_half_the_significance_level_of_the_one_before() -> None:
     known = simulated(np.random.default_rng(6), 200, 0.0)
     first, second = (judge_models(known, k=K, margin=MARGIN, look=look) for look in (1, 2))
     assert (first["level"], second["level"]) == (0.05, 0.025)

@@ -5,7 +5,7 @@ from assets.migrations.gate.calibration import K, Rate, calibrate, planned_queri
 from assets.shared import ranking_metrics as metrics
 
 
-def test_the_gate_errs_as_rarely_as_it_says_and_catches_a_planted_loss() -> None:
+def test_the_gate_errs_as_rarely_as_stated_and_detects_a_planted_loss() -> None:
     found = calibrate(40, seed=1)
     assert found.holds, found.as_dict()
     rates = {rate.name: rate.rate for rate in found.rates}
@@ -14,7 +14,7 @@ def test_the_gate_errs_as_rarely_as_it_says_and_catches_a_planted_loss() -> None
     assert 150 < found.queries < 600
 
 
-def test_what_is_planted_is_what_was_asked_for() -> None:
+def test_the_planted_loss_is_the_requested_one() -> None:
     answers = simulated(np.random.default_rng(2), 20_000, 0.1)
     old, new = (
         np.mean([metrics.ndcg(getattr(one, side), ("right",), K) for one in answers]) for side in ("old", "new")

@@ -55,13 +55,13 @@ def test_sets_of_other_kinds_are_shown_and_do_not_decide() -> None:
     assert combine(Verdict.BETTER, "why", [found("worse", retrieval=False)]) == (Verdict.BETTER, "why")
 
 
-def test_no_queries_and_a_good_set_still_decide_nothing() -> None:
+def test_without_queries_a_good_eval_set_is_inconclusive() -> None:
     result = judge_models([], k=10, margin=0.03, evals=[found("better")])
     assert (result["verdict"], result["safe"], result["queries_verdict"]) == ("inconclusive", False, "inconclusive")
     assert result["evals"][0]["set_name"] == "localisation"
 
 
-def test_an_eval_set_that_found_the_new_model_worse_stops_the_cut_over(platform: Platform, begin: Begin) -> None:
+def test_an_eval_set_that_found_the_new_model_worse_prevents_the_cut_over(platform: Platform, begin: Begin) -> None:
     asked: list[tuple[str, str]] = []
 
     def evals(old: str, new: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A migration's driver is killed after every transaction, and at random; the end is that of an undisturbed one."""
+"""A migration whose driver is killed after every transaction, or at random, ends like an undisturbed one."""
 
 import os
 import random
@@ -31,7 +31,7 @@ BATCH = 16
 
 
 def in_child(work: Callable[[], None], *, kill_after: float | None = None) -> int:
-    """Runs `work` in a forked process and returns how that ended: 0, or minus the signal's number."""
+    """Runs `work` in a forked process and returns its exit status: 0, or minus the signal's number."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -47,7 +47,7 @@ def in_child(work: Callable[[], None], *, kill_after: float | None = None) -> in
 
 
 def count_texts(log: Path, pause: float = 0.0) -> None:
-    """From now on, in this process, notes each text that is embedded."""
+    """Records each text that this process embeds from now on."""
     spot_check.SAMPLE_CHUNKS = 0  # it embeds again on purpose
     embed = HashingEmbedder.embed_documents
 
@@ -63,7 +63,7 @@ def count_texts(log: Path, pause: float = 0.0) -> None:
 
 
 def die_after(transactions: int, later: float = 0.0) -> None:
-    """Kills this process right after it has committed so many transactions, or some seconds later."""
+    """Kills this process right after its nth commit, or some seconds later."""
     left = [transactions]
 
     def wrap(method: Any) -> Any:
@@ -150,7 +150,7 @@ def test_killed_at_random_it_embeds_no_more_than_a_batch_again_each_time(
 
 
 @pytest.mark.services
-def test_killed_fifty_times_at_random_in_whatever_stage_each_migration_ends_as_if_undisturbed(
+def test_killed_fifty_times_at_random_in_any_stage_each_migration_ends_as_if_undisturbed(
     platform: Platform, begin: Any, states: Any, vectors: Any, tmp_path: Path
 ) -> None:
     rng = random.Random(50)  # noqa: S311
@@ -187,7 +187,9 @@ def test_killed_fifty_times_at_random_in_whatever_stage_each_migration_ends_as_i
     assert {"building", "shadowing"} <= seen  # the stages after these are passed in a moment: see the next test
 
 
-def test_killed_between_cut_over_and_end_it_is_never_half_way(platform: Platform, begin: Any, states: Any) -> None:
+def test_killed_after_the_cut_over_its_models_are_never_in_a_mixed_state(
+    platform: Platform, begin: Any, states: Any
+) -> None:
     migration = begin(GOOD, queries=30, margin=0.2)
     seen = set()
     for transactions in range(10, 200, 7):
@@ -210,7 +212,7 @@ def test_killed_between_cut_over_and_end_it_is_never_half_way(platform: Platform
     assert states() == {"hashing": "retired", "good": "serving"}
 
 
-def test_only_the_embedding_gives_way_to_other_work(platform: Platform, begin: Any) -> None:
+def test_only_the_embedding_threads_have_a_lower_priority(platform: Platform, begin: Any) -> None:
     begin(GOOD)
     seen: set[int] = set()
 

@@ -36,7 +36,7 @@ def kinds(platform: Platform, number: int) -> list[str]:
         return [event.kind for event in record.timeline(connection, number) if event.kind != "progress"]
 
 
-def test_a_better_model_takes_over_by_itself_and_the_old_one_is_retired(
+def test_a_better_model_is_cut_over_automatically_and_the_old_one_is_retired(
     platform: Platform, begin: Begin, states: States
 ) -> None:
     migration = begin(GOOD)
@@ -67,7 +67,7 @@ def test_a_plan_measures_a_sample_and_counts_what_is_to_do(
     assert vectors("served") == []
 
 
-def test_a_worse_model_never_takes_over_by_itself(platform: Platform, begin: Begin, states: States) -> None:
+def test_a_worse_model_is_never_cut_over_automatically(platform: Platform, begin: Begin, states: States) -> None:
     driven = drive(platform, begin(BAD).id)
     assert driven.migration.state == "judged"
     assert driven.waits_for.startswith("an operator: the gate says worse")
@@ -80,7 +80,7 @@ def test_a_worse_model_never_takes_over_by_itself(platform: Platform, begin: Beg
     assert switch.cut_over(platform.database, driven.migration.id, accept=True).state == "observing"
 
 
-def test_too_few_queries_decide_nothing_and_the_report_says_how_many_would(platform: Platform, begin: Begin) -> None:
+def test_too_few_queries_are_inconclusive_and_the_report_says_how_many_decide(platform: Platform, begin: Begin) -> None:
     driven = drive(platform, begin(BAD, queries=10, margin=0.01).id)
     comparison = driven.migration.comparison
     assert comparison is not None
@@ -89,7 +89,7 @@ def test_too_few_queries_decide_nothing_and_the_report_says_how_many_would(platf
     assert driven.migration.state == "judged"
 
 
-def test_without_leave_to_go_on_by_itself_it_waits_for_a_person(platform: Platform, begin: Begin) -> None:
+def test_a_manual_migration_waits_for_an_operator(platform: Platform, begin: Begin) -> None:
     driven = drive(platform, begin(GOOD, automatic=False).id)
     assert (driven.migration.state, driven.waits_for[:11]) == ("judged", "an operator")
     assert switch.cut_over(platform.database, driven.migration.id).state == "observing"
@@ -110,7 +110,7 @@ def test_new_content_gets_vectors_of_both_models_while_it_is_built_and_observed(
     assert len(vectors("good")) == len(vectors("hashing"))
 
 
-def test_content_that_the_new_model_missed_is_made_up_for_before_the_cut_over(
+def test_content_that_the_new_model_missed_is_embedded_before_the_cut_over(
     platform: Platform, begin: Begin, tmp_path: Any, vectors: Any
 ) -> None:
     migration = drive(platform, begin(GOOD, automatic=False).id).migration
@@ -130,9 +130,7 @@ def test_content_that_the_new_model_missed_is_made_up_for_before_the_cut_over(
     assert switch.cut_over(platform.database, migration.id).state == "observing"
 
 
-def test_rolling_back_asks_the_old_model_from_the_next_search_on(
-    platform: Platform, begin: Begin, states: States
-) -> None:
+def test_after_a_rollback_searches_query_the_old_model(platform: Platform, begin: Begin, states: States) -> None:
     migration = drive(platform, begin(GOOD, observe_seconds=3600).id).migration
     assert [e.dimensions for e in platform.models.in_use().asked] == [512]
     switch.roll_back(platform.database, migration.id, "second thoughts")
@@ -161,7 +159,9 @@ def test_cutting_over_and_rolling_back_hold_locks_for_a_moment(platform: Platfor
     assert held[0] < 10_000
 
 
-def test_of_two_operators_at_once_one_is_served_and_one_is_told(platform: Platform, begin: Begin) -> None:
+def test_of_two_simultaneous_operators_one_succeeds_and_the_other_gets_an_error(
+    platform: Platform, begin: Begin
+) -> None:
     migration = drive(platform, begin(GOOD, automatic=False).id).migration
     told: list[str] = []
     barrier = threading.Barrier(8)
@@ -251,7 +251,7 @@ def test_only_one_process_drives(platform: Platform, begin: Begin) -> None:
         drive(platform, migration.id)
 
 
-def test_a_model_server_that_dies_leaves_the_migration_where_it_is(
+def test_a_model_server_that_dies_leaves_the_state_of_the_migration(
     platform: Platform, begin: Begin, model_server: Any, states: States
 ) -> None:
     migration = begin(model_server.spec("openai", retries=0, batch_texts=8))
@@ -287,7 +287,7 @@ def test_a_full_disk_pauses_the_migration(platform: Platform, begin: Begin, monk
     assert "disk is full" in driven.waits_for
 
 
-def test_a_disk_so_full_that_no_pause_can_be_written_leaves_it_where_it_is(
+def test_a_disk_so_full_that_no_pause_can_be_written_leaves_its_state(
     platform: Platform, begin: Begin, monkeypatch: pytest.MonkeyPatch, states: States
 ) -> None:
     migration = begin(GOOD)
@@ -305,7 +305,7 @@ def test_a_disk_so_full_that_no_pause_can_be_written_leaves_it_where_it_is(
     assert drive(platform, migration.id).migration.state == "done"
 
 
-def test_a_model_that_fails_after_the_cut_over_is_rolled_back_by_itself(
+def test_a_model_that_fails_after_the_cut_over_is_rolled_back_automatically(
     platform: Platform, begin: Begin, model_server: Any, states: States
 ) -> None:
     migration = begin(model_server.spec("openai", retries=0), observe_seconds=3600, automatic=False)
@@ -350,7 +350,7 @@ def test_searches_find_the_same_places_at_every_stage_while_it_runs(platform: Pl
     assert min(found) > 0
 
 
-def test_postgres_refuses_moves_that_are_not_in_the_table(platform: Platform, begin: Begin) -> None:
+def test_postgres_refuses_illegal_changes_of_state(platform: Platform, begin: Begin) -> None:
     migration = begin(GOOD)
     for after in MigrationState:
         legal = ("building", after) in TRANSITIONS["migration"] or after == "building"

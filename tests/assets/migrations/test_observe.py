@@ -1,4 +1,4 @@
-"""After a cut over: live searches that fail or find less bring the old model back by itself, and nothing else does."""
+"""After a cut-over, live searches that fail or find less cause an automatic rollback, and nothing else does."""
 
 import shutil
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def cut_over(platform: Platform, migration: Migration) -> None:
     assert driven.waits_for.startswith("time: "), driven
 
 
-def test_a_server_that_dies_is_noticed_where_no_query_has_a_known_answer(
+def test_a_server_that_dies_is_detected_without_a_query_with_a_known_answer(
     platform: Platform, begin: Begin, model_server: Any, states: States
 ) -> None:
     shutil.rmtree(platform.mirrors)  # no history, and nobody has asked anything
@@ -36,7 +36,7 @@ def test_a_server_that_dies_is_noticed_where_no_query_has_a_known_answer(
     assert states() == {"hashing": "serving", "served": "registered"}
 
 
-def test_quality_that_falls_is_seen_beside_the_old_model_on_the_same_queries(
+def test_a_loss_of_quality_is_measured_against_the_old_model_on_the_same_queries(
     platform: Platform, begin: Begin, model_server: Any, states: States
 ) -> None:
     migration = begin(model_server.spec("openai", retries=0), observe_seconds=3600, automatic=False)
@@ -50,7 +50,7 @@ def test_quality_that_falls_is_seen_beside_the_old_model_on_the_same_queries(
     assert (driven.migration.state, states()["hashing"]) == ("rolled-back", "serving")
 
 
-def test_a_model_that_a_person_took_though_it_is_worse_stays(platform: Platform, begin: Begin, states: States) -> None:
+def test_a_worse_model_that_an_operator_accepted_stays(platform: Platform, begin: Begin, states: States) -> None:
     migration = begin(BAD, observe_seconds=3600)
     drive(platform, migration.id)
     cut_over(platform, migration)
@@ -60,7 +60,7 @@ def test_a_model_that_a_person_took_though_it_is_worse_stays(platform: Platform,
     assert states() == {"hashing": "building", "bad": "serving"}
 
 
-def test_a_paused_migration_that_is_cut_over_goes_on_so_that_somebody_looks(
+def test_a_cut_over_resumes_a_paused_migration_so_that_the_model_is_observed(
     platform: Platform, begin: Begin, model_server: Any, states: States
 ) -> None:
     migration = begin(model_server.spec("openai", retries=0), observe_seconds=3600, automatic=False)

@@ -1,4 +1,4 @@
-"""What refers to a model's table from outside is found before its vectors are dropped."""
+"""Other database objects that refer to a model's table are detected before its vectors are dropped."""
 
 import re
 from collections.abc import Callable

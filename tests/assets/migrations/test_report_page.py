@@ -79,7 +79,7 @@ class Balanced(HTMLParser):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        """Closed at once."""
+        """Needs no end tag."""
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -118,7 +118,7 @@ def test_markdown_says_the_same_and_no_cell_breaks_its_table() -> None:
 @pytest.mark.parametrize(
     "left_out", ["bm25", "changed", "money_per_1000_queries", "queries_verdict", "evals", "storage_bytes"]
 )
-def test_a_comparison_kept_by_an_earlier_version_is_still_told(left_out: str) -> None:
+def test_a_comparison_stored_by_an_earlier_version_is_still_reported(left_out: str) -> None:
     comparison = compared()
     comparison.pop(left_out, None)
     for one in (*comparison["metrics"], *comparison["strata"], *comparison["worst"]):
@@ -127,7 +127,7 @@ def test_a_comparison_kept_by_an_earlier_version_is_still_told(left_out: str) ->
     assert "Yes: " in report.as_markdown(migration(comparison), events())
 
 
-def test_nothing_to_compare_yet_too_few_queries_and_a_build_in_one_go_are_told() -> None:
+def test_nothing_to_compare_yet_too_few_queries_and_a_build_in_one_part_are_reported() -> None:
     for comparison in (None, compared(metrics=[row("nDCG@10", "primary", None)], strata=[], worst=[], changed={})):
         for text in (
             report.as_html(migration(comparison), events()[:2]),
@@ -140,8 +140,8 @@ def test_nothing_to_compare_yet_too_few_queries_and_a_build_in_one_go_are_told()
 
 
 def test_the_first_sentence_names_who_could_not_decide() -> None:
-    told = evidence.first_sentence(migration(compared(queries_verdict="inconclusive"), new_name="new"), [])
-    assert told == "Not yet: the comparison on queries could not decide on the change from old to new."
+    sentence = evidence.first_sentence(migration(compared(queries_verdict="inconclusive"), new_name="new"), [])
+    assert sentence == "Not yet: the comparison on queries could not decide on the change from old to new."
 
 
 def test_a_long_build_does_not_crowd_what_came_after_it_out_of_the_timeline(
@@ -170,7 +170,7 @@ def test_a_long_build_does_not_crowd_what_came_after_it_out_of_the_timeline(
     assert max(after - before for before, after in itertools.pairwise(progress)) <= 6
 
 
-def test_what_was_estimated_stands_beside_what_it_took_in_page_and_markdown_alike() -> None:
+def test_page_and_markdown_show_estimates_beside_measured_values() -> None:
     shown = migration(compared(unjudged_sources=["tools", HOSTILE]))
     page, text = (
         report.as_html(
@@ -184,9 +184,8 @@ def test_what_was_estimated_stands_beside_what_it_took_in_page_and_markdown_alik
         assert "tokens 98,765 95,001" in said
         assert "time 1 h 6 min unthrottled 1 h 23 min" in said
         assert "vectors on disk 1.9 MB 2.0 MB" in said
-        assert "built: 9 chunks in 1 h 23 min, in the end 50% of the time; 64 of them embedded anew" in said
-        assert "Of tools, " in said
-        assert "no query with a known answer says anything" in said
+        assert "built: 9 chunks in 1 h 23 min, at the end 50% of the time; 64 of them embedded again" in said
+        assert "No query with a known answer is about tools, " in said
     assert page.count("<details open>") == 1
 
 
@@ -195,13 +194,13 @@ def test_what_was_estimated_stands_beside_what_it_took_in_page_and_markdown_alik
     [
         ("done", "Done: new has taken over from old."),
         ("rolled-back", "Rolled back: old answers again, not new."),
-        ("cancelled", "Cancelled: old has answered all the time."),
+        ("cancelled", "Cancelled: old has answered throughout."),
     ],
 )
 def test_of_a_migration_that_has_ended_the_first_sentence_says_how(state: str, said: str) -> None:
     seen = {"probes": 40, "failed": 1, "p95_ms": 61.6, "ndcg": 0.391, "old_ndcg": 0.227, "at": NOW.timestamp()}
     shown = migration(compared(), state=state, new_name="new", observation=seen, reason="40 of 40 searches failed")
-    live = "Live at 2026-01-02 03:04:05: 40 searches, 1 failed, 95% within 62 ms, nDCG 0.391 beside 0.227 of old."
+    live = "Live at 2026-01-02 03:04:05: 40 searches, 1 failed, 95% within 62 ms, nDCG 0.391 against 0.227 of old."
     for text in (report.as_html(shown, events()), report.as_markdown(shown, events())):
         assert said in text
         assert live in text
@@ -217,8 +216,8 @@ def test_a_metric_that_could_not_be_decided_is_not_drawn_as_good() -> None:
     assert "bar better" in pages.differences(open_, 0.03)
 
 
-def test_a_later_comparison_names_the_level_that_it_is_held_to() -> None:
+def test_a_later_comparison_names_the_level_that_it_is_judged_by() -> None:
     shown = migration(compared(look=2, level=0.025))
     for text in (report.as_html(shown, events()), report.as_markdown(shown, events())):
-        assert "Comparison 2, held to 97.5% intervals." in text
+        assert "Comparison 2, judged by 97.5% intervals." in text
         assert "97.5% interval" in text

@@ -1,4 +1,4 @@
-"""A retired model can be brought back as it was; nothing is dropped whose return was not rehearsed."""
+"""A retired model can be restored unchanged; nothing is dropped before restoring was verified."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def ready(platform: Platform, entry: Callable[[str], Any]) -> int:
     return int(entry("hashing").id)
 
 
-def test_a_retired_model_comes_back_with_every_vector_as_it_was(
+def test_a_retired_model_is_restored_with_every_vector_unchanged(
     platform: Platform, ready: int, folder: Path, vectors: Any, states: Any
 ) -> None:
     before = vectors("hashing")
@@ -59,7 +59,7 @@ def test_a_retired_model_comes_back_with_every_vector_as_it_was(
     assert restore_model(platform.database, "hashing", folder).written == 120  # again: nothing more
 
 
-def test_contents_that_are_gone_meanwhile_are_not_brought_back(platform: Platform, ready: int, folder: Path) -> None:
+def test_vectors_of_contents_removed_meanwhile_are_not_restored(platform: Platform, ready: int, folder: Path) -> None:
     retire_model(platform.database, ready, folder)
     with platform.database.system() as connection:
         connection.execute("UPDATE contents SET chunker = 'another' WHERE id = (SELECT min(id) FROM contents)")
@@ -88,7 +88,7 @@ def test_a_model_without_vectors_leaves_no_archive(platform: Platform, folder: P
     assert retire_model(platform.database, made.id, folder) is None
 
 
-def test_a_vector_that_does_not_come_back_as_it_was_stops_the_retirement(
+def test_a_vector_that_is_archived_wrongly_stops_the_retirement(
     platform: Platform, ready: int, folder: Path, monkeypatch: pytest.MonkeyPatch, vectors: Any, states: Any
 ) -> None:
     pack = archive._packed
@@ -98,17 +98,17 @@ def test_a_vector_that_does_not_come_back_as_it_was_stops_the_retirement(
         return pack(block)
 
     monkeypatch.setattr(archive, "_packed", spoilt)
-    with pytest.raises(ArchiveFailed, match="120 of 120 rows, 1 of them other than in the table; nothing was dropped"):
+    with pytest.raises(ArchiveFailed, match="120 of 120 rows, 1 of them different from the table; nothing was dropped"):
         retire_model(platform.database, ready, folder)
     assert states()["hashing"] == "draining"
     assert len(vectors("hashing")) == 120
 
 
-def test_vectors_that_come_meanwhile_stop_the_retirement(
+def test_vectors_added_meanwhile_stop_the_retirement(
     platform: Platform, ready: int, folder: Path, monkeypatch: pytest.MonkeyPatch, states: Any
 ) -> None:
     monkeypatch.setattr(retire, "rehearse", lambda *_: 119)
-    with pytest.raises(ArchiveFailed, match="came while they were archived"):
+    with pytest.raises(ArchiveFailed, match="were added while they were archived"):
         retire_model(platform.database, ready, folder)
     assert states()["hashing"] == "draining"
 
@@ -121,17 +121,17 @@ def test_a_damaged_archive_is_not_restored(platform: Platform, ready: int, folde
     (folder / made.file).write_bytes(raw)
     with pytest.raises(ArchiveFailed, match="is damaged: its checksum"):
         restore_model(platform.database, "hashing", folder)
-    with pytest.raises(ArchiveFailed, match=r"no retired model 'absent' is kept in .*; there are: hashing"):
+    with pytest.raises(ArchiveFailed, match=r"there is no archive of a model 'absent' in .*; archived models: hashing"):
         restore_model(platform.database, "absent", folder)
     assert states()["hashing"] == "retired"
 
 
-def test_a_name_that_is_anothers_by_now_is_not_taken_back(platform: Platform, ready: int, folder: Path) -> None:
+def test_a_model_whose_name_is_now_anothers_is_not_restored(platform: Platform, ready: int, folder: Path) -> None:
     retire_model(platform.database, ready, folder)
     catalogue.register(platform.database, BuiltIn(name="hashing", provider="hashing", dimensions=32))
-    with pytest.raises(ModelConflict, match="the name hashing is that of hashing-32@"):
+    with pytest.raises(ModelConflict, match="the name hashing now belongs to hashing-32@"):
         restore_model(platform.database, "hashing", folder)
-    with pytest.raises(ArchiveFailed, match="no retired model"):
+    with pytest.raises(ArchiveFailed, match="there is no archive of a model"):
         restore_model(platform.database, "second", folder)
 
 
@@ -155,7 +155,7 @@ def test_a_full_disk_leaves_no_half_archive_and_drops_nothing(
     assert len(vectors("hashing")) == 120
 
 
-def test_a_disk_with_too_little_room_is_seen_before_anything_is_written(
+def test_too_little_disk_space_is_detected_before_anything_is_written(
     platform: Platform, ready: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "SPARE_BYTES", 1 << 60)
@@ -186,7 +186,7 @@ def test_killed_anywhere_it_is_draining_or_retired_with_a_whole_archive(
     assert restored.written == 120
 
 
-def test_only_so_many_archives_are_kept_the_newest_always(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_archives_are_removed_but_never_the_newest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     for number in range(6):
         base = f"model-{number}-2026"
@@ -210,7 +210,7 @@ def test_only_so_many_archives_are_kept_the_newest_always(folder: Path, monkeypa
 
 
 def in_child(work: Callable[[], None]) -> int:
-    """Runs `work` in a forked process and returns how that ended: 0, or minus the signal's number."""
+    """Runs `work` in a forked process and returns its exit status: 0, or minus the signal's number."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -223,7 +223,7 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 def die_at(steps: int) -> None:
-    """Kills this process when it has opened a transaction, synchronised or renamed a file so many times."""
+    """Kills this process at the nth transaction opened, or file synchronised or renamed."""
     left = [steps]
 
     def count() -> None:

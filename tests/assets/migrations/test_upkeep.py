@@ -20,7 +20,7 @@ def move(platform: Platform, name: str, state: ModelState) -> None:
         catalogue.move(connection, catalogue.find(connection, name).id, state)
 
 
-def test_a_model_added_beside_another_gets_all_content_and_a_retired_one_goes_when_it_is_not_needed(
+def test_a_model_added_beside_another_embeds_all_content_and_the_draining_one_is_then_retired(
     platform: Platform, states: Callable[[], dict[str, str]], vectors: Any
 ) -> None:
     catalogue.register(platform.database, SECOND)
@@ -29,7 +29,7 @@ def test_a_model_added_beside_another_gets_all_content_and_a_retired_one_goes_wh
     with pytest.raises(ModelConflict, match=r"no other serving model covers demo \(120 chunks\)"):
         move(platform, "hashing", ModelState.RETIRED)
     used = platform.models.in_use()
-    # Only the draining model has vectors yet: it is still asked.
+    # Only the draining model has vectors yet: it is still queried.
     found = search.search(
         platform.database, DEFAULT_TEAM, "demo", "return", 3, embedders=used.asked, fallback=used.draining
     )
@@ -53,7 +53,7 @@ def signals(platform: Platform) -> set[str]:
     return {reason.signal for place in platform.search(DEFAULT_TEAM, "demo", "return", 3) for reason in place.why}
 
 
-def test_a_model_whose_server_is_away_is_left_for_the_next_time(
+def test_a_model_whose_server_is_away_is_skipped_until_the_next_call(
     platform: Platform, model_server: Any, vectors: Any
 ) -> None:
     catalogue.register(platform.database, model_server.spec("openai", retries=0))

@@ -39,5 +39,5 @@ def test_tests_are_named_when_nothing_else_was_found() -> None:
     assert "tests/test_a.py" in make_plan("Broken", _context("tests/test_a.py"), Budget()).hypotheses[0]
 
 
-def test_an_empty_context_is_said_so() -> None:
+def test_an_empty_context_is_stated() -> None:
     assert make_plan("", _context(), Budget()).hypotheses == ("nothing in the index resembles the task",)

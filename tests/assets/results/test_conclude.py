@@ -74,7 +74,7 @@ def _due_now(database: Database) -> None:
 
 
 class Absent:
-    """A forge that is never there."""
+    """A forge that is never available."""
 
     target = "git:shop"
 
@@ -115,7 +115,7 @@ def test_a_process_that_died_after_publishing_publishes_the_same_commit_again(
     assert _git(repository, "rev-parse", f"penstock/{attempt.task.id}") == commit
 
 
-def test_a_forge_that_is_away_delays_and_in_the_end_dead_letters(
+def test_an_unavailable_forge_delays_and_finally_dead_letters(
     database: Database, attempt: Attempt, repository: Path
 ) -> None:
     _conclude(attempt, repository)
