@@ -79,13 +79,13 @@ def test_the_index_finds_what_comparing_each_vector_finds(
     assert [(one.model, one.vectors) for one in built] == [(hashing.identity, FILES)]
     monkeypatch.setattr(vector_search, "EXACT_MOST", 5)
     used: list[str] = []
-    look = VectorSearch._look
+    look = VectorSearch._send
 
     def noted(search: VectorSearch, statement: str, *arguments: Any) -> Any:
         used.append(statement)
         return look(search, statement, *arguments)
 
-    monkeypatch.setattr(VectorSearch, "_look", noted)
+    monkeypatch.setattr(VectorSearch, "_send", noted)
     assert [nearest(database, hashing, text) for text in texts] == exact
     assert used == [vector_search._INDEX] * len(texts)
     history.commit({"late.py": "def name_3_3(x):\n    return x + 3000\n", "m3.py": None})
@@ -124,7 +124,7 @@ def test_for_a_query_nearer_to_another_source_vectors_are_compared_one_by_one(
     refresh(database, DEFAULT_TEAM, "other", mirrors=tmp_path / "mirrors", roots=[tmp_path], embedders=[hashing])
     build_vector_indexes(database, owner_url, least=10)
     looked: list[int] = []
-    look = VectorSearch._look
+    look = VectorSearch._send
 
     def noted(search: VectorSearch, statement: str, contents: Any, limit: int, enough: int) -> Any:
         looked.append(limit)
@@ -138,7 +138,7 @@ def test_for_a_query_nearer_to_another_source_vectors_are_compared_one_by_one(
             return [hit[:2] for hit in search.hits()]
 
     exact = found("apple tree x")
-    monkeypatch.setattr(VectorSearch, "_look", noted)
+    monkeypatch.setattr(VectorSearch, "_send", noted)
     monkeypatch.setattr(vector_search, "EXACT_MOST", 5)
     monkeypatch.setattr(vector_search, "EF_SEARCH", 40)
     assert found("apple tree x") == exact
