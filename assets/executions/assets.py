@@ -1,6 +1,6 @@
 """The asset `execution`: a plan carried out in the sandbox, with the gate's verdict as asset checks.
 
-The checks do not block: `result` publishes what was learnt from a refused patch too.
+The checks do not block: `result` also publishes a report on a rejected patch.
 """
 
 import shutil
@@ -41,7 +41,7 @@ CHECK_NAMES = tuple(check.__name__ for check in CHECKS)
 
 @contextmanager
 def _work_folder(platform: Platform, attempt: Attempt) -> Iterator[Path]:
-    """A folder of this claim's own; those of earlier claims, whose runs are dead, are removed."""
+    """A folder for this claim alone. Folders of earlier claims, whose runs are dead, are removed."""
     root = platform.settings.home / "work"
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     prefix = f"{attempt.task.id}-{attempt.task.attempt}-"
@@ -59,7 +59,7 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
     found = attempt.output("task_context", TaskContext)
     plan = attempt.output("plan", Plan)
     if found is None or plan is None:
-        raise LookupError("an earlier stage has left nothing for this attempt")
+        raise LookupError("no output of an earlier stage is stored for this attempt")
     task, settings = attempt.task, platform.settings
     test = task.options.get("test")
     engine = open_engine(EngineChoice(str(task.options.get("engine") or settings.engine)), settings)
@@ -84,7 +84,7 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
         AssetCheckSpec(name=check.__name__, asset="execution", description=(check.__doc__ or "").split("\n")[0])
         for check in CHECKS
     ],
-    description="One task carried out in the sandbox: a candidate patch with its evidence, or what was learnt.",
+    description="One task carried out in the sandbox: a candidate patch with its evidence, or why none was found.",
 )
 def execution(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:  # type: ignore[type-arg]
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Cuts issues, tests and code into words, names and values that can be compared."""
+"""Splits issues, tests and code into words, names and values that can be compared."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ _STOP_STEMS = frozenset(map(stem, _STOP))
 
 
 def words(text: str) -> set[str]:
-    """Lower-case words of a text, identifiers split into their parts and kept whole as well; stop words left out."""
+    """The stemmed lower-case words of a text, without stop words. An identifier gives its parts and its whole."""
     found: set[str] = set()
     for match in _IDENTIFIER.finditer(text):
         name = match[0]
@@ -31,7 +31,7 @@ def words(text: str) -> set[str]:
 
 
 def identifiers(text: str) -> set[str]:
-    """Names that look like code: with an underscore, a call, a dot, mixed case, or in backticks."""
+    """Names that look like code: with an underscore, a dot or mixed case, called, or in backticks."""
     found = set(re.findall(r"\b[A-Za-z_]\w*_\w+\b|\b[a-z]+[A-Z]\w*\b|\b[A-Z][a-z0-9]+[A-Z]\w*\b", text))
     found.update(re.findall(r"\b([A-Za-z_]\w*)\s*\(", text))
     for quoted in re.findall(r"`([^`\n]{1,200})`", text):
@@ -42,7 +42,7 @@ def identifiers(text: str) -> set[str]:
 
 
 def literals(text: str) -> list[object]:
-    """Quoted strings and numbers that a text mentions, in order, without repeats."""
+    """Quoted strings and numbers in a text, in order, without repeats."""
     found: list[object] = []
     for match in re.finditer(r"(?<!\w)(\"[^\"\n]{0,80}\"|'[^'\n]{0,80}'|-?\d+\.\d+|-?\d+)(?!\w)", text):
         try:
@@ -55,7 +55,7 @@ def literals(text: str) -> list[object]:
 
 
 def similarity(one: str, other: str) -> float:
-    """How alike two names are, from 0 to 1: shared parts, and shared letters at both ends."""
+    """How alike two names are, from 0 to 1, by shared parts and by shared letters at both ends."""
     if one == other:
         return 1.0
     a, b = [p.lower() for p in PARTS.findall(one)], [p.lower() for p in PARTS.findall(other)]

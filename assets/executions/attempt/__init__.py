@@ -1,1 +1,1 @@
-"""One attempt at a task: `execute.py` is its course from beginning to end."""
+"""One attempt at a task; `execute.py` runs it from beginning to end."""

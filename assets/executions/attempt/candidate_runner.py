@@ -1,4 +1,4 @@
-"""Tries candidates in the worker: in place where an edit lies within functions, by a fresh import elsewhere."""
+"""Tries candidates in the worker: edits of functions and plain assignments in place, others by a fresh import."""
 
 import ast
 import contextlib
@@ -16,23 +16,25 @@ _COVERING_SECONDS = 1.5
 _COVERING_TESTS = 60
 MIN_CPU = 0.12
 HUNG_CPU = 0.04
-"""Where the test hangs today, most candidates hang too: they must be cut short."""
+"""CPU seconds for a target that hangs without a patch: most candidates hang too and must be cut off soon."""
 FRESH_SHARE = 0.4
+"""Seconds for fresh imports, per second spent on candidates tried in place."""
 
 
 @dataclass
 class CandidateRunner:
-    """One worker with a collected suite, and the targets that candidates are tried on."""
+    """Tries candidates on target tests, in one worker that has collected the suite."""
 
     worker: Worker
     baseline: Baseline
     sources: Mapping[str, SourceFile]
     deliberate: bool = False
-    """Each candidate is tried by a fresh import, and the message of its first failure is kept."""
+    """Each candidate is tried by a fresh import, and the message of its first failure is returned."""
     targets: tuple[str, ...] = ()
     leaky: bool = False
+    """A candidate left traces in the process, so each later one gets a process of its own."""
     waiting: list[Candidate] = field(default_factory=list)
-    """Candidates that need a fresh import: so much dearer that only a share of the time goes to them."""
+    """Candidates that need a fresh import, which is so slow that it only gets a share of the time."""
     _in_place_seconds: float = 0.0
     _fresh_seconds: float = 0.0
     _covering: dict[tuple[str, int], list[str]] = field(default_factory=dict)
@@ -41,12 +43,12 @@ class CandidateRunner:
         self._passing = {t for t, o in self.baseline.run.outcomes.items() if o is Outcome.PASSED}
         self._tests_at: dict[tuple[str, int], list[str]] | None = None
 
-    def aim(self, targets: tuple[str, ...]) -> None:
-        """Takes these failing tests as what candidates must make pass."""
+    def set_targets(self, targets: tuple[str, ...]) -> None:
+        """Sets the failing tests that candidates must make pass."""
         self.targets = targets
         seconds = self.baseline.seconds
         hung = {t for t in targets if any(f.type == "Hang" for f in self.baseline.failures.get(t, ())[:1])}
-        # A test that hung says nothing about how long it takes once repaired; those that pass do.
+        # How long a hung test takes once it is repaired is unknown: the tests that pass give an estimate.
         passing = sorted(s for t, s in seconds.items() if t in self._passing) if hung else []
         usual = passing[len(passing) // 2] if passing else 0.0
         slowest = max((seconds.get(t, 0.0) for t in targets if t not in hung), default=0.0)
@@ -54,8 +56,8 @@ class CandidateRunner:
         self._only_fresh = self.deliberate or any(t in self.baseline.uncollected for t in targets)
 
     def try_all(self, candidates: list[Candidate], seconds: float) -> list[Observation]:
-        """Observations, candidates tried in place first. Those that need a fresh import may have to wait for a
-        later call; with no candidates given, all the time goes to the waiting ones."""
+        """Observations of what was tried within `seconds`, trials in place first. Candidates that need a fresh import
+        may wait for a later call; a call without candidates spends all its time on waiting ones."""
         until = time.monotonic() + seconds
         in_place: list[tuple[int, list[dict[str, object]]]] = []
         results: dict[int, Observation] = {}
@@ -116,7 +118,7 @@ class CandidateRunner:
         return sum(self.baseline.seconds.get(t, 0.0) for t in self.targets) < 0.05
 
     def _parts(self, candidate: Candidate) -> list[dict[str, object]] | None:
-        """The candidate as edited functions; None when an edit lies outside functions."""
+        """The candidate as edited functions or assignments; None when it needs a fresh import."""
         by_function: dict[tuple[str, int], list[Edit]] = {}
         found: dict[tuple[str, int], tuple[SourceFile, ast.FunctionDef | ast.AsyncFunctionDef, list[str]]] = {}
         for edit in candidate.edits:
@@ -138,7 +140,7 @@ class CandidateRunner:
                     source.text[start:end], tuple(Edit(e.path, e.start - start, e.end - start, e.text) for e in edits)
                 )
             except ValueError:
-                text = "("  # overlapping edits: counted as one that does not compile
+                text = "("  # overlapping edits: reported as not compiling
             body_start = source.span(function.body[0])[0]
             signature = any(e.start < body_start and not e.text.endswith("\n") for e in edits)
             parts.append(
@@ -153,7 +155,7 @@ class CandidateRunner:
         return parts
 
     def _covering_tests(self, candidate: Candidate) -> list[str]:
-        """Tests that pass today and execute the edited functions, fastest first, within a bounded time."""
+        """Tests that pass without the patch and execute the edited functions, fastest first, bounded in total time."""
         chosen: dict[str, None] = {}
         for edit in candidate.edits:
             source = self.sources[edit.path]
@@ -219,16 +221,12 @@ class CandidateRunner:
 
 
 def _observation(candidate: Candidate, trial: dict[str, object]) -> Observation:
-    line = trial.get("l")
     passed = trial.get("p")
     return Observation(
         candidate,
         str(trial["s"]),
         tuple(int(i) for i in passed) if isinstance(passed, list) else (),
         str(trial.get("g", "")),
-        (str(line[0]), int(line[1]))
-        if isinstance(line, list) and len(line) == 2 and isinstance(line[1], int)
-        else None,
         str(trial.get("t", "")),
         str(trial.get("m") or "")[:4000],
     )
@@ -241,7 +239,8 @@ def _region(source: SourceFile, function: ast.AST) -> tuple[int, int]:
 
 
 def _assignment(source: SourceFile, edit: Edit) -> dict[str, object] | None:
-    """An edit within a plain assignment at module or class level, with the later assignments that depend on it."""
+    """An edit inside a plain assignment at module or class level, with later assignments that depend on it; None for
+    any other edit."""
     if edit.text.endswith("\n"):
         return None
     body: list[ast.stmt] = source.tree.body
@@ -267,7 +266,7 @@ def _assignment(source: SourceFile, edit: Edit) -> dict[str, object] | None:
     if chain:
         pieces[0] = _outdented(pieces[0], source.indent(found))
     else:
-        # What is computed from it at import has to follow.
+        # Assignments that are computed from it at import must run again.
         for statement in body[body.index(found) + 1 :]:
             reads = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
             if _assigns_name(statement) and reads & set(names):

@@ -1,7 +1,7 @@
 """One attempt at a task from beginning to end: baseline, targets, an engine's candidates, verification, the gate.
 
-Works without any database or scheduler: what must be stored goes through the callbacks. All code of the
-repository runs in the sandbox; this module reads files and makes decisions.
+Works without a database or scheduler: callbacks store what must be stored. All code of the repository runs
+in the sandbox; this module only reads files and decides.
 """
 
 import shlex
@@ -9,7 +9,6 @@ import time
 from collections import deque
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
-from assets.executions.attempt.findings import tests_in_words
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE
 from assets.executions.attempt.reproduce import find_tests, measure_baseline, not_reproduced
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
@@ -20,21 +19,22 @@ from assets.executions.engines.search.spectrum import locations
 from assets.executions.judging.diff import changed_lines, unified_diff
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Suite, Verification, verify
-from assets.executions.repository.test_command import NoTests
+from assets.executions.repository.test_command import NoTests, number_of_tests
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet, target_sets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Execution, Patch, VerdictKind
 from sandbox.protocol import Sandbox
 
-VERIFIED_AT_ONCE = 8
-"""Survivors that are verified before more candidates are tried."""
+VERIFIED_PER_ROUND = 8
+"""At most this many survivors are verified before more candidates are tried."""
 
 
 def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Callbacks) -> Execution:
-    """Looks for a patch within the plan's budget (narrowed by the repository's settings).
+    """Searches for a patch within the plan's budget and the limits of the repository's settings.
 
-    Raises `SandboxUnavailable` and `ChatUnavailable` for infrastructure, `Stopped` when told to stop.
+    Raises `SandboxUnavailable` or `ChatUnavailable` when infrastructure fails, and `Stopped` when
+    `callbacks.should_stop` returns true.
     """
     attempt = AttemptState(given, engine, sandbox, callbacks)
     try:
@@ -55,7 +55,7 @@ def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Ca
 
 
 def _run_attempt(attempt: AttemptState) -> Execution:
-    """Reproduces the problem, then searches with one set of failing tests after the other."""
+    """Reproduces the problem, then searches for a patch for one set of failing tests after the other."""
     attempt.check()
     findings = attempt.findings
     try:
@@ -79,7 +79,8 @@ def _run_attempt(attempt: AttemptState) -> Execution:
 
 
 def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baseline) -> Execution:
-    """Gives each set of failing tests a share of the time, and what is left over to those that were cut short."""
+    """Searches within a share of the time for each set of failing tests, then continues searches that were cut short
+    in the time left over."""
     engine = attempt.engine
     waiting = deque(target_sets(attempt.checkout.root, baseline, attempt.task.text))
     begun: dict[TargetSet, TargetSearch] = {}
@@ -89,11 +90,11 @@ def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baselin
         usable = attempt.left - attempt.reserve
         share = 1 / (len(waiting) + 1) if begun or not waiting else 0.5
         if engine.deliberate:
-            share = 1.0  # it is asked once, about the likeliest tests
+            share = 1.0  # all the time goes to the likeliest tests
         until = time.monotonic() + max(share * usable, min(usable, 1.0))
         attempt.findings.targets = targets
         if begun:
-            attempt.revised(f"{len(begun)} set(s) of failing tests led to no patch so far. {targets.why}")
+            attempt.revise_plan(f"{len(begun)} set(s) of failing tests led to no patch so far. {targets.why}")
         if targets not in begun:
             begun[targets] = _start_search(attempt, worker, baseline, targets, until)
         search = begun[targets]
@@ -106,13 +107,13 @@ def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baselin
         if ending or not waiting:
             cut_short = not all(search.complete for search in begun.values())
             ending = ending or (attempt.time_is_spent if cut_short else engine.ending)
-            return attempt.findings.ended(None, attempt.findings.defeat(ending))
+            return attempt.findings.ended(None, attempt.findings.no_patch_summary(ending))
 
 
 def _start_search(
     attempt: AttemptState, worker: Worker, baseline: Baseline, targets: TargetSet, until: float
 ) -> TargetSearch:
-    """Sets the engine on one set of failing tests."""
+    """Starts the engine on one set of failing tests."""
     began = time.monotonic()
     attempt.record("localise", {"targets": list(targets.tests[:50]), "why": targets.why})
     problem = Problem(
@@ -131,17 +132,17 @@ def _start_search(
     )
     engine = attempt.engine.start(problem)
     runner = CandidateRunner(worker, baseline, attempt.files, engine.deliberate)
-    runner.aim(targets.tests)
-    attempt.findings.looked = locations(engine.suspects)
+    runner.set_targets(targets.tests)
+    attempt.findings.suspicious = locations(engine.suspects)
     attempt.findings.spent("localise", began)
-    places = [f"{p.path}:{p.start_line} {p.symbol} {p.score}" for p in attempt.findings.looked]
+    places = [f"{p.path}:{p.start_line} {p.symbol} {p.score}" for p in attempt.findings.suspicious]
     attempt.record("observed", {"suspicious": places})
     return TargetSearch(problem, engine, runner)
 
 
 def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) -> Execution | None:
-    """Tries candidates and verifies those that survive, until one is accepted, none is left, or the time is over."""
-    attempt.findings.looked = locations(search.engine.suspects)
+    """Tries candidates and verifies survivors until one is accepted, none is left, or time runs out."""
+    attempt.findings.suspicious = locations(search.engine.suspects)
     while True:
         try_candidates(attempt, search, until)
         if not search.survivors:
@@ -156,12 +157,12 @@ def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) 
 
 
 def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Execution | None, list[Observation]]:
-    """Verifies survivors, the most natural first, and ends with the first that the gate lets out; else says of each why
-    it is not let out."""
+    """Verifies survivors, the most natural first, until the gate accepts one. Returns the execution with that patch
+    (None when none is accepted), and an observation of each rejected survivor with the reasons."""
     findings, problem = attempt.findings, search.problem
     rejected: list[Observation] = []
     search.survivors.sort(key=lambda c: -naturalness(c, problem))
-    while search.survivors and len(rejected) < VERIFIED_AT_ONCE and attempt.left >= 0.5:
+    while search.survivors and len(rejected) < VERIFIED_PER_ROUND and attempt.left >= 0.5:
         attempt.check()
         candidate = search.survivors.pop(0)
         files = candidate.files(attempt.files)
@@ -183,14 +184,15 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Execu
         attempt.record("observed", {"verdict": verdict.verdict, "failed": reasons, "detail": result.detail})
         if verdict.verdict is not VerdictKind.FAIL:
             _note_choice(attempt, problem, result)
-            return findings.ended(patch, findings.victory(candidate), **measured), rejected
+            return findings.ended(patch, findings.patch_summary(candidate), **measured), rejected
         findings.reject(candidate, reasons)
-        rejected.append(Observation(candidate, "rejected", broken=reasons, said=result.said(problem.baseline.run)))
+        failure = result.failure_message(problem.baseline.run)
+        rejected.append(Observation(candidate, "rejected", broken=reasons, message=failure))
     return None, rejected
 
 
 def _verified(attempt: AttemptState, search: TargetSearch, change: Change) -> Verification:
-    """The change applied to a clean copy, with what the whole suite says then."""
+    """Applies the change to a clean copy and runs the whole suite there."""
     began = time.monotonic()
     worker = None
     try:
@@ -209,15 +211,15 @@ def _verified(attempt: AttemptState, search: TargetSearch, change: Change) -> Ve
 
 
 def _note_choice(attempt: AttemptState, problem: Problem, result: Verification) -> None:
-    """Notes which of several candidates was taken, and which tests fail as before."""
+    """Notes that one of several candidates was chosen, and which tests fail as before."""
     findings = attempt.findings
     if findings.survivors > 1:
         findings.notes.append(
-            f"{findings.survivors} candidates passed the failing tests; the most natural one that the gate lets out "
-            "was taken."
+            f"{findings.survivors} candidates passed the failing tests; the most natural one that the gate accepts "
+            "was chosen."
         )
     after = result.after.outcomes if result.after else {}
     others = [t for t in problem.baseline.failing if t not in problem.targets.tests]
     still = tuple(t for t in others if after.get(t) not in (None, "passed"))
     if still:
-        findings.notes.append(f"{tests_in_words(still)} failed before for another reason and still fail: {still[0]}.")
+        findings.notes.append(f"{number_of_tests(still)} failed before for another reason and still fail: {still[0]}.")

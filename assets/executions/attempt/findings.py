@@ -1,4 +1,4 @@
-"""What an attempt has found out so far, and how it is told: evidence for the gate, sentences for a person."""
+"""What an attempt has found so far, as evidence for the gate and as sentences for the report."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from typing import Any
 
 from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.engines.search.files import EditableFiles
+from assets.executions.repository.test_command import number_of_tests
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet
 from core.work import CandidateCounts, Evidence, Execution, Location, Patch
@@ -13,7 +14,7 @@ from core.work import CandidateCounts, Evidence, Execution, Location, Patch
 
 @dataclass
 class Findings:
-    """Filled while the attempt goes on; `evidence` can be asked for at any moment."""
+    """Filled while the attempt runs; `evidence` can be called at any time."""
 
     sandbox: str
     engine: str
@@ -24,20 +25,21 @@ class Findings:
     baseline: Baseline | None = None
     targets: TargetSet | None = None
     reproduction: str = "none"
-    looked: tuple[Location, ...] = ()
+    suspicious: tuple[Location, ...] = ()
     generated: int = 0
     tried: int = 0
     passed_targets: int = 0
     survivors: int = 0
-    """Candidates with which the failing tests passed and no other test was seen to break."""
+    """Candidates that made the failing tests pass and were not seen to break another test."""
     rejected: int = 0
-    """Survivors that were verified and that the gate does not let out."""
+    """Survivors that were verified and that the gate rejected."""
     passed_suite: int = 0
     faults: dict[str, None] = field(default_factory=dict)
-    """What went wrong inside the engine without ending it."""
+    """Errors inside the engine that did not end it."""
     closest: list[tuple[int, str]] = field(default_factory=list)
 
     def spent(self, step: str, since: float) -> None:
+        """Adds the seconds since `since` (monotonic clock) to a step."""
         self.timings[step] = round(self.timings.get(step, 0.0) + time.monotonic() - since, 3)
 
     def count(self, observations: list[Observation]) -> None:
@@ -58,9 +60,9 @@ class Findings:
                 self._came_close(gain, text)
 
     def reject(self, candidate: Candidate, why: str) -> None:
-        """Counts a survivor that the gate does not let out."""
+        """Counts a survivor that the gate rejected."""
         self.rejected += 1
-        text = f"{plain(candidate.operator)} at {candidate.path}:{candidate.line}, which was verified and turned down"
+        text = f"{plain(candidate.operator)} at {candidate.path}:{candidate.line}, which was verified and rejected"
         self._came_close(1000, f"{text}: {why.rstrip('.')}")
 
     def _came_close(self, gain: int, text: str) -> None:
@@ -85,7 +87,7 @@ class Findings:
                 passed_failing_tests=self.passed_targets,
                 passed_whole_suite=self.passed_suite,
             ),
-            suspicious=self.looked,
+            suspicious=self.suspicious,
             notes=tuple(dict.fromkeys(notes)),
             timings={**self.timings, "total": round(time.monotonic() - self.started, 3)},
             **fields,
@@ -97,37 +99,37 @@ class Findings:
             engine=self.engine, patch=patch, evidence=self.evidence(**fields), summary=summary, seconds=seconds
         )
 
-    def victory(self, candidate: Candidate) -> str:
-        """The summary of a patch."""
+    def patch_summary(self, candidate: Candidate) -> str:
+        """The summary when a patch was accepted: where and how the program was changed."""
         tests = self.targets.tests if self.targets else ()
         source = self.files.get(candidate.path)
         symbol = source.symbol_at(candidate.line) if source else ""
         where = f"{candidate.path}:{candidate.line}"
         return (
             f"Changed {f'`{symbol}` ({where})' if symbol else where} ({plain(candidate.operator)}). "
-            f"{tests_in_words(tests)} that failed now {'passes' if len(tests) == 1 else 'pass'}, and the rest of the "
-            f"suite is no worse. {self._tried_in_words(accepted=1)}"
+            f"{number_of_tests(tests)} that failed now {'passes' if len(tests) == 1 else 'pass'}, and the rest of the "
+            f"suite is no worse. {self._counts(accepted=1)}"
         )
 
-    def defeat(self, why: str) -> str:
+    def no_patch_summary(self, why: str) -> str:
         """The summary when no patch was found: what was tried, where, and what came closest."""
         tests = self.targets.tests if self.targets else ()
-        names = dict.fromkeys(place.symbol or place.path for place in self.looked[:6])
-        where = ", ".join(names) or "nothing that may be changed is reached by the failing tests"
+        names = dict.fromkeys(place.symbol or place.path for place in self.suspicious[:6])
+        where = ", ".join(names) or "nothing, since the failing tests reach no code that may be changed"
         text = (
-            f"No patch found: {why}. {tests_in_words(tests)} reproduced the problem ({', '.join(tests[:2])}). "
-            f"{self._tried_in_words(accepted=0)} Looked at: {where}."
+            f"No patch found: {why}. {number_of_tests(tests)} reproduced the problem ({', '.join(tests[:2])}). "
+            f"{self._counts(accepted=0)} Looked at: {where}."
         )
         if self.closest:
             text += f" Closest: {self.closest[0][1]}."
         return text
 
-    def _tried_in_words(self, accepted: int) -> str:
-        """How much was tried, and what became of the candidates with which the failing tests passed."""
+    def _counts(self, accepted: int) -> str:
+        """How many candidates were tried, and what became of those that made the failing tests pass."""
         broke, left = self.passed_targets - self.survivors, self.survivors - self.rejected - accepted
         parts = [
-            f"{self.rejected} turned down by the gate" if self.rejected else "",
-            f"{broke} broke other tests at once" if broke else "",
+            f"{self.rejected} rejected by the gate" if self.rejected else "",
+            f"{broke} broke other tests when tried" if broke else "",
             f"{left} not verified" if left else "",
         ]
         of_these = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
@@ -135,12 +137,8 @@ class Findings:
 
 
 def plain(operator: str) -> str:
-    """An operator's name as words."""
+    """An operator's name as text: `guard:none` becomes "guard none"."""
     return operator.replace(":", " ").replace("+", " and ").replace("-", " ")
-
-
-def tests_in_words(tests: tuple[str, ...]) -> str:
-    return "1 test" if len(tests) == 1 else f"{len(tests)} tests"
 
 
 def tally(candidates: list[Candidate]) -> dict[str, int]:

@@ -1,8 +1,8 @@
-"""A reproduction from the issue's own examples, for when no test of the repository fails.
+"""Tests made from the examples in the issue, for when no test of the repository fails.
 
-Only interactive examples (`>>> expression` with the output below) are taken, and only those whose output
-the program does not give today can fail: an issue that shows the wrong output proves nothing here. The
-gate lets what rests on them out as a draft at most.
+Only interactive examples (`>>> expression` with its output below) are used. One fails when the program gives
+another output, so an issue that shows the wrong output reproduces nothing. A patch that rests on such an
+example is a draft at most.
 """
 
 import ast
@@ -37,7 +37,7 @@ def test_issue_example(number):
 
 
 def examples_in(text: str) -> list[str]:
-    """The interactive examples of a text, one for each run of `>>>` lines with their output."""
+    """The interactive examples of a text, at most `MAX_EXAMPLES`: each is some `>>>` lines with their output."""
     found: list[str] = []
     current: list[str] = []
     for raw in [*text.splitlines(), ""]:
@@ -53,44 +53,33 @@ def examples_in(text: str) -> list[str]:
 
 
 def example_tests(text: str, sources: Mapping[str, SourceFile]) -> str | None:
-    """A test module with the issue's examples; None when it has none that can be run.
+    """A test module with the issue's examples; None when there are no examples.
 
-    Names that the examples use without importing are imported from where the project defines them.
+    Names that the examples use without importing them are imported from where the project defines them.
     """
     examples = examples_in(text)
     if not examples:
         return None
-    code = "\n".join(
-        re.sub(r"^(>>>|\.\.\.) ?", "", line) for e in examples for line in e.splitlines() if line[:3] in (">>>", "...")
-    )
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError):
-        return None
-    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    used = {n.id for e in examples for n in ast.walk(ast.parse(_code(e))) if isinstance(n, ast.Name)}
     imports = []
-    for path, source in sorted(_readable(sources).items()):
-        defined = {getattr(s, "name", "") for s in source.tree.body}
-        wanted = sorted((defined & used) - {""})
-        if wanted:
+    for path in sorted(list(sources)[:300]):
+        source = sources.get(path)
+        defined = {getattr(s, "name", "") for s in source.tree.body} if source is not None else set()
+        if wanted := sorted((defined & used) - {""}):
             module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
             imports.append(f"from {module.removeprefix('src.').removeprefix('lib.')} import {', '.join(wanted)}")
     return _TEMPLATE.format(examples=examples, imports=imports)
 
 
-def _readable(sources: Mapping[str, SourceFile]) -> dict[str, SourceFile]:
-    found = {}
-    for path in list(sources)[:300]:
-        source = sources.get(path)
-        if source is not None:
-            found[path] = source
-    return found
+def _code(example: str) -> str:
+    """The example without prompts and output."""
+    lines = [line for line in example.splitlines() if line[:3] in (">>>", "...")]
+    return "\n".join(re.sub(r"^(>>>|\.\.\.) ?", "", line) for line in lines)
 
 
 def _parses(example: str) -> bool:
-    lines = [re.sub(r"^(>>>|\.\.\.) ?", "", line) for line in example.splitlines() if line[:3] in (">>>", "...")]
     try:
-        ast.parse("\n".join(lines))
+        ast.parse(_code(example))
     except (SyntaxError, ValueError):
         return False
     return True

@@ -1,4 +1,4 @@
-"""Runs the suite on the unchanged commit; where no test of it fails, finds others that show the problem."""
+"""Runs the suite on the unchanged commit; when no test fails, looks for another way to reproduce the problem."""
 
 import time
 
@@ -12,26 +12,26 @@ from core.work import Outcome
 
 
 def find_tests(attempt: AttemptState) -> None:
-    """Finds out how the tests are run. Raises `NoTests`."""
+    """Determines how the tests are run. Raises `NoTests`."""
     root = attempt.checkout.root
     attempt.command = detect(root, attempt.test_command)
     if attempt.command.runner == "command":
-        # A black box says only yes or no: our own runner looks inside, the box has the last word.
+        # Only the exit code of such a command is known: our own runner says which tests fail, the command decides.
         attempt.black_box = attempt.command
         try:
             attempt.command = detect(root, None)
         except NoTests:
-            attempt.command = detect(root, "python -m pytest")  # collects nothing: the box is all there is
+            attempt.command = detect(root, "python -m pytest")  # collects nothing: only the given command counts
 
 
 def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
-    """The suite's baseline; when no test fails, once more with the given command as a whole or with the issue's own
-    examples as tests. Raises `WorkerDied`."""
+    """Measures the suite's baseline. When no test fails, measures it again with the given command as one more test, or
+    with the issue's examples as tests. Raises `WorkerDied`."""
     began = time.monotonic()
     worker = attempt.open_worker()
     worker.start()
     worker.wait(attempt.left)
-    # Not before: two interpreters that start at once on few cores are both late.
+    # Not earlier: on few cores, two interpreters that start together slow each other down.
     attempt.prepare_worker()
     baseline = _measure(attempt, worker, 0.45)
     if not baseline.failing and baseline.run.outcomes and _add_test(attempt, baseline):
@@ -54,17 +54,16 @@ def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:
 
 
 def _add_test(attempt: AttemptState, baseline: Baseline) -> bool:
-    """Takes the given command as a whole for one more test when it fails, else the issue's own examples; False when
-    there is neither."""
+    """Adds the given command as a test when it fails, else the issue's examples; False when there is neither."""
     if attempt.black_box is not None and baseline.run.outcomes[command_id(attempt.black_box)] is Outcome.FAILED:
         name, content = COMMAND_FILE, command_test(attempt.black_box.arguments[0], attempt.budget.seconds / 4)
-        why = "The given command fails although no single test does; it was taken as one test."
+        why = "The given command fails although no single test does; it was used as one test."
     else:
         examples = example_tests(attempt.task.text, attempt.files)
         if examples is None:
             return False
         name, content = EXAMPLE_FILE, examples
-        why = "No test fails; the examples in the issue were taken as tests."
+        why = "No test fails; the examples in the issue were used as tests."
     attempt.record("reproduce", {"command": [name], "why": why})
     attempt.findings.notes.append(why)
     attempt.extra = {name: content.encode()}
@@ -73,7 +72,7 @@ def _add_test(attempt: AttemptState, baseline: Baseline) -> bool:
 
 
 def not_reproduced(attempt: AttemptState, baseline: Baseline) -> str:
-    """Why an attempt ends for which no test fails."""
+    """The summary of an attempt that ends because no test fails."""
     ran = len(baseline.run.outcomes)
     flaky = f" ({len(baseline.flaky)} gave different results each time)" if baseline.flaky else ""
     text = f"Not reproduced: none of the {ran} tests fails reliably on the unchanged commit{flaky}"

@@ -1,4 +1,4 @@
-"""What an attempt at a task is given, whom it tells, and the state that its steps share."""
+"""The input of an attempt at a task, its callbacks, and the state that its steps share."""
 
 import time
 from collections.abc import Callable
@@ -21,13 +21,13 @@ Record = Callable[[str, dict[str, Any]], object]
 
 
 class Stopped(Exception):
-    """The task was cancelled or its lease lost."""
+    """The task was cancelled, or its lease was lost."""
 
 
 @dataclass(frozen=True)
 class AttemptInput:
-    """The task as a person wrote it, what the stages before made of it, and the files. `test_command` wins over
-    `penstock.toml`'s; `search` finds places in the repository for an engine that asks."""
+    """The task as it was reported, the outputs of earlier stages, and the files. `test_command` takes precedence over
+    `penstock.toml`; `search` finds places in the repository for an engine that wants them."""
 
     task: TaskText
     context: TaskContext
@@ -59,8 +59,9 @@ class Callbacks:
 
 
 class AttemptState:
-    """What an attempt has come to. `command` is the suite's, once it is known; `black_box` a command that only says yes
-    or no; `extra` files are in every worker; `reserve` seconds are kept for verification."""
+    """The state of a running attempt. `command`, set by `find_tests`, runs the suite; `black_box` is a command of which
+    only the exit code is known; `extra` files are written into every worker; `reserve` seconds are held back for
+    verification."""
 
     def __init__(self, given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Callbacks) -> None:
         self.task, self.context, self.plan, self.checkout = given.task, given.context, given.plan, given.checkout
@@ -77,7 +78,7 @@ class AttemptState:
         self.findings.notes.extend(given.checkout.notes)
         self.deadline = self.findings.started + self.budget.seconds
         self.reserve = 2.0
-        # The longest that any one process of this attempt can take is what is left of its budget.
+        # No process of this attempt runs for longer than its budget and 30 s.
         wall = self.budget.seconds + 30
         self.limits = Limits(wall_seconds=wall, cpu_seconds=2 * wall)
         if settings.limits.memory_mb is not None:
@@ -90,7 +91,7 @@ class AttemptState:
         self._spare: Spare | None = None
 
     def close(self) -> None:
-        """Ends every worker of it."""
+        """Ends all its workers."""
         for worker in self._workers:
             worker.close()
         if self._spare is not None:
@@ -102,13 +103,13 @@ class AttemptState:
         return self.deadline - time.monotonic()
 
     def check(self) -> None:
-        """Raises `Stopped` when told to stop."""
+        """Raises `Stopped` once `should_stop` returns true."""
         if self.should_stop():
             raise Stopped("the task was cancelled, or its lease was lost")
 
     @property
     def spent(self) -> str | None:
-        """Which budget is spent, in words; None while more candidates may be tried."""
+        """Which budget is spent, as text; None while more candidates may be tried."""
         if self.findings.tried >= self.budget.candidates:
             return f"the budget of {self.budget.candidates} candidates is spent"
         if self.left < self.reserve:
@@ -120,7 +121,7 @@ class AttemptState:
         return f"the budget of {self.budget.seconds:g} s is spent"
 
     def open_worker(self) -> Worker:
-        """A worker on a clean copy of the checkout, set up as `penstock.toml` says. Raises `WorkerDied`."""
+        """A worker on a clean copy of the checkout, after `penstock.toml`'s set-up commands. Raises `WorkerDied`."""
         worker = Worker(self.sandbox, self.checkout.root, self.command, self.limits)
         self._workers.append(worker)
         for path, content in self.extra.items():
@@ -129,12 +130,12 @@ class AttemptState:
             limits = self.limits.with_wall(max(5.0, self.left / 4))
             done = worker.session.run(["/bin/sh", "-c", line], limits=limits)
             if not done.ok:
-                said = (done.stderr or done.stdout)[-300:].decode(errors="replace").strip()
-                raise WorkerDied(f"set-up command {line!r} failed ({done.limit or done.exit_code}): {said}")
+                output = (done.stderr or done.stdout)[-300:].decode(errors="replace").strip()
+                raise WorkerDied(f"set-up command {line!r} failed ({done.limit or done.exit_code}): {output}")
         return worker
 
     def prepare_worker(self) -> None:
-        """Opens a worker in the background, in place of one that was prepared before."""
+        """Opens a worker in the background; one that was prepared earlier is closed."""
         if self._spare is not None:
             self._spare.close()
         self._spare = Spare(self.open_worker)
@@ -145,14 +146,14 @@ class AttemptState:
         return spare.take() if spare is not None else self.open_worker()
 
     def allowance(self, seconds: float) -> Allowance:
-        """How long a run of the suite may take, and each test of it."""
+        """The time limits of a run of the suite that may take `seconds` in all."""
         long = max(2.0, min(5.0, 0.1 * self.budget.seconds))
         deferred = max(2.0, 0.12 * self.budget.seconds)
         return Allowance(seconds=max(1.0, seconds), short=min(1.0, long), long=long, deferred=deferred)
 
-    def revised(self, reason: str) -> None:
-        """Stores a new revision of the plan: other failing tests are aimed at."""
-        step = PlanStep(kind=StepKind.EDIT, goal="Aim at other failing tests", detail=reason)
+    def revise_plan(self, reason: str) -> None:
+        """Stores a new revision of the plan, which targets other failing tests."""
+        step = PlanStep(kind=StepKind.EDIT, goal="Target other failing tests", detail=reason)
         self.plan = self.plan.model_copy(
             update={"revision": self.plan.revision + 1, "reason": reason, "steps": (*self.plan.steps, step)}
         )
@@ -168,15 +169,15 @@ class AttemptState:
         return f"{candidate.path}:{candidate.line} {plain(candidate.operator)}: {change}"
 
 
-def _throttled(ask: Callable[[], bool]) -> Callable[[], bool]:
-    """Asks at most every `POLL_SECONDS`, since the question may go to a database; "yes" stays."""
-    asked_at = 0.0
+def _throttled(should_stop: Callable[[], bool]) -> Callable[[], bool]:
+    """Calls `should_stop` at most every `POLL_SECONDS`, since it may query a database, and no more once it is true."""
+    called_at = 0.0
     answer = False
 
     def stop() -> bool:
-        nonlocal asked_at, answer
-        if not answer and time.monotonic() - asked_at >= POLL_SECONDS:
-            answer, asked_at = ask(), time.monotonic()
+        nonlocal called_at, answer
+        if not answer and time.monotonic() - called_at >= POLL_SECONDS:
+            answer, called_at = should_stop(), time.monotonic()
         return answer
 
     return stop

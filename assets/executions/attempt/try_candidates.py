@@ -1,4 +1,4 @@
-"""Tries an engine's candidates on one set of failing tests, until enough of them have passed or the time is over."""
+"""Tries an engine's candidates on one set of failing tests, until enough of them pass or time runs out."""
 
 import time
 from dataclasses import dataclass, field
@@ -12,33 +12,33 @@ from assets.executions.trial.worker_client import Worker, WorkerDied
 
 FIRST_BATCH, BATCH = 40, 160
 CONVINCING = 0.35
-"""Naturalness from which a survivor is believed soon."""
+"""A survivor of at least this naturalness is verified after few more trials."""
 
 
 @dataclass
 class TargetSearch:
-    """The search for a patch with which one set of failing tests passes. It can be taken up again where it was left."""
+    """The search for a patch that makes one set of failing tests pass. It can be interrupted and continued."""
 
     problem: Problem
     engine: Engine
     runner: CandidateRunner
     size: int = FIRST_BATCH
-    """Of the next batch."""
+    """Candidates in the next batch."""
     pending: list[Candidate] = field(default_factory=list)
-    """Candidates that the engine has proposed and that were not reached yet."""
+    """Candidates that the engine has proposed and that are not tried yet."""
     survivors: list[Candidate] = field(default_factory=list)
-    """Candidates with which these tests pass, and that are not verified yet."""
+    """Candidates that make these tests pass and are not verified yet."""
     counted: int = 0
-    """How many of the engine's candidates are among the findings."""
+    """How many of the engine's generated candidates are counted in the findings."""
     complete: bool = False
     """Whether the engine has nothing more to propose and everything was tried."""
     broken: str = ""
-    """Why no more can be tried, once the worker died and could not be restarted."""
+    """Why no more can be tried, as text, once the worker has died and could not be restarted."""
 
 
 def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) -> None:
-    """Adds survivors to the search, until no likelier one can come, or time (`until`, monotonic) or candidates run
-    out."""
+    """Tries candidates and adds survivors to the search, until a better one is unlikely, or time (`until`, on the
+    monotonic clock) or candidates run out."""
     began = time.monotonic()
     findings, engine, runner = attempt.findings, search.engine, search.runner
     new: list[Candidate] = []
@@ -62,9 +62,9 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         try:
             observations = runner.try_all(batch, max(0.5, until - time.monotonic()))
         except WorkerDied as died:
-            findings.notes.append(f"The worker was restarted while candidates were tried: {died}.")
+            findings.notes.append(f"The worker ended while candidates were tried: {died}.")
             findings.tried += len(batch)
-            if not restarted(attempt, runner.worker):
+            if not restart(attempt, runner.worker):
                 search.broken = "the process that tries candidates ended and could not be started again"
                 break
             engine.observe([Observation(candidate, "crash", signature=str(died)) for candidate in batch])
@@ -100,7 +100,8 @@ def enough(
     since: float,
     took: float,
 ) -> bool:
-    """Whether to stop comparing: soon after a natural survivor, later when all of them look contrived."""
+    """Whether to stop trying: soon after a natural survivor, later when all survivors look contrived. The first one
+    took `took` seconds to find; `compared` candidates were tried in the `since` seconds after it."""
     best = max(naturalness(c, problem) for c in survivors)
     if best >= CONVINCING:
         enough = compared >= 150 and since > max(0.2, 0.5 * took)
@@ -109,8 +110,8 @@ def enough(
     return following.priority < 0.3 * best or enough or since > 6.0
 
 
-def restarted(attempt: AttemptState, worker: Worker) -> bool:
-    """Whether the worker could be opened anew."""
+def restart(attempt: AttemptState, worker: Worker) -> bool:
+    """Restarts the worker; False when that fails."""
     worker.stop()
     try:
         worker.ask("open", min(30.0, max(5.0, attempt.left)), coverage=False, instrument_seconds=0)

@@ -1,4 +1,4 @@
-"""Opens the engine that a task asks for by name."""
+"""Opens an engine by its name."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class UnknownEngine(ValueError):
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """An engine by name. `families` of operators narrow `search`; the rest is of `model`, where what is not given is as
-    the settings say: `chat_model` is a name, `seed` is sent with each request, `options` are bounds and prompts."""
+    """An engine and its options. `families` restricts the operators of `search`. The rest is for `model`, with defaults
+    from the settings: the chat model's name, the `seed` sent with each request, and bounds and prompts."""
 
     name: str
     families: Collection[str] | None = None
@@ -31,8 +31,8 @@ class EngineChoice:
 def open_engine(choice: EngineChoice, settings: Settings) -> Engine:
     """An engine for one attempt.
 
-    Raises `UnknownEngine`, `UnknownChatModel`, `UnknownPrompts`, and `ChatUnavailable` where the chat model's server
-    has to tell its identity and is down.
+    Raises `UnknownEngine`, `UnknownChatModel`, `UnknownPrompts`, or `ChatUnavailable` when the model's identity must be
+    read from its server and the server is down.
     """
     if choice.name == "search":
         return Search(choice.families)

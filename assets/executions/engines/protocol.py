@@ -1,6 +1,6 @@
-"""What an engine is: something that proposes candidate patches and is told what became of them.
+"""The protocol of engines, which propose candidate patches and observe what became of them.
 
-`search` is one; `model` asks a chat model. The execution loop owns everything else: the baseline, the
+`search` works without a model, `model` with a chat model. The attempt does everything else: the baseline, the
 sandbox, trying, verifying, counting and the trajectory.
 """
 
@@ -16,12 +16,12 @@ from assets.executions.trial.targets import TargetSet
 from core.work import Location, ModelUse, TaskContext
 
 SearchIndex = Callable[[str, int], Sequence[Location]]
-"""The likeliest places of the repository for a text, at most so many."""
+"""Returns the likeliest places in the repository for a text, at most a given number."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A text file as a whole: `before` is None for a new one, `after` for one that is deleted."""
+    """A change of a whole text file: `before` is None for a new file, `after` for a deleted one."""
 
     path: str
     before: str | None
@@ -30,9 +30,9 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Edits that belong together. `priority` orders trying; `weight` is the operator's prior with its boosts;
-    `line` is where the suspicious statement stands. `edits` are within sources; `whole` are files that are none, and
-    files that come or go."""
+    """A candidate patch. `priority` orders trials; `weight` is the operator's prior times its boosts; `path` and `line`
+    are those of the suspicious statement. `edits` change parsed sources; `whole` changes other files, and adds or
+    deletes files. `parents` are the candidates that were combined."""
 
     edits: tuple[Edit, ...]
     operator: str
@@ -67,23 +67,23 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Observation:
-    """What became of a candidate. `status`: `pass` (every target passes), `regress` (so it does, but breaks
-    `broken`), `rejected` (so it does, but the gate does not let it out, as `broken` says), `fail`, `hang`, `crash`,
-    `compile`. `passed`: indices of the targets that passed."""
+    """What became of a candidate. `status`: `pass` (every target passes), `regress` (every target passes, but the test
+    `broken` does not), `rejected` (every target passes, but the gate rejects it; `broken` says why), `fail`, `hang`,
+    `crash`, `compile` (it does not compile). `passed`: indices of the targets that passed. `signature`: identifies the
+    first failure."""
 
     candidate: Candidate
     status: str
     passed: tuple[int, ...] = ()
     signature: str = ""
-    line: tuple[str, int] | None = None
     broken: str = ""
-    said: str = ""
+    message: str = ""
     """The first failure's message; for deliberate engines only."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What an engine works on: failing tests to be made to pass, and what is known about them."""
+    """What an engine works on: failing tests that must pass, and what is known about them."""
 
     issue: str
     targets: TargetSet
@@ -95,39 +95,39 @@ class Problem:
     """The text of each target test."""
     should_stop: Callable[[], bool]
     root: Path
-    """The checkout, which is only read."""
+    """The checkout, read-only."""
     until: float
-    """On the monotonic clock."""
+    """The deadline, on the monotonic clock."""
     record: Callable[[str, dict[str, Any]], object]
     """Appends to the trajectory: an action before it begins, an observation after."""
     refusal: Callable[[str], str | None]
-    """Why a file that is not among `sources` may not be made, changed or deleted; None where it may."""
+    """Why a file outside `sources` may not be added, changed or deleted; None if it may."""
     search: SearchIndex | None = None
-    """Finds places in the repository; None where there is no index."""
+    """Finds places in the repository; None without an index."""
 
 
 class Engine(Protocol):
-    """Proposes and observes until it has nothing more to propose."""
+    """Proposes candidates and observes their outcome, until it has nothing more to propose."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def deliberate(self) -> bool:
-        """Whether its candidates are few and thought out: each is then tried in a fresh process with its failure
-        told in full, and one that verification turns down is observed too."""
+        """Whether its candidates are few and carefully made: each is then tried in a fresh process and observed with
+        the full message of its failure."""
 
     @property
     def ending(self) -> str:
-        """Why it proposes nothing more, as the end of a sentence."""
+        """Why it proposes nothing more, as a clause of a sentence."""
 
     @property
     def use(self) -> ModelUse | None:
-        """What a model was used for, so far; None without one."""
+        """The use of a model so far; None for an engine without one."""
 
     @property
     def suspects(self) -> list[Suspect]:
-        """Where it looks, most suspicious first; empty when it has nowhere to look."""
+        """The statements that may be at fault, most suspicious first."""
 
     @property
     def generated(self) -> int:
@@ -135,14 +135,14 @@ class Engine(Protocol):
 
     @property
     def faults(self) -> list[str]:
-        """What went wrong inside the engine without ending it."""
+        """Errors inside the engine that did not end it."""
 
     def start(self, problem: Problem) -> "Engine":
-        """Takes on a problem: the engine to ask for its candidates. Called again with other targets when the first ones
-        lead nowhere; unless it is deliberate, what was returned before can still be asked then."""
+        """An engine that works on this problem. Called again with other targets when the first ones lead to no patch;
+        unless the engine is deliberate, those returned earlier remain usable."""
 
     def propose(self, count: int) -> list[Candidate]:
         """Up to `count` candidates that have not been proposed before; empty when there are no more."""
 
     def observe(self, observations: list[Observation]) -> None:
-        """What became of proposed candidates, in order."""
+        """Receives what became of proposed candidates, in order."""

@@ -1,1 +1,1 @@
-"""The last word on a patch: verified on a clean checkout, then judged by the gate."""
+"""Final verification of a patch on a clean checkout, and the gate that judges it."""

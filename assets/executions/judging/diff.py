@@ -1,7 +1,6 @@
-"""Unified diffs that `git apply` takes byte for byte, and applying them to a clean directory.
+"""Makes unified diffs that `git apply` reproduces byte for byte, and applies them to a directory.
 
-Line ends are kept as they are (only `\\n` separates lines, so `\\r` travels with its line), and a file
-without a final newline stays so.
+Only `\\n` separates lines, so a `\\r` stays part of its line. A file without a final newline stays without.
 """
 
 import difflib
@@ -13,7 +12,7 @@ from pathlib import Path
 from core.git import command
 
 _NO_BLOB, _EMPTY_BLOB = "0000000", "e69de29"
-"""As git abbreviates no content and the empty one, which it wants to see where a file without lines comes or goes."""
+"""Abbreviated ids of no blob and of the empty blob, which git requires when an empty file is added or deleted."""
 _NO_NEWLINE = "\\ No newline at end of file\n"
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@%,=:~\- ]+")
 
@@ -21,7 +20,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./+@%,=:~\- ]+")
 def unified_diff(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> str:
     """The diff between two versions of the same files, in path order; empty when nothing changed.
 
-    None stands for no file: a new one before, a deleted one after. New files are plain, without the executable bit.
+    None means that the file does not exist: it is new if None in `before`, deleted if None in `after`. New files are
+    not executable.
     """
     pieces = []
     for path in sorted(after):
@@ -48,12 +48,12 @@ def unified_diff(before: Mapping[str, str | None], after: Mapping[str, str | Non
 
 
 def changed_lines(diff: str) -> int:
-    """How many lines a diff adds or removes."""
+    """How many lines a diff adds and removes."""
     return sum(1 for line in diff.split("\n") if line[:1] in ("+", "-") and not line.startswith(("+++ ", "--- ")))
 
 
 def changed_paths(diff: str) -> tuple[str, ...]:
-    """The paths that a diff of ours touches."""
+    """The paths that a diff of `unified_diff` changes."""
     paths = []
     for line in diff.split("\n"):
         if line.startswith("diff --git "):
@@ -64,14 +64,17 @@ def changed_paths(diff: str) -> tuple[str, ...]:
 
 
 def new_paths(diff: str) -> tuple[str, ...]:
-    """The paths of files that a diff of ours makes."""
+    """The paths of files that a diff of `unified_diff` adds."""
     headers = re.split(r"^diff --git ", diff, flags=re.MULTILINE)[1:]
     made = [header for header in headers if header.partition("\n")[2].startswith("new file mode ")]
     return changed_paths("".join(f"diff --git {header}" for header in made))
 
 
 def apply_diff(root: Path, diff: str, timeout: float = 30.0) -> str | None:
-    """Applies a diff to a directory with `git apply`; None when it went through, else what git said."""
+    """Applies a diff to a directory with `git apply`. Returns None on success, else git's error message.
+
+    Raises `subprocess.TimeoutExpired` after `timeout` seconds.
+    """
     # Without the ceiling, a repository around the folder would make git skip every path.
     environment = command.environment(extra={"GIT_CEILING_DIRECTORIES": str(root.resolve().parent)})
     done = subprocess.run(
@@ -93,7 +96,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _quoted(path: str) -> str:
-    """A path as git writes it: quoted C style when it holds anything unusual."""
+    """A path as git writes it: quoted in C style when it has unusual characters."""
     if _PLAIN.fullmatch(path):
         return path
     out = []

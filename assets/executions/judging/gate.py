@@ -1,18 +1,19 @@
-"""The gate: a pure function from stored evidence to a verdict. No model and no clock takes part.
+"""The gate: a pure function from stored evidence to a verdict, without a model or a clock.
 
-`pass` needs every check and a reproduction by the repository's own tests; `draft` is for evidence that
-holds but is weaker; anything else is `fail`. The verdict is bound to the patch by its hash.
+`pass` means that every check passes and the repository's own tests reproduced the failure; `draft`, that every
+check passes on weaker evidence; anything else is `fail`. The verdict is bound to the patch by its hash.
 """
 
 from collections.abc import Callable, Collection
 
 from assets.executions.judging.diff import changed_paths, new_paths
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
+from assets.executions.repository.test_command import number_of_tests
 from core.work import Evidence, GateCheck, Outcome, Patch, TestRun, Verdict, VerdictKind
 
 
 def judge(evidence: Evidence, patch: Patch | None) -> Verdict:
-    """The verdict on `patch` given what was measured. Pure: the same evidence always gives the same answer."""
+    """The verdict on `patch`. Pure: the same evidence always gives the same verdict."""
     if patch is None:
         check = GateCheck(name="patch", passed=False, detail="There is no patch to judge.")
         return Verdict(verdict=VerdictKind.FAIL, patch_sha256=None, checks=(check,))
@@ -27,7 +28,7 @@ def judge(evidence: Evidence, patch: Patch | None) -> Verdict:
 
 
 def weaknesses(evidence: Evidence) -> tuple[str, ...]:
-    """Why evidence that passes every check is still only good for a draft; empty when it is not."""
+    """Why evidence that passes every check only justifies a draft; empty when it justifies `pass`."""
     found = []
     if evidence.reproduction != "tests":
         found.append("The failure was reproduced by an example from the issue, not by a test of the repository.")
@@ -37,7 +38,7 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     if evidence.flaky:
         found.append(f"{len(evidence.flaky)} tests gave different results on the same code and were left out.")
     if data := [path for path in evidence.changed_paths if not path.endswith(".py")]:
-        found.append(f"{_names(data)} is no program: no test says whether what it holds is right.")
+        found.append(f"{_names(data)} is not Python, so no test covers it.")
     return tuple(found)
 
 
@@ -48,9 +49,9 @@ def reproduced(evidence: Evidence, patch: Patch) -> GateCheck:
     missing = [test for test in evidence.target_tests if test not in failing]
     passed = before is not None and evidence.reproduction != "none" and bool(evidence.target_tests) and not missing
     if passed:
-        detail = f"{_count(evidence.target_tests)} failed on the unchanged commit."
+        detail = f"{number_of_tests(evidence.target_tests)} failed on the unchanged commit."
     elif not evidence.target_tests or evidence.reproduction == "none":
-        detail = "No failing test stands for this task."
+        detail = "No failing test reproduces this task."
     else:
         detail = f"{_names(missing)} did not fail on the unchanged commit."
     return GateCheck(name="reproduced", passed=passed, detail=detail)
@@ -69,7 +70,7 @@ def failing_tests_pass(evidence: Evidence, patch: Patch) -> GateCheck:
     still = [t for t in evidence.target_tests if not _passes(after, t)]
     passed = after is not None and bool(evidence.target_tests) and not still
     detail = (
-        f"{_count(evidence.target_tests)} that failed before pass with the patch."
+        f"{number_of_tests(evidence.target_tests)} that failed before pass with the patch."
         if passed
         else f"{_names(still) or 'No test'} does not pass with the patch."
     )
@@ -77,7 +78,7 @@ def failing_tests_pass(evidence: Evidence, patch: Patch) -> GateCheck:
 
 
 def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
-    """No test that passed before fails, errs or is gone with the patch; no test fails that did not before."""
+    """No test that passed before fails, errs or is missing with the patch, and no other test newly fails."""
     before, after = evidence.before, evidence.after
     if before is None or after is None:
         detail = "The whole suite was not run both before and after the patch."
@@ -91,11 +92,11 @@ def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
 
 
 def worse_tests(before: TestRun, after: TestRun, flaky: Collection[str] = ()) -> list[str]:
-    """Tests that passed before and do not now, and tests that fail now and did not before; `flaky` ones left out."""
+    """Tests that passed before and do not pass now, and tests that newly fail, without the `flaky` ones, sorted."""
     lost = [t for t, o in before.outcomes.items() if o is Outcome.PASSED and after.outcomes.get(t) is not o]
     if not after.complete or after.limit is not None:
         lost = [t for t in lost if t in after.outcomes]
-    # What could not even be collected before cannot be worse now.
+    # A test that could not be collected before cannot be worse now.
     unknown = tuple(f"{t}::" for t, o in before.outcomes.items() if o is Outcome.ERROR and "::" not in t)
     new = [t for t in after.failing() if t not in before.failing() and not t.startswith(unknown)]
     return sorted((set(lost) | set(new)) - set(flaky))
@@ -106,7 +107,7 @@ def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
     changed = set(changed_paths(patch.diff)) | set(evidence.changed_paths)
     made = set(new_paths(patch.diff))
     tests = sorted(path for path in changed if is_test_path(path))
-    # A source that has such a name already is the program's own.
+    # An existing Python file with such a name belongs to the program.
     steering = sorted(p for p in changed if (p in made or not p.endswith(".py")) and steers_tests(p))
     outside = sorted(changed - set(evidence.allowed_paths))
     if tests:
@@ -135,10 +136,6 @@ CHECKS: tuple[Callable[[Evidence, Patch], GateCheck], ...] = (
 
 def _passes(run: TestRun | None, test: str) -> bool:
     return run is not None and run.outcomes.get(test) is Outcome.PASSED
-
-
-def _count(tests: tuple[str, ...]) -> str:
-    return "1 test" if len(tests) == 1 else f"{len(tests)} tests"
 
 
 def _names(names: list[str]) -> str:

@@ -1,6 +1,6 @@
-"""Measures a patch: applied to a clean checkout, the whole suite in a process that has seen nothing else.
+"""Measures a patch: applies it to a clean checkout and runs the whole suite in a fresh process.
 
-What the measurement is worth is the gate's to say (`gate.judge`).
+It does not judge the measurement: `gate.judge` does.
 """
 
 import tempfile
@@ -19,8 +19,8 @@ from core.work import Outcome, TestRun
 
 @dataclass(frozen=True)
 class Change:
-    """A candidate as text: `diff` is what git applies, `files` is the text that each changed file has afterwards, None
-    for one that is gone."""
+    """A candidate as text: `diff` is what git applies, `files` the text of each changed file afterwards, None for a
+    deleted one."""
 
     diff: str
     files: Mapping[str, str | None]
@@ -28,8 +28,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Suite:
-    """How the tests are run and what they gave on the unchanged commit. `black_box` is a command that only says yes or
-    no, run beside `command`; `targets` are the failing tests that are to pass."""
+    """How the tests are run, and their baseline on the unchanged commit. `black_box` is a command of which only the
+    exit code is known, run in addition to `command`; `targets` are the failing tests that must pass."""
 
     command: TestCommand
     black_box: TestCommand | None
@@ -39,16 +39,16 @@ class Suite:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was measured. `applies` is None when it was not even tried; `flaky` are tests that are worse in this run and
-    pass when they are run again; `detail` says what went wrong."""
+    """What was measured. `applies` is None when applying was not tried; `flaky` are tests that got worse in this run
+    and pass when they are run again; `detail` says what went wrong."""
 
     applies: bool | None
     after: TestRun | None = None
     flaky: tuple[str, ...] = ()
     detail: str = ""
 
-    def said(self, before: TestRun) -> str:
-        """Why the patch does not hold, if that is known: what git said, else how the first test that is worse fails."""
+    def failure_message(self, before: TestRun) -> str:
+        """Why the patch fails: `detail`, else the failure of the first test that got worse; empty when unknown."""
         if self.detail or self.after is None:
             return self.detail
         failures = self.after.failures
@@ -56,8 +56,8 @@ class Verification:
 
 
 def verify(worker: Worker, root: Path, change: Change, suite: Suite, allowance: Allowance) -> Verification:
-    """Applies the change and runs the suite in `worker`, whose session is a clean copy of the checkout `root` and which
-    has not imported the repository yet. Raises `WorkerDied`."""
+    """Applies the change and runs the suite in `worker`, whose session must be a clean copy of the checkout `root` and
+    which must not have imported the repository yet. Raises `WorkerDied`."""
     problem = _apply(worker, root, change)
     if problem is not None:
         return Verification(False, detail=problem)
@@ -81,8 +81,8 @@ def verify(worker: Worker, root: Path, change: Change, suite: Suite, allowance: 
 
 
 def _apply(worker: Worker, root: Path, change: Change) -> str | None:
-    """Lets git apply the diff to copies of the changed files and writes what comes out into the worker's session; None
-    when that is what was tried, else what is wrong."""
+    """Applies the diff with git to copies of the changed files and writes the result into the worker's session. Returns
+    None when the result is the text that was tried, else the problem."""
     with tempfile.TemporaryDirectory(prefix="penstock-apply-") as name:
         folder = Path(name)
         for path in change.files:
@@ -95,7 +95,7 @@ def _apply(worker: Worker, root: Path, change: Change) -> str | None:
         for path, text in change.files.items():
             content = (folder / path).read_bytes() if (folder / path).is_file() else None
             if content != (None if text is None else text.encode()):
-                return f"{path} is not what was tried after applying the patch"
+                return f"after applying the patch, {path} is not what was tried"
             if content is not None:
                 worker.session.write(path, content)
     gone = [path for path, text in change.files.items() if text is None]
@@ -105,7 +105,7 @@ def _apply(worker: Worker, root: Path, change: Change) -> str | None:
 
 
 def _settled(outcomes: dict[str, Outcome], suite: Suite) -> dict[str, Outcome]:
-    """A collection error among the targets counts as passed once the tests behind it are collected and pass."""
+    """Outcomes in which a target that is a collection error passes once its tests are collected and pass."""
     baseline = suite.baseline
     if suite.command.runner == "unittest":
         known = set(baseline.tests)
@@ -125,7 +125,7 @@ def _settled(outcomes: dict[str, Outcome], suite: Suite) -> dict[str, Outcome]:
 
 
 def _flaky(worker: Worker, after: TestRun, before: TestRun, allowance: Allowance) -> tuple[str, ...]:
-    """Tests that fail where they did not before, but pass when they are run again on the same code."""
+    """Tests that newly fail, but pass when they are run again on the same code."""
     failing = after.failing()
     worse = [test for test in worse_tests(before, after) if test in failing and "::" in test]
     if not worse or len(worse) > 10:
@@ -135,8 +135,8 @@ def _flaky(worker: Worker, after: TestRun, before: TestRun, allowance: Allowance
 
 
 def run_command(worker: Worker, box: TestCommand, allowance: Allowance) -> tuple[str, Outcome, str]:
-    """Runs a test command that we cannot look into; (its id, how it ended, the end of what it said)."""
+    """Runs a command of which only the exit code is known. Returns its id, its outcome and the end of its output."""
     limits = worker.limits.with_wall(allowance.seconds)
     done = worker.session.run(["/bin/sh", "-c", box.arguments[0]], limits=limits)
-    said = (done.stdout + b"\n" + done.stderr)[-1500:].decode(errors="replace").strip()
-    return command_id(box), Outcome.PASSED if done.ok else Outcome.FAILED, said
+    output = (done.stdout + b"\n" + done.stderr)[-1500:].decode(errors="replace").strip()
+    return command_id(box), Outcome.PASSED if done.ok else Outcome.FAILED, output

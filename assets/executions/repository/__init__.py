@@ -1,1 +1,1 @@
-"""A commit's files, what the repository says about itself, and how its tests are run."""
+"""A commit's files, its settings in `penstock.toml`, and how its tests are run."""

@@ -1,7 +1,6 @@
-"""A clean directory with one commit's files and the settings that the commit carries.
+"""A clean directory with one commit's files and that commit's settings.
 
-The files come straight from git objects (`core.git`), so neither a dirty working tree nor hooks or
-filters take part.
+The files come straight from git objects (`core.git`), so a dirty working tree, hooks and filters have no effect.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ class Checkout:
 def open_checkout(repository: Path, commit: str, into: Path) -> Checkout:
     """Writes the files of `commit` (any ref) into the new or empty directory `into`.
 
-    Raises `core.git.command.GitError`, or `RepositorySettingsError` when `penstock.toml` is wrong.
+    Raises `core.git.command.GitError`, or `RepositorySettingsError` when `penstock.toml` is invalid.
     """
     source = Repository(repository)
     full = source.resolve(commit)
@@ -34,5 +33,5 @@ def open_checkout(repository: Path, commit: str, into: Path) -> Checkout:
     notes = [
         f"{path} is a link that leads out of the repository; it was not followed." for path in export.links_outside
     ]
-    notes += [f"{path} is a submodule; it is empty here." for path in export.submodules]
+    notes += [f"{path} is a submodule, of which no files are read." for path in export.submodules]
     return Checkout(into, full, settings, tuple(notes))

@@ -1,4 +1,4 @@
-"""Which files belong to the tests, or decide how they are run: a patch may change neither."""
+"""Which files belong to the tests or decide how tests are run: a patch may change neither."""
 
 import re
 import sys
@@ -7,7 +7,7 @@ _TEST_PARTS = frozenset({"test", "tests", "testing"})
 
 
 def is_test_path(path: str) -> bool:
-    """Whether a file belongs to the tests, which a patch may never touch."""
+    """Whether a file belongs to the tests, which a patch may never change."""
     *folders, name = path.split("/")
     stem = name.removesuffix(".py")
     return (
@@ -24,25 +24,24 @@ _CONFIGURES_TESTS = frozenset(
         "penstock.toml", "makefile", "sitecustomize.py", "usercustomize.py", "manifest.in",
     }
 )  # fmt: skip
-"""What says which tests are run, and how; in small letters."""
+"""Files that configure which tests are run, and how; in lower case."""
 _IMPORT_FOLDERS = frozenset({"src", "lib", "python", "source"})
-"""Folders that are searched for modules as the root is."""
-_BORROWED = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "coverage", "hypothesis", "nose", "testtools"})
+"""Folders that are searched for modules just like the root."""
+_TEST_TOOLS = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "coverage", "hypothesis", "nose", "testtools"})
 
 
 def steers_tests(path: str) -> bool:
-    """Whether a file that is no test decides which tests are run or what runs them: their settings, what Python
-    executes at its start, hidden files, and modules that would take the place of the standard library's or of a
-    test tool's."""
+    """Whether a file other than a test decides which tests are run or what runs them: their settings, files that
+    Python executes when it starts, hidden files, and modules that would shadow the standard library or a test tool."""
     parts = path.lower().split("/")
     name = parts[-1]
     if name in _CONFIGURES_TESTS or name.endswith((".pth", ".pyc", ".so")) or any(p.startswith(".") for p in parts):
         return True
     if len(parts) > 1 and parts[0] in _IMPORT_FOLDERS:
         parts = parts[1:]
-    # What `import NAME` finds first: NAME.py, or a folder NAME with programs in it.
+    # What `import NAME` finds first: NAME.py, or a folder NAME with Python files in it.
     importable = parts[0].removesuffix(".py") if len(parts) == 1 else parts[0]
     return name.endswith(".py") and (
-        importable in _BORROWED
+        importable in _TEST_TOOLS
         or (importable in sys.stdlib_module_names and (len(parts) == 1 or name == "__init__.py"))
     )

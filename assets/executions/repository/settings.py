@@ -1,7 +1,7 @@
-"""What a repository may say about itself: `penstock.toml`, read from the base commit.
+"""A repository's own settings: `penstock.toml`, read from the base commit.
 
-It can only narrow: fewer paths, lower limits. An unknown key is an error, so that a spelling mistake
-is not taken for consent.
+They can only restrict: fewer paths, lower limits. An unknown key is an error, so that a misspelt restriction
+is not ignored.
 """
 
 import fnmatch
@@ -18,11 +18,11 @@ MAX_BYTES = 64 << 10
 
 
 class RepositorySettingsError(ValueError):
-    """`penstock.toml` is not what it should be; the message says where and what to do."""
+    """`penstock.toml` is invalid; the message names the key and what is allowed."""
 
 
 class RepositoryLimits(BaseModel):
-    """Upper bounds that the repository asks for; the lower of these and the platform's holds."""
+    """Upper bounds set by the repository; the lower of these and the platform's applies. `memory_mb` is in MiB."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,11 +56,11 @@ class RepositorySettings(BaseModel):
         return value
 
     def allows(self, path: str) -> bool:
-        """Whether a patch may change this file, as far as `paths` goes."""
+        """Whether `paths` allows a patch to change this file."""
         return not self.paths or any(matches(path, pattern) for pattern in self.paths)
 
     def narrowed(self, budget: Budget) -> Budget:
-        """The budget under this repository's limits; never larger than the given one."""
+        """The given budget, lowered to this repository's limits."""
         return Budget(
             seconds=min(budget.seconds, self.limits.seconds or budget.seconds),
             candidates=min(budget.candidates, self.limits.candidates or budget.candidates),
@@ -68,7 +68,7 @@ class RepositorySettings(BaseModel):
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Glob match over a whole path: `*` stays within a folder, `**` crosses, a folder stands for all in it."""
+    """Glob match over a whole path: `*` stays within a folder, `**` crosses folders, a folder matches all in it."""
     pattern = pattern.removeprefix("./")
     if pattern.endswith("/"):
         pattern += "**"
@@ -90,14 +90,11 @@ def matches(path: str, pattern: str) -> bool:
 
 
 def read_settings(content: bytes | None) -> RepositorySettings:
-    """Reads the content of `penstock.toml`; None when the repository has none.
-
-    Raises `RepositorySettingsError` that names the key and what is allowed.
-    """
+    """Parses the content of `penstock.toml`, None when the repository has none. Raises `RepositorySettingsError`."""
     if content is None:
         return RepositorySettings()
     if len(content) > MAX_BYTES:
-        raise RepositorySettingsError(f"{FILE_NAME} has {len(content)} bytes; at most {MAX_BYTES} are read")
+        raise RepositorySettingsError(f"{FILE_NAME} is larger than {MAX_BYTES} bytes")
     try:
         values = tomllib.loads(content.decode())
     except UnicodeDecodeError as error:

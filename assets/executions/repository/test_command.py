@@ -1,13 +1,14 @@
-"""Which tests to run and how: from the user's command, from `penstock.toml`, or from what the repository shows.
+"""Which tests to run and how: from the user's command, from `penstock.toml`, or from the repository's files.
 
-A command that runs pytest or unittest is understood and run in our worker; any other is kept as a
-black box whose exit code is the answer. Reads files only; nothing of the repository is executed.
+A command that runs pytest or unittest is parsed and run in our worker; any other is a black box of which
+only the exit code is known. This module reads files only and executes nothing of the repository.
 """
 
 import configparser
 import re
 import shlex
 import tomllib
+from collections.abc import Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,16 +40,16 @@ class TestCommand:
     runner: str
     arguments: tuple[str, ...]
     shown: tuple[str, ...]
-    """What a person would type."""
+    """The command as a user would type it."""
     sys_path: tuple[str, ...] = ("",)
-    """Folders for `sys.path`, relative to the root, first one first."""
+    """Folders for `sys.path`, relative to the root, in order."""
     variables: dict[str, str] = field(default_factory=dict)
     why: str = ""
     default_paths: tuple[str, ...] = ()
-    """Where pytest looks when it is given no paths."""
+    """Where pytest looks for tests when it is given no paths."""
 
     def with_file(self, path: str) -> "TestCommand":
-        """The same with one more test file; a command that names no files collects it by itself."""
+        """The same command with one more test file; a command that names no files collects it anyway."""
         named = any(not word.startswith("-") and ("/" in word or word.endswith(".py")) for word in self.arguments)
         if named:
             return replace(self, arguments=(*self.arguments, path))
@@ -70,21 +71,26 @@ def test_command():
 
 
 def command_id(box: TestCommand) -> str:
-    """The id under which a black-box command stands among outcomes."""
+    """The id of a black-box command among the outcomes of tests."""
     return f"$ {box.arguments[0]}"
 
 
 def command_test(command: str, seconds: float) -> str:
-    """A test module that passes when the command does."""
+    """The text of a test module that passes when the command exits with 0 within `seconds`."""
     return _COMMAND_TEST.format(command=command, seconds=round(seconds, 1))
 
 
 class NoTests(Exception):
-    """The repository shows no tests; the message says where they were looked for."""
+    """No tests were found; the message says where they were looked for."""
+
+
+def number_of_tests(tests: Sized) -> str:
+    return "1 test" if len(tests) == 1 else f"{len(tests)} tests"
 
 
 def detect(root: Path, given: str | None) -> TestCommand:
-    """The command for the repository at `root`; `given` is the user's or the repository's own. Raises `NoTests`."""
+    """The test command of the repository at `root`; `given` is the one that a user or `penstock.toml` names, if any.
+    Raises `NoTests`."""
     if given:
         return _understood(root, given)
     files = python_files(root)
@@ -113,7 +119,7 @@ def _base_arguments(options: dict[str, str]) -> list[str]:
 
 
 def _default_patterns(tests: list[str], options: dict[str, str]) -> list[str]:
-    """unittest's own pattern is wider (`test*.py`) than pytest's: widen it when only that finds the tests."""
+    """unittest's pattern (`test*.py`) is wider than pytest's: pytest's is widened when it finds no tests."""
     if "python_files" in options or any(re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", path) for path in tests):
         return []
     return ["-o", "python_files=test*.py *_test.py *_tests.py"]
@@ -174,8 +180,8 @@ def _understood(root: Path, given: str) -> TestCommand:
 
 
 def _pytest_arguments(words: list[str]) -> tuple[list[str], bool]:
-    """Keeps what chooses tests and how they are imported; drops what only reports, stops early or spreads out.
-    The flag says whether every option was known."""
+    """Keeps options that select tests or say how they are imported; drops those that report, stop early or run tests
+    in parallel. The flag is true when every option was known."""
     kept: list[str] = []
     known = True
     position = 0
@@ -209,13 +215,13 @@ def _pytest_arguments(words: list[str]) -> tuple[list[str], bool]:
 
 
 _HARMLESS = frozenset({"--verbose", "--quiet", "--exitfirst", "--strict-markers", "--strict-config", "--strict",
-    "--no-cov",
-                       "--failed-first", "--ff", "--last-failed", "--lf", "--showlocals", "--no-header", "--no-summary",
-                       "--cache-clear", "--stepwise", "--nf", "--new-first", "--full-trace"})  # fmt: skip
+                       "--no-cov", "--failed-first", "--ff", "--last-failed", "--lf", "--showlocals", "--no-header",
+                       "--no-summary", "--cache-clear", "--stepwise", "--nf", "--new-first",
+                       "--full-trace"})  # fmt: skip
 
 
 def _unittest_arguments(root: Path, words: list[str]) -> list[str] | None:
-    """pytest arguments that collect what a `python -m unittest` command line would."""
+    """pytest arguments that collect what a `python -m unittest` command line would; None when they are unknown."""
     pattern, start, names, chosen = "test*.py", None, [], []
     discover = not words or words[0] == "discover"
     words = words[1:] if words and words[0] == "discover" else list(words)
@@ -276,7 +282,7 @@ def _unittest_target(root: Path, name: str) -> str | None:
 
 
 def _pytest_options(root: Path) -> dict[str, str]:
-    """pytest's ini options, from the first file that pytest itself would take them from."""
+    """pytest's ini options, from the first file in which pytest itself would find them."""
     for name in ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"):
         path = root / name
         if not path.is_file() or path.stat().st_size > 1 << 20:
@@ -307,7 +313,7 @@ def _configures_tests(root: Path) -> bool:
 
 
 def python_files(root: Path) -> list[str]:
-    """Relative paths of Python files, a bounded number of them, hidden and build folders left out."""
+    """Sorted relative paths of Python files, about 20,000 at most, without links and hidden and build folders."""
     found: list[str] = []
     stack = [root]
     while stack and len(found) < 20_000:
@@ -328,7 +334,7 @@ def python_files(root: Path) -> list[str]:
 
 
 def _import_folders(root: Path, files: list[str]) -> tuple[str, ...]:
-    """The root, and folders such as `src` that hold packages but are none themselves."""
+    """The root, and folders such as `src` that hold packages but are not packages themselves."""
     folders = [""]
     present = set(files)
     for name in ("src", "lib", "python", "source"):

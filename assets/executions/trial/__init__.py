@@ -1,1 +1,1 @@
-"""The tests run in the sandbox: the worker there, the host's end of it, and the suite on the unchanged commit."""
+"""Tests run in the sandbox: the worker inside, its client on the host, and the suite on the unchanged commit."""

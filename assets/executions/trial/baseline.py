@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assets.executions.repository.test_command import TestCommand
+from assets.executions.repository.test_command import TestCommand, number_of_tests
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome, TestRun
 
@@ -39,6 +39,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class Baseline:
+    """What the suite gave on the unchanged commit."""
+
     run: TestRun
     tests: tuple[str, ...]
     failures: dict[str, tuple[Failure, ...]]
@@ -48,35 +50,35 @@ class Baseline:
     hits: dict[str, tuple[int, ...]]
     """The places that each test executed, as indices into `places`."""
     imported: frozenset[int]
+    """The places that importing the tests executed, as indices into `places`."""
     spawned: frozenset[str]
     """Tests that started other processes, which coverage and in-place edits do not reach."""
     uncollected: frozenset[str]
-    """Ids that stand for a collection error."""
+    """Ids of collection errors."""
     flaky: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
-    """Ids that stand for whole commands: compared before and after, but not taken as targets."""
+    """Ids of black-box commands: compared before and after a patch, but never targets."""
 
-    def with_outcome(self, test: str, outcome: Outcome, said: str) -> "Baseline":
-        """With one more test, such as a whole command that stands for itself."""
-        return replace(self, run=with_outcome(self.run, test, outcome, said), commands=(*self.commands, test))
+    def with_outcome(self, command: str, outcome: Outcome, output: str) -> "Baseline":
+        """With the outcome of a black-box command as one more test."""
+        return replace(self, run=with_outcome(self.run, command, outcome, output), commands=(*self.commands, command))
 
     @property
     def failing(self) -> list[str]:
-        """In the order of the suite, flaky ones left out."""
+        """Failing tests in the order of the suite, without flaky ones and black-box commands."""
         failed = self.run.failing() - set(self.flaky) - set(self.commands)
         ordered = [test for test in self.tests if test in failed]
         return ordered + sorted(failed - set(ordered))
 
 
-def with_outcome(run: TestRun, test: str, outcome: Outcome, said: str) -> TestRun:
-    """A run with one more outcome; `said` is kept if it failed."""
+def with_outcome(run: TestRun, test: str, outcome: Outcome, output: str) -> TestRun:
+    """A run with one more outcome; `output` is its failure if it failed."""
     failed = outcome is Outcome.FAILED
     return run.model_copy(
         update={
             "outcomes": {**run.outcomes, test: outcome},
-            "failures": {**run.failures, test: said} if failed else run.failures,
+            "failures": {**run.failures, test: output} if failed else run.failures,
             "exit_code": int(failed) if run.exit_code == 0 else run.exit_code,
         }
     )
@@ -86,7 +88,7 @@ _TRACE_LINE = re.compile(r'File "(?:/workspace/)?([^"/][^"\n]*\.py)", line (\d+)
 
 
 def failure_of(raw: dict[str, Any]) -> Failure:
-    """Reads a worker's failure; tracebacks of other processes that the message quotes give frames too."""
+    """Parses a worker's failure; tracebacks of other processes that the message quotes add frames."""
     message = str(raw.get("message", ""))
     quoted = tuple((p, int(n), f or "") for p, n, f in _TRACE_LINE.findall(message.replace("\\n", "\n"))[-20:])
     return Failure(
@@ -100,7 +102,7 @@ def failure_of(raw: dict[str, Any]) -> Failure:
 
 
 def outcomes_of(answer: dict[str, Any]) -> dict[str, Outcome]:
-    """Worker outcomes as ours: a hang is a failure, a collection error an error under its own id."""
+    """A worker's outcomes by test: a hang counts as failed, a collection error as an error with an id of its own."""
     mapped: dict[str, Outcome] = {}
     for test, outcome in answer.get("outcomes", {}).items():
         mapped[str(test)] = Outcome.FAILED if outcome == "hang" else Outcome(outcome)
@@ -121,7 +123,7 @@ def failures_of(answer: dict[str, Any]) -> dict[str, tuple[Failure, ...]]:
 
 
 def broken_id(raw: dict[str, Any]) -> str:
-    """The id under which a broken configuration is kept: the conftest it broke in, else `collection`."""
+    """The id of a broken configuration: the conftest.py in which it broke, else `collection`."""
     for path, _, _ in reversed(raw.get("frames", [])):
         if str(path).endswith("conftest.py"):
             return str(path)
@@ -130,7 +132,8 @@ def broken_id(raw: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Allowance:
-    """Seconds that a run may take: in all, for one test at first, and for one test at most."""
+    """Time limits of a run in seconds: in all, `short` for each test at first, `long` for each slow test when it is
+    run again, and `deferred` for all these repeats together."""
 
     seconds: float
     short: float = 2.0
@@ -147,7 +150,7 @@ class Allowance:
 
 
 def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Baseline:
-    """Collects and runs the suite, failing tests twice. Raises `WorkerDied`."""
+    """Collects and runs the suite, and failing tests once more to find flaky ones. Raises `WorkerDied`."""
     opened = worker.ask("open", allowance.seconds + 5, coverage=True, instrument_seconds=allowance.seconds / 4)
     notes: list[str] = []
     answer: dict[str, Any] = {"outcomes": {}, "failures": {}, "seconds": {}, "unfinished": []}
@@ -162,13 +165,14 @@ def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Basel
     failures = failures_of(merged)
     hung = [t for t, o in answer["outcomes"].items() if o == "hang"]
     if hung:
-        notes.append(f"{_tests(hung)} did not end in time and counted as failing: {', '.join(hung[:3])}.")
+        notes.append(f"{number_of_tests(hung)} did not end in time and counted as failing: {', '.join(hung[:3])}.")
     flaky, again = _flaky(worker, answer, allowance)
     if flaky:
-        notes.append(f"{_tests(flaky)} failed once and passed once on the same code; left out: {', '.join(flaky[:3])}.")
+        shown = ", ".join(flaky[:3])
+        notes.append(f"{number_of_tests(flaky)} failed once and passed once on the same code; left out: {shown}.")
     unfinished = list(answer.get("unfinished", ()))
     if unfinished:
-        notes.append(f"{_tests(unfinished)} of the suite could not be run within {allowance.seconds:.0f} s.")
+        notes.append(f"{number_of_tests(unfinished)} of the suite could not be run within {allowance.seconds:.0f} s.")
     if opened.get("native_async"):
         notes.append("No plugin for coroutine tests is installed; coroutine test functions were run with asyncio.run.")
     spent = sum(answer["seconds"].values()) + float(opened["seconds"])
@@ -196,20 +200,15 @@ def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Basel
         uncollected=frozenset([*opened["errors"], *([broken_id(broken)] if broken else [])]),
         flaky=tuple(flaky),
         notes=tuple(notes),
-        modules=tuple(opened.get("modules", ())),
     )
 
 
 def _flaky(worker: Worker, answer: dict[str, Any], allowance: Allowance) -> tuple[list[str], dict[str, float]]:
-    """Failing tests that pass when they are run again (those that hung are not), and the seconds it took: the
-    first failure of a run pays for imports that only reports need."""
+    """Failing tests that pass when they are run again (hung ones are not run again), and the seconds of each test in
+    that second run: in the first run, the first failure also pays for imports that only reports need."""
     failed = [t for t, o in answer["outcomes"].items() if o in ("failed", "error")][:200]
     if not failed:
         return [], {}
     again = worker.ask("run", allowance.seconds + 15, select=failed, **allowance.as_fields())
     flaky = [t for t in failed if again["outcomes"].get(t) == "passed"]
     return flaky, {t: float(s) for t, s in again["seconds"].items()}
-
-
-def _tests(tests: list[str]) -> str:
-    return "1 test" if len(tests) == 1 else f"{len(tests)} tests"

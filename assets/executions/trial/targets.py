@@ -1,4 +1,4 @@
-"""Which failing tests stand for the issue, when several fail for several reasons."""
+"""Selects the failing tests that the issue is about, when tests fail for several reasons."""
 
 import ast
 from collections import Counter
@@ -11,19 +11,20 @@ from assets.executions.tokenizer import identifiers, literals, words
 from assets.executions.trial.baseline import Baseline, Failure
 
 _WINDOW = 0.6
+"""The issue is about a test whose score is at least this share of the best one."""
 
 
 @dataclass(frozen=True)
 class TargetSet:
-    """Failing tests to be made to pass together, and why these. `sole`: every failing test is among them."""
+    """Failing tests that one patch is to make pass, and why these were selected."""
 
     tests: tuple[str, ...]
     why: str
 
 
 def target_sets(root: Path, baseline: Baseline, issue: str) -> list[TargetSet]:
-    """The sets to try, best first: those that the issue speaks of (with all that fail for the same cause), then
-    all, then one set for each cause. At least one set when anything fails."""
+    """The sets to try, at most 8, best first: the tests that the issue is about with all that fail for the same cause,
+    those without the others, all failing tests, then one set for each cause. Empty only when no test fails."""
     failing = baseline.failing
     if not failing:
         return []
@@ -32,18 +33,18 @@ def target_sets(root: Path, baseline: Baseline, issue: str) -> list[TargetSet]:
     groups = _groups(baseline, failing)
     everything = TargetSet(tuple(failing), "Every failing test.")
     if len(groups) == 1:
-        return [TargetSet(tuple(failing), "All failing tests fail alike.")]
+        return [TargetSet(tuple(failing), "All failing tests fail for the same cause.")]
     scores = {test: score(root, baseline, test, issue) for test in failing}
     best = max(scores.values())
     sets: list[TargetSet] = []
     if best > 0:
         near = [test for test in failing if scores[test] >= _WINDOW * best]
         if len(near) < len(failing):
-            sets.append(TargetSet(tuple(near), "The issue speaks of them."))
+            sets.append(TargetSet(tuple(near), "The issue is about them."))
             joined = [t for group in groups.values() if set(group) & set(near) for t in group]
             wide = tuple(test for test in failing if test in set(joined))
             if set(wide) != set(near) and len(wide) < len(failing):
-                sets.insert(0, TargetSet(wide, "The issue speaks of them, or they fail for the same cause."))
+                sets.insert(0, TargetSet(wide, "The issue is about them, or they fail for the same cause."))
     sets.append(everything)
     ranked = sorted(groups.values(), key=lambda group: -max(scores[test] for test in group))
     sets.extend(TargetSet(tuple(group), "They fail for the same cause.") for group in ranked)
@@ -54,8 +55,8 @@ def target_sets(root: Path, baseline: Baseline, issue: str) -> list[TargetSet]:
 
 
 def _groups(baseline: Baseline, failing: list[str]) -> Mapping[tuple[str, str], list[str]]:
-    """Failing tests by cause: the innermost function of the program on the stack, else what the test covers
-    that few others do."""
+    """Failing tests by cause: the type of the failure and the innermost function of the program on the stack, else the
+    program's file of which the test executes most."""
     groups: dict[tuple[str, str], list[str]] = {}
     for test in failing:
         failure = (baseline.failures.get(test) or (Failure("", ""),))[0]
@@ -74,19 +75,19 @@ def _cause(baseline: Baseline, test: str, failure: Failure) -> tuple[str, str]:
 
 
 def score(root: Path, baseline: Baseline, test: str, issue: str) -> float:
-    """How much the issue speaks of a failing test: shared words with its id, its source and its failure."""
+    """How well a failing test matches the issue: words, names and values shared with its id, source and failure."""
     wanted, named = words(issue), identifiers(issue)
     found = baseline.failures.get(test, ())
-    said = " ".join(f"{f.type} {f.message} {f.cause}" for f in found)
+    failure = " ".join(f"{f.type} {f.message} {f.cause}" for f in found)
     source = test_source(root, test)
     total = 0.0
     total += 3.0 * len(wanted & words(test.split("::", 1)[-1])) + 1.0 * len(wanted & words(test.split("::")[0]))
     total += 1.0 * len(wanted & words(source))
-    total += 2.0 * len(wanted & words(said))
+    total += 2.0 * len(wanted & words(failure))
     total += 4.0 * sum(1 for name in named if name in source)
     total += 6.0 * sum(1 for f in found if len(f.type) > 4 and f.type in issue and f.type != "AssertionError")
     values = [v for v in literals(issue) if not isinstance(v, int) or abs(v) > 2]
-    total += 2.0 * sum(1 for value in values if repr(value) in source or str(value) in said)
+    total += 2.0 * sum(1 for value in values if repr(value) in source or str(value) in failure)
     functions = {frame[2] for f in found for frame in f.frames if not is_test_path(frame[0])}
     total += 4.0 * len(functions & named)
     return total

@@ -1,12 +1,11 @@
-"""The host's end of the worker: starts it in a sandbox session and exchanges JSON lines with it.
+"""The worker's client on the host: starts it in a sandbox session and exchanges JSON lines with it.
 
-Everything the worker says comes out of a sandbox that runs the repository's code: it is checked for
-shape here, bounded in size by the session's limits, and believed only about that repository.
+The answers come from a sandbox that runs the repository's code: this module checks their shape, the session's
+limits bound their size, and they are trusted only about that repository.
 """
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ MEMORY_HEADROOM = 1 << 30
 
 
 class WorkerDied(RuntimeError):
-    """The worker ended, stayed silent past its deadline, or said something that is no answer."""
+    """The worker ended, did not answer in time, or answered with an error or something invalid."""
 
 
 class Worker:
@@ -62,13 +61,13 @@ class Worker:
         self._ready = False
 
     def wait(self, timeout: float) -> None:
-        """Waits until the process has started up. Raises `WorkerDied`."""
+        """Waits until the process is ready, for `timeout` seconds but at least 20. Raises `WorkerDied`."""
         if not self._ready:
             self._answer(max(20.0, timeout))
             self._ready = True
 
     def ask(self, operation: str, timeout: float, **fields: Any) -> dict[str, Any]:
-        """Sends one command and waits for its answer. Raises `WorkerDied`."""
+        """Sends one command and waits up to `timeout` seconds for its answer. Raises `WorkerDied`."""
         if self._process is None:
             self.start()
         process = self._running
@@ -77,7 +76,7 @@ class Worker:
         try:
             process.write_line(line)
         except (BrokenPipeError, OSError) as error:
-            raise WorkerDied("the worker ended before it could be asked") from error
+            raise WorkerDied("the worker ended before it could receive a command") from error
         return self._answer(timeout)
 
     @property
@@ -102,9 +101,9 @@ class Worker:
         try:
             answer = json.loads(line)
         except ValueError as error:
-            raise WorkerDied("the worker said something that is not JSON") from error
+            raise WorkerDied("the worker's answer is not JSON") from error
         if not isinstance(answer, dict):
-            raise WorkerDied("the worker's answer is not an object")
+            raise WorkerDied("the worker's answer is not a JSON object")
         if "error" in answer:
             raise WorkerDied(str(answer["error"])[:2000])
         return answer
@@ -121,13 +120,12 @@ class Worker:
 
 
 class Spare:
-    """A worker that is started in the background, so that it has imported pytest when it is wanted."""
+    """A worker that is started in the background, so that it has imported pytest when it is needed."""
 
     def __init__(self, make: Callable[[], Worker]) -> None:
         self._worker: Worker | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._open, args=(make,), daemon=True, name="spare-worker")
-        self.started = time.monotonic()
         self._thread.start()
 
     def _open(self, make: Callable[[], Worker]) -> None:
@@ -142,13 +140,13 @@ class Spare:
             self._error = error
 
     def take(self) -> Worker:
-        """Waits for it; raises what starting it raised."""
+        """Waits until it has started and returns it; raises what starting it raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error
         worker, self._worker = self._worker, None
         if worker is None:
-            raise WorkerDied("the spare worker was taken before")
+            raise WorkerDied("the spare worker is already in use")
         return worker
 
     def close(self) -> None:

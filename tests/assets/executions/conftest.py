@@ -1,4 +1,4 @@
-"""Small repositories on disk, and a sandbox that is really there."""
+"""Small repositories on disk, and real sandboxes."""
 
 import os
 import shutil

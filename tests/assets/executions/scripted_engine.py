@@ -1,4 +1,4 @@
-"""An engine whose candidates a test writes down."""
+"""An engine whose candidates are defined by a test."""
 
 from collections.abc import Callable, Iterator
 

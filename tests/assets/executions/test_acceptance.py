@@ -1,4 +1,4 @@
-"""What an attempt accepts is what the gate lets out, and a candidate that is turned down does not end the search."""
+"""An attempt accepts exactly what the gate accepts, and a candidate that is rejected does not end the search."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def begun(root: Path, baseline: Baseline, targets: tuple[str, ...]) -> tuple[AttemptState, TargetSearch]:
-    """An attempt that has come to its candidates."""
+    """An attempt that is about to verify its candidates."""
     context = TaskContext(source="s", commit=COMMIT, index_version="1", models=(), locations=())
     plan = Plan(goal="", hypotheses=(), steps=(), acceptance=(), budget=Budget(seconds=600))
     inputs = AttemptInput(TaskText(title="It"), context, plan, Checkout(root, COMMIT, RepositorySettings()))
@@ -78,7 +78,7 @@ def baseline_of(run: TestRun, flaky: tuple[str, ...] = ()) -> Baseline:
 
 
 def measuring(attempt: AttemptState, verify: Callable[[Change], Verification]) -> Any:
-    """Verification that only says what it is told to, without any worker."""
+    """Replaces verification by `verify`, so that it needs no worker."""
     attempt.command = None  # type: ignore[assignment]
     attempt.take_worker = attempt.prepare_worker = lambda: None  # type: ignore[method-assign,assignment,return-value]
     return patch.object(execute, "verify", lambda worker, root, change, suite, allowance: verify(change))
@@ -169,27 +169,27 @@ def _good_is(number: int | None) -> Callable[[Change], Verification]:
     return verify
 
 
-@pytest.mark.parametrize("good", [0, execute.VERIFIED_AT_ONCE + 5])
-def test_a_good_survivor_is_found_however_many_are_turned_down_before_it(root: Path, good: int) -> None:
-    attempt, search = _many(root, execute.VERIFIED_AT_ONCE + 6)
+@pytest.mark.parametrize("good", [0, execute.VERIFIED_PER_ROUND + 5])
+def test_a_good_survivor_is_found_however_many_are_rejected_before_it(root: Path, good: int) -> None:
+    attempt, search = _many(root, execute.VERIFIED_PER_ROUND + 6)
     with measuring(attempt, _good_is(good)), patch.object(execute, "try_candidates"):
         found = execute._continue_search(attempt, search, time.monotonic() + 60)
     assert found is not None and found.patch is not None and f"+b = {good}\n" in found.patch.diff
     assert attempt.findings.rejected == good
 
 
-def test_what_was_turned_down_is_told(root: Path) -> None:
+def test_the_summary_says_what_was_rejected(root: Path) -> None:
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
         assert execute._continue_search(attempt, search, time.monotonic() + 60) is None
-    text = attempt.findings.defeat("the script is at its end")
-    assert "10 candidates were tried; 10 made the failing tests pass (10 turned down by the gate)." in text
-    assert "turned down: t.py::b is worse with the patch." in text
+    text = attempt.findings.no_patch_summary("the script is at its end")
+    assert "10 candidates were tried; 10 made the failing tests pass (10 rejected by the gate)." in text
+    assert "rejected: t.py::b is worse with the patch." in text
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
         execute._continue_search(attempt, search, time.monotonic())
-    counted = f"({execute.VERIFIED_AT_ONCE} turned down by the gate, {10 - execute.VERIFIED_AT_ONCE} not verified)"
-    assert counted in attempt.findings.defeat("")
+    counted = f"({execute.VERIFIED_PER_ROUND} rejected by the gate, {10 - execute.VERIFIED_PER_ROUND} not verified)"
+    assert counted in attempt.findings.no_patch_summary("")
 
 
 PAGES = "def pages(count, size):\n    return count // size\n"
@@ -208,7 +208,7 @@ def test_even():
 BAD, GOOD = "count // size + 1", "-(-count // size)"
 
 
-def test_the_search_goes_on_after_a_candidate_that_the_gate_turns_down(repair: Callable[..., Execution]) -> None:
+def test_the_search_continues_after_the_gate_rejects_a_candidate(repair: Callable[..., Execution]) -> None:
     """The first candidate makes the failing test pass, and a test fail that was skipped before."""
 
     def script(problem: Problem) -> Iterator[Candidate]:
@@ -222,7 +222,7 @@ def test_the_search_goes_on_after_a_candidate_that_the_gate_turns_down(repair: C
     assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
     assert [o.status for o in engine.observed] == ["pass", "rejected", "pass"]
     assert "test_even is worse with the patch" in engine.observed[1].broken
-    assert "2 made the failing tests pass (1 turned down by the gate)" in done.summary
+    assert "2 made the failing tests pass (1 rejected by the gate)" in done.summary
 
 
 def test_time_that_other_tests_do_not_need_goes_to_those_that_were_cut_short(repair: Callable[..., Execution]) -> None:

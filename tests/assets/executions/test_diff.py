@@ -1,4 +1,4 @@
-"""Diffs of ours go through `git apply` byte for byte."""
+"""`git apply` reproduces the new text byte for byte from our diffs."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_unusual_names_survive(tmp_path: Path, name: str) -> None:
     assert changed_lines(diff) == 2
 
 
-def test_a_diff_that_does_not_fit_is_refused_with_what_git_said(tmp_path: Path) -> None:
+def test_a_diff_that_does_not_apply_is_refused_with_gits_message(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("other\n")
     problem = apply_diff(tmp_path, unified_diff({"a.py": "a = 1\n"}, {"a.py": "a = 2\n"}))
     assert problem is not None and "does not apply" in problem
@@ -47,7 +47,7 @@ def test_unchanged_files_make_no_diff() -> None:
 
 @pytest.mark.parametrize("text", ["", "a\n", "no end", "\n"])
 @pytest.mark.parametrize("name", ["a.txt", "new folder/é.txt", "deep/er/x"])
-def test_files_come_and_go_byte_for_byte(tmp_path: Path, name: str, text: str) -> None:
+def test_files_are_added_and_deleted_byte_for_byte(tmp_path: Path, name: str, text: str) -> None:
     made = unified_diff({name: None}, {name: text})
     assert (changed_paths(made), new_paths(made)) == ((name,), (name,))
     assert apply_diff(tmp_path, made) is None
@@ -58,7 +58,7 @@ def test_files_come_and_go_byte_for_byte(tmp_path: Path, name: str, text: str) -
     assert not (tmp_path / name).exists()
 
 
-def test_a_file_that_is_there_already_is_not_made_again(tmp_path: Path) -> None:
+def test_a_file_that_exists_is_not_added_again(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("mine\n")
     assert "already exists" in (apply_diff(tmp_path, unified_diff({"a.txt": None}, {"a.txt": "theirs\n"})) or "")
 

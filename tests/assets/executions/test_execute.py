@@ -111,7 +111,7 @@ def test_unittest_cases_are_repaired_by_their_own_command(repair: Repair) -> Non
     assert done.evidence.after is not None and done.evidence.after.command[:3] == ("python", "-m", "unittest")
 
 
-def test_a_black_box_command_has_the_last_word(repair: Repair) -> None:
+def test_a_black_box_command_decides(repair: Repair) -> None:
     files = {**SHOP, "run.sh": "set -e\npython -m pytest -q tests\n"}
     done = repair(files, ISSUE, test_command="sh run.sh && true")
     assert done.patch is not None
@@ -138,7 +138,7 @@ def test_two_places_with_the_same_fault_are_repaired_together(repair: Repair) ->
     assert done.patch is not None and done.patch.diff.count("\n+") >= 2
 
 
-def test_a_repository_without_tests_is_told_so(repair: Repair) -> None:
+def test_a_repository_without_tests_ends_with_a_clear_summary(repair: Repair) -> None:
     done = repair({"cart.py": CART}, ISSUE)
     assert done.patch is None and done.summary.startswith("No tests found")
     assert judge(done.evidence, done.patch).verdict is VerdictKind.FAIL
@@ -244,7 +244,7 @@ def test_a_wrong_setting_is_refused_by_name(repair: Repair) -> None:
         repair({**SHOP, "penstock.toml": 'path = "x"\n'}, ISSUE)
 
 
-def test_set_up_commands_run_in_the_sandbox_and_their_failure_is_told(repair: Repair) -> None:
+def test_set_up_commands_run_in_the_sandbox_and_their_failure_is_reported(repair: Repair) -> None:
     done = repair({**SHOP, "penstock.toml": 'setup = "echo no compiler >&2; exit 3"\n'}, ISSUE)
     assert done.patch is None and "no compiler" in done.summary
 
@@ -288,7 +288,7 @@ def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
         open_engine(EngineChoice("magic"), Settings(home=tmp_path))
 
 
-def test_aiming_at_other_tests_revises_the_plan(repair: Repair) -> None:
+def test_targeting_other_tests_revises_the_plan(repair: Repair) -> None:
     files: Files = {
         "a.py": "def one():\n    return {}['no']\n", "b.py": "def two(x, y):\n    return x - y\n",
         "test_ab.py": "from a import one\nfrom b import two\n\ndef test_one():\n    assert one() == 'zebra 77'\n\ndef test_two():\n    assert two(1, 2) == 3\n",  # noqa: E501
@@ -360,4 +360,4 @@ def test_a_black_box_whose_failure_no_test_shows_is_repaired_by_itself(repair: R
     )
     done = repair(files, "pages() forgets the last page", test_command="python check.py && echo fine")
     assert done.patch is not None, done.summary
-    assert any("taken as one test" in note for note in done.evidence.notes)
+    assert any("used as one test" in note for note in done.evidence.notes)

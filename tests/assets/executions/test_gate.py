@@ -1,4 +1,4 @@
-"""The gate is a pure function; what it lets out has every piece of evidence."""
+"""The gate is a pure function; what it accepts has every piece of evidence."""
 
 import pytest
 from hypothesis import given
@@ -104,7 +104,7 @@ def test_without_a_patch_the_verdict_is_fail_and_bound_to_nothing() -> None:
         ("pkg/testing_tools.py", False), ("pkg/latest.py", False), ("contest.py", False), ("pkg/attest/core.py", False),
     ],
 )  # fmt: skip
-def test_test_files_are_told_from_the_program(path: str, expected: bool) -> None:
+def test_test_files_are_distinguished_from_the_program(path: str, expected: bool) -> None:
     assert is_test_path(path) is expected
 
 
@@ -159,7 +159,7 @@ FREE = [
 
 
 @pytest.mark.parametrize("path", STEERING)
-def test_a_new_file_that_steers_the_tests_is_never_let_out(path: str) -> None:
+def test_a_new_file_that_steers_the_tests_is_never_accepted(path: str) -> None:
     assert steers_tests(path)
     patch = Patch(base_commit="0" * 40, diff=unified_diff({path: None}, {path: "x = 1\n"}))
     verdict = judge(good(changed_paths=(path,), allowed_paths=(path,)), patch)
@@ -168,14 +168,14 @@ def test_a_new_file_that_steers_the_tests_is_never_let_out(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", FREE)
-def test_other_files_may_come_and_what_is_no_program_is_a_draft(path: str) -> None:
+def test_other_files_may_be_added_and_those_that_are_not_python_give_a_draft(path: str) -> None:
     assert not steers_tests(path)
     patch = Patch(base_commit="0" * 40, diff=unified_diff({path: None}, {path: "x = 1\n"}))
     verdict = judge(good(changed_paths=(path,), allowed_paths=(path,)), patch)
     assert verdict.verdict is (VerdictKind.PASS if path.endswith(".py") else VerdictKind.DRAFT)
 
 
-def test_a_source_that_has_the_name_of_a_standard_module_may_be_mended() -> None:
+def test_a_source_that_has_the_name_of_a_standard_module_may_be_changed() -> None:
     patch = Patch(base_commit="0" * 40, diff=unified_diff({"queue.py": "a = 1\n"}, {"queue.py": "a = 2\n"}))
     verdict = judge(good(changed_paths=("queue.py",), allowed_paths=("queue.py",)), patch)
     assert verdict.verdict is VerdictKind.PASS

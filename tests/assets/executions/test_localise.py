@@ -1,4 +1,4 @@
-"""Where the fault may be, and which failing tests stand for the issue."""
+"""Where the fault may be, and which failing tests the issue is about."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def context(*locations: Location) -> TaskContext:
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 50))
-def test_ochiai_lies_between_nothing_and_one(ef: int, ep: int, failing: int) -> None:
+def test_ochiai_is_between_zero_and_one(ef: int, ep: int, failing: int) -> None:
     value = ochiai(min(ef, failing), ep, failing)
     assert 0 <= value <= 1
     assert ochiai(failing, 0, failing) == pytest.approx(1)
@@ -78,7 +78,7 @@ def test_tests_that_fail_for_another_reason_are_left_out_of_the_first_target_set
     assert set(sets[1].tests) == set(failures)
 
 
-def test_an_issue_that_fits_no_test_aims_at_all_of_them_first(tmp_path: Path) -> None:
+def test_an_issue_that_fits_no_test_targets_all_of_them_first(tmp_path: Path) -> None:
     failures = {
         "tests/test_a.py::test_x": (Failure("KeyError", "q", (("a.py", 3, "x"),)),),
         "tests/test_a.py::test_y": (Failure("ValueError", "r", (("b.py", 9, "y"),)),),
@@ -88,7 +88,7 @@ def test_an_issue_that_fits_no_test_aims_at_all_of_them_first(tmp_path: Path) ->
     assert [set(s.tests) for s in sets[1:]] == [{t} for t in failures]
 
 
-def test_failures_are_read_for_what_they_say() -> None:
+def test_symptoms_are_read_from_failures() -> None:
     found = read_symptoms(
         [
             Failure("AttributeError", "'NoneType' object has no attribute 'name'"),

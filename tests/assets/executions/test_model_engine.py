@@ -62,7 +62,7 @@ def quality() -> Any:
 
 @pytest.fixture
 def play(repair: Repair, chat_server: Any) -> Callable[..., Execution]:
-    """Repairs with a model that makes the given calls, an answer each; what lies beyond gives up."""
+    """Repairs with a model that makes the given calls, one in each answer, and then gives up."""
 
     def run(*answers: Any, files: Files = FILES, options: ModelOptions | None = None, **more: Any) -> Execution:
         def script(request: Any) -> Any:
@@ -79,11 +79,11 @@ def play(repair: Repair, chat_server: Any) -> Callable[..., Execution]:
 
 
 def results(chat_server: Any) -> list[str]:
-    """What the tools said, as the model was told in its last request."""
+    """The results of tools in the model's last request."""
     return [text for role, text in chat_server.requests[-1].turns if role == "tool"]
 
 
-def test_a_model_repairs_a_bug_and_the_same_gate_lets_it_out(play: Repair, chat_server: Any) -> None:
+def test_a_model_repairs_a_bug_and_the_same_gate_accepts_it(play: Repair, chat_server: Any) -> None:
     recorded: list[tuple[str, dict[str, Any]]] = []
     done = play(
         [("search", {"query": "cheapest"})],
@@ -126,7 +126,7 @@ def test_an_action_is_in_the_trajectory_before_it_runs(play: Repair) -> None:
     assert "act" in seen
 
 
-def test_a_failure_is_told_to_the_model_which_may_try_again(play: Repair, chat_server: Any) -> None:
+def test_the_model_sees_a_failure_and_may_try_again(play: Repair, chat_server: Any) -> None:
     wrong = {**FIX, "new": "    return sorted(lines, key"}
     right = {"path": "shop.py", "old": wrong["new"], "new": FIX["new"]}
     done = play([("edit", wrong), ("run_tests", {})], [("edit", right), ("run_tests", {})])
@@ -135,18 +135,18 @@ def test_a_failure_is_told_to_the_model_which_may_try_again(play: Repair, chat_s
     assert "Still failing" in told and "test_cheapest" in told and "AssertionError" in told
 
 
-def test_a_patch_that_breaks_the_suite_is_told_why_and_never_let_out(play: Repair, chat_server: Any) -> None:
+def test_a_patch_that_breaks_the_suite_is_rejected_and_the_model_sees_why(play: Repair, chat_server: Any) -> None:
     breaks = {"path": "rates.py", "old": "RATE = 1", "new": "RATE = 2"}
     mends = {"path": "rates.py", "old": "RATE = 2", "new": "RATE = 1"}
     bad = play([("edit", FIX), ("edit", breaks), ("run_tests", {})])
     assert bad.patch is None and bad.model is not None and bad.model.ended == "the model gave up"
     told = chat_server.requests[1].turns[-1][1]
-    assert "not let out: tests/test_shop.py::test_total is worse" in told and "AssertionError" in told
+    assert "rejects these edits: tests/test_shop.py::test_total is worse" in told and "AssertionError" in told
     assert bad.evidence.candidates.passed_whole_suite == 0
     assert mends["old"] == breaks["new"]
 
 
-def test_a_patch_that_breaks_the_suite_can_be_mended(play: Repair) -> None:
+def test_a_patch_that_breaks_the_suite_can_be_corrected(play: Repair) -> None:
     breaks = {"path": "rates.py", "old": "RATE = 1", "new": "RATE = 2"}
     mends = {"path": "rates.py", "old": "RATE = 2", "new": "RATE = 1"}
     done = play([("edit", FIX), ("edit", breaks), ("run_tests", {})], [("edit", mends), ("run_tests", {})])
@@ -154,20 +154,20 @@ def test_a_patch_that_breaks_the_suite_can_be_mended(play: Repair) -> None:
 
 
 WRONG_CALLS: list[tuple[tuple[str, Any], str]] = [
-    (("edit", {**FIX, "path": "../shop.py"}), "no file that can be changed"),
-    (("edit", {**FIX, "path": "tests/test_shop.py"}), "no file that can be changed"),
-    (("edit", {**FIX, "path": "/etc/passwd"}), "no file that can be changed"),
+    (("edit", {**FIX, "path": "../shop.py"}), "cannot be changed"),
+    (("edit", {**FIX, "path": "tests/test_shop.py"}), "cannot be changed"),
+    (("edit", {**FIX, "path": "/etc/passwd"}), "cannot be changed"),
     (("edit", {**FIX, "path": "none.py"}), "there is no file 'none.py': `write` makes one"),
-    (("write", {"path": "shop.py", "content": ""}), "is there already"),
-    (("write", {"path": "../up.py", "content": ""}), "no plain path"),
-    (("write", {"path": "a/../../up.py", "content": ""}), "no plain path"),
-    (("write", {"path": "/tmp/up.py", "content": ""}), "no plain path"),
+    (("write", {"path": "shop.py", "content": ""}), "exists already"),
+    (("write", {"path": "../up.py", "content": ""}), "not a plain path"),
+    (("write", {"path": "a/../../up.py", "content": ""}), "not a plain path"),
+    (("write", {"path": "/tmp/up.py", "content": ""}), "not a plain path"),
     (("write", {"path": "tests/test_more.py", "content": ""}), "belongs to the tests"),
     (("write", {"path": "pytest.ini", "content": ""}), "decides how tests are run"),
     (("write", {"path": "json.py", "content": ""}), "decides how tests are run"),
     (("write", {"path": ".github/x.yml", "content": ""}), "decides how tests are run"),
     (("write", {"path": "shop.py/x.py", "content": ""}), "a link or a file"),
-    (("write", {"path": "tests", "content": ""}), "no file that can be changed"),
+    (("write", {"path": "tests", "content": ""}), "cannot be changed"),
     (("write", {"path": "new.py", "content": "def"}), "would not parse"),
     (("write", {"path": "new.txt", "content": "x" * 70_000}), "at most 60000 characters"),
     (("delete", {"path": "gone.py"}), "there is no file"),
@@ -179,7 +179,7 @@ WRONG_CALLS: list[tuple[tuple[str, Any], str]] = [
     (("edit", {**FIX, "new": "    return min(lines,, key"}), "would not parse"),
     (("edit", {**FIX, "old": "", "new": "x"}), "must not be empty"),
     (("edit", {**FIX, "new": "#" * 30_000}), "at most 20000 characters"),
-    (("edit", {**FIX, "new": FIX["new"] + " # \ud800"}), "no UTF-8 file can hold"),
+    (("edit", {**FIX, "new": FIX["new"] + " # \ud800"}), "characters that UTF-8 cannot encode"),
     (("read", {"path": "../../etc/passwd"}), "leads out of the workspace"),
     (("read", {"path": "/etc/passwd"}), "not a relative path"),
     (("read", {"path": "no.py"}), "there is no file"),
@@ -198,7 +198,7 @@ def test_a_wrong_call_is_answered_and_does_no_harm(play: Repair, chat_server: An
     assert not missed and done.patch is None and done.evidence.candidates.tried == 0
 
 
-def test_whole_files_come_and_go_and_the_gate_lets_them_out(play: Repair, chat_server: Any) -> None:
+def test_whole_files_are_added_and_deleted_and_the_gate_accepts_it(play: Repair, chat_server: Any) -> None:
     program = "from prices import cheapest, total  # noqa: F401\n"
     done = play(
         [("list", {})],
@@ -217,7 +217,7 @@ def test_whole_files_come_and_go_and_the_gate_lets_them_out(play: Repair, chat_s
     assert "old_prices.py" in before.split() and "old_prices.py" not in after.split()
 
 
-def test_a_repair_in_a_data_file_is_a_draft_for_a_person(play: Repair, chat_server: Any) -> None:
+def test_a_repair_in_a_data_file_is_a_draft(play: Repair, chat_server: Any) -> None:
     shop = """
     import json
     from pathlib import Path
@@ -238,7 +238,7 @@ def test_a_repair_in_a_data_file_is_a_draft_for_a_person(play: Repair, chat_serv
     assert verdict.verdict is VerdictKind.DRAFT, verdict
 
 
-def test_a_module_that_is_missing_altogether_is_made(play: Repair) -> None:
+def test_a_missing_module_is_added(play: Repair) -> None:
     done = play(
         [("write", {"path": "rates.py", "content": "RATE = 1\n"}), ("edit", FIX), ("run_tests", {})],
         files={"shop.py": SHOP, "tests/test_shop.py": TESTS},
@@ -246,7 +246,7 @@ def test_a_module_that_is_missing_altogether_is_made(play: Repair) -> None:
     assert done.patch is not None and judge(done.evidence, done.patch).verdict is VerdictKind.PASS
 
 
-def test_what_was_made_and_taken_back_is_no_change(play: Repair, chat_server: Any) -> None:
+def test_an_edit_that_is_undone_is_no_change(play: Repair, chat_server: Any) -> None:
     play([("write", {"path": "a.txt", "content": "x"}), ("delete", {"path": "a.txt"}), ("run_tests", {})])
     assert "Nothing is changed yet" in results(chat_server)[-1]
 
@@ -314,13 +314,13 @@ def test_a_model_that_gave_up_is_not_asked_again_about_other_tests(play: Repair,
     assert done.model is not None and done.model.actions == {"give_up": 1} and len(chat_server.requests) == 1
 
 
-def test_a_model_that_only_talks_is_reminded_and_then_given_up_on(play: Repair, chat_server: Any) -> None:
+def test_a_model_that_calls_no_tool_is_reminded_and_then_stopped(play: Repair, chat_server: Any) -> None:
     done = play(*["I would change shop.py."] * 9)
     assert done.model is not None and done.model.ended == "the model stopped calling tools" and done.iterations == 3
     assert "called no tool" in chat_server.requests[1].turns[-1][1]
 
 
-def test_a_server_that_is_down_is_no_fault_of_the_model(play: Repair, chat_server: Any) -> None:
+def test_a_server_that_is_down_is_not_the_models_failure(play: Repair, chat_server: Any) -> None:
     chat_server.always = "503"
     with pytest.raises(ChatUnavailable, match="503"):
         play([("run_tests", {})], spec={"retries": 0})

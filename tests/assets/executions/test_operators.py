@@ -13,8 +13,8 @@ from assets.executions.trial.baseline import Failure
 
 
 def results(before: str, symptoms: Symptoms | None = None, *others: str) -> dict[str, float]:
-    """Every text that some operator makes of a file, with its best weight. Each of them keeps `ast` able to read
-    the rest: texts that do not parse are left out as the worker leaves them out."""
+    """Every text that some operator makes of a file, with its best weight. Texts that do not parse are left out, as the
+    worker does."""
     sources = [SourceFile("mod.py", before.encode())]
     sources += [SourceFile(f"other{n}.py", textwrap.dedent(text).encode()) for n, text in enumerate(others)]
     index = ProjectIndex(sources)
@@ -209,7 +209,7 @@ def test_a_wrong_attribute_is_replaced_by_one_that_the_class_has() -> None:
     assert made[right] == max(made.values())
 
 
-def test_symptoms_raise_the_operators_that_they_speak_for() -> None:
+def test_symptoms_raise_the_operators_that_fit_them() -> None:
     plain = results("def f(data, key):\n    return data[key]\n")
     missing = read_symptoms([Failure("KeyError", "'x'")], [], "")
     hinted = results("def f(data, key):\n    return data[key]\n", missing)

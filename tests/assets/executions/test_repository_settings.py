@@ -1,4 +1,4 @@
-"""`penstock.toml` can narrow and nothing else, and says clearly what is wrong with it."""
+"""`penstock.toml` can only restrict, and errors say clearly what is wrong in it."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ def test_every_setting_is_read() -> None:
         (b"[limits]\nseconds = -1", "limits.seconds"),
         (b"test = ", "not valid TOML"),
         (b"test = '\xff'", "not UTF-8"),
-        (b"#" * 70_000, "at most"),
+        (b"#" * 70_000, "larger than 65536 bytes"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(content: bytes, said: str) -> None:
@@ -56,5 +56,5 @@ def test_limits_never_widen_the_budget(seconds: float, candidates: int, wanted: 
         ("a.py", "[ab].py", True),
     ],
 )  # fmt: skip
-def test_patterns_match_as_a_person_expects(path: str, pattern: str, expected: bool) -> None:
+def test_patterns_match_as_expected(path: str, pattern: str, expected: bool) -> None:
     assert matches(path, pattern) is expected

@@ -62,6 +62,6 @@ def test_a_given_command_is_understood_or_kept_as_a_black_box(
     assert (found.runner, found.arguments) == (runner, arguments)
 
 
-def test_a_python_path_in_front_of_the_command_is_taken_over(tmp_path: Path) -> None:
+def test_a_python_path_in_front_of_the_command_is_used(tmp_path: Path) -> None:
     found = detect(at(tmp_path, {"tests/test_a.py": "x = 1\n"}), "PYTHONPATH=lib:/etc:../up python -m pytest")
     assert found.sys_path == ("", "lib")

@@ -100,7 +100,7 @@ class Lab:
         return Candidate((Edit(path, at, at + len(old), new),), "test", 1.0, 1.0, path, self.files[path].line_of(at))
 
     def statuses(self, target: str, *changes: tuple[str, str]) -> list[str]:
-        self.runner.aim((f"tests/test_mod.py::{target}",))
+        self.runner.set_targets((f"tests/test_mod.py::{target}",))
         return [o.status for o in self.runner.try_all([self.candidate(*change) for change in changes], 30)]
 
 
@@ -137,7 +137,7 @@ def test_candidates_are_tried_in_place_and_leave_no_traces(lab: Callable[..., La
     # Module state that each run changes (a dictionary, a counter, a cache) is put back between candidates.
     shrink = ("len(_cache) + 1", "len(_cache)")
     assert made.statuses("test_grow", shrink, shrink, shrink) == ["pass", "pass", "pass"]
-    assert made.runner.fresh == 0
+    assert made.runner._fresh_seconds == 0
 
 
 def test_a_candidate_that_hangs_costs_little_and_stops_no_other(lab: Callable[..., Lab]) -> None:
@@ -161,7 +161,7 @@ def test_a_candidate_that_eats_memory_or_ends_the_process_stops_no_other(lab: Ca
 def test_a_candidate_that_breaks_a_test_that_passed_is_seen_at_once(lab: Callable[..., Lab]) -> None:
     made = lab()
     observations = None
-    made.runner.aim(("tests/test_mod.py::test_count",))
+    made.runner.set_targets(("tests/test_mod.py::test_count",))
     observations = made.runner.try_all([made.candidate("return total", "return 0")], 20)
     assert (observations[0].status, observations[0].broken) == ("regress", "tests/test_mod.py::test_other")
 
@@ -171,7 +171,7 @@ def test_constants_class_attributes_and_defaults_change_in_place(lab: Callable[.
     assert made.statuses("test_limit", ("LIMIT = 10", "LIMIT = 11"), ("LIMIT = 10", "LIMIT = 12")) == ["pass", "fail"]
     assert made.statuses("test_size", ("size = 3", "size = 4")) == ["pass"]
     assert made.statuses("test_count", ("start=1", "start=0"))[0] == "regress"
-    assert made.runner.fresh == 0
+    assert made.runner._fresh_seconds == 0
 
 
 def test_edits_outside_functions_are_tried_by_a_fresh_import(lab: Callable[..., Lab]) -> None:
@@ -179,11 +179,11 @@ def test_edits_outside_functions_are_tried_by_a_fresh_import(lab: Callable[..., 
     assert made.statuses(
         "test_square", ("@functools.lru_cache\ndef square(n):\n    return n + n", "def square(n):\n    return n * n")
     ) == ["pass"]
-    assert made.runner.fresh == 1
+    assert made.runner._fresh_seconds > 0
     assert "n + n" in made.worker.session.read("mod.py").decode()
 
 
-def test_text_that_does_not_compile_is_no_candidate_for_long(lab: Callable[..., Lab]) -> None:
+def test_a_candidate_that_does_not_compile_is_reported_as_such(lab: Callable[..., Lab]) -> None:
     assert lab().statuses("test_square", ("n + n", "n +"), ("n + n", "n * n")) == ["compile", "pass"]
 
 
@@ -194,7 +194,7 @@ def test_a_worker_that_died_says_so_and_can_be_started_again(lab: Callable[..., 
     assert made.statuses("test_square", ("n + n", "n * n")) == ["pass"]
 
 
-def test_what_the_tests_print_or_read_does_not_reach_the_conversation(lab: Callable[..., Lab]) -> None:
+def test_what_the_tests_print_or_read_does_not_reach_the_messages(lab: Callable[..., Lab]) -> None:
     noisy = """
     import os, sys
     def test_noise():
@@ -207,7 +207,7 @@ def test_what_the_tests_print_or_read_does_not_reach_the_conversation(lab: Calla
     assert set(made.baseline.run.outcomes) == {"tests/test_noise.py::test_noise"}
 
 
-def test_collecting_again_after_a_hang_goes_on_with_the_next_test(lab: Callable[..., Lab]) -> None:
+def test_the_run_continues_with_the_next_test_after_a_hang(lab: Callable[..., Lab]) -> None:
     tests = """
     import time
     def test_sleeps():
@@ -227,7 +227,7 @@ def test_collecting_again_after_a_hang_goes_on_with_the_next_test(lab: Callable[
     assert any("did not end in time" in note for note in found.notes)
 
 
-def test_the_repository_is_seen_as_it_was_after_fresh_tries(lab: Callable[..., Lab], tmp_path: Path) -> None:
+def test_fresh_trials_leave_the_repository_unchanged(lab: Callable[..., Lab], tmp_path: Path) -> None:
     made = lab()
     before = made.worker.session.read("mod.py")
     made.statuses("test_square", ("import functools\n", "import functools\nimport os\n"))

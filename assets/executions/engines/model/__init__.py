@@ -1,1 +1,1 @@
-"""The engine `model`: a chat model that searches, reads, edits and has tests run, until they pass or it is stopped."""
+"""The engine `model`: a chat model that searches, reads, edits and runs tests until they pass or a bound is reached."""

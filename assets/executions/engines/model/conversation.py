@@ -1,7 +1,7 @@
-"""The turns so far, kept within what the model can read: long results of tools and long arguments are the first to go.
+"""The messages so far, shortened until they fit the model's context window.
 
-Old ones at first, then newer ones, and at last the middle of whatever is longest. The rules, the task and the
-latest turns stay as long as anything else can give way.
+Long tool results and long arguments of calls are left out first: old ones, then newer ones. If that is not enough,
+the middle of the longest texts is cut out. The rules, the task and the latest turns stay as long as possible.
 """
 
 from dataclasses import dataclass, field, replace
@@ -11,10 +11,11 @@ from core.chat.protocol import Message, Role
 CHARACTERS_PER_TOKEN = 3
 _LEFT_OUT = "[left out to save room; call the tool again if you need it]"
 _KEPT = 4
-"""Results of tools that are left out only when nothing else is left to go."""
+"""The latest tool results, by number, that are only left out when leaving out all others is not enough."""
 _LONG = 200
-"""Characters of an argument that is worth leaving out."""
+"""Arguments with more characters are worth leaving out."""
 _SHORTEST = 400
+"""Texts with at most this number of characters are not cut."""
 
 
 @dataclass
@@ -25,14 +26,14 @@ class Conversation:
         self.messages.append(message)
 
     def fit(self, tokens: int) -> None:
-        """Leaves things out until an estimate of the rest is within `tokens`, as far as it goes."""
+        """Shortens the messages until their estimated size is within `tokens`, as far as possible."""
         room = tokens * CHARACTERS_PER_TOKEN
         self._drop(_KEPT, room)
         self._drop(1, room)
         self._cut_longest(room)
 
     def shorten(self) -> bool:
-        """Leaves out all that can go but the last turns; False when that saved nothing."""
+        """Leaves out everything long but the last turns; False when that saved nothing."""
         before = self._size
         self._drop(1, 0)
         return self._size < before
@@ -42,8 +43,8 @@ class Conversation:
         return sum(_size(message) for message in self.messages)
 
     def _drop(self, kept: int, room: int) -> None:
-        """Leaves out what old calls wrote and what tools answered, the longest first, but for the last `kept` answers
-        of tools and the last calls, if these leave room for anything."""
+        """Leaves out tool results and the arguments of calls, the longest first, until the rest is within `room`
+        characters. The last `kept` results stay, and the last calls unless they take more than half of `room`."""
         results = [n for n, message in enumerate(self.messages) if message.role is Role.TOOL][:-kept]
         *calls, last = [n for n, message in enumerate(self.messages) if message.calls] or [-1]
         if last >= 0 and _size(self.messages[last]) > room // 2:
@@ -57,7 +58,7 @@ class Conversation:
             size += _size(self.messages[place]) - before
 
     def _cut_longest(self, room: int) -> None:
-        """Takes the middle out of the longest texts. Bounded: each round takes at least a quarter off one."""
+        """Cuts the middle out of the longest texts, each time by at least a quarter, for a bounded number of rounds."""
         for _ in range(4 * len(self.messages)):
             over = self._size - room
             place = max(range(len(self.messages)), key=lambda n: len(self.messages[n].text))
@@ -70,7 +71,7 @@ class Conversation:
 
 
 def _emptied(message: Message) -> Message:
-    """A tool's answer without its text, or a model's turn without the long arguments of its calls."""
+    """A tool result without its text, or a model's turn without the long arguments of its calls."""
     if message.role is Role.TOOL:
         return replace(message, text=_LEFT_OUT) if len(message.text) > len(_LEFT_OUT) else message
     calls = tuple(

@@ -1,8 +1,8 @@
-"""The engine `model`: a chat model in a loop over its tools, each action in the trajectory before it runs.
+"""The engine `model`: a chat model in a loop over its tools. Each action is recorded in the trajectory before it runs.
 
-It proposes a candidate whenever the model asks for the tests; the execution loop tries and verifies it like
-any other engine's, and what came of it is told to the model. That a server is down is no fault of the model:
-`ChatUnavailable` goes through to whoever runs the attempt.
+The engine proposes a candidate whenever the model calls `run_tests`. The attempt tries and verifies it like any
+other engine's, and the model receives the outcome. A server that is down is not the model's failure:
+`ChatUnavailable` is raised through the attempt.
 """
 
 import json
@@ -33,9 +33,9 @@ from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, TOOLS_TOKENS, GiveUp, RunTes
 from .workspace import Workspace
 
 MAX_WITHOUT_CALL = 3
-"""Answers in a row that call no tool, or cannot be read, before the model is given up on."""
+"""Answers in a row without a tool call that end the attempt."""
 MAX_UNREADABLE = 5
-"""Calls in a row that cannot be carried out at all: no such tool, or arguments that are none of its."""
+"""Calls in a row of an unknown tool or with invalid arguments that end the attempt."""
 MAX_RECORDED = 4000
 """Characters of one text in the trajectory."""
 SHOWN_TESTS, SHOWN_PLACES, SHOWN_FILES = 5, 10, 60
@@ -43,9 +43,10 @@ _LAST_MOMENT = 1.0
 
 
 class ModelEngine:
-    """`core.chat` in, candidates out. Opened for one attempt; its budget holds over all sets of target tests.
+    """Turns a chat model's edits into candidates. Opened for one attempt; its bounds apply to all sets of target tests
+    together.
 
-    Raises `UnknownPrompts`, and `ChatUnavailable` where the server has to tell the model's identity and is down.
+    Raises `UnknownPrompts`, or `ChatUnavailable` when the model's identity must be read from a server that is down.
     """
 
     name = "model"
@@ -80,7 +81,7 @@ class ModelEngine:
             ended=self.ending,
         )
 
-    # -- what the execution loop calls ---------------------------------------------------------------------
+    # -- what the attempt calls ----------------------------------------------------------------------------
 
     def start(self, problem: Problem) -> "ModelEngine":
         self._problem = problem
@@ -101,11 +102,12 @@ class ModelEngine:
 
     @property
     def _room(self) -> int:
-        """About how many characters the model can read at once."""
+        """About how many characters fit the model's context window."""
         return self._chat.context_tokens * CHARACTERS_PER_TOKEN
 
     def propose(self, count: int) -> list[Candidate]:
-        """The model's next tested edit, as soon as it asks for the tests; empty while one is being judged."""
+        """The model's edits as one candidate, once it calls `run_tests`; empty while a candidate is verified, and at
+        the end."""
         while self._testing is None and not self.ending and not self._problem.should_stop():
             if not self._waiting and not self._ask():
                 continue
@@ -120,22 +122,22 @@ class ModelEngine:
         return []
 
     def observe(self, observations: list[Observation]) -> None:
-        """Tells the model what came of its edit. One that passed is waited for: verification may turn it down."""
+        """Gives the model the outcome of its edits. A pass is not answered yet: verification may still reject it."""
         for observation in observations:
             if self._testing is None or observation.candidate != self._candidate:
                 continue
             if observation.status == "pass":
                 self._tried[observation.candidate.key] = "The failing tests pass with these edits."
                 continue
-            told = _told(observation, len(self._problem.targets.tests))
-            self._tried[observation.candidate.key] = told
-            self._conversation.add(result(self._testing, told))
+            outcome = _as_text(observation, len(self._problem.targets.tests))
+            self._tried[observation.candidate.key] = outcome
+            self._conversation.add(result(self._testing, outcome))
             self._testing = None
 
     # -- the loop --------------------------------------------------------------------------------------------
 
     def _ask(self) -> bool:
-        """One answer of the model; False when it holds nothing to do, or none is to be had any more."""
+        """Requests one answer of the model; False when it calls no tool, or when no answer can be requested."""
         left = self._problem.until - time.monotonic()
         if left < _LAST_MOMENT:
             self.ending = "the time is used up"
@@ -159,7 +161,7 @@ class ModelEngine:
         except ChatUnavailable:
             if time.monotonic() < self._problem.until - _LAST_MOMENT:
                 raise
-            self.ending = "the time is used up"  # it was cut short by the budget: no fault of the server
+            self.ending = "the time is used up"  # the budget ended the request, not the server
             return False
         self._used = self._used + answer.usage
         self._conversation.add(answer.message)
@@ -185,7 +187,7 @@ class ModelEngine:
         return False
 
     def _act(self, call: ToolCall) -> Candidate | str:
-        """Carries out one call: its result, or the candidate that the execution loop is to test."""
+        """Runs one call; returns its result, or the candidate that the attempt is to test."""
         arguments = parsed(call)
         shown = cut(json.dumps(dict(call.arguments), ensure_ascii=False), MAX_RECORDED)
         self._problem.record("act", {"step": self._steps, "tool": call.name[:100], "arguments": shown})
@@ -216,8 +218,8 @@ class ModelEngine:
         shown = []
         for test in tests[:SHOWN_TESTS]:
             failures = baseline.failures.get(test, ())
-            said = f"{failures[0].type}: {failures[0].message}" if failures else "failed"
-            shown.append(f"{test}\n{problem.test_sources.get(test, '')}\n{cut(said, 2000)}")
+            failure = f"{failures[0].type}: {failures[0].message}" if failures else "failed"
+            shown.append(f"{test}\n{problem.test_sources.get(test, '')}\n{cut(failure, 2000)}")
         if len(tests) > SHOWN_TESTS:
             shown.append(f"and {len(tests) - SHOWN_TESTS} more")
         places = [
@@ -239,18 +241,20 @@ class ModelEngine:
         )
 
 
-def _told(observation: Observation, targets: int) -> str:
-    """An observation as the model reads it."""
+def _as_text(observation: Observation, targets: int) -> str:
+    """An observation as text for the model."""
     if observation.status == "regress":
         worse = f"{observation.broken} does not pass with these edits"
-        return cut(f"The failing tests pass, but the whole suite is worse: {worse}. {observation.said}".strip())
+        return cut(f"The failing tests pass, but the whole suite is worse: {worse}. {observation.message}".strip())
     if observation.status == "rejected":
-        return cut(f"The failing tests pass, but these edits are not let out: {observation.broken} {observation.said}")
+        return cut(
+            f"The failing tests pass, but the gate rejects these edits: {observation.broken} {observation.message}"
+        )
     if observation.status == "compile":
         return "The program does not parse with these edits."
     if observation.status in ("hang", "crash"):
-        what = "did not end in time" if observation.status == "hang" else "took the process down"
+        what = "did not end in time" if observation.status == "hang" else "ended the process"
         return f"A test {what} with these edits. {observation.signature}".strip()
     passed = f"{len(observation.passed)} of the {targets} tests pass. " if observation.passed else ""
-    said = observation.said or observation.signature
-    return cut(f"{passed}Still failing:\n{said}" if said else f"{passed}The tests still fail.")
+    failure = observation.message or observation.signature
+    return cut(f"{passed}Still failing:\n{failure}" if failure else f"{passed}The tests still fail.")

@@ -1,4 +1,4 @@
-"""How far the engine `model` may go in one attempt, and with which prompts."""
+"""The bounds of the engine `model` in one attempt, and its prompts."""
 
 from dataclasses import dataclass
 
@@ -8,19 +8,19 @@ from core.settings import Settings
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Upper bounds of one attempt, over all sets of target tests; seconds come from the plan's budget. `prompts`
-    names a folder of `assets/executions/engines/model/prompts`."""
+    """Upper bounds of one attempt, for all sets of target tests together; its seconds are bounded by the plan's budget.
+    `prompts` names a folder of `assets/executions/engines/model/prompts`."""
 
     steps: int = 40
     """Answers of the model."""
     tokens: int = 400_000
-    """Read and written together."""
+    """Prompt and completion tokens together."""
     money: float = 5.0
     """In the currency of the model's prices."""
     prompts: str = "v2"
 
     def spent(self, used: Usage, steps: int) -> str | None:
-        """Which bound is reached, in words; None while none is."""
+        """Which bound is reached, as text; None while none is."""
         if steps >= self.steps:
             return f"the model's {self.steps} steps are used up"
         if used.tokens >= self.tokens:
@@ -35,7 +35,7 @@ def options_of(settings: Settings) -> ModelOptions:
 
 
 def chat_of(settings: Settings, name: str | None = None, *, seed: int | None = None) -> ChatModel:
-    """The chat model called `name`, else the one that the settings name; `seed` is sent instead of its own.
+    """The chat model called `name`, else the one in the settings; `seed` replaces the model's own.
 
     Raises `UnknownChatModel`.
     """

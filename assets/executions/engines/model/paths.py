@@ -1,7 +1,4 @@
-"""Paths as a model writes them, and the files of a checkout that it may want to see.
-
-Not for reading or changing files, which `workspace` does.
-"""
+"""Cleans up paths that a model writes, and lists the text files of a checkout; `workspace` reads and changes them."""
 
 import os
 from collections.abc import Iterator
@@ -11,16 +8,17 @@ from assets.executions.repository.test_command import SKIPPED
 
 MAX_FILES = 5_000
 MAX_TEXT_BYTES = 1 << 20
-_NO_TEXT = (".pyc", ".so", ".png", ".jpg", ".gif", ".ico", ".pdf", ".zip", ".gz", ".whl", ".woff", ".woff2", ".mo")
+_BINARY = (".pyc", ".so", ".png", ".jpg", ".gif", ".ico", ".pdf", ".zip", ".gz", ".whl", ".woff", ".woff2", ".mo")
 
 
 def plain(path: str) -> str:
-    """Relative to the repository's root, where a model names it otherwise."""
+    """The path relative to the repository's root, without the prefixes that models write."""
     return path.strip().removeprefix("/workspace/").removeprefix("./")
 
 
 def linked(root: Path, path: str) -> bool:
-    """Whether a part of the path is a symbolic link, or a file where a folder is needed: a patch cannot go there."""
+    """Whether a patch cannot write to this path: a part of it is a symbolic link, or a file where a folder is needed,
+    or it is a folder itself."""
     *folders, _ = parts = path.split("/")
     at = root
     for number, part in enumerate(parts):
@@ -31,13 +29,13 @@ def linked(root: Path, path: str) -> bool:
 
 
 def text_files(root: Path) -> Iterator[str]:
-    """Relative paths of files that may be text, a bounded number; hidden and build folders are left out."""
+    """Relative paths of at most `MAX_FILES` files that may be text, without hidden files and build folders."""
     found = 0
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.startswith("."))
         for name in sorted(names):
             path = Path(folder) / name
-            if name.startswith(".") or name.lower().endswith(_NO_TEXT) or path.is_symlink() or not path.is_file():
+            if name.startswith(".") or name.lower().endswith(_BINARY) or path.is_symlink() or not path.is_file():
                 continue
             if path.stat().st_size > MAX_TEXT_BYTES:
                 continue

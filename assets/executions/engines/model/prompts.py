@@ -1,4 +1,4 @@
-"""The prompts of the engine `model`: files in a folder for each version, known by the hash of what they say.
+"""The prompts of the engine `model`: files in a folder for each version, identified by the hash of their content.
 
 A prompt that has been used is not edited: a new version is a new folder, so that evals can compare the two.
 """
@@ -14,7 +14,7 @@ _NAMES = ("system", "task", "nudge")
 
 
 class UnknownPrompts(ValueError):
-    """There is no such version of the prompts."""
+    """The prompts have no such version."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,17 @@ class Prompts:
     hashes: dict[str, str]
 
     def fill(self, name: str, **values: str) -> str:
-        """A prompt with its places filled in; what is filled in is not looked into again."""
+        """A prompt with its placeholders replaced; placeholders inside `values` are not."""
         return Template(self.texts[name]).substitute(values)
 
 
 def prompt_versions() -> list[str]:
-    """Every version that there is."""
+    """All versions, sorted."""
     return sorted(path.name for path in _FOLDER.iterdir() if path.is_dir())
 
 
 def load_prompts(version: str) -> Prompts:
-    """Raises `UnknownPrompts` naming those that there are."""
+    """The prompts of one version. Raises `UnknownPrompts`, which names the known versions."""
     known = prompt_versions()
     if version not in known:
         raise UnknownPrompts(f"there are no prompts {version!r}; known: {', '.join(known)}")
@@ -49,6 +49,6 @@ def load_prompts(version: str) -> Prompts:
 
 
 def data(label: str, text: str) -> str:
-    """Text of others between marks that it cannot hold itself, since they are made from its hash."""
+    """Untrusted text between tags that it cannot contain itself, since they are made from its hash."""
     mark = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:10]
     return f"<data-{mark} {re.sub(r'[^a-z ]', '', label)}>\n{text}\n</data-{mark}>"

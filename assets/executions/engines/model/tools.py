@@ -1,6 +1,6 @@
-"""The tools of the engine `model`: what each takes, and what it answers. Their results are bounded.
+"""The tools of the engine `model`: their arguments, and their results, which are bounded in size.
 
-`run_tests` and `give_up` are carried out by the engine itself, since they change the course of the work.
+`run_tests` and `give_up` are run by the engine itself, since they interrupt or end its loop.
 """
 
 import hashlib
@@ -78,14 +78,14 @@ TOOLS = (
 )
 _OFFER = json.dumps([(tool.name, tool.description, tool.parameters) for tool in TOOLS], sort_keys=True)
 TOOLS_TOKENS = len(_OFFER) // CHARACTERS_PER_TOKEN
-"""What the offer of the tools takes of a model's window, about."""
+"""About how many tokens the descriptions of the tools take in a request."""
 TOOLS_DIGEST = hashlib.sha256(_OFFER.encode()).hexdigest()
-"""What the tools are called and how they are described is read by the model just as a prompt is."""
+"""SHA-256 of the tools' names and descriptions, which the model reads like a prompt."""
 _BY_NAME = {tool.name: tool for tool in TOOLS}
 
 
 def parsed(call: ToolCall) -> Arguments | str:
-    """A call's arguments, or what is wrong with the call, told to the model."""
+    """A call's arguments, or what is wrong with the call, as text for the model."""
     tool = _BY_NAME.get(call.name)
     if call.problem:
         return f"This call cannot be read: {call.problem[:500]}"
@@ -94,15 +94,15 @@ def parsed(call: ToolCall) -> Arguments | str:
     try:
         made = tool.arguments.model_validate(dict(call.arguments))
     except ValidationError as error:
-        told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)[:5]]
-        return f"Wrong arguments of {call.name}: {'; '.join(told)[:1000]}"
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)[:5]]
+        return f"Wrong arguments of {call.name}: {'; '.join(problems)[:1000]}"
     assert isinstance(made, Arguments)  # noqa: S101  every tool above is made so
     return made
 
 
 @dataclass
 class Toolbox:
-    """Carries out all tools but `run_tests` and `give_up` on a workspace; `most` bounds the characters of a result."""
+    """Runs all tools but `run_tests` and `give_up` on a workspace; a result has about `most` characters at most."""
 
     workspace: Workspace
     index: SearchIndex | None = None
@@ -135,7 +135,7 @@ class Toolbox:
     def _list(self, wanted: ListFiles) -> str:
         files = self.workspace.files(wanted.folder)
         if not files:
-            raise NotPossible(f"there are no text files below {wanted.folder!r}")
+            raise NotPossible(f"there are no text files under {wanted.folder!r}")
         more = [f"({len(files) - MAX_LISTED} more: name a folder)"] if len(files) > MAX_LISTED else []
         return "\n".join([*files[:MAX_LISTED], *more])
 
@@ -164,7 +164,7 @@ class Toolbox:
 
 
 def cut(text: str, most: int = MAX_RESULT) -> str:
-    """The beginning and end of a long text."""
+    """A text, of which the middle is cut out when it has more than `most` characters."""
     if len(text) <= most:
         return text
     half = most // 2

@@ -1,7 +1,7 @@
-"""The program as the model has changed it so far: texts in memory over a checkout that is never written to.
+"""The model's changes so far, in memory over a checkout that is never written to.
 
-Any text file may be changed, made or deleted that the repository's rules leave to patches. What is asked for
-by a path is confined to the checkout.
+Any text file may be changed, added or deleted if the repository's rules allow patches to do so. All paths are
+confined to the checkout.
 """
 
 import ast
@@ -24,12 +24,12 @@ MAX_SCANNED_BYTES = 64 << 20
 
 
 class NotPossible(ValueError):
-    """What was asked for cannot be done; the message tells the model what to do instead."""
+    """The model's request cannot be done; the message, for the model, says what to do instead."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A line that holds a text; `line` counts from 1."""
+    """A line that contains a text; `line` counts from 1."""
 
     path: str
     line: int
@@ -41,8 +41,8 @@ def _sources_only(path: str) -> str | None:
 
 
 class Workspace:
-    """`sources` are the program's parsed files, `root` the folder of all; `refusal` says why a file that is no source
-    may not be changed, and None where it may."""
+    """`sources` are the program's parsed files, `root` is the checkout; `refusal` returns why a file outside `sources`
+    may not be changed, None if it may."""
 
     def __init__(
         self,
@@ -59,21 +59,21 @@ class Workspace:
     # -- looking ---------------------------------------------------------------------------------------------
 
     def text(self, path: str) -> str:
-        """A file's present text with `\\n` at its lines' ends. Raises `NotPossible`."""
+        """A file's current text, with `\\n` as line end. Raises `NotPossible`."""
         now = self._now(plain(path))
         if now is None:
             raise NotPossible(f"there is no file {plain(path)!r}")
         return _unix(now)
 
     def files(self, folder: str = "") -> list[str]:
-        """Text files below a folder as they are now, in order."""
+        """Sorted paths of the text files under a folder, with the changes so far."""
         inside = f"{plain(folder).strip('/')}/" if plain(folder).strip("/.") else ""
         present = set(self._all_files()) - {path for path, text in self._changed.items() if text is None}
         present |= {path for path, text in self._changed.items() if text is not None}
         return sorted(path for path in present if path.startswith(inside))
 
     def find(self, words: str, most: int) -> Iterator[Hit]:
-        """Lines of text files that hold a text, tests included; programs first."""
+        """At most `most` lines that contain a text, in all text files including tests; Python files first."""
         found = read = 0
         for path in sorted(self.files(), key=lambda path: not path.endswith(".py")):
             try:
@@ -95,7 +95,8 @@ class Workspace:
     # -- changing --------------------------------------------------------------------------------------------
 
     def replace(self, path: str, old: str, new: str) -> int:
-        """Replaces the one place of `old`; the line it begins on. Raises `NotPossible`."""
+        """Replaces the only occurrence of `old`; returns the number of the line on which it begins, from 1. Raises
+        `NotPossible`."""
         path = self._allowed(path)
         now = self._now(path)
         if now is None:
@@ -114,25 +115,25 @@ class Workspace:
         return now.count("\n", 0, places[0]) + 1
 
     def write(self, path: str, content: str) -> None:
-        """Makes a file. Raises `NotPossible`, also where there is one: that is edited."""
+        """Adds a file. Raises `NotPossible`, also when the file exists."""
         path = self._allowed(path)
         if self._now(path) is not None:
-            raise NotPossible(f"{path!r} is there already: use `edit`")
+            raise NotPossible(f"{path!r} exists already: use `edit`")
         if len(content) > MAX_FILE_CHARACTERS:
             raise NotPossible(f"a new file holds at most {MAX_FILE_CHARACTERS} characters")
         _check_writable(content, "content")
         self._keep(path, None, content)
 
     def delete(self, path: str) -> None:
-        """Takes a file away. Raises `NotPossible`."""
+        """Deletes a file. Raises `NotPossible`."""
         path = self._allowed(path)
         if self._now(path) is None:
             raise NotPossible(f"there is no file {path!r}")
         self._changed[path] = None
 
     def candidate(self) -> Candidate | None:
-        """What has been changed against the checkout: edits of whole lines in sources, other files as a whole; None
-        when nothing is different."""
+        """The changes against the checkout: edits of whole lines in sources, other files as a whole; None when nothing
+        is different."""
         edits: list[Edit] = []
         whole: list[FileChange] = []
         for path, text in sorted(self._changed.items()):
@@ -156,7 +157,7 @@ class Workspace:
         return self._changed[path] if path in self._changed else self._original(path)
 
     def _original(self, path: str) -> str | None:
-        """A file's text in the checkout; None where there is none. Raises `NotPossible` for what is no text."""
+        """A file's text in the checkout; None when it does not exist. Raises `NotPossible` if it is not text."""
         source = self._sources.get(path)
         if source is not None:
             return source.text
@@ -165,7 +166,7 @@ class Workspace:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except UnicodeDecodeError:
-            raise NotPossible(f"{path!r} is no text") from None
+            raise NotPossible(f"{path!r} is not a text file") from None
         except (ValueError, OSError) as error:
             raise NotPossible(f"{path!r} cannot be read: {error}") from None
 
@@ -180,19 +181,19 @@ class Workspace:
         if path not in self._sources:
             why = self._refusal(path)
             if why is None and linked(self._root, path):
-                why = "it is, or lies behind, a link or a file"
+                why = "it is a folder, or a part of its path is a link or a file"
             if why is not None:
-                raise NotPossible(f"{path!r} is no file that can be changed: {why}")
+                raise NotPossible(f"{path!r} cannot be changed: {why}")
         if path not in self._changed and len(self._changed) >= MAX_CHANGED_FILES:
-            raise NotPossible(f"{MAX_CHANGED_FILES} files are changed already: that is no repair any more")
+            raise NotPossible(f"{MAX_CHANGED_FILES} files are changed already, which is the most")
         return path
 
     def _keep(self, path: str, before: str | None, text: str) -> None:
         if len(text.encode()) > MAX_BYTES:
-            raise NotPossible(f"{path} would grow above {MAX_BYTES} bytes")
+            raise NotPossible(f"{path} would be larger than {MAX_BYTES} bytes")
         problem = _broken(text) if path.endswith(".py") else ""
         if problem and (before is None or not _broken(before)):
-            raise NotPossible(f"{path} would not parse so ({problem}); nothing was changed")
+            raise NotPossible(f"{path} would not parse with this change ({problem}); nothing was changed")
         self._changed[path] = text
 
 
@@ -204,7 +205,7 @@ def _check_writable(text: str, name: str) -> None:
     else:
         writable = "\0" not in text
     if not writable:
-        raise NotPossible(f"`{name}` holds characters that no UTF-8 file can hold")
+        raise NotPossible(f"`{name}` contains NUL, or characters that UTF-8 cannot encode")
 
 
 def _unix(text: str) -> str:

@@ -1,7 +1,7 @@
 """Which of several survivors to prefer: the one that a maintainer would most likely have written.
 
-All of them pass the failing tests; this orders them by the operator's prior, the size of the edit, how
-much it takes away, and whether it copies values out of the tests.
+All of them make the failing tests pass. They are ordered by the operator's prior, the size of the edit, how
+much it removes, and whether it copies values from the tests.
 """
 
 import re
@@ -41,7 +41,7 @@ def identifiers_in(text: str) -> set[str]:
 
 
 def _overfit(candidate: Candidate, problem: Problem, before: Mapping[str, str | None]) -> float:
-    """Below 1 when the edit brings in a literal that only the failing tests know."""
+    """A factor below 1 when the edit adds a literal that occurs only in the failing tests."""
     tests = "\n".join(problem.test_sources.values())
     factor = 1.0
     for edit in candidate.edits:
@@ -56,7 +56,7 @@ def _overfit(candidate: Candidate, problem: Problem, before: Mapping[str, str | 
             if bare in problem.issue and bare not in tests:
                 factor *= 0.95
             elif literal[:1] in "\"'" and not replaced:
-                factor *= 0.2  # text out of nothing
+                factor *= 0.2  # a string that occurs nowhere
             elif bare in tests:
                 factor *= 0.5 if len(bare) < 4 else 0.35
     return factor

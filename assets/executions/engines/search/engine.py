@@ -1,8 +1,8 @@
 """The engine `search`: generate and validate, without a model.
 
-Statements come in order of suspicion, operators in order of their priors; candidates wait in a heap,
-and a statement is expanded only when one of its edits could be next. Edits that make partial progress
-are paired with each other and with their own operator at other places.
+Statements are ordered by suspicion, operators by their priors. Candidates wait in a heap, and a statement is
+expanded only when one of its edits could be next. Edits that make partial progress are combined with each
+other, and repeated at other places of their file.
 """
 
 import ast
@@ -21,7 +21,7 @@ from .spectrum import Suspect, rank
 from .symptoms import Symptoms, read_symptoms
 
 _BOUND = 1.6
-"""Above what an operator's boosted weight rarely lies."""
+"""An operator's boosted weight is rarely higher."""
 _PAIRS = 40
 _INDEXED_CHARACTERS = 400_000
 
@@ -29,11 +29,11 @@ _INDEXED_CHARACTERS = 400_000
 class Search:
     name = "search"
     deliberate = False
-    ending = "every candidate that the operators give was tried"
+    ending = "every candidate that the operators proposed was tried"
     use: ModelUse | None = None
 
     def __init__(self, families: Collection[str] | None = None) -> None:
-        """`families` of operators to use, all where none are given; files that do not parse are repaired anyway."""
+        """Uses the operators of `families`, all by default. Files that do not parse are repaired in any case."""
         self._families = None if families is None else frozenset(families)
         self.suspects: list[Suspect] = []
         self.symptoms = Symptoms()
@@ -42,10 +42,10 @@ class Search:
 
     def start(self, problem: Problem) -> "Search":
         search = Search(self._families)
-        search._take_on(problem)
+        search._load(problem)
         return search
 
-    def _take_on(self, problem: Problem) -> None:
+    def _load(self, problem: Problem) -> None:
         self._problem = problem
         self.suspects = rank(
             problem.baseline, problem.targets.tests, problem.context, problem.issue, problem.sources.get
@@ -121,13 +121,13 @@ class Search:
 
     def _push(self, candidate: Candidate) -> None:
         key = candidate.key
-        if key in self._seen or self._is_void(candidate):
+        if key in self._seen or self._changes_nothing(candidate):
             return
         self._seen.add(key)
         self.generated += 1
         heapq.heappush(self._heap, (-candidate.priority, next(self._order), candidate))
 
-    def _is_void(self, candidate: Candidate) -> bool:
+    def _changes_nothing(self, candidate: Candidate) -> bool:
         for edit in candidate.edits:
             text = self._problem.sources[edit.path].text
             if edit.end - edit.start != len(edit.text) or text[edit.start : edit.end] != edit.text:
@@ -146,7 +146,7 @@ class Search:
             self._pair()
 
     def _gain(self, observation: Observation) -> float:
-        """How far a candidate that is no fix came: more targets pass, or the failure moved on."""
+        """The progress of a candidate that is not a fix: more targets pass, or the failure is a later one."""
         if observation.status in ("regress", "rejected"):
             return 0.5
         if observation.status != "fail":
@@ -163,7 +163,7 @@ class Search:
         return 0.0
 
     def _same_elsewhere(self, candidate: Candidate, gain: float) -> None:
-        """The same textual change made at every place of the file where it fits, and at each one more place."""
+        """Adds candidates with the same textual change at one other place of the file, and at all its places."""
         if len(candidate.edits) != 1 or gain < 0.5:
             return
         (edit,) = candidate.edits
@@ -202,7 +202,7 @@ class Search:
 
 
 def _nearby(problem: Problem, first: list[str]) -> list[SourceFile]:
-    """The suspicious files and as many others, nearest in the tree first, as can be read in a moment."""
+    """The suspicious files, then others, those in the same folders first, up to `_INDEXED_CHARACTERS`."""
     folders = {path.rpartition("/")[0] for path in first}
     others = sorted(
         (p for p in problem.sources if p not in first), key=lambda p: (p.rpartition("/")[0] not in folders, p)

@@ -1,4 +1,4 @@
-"""The files of a checkout that a patch may change, parsed when first asked for."""
+"""The files of a checkout that a patch may change, parsed on first access."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,16 +11,16 @@ from assets.executions.repository.test_command import python_files
 
 
 class EditableFiles(Mapping[str, SourceFile]):
-    """Python files that are no tests and lie within `penstock.toml`'s paths. Files that cannot be read are left
-    out with a note; one with a syntax error is kept, since that can be the fault. What the test command names
-    is part of the tests: a patch that bends the judge is no repair."""
+    """Python files that are not tests and that `paths` of `penstock.toml` allows. Unreadable files are left out with a
+    note; a file with a syntax error is included, since that can be the fault. Files that the test command names count
+    as tests, which a patch must not change."""
 
     def __init__(self, root: Path, settings: RepositorySettings, command: str | None = None) -> None:
         self._root = root
         self._settings = settings
-        self._judges = {word.removeprefix("./") for word in re.split(r"[\s'\"=;&|()]+", command or "")}
+        self._in_command = {word.removeprefix("./") for word in re.split(r"[\s'\"=;&|()]+", command or "")}
         self.paths = tuple(
-            p for p in python_files(root) if not is_test_path(p) and settings.allows(p) and p not in self._judges
+            p for p in python_files(root) if not is_test_path(p) and settings.allows(p) and p not in self._in_command
         )
         self._known = set(self.paths)
         self._parsed: dict[str, SourceFile | None] = {}
@@ -47,19 +47,16 @@ class EditableFiles(Mapping[str, SourceFile]):
         return len(self.paths)
 
     def refusal(self, path: str) -> str | None:
-        """Why a patch may not make, change or delete this file; None where it may. The path is relative and plain."""
+        """Why a patch may not add, change or delete the file with this relative path; None if it may."""
         parts = path.split("/")
         if path in self._known:
             return None
         if len(path) > 400 or not all(parts) or {".", ".."} & set(parts) or not path.isprintable() or "\\" in path:
-            return "it is no plain path below the repository's root"
-        if is_test_path(path) or path in self._judges:
+            return "it is not a plain path under the repository's root"
+        if is_test_path(path) or path in self._in_command:
             return "it belongs to the tests"
         if steers_tests(path):
             return "it decides how tests are run"
         if not self._settings.allows(path):
             return "the repository's settings do not allow it"
         return None
-
-    def size(self, path: str) -> int:
-        return (self._root / path).stat().st_size

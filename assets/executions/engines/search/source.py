@@ -1,6 +1,6 @@
-"""One source file as text with its syntax tree: positions, parents, scopes. Edits are spans of the text.
+"""One source file as text with its syntax tree: positions, parents, scopes.
 
-Spans keep everything around an edit as it was: formatting, comments, line ends.
+Edits replace spans of the text, so that formatting, comments and line ends around them stay unchanged.
 """
 
 import ast
@@ -16,7 +16,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Unreadable(ValueError):
-    """A file that cannot be edited; the message is a sentence for a person."""
+    """A file that cannot be edited; the message is a sentence for the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class SourceFile:
         return start is None or not self.text[self.line_start(line) : start].strip()
 
     def walk(self, node: ast.AST) -> list[ast.AST]:
-        """`ast.walk` as a list that is made once: operators look through the same functions again and again."""
+        """`ast.walk` as a cached list, since operators walk the same functions many times."""
         found = self._walked.get(node)
         if found is None:
             found = self._walked[node] = list(ast.walk(node))

@@ -1,4 +1,4 @@
-"""Where the fault may be: statements ranked by Ochiai over the coverage spectrum, joined with stack frames,
+"""Where the fault may be: statements ranked by Ochiai over the coverage spectrum, combined with stack frames,
 the retrieved context and the names in the issue.
 
 Ochiai: A. Ochiai 1957; R. Abreu et al., "On the accuracy of spectrum-based fault localization", 2007:
@@ -22,6 +22,7 @@ _CONTEXT = 0.2
 _NAMED = 0.25
 _MODULE_LEVEL = 0.45
 _BLIND = 0.1
+"""Weights of the other clues, where the highest Ochiai score is 1."""
 _IMPORTED_FILES = 40
 
 
@@ -48,14 +49,14 @@ def rank(
     open_source: Callable[[str], SourceFile | None],
     limit: int = 400,
 ) -> list[Suspect]:
-    """Statements that an edit may start from, most suspicious first. `open_source` gives None for a file that
-    must not be edited."""
+    """Statements that may be at fault, at most `limit`, most suspicious first. `open_source` returns None for a file
+    that must not be edited."""
     scores = _ochiai_scores(baseline, targets)
     frames = _frame_scores(baseline, targets)
     paths = {path for path, _ in scores} | {path for path, _ in frames}
     blind = not any(not is_test_path(path) for path, _ in scores)
     if blind:
-        # Nothing of the program is seen to run: start from what the retrieval found and from what is imported.
+        # No coverage of the program was recorded: start from the retrieved places and the imported files.
         paths |= {location.path for location in context.locations} | {path for path, _ in baseline.places}
     suspects: list[Suspect] = []
     top = max(scores.values(), default=0.0) or 1.0
@@ -104,16 +105,16 @@ def _frame_scores(baseline: Baseline, targets: tuple[str, ...]) -> dict[tuple[st
 
 
 def _context_scores(context: TaskContext) -> list[tuple[Location, float]]:
-    """Places with their likelihood beside the best one's; scores are logarithms of odds, tempered since they are
-    surer of the file than of the function."""
+    """Places with their likelihood relative to the best one's. Scores are log odds, halved since they are more certain
+    about the file than about the function."""
     top = max((location.score for location in context.locations), default=0.0)
     return [(location, math.exp((location.score - top) / 2)) for location in context.locations[:20]]
 
 
 @dataclass(frozen=True)
 class _Clues:
-    """What makes statements suspicious: `scores` by path and line beside the highest, `frames` on the failures' stacks,
-    `places` of the context, names and words of the issue. `blind`: nothing of the program was seen to run."""
+    """What makes statements suspicious: `scores` by path and line relative to the highest, `frames` on the failures'
+    stacks, `places` of the context, names and words of the issue. `blind`: no coverage of the program was recorded."""
 
     scores: Mapping[tuple[str, int], float]
     frames: Mapping[tuple[str, int], float]
@@ -148,7 +149,7 @@ def _in_file(source: SourceFile, clues: _Clues) -> list[Suspect]:
     for suspect in found:
         function = source.function_of(suspect.statement)
         if not suspect.executed and function in functions:
-            # Not reached by the failing tests, but beside what is: a branch not taken can be the fault.
+            # Not executed by the failing tests, but in a function that is: a branch not taken can be the fault.
             suspect.score = (0.25 if function is not None else 0.0) * functions[function]
         elif not suspect.executed and clues.blind and function is not None:
             suspect.score = _BLIND
@@ -179,7 +180,7 @@ def _in_file(source: SourceFile, clues: _Clues) -> list[Suspect]:
 def _with_module_level(
     suspects: list[Suspect], baseline: Baseline, open_source: Callable[[str], SourceFile | None]
 ) -> list[Suspect]:
-    """Raises what runs at import, in the files at hand and in those that only hold what they use."""
+    """Raises the scores of statements that run at import, in the suspects' files and in files of names they use."""
     used = _names_used(suspects)
     by_path: dict[str, list[Suspect]] = {}
     for suspect in suspects:
@@ -210,7 +211,7 @@ def _raise_module_level(source: SourceFile, found: list[Suspect], used: dict[str
     """Constants, tables and class attributes run at import, for every test alike: they are as suspicious as the
     functions that use them, less a discount."""
     used = dict(used)
-    # What a used constant is made of is used as well.
+    # Names that a used constant is computed from are used as well.
     for statement in reversed(source.tree.body):
         names = _assigned(statement)
         if any(name in used for name in names):

@@ -1,6 +1,6 @@
 """What the failures say about the kind of fault: exception details, compared values, and literals nearby.
 
-Symptoms only change the order in which edits are tried and suggest small values; they never decide.
+Symptoms only change the order in which edits are tried and suggest small values; they accept or reject nothing.
 """
 
 import ast
@@ -21,7 +21,7 @@ class Symptoms:
     """Gathered from the target failures, the text of their tests, and the issue."""
 
     raised: set[str] = field(default_factory=set)
-    """Exception types that came out of the program, or that the comparison hides."""
+    """Exception types that the program raised, or that a failure's message names."""
     expected_raise: set[str] = field(default_factory=set)
     """Exception types that the tests expect."""
     not_raised: bool = False
@@ -33,9 +33,9 @@ class Symptoms:
     too_many_arguments: bool = False
     compares: list[tuple[str, str, str]] = field(default_factory=list)
     values: list[tuple[Any, Any]] = field(default_factory=list)
-    """(actual, expected) pairs, both orders where it cannot be told which is which."""
+    """(left, right) values of failed equality comparisons, usually (actual, expected)."""
     string_changes: list[tuple[str, str, str, str]] = field(default_factory=list)
-    """(old, new, text before, text after): what would have to change in an actual string."""
+    """(old, new, text before, text after): what must change in an actual string to get the expected one."""
     literals: list[object] = field(default_factory=list)
     """Constants that the failing tests and the issue mention."""
     names: set[str] = field(default_factory=set)
@@ -184,7 +184,7 @@ def _among(value: object, values: list[object]) -> bool:
 
 
 def _weigh(found: Symptoms) -> None:
-    """One table from symptom to operator family. Factors are judgement, kept between 0.5 and 4."""
+    """Raises the boosts of the operators that fit the symptoms. The factors are estimates; a boost is at most 4."""
     boosts = found.boosts
 
     def raise_(factor: float, *names: str) -> None:

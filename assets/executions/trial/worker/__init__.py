@@ -1,5 +1,5 @@
 """The program that runs inside the sandbox: it imports the repository and its tests once, then answers commands.
 
-Shown to the sandbox as a read-only mount and started by `assets.executions.trial.worker_client`. It may use
-the standard library and pytest only, and nothing it says is trusted beyond the repository it runs.
+Mounted read-only into the sandbox and started by `assets.executions.trial.worker_client`. It may use only the
+standard library and pytest, and its answers are trusted only about the repository that it runs.
 """

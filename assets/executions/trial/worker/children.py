@@ -1,4 +1,4 @@
-"""Forked children that report in frames, and a parent that kills the one that hangs and goes on after it."""
+"""Forked children that report over a pipe, and a parent that kills one that hangs and continues in a new one."""
 
 import marshal
 import os
@@ -22,7 +22,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(reader)
-            _live(body, writer)
+            _run_child(body, writer)
         os.close(writer)
         self._reader = reader
         self._buffer = bytearray()
@@ -46,7 +46,7 @@ class Child:
             self._buffer += chunk
 
     def end(self) -> None:
-        """Kills the child with everything in its process group, and forgets it."""
+        """Kills the child with its process group, and reaps it."""
         for kill in (os.killpg, os.kill):
             try:
                 kill(self.pid, signal.SIGKILL)
@@ -60,7 +60,7 @@ class Child:
             os.close(self._reader)
 
 
-def _live(body: Callable[[Send], None], writer: int) -> None:
+def _run_child(body: Callable[[Send], None], writer: int) -> None:
     try:
         os.setsid()
 
@@ -86,9 +86,10 @@ def supervise(
 ) -> Iterator[tuple[str, int, Any]]:
     """Runs `work(indices, send)` in a child and yields its frames `(kind, index, payload)`.
 
-    The child sends `("begin", i, None)` before and `("end", i, ...)` after each index. One that does not
-    end within `grace(i)` seconds is yielded as `("hang", i, None)`, one that took the process down as
-    `("crash", i, None)`; a new child then goes on with the rest. Stops at monotonic time `until`.
+    The child sends `("begin", i, None)` before and `("end", i, ...)` after each index. An index that does not
+    end within `grace(i)` seconds is yielded as `("hang", i, None)`, one that ended the process as
+    `("crash", i, None)`; a new child then continues with the rest. An exception of `work` is yielded as
+    `("broken", -1, traceback)` and ends the run. Stops at `until`, on the monotonic clock.
     """
     pending = list(indices)
     while pending and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""Answers `fresh`: a fork of the pristine process imports the repository anew, as it is or with edited files."""
+"""Answers `fresh`: a fork of the pristine process imports the repository anew, unchanged or with edited files."""
 
 import contextlib
 import marshal
@@ -8,7 +8,6 @@ import shutil
 import time
 import traceback
 from itertools import count
-from typing import Any
 
 from .children import CRASH, HANG, Send, supervise
 from .reporting import run_suite
@@ -20,7 +19,7 @@ _stamps = count(1_000_000_000, 2)
 
 
 def _write(path: str, content: bytes) -> None:
-    """Writes a file with a modification time never used before: a stale .pyc must not stand for it."""
+    """Writes a file with a modification time never used before, so that Python loads no stale .pyc for it."""
     with open(path, "wb") as handle:  # noqa: PTH123
         handle.write(content)
     stamp = next(_stamps)
@@ -28,10 +27,10 @@ def _write(path: str, content: bytes) -> None:
 
 
 def fresh(command: Message) -> Message:
-    """Imports the repository anew, with `files` changed for the time, and runs targets or the whole suite.
+    """Imports the repository anew, with `files` changed during the call, and runs targets or the whole suite.
 
-    `files` maps paths to new texts; None takes a file away.
-    With `targets`: answers a trial. Without: a report of the whole suite plus {"tests", "errors", "broken"}.
+    `files` maps paths to new texts; None removes a file. With `targets`, the answer is a trial; without, it is the
+    report of the whole suite (see `reporting`) plus {"tests", "errors", "broken"}.
     """
     saved: dict[str, bytes | None] = {}
     made: list[str] = []
@@ -60,7 +59,7 @@ def _read(path: str) -> bytes | None:
 
 
 def _make_folders(folder: str) -> list[str]:
-    """Makes a folder and those above it; which of them are new, outermost first."""
+    """Makes a folder and its missing parents; returns those that it made, outermost first."""
     missing = []
     while not os.path.isdir(folder):  # noqa: PTH112
         missing.append(folder)
@@ -89,7 +88,7 @@ def _fresh_trial(command: Message) -> Message:
         suite = collected(command, command.get("select"))
         if suite.broken is not None:
             broken = suite.broken
-            send(("end", 0, {"s": "fail", "p": [], "g": broken["type"], "m": _said(broken), "l": _last(broken)}))
+            send(("end", 0, {"s": "fail", "p": [], "g": broken["type"], "m": _message(broken)}))
             return
         problems = suite.plugin.collect_errors
         targets = []
@@ -101,11 +100,7 @@ def _fresh_trial(command: Message) -> Message:
                 if not inside:
                     failure = problems.get(target) or next(iter(problems.values()), None)
                     detail = (
-                        {
-                            "g": f"{failure['type']}|{failure['message'][:200]}",
-                            "m": _said(failure),
-                            "l": _last(failure),
-                        }
+                        {"g": f"{failure['type']}|{failure['message'][:200]}", "m": _message(failure)}
                         if failure
                         else {}
                     )
@@ -123,16 +118,12 @@ def _fresh_trial(command: Message) -> Message:
     return {"trial": {"s": "hang"}}
 
 
-def _said(failure: Message) -> str:
+def _message(failure: Message) -> str:
     return f"collecting the tests failed: {failure['type']}: {failure['message']}"[:4000]
 
 
-def _last(failure: Message | None) -> list[Any] | None:
-    return list(failure["frames"][-1][:2]) if failure and failure["frames"] else None
-
-
 def _fresh_suite(command: Message) -> Message:
-    """The whole suite in a process of its own; after a hang or crash the next process goes on behind it."""
+    """Runs the whole suite in a fork; after a hang or crash, another fork continues with the next test."""
     ready, collecting = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -166,6 +157,6 @@ def _fresh_suite(command: Message) -> Message:
         os.kill(pid, 9)
     os.waitpid(pid, 0)
     if not gathered:
-        return {"error": "importing the repository and its tests did not end in time"}
+        return {"error": "importing the repository and running its tests did not end in time"}
     result: Message = marshal.loads(bytes(gathered))  # noqa: S302 - from our own fork
     return result

@@ -1,7 +1,7 @@
-"""Statement coverage by rewriting: each statement of the repository first stores into one byte array.
+"""Statement coverage by rewriting: before each statement, the repository's code sets one byte of an array.
 
-Far cheaper than a trace function on Python 3.11, works in threads, and leaves line numbers and
-tracebacks as they are.
+This is far cheaper than a trace function on Python 3.11, works in threads, and does not change line numbers
+and tracebacks.
 """
 
 import ast
@@ -64,7 +64,8 @@ class _Marker(ast.NodeTransformer):
 
 
 class Instrumentation:
-    """Numbers statements as modules are imported; `lines[n]` is where statement `n` stands."""
+    """Numbers statements as modules are imported: `lines[n]` is the path and line of statement `n`. Modules are
+    instrumented until that has taken `seconds`."""
 
     def __init__(self, root: str, seconds: float) -> None:
         self._root = root.rstrip("/") + "/"
@@ -77,7 +78,7 @@ class Instrumentation:
         return path.startswith(self._root) and path.endswith(".py") and not any(f in path for f in _SKIPPED_FOLDERS)
 
     def compile(self, path: str, source: bytes) -> CodeType | None:
-        """The instrumented code of a file, or None when it is not to be instrumented."""
+        """The instrumented code of a file; None when it is too large, does not parse, or no time or room is left."""
         if self._seconds <= 0 or len(source) > 1_000_000:
             return None
         started = time.monotonic()
@@ -96,7 +97,7 @@ class Instrumentation:
         return code
 
     def take(self) -> list[int]:
-        """The statements hit since the last call."""
+        """The numbers of the statements executed since the last call."""
         count = len(self.lines)
         taken = list(compress(range(count), self.hits[:count]))
         for number in taken:
@@ -104,7 +105,7 @@ class Instrumentation:
         return taken
 
     def install(self) -> None:
-        """Makes every later import of a repository file an instrumented one."""
+        """Instruments every repository file that is imported from now on."""
         loader: Any = importlib.machinery.SourceFileLoader
         original: Callable[[Any, str], CodeType | None] = loader.get_code
 

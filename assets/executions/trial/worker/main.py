@@ -1,7 +1,7 @@
-"""The worker's command loop: one process that has imported pytest alone, and forks everything else.
+"""The worker's command loop: a process that imports only pytest, and forks for everything else.
 
-`open` forks a process that collects the repository's tests and stays; `run` and `try` are answered by
-forks of that one; `fresh` by a fork of the pristine process, which imports the repository anew.
+`open` forks a process that collects the repository's tests and keeps running; forks of that process answer
+`run` and `try`. A fork of the pristine process answers `fresh`, and imports the repository anew.
 """
 
 import importlib
@@ -22,14 +22,13 @@ from .session import collected, enter
 from .trials import Trials
 from .wire import Message, Wire
 
-"""Beyond that many, only failing tests' coverage is kept."""
-_WANTED = [*(f"_pytest.{name}" for name in default_plugins), "difflib", "pprint"]
+_PRELOADED = [*(f"_pytest.{name}" for name in default_plugins), "difflib", "pprint"]
 
 
 def main() -> None:
     wire = Wire.take_over()
-    wire.send({"ready": True, "python": sys.version.split()[0]})
-    _preload(_WANTED)
+    wire.send({"ready": True})
+    _preload()
     collector: Collector | None = None
     while (command := wire.receive()) is not None:
         try:
@@ -42,9 +41,6 @@ def main() -> None:
                     wire.send({"error": "the process that holds the collected tests has ended"})
             elif command["op"] == "fresh":
                 wire.send(fresh(command))
-            elif command["op"] == "import":
-                _preload(command["modules"])
-                wire.send({"ok": True})
             else:
                 wire.send({"error": f"unknown command {command['op']!r}"})
         except Exception:
@@ -54,8 +50,8 @@ def main() -> None:
 
 
 class Collector:
-    """The forked process that keeps the collected session. It answers on the wire itself; one byte on a pipe
-    tells this process that it has."""
+    """The forked process that holds the collected session. It answers on the wire itself, then notifies this process
+    by one byte on a pipe."""
 
     def __init__(self, wire: Wire, command: Message) -> None:
         down_read, self._down = os.pipe()
@@ -71,10 +67,10 @@ class Collector:
         os.close(down_read)
         os.close(up_write)
         if not os.read(self._up, 1):
-            wire.send({"error": "collecting the tests ended the process"})
+            wire.send({"error": "the process ended while it collected the tests"})
 
     def forward(self, command: Message) -> bool:
-        """Hands a command down; False when the process has ended without an answer."""
+        """Passes a command on; False when the process has ended without an answer."""
         data = marshal.dumps(command)
         data = len(data).to_bytes(4, "big") + data
         try:
@@ -101,15 +97,8 @@ def _collector(wire: Wire, command: Message, incoming: int, done: int) -> None:
     if command["coverage"]:
         instrumentation = Instrumentation(command["root"], command["instrument_seconds"])
         instrumentation.install()
-    modules = set(sys.modules)
     suite = collected(command)
     imported = instrumentation.take() if instrumentation else []
-    prefix = command["root"].rstrip("/") + "/"
-    outside = []
-    for name in list(sys.modules):
-        origin = getattr(sys.modules[name], "__file__", None)
-        if name not in modules and isinstance(origin, str) and not origin.startswith(prefix):
-            outside.append(name)
     wire.send(
         {
             "tests": [item.nodeid for item in suite.items],
@@ -117,7 +106,6 @@ def _collector(wire: Wire, command: Message, incoming: int, done: int) -> None:
             "errors": suite.plugin.collect_errors,
             "broken": suite.broken,
             "native_async": suite.coroutines,
-            "modules": outside[:2000],
             "seconds": time.monotonic() - started,
         }
     )
@@ -155,7 +143,7 @@ def _try(trials: Trials, command: Message) -> Message:
         nonlocal leaky
         for kind, index, payload in supervise(lambda b, s: trials.work(command, b, s), batch, lambda _: each, until):
             if kind == "broken":
-                raise RuntimeError(f"trying candidates broke off: {payload}")
+                raise RuntimeError(f"trying candidates failed: {payload}")
             if kind in (HANG, CRASH):
                 results[index] = {"s": "hang" if kind == HANG else "crash"}
             elif kind == "end" and index < 0:
@@ -169,16 +157,16 @@ def _try(trials: Trials, command: Message) -> Message:
     else:
         run(list(range(count)))
         if leaky:
-            # Some candidate left traces behind: what failed after it may have failed for that reason.
+            # Some candidate left traces, which may be why others failed after it.
             for index in range(count):
                 if results[index] is None or results[index]["s"] in ("fail", "hang", "regress"):
                     run([index])
     return {"trials": results, "leaky": leaky}
 
 
-def _preload(names: list[str]) -> None:
-    """Imports modules that lie outside the repository, so that fresh imports of the repository are quicker."""
-    for name in names:
+def _preload() -> None:
+    """Imports pytest's modules before any fork, so that no fork has to."""
+    for name in _PRELOADED:
         try:
             importlib.import_module(name)
         except BaseException as error:

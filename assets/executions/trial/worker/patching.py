@@ -1,6 +1,6 @@
 """Changes functions in place: compiles the edited function alone and swaps its code object into every live copy.
 
-Edits outside functions cannot be made this way; `Unpatchable` then sends the candidate to a fresh import.
+Plain assignments are run again. All other edits raise `Unpatchable`, and need a fresh import.
 """
 
 import functools
@@ -24,6 +24,8 @@ class Unpatchable(Exception):
 
 
 class Patcher:
+    """Edits the functions of the repository at `root` that exist when it is made."""
+
     def __init__(self, root: str) -> None:
         self._root = root.rstrip("/") + "/"
         self._functions: dict[int, list[FunctionType]] = {}
@@ -42,14 +44,14 @@ class Patcher:
                 self.caches.append(found)
 
     def apply(self, part: dict[str, Any]) -> list[Undo]:
-        """Makes one part of a candidate; returns what `revert` needs. Raises `Unpatchable`, `SyntaxError` or
+        """Applies one part of a candidate; returns what `revert` needs. Raises `Unpatchable`, `SyntaxError` or
         `ValueError`."""
         if "names" in part:
             return self._assign(part)
         return list(self._swap(part))
 
     def _assign(self, part: dict[str, Any]) -> list[Undo]:
-        """Runs assignments at module or class level again, and puts the new values where the old ones were."""
+        """Runs assignments at module or class level again, and replaces the old values wherever they were imported."""
         full = self._root + part["path"]
         module = next((m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == full), None)
         if module is None:
@@ -183,8 +185,8 @@ def _defaults(module: CodeType, names: dict[str, Any], chain: list[str]) -> tupl
 
 
 class State:
-    """What repository modules hold at one moment, to be put back after each candidate: module globals, class
-    attributes, the built-in containers in them, working folder, environment, and `lru_cache`s."""
+    """A snapshot of what candidates can change, to be restored after each: module globals, class attributes, the
+    built-in containers in them, working folder, environment and `sys.path`. `lru_cache`s are emptied."""
 
     def __init__(self, root: str, caches: list[Any]) -> None:
         prefix = root.rstrip("/") + "/"

@@ -1,4 +1,4 @@
-"""Runs collected items in forks that are watched, and puts what they report into one answer."""
+"""Runs collected items in supervised forks, and merges their reports into one answer."""
 
 import os
 import sys
@@ -14,11 +14,12 @@ from .trials import limit_memory
 from .wire import Message
 
 _MOST_HITS = 3_000_000
+"""Beyond this number of executed places, only the coverage of failing tests is stored."""
 _SPAWNS = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.spawn")
 
 
 def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation | None, imported: list[int]) -> Message:
-    """Runs collected items in a fork that is watched; see `_report` for the answer."""
+    """Runs collected items in supervised forks; see `_Report` for the answer."""
     wanted = command.get("select")
     names = [item.nodeid for item in suite.items]
     indices = [i for i, name in enumerate(names) if wanted is None or name in set(wanted)]
@@ -36,7 +37,7 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
             report.take(kind, index, payload)
             if kind == HANG or (kind == "end" and payload["o"] == "hang"):
                 if last:
-                    return  # the others that were slow are taken to hang for the same reason
+                    return  # the other slow tests are assumed to hang for the same reason
                 slow.append(index)
 
     watch(indices, short, last=short >= long)
@@ -75,7 +76,7 @@ def _run_items(
 
 
 class _ChildHits:
-    """Lines that processes started by tests ran, as `site/sitecustomize.py` leaves them behind."""
+    """Lines executed by processes that tests started, as `site/sitecustomize.py` wrote them to files."""
 
     def __init__(self, root: str) -> None:
         self._folder = tempfile.mkdtemp(prefix="penstock-hits-")
@@ -98,7 +99,7 @@ class _ChildHits:
 
 
 class _Report:
-    """Gathers what a run's children say and puts it in one answer.
+    """Merges the reports of a run's forks into one answer:
 
     {"outcomes": {id: outcome}, "failures": {id: [failure]}, "seconds": {id: s}, "unfinished": [id],
      "spawned": [id], "files": [path], "places": [[file, line]], "hits": {id: [place]}, "imported": [place]}
@@ -106,7 +107,6 @@ class _Report:
 
     def __init__(self, names: list[str], instrumentation: Instrumentation | None, imported: list[int]) -> None:
         self._names = names
-        self._instrumentation = instrumentation
         self.outcomes: dict[str, str] = {}
         self.failures: dict[str, list[Message]] = {}
         self.seconds: dict[str, float] = {}
@@ -125,10 +125,10 @@ class _Report:
         if kind == "begin":
             return
         if kind == "broken":
-            raise RuntimeError(f"the run broke off: {payload}")
+            raise RuntimeError(f"running the tests failed: {payload}")
         name = self._names[index]
         if kind in (HANG, CRASH):
-            text = "did not end in time and could not be interrupted" if kind == HANG else "took the process down"
+            text = "did not end in time and could not be interrupted" if kind == HANG else "ended the process"
             kind_name = "Hang" if kind == HANG else "Crash"
             self.outcomes[name] = "hang" if kind == HANG else "error"
             self.failures[name] = [{"type": kind_name, "message": text, "frames": [], "when": "call"}]

@@ -1,4 +1,4 @@
-"""Makes a process look like `python -m pytest` started in the workspace, and collects there."""
+"""Sets up a fork as `python -m pytest` in the workspace would, and collects the tests there."""
 
 import os
 import random

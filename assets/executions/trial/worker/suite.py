@@ -31,7 +31,7 @@ class Hang(BaseException):
 
 
 def describe(error: BaseException, root: str, when: str, compare: list[str] | None = None) -> Failure:
-    """What is told about a failure: type, message, and the frames that lie in the repository, innermost last."""
+    """A failure as data: type, message, and the frames inside the repository, innermost last."""
     frames: list[tuple[str, int, str]] = []
     chain: list[BaseException] = []
     current: BaseException | None = error
@@ -76,13 +76,13 @@ def _frames(trace: TracebackType | None, root: str) -> list[tuple[str, int, str]
 
 
 def signature(failure: Failure) -> str:
-    """What makes two failures the same one: type, message without addresses, innermost frame's function."""
+    """Identifies a failure: type, message without addresses, file and function of the innermost frame."""
     where = failure["frames"][-1] if failure["frames"] else ("", 0, "")
     return f"{failure['type']}|{_ADDRESS.sub('0x', failure['message'])[:400]}|{where[0]}|{where[2]}"
 
 
 class _Plugin:
-    """Keeps the exceptions behind pytest's reports, runs coroutine tests, and takes over the run protocol."""
+    """Stores the exceptions behind pytest's reports, runs coroutine tests, and replaces the run protocol."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -182,7 +182,7 @@ class _Plugin:
 
 
 class Suite:
-    """A collected pytest session. `broken` says why there is none, when configuration itself failed."""
+    """A collected pytest session. `broken` is the failure of pytest's configuration or collection, if any."""
 
     def __init__(self, root: str, arguments: list[str]) -> None:
         self.root = root
@@ -243,7 +243,7 @@ def _abandon(item: pytest.Item) -> None:
 
 
 class _Alarm:
-    """Raises `Hang` in the main thread after so much processor time or wall time, then again and again."""
+    """Raises `Hang` in the main thread after `cpu` seconds of processor time or `wall` seconds, then every 0.3 s."""
 
     def __init__(self, cpu: float, wall: float) -> None:
         self._cpu, self._wall = cpu, wall

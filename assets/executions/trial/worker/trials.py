@@ -1,4 +1,4 @@
-"""Tries candidates: in place in a forked copy of the collected session, or by a fresh import of edited files."""
+"""Tries candidates in place, in forks of the collected session; `fresh` uses `run_targets` too."""
 
 import os
 import resource
@@ -24,20 +24,20 @@ class Trials:
     def work(self, command: dict[str, Any], batch: list[int], send: Send) -> None:
         """Runs candidates `batch` of `command` one after another, undoing each.
 
-        A candidate's frame ends with {"s": status, "p": number of targets passed, ...}; status is one of `pass`,
-        `fail`, `regress`, `hang`, `compile`, `fresh`. The frame `("end", -1, {"canary": bool})` says whether
-        the unpatched program still fails as it did before the batch.
+        A candidate's last frame holds {"s": status, "p": indices of the targets passed, ...}; status is one of
+        `pass`, `fail`, `regress`, `hang`, `compile`, `fresh`. The frame `("end", -1, {"canary": bool})` says
+        whether the unpatched program still fails as it did before the batch.
         """
         suite, plugin = self._suite, self._suite.plugin
         plugin.quick = True
         limit_memory(command["memory"])
-        state = _Keeper(suite.root, self._patcher.caches)
+        state = _SafeState(suite.root, self._patcher.caches)
         targets = [t for t in command["targets"] if t in suite.by_id]
         limit = command["cpu"]
         began = time.process_time()
         before = self._signature(targets[0], limit)
         if len(targets) == 1 and not before.startswith("hang"):
-            # The host's measure is of a slower kind of run: this one is like those to come.
+            # The host measured full runs, which are slower: this run is like those of the candidates.
             limit = command["cpu"] = min(limit, max(0.06, 20 * (time.process_time() - began)))
         state.restore()
         for index in batch:
@@ -56,10 +56,12 @@ class Trials:
         suite = self._suite
         outcome, _ = suite.run(suite.by_id[target], None, cpu, cpu * 4 + 1)
         if outcome == "hang":
-            return outcome  # where it was cut off is chance
+            return outcome  # where it was interrupted is random
         return outcome + (signature(suite.plugin.failures[0]) if suite.plugin.failures else "")
 
-    def _try(self, candidate: dict[str, Any], targets: list[str], command: dict[str, Any], state: "_Keeper") -> Trial:
+    def _try(
+        self, candidate: dict[str, Any], targets: list[str], command: dict[str, Any], state: "_SafeState"
+    ) -> Trial:
         suite = self._suite
         undo: list[Undo] = []
         try:
@@ -101,8 +103,8 @@ class Trials:
 
 
 class _Files:
-    """Edited files put on disk for a moment, for tests that start other processes. Each gets a modification time
-    by chance, so that no .pyc of another candidate stands for it."""
+    """Edited files on disk during one trial, for tests that start other processes. Each gets a random modification
+    time, so that Python loads no .pyc of another candidate for it."""
 
     def __init__(self, root: str, files: dict[str, str]) -> None:
         self._before: list[tuple[str, bytes]] = []
@@ -124,9 +126,9 @@ def _put(path: str, content: bytes) -> None:
     os.utime(path, (stamp, stamp))
 
 
-class _Keeper:
-    """A `State` that objects of the repository cannot break: what goes wrong while it is kept or put back only
-    means that candidates are tried apart from each other."""
+class _SafeState:
+    """A `State` that tolerates errors of the repository's objects: when saving or restoring fails, each candidate is
+    tried in a process of its own."""
 
     def __init__(self, root: str, caches: list[Any]) -> None:
         self.failed = ""
@@ -148,8 +150,7 @@ class _Keeper:
 def run_targets(
     suite: Suite, targets: list[str], command: dict[str, Any], between: Callable[[], None] | None = None
 ) -> Trial:
-    """Runs targets in order until one fails; `full` of them are run in any case, to see partial progress."""
-    passed = 0
+    """Runs targets in order until one fails; the first `full` are run in any case, to see partial progress."""
     first: dict[str, Any] | None = None
     full = command.get("full", 3)
     status = "pass"
@@ -161,18 +162,12 @@ def run_targets(
         if between is not None:
             between()
         if outcome == "passed":
-            passed += 1
             passing.append(position)
             continue
         status = "hang" if outcome == "hang" else "fail"
         if first is None and suite.plugin.failures:
             failure = suite.plugin.failures[0]
-            frames = failure["frames"]
-            first = {
-                "g": signature(failure)[:300],
-                "l": list(frames[-1][:2]) if frames else None,
-                "c": (failure.get("compare") or [None, None])[1],
-            }
+            first = {"g": signature(failure)[:300]}
             if command.get("say"):
                 first["m"] = f"{target}: {failure['type']}: {failure['message']}"[:4000]
         if outcome == "hang":

@@ -1,4 +1,4 @@
-"""Assignments: another operator, another starting value, another target; state that is not kept up."""
+"""Assignments: another operator, another starting value, another target; state that is not updated."""
 
 import ast
 import re
@@ -193,7 +193,7 @@ def initialise(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
 
 @on_statement
 def reset_state(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
-    """An attribute brought back to what `__init__` gives it, or moved on, in a method that forgets to."""
+    """An attribute reset to its value from `__init__`, or updated, in a method that does neither."""
     if site.self_name is None or site.owner is None or site.function is None or site.function.name == "__init__":
         return
     block = site.block_of(node)

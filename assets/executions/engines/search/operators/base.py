@@ -1,7 +1,7 @@
-"""What every operator family stands on: the site that is edited, the proposal it makes, and the registry.
+"""The base of all operator families: the site that is edited, proposals of edits, and the registry of operators.
 
-An operator is a generator function over one syntax node of a suspicious statement. It yields
-proposals with a prior weight between 0 and 1; it knows nothing of tests or of other operators.
+An operator is a generator function over one syntax node of a suspicious statement. It yields proposals with a
+prior weight between 0 and 1, and does not depend on tests or other operators.
 """
 
 import ast
@@ -15,13 +15,14 @@ from assets.executions.engines.search.source import Edit, SourceFile
 from assets.executions.engines.search.symptoms import Symptoms
 from assets.executions.tokenizer import similarity
 
-from .index import ProjectIndex
+from .index import ProjectIndex, simple_name
 from .kinds import of_expression, of_names
 
 ATOMIC = (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set, ast.JoinedStr,
           ast.ListComp, ast.SetComp, ast.DictComp)  # fmt: skip
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _LEFTOVER = 1.8
+"""Factor for edits that use a name which is never read so far."""
 BUILTINS = frozenset(dir(builtins))
 
 
@@ -33,7 +34,7 @@ class Proposal:
 
 
 class Site:
-    """One suspicious statement in its surroundings."""
+    """One suspicious statement with its surroundings, and the edits that operators can make there."""
 
     def __init__(self, source: SourceFile, statement: ast.stmt, index: ProjectIndex, symptoms: Symptoms) -> None:
         self.source = source
@@ -59,7 +60,7 @@ class Site:
         return Proposal((Edit(self.source.path, start, end, text),), operator, weight)
 
     def between(self, left: ast.AST, right: ast.AST) -> tuple[int, int]:
-        """The span between two nodes, where an operator's token stands, closing parentheses left out."""
+        """The span between two nodes, which holds an operator's token, without parentheses."""
         start, end = self.source.span(left)[1], self.source.span(right)[0]
         text = self.source.text[start:end]
         head = len(text) - len(text.lstrip(") \t\r\n\\"))
@@ -100,7 +101,7 @@ class Site:
         return Proposal((Edit(self.source.path, at, at, text),), operator, weight)
 
     def delete(self, statement: ast.stmt) -> Edit | None:
-        """Removes a statement with its lines; None when it shares a line with another."""
+        """The edit that removes a statement with its lines; None when it shares a line with another."""
         if not self.source.starts_line(statement):
             return None
         start = self.source.line_start(self.source.first_line(statement))
@@ -119,7 +120,7 @@ class Site:
         return [line.removeprefix(indent) for line in text.splitlines()]
 
     def block_of(self, statement: ast.stmt) -> list[ast.stmt]:
-        """The list of statements that a statement stands in."""
+        """The list of statements that contains a statement."""
         parent = self.source.parents.get(statement)
         for name in ("body", "orelse", "finalbody"):
             block = getattr(parent, name, None)
@@ -196,7 +197,7 @@ class Site:
 
     @cached_property
     def self_name(self) -> str | None:
-        """`self` as this method calls it; None outside methods."""
+        """The name of the method's first parameter, usually `self`; None outside methods and in static ones."""
         if self.function is None or not isinstance(self.source.parents.get(self.function), ast.ClassDef):
             return None
         arguments = [*self.function.args.posonlyargs, *self.function.args.args]
@@ -236,7 +237,7 @@ class Site:
         return of_names(self.function, self.owner)
 
     def kind(self, node: ast.AST | str) -> str | None:
-        """The likely kind of an expression or of a name; None when the source does not tell."""
+        """The likely kind of an expression or of a name; None when unknown."""
         return self.kinds.get(node) if isinstance(node, str) else of_expression(node, self.kinds)
 
     def alike(self, one: ast.AST | str, other: ast.AST | str) -> float:
@@ -248,8 +249,8 @@ class Site:
 
     @cached_property
     def leftovers(self) -> frozenset[str]:
-        """Names that are there but never read: parameters and locals of the function, imports of the file,
-        private functions and constants of the project. A fix often is what gives them their use."""
+        """Names that are defined but never read: parameters and locals of the function, imports of the file,
+        private functions and constants of the project. A fix often uses one of them."""
         found: set[str] = set()
         if self.function is not None:
             read = {
@@ -291,7 +292,8 @@ class Site:
         return known[self.source.path]
 
     def closeness(self, name: str, other: str) -> float:
-        """How likely one name stands for another: alike, or mentioned by the issue or the failing tests."""
+        """How likely `other` is meant by `name`, up to 1: they are alike, or the issue or the failing tests mention
+        `other`."""
         value = 0.45 + 0.55 * similarity(name, other)
         if other in self.symptoms.names and other not in BUILTINS and len(other) > 1:
             value += 0.15
@@ -315,14 +317,14 @@ def on(*kinds: type[ast.AST]) -> Callable[[Callable[..., Iterator[Proposal | Non
 
 
 def on_statement(operator: Callable[..., Iterator[Proposal | None]]) -> Operator:
-    """Registers an operator that is asked once for each suspicious statement."""
+    """Registers an operator that is called once for each suspicious statement."""
     _STATEMENT.append(operator)
     return operator
 
 
 def proposals(site: Site, families: Collection[str] | None = None) -> Iterator[Proposal]:
-    """Every proposal of every operator for one site, of these families alone where some are given; weights carry the
-    symptoms' boosts."""
+    """The proposals of all operators for one site, or of those in `families` only. Their weights include the symptoms'
+    boosts."""
     for operator in _STATEMENT:
         if families is None or family(operator) in families:
             yield from _guarded(site, operator, site.statement)
@@ -338,14 +340,14 @@ def family(operator: Operator) -> str:
 
 
 def families() -> tuple[str, ...]:
-    """All families, in order of their names."""
+    """All families, sorted."""
     every = [*_STATEMENT, *(operator for operators in _REGISTRY.values() for operator in operators)]
     return tuple(sorted({family(operator) for operator in every}))
 
 
 def _guarded(site: Site, operator: Operator, node: ast.AST) -> Iterator[Proposal]:
-    """An operator's proposals. One that fails on code it did not foresee is left out and named in the index's
-    `faults`: the others go on."""
+    """An operator's proposals. An operator that fails on unforeseen code is recorded in the index's `faults`, and the
+    other operators continue."""
     try:
         yield from _boosted(site, operator(site, node))
     except (AttributeError, IndexError, KeyError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -366,10 +368,4 @@ def _boosted(site: Site, made: Iterator[Proposal | None]) -> Iterator[Proposal]:
 
 def called_name(node: ast.Call) -> str:
     """The last part of what is called: `f` of `f(x)` and of `a.f(x)`; empty for anything else."""
-    return (
-        node.func.id
-        if isinstance(node.func, ast.Name)
-        else node.func.attr
-        if isinstance(node.func, ast.Attribute)
-        else ""
-    )
+    return simple_name(node.func)

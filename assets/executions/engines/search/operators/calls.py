@@ -1,4 +1,4 @@
-"""Calls: arguments exchanged, dropped or added, keywords, other methods, wrapping and unwrapping, awaiting."""
+"""Calls: arguments exchanged, dropped or added, keywords, other methods, sorting, encodings."""
 
 import ast
 from collections.abc import Iterator
@@ -133,7 +133,7 @@ def _left_out(site: Site, node: ast.Call, function: ast.FunctionDef | ast.AsyncF
 
 @on(ast.keyword)
 def keyword_value(site: Site, node: ast.keyword) -> Iterator[Proposal]:
-    """`name=other` where `name=name` is meant; positional order is the exchange's."""
+    """`name=other` where `name=name` is meant."""
     if (
         node.arg
         and isinstance(node.value, ast.Name | ast.Attribute | ast.Constant)

@@ -68,7 +68,7 @@ def _fits(kind: str | None, operator: str) -> float:
     return 0.3 if operator in against else 1.0
 
 
-# What is iterated is no scalar.
+# A value that is iterated is not a scalar.
 _SCALARS = frozenset(
     {"wrap:str", "wrap:int", "wrap:float", "wrap:len", "wrap:abs", "wrap:bool", "wrap:sum", "wrap:clamp"}
 )

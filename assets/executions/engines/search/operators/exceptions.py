@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from .base import Proposal, Site, on_statement
+from .index import simple_name
 from .values import usual_returns
 
 _RELATIVES: dict[str, tuple[str, ...]] = {
@@ -33,10 +34,6 @@ def _known(site: Site) -> list[str]:
     ][:12]
 
 
-def _simple_name(node: ast.AST | None) -> str:
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
 @on_statement
 def handler_type(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     """Another type caught, or one more."""
@@ -47,9 +44,9 @@ def handler_type(site: Site, node: ast.stmt) -> Iterator[Proposal]:
             continue
         raised = set(site.symptoms.raised)
         names = (
-            [_simple_name(e) for e in handler.type.elts]
+            [simple_name(e) for e in handler.type.elts]
             if isinstance(handler.type, ast.Tuple)
-            else [_simple_name(handler.type)]
+            else [simple_name(handler.type)]
         )
         options = [*_known(site), *(r for n in names for r in _RELATIVES.get(n, ()))]
         for name in dict.fromkeys(options):
@@ -67,9 +64,9 @@ def handler_type(site: Site, node: ast.stmt) -> Iterator[Proposal]:
             yield site.replace(handler.type, f"({inside}, {name})", "exception:widen", hot)
         if isinstance(handler.type, ast.Tuple) and len(handler.type.elts) > 1:
             for item in handler.type.elts:
-                for name in dict.fromkeys([*_known(site), *_RELATIVES.get(_simple_name(item), ())]):
+                for name in dict.fromkeys([*_known(site), *_RELATIVES.get(simple_name(item), ())]):
                     if name not in names:
-                        broad = _simple_name(item) in ("Exception", "BaseException", "OSError", "LookupError")
+                        broad = simple_name(item) in ("Exception", "BaseException", "OSError", "LookupError")
                         yield site.replace(item, name, "exception:type", 0.45 if broad else 0.3)
                 yield site.replace(handler.type, site.code(item), "exception:narrow", 0.25)
         if names != ["Exception"]:
@@ -114,7 +111,7 @@ def raised_type(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     if not isinstance(node, ast.Raise) or node.exc is None:
         return
     kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-    name = _simple_name(kind)
+    name = simple_name(kind)
     for other in dict.fromkeys([*_known(site), *_RELATIVES.get(name, ())]):
         if other != name:
             yield site.replace(kind, other, "exception:raise", 0.8 if other in site.symptoms.expected_raise else 0.2)

@@ -1,4 +1,4 @@
-"""Guards: early returns, raises, skips and protected expressions for the case that was not thought of."""
+"""Guards: early returns, raises, skips and protected expressions for a case that the code does not handle."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from .values import expected_values, usual_returns
 
 
 def _is_first(site: Site, node: ast.stmt) -> bool:
-    """Whether the statement opens its function, a docstring left out."""
+    """Whether the statement is the first of its function after a docstring."""
     if site.function is None:
         return False
     body = site.function.body
@@ -182,7 +182,7 @@ def _raises(site: Site, node: ast.stmt, first: bool) -> Iterator[Proposal | None
 
 
 def _message(site: Site, condition: str) -> str:
-    """A message in the file's own way, or one that the failing test expects."""
+    """A message in the style of the file, or one that the failing test expects."""
     for text in site.symptoms.expected_text[:1]:
         plain = re.sub(r"\\(.)", r"\1", text.strip("^$"))
         if '"' not in plain and "\\" not in plain and len(plain) < 100:
@@ -304,7 +304,7 @@ def protected_expression(site: Site, node: ast.expr) -> Iterator[Proposal]:
 
 @on_statement
 def normalise_parameter(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
-    """A parameter given its default, or brought into its usual form, at the head of the function."""
+    """A parameter given its default or normalised at the start of the function."""
     if not _is_first(site, node):
         return
     for name in site.parameters[:6]:
@@ -351,7 +351,7 @@ def clamp_result(site: Site, node: ast.stmt) -> Iterator[Proposal]:
 
 @on_statement
 def membership_test(site: Site, node: ast.stmt) -> Iterator[Proposal]:
-    """`==` against one value widened to the values that the tests and the file speak of."""
+    """`==` against one value widened to the values that the tests and the file mention."""
     for test in tests_of(node):
         for inner in ast.walk(test):
             if (
@@ -364,12 +364,12 @@ def membership_test(site: Site, node: ast.stmt) -> Iterator[Proposal]:
                     token = "in" if isinstance(inner.ops[0], ast.Eq) else "not in"
                     for value in site.symptoms.literals[:12]:
                         if isinstance(value, str) and value != right.value and len(value) < 30 and "\n" not in value:
-                            said = 0.25 if value in site.symptoms.issue else 0.08
+                            weight = 0.25 if value in site.symptoms.issue else 0.08
                             yield site.replace(
                                 inner,
                                 f"{site.code(inner.left)} {token} ({site.code(right)}, {value!r})",
                                 "condition:values",
-                                said,
+                                weight,
                             )
             elif isinstance(inner, ast.Compare) and len(inner.ops) == 1:
                 choices = inner.comparators[0]
@@ -379,5 +379,5 @@ def membership_test(site: Site, node: ast.stmt) -> Iterator[Proposal]:
                 end = site.source.span(last)[1]
                 for literal in site.symptoms.literals[:20]:
                     if isinstance(literal, str | int) and type(literal) is type(getattr(last, "value", None)):
-                        said = 0.3 if str(literal) in site.symptoms.issue else 0.1
-                        yield site.span(end, end, f", {literal!r}", "condition:values", said)
+                        weight = 0.3 if str(literal) in site.symptoms.issue else 0.1
+                        yield site.span(end, end, f", {literal!r}", "condition:values", weight)

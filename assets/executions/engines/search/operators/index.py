@@ -6,6 +6,11 @@ from functools import cached_property
 from assets.executions.engines.search.source import Function, SourceFile
 
 
+def simple_name(node: ast.AST | None) -> str:
+    """`f` of both `f` and `a.f`; empty for any other expression."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
 class ProjectIndex:
     """Names that the project's files define: functions with their parameters, classes, methods, attributes."""
 
@@ -73,24 +78,20 @@ class ProjectIndex:
         """Classes of the project that derive from an exception."""
         found = set()
         for name, (_, node) in self.classes.items():
-            bases = {
-                base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
-                for base in node.bases
-            }
+            bases = map(simple_name, node.bases)
             if any(base.endswith(("Error", "Exception")) for base in (*bases, *self.bases(name))):
                 found.add(name)
         return found
 
     def bases(self, name: str) -> list[str]:
-        """Names of a class's project-defined ancestors, nearest first, itself left out."""
+        """Names of a class's ancestors, as far as the project defines them, nearest first."""
         found: list[str] = []
         queue = [name]
         while queue:
             entry = self.classes.get(queue.pop(0))
             if entry is None:
                 continue
-            for base in entry[1].bases:
-                simple = base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
+            for simple in map(simple_name, entry[1].bases):
                 if simple and simple not in found and simple != name:
                     found.append(simple)
                     queue.append(simple)

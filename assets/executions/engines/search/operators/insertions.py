@@ -78,8 +78,8 @@ def _simple(node: ast.stmt) -> bool:
 
 @on_statement
 def copy_from_elsewhere(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
-    """A statement that stands elsewhere in the class or file, inserted here (the plastic surgery hypothesis:
-    Barr et al. 2014), with a variable renamed where one name is unknown here."""
+    """A statement from elsewhere in the class or file, inserted here (the plastic surgery hypothesis: Barr et al.
+    2014), with a variable renamed if one name is unknown here."""
     if site.function is None or isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -152,7 +152,7 @@ def mirrored_copy(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
 def _donates(site: Site, donor: ast.stmt) -> bool:
     if _simple(donor):
         return site.source.function_of(donor) is not None
-    # Small guards: an `if` whose body only leaves.
+    # Small guards: an `if` whose body only exits.
     return (
         isinstance(donor, ast.If)
         and not donor.orelse

@@ -1,8 +1,10 @@
-"""What kind of value a name or expression most likely has, read off the source: enough to order edits by."""
+"""What kind of value a name or expression most likely has, guessed from the source: good enough to order edits."""
 
 import ast
 
 from assets.executions.engines.search.source import Function
+
+from .index import simple_name
 
 NUMBER, TEXT, LIST, MAPPING, SET, TRUTH = "number", "text", "list", "mapping", "set", "truth"
 _CALLS = {
@@ -69,14 +71,7 @@ def of_expression(node: ast.AST | None, known: dict[str, str]) -> str | None:
     if isinstance(node, ast.IfExp):
         return of_expression(node.body, known) or of_expression(node.orelse, known)
     if isinstance(node, ast.Call):
-        function = node.func
-        name = (
-            function.id
-            if isinstance(function, ast.Name)
-            else function.attr
-            if isinstance(function, ast.Attribute)
-            else ""
-        )
+        name = simple_name(node.func)
         if name in ("min", "max") and node.args:
             return of_expression(node.args[0], known) if len(node.args) > 1 else None
         return _CALLS.get(name)

@@ -95,7 +95,7 @@ def other_attribute(site: Site, node: ast.Attribute) -> Iterator[Proposal]:
     """Another attribute of the same object: of its class when that is known, else one that the project defines."""
     parent = site.source.parents.get(node)
     if isinstance(parent, ast.Call) and parent.func is node:
-        return  # methods are the call family's
+        return  # a method: see `calls.other_method`
     start, end = site.source.span(node)
     start = site.source.span(node.value)[1]
     prefix = site.source.text[start : end - len(node.attr)]
@@ -177,7 +177,7 @@ def _loosely(site: Site, attribute: str) -> set[str]:
 
 @on(ast.Subscript)
 def subscripted_base(site: Site, node: ast.Subscript) -> Iterator[Proposal]:
-    """`xs[i]` where `xs[j]` of another key in scope is meant is the name family's; here: index order exchanged."""
+    """The order of two indices exchanged: `xs[i][j]` where `xs[j][i]` is meant."""
     if (
         isinstance(node.value, ast.Subscript)
         and not isinstance(node.slice, ast.Slice)
@@ -250,7 +250,7 @@ def project_of(site: Site, node: ast.Name) -> Iterator[Proposal]:
 
 @on_statement
 def forgotten_operand(site: Site, node: ast.stmt) -> Iterator[Proposal]:
-    """A parameter that the function never reads, brought into what it computes."""
+    """A parameter that the function never reads, added to what it computes."""
     if site.function is None or not isinstance(node, ast.Return | ast.Assign | ast.AugAssign) or node.value is None:
         return
     unread = [name for name in site.parameters if name in site.leftovers][:3]
@@ -275,7 +275,7 @@ def _mirrors(site: Site, node: ast.Assign | ast.AugAssign, one: str, other: str)
 
 @on_statement
 def exchanged_names(site: Site, node: ast.stmt) -> Iterator[Proposal]:
-    """Two names of a statement, each put where the other stood."""
+    """Two names of a statement exchanged."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
         return
     places: dict[str, list[ast.Name]] = {}

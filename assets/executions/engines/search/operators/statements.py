@@ -1,4 +1,4 @@
-"""Statements: deleted, moved, indented otherwise, copied from elsewhere, assigned otherwise, returned."""
+"""Statements: deleted, moved, re-indented; jumps, loops and branches changed."""
 
 import ast
 from collections.abc import Iterator
@@ -114,7 +114,7 @@ def indentation(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
                     weight * 0.3,
                 )
         else:
-            # The end of an `if` that has an `else`: out means behind both.
+            # The end of an `if` that has an `else`: moving out means after both.
             yield Proposal(
                 (
                     Edit(
@@ -242,7 +242,7 @@ def loop_source(site: Site, node: ast.For) -> Iterator[Proposal]:
 
 @on(ast.While)
 def loop_kind(site: Site, node: ast.While) -> Iterator[Proposal]:
-    """A check made once that must be repeated is the `if` operator's; here: a loop that should run once."""
+    """`while` made `if`, for a loop that should run once; `branch_kind` does the opposite."""
     start = site.source.span(node)[0]
     yield site.span(start, start + 5, "if", "statement:loop", 0.1)
 

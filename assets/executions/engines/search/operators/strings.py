@@ -86,8 +86,8 @@ def other_text(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         if isinstance(value, str) and value not in seen and "\n" not in value and len(value) < 60:
             seen.add(value)
             alike = _alike(node.value, value)
-            said = value in site.symptoms.issue
-            weight = (0.12 + 0.45 * alike) * (1.2 if said else 0.8) * (1.2 if key else 1.0)
+            in_issue = value in site.symptoms.issue
+            weight = (0.12 + 0.45 * alike) * (1.2 if in_issue else 0.8) * (1.2 if key else 1.0)
             yield site.replace(node, f"{quote}{_escaped(value, quote, prefix)}{quote}", "string:borrowed", weight)
     for constant in site.index.constants.get(site.source.path, [])[:120]:
         value = constant.value
@@ -287,7 +287,7 @@ def pattern(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         return
     literal = _parts(site.code(node))
     if literal is None:
-        # Several literals side by side: only the ends of the whole can be told.
+        # Several adjacent literals: only the two ends of the whole are known.
         ending = re.search(r"(['\"]{1,3})\s*$", site.code(node))
         if ending is not None and not node.value.endswith("$"):
             at = site.source.span(node)[0] + ending.start()

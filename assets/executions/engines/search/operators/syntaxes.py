@@ -1,4 +1,4 @@
-"""Files that do not parse: small changes of text around the error, kept when the file parses afterwards."""
+"""Repairs files that do not parse, by small changes of text near the error after which the file parses."""
 
 import ast
 import re
@@ -96,7 +96,7 @@ def _indent(text: str) -> str:
 
 
 def _indents(source: SourceFile, number: int) -> Iterator[str]:
-    """Indentations that the lines around suggest."""
+    """Indentations that neighbouring lines suggest."""
     for near in (number - 1, number + 1, number - 2):
         if 1 <= near <= source.lines and source.line_text(near).strip():
             indent = _indent(source.line_text(near))

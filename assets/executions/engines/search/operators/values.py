@@ -194,7 +194,7 @@ _COPIES = (
 
 @on_statement
 def copy_value(site: Site, node: ast.stmt) -> Iterator[Proposal]:
-    """A stored, returned or taken-over object copied, so that two owners do not share it."""
+    """A stored, returned or received object copied, so that two owners do not share it."""
     value = getattr(node, "value", None)
     if not isinstance(node, ast.Return | ast.Assign | ast.AnnAssign) or not isinstance(
         value, ast.Name | ast.Attribute | ast.Subscript

@@ -1,6 +1,6 @@
 """Coverage of the Python processes that tests start, during the baseline run only.
 
-Python imports this by itself when its folder is on PYTHONPATH; without PENSTOCK_HITS it does nothing.
+Python imports this when it starts with this folder on PYTHONPATH; without PENSTOCK_HITS it does nothing.
 """
 
 import os
@@ -22,7 +22,7 @@ def _cover(folder: str, root: str) -> None:
     lines: set[tuple[str, int]] = set()
     script = next((os.path.abspath(word) for word in sys.orig_argv[1:] if word.endswith(".py")), "")  # noqa: PTH100
     if script.startswith(root + "/"):
-        # The interpreter compiles the script it is given itself, past every import hook.
+        # The interpreter compiles the script that it is started with without import hooks.
         relative = script[len(root) + 1 :]
 
         def trace(frame: object, event: str, argument: object) -> object:
