@@ -101,5 +101,5 @@ def test_errors_are_reported_in_one_line(penstock: Callable[..., Any]) -> None:
         penstock("import", "shop", "--from", "gitea")
     with pytest.raises(CommandFailed, match="no source 'nothing'"):
         penstock("search", "nothing", "x")
-    with pytest.raises(CommandFailed, match="goes by its key"):
+    with pytest.raises(CommandFailed, match="is named by its key"):
         penstock("link", "shop", "--from", "jira")
