@@ -207,9 +207,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from assets.evals.compare import compare_runs
 from assets.evals.runs.runner import run_set
-from assets.evals.sets import load_set
+from assets.evals.sets.eval_set import load_set
 from assets.evals.runs.store import ResultStore
 from tests.assets.evals.eval_cases import QUICK, record_of, scripted
 found = load_set(Path(sys.argv[2]))
@@ -278,7 +277,7 @@ def test_a_disk_too_full_for_parquet_is_reported_and_loses_nothing(store: Result
     done = subprocess.run(
         [sys.executable, "-c", program, str(store.root)], capture_output=True, text=True, timeout=600, check=True
     )  # fmt: skip
-    assert "make room on the disk" in done.stdout and not parquet.exists()
+    assert "free some disk space" in done.stdout and not parquet.exists()
     assert list(parquet.parent.iterdir()) == []
     assert store.load(record).height == len(found.cases)
 
