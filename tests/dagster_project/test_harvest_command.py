@@ -173,7 +173,7 @@ def test_a_resolved_task_becomes_a_sound_case_that_counts_once_it_is_reviewed(
     [
         (FAILING[:1], True, "has 1 recorded failing tests; at least 2 are needed"),
         ((), True, "has no recorded failing test"),
-        (("../../etc/passwd::a", "b.py::c"), True, "is no file of the repository"),
+        (("../../etc/passwd::a", "b.py::c"), True, "is not a file of the repository"),
         (FAILING, False, "is running: only a resolved task"),
     ],
 )

@@ -284,7 +284,7 @@ def test_a_disk_too_full_for_parquet_is_reported_and_loses_nothing(store: Result
     done = subprocess.run(
         [sys.executable, "-c", program, str(store.root)], capture_output=True, text=True, timeout=600, check=True
     )  # fmt: skip
-    assert "make room on the disk" in done.stdout and not parquet.exists()
+    assert "free some disk space" in done.stdout and not parquet.exists()
     assert list(parquet.parent.iterdir()) == []
     assert store.load(record).height == len(found.cases)
 
