@@ -97,7 +97,7 @@ def test_tickets_are_imported_listed_and_found(penstock: Callable[..., Any], git
 
 
 def test_errors_are_reported_in_one_line(penstock: Callable[..., Any]) -> None:
-    with pytest.raises(CommandFailed, match="give yours, as https://HOST"):
+    with pytest.raises(CommandFailed, match="pass the address of yours, as https://HOST"):
         penstock("import", "shop", "--from", "gitea")
     with pytest.raises(CommandFailed, match="no source 'nothing'"):
         penstock("search", "nothing", "x")
