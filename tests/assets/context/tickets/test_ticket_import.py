@@ -26,6 +26,7 @@ from assets.context.tickets.search import search_tickets
 from core.database import Database
 from core.embedding import Embedder
 from core.events import DEFAULT_TEAM, Event
+from core.payload import parse
 from core.tickets import TICKET_CHANGED, Service
 from core.tickets import github as github_tickets
 from tests.assets.context.tickets.ticket_cases import Tracker
@@ -202,7 +203,8 @@ def test_an_import_during_live_events_never_restores_older_data(
         "issue": github_issue(1, "As it is", updated_at="2026-03-02T10:00:00Z"),
         "repository": {"full_name": "acme/shop"},
     }
-    change = github_tickets.change("issues", payload)
+    issue = parse(github_tickets.IssueDelivery, payload)
+    change = github_tickets.change_of("issues", issue, Service.GITHUB)
     assert change is not None
     data = {"change": change.model_dump(mode="json", exclude_none=True)}
     inbox.accept(database, [Event(id="github:1", source="/x", type=TICKET_CHANGED, subject="shop", data=data)])
