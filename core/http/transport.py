@@ -2,18 +2,16 @@
 
 import json
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
+from core.http.breaker import Breaker
 from core.http.errors import RateLimited, RequestRefused, ServiceUnavailable
-from core.http.limits import PASSING, Limits, asked_pause
-
-if TYPE_CHECKING:
-    from core.http.service import Service
+from core.http.limits import PASSING, Limits, Pauses, asked_pause
 
 
 class _Passing(Exception):
@@ -25,10 +23,24 @@ class _Passing(Exception):
         self.took = 0.0
 
 
+class Endpoint(Protocol):
+    """What a transport needs of its service: see `core.http.service.Service`."""
+
+    base: str
+    remedy: str
+    pauses: Pauses
+    breaker: Breaker
+    sleep: Callable[[float], None]
+
+    def headers(self) -> dict[str, str]: ...
+
+    def client(self) -> httpx.Client: ...
+
+
 class Transport(httpx.BaseTransport):
     """An httpx transport for one service. It raises the errors of `core.http.errors` instead of httpx's own."""
 
-    def __init__(self, service: "Service", limits: Limits) -> None:
+    def __init__(self, service: Endpoint, limits: Limits) -> None:
         self._service = service
         self._limits = limits
 
