@@ -86,7 +86,7 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """The verdict, the metric that decided it, and what it rests on."""
+        """The verdict, the metrics that decided it, and the cases it is based on."""
         candidate, baseline = self.candidate.record.subject, self.baseline.record.subject
         if candidate == baseline:
             candidate, baseline = self.candidate.record.run, self.baseline.record.run
@@ -95,21 +95,19 @@ class Comparison:
         over += f"{record.set_name} {record.set_version}"
         deciding = [effect for effect in self.effects if effect.metric.role != "info"]
         if self.verdict is Verdict.INCONCLUSIVE:
-            return (
-                f"Inconclusive: it cannot be said whether {candidate} is worse than {baseline}; {self.reason} ({over})."
-            )
+            return f"Inconclusive: {candidate} may or may not be worse than {baseline}: {self.reason} ({over})."
         primary = [effect for effect in deciding if effect.metric.role == "primary"]
         decided = [effect for effect in deciding if effect.verdict is self.verdict]
         shown = (primary if self.verdict is Verdict.NOT_WORSE else decided) or decided or deciding
         if self.ended_early:
             return f"Worse: {candidate} is worse than {baseline}: {self.reason} ({over})."
-        told = "; ".join(f"{effect.metric.words} {change(effect)}" for effect in shown[:2])
+        changes = "; ".join(f"{effect.metric.words} {change(effect)}" for effect in shown[:2])
         word = {
             Verdict.WORSE: "is worse than",
             Verdict.BETTER: "is better than",
             Verdict.NOT_WORSE: "is not worse than",
         }
-        return f"{str(self.verdict).capitalize()}: {candidate} {word[self.verdict]} {baseline}: {told} ({over})."
+        return f"{str(self.verdict).capitalize()}: {candidate} {word[self.verdict]} {baseline}: {changes} ({over})."
 
 
 def compare_runs(
