@@ -44,7 +44,7 @@ def test_a_migration_waits_for_what_still_refers_to_the_old_models_table(
     migration = begin(GOOD)
     driven = drive(platform, migration.id)
     assert driven.migration.state == "draining"
-    said = rf"hashing cannot be retired yet: {what}(\(\))? refers to its table {table}: drop it, or point it elsewhere"
+    said = rf"hashing cannot be retired yet: {what}(\(\))? refers to its table {table}: drop it, or make it use"
     assert re.search(said, driven.waits_for), driven.waits_for
     assert states() == {"hashing": "draining", "good": "serving"}
     assert len(vectors("hashing")) == 120
