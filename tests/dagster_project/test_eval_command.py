@@ -165,7 +165,7 @@ def test_the_repair_engine_can_be_run_with_some_operators() -> None:
     assert some.identity()["operators"] == "conditions values"
     assert "guards" not in without.identity()["operators"] and "calls" in without.identity()["operators"]
     assert "operators" not in open_subject("search:seconds=5").identity()
-    with pytest.raises(UnknownSubject, match="no operators 'magic'; there are assignments, calls"):
+    with pytest.raises(UnknownSubject, match="unknown operators 'magic'; known: assignments, calls"):
         open_subject("search:operators=magic+calls")
 
 

@@ -107,7 +107,7 @@ def test_a_second_model_to_migrate_to_waits_and_says_for_what(penstock: Any, mod
         in penstock("models", "add", "small", *given, "--migrate")["migrate"]
     )
     listed = {row["name"]: row["migrate"] for row in penstock("models", "list")}
-    assert "it begins after that" in listed["small"]
+    assert "it starts after that" in listed["small"]
     assert listed["hashing"] is None
 
 
