@@ -204,6 +204,13 @@ class Settings(BaseSettings):
         default="info", description="Lowest severity that is logged."
     )
 
+    @field_validator("database_url", "database_owner_url", "dagster_database_url")
+    @classmethod
+    def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("is not a postgresql:// URL")
+        return value
+
     @field_validator("allowed_roots", mode="before")
     @classmethod
     def _split_roots(cls, value: Any) -> Any:

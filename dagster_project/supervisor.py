@@ -103,6 +103,7 @@ class Supervisor:
         }
         self._logs = self.settings.home / "logs"
         self._webserver = webserver
+        self._launcher_problem: str | None = None
         self.children = self._plan()
 
     def _port(self, name: str, host: str, port: int) -> int:
@@ -199,6 +200,7 @@ class Supervisor:
             "dagster": self.dagster_url,
             "home": str(self.settings.home),
             "run_launcher": self.settings.run_launcher,
+            "launcher_problem": self._launcher_problem,
             "database": self.runtime.database_url if self.runtime.embedded else "external",
             "processes": {child.name: child.process.pid for child in self.children if child.process},
         }
@@ -220,6 +222,7 @@ class Supervisor:
             "Runs use Dagster's own launcher: each starts some seconds later, nothing else changes. "
             "To silence this warning, set PENSTOCK_RUN_LAUNCHER=stock."
         )
+        self._launcher_problem = problem
         self.settings = self.settings.model_copy(update={"run_launcher": "stock"})
         self.children = self._plan()
 

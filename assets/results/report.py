@@ -40,14 +40,12 @@ def headline(execution: Execution, verdict: Verdict) -> str:
     """One sentence: how it ended."""
     counts = execution.evidence.candidates
     if verdict.verdict is VerdictKind.PASS:
-        return (
-            f"Resolved: {counts.tried} candidates were tried, and the published patch passed every check of the gate."
-        )
+        return f"Resolved: {counts.tried} candidates were tried, and the chosen patch passed every check of the gate."
     if verdict.verdict is VerdictKind.DRAFT:
         return "A draft: every check of the gate passed, but on weaker evidence. Please review the patch."
     if execution.patch is not None:
-        return "Unresolved: a candidate was found, but the gate rejected it. Only this report is published."
-    return "Unresolved: no patch was found. Only this report is published."
+        return "Unresolved: a candidate was found, but the gate rejected it. There is only this report."
+    return "Unresolved: no patch passed. There is only this report."
 
 
 def render(record: AttemptRecord) -> str:

@@ -147,8 +147,8 @@ def _apply(connection: psycopg.Connection[tuple[object, ...]], wanted: list[Migr
         if known is not None:
             if known != migration.sha256:
                 raise SchemaError(
-                    f"migration {migration.file} was changed after it was applied; "
-                    "restore the file and put the change into a new one"
+                    f"the database was set up by another edition of {migration.file}: run the version of Penstock that "
+                    "set it up, or a new database (developers: applied files never change, add a new one)"
                 )
             continue
         with connection.transaction():

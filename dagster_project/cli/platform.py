@@ -172,7 +172,7 @@ def doctor(as_json: AsJson = False) -> None:
     running = running_platform(settings)
     if running:
         check("platform", "ok", f"process {running['pid']}; gateway {running['gateway']}; Dagster {running['dagster']}")
-        if running.get("run_launcher") != settings.run_launcher:
+        if running.get("launcher_problem"):
             check("run launcher", "degraded", "Dagster's own; `penstock up` printed why the warm one does not work")
     else:
         check("platform", "stopped", "start it with `penstock up`")

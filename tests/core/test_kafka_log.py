@@ -67,7 +67,7 @@ def test_a_broker_that_is_not_running_is_reported_within_the_timeout(name: str) 
     with pytest.raises(EventLogUnavailable, match=r"127\.0\.0\.1:9"):
         CALLS[name](log, "penstock.tasks")
     assert time.monotonic() - began < 60
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads
     log.close()
 
 

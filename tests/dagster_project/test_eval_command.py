@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,7 @@ def test_an_interrupted_run_says_how_to_resume(home: Path) -> None:
     process = subprocess.Popen(
         [*command, "--subject", "scripted:seconds=0.3"], stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PENSTOCK_HOME": str(home)},
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
     )  # fmt: skip
     assert process.stderr is not None
     journal = home / "evals" / "runs" / "cut" / "journal.jsonl"
