@@ -172,9 +172,11 @@ def test_the_repair_engine_can_be_run_with_some_operators() -> None:
 def test_an_interrupted_run_says_how_to_resume(home: Path) -> None:
     command = [str(Path(sys.executable).parent / "penstock"), "eval", "run", "toy", "--run", "cut"]
     process = subprocess.Popen(  # `env`, since a shell may have started the tests with the signal ignored
-        ["env", "--default-signal=INT", *command, "--subject", "scripted:seconds=0.3"], stderr=subprocess.PIPE, text=True,
+        ["env", "--default-signal=INT", *command, "--subject", "scripted:seconds=0.3"],
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PENSTOCK_HOME": str(home)},
-    )  # fmt: skip
+    )
     assert process.stderr is not None
     journal = home / "evals" / "runs" / "cut" / "journal.jsonl"
     until = time.monotonic() + 300
