@@ -23,7 +23,7 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3
 fi
 if [ ! -x .venv/bin/python ]; then
     echo "setup: creating .venv" >&2
-    if ! "$python" -m venv .venv 2>/tmp/penstock-venv.$$; then
+    if ! "$python" -m venv .venv >/tmp/penstock-venv.$$ 2>&1; then
         rm -rf .venv
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
