@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from assets.context.chunking import chunks
 from assets.context.chunking.content import embedded_text
 from assets.context.ranking.index import Floats
 from assets.context.ranking.query import read_query
@@ -138,7 +139,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.vectors", description=__doc__)
     parser.add_argument("models", nargs="*", default=["wordllama"], metavar="MODEL")
     parser.add_argument("--every", type=int, default=EVERY, help="take every n-th release (default: %(default)s)")
+    parser.add_argument(
+        "--lines", type=int, default=chunks.LONGEST_LINES, help="lines of a chunk (default: %(default)s)"
+    )
     chosen = parser.parse_args()
+    chunks.LONGEST_LINES = chosen.lines
     pools, shipped = pools_of(chosen.every, "wordllama")
     cases = [pool.case for pool in pools]
     without = {pool.case.id: score_ranking(pool.paths, pool.case.files) for pool in pools}
