@@ -121,8 +121,8 @@ def chat_server() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real Ollama with all-MiniLM-L6-v2 in it, an `OllamaServer` of `deploy/dev/ollama.py`."""
-    script = _module("deploy/dev/ollama.py")
+    """A real Ollama with all-MiniLM-L6-v2 in it, an `OllamaServer` of `deploy/dev/ollama_server.py`."""
+    script = _module("deploy/dev/ollama_server.py")
     try:
         server = script.start_ollama(tmp_path_factory.mktemp("ollama"), die_with_parent=True)
     except script.OllamaMissing as error:
@@ -136,7 +136,7 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def ollama_chat(ollama: Any) -> str:
     """The name of a small chat model on that Ollama."""
-    script = _module("deploy/dev/ollama.py")
+    script = _module("deploy/dev/ollama_server.py")
     try:
         name: str = script.add_chat_model(ollama)
     except script.OllamaMissing as error:

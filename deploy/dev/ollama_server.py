@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds Ollama into the cache and runs it on loopback with an embedding model, for development and tests.
 
-Not for production: without a GPU it embeds a few texts per second. `ollama.py install | start | status | stop`; from
-Python, load it by path and call `start_ollama`.
+Not for production: without a GPU it embeds a few texts per second. `ollama_server.py install | start | status | stop`;
+from Python, load it by path and call `start_ollama`.
 """
 
 import argparse
