@@ -220,8 +220,10 @@ class _Program:
         if os.geteuid() == 0:
             for path in (self.data_dir, *self.data_dir.rglob("*")):
                 os.chown(path, self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
-            for parent in self.path.parents[:-1]:  # enter, not list: Gitea does not run as root
-                parent.chmod(parent.stat().st_mode | 0o011)
+            for parent in self.path.parents[:-1]:  # Gitea does not run as root, and must reach its program
+                if not parent.stat().st_mode & 0o001:
+                    print(f"gitea: letting other users enter (not list) {parent}", file=sys.stderr)  # noqa: T201
+                    parent.chmod(parent.stat().st_mode | 0o001)
 
     def run(self, *arguments: str) -> str:
         try:
