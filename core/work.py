@@ -97,24 +97,29 @@ class Outcome(StrEnum):
     FAILED = "failed"
     ERROR = "error"
     SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+    """It was stopped before its end, or never started."""
 
 
 class TestRun(Record):
     """One run of a test command in the sandbox. `outcomes` maps test ids to results; `failures` holds the short
-    message of each test that failed or erred."""
+    message of each test that failed or erred; `stopped` maps each test that was stopped before its end to the seconds
+    it had run; `took` holds the seconds of some tests that ran to their end."""
 
     __test__ = False
 
     command: tuple[str, ...]
     outcomes: dict[str, Outcome]
     failures: dict[str, str] = Field(default_factory=dict)
+    stopped: dict[str, float] = Field(default_factory=dict)
+    took: dict[str, float] = Field(default_factory=dict)
     seconds: float
     exit_code: int | None
     limit: str | None = None
     """The limit that ended the run (`wall`, `cpu`, `memory`, `processes`, `file-size`, `output`), if one did."""
     output_tail: str = ""
     complete: bool = True
-    """Whether every test of the suite was reached."""
+    """Whether every test of the suite ran to its end."""
 
     def failing(self) -> frozenset[str]:
         return frozenset(t for t, o in self.outcomes.items() if o in (Outcome.FAILED, Outcome.ERROR))
@@ -141,6 +146,42 @@ class CandidateCounts(Record):
     passed_whole_suite: int = 0
 
 
+class EnvironmentFailure(Record):
+    """Something that tests need and that is missing where they are run. `missing` completes "This needs …"; `remedy`
+    is a sentence that says how to provide it; `tests` are those that fail for it."""
+
+    kind: str
+    missing: str
+    remedy: str
+    tests: tuple[str, ...]
+
+
+class Relation(Record):
+    """How far the target tests represent the task. `score` must reach `threshold`; `shared` says what task and tests
+    have in common, the strongest first."""
+
+    related: bool
+    score: float
+    threshold: float
+    shared: tuple[str, ...] = ()
+
+
+class Doubt(Record):
+    """A measurement that speaks against a patch whose target tests pass. It justifies a draft at most, or no
+    publication at all when `severity` is `fail`."""
+
+    kind: str
+    detail: str
+    severity: Literal["draft", "fail"] = "draft"
+
+
+class Support(Record):
+    """A measurement, beyond the tests, that speaks for a patch."""
+
+    kind: str
+    detail: str
+
+
 class Evidence(Record):
     """What the gate judges, all of it measured in the sandbox.
 
@@ -160,6 +201,12 @@ class Evidence(Record):
     candidates: CandidateCounts = CandidateCounts()
     flaky: tuple[str, ...] = ()
     """Tests that gave different results on the same code, and are excluded from every comparison."""
+    reached: tuple[str, ...] = ()
+    """Tests that are unknown before or after the patch and are known to execute code that it changes."""
+    relation: Relation | None = None
+    environment: tuple[EnvironmentFailure, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    supports: tuple[Support, ...] = ()
     suspicious: tuple[Location, ...] = ()
     operator: str | None = None
     """The edit operator that made the patch."""
@@ -215,8 +262,11 @@ class VerdictKind(StrEnum):
 
 
 class Verdict(Record):
-    """The gate's decision, bound to one patch by its hash (None when there is no patch)."""
+    """The gate's decision, bound to one patch by its hash (None when there is no patch). `reasons` say why it is only
+    a draft; `proof` is a paragraph that says what was proven and how, empty for `fail`."""
 
     verdict: VerdictKind
     patch_sha256: str | None
     checks: tuple[GateCheck, ...]
+    reasons: tuple[str, ...] = ()
+    proof: str = ""

@@ -1,7 +1,7 @@
 """The gate: a pure function from stored evidence to a verdict, without a model or a clock.
 
-`pass` means that every check passes and the repository's own tests reproduced the failure; `draft`, that every
-check passes on weaker evidence; anything else is `fail`. The verdict is bound to the patch by its hash.
+`pass` means that every check passes and nothing that was measured speaks against the patch; `draft`, that every check
+passes on weaker evidence; anything else is `fail`. The verdict is bound to the patch by its hash.
 """
 
 from collections.abc import Callable, Collection
@@ -11,6 +11,9 @@ from assets.executions.repository.protected_paths import is_test_path, steers_te
 from assets.executions.repository.test_command import number_of_tests
 from core.work import Evidence, GateCheck, Outcome, Patch, TestRun, Verdict, VerdictKind
 
+MOST_OF_A_STOPPED_RUN = 0.25
+"""A target that was stopped without the patch must end with it within this part of that time."""
+
 
 def judge(evidence: Evidence, patch: Patch | None) -> Verdict:
     """The verdict on `patch`. Pure: the same evidence always gives the same verdict."""
@@ -18,13 +21,13 @@ def judge(evidence: Evidence, patch: Patch | None) -> Verdict:
         check = GateCheck(name="patch", passed=False, detail="There is no patch to judge.")
         return Verdict(verdict=VerdictKind.FAIL, patch_sha256=None, checks=(check,))
     checks = tuple(check(evidence, patch) for check in CHECKS)
+    reasons = weaknesses(evidence)
     if not all(check.passed for check in checks):
-        kind = VerdictKind.FAIL
-    elif weaknesses(evidence):
-        kind = VerdictKind.DRAFT
+        kind, reasons = VerdictKind.FAIL, ()
     else:
-        kind = VerdictKind.PASS
-    return Verdict(verdict=kind, patch_sha256=patch.sha256, checks=checks)
+        kind = VerdictKind.DRAFT if reasons else VerdictKind.PASS
+    proof = "" if kind is VerdictKind.FAIL else _proof(evidence)
+    return Verdict(verdict=kind, patch_sha256=patch.sha256, checks=checks, reasons=reasons, proof=proof)
 
 
 def weaknesses(evidence: Evidence) -> tuple[str, ...]:
@@ -32,20 +35,53 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     found = []
     if evidence.reproduction != "tests":
         found.append("The failure was reproduced by an example from the issue, not by a test of the repository.")
+    if unknown := sorted(unknown_tests(evidence)):
+        found.append(f"{_names(unknown)} did not run to the end, so nothing is known about what the patch does to it.")
     for name, run in (("before", evidence.before), ("after", evidence.after)):
-        if run is not None and (run.limit is not None or not run.complete):
+        if run is not None and (run.limit is not None or not run.complete) and not unknown:
             found.append(f"The whole suite could not be completed {name} the patch.")
     if evidence.flaky:
         found.append(f"{len(evidence.flaky)} tests gave different results on the same code and were left out.")
     if data := [path for path in evidence.changed_paths if not path.endswith(".py")]:
         found.append(f"{_names(data)} is not Python, so no test covers it.")
-    return tuple(found)
+    found += [doubt.detail for doubt in evidence.doubts if doubt.severity == "draft"]
+    return tuple(dict.fromkeys(found))
+
+
+def unknown_tests(evidence: Evidence) -> frozenset[str]:
+    """Tests of which it is unknown whether the patch makes them worse: unknown with the patch after passing or being
+    unknown without it, or failing with the patch after being unknown without it."""
+    before, after = evidence.before, evidence.after
+    if before is None or after is None:
+        return frozenset()
+    open_before = {t for t, o in before.outcomes.items() if o in (Outcome.PASSED, Outcome.UNKNOWN)}
+    lost = {
+        t for t, o in after.outcomes.items() if o is Outcome.UNKNOWN and (t in open_before or t not in before.outcomes)
+    }
+    if not after.complete or after.limit is not None:
+        lost |= open_before - set(after.outcomes)
+    failed = {t for t in after.failing() if before.outcomes.get(t) is Outcome.UNKNOWN}
+    return frozenset((lost | failed) - set(evidence.flaky) - set(evidence.target_tests))
+
+
+def _proof(evidence: Evidence) -> str:
+    """What was proven and how, in one paragraph."""
+    after = evidence.after
+    count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED) if after else 0
+    targets = number_of_tests(evidence.target_tests)
+    what = "an example from the issue" if evidence.reproduction == "issue" else targets
+    parts = [f"On the unchanged commit, {what} failed; on a clean checkout with the patch, every one of these passes."]
+    if evidence.relation is not None and evidence.relation.shared:
+        parts.append(f"They represent this task: {'; '.join(evidence.relation.shared[:3])}.")
+    parts.append(f"{count} tests pass with the patch, and none that passed before is worse.")
+    parts += [support.detail for support in evidence.supports]
+    return " ".join(parts)
 
 
 def reproduced(evidence: Evidence, patch: Patch) -> GateCheck:
     """The target tests, at least one, failed on the unchanged commit."""
     before = evidence.before
-    failing = before.failing() if before else frozenset()
+    failing = before.failing() | set(before.stopped) if before else frozenset()
     missing = [test for test in evidence.target_tests if test not in failing]
     passed = before is not None and evidence.reproduction != "none" and bool(evidence.target_tests) and not missing
     if passed:
@@ -55,6 +91,19 @@ def reproduced(evidence: Evidence, patch: Patch) -> GateCheck:
     else:
         detail = f"{_names(missing)} did not fail on the unchanged commit."
     return GateCheck(name="reproduced", passed=passed, detail=detail)
+
+
+def related(evidence: Evidence, patch: Patch) -> GateCheck:
+    """The target tests represent the task: what they have in common with it is more than chance."""
+    relation = evidence.relation
+    passed = relation is None or relation.related
+    if relation is None:
+        detail = "The target tests were selected by hand."
+    elif passed:
+        detail = f"The target tests are about the task: {'; '.join(relation.shared[:3]) or 'they are named in it'}."
+    else:
+        detail = "Nothing shows that the failing tests are about this task."
+    return GateCheck(name="related", passed=passed, detail=detail)
 
 
 def applies(evidence: Evidence, patch: Patch) -> GateCheck:
@@ -67,7 +116,7 @@ def applies(evidence: Evidence, patch: Patch) -> GateCheck:
 def failing_tests_pass(evidence: Evidence, patch: Patch) -> GateCheck:
     """Every target test passes with the patch."""
     after = evidence.after
-    still = [t for t in evidence.target_tests if not _passes(after, t)]
+    still = [t for t in evidence.target_tests if not _passes(after, t) or not _in_time(evidence, t)]
     passed = after is not None and bool(evidence.target_tests) and not still
     detail = (
         f"{number_of_tests(evidence.target_tests)} that failed before pass with the patch."
@@ -84,6 +133,9 @@ def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
         detail = "The whole suite was not run both before and after the patch."
         return GateCheck(name="suite-no-worse", passed=False, detail=detail)
     broken = worse_tests(before, after, evidence.flaky)
+    if not broken and (unknown := sorted(unknown_tests(evidence) & set(evidence.reached))):
+        detail = f"{_names(unknown)} executes changed code and did not run to the end, so it may be worse."
+        return GateCheck(name="suite-no-worse", passed=False, detail=detail)
     count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED)
     detail = (
         f"{_names(broken)} is worse with the patch." if broken else f"{count} tests pass with the patch, none is worse."
@@ -93,12 +145,17 @@ def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
 
 def worse_tests(before: TestRun, after: TestRun, flaky: Collection[str] = ()) -> list[str]:
     """Tests that passed before and do not pass now, and tests that newly fail, without the `flaky` ones, sorted."""
-    lost = [t for t, o in before.outcomes.items() if o is Outcome.PASSED and after.outcomes.get(t) is not o]
+    lost = [
+        t
+        for t, o in before.outcomes.items()
+        if o is Outcome.PASSED and after.outcomes.get(t) not in (o, Outcome.UNKNOWN)
+    ]
     if not after.complete or after.limit is not None:
         lost = [t for t in lost if t in after.outcomes]
     # A test that could not be collected before cannot be worse now.
     unknown = tuple(f"{t}::" for t, o in before.outcomes.items() if o is Outcome.ERROR and "::" not in t)
-    new = [t for t in after.failing() if t not in before.failing() and not t.startswith(unknown)]
+    known = before.failing() | {t for t, o in before.outcomes.items() if o is Outcome.UNKNOWN}
+    new = [t for t in after.failing() if t not in known and not t.startswith(unknown)]
     return sorted((set(lost) | set(new)) - set(flaky))
 
 
@@ -125,17 +182,34 @@ def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
     )
 
 
+def undisputed(evidence: Evidence, patch: Patch) -> GateCheck:
+    """Nothing that was measured beyond the tests shows that the patch is wrong."""
+    wrong = [doubt.detail for doubt in evidence.doubts if doubt.severity == "fail"]
+    detail = " ".join(wrong) or "No measurement beyond the tests shows that the patch is wrong."
+    return GateCheck(name="undisputed", passed=not wrong, detail=detail)
+
+
 CHECKS: tuple[Callable[[Evidence, Patch], GateCheck], ...] = (
     reproduced,
+    related,
     applies,
     failing_tests_pass,
     suite_no_worse,
     allowed_paths,
+    undisputed,
 )
 
 
 def _passes(run: TestRun | None, test: str) -> bool:
     return run is not None and run.outcomes.get(test) is Outcome.PASSED
+
+
+def _in_time(evidence: Evidence, test: str) -> bool:
+    """Whether a target that was stopped without the patch ended so early with it that it would have ended then."""
+    before, after = evidence.before, evidence.after
+    if before is None or after is None or test not in before.stopped:
+        return True
+    return after.took.get(test, float("inf")) <= MOST_OF_A_STOPPED_RUN * before.stopped[test]
 
 
 def _names(names: list[str]) -> str:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from assets.executions.judging.diff import unified_diff
 from assets.executions.judging.gate import CHECKS, judge, weaknesses
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
-from core.work import Evidence, Outcome, Patch, TestRun, VerdictKind
+from core.work import Doubt, Evidence, Outcome, Patch, Relation, TestRun, VerdictKind
 
 DIFF = "diff --git a/shop/cart.py b/shop/cart.py\n--- a/shop/cart.py\n+++ b/shop/cart.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
 PATCH = Patch(base_commit="0" * 40, diff=DIFF)
@@ -36,7 +36,7 @@ def test_complete_evidence_passes_and_is_bound_to_the_patch() -> None:
     assert verdict.verdict is VerdictKind.PASS
     assert verdict.patch_sha256 == PATCH.sha256
     assert [check.name for check in verdict.checks] == [
-        "reproduced", "applies", "failing-tests-pass", "suite-no-worse", "allowed-paths",
+        "reproduced", "related", "applies", "failing-tests-pass", "suite-no-worse", "allowed-paths", "undisputed",
     ]  # fmt: skip
 
 
@@ -55,6 +55,13 @@ def test_complete_evidence_passes_and_is_bound_to_the_patch() -> None:
         ({"after": run({"t::a": Outcome.PASSED})}, "suite-no-worse"),
         ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.SKIPPED})}, "suite-no-worse"),
         ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED, "t::c": Outcome.FAILED})}, "suite-no-worse"),
+        ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.UNKNOWN}, complete=False), "reached": ("t::b",)},
+        "suite-no-worse"),
+        ({"relation": Relation(related=False, score=0.1, threshold=1.0)}, "related"),
+        ({"doubts": (Doubt(kind="examples", detail="A README example fails now.", severity="fail"),)}, "undisputed"),
+        ({"before": run({"t::a": Outcome.UNKNOWN, "t::b": Outcome.PASSED}, stopped={"t::a": 4.0}),
+        "after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED}, took={"t::a": 3.0})}, "failing-tests-pass"),
+        ({"before": run({"t::a": Outcome.UNKNOWN, "t::b": Outcome.PASSED})}, "reproduced"),
         ({"allowed_paths": ("shop/other.py",)}, "allowed-paths"),
         ({"changed_paths": ("shop/cart.py", "tests/test_cart.py"),
         "allowed_paths": ("shop/cart.py", "tests/test_cart.py")}, "allowed-paths"),
@@ -73,6 +80,12 @@ def test_each_gap_in_the_evidence_fails_its_own_check(fields: dict[str, object],
         {"flaky": ("t::z",)},
         {"before": run({"t::a": Outcome.FAILED, "t::b": Outcome.PASSED}, complete=False)},
         {"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED}, limit="wall")},
+        {"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.UNKNOWN}, complete=False)},
+        {
+            "before": run({"t::a": Outcome.FAILED, "t::b": Outcome.UNKNOWN}, complete=False),
+            "after": run({"t::a": Outcome.PASSED, "t::b": Outcome.FAILED}),
+        },
+        {"doubts": (Doubt(kind="behaviour", detail="It changes results of other inputs."),)},
     ],
 )
 def test_weaker_evidence_is_good_for_a_draft_only(fields: dict[str, object]) -> None:
@@ -139,7 +152,8 @@ def test_what_passes_has_everything(evidence: Evidence) -> None:
         assert after.outcomes[test] is Outcome.PASSED
     for test, outcome in before.outcomes.items():
         if outcome is Outcome.PASSED and test not in evidence.flaky and after.complete and after.limit is None:
-            assert after.outcomes.get(test) is Outcome.PASSED
+            assert after.outcomes.get(test) in (Outcome.PASSED, Outcome.UNKNOWN)
+            assert after.outcomes.get(test) is Outcome.PASSED or verdict.verdict is VerdictKind.DRAFT
     assert evidence.applies and set(evidence.changed_paths) <= set(evidence.allowed_paths)
     assert not any(is_test_path(path) for path in evidence.changed_paths)
     if verdict.verdict is VerdictKind.PASS:
@@ -164,7 +178,8 @@ def test_a_new_file_that_steers_the_tests_is_never_accepted(path: str) -> None:
     patch = Patch(base_commit="0" * 40, diff=unified_diff({path: None}, {path: "x = 1\n"}))
     verdict = judge(good(changed_paths=(path,), allowed_paths=(path,)), patch)
     assert verdict.verdict is VerdictKind.FAIL
-    assert "decides how tests are run" in verdict.checks[-1].detail
+    detail = next(check.detail for check in verdict.checks if check.name == "allowed-paths")
+    assert "decides how tests are run" in detail
 
 
 @pytest.mark.parametrize("path", FREE)
