@@ -14,6 +14,7 @@ from assets.executions.judging.gate import worse_tests
 from assets.executions.repository.test_command import TestCommand, command_id
 from assets.executions.trial.baseline import Allowance, Baseline, failures_of, outcomes_of, with_outcome
 from assets.executions.trial.worker_client import Worker
+from core.source_encoding import encode
 from core.work import Outcome, TestRun
 
 
@@ -94,7 +95,7 @@ def _apply(worker: Worker, root: Path, change: Change) -> str | None:
             return problem
         for path, text in change.files.items():
             content = (folder / path).read_bytes() if (folder / path).is_file() else None
-            if content != (None if text is None else text.encode()):
+            if content != (None if text is None else encode(path, text)):
                 return f"after applying the patch, {path} is not what was tried"
             if content is not None:
                 worker.session.write(path, content)

@@ -1,21 +1,21 @@
 """Runs collected items in supervised forks, and merges their reports into one answer."""
 
 import os
-import sys
 import tempfile
-import time
 from itertools import pairwise
 from typing import Any
 
-from .children import CRASH, HANG, Send, supervise
+from .children import CRASH, HANG, RENEW, Send, supervise
+from .clock import clock
+from .damage import Damage
 from .instrument import Instrumentation
 from .suite import Suite
 from .trials import limit_memory
+from .watch import Watch
 from .wire import Message
 
 _MOST_HITS = 3_000_000
 """Beyond this number of executed places, only the coverage of failing tests is stored."""
-_SPAWNS = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.spawn")
 
 
 def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation | None, imported: list[int]) -> Message:
@@ -23,7 +23,7 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
     wanted = command.get("select")
     names = [item.nodeid for item in suite.items]
     indices = [i for i, name in enumerate(names) if wanted is None or name in set(wanted)]
-    until = time.monotonic() + command["seconds"]
+    until = clock.now() + command["seconds"]
     short, long = command["short"], command["long"]
     report = _Report(names, instrumentation, imported)
     slow: list[int] = []
@@ -43,7 +43,7 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
     watch(indices, short, last=short >= long)
     if slow and short < long:
         # Slow, not necessarily stuck: one more chance with the long limit, while `deferred` seconds last.
-        until = min(until, time.monotonic() + command["deferred"])
+        until = min(until, clock.now() + command["deferred"])
         watch(slow, long, last=True)
     return report.answer(indices)
 
@@ -51,28 +51,34 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
 def _run_items(
     suite: Suite, batch: list[int], send: Send, limit: float, instrumentation: Instrumentation | None
 ) -> None:
-    spawned: list[str] = []
+    watch, damage = Watch(), Damage()
     children = _ChildHits(suite.root) if instrumentation else None
-    sys.addaudithook(lambda event, _: spawned.append(event) if event in _SPAWNS else None)
+    watch.install()
     known = 0
     suite.plugin.quick = False
     for index, following in pairwise([*batch, -1]):
         item = suite.items[index]
         nextitem = suite.items[following] if following >= 0 else None
-        spawned.clear()
+        watch.clear()
         send(("begin", index, None))
         if instrumentation:
             instrumentation.take()
         outcome, seconds = suite.run(item, nextitem, limit, limit * 1.3)
-        payload: dict[str, Any] = {"o": outcome, "t": seconds, "f": suite.plugin.failures[:3], "s": bool(spawned)}
+        payload: dict[str, Any] = {"o": outcome, "t": seconds, "f": suite.plugin.failures[:3], "s": watch.spawned}
+        damage.repair()
+        for failure in payload["f"][:1]:
+            failure["around"] = watch.around()
         if instrumentation:
             payload["h"] = instrumentation.take()
             payload["n"] = instrumentation.lines[known:] if known else instrumentation.lines[:]
             payload["k"] = known
             known = len(instrumentation.lines)
-        if children is not None and spawned:
+        if children is not None and watch.spawned:
             payload["x"] = children.take()
         send(("end", index, payload))
+        if following >= 0 and damage.beyond_repair():
+            send((RENEW, -1, None))
+            return
 
 
 class _ChildHits:
@@ -129,6 +135,8 @@ class _Report:
         name = self._names[index]
         if kind in (HANG, CRASH):
             text = "did not end in time and could not be interrupted" if kind == HANG else "ended the process"
+            if payload:
+                text = f"broke its process: {payload}"[-1500:]
             kind_name = "Hang" if kind == HANG else "Crash"
             self.outcomes[name] = "hang" if kind == HANG else "error"
             self.failures[name] = [{"type": kind_name, "message": text, "frames": [], "when": "call"}]

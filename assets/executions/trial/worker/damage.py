@@ -1,0 +1,44 @@
+"""What a test can do to its process that would break the tests after it, or the reports about them."""
+
+import signal
+import sys
+
+_set_recursion_limit, _mask = sys.setrecursionlimit, signal.pthread_sigmask
+_MODULES = ("builtins", "sys", "os", "io", "time", "signal", "threading", "pytest", "_pytest", "_pytest.runner")
+_CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "sleep")
+
+
+class Damage:
+    """Compares the process with what it was when this was made."""
+
+    def __init__(self) -> None:
+        self._limit = sys.getrecursionlimit()
+        self._modules = {name: sys.modules.get(name) for name in _MODULES}
+        self._builtins = dict(vars(sys.modules["builtins"]))
+        self._clocks = {name: vars(sys.modules["time"])[name] for name in _CLOCKS}
+
+    def repair(self) -> None:
+        """Puts back the recursion limit and the signal mask, which take effect at once."""
+        try:
+            _set_recursion_limit(self._limit)
+        except RecursionError:
+            return
+        _mask(signal.SIG_UNBLOCK, (signal.SIGALRM, signal.SIGPROF))
+
+    def beyond_repair(self) -> bool:
+        """Whether the next test needs another process: built-in names, clocks or modules that everything needs were
+        replaced, or an output stream is closed."""
+        try:
+            for name, module in self._modules.items():
+                if sys.modules.get(name) is not module:
+                    return True
+            builtins, clocks = self._modules["builtins"].__dict__, self._modules["time"].__dict__
+            for name, value in self._builtins.items():
+                if name != "_" and builtins.get(name) is not value:
+                    return True
+            for name, value in self._clocks.items():
+                if clocks.get(name) is not value:
+                    return True
+            return sys.stdout is None or sys.stdout.closed or sys.stderr is None or sys.stderr.closed
+        except BaseException:
+            return True
