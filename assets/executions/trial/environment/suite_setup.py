@@ -4,6 +4,7 @@ conftest.py that gives up."""
 import re
 
 from assets.executions.repository.declared import normal
+from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.trial.environment.case import Case, Found, Rule, misspelt
 from assets.executions.trial.environment.packages import install
 from assets.executions.trial.raised import Raised
@@ -111,4 +112,14 @@ def gives_up(case: Case, link: Raised) -> Found | None:
     return Found("conftest", f"what {link.inside.path} asks for: {first.rstrip('.')}", remedy)
 
 
-RULES: tuple[Rule, ...] = (mark, arguments, setting, plugin, fixture, gives_up)
+def script(case: Case, link: Raised) -> Found | None:
+    """A script that doctest collects although it holds no example, and that runs when it is imported."""
+    if case.failure.when != "collect" or not link.is_a("SystemExit", "ProcessEnded", "Hang", "KeyboardInterrupt"):
+        return None
+    if is_test_path(case.test) or not case.source or ">>>" in case.source:
+        return None
+    remedy = f"Leave it out of the test command with `--ignore={case.test}`."
+    return Found("script", f"{case.test} to be imported, which runs it as a program instead", remedy)
+
+
+RULES: tuple[Rule, ...] = (script, mark, arguments, setting, plugin, fixture, gives_up)

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from typing import Any
 
 _set_recursion_limit, _mask = sys.setrecursionlimit, signal.pthread_sigmask
 _MODULES = ("builtins", "sys", "os", "io", "time", "signal", "threading", "pytest", "_pytest", "_pytest.runner")
@@ -9,9 +10,12 @@ _CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "sleep")
 
 
 class Damage:
-    """Compares the process with what it was when this was made."""
+    """Compares the process with what it was when this was made. `config` is pytest's, whose captured output a test can
+    close."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Any) -> None:
+        capture = getattr(config.pluginmanager.getplugin("capturemanager"), "_global_capturing", None)
+        self._captured = [getattr(stream, "tmpfile", None) for stream in (capture.out, capture.err)] if capture else []
         self._limit = sys.getrecursionlimit()
         self._modules = {name: sys.modules.get(name) for name in _MODULES}
         self._builtins = dict(vars(sys.modules["builtins"]))
@@ -39,6 +43,9 @@ class Damage:
             for name, value in self._clocks.items():
                 if clocks.get(name) is not value:
                     return True
-            return sys.stdout is None or sys.stdout.closed or sys.stderr is None or sys.stderr.closed
+            for stream in (*self._captured, sys.stdout, sys.stderr):
+                if stream is None or stream.closed:
+                    return True
+            return False
         except BaseException:
             return True

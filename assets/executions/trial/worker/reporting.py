@@ -51,7 +51,7 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
 def _run_items(
     suite: Suite, batch: list[int], send: Send, limit: float, instrumentation: Instrumentation | None
 ) -> None:
-    watch, damage = Watch(), Damage()
+    watch, damage = Watch(), Damage(suite.items[0].config)
     children = _ChildHits(suite.root) if instrumentation else None
     watch.install()
     known = 0
