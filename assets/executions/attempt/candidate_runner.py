@@ -10,6 +10,7 @@ from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.worker_client import Worker, WorkerDied
+from core.source_encoding import encode
 from core.work import Outcome
 
 _COVERING_SECONDS = 1.5
@@ -116,7 +117,7 @@ class CandidateRunner:
         if self.baseline.spawned and not self.baseline.spawned.isdisjoint((*self.targets, *covering)):
             # Processes that tests start read the files, not this process's functions.
             with contextlib.suppress(ValueError):
-                payload["files"] = candidate.files(self.sources)
+                payload["files"] = _as_bytes(candidate.files(self.sources))
         return payload
 
     @property
@@ -203,7 +204,8 @@ class CandidateRunner:
                 continue
             try:
                 ast.parse(text.removeprefix("\ufeff"))
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                encode(path, text)
+            except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
                 return Observation(candidate, "compile")
         select = sorted({t.split("::")[0] for t in self.targets if "::" in t or t.endswith(".py")})
         if any(t == "collection" or t.endswith("conftest.py") for t in self.targets):
@@ -213,7 +215,7 @@ class CandidateRunner:
             answer = self.worker.ask(
                 "fresh",
                 limit + 10,
-                files=files,
+                files=_as_bytes(files),
                 targets=list(self.targets),
                 select=select,
                 cpu=max(self.cpu, 0.5),
@@ -224,6 +226,11 @@ class CandidateRunner:
         except WorkerDied as died:
             return Observation(candidate, "crash", signature=str(died)[:200])
         return _observation(candidate, answer["trial"])
+
+
+def _as_bytes(files: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Contents as the worker expects them: each byte as the character of that number. Raises `ValueError`."""
+    return {p: None if text is None else encode(p, text).decode("latin-1") for p, text in files.items()}
 
 
 def _observation(candidate: Candidate, trial: dict[str, object]) -> Observation:

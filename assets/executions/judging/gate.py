@@ -63,7 +63,9 @@ def unknown_tests(evidence: Evidence) -> frozenset[str]:
     if not after.complete or after.limit is not None:
         lost |= open_before - set(after.outcomes)
     failed = {t for t in after.failing() if before.outcomes.get(t) is Outcome.UNKNOWN}
-    return frozenset((lost | failed) - set(evidence.flaky) - set(evidence.target_tests))
+    # Nothing can be known here about a test that lacks what it needs, whatever the patch is.
+    apart = {test for failure in evidence.environment for test in failure.tests}
+    return frozenset((lost | failed) - apart - set(evidence.flaky) - set(evidence.target_tests))
 
 
 def _proof(evidence: Evidence) -> str:
@@ -155,7 +157,8 @@ def worse_tests(before: TestRun, after: TestRun, flaky: Collection[str] = ()) ->
     if after.limit is not None or (not after.complete and Outcome.UNKNOWN not in after.outcomes.values()):
         lost = [t for t in lost if t in after.outcomes]  # which tests were not reached is not recorded
     # A test that could not be collected before cannot be worse now.
-    unknown = tuple(f"{t}::" for t, o in before.outcomes.items() if o is Outcome.ERROR and "::" not in t)
+    open_before = (Outcome.ERROR, Outcome.UNKNOWN)
+    unknown = tuple(f"{t}::" for t, o in before.outcomes.items() if o in open_before and "::" not in t)
     known = before.failing() | {t for t, o in before.outcomes.items() if o is Outcome.UNKNOWN}
     new = [t for t in after.failing() if t not in known and not t.startswith(unknown)]
     return sorted((set(lost) | set(new)) - set(flaky))

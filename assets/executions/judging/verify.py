@@ -17,6 +17,7 @@ from assets.executions.judging.reach import changed_places
 from assets.executions.repository.test_command import TestCommand, command_id
 from assets.executions.trial.baseline import Allowance, Baseline, outcomes_of, run_of, with_outcome
 from assets.executions.trial.worker_client import Worker
+from core.source_encoding import encode
 from core.work import Outcome, TestRun
 
 SLOW_SUITE_SECONDS = 4.0
@@ -113,7 +114,7 @@ class _Measuring:
         """The run on the unchanged commit, in which tests that reach the change and were stopped are run again; at most
         for half of the time."""
         before = self._baseline.run
-        targets = set(self._suite.targets)
+        targets = {*self._suite.targets, *(t for lacking in self._baseline.environment for t in lacking.tests)}
         unknown = [t for t, o in before.outcomes.items() if o is Outcome.UNKNOWN and t in covering and t not in targets]
         if not unknown:
             return before
@@ -196,7 +197,7 @@ def _apply(worker: Worker, root: Path, change: Change) -> str | None:
             return problem
         for path, text in change.files.items():
             content = (folder / path).read_bytes() if (folder / path).is_file() else None
-            if content != (None if text is None else text.encode()):
+            if content != (None if text is None else encode(path, text)):
                 return f"after applying the patch, {path} is not what was tried"
             if content is not None:
                 worker.session.write(path, content)

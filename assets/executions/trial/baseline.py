@@ -5,12 +5,13 @@ One start of the worker does it all, and the same worker then tries candidates.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assets.executions.repository.test_command import TestCommand, number_of_tests
+from assets.executions.trial.raised import Around, Raised, around_of, raised_of
 from assets.executions.trial.worker_client import Worker
-from core.work import Outcome, TestRun
+from core.work import EnvironmentFailure, Outcome, TestRun
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 
@@ -26,6 +27,9 @@ class Failure:
     when: str = "call"
     compare: tuple[str, ...] = ()
     cause: str = ""
+    raised: tuple[Raised, ...] = ()
+    """The exception and its causes, outermost first; empty for a hang, a crash or a repeated run."""
+    around: Around = field(default_factory=Around)
 
     @property
     def short(self) -> str:
@@ -60,6 +64,9 @@ class Baseline:
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     """Ids of black-box commands: compared before and after a patch, but never targets."""
+    environment: tuple[EnvironmentFailure, ...] = ()
+    """What tests need and is missing here. Their outcome is unknown: they neither reproduce a problem nor can a patch
+    be credited or blamed for them."""
 
     def with_outcome(self, command: str, outcome: Outcome, output: str) -> "Baseline":
         """With the outcome of a black-box command as one more test."""
@@ -113,6 +120,8 @@ def failure_of(raw: dict[str, Any]) -> Failure:
         when=str(raw.get("when", "call")),
         compare=tuple(str(part) for part in raw.get("compare") or ()),
         cause=str(raw.get("cause", ""))[:500],
+        raised=raised_of(raw.get("raised")),
+        around=around_of(raw.get("around")),
     )
 
 

@@ -1,21 +1,21 @@
 """Runs collected items in supervised forks, and merges their reports into one answer."""
 
 import os
-import sys
 import tempfile
-import time
 from itertools import pairwise
 from typing import Any
 
-from .children import CRASH, HANG, Send, supervise
+from .children import CRASH, HANG, RENEW, Send, supervise
+from .clock import clock
+from .damage import Damage
 from .instrument import Instrumentation
 from .suite import Suite
 from .trials import limit_memory
+from .watch import Watch
 from .wire import Message
 
 _MOST_HITS = 3_000_000
 """Beyond this number of executed places, only the coverage of failing tests is stored."""
-_SPAWNS = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.spawn")
 
 
 def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation | None, imported: list[int]) -> Message:
@@ -30,7 +30,7 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
     chosen = None if wanted is None else frozenset(wanted)
     names = [item.nodeid for item in suite.items]
     indices = [i for i, name in enumerate(names) if chosen is None or name in chosen or name.split("::")[0] in chosen]
-    until = time.monotonic() + command["seconds"]
+    until = clock.now() + command["seconds"]
     usual: dict[str, float] = command.get("usual") or {}
     ending = frozenset(command.get("ending") or ())
     limits = {i: _Limit(max(command["cpu"], 4 * usual.get(names[i], 0.0)), command["wall"]) for i in indices}
@@ -49,8 +49,8 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
         return True
 
     going = run(indices, until)
-    repeat_until = min(until, time.monotonic() + command["deferred"])
-    while going and (slow := [i for i in indices if names[i] in report.stopped]) and time.monotonic() < repeat_until:
+    repeat_until = min(until, clock.now() + command["deferred"])
+    while going and (slow := [i for i in indices if names[i] in report.stopped]) and clock.now() < repeat_until:
         # Those that waited rather than computed come first: they are slow more often than stuck.
         slow.sort(key=lambda i: (report.computed(names[i]), i))
         for i in slow:
@@ -77,32 +77,38 @@ class _Limit:
 def _run_items(
     suite: Suite, batch: list[int], send: Send, limits: dict[int, _Limit], instrumentation: Instrumentation | None
 ) -> None:
-    spawned: list[str] = []
+    watch, damage = Watch(), Damage(suite.items[0].config)
     children = _ChildHits(suite.root) if instrumentation else None
-    sys.addaudithook(lambda event, _: spawned.append(event) if event in _SPAWNS else None)
+    watch.install()
     known = 0
     suite.plugin.quick = False
     for index, following in pairwise([*batch, -1]):
         item = suite.items[index]
         nextitem = suite.items[following] if following >= 0 else None
-        spawned.clear()
+        watch.clear()
         send(("begin", index, None))
         if instrumentation:
             instrumentation.take()
-        began = time.process_time()
+        began = clock.cpu()
         outcome, seconds = suite.run(item, nextitem, limits[index].cpu, limits[index].wall)
-        used = time.process_time() - began
+        used = clock.cpu() - began
         payload: dict[str, Any] = {
-            "o": outcome, "t": seconds, "c": used, "f": suite.plugin.failures[:3], "s": bool(spawned)
+            "o": outcome, "t": seconds, "c": used, "f": suite.plugin.failures[:3], "s": watch.spawned
         }  # fmt: skip
+        damage.repair()
+        for failure in payload["f"][:1]:
+            failure["around"] = watch.around()
         if instrumentation:
             payload["h"] = instrumentation.take()
             payload["n"] = instrumentation.lines[known:] if known else instrumentation.lines[:]
             payload["k"] = known
             known = len(instrumentation.lines)
-        if children is not None and spawned:
+        if children is not None and watch.spawned:
             payload["x"] = children.take()
         send(("end", index, payload))
+        if following >= 0 and damage.beyond_repair():
+            send((RENEW, -1, None))
+            return
 
 
 class _ChildHits:
@@ -173,6 +179,8 @@ class _Report:
         self.stopped.pop(name, None)
         if kind in (HANG, CRASH):
             text = "did not end in time and could not be interrupted" if kind == HANG else "ended the process"
+            if payload:
+                text = f"broke its process: {payload}"[-1500:]
             kind_name = "Hang" if kind == HANG else "Crash"
             self.outcomes[name] = "unknown" if kind == HANG else "error"
             self.failures[name] = [{"type": kind_name, "message": text, "frames": [], "when": "call"}]
