@@ -2,7 +2,7 @@
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from core.work import Doubt
 
@@ -35,11 +35,11 @@ def unreachable_code(program: EditedProgram) -> Iterator[Doubt]:
 
 
 def removed_checks(program: EditedProgram) -> Iterator[Doubt]:
-    """A check (`raise`, `assert`, or an `if` that only leaves) is removed and nothing like it is added."""
+    """A `raise` is removed, alone or with its condition, and not moved elsewhere."""
+    added = _statements(change.after for diff in program.diffs for change in diff.changes)
     for _, statement in _gone(program):
-        if isinstance(statement, ast.Raise | ast.Assert) or (
-            isinstance(statement, ast.If) and not statement.orelse and isinstance(statement.body[-1], ast.Raise)
-        ):
+        raised = statement.body[-1] if isinstance(statement, ast.If) and not statement.orelse else statement
+        if isinstance(raised, ast.Raise) and not added[ast.dump(raised)]:
             yield Doubt(kind="removed-check", detail="The patch removes a check instead of making it right.")
 
 
@@ -101,14 +101,7 @@ def _dead_after(file: ParsedFile | None) -> Iterator[tuple[list[ast.stmt], ast.s
 
 def _gone(program: EditedProgram) -> list[tuple[FileDiff, ast.stmt]]:
     """Statements that are removed without one of their kind in their place, and not moved elsewhere."""
-    added = Counter(
-        ast.dump(node)
-        for diff in program.diffs
-        for change in diff.changes
-        if change.after is not None
-        for node in ast.walk(change.after)
-        if isinstance(node, ast.stmt)
-    )
+    added = _statements(change.after for diff in program.diffs for change in diff.changes)
     found = []
     for diff in program.diffs:
         for change in diff.changes:
@@ -117,6 +110,12 @@ def _gone(program: EditedProgram) -> list[tuple[FileDiff, ast.stmt]]:
                 if inside and not isinstance(change.before, _DEFINITIONS):
                     found.append((diff, change.before))
     return found
+
+
+def _statements(roots: Iterable[ast.AST | None]) -> Counter[str]:
+    return Counter(
+        ast.dump(node) for root in roots if root is not None for node in _bounded(root) if isinstance(node, ast.stmt)
+    )
 
 
 def _added(program: EditedProgram) -> Iterator[tuple[FileDiff, ast.AST]]:

@@ -14,7 +14,7 @@ _COMMON = (-1, 0, 1, 2, 10, 100, "", " ", "\n", ",", ".", "utf-8", True, False, 
 _RUNNERS = re.compile(r"pytest|unittest|_pytest|nose2?\b|hypothesis", re.IGNORECASE)
 _STACK = frozenset({"_getframe", "currentframe", "extract_stack", "format_stack", "getouterframes"})
 _COMPARISONS = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__", "__instancecheck__"})
-_ENDS = frozenset({("os", "_exit"), ("os", "abort"), ("os", "kill"), ("sys", "exit"), ("sys", "settrace"), ("sys", "setprofile")})
+_ENDS = frozenset({("os", "_exit"), ("os", "abort"), ("os", "kill"), ("sys", "settrace"), ("sys", "setprofile")})
 _METADATA = re.compile(r"^_*(version|version_info|author|license|licence|copyright|revision|release)_*$", re.IGNORECASE)
 
 
@@ -42,7 +42,7 @@ def copied_results(program: EditedProgram) -> Iterator[Doubt]:
         parent, field = diff.after.parents.get(node, (None, ""))
         if not isinstance(parent, ast.Return | ast.Assign | ast.IfExp | ast.Dict) or field == "keys":
             continue
-        if isinstance(node.value, str) and program.mentioned(node.value):
+        if isinstance(node.value, str) and (len(node.value) < 2 or program.mentioned(node.value)):
             continue
         if _in_tests(program, node.value) and not _in_text(program.program, node.value):
             yield Doubt(

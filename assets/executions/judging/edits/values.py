@@ -1,6 +1,7 @@
 """Measures of replaced expressions: values that are converted, dropped or exchanged for something unrelated."""
 
 import ast
+import builtins
 from collections.abc import Iterator
 
 from assets.executions.engines.search.source import Function
@@ -11,6 +12,7 @@ from .edited import EditedProgram
 
 _CONVERSIONS = frozenset({"str", "repr", "bytes", "int", "float", "bool", "list", "tuple", "set", "frozenset", "dict"})
 _SCALARS = frozenset({"str", "repr", "bytes", "int", "float", "bool"})
+_BUILTINS = frozenset(dir(builtins))
 _TAKES_TEXT = frozenset({"join", "write", "append", "extend", "print", "search", "match", "fullmatch", "sub", "split", "replace", "encode", "quote"})
 _TAKES_NUMBER = frozenset({"range", "round", "chr", "sleep", "timedelta", "date", "datetime", "islice"})
 
@@ -33,6 +35,8 @@ def type_wraps(program: EditedProgram) -> Iterator[Doubt]:
         if program.mentioned(name) or "TypeError" in program.issue:
             continue
         callee = _last_name(parent.func) if isinstance(parent, ast.Call) else ""
+        if name not in _SCALARS and callee in _BUILTINS:
+            continue
         if (name in ("str", "repr") and callee in _TAKES_TEXT) or (name in ("int", "float") and callee in _TAKES_NUMBER):
             continue
         yield Doubt(
@@ -133,7 +137,7 @@ def constants_for_values(program: EditedProgram) -> Iterator[Doubt]:
         if not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(old)):
             continue
         parent, field = diff.after.parents[new]
-        if field == "annotation" or new.value is None:
+        if field in ("annotation", "returns") or new.value is None:
             continue
         yield Doubt(kind="constant-value", detail=f"The patch replaces a computed value by the constant `{ast.unparse(new)[:40]}`.")
 
