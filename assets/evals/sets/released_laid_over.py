@@ -22,7 +22,7 @@ from assets.evals.harvest.released_tests import (
     run_outcomes,
     test_files,
 )
-from assets.evals.harvest.releases import fetch_archive, unpack
+from assets.evals.harvest.releases import archive_hash, fetch_archive, release_versions, unpack
 from core.git import command
 from sandbox.protocol import Sandbox
 
@@ -95,6 +95,37 @@ def open_later(
     archive = fetch_archive(case.fields.package, release.version, release.sha256, cache)
     with tempfile.TemporaryDirectory(prefix="penstock-later-") as scratch:
         yield LaterRelease(case, repair, unpack(archive, Path(scratch) / "later"), sandbox)
+
+
+PROBES = 3
+"""Later releases whose tests are run to choose the one that judges."""
+ENOUGH = 10
+"""With so many more passing tests, no further release is tried."""
+
+
+def find_later(case: ReleasedCase, sandbox: Sandbox, cache: Path | None = None) -> Release | None:
+    """The release after the fix with the most tests that pass with the fix and that the solver does not see: the
+    newest if it has `ENOUGH`. None if no later release has any. Raises `ReleaseUnavailable` and `SandboxUnavailable`.
+    """
+    versions = release_versions(case.fields.package)
+    after = case.fields.after.version
+    later = versions[versions.index(after) + 1 :] if after in versions else []
+    probes = dict.fromkeys(later[at] for at in (-1, len(later) // 2, 0)[:PROBES] if later)
+    best: tuple[int, Release | None] = (0, None)
+    with open_laid_over(case, cache) as repair:
+        with checkout(repair, repair.fix) as root:
+            shown = run_outcomes(root, repair.fields.test, sandbox).passed if probes else frozenset()
+        for version in probes:
+            archive = fetch_archive(case.fields.package, version, None, cache)
+            release = Release(version=version, sha256=archive_hash(archive))
+            with open_later(case, repair, release, sandbox, cache) as opened:
+                if not test_files(opened.tests):
+                    continue
+                more = len(opened.run(repair.fix).passed - shown)
+            best = max(best, (more, release), key=lambda one: one[0])
+            if more >= ENOUGH:
+                break
+    return best[1]
 
 
 def same_code(repair: RepairCase, patch: str) -> bool:
