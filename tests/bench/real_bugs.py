@@ -13,13 +13,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from assets.evals.harvest.releases import ReleaseUnavailable
-from assets.evals.sets.released import ReleasedCase, load_released
+from assets.evals.sets.released import Release, ReleasedCase, load_released
 from assets.evals.sets.released_laid_over import open_laid_over, open_later, same_code
 from assets.evals.sets.repair import RepairCase, checkout
 from assets.evals.sets.set_files import EvalSetError
@@ -104,9 +104,7 @@ def solve(case: ReleasedCase, sandbox: Sandbox, seconds: float, out: Path, engin
             def record(kind: str, body: dict[str, Any]) -> None:
                 trajectory.write(json.dumps({"kind": kind, "body": body}, default=str) + "\n")
 
-            solution = solve_case(
-                repair, root, EngineChoice(engine), sandbox, Budget(seconds=seconds), record, command
-            )
+            solution = solve_case(repair, root, EngineChoice(engine), sandbox, Budget(seconds=seconds), record, command)
         execution, verdict = solution.execution, solution.verdict
         evidence = execution.evidence
         known = replace(
@@ -125,9 +123,15 @@ def solve(case: ReleasedCase, sandbox: Sandbox, seconds: float, out: Path, engin
             return known
         patch = execution.patch.diff
         row = replace(known, published=str(verdict.verdict), reasons=verdict.reasons, patch=patch)
-        row = _judged(row, case, repair, patch, sandbox)
-        _write_page(out / "patches" / f"{case.id}.md", row, case, repair)
+        return _judged(row, case, repair, sandbox, out)
+
+
+def judge_again(row: Row, case: ReleasedCase, sandbox: Sandbox, out: Path) -> Row:
+    """Judges the patch of an earlier run, for a case that names a later release only now. Raises as `solve` does."""
+    if not row.patch:
         return row
+    with open_laid_over(case) as repair:
+        return _judged(replace(row, judged="", judge="", why=""), case, repair, sandbox, out)
 
 
 def fix_lines(patch: str) -> int:
@@ -137,21 +141,30 @@ def fix_lines(patch: str) -> int:
     return max(sum(line[0] == sign for line in kept) for sign in "+-")
 
 
-def _judged(row: Row, case: ReleasedCase, repair: RepairCase, patch: str, sandbox: Sandbox) -> Row:
-    if same_code(repair, patch):
-        return replace(row, judged="right", judge="same program as the true fix")
-    row = replace(row, judged="unjudged", judge="nothing")
+def _judged(row: Row, case: ReleasedCase, repair: RepairCase, sandbox: Sandbox, out: Path) -> Row:
+    """The row with what programs can say about its patch, which is also written as a page."""
+    if same_code(repair, row.patch):
+        row = replace(row, judged="right", judge="same program as the true fix")
+    else:
+        row = replace(row, judged="unjudged", judge="nothing", calls=asdict(_compared(repair, row.patch, sandbox)))
+        if case.fields.later is not None:
+            row = _judged_by(case.fields.later, row, case, repair, sandbox)
+    _write_page(out / "patches" / f"{case.id}.md", row, case, repair)
+    return row
+
+
+def _compared(repair: RepairCase, patch: str, sandbox: Sandbox) -> Comparison:
     try:
-        comparison = compare_calls(repair, patch, sandbox)
+        return compare_calls(repair, patch, sandbox)
     except SandboxUnavailable as error:
-        comparison = Comparison(0, 0, why=str(error)[:200])
-    row = replace(row, calls=asdict(comparison))
-    if case.fields.later is None:
-        return row
-    with open_later(case, repair, case.fields.later, sandbox) as later:
-        judged = later.judge(patch)
+        return Comparison(0, 0, why=str(error)[:200])
+
+
+def _judged_by(release: Release, row: Row, case: ReleasedCase, repair: RepairCase, sandbox: Sandbox) -> Row:
+    with open_later(case, repair, release, sandbox) as later:
+        judged = later.judge(row.patch)
     found = {
-        "version": case.fields.later.version,
+        "version": release.version,
         "passing": len(judged.tests.passing),
         "telling": len(judged.tests.telling),
         "broken": judged.broken,
@@ -240,6 +253,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("real-bugs"), help="folder of results.json and the pages")
     parser.add_argument("--again", action="store_true", help="solve cases anew that the folder has results of")
     parser.add_argument("--labels-only", action="store_true", help="apply the labels to the folder's results")
+    parser.add_argument("--judge-again", action="store_true", help="judge the folder's patches anew, solve nothing")
     return parser.parse_args(argv)
 
 
@@ -262,12 +276,10 @@ def main(argv: list[str] | None = None) -> int:
     rows: list[Row] = []
     for case in cases:
         row = known.get(case.id)
+        if sandbox is not None:
+            row = _next(row, case, sandbox, options)
         if row is None:
-            if sandbox is None:
-                continue
-            row = _guarded(lambda case=case: solve(case, sandbox, options.budget_seconds, options.out, options.engine),
-                           case)  # fmt: skip
-            known[case.id] = row
+            continue
         rows.append(with_label(row, labels))
         _say(_line(rows[-1]))
         found = {
@@ -290,9 +302,12 @@ def _known(results: Path) -> dict[str, Row]:
     return {row["case"]: Row(**{k: tuple(v) if k in tuples else v for k, v in row.items()}) for row in held["rows"]}
 
 
-def _guarded(run: Callable[[], Row], case: ReleasedCase) -> Row:
+def _next(row: Row | None, case: ReleasedCase, sandbox: Sandbox, options: argparse.Namespace) -> Row | None:
+    """The case's row after what the options ask for; None for a case without a row that is not to be solved."""
     try:
-        return run()
+        if options.judge_again:
+            return row if row is None else judge_again(row, case, sandbox, options.out)
+        return row or solve(case, sandbox, options.budget_seconds, options.out, options.engine)
     except (ReleaseUnavailable, EvalSetError, SandboxUnavailable) as error:
         what = f"{type(error).__name__}: {error}"
         return Row(case.id, case.fields.package, case.fields.split, 0, "failed", summary=what)

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import types
+from pathlib import Path
 
 MAX_CALLS = 60
 """Recorded calls of one function."""
@@ -26,7 +27,7 @@ def record(functions, arguments, until):
     import pytest
 
     wanted = {(path, name) for path, name in functions}
-    root = os.getcwd()
+    root = str(Path.cwd())
     calls, seen = [], {}
 
     def watch(frame, event, value):
@@ -80,7 +81,7 @@ def replay(calls, until):
             if time.monotonic() > until:
                 return {"results": results}
             try:
-                values, more = pickle.loads(base64.b64decode(held))
+                values, more = pickle.loads(base64.b64decode(held))  # noqa: S301
                 function = importlib.import_module(module)
                 for part in name.split("."):
                     function = getattr(function, part)
@@ -147,8 +148,19 @@ def variations(value):
     if type(value) in (str, bytes):
         half, one = len(value) // 2, value[:1]
         space = " " if isinstance(value, str) else b" "
-        return [value[:0], value + space, space + value, value[1:], value[:-1], value.upper(), value[::-1],
-                value + value, value[:half] + space + value[half:], one + value, value[:half] + value[half + 1 :]]
+        return [
+            value[:0],
+            value + space,
+            space + value,
+            value[1:],
+            value[:-1],
+            value.upper(),
+            value[::-1],
+            value + value,
+            value[:half] + space + value[half:],
+            one + value,
+            value[:half] + value[half + 1 :],
+        ]
     if type(value) in (list, tuple):
         return [value[:0], value[1:], value[::-1], value + value, value[:1]]
     if type(value) is dict:
@@ -158,19 +170,17 @@ def variations(value):
 
 
 def main():
-    sys.path[0] = os.getcwd()
-    with open("penstock_calls.json", encoding="utf-8") as file:
-        asked = json.load(file)
+    sys.path[0] = str(Path.cwd())
+    asked = json.loads(Path("penstock_calls.json").read_text(encoding="utf-8"))
     for option in asked["arguments"]:
         if option.startswith("pythonpath="):
-            sys.path[:0] = [os.path.join(os.getcwd(), name) for name in option.partition("=")[2].split()]
+            sys.path[:0] = [str(Path.cwd() / name) for name in option.partition("=")[2].split()]
     until = time.monotonic() + asked["seconds"]
     if "record" in asked:
         answer = record([tuple(one) for one in asked["record"]], asked["arguments"], until)
     else:
         answer = replay(asked["replay"], until)
-    with open("penstock_calls_answer.json", "w", encoding="utf-8") as file:
-        json.dump(answer, file)
+    Path("penstock_calls_answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from tests.bench.real_bugs_calls import changed_functions, compare_calls
 PATCH = """\
 --- a/parcels/weights.py
 +++ b/parcels/weights.py
-@@ -3,5 +3,7 @@
- 
+@@ -4,4 +4,6 @@
  def total(parcels):
      \"\"\"The weight of all, 0 without any.\"\"\"
 +    if CONDITION:

@@ -1,11 +1,11 @@
-"""Released fixes with the later tests laid over: what the solver gets, and how an even later release judges its patch."""
+"""Released fixes with the later tests laid over: what the solver gets, and how an even later one judges."""
 
 from pathlib import Path
 
 import pytest
 
 from assets.evals.harvest import releases
-from assets.evals.sets.released import ReleasedCase, Release, load_released
+from assets.evals.sets.released import Release, ReleasedCase, load_released
 from assets.evals.sets.released_laid_over import find_later, open_laid_over, open_later, same_code
 from assets.evals.sets.repair import RepairCase, checkout, run_tests
 from core.git.command import GitError
@@ -22,8 +22,7 @@ NEW = "tests/test_weights.py::test_no_parcel_of_a_generator_weighs_nothing"
 SPECIAL = """\
 --- a/parcels/weights.py
 +++ b/parcels/weights.py
-@@ -3,5 +3,7 @@
- 
+@@ -4,4 +4,6 @@
  def total(parcels):
      \"\"\"The weight of all, 0 without any.\"\"\"
 +    if parcels == []:
