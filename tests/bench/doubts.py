@@ -1,7 +1,7 @@
 """Which measurements beyond the tests catch wrong patches, and which hurt right ones: `python -m tests.bench.doubts`.
 
 Every patch passes the visible tests. Right ones are the fixes of the development cases of `eval_sets/repair` and of the
-programs in `contrived.py`; wrong ones are contrived edits, and survivors of the search that held-back tests reject
+programs in `contrived.toml`; wrong ones are contrived edits, and survivors of the search that held-back tests reject
 (`survivors.jsonl`, made by `python -m tests.bench.wrong_patches`).
 """
 
@@ -9,13 +9,14 @@ import argparse
 import contextlib
 import json
 import pickle
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.evals.sets.repair import apply, checkout, load_cases
+from assets.evals.sets.repair import apply, checkout, load_cases, run_tests
 from assets.executions.judging.behaviour.doubts import RULES, judge_behaviour
 from assets.executions.judging.behaviour.measure import Measurement, measure_patches
 from assets.executions.judging.diff import unified_diff
@@ -25,7 +26,7 @@ from assets.executions.trial.baseline import Allowance, measure
 from assets.executions.trial.targets import target_sets
 from assets.executions.trial.worker_client import Worker
 from sandbox.protocol import Limits, Sandbox
-from tests.bench.contrived import PROGRAMS, Edit, Program
+from tests.bench.contrived import Edit, Program, programs
 from tests.bench.repair import SET
 
 SURVIVORS = Path(__file__).with_name("survivors.jsonl")
@@ -69,25 +70,21 @@ def program_group(program: Program, sandbox: Sandbox) -> Group:
         root = Path(name)
         (root / "program.py").write_text(program.source, encoding="utf-8")
         (root / "test_program.py").write_text(program.tests, encoding="utf-8")
-        chosen = [(edit, True) for edit in program.right] + [(edit, False) for edit in program.wrong]
-        source = {True: "fix", False: "contrived"}
-        subjects = [Subject(program.name, e.kind, source[r], r, _edited(program, e)) for e, r in chosen]
+        subjects = [
+            Subject(program.name, e.kind, "fix" if e.right else "contrived", e.right, _edited(program, e))
+            for e in program.edits
+        ]
         kept = [s for s in subjects if _passes(root, s, sandbox)]
         return measured(root, "", kept, sandbox)
 
 
 def _edited(program: Program, edit: Edit) -> Change:
-    if edit.old not in program.source:
-        raise ValueError(f"{program.name}: {edit.old!r} does not occur in the program")
-    after = program.source.replace(edit.old, edit.new, 1)
     before: dict[str, str | None] = {"program.py": program.source}
-    files: dict[str, str | None] = {"program.py": after}
+    files: dict[str, str | None] = {"program.py": edit.applied(program.source)}
     return Change(unified_diff(before, files), files)
 
 
 def _passes(root: Path, subject: Subject, sandbox: Sandbox) -> bool:
-    from assets.evals.sets.repair import run_tests
-
     with _patched(root, subject.change) as patched:
         run = run_tests(patched, ("python", "-m", "pytest", "-q", "-x"), sandbox)
     if not run.passed:
@@ -123,8 +120,6 @@ def case_groups(path: Path, sandbox: Sandbox, only: list[str]) -> Iterator[Group
 
 def _change(root: Path, diff: str) -> Change:
     with tempfile.TemporaryDirectory(prefix="penstock-patched-") as name:
-        import shutil
-
         patched = Path(name) / "repo"
         shutil.copytree(root, patched)
         apply(patched, diff)
@@ -173,12 +168,14 @@ def main(argv: list[str] | None = None) -> int:
         from sandbox import open_sandbox
 
         sandbox = open_sandbox(options.backend)
-        for program in PROGRAMS:
+        for program in programs():
             if not options.only or any(part in program.name for part in options.only):
                 groups.append(program_group(program, sandbox))
         for group in case_groups(options.survivors, sandbox, options.only):
             groups.append(group)
-            sys.stderr.write(f"{group.subjects[0].group}: {len(group.subjects)}, {len(group.measurement.calls)} calls\n")
+            sys.stderr.write(
+                f"{group.subjects[0].group}: {len(group.subjects)}, {len(group.measurement.calls)} calls\n"
+            )
         if options.store:
             options.store.write_bytes(pickle.dumps(groups))
     if options.verbose:

@@ -11,12 +11,14 @@ from functools import cached_property
 
 from core.work import Doubt, Support
 
-from .measure import MeasuredCall, Measured, Measurement, Result
+from .measure import Measured, MeasuredCall, Measurement, Result
 
 PROGRAMMING_ERRORS = frozenset(
     {"TypeError", "AttributeError", "NameError", "UnboundLocalError", "IndexError", "KeyError", "RecursionError"}
 )
 """Exceptions that a program raises by mistake, unlike `ValueError` or its own, which may be the fix."""
+SEVERAL = 3
+"""On fewer inputs, a new error may be that of a boundary that callers avoid, such as an empty list."""
 FEW_INPUTS = 8
 """A relation that was observed on fewer inputs may hold by chance."""
 FEW_OTHERS = 3
@@ -25,8 +27,6 @@ MOSTLY = 0.9
 """The share of inputs on which the original must satisfy a relation between calls, so that one exception matters."""
 OFTEN, MUCH = 0.6, 0.3
 """The share that suffices when the patched program satisfies the relation on a share that is smaller by 0.3."""
-MANY_VARIATIONS = 8
-"""Of fewer variations of the failing call, that none changes says nothing."""
 
 
 @dataclass(frozen=True)
@@ -85,24 +85,20 @@ class View:
         return [pair for pair in self.pairs if pair.call.origin == "target" and pair.changed]
 
     @cached_property
-    def needed_lines(self) -> dict[int, frozenset[int]]:
-        """By function, the lines of the original that every repaired call of it executes."""
-        found: dict[int, frozenset[int]] = {}
+    def repaired_lines(self) -> dict[int, tuple[frozenset[int], frozenset[int]]]:
+        """By function, the lines of the original that every repaired call of it executes, and those that any does."""
+        found: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
         for pair in self.repaired:
             lines = pair.call.original.lines
-            found[pair.call.function] = found.get(pair.call.function, lines) & lines
+            every, some = found.get(pair.call.function, (lines, lines))
+            found[pair.call.function] = every & lines, some | lines
         return found
 
     def like_repaired(self, pair: Pair) -> bool:
-        """Whether the original executes on this call all lines that it executes on every repaired one."""
-        needed = self.needed_lines.get(pair.call.function)
-        return needed is None or needed <= pair.call.original.lines
-
-    def near_repaired(self) -> list[Pair]:
-        """Variations of repaired calls in one argument."""
-        numbers = {pair.number for pair in self.repaired}
-        varied = self.pairs_with("variation")
-        return [pair for pair in varied if pair.call.base in numbers and len(pair.call.slots) == 1]
+        """Whether the original executes on this call all lines that it executes on every repaired one, or only such
+        lines as it executes on some: a shorter path is that of a simpler input."""
+        every, some = self.repaired_lines.get(pair.call.function, (frozenset[int](), frozenset[int]()))
+        return every <= pair.call.original.lines or pair.call.original.lines <= some
 
     def name(self, pair: Pair) -> str:
         return self.measurement.functions[pair.call.function]
@@ -113,23 +109,24 @@ Rule = Callable[[View], str | None]
 
 
 def new_errors(view: View) -> str | None:
-    """The patched program makes a programming error, hangs or crashes where the original returned."""
-    for pair in view.pairs:
-        result = pair.result
-        if pair.returned and (result.kind in PROGRAMMING_ERRORS and result.status == "raise"):
-            return (
-                f"With the patch, `{view.name(pair)}` raises {result.kind} where it returned "
-                f"{pair.call.original.shown} before ({pair.call.how})."
-            )
-    return None
+    """The patched program makes programming errors, hangs or crashes on several inputs on which the original
+    returned."""
+    failing = [pair for pair in view.pairs if pair.returned and pair.call.origin in _PLAIN and _fails(pair.result)]
+    if len(failing) < SEVERAL:
+        return None
+    pair = failing[0]
+    what = f"raises {pair.result.kind}" if pair.result.status == "raise" else "does not end"
+    return (
+        f"With the patch, `{view.name(pair)}` {what} where it returned {pair.call.original.shown} before "
+        f"({pair.call.how}), and fails on {len(failing) - 1} other inputs."
+    )
 
 
-def hangs(view: View) -> str | None:
-    """The patched program does not end where the original returned."""
-    for pair in view.pairs:
-        if pair.returned and pair.result.status in ("hang", "crash"):
-            return f"With the patch, `{view.name(pair)}` does not end where it returned before ({pair.call.how})."
-    return None
+_PLAIN = ("target", "passing", "variation")
+
+
+def _fails(result: Result) -> bool:
+    return result.status in ("hang", "crash") or (result.status == "raise" and result.kind in PROGRAMMING_ERRORS)
 
 
 def unlike_inputs(view: View) -> str | None:
@@ -146,34 +143,10 @@ def unlike_inputs(view: View) -> str | None:
     )
 
 
-def passing_calls(view: View) -> str | None:
-    """The result of a call that a passing test makes changes."""
-    for pair in view.pairs:
-        same_effect = pair.result.effect == pair.call.original.effect
-        if pair.call.origin == "passing" and pair.returned and pair.changed and same_effect:
-            return (
-                f"The patch changes the result of a call that a passing test makes, `{view.name(pair)}` with "
-                f"{pair.call.how}: {_change(pair)}."
-            )
-    return None
-
-
-def special_case(view: View) -> str | None:
-    """No variation of the failing call is changed in any argument, so the patch may know only the test's input."""
-    near = [pair for pair in view.near_repaired()]
-    slots = {slot for pair in near for slot in pair.call.slots}
-    if len(near) < MANY_VARIATIONS or len(slots) < 2 or any(pair.changed for pair in near):
-        return None
-    return (
-        f"The patch changes the result of the failing call of `{view.name(near[0])}` and of none of its "
-        f"{len(near)} variations in one argument, so it may only recognise the test's input."
-    )
-
-
 def constant_result(view: View) -> str | None:
     """The patched program returns one value on inputs for which the original returned several."""
     changed = [pair for pair in view.pairs if pair.changed and pair.result.status == "value"]
-    changed = [pair for pair in changed if pair.result.kind not in ("bool", "NoneType")]
+    changed = [p for p in changed if p.result.kind not in ("bool", "NoneType") and not _made_of_arguments(p.result)]
     before = {pair.call.original.form for pair in changed if pair.returned}
     after = {pair.result.form for pair in changed}
     if len(before) < 3 or len(after) > 1:
@@ -182,12 +155,10 @@ def constant_result(view: View) -> str | None:
     return f"With the patch, `{view.name(pair)}` returns {pair.result.shown} on every input whose result it changes."
 
 
-def new_effects(view: View) -> str | None:
-    """The patched program changes its arguments, or prints, where the original did not."""
-    for pair in view.pairs:
-        if pair.returned and not pair.call.original.effect and pair.result.status == "value" and pair.result.effect:
-            return f"With the patch, `{view.name(pair)}` changes its arguments or prints, as it did not ({pair.call.how})."
-    return None
+def _made_of_arguments(result: Result) -> bool:
+    """Whether each text and number in a container or text occurs in the arguments."""
+    known = [holds for name, holds in result.holds.items() if name.endswith("occurs in the arguments")]
+    return bool(known) and all(known)
 
 
 def other_kind(view: View) -> str | None:
@@ -195,12 +166,12 @@ def other_kind(view: View) -> str | None:
     kinds = {pair.call.original.kind for pair in view.pairs if pair.returned}
     repaired = {pair.result.kind for pair in view.repaired}
     for pair in view.pairs:
-        if pair.returned and pair.changed and pair.result.status == "value":
-            if pair.result.kind not in kinds | repaired:
-                return (
-                    f"With the patch, `{view.name(pair)}` returns a value of type {pair.result.kind}, which it did for "
-                    f"no input before ({pair.call.how})."
-                )
+        other = pair.result.status == "value" and pair.result.kind not in kinds | repaired
+        if pair.returned and pair.changed and other:
+            return (
+                f"With the patch, `{view.name(pair)}` returns a value of type {pair.result.kind}, which it did for no "
+                f"input before ({pair.call.how})."
+            )
     return None
 
 
@@ -235,16 +206,15 @@ def broken_relation(view: View) -> str | None:
 
 
 def _share(together: list[tuple[Pair, Pair]], satisfied: list[bool]) -> float:
-    """The share of calls that satisfy a relation: the smaller of those with the most frequent result, which may satisfy
-    it for a trivial reason, and those with another. 0 when there are too few others."""
+    """The share of calls that satisfy a relation: the smallest among the calls with one result, which may satisfy it
+    for a trivial reason. Results of fewer than `FEW_OTHERS` calls are taken together. 0 for a single group."""
     forms = Counter(base.call.original.form for base, _ in together)
-    usual = forms.most_common(1)[0][0]
-    groups: tuple[list[bool], list[bool]] = ([], [])
+    groups: dict[str, list[bool]] = {}
     for (base, _), fine in zip(together, satisfied, strict=True):
-        groups[base.call.original.form == usual].append(fine)
-    if len(groups[0]) < FEW_OTHERS:
-        return 0.0
-    return min(sum(group) / len(group) for group in groups)
+        form = base.call.original.form
+        groups.setdefault(form if forms[form] >= FEW_OTHERS else "", []).append(fine)
+    large = [group for group in groups.values() if len(group) >= FEW_OTHERS]
+    return min(sum(group) / len(group) for group in large) if len(large) > 1 else 0.0
 
 
 def _renamed(first: Result, second: Result) -> bool:
@@ -293,24 +263,11 @@ def broken_invariant(view: View) -> str | None:
     return None
 
 
-def unproven_lines(view: View) -> str | None:
-    """No mutant of a changed block is noticed by the tests that reach it."""
-    by_block: dict[tuple[str, int], list[str]] = {}
-    for mutant, status in view.patch.mutants:
-        if status is not None and not mutant.revert:
-            by_block.setdefault((mutant.path, mutant.block), []).append(status)
-    for (path, number), statuses in by_block.items():
-        if len(statuses) >= 2 and all(status == "pass" for status in statuses):
-            return f"None of {len(statuses)} small changes of changed block {number + 1} in {path} makes a test fail."
-    return None
-
-
-def needless_block(view: View) -> str | None:
-    """Every test that reaches the change passes without one of the changed blocks."""
-    for mutant, status in view.patch.mutants:
-        if mutant.revert and status == "pass":
-            return f"Every test passes without changed block {mutant.block + 1} in {mutant.path}."
-    return None
+def unreached_function(view: View) -> str | None:
+    """The patch changes a function that no failing test executes."""
+    if not view.patch.unreached:
+        return None
+    return f"The patch also changes {view.patch.unreached[0]}, which no failing test executes."
 
 
 def broken_examples(view: View) -> str | None:
@@ -323,17 +280,12 @@ def broken_examples(view: View) -> str | None:
 
 RULES: dict[str, Rule] = {
     "new-error": new_errors,
-    "hang": hangs,
     "unlike-inputs": unlike_inputs,
-    "passing-calls": passing_calls,
-    "special-case": special_case,
     "constant-result": constant_result,
-    "new-effect": new_effects,
     "other-type": other_kind,
     "broken-relation": broken_relation,
     "broken-invariant": broken_invariant,
-    "unproven-lines": unproven_lines,
-    "needless-block": needless_block,
+    "unreached-function": unreached_function,
     "broken-example": broken_examples,
 }
 _FAILS = {"broken-example"}
@@ -349,7 +301,16 @@ def judge_behaviour(measurement: Measurement, number: int) -> Behaviour:
         detail = rule(view)
         if detail is not None:
             doubts.append(Doubt(kind=kind, detail=detail, severity="fail" if kind in _FAILS else "draft"))
-    return Behaviour(tuple(doubts), (), measurement.notes, bool(view.pairs))
+    return Behaviour(tuple(doubts), _supports(view), measurement.notes, bool(view.pairs))
+
+
+def _supports(view: View) -> tuple[Support, ...]:
+    repaired = [e for e in view.patch.examples if not e.before and e.after]
+    if not repaired:
+        return ()
+    example = repaired[0]
+    detail = f"The example `{example.source}` in {example.document} failed before and gives the documented result now."
+    return (Support(kind="repaired-example", detail=detail),)
 
 
 def _change(pair: Pair) -> str:

@@ -15,14 +15,12 @@ from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Outcome
 
-from .mutants import Mutant, mutants
 from .spans import blocks, function_lines
 
 VARIATIONS = 220
 RELATED = 200
 _COVERING_TESTS = 40
 _COVERING_SECONDS = 1.5
-_MUTANTS = 14
 _DOCUMENTS = 40
 
 
@@ -49,7 +47,8 @@ class Result:
 @dataclass(frozen=True)
 class MeasuredCall:
     """One call of a changed function. `origin` is `target` (recorded while a failing test ran), `passing` (while a
-    passing test ran), `variation`, or a relation to the call `base`; `how` describes its arguments. Only `steady` calls gave the same twice."""
+    passing test ran), `variation`, `twin` (a variation with another type), or a relation to the call number `base`.
+    `how` describes the arguments. Only `steady` calls gave the same result twice."""
 
     function: int
     origin: str
@@ -76,12 +75,12 @@ class Example:
 @dataclass(frozen=True)
 class Measured:
     """What was measured for one patch. `results` are those of the calls, None where a call was not run with it; the
-    whole is None when the patch could not be applied to the imported program."""
+    whole is None when the patch could not be applied to the imported program. `unreached` names changed functions that
+    no failing test executes."""
 
     results: tuple[Result | None, ...] | None
     examples: tuple[Example, ...] = ()
-    mutants: tuple[tuple[Mutant, str | None], ...] = ()
-    """Mutants with the status of the target tests: `pass` when they do not notice it, None when it was not run."""
+    unreached: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,13 @@ class Measurement:
     calls: tuple[MeasuredCall, ...] = ()
     patches: tuple[Measured, ...] = ()
     notes: tuple[str, ...] = ()
-    reached: frozenset[int] = frozenset()
 
 
 @dataclass
 class _Plan:
-    patches: list[dict[str, str | None]]
-    mutants: list[list[Mutant]]
+    patches: list[dict[str, str | None]] = field(default_factory=list)
     covering: list[str] = field(default_factory=list)
+    unreached: list[tuple[str, ...]] = field(default_factory=list)
 
 
 def measure_patches(
@@ -112,24 +110,23 @@ def measure_patches(
 ) -> Measurement:
     """Measures patches in about `seconds`. The worker's session must hold the unchanged commit, whose files are in
     `root`. Never raises for what the repository does."""
-    plan = _plan(root, changes, baseline)
-    slowest = max((baseline.seconds.get(t, 0.0) for t in targets), default=0.0)
+    plan = _plan(root, changes, baseline, targets)
+    ended = [t for t in targets if not any(f.type == "Hang" for f in baseline.failures.get(t, ())[:1])]
+    slowest = max((baseline.seconds.get(t, 0.0) for t in ended), default=0.0)
     tests = [*targets, *plan.covering]
     select = sorted({t.split("::")[0] for t in tests if "::" in t or t.endswith(".py")})
-    chosen = [m for of_patch in plan.mutants for m in of_patch]
     try:
         answer = worker.ask(
             "behaviour",
             seconds + 15,
             patches=plan.patches,
-            mutants=[{**_all_files(plan, m), m.path: m.text} for m in chosen],
             targets=list(targets),
             covering=plan.covering,
             select=select,
             documents=_documents(root),
             variations=VARIATIONS,
             related=RELATED,
-            cpu=max(0.2, 12 * slowest),
+            cpu=min(10.0, max(0.2, 12 * slowest)),
             seconds=seconds,
         )
         return _parsed(answer, plan)
@@ -139,28 +136,27 @@ def measure_patches(
         return Measurement(notes=(f"The measurement beyond the tests gave no usable answer: {error!r}.",))
 
 
-def _all_files(plan: _Plan, mutant: Mutant) -> dict[str, str | None]:
-    """The other files of the patch that a mutant belongs to."""
-    for patch, of_patch in zip(plan.patches, plan.mutants, strict=True):
-        if any(m is mutant for m in of_patch):
-            return patch
-    return {}
-
-
-def _plan(root: Path, changes: Sequence[Change], baseline: Baseline) -> _Plan:
-    plan = _Plan([], [])
+def _plan(root: Path, changes: Sequence[Change], baseline: Baseline, targets: tuple[str, ...]) -> _Plan:
+    plan = _Plan()
     ranges: dict[str, list[tuple[int, int]]] = {}
+    hits = {place for target in targets for place in baseline.hits.get(target, ())}
+    executed = {baseline.places[place] for place in hits | baseline.imported}
     for change in changes:
-        made: list[Mutant] = []
+        unreached: list[str] = []
         for path, after in change.files.items():
             before = _text(root / path)
             if before is None or after is None or not path.endswith(".py"):
                 continue
             for block in blocks(before, after):
-                ranges.setdefault(path, []).append(function_lines(before, block.old))
-            made += mutants(path, before, after)
+                around = function_lines(before, block.old)
+                if around is None:
+                    continue
+                ranges.setdefault(path, []).append(around[1:])
+                body = range(around[1] + 1, around[2] + 1)
+                if hits and body and not any((path, line) in executed for line in body):
+                    unreached.append(f"{around[0]} in {path}")
         plan.patches.append(dict(change.files))
-        plan.mutants.append(made[:_MUTANTS])
+        plan.unreached.append(tuple(dict.fromkeys(unreached)))
     plan.covering = _covering(baseline, ranges)
     return plan
 
@@ -221,25 +217,17 @@ def _parsed(answer: dict[str, Any], plan: _Plan) -> Measurement:
         )
         for c in answer.get("calls", ())
     )
-    statuses = iter(answer.get("mutants", ()))
     examples = answer.get("examples", ())
     patches = []
-    for number, of_patch in enumerate(plan.mutants):
+    for number, unreached in enumerate(plan.unreached):
         raw = answer.get("patches", [None] * len(plan.patches))[number]
-        results = None if raw is None else tuple(None if r is None else _result(r) for r in raw)
-        if results is not None and len(results) != len(calls):
-            raise ValueError("the numbers of calls and results differ")
-        ended = [(m, next(statuses, None)) for m in of_patch]
-        patches.append(
-            Measured(
-                results,
-                _examples(examples, number) if examples else (),
-                tuple((m, str(t["s"]) if t else None) for m, t in ended),
-            )
-        )
+        results = None
+        if raw is not None:
+            together = zip(calls, raw, strict=True)
+            results = tuple(None if r is None else call.original if r == "same" else _result(r) for call, r in together)
+        patches.append(Measured(results, _examples(examples, number) if examples else (), unreached))
     names = tuple(str(n)[:200] for n in answer.get("functions", ()))
-    reached = frozenset(int(n) for n in answer.get("reached", ()))
-    return Measurement(names, calls, tuple(patches), tuple(notes), reached)
+    return Measurement(names, calls, tuple(patches), tuple(notes))
 
 
 def _examples(raw: Any, number: int) -> tuple[Example, ...]:

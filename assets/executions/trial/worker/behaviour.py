@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .behaviour_call import Call
 from .behaviour_examples import module_of, run_examples, texts_with_examples
-from .behaviour_outcome import Call, run_call, shown
 from .behaviour_inputs import variations
+from .behaviour_outcome import run_call, shown
 from .behaviour_record import Recorder, record_calls
 from .behaviour_relations import related_calls
 from .behaviour_reload import Part, functions_of, parts_of
@@ -19,7 +20,7 @@ from .children import CRASH, HANG, Child, Send, supervise
 from .patching import Patcher, Unpatchable
 from .session import collected, enter
 from .suite import Suite
-from .trials import _SafeState, limit_memory, run_targets
+from .trials import _SafeState, limit_memory
 from .wire import Message
 
 _CALL_SECONDS = 0.25
@@ -27,10 +28,10 @@ _NOT_APPLIED = (Unpatchable, SyntaxError, ValueError, RecursionError, MemoryErro
 
 
 def behaviour(command: Message) -> Message:
-    """Measures `patches` (a list of {path: new text}) and `mutants` (the same) of one repository.
+    """Measures `patches`, each {path: new text}, of one repository.
 
-    The answer holds {"functions": [name], "calls": [call], "patches": [result], "mutants": [result],
-    "examples": [[...]], "notes": [text]}; missing parts were not reached within `seconds`.
+    The answer holds {"functions": [name], "calls": [call], "patches": [[result] or None], "examples": [[example]],
+    "notes": [text]}; missing parts were not reached within `seconds`.
     """
     answer: Message = {"notes": []}
     until = time.monotonic() + command["seconds"]
@@ -79,9 +80,7 @@ class _Measurement:
         patches, texts = self._parts()
         recorder = self._recorded(texts)
         self._send(("functions", 0, [".".join(chain) for _, chain, _ in self._functions]))
-        self._send(("reached", 0, sorted(recorder.reached)))
         self._examples(patches)
-        self._mutants(command["mutants"])
         calls = recorder.calls
         if calls:
             calls = [*calls, *variations(calls, command["variations"])]
@@ -205,30 +204,6 @@ class _Measurement:
         results = [None if p is None else self._in_forks(len(texts), body, p, order, 6.0, end) for p in versions]
         self._send(("examples", 0, results))
 
-    def _mutants(self, mutants: list[dict[str, str]]) -> None:
-        """Whether the target tests or tests that cover the change notice each mutant: "pass" when none does."""
-        results: list[Message | None] = []
-        command = self._command
-        targets = [t for t in command["targets"] if t in self._suite.by_id]
-        tests = [*targets, *(t for t in command["covering"] if t in self._suite.by_id)]
-        end = min(self._until, time.monotonic() + 0.35 * command["seconds"])
-        for mutant in mutants:
-            if len(targets) < len(command["targets"]) or time.monotonic() > end:
-                results.append(None)
-                continue
-            try:
-                parts = [p for path, text in mutant.items() for p in parts_of(path, _read(self._suite.root, path), text)]
-            except _NOT_APPLIED:
-                results.append(None)
-                continue
-
-            def body(_: int, command: Message = command) -> Message:
-                return run_targets(self._suite, tests, {**command, "full": 1})
-
-            each = 6 * command["cpu"] * len(tests) + 2
-            results += self._in_forks(1, body, parts, [0], each, end)
-        self._send(("mutants", 0, results))
-
     def _compare(self, calls: list[Call], patches: list[list[Part] | None]) -> None:
         def plain(index: int) -> Message:
             call = calls[index]
@@ -266,10 +241,13 @@ class _Measurement:
                 ],
             )
         )
-        results = [
-            None if p is None else self._in_forks(len(calls), plain, p, steady, each, time.monotonic() + share)
-            for p in patches
-        ]
+        results: list[list[Any] | None] = []
+        for parts in patches:
+            if parts is None:
+                results.append(None)
+                continue
+            found = self._in_forks(len(calls), plain, parts, steady, each, time.monotonic() + share)
+            results.append(["same" if _same(was, now) else now for was, now in zip(original, found, strict=True)])
         self._send(("patches", 0, results))
 
 

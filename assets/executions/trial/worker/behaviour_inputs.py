@@ -12,10 +12,11 @@ import inspect
 import random
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .behaviour_outcome import Call, canonical, copied, digest, shown
+from .behaviour_call import Call
+from .behaviour_outcome import canonical, copied, digest, shown
 
 _SEEN = 6
 _EACH = 14
@@ -90,7 +91,8 @@ def _based(source: Iterator[Call], call: Call) -> Iterator[Call]:
     for varied in source:
         slots = tuple(dict.fromkeys((*call.slots, *varied.slots)))
         how = ", ".join(f"{slot} = {shown(_value(varied, slot))}" for slot in slots)
-        yield Call(call.function, varied.arguments, "variation", how, call.base, call.test, slots)
+        origin = "twin" if "twin" in (call.origin, varied.origin) else "variation"
+        yield Call(call.function, varied.arguments, origin, how, call.base, call.test, slots)
 
 
 def _value(call: Call, slot: str) -> Any:
@@ -111,6 +113,9 @@ def _of_call(call: Call, number: int, pool: Pool) -> Iterator[Call]:
     """Single variations of each argument in turn, every third time with a second argument varied as well."""
     chooser = random.Random(f"{call.function} {number}")  # noqa: S311 - reproducible inputs, no secret
     slots = {slot: values for slot in _slots(call) if (values := _values(call, slot, pool))}
+    for slot in _slots(call):
+        for twin in twins(_value(call, slot))[:2]:
+            yield replace(_with(call, number, {slot: twin}), origin="twin")
     if not slots:
         return
     singles: list[tuple[str, int]] = []
@@ -185,6 +190,20 @@ def _with(call: Call, number: int, changed: dict[str, Any]) -> Call:
 
 def _is_iterator(value: Any) -> bool:
     return hasattr(value, "__next__")
+
+
+def twins(value: Any, pool: Pool | None = None) -> list[Any]:
+    """Values of another type with the same text or items: a text for an integer, keys that are numbers, and so on."""
+    if type(value) is int:
+        return [str(value), float(value)]
+    if type(value) is str and value.isdecimal():
+        return [int(value)]
+    if type(value) is dict and value and all(type(key) is str for key in value):
+        return [dict(enumerate(value.values()))]
+    if type(value) in (list, tuple) and value:
+        changed = [type(value)([*value[:-1], other]) for other in twins(value[-1])]
+        return [*changed, list(value) if type(value) is tuple else tuple(value)]
+    return []
 
 
 def variants(value: Any, pool: Pool | None = None) -> list[Any]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .behaviour_call import Call, bound
+from .behaviour_relations import invariants, rename
 from .suite import Hang, _Alarm
 
 _MOST_ITEMS = 200
@@ -37,11 +39,11 @@ class _Canonical:
 
     def of(self, value: Any, depth: int = 0) -> Any:
         self._nodes += 1
-        if isinstance(value, float) and value != value:  # noqa: PLR0124
+        if isinstance(value, float) and value != value:
             return "nan"
         if type(value) is int or type(value) is float:
             # 2 and 2.0 are equal for almost every caller.
-            whole = type(value) is int or value.is_integer()
+            whole = float(value).is_integer() if type(value) is float else True
             return ("number", repr(int(value)) if whole and abs(value) < 1 << 60 else repr(value)[:5000])
         if type(value) in _PLAIN:
             shown = repr(value[:5000]) if isinstance(value, str | bytes) else repr(value)[:5000]
@@ -70,7 +72,7 @@ class _Canonical:
             return (kind, len(value), tuple(self.of(v, depth) for v in list(value)[:_MOST_ITEMS]))
         if isinstance(value, _ITERATORS) or (hasattr(value, "__next__") and isinstance(value, Iterator)):
             return ("iterator", tuple(self.of(v, depth) for v in itertools.islice(value, _MOST_ITEMS)))
-        if type(value).__repr__ is not object.__repr__ and not hasattr(value, "__dict__"):
+        if "__repr__" in vars(type(value)) and not hasattr(value, "__dict__"):
             return (kind, repr(value)[:2000])
         return (kind, self._attributes(value, depth))
 
@@ -96,12 +98,8 @@ def digest(form: Any) -> str:
 
 def copied(value: Any) -> Any:
     """A deep copy; parts that cannot be copied are shared."""
-    try:
+    with contextlib.suppress(Exception):
         return copy.deepcopy(value)
-    except Hang:
-        raise
-    except Exception:
-        pass
     if isinstance(value, dict) and type(value) is dict:
         return {k: copied(v) for k, v in value.items()}
     if type(value) in (list, tuple, set):
@@ -121,21 +119,6 @@ def _copied_or_shared(value: Any) -> Any:
         return copy.deepcopy(value)
     except Exception:
         return value
-
-
-@dataclass
-class Call:
-    """A call to replay: function number, arguments by parameter name, and where it comes from: `target` (a failing
-    test), `passing` (a passing test) or `variation`, with `how` in words. `base` is the number of the call varied."""
-
-    function: int
-    arguments: dict[str, Any]
-    origin: str
-    how: str = ""
-    base: int = -1
-    test: str = ""
-    slots: tuple[str, ...] = ()
-    """What was varied: parameters, and `parameter.attribute`."""
 
 
 @dataclass
@@ -208,27 +191,9 @@ def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced
 
 def _describe(outcome: Outcome, call: Call, result: Any) -> None:
     """Adds the renamed form and the relations; without them where a value's own methods fail."""
-    from .behaviour_relations import invariants, rename  # it needs `Call`
-
     with contextlib.suppress(Exception):
         outcome.renamed = digest(canonical(rename(result)))
         outcome.holds = invariants(copied(call.arguments), result)
-
-
-def bound(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Arguments by parameter name as positional ones and keywords. Raises `KeyError` when one is missing."""
-    code = function.__code__
-    plain = code.co_varnames[: code.co_argcount]
-    only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    positional = [arguments[name] for name in plain]
-    keywords = {name: arguments[name] for name in only}
-    at = code.co_argcount + code.co_kwonlyargcount
-    if code.co_flags & inspect.CO_VARARGS:
-        positional += arguments[code.co_varnames[at]]
-        at += 1
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        keywords |= arguments[code.co_varnames[at]]
-    return positional, keywords
 
 
 class _Lines:

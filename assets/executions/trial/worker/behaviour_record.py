@@ -4,7 +4,8 @@ import builtins
 from collections import Counter
 from typing import Any
 
-from .behaviour_outcome import Call, canonical, copied, digest
+from .behaviour_call import Call
+from .behaviour_outcome import canonical, copied, digest
 from .behaviour_reload import recording
 from .patching import Patcher, Undo, Unpatchable
 from .suite import Suite
@@ -65,7 +66,9 @@ class Recorder:
         self._of_function[number] += 1
         self.calls.append(Call(number, arguments, self._origin, test=self._test))
 
-    def install(self, patcher: Patcher, functions: list[tuple[str, list[str], int]], texts: dict[str, str]) -> list[int]:
+    def install(
+        self, patcher: Patcher, functions: list[tuple[str, list[str], int]], texts: dict[str, str]
+    ) -> list[int]:
         """Makes the functions report their calls; returns the numbers of those that do."""
         setattr(builtins, _RECORDER, self)
         done = []

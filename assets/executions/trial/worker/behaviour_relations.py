@@ -4,6 +4,7 @@ None is true of every program. One that the original satisfies on nearly all inp
 breaks it is suspicious (metamorphic relations, Chen et al. 1998; likely invariants, Ernst et al. 2001).
 """
 
+import contextlib
 import copy
 import inspect
 import types
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .behaviour_outcome import Call
+from .behaviour_call import Call
 
 RENAMED, RENAMED_INSIDE, REVERSED, RETYPED = "renamed", "renamed inside", "reversed", "retyped"
 _SHIFT = 1000
@@ -152,12 +153,9 @@ def _letters(text: str) -> Counter[str]:
 
 def _of_items(result: list[Any], plain: dict[str, Any], found: dict[str, bool]) -> None:
     keys = [repr(v) for v in result]
-    found["no item of the result is empty"] = all(v for v in result if type(v) in (str, list, tuple))
     found["the result has no equal items"] = len(set(keys)) == len(keys)
-    try:
+    with contextlib.suppress(TypeError):
         found["the result is sorted"] = result == sorted(result)
-    except TypeError:
-        pass
     flat = [v for item in result for v in (item if type(item) in (list, tuple, str) else [item])]
     for name, value in plain.items():
         if type(value) is int:

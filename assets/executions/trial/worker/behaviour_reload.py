@@ -41,7 +41,7 @@ def functions_of(path: str, old: str, parts: list[Part]) -> list[tuple[str, list
 
 def first_line(node: ast.AST) -> int:
     """The line of a definition's first decorator, else of the node itself."""
-    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])  # type: ignore[attr-defined]
+    return min([int(getattr(node, "lineno", 1)), *(int(d.lineno) for d in getattr(node, "decorator_list", ()))])
 
 
 def recording(source: str, chain: list[str], line: int, number: int) -> tuple[str, list[str]] | None:
