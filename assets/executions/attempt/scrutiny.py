@@ -82,7 +82,7 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
         assert kept is not None  # noqa: S101 - it was stored just now
     measurement, number = kept
     found = judge_behaviour(measurement, number)
-    rival = rival_doubt(measurement, number)
+    rival = rival_doubt(measurement, number) if number < len(measurement.patches) else None
     attempt.record("observed", {"calls": len(measurement.calls), "notes": list(found.notes[:5])})
     attempt.findings.spent("measure", began)
     return Scrutiny((*found.doubts, *((rival,) if rival else ())), found.supports)
