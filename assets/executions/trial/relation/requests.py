@@ -8,18 +8,35 @@ from .facts import TestFacts
 from .terms import MOST_TEXT, root, roots
 
 _SUBJECTS = frozenset(
-    ["tests", "test", "suite", "suites", "testsuite", "ci", "build", "builds", "pipeline", "pipelines", "pytest", "unittest", "checks"]
+    re.findall(
+        r"\S+",
+        "tests test suite suites testsuite ci build builds pipeline pipelines pytest unittest checks",
+    )
 )
 _STATES = re.compile(
-    r"\b(?:fail(?:s|ed|ing|ures?)?|red|broken|breaks?|breaking|errors?|erroring|crash(?:es|ed|ing)?|not (?:pass|green)\w*"
-    r"|(?:don't|dont|doesn't|doesnt|can't|won't|no longer) (?:pass|run|succeed)\w*)\b"
+    r"\b(?:fail(?:s|ed|ing|ures?)?|red|broken|breaks?|breaking|errors?|erroring|crash(?:es|ed|ing)?"
+    r"|not (?:pass|green)\w*|(?:don't|dont|doesn't|doesnt|can't|won't|no longer) (?:pass|run|succeed)\w*)\b"
 )
 _REPAIRED = re.compile(r"\b(?:make|get|turn|bring)\b.*\b(?:pass|passing|green)\b")
 _FILLERS = _SUBJECTS | frozenset(
-    ["a", "again", "all", "always", "and", "are", "asap", "at", "be", "been", "being", "bug", "bugs", "case", "cases", "crash", "crashed", "crashes", "crashing", "currently", "dont", "doesnt", "don't", "doesn't", "can't", "won't", "did", "do", "does", "error", "erroring", "errors", "existing", "fail", "failed", "failing", "fails", "failure", "failures", "few", "fix", "fixed", "fixes", "fixing", "for", "get", "getting", "gets", "got", "green", "had", "has", "have", "help", "i", "in", "is", "issue", "it", "job", "jobs", "keep", "keeps", "local", "locally", "longer", "main", "make", "many", "master", "me", "most", "multiple", "my", "need", "needs", "no", "not", "now", "of", "on", "one", "or", "our", "out", "pass", "passed", "passes", "passing", "please", "problem", "problems", "red", "repair", "resolve", "run", "running", "runs", "several", "some", "something", "still", "succeed", "that", "the", "there", "these", "they", "this", "those", "to", "today", "trunk", "turn", "two", "unit", "integration", "regression", "up", "urgent", "us", "we", "when", "why", "workflow", "workflows", "wrong", "yesterday", "you", "actions", "branch", "broken", "break", "breaks", "breaking", "both", "bring", "current", "develop", "github", "gitlab", "head", "jenkins", "machine", "recently", "tox", "nox", "step", "stage", "lately", "investigate", "look", "into", "at", "solve"]
+    re.findall(
+        r"\S+",
+        "a again all always and are asap at be been being bug bugs case cases crash crashed crashes crashing "
+        "currently dont doesnt don't doesn't can't won't did do does error erroring errors existing fail failed "
+        "failing fails failure failures few fix fixed fixes fixing for get getting gets got green had has have "
+        "help i in is issue it job jobs keep keeps local locally longer main make many master me most multiple my "
+        "need needs no not now of on one or our out pass passed passes passing please problem problems red repair "
+        "resolve run running runs several some something still succeed that the there these they this those to "
+        "today trunk turn two unit integration regression up urgent us we when why workflow workflows wrong "
+        "yesterday you actions branch broken break breaks breaking both bring current develop github gitlab head "
+        "jenkins machine recently tox nox step stage lately investigate look into at solve",
+    )
 )
 _NEW_WORK = frozenset(
-    ["add", "write", "create", "delete", "remove", "skip", "disable", "ignore", "mark", "xfail", "rename", "move", "implement", "support"]
+    re.findall(
+        r"\S+",
+        "add write create delete remove skip disable ignore mark xfail rename move implement support",
+    )
 )
 _SINCE = re.compile(r"\b(?:since|after|as of)\b.*")
 _ASIDE = re.compile(

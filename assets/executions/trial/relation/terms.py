@@ -30,11 +30,35 @@ _EDGES = frozenset(" \t\n\"'`()[],;:.!?=<>") | {""}
 _QUOTES = re.compile("`{2,3}")
 _CAPITALS = re.compile(r"\b[A-Z][A-Z0-9]+\b")
 _PARTICLES = frozenset(
-    ["a", "about", "after", "all", "already", "also", "always", "am", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "being", "both", "but", "by", "can", "cannot", "could", "did", "do", "does", "don", "during", "each", "either", "else", "even", "ever", "every", "for", "from", "get", "gets", "give", "given", "gives", "go", "got", "had", "has", "have", "he", "her", "here", "his", "how", "however", "i", "if", "in", "instead", "into", "is", "isn", "it", "its", "just", "let", "like", "many", "may", "me", "might", "more", "most", "much", "must", "my", "neither", "never", "no", "nor", "not", "now", "of", "off", "on", "once", "one", "only", "or", "other", "our", "out", "over", "own", "per", "quite", "rather", "same", "self", "she", "should", "since", "so", "some", "still", "such", "t", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "though", "through", "to", "too", "under", "until", "up", "us", "very", "via", "was", "we", "well", "were", "what", "when", "where", "whether", "which", "while", "who", "whose", "why", "will", "with", "within", "without", "would", "yet", "you", "your", "assert", "def", "return", "none", "true", "false", "py"]
+    re.findall(
+        r"\S+",
+        "a about after all already also always am an and any are as at be because been before being both but by "
+        "can cannot could did do does don during each either else even ever every for from get gets give given "
+        "gives go got had has have he her here his how however i if in instead into is isn it its just let like "
+        "many may me might more most much must my neither never no nor not now of off on once one only or other "
+        "our out over own per quite rather same self she should since so some still such t than that the their "
+        "them then there these they this those though through to too under until up us very via was we well were "
+        "what when where whether which while who whose why will with within without would yet you your assert def "
+        "return none true false py",
+    )
 )
 """Words without content, which are no terms."""
 _EVERYDAY = frozenset(
-    ["add", "again", "argument", "attribute", "back", "bad", "bug", "call", "case", "change", "check", "class", "code", "come", "contain", "correct", "count", "create", "data", "day", "default", "dict", "different", "directory", "display", "do", "document", "early", "empty", "end", "enough", "entry", "error", "exact", "example", "exception", "exist", "expect", "extra", "fail", "failure", "far", "feature", "field", "file", "find", "first", "fix", "fixture", "float", "follow", "found", "full", "function", "handle", "happen", "help", "hold", "id", "implement", "import", "improve", "index", "input", "inside", "int", "invalid", "issue", "item", "keep", "key", "kind", "know", "large", "last", "later", "leave", "left", "length", "less", "level", "library", "line", "list", "load", "long", "look", "lose", "main", "make", "match", "mean", "message", "method", "miss", "missing", "mock", "module", "move", "name", "need", "new", "next", "nothing", "number", "object", "ok", "old", "open", "option", "order", "output", "parameter", "parse", "part", "pass", "patch", "path", "people", "place", "please", "point", "possible", "print", "problem", "project", "put", "python", "raise", "random", "read", "real", "reason", "release", "remove", "repeat", "report", "request", "result", "right", "row", "run", "save", "say", "second", "see", "seem", "set", "short", "show", "simple", "single", "size", "slow", "small", "space", "start", "state", "step", "stop", "store", "str", "string", "support", "system", "take", "test", "text", "thank", "thing", "think", "time", "try", "turn", "tuple", "two", "type", "unexpected", "update", "upper", "use", "user", "valid", "value", "version", "view", "wait", "want", "way", "white", "whole", "word", "work", "write", "wrong", "year", "zero"]
+    re.findall(
+        r"\S+",
+        "add again argument attribute back bad bug call case change check class code come contain correct count "
+        "create data day default dict different directory display do document early empty end enough entry error "
+        "exact example exception exist expect extra fail failure far feature field file find first fix fixture "
+        "float follow found full function handle happen help hold id implement import improve index input inside "
+        "int invalid issue item keep key kind know large last later leave left length less level library line list "
+        "load long look lose main make match mean message method miss missing mock module move name need new next "
+        "nothing number object ok old open option order output parameter parse part pass patch path people place "
+        "please point possible print problem project put python raise random read real reason release remove "
+        "repeat report request result right row run save say second see seem set short show simple single size "
+        "slow small space start state step stop store str string support system take test text thank thing think "
+        "time try turn tuple two type unexpected update upper use user valid value version view wait want way "
+        "white whole word work write wrong year zero",
+    )
 )
 _ENDING = re.compile(r"(?:ations?|ions?|ments?|ness|ables?|ibles?|ities|ity|ives?|fully?|ers?|ors?|ally|ly|al|y|e)$")
 
