@@ -63,6 +63,7 @@ class Corpus:
         self._tests = ordered[::step]
         self._texts = functions
         self.defined = frozenset(name for function, text in functions.items() for name in _defined(function, text))
+        self.callables = frozenset(part for function in functions for part in function.rpartition("::")[2].split("."))
         self._words: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
         self._executing = Counter(function for test in self._tests for function in test.executed)
         self.profiles = [self.profile(test) for test in self._tests]
