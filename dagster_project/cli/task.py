@@ -106,9 +106,11 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
         line(f"stage      {stage['stage']:<14} {stage['seconds']:.2f} s")
     if found["verdict"]:
         line(f"verdict    {found['verdict']['verdict']}")
+        for reason in found["verdict"]["body"].get("reasons", ()):
+            line(f"           - {' '.join(reason.split())}")
     for publication in found["publications"]:
         where = publication["location"] or publication["last_error"] or ""
-        line(f"published  {publication['target']}: {publication['state']} {where}")
+        line(f"result     {publication['target']}: {publication['state']} {where}")
     line(f"actions    {found['actions']} in the trajectory")
     if report and report[0]:
         line()

@@ -144,7 +144,7 @@ def _suite_in_fork(command: Message) -> Message | None:
             suite = collected(command, command.get("select"))
             answer: Message = {"outcomes": {}, "failures": {}, "seconds": {}, "unfinished": [], "spawned": []}
             if suite.broken is None:
-                answer = run_suite(suite, {**command, "select": None}, None, [])
+                answer = run_suite(suite, command, None, [])
             answer["tests"] = [item.nodeid for item in suite.items]
             answer["errors"] = suite.plugin.collect_errors
             answer["broken"] = suite.broken
