@@ -173,3 +173,11 @@ def test_plugins_that_the_repository_declares_are_loaded_and_others_are_not(meas
     found, again = measured({"mod.py": "", "pyproject.toml": project, "pytest_own.py": own, "test_a.py": tests})
     assert set(found.run.outcomes.values()) == {Outcome.PASSED}, found.failures
     assert len(again) == 3 and set(again.values()) == {"passed"}
+
+
+def test_the_projects_own_plugin_is_loaded(measured: Measure) -> None:
+    project = '[project]\nname = "x"\n[project.entry-points.pytest11]\nx = "x_plugin"\n'
+    plugin = "import pytest\n\n@pytest.fixture\ndef seven():\n    return 7\n"
+    tests = "def test_seven(seven):\n    assert seven == 7\n"
+    found, _ = measured({"pyproject.toml": project, "x_plugin.py": plugin, "test_a.py": tests})
+    assert set(found.run.outcomes.values()) == {Outcome.PASSED}, found.failures
