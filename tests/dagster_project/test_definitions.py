@@ -44,6 +44,7 @@ def test_the_definitions_are_complete() -> None:
         "jobs": [
             "begin_migration",
             "compare_evals",
+            "follow_patches",
             "index_vectors",
             "keep_models",
             "migrate_model",
@@ -71,6 +72,7 @@ def test_the_definitions_are_complete() -> None:
         ],
         "schedules": [
             "eval_baseline_nightly",
+            "follow_patches_schedule",
             "index_vectors_schedule",
             "keep_models_schedule",
             "prune_context_schedule",

@@ -71,8 +71,8 @@ class Findings:
     def evidence(self, **fields: Any) -> Evidence:
         baseline = self.baseline
         fields.setdefault("flaky", baseline.flaky if baseline else ())
-        fields.setdefault("environment", baseline.environment if baseline else ())
         fields.setdefault("before", baseline.run if baseline else None)
+        fields.setdefault("environment", baseline.environment if baseline else ())
         notes = [*self.notes, *self.files.notes]
         if self.faults:
             notes.append(f"{len(self.faults)} operators failed, first {next(iter(self.faults))}.")

@@ -46,6 +46,10 @@ def main() -> None:
                     wire.send({"error": "the process that holds the collected tests has ended"})
             elif command["op"] == "fresh":
                 wire.send(fresh(command))
+            elif command["op"] == "behaviour":
+                from .behaviour import behaviour  # only survivors are measured
+
+                wire.send(behaviour(command))
             else:
                 wire.send({"error": f"unknown command {command['op']!r}"})
         except Exception:

@@ -1,0 +1,80 @@
+"""Groups survivors by what they do on the measured calls, and says whether the choice between the groups is open."""
+
+from dataclasses import dataclass
+
+from core.work import Doubt
+
+from .doubts import View, judge_behaviour
+from .measure import Measurement, Result
+
+
+@dataclass(frozen=True)
+class RivalGroup:
+    """Survivors with the same results on every measured call. `patches` are their numbers in the measurement, in its
+    order; `doubts` is the fewest doubts that one of them has; `spread` is the number of inputs unlike the failing ones
+    whose result they change."""
+
+    patches: tuple[int, ...]
+    doubts: int
+    spread: int
+
+
+def rival_groups(measurement: Measurement) -> tuple[RivalGroup, ...]:
+    """The groups, the one to prefer first: fewest doubts, then least spread, then the order of the measurement. A patch
+    that could not be measured is a group of its own, after the measured ones."""
+    views = [View(measurement, number) for number in range(len(measurement.patches))]
+    shared = _shared(views)
+    members: dict[object, list[int]] = {}
+    for number, view in enumerate(views):
+        key: object = tuple(_key(view, n) for n in shared) if view.pairs else f"unmeasured {number}"
+        members.setdefault(key, []).append(number)
+    groups = []
+    for numbers in members.values():
+        first = views[numbers[0]]
+        spread = sum(p.returned and p.changed and not first.like_repaired(p) for p in first.pairs)
+        doubts = min(len(judge_behaviour(measurement, n).doubts) for n in numbers)
+        groups.append(RivalGroup(tuple(numbers), doubts, spread))
+    groups.sort(key=lambda g: (not views[g.patches[0]].pairs, g.doubts, g.spread, g.patches[0]))
+    return tuple(groups)
+
+
+def rival_doubt(measurement: Measurement, chosen: int) -> Doubt | None:
+    """A doubt when a survivor of another group has no more doubts and no more spread than the chosen one, and differs
+    from it on an input for which both return."""
+    groups = rival_groups(measurement)
+    mine = next((g for g in groups if chosen in g.patches), None)
+    view = View(measurement, chosen)
+    if mine is None or not view.pairs:
+        return None
+    for group in groups:
+        if group is mine or (group.doubts, group.spread) > (mine.doubts, mine.spread):
+            continue
+        other = View(measurement, group.patches[0])
+        for pair in view.pairs:
+            rival = other.by_number.get(pair.number)
+            if rival is None or not rival.result.differs(pair.result):
+                continue
+            if rival.result.status == pair.result.status == "value" and pair.call.origin != "renamed":
+                return Doubt(
+                    kind="rivals",
+                    detail=(
+                        f"Another patch that passes every test gives another result of `{view.name(pair)}` for "
+                        f"{pair.call.how}: {_shown(rival.result)} instead of {_shown(pair.result)}. No test decides."
+                    ),
+                )
+    return None
+
+
+def _shared(views: list[View]) -> list[int]:
+    """The numbers of the calls that ran with every measured patch."""
+    measured = [set(view.by_number) for view in views if view.pairs]
+    return sorted(set.intersection(*measured)) if measured else []
+
+
+def _key(view: View, number: int) -> tuple[str, str, str]:
+    result = view.by_number[number].result
+    return result.status, result.form, result.effect
+
+
+def _shown(result: Result) -> str:
+    return result.shown or result.kind or result.status
