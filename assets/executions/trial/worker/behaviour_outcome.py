@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .alarm import Alarm, Hang
 from .behaviour_call import Call, bound
 from .behaviour_relations import invariants, rename
-from .suite import Hang, _Alarm
 
 _MOST_ITEMS = 200
 _MOST_NODES = 4000
@@ -153,7 +153,7 @@ def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced
     printed = io.StringIO()
     tracer = _Lines(function.__code__) if traced else None
     try:
-        with _Alarm(seconds, 4 * seconds + 1), contextlib.redirect_stdout(printed):
+        with Alarm(seconds, 4 * seconds + 1), contextlib.redirect_stdout(printed):
             try:
                 if tracer is not None:
                     sys.settrace(tracer)
@@ -178,7 +178,7 @@ def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced
                 outcome = Outcome("raise", kind, kind, shown=f"{kind}: {str(error)[:_SHOWN]}")
             finally:
                 sys.settrace(None)
-        with _Alarm(seconds, 4 * seconds + 1):
+        with Alarm(seconds, 4 * seconds + 1):
             effect = digest((canonical(arguments), printed.getvalue()[:5000]))
             unchanged = digest((canonical(copied(call.arguments)), ""))
             outcome.effect = "" if effect == unchanged else effect
