@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from assets.executions.engines.search.source import SourceFile
 
-MAX_CHARACTERS = 400_000
+MAX_CHARACTERS = 150_000
 _TOKEN = re.compile(
     r"#[^\n]*|[rbfuRBFU]{0,2}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
     r"|[A-Za-z_]\w*|\d[\w.]*|\*\*=?|//=?|<<=?|>>=?|->|[-+*/%&|^=<>!:]=|\n|[^\s]"
@@ -62,29 +62,9 @@ class Idioms:
                 self._follow[context][padded[at]] += 1
                 self._seen[context] += 1
 
-    def surprise(self, found: Sequence[str], start: int, end: int, known: int = 0) -> float:
-        """Bits of the tokens `start:end` in their context, with the two tokens that follow them. `known` is how often
-        this very code was counted, which is subtracted."""
-        padded = [_START, _START, *found]
-        last = min(len(padded), end + 4)
-        return sum(self._bits(padded, at, known) for at in range(start + 2, last))
-
-    def _bits(self, padded: Sequence[str], at: int, known: int) -> float:
-        chance = 1.0 / self._known
-        for start in (at, at - 1, at - 2):
-            context = tuple(padded[start:at])
-            follow = self._follow.get(context)
-            if not follow:
-                break
-            count = max(0, follow.get(padded[at], 0) - known)
-            total = max(0, self._seen[context] - known)
-            kinds = max(1, len(follow) - (known and follow.get(padded[at], 0) <= known))
-            chance = (count + kinds * chance) / (total + kinds)
-        return -math.log2(chance)
-
-    def gain(self, before: str, after: str) -> float:
-        """How many bits less surprising the new code is than the code that it replaces, over the tokens that differ;
-        negative when it is more surprising. Both texts are whole lines, of which `before` was counted."""
+    def surprise_of_change(self, before: str, after: str) -> float:
+        """Bits of surprise of the tokens that `after` has in place of those of `before`, with the two tokens that
+        follow them. Both texts are whole lines."""
         old, new = tokens(before), tokens(after)
         head = 0
         while head < min(len(old), len(new)) and old[head] == new[head]:
@@ -92,4 +72,16 @@ class Idioms:
         tail = 0
         while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
             tail += 1
-        return self.surprise(old, head, len(old) - tail, known=1) - self.surprise(new, head, len(new) - tail)
+        padded = [_START, _START, *new]
+        last = min(len(padded), len(padded) - tail + 2)
+        return sum(self._bits(padded, at) for at in range(head + 2, last))
+
+    def _bits(self, padded: Sequence[str], at: int) -> float:
+        chance = 1.0 / self._known
+        for start in (at, at - 1, at - 2):
+            context = tuple(padded[start:at])
+            follow = self._follow.get(context)
+            if not follow:
+                break
+            chance = (follow.get(padded[at], 0) + len(follow) * chance) / (self._seen[context] + len(follow))
+        return -math.log2(chance)
