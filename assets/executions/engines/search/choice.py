@@ -19,10 +19,10 @@ _BITS = 20.0
 """Surprising code is half as likely for each of this many bits of surprise."""
 _USUAL_BITS = 25.0
 """An edit of this surprise keeps its operator's prior as its value."""
-_ONLY_REMOVES = 0.1
+_ONLY_REMOVES = 0.15
 """Nearly every wrong result can be avoided by removing some code; it is seldom the fix."""
 _COMBINED = 0.6
-_DOUBTED = {"draft": 0.4, "fail": 0.1}
+_DOUBTED = {"draft": 0.1, "fail": 0.01}
 _MOST_LINES = 5_000
 """A changed file with more lines is compared as a whole."""
 

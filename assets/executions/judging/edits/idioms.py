@@ -5,6 +5,7 @@ section 4.5). That right code is more predictable than wrong code is measured by
 naturalness of buggy code"). Not for deciding whether code is right.
 """
 
+import difflib
 import math
 import re
 from collections import Counter, defaultdict
@@ -20,6 +21,8 @@ _TOKEN = re.compile(
 _LONG = 40
 """A longer string is one of many: its content says nothing about code."""
 _START = "\n"
+_ALIGNED = 1_000
+"""Tokens. Longer pieces count whole, since aligning them takes quadratic time."""
 
 
 def tokens(text: str) -> list[str]:
@@ -66,15 +69,15 @@ class Idioms:
         """Bits of surprise of the tokens that `after` has in place of those of `before`, with the two tokens that
         follow them. Both texts are whole lines."""
         old, new = tokens(before), tokens(after)
-        head = 0
-        while head < min(len(old), len(new)) and old[head] == new[head]:
-            head += 1
-        tail = 0
-        while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-            tail += 1
+        if max(len(old), len(new)) > _ALIGNED:
+            changed = set(range(len(new)))
+        else:
+            changed = set()
+            for tag, _, _, start, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+                if tag != "equal":
+                    changed.update(range(start, min(len(new), end + 2)))
         padded = [_START, _START, *new]
-        last = min(len(padded), len(padded) - tail + 2)
-        return sum(self._bits(padded, at) for at in range(head + 2, last))
+        return sum(self._bits(padded, at + 2) for at in changed)
 
     def _bits(self, padded: Sequence[str], at: int) -> float:
         chance = 1.0 / self._known
