@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from assets.executions.engines.protocol import Candidate, FileChange, Problem
 from assets.executions.engines.search.choice import naturalness
 from assets.executions.engines.search.source import Edit, SourceFile
 from assets.executions.judging.edits.idioms import Idioms, tokens
 from assets.executions.trial.targets import TargetSet
 from core.work import TaskContext
-from hypothesis import given
-from hypothesis import strategies as st
 
-PROGRAM = '''
+PROGRAM = """
 import os
 import re
 from os.path import isfile, join
@@ -78,7 +79,7 @@ def describe(match):
     data = {"name": match.name}
     data["pattern"] = match.name
     return data
-'''
+"""
 
 
 def _problem(issue: str = "It is wrong") -> Problem:
@@ -111,7 +112,10 @@ def _candidate(*edits: Edit, parents: tuple[Candidate, ...] = ()) -> Candidate:
     ("wrong", "right"),
     [
         (("pred(item) and", "pred(str(item)) and"), ("if maxsplit and buf:", "if buf or maxsplit:")),
-        (("pred(item) and", "pred(str(item)) and"), ("maxsplit -= 1\n    if", "maxsplit -= 1\n            continue\n    if")),
+        (
+            ("pred(item) and", "pred(str(item)) and"),
+            ("maxsplit -= 1\n    if", "maxsplit -= 1\n            continue\n    if"),
+        ),
         (("sorted(items)", "reversed(sorted(items))"), ("sorted(items)", "sorted(items, reverse=True)")),
         (("isfile(name)", "isfile(os.name)"), ("isfile(name)", "isfile(path)")),
         (("rendered = Markdown().render(text)", "rendered = Markdown()"), ("if plain:", "if not plain:")),

@@ -1,7 +1,7 @@
 """Which of several survivors to prefer: the one that a maintainer would most likely have written.
 
-All of them make the failing tests pass. Their order is an estimate of likelihood: the operator's prior, how well the new
-code fits the project's idioms, and the doubts that the edit's text raises. It does not depend on the order in which
+All of them make the failing tests pass. Their order is an estimate of likelihood: the operator's prior, how well the
+new code fits the project's idioms, and the doubts that the edit's text raises. It does not depend on the order in which
 survivors were found. `python -m tests.bench.choice` measures it.
 """
 
@@ -94,15 +94,14 @@ class Ranking:
         return found
 
 
-_last: tuple["weakref.ref[Problem]", Ranking] | None = None
+_last: list[tuple["weakref.ref[Problem]", Ranking]] = []
 
 
 def _ranking(problem: Problem) -> Ranking:
     """The ranking of the problem that was ranked last is kept."""
-    global _last
-    if _last is None or _last[0]() is not problem:
-        _last = (weakref.ref(problem), Ranking(problem))
-    return _last[1]
+    if not _last or _last[0][0]() is not problem:
+        _last[:] = [(weakref.ref(problem), Ranking(problem))]
+    return _last[0][1]
 
 
 def _line_regions(before: str, after: str) -> list[tuple[str, str]]:
@@ -115,9 +114,9 @@ def _line_regions(before: str, after: str) -> list[tuple[str, str]]:
 
 def _only_removes(before: str, after: str) -> bool:
     """Whether the new tokens are the old ones without some of them."""
-    old, new = ([token for token in tokens(text) if token != "\n"] for text in (before, after))
+    old, new = ([piece for piece in tokens(text) if piece != "\n"] for text in (before, after))
     rest = iter(old)
-    return len(new) < len(old) and all(token in rest for token in new)
+    return len(new) < len(old) and all(piece in rest for piece in new)
 
 
 def _names(text: str) -> set[str]:

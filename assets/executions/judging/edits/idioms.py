@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from assets.executions.engines.search.source import SourceFile
+from .changes import ProgramFile
 
 MAX_CHARACTERS = 150_000
 _TOKEN = re.compile(
@@ -29,10 +29,10 @@ def tokens(text: str) -> list[str]:
     """The tokens of a piece of Python without comments and blank lines; a line's end is a token, indentation is not."""
     found: list[str] = []
     for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token[0] == "#" or (token == "\n" and (not found or found[-1] == "\n")):
+        piece = match[0]
+        if piece[0] == "#" or (piece == "\n" and (not found or found[-1] == "\n")):
             continue
-        found.append("<text>" if len(token) > _LONG and token[-1] in "\"'" else token)
+        found.append("<text>" if len(piece) > _LONG and piece[-1] in "\"'" else piece)
     return found
 
 
@@ -51,7 +51,7 @@ class Idioms:
         self._known = len(self._follow[()]) + 1
 
     @classmethod
-    def of(cls, sources: Mapping[str, SourceFile], first: Sequence[str]) -> "Idioms":
+    def of(cls, sources: Mapping[str, ProgramFile], first: Sequence[str]) -> "Idioms":
         """From a program's files: `first`, then those in the same folders, then the others."""
         folders = {path.rpartition("/")[0] for path in first}
         rest = sorted((p for p in sources if p not in first), key=lambda p: (p.rpartition("/")[0] not in folders, p))
