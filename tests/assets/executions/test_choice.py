@@ -151,7 +151,7 @@ def test_a_move_to_another_indentation_removes_nothing() -> None:
     move = _candidate(_edit("            maxsplit -= 1", "        maxsplit -= 1"))
     delete = _candidate(_edit("            maxsplit -= 1\n", ""))
     problem = _problem()
-    assert naturalness(delete, problem) < 0.2 * naturalness(move, problem)
+    assert naturalness(delete, problem) < naturalness(move, problem)
 
 
 def test_changes_of_whole_files_are_ranked_too() -> None:

@@ -15,12 +15,12 @@ from assets.executions.judging.edits.doubts import static_doubts
 from assets.executions.judging.edits.idioms import Idioms, tokens
 from assets.executions.tokenizer import identifiers
 
-_BITS = 20.0
+_BITS = 15.0
 """Surprising code is half as likely for each of this many bits of surprise."""
 _USUAL_BITS = 25.0
 """An edit of this surprise keeps its operator's prior as its value."""
-_ONLY_REMOVES = 0.15
-"""Nearly every wrong result can be avoided by removing some code; it is seldom the fix."""
+_ONLY_REMOVES = 0.5
+"""Code that is removed surprises nobody, so its removal needs a price of its own."""
 _COMBINED = 0.6
 _DOUBTED = {"draft": 0.1, "fail": 0.01}
 _MOST_LINES = 5_000

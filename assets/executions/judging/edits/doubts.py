@@ -10,7 +10,7 @@ from core.work import Doubt
 
 from .changes import ProgramFile
 from .edited import EditedProgram, edited_program
-from .flow import empty_effects, removed_checks, removed_code, swallowed_exceptions, unreachable_code
+from .flow import empty_effects, removed_checks, swallowed_exceptions, unreachable_code
 from .special_cases import copied_results, manipulated_tests, metadata, special_cases, test_detection
 from .values import (
     added_indexes,
@@ -33,7 +33,6 @@ MEASURES: tuple[Measure, ...] = (
     constants_for_values,
     unreachable_code,
     removed_checks,
-    removed_code,
     swallowed_exceptions,
     empty_effects,
     special_cases,

@@ -171,8 +171,8 @@ def constants_for_values(program: EditedProgram) -> Iterator[Doubt]:
             continue
         if not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(old)):
             continue
-        _, field = diff.after.parents[new]
-        if field in ("annotation", "returns") or new.value is None:
+        parent, field = diff.after.parents[new]
+        if field in ("annotation", "returns") or new.value is None or _is_swapped(parent, old):
             continue
         yield Doubt(
             kind="constant-value",
@@ -185,6 +185,12 @@ def _replaced(program: EditedProgram) -> Iterator[tuple[FileDiff, tuple[ast.AST,
         for change in diff.changes:
             if change.before is not None and change.after is not None and isinstance(change.after, ast.expr):
                 yield diff, (change.before, change.after)
+
+
+def _is_swapped(parent: ast.AST, old: ast.AST) -> bool:
+    """Whether the old operand of a comparison or an operation is now its other operand."""
+    operands = ast.iter_child_nodes(parent) if isinstance(parent, ast.Compare | ast.BinOp) else ()
+    return any(ast.dump(operand) == ast.dump(old) for operand in operands)
 
 
 def _last_name(node: ast.AST) -> str:
