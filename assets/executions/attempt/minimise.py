@@ -22,7 +22,7 @@ StillPasses = Callable[[Candidate], bool]
 
 @dataclass(frozen=True)
 class Minimised:
-    """`candidate` is the smallest that was found to pass, at worst the given one. `parts` and `kept` count its edits and
+    """`candidate` is the smallest that was found to pass, at worst the given one. `parts` and `kept` count edits and
     hunks before and after; `calls` counts trials; `minimal` says whether every part that is left was shown to be
     needed."""
 
