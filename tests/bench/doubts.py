@@ -174,10 +174,9 @@ def rivals(groups: list[Group]) -> list[str]:
     wrong_all, wrong_drafts = totals[False]
     right_all, right_drafts = totals[True]
     return [
-        f"{cases} cases with several survivors: {preferred} right ones preferred, {first} found first, {right_all:.1f} by "
-        "chance",
-        f"drafts for rivals: {wrong_drafts:.1f} of {wrong_all:.1f} wrong choices, {right_drafts:.1f} of {right_all:.1f} "
-        "right ones",
+        f"{cases} cases with several survivors: {preferred} right ones preferred, {first} found first",
+        f"each equally often: {right_all:.1f} right ones",
+        f"drafts for rivals: {wrong_drafts:.1f} of {wrong_all:.1f} wrong, {right_drafts:.1f} of {right_all:.1f} right",
     ]
 
 
