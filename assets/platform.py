@@ -74,6 +74,18 @@ class Platform:
 
         return Repository(mirror_path(self.mirrors, find_source(self.database, team_id, source)))
 
+    def visible_commit(self, team_id: uuid.UUID, source: str) -> str:
+        """The commit that searches of a source show. Raises `LookupError` if none is indexed yet."""
+        with self.database.team(team_id) as connection:
+            row = connection.execute(
+                "SELECT v.commit FROM source_indexes i JOIN index_versions v USING (team_id, source, version) "
+                "WHERE i.source = %s",
+                (source,),
+            ).fetchone()
+        if row is None:
+            raise LookupError(f"source {source!r} is not indexed yet")
+        return str(row[0])
+
     def search(self, team_id: uuid.UUID, source: str, query: str, count: int) -> "list[Location]":
         """The `count` best-matching places in a source's visible index, best first. Raises `NotIndexed`."""
         from assets.context.search import search

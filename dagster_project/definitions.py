@@ -38,6 +38,7 @@ defs = Definitions(
         tasks.resolve_task,
         tasks.refresh_context,
         tasks.publish_pending,
+        tasks.follow_patches,
         tasks.prune_runs,
         events.prune_events,
         context.prune_context,
@@ -53,6 +54,7 @@ defs = Definitions(
     ],
     schedules=[
         tasks.prune_nightly,
+        tasks.follow_schedule,
         events.prune_events_nightly,
         *context.SCHEDULES,
         *models.SCHEDULES,

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from core.database.schema import missing
 from core.events import DEFAULT_TEAM, TOPICS
 from core.health.eval_status import read_status
+from core.health.fate_rates import read_fates
 from core.health.freshness import read_freshness
 from core.health.migration_health import read_health
 from core.states import TaskState
@@ -66,8 +67,10 @@ def metrics(gateway: TheGateway, team: TheTeam) -> Response:
     with gateway.database.system() as connection:
         rows = connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
         freshness = read_freshness(connection)
+        fates = read_fates(connection)
         migration = read_health(connection)
     gateway.metrics.show_freshness(freshness)
+    gateway.metrics.show_fates(fates)
     gateway.metrics.show_migration(migration)
     gateway.metrics.show_evals(read_status(gateway.settings.home / "evals"))
     counted = {str(state): int(number) for state, number in rows}

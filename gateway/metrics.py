@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from core.health.eval_status import EvalStatus
+from core.health.fate_rates import FateCount
 from core.health.freshness import SourceFreshness
 from core.health.migration_health import MigrationHealth
 
@@ -67,6 +68,12 @@ class Metrics:
             ["migration", "state"],
             registry=self.registry,
         )
+        self.fates = Gauge(
+            "penstock_published_patches",
+            "Published patches by what became of them: open, merged unchanged, merged changed, reverted.",
+            ["source", "engine", "verdict", "fate"],
+            registry=self.registry,
+        )
         self.eval_drifted = self._of_eval(
             "penstock_eval_drifted", "1 if the newest run is worse than the previous run of the same subject."
         )
@@ -77,6 +84,13 @@ class Metrics:
 
     def _of_eval(self, name: str, meaning: str) -> Gauge:
         return Gauge(name, f"{meaning} By eval set and subject.", ["set", "subject"], registry=self.registry)
+
+    def show_fates(self, found: Sequence[FateCount]) -> None:
+        """Replaces the counts of published patches with these."""
+        with self._showing:
+            self.fates.clear()
+            for one in found:
+                self.fates.labels(one.source, one.engine, one.verdict, one.fate).set(one.patches)
 
     def show_evals(self, found: Sequence[EvalStatus]) -> None:
         """Replaces the metrics of evals with these."""

@@ -32,7 +32,7 @@ from assets.executions.judging.gate import CHECKS, judge
 from assets.executions.repository.checkout import open_checkout
 from assets.partitions import SOURCES
 from assets.platform import Platform
-from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table
+from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
 from core.attempts import Attempt
 from core.work import Execution, Plan, TaskContext, TaskText, Verdict
 
@@ -128,7 +128,7 @@ def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[Any]
     metadata: dict[str, MetadataValue[Any]] = {
         "summary": MetadataValue.md(cell(done.summary)),
         "verdict": MetadataValue.text(verdict.verdict.value),
-        "gate": MetadataValue.md(checks_table(verdict)),
+        "gate": MetadataValue.md(f"{verdict_text(verdict)}\n\n{checks_table(verdict)}"),
         "tests": MetadataValue.md(tests_table(done)),
         "tests_before": MetadataValue.text(tests_summary(evidence.before)),
         "tests_after": MetadataValue.text(tests_summary(evidence.after)),

@@ -11,7 +11,7 @@ from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.results.conclude import Published, conclude, publish_due
 from assets.results.report import AttemptRecord, commit_message, headline, render
-from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table
+from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
 from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, PublicationRefused
 from core.git import GitError, confine, is_url
@@ -75,7 +75,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         metadata["issue_link"] = MetadataValue.url(task.url)
     metadata |= {
         "issue": MetadataValue.md(f"**{cell(task.title)}**\n\n{fenced(task.body[:8000], 'text')}"),
-        "gate": MetadataValue.md(checks_table(verdict)),
+        "gate": MetadataValue.md(f"{verdict_text(verdict)}\n\n{checks_table(verdict)}"),
         "tests": MetadataValue.md(tests_table(execution)),
         "tests_before": MetadataValue.text(tests_summary(execution.evidence.before)),
         "tests_after": MetadataValue.text(tests_summary(execution.evidence.after)),

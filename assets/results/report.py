@@ -15,6 +15,7 @@ from assets.shared.markdown import (
     plan_table,
     tests_summary,
     tests_table,
+    verdict_text,
 )
 from core.work import Execution, Plan, TaskContext, Verdict, VerdictKind
 
@@ -40,9 +41,10 @@ def headline(execution: Execution, verdict: Verdict) -> str:
     """One sentence: how it ended."""
     counts = execution.evidence.candidates
     if verdict.verdict is VerdictKind.PASS:
-        return f"Resolved: {counts.tried} candidates were tried, and the chosen patch passed every check of the gate."
+        return f"Proven: {counts.tried} candidates were tried, and the chosen patch passed every check of the gate."
     if verdict.verdict is VerdictKind.DRAFT:
-        return "A draft: every check of the gate passed, but on weaker evidence. Please review the patch."
+        first = verdict.reasons[0] if verdict.reasons else "The evidence is weaker than for a proven patch."
+        return f"A draft, please review the patch. {cell(first)}"
     if execution.patch is not None:
         return "Unresolved: a candidate was found, but the gate rejected it. There is only this report."
     return "Unresolved: no patch passed. There is only this report."
@@ -65,7 +67,7 @@ def render(record: AttemptRecord) -> str:
         parts += ["## Patch", fenced(execution.patch.diff, "diff")]
     parts += [
         "## Gate",
-        f"Verdict: **{verdict.verdict}**.",
+        verdict_text(verdict),
         checks_table(verdict),
         "## What was tried",
         f"{counts.generated} candidates generated, {counts.tried} tried, {counts.passed_failing_tests} passed the "
@@ -114,7 +116,8 @@ def commit_message(record: AttemptRecord) -> str:
         "",
     ]
     if verdict.verdict is VerdictKind.DRAFT:
-        body += ["DRAFT: the patch passed every check, but on weaker evidence; review it before use.", ""]
+        reasons = [f"  - {' '.join(reason.split())}" for reason in verdict.reasons]
+        body += ["DRAFT: the patch passed every check, but on weaker evidence; review it before use.", *reasons, ""]
     if record.url:
         body.append(f"Issue: {record.url}")
     body += [

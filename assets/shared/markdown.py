@@ -76,6 +76,14 @@ def tests_table(execution: Execution) -> str:
     return "\n".join(["| test | before | after |", "|---|---|---|", *rows])
 
 
+def verdict_text(verdict: Verdict) -> str:
+    """The verdict with what was proven, and every reason why it is only a draft."""
+    parts = [f"Verdict: **{verdict.verdict}**. {cell(verdict.proof)}".rstrip()]
+    if verdict.reasons:
+        parts.append("It is a draft because:\n" + "\n".join(f"- {cell(reason)}" for reason in verdict.reasons))
+    return "\n\n".join(parts)
+
+
 def checks_table(verdict: Verdict) -> str:
     rows = [f"| {c.name} | {'yes' if c.passed else '**no**'} | {cell(c.detail)} |" for c in verdict.checks]
     return "\n".join(["| check | passed | detail |", "|---|---|---|", *rows])

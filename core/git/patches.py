@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.git.command import GitError, GitTimeout
 from core.git.objects import ObjectStore
+from core.source_encoding import encode_diff
 
 DIFF_LIMIT = 16 << 20
 """Longest diff that is accepted, in bytes."""
@@ -16,7 +17,7 @@ DIFF_LIMIT = 16 << 20
 
 def _apply(repository: ObjectStore, base: str, diff: str, index: Path) -> str | None:
     """Applies the diff in the file `index`. Returns why it does not apply, or None."""
-    content = diff.encode("utf-8", "surrogateescape")
+    content = encode_diff(diff, lambda path: _blob(repository, base, path))
     if not content.strip():
         return "the patch is empty"
     if len(content) > DIFF_LIMIT:
@@ -40,6 +41,17 @@ def _apply(repository: ObjectStore, base: str, diff: str, index: Path) -> str | 
             raise
         return error.said
     return None
+
+
+def _blob(repository: ObjectStore, base: str, path: str) -> bytes | None:
+    """A file's content in a commit; None when it has no such file."""
+    try:
+        _, content = repository.git("cat-file", "blob", f"{base}:{path}", purpose=f"reading {path}")
+    except GitTimeout:
+        raise
+    except GitError:
+        return None
+    return content
 
 
 def commit(

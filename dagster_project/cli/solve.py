@@ -3,9 +3,10 @@
 import json
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -60,6 +61,8 @@ def solve(
         line()
         if result["branch"]:
             line(f"branch:     {result['branch']}   (git show {result['branch']})")
+        elif result["patch"]:
+            line(f"patch:      not published: {result['not_published']}; git apply {result['patch_file'] or '…'}")
         line(f"trajectory: {result['trajectory']}")
         if used := result["evidence"]["model"]:
             line(_cost(used))
@@ -118,7 +121,7 @@ def _run(
     from core.events import task_id
     from core.git import Repository
     from core.settings import load_settings
-    from core.work import Budget
+    from core.work import Budget, VerdictKind
     from dagster_project import pipeline
     from sandbox import open_sandbox
 
@@ -138,8 +141,7 @@ def _run(
 
         def record(kind: str, entry: dict[str, Any]) -> None:
             row = {"at": datetime.now(UTC).isoformat(), "kind": kind, "body": entry}
-            trajectory.write(json.dumps(row, default=str) + "\n")
-            trajectory.flush()
+            _keep(trajectory.name, lambda: _append(trajectory, json.dumps(row, default=str) + "\n"))
             step(f"{kind}: {summary(entry)}")
 
         try:
@@ -150,13 +152,22 @@ def _run(
     execution, verdict = solution.execution, solution.verdict
     ending = AttemptRecord(identity, 1, task.title, event_id, None, solution.context, solution.plan, execution, verdict)
     report = render(ending)
-    (folder / "report.md").write_text(report, encoding="utf-8")
-    status, branch = _publish(path, ending, report)
+    accepted = execution.patch is not None and verdict.verdict is not VerdictKind.FAIL
+    diff = execution.patch.diff if accepted and execution.patch else None
+    # Stored first, so that nothing that happens while publishing can lose it.
+    patch_file = folder / "patch.diff"
+    kept = diff is not None and _keep(patch_file, lambda: patch_file.write_text(diff, encoding="utf-8"))
+    branch, refusal = _publish(path, ending, report) if accepted else (None, None)
+    if accepted:
+        report += f"\n## Publication\n\n{_published_text(branch, refusal)}\n"
+    _keep(folder / "report.md", lambda: (folder / "report.md").write_text(report, encoding="utf-8"))
     return {
         "task": str(identity),
-        "status": status,
+        "status": "resolved" if branch else "failed" if accepted else "unresolved",
         "branch": branch,
-        "patch": execution.patch.diff if branch and execution.patch else None,
+        "patch": diff,
+        "patch_file": str(patch_file) if kept else None,
+        "not_published": refusal,
         "candidates": execution.evidence.candidates.tried,
         "seconds": round(time.monotonic() - began, 3),
         "evidence": {
@@ -173,15 +184,31 @@ def _run(
     }
 
 
-def _publish(path: Path, ending: "AttemptRecord", report: str) -> tuple[str, str | None]:
-    """Publishes the branch if the gate allows the patch. Returns the task's status and the branch's name."""
+def _append(file: IO[str], text: str) -> None:
+    file.write(text)
+    file.flush()
+
+
+def _keep(path: Path | str, write: Callable[[], object]) -> bool:
+    """Writes a record of the task; a disk that is full must not lose the task itself."""
+    try:
+        write()
+    except OSError as error:
+        note(f"penstock: {path} could not be written: {error.strerror or error}")
+        return False
+    return True
+
+
+def _published_text(branch: str | None, refusal: str | None) -> str:
+    return f"Branch `{branch}`." if branch else f"**Not published**: {refusal}. The patch is above."
+
+
+def _publish(path: Path, ending: "AttemptRecord", report: str) -> tuple[str | None, str | None]:
+    """Publishes the branch of a patch that the gate allows. Returns its name, or None and why it was not published."""
     from assets.results.report import commit_message
     from core.forge.local_git import LocalGit
-    from core.forge.protocol import Publication, PublicationRefused
-    from core.work import VerdictKind
+    from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused
 
-    if ending.execution.patch is None or ending.verdict.verdict is VerdictKind.FAIL:
-        return "unresolved", None
     publication = Publication(
         task_id=ending.task_id,
         attempt=ending.attempt,
@@ -194,10 +221,10 @@ def _publish(path: Path, ending: "AttemptRecord", report: str) -> tuple[str, str
     )
     try:
         LocalGit(path, path.name).publish(publication)
-    except PublicationRefused as refusal:
-        note(f"penstock: not published: {refusal}")
-        return "failed", None
-    return "resolved", publication.branch
+    except (PublicationRefused, ForgeUnavailable, OSError) as trouble:
+        note(f"penstock: not published: {trouble}")
+        return None, str(trouble).rstrip(".")
+    return publication.branch, None
 
 
 def _warn_about_changes(repository: Any) -> None:

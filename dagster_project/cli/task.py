@@ -106,13 +106,42 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
         line(f"stage      {stage['stage']:<14} {stage['seconds']:.2f} s")
     if found["verdict"]:
         line(f"verdict    {found['verdict']['verdict']}")
+        for reason in found["verdict"]["body"].get("reasons", ()):
+            line(f"           - {' '.join(reason.split())}")
     for publication in found["publications"]:
         where = publication["location"] or publication["last_error"] or ""
-        line(f"published  {publication['target']}: {publication['state']} {where}")
+        line(f"result     {publication['target']}: {publication['state']} {where}")
     line(f"actions    {found['actions']} in the trajectory")
     if report and report[0]:
         line()
         line(report[0])
+
+
+@tasks.command()
+def merged(as_json: AsJson = False) -> None:
+    """Show what became of published patches, by source, engine and verdict."""
+    from dataclasses import asdict
+
+    from core.health.fate_rates import read_fates
+
+    with opened() as database, database.team(DEFAULT_TEAM) as connection:
+        found = read_fates(connection)
+    if as_json:
+        data([asdict(one) for one in found])
+        return
+    fates = ("merged unchanged", "merged changed", "reverted", "open")
+    groups = dict.fromkeys((one.source, one.engine, one.verdict) for one in found)
+    rows = []
+    for group in groups:
+        counts = {one.fate: one.patches for one in found if (one.source, one.engine, one.verdict) == group}
+        decided = sum(counts.values()) - counts.get("open", 0)
+        rate = f"{counts.get('merged unchanged', 0) / decided:.0%}" if decided else "-"
+        rows.append([*group, *(counts.get(fate, 0) for fate in fates), rate])
+    table(
+        ["source", "engine", "verdict", *fates, "unchanged"],
+        rows,
+        empty="No patch has been published yet.",
+    )
 
 
 @tasks.command()

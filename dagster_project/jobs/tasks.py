@@ -19,7 +19,9 @@ from dagster import (
 from assets.platform import Platform
 from assets.results.assets import open_forge_for
 from assets.results.conclude import publish_due
+from assets.results.fates import note_fates
 from core.forge.protocol import Forge
+from core.git import Repository
 
 resolve_task = define_asset_job(
     "resolve_task",
@@ -49,6 +51,27 @@ def publish_due_publications(context: OpExecutionContext, platform: ResourcePara
 def publish_pending() -> None:
     publish_due_publications()
 
+
+@op(description="Looks up in each source's history what became of published patches.")
+def look_up_fates(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
+    def open_mirror(team_id: uuid.UUID, source: str) -> tuple[Repository, str]:
+        return platform.mirror(team_id, source), platform.visible_commit(team_id, source)
+
+    for change in note_fates(platform.database, open_mirror):
+        context.log.info("task %s, source %s: %s (%s)", change.task_id, change.source, change.fate, change.commit)
+
+
+@job(
+    executor_def=in_process_executor,
+    description="Follows published patches: merged unchanged, merged with changes, reverted, or open.",
+)
+def follow_patches() -> None:
+    look_up_fates()
+
+
+follow_schedule = ScheduleDefinition(
+    job=follow_patches, cron_schedule="*/10 * * * *", default_status=DefaultScheduleStatus.RUNNING
+)
 
 PRUNED_AT_ONCE = 2000
 

@@ -138,15 +138,23 @@ def _families(text: str) -> tuple[str, ...]:
 
 
 def solve_case(
-    case: RepairCase, root: Path, engine: EngineChoice, sandbox: Sandbox, budget: Budget, record: Record = quiet
+    case: RepairCase,
+    root: Path,
+    engine: EngineChoice,
+    sandbox: Sandbox,
+    budget: Budget,
+    record: Record = quiet,
+    test_command: str | None = None,
 ) -> pipeline.Solution:
     """Solves a case in `root`, a scratch copy of its files, which is turned into a git repository.
 
-    The budget's seconds include indexing. Raises `SandboxUnavailable`, `EmbedderUnavailable` and `ChatUnavailable`.
+    Without `test_command`, tests are found by the repository's files, as for any task. The budget's seconds include
+    indexing. Raises `SandboxUnavailable`, `EmbedderUnavailable` and `ChatUnavailable`.
     """
     _commit_all(root)
     settings = load_settings()
-    request = pipeline.Request(TaskText(title=case.title, body=case.body), Repository(root), case.id, budget)
+    task = TaskText(title=case.title, body=case.body)
+    request = pipeline.Request(task, Repository(root), case.id, budget, test_command)
     return pipeline.solve(request, open_engine(engine, settings), sandbox, settings, record)
 
 

@@ -44,6 +44,7 @@ def test_the_definitions_are_complete() -> None:
         "jobs": [
             "begin_migration",
             "compare_evals",
+            "follow_patches",
             "index_vectors",
             "keep_models",
             "migrate_model",
@@ -71,6 +72,7 @@ def test_the_definitions_are_complete() -> None:
         ],
         "schedules": [
             "eval_baseline_nightly",
+            "follow_patches_schedule",
             "index_vectors_schedule",
             "keep_models_schedule",
             "prune_context_schedule",
@@ -94,6 +96,7 @@ def test_the_definitions_are_complete() -> None:
             "no_fix_in_the_history",
             "no_orphan_chunks",
             "nothing_is_missing",
+            "related",
             "reproduced",
             "results_are_sound",
             "results_are_sound",
@@ -101,6 +104,7 @@ def test_the_definitions_are_complete() -> None:
             "results_are_whole",
             "serving_models_cover_everything",
             "suite_no_worse",
+            "undisputed",
             "vectors_are_sound",
             "versions_are_known",
             "versions_are_known",

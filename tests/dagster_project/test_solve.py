@@ -132,6 +132,22 @@ def test_a_failing_test_and_an_issue_become_a_branch(run, tmp_path: Path) -> Non
     assert (repo / "catalogue.py").read_text() == "half an edit ("
 
 
+def test_a_patch_that_cannot_be_published_is_not_lost(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    repo = _repository(tmp_path / "repo", catalogue_py=SOURCE, test_catalogue_py=TESTS)
+    _git(repo, "branch", "penstock")  # git cannot make penstock/… beside it
+    issue = _issue(tmp_path)
+    done = run("solve", "--repo", str(repo), "--issue", issue, "--json", "--budget-seconds", "60", code=1)
+    result = json.loads(done.stdout)
+    assert (result["status"], result["branch"]) == ("failed", None)
+    assert "penstock" in result["not_published"]
+    assert result["patch"] == Path(result["patch_file"]).read_text()
+    _git(repo, "apply", result["patch_file"])
+    report = Path(result["trajectory"]).with_name("report.md").read_text()
+    assert "**Not published**" in report and "+++ b/catalogue.py" in report
+    shown = run("solve", "--repo", str(repo), "--issue", issue, "--budget-seconds", "60", code=1).stdout
+    assert "patch:      not published: " in shown
+
+
 def test_a_repository_without_tests_is_reported(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     repo = _repository(tmp_path / "repo", catalogue_py=SOURCE)
     done = run("solve", "--repo", str(repo), "--issue", _issue(tmp_path), "--json", code=1)

@@ -24,7 +24,8 @@ _PLUGIN_SOURCE = f'''
 import json, os, sys
 _root, _process = os.getcwd(), os.getpid()
 _file = open("{_RECORD}", "a", encoding="utf-8")
-_modules = ("_pytest", "pytest", "pluggy", "iniconfig", "packaging", "pygments", "py", "__main__", "{_PLUGIN}")
+_modules = ("_pytest", "pytest", "pluggy", "iniconfig", "packaging", "pygments", "py", "__main__", "__mp_main__",
+            "{_PLUGIN}")
 
 def _write(entry):
     if os.getpid() == _process:

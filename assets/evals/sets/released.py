@@ -88,6 +88,9 @@ class ReleasedFields(BaseModel):
     """Test files, including those of `fails`, whose other tests pass before and after in both releases' form."""
     left_out: tuple[TestId, ...] = Field(default=(), max_length=500)
     """Tests in `keeps` that are not run: they belong to other changes of the release, or fail in any case."""
+    later: Release | None = None
+    """A release after `after` with more tests that pass with the fix. They judge a patch whose author saw the tests of
+    `after`."""
     created: date
 
     @model_validator(mode="after")

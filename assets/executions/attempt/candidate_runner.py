@@ -10,6 +10,7 @@ from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.worker_client import Worker, WorkerDied
+from core.source_encoding import encode
 from core.work import Outcome
 
 _COVERING_SECONDS = 1.5
@@ -17,8 +18,11 @@ _COVERING_TESTS = 60
 MIN_CPU = 0.12
 HUNG_CPU = 0.04
 """CPU seconds for a target that hangs without a patch: most candidates hang too and must be cut off soon."""
+FRESH_EFFORT = 40
+"""A trial by a fresh import takes about as long as this many in place. A count, not a time: which candidates are tried
+shall not depend on the machine's load."""
 FRESH_SHARE = 0.4
-"""Seconds for fresh imports, per second spent on candidates tried in place."""
+"""Effort for fresh imports, per candidate tried in place."""
 
 
 @dataclass
@@ -35,13 +39,19 @@ class CandidateRunner:
     """A candidate left traces in the process, so each later one gets a process of its own."""
     waiting: list[Candidate] = field(default_factory=list)
     """Candidates that need a fresh import, which is so slow that it only gets a share of the time."""
-    _in_place_seconds: float = 0.0
-    _fresh_seconds: float = 0.0
+    in_place: int = 0
+    fresh: int = 0
+    """How many candidates were tried in place, and by a fresh import."""
     _covering: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._passing = {t for t, o in self.baseline.run.outcomes.items() if o is Outcome.PASSED}
         self._tests_at: dict[tuple[str, int], list[str]] | None = None
+
+    @property
+    def effort(self) -> int:
+        """What was tried so far, in trials in place."""
+        return self.in_place + FRESH_EFFORT * self.fresh
 
     def set_targets(self, targets: tuple[str, ...]) -> None:
         """Sets the failing tests that candidates must make pass."""
@@ -62,7 +72,6 @@ class CandidateRunner:
         in_place: list[tuple[int, list[dict[str, object]]]] = []
         results: dict[int, Observation] = {}
         fresh: list[int] = []
-        began = time.monotonic()
         for number, candidate in enumerate(candidates):
             parts = None if self._only_fresh else self._parts(candidate)
             if parts is None:
@@ -89,20 +98,27 @@ class CandidateRunner:
                     fresh.append(number)
                 else:
                     results[number] = _observation(candidates[number], trial)
-        self._in_place_seconds += time.monotonic() - began
+        self.in_place += len(results)
         self.waiting.extend(candidates[number] for number in fresh)
         self.waiting.sort(key=lambda c: -c.priority)
         observations = [results[number] for number in sorted(results)]
         found = any(o.status == "pass" for o in observations)
         while self.waiting and not found and time.monotonic() < until:
-            share = FRESH_SHARE * self._in_place_seconds + 0.3
-            if candidates and in_place and self._fresh_seconds > share:
+            if candidates and in_place and FRESH_EFFORT * self.fresh > FRESH_SHARE * self.in_place + FRESH_EFFORT:
                 break
-            began = time.monotonic()
-            observations.append(self._fresh(self.waiting.pop(0), until - began))
-            self._fresh_seconds += time.monotonic() - began
+            observations.append(self._fresh(self.waiting.pop(0), until - time.monotonic()))
+            self.fresh += 1
             found = observations[-1].status == "pass"
         return observations
+
+    def try_one(self, candidate: Candidate, seconds: float) -> Observation:
+        """What becomes of one candidate within `seconds`; those that wait are left waiting. Raises `WorkerDied`."""
+        waiting, self.waiting = self.waiting, []
+        try:
+            found = self.try_all([candidate], seconds)
+            return found[0] if found else Observation(candidate, "hang")
+        finally:
+            self.waiting = waiting
 
     def _payload(self, candidate: Candidate, parts: list[dict[str, object]]) -> dict[str, object]:
         covering = self._covering_tests(candidate)
@@ -110,7 +126,7 @@ class CandidateRunner:
         if self.baseline.spawned and not self.baseline.spawned.isdisjoint((*self.targets, *covering)):
             # Processes that tests start read the files, not this process's functions.
             with contextlib.suppress(ValueError):
-                payload["files"] = candidate.files(self.sources)
+                payload["files"] = _as_bytes(candidate.files(self.sources))
         return payload
 
     @property
@@ -197,7 +213,8 @@ class CandidateRunner:
                 continue
             try:
                 ast.parse(text.removeprefix("\ufeff"))
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                encode(path, text)
+            except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
                 return Observation(candidate, "compile")
         select = sorted({t.split("::")[0] for t in self.targets if "::" in t or t.endswith(".py")})
         if any(t == "collection" or t.endswith("conftest.py") for t in self.targets):
@@ -207,7 +224,7 @@ class CandidateRunner:
             answer = self.worker.ask(
                 "fresh",
                 limit + 10,
-                files=files,
+                files=_as_bytes(files),
                 targets=list(self.targets),
                 select=select,
                 cpu=max(self.cpu, 0.5),
@@ -218,6 +235,11 @@ class CandidateRunner:
         except WorkerDied as died:
             return Observation(candidate, "crash", signature=str(died)[:200])
         return _observation(candidate, answer["trial"])
+
+
+def _as_bytes(files: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Contents as the worker expects them: each byte as the character of that number. Raises `ValueError`."""
+    return {p: None if text is None else encode(p, text).decode("latin-1") for p, text in files.items()}
 
 
 def _observation(candidate: Candidate, trial: dict[str, object]) -> Observation:

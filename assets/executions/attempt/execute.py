@@ -11,19 +11,20 @@ from collections import deque
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE
 from assets.executions.attempt.reproduce import find_tests, measure_baseline, not_reproduced
+from assets.executions.attempt.scrutiny import change_of, doubts_of_text, minimal, scrutinise
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
-from assets.executions.attempt.try_candidates import TargetSearch, try_candidates
-from assets.executions.engines.protocol import Engine, Observation, Problem
+from assets.executions.attempt.try_candidates import Accepted, TargetSearch, try_candidates
+from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
 from assets.executions.engines.search.spectrum import locations
-from assets.executions.judging.diff import changed_lines, unified_diff
+from assets.executions.judging.diff import changed_lines
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Suite, Verification, verify
 from assets.executions.repository.test_command import NoTests, number_of_tests
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet, target_sets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
-from core.work import Execution, Patch, VerdictKind
+from core.work import Evidence, Execution, Outcome, Patch, VerdictKind
 from sandbox.protocol import Sandbox
 
 VERIFIED_PER_ROUND = 8
@@ -98,9 +99,11 @@ def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baselin
         if targets not in begun:
             begun[targets] = _start_search(attempt, worker, baseline, targets, until)
         search = begun[targets]
-        found = _continue_search(attempt, search, until)
+        found = _continue_search(attempt, search, until) or _best_draft(search)
         if found is not None:
-            return found
+            _note_choice(attempt, search, found)
+            summary = attempt.findings.patch_summary(found.candidate)
+            return attempt.findings.ended(found.patch, summary, found.evidence)
         if not search.complete and not engine.deliberate and attempt.left > attempt.reserve + 1.0:
             waiting.append(targets)
         ending = attempt.spent or search.broken or (engine.ending if engine.deliberate else "")
@@ -140,55 +143,90 @@ def _start_search(
     return TargetSearch(problem, engine, runner)
 
 
-def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) -> Execution | None:
-    """Tries candidates and verifies survivors until one is accepted, none is left, or time runs out."""
+def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) -> Accepted | None:
+    """Tries candidates and verifies survivors until one passes the gate, none is left, or time runs out. Those that are
+    good for a draft only are left in `search.drafts`."""
     attempt.findings.suspicious = locations(search.engine.suspects)
     while True:
         try_candidates(attempt, search, until)
         if not search.survivors:
             return None
         found, rejected = verify_survivors(attempt, search)
-        if found is not None:
+        if found is not None or search.unsteady:
             return found
         search.engine.observe(rejected)
         search.complete = False
-        if time.monotonic() >= until:
+        if time.monotonic() >= until or (search.drafts and search.engine.deliberate):
             return None
 
 
-def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Execution | None, list[Observation]]:
-    """Verifies survivors, the most natural first, until the gate accepts one. Returns the execution with that patch
-    (None when none is accepted), and an observation of each rejected survivor with the reasons."""
+def _best_draft(search: TargetSearch) -> Accepted | None:
+    """The draft with the fewest reasons against it, the most natural of those."""
+    return min(search.drafts, key=lambda draft: len(draft.verdict.reasons), default=None)
+
+
+def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accepted | None, list[Observation]]:
+    """Verifies survivors, the most natural first, until one passes the gate. Returns it (None when none passes), and an
+    observation of each rejected survivor with the reasons; drafts are added to the search."""
     findings, problem = attempt.findings, search.problem
     rejected: list[Observation] = []
+    verified = 0
     search.survivors.sort(key=lambda c: -naturalness(c, problem))
-    while search.survivors and len(rejected) < VERIFIED_PER_ROUND and attempt.left >= 0.5:
+    while search.survivors and verified < VERIFIED_PER_ROUND and attempt.left >= 0.5:
         attempt.check()
-        candidate = search.survivors.pop(0)
-        files = candidate.files(attempt.files)
-        change = Change(unified_diff(candidate.before(attempt.files), files), files)
-        attempt.record("verify", {"patch": change.diff, "operator": candidate.operator, "rank": len(rejected)})
-        result = _verified(attempt, search, change)
+        candidate = minimal(attempt, search, search.survivors.pop(0))
+        verified += 1
+        change = change_of(attempt, candidate)
+        attempt.record("verify", {"patch": change.diff, "operator": candidate.operator, "rank": verified - 1})
+        doubts = doubts_of_text(search, change)
+        if grave := [doubt.detail for doubt in doubts if doubt.severity == "fail"]:
+            result = Verification(None, detail=grave[0])
+        else:
+            result = _verified(attempt, search, change)
+        if result.unsteady:
+            search.unsteady = result.unsteady
+            search.broken = f"{result.detail}, so no patch can be proven by it"
+            return None, rejected
+        search.steady = search.steady or result.after is not None
         patch = Patch(base_commit=attempt.checkout.commit, diff=change.diff)
-        measured = {
-            "applies": result.applies,
-            "after": result.after,
-            "changed_paths": tuple(files),
-            "flaky": (*problem.baseline.flaky, *result.flaky),
-            "operator": candidate.operator,
-        }
-        verdict = judge(findings.evidence(**measured), patch)
+        evidence = _evidence(attempt, problem, candidate, change, result).model_copy(update={"doubts": doubts})
+        verdict = judge(evidence, patch)
+        if verdict.verdict is not VerdictKind.FAIL:
+            more = scrutinise(attempt, search, candidate)
+            found = {"doubts": (*doubts, *more.doubts), "supports": more.supports}
+            evidence = evidence.model_copy(update=found)
+            verdict = judge(evidence, patch)
         failed = [check for check in verdict.checks if not check.passed]
         findings.passed_suite += not {"failing-tests-pass", "suite-no-worse"} & {check.name for check in failed}
-        reasons = " ".join(check.detail for check in failed)
+        reasons = " ".join([*(check.detail for check in failed), *verdict.reasons])
         attempt.record("observed", {"verdict": verdict.verdict, "failed": reasons, "detail": result.detail})
-        if verdict.verdict is not VerdictKind.FAIL:
-            _note_choice(attempt, problem, result)
-            return findings.ended(patch, findings.patch_summary(candidate), **measured), rejected
+        accepted = Accepted(candidate, patch, evidence, verdict)
+        if verdict.verdict is VerdictKind.PASS:
+            return accepted, rejected
+        if verdict.verdict is VerdictKind.DRAFT:
+            search.add_draft(accepted)
+            continue
         findings.reject(candidate, reasons)
         failure = result.failure_message(problem.baseline.run)
         rejected.append(Observation(candidate, "rejected", broken=reasons, message=failure))
     return None, rejected
+
+
+def _evidence(
+    attempt: AttemptState, problem: Problem, candidate: Candidate, change: Change, result: Verification
+) -> Evidence:
+    """What is known of a verified candidate."""
+    measured = {
+        "applies": result.applies,
+        "after": result.after,
+        "changed_paths": tuple(change.files),
+        "flaky": (*problem.baseline.flaky, *result.flaky),
+        "reached": result.reached,
+        "operator": candidate.operator,
+    }
+    if result.before is not None:
+        measured["before"] = result.before
+    return attempt.findings.evidence(**measured)
 
 
 def _verified(attempt: AttemptState, search: TargetSearch, change: Change) -> Verification:
@@ -200,7 +238,7 @@ def _verified(attempt: AttemptState, search: TargetSearch, change: Change) -> Ve
         if search.survivors:
             attempt.prepare_worker()
         problem = search.problem
-        suite = Suite(attempt.command, attempt.black_box, problem.baseline, problem.targets.tests)
+        suite = Suite(attempt.command, attempt.black_box, problem.baseline, problem.targets.tests, search.steady)
         return verify(worker, attempt.checkout.root, change, suite, attempt.allowance(attempt.left - 0.5))
     except WorkerDied as died:
         return Verification(None, detail=str(died))
@@ -210,16 +248,16 @@ def _verified(attempt: AttemptState, search: TargetSearch, change: Change) -> Ve
         attempt.findings.spent("verify", began)
 
 
-def _note_choice(attempt: AttemptState, problem: Problem, result: Verification) -> None:
+def _note_choice(attempt: AttemptState, search: TargetSearch, found: Accepted) -> None:
     """Notes that one of several candidates was chosen, and which tests fail as before."""
-    findings = attempt.findings
+    findings, baseline = attempt.findings, search.problem.baseline
     if findings.survivors > 1:
         findings.notes.append(
             f"{findings.survivors} candidates passed the failing tests; the most natural one that the gate accepts "
             "was chosen."
         )
-    after = result.after.outcomes if result.after else {}
-    others = [t for t in problem.baseline.failing if t not in problem.targets.tests]
-    still = tuple(t for t in others if after.get(t) not in (None, "passed"))
+    after = found.evidence.after.outcomes if found.evidence.after else {}
+    others = [t for t in baseline.failing if t not in search.problem.targets.tests]
+    still = tuple(t for t in others if after.get(t) in (Outcome.FAILED, Outcome.ERROR))
     if still:
         findings.notes.append(f"{number_of_tests(still)} failed before for another reason and still fail: {still[0]}.")

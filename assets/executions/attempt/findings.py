@@ -71,6 +71,8 @@ class Findings:
     def evidence(self, **fields: Any) -> Evidence:
         baseline = self.baseline
         fields.setdefault("flaky", baseline.flaky if baseline else ())
+        fields.setdefault("before", baseline.run if baseline else None)
+        fields.setdefault("environment", baseline.environment if baseline else ())
         notes = [*self.notes, *self.files.notes]
         if self.faults:
             notes.append(f"{len(self.faults)} operators failed, first {next(iter(self.faults))}.")
@@ -79,7 +81,6 @@ class Findings:
             sandbox=self.sandbox,
             reproduction=self.reproduction,
             target_tests=self.targets.tests if self.targets else (),
-            before=baseline.run if baseline else None,
             allowed_paths=(*self.files.paths, *others),
             candidates=CandidateCounts(
                 generated=max(self.tried, self.generated),
@@ -93,11 +94,14 @@ class Findings:
             **fields,
         )
 
-    def ended(self, patch: Patch | None, summary: str, **fields: Any) -> Execution:
+    def ended(self, patch: Patch | None, summary: str, evidence: Evidence | None = None) -> Execution:
+        """The attempt's result; `evidence` is that of the patch."""
         seconds = round(time.monotonic() - self.started, 3)
-        return Execution(
-            engine=self.engine, patch=patch, evidence=self.evidence(**fields), summary=summary, seconds=seconds
-        )
+        now = self.evidence()
+        if evidence is not None:
+            latest = {"candidates": now.candidates, "notes": now.notes, "timings": now.timings}
+            now = evidence.model_copy(update=latest)
+        return Execution(engine=self.engine, patch=patch, evidence=now, summary=summary, seconds=seconds)
 
     def patch_summary(self, candidate: Candidate) -> str:
         """The summary when a patch was accepted: where and how the program was changed."""

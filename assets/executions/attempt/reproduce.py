@@ -7,6 +7,7 @@ from assets.executions.attempt.state import AttemptState
 from assets.executions.judging.verify import run_command
 from assets.executions.repository.test_command import COMMAND_FILE, NoTests, command_id, command_test, detect
 from assets.executions.trial.baseline import Baseline, measure
+from assets.executions.trial.environment.classify import notes, set_apart, summary
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome
 
@@ -34,12 +35,12 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     # Not earlier: on few cores, two interpreters that start together slow each other down.
     attempt.prepare_worker()
     baseline = _measure(attempt, worker, 0.45)
-    if not baseline.failing and baseline.run.outcomes and _add_test(attempt, baseline):
+    if _can_add_test(baseline) and _add_test(attempt, baseline):
         worker = attempt.open_worker()
         attempt.prepare_worker()
         baseline = _measure(attempt, worker, 0.3)
     attempt.findings.baseline = baseline
-    attempt.findings.notes.extend(baseline.notes)
+    attempt.findings.notes.extend((*baseline.notes, *notes(baseline)))
     attempt.findings.spent("baseline", began)
     attempt.reserve = min(0.4 * attempt.budget.seconds, 1.5 * attempt.findings.timings["baseline"] + 1.0)
     return worker, baseline
@@ -50,7 +51,13 @@ def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:
     baseline = measure(worker, attempt.command, allowance)
     if attempt.black_box is not None:
         baseline = baseline.with_outcome(*run_command(worker, attempt.black_box, allowance))
-    return baseline
+    return set_apart(attempt.checkout.root, baseline)
+
+
+def _can_add_test(baseline: Baseline) -> bool:
+    """Whether no test fails although the suite runs: not when what is missing keeps all of it from running."""
+    ran = any(outcome is not Outcome.UNKNOWN for outcome in baseline.run.outcomes.values())
+    return not baseline.failing and ran
 
 
 def _add_test(attempt: AttemptState, baseline: Baseline) -> bool:
@@ -72,7 +79,9 @@ def _add_test(attempt: AttemptState, baseline: Baseline) -> bool:
 
 
 def not_reproduced(attempt: AttemptState, baseline: Baseline) -> str:
-    """The summary of an attempt that ends because no test fails."""
+    """The summary of an attempt that ends because no test fails, or each for what its environment lacks."""
+    if (missing := summary(baseline)) is not None:
+        return missing
     ran = len(baseline.run.outcomes)
     flaky = f" ({len(baseline.flaky)} gave different results each time)" if baseline.flaky else ""
     text = f"Not reproduced: none of the {ran} tests fails reliably on the unchanged commit{flaky}"

@@ -147,9 +147,8 @@ class AttemptState:
 
     def allowance(self, seconds: float) -> Allowance:
         """The time limits of a run of the suite that may take `seconds` in all."""
-        long = max(2.0, min(5.0, 0.1 * self.budget.seconds))
-        deferred = max(2.0, 0.12 * self.budget.seconds)
-        return Allowance(seconds=max(1.0, seconds), short=min(1.0, long), long=long, deferred=deferred)
+        wall = min(4.0, max(1.3, 0.05 * self.budget.seconds))
+        return Allowance(max(1.0, seconds), cpu=min(1.0, wall), wall=wall, deferred=0.25 * self.budget.seconds)
 
     def revise_plan(self, reason: str) -> None:
         """Stores a new revision of the plan, which targets other failing tests."""

@@ -1,6 +1,7 @@
 """Tries an engine's candidates on one set of failing tests, until enough of them pass or time runs out."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
@@ -8,11 +9,43 @@ from assets.executions.attempt.findings import statuses, tally
 from assets.executions.attempt.state import AttemptState
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
+from assets.executions.judging.behaviour.measure import Measurement
 from assets.executions.trial.worker_client import Worker, WorkerDied
+from core.work import Evidence, Patch, Verdict
 
 FIRST_BATCH, BATCH = 40, 160
 CONVINCING = 0.35
 """A survivor of at least this naturalness is verified after few more trials."""
+COMPARED, COMPARED_LONG = 200, 600
+"""The effort after the first survivor before one is chosen: when a convincing one is among them, and else. Counts, so
+that the choice is the same on a slow machine."""
+DRAFT_PATIENCE = 3_000
+"""The effort after the first draft in which a patch that passes is looked for."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A verified candidate that the gate does not reject, with its patch and the evidence for it."""
+
+    candidate: Candidate
+    patch: Patch
+    evidence: Evidence
+    verdict: Verdict
+
+
+@dataclass
+class Measurements:
+    """Measurements of candidates of one search, so that rivals that are measured together are measured once."""
+
+    _by_candidate: dict[object, tuple[Measurement, int]] = field(default_factory=dict)
+
+    def find(self, candidate: Candidate) -> tuple[Measurement, int] | None:
+        return self._by_candidate.get(candidate.key)
+
+    def keep(self, candidates: Sequence[Candidate], measurement: Measurement) -> None:
+        """Stores a measurement of these candidates, in its order."""
+        for number, candidate in enumerate(candidates):
+            self._by_candidate.setdefault(candidate.key, (measurement, number))
 
 
 @dataclass
@@ -26,6 +59,8 @@ class TargetSearch:
     """Candidates in the next batch."""
     pending: list[Candidate] = field(default_factory=list)
     """Candidates that the engine has proposed and that are not tried yet."""
+    drafts: list[Accepted] = field(default_factory=list)
+    """Verified candidates that are good for a draft only, in the order in which they were verified."""
     survivors: list[Candidate] = field(default_factory=list)
     """Candidates that make these tests pass and are not verified yet."""
     counted: int = 0
@@ -33,7 +68,23 @@ class TargetSearch:
     complete: bool = False
     """Whether the engine has nothing more to propose and everything was tried."""
     broken: str = ""
-    """Why no more can be tried, as text, once the worker has died and could not be restarted."""
+    """Why no more can be tried, as text: the worker has died and could not be restarted, or nothing can be proven."""
+    measurements: Measurements = field(default_factory=Measurements)
+    steady: bool = False
+    """Whether repeated runs on the unchanged commit have shown that the targets fail each time."""
+    unsteady: tuple[str, ...] = ()
+    """Targets that also pass on the unchanged commit."""
+    _effort_at_draft: int = 0
+
+    def add_draft(self, draft: Accepted) -> None:
+        if not self.drafts:
+            self._effort_at_draft = self.runner.effort if self.runner else 0
+        self.drafts.append(draft)
+
+    @property
+    def patient(self) -> bool:
+        """Whether to go on looking for a patch that passes: once there is a draft, for `DRAFT_PATIENCE` only."""
+        return not self.drafts or self.runner.effort - self._effort_at_draft < DRAFT_PATIENCE
 
 
 def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) -> None:
@@ -42,9 +93,10 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
     began = time.monotonic()
     findings, engine, runner = attempt.findings, search.engine, search.runner
     new: list[Candidate] = []
-    first_found, tried_at_first = 0.0, 0
+    effort_at_first = 0
     search.complete = False
-    while not search.broken and time.monotonic() < until and findings.tried < attempt.budget.candidates:
+    most = attempt.budget.candidates
+    while not search.broken and search.patient and time.monotonic() < until and findings.tried < most:
         attempt.check()
         count = min(search.size, attempt.budget.candidates - findings.tried)
         batch = search.pending[:count] or engine.propose(count)
@@ -53,8 +105,7 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
             search.complete = not runner.waiting
             break
         following = (batch or runner.waiting)[0]
-        since = time.monotonic() - first_found
-        if new and enough(search.problem, new, following, findings.tried - tried_at_first, since, first_found - began):
+        if new and (engine.deliberate or enough(search.problem, new, following, runner.effort - effort_at_first)):
             search.pending = [*batch, *search.pending]
             break
         first = attempt.describe(following)
@@ -74,7 +125,7 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         search.pending = [*(c for c in batch if id(c) not in reached), *search.pending]
         found = [o.candidate for o in observations if o.status == "pass"]
         if found and not new:
-            first_found, tried_at_first = time.monotonic(), findings.tried
+            effort_at_first = runner.effort
         new.extend(found)
         outcome = {"tried": len(observations), "status": statuses(observations)}
         attempt.record("observed", {**outcome, "survivors": [attempt.describe(c) for c in found]})
@@ -92,22 +143,13 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         )
 
 
-def enough(
-    problem: Problem,
-    survivors: list[Candidate],
-    following: Candidate,
-    compared: int,
-    since: float,
-    took: float,
-) -> bool:
-    """Whether to stop trying: soon after a natural survivor, later when all survivors look contrived. The first one
-    took `took` seconds to find; `compared` candidates were tried in the `since` seconds after it."""
+def enough(problem: Problem, survivors: list[Candidate], following: Candidate, compared: int) -> bool:
+    """Whether to stop trying: soon after a natural survivor, later when all survivors look contrived. `compared` is the
+    effort since the first one, in trials in place; `following` is the next candidate."""
     best = max(naturalness(c, problem) for c in survivors)
     if best >= CONVINCING:
-        enough = compared >= 150 and since > max(0.2, 0.5 * took)
-        return following.priority < 0.5 * best or enough or since > 3.0
-    enough = compared >= 400 and since > max(0.5, 2.0 * took)
-    return following.priority < 0.3 * best or enough or since > 6.0
+        return compared >= COMPARED or following.priority < 0.5 * best
+    return compared >= COMPARED_LONG or following.priority < 0.3 * best
 
 
 def restart(attempt: AttemptState, worker: Worker) -> bool:

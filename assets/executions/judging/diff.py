@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.git import command
+from core.source_encoding import encode_diff
 
 _NO_BLOB, _EMPTY_BLOB = "0000000", "e69de29"
 """Abbreviated ids of no blob and of the empty blob, which git requires when an empty file is added or deleted."""
@@ -79,7 +80,7 @@ def apply_diff(root: Path, diff: str, timeout: float = 30.0) -> str | None:
     environment = command.environment(extra={"GIT_CEILING_DIRECTORIES": str(root.resolve().parent)})
     done = subprocess.run(
         ["git", "apply", "--whitespace=nowarn", "-"],
-        input=diff.encode(),
+        input=encode_diff(diff, lambda path: _content(root, path)),
         cwd=root,
         env=environment,
         capture_output=True,
@@ -87,6 +88,12 @@ def apply_diff(root: Path, diff: str, timeout: float = 30.0) -> str | None:
         check=False,
     )
     return None if done.returncode == 0 else done.stderr.decode(errors="replace").strip()[:1000]
+
+
+def _content(root: Path, path: str) -> bytes | None:
+    file = root / path
+    inside = file.resolve().is_relative_to(root.resolve())
+    return file.read_bytes() if inside and file.is_file() else None
 
 
 def _lines(text: str) -> list[str]:

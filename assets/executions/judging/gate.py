@@ -38,7 +38,9 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     if unknown := sorted(unknown_tests(evidence)):
         found.append(f"{_names(unknown)} did not run to the end, so nothing is known about what the patch does to it.")
     for name, run in (("before", evidence.before), ("after", evidence.after)):
-        if run is not None and (run.limit is not None or not run.complete) and not unknown:
+        if run is not None and (
+            run.limit is not None or not (run.complete or Outcome.UNKNOWN in run.outcomes.values())
+        ):
             found.append(f"The whole suite could not be completed {name} the patch.")
     if evidence.flaky:
         found.append(f"{len(evidence.flaky)} tests gave different results on the same code and were left out.")
@@ -61,7 +63,9 @@ def unknown_tests(evidence: Evidence) -> frozenset[str]:
     if not after.complete or after.limit is not None:
         lost |= open_before - set(after.outcomes)
     failed = {t for t in after.failing() if before.outcomes.get(t) is Outcome.UNKNOWN}
-    return frozenset((lost | failed) - set(evidence.flaky) - set(evidence.target_tests))
+    # Nothing can be known here about a test that lacks what it needs, whatever the patch is.
+    apart = {test for failure in evidence.environment for test in failure.tests}
+    return frozenset((lost | failed) - apart - set(evidence.flaky) - set(evidence.target_tests))
 
 
 def _proof(evidence: Evidence) -> str:
@@ -150,10 +154,11 @@ def worse_tests(before: TestRun, after: TestRun, flaky: Collection[str] = ()) ->
         for t, o in before.outcomes.items()
         if o is Outcome.PASSED and after.outcomes.get(t) not in (o, Outcome.UNKNOWN)
     ]
-    if not after.complete or after.limit is not None:
-        lost = [t for t in lost if t in after.outcomes]
+    if after.limit is not None or (not after.complete and Outcome.UNKNOWN not in after.outcomes.values()):
+        lost = [t for t in lost if t in after.outcomes]  # which tests were not reached is not recorded
     # A test that could not be collected before cannot be worse now.
-    unknown = tuple(f"{t}::" for t, o in before.outcomes.items() if o is Outcome.ERROR and "::" not in t)
+    open_before = (Outcome.ERROR, Outcome.UNKNOWN)
+    unknown = tuple(f"{t}::" for t, o in before.outcomes.items() if o in open_before and "::" not in t)
     known = before.failing() | {t for t, o in before.outcomes.items() if o is Outcome.UNKNOWN}
     new = [t for t in after.failing() if t not in known and not t.startswith(unknown)]
     return sorted((set(lost) | set(new)) - set(flaky))

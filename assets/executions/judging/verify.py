@@ -1,51 +1,70 @@
 """Measures a patch: applies it to a clean checkout and runs the whole suite in a fresh process.
 
-It does not judge the measurement: `gate.judge` does.
+Tests that were stopped on the unchanged commit are run to their end when they can reach what the patch changes. It does
+not judge the measurement: `gate.judge` does.
 """
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assets.executions.judging.diff import apply_diff
 from assets.executions.judging.gate import worse_tests
+from assets.executions.judging.reach import changed_places
 from assets.executions.repository.test_command import TestCommand, command_id
-from assets.executions.trial.baseline import Allowance, Baseline, failures_of, outcomes_of, with_outcome
+from assets.executions.trial.baseline import Allowance, Baseline, outcomes_of, run_of, with_outcome
 from assets.executions.trial.worker_client import Worker
+from core.source_encoding import encode
 from core.work import Outcome, TestRun
+
+SLOW_SUITE_SECONDS = 4.0
+"""A suite that takes longer is preceded by the quick tests that reach the patch: most wrong patches break one."""
+_QUICK_TESTS = 200
+_FLAKY_ROUNDS = 3
+STEADY_RUNS = 2
+"""How often the targets are run once more, alone, on the unchanged commit and with the patch."""
 
 
 @dataclass(frozen=True)
 class Change:
     """A candidate as text: `diff` is what git applies, `files` the text of each changed file afterwards, None for a
-    deleted one."""
+    deleted one; `before` their text in the checkout, None for a new one."""
 
     diff: str
     files: Mapping[str, str | None]
+    before: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Suite:
     """How the tests are run, and their baseline on the unchanged commit. `black_box` is a command of which only the
-    exit code is known, run in addition to `command`; `targets` are the failing tests that must pass."""
+    exit code is known, run in addition to `command`; `targets` are the failing tests that must pass. `steady`: the
+    targets are known to fail in repeated runs on the unchanged commit."""
 
     command: TestCommand
     black_box: TestCommand | None
     baseline: Baseline
     targets: tuple[str, ...]
+    steady: bool = False
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was measured. `applies` is None when applying was not tried; `flaky` are tests that got worse in this run
-    and pass when they are run again; `detail` says what went wrong."""
+    """What was measured. `applies` is None when applying was not tried; `before` is the run on the unchanged commit if
+    more is known of it now; `flaky` are tests that gave different results on the same code; `reached` are unknown tests
+    that can reach what the patch changes; `detail` says what went wrong. `unsteady`: targets that also pass on the
+    unchanged commit, so that no patch can be proven by them."""
 
     applies: bool | None
     after: TestRun | None = None
     flaky: tuple[str, ...] = ()
     detail: str = ""
+    before: TestRun | None = None
+    reached: tuple[str, ...] = ()
+    unsteady: tuple[str, ...] = ()
 
     def failure_message(self, before: TestRun) -> str:
         """Why the patch fails: `detail`, else the failure of the first test that got worse; empty when unknown."""
@@ -58,26 +77,110 @@ class Verification:
 def verify(worker: Worker, root: Path, change: Change, suite: Suite, allowance: Allowance) -> Verification:
     """Applies the change and runs the suite in `worker`, whose session must be a clean copy of the checkout `root` and
     which must not have imported the repository yet. Raises `WorkerDied`."""
+    measuring = _Measuring(worker, suite, allowance)
+    covering = suite.baseline.covering(changed_places(change.before, change.diff))
+    before = measuring.before_of(covering)
+    if not suite.steady and (unsteady := measuring.unsteady(Outcome.PASSED)):
+        detail = f"{unsteady[0]} failed before, and passes on the same code when it is run alone or again"
+        return Verification(None, before=before, flaky=unsteady, unsteady=unsteady, detail=detail)
     problem = _apply(worker, root, change)
     if problem is not None:
-        return Verification(False, detail=problem)
-    baseline = suite.baseline
-    answer = worker.ask("fresh", allowance.seconds + 15, **allowance.as_fields())
-    outcomes = _settled(outcomes_of(answer), suite)
-    unfinished = [t for t in answer.get("unfinished", ()) if t in baseline.run.outcomes]
-    after = TestRun(
-        command=suite.command.shown,
-        outcomes=outcomes,
-        failures={t: f[0].short for t, f in failures_of(answer).items() if f},
-        seconds=round(sum(answer["seconds"].values()), 4),
-        exit_code=None if unfinished else int(any(o in (Outcome.FAILED, Outcome.ERROR) for o in outcomes.values())),
-        limit="wall" if unfinished else None,
-        complete=not unfinished,
-    )
-    flaky = _flaky(worker, after, baseline.run, allowance)
+        return Verification(False, before=before, detail=problem)
+    after, flaky = measuring.after(before, covering)
+    if not worse_tests(before, after, flaky):
+        flaky = (*flaky, *(t for t in measuring.unsteady(Outcome.FAILED) if t not in flaky))
+        for target in set(flaky) & set(suite.targets):
+            after = with_outcome(after, target, Outcome.FAILED, "It passes with the patch sometimes, and fails again.")
+    unknown = {t for run in (before, after) for t, o in run.outcomes.items() if o is Outcome.UNKNOWN}
     if suite.black_box is not None:
-        after = with_outcome(after, *run_command(worker, suite.black_box, allowance))
-    return Verification(True, after, flaky)
+        after = with_outcome(after, *run_command(worker, suite.black_box, measuring.allowance))
+    return Verification(True, after, flaky, before=before, reached=tuple(sorted(unknown & covering)))
+
+
+class _Measuring:
+    """Runs of the suite in one worker, within one allowance."""
+
+    def __init__(self, worker: Worker, suite: Suite, allowance: Allowance) -> None:
+        self._worker, self._suite, self._baseline = worker, suite, suite.baseline
+        self._given, self._until = allowance, time.monotonic() + allowance.seconds
+        self._targets = [t for t in suite.targets if "::" in t and t not in suite.baseline.uncollected]
+
+    @property
+    def allowance(self) -> Allowance:
+        """What is left of the allowance."""
+        return self._given.within(self._until - time.monotonic())
+
+    def before_of(self, covering: Collection[str]) -> TestRun:
+        """The run on the unchanged commit, in which tests that reach the change and were stopped are run again; at most
+        for half of the time."""
+        before = self._baseline.run
+        targets = {*self._suite.targets, *(t for lacking in self._baseline.environment for t in lacking.tests)}
+        unknown = [t for t, o in before.outcomes.items() if o is Outcome.UNKNOWN and t in covering and t not in targets]
+        if not unknown:
+            return before
+        answer = self._fresh(self._given.within(0.5 * self.allowance.seconds), select=unknown[:_QUICK_TESTS])
+        known = {t: o for t, o in outcomes_of(answer).items() if t in unknown and o is not Outcome.UNKNOWN}
+        outcomes = {**before.outcomes, **known}
+        stopped = {t: s for t, s in before.stopped.items() if t not in known}
+        complete = Outcome.UNKNOWN not in outcomes.values()
+        return before.model_copy(update={"outcomes": outcomes, "stopped": stopped, "complete": complete})
+
+    def unsteady(self, wrong: Outcome) -> tuple[str, ...]:
+        """Targets with this outcome in one of `STEADY_RUNS` runs of the targets alone."""
+        stopped = self._baseline.run.stopped
+        targets = [t for t in self._targets if t not in stopped]
+        found: dict[str, None] = {}
+        for _ in range(STEADY_RUNS if targets else 0):
+            outcomes = outcomes_of(self._fresh(self.allowance, select=targets))
+            found.update(dict.fromkeys(t for t in targets if outcomes.get(t) is wrong))
+        return tuple(found)
+
+    def after(self, before: TestRun, covering: Collection[str]) -> tuple[TestRun, tuple[str, ...]]:
+        """The run with the patch, and tests that gave different results on the same code. It ends early once a test
+        that passed before fails again and again."""
+        flaky: dict[str, None] = dict.fromkeys(self._baseline.flaky)
+        passing = [t for t, o in before.outcomes.items() if o is Outcome.PASSED and t not in flaky]
+        if self._baseline.run.seconds > SLOW_SUITE_SECONDS and (quick := self._quick(covering, passing)):
+            run = self._run(self.allowance, ending=quick, select=quick)
+            worse = [t for t in worse_tests(before, run.model_copy(update={"complete": False})) if t in quick]
+            if worse and not self._passing_again(worse):
+                return run, tuple(flaky)
+        for _ in range(_FLAKY_ROUNDS):
+            run = self._run(self.allowance, ending=[t for t in passing if t not in flaky])
+            worse = [t for t in worse_tests(before, run, flaky) if t in run.failing() and "::" in t]
+            again = self._passing_again(worse) if len(worse) <= 10 else ()
+            flaky.update(dict.fromkeys(again))
+            if run.complete or not again or len(again) < len(worse):
+                break
+        return run, tuple(t for t in flaky if t not in self._baseline.flaky)
+
+    def _quick(self, covering: Collection[str], passing: Collection[str]) -> list[str]:
+        """Passing tests that reach the patch, the fastest first, which together take at most a third of the suite."""
+        seconds = self._baseline.seconds
+        kept: list[str] = []
+        spent = 0.0
+        for test in sorted(set(covering) & set(passing), key=lambda t: (seconds.get(t, 0.0), t))[:_QUICK_TESTS]:
+            spent += seconds.get(test, 0.0)
+            if spent > self._baseline.run.seconds / 3:
+                break
+            kept.append(test)
+        return kept
+
+    def _passing_again(self, tests: list[str]) -> tuple[str, ...]:
+        if not tests:
+            return ()
+        outcomes = outcomes_of(self._fresh(self.allowance, select=tests))
+        return tuple(t for t in tests if outcomes.get(t) is Outcome.PASSED)
+
+    def _run(self, allowance: Allowance, ending: Collection[str], **fields: Any) -> TestRun:
+        answer = self._fresh(allowance, ending=list(ending), **fields)
+        run = run_of(answer, self._suite.command.shown, sum(answer["seconds"].values()), self._suite.targets)
+        return run.model_copy(update={"outcomes": _settled(run.outcomes, self._suite)})
+
+    def _fresh(self, allowance: Allowance, **fields: Any) -> dict[str, Any]:
+        return self._worker.ask(
+            "fresh", allowance.seconds + 15, usual=self._baseline.seconds, **allowance.as_fields(), **fields
+        )
 
 
 def _apply(worker: Worker, root: Path, change: Change) -> str | None:
@@ -94,7 +197,7 @@ def _apply(worker: Worker, root: Path, change: Change) -> str | None:
             return problem
         for path, text in change.files.items():
             content = (folder / path).read_bytes() if (folder / path).is_file() else None
-            if content != (None if text is None else text.encode()):
+            if content != (None if text is None else encode(path, text)):
                 return f"after applying the patch, {path} is not what was tried"
             if content is not None:
                 worker.session.write(path, content)
@@ -122,16 +225,6 @@ def _settled(outcomes: dict[str, Outcome], suite: Suite) -> dict[str, Outcome]:
             fine = bool(inside) and all(o in (Outcome.PASSED, Outcome.SKIPPED) for o in inside)
             outcomes[target] = Outcome.PASSED if fine else Outcome.FAILED
     return outcomes
-
-
-def _flaky(worker: Worker, after: TestRun, before: TestRun, allowance: Allowance) -> tuple[str, ...]:
-    """Tests that newly fail, but pass when they are run again on the same code."""
-    failing = after.failing()
-    worse = [test for test in worse_tests(before, after) if test in failing and "::" in test]
-    if not worse or len(worse) > 10:
-        return ()
-    again: dict[str, Any] = worker.ask("fresh", allowance.seconds + 15, select=worse, **allowance.as_fields())
-    return tuple(t for t in worse if again.get("outcomes", {}).get(t) == "passed")
 
 
 def run_command(worker: Worker, box: TestCommand, allowance: Allowance) -> tuple[str, Outcome, str]:

@@ -12,12 +12,13 @@ from collections.abc import Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from assets.executions.repository.declared import SKIPPED, declared
+from assets.executions.repository.plugins import plugin_arguments
 from assets.executions.repository.protected_paths import is_test_path
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*")
 _PYTHON = re.compile(r"(?:.*/)?(?:python(?:\d(?:\.\d+)?)?|py)")
 _SHELL = re.compile(r"[|;&<>`$()]")
-SKIPPED = frozenset({".git", ".venv", "venv", "node_modules", ".tox", "build", "dist", "__pycache__", ".eggs"})
 
 _TAKES_VALUE = frozenset({"-k", "-m", "-c", "-p", "-o", "-W", "--rootdir", "--import-mode", "--ignore", "--deselect",
                           "--ignore-glob", "--confcutdir", "--doctest-glob", "--override-ini",
@@ -28,6 +29,15 @@ _DROPPED_WITH_VALUE = frozenset({"-n", "--numprocesses", "--dist", "--maxfail", 
                                  "--durations", "--junitxml", "--junit-xml", "--cov", "--cov-report", "--cov-config",
                                  "--html", "--log-level", "--log-cli-level", "--timeout-method", "--capture",
                                  "--verbosity", "--cov-fail-under", "--reruns"})  # fmt: skip
+
+
+_UNNEEDED_PLUGINS = frozenset(
+    {
+        "xdist", "xdist.plugin", "pytest_cov", "pytest_cov.plugin", "randomly", "pytest_randomly", "random_order",
+        "sugar", "pytest_sugar", "html", "no:cacheprovider",
+    }
+)  # fmt: skip
+"""Plugins that no test needs: they run tests in parallel or in another order, or make reports."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,15 @@ def number_of_tests(tests: Sized) -> str:
 def detect(root: Path, given: str | None) -> TestCommand:
     """The test command of the repository at `root`; `given` is the one that a user or `penstock.toml` names, if any.
     Raises `NoTests`."""
-    if given:
-        return _understood(root, given)
+    command = _understood(root, given) if given else _found(root)
+    if command.runner == "command":
+        return command
+    plugins = plugin_arguments(declared(root), _pytest_options(root).get("required_plugins", ""))
+    return replace(command, arguments=(*plugins, *command.arguments))
+
+
+def _found(root: Path) -> TestCommand:
+    """The command by the repository's test files and settings."""
     files = python_files(root)
     tests = [path for path in files if _is_collected(path)]
     configured = _pytest_options(root)
@@ -196,7 +213,7 @@ def _pytest_arguments(words: list[str]) -> tuple[list[str], bool]:
             if name in _TAKES_VALUE and "=" not in word and position < len(words):
                 values.append(words[position])
                 position += 1
-            if name != "-p":
+            if name != "-p" or values[-1] not in _UNNEEDED_PLUGINS:
                 kept.extend(values)
         elif name in _KEPT:
             kept.append(word)
@@ -338,7 +355,17 @@ def _import_folders(root: Path, files: list[str]) -> tuple[str, ...]:
     folders = [""]
     present = set(files)
     for name in ("src", "lib", "python", "source"):
-        inside = [path for path in files if path.startswith(name + "/")]
-        if inside and f"{name}/__init__.py" not in present:
+        folder = _behind_link(root, name)
+        inside = [path for path in files if path.startswith(folder + "/")]
+        if inside and f"{folder}/__init__.py" not in present:
             folders.append(name)
     return tuple(folders)
+
+
+def _behind_link(root: Path, name: str) -> str:
+    """The folder of the repository that a symbolic link at its root leads to; `name` itself for anything else."""
+    if not (root / name).is_symlink():
+        return name
+    target = (root / name).resolve()
+    inside = target.is_relative_to(root.resolve()) and target.is_dir()
+    return target.relative_to(root.resolve()).as_posix() if inside else name

@@ -4,12 +4,14 @@ One start of the worker does it all, and the same worker then tries candidates.
 """
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assets.executions.repository.test_command import TestCommand, number_of_tests
+from assets.executions.trial.raised import Around, Raised, around_of, raised_of
 from assets.executions.trial.worker_client import Worker
-from core.work import Outcome, TestRun
+from core.work import EnvironmentFailure, Outcome, TestRun
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 
@@ -25,6 +27,9 @@ class Failure:
     when: str = "call"
     compare: tuple[str, ...] = ()
     cause: str = ""
+    raised: tuple[Raised, ...] = ()
+    """The exception and its causes, outermost first; empty for a hang, a crash or a repeated run."""
+    around: Around = field(default_factory=Around)
 
     @property
     def short(self) -> str:
@@ -59,6 +64,9 @@ class Baseline:
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     """Ids of black-box commands: compared before and after a patch, but never targets."""
+    environment: tuple[EnvironmentFailure, ...] = ()
+    """What tests need and is missing here. Their outcome is unknown: they neither reproduce a problem nor can a patch
+    be credited or blamed for them."""
 
     def with_outcome(self, command: str, outcome: Outcome, output: str) -> "Baseline":
         """With the outcome of a black-box command as one more test."""
@@ -66,10 +74,24 @@ class Baseline:
 
     @property
     def failing(self) -> list[str]:
-        """Failing tests in the order of the suite, without flaky ones and black-box commands."""
-        failed = self.run.failing() - set(self.flaky) - set(self.commands)
+        """Failing tests in the order of the suite, also those that were stopped before their end, which may hang;
+        without flaky ones and black-box commands."""
+        failed = (self.run.failing() | set(self.run.stopped)) - set(self.flaky) - set(self.commands)
         ordered = [test for test in self.tests if test in failed]
         return ordered + sorted(failed - set(ordered))
+
+    def covering(self, places: Collection[tuple[str, int]]) -> frozenset[str]:
+        """Tests that execute one of these (path, line), as far as they were run, and other cases of the same test
+        functions. Places that importing the tests executes are reached by every test."""
+        wanted = {number for number, place in enumerate(self.places) if place in places}
+        if wanted & self.imported:
+            return frozenset(self.run.outcomes)
+        functions = {_function(test) for test, hits in self.hits.items() if not wanted.isdisjoint(hits)}
+        return frozenset(test for test in self.run.outcomes if _function(test) in functions)
+
+
+def _function(test: str) -> str:
+    return test.split("[", 1)[0]
 
 
 def with_outcome(run: TestRun, test: str, outcome: Outcome, output: str) -> TestRun:
@@ -98,19 +120,42 @@ def failure_of(raw: dict[str, Any]) -> Failure:
         when=str(raw.get("when", "call")),
         compare=tuple(str(part) for part in raw.get("compare") or ()),
         cause=str(raw.get("cause", ""))[:500],
+        raised=raised_of(raw.get("raised")),
+        around=around_of(raw.get("around")),
     )
 
 
 def outcomes_of(answer: dict[str, Any]) -> dict[str, Outcome]:
-    """A worker's outcomes by test: a hang counts as failed, a collection error as an error with an id of its own."""
-    mapped: dict[str, Outcome] = {}
-    for test, outcome in answer.get("outcomes", {}).items():
-        mapped[str(test)] = Outcome.FAILED if outcome == "hang" else Outcome(outcome)
+    """A worker's outcomes by test: a collection error is an error with an id of its own, and a test that was stopped or
+    never started is unknown."""
+    mapped = {str(test): Outcome(outcome) for test, outcome in answer.get("outcomes", {}).items()}
+    for test in answer.get("unfinished", ()):
+        mapped[str(test)] = Outcome.UNKNOWN
     for test in answer.get("errors", {}):
         mapped[str(test)] = Outcome.ERROR
     if answer.get("broken"):
         mapped[broken_id(answer["broken"])] = Outcome.ERROR
     return mapped
+
+
+def run_of(answer: dict[str, Any], command: tuple[str, ...], seconds: float, took: Collection[str] = ()) -> TestRun:
+    """A worker's answer as a run of `command` that took `seconds`; keeps the seconds of the tests `took`."""
+    outcomes = outcomes_of(answer)
+    unknown = any(outcome is Outcome.UNKNOWN for outcome in outcomes.values())
+    failed = any(outcome in (Outcome.FAILED, Outcome.ERROR) for outcome in outcomes.values())
+    broken = answer.get("broken")
+    durations = answer.get("seconds", {})
+    return TestRun(
+        command=command,
+        outcomes=outcomes,
+        failures={test: found[0].short for test, found in failures_of(answer).items() if found},
+        stopped={str(test): round(float(s), 3) for test, s in answer.get("stopped", {}).items()},
+        took={test: round(float(durations[test]), 4) for test in took if test in durations},
+        seconds=round(seconds, 4),
+        exit_code=None if unknown else int(failed),
+        output_tail=str(broken["message"])[-2000:] if broken else "",
+        complete=not unknown and not answer.get("ended"),
+    )
 
 
 def failures_of(answer: dict[str, Any]) -> dict[str, tuple[Failure, ...]]:
@@ -132,19 +177,24 @@ def broken_id(raw: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Allowance:
-    """Time limits of a run in seconds: in all, `short` for each test at first, `long` for each slow test when it is
-    run again, and `deferred` for all these repeats together."""
+    """Time limits of a run in seconds: `seconds` in all; `cpu` of processor time and `wall` for each test at first;
+    `deferred` for all repeats of tests that were stopped, each with a longer limit."""
 
     seconds: float
-    short: float = 2.0
-    long: float = 10.0
-    deferred: float = 12.0
+    cpu: float = 1.0
+    wall: float = 4.0
+    deferred: float = 20.0
+
+    def within(self, seconds: float) -> "Allowance":
+        """The same limits with less time in all, but at least one second."""
+        seconds = max(1.0, min(self.seconds, seconds))
+        return replace(self, seconds=seconds, deferred=min(self.deferred, seconds))
 
     def as_fields(self) -> dict[str, Any]:
         return {
             "seconds": self.seconds,
-            "short": min(self.short, self.seconds),
-            "long": min(self.long, self.seconds),
+            "cpu": min(self.cpu, self.seconds),
+            "wall": min(self.wall, self.seconds),
             "deferred": self.deferred,
         }
 
@@ -161,37 +211,21 @@ def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Basel
         fields = {**allowance.as_fields(), "seconds": left}
         answer = worker.ask("run", left + 15, select=chosen, **fields)
     merged = {**answer, "errors": opened["errors"], "broken": opened["broken"]}
-    outcomes = outcomes_of(merged)
-    failures = failures_of(merged)
-    hung = [t for t, o in answer["outcomes"].items() if o == "hang"]
-    if hung:
-        notes.append(f"{number_of_tests(hung)} did not end in time and counted as failing: {', '.join(hung[:3])}.")
     flaky, again = _flaky(worker, answer, allowance)
     if flaky:
         shown = ", ".join(flaky[:3])
         notes.append(f"{number_of_tests(flaky)} failed once and passed once on the same code; left out: {shown}.")
-    unfinished = list(answer.get("unfinished", ()))
-    if unfinished:
-        notes.append(f"{number_of_tests(unfinished)} of the suite could not be run within {allowance.seconds:.0f} s.")
     if opened.get("native_async"):
         notes.append("No plugin for coroutine tests is installed; coroutine test functions were run with asyncio.run.")
     spent = sum(answer["seconds"].values()) + float(opened["seconds"])
+    run = run_of(merged, command.shown, spent)
+    notes += unknown_notes(run)
     broken = opened["broken"]
-    run = TestRun(
-        command=command.shown,
-        outcomes=outcomes,
-        failures={test: found[0].short for test, found in failures.items() if found},
-        seconds=round(spent, 4),
-        exit_code=None if unfinished else int(any(o in (Outcome.FAILED, Outcome.ERROR) for o in outcomes.values())),
-        limit="wall" if unfinished else None,
-        output_tail=str(broken["message"])[-2000:] if broken else "",
-        complete=not unfinished,
-    )
     files = answer.get("files", [])
     return Baseline(
         run=run,
         tests=tests,
-        failures=failures,
+        failures=failures_of(merged),
         seconds={t: min(float(s), again.get(t, float(s))) for t, s in answer["seconds"].items()},
         places=tuple((files[f], line) for f, line in answer.get("places", ())),
         hits={t: tuple(h) for t, h in answer.get("hits", {}).items()},
@@ -201,6 +235,23 @@ def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Basel
         flaky=tuple(flaky),
         notes=tuple(notes),
     )
+
+
+def unknown_notes(run: TestRun) -> list[str]:
+    """Sentences about tests that did not run to their end, with how to give them time."""
+    notes = []
+    if run.stopped:
+        longest = max(run.stopped.values())
+        notes.append(
+            f"{number_of_tests(run.stopped)} did not end within the time there was (stopped after {longest:.0f} s or "
+            f"less): {', '.join(list(run.stopped)[:3])}. A larger budget gives them more."
+        )
+    never = [t for t, o in run.outcomes.items() if o is Outcome.UNKNOWN and t not in run.stopped]
+    if never:
+        notes.append(
+            f"{number_of_tests(never)} could not be started within the time there was: {', '.join(never[:3])}."
+        )
+    return notes
 
 
 def _flaky(worker: Worker, answer: dict[str, Any], allowance: Allowance) -> tuple[list[str], dict[str, float]]:

@@ -1,4 +1,5 @@
-"""`penstock eval find-fixes` and `check-fixes`: finds real bug fixes between source releases, and runs their tests."""
+"""`penstock eval find-fixes`, `check-fixes` and `find-later`: finds real bug fixes between source releases, runs their
+tests, and finds releases whose tests judge patches."""
 
 from pathlib import Path
 from typing import Annotated
@@ -69,4 +70,42 @@ def check_fixes(
         sound = sound and not problems
         line(f"{one}: {'; '.join(problems) or 'sound'}")
     if not sound:
+        raise typer.Exit(1)
+
+
+@user_errors
+def find_later(
+    name: SetName,
+    case: Annotated[list[str] | None, typer.Option(help="A case's id; can be repeated. All cases by default.")] = None,
+) -> None:
+    """Find a later release for each released fix whose tests judge a patch made with the fix's own tests in sight.
+
+    Writes it into the case's case.json. The set changes: raise its version and seal it.
+    """
+    import json
+
+    from assets.evals.harvest.releases import ReleaseUnavailable
+    from assets.evals.sets.released import load_released
+    from assets.evals.sets.released_laid_over import find_later as look
+    from core.settings import load_settings
+    from sandbox import open_sandbox
+    from sandbox.protocol import SandboxUnavailable
+
+    cases = {one.id: one for one in load_released(find_set(name))}
+    if unknown := sorted(set(case or ()) - set(cases)):
+        raise CommandFailed(f"{name} has no case {unknown[0]!r}")
+    sandbox, failed = open_sandbox(load_settings().sandbox), False
+    for one in case or sorted(cases):
+        try:
+            release = look(cases[one], sandbox)
+        except (ReleaseUnavailable, SandboxUnavailable) as error:
+            failed = True
+            note(f"{one}: {error}")
+            continue
+        path = cases[one].folder / "case.json"
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields["later"] = None if release is None else release.model_dump()
+        path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        line(f"{one}: {release.version if release else 'no later release has other tests that pass with the fix'}")
+    if failed:
         raise typer.Exit(1)

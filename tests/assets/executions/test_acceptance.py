@@ -128,7 +128,7 @@ def test_what_is_accepted_is_exactly_what_the_gate_does_not_fail(
     search.survivors.append(candidate)
     said = Verification(applies, after if applies else None, tuple(flaky))
     with measuring(attempt, lambda change: said):
-        execution, rejected = execute.verify_survivors(attempt, search)
+        found, rejected = execute.verify_survivors(attempt, search)
     others = [change.path for change in candidate.whole if attempt.files.refusal(change.path) is None]
     evidence = Evidence(
         sandbox="nowhere",
@@ -143,11 +143,13 @@ def test_what_is_accepted_is_exactly_what_the_gate_does_not_fail(
     )
     diff = execute.unified_diff(candidate.before({}), candidate.files({}))
     verdict = judge(evidence, Patch(base_commit=COMMIT, diff=diff))
-    assert (execution is not None) is (verdict.verdict is not VerdictKind.FAIL)
-    assert len(rejected) == attempt.findings.rejected == (execution is None)
-    if execution is not None:
-        assert execution.patch is not None
-        assert judge(execution.evidence, execution.patch) == verdict, "the same verdict on what is stored"
+    assert (found is not None) is (verdict.verdict is VerdictKind.PASS)
+    assert bool(search.drafts) is (verdict.verdict is VerdictKind.DRAFT)
+    assert len(rejected) == attempt.findings.rejected == (verdict.verdict is VerdictKind.FAIL)
+    accepted = found or execute._best_draft(search)
+    if accepted is not None:
+        done = attempt.findings.ended(accepted.patch, "", accepted.evidence)
+        assert judge(done.evidence, accepted.patch) == verdict, "the same verdict on what is stored"
 
 
 def _many(root: Path, count: int) -> tuple[AttemptState, TargetSearch]:
@@ -174,7 +176,7 @@ def test_a_good_survivor_is_found_however_many_are_rejected_before_it(root: Path
     attempt, search = _many(root, execute.VERIFIED_PER_ROUND + 6)
     with measuring(attempt, _good_is(good)), patch.object(execute, "try_candidates"):
         found = execute._continue_search(attempt, search, time.monotonic() + 60)
-    assert found is not None and found.patch is not None and f"+b = {good}\n" in found.patch.diff
+    assert found is not None and f"+b = {good}\n" in found.patch.diff
     assert attempt.findings.rejected == good
 
 

@@ -108,11 +108,11 @@ class Lab:
 def lab(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Iterator[Callable[..., Lab]]:
     workers: list[Worker] = []
 
-    def make(files: Files | None = None) -> Lab:
+    def make(files: Files | None = None, deferred: float = 3) -> Lab:
         made = checkout(files or {"mod.py": PROGRAM, "tests/test_mod.py": TESTS, "conftest.py": ""})
         command = detect(made.root, None)
         workers.append(Worker(bubblewrap, made.root, command, Limits(wall_seconds=120, cpu_seconds=120)))
-        return Lab(workers[-1], made, measure(workers[-1], command, Allowance(20, short=1, long=2, deferred=2)))
+        return Lab(workers[-1], made, measure(workers[-1], command, Allowance(20, cpu=1, wall=1.3, deferred=deferred)))
 
     yield make
     for worker in workers:
@@ -137,7 +137,7 @@ def test_candidates_are_tried_in_place_and_leave_no_traces(lab: Callable[..., La
     # Module state that each run changes (a dictionary, a counter, a cache) is put back between candidates.
     shrink = ("len(_cache) + 1", "len(_cache)")
     assert made.statuses("test_grow", shrink, shrink, shrink) == ["pass", "pass", "pass"]
-    assert made.runner._fresh_seconds == 0
+    assert made.runner.fresh == 0
 
 
 def test_a_candidate_that_hangs_costs_little_and_stops_no_other(lab: Callable[..., Lab]) -> None:
@@ -171,7 +171,7 @@ def test_constants_class_attributes_and_defaults_change_in_place(lab: Callable[.
     assert made.statuses("test_limit", ("LIMIT = 10", "LIMIT = 11"), ("LIMIT = 10", "LIMIT = 12")) == ["pass", "fail"]
     assert made.statuses("test_size", ("size = 3", "size = 4")) == ["pass"]
     assert made.statuses("test_count", ("start=1", "start=0"))[0] == "regress"
-    assert made.runner._fresh_seconds == 0
+    assert made.runner.fresh == 0
 
 
 def test_edits_outside_functions_are_tried_by_a_fresh_import(lab: Callable[..., Lab]) -> None:
@@ -179,7 +179,7 @@ def test_edits_outside_functions_are_tried_by_a_fresh_import(lab: Callable[..., 
     assert made.statuses(
         "test_square", ("@functools.lru_cache\ndef square(n):\n    return n + n", "def square(n):\n    return n * n")
     ) == ["pass"]
-    assert made.runner._fresh_seconds > 0
+    assert made.runner.fresh > 0
     assert "n + n" in made.worker.session.read("mod.py").decode()
 
 
@@ -221,10 +221,28 @@ def test_the_run_continues_with_the_next_test_after_a_hang(lab: Callable[..., La
     """
     found = lab({"mod.py": "x = 1\n", "tests/test_hang.py": tests}).baseline
     assert found.run.outcomes == {
-        "tests/test_hang.py::test_sleeps": Outcome.FAILED,
+        "tests/test_hang.py::test_sleeps": Outcome.UNKNOWN,
         "tests/test_hang.py::test_after": Outcome.PASSED,
     }
-    assert any("did not end in time" in note for note in found.notes)
+    assert list(found.run.stopped) == ["tests/test_hang.py::test_sleeps"]
+    assert not found.run.complete and not found.run.failing()
+    assert any("did not end within the time there was" in note for note in found.notes)
+
+
+def test_a_slow_test_is_run_to_its_end_and_does_not_count_as_failing(lab: Callable[..., Lab]) -> None:
+    tests = """
+    import time, pytest
+    @pytest.mark.parametrize("n", range(3))
+    def test_slow(n):
+        time.sleep(1.6)
+        assert n < 2
+    def test_quick():
+        assert True
+    """
+    found = lab({"mod.py": "x = 1\n", "tests/test_slow.py": tests}, deferred=30).baseline
+    outcomes = [found.run.outcomes[f"tests/test_slow.py::test_slow[{n}]"] for n in range(3)]
+    assert outcomes == [Outcome.PASSED, Outcome.PASSED, Outcome.FAILED]
+    assert found.run.complete and not found.run.stopped
 
 
 def test_fresh_trials_leave_the_repository_unchanged(lab: Callable[..., Lab], tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from core.source_encoding import encoding_of
+
 MAX_BYTES = 600_000
 _LINE_END = re.compile(r"\r\n|\r|\n")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -30,21 +32,23 @@ class Edit:
 
 
 class SourceFile:
-    """A parsed file. Raises `Unreadable` for one that is not UTF-8, too large, or (unless `broken_ok`) does not
-    parse; then `tree` is empty and `syntax_error` is set."""
+    """A parsed file. Raises `Unreadable` for one that is not in its declared encoding (UTF-8 if none), is too large, or
+    (unless `broken_ok`) does not parse; then `tree` is empty and `syntax_error` is set."""
 
     def __init__(self, path: str, content: bytes, *, broken_ok: bool = False) -> None:
         self.path = path
         if len(content) > MAX_BYTES:
             raise Unreadable(f"{path} is left out: it has {len(content)} bytes, more than {MAX_BYTES}.")
         try:
-            self.text = content.decode("utf-8")
+            self.encoding = encoding_of(path, content)
+            self.text = content.decode(self.encoding)
+        except LookupError as error:
+            raise Unreadable(f"{path} is left out: {error.args[0]}.") from error
         except UnicodeDecodeError as error:
-            raise Unreadable(f"{path} is left out: it is not UTF-8 (byte {error.start}).") from error
-        head = content[:200].split(b"\n", 2)[:2]
-        declared = re.search(rb"coding[:=]\s*([-\w.]+)", b"\n".join(line for line in head if line.startswith(b"#")))
-        if declared and declared[1].lower().replace(b"_", b"-") not in (b"utf-8", b"utf8", b"ascii", b"us-ascii"):
-            raise Unreadable(f"{path} is left out: it declares the encoding {declared[1].decode()}.")
+            name = "UTF-8" if self.encoding == "utf-8" else self.encoding
+            raise Unreadable(f"{path} is left out: it is not {name} (byte {error.start}).") from error
+        if self.encoding != "utf-8" and self.text.encode(self.encoding) != content:
+            raise Unreadable(f"{path} is left out: its bytes are not those of its text in {self.encoding}.")
         self._mark = 1 if self.text.startswith("\ufeff") else 0
         self.syntax_error: SyntaxError | None = None
         try:

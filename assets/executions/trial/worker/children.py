@@ -4,13 +4,16 @@ import marshal
 import os
 import select
 import signal
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .clock import clock
+
 HANG = "hang"
 CRASH = "crash"
+RENEW = "renew"
+"""The kind of a frame by which a child says that another one must continue."""
 Send = Callable[[Any], None]
 
 
@@ -29,7 +32,7 @@ class Child:
 
     def read(self, timeout: float) -> Any:
         """The next frame; None when the child has ended. Raises `TimeoutError`."""
-        deadline = time.monotonic() + timeout
+        deadline = clock.now() + timeout
         while True:
             if len(self._buffer) >= 4:
                 size = int.from_bytes(self._buffer[:4], "big")
@@ -37,7 +40,7 @@ class Child:
                     frame = marshal.loads(bytes(self._buffer[4 : 4 + size]))  # noqa: S302 - from our own fork
                     del self._buffer[: 4 + size]
                     return frame
-            ready, _, _ = select.select([self._reader], [], [], max(0.0, deadline - time.monotonic()))
+            ready, _, _ = select.select([self._reader], [], [], max(0.0, deadline - clock.now()))
             if not ready:
                 raise TimeoutError
             chunk = os.read(self._reader, 1 << 18)
@@ -87,21 +90,22 @@ def supervise(
     """Runs `work(indices, send)` in a child and yields its frames `(kind, index, payload)`.
 
     The child sends `("begin", i, None)` before and `("end", i, ...)` after each index. An index that does not
-    end within `grace(i)` seconds is yielded as `("hang", i, None)`, one that ended the process as
-    `("crash", i, None)`; a new child then continues with the rest. An exception of `work` is yielded as
+    end within `grace(i)` seconds is yielded as `("hang", i, None)`, one that ended the process or made `work`
+    raise as `("crash", i, traceback or None)`; a new child then continues with the rest, as it does after the
+    frame `("renew", -1, None)`. An exception of `work` outside of any index is yielded as
     `("broken", -1, traceback)` and ends the run. Stops at `until`, on the monotonic clock.
     """
     pending = list(indices)
-    while pending and time.monotonic() < until:
+    while pending and clock.now() < until:
         child = Child(lambda send, rest=tuple(pending): work(list(rest), send))  # type: ignore[misc]
         current: int | None = None
         try:
             while True:
                 wait = grace(current) if current is not None else grace(pending[0]) + 5.0 if pending else 5.0
                 try:
-                    frame = child.read(min(wait, max(0.05, until - time.monotonic())))
+                    frame = child.read(min(wait, max(0.05, until - clock.now())))
                 except TimeoutError:
-                    if current is None or time.monotonic() >= until:
+                    if current is None or clock.now() >= until:
                         pending = []
                     else:
                         yield (HANG, current, None)
@@ -119,8 +123,13 @@ def supervise(
                         pending.remove(index)
                 elif kind == "end":
                     current = None
+                elif kind == "broken" and current is not None:
+                    yield (CRASH, current, frame[2])
+                    break
                 elif kind == "broken":
                     pending = []
+                elif kind == RENEW:
+                    break
                 yield frame
         finally:
             child.end()

@@ -5,13 +5,13 @@ import marshal
 import os
 import select
 import shutil
-import time
 import traceback
 from itertools import count
 
 from .children import CRASH, HANG, Send, supervise
+from .clock import clock
 from .reporting import run_suite
-from .session import collected, enter
+from .session import collected, enter, marker, notice_end
 from .trials import limit_memory, run_targets
 from .wire import Message
 
@@ -29,8 +29,9 @@ def _write(path: str, content: bytes) -> None:
 def fresh(command: Message) -> Message:
     """Imports the repository anew, with `files` changed during the call, and runs targets or the whole suite.
 
-    `files` maps paths to new texts; None removes a file. With `targets`, the answer is a trial; without, it is the
-    report of the whole suite (see `reporting`) plus {"tests", "errors", "broken"}.
+    `files` maps paths to new contents, each byte as the character of that number; None removes a file. With `targets`,
+    the answer is a trial; without, it is the report of the whole suite (see `reporting`) plus {"tests", "errors",
+    "broken"}.
     """
     saved: dict[str, bytes | None] = {}
     made: list[str] = []
@@ -39,7 +40,7 @@ def fresh(command: Message) -> Message:
             full = os.path.join(command["root"], path)  # noqa: PTH118
             saved[full] = _read(full)
             made += _make_folders(os.path.dirname(full))  # noqa: PTH120
-            _put(full, None if text is None else text.encode())
+            _put(full, None if text is None else text.encode("latin-1"))
         if "targets" in command:
             return _fresh_trial(command)
         return _fresh_suite(command)
@@ -79,7 +80,7 @@ def _put(path: str, content: bytes | None) -> None:
 
 
 def _fresh_trial(command: Message) -> Message:
-    until = time.monotonic() + command["seconds"]
+    until = clock.now() + command["seconds"]
 
     def work(batch: list[int], send: Send) -> None:
         limit_memory(command["memory"])
@@ -123,7 +124,17 @@ def _message(failure: Message) -> str:
 
 
 def _fresh_suite(command: Message) -> Message:
-    """Runs the whole suite in a fork; after a hang or crash, another fork continues with the next test."""
+    """Runs the whole suite; a file that ends the process when it is imported is passed over."""
+    marker.write("")
+    while (answer := _suite_in_fork(command)) is None:
+        if not notice_end():
+            return {"error": "importing the repository and running its tests did not end in time"}
+    return answer
+
+
+def _suite_in_fork(command: Message) -> Message | None:
+    """Runs the suite in a fork; after a hang or crash, another fork continues with the next test. None when the first
+    fork ends without an answer."""
     ready, collecting = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -133,7 +144,7 @@ def _fresh_suite(command: Message) -> Message:
             suite = collected(command, command.get("select"))
             answer: Message = {"outcomes": {}, "failures": {}, "seconds": {}, "unfinished": [], "spawned": []}
             if suite.broken is None:
-                answer = run_suite(suite, {**command, "select": None}, None, [])
+                answer = run_suite(suite, command, None, [])
             answer["tests"] = [item.nodeid for item in suite.items]
             answer["errors"] = suite.plugin.collect_errors
             answer["broken"] = suite.broken
@@ -145,9 +156,9 @@ def _fresh_suite(command: Message) -> Message:
         os._exit(0)
     os.close(collecting)
     gathered = bytearray()
-    until = time.monotonic() + command["seconds"] + 5
+    until = clock.now() + command["seconds"] + 5
     while True:
-        found, _, _ = select.select([ready], [], [], max(0.0, until - time.monotonic()))
+        found, _, _ = select.select([ready], [], [], max(0.0, until - clock.now()))
         chunk = os.read(ready, 1 << 18) if found else b""
         if not chunk:
             break
@@ -157,6 +168,6 @@ def _fresh_suite(command: Message) -> Message:
         os.kill(pid, 9)
     os.waitpid(pid, 0)
     if not gathered:
-        return {"error": "importing the repository and running its tests did not end in time"}
+        return None
     result: Message = marshal.loads(bytes(gathered))  # noqa: S302 - from our own fork
     return result

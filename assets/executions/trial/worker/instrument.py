@@ -19,6 +19,20 @@ CAPACITY = 1 << 20
 _SKIPPED_FOLDERS = ("/site-packages/", "/.venv/", "/venv/", "/node_modules/", "/.tox/", "/.git/")
 
 
+_real_paths: dict[str, str] = {}
+
+
+def relative_path(path: str, root: str) -> str | None:
+    """A path of the repository at `root`, relative to it and without symbolic links; None for any other path."""
+    prefix = root.rstrip("/") + "/"
+    if not path.startswith(prefix) or "/site-packages/" in path:
+        return None
+    real = _real_paths.get(path)
+    if real is None:
+        real = _real_paths[path] = os.path.realpath(path)
+    return (real if real.startswith(prefix) else path)[len(prefix) :]
+
+
 class _Marker(ast.NodeTransformer):
     def __init__(self, first: int) -> None:
         self.lines: list[int] = []
@@ -69,6 +83,7 @@ class Instrumentation:
 
     def __init__(self, root: str, seconds: float) -> None:
         self._root = root.rstrip("/") + "/"
+        self._now = time.monotonic
         self._seconds = seconds
         self.lines: list[tuple[str, int]] = []
         self.hits = bytearray(CAPACITY)
@@ -81,7 +96,7 @@ class Instrumentation:
         """The instrumented code of a file; None when it is too large, does not parse, or no time or room is left."""
         if self._seconds <= 0 or len(source) > 1_000_000:
             return None
-        started = time.monotonic()
+        started = self._now()
         try:
             tree = ast.parse(source, path)
         except (SyntaxError, ValueError):
@@ -91,9 +106,9 @@ class Instrumentation:
         if len(self.lines) + len(marker.lines) > CAPACITY:
             return None
         code: CodeType = compile(tree, path, "exec", dont_inherit=True)
-        relative = path[len(self._root) :]
+        relative = relative_path(path, self._root) or path[len(self._root) :]
         self.lines.extend((relative, line) for line in marker.lines)
-        self._seconds -= time.monotonic() - started
+        self._seconds -= self._now() - started
         return code
 
     def take(self) -> list[int]:

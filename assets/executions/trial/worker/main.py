@@ -8,17 +8,17 @@ import importlib
 import marshal
 import os
 import sys
-import time
 import traceback
 from typing import Any
 
 from _pytest.config import default_plugins
 
 from .children import CRASH, HANG, supervise
+from .clock import clock
 from .fresh import fresh
 from .instrument import Instrumentation
 from .reporting import run_suite
-from .session import collected, enter
+from .session import collected, enter, notice_end
 from .trials import Trials
 from .wire import Message, Wire
 
@@ -36,6 +36,11 @@ def main() -> None:
                 if collector is not None:
                     collector.end()
                 collector = Collector(wire, command)
+                while not collector.ready and notice_end():
+                    collector.end()
+                    collector = Collector(wire, command)
+                if not collector.ready:
+                    wire.send({"error": "the process ended while it collected the tests"})
             elif command["op"] in ("run", "try"):
                 if collector is None or not collector.forward(command):
                     wire.send({"error": "the process that holds the collected tests has ended"})
@@ -70,8 +75,7 @@ class Collector:
                 os._exit(0)
         os.close(down_read)
         os.close(up_write)
-        if not os.read(self._up, 1):
-            wire.send({"error": "the process ended while it collected the tests"})
+        self.ready = bool(os.read(self._up, 1))
 
     def forward(self, command: Message) -> bool:
         """Passes a command on; False when the process has ended without an answer."""
@@ -95,7 +99,7 @@ class Collector:
 
 
 def _collector(wire: Wire, command: Message, incoming: int, done: int) -> None:
-    started = time.monotonic()
+    started = clock.now()
     enter(command)
     instrumentation = None
     if command["coverage"]:
@@ -110,7 +114,7 @@ def _collector(wire: Wire, command: Message, incoming: int, done: int) -> None:
             "errors": suite.plugin.collect_errors,
             "broken": suite.broken,
             "native_async": suite.coroutines,
-            "seconds": time.monotonic() - started,
+            "seconds": clock.now() - started,
         }
     )
     os.write(done, b".")
@@ -139,7 +143,7 @@ def _try(trials: Trials, command: Message) -> Message:
     """Answers {"trials": [...] in the order of the candidates (None: not reached), "leaky": bool}."""
     count = len(command["candidates"])
     results: list[Any] = [None] * count
-    until = time.monotonic() + command["seconds"]
+    until = clock.now() + command["seconds"]
     leaky = False
     each = command["cpu"] * 4 * max(1, len(command["targets"])) + 2
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from .instrument import relative_path
+
 _FUTURE_FLAGS = 0x1000000 | 0x100000 | 0x80000 | 0x800000  # annotations and older __future__ features
 _CONTAINERS = (dict, list, set, OrderedDict, defaultdict, deque, bytearray)
 _MAX_ITEMS = 2000
@@ -35,10 +37,10 @@ class Patcher:
             kind = type(found)
             if kind is FunctionType:
                 code = found.__code__
-                name = code.co_filename
-                if name.startswith(self._root) and "/site-packages/" not in name:
+                name = relative_path(code.co_filename, root)
+                if name is not None:
                     self._functions.setdefault(id(code), []).append(found)
-                    place = (name[len(self._root) :], code.co_qualname)
+                    place = (name, code.co_qualname)
                     self._by_place.setdefault(place, []).append(found)
             elif kind is functools._lru_cache_wrapper:
                 self.caches.append(found)
@@ -53,7 +55,7 @@ class Patcher:
     def _assign(self, part: dict[str, Any]) -> list[Undo]:
         """Runs assignments at module or class level again, and replaces the old values wherever they were imported."""
         full = self._root + part["path"]
-        module = next((m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == full), None)
+        module = next((m for m in list(sys.modules.values()) if self._file(m) == part["path"]), None)
         if module is None:
             raise Unpatchable(part["path"])
         space = dict(vars(module))
@@ -88,6 +90,10 @@ class Patcher:
                         undo.append((other, name, old))
                         setattr(other, name, new)
         return undo
+
+    def _file(self, module: Any) -> str | None:
+        name = getattr(module, "__file__", None)
+        return relative_path(name, self._root) if isinstance(name, str) else None
 
     def _swap(self, part: dict[str, Any]) -> list[tuple[FunctionType, CodeType, Any, Any]]:
         path, chain = part["path"], part["chain"]

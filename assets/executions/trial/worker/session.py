@@ -4,8 +4,15 @@ import os
 import random
 import sys
 
+from .collecting import MOST_CRASHES, Guard, Marker
 from .suite import Suite
 from .wire import Message
+
+marker = Marker()
+"""Names the file that is being collected; shared by this process and its forks."""
+ended: dict[str, str] = {}
+"""Files that ended the process when they were imported, and how that is said."""
+_LONGEST_IMPORT = 20.0
 
 
 def enter(command: Message) -> None:
@@ -20,6 +27,18 @@ def enter(command: Message) -> None:
 
 
 def collected(command: Message, select: list[str] | None = None) -> Suite:
-    suite = Suite(command["root"], command["arguments"])
+    seconds = min(_LONGEST_IMPORT, max(3.0, command.get("instrument_seconds") or command.get("seconds", 80.0) / 4))
+    suite = Suite(command["root"], command["arguments"], Guard(marker, ended, seconds))
     suite.collect(select or ())
     return suite
+
+
+def notice_end() -> bool:
+    """After a process ended while it collected: notes the file that ended it, so that the next one passes it over.
+    False when no file is to blame."""
+    name = marker.read()
+    marker.write("")
+    if not name or name in ended or len(ended) >= MOST_CRASHES:
+        return False
+    ended[name] = "importing it ended the process"
+    return True

@@ -5,11 +5,8 @@ the id of what could not be collected.
 """
 
 import inspect
-import os
 import re
-import signal
 import sys
-import time
 from collections.abc import Generator, Iterable
 from types import TracebackType
 from typing import Any
@@ -20,18 +17,23 @@ from _pytest.main import Session
 from _pytest.runner import CallInfo, runtestprotocol
 from _pytest.tmpdir import tmppath_result_key
 
+from .alarm import Alarm, Hang
+from .clock import clock
+from .collecting import Guard
+from .instrument import relative_path
+from .raised import raised
+
 Failure = dict[str, Any]
 MESSAGE_CHARACTERS = 3000
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 _ASYNC_PLUGINS = ("asyncio", "anyio", "pytest_asyncio", "pytest-asyncio", "trio")
 
 
-class Hang(BaseException):
-    """Raised inside a test that has used up its time."""
-
-
-def describe(error: BaseException, root: str, when: str, compare: list[str] | None = None) -> Failure:
-    """A failure as data: type, message, and the frames inside the repository, innermost last."""
+def describe(
+    error: BaseException, root: str, when: str, compare: list[str] | None = None, *, thorough: bool = True
+) -> Failure:
+    """A failure as data: type, message, and the frames inside the repository, innermost last; when `thorough`, with
+    what `raised` knows about it."""
     frames: list[tuple[str, int, str]] = []
     chain: list[BaseException] = []
     current: BaseException | None = error
@@ -42,8 +44,8 @@ def describe(error: BaseException, root: str, when: str, compare: list[str] | No
         frames.extend(_frames(link.__traceback__, root))
     cause = chain[-1]
     if isinstance(cause, SyntaxError) and cause.filename:
-        path = os.path.relpath(cause.filename, root)
-        if not path.startswith(".."):
+        path = relative_path(cause.filename, root)
+        if path is not None:
             frames.append((path, cause.lineno or 1, "<syntax>"))
     try:
         message = str(error)
@@ -59,17 +61,21 @@ def describe(error: BaseException, root: str, when: str, compare: list[str] | No
         failure["cause"] = f"{type(chain[1]).__name__}: {chain[1]}"[:500]
     if compare:
         failure["compare"] = compare
+    if thorough:
+        try:
+            failure["raised"] = raised(error, root)
+        except Exception:
+            failure["raised"] = []  # an exception whose own methods fail
     return failure
 
 
 def _frames(trace: TracebackType | None, root: str) -> list[tuple[str, int, str]]:
     found = []
     steps = 0
-    prefix = root.rstrip("/") + "/"
     while trace is not None and steps < 5000:
-        name = trace.tb_frame.f_code.co_filename
-        if name.startswith(prefix) and "/site-packages/" not in name:
-            found.append((name[len(prefix) :], trace.tb_lineno, trace.tb_frame.f_code.co_name))
+        path = relative_path(trace.tb_frame.f_code.co_filename, root)
+        if path is not None:
+            found.append((path, trace.tb_lineno, trace.tb_frame.f_code.co_name))
         trace = trace.tb_next
         steps += 1
     return found
@@ -84,8 +90,9 @@ def signature(failure: Failure) -> str:
 class _Plugin:
     """Stores the exceptions behind pytest's reports, runs coroutine tests, and replaces the run protocol."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, guard: Guard) -> None:
         self.root = root
+        self._guard = guard
         self.failures: list[Failure] = []
         self.collect_errors: dict[str, Failure] = {}
         self.compare: list[str] | None = None
@@ -137,7 +144,7 @@ class _Plugin:
                     self.outcome = "skipped"
                     continue
                 self.outcome = "failed"
-                self.failures.append(describe(excinfo.value, self.root, call.when, self.compare))
+                self.failures.append(describe(excinfo.value, self.root, call.when, self.compare, thorough=False))
         if self.failures:
             self.outcome = "failed"
 
@@ -152,10 +159,12 @@ class _Plugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
-        report = yield
+        report = yield from self._guard.watch(collector)
         call = getattr(report, "call", None)
         if report.failed:
-            error = call.excinfo.value if call is not None and call.excinfo is not None else Exception(report.longrepr)
+            error = self._guard.stopped.get(collector.nodeid)
+            if error is None:
+                error = call.excinfo.value if call and call.excinfo is not None else Exception(report.longrepr)
             failure = describe(error, self.root, "collect")
             cause = error.__cause__ or error.__context__
             if type(error).__name__ == "CollectError" and cause is not None:
@@ -184,9 +193,10 @@ class _Plugin:
 class Suite:
     """A collected pytest session. `broken` is the failure of pytest's configuration or collection, if any."""
 
-    def __init__(self, root: str, arguments: list[str]) -> None:
+    def __init__(self, root: str, arguments: list[str], guard: Guard) -> None:
         self.root = root
-        self.plugin = _Plugin(root)
+        self.plugin = _Plugin(root, guard)
+        self._guard = guard
         self.items: list[pytest.Item] = []
         self.by_id: dict[str, pytest.Item] = {}
         self.broken: Failure | None = None
@@ -198,9 +208,12 @@ class Suite:
         the repository does: see `broken` and `plugin.collect_errors`."""
         chosen = list(select)
         try:
-            config = _prepareconfig([*self._arguments, *chosen], plugins=[self.plugin])
+            config = _prepareconfig([*self._arguments, *chosen], plugins=[self.plugin, self._guard])
             config._do_configure()
             manager = config.pluginmanager
+            # The plugin registered last is asked first: those of the repository may run tests in their own way.
+            manager.unregister(self.plugin)
+            manager.register(self.plugin)
             self.plugin.async_natively = not any(manager.hasplugin(name) for name in _ASYNC_PLUGINS)
             session = Session.from_config(config)
             config.hook.pytest_sessionstart(session=session)
@@ -211,6 +224,7 @@ class Suite:
                 failure["cause"] = f"{type(error.__cause__).__name__}: {error.__cause__}"[:500]
             self.broken = failure
             return
+        self._guard.marker.write("")
         self.items = list(session.items)
         self.coroutines = self.plugin.async_natively and any(
             inspect.iscoroutinefunction(getattr(item, "obj", None)) for item in self.items
@@ -220,18 +234,29 @@ class Suite:
 
     def run(self, item: pytest.Item, nextitem: pytest.Item | None, cpu: float, wall: float) -> tuple[str, float]:
         """Runs one item; returns its outcome and seconds. Failures are left in `plugin.failures`."""
-        started = time.perf_counter()
-        with _Alarm(cpu, wall):
+        started = clock.now()
+        alarm = Alarm(cpu, wall)
+        plugin, ended, caught = self.plugin, False, False
+        try:
+            alarm.start()
             try:
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+                ended, caught = True, alarm.rang
             except BaseException as error:
-                self.plugin.outcome = "error"
-                self.plugin.failures.append(describe(error, self.root, "call"))
+                plugin.outcome = "error"
+                plugin.failures.append(describe(error, self.root, "call", thorough=not plugin.quick))
                 _abandon(item)
-        outcome = self.plugin.outcome
-        if any(failure["type"] == "Hang" for failure in self.plugin.failures):
+            alarm.stop()
+        except Hang as late:
+            alarm.surely_stop()
+            if not ended:
+                plugin.failures.append(describe(late, self.root, "call", thorough=False))
+        outcome = plugin.outcome
+        if caught:  # the test caught the interruption: what it says after that is worth nothing
+            plugin.failures = [{"type": "Hang", "message": "out of time", "frames": [], "when": "call"}]
+        if any(failure["type"] == "Hang" for failure in plugin.failures):
             outcome = "hang"
-        return outcome, time.perf_counter() - started
+        return outcome, clock.now() - started
 
 
 def _abandon(item: pytest.Item) -> None:
@@ -240,23 +265,3 @@ def _abandon(item: pytest.Item) -> None:
         item.session._setupstate.teardown_exact(None)
     except BaseException as error:
         sys.stderr.write(f"{error}\n")
-
-
-class _Alarm:
-    """Raises `Hang` in the main thread after `cpu` seconds of processor time or `wall` seconds, then every 0.3 s."""
-
-    def __init__(self, cpu: float, wall: float) -> None:
-        self._cpu, self._wall = cpu, wall
-
-    def __enter__(self) -> None:
-        signal.signal(signal.SIGALRM, self._ring)
-        signal.signal(signal.SIGPROF, self._ring)
-        signal.setitimer(signal.ITIMER_REAL, self._wall, 0.3)
-        signal.setitimer(signal.ITIMER_PROF, self._cpu, 0.3)
-
-    def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-    def _ring(self, number: int, frame: object) -> None:
-        raise Hang("out of time")

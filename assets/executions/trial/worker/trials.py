@@ -2,11 +2,11 @@
 
 import os
 import resource
-import time
 from collections.abc import Callable
 from typing import Any
 
 from .children import Send
+from .clock import clock
 from .patching import Patcher, State, Undo, Unpatchable
 from .suite import Suite, signature
 
@@ -34,11 +34,11 @@ class Trials:
         state = _SafeState(suite.root, self._patcher.caches)
         targets = [t for t in command["targets"] if t in suite.by_id]
         limit = command["cpu"]
-        began = time.process_time()
+        began = clock.cpu()
         before = self._signature(targets[0], limit)
         if len(targets) == 1 and not before.startswith("hang"):
             # The host measured full runs, which are slower: this run is like those of the candidates.
-            limit = command["cpu"] = min(limit, max(0.06, 20 * (time.process_time() - began)))
+            limit = command["cpu"] = min(limit, max(0.06, 20 * (clock.cpu() - began)))
         state.restore()
         for index in batch:
             send(("begin", index, None))
@@ -103,8 +103,8 @@ class Trials:
 
 
 class _Files:
-    """Edited files on disk during one trial, for tests that start other processes. Each gets a random modification
-    time, so that Python loads no .pyc of another candidate for it."""
+    """Edited files on disk during one trial, for tests that start other processes; each byte is given as a character.
+    Each file gets a random modification time, so that Python loads no .pyc of another candidate for it."""
 
     def __init__(self, root: str, files: dict[str, str]) -> None:
         self._before: list[tuple[str, bytes]] = []
@@ -112,7 +112,7 @@ class _Files:
             full = os.path.join(root, path)  # noqa: PTH118
             with open(full, "rb") as handle:  # noqa: PTH123
                 self._before.append((full, handle.read()))
-            _put(full, text.encode())
+            _put(full, text.encode("latin-1"))
 
     def restore(self) -> None:
         for full, content in self._before:

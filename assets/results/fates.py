@@ -1,0 +1,95 @@
+"""Follows published patches in their repositories: merged as they were, merged with changes, reverted, or still open.
+
+Compares histories only (`core.git.fates`), so it works for every forge whose repository is mirrored. Repeats are
+harmless: a row changes only when the fate does.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from core.database import Database
+from core.git import GitError, Repository
+from core.git.fates import Fate, Found, fate_of
+
+AT_ONCE = 500
+"""The most patches that one call looks at."""
+FOLLOWED_DAYS = 180
+"""A patch is followed for this time after its publication."""
+
+_DUE = """
+SELECT p.team_id, p.task_id, p.attempt, p.target, p.body ->> 'source' AS source, x.base_commit, x.diff, f.fate, f.head
+FROM publications p
+JOIN patches x ON (x.team_id, x.sha256) = (p.team_id, p.patch_sha256)
+LEFT JOIN fates f ON (f.task_id, f.attempt, f.target) = (p.task_id, p.attempt, p.target)
+WHERE p.state = 'published' AND p.updated_at > now() - %(days)s * interval '1 day'
+ORDER BY p.updated_at DESC LIMIT %(limit)s
+"""
+_NOTE = """
+INSERT INTO fates (team_id, task_id, attempt, target, fate, commit, head)
+VALUES (%(team_id)s, %(task_id)s, %(attempt)s, %(target)s, %(fate)s, %(commit)s, %(head)s)
+ON CONFLICT (task_id, attempt, target) DO UPDATE SET fate = excluded.fate, commit = excluded.commit,
+    head = excluded.head, changed_at = CASE WHEN fates.fate = excluded.fate THEN fates.changed_at ELSE now() END
+"""
+
+_log = logging.getLogger(__name__)
+OpenMirror = Callable[[uuid.UUID, str], tuple[Repository, str]]
+"""The mirror of a team's source, and the commit at the head of its indexed branch. Raises `GitError`."""
+
+
+@dataclass(frozen=True)
+class FateChange:
+    """A published patch whose fate is a new one."""
+
+    task_id: uuid.UUID
+    source: str
+    fate: Fate
+    commit: str | None
+
+
+def note_fates(database: Database, open_mirror: OpenMirror) -> list[FateChange]:
+    """Looks up every published patch whose source has moved on, and stores its fate. A source that cannot be read is
+    logged and left for the next time."""
+    with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_DUE, {"days": FOLLOWED_DAYS, "limit": AT_ONCE}).fetchall()
+    mirrors: dict[tuple[uuid.UUID, str], tuple[Repository, str] | None] = {}
+    notes: list[dict[str, Any]] = []
+    changed: list[FateChange] = []
+    for row in rows:
+        key = (row["team_id"], row["source"])
+        if key not in mirrors:
+            mirrors[key] = _opened(open_mirror, *key)
+        if (opened := mirrors[key]) is None or opened[1] == row["head"]:
+            continue
+        repository, head = opened
+        found = _fate(repository, head, row)
+        if found is None:
+            continue
+        notes.append({**row, "fate": found.fate, "commit": found.commit, "head": head})
+        if found.fate != (row["fate"] or Fate.OPEN):
+            changed.append(FateChange(row["task_id"], row["source"], found.fate, found.commit))
+    if notes:
+        with database.system() as connection, connection.cursor() as writing:
+            writing.executemany(_NOTE, notes)
+    return changed
+
+
+def _opened(open_mirror: OpenMirror, team: uuid.UUID, source: str) -> tuple[Repository, str] | None:
+    try:
+        return open_mirror(team, source)
+    except (GitError, LookupError, ValueError) as error:
+        _log.info("what became of patches for source %s cannot be looked up: %s", source, error)
+        return None
+
+
+def _fate(repository: Repository, head: str, row: dict[str, Any]) -> Found | None:
+    marks = (f"Penstock-Task: {row['task_id']}",)
+    try:
+        return fate_of(repository, base=row["base_commit"], head=head, diff=row["diff"], marks=marks)
+    except GitError as error:
+        _log.info("what became of the patch of task %s cannot be looked up: %s", row["task_id"], error)
+        return None
