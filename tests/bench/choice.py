@@ -242,9 +242,7 @@ def read(path: Path) -> list[Choice]:
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         fields = json.loads(line)
-        survivors = [
-            Survivor(**{**s, "edits": [tuple(edit) for edit in s["edits"]]}) for s in fields.pop("survivors")
-        ]
+        survivors = [Survivor(**{**s, "edits": [tuple(edit) for edit in s["edits"]]}) for s in fields.pop("survivors")]
         found.append(Choice(**fields, survivors=survivors))
     return found
 

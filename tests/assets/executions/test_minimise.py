@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from assets.executions.engines.protocol import Candidate, FileChange
 from assets.executions.engines.search.source import Edit, SourceFile
 from assets.executions.judging.edits.minimise import minimal_subset, minimise
-from hypothesis import given
-from hypothesis import strategies as st
 
 TEXT = 'VERSION = "2"\n\n\ndef low(x):\n    return x - 1\n\n\ndef high(x):\n    return x - 1\n'
 

@@ -5,12 +5,13 @@ import string
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from assets.executions.engines.search.source import SourceFile
 from assets.executions.judging.edits.changes import file_diff
 from assets.executions.judging.edits.doubts import static_doubts
 from core.work import Doubt
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[3]
 SOURCES = sorted((ROOT / "assets" / "executions").rglob("*.py"))
@@ -80,7 +81,11 @@ def check(value, limit=3):
         ('data["pattern"] = best', 'data["pattern"] = Markdown', "foreign-name"),
         ("isfile(name)", "isfile(str(name))", "type-wrap"),
         ("    if isfile(name):", "    return True\n    if isfile(name):", "unreachable-code"),
-        ("        raise ValueError(value)", "        return value\n        raise ValueError(value)", "unreachable-code"),
+        (
+            "        raise ValueError(value)",
+            "        return value\n        raise ValueError(value)",
+            "unreachable-code",
+        ),
         ("    if value > limit:\n        raise ValueError(value)\n", "", "removed-check"),
         ("    best = 0\n", "", "removed-code"),
         ("except ValueError:", "except Exception:", "swallowed-exception"),
