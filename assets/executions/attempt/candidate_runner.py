@@ -111,6 +111,15 @@ class CandidateRunner:
             found = observations[-1].status == "pass"
         return observations
 
+    def try_one(self, candidate: Candidate, seconds: float) -> Observation:
+        """What becomes of one candidate within `seconds`; those that wait are left waiting. Raises `WorkerDied`."""
+        waiting, self.waiting = self.waiting, []
+        try:
+            found = self.try_all([candidate], seconds)
+            return found[0] if found else Observation(candidate, "hang")
+        finally:
+            self.waiting = waiting
+
     def _payload(self, candidate: Candidate, parts: list[dict[str, object]]) -> dict[str, object]:
         covering = self._covering_tests(candidate)
         payload: dict[str, object] = {"parts": parts, "covering": covering}

@@ -11,12 +11,13 @@ from collections import deque
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE
 from assets.executions.attempt.reproduce import find_tests, measure_baseline, not_reproduced
+from assets.executions.attempt.scrutiny import change_of, doubts_of_text, minimal, scrutinise
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
 from assets.executions.attempt.try_candidates import Accepted, TargetSearch, try_candidates
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
 from assets.executions.engines.search.spectrum import locations
-from assets.executions.judging.diff import changed_lines, unified_diff
+from assets.executions.judging.diff import changed_lines
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Suite, Verification, verify
 from assets.executions.repository.test_command import NoTests, number_of_tests
@@ -173,20 +174,28 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
     search.survivors.sort(key=lambda c: -naturalness(c, problem))
     while search.survivors and verified < VERIFIED_PER_ROUND and attempt.left >= 0.5:
         attempt.check()
-        candidate = search.survivors.pop(0)
+        candidate = minimal(attempt, search, search.survivors.pop(0))
         verified += 1
-        files, before = candidate.files(attempt.files), candidate.before(attempt.files)
-        change = Change(unified_diff(before, files), files, before)
+        change = change_of(attempt, candidate)
         attempt.record("verify", {"patch": change.diff, "operator": candidate.operator, "rank": verified - 1})
-        result = _verified(attempt, search, change)
+        doubts = doubts_of_text(search, change)
+        if grave := [doubt.detail for doubt in doubts if doubt.severity == "fail"]:
+            result = Verification(None, detail=grave[0])
+        else:
+            result = _verified(attempt, search, change)
         if result.unsteady:
             search.unsteady = result.unsteady
             search.broken = f"{result.detail}, so no patch can be proven by it"
             return None, rejected
         search.steady = search.steady or result.after is not None
         patch = Patch(base_commit=attempt.checkout.commit, diff=change.diff)
-        evidence = _evidence(attempt, problem, candidate, change, result)
+        evidence = _evidence(attempt, problem, candidate, change, result).model_copy(update={"doubts": doubts})
         verdict = judge(evidence, patch)
+        if verdict.verdict is not VerdictKind.FAIL:
+            more = scrutinise(attempt, search, candidate)
+            found = {"doubts": (*doubts, *more.doubts), "supports": more.supports}
+            evidence = evidence.model_copy(update=found)
+            verdict = judge(evidence, patch)
         failed = [check for check in verdict.checks if not check.passed]
         findings.passed_suite += not {"failing-tests-pass", "suite-no-worse"} & {check.name for check in failed}
         reasons = " ".join([*(check.detail for check in failed), *verdict.reasons])

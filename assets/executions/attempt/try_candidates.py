@@ -1,6 +1,7 @@
 """Tries an engine's candidates on one set of failing tests, until enough of them pass or time runs out."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
@@ -8,6 +9,7 @@ from assets.executions.attempt.findings import statuses, tally
 from assets.executions.attempt.state import AttemptState
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
+from assets.executions.judging.behaviour.measure import Measurement
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Evidence, Patch, Verdict
 
@@ -32,6 +34,21 @@ class Accepted:
 
 
 @dataclass
+class Measurements:
+    """Measurements of candidates of one search, so that rivals that are measured together are measured once."""
+
+    _by_candidate: dict[object, tuple[Measurement, int]] = field(default_factory=dict)
+
+    def find(self, candidate: Candidate) -> tuple[Measurement, int] | None:
+        return self._by_candidate.get(candidate.key)
+
+    def keep(self, candidates: Sequence[Candidate], measurement: Measurement) -> None:
+        """Stores a measurement of these candidates, in its order."""
+        for number, candidate in enumerate(candidates):
+            self._by_candidate.setdefault(candidate.key, (measurement, number))
+
+
+@dataclass
 class TargetSearch:
     """The search for a patch that makes one set of failing tests pass. It can be interrupted and continued."""
 
@@ -52,6 +69,7 @@ class TargetSearch:
     """Whether the engine has nothing more to propose and everything was tried."""
     broken: str = ""
     """Why no more can be tried, as text: the worker has died and could not be restarted, or nothing can be proven."""
+    measurements: Measurements = field(default_factory=Measurements)
     steady: bool = False
     """Whether repeated runs on the unchanged commit have shown that the targets fail each time."""
     unsteady: tuple[str, ...] = ()

@@ -163,7 +163,9 @@ class _Comparison:
                 yield Change(old, new, field)
                 return
 
-    def _lists(self, old: list[ast.AST] | list[ast.stmt], new: list[ast.AST] | list[ast.stmt], field: str) -> Iterator[Change]:
+    def _lists(
+        self, old: list[ast.AST] | list[ast.stmt], new: list[ast.AST] | list[ast.stmt], field: str
+    ) -> Iterator[Change]:
         start = 0
         while start < min(len(old), len(new)) and self._same(old[start], new[start]):
             start += 1
@@ -202,7 +204,9 @@ class _Comparison:
     def _rewritten(self, old: ast.AST, new: ast.AST) -> bool:
         """Whether an expression is put around the other, or their parts do not correspond."""
         if isinstance(old, ast.Call) and isinstance(new, ast.Call) and _called(old.func) != _called(new.func):
-            if len(old.args) != len(new.args) or any(map(operator.ne, map(self._dump, old.args), map(self._dump, new.args))):
+            if len(old.args) != len(new.args) or any(
+                map(operator.ne, map(self._dump, old.args), map(self._dump, new.args))
+            ):
                 return True
         one, other = self._dump(old), self._dump(new)
         return one in other or other in one

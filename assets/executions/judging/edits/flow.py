@@ -59,7 +59,9 @@ def swallowed_exceptions(program: EditedProgram) -> Iterator[Doubt]:
         if not _is_broad(handler):
             continue
         reported = any(isinstance(node, ast.Raise) for node in ast.walk(handler))
-        used = handler.name is not None and any(isinstance(n, ast.Name) and n.id == handler.name for n in ast.walk(handler))
+        used = handler.name is not None and any(
+            isinstance(n, ast.Name) and n.id == handler.name for n in ast.walk(handler)
+        )
         if reported or used:
             continue
         if before is not None and _count_broad(before.tree) >= _count_broad(diff.after.tree):
@@ -70,7 +72,11 @@ def swallowed_exceptions(program: EditedProgram) -> Iterator[Doubt]:
 def empty_effects(program: EditedProgram) -> Iterator[Doubt]:
     """Statements without effect and conditions that are always true or always false."""
     for _, node in _added(program):
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and ast.unparse(node.targets[0]) == ast.unparse(node.value):
+        if (
+            isinstance(node, ast.Assign)
+            and len(node.targets) == 1
+            and ast.unparse(node.targets[0]) == ast.unparse(node.value)
+        ):
             yield Doubt(kind="no-effect", detail="The patch assigns a variable to itself.")
         elif isinstance(node, ast.If | ast.While | ast.IfExp) and _always(node.test):
             if not (isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value):
@@ -189,7 +195,9 @@ def _is_constant(node: ast.expr) -> bool:
 def _trivial(block: list[ast.stmt]) -> bool:
     """Whether a block does nothing that counts."""
     return all(
-        isinstance(s, ast.Pass) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)) or isinstance(s, ast.Raise)
+        isinstance(s, ast.Pass)
+        or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
+        or isinstance(s, ast.Raise)
         for s in block
     )
 

@@ -13,7 +13,23 @@ from .edited import EditedProgram
 _CONVERSIONS = frozenset({"str", "repr", "bytes", "int", "float", "bool", "list", "tuple", "set", "frozenset", "dict"})
 _SCALARS = frozenset({"str", "repr", "bytes", "int", "float", "bool"})
 _BUILTINS = frozenset(dir(builtins))
-_TAKES_TEXT = frozenset({"join", "write", "append", "extend", "print", "search", "match", "fullmatch", "sub", "split", "replace", "encode", "quote"})
+_TAKES_TEXT = frozenset(
+    {
+        "join",
+        "write",
+        "append",
+        "extend",
+        "print",
+        "search",
+        "match",
+        "fullmatch",
+        "sub",
+        "split",
+        "replace",
+        "encode",
+        "quote",
+    }
+)
 _TAKES_NUMBER = frozenset({"range", "round", "chr", "sleep", "timedelta", "date", "datetime", "islice"})
 
 
@@ -37,7 +53,9 @@ def type_wraps(program: EditedProgram) -> Iterator[Doubt]:
         callee = _last_name(parent.func) if isinstance(parent, ast.Call) else ""
         if name not in _SCALARS and callee in _BUILTINS:
             continue
-        if (name in ("str", "repr") and callee in _TAKES_TEXT) or (name in ("int", "float") and callee in _TAKES_NUMBER):
+        if (name in ("str", "repr") and callee in _TAKES_TEXT) or (
+            name in ("int", "float") and callee in _TAKES_NUMBER
+        ):
             continue
         yield Doubt(
             kind="type-wrap",
@@ -79,7 +97,9 @@ def unused_inputs(program: EditedProgram) -> Iterator[Doubt]:
             kept = _parameters(new)
             gone = [name for name in _parameters(old) if name in kept and name in _read(old) and name not in _read(new)]
             for name in gone:
-                yield Doubt(kind="unused-input", detail=f"After the patch, `{old.name}` no longer uses its parameter `{name}`.")
+                yield Doubt(
+                    kind="unused-input", detail=f"After the patch, `{old.name}` no longer uses its parameter `{name}`."
+                )
 
 
 def added_indexes(program: EditedProgram) -> Iterator[Doubt]:
@@ -101,8 +121,14 @@ def double_reversals(program: EditedProgram) -> Iterator[Doubt]:
     """The result of sorting, reversing or negating is reversed or negated again."""
     for _, node in program.introduced:
         if _reverses(node) and (inner := _reversed_value(node)) is not None and (_sorts(inner) or _reverses(inner)):
-            yield Doubt(kind="double-reversal", detail="The patch reverses a value that it has just sorted or reversed.")
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.UnaryOp) and type(node.op) is type(node.operand.op):
+            yield Doubt(
+                kind="double-reversal", detail="The patch reverses a value that it has just sorted or reversed."
+            )
+        elif (
+            isinstance(node, ast.UnaryOp)
+            and isinstance(node.operand, ast.UnaryOp)
+            and type(node.op) is type(node.operand.op)
+        ):
             yield Doubt(kind="double-reversal", detail="The patch negates a value twice.")
 
 
@@ -114,7 +140,10 @@ def foreign_names(program: EditedProgram) -> Iterator[Doubt]:
             if node.id not in kinds or _is_local(diff, node):
                 continue
             if _stands_as_value(diff, node) and not program.mentioned(node.id):
-                yield Doubt(kind="foreign-name", detail=f"The patch uses the {kinds[node.id]} `{node.id}` itself as a value, without calling it.")
+                yield Doubt(
+                    kind="foreign-name",
+                    detail=f"The patch uses the {kinds[node.id]} `{node.id}` itself as a value, without calling it.",
+                )
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
             kinds = _definitions(diff.after.tree)
             if kinds.get(node.value.id) != "module" or _is_local(diff, node.value):
@@ -132,14 +161,21 @@ def foreign_names(program: EditedProgram) -> Iterator[Doubt]:
 def constants_for_values(program: EditedProgram) -> Iterator[Doubt]:
     """A computed value is replaced by a constant."""
     for diff, (old, new) in _replaced(program):
-        if not isinstance(new, ast.Constant) or isinstance(old, ast.Constant | ast.JoinedStr) or not isinstance(old, ast.expr):
+        if (
+            not isinstance(new, ast.Constant)
+            or isinstance(old, ast.Constant | ast.JoinedStr)
+            or not isinstance(old, ast.expr)
+        ):
             continue
         if not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(old)):
             continue
         parent, field = diff.after.parents[new]
         if field in ("annotation", "returns") or new.value is None:
             continue
-        yield Doubt(kind="constant-value", detail=f"The patch replaces a computed value by the constant `{ast.unparse(new)[:40]}`.")
+        yield Doubt(
+            kind="constant-value",
+            detail=f"The patch replaces a computed value by the constant `{ast.unparse(new)[:40]}`.",
+        )
 
 
 def _replaced(program: EditedProgram) -> Iterator[tuple[FileDiff, tuple[ast.AST, ast.AST]]]:
@@ -193,7 +229,9 @@ def _reverses(node: ast.AST) -> bool:
 def _reversed_value(node: ast.AST) -> ast.AST | None:
     if isinstance(node, ast.Call):
         inner: ast.AST = node.args[0]
-        while isinstance(inner, ast.Call) and _last_name(inner.func) in ("list", "tuple", "iter") and len(inner.args) == 1:
+        while (
+            isinstance(inner, ast.Call) and _last_name(inner.func) in ("list", "tuple", "iter") and len(inner.args) == 1
+        ):
             inner = inner.args[0]
         return inner
     return node.value if isinstance(node, ast.Subscript) else None
@@ -231,7 +269,9 @@ def _stands_as_value(diff: FileDiff, node: ast.Name) -> bool:
     if isinstance(parent, ast.Assign) and field == "value":
         return diff.after.function_of(node) is not None
     if isinstance(parent, ast.Compare | ast.BoolOp | ast.BinOp | ast.If | ast.IfExp):
-        return not isinstance(parent, ast.Compare) or not any(isinstance(op, ast.Is | ast.IsNot | ast.In | ast.NotIn | ast.Eq) for op in parent.ops)
+        return not isinstance(parent, ast.Compare) or not any(
+            isinstance(op, ast.Is | ast.IsNot | ast.In | ast.NotIn | ast.Eq) for op in parent.ops
+        )
     return False
 
 

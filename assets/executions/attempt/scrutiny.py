@@ -1,0 +1,122 @@
+"""What speaks against a candidate whose tests pass: measured from its text first, then by running it beside its rivals.
+
+Rivals are other survivors that a maintainer could as well have written. A candidate is also made minimal here.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assets.executions.attempt.state import AttemptState
+from assets.executions.attempt.try_candidates import TargetSearch
+from assets.executions.engines.protocol import Candidate
+from assets.executions.engines.search.choice import naturalness
+from assets.executions.judging.behaviour.doubts import judge_behaviour
+from assets.executions.judging.behaviour.measure import Measurement, measure_patches
+from assets.executions.judging.behaviour.rivals import rival_doubt
+from assets.executions.judging.diff import unified_diff
+from assets.executions.judging.edits.doubts import static_doubts
+from assets.executions.judging.edits.minimise import minimise
+from assets.executions.judging.verify import Change
+from assets.executions.trial.worker_client import WorkerDied
+from core.work import Doubt, Support
+
+MOST_RIVALS = 4
+AS_NATURAL = 0.5
+"""A survivor is a rival when its naturalness is at least this part of the candidate's."""
+MOST_SECONDS = 30.0
+LEAST_SECONDS = 1.0
+_TRIAL_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Scrutiny:
+    doubts: tuple[Doubt, ...] = ()
+    supports: tuple[Support, ...] = ()
+
+
+def change_of(attempt: AttemptState, candidate: Candidate) -> Change:
+    """The candidate as a change of the checkout's files."""
+    files, before = candidate.files(attempt.files), candidate.before(attempt.files)
+    return Change(unified_diff(before, files), files, before)
+
+
+def doubts_of_text(search: TargetSearch, change: Change) -> tuple[Doubt, ...]:
+    """What the text of a change says against it; nothing is run."""
+    problem = search.problem
+    return static_doubts(change.before, change.files, problem.issue, problem.test_sources, problem.sources)
+
+
+def minimal(attempt: AttemptState, search: TargetSearch, candidate: Candidate) -> Candidate:
+    """The candidate without edits that the target tests do not need."""
+    if search.runner is None or len(candidate.edits) + len(candidate.whole) == 0:
+        return candidate
+
+    def still_passes(smaller: Candidate) -> bool:
+        seconds = min(_TRIAL_SECONDS, attempt.left - attempt.reserve)
+        if seconds <= 0 or search.broken:
+            return False
+        try:
+            observed = search.runner.try_one(smaller, seconds)
+        except WorkerDied:
+            search.broken = "the process that tries candidates ended while a patch was made minimal"
+            return False
+        return observed.status == "pass"
+
+    return minimise(candidate, attempt.files, still_passes).candidate
+
+
+def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate) -> Scrutiny:
+    """Runs the candidate and its rivals on inputs beyond the tests. Never raises for what the repository does."""
+    began = time.monotonic()
+    kept = search.measurements.find(candidate)
+    if kept is None:
+        group = [candidate, *_rivals(search, candidate)]
+        seconds = min(MOST_SECONDS, 0.5 * attempt.left)
+        if seconds < LEAST_SECONDS:
+            detail = "There was no time left to compare the program with and without the patch beyond its tests."
+            return Scrutiny((Doubt(kind="not-measured", detail=detail),))
+        attempt.record("measure", {"patches": len(group), "seconds": round(seconds, 1)})
+        search.measurements.keep(group, _measured(attempt, search, group, seconds))
+        kept = search.measurements.find(candidate)
+        assert kept is not None  # noqa: S101 - it was stored just now
+    measurement, number = kept
+    found = judge_behaviour(measurement, number)
+    rival = rival_doubt(measurement, number)
+    attempt.record("observed", {"calls": len(measurement.calls), "notes": list(found.notes[:5])})
+    attempt.findings.spent("measure", began)
+    return Scrutiny((*found.doubts, *((rival,) if rival else ())), found.supports)
+
+
+def _rivals(search: TargetSearch, candidate: Candidate) -> list[Candidate]:
+    """The most natural other survivors without a grave doubt, verified ones that are good for a draft included."""
+    problem = search.problem
+    least = AS_NATURAL * naturalness(candidate, problem)
+    others = [*search.survivors, *(draft.candidate for draft in search.drafts)]
+    ranked = sorted(((naturalness(c, problem), c) for c in others if c.key != candidate.key), key=lambda item: -item[0])
+    found: list[Candidate] = []
+    for value, other in ranked:
+        if value < least or len(found) == MOST_RIVALS:
+            break
+        files, before = other.files(problem.sources), other.before(problem.sources)
+        change = Change(unified_diff(before, files), files, before)
+        if not any(doubt.severity == "fail" for doubt in doubts_of_text(search, change)):
+            found.append(other)
+    return found
+
+
+def _measured(attempt: AttemptState, search: TargetSearch, group: Sequence[Candidate], seconds: float) -> Measurement:
+    worker = None
+    problem = search.problem
+    try:
+        worker = attempt.take_worker()
+        if search.survivors:
+            attempt.prepare_worker()
+        changes = [change_of(attempt, candidate) for candidate in group]
+        root, targets = attempt.checkout.root, problem.targets.tests
+        return measure_patches(worker, root, changes, problem.baseline, targets, seconds)
+    except WorkerDied as died:
+        return Measurement(notes=(f"Nothing was measured beyond the tests: {died}.",))
+    finally:
+        if worker is not None:
+            worker.close()
