@@ -273,24 +273,31 @@ def main(argv: list[str] | None = None) -> int:
     results = options.out / "results.json"
     known = {} if options.again else _known(results)
     sandbox = None if options.labels_only else open_sandbox(options.backend)
-    rows: list[Row] = []
     for case in cases:
         row = known.get(case.id)
         if sandbox is not None:
             row = _next(row, case, sandbox, options)
         if row is None:
             continue
-        rows.append(with_label(row, labels))
-        _say(_line(rows[-1]))
-        found = {
-            "set": (options.set / "version").read_text(encoding="utf-8").strip(),
-            "split": options.split, "engine": options.engine, "budget_seconds": options.budget_seconds,
-            "cpus": os.cpu_count(), "totals": totals(rows), "rows": [asdict(one) for one in rows],
-        }  # fmt: skip
-        results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        known[case.id] = with_label(row, labels)
+        _say(_line(known[case.id]))
+        _write(results, list(known.values()), options)
+    rows = list(known.values())
     for name, value in totals(rows).items():
         _say(f"{name:28} {value}")
     return 1 if any(row.published == "failed" and not row.environment for row in rows) else 0
+
+
+def _write(results: Path, rows: Sequence[Row], options: argparse.Namespace) -> None:
+    found = {
+        "set": (options.set / "version").read_text(encoding="utf-8").strip(),
+        "engine": options.engine,
+        "budget_seconds": options.budget_seconds,
+        "cpus": os.cpu_count(),
+        "totals": totals(rows),
+        "rows": [asdict(row) for row in rows],
+    }
+    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def _known(results: Path) -> dict[str, Row]:
