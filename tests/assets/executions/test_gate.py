@@ -85,6 +85,7 @@ def test_each_gap_in_the_evidence_fails_its_own_check(fields: dict[str, object],
             "before": run({"t::a": Outcome.FAILED, "t::b": Outcome.UNKNOWN}, complete=False),
             "after": run({"t::a": Outcome.PASSED, "t::b": Outcome.FAILED}),
         },
+        {"relation": Relation(related=True, score=5.0, threshold=7.5, shared=('both speak of "total"',))},
         {"doubts": (Doubt(kind="behaviour", detail="It changes results of other inputs."),)},
     ],
 )
