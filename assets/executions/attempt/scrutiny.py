@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assets.executions.attempt.minimise import minimise
 from assets.executions.attempt.state import AttemptState
 from assets.executions.attempt.try_candidates import TargetSearch
 from assets.executions.engines.protocol import Candidate
@@ -16,7 +17,6 @@ from assets.executions.judging.behaviour.measure import Measurement, measure_pat
 from assets.executions.judging.behaviour.rivals import rival_doubt
 from assets.executions.judging.diff import unified_diff
 from assets.executions.judging.edits.doubts import static_doubts
-from assets.executions.judging.edits.minimise import minimise
 from assets.executions.judging.verify import Change
 from assets.executions.trial.worker_client import WorkerDied
 from core.work import Doubt, Support
