@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 _COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _BLANK = re.compile(rb"[ \t\f]*(?:#[^\r\n]*)?\r?\n?")
-_ASCII = bytes(range(128))
+_ASCII = bytes(range(128)) + rb"\n\x41\u0041+AEE-"
 _START = re.compile(r"^(?=diff --git )", re.MULTILINE)
 _HEADER = re.compile(r'^(?:---|\+\+\+) (?:"?[ab]/([^\n\t"]+)"?|/dev/null)', re.MULTILINE)
 

@@ -157,8 +157,8 @@ class EnvironmentFailure(Record):
 
 
 class Relation(Record):
-    """How far the target tests represent the task. `score` must reach `threshold`; `shared` says what task and tests
-    have in common, the strongest first."""
+    """How far the target tests represent the task. Those that are not `related` are never targets; a `score` below
+    `threshold` justifies a draft at most. `shared` says what task and tests have in common, the strongest first."""
 
     related: bool
     score: float

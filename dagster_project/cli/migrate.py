@@ -92,7 +92,7 @@ def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
     line(f"from        {made.old}")
     line(f"to          {made.new}")
     line(f"to build    {made.contents} contents, {made.chunks} chunks, about {made.tokens} tokens")
-    line(f"time        {made.seconds:.0f} s at {made.chunks_per_second:g} chunks a second, unthrottled")
+    line(f"time        {made.seconds:.0f} s at {made.chunks_per_second:g} chunks a second with --share 1")
     line(f"money       {made.money:g}")
     line(f"disk        {made.disk_bytes / 1e6:.1f} MB")
     try:
@@ -115,15 +115,9 @@ def start(
     ] = True,
     threads: Annotated[int, typer.Option(min=0, help="Cores for building with a local model; 0: all.")] = 0,
     share: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Maximum share of the time in which it may embed.")
-    ] = 1.0,
-    slowdown: Annotated[
         float,
-        typer.Option(
-            min=1.01, max=100, help="Factor by which the 95th percentile of live searches and indexing may rise."
-        ),
-    ] = 1.1,
-    unthrottled: Annotated[bool, typer.Option("--unthrottled", help="Do not measure live traffic.")] = False,
+        typer.Option(min=0.01, max=1, help="Share of the time in which it embeds; 1 if nobody searches meanwhile."),
+    ] = 0.5,
     queries: Annotated[
         int, typer.Option(min=10, max=5000, help="Maximum number of queries of each kind to compare with.")
     ] = 400,
@@ -152,7 +146,6 @@ def start(
             automatic=automatic,
             threads=threads,
             share=share,
-            slowdown=None if unthrottled else slowdown,
             queries=queries,
             observe_seconds=observe_seconds,
         )
@@ -357,13 +350,11 @@ def _first_words(text: str, most: int = 60) -> str:
 
 
 def _built(migration: "Migration") -> str:
-    """The percentage of chunks built and, during the build, the share of the time in which it embeds."""
+    """The percentage of chunks built."""
     progress = migration.progress
     if not progress:
         return "-"
-    share = (progress.get("live") or {}).get("share", 1.0) if migration.state == "building" else 1.0
-    done = f"{int(100 * progress['chunks'] / max(1, progress['total']))}%"  # rounded down, so that 100% means all
-    return f"{done} at {share:.0%}" if share < 1 else done
+    return f"{int(100 * progress['chunks'] / max(1, progress['total']))}%"  # rounded down, so that 100% means all
 
 
 def _short(migration: "Migration") -> dict[str, Any]:

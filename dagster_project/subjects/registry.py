@@ -1,8 +1,8 @@
 """The subjects that evals can run, by their names on the command line.
 
 `search:seconds=60` is the search engine with a budget of 60 seconds, `model:model=NAME` a chat model with its tools,
-`retrieval:model=hashing` finds files with an embedding model, `scripted:skill=0.8` is a synthetic subject. A subject's
-dependencies are imported when it is opened.
+`retrieval:model=hashing` finds files with an embedding model, `given:seconds=120` puts given patches before the gate,
+`scripted:skill=0.8` is a synthetic subject. A subject's dependencies are imported when it is opened.
 """
 
 from collections.abc import Callable
@@ -45,10 +45,17 @@ def _retrieval(options: dict[str, str]) -> Subject:
     return RetrievalSubject(options.pop("model", "wordllama"))
 
 
+def _given(options: dict[str, str]) -> Subject:
+    from dagster_project.subjects.gate import GateSubject
+
+    return GateSubject(seconds=float(options.pop("seconds", "120")))
+
+
 SUBJECTS: dict[str, Callable[[dict[str, str]], Subject]] = {
     "search": _search,
     "model": _model,
     "retrieval": _retrieval,
+    "given": _given,
     "scripted": _scripted,
 }
 

@@ -1,7 +1,9 @@
 """A repair engine as a subject: from an issue to a patch with one engine and one budget, as in `penstock solve`."""
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from assets.evals.sets.repair import RepairCase, checkout, judge_patch
 from assets.evals.sets.set_files import EvalSetError
 from assets.executions.attempt.state import Record, quiet
 from assets.executions.engines.open_engine import ENGINES, EngineChoice, open_engine
+from assets.executions.engines.protocol import Engine
 from assets.executions.engines.search.operators import families
 from assets.executions.judging.diff import changed_lines
 from core.chat.protocol import ChatUnavailable
 from core.embedding.protocol import EmbedderUnavailable
 from core.git import Repository, command
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.work import Budget, TaskText, VerdictKind
 from dagster_project import pipeline
 from dagster_project.subjects.embedding_identity import embedding_identity
@@ -114,19 +117,26 @@ class RepairSubject:
         return CaseResult(outcome, correct, metrics, execution.summary, "trajectory.jsonl", "patch.diff")
 
     def _attempt(self, case: RepairCase, root: Path, sandbox: Sandbox, attempt: Attempt) -> pipeline.Solution:
-        began = time.monotonic()
-        with (attempt.folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory:
-
-            def record(kind: str, body: dict[str, Any]) -> None:
-                entry = {"seconds": round(time.monotonic() - began, 3), "kind": kind, "body": body}
-                trajectory.write(json.dumps(entry, default=str) + "\n")
-
+        with record_to(attempt.folder) as record:
             budget = Budget(seconds=max(1.0, min(self.seconds, attempt.seconds)), candidates=self.candidates)
             return solve_case(case, root, self.engine_choice(attempt), sandbox, budget, record)
 
     def engine_choice(self, attempt: Attempt) -> EngineChoice:
         """The engine for one attempt."""
         return EngineChoice(self.engine, families=self.operators)
+
+
+@contextlib.contextmanager
+def record_to(folder: Path) -> Iterator[Record]:
+    """A callback that appends each entry of a trajectory to `trajectory.jsonl` in a folder."""
+    began = time.monotonic()
+    with (folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory:
+
+        def record(kind: str, body: dict[str, Any]) -> None:
+            entry = {"seconds": round(time.monotonic() - began, 3), "kind": kind, "body": body}
+            trajectory.write(json.dumps(entry, default=str) + "\n")
+
+        yield record
 
 
 def _families(text: str) -> tuple[str, ...]:
@@ -151,11 +161,28 @@ def solve_case(
     Without `test_command`, tests are found by the repository's files, as for any task. The budget's seconds include
     indexing. Raises `SandboxUnavailable`, `EmbedderUnavailable` and `ChatUnavailable`.
     """
-    _commit_all(root)
     settings = load_settings()
     task = TaskText(title=case.title, body=case.body)
-    request = pipeline.Request(task, Repository(root), case.id, budget, test_command)
-    return pipeline.solve(request, open_engine(engine, settings), sandbox, settings, record)
+    chosen = open_engine(engine, settings)
+    return solve_folder(root, task, case.id, chosen, sandbox, settings, budget, record, test_command)
+
+
+def solve_folder(
+    root: Path,
+    task: TaskText,
+    source: str,
+    engine: Engine,
+    sandbox: Sandbox,
+    settings: Settings,
+    budget: Budget,
+    record: Record = quiet,
+    test_command: str | None = None,
+) -> pipeline.Solution:
+    """Solves a task in `root`, a scratch folder, which is turned into a git repository. Raises what `solve_case`
+    raises."""
+    _commit_all(root)
+    request = pipeline.Request(task, Repository(root), source, budget, test_command)
+    return pipeline.solve(request, engine, sandbox, settings, record)
 
 
 def _commit_all(root: Path) -> None:

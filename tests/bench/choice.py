@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,7 +56,7 @@ class Survivor:
     def candidate(self) -> Candidate:
         edits = tuple(Edit(*edit) for edit in self.edits)
         own = Candidate(edits, self.operator, self.priority, self.weight, self.path, self.line)
-        return own if not self.combined else Candidate(*_fields(own), parents=(own, own))
+        return replace(own, parents=(own, own)) if self.combined else own
 
 
 @dataclass(frozen=True)
@@ -224,17 +224,6 @@ def _context() -> TaskContext:
     return TaskContext(source="choice", commit="0" * 40, index_version="0", models=(), locations=())
 
 
-def _fields(candidate: Candidate) -> tuple[Any, ...]:
-    return (
-        candidate.edits,
-        candidate.operator,
-        candidate.priority,
-        candidate.weight,
-        candidate.path,
-        candidate.line,
-    )
-
-
 def read(path: Path) -> list[Choice]:
     """The choices in a cache file; empty when there is none."""
     if not path.is_file():
@@ -242,9 +231,7 @@ def read(path: Path) -> list[Choice]:
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         fields = json.loads(line)
-        survivors = [
-            Survivor(**{**s, "edits": [tuple(edit) for edit in s["edits"]]}) for s in fields.pop("survivors")
-        ]
+        survivors = [Survivor(**{**s, "edits": [tuple(edit) for edit in s["edits"]]}) for s in fields.pop("survivors")]
         found.append(Choice(**fields, survivors=survivors))
     return found
 

@@ -13,16 +13,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assets.evals.sets.repair import apply, checkout, load_cases, run_tests
 from assets.executions.judging.behaviour.doubts import RULES, judge_behaviour
 from assets.executions.judging.behaviour.measure import Measurement, measure_patches
+from assets.executions.judging.behaviour.rivals import rival_doubt, rival_groups
 from assets.executions.judging.diff import unified_diff
 from assets.executions.judging.verify import Change
 from assets.executions.repository.test_command import detect
-from assets.executions.trial.baseline import Allowance, measure
+from assets.executions.trial.baseline import Allowance
+from assets.executions.trial.baseline import measure as measure_baseline
 from assets.executions.trial.targets import target_sets
 from assets.executions.trial.worker_client import Worker
 from sandbox.protocol import Limits, Sandbox
@@ -57,7 +59,7 @@ def measured(root: Path, issue: str, subjects: list[Subject], sandbox: Sandbox) 
     command = detect(root, None)
     worker = Worker(sandbox, root, command, Limits(wall_seconds=200, cpu_seconds=400))
     try:
-        baseline = measure(worker, command, Allowance(30.0))
+        baseline = measure_baseline(worker, command, Allowance(30.0))
         targets = target_sets(root, baseline, issue)[0].tests
         changes = [s.change for s in subjects]
         return Group(subjects, measure_patches(worker, root, changes, baseline, targets, SECONDS))
@@ -152,6 +154,32 @@ def table(groups: list[Group]) -> list[str]:
     return rows
 
 
+def rivals(groups: list[Group]) -> list[str]:
+    """How often the preferred one of several survivors is right; and, when each survivor of a case is chosen equally
+    often, how many wrong and right choices become drafts for rivals."""
+    cases, preferred, first = 0, 0, 0
+    totals = {True: [0.0, 0.0], False: [0.0, 0.0]}
+    for group in groups:
+        numbers = [n for n, s in enumerate(group.subjects) if s.source == "survivor"]
+        if len(numbers) < 2:
+            continue
+        right = [group.subjects[n].right for n in numbers]
+        together = replace(group.measurement, patches=tuple(group.measurement.patches[n] for n in numbers))
+        cases += 1
+        preferred += right[rival_groups(together)[0].patches[0]]
+        first += right[0]
+        for number, correct in enumerate(right):
+            totals[correct][0] += 1 / len(right)
+            totals[correct][1] += (rival_doubt(together, number) is not None) / len(right)
+    wrong_all, wrong_drafts = totals[False]
+    right_all, right_drafts = totals[True]
+    return [
+        f"{cases} cases with several survivors: {preferred} right ones preferred, {first} found first",
+        f"each equally often: {right_all:.1f} right ones",
+        f"drafts for rivals: {wrong_drafts:.1f} of {wrong_all:.1f} wrong, {right_drafts:.1f} of {right_all:.1f} right",
+    ]
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.doubts", description=__doc__)
     parser.add_argument("--survivors", type=Path, default=SURVIVORS)
@@ -185,7 +213,7 @@ def main(argv: list[str] | None = None) -> int:
                 mark = "right" if subject.right else "WRONG"
                 sys.stdout.write(f"{mark} {subject.source:9} {subject.group:28} {subject.kind:26} "
                                  f"{', '.join(d.kind for d in found.doubts) or '-'}\n")  # fmt: skip
-    sys.stdout.write("\n".join(table(groups)) + "\n")
+    sys.stdout.write("\n".join([*table(groups), "", *rivals(groups)]) + "\n")
     return 0
 
 

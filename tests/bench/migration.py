@@ -1,10 +1,10 @@
 """A migration under load: its effect on the latency of searches, and its speed.
 
 A synthetic repository of about 50,000 chunks (see `context_repository`) is indexed with the default model. Another
-process builds the vectors of a real ONNX model on one core, throttled like a migration, while searches run
-continuously. Their latency is compared with that before the build, and with that in pauses of the build, which
-alternate with it so that other load on the machine affects both alike. Building alone is compared with the model's own
-speed, and cutting over and rolling back are timed under searches.
+process builds the vectors of a real ONNX model on one core with the default share of the time, as a migration does,
+while searches run continuously. Their latency is compared with that before the build, and with that in pauses of the
+build, which alternate with it so that other load on the machine affects both alike. Building alone is compared with the
+model's own speed, and cutting over and rolling back are timed under searches.
 """
 
 import json
@@ -23,9 +23,8 @@ from assets.context.indexing.refresh import refresh
 from assets.context.models import model_vectors
 from assets.context.search import search
 from assets.context.source.sources import add_source
+from assets.migrations.backfill import pace
 from assets.migrations.backfill.build import Progress, Stopped, build
-from assets.migrations.backfill.monitor import monitored
-from assets.migrations.backfill.throttle import Throttle
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.record import Options
 from assets.platform import Platform
@@ -41,6 +40,7 @@ from tests.bench.context_repository import Author, commit, create
 FILES = int(os.environ.get("PENSTOCK_BENCH_FILES", "7500"))
 SECONDS = float(os.environ.get("PENSTOCK_BENCH_SECONDS", "60"))
 """Seconds of searching without a build, and of searching during the build."""
+SHARE = float(os.environ.get("PENSTOCK_BENCH_SHARE", str(pace.SHARE)))
 ROUNDS = 4
 NEW = "all-minilm-l6-v2-q"
 ALONE_CHUNKS = 600
@@ -55,16 +55,15 @@ def measure() -> list[dict[str, Any]]:
             chunks = catalogue.coverage(connection, old.id)[0].chunks
         new = catalogue.register(platform.database, find_spec(NEW, platform.settings.models_folder))
         before, failures, empty = _ask_for(platform, texts, _after(SECONDS / 2))
-        for text in texts[:20]:  # recorded like searches: the throttle repeats them
-            model_vectors.note_query(platform.database, DEFAULT_TEAM, "bench", text)
-        started = switch.start(platform.database, old, new, Options(threads=1), {})
+        options = Options(threads=1, share=SHARE)
+        started = switch.start(platform.database, old, new, options, {})
         told, pause = platform.settings.home / "builder.json", platform.settings.home / "pause"
         builder = _builder(platform, told, pause)
         quiet: list[float] = []
         busy: list[float] = []
         built, embedding, disturbed = 0, 0.0, 0
         try:
-            # Until the builder has measured the undisturbed latency and has begun to embed.
+            # Until the builder has begun to embed.
             _ask_for(platform, texts, lambda: told.exists() or builder.poll() is not None)
             for _ in range(ROUNDS):
                 done = _told(told)
@@ -83,25 +82,15 @@ def measure() -> list[dict[str, Any]]:
             builder.terminate()
             builder.wait()
         alone = _building_alone(platform, new.identity)
-        searching, probe = (
-            f"95% of searches while {NEW} is built on one core, {chunks:,} chunks",
-            seen.get("search", {}),
-        )
+        searching = f"95% of searches while {NEW} is built on one core, {chunks:,} chunks"
         one_core = _model_speed(platform, new.identity, threads=1)
         return [
             _row(searching, percentile(busy, 0.95), "ms", "in its pauses", percentile(quiet, 0.95)),
             _row("the same", percentile(busy, 0.95), "ms", "before it began", percentile(before, 0.95)),
             _row("half of them", percentile(busy, 0.5), "ms", "in its pauses", percentile(quiet, 0.5)),
-            _row(
-                "as the throttle saw it",
-                probe.get("p95_ms", 0),
-                "ms",
-                "in its rests",
-                probe.get("undisturbed_p95_ms", 0),
-            ),
             _row("searches that failed or found nothing then", disturbed, "", "undisturbed", failures + empty),
-            _row("built meanwhile", built / SECONDS, "chunks/s", "the model alone on one core, unthrottled", one_core),
-            _row("part of that time in which it embedded", 100 * embedding / SECONDS, "%", "the most allowed", 100),
+            _row("built meanwhile", built / SECONDS, "chunks/s", "the model alone on one core", one_core),
+            _row("part of that time in which it embedded", 100 * embedding / SECONDS, "%", "its share", 100 * SHARE),
             alone,
             *_cutting_over(platform, started.id, texts),
         ]
@@ -152,7 +141,7 @@ def _building_alone(platform: Platform, identity: str) -> dict[str, Any]:
             raise Stopped("measured")
 
     with suppress(Stopped):
-        build(platform.database, embedder, check=check, on_progress=done.append)
+        build(platform.database, embedder, share=1.0, check=check, on_progress=done.append)
     # Writing lags behind embedding; from the first write on, both have the same rate.
     first, last = next(one for one in done if one.chunks), done[-1]
     rate = (last.chunks - first.chunks) / (last.seconds - first.seconds)
@@ -208,19 +197,17 @@ def _builder(platform: Platform, told: Path, pause: Path) -> "subprocess.Popen[b
 
 
 def _build_here(url: str, home: str, told: str, pause: str) -> None:
-    """Builds like `drive`, and writes what the throttle measures to the file `told`. Waits while the file `pause`
+    """Builds like `drive`, and writes how much it has embedded to the file `told`. Waits while the file `pause`
     exists."""
     platform = Platform(Settings(home=Path(home)), url)
     with platform.database.system() as connection:
         entry = catalogue.find(connection, NEW)
-    options = Options(threads=1)
-    throttle = Throttle(options.limits)
+    options = Options(threads=1, share=SHARE)
     embedder = _Counting(catalogue.opened(entry, threads=options.threads))
 
     def tell(paused: bool = False) -> None:
         part = Path(told).with_suffix(".part")
-        counted = {"embedded": embedder.texts, "embedding_seconds": embedder.seconds}
-        body = {**counted, "paused": paused, **throttle.summary()}
+        body = {"embedded": embedder.texts, "embedding_seconds": embedder.seconds, "paused": paused}
         part.write_text(json.dumps(body), encoding="utf-8")
         part.replace(told)
 
@@ -230,8 +217,7 @@ def _build_here(url: str, home: str, told: str, pause: str) -> None:
         while paused and Path(pause).exists():
             time.sleep(0.02)
 
-    with monitored(platform, throttle, embedder.identity):
-        build(platform.database, embedder, throttle=throttle, nice=options.nice, check=check)
+    build(platform.database, embedder, share=options.share, nice=options.nice, check=check)
 
 
 class _Counting:

@@ -19,7 +19,8 @@ from assets.executions.engines.search.files import EditableFiles
 from assets.executions.judging.diff import unified_diff
 from assets.executions.repository.settings import RepositorySettings
 from assets.executions.repository.test_command import detect
-from assets.executions.trial.baseline import Allowance, measure
+from assets.executions.trial.baseline import Allowance
+from assets.executions.trial.baseline import measure as measure_baseline
 from assets.executions.trial.targets import target_sets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import TaskContext
@@ -36,7 +37,7 @@ def survivors(case: RepairCase, root: Path, sandbox: Sandbox, seconds: float) ->
     limits = Limits(wall_seconds=seconds + 60, cpu_seconds=2 * seconds + 60)
     worker = Worker(sandbox, root, command, limits)
     try:
-        baseline = measure(worker, command, Allowance(30.0))
+        baseline = measure_baseline(worker, command, Allowance(30.0))
         targets = target_sets(root, baseline, case.issue)[0]
         sources = EditableFiles(root, RepositorySettings())
         empty = TaskContext(source="bench", commit="", index_version="", models=(), locations=())

@@ -29,7 +29,7 @@ from dagster_project.cli.output import CommandFailed
 def test_a_migration_started_by_command_has_the_settings_of_one_started_by_job() -> None:
     given = {name: parameter.default for name, parameter in inspect.signature(migrate.start).parameters.items()}
     same = given.keys() & Options.model_fields.keys()
-    assert {"margin", "share", "slowdown", "queries"} <= same
+    assert {"margin", "share", "queries"} <= same
     assert {name: given[name] for name in same} == {name: Options.model_fields[name].default for name in same}
 
 

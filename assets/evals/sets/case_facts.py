@@ -14,6 +14,7 @@ from pathlib import Path
 from core.git.command import GitError
 
 from .eval_set import Case, EvalSet
+from .gate import GateCase
 from .near_duplicates import near_duplicates
 from .plain import PlainCase
 from .released import ReleasedCase
@@ -78,6 +79,9 @@ def _facts(case: Case, near: str) -> CaseFacts:
         return _repair_facts(payload, base)
     if isinstance(payload, ReleasedCase):
         return _released_facts(payload, base)
+    if isinstance(payload, GateCase):
+        shown = f"{payload.fields.project}\0{payload.issue}\0{payload.before}\0{payload.proposed}"
+        return CaseFacts(content=_hash(shown.encode()), **base)
     if isinstance(payload, PlainCase) and payload.input:
         content = hashlib.sha256(payload.model_dump_json(include={"input"}).encode()).hexdigest()
         return CaseFacts(content=content, **base)

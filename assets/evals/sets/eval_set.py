@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.statistics import MetricSpec
 
+from .gate import PROJECTS, load_gate_cases
 from .plain import load_plain_cases
 from .released import load_released
 from .repair import load_cases
@@ -134,9 +135,23 @@ def _released_cases(root: Path) -> list[Case]:
     ]
 
 
+def _gate_cases(root: Path) -> list[Case]:
+    return [
+        Case(
+            case.id,
+            case.fields.split,
+            case.fields.project,
+            {"label": case.fields.label, "kind": case.fields.kind},
+            case,
+        )
+        for case in load_gate_cases(root)
+    ]
+
+
 KINDS: dict[str, Callable[[Path], list[Case]]] = {
     "repair": _repair_cases,
     "released": _released_cases,
+    "gate": _gate_cases,
     "plain": _plain_cases,
 }
 
@@ -175,16 +190,18 @@ def _check_cases(root: Path, manifest: Manifest, cases: list[Case]) -> None:
 
 
 def _hashed_files(root: Path) -> Iterator[Path]:
-    """The files that the hash covers: the manifest and the cases. Symbolic links are not followed."""
+    """The files that the hash covers: the manifest, the cases and the projects that they share. Symbolic links are not
+    followed."""
     yield root / "set.json"
     for name in ("cases", "cases.jsonl"):
         if (root / name).is_file():
             yield root / name
-    for folder, folders, files in os.walk(root / "cases"):
-        folders[:] = sorted(name for name in folders if name not in IGNORED)
-        for name in sorted(files):
-            if name not in IGNORED and not name.endswith(".pyc"):
-                yield Path(folder) / name
+    for part in ("cases", PROJECTS):
+        for folder, folders, files in os.walk(root / part):
+            folders[:] = sorted(name for name in folders if name not in IGNORED)
+            for name in sorted(files):
+                if name not in IGNORED and not name.endswith(".pyc"):
+                    yield Path(folder) / name
 
 
 def content_hash(root: Path) -> str:

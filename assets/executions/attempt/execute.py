@@ -22,7 +22,7 @@ from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Suite, Verification, verify
 from assets.executions.repository.test_command import NoTests, number_of_tests
 from assets.executions.trial.baseline import Baseline
-from assets.executions.trial.targets import TargetSet, target_sets, test_source
+from assets.executions.trial.targets import Targets, TargetSet, example_targets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Evidence, Execution, Outcome, Patch, VerdictKind
 from sandbox.protocol import Sandbox
@@ -76,14 +76,20 @@ def _run_attempt(attempt: AttemptState) -> Execution:
     if not baseline.failing:
         return findings.ended(None, not_reproduced(attempt, baseline))
     findings.reproduction = "issue" if EXAMPLE_FILE in attempt.extra else "tests"
-    return _search_target_sets(attempt, worker, baseline)
+    targets = Targets(attempt.checkout.root, baseline, attempt.task)
+    sets = [example_targets(baseline)] if findings.reproduction == "issue" else targets.sets()
+    if not sets:
+        findings.reproduction = "none"
+        attempt.record("observed", {"unrelated": baseline.failing[:50]})
+        return findings.ended(None, targets.question())
+    return _search_target_sets(attempt, worker, baseline, sets)
 
 
-def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baseline) -> Execution:
+def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baseline, sets: list[TargetSet]) -> Execution:
     """Searches within a share of the time for each set of failing tests, then continues searches that were cut short
     in the time left over."""
     engine = attempt.engine
-    waiting = deque(target_sets(attempt.checkout.root, baseline, attempt.task.text))
+    waiting = deque(sets)
     begun: dict[TargetSet, TargetSearch] = {}
     while True:
         attempt.check()

@@ -81,6 +81,8 @@ class Findings:
             sandbox=self.sandbox,
             reproduction=self.reproduction,
             target_tests=self.targets.tests if self.targets else (),
+            relation=self.targets.relation if self.targets else None,
+            before=baseline.run if baseline else None,
             allowed_paths=(*self.files.paths, *others),
             candidates=CandidateCounts(
                 generated=max(self.tried, self.generated),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assets.executions.attempt.minimise import minimise
 from assets.executions.attempt.state import AttemptState
 from assets.executions.attempt.try_candidates import TargetSearch
 from assets.executions.engines.protocol import Candidate
@@ -16,7 +17,6 @@ from assets.executions.judging.behaviour.measure import Measurement, measure_pat
 from assets.executions.judging.behaviour.rivals import rival_doubt
 from assets.executions.judging.diff import unified_diff
 from assets.executions.judging.edits.doubts import static_doubts
-from assets.executions.judging.edits.minimise import minimise
 from assets.executions.judging.verify import Change
 from assets.executions.trial.worker_client import WorkerDied
 from core.work import Doubt, Support
@@ -82,7 +82,7 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
         assert kept is not None  # noqa: S101 - it was stored just now
     measurement, number = kept
     found = judge_behaviour(measurement, number)
-    rival = rival_doubt(measurement, number)
+    rival = rival_doubt(measurement, number) if number < len(measurement.patches) else None
     attempt.record("observed", {"calls": len(measurement.calls), "notes": list(found.notes[:5])})
     attempt.findings.spent("measure", began)
     return Scrutiny((*found.doubts, *((rival,) if rival else ())), found.supports)

@@ -35,6 +35,9 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     found = []
     if evidence.reproduction != "tests":
         found.append("The failure was reproduced by an example from the issue, not by a test of the repository.")
+    if (relation := evidence.relation) is not None and relation.related and relation.score < relation.threshold:
+        shared = f" beyond this: {'; '.join(relation.shared[:3])}" if relation.shared else ""
+        found.append(f"Little shows that the failing tests are about this task{shared}.")
     if unknown := sorted(unknown_tests(evidence)):
         found.append(f"{_names(unknown)} did not run to the end, so nothing is known about what the patch does to it.")
     for name, run in (("before", evidence.before), ("after", evidence.after)):

@@ -114,8 +114,8 @@ class _Measuring:
         """The run on the unchanged commit, in which tests that reach the change and were stopped are run again; at most
         for half of the time."""
         before = self._baseline.run
-        targets = {*self._suite.targets, *(t for lacking in self._baseline.environment for t in lacking.tests)}
-        unknown = [t for t, o in before.outcomes.items() if o is Outcome.UNKNOWN and t in covering and t not in targets]
+        settled = {*self._suite.targets, *self._baseline.apart}
+        unknown = [t for t, o in before.outcomes.items() if o is Outcome.UNKNOWN and t in covering and t not in settled]
         if not unknown:
             return before
         answer = self._fresh(self._given.within(0.5 * self.allowance.seconds), select=unknown[:_QUICK_TESTS])

@@ -49,6 +49,8 @@ class Declared:
     generated: frozenset[str] = frozenset()
     """Paths that building the project writes."""
     submodules: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    """Modules of the project's own pytest plugins."""
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -117,6 +119,7 @@ def declared(root: Path) -> Declared:
         frozenset(_variables(project, tox)),
         frozenset(_generated(project)),
         tuple(re.findall(r"^\s*path\s*=\s*(\S+)\s*$", _read(root / ".gitmodules"), re.MULTILINE)),
+        tuple(_own_plugins(project, setup)),
     )  # fmt: skip
 
 
@@ -192,6 +195,15 @@ def _entry_scripts(setup: dict[str, dict[str, str]], call: dict[str, ast.expr]) 
     for line in lines:
         if "=" in line:
             yield line.split("=")[0].strip()
+
+
+def _own_plugins(project: dict[str, Any], setup: dict[str, dict[str, str]]) -> Iterator[str]:
+    points = [str(v) for v in _table(project, "project", "entry-points", "pytest11").values()]
+    points += [str(v) for v in _table(project, "tool", "poetry", "plugins", "pytest11").values()]
+    lines = setup.get("options.entry_points", {}).get("pytest11", "").splitlines()
+    for point in (*points, *(line.partition("=")[2] for line in lines)):
+        if re.fullmatch(r"[\w.]+", module := point.split(":")[0].strip()):
+            yield module
 
 
 def _variables(project: dict[str, Any], tox: dict[str, dict[str, str]]) -> Iterator[str]:

@@ -15,15 +15,22 @@ _OPTIONS = {"pytest-timeout": ("-o", "timeout=0")}
 
 
 def plugin_arguments(declared: Declared, required: str = "") -> tuple[str, ...]:
-    """pytest arguments that load the declared plugins which are installed. `required` is pytest's setting
-    `required_plugins`."""
+    """pytest arguments that load the declared plugins which are installed, and the project's own. `required` is
+    pytest's setting `required_plugins`."""
     names = {normal(word.split("=")[0].rstrip("<>!~")) for word in required.split()} | set(declared.requirements)
     arguments: list[str] = []
     for distribution in sorted(names & _by_distribution().keys() - _LEFT_OUT):
         for plugin in _by_distribution()[distribution]:
             arguments += ["-p", plugin]
         arguments += _OPTIONS.get(distribution, ())
+    for module in declared.plugins:
+        arguments += ["-p", module]
     return tuple(arguments)
+
+
+def is_installed(distribution: str) -> bool:
+    """Whether a distribution is installed and provides pytest plugins."""
+    return normal(distribution) in _by_distribution()
 
 
 def _by_distribution() -> dict[str, list[str]]:

@@ -73,10 +73,15 @@ class Baseline:
         return replace(self, run=with_outcome(self.run, command, outcome, output), commands=(*self.commands, command))
 
     @property
+    def apart(self) -> frozenset[str]:
+        """Tests that fail for their environment."""
+        return frozenset(test for failure in self.environment for test in failure.tests)
+
+    @property
     def failing(self) -> list[str]:
         """Failing tests in the order of the suite, also those that were stopped before their end, which may hang;
         without flaky ones and black-box commands."""
-        failed = (self.run.failing() | set(self.run.stopped)) - set(self.flaky) - set(self.commands)
+        failed = (self.run.failing() | set(self.run.stopped)) - set(self.flaky) - set(self.commands) - self.apart
         ordered = [test for test in self.tests if test in failed]
         return ordered + sorted(failed - set(ordered))
 

@@ -1,4 +1,4 @@
-"""Selects the failing tests that the issue is about, when tests fail for several reasons."""
+"""Selects the failing tests that represent the task. Those that do not are never targets."""
 
 import ast
 from collections import Counter
@@ -7,51 +7,96 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.executions.repository.protected_paths import is_test_path
-from assets.executions.tokenizer import identifiers, literals, words
+from assets.executions.repository.test_command import number_of_tests
 from assets.executions.trial.baseline import Baseline, Failure
+from assets.executions.trial.relation.measure import NAMED, THRESHOLD, TaskMeasure
+from assets.executions.trial.relation.observed import Observed
+from core.work import Relation, TaskText
 
-_WINDOW = 0.6
-"""The issue is about a test whose score is at least this share of the best one."""
+MOST_MEASURED = 400
+"""Failing tests that are measured against the task."""
 
 
 @dataclass(frozen=True)
 class TargetSet:
-    """Failing tests that one patch is to make pass, and why these were selected."""
+    """Failing tests that one patch is to make pass, why these were selected, and how far they represent the task."""
 
     tests: tuple[str, ...]
     why: str
+    relation: Relation | None = None
 
 
-def target_sets(root: Path, baseline: Baseline, issue: str) -> list[TargetSet]:
-    """The sets to try, at most 8, best first: the tests that the issue is about with all that fail for the same cause,
-    those without the others, all failing tests, then one set for each cause. Empty only when no test fails."""
-    failing = baseline.failing
-    if not failing:
-        return []
-    if len(failing) == 1:
-        return [TargetSet((failing[0],), "It is the only failing test.")]
-    groups = _groups(baseline, failing)
-    everything = TargetSet(tuple(failing), "Every failing test.")
-    if len(groups) == 1:
-        return [TargetSet(tuple(failing), "All failing tests fail for the same cause.")]
-    scores = {test: score(root, baseline, test, issue) for test in failing}
-    best = max(scores.values())
-    sets: list[TargetSet] = []
-    if best > 0:
-        near = [test for test in failing if scores[test] >= _WINDOW * best]
-        if len(near) < len(failing):
-            sets.append(TargetSet(tuple(near), "The issue is about them."))
-            joined = [t for group in groups.values() if set(group) & set(near) for t in group]
-            wide = tuple(test for test in failing if test in set(joined))
-            if set(wide) != set(near) and len(wide) < len(failing):
-                sets.insert(0, TargetSet(wide, "The issue is about them, or they fail for the same cause."))
-    sets.append(everything)
-    ranked = sorted(groups.values(), key=lambda group: -max(scores[test] for test in group))
-    sets.extend(TargetSet(tuple(group), "They fail for the same cause.") for group in ranked)
-    unique: dict[frozenset[str], TargetSet] = {}
-    for candidate in sets:
-        unique.setdefault(frozenset(candidate.tests), candidate)
-    return list(unique.values())[:8]
+class Targets:
+    """The failing tests of a repository, each measured against a task."""
+
+    def __init__(self, root: Path, baseline: Baseline, task: TaskText) -> None:
+        self._baseline = baseline
+        failing = baseline.failing
+        self.relations: dict[str, Relation] = {}
+        if failing:
+            observed = Observed(root, baseline)
+            measure = TaskMeasure(task, observed.corpus)
+            self.relations = {test: measure.relation(observed.facts(test)) for test in failing[:MOST_MEASURED]}
+
+    @property
+    def related(self) -> list[str]:
+        """The failing tests that represent the task, in the order of the suite."""
+        return [test for test, relation in self.relations.items() if relation.related]
+
+    def sets(self) -> list[TargetSet]:
+        """The sets to try, best first: the tests that represent the task with those that fail for the same cause, then
+        without those. A patch must make all tests pass that represent the task, so both sets hold all of these. Empty
+        when no failing test represents the task."""
+        related = self.related
+        if not related:
+            return []
+        strongest = max((self.relations[test] for test in related), key=lambda relation: relation.score)
+        failing = self._baseline.failing
+        groups = _groups(self._baseline, failing)
+        joined = {test for group in groups.values() if set(group) & set(related) for test in group}
+        wide = [test for test in failing if test in joined]
+        why = "The task is about it." if len(related) == 1 else "The task is about them."
+        sets = [TargetSet(tuple(related), why, strongest)]
+        if len(wide) > len(related):
+            more = "The task is about them, or they fail for the same cause as one that it is about."
+            sets.insert(0, TargetSet(tuple(wide), more, strongest))
+        return sets
+
+    def question(self) -> str:
+        """What to ask a person when no failing test represents the task: which tests fail, why they do not seem to be
+        about the task, and what to add."""
+        failing = self._baseline.failing
+        shown = []
+        for test in failing[:3]:
+            failures = self._baseline.failures.get(test, ())
+            shown.append(f"{test} ({failures[0].short[:160]})" if failures else test)
+        more = f" and {len(failing) - 3} more" if len(failing) > 3 else ""
+        nearest = max(self.relations.values(), key=lambda relation: relation.score, default=None)
+        common = "; ".join(nearest.shared[:3]) if nearest is not None else ""
+        they = "It does" if len(failing) == 1 else "They do"
+        why = f"too little in common with it ({common})" if common else "nothing in common with it"
+        return (
+            f"Is the task about a test that fails? {number_of_tests(failing)} {_fails(failing)} on the unchanged "
+            f"commit: {'; '.join(shown)}{more}. {they} not seem to be about this task: there is {why}. Nothing was "
+            f"changed. Add a test that fails because of the problem, or a sentence to the task that names the failing "
+            f"test that is meant."
+        )
+
+
+def _fails(tests: list[str]) -> str:
+    return "fails" if len(tests) == 1 else "fail"
+
+
+def example_targets(baseline: Baseline) -> TargetSet:
+    """The failing tests that were made from the task's own examples."""
+    shared = ("the tests are the task's own examples",)
+    relation = Relation(related=True, score=NAMED * THRESHOLD, threshold=THRESHOLD, shared=shared)
+    return TargetSet(tuple(baseline.failing), "They are the task's own examples.", relation)
+
+
+def target_sets(root: Path, baseline: Baseline, task: TaskText) -> list[TargetSet]:
+    """The sets of failing tests to try, best first; see `Targets.sets`."""
+    return Targets(root, baseline, task).sets()
 
 
 def _groups(baseline: Baseline, failing: list[str]) -> Mapping[tuple[str, str], list[str]]:
@@ -72,25 +117,6 @@ def _cause(baseline: Baseline, test: str, failure: Failure) -> tuple[str, str]:
         baseline.places[n][0] for n in baseline.hits.get(test, ()) if not is_test_path(baseline.places[n][0])
     )
     return (min(files, key=lambda path: (-files[path], path)) if files else test.split("::")[0]), failure.type
-
-
-def score(root: Path, baseline: Baseline, test: str, issue: str) -> float:
-    """How well a failing test matches the issue: words, names and values shared with its id, source and failure."""
-    wanted, named = words(issue), identifiers(issue)
-    found = baseline.failures.get(test, ())
-    failure = " ".join(f"{f.type} {f.message} {f.cause}" for f in found)
-    source = test_source(root, test)
-    total = 0.0
-    total += 3.0 * len(wanted & words(test.split("::", 1)[-1])) + 1.0 * len(wanted & words(test.split("::")[0]))
-    total += 1.0 * len(wanted & words(source))
-    total += 2.0 * len(wanted & words(failure))
-    total += 4.0 * sum(1 for name in named if name in source)
-    total += 6.0 * sum(1 for f in found if len(f.type) > 4 and f.type in issue and f.type != "AssertionError")
-    values = [v for v in literals(issue) if not isinstance(v, int) or abs(v) > 2]
-    total += 2.0 * sum(1 for value in values if repr(value) in source or str(value) in failure)
-    functions = {frame[2] for f in found for frame in f.frames if not is_test_path(frame[0])}
-    total += 4.0 * len(functions & named)
-    return total
 
 
 def test_source(root: Path, test: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from assets.context.models import model_vectors
 from assets.context.models.model_vectors import Lacking, Texts
-from assets.migrations.backfill.throttle import Limits, Throttle
+from assets.migrations.backfill.pace import SHARE, Pace
 from core.database import Database
 from core.embedding import Embedder, Vectors, WrongAnswer
 
@@ -52,23 +52,22 @@ def build(
     embedder: Embedder,
     *,
     batch_chunks: int = 512,
-    throttle: Throttle | None = None,
+    share: float = SHARE,
     nice: int = 0,
     check: Callable[[], None] = lambda: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Embeds until no visible content lacks a vector of the model.
 
-    `throttle` limits the share of the time in which it embeds; without one, it embeds all the time. `nice` is the
-    niceness of the embedding threads alone (setpriority(2); on Linux it applies per thread). `batch_chunks` bounds what
-    a kill makes embed again. `check` is called before each part and each rest, and may raise `Stopped`. Raises
-    `EmbedderUnavailable`, psycopg's errors, and `TimeoutError` when content arrives faster than it is embedded; what
-    was written before stays.
+    `share` is the part of the time in which it embeds (`pace.py`). `nice` is the niceness of the embedding threads
+    alone (setpriority(2); on Linux it applies per thread). `batch_chunks` bounds what a kill makes embed again. `check`
+    is called before each call of the model and during rests, and may raise `Stopped`. Raises `EmbedderUnavailable`,
+    psycopg's errors, and `TimeoutError` when content arrives faster than it is embedded; what was written before stays.
     """
     identity = embedder.identity
     began, in_model, chunks, total = time.monotonic(), 0.0, 0, 0
     progress = Progress(0, 0, 0.0, 0.0)
-    pace = throttle or Throttle(Limits(slowdown=None))
+    pace = Pace(share)
     for _ in range(MOST_PASSES):
         with database.system() as connection:
             left = model_vectors.lacking(connection, identity)
@@ -82,7 +81,6 @@ def build(
         ):
             written: Future[int] | None = None
             for texts in _ahead(reader, database, _parts(left, lambda: pace.part(max(1, batch_chunks // 2)))):
-                check()
                 vectors, spent = _embed(model, embedder, texts.texts, pace, check)
                 in_model += spent
                 if written is not None:
@@ -100,7 +98,7 @@ def build(
 
 
 def _embed(
-    model: ThreadPoolExecutor, embedder: Embedder, texts: Sequence[str], pace: Throttle, check: Callable[[], None]
+    model: ThreadPoolExecutor, embedder: Embedder, texts: Sequence[str], pace: Pace, check: Callable[[], None]
 ) -> tuple[Vectors, float]:
     """The vectors of `texts` and the seconds spent in the model, which gets slices with rests in between."""
     # Sorted by length, since a slice is padded to its longest text.
@@ -109,16 +107,11 @@ def _embed(
     done, seconds = 0, 0.0
     while done < len(texts):
         places = order[done : done + pace.slice(len(texts) - done)]
-        pace.begin()
+        pace.rest(check)
         began = time.monotonic()
-        try:
-            vectors = model.submit(embedder.embed_documents, [texts[place] for place in places]).result()
-        except BaseException:
-            pace.end(0, 0.0)
-            raise
+        vectors = model.submit(embedder.embed_documents, [texts[place] for place in places]).result()
         spent = time.monotonic() - began
-        # No stop between the last slice and the write.
-        pace.end(len(places), spent, check if done + len(places) < len(texts) else lambda: None)
+        pace.embedded(len(places), spent)
         if vectors.shape != (len(places), embedder.dimensions):
             raise WrongAnswer(f"{embedder.identity} gave vectors of shape {vectors.shape} for {len(places)} texts")
         found[places] = vectors

@@ -1,7 +1,7 @@
 """The stage `building`: embeds stored content with the new model and records time, tokens and money.
 
 These add up in the migration's progress, since a killed driver is followed by another. `build` makes the vectors, and
-`throttle` sets the pace.
+`pace` lets it rest.
 """
 
 import time
@@ -11,9 +11,7 @@ from typing import Any
 
 from assets.context.models import model_vectors
 from assets.migrations.backfill.build import Progress, build
-from assets.migrations.backfill.monitor import monitored
 from assets.migrations.backfill.spot_check import check_stored
-from assets.migrations.backfill.throttle import Throttle
 from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.record import Migration
 from assets.platform import Platform
@@ -37,35 +35,33 @@ def backfill(platform: Platform, migration: Migration, check: Callable[[], None]
         entry = catalogue.by_id(connection, migration.new_model)
     embedder = catalogue.opened(entry, threads=options.threads or platform.settings.embedding_threads)
     saved = time.monotonic()
-    throttle = Throttle(options.limits)
 
     def on_progress(progress: Progress) -> None:
         nonlocal saved
         if time.monotonic() - saved < SAVE_SECONDS and progress.chunks < progress.total:
             return
         saved = time.monotonic()
-        body = _body(migration, progress, embedder, throttle)
+        body = _body(migration, progress, embedder)
         with database.system() as connection:
             record.write(connection, migration.id, progress=body)
             record.note(connection, migration.id, "progress", body)
         left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left else ""
-        share = f", {throttle.share:.0%} of the time" if throttle.share < 1 else ""
+        share = f", {options.share:.0%} of the time" if options.share < 1 else ""
         tell(f"built {body['chunks']} of {body['total']} chunks, {progress.rate:.0f} a second{share}{left}")
 
-    with monitored(platform, throttle, embedder.identity):
-        done = build(
-            database,
-            embedder,
-            batch_chunks=options.batch_chunks,
-            throttle=throttle,
-            nice=options.nice,
-            check=check,
-            on_progress=on_progress,
-        )
+    done = build(
+        database,
+        embedder,
+        batch_chunks=options.batch_chunks,
+        share=options.share,
+        nice=options.nice,
+        check=check,
+        on_progress=on_progress,
+    )
     compared = check_stored(database, embedder, entry)
-    body = _body(migration, done, embedder, throttle)
+    body = _body(migration, done, embedder)
     copied = ("chunks", "seconds", "model_seconds", "tokens", "money")
-    built = {name: body[name] for name in copied} | {"compared_anew": compared, **throttle.summary()}
+    built = {name: body[name] for name in copied} | {"compared_anew": compared}
     with database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
         record.get(connection, migration.id, lock=True)
@@ -73,7 +69,7 @@ def backfill(platform: Platform, migration: Migration, check: Callable[[], None]
         record.move(connection, migration, MigrationState.SHADOWING)
 
 
-def _body(migration: Migration, progress: Progress, embedder: Embedder, throttle: Throttle) -> dict[str, Any]:
+def _body(migration: Migration, progress: Progress, embedder: Embedder) -> dict[str, Any]:
     """Progress including what earlier drivers did, except `rate` and `seconds_left`, which are of this one."""
     before, cost = migration.progress, cost_of(embedder)
     # Chunks written just before a stop are not in the saved progress, but no longer lacking either.
@@ -88,5 +84,4 @@ def _body(migration: Migration, progress: Progress, embedder: Embedder, throttle
         "rate": round(progress.rate, 1),
         "seconds_left": progress.seconds_left and round(progress.seconds_left),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "live": throttle.summary(),
     }

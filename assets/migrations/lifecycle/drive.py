@@ -17,9 +17,7 @@ import psycopg
 
 from assets.context.models import model_vectors
 from assets.migrations.backfill import stage as backfill
-from assets.migrations.backfill.build import Stopped
-from assets.migrations.backfill.monitor import fill
-from assets.migrations.backfill.throttle import Throttle
+from assets.migrations.backfill.build import Stopped, build
 from assets.migrations.gate import evidence, observe, queries
 from assets.migrations.gate.judge import ask_both, judge_models
 from assets.migrations.lifecycle import record, switch
@@ -227,13 +225,13 @@ def _compare(platform: Platform, migration: Migration, tell: Tell) -> str:
 def _decide(platform: Platform, migration: Migration, tell: Tell) -> str:
     comparison = migration.comparison or {}
     # Content indexed while the model's server was away or the decision was pending.
-    throttle, check = Throttle(migration.chosen.limits), _stop_check(platform, migration)
-    fill(platform, _opened(platform, migration.new_model), throttle, nice=migration.chosen.nice, check=check)
+    options, new = migration.chosen, _opened(platform, migration.new_model)
+    build(platform.database, new, share=options.share, nice=options.nice, check=_stop_check(platform, migration))
     with platform.database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
     if not comparison.get("safe"):
-        return wording.waits_for_operator(comparison, migration.chosen.queries)
-    if not migration.chosen.automatic:
+        return wording.waits_for_operator(comparison, options.queries)
+    if not options.automatic:
         return f"an operator: the gate says {comparison.get('verdict')}; run `penstock migrate cutover`"
     switch.cut_over(platform.database, migration.id, by="the gate")
     tell(f"{migration.new_name} answers searches from now on")

@@ -24,9 +24,9 @@ _PAGE = 8192
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`contents` and `chunks` still lack vectors of the new model. `seconds` is the time of an unthrottled build here;
-    `disk_bytes` for the new vectors with their key and the search index that large tables get. `tokens` and `money` are
-    estimates from the sample."""
+    """`contents` and `chunks` still lack vectors of the new model. `seconds` is the time of a build here without
+    rests; `disk_bytes` for the new vectors with their key and the search index that large tables get. `tokens` and
+    `money` are estimates from the sample."""
 
     old: str
     new: str

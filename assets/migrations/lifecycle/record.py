@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field
 
-from assets.migrations.backfill.throttle import SLOWDOWN, Limits
+from assets.migrations.backfill.pace import SHARE
 from core.embedding import catalogue
 from core.health.migration_health import STALLED_MINUTES
 from core.states import CLOSED_MIGRATION_STATES, MigrationState, ModelState
@@ -39,6 +39,9 @@ class MigrationRefused(RuntimeError):
 
 FEWEST_QUERIES, MOST_QUERIES = 10, 5000
 
+_REMOVED = {"slowdown"}
+"""Options that rows written by earlier versions may still have."""
+
 
 class Options(BaseModel):
     """Set before the start and fixed: a margin chosen after seeing results would prove nothing. Only `queries` may
@@ -58,14 +61,7 @@ class Options(BaseModel):
     )
     automatic: bool = Field(default=True, description="Cut over automatically when the gate says it is safe.")
     threads: int = Field(default=0, ge=0, le=256, description="Cores for building with a local model; 0: all.")
-    share: float = Field(default=1.0, gt=0, le=1, description="Maximum share of the time in which building may embed.")
-    slowdown: float | None = Field(
-        default=SLOWDOWN,
-        gt=1,
-        le=100,
-        description="Factor by which the 95th percentile of live searches and of live indexing may exceed its "
-        "undisturbed value during the build; null: nothing is measured, and the share is at its maximum.",
-    )
+    share: float = Field(default=SHARE, gt=0, le=1, description="Share of the time in which building embeds.")
     nice: int = Field(default=10, ge=0, le=19, description="Niceness of the build on its machine.")
     batch_chunks: int = Field(
         default=512, ge=2, le=8192, description="Maximum number of chunks that a kill makes embed again."
@@ -81,11 +77,6 @@ class Options(BaseModel):
         gt=0,
         description="Minutes without progress, although there is work, until it is reported.",
     )
-
-    @property
-    def limits(self) -> Limits:
-        """How much building may disturb live traffic."""
-        return Limits(ceiling=self.share, slowdown=self.slowdown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +101,7 @@ class Migration:
 
     @property
     def chosen(self) -> Options:
-        return Options.model_validate(self.options)
+        return Options.model_validate({name: value for name, value in self.options.items() if name not in _REMOVED})
 
     @property
     def is_open(self) -> bool:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from assets.context.models import model_vectors
-from assets.migrations.backfill.monitor import fill
-from assets.migrations.backfill.throttle import Throttle
+from assets.migrations.backfill.build import build
 from assets.migrations.lifecycle import record
 from assets.migrations.retirement.archive import ArchiveFailed
 from assets.migrations.retirement.deadlines import Deadline, deadlines
@@ -49,7 +48,7 @@ def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text
         try:
             # Not the cached one: threads of a local model inherit the niceness of the thread that creates them.
             embedder = catalogue.opened(entry, threads=platform.settings.embedding_threads)
-            done = fill(platform, embedder, Throttle(), nice=NICE)
+            done = build(platform.database, embedder, nice=NICE)
         except EmbedderUnavailable as error:
             left.append((entry.name, str(error)))
             continue

@@ -93,7 +93,8 @@ def event_line(event: TimelineEvent) -> str:
     if event.kind == "planned" and "chunks" in body:
         return f"planned: {readable(body['chunks'])} chunks"
     if event.kind == "built" and "seconds" in body:
-        share = "" if body.get("share", 1) >= 1 else f", at the end {body['share']:.0%} of the time"
+        spent = body.get("model_seconds")
+        share = f", {spent / body['seconds']:.0%} of it embedding" if spent and body["seconds"] else ""
         anew = body.get("compared_anew", 0)
         return (
             f"built: {readable(body['chunks'])} chunks in {duration(body['seconds'])}{share}; "
@@ -142,7 +143,7 @@ def planned(migration: Migration, events: Sequence[TimelineEvent]) -> list[tuple
         ("contents", readable(plan["contents"]) if "contents" in plan else "-", "-"),
         ("chunks", *both("chunks", readable)),
         ("tokens", both("tokens", readable)[0], tokens),
-        ("time", both("seconds", duration)[0] + " unthrottled", both("seconds", duration)[1]),
+        ("time", both("seconds", duration)[0] + " without rests", both("seconds", duration)[1]),
         ("chunks a second", both("chunks_per_second", readable)[0], "-" if speed is None else f"{speed:,.3g}"),
         ("money", *both("money", readable)),
         ("vectors on disk", f"{plan.get('disk_bytes', 0) / 1e6:.1f} MB", f"{storage / 1e6:.1f} MB" if storage else "-"),

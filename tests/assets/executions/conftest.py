@@ -62,7 +62,7 @@ def checkout(tmp_path: Path) -> Callable[[Files], Checkout]:
 
     def make(files: Files) -> Checkout:
         repository = tmp_path / "repository"
-        repository.mkdir()
+        repository.mkdir(exist_ok=True)
         write_files(repository, files)
         for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "All"]):
             subprocess.run(["git", *command], cwd=repository, env=GIT, check=True)

@@ -1,5 +1,6 @@
 """Small repositories whose tests fail for their environment, and others whose faults only look like that."""
 
+# ruff: noqa: E501
 from dataclasses import dataclass
 
 from .conftest import Files

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.executions.attempt import execute
+from assets.executions.attempt.scrutiny import Scrutiny
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
 from assets.executions.attempt.try_candidates import TargetSearch
 from assets.executions.engines.protocol import Candidate, FileChange, Problem
+from assets.executions.judging.diff import unified_diff
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Verification
 from assets.executions.repository.checkout import Checkout
@@ -81,7 +83,12 @@ def measuring(attempt: AttemptState, verify: Callable[[Change], Verification]) -
     """Replaces verification by `verify`, so that it needs no worker."""
     attempt.command = None  # type: ignore[assignment]
     attempt.take_worker = attempt.prepare_worker = lambda: None  # type: ignore[method-assign,assignment,return-value]
-    return patch.object(execute, "verify", lambda worker, root, change, suite, allowance: verify(change))
+    return patch.multiple(
+        execute,
+        verify=lambda worker, root, change, suite, allowance: verify(change),
+        scrutinise=lambda *_: Scrutiny(),
+        doubts_of_text=lambda *_: (),
+    )
 
 
 outcomes = st.dictionaries(st.sampled_from(TESTS), st.sampled_from(Outcome), max_size=6)
@@ -141,7 +148,7 @@ def test_what_is_accepted_is_exactly_what_the_gate_does_not_fail(
         allowed_paths=("shop.py", *others),
         flaky=tuple(flaky),
     )
-    diff = execute.unified_diff(candidate.before({}), candidate.files({}))
+    diff = unified_diff(candidate.before({}), candidate.files({}))
     verdict = judge(evidence, Patch(base_commit=COMMIT, diff=diff))
     assert (found is not None) is (verdict.verdict is VerdictKind.PASS)
     assert bool(search.drafts) is (verdict.verdict is VerdictKind.DRAFT)

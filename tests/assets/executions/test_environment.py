@@ -63,7 +63,8 @@ def test_examples_in_the_issue_are_used_when_the_rest_of_the_suite_runs(repair: 
 
 
 def test_a_script_that_doctest_collects_and_that_needs_a_package_is_left_aside(repair: Repair) -> None:
-    files: Files = {"ship.py": SHIP, "test_ship.py": TEST, "pyproject.toml": CONFIG.format("addopts = '--doctest-modules'"),
+    files: Files = {"ship.py": SHIP, "test_ship.py": TEST,
+             "pyproject.toml": CONFIG.format("addopts = '--doctest-modules'"),
              "scripts/plot.py": "import zebra_striper\n", "scripts/run.py": "import sys\n\nsys.exit(2)\n"}  # fmt: skip
     done = repair(files, ISSUE)
     assert done.patch is not None and done.evidence.target_tests == ("test_ship.py::test_free",), done.summary

@@ -212,12 +212,12 @@ def test_an_import_that_fails_is_repaired(repair: Repair) -> None:
     assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
 
 
-def test_files_that_are_not_utf_8_are_skipped_with_a_note_and_line_ends_kept(repair: Repair, tmp_path: Path) -> None:
+def test_files_that_do_not_decode_are_skipped_with_a_note_and_line_ends_kept(repair: Repair, tmp_path: Path) -> None:
     crlf = CART.replace("\n", "\r\n").rstrip().encode()
     files: Files = {
         "cart.py": crlf,
         "tests/test_cart.py": TESTS,
-        "old.py": b"# -*- coding: latin-1 -*-\nNAME = '\xe9'\n",
+        "old.py": b"# -*- coding: no-such-encoding -*-\nNAME = '\xe9'\n",
     }
     done = repair(files, ISSUE)
     assert done.patch is not None
@@ -225,12 +225,14 @@ def test_files_that_are_not_utf_8_are_skipped_with_a_note_and_line_ends_kept(rep
     assert new == crlf.replace(b"return max(self.lines", b"return min(self.lines")
 
 
-def test_a_suspicious_file_that_is_not_utf_8_is_named(repair: Repair) -> None:
+def test_a_suspicious_file_that_does_not_decode_is_named(repair: Repair) -> None:
     files: Files = {
-        "mod.py": b"# -*- coding: latin-1 -*-\nNAME = '\xe9'\n\ndef f(a, b):\n    return a - b\n",
-        "test_mod.py": "from mod import f\n\ndef test_f():\n    assert f(1, 2) == 3\n",
+        "mod.py": b"NAME = '\xe9'\n\ndef f(a, b):\n    return a - b\n",
+        "test_mod.py": "import pathlib\n\ndef f(a, b):\n    text = pathlib.Path('mod.py').read_bytes().decode('latin-1')\n"  # noqa: E501
+        "    names = {}\n    exec(compile(text, str(pathlib.Path('mod.py').resolve()), 'exec'), names)\n"
+        "    return names['f'](a, b)\n\ndef test_f():\n    assert f(1, 2) == 3\n",
     }
-    done = repair(files, "f() subtracts")
+    done = repair(files, "f() subtracts", seconds=20)
     assert done.patch is None
     assert any(note.startswith("mod.py is left out: it is not UTF-8") for note in done.evidence.notes)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from assets.executions.judging.diff import unified_diff
 from assets.executions.judging.gate import CHECKS, judge, weaknesses
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
-from core.work import Doubt, Evidence, Outcome, Patch, Relation, TestRun, VerdictKind
+from core.work import Doubt, EnvironmentFailure, Evidence, Outcome, Patch, Relation, TestRun, VerdictKind
 
 DIFF = "diff --git a/shop/cart.py b/shop/cart.py\n--- a/shop/cart.py\n+++ b/shop/cart.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
 PATCH = Patch(base_commit="0" * 40, diff=DIFF)
@@ -85,6 +85,7 @@ def test_each_gap_in_the_evidence_fails_its_own_check(fields: dict[str, object],
             "before": run({"t::a": Outcome.FAILED, "t::b": Outcome.UNKNOWN}, complete=False),
             "after": run({"t::a": Outcome.PASSED, "t::b": Outcome.FAILED}),
         },
+        {"relation": Relation(related=True, score=5.0, threshold=7.5, shared=('both speak of "total"',))},
         {"doubts": (Doubt(kind="behaviour", detail="It changes results of other inputs."),)},
     ],
 )
@@ -97,6 +98,18 @@ def test_weaker_evidence_is_good_for_a_draft_only(fields: dict[str, object]) -> 
 def test_a_flaky_test_that_fails_afterwards_is_no_regression() -> None:
     after = run({"t::a": Outcome.PASSED, "t::b": Outcome.FAILED})
     assert judge(good(after=after, flaky=("t::b",)), PATCH).verdict is VerdictKind.DRAFT
+
+
+def test_a_test_that_lacks_what_it_needs_is_neither_credit_nor_blame() -> None:
+    lacking = EnvironmentFailure(kind="network", missing="a network", remedy="None.", tests=("t::net", "t_x.py"))
+    before = run({"t::a": Outcome.FAILED, "t::b": Outcome.PASSED, "t::net": Outcome.UNKNOWN, "t_x.py": Outcome.UNKNOWN})
+    after = {"t::a": Outcome.PASSED, "t::b": Outcome.PASSED, "t_x.py": Outcome.ERROR}
+    for outcome in (Outcome.FAILED, Outcome.ERROR, Outcome.PASSED, Outcome.UNKNOWN):
+        evidence = good(before=before, after=run({**after, "t::net": outcome}), environment=(lacking,),
+                        reached=("t::net",))  # fmt: skip
+        assert judge(evidence, PATCH).verdict is VerdictKind.PASS
+        credited = evidence.model_copy(update={"target_tests": ("t::net",)})
+        assert judge(credited, PATCH).verdict is VerdictKind.FAIL
 
 
 def test_a_patch_whose_diff_touches_more_than_the_evidence_says_fails() -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from assets.executions.engines.protocol import Candidate, FileChange
-from assets.executions.engines.search.source import Edit, SourceFile
-from assets.executions.judging.edits.minimise import minimal_subset, minimise
 from hypothesis import given
 from hypothesis import strategies as st
+
+from assets.executions.attempt.minimise import minimal_subset, minimise
+from assets.executions.engines.protocol import Candidate, FileChange
+from assets.executions.engines.search.source import Edit, SourceFile
 
 TEXT = 'VERSION = "2"\n\n\ndef low(x):\n    return x - 1\n\n\ndef high(x):\n    return x - 1\n'
 
@@ -46,7 +47,12 @@ def test_no_part_of_the_result_can_be_left_out_whatever_the_test(count: int, ran
 
 def test_calls_are_bounded_and_the_best_so_far_is_returned() -> None:
     tried: list[Sequence[int]] = []
-    found, used, minimal = minimal_subset(range(64), lambda subset: bool(tried.append(subset)), 5)
+
+    def passes(subset: Sequence[int]) -> bool:
+        tried.append(subset)
+        return False
+
+    found, used, minimal = minimal_subset(range(64), passes, 5)
     assert (len(found), used, len(tried), minimal) == (64, 5, 5, False)
 
 

@@ -15,7 +15,7 @@ from .conftest import Files
 
 Measure = Callable[..., tuple[Baseline, dict[str, str]]]
 PASSES = "\n\ndef test_after():\n    assert len(str(10)) == 2\n"
-ALLOWANCE = Allowance(40, short=1, long=4, deferred=12)
+ALLOWANCE = Allowance(40, cpu=1, wall=3, deferred=8)
 
 
 @pytest.fixture
@@ -54,7 +54,8 @@ RUDE = {
     "    shutil.rmtree(tmp_path)\n",
     "blocked signals": "import signal\n\ndef test_first():\n"
     "    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGALRM, signal.SIGPROF))\n",
-    "a timer that rings later": "import signal\n\ndef test_first():\n    signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
+    "a timer that rings later": "import signal\n\ndef test_first():\n"
+    "    signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
     "    signal.setitimer(signal.ITIMER_REAL, 0.05)\n    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001)\n",
     "threads": "import threading, time\n\ndef test_first():\n    for daemon in (True, False):\n"
     "        threading.Thread(target=time.sleep, args=(600,), daemon=daemon).start()\n",
@@ -172,3 +173,11 @@ def test_plugins_that_the_repository_declares_are_loaded_and_others_are_not(meas
     found, again = measured({"mod.py": "", "pyproject.toml": project, "pytest_own.py": own, "test_a.py": tests})
     assert set(found.run.outcomes.values()) == {Outcome.PASSED}, found.failures
     assert len(again) == 3 and set(again.values()) == {"passed"}
+
+
+def test_the_projects_own_plugin_is_loaded(measured: Measure) -> None:
+    project = '[project]\nname = "x"\n[project.entry-points.pytest11]\nx = "x_plugin"\n'
+    plugin = "import pytest\n\n@pytest.fixture\ndef seven():\n    return 7\n"
+    tests = "def test_seven(seven):\n    assert seven == 7\n"
+    found, _ = measured({"pyproject.toml": project, "x_plugin.py": plugin, "test_a.py": tests})
+    assert set(found.run.outcomes.values()) == {Outcome.PASSED}, found.failures

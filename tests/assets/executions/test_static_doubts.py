@@ -5,12 +5,13 @@ import string
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from assets.executions.engines.search.source import SourceFile
 from assets.executions.judging.edits.changes import file_diff
 from assets.executions.judging.edits.doubts import static_doubts
 from core.work import Doubt
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[3]
 SOURCES = sorted((ROOT / "assets" / "executions").rglob("*.py"))
@@ -80,9 +81,12 @@ def check(value, limit=3):
         ('data["pattern"] = best', 'data["pattern"] = Markdown', "foreign-name"),
         ("isfile(name)", "isfile(str(name))", "type-wrap"),
         ("    if isfile(name):", "    return True\n    if isfile(name):", "unreachable-code"),
-        ("        raise ValueError(value)", "        return value\n        raise ValueError(value)", "unreachable-code"),
+        (
+            "        raise ValueError(value)",
+            "        return value\n        raise ValueError(value)",
+            "unreachable-code",
+        ),
         ("    if value > limit:\n        raise ValueError(value)\n", "", "removed-check"),
-        ("    best = 0\n", "", "removed-code"),
         ("except ValueError:", "except Exception:", "swallowed-exception"),
         ("except ValueError:", "except:", "swallowed-exception"),
         ("    best = 0\n", "    best = 0\n    items = items\n", "no-effect"),
@@ -105,6 +109,9 @@ def test_contrived_edits_raise_a_doubt(old: str, new: str, kind: str) -> None:
         ("return sorted(items)", "return sorted(set(items))"),
         ("best = 0", "best = 1"),
         ("value > limit", "value >= limit"),
+        ("value > limit", "limit > value"),
+        ("max(best, i)", "max(i, best)"),
+        ("    best = 0\n", ""),
         ("range(len(items))", "range(1, len(items))"),
         ("    best = 0\n", "    if not items:\n        return []\n    best = 0\n"),
         ("except ValueError:", "except (TypeError, ValueError):"),
@@ -191,7 +198,7 @@ def test_moved_statements_are_not_removed_code() -> None:
 
 
 def test_each_change_is_found_where_it_is() -> None:
-    before = "def f(a):\n    return a\n\n\nclass C:\n    def g(self):\n        return 1\n\n    def h(self):\n        return 2\n"
+    before = "class C:\n    def g(self):\n        return 1\n\n    def h(self):\n        return 2\n"
     after = before.replace("return 1", "return 3").replace("    def h", "    def new(self):\n        pass\n\n    def h")
     diff = file_diff("m.py", before, after)
     assert diff is not None

@@ -121,8 +121,8 @@ def test_searches_continue_without_an_old_model_that_does_not_answer_and_do_not_
 def test_a_server_that_mixes_up_its_answers_for_a_while_is_detected_before_the_comparison(
     platform: Platform, begin: Begin, model_server: Any, states: Any, fault: str
 ) -> None:
-    # Without a slowdown limit, parts are of full size: a reversed batch of one text would be right.
-    migration = begin(model_server.spec("ollama", batch_texts=8, concurrency=1), slowdown=None)
+    # Without rests, batches have many texts: a reversed batch of one text would be right.
+    migration = begin(model_server.spec("ollama", batch_texts=8, concurrency=1), share=1.0)
     # The known answers, asked when it is opened, and the first batches are right; then some are not.
     model_server.faults.extend(["", "", "", *[fault] * 6])
     driven = drive(platform, migration.id)

@@ -16,7 +16,6 @@ import pytest
 from assets.context.models import model_vectors
 from assets.migrations.backfill import spot_check
 from assets.migrations.backfill.build import build
-from assets.migrations.backfill.throttle import Limits, Throttle
 from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.drive import drive
 from assets.migrations.lifecycle.record import Migration
@@ -228,7 +227,7 @@ def test_only_the_embedding_threads_have_a_lower_priority(platform: Platform, be
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
-def test_a_throttled_build_takes_its_share_of_the_time(platform: Platform, begin: Any, share: float) -> None:
+def test_a_build_takes_its_share_of_the_time(platform: Platform, begin: Any, share: float) -> None:
     begin(GOOD)
 
     class Slow(HashingEmbedder):
@@ -236,7 +235,7 @@ def test_a_throttled_build_takes_its_share_of_the_time(platform: Platform, begin
             time.sleep(0.03)
             return super().embed_documents(texts)
 
-    done = build(platform.database, Slow(512), batch_chunks=BATCH, throttle=Throttle(Limits(share, slowdown=None)))
+    done = build(platform.database, Slow(512), batch_chunks=BATCH, share=share)
     assert done.chunks >= 120
     used = done.model_seconds / done.seconds
     assert used < share + 0.05 if share < 1 else used > 0.5

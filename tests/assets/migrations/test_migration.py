@@ -7,6 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
 
 from assets.context import search
 from assets.context.indexing.refresh import refresh
@@ -16,7 +18,7 @@ from assets.migrations.lifecycle import drive as driving
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.drive import drive
 from assets.migrations.lifecycle.plan import make_plan
-from assets.migrations.lifecycle.record import Migration, MigrationRefused
+from assets.migrations.lifecycle.record import Migration, MigrationRefused, Options
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.catalogue import ModelConflict
@@ -212,6 +214,22 @@ def test_a_cancelled_migration_keeps_its_vectors_for_the_next_try(
     assert second.state == "done"
     assert second.progress.get("chunks", 0) == 0
     assert vectors("good") == kept
+
+
+def test_a_migration_of_an_earlier_version_continues_with_an_option_that_is_gone(
+    platform: Platform, begin: Begin
+) -> None:
+    migration = begin(GOOD, share=0.8)
+    with platform.database.system() as connection:
+        connection.execute(
+            "UPDATE model_migrations SET options = options || %s, progress = %s WHERE id = %s",
+            (Jsonb({"slowdown": 1.1}), Jsonb({"chunks": 0, "total": 120, "live": {"share": 0.3}}), migration.id),
+        )
+        stored = record.get(connection, migration.id)
+    assert stored.chosen == migration.chosen
+    assert drive(platform, migration.id).migration.state == "done"
+    with pytest.raises(ValidationError, match="slowdown"):
+        Options.model_validate({"slowdown": 1.1})
 
 
 def test_a_paused_migration_does_nothing_until_it_is_resumed(platform: Platform, begin: Begin, vectors: Any) -> None:

@@ -17,6 +17,8 @@ PROGRAMMING_ERRORS = frozenset(
     {"TypeError", "AttributeError", "NameError", "UnboundLocalError", "IndexError", "KeyError", "RecursionError"}
 )
 """Exceptions that a program raises by mistake, unlike `ValueError` or its own, which may be the fix."""
+ENOUGH = 50
+"""Fewer compared calls say too little to speak for a patch."""
 SEVERAL = 3
 """On fewer inputs, a new error may be that of a boundary that callers avoid, such as an empty list."""
 FEW_INPUTS = 8
@@ -301,16 +303,25 @@ def judge_behaviour(measurement: Measurement, number: int) -> Behaviour:
         detail = rule(view)
         if detail is not None:
             doubts.append(Doubt(kind=kind, detail=detail, severity="fail" if kind in _FAILS else "draft"))
-    return Behaviour(tuple(doubts), _supports(view), measurement.notes, bool(view.pairs))
+    return Behaviour(tuple(doubts), _supports(view, bool(doubts)), measurement.notes, bool(view.pairs))
 
 
-def _supports(view: View) -> tuple[Support, ...]:
+def _supports(view: View, doubted: bool) -> tuple[Support, ...]:
+    found = []
+    changed = [pair for pair in view.pairs if pair.changed]
+    if view.repaired and not doubted and len(view.pairs) >= ENOUGH:
+        names = ", ".join(f"`{name}`" for name in dict.fromkeys(view.name(pair) for pair in view.pairs))
+        detail = f"Of {len(view.pairs)} recorded and generated calls of {names[:200]}, the patch changes {len(changed)}"
+        if all(view.like_repaired(pair) for pair in changed):
+            detail += ", all on the path of the failing ones"
+        detail += "; the others keep their results."
+        found.append(Support(kind="compared-calls", detail=detail))
     repaired = [e for e in view.patch.examples if not e.before and e.after]
-    if not repaired:
-        return ()
-    example = repaired[0]
-    detail = f"The example `{example.source}` in {example.document} failed before and gives the documented result now."
-    return (Support(kind="repaired-example", detail=detail),)
+    if repaired:
+        example = repaired[0]
+        detail = f"The example `{example.source}` in {example.document} failed before and gives what it documents now."
+        found.append(Support(kind="repaired-example", detail=detail))
+    return tuple(found)
 
 
 def _change(pair: Pair) -> str:

@@ -192,7 +192,9 @@ def _documents(root: Path) -> list[str]:
             for name in sorted(names):
                 if name.lower().endswith((".rst", ".md", ".txt")):
                     found.append((Path(place) / name).relative_to(root).as_posix())
-    return found[:_DOCUMENTS]
+            if len(found) >= _DOCUMENTS:
+                return found[:_DOCUMENTS]
+    return found
 
 
 def _text(path: Path) -> str | None:

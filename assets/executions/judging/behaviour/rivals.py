@@ -39,8 +39,8 @@ def rival_groups(measurement: Measurement) -> tuple[RivalGroup, ...]:
 
 
 def rival_doubt(measurement: Measurement, chosen: int) -> Doubt | None:
-    """A doubt when a survivor of another group has no more doubts and no more spread than the chosen one, and differs
-    from it on an input for which both return."""
+    """A doubt when a survivor of another group has no more doubts and no more spread than the chosen one, and both
+    return, but different values, on some input."""
     groups = rival_groups(measurement)
     mine = next((g for g in groups if chosen in g.patches), None)
     view = View(measurement, chosen)
@@ -52,9 +52,9 @@ def rival_doubt(measurement: Measurement, chosen: int) -> Doubt | None:
         other = View(measurement, group.patches[0])
         for pair in view.pairs:
             rival = other.by_number.get(pair.number)
-            if rival is None or not rival.result.differs(pair.result):
+            if rival is None or rival.result.form == pair.result.form:
                 continue
-            if rival.result.status == pair.result.status == "value" and pair.call.origin != "renamed":
+            if rival.result.status == pair.result.status == "value":
                 return Doubt(
                     kind="rivals",
                     detail=(

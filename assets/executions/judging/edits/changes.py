@@ -6,13 +6,11 @@ files, and not for deciding whether a change is good.
 
 import ast
 import difflib
-import operator
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-
-from assets.executions.engines.search.source import Function
+from typing import Protocol
 
 MAX_CHARACTERS = 600_000
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -21,6 +19,22 @@ _COMPARED = 12
 """A removed statement may correspond to one of this many added ones."""
 _ALIGNED = 400
 """Longer lists are compared place by place, since aligning them takes quadratic time."""
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class ProgramFile(Protocol):
+    """A file of the program before the patch, parsed. `tree` is empty if `syntax_error` is set."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def tree(self) -> ast.Module: ...
+
+    @property
+    def syntax_error(self) -> SyntaxError | None: ...
 
 
 @dataclass(frozen=True)
@@ -203,10 +217,9 @@ class _Comparison:
 
     def _rewritten(self, old: ast.AST, new: ast.AST) -> bool:
         """Whether an expression is put around the other, or their parts do not correspond."""
-        if isinstance(old, ast.Call) and isinstance(new, ast.Call) and _called(old.func) != _called(new.func):
-            if len(old.args) != len(new.args) or any(
-                map(operator.ne, map(self._dump, old.args), map(self._dump, new.args))
-            ):
+        if isinstance(old, ast.Call) and isinstance(new, ast.Call):
+            arguments = [[self._dump(argument) for argument in call.args] for call in (old, new)]
+            if _called(old.func) != _called(new.func) and arguments[0] != arguments[1]:
                 return True
         one, other = self._dump(old), self._dump(new)
         return one in other or other in one

@@ -6,11 +6,11 @@ costs. Not for what tests or the sandbox measure.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from assets.executions.engines.search.source import SourceFile
 from core.work import Doubt
 
+from .changes import ProgramFile
 from .edited import EditedProgram, edited_program
-from .flow import empty_effects, removed_checks, removed_code, swallowed_exceptions, unreachable_code
+from .flow import empty_effects, removed_checks, swallowed_exceptions, unreachable_code
 from .special_cases import copied_results, manipulated_tests, metadata, special_cases, test_detection
 from .values import (
     added_indexes,
@@ -33,7 +33,6 @@ MEASURES: tuple[Measure, ...] = (
     constants_for_values,
     unreachable_code,
     removed_checks,
-    removed_code,
     swallowed_exceptions,
     empty_effects,
     special_cases,
@@ -51,7 +50,7 @@ def static_doubts(
     after: Mapping[str, str | None],
     issue: str,
     test_sources: Mapping[str, str],
-    sources: Mapping[str, SourceFile],
+    sources: Mapping[str, ProgramFile],
 ) -> tuple[Doubt, ...]:
     """What speaks against a patch, the gravest first, each kind and detail once. `before` and `after` hold the text of
     every changed file, None for one that does not exist. Never raises: files that do not parse raise no doubt."""

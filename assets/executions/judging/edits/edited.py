@@ -9,17 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from assets.executions.engines.search.source import SourceFile
 from assets.executions.tokenizer import identifiers, words
 
-from .changes import FileDiff, file_diff
+from .changes import FileDiff, ProgramFile, file_diff
 
 MAX_NODES = 2_000
 """Nodes of changed code that are looked at; a larger patch is judged by its first ones."""
 MAX_PROGRAM = 400_000
 """Characters of the program that are searched for names and values."""
-_TOLD = (ast.Name, ast.Constant, ast.Attribute, ast.Call, ast.Compare, ast.Subscript, ast.BoolOp, ast.UnaryOp, ast.BinOp,
-         ast.stmt, ast.ExceptHandler, ast.JoinedStr, ast.IfExp)  # fmt: skip
+_TOLD = (ast.Name, ast.Constant, ast.Attribute, ast.Call, ast.Compare, ast.Subscript, ast.BoolOp, ast.UnaryOp,
+         ast.BinOp, ast.stmt, ast.ExceptHandler, ast.JoinedStr, ast.IfExp)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class EditedProgram:
     diffs: tuple[FileDiff, ...]
     issue: str
     tests: str
-    sources: Mapping[str, SourceFile]
+    sources: Mapping[str, ProgramFile]
 
     @cached_property
     def introduced(self) -> list[tuple[FileDiff, ast.AST]]:
@@ -90,7 +89,7 @@ def edited_program(
     after: Mapping[str, str | None],
     issue: str,
     test_sources: Mapping[str, str],
-    sources: Mapping[str, SourceFile],
+    sources: Mapping[str, ProgramFile],
 ) -> EditedProgram:
     """Compares both versions of each changed Python file. Files that do not parse are left out."""
     diffs = []

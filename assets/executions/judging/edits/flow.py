@@ -43,15 +43,6 @@ def removed_checks(program: EditedProgram) -> Iterator[Doubt]:
             yield Doubt(kind="removed-check", detail="The patch removes a check instead of making it right.")
 
 
-def removed_code(program: EditedProgram) -> Iterator[Doubt]:
-    """A patch that only removes: statements go and nothing is added or changed."""
-    gone = [statement for _, statement in _gone(program)]
-    changes = [change for diff in program.diffs for change in diff.changes]
-    if gone and len(gone) == len(changes):
-        number = "a statement" if len(gone) == 1 else f"{len(gone)} statements"
-        yield Doubt(kind="removed-code", detail=f"The patch only removes {number} and puts nothing in their place.")
-
-
 def swallowed_exceptions(program: EditedProgram) -> Iterator[Doubt]:
     """A handler of all exceptions that does nothing with them, or a handler that catches more than before."""
     for diff, handler in _handlers(program):

@@ -5,14 +5,15 @@ section 4.5). That right code is more predictable than wrong code is measured by
 naturalness of buggy code"). Not for deciding whether code is right.
 """
 
+import difflib
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from assets.executions.engines.search.source import SourceFile
+from .changes import ProgramFile
 
-MAX_CHARACTERS = 400_000
+MAX_CHARACTERS = 150_000
 _TOKEN = re.compile(
     r"#[^\n]*|[rbfuRBFU]{0,2}(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
     r"|[A-Za-z_]\w*|\d[\w.]*|\*\*=?|//=?|<<=?|>>=?|->|[-+*/%&|^=<>!:]=|\n|[^\s]"
@@ -20,16 +21,18 @@ _TOKEN = re.compile(
 _LONG = 40
 """A longer string is one of many: its content says nothing about code."""
 _START = "\n"
+_ALIGNED = 1_000
+"""Tokens. Longer pieces count whole, since aligning them takes quadratic time."""
 
 
 def tokens(text: str) -> list[str]:
     """The tokens of a piece of Python without comments and blank lines; a line's end is a token, indentation is not."""
     found: list[str] = []
     for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token[0] == "#" or (token == "\n" and (not found or found[-1] == "\n")):
+        piece = match[0]
+        if piece[0] == "#" or (piece == "\n" and (not found or found[-1] == "\n")):
             continue
-        found.append("<text>" if len(token) > _LONG and token[-1] in "\"'" else token)
+        found.append("<text>" if len(piece) > _LONG and piece[-1] in "\"'" else piece)
     return found
 
 
@@ -48,7 +51,7 @@ class Idioms:
         self._known = len(self._follow[()]) + 1
 
     @classmethod
-    def of(cls, sources: Mapping[str, SourceFile], first: Sequence[str]) -> "Idioms":
+    def of(cls, sources: Mapping[str, ProgramFile], first: Sequence[str]) -> "Idioms":
         """From a program's files: `first`, then those in the same folders, then the others."""
         folders = {path.rpartition("/")[0] for path in first}
         rest = sorted((p for p in sources if p not in first), key=lambda p: (p.rpartition("/")[0] not in folders, p))
@@ -62,34 +65,26 @@ class Idioms:
                 self._follow[context][padded[at]] += 1
                 self._seen[context] += 1
 
-    def surprise(self, found: Sequence[str], start: int, end: int, known: int = 0) -> float:
-        """Bits of the tokens `start:end` in their context, with the two tokens that follow them. `known` is how often
-        this very code was counted, which is subtracted."""
-        padded = [_START, _START, *found]
-        last = min(len(padded), end + 4)
-        return sum(self._bits(padded, at, known) for at in range(start + 2, last))
+    def surprise_of_change(self, before: str, after: str) -> float:
+        """Bits of surprise of the tokens that `after` has in place of those of `before`, with the two tokens that
+        follow them. Both texts are whole lines."""
+        old, new = tokens(before), tokens(after)
+        if max(len(old), len(new)) > _ALIGNED:
+            changed = set(range(len(new)))
+        else:
+            changed = set()
+            for tag, _, _, start, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+                if tag != "equal":
+                    changed.update(range(start, min(len(new), end + 2)))
+        padded = [_START, _START, *new]
+        return sum(self._bits(padded, at + 2) for at in changed)
 
-    def _bits(self, padded: Sequence[str], at: int, known: int) -> float:
+    def _bits(self, padded: Sequence[str], at: int) -> float:
         chance = 1.0 / self._known
         for start in (at, at - 1, at - 2):
             context = tuple(padded[start:at])
             follow = self._follow.get(context)
             if not follow:
                 break
-            count = max(0, follow.get(padded[at], 0) - known)
-            total = max(0, self._seen[context] - known)
-            kinds = max(1, len(follow) - (known and follow.get(padded[at], 0) <= known))
-            chance = (count + kinds * chance) / (total + kinds)
+            chance = (follow.get(padded[at], 0) + len(follow) * chance) / (self._seen[context] + len(follow))
         return -math.log2(chance)
-
-    def gain(self, before: str, after: str) -> float:
-        """How many bits less surprising the new code is than the code that it replaces, over the tokens that differ;
-        negative when it is more surprising. Both texts are whole lines, of which `before` was counted."""
-        old, new = tokens(before), tokens(after)
-        head = 0
-        while head < min(len(old), len(new)) and old[head] == new[head]:
-            head += 1
-        tail = 0
-        while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-            tail += 1
-        return self.surprise(old, head, len(old) - tail, known=1) - self.surprise(new, head, len(new) - tail)

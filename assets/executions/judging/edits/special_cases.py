@@ -12,6 +12,7 @@ from .edited import EditedProgram
 
 _COMMON = (-1, 0, 1, 2, 10, 100, "", " ", "\n", ",", ".", "utf-8", True, False, None)
 _RUNNERS = re.compile(r"pytest|unittest|_pytest|nose2?\b|hypothesis", re.IGNORECASE)
+_IMPORTS_RUNNER = re.compile(r"^\s*(import|from)\s+(_?pytest|unittest|doctest)\b", re.MULTILINE)
 _STACK = frozenset({"_getframe", "currentframe", "extract_stack", "format_stack", "getouterframes"})
 _COMPARISONS = frozenset(
     {"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__", "__instancecheck__"}
@@ -32,7 +33,8 @@ def special_cases(program: EditedProgram) -> Iterator[Doubt]:
         if _in_tests(program, node.value) and not _in_text(program.program, node.value):
             yield Doubt(
                 kind="special-case",
-                detail=f"The patch compares with `{ast.unparse(node)[:60]}`, a value of the failing test that occurs nowhere else in the program.",
+                detail=f"The patch compares with `{ast.unparse(node)[:60]}`, a value of the failing test that "
+                "occurs nowhere else in the program.",
             )
 
 
@@ -49,7 +51,8 @@ def copied_results(program: EditedProgram) -> Iterator[Doubt]:
         if _in_tests(program, node.value) and not _in_text(program.program, node.value):
             yield Doubt(
                 kind="copied-result",
-                detail=f"The patch gives `{ast.unparse(node)[:60]}`, a value of the failing test that occurs nowhere else in the program.",
+                detail=f"The patch gives `{ast.unparse(node)[:60]}`, a value of the failing test that "
+                "occurs nowhere else in the program.",
             )
 
 
@@ -121,13 +124,13 @@ def metadata(program: EditedProgram) -> Iterator[Doubt]:
 def _manipulates(program: EditedProgram, diff: FileDiff, node: ast.AST, imported: frozenset[str]) -> Iterator[Doubt]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
-        if any(name.split(".")[0] in ("pytest", "_pytest", "unittest", "doctest") for name in names):
-            if not re.search(r"^\s*(import|from)\s+(_?pytest|unittest|doctest)\b", program.program, re.MULTILINE):
-                yield Doubt(
-                    kind="manipulated-tests",
-                    detail="The patch imports the test runner into the program.",
-                    severity="fail",
-                )
+        runner = any(name.split(".")[0] in ("pytest", "_pytest", "unittest", "doctest") for name in names)
+        if runner and not _IMPORTS_RUNNER.search(program.program):
+            yield Doubt(
+                kind="manipulated-tests",
+                detail="The patch imports the test runner into the program.",
+                severity="fail",
+            )
     elif isinstance(node, ast.FunctionDef) and node.name in _COMPARISONS:
         returns = [n for n in ast.walk(node) if isinstance(n, ast.Return)]
         if returns and all(isinstance(r.value, ast.Constant) and r.value.value is True for r in returns):
@@ -150,13 +153,11 @@ def _manipulates(program: EditedProgram, diff: FileDiff, node: ast.AST, imported
                     severity="fail" if root.id in ("builtins", "sys", "pytest", "unittest") else "draft",
                 )
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
-        if (
-            node.func.value.id,
-            node.func.attr,
-        ) in _ENDS and f"{node.func.value.id}.{node.func.attr}" not in program.program:
+        called = (node.func.value.id, node.func.attr)
+        if called in _ENDS and ".".join(called) not in program.program:
             yield Doubt(
                 kind="manipulated-tests",
-                detail=f"The patch calls `{node.func.value.id}.{node.func.attr}`, which ends or steers the process that runs the tests.",
+                detail=f"The patch calls `{'.'.join(called)}`, which ends or steers the process that runs the tests.",
                 severity="fail",
             )
 
@@ -190,7 +191,7 @@ def _compared(diff: FileDiff, node: ast.AST) -> ast.AST | None:
 
 def _gives_value(diff: FileDiff, comparison: ast.AST) -> bool:
     """Whether the branch that the comparison selects returns or assigns a constant other than None."""
-    for parent, field in diff.after.around(comparison):
+    for parent, _ in diff.after.around(comparison):
         if isinstance(parent, ast.IfExp):
             return isinstance(parent.body, ast.Constant)
         if isinstance(parent, ast.If | ast.match_case):

@@ -4,10 +4,9 @@ import ast
 import builtins
 from collections.abc import Iterator
 
-from assets.executions.engines.search.source import Function
 from core.work import Doubt
 
-from .changes import FileDiff
+from .changes import FileDiff, Function
 from .edited import EditedProgram
 
 _CONVERSIONS = frozenset({"str", "repr", "bytes", "int", "float", "bool", "list", "tuple", "set", "frozenset", "dict"})
@@ -59,13 +58,14 @@ def type_wraps(program: EditedProgram) -> Iterator[Doubt]:
             continue
         yield Doubt(
             kind="type-wrap",
-            detail=f"The patch converts a value with `{name}` before it is passed on, and neither its use nor the issue calls for that.",
+            detail=f"The patch converts a value with `{name}` before it is passed on, and neither its use nor the "
+            "issue calls for that.",
         )
 
 
 def dropped_calls(program: EditedProgram) -> Iterator[Doubt]:
     """A call is dropped and what it was called on is left."""
-    for diff, (old, new) in _replaced(program):
+    for _, (old, new) in _replaced(program):
         if not isinstance(old, ast.Call) or not isinstance(old.func, ast.Attribute):
             continue
         if ast.dump(old.func.value) == ast.dump(new) and any(
@@ -74,7 +74,8 @@ def dropped_calls(program: EditedProgram) -> Iterator[Doubt]:
             shown = f"{_last_name(old.func)}()"
             yield Doubt(
                 kind="dropped-call",
-                detail=f"The patch drops the call of `{shown}` with its arguments and keeps the object that it was called on.",
+                detail=f"The patch drops the call of `{shown}` with its arguments and keeps the object that it "
+                "was called on.",
             )
 
 
@@ -133,7 +134,7 @@ def double_reversals(program: EditedProgram) -> Iterator[Doubt]:
 
 
 def foreign_names(program: EditedProgram) -> Iterator[Doubt]:
-    """A function, class or module, or a constant of a module, used as a value in place of the value that was computed."""
+    """A function, class or module, or a variable of a module, used in place of a computed value."""
     for diff, node in program.introduced:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             kinds = _definitions(diff.after.tree)
@@ -150,12 +151,13 @@ def foreign_names(program: EditedProgram) -> Iterator[Doubt]:
                 continue
             parent, field = diff.after.parents.get(node, (None, ""))
             lower = node.attr.islower() and not node.attr.startswith("_")
-            if lower and isinstance(parent, ast.Call) and field == "args" and _replaces_value(diff, node):
-                if not program.mentioned(node.attr) and f"{node.value.id}.{node.attr}" not in program.program:
-                    yield Doubt(
-                        kind="foreign-name",
-                        detail=f"The patch passes `{node.value.id}.{node.attr}`, which has nothing to do with the value that it replaces.",
-                    )
+            replaces = isinstance(parent, ast.Call) and field == "args" and _replaces_value(diff, node)
+            shown = f"{node.value.id}.{node.attr}"
+            if lower and replaces and not program.mentioned(node.attr) and shown not in program.program:
+                yield Doubt(
+                    kind="foreign-name",
+                    detail=f"The patch passes `{shown}`, which has nothing to do with the value that it replaces.",
+                )
 
 
 def constants_for_values(program: EditedProgram) -> Iterator[Doubt]:
@@ -170,7 +172,7 @@ def constants_for_values(program: EditedProgram) -> Iterator[Doubt]:
         if not any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(old)):
             continue
         parent, field = diff.after.parents[new]
-        if field in ("annotation", "returns") or new.value is None:
+        if field in ("annotation", "returns") or new.value is None or _is_swapped(parent, old):
             continue
         yield Doubt(
             kind="constant-value",
@@ -183,6 +185,12 @@ def _replaced(program: EditedProgram) -> Iterator[tuple[FileDiff, tuple[ast.AST,
         for change in diff.changes:
             if change.before is not None and change.after is not None and isinstance(change.after, ast.expr):
                 yield diff, (change.before, change.after)
+
+
+def _is_swapped(parent: ast.AST, old: ast.AST) -> bool:
+    """Whether the old operand of a comparison or an operation is now its other operand."""
+    operands = ast.iter_child_nodes(parent) if isinstance(parent, ast.Compare | ast.BinOp) else ()
+    return any(ast.dump(operand) == ast.dump(old) for operand in operands)
 
 
 def _last_name(node: ast.AST) -> str:

@@ -28,10 +28,9 @@ def set_apart(root: Path, baseline: Baseline) -> Baseline:
     found = environment_failures(root, baseline)
     if not found:
         return baseline
-    tests = {test for failure in found for test in failure.tests}
-    outcomes = {t: Outcome.UNKNOWN if t in tests else o for t, o in baseline.run.outcomes.items()}
-    run = baseline.run.model_copy(update={"outcomes": outcomes})
-    return replace(baseline, run=run, environment=found)
+    apart = replace(baseline, environment=found)
+    outcomes = {t: Outcome.UNKNOWN if t in apart.apart else o for t, o in baseline.run.outcomes.items()}
+    return replace(apart, run=baseline.run.model_copy(update={"outcomes": outcomes}))
 
 
 def environment_failures(root: Path, baseline: Baseline) -> tuple[EnvironmentFailure, ...]:
@@ -82,7 +81,7 @@ def summary(baseline: Baseline) -> str | None:
         return None
     first, *others = baseline.environment
     remedy = first.remedy[:1].lower() + first.remedy[1:]
-    apart = {test for failure in baseline.environment for test in failure.tests}
+    apart = baseline.apart
     text = f"The tests need {first.missing}: {remedy}"
     text += f" {number_of_tests(apart)} {'fails' if len(apart) == 1 else 'fail'} for {_reasons(others)}"
     if count := passed(baseline):

@@ -8,8 +8,11 @@ from assets.executions.trial.environment.case import Case, Found, Rule, misspelt
 from assets.executions.trial.raised import Raised
 
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
-_LOOKUP = re.compile(r"Name or service not known|Temporary failure in name resolution|No address associated|"
-                     r"nodename nor servname|getaddrinfo failed|could not translate host name", re.IGNORECASE)  # fmt: skip
+_LOOKUP = re.compile(
+    r"Name or service not known|Temporary failure in name resolution|No address associated|nodename nor servname|"
+    r"getaddrinfo failed|could not translate host name",
+    re.IGNORECASE,
+)
 _SAID = re.compile(r"[Cc]onnection refused|ECONNREFUSED|Network is unreachable|could not connect to server")
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*\.?")
 _HOSTS = re.compile(r"(?:[A-Za-z0-9-]+\.)+[a-z]{2,}")
@@ -46,7 +49,7 @@ def network(case: Case, link: Raised) -> Found | None:
 
 
 def service(case: Case, link: Raised) -> Found | None:
-    """A service on this machine that nothing in the tests starts: a port that refuses, or a socket that is missing."""
+    """A service on this machine that nothing in the tests starts."""
     if case.decided(link) or _offers_service(case):
         return None
     path = next((a for a in (link.file, *case.failure.around.asked) if a.endswith((".sock", ".s.PGSQL.5432"))), "")

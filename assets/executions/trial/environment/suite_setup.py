@@ -4,6 +4,7 @@ conftest.py that gives up."""
 import re
 
 from assets.executions.repository.declared import normal
+from assets.executions.repository.plugins import is_installed
 from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.trial.environment.case import Case, Found, Rule, misspelt
 from assets.executions.trial.environment.packages import install
@@ -20,7 +21,7 @@ _FIXTURES = {
     "requests_mock": "requests-mock", "httpx_mock": "pytest-httpx", "freezer": "pytest-freezer", "faker": "faker",
     "snapshot": "syrupy", "event_loop": "pytest-asyncio", "aiohttp_client": "pytest-aiohttp", "db": "pytest-django",
     "django_db_setup": "pytest-django", "client": "pytest-django", "settings": "pytest-django", "qtbot": "pytest-qt",
-    "testdir": "pytest", "datadir": "pytest-datadir", "file_regression": "pytest-regressions",
+    "datadir": "pytest-datadir", "file_regression": "pytest-regressions",
     "data_regression": "pytest-regressions", "num_regression": "pytest-regressions", "page": "pytest-playwright",
     "subtests": "pytest-subtests", "fs": "pyfakefs", "socket_disabled": "pytest-socket", "cov": "pytest-cov",
     "worker_id": "pytest-xdist", "mock_aioresponse": "aioresponses", "postgresql": "pytest-postgresql",
@@ -29,6 +30,7 @@ _FIXTURES = {
     "selenium": "pytest-selenium", "bdd": "pytest-bdd", "time_machine": "time-machine",
 }  # fmt: skip
 """Fixtures by the plugin that is best known for them."""
+_BUILT_IN = ("tmp_path", "monkeypatch", "capsys", "request", "caplog", "recwarn")
 _GIVES_UP = ("Exit", "UsageError", "RuntimeError", "SystemExit", "EnvironmentError", "Exception", "Failed", "Skipped")
 
 
@@ -82,20 +84,14 @@ def fixture(case: Case, link: Raised) -> Found | None:
         return None
     declared = case.declared
     usual = _FIXTURES.get(link.name)
-    known = usual if usual is not None and not _is_loaded(usual) else None
-    plain = normal(link.name)
-    named = next((r for r in declared.requirements if r.startswith("pytest-") and plain in r), None)
-    if known is None and named is None:
+    absent = [r for r in declared.requirements if r.startswith("pytest-") and not is_installed(r)]
+    named = [r for r in absent if normal(link.name) in r or r == usual]
+    if usual is None and not named:
         return None
-    mentioned = declared.mentions(f"def {link.name}")
-    if mentioned or misspelt(link.name, ("tmp_path", "monkeypatch", "capsys", "request", "caplog", "recwarn")):
+    if declared.mentions(f"def {link.name}") or misspelt(link.name, _BUILT_IN):
         return None
-    name = named or known or ""
+    name = (named or (absent if len(absent) == 1 else []) or [usual or ""])[0]
     return Found("fixture", f"the fixture `{link.name}` of `{name}`, which is not installed", install(name))
-
-
-def _is_loaded(distribution: str) -> bool:
-    return distribution in ("pytest",)
 
 
 def gives_up(case: Case, link: Raised) -> Found | None:

@@ -38,6 +38,12 @@ class Alarm:
         for number, timer in _TIMER_OF.items():
             _setitimer(timer, self._limits[number], _AGAIN)
 
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.surely_stop()
+
     def stop(self) -> None:
         """After this, nothing is raised. Raises `Hang` when the alarm rings just before."""
         self._armed = False

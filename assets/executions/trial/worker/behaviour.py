@@ -222,6 +222,11 @@ class _Measurement:
         fine = [i for i in reversed(order) if (original[i] or {}).get("s") in ("value", "raise")]
         again = self._in_forks(len(calls), plain, [], fine, each, time.monotonic() + share)
         steady = [i for i in order if _same(original[i], again[i])]
+        if len(steady) < len(fine):
+            self._note(
+                f"{len(fine) - len(steady)} of {len(fine)} calls gave another result, or none in time, when repeated"
+            )
+        repeatable = set(steady)
         self._send(
             (
                 "calls",
@@ -235,7 +240,7 @@ class _Measurement:
                         "v": list(call.slots),
                         "t": call.test,
                         "r": original[number],
-                        "steady": number in set(steady),
+                        "steady": number in repeatable,
                     }
                     for number, call in enumerate(calls)
                 ],

@@ -6,8 +6,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from .behaviour_outcome import limited
 from .patching import Patcher
-from .suite import _Alarm
 
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 _MOST_BYTES = 300_000
@@ -75,7 +75,7 @@ def run_examples(name: str, text: str, names: dict[str, Any]) -> list[tuple[int,
         return []
     runner = _Runner()
     try:
-        with _Alarm(_SECONDS, 2 * _SECONDS):
+        with limited(_SECONDS):
             runner.run(test, out=lambda _: None, clear_globs=True)
     except BaseException:
         return runner.outcomes[:-1]

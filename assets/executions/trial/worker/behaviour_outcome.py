@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .alarm import Alarm, Hang
 from .behaviour_call import Call, bound
 from .behaviour_relations import invariants, rename
-from .suite import Hang, _Alarm
 
 _MOST_ITEMS = 200
 _MOST_NODES = 4000
@@ -143,6 +143,17 @@ class Outcome:
         return {**found, "n": self.renamed, "i": self.holds}
 
 
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[Alarm]:
+    """Raises `Hang` in the block after `seconds` of processor time, or after four times that and 1 s."""
+    alarm = Alarm(seconds, 4 * seconds + 1)
+    try:
+        alarm.start()
+        yield alarm
+    finally:
+        alarm.surely_stop()
+
+
 def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced: bool) -> Outcome:
     """Calls the function with fresh copies of the arguments; never raises what the call raises."""
     try:
@@ -153,7 +164,7 @@ def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced
     printed = io.StringIO()
     tracer = _Lines(function.__code__) if traced else None
     try:
-        with _Alarm(seconds, 4 * seconds + 1), contextlib.redirect_stdout(printed):
+        with limited(seconds) as alarm, contextlib.redirect_stdout(printed):
             try:
                 if tracer is not None:
                     sys.settrace(tracer)
@@ -178,7 +189,9 @@ def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced
                 outcome = Outcome("raise", kind, kind, shown=f"{kind}: {str(error)[:_SHOWN]}")
             finally:
                 sys.settrace(None)
-        with _Alarm(seconds, 4 * seconds + 1):
+        if alarm.rang:
+            return Outcome("hang")
+        with limited(seconds):
             effect = digest((canonical(arguments), printed.getvalue()[:5000]))
             unchanged = digest((canonical(copied(call.arguments)), ""))
             outcome.effect = "" if effect == unchanged else effect

@@ -20,12 +20,12 @@ _MOST = 300
 
 
 def rename(value: Any, depth: int = 0) -> Any:
-    """The value with other letters and numbers, one to one and in the same order: numbers below 500 grow by 1000, each
-    letter becomes the next one. Objects stay the same."""
+    """The value with other letters and numbers, one to one: numbers below 500 grow by 1000, each letter becomes the
+    next one. 0 and -1, which often have a meaning of their own, and objects stay the same."""
     if isinstance(value, bool) or depth > 5:
         return value
     if type(value) in (int, float):
-        return value + _SHIFT if abs(value) < _SHIFT / 2 else value
+        return value + _SHIFT if abs(value) < _SHIFT / 2 and value not in (0, -1) else value
     if type(value) is str:
         return "".join(_next(c, 1) for c in value[:5000])
     return _inside(value, rename, depth)
@@ -120,7 +120,6 @@ _KINDS = (int, float, str, list, tuple, set, frozenset, dict)
 
 
 def _of_number(result: Any, plain: dict[str, Any], found: dict[str, bool]) -> None:
-    found["the result is not negative"] = result >= 0
     for name, value in plain.items():
         if type(value) in (int, float):
             found[f"the result is at most {name}"] = result <= value
@@ -135,8 +134,6 @@ def _of_number(result: Any, plain: dict[str, Any], found: dict[str, bool]) -> No
 
 
 def _of_text(result: str, plain: dict[str, Any], found: dict[str, bool]) -> None:
-    found["the result has no white space at its ends"] = result == result.strip()
-    found["the result is in lower case"] = result == result.lower()
     for name, value in plain.items():
         if type(value) is str:
             found[f"the result is no longer than {name}"] = len(result) <= len(value)

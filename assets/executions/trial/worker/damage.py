@@ -43,9 +43,6 @@ class Damage:
             for name, value in self._clocks.items():
                 if clocks.get(name) is not value:
                     return True
-            for stream in (*self._captured, sys.stdout, sys.stderr):
-                if stream is None or stream.closed:
-                    return True
-            return False
+            return any(stream is None or stream.closed for stream in (*self._captured, sys.stdout, sys.stderr))
         except BaseException:
             return True

@@ -53,7 +53,7 @@ def _address(value: Any) -> str:
     if _isinstance(value, _tuple) and _len(value) >= 2:
         return f"{value[0]}:{value[1]}"[:300]
     if _isinstance(value, _bytes):
-        return value[:300].decode(errors="replace")
+        return _str(value[:300], "utf-8", "replace")
     return _str(value[:300]) if _isinstance(value, _str) else ""
 
 

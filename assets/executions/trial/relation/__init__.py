@@ -1,0 +1,1 @@
+"""How far failing tests represent a task, and which of them it names."""

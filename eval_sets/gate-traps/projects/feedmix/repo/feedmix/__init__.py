@@ -1,0 +1,1 @@
+"""Mixes several news feeds into one."""

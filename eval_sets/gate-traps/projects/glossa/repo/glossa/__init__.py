@@ -1,0 +1,1 @@
+"""Messages in several languages, with plurals and placeholders."""

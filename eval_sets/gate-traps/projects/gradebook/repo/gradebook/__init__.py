@@ -1,0 +1,1 @@
+"""Marks of a class: averages, ranks, reports."""

@@ -1,0 +1,1 @@
+"""Watches services: addresses, settings, states."""

@@ -1,0 +1,1 @@
+"""Maps made of characters: reading, filling, finding ways."""

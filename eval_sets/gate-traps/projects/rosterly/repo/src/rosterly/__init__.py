@@ -1,0 +1,1 @@
+"""Shifts of a crew: spans, who is free, who works how much."""

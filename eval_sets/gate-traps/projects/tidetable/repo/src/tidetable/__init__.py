@@ -1,0 +1,1 @@
+"""Opening hours and reminders of a marina."""

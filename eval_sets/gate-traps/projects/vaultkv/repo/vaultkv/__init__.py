@@ -1,0 +1,1 @@
+"""A store of keys and values with lifetimes, transactions and a log."""

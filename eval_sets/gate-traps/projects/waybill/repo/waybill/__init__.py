@@ -1,0 +1,1 @@
+"""Parcels: what they cost, and how they travel."""
