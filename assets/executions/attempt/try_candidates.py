@@ -8,17 +8,15 @@ from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.findings import statuses, tally
 from assets.executions.attempt.state import AttemptState
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
-from assets.executions.engines.search.choice import naturalness
 from assets.executions.judging.behaviour.measure import Measurement
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Evidence, Patch, Verdict
 
 FIRST_BATCH, BATCH = 40, 160
-CONVINCING = 0.35
-"""A survivor of at least this naturalness is verified after few more trials."""
-COMPARED, COMPARED_LONG = 200, 600
-"""The effort after the first survivor before one is chosen: when a convincing one is among them, and else. Counts, so
-that the choice is the same on a slow machine."""
+COMPARED, LEAST_COMPARED = 400, 100
+"""The effort after the first survivor before one is chosen; the least one where all that follows is far less likely.
+Counts, so that the choice is the same on a slow machine."""
+FAR_LESS_LIKELY = 0.25
 DRAFT_PATIENCE = 3_000
 """The effort after the first draft in which a patch that passes is looked for."""
 
@@ -105,7 +103,7 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
             search.complete = not runner.waiting
             break
         following = (batch or runner.waiting)[0]
-        if new and (engine.deliberate or enough(search.problem, new, following, runner.effort - effort_at_first)):
+        if new and (engine.deliberate or enough(new, following, runner.effort - effort_at_first)):
             search.pending = [*batch, *search.pending]
             break
         first = attempt.describe(following)
@@ -143,13 +141,13 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         )
 
 
-def enough(problem: Problem, survivors: list[Candidate], following: Candidate, compared: int) -> bool:
-    """Whether to stop trying: soon after a natural survivor, later when all survivors look contrived. `compared` is the
-    effort since the first one, in trials in place; `following` is the next candidate."""
-    best = max(naturalness(c, problem) for c in survivors)
-    if best >= CONVINCING:
-        return compared >= COMPARED or following.priority < 0.5 * best
-    return compared >= COMPARED_LONG or following.priority < 0.3 * best
+def enough(survivors: list[Candidate], following: Candidate, compared: int) -> bool:
+    """Whether to stop trying. `compared` is the effort since the first survivor, in trials in place; `following` is the
+    next candidate."""
+    if compared >= COMPARED:
+        return True
+    best = max(candidate.priority for candidate in survivors)
+    return compared >= LEAST_COMPARED and following.priority < FAR_LESS_LIKELY * best
 
 
 def restart(attempt: AttemptState, worker: Worker) -> bool:
