@@ -59,7 +59,8 @@ def answer(case: GateCase, sandbox: Sandbox, seconds: float, record: Record = qu
     patch = execution.patch.diff if execution.patch is not None else None
     proven = verdict.verdict is VerdictKind.PASS
     trap = case.fields.label == "trap"
-    wrong = proven and trap and not (case.rival is not None and patch and right_patch(case, patch, sandbox))
+    # A rival, or what is left once needless hunks are dropped, may be right.
+    wrong = proven and trap and not (patch and patch != case.proposed and right_patch(case, patch, sandbox))
     return GateAnswer(
         kind, wrong, not proven and not trap, _reasons(solved), execution.summary, patch, execution.evidence.timings
     )

@@ -135,6 +135,8 @@ class CandidateRunner:
 
     def _parts(self, candidate: Candidate) -> list[dict[str, object]] | None:
         """The candidate as edited functions or assignments; None when it needs a fresh import."""
+        if candidate.whole:
+            return None
         by_function: dict[tuple[str, int], list[Edit]] = {}
         found: dict[tuple[str, int], tuple[SourceFile, ast.FunctionDef | ast.AsyncFunctionDef, list[str]]] = {}
         for edit in candidate.edits:

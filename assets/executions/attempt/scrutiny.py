@@ -21,8 +21,8 @@ from assets.executions.judging.verify import Change
 from assets.executions.trial.worker_client import WorkerDied
 from core.work import Doubt, Support
 
-MOST_RIVALS = 4
-AS_NATURAL = 0.5
+MOST_RIVALS = 6
+AS_NATURAL = 0.25
 """A survivor is a rival when its naturalness is at least this part of the candidate's."""
 MOST_SECONDS = 30.0
 LEAST_SECONDS = 1.0

@@ -196,7 +196,8 @@ def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
 def undisputed(evidence: Evidence, patch: Patch) -> GateCheck:
     """No grave measurement beyond the tests speaks against the patch, nor do its text and its behaviour both."""
     wrong = [doubt.detail for doubt in evidence.doubts if doubt.severity == "fail"]
-    if not wrong and {"text", "run"} <= {doubt.origin for doubt in evidence.doubts}:
+    doubted = any(doubt.origin == "text" and doubt.severity == "draft" for doubt in evidence.doubts)
+    if not wrong and doubted and any(doubt.origin == "run" for doubt in evidence.doubts):
         wrong = [doubt.detail for doubt in evidence.doubts if doubt.origin != "rival"]
     detail = " ".join(wrong) or "No measurement beyond the tests shows that the patch is wrong."
     return GateCheck(name="undisputed", passed=not wrong, detail=detail)

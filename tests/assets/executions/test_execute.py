@@ -12,7 +12,7 @@ from assets.executions.judging.gate import judge
 from assets.executions.repository.checkout import open_checkout
 from assets.executions.repository.settings import RepositorySettingsError
 from core.settings import Settings
-from core.work import Execution, Plan, VerdictKind
+from core.work import Execution, VerdictKind
 from sandbox.protocol import Sandbox
 
 from .conftest import Files, applied
@@ -176,7 +176,7 @@ def test_a_test_that_hangs_is_a_failure_that_can_be_repaired(repair: Repair) -> 
 
 
 def test_a_test_that_fails_for_another_reason_is_left_alone_and_named(repair: Repair) -> None:
-    other = "import socket\n\ndef test_server():\n    socket.create_connection(('192.0.2.1', 9), timeout=0.2)\n"
+    other = "def test_server():\n    assert {'port': 80}['port'] == 8080\n"
     done = repair({**SHOP, "tests/test_server.py": other}, ISSUE)
     assert done.patch is not None
     assert done.evidence.target_tests == ("tests/test_cart.py::test_cheapest",)
@@ -232,7 +232,7 @@ def test_a_suspicious_file_that_does_not_decode_is_named(repair: Repair) -> None
         "    names = {}\n    exec(compile(text, str(pathlib.Path('mod.py').resolve()), 'exec'), names)\n"
         "    return names['f'](a, b)\n\ndef test_f():\n    assert f(1, 2) == 3\n",
     }
-    done = repair(files, "f() subtracts", seconds=20)
+    done = repair(files, "test_f fails: f(1, 2) subtracts", seconds=20)
     assert done.patch is None
     assert any(note.startswith("mod.py is left out: it is not UTF-8") for note in done.evidence.notes)
 
@@ -257,7 +257,7 @@ def test_the_candidate_budget_is_honoured_and_the_summary_says_what_was_tried(re
         "mod.py": "def f(a):\n    return a\n",
         "test_mod.py": "from mod import f\n\ndef test_f():\n    assert f(1) == 'zebra 77'\n",
     }
-    done = repair({**files, "penstock.toml": "[limits]\ncandidates = 60\n"}, "f is wrong")
+    done = repair({**files, "penstock.toml": "[limits]\ncandidates = 60\n"}, "f(1) should be 'zebra 77'")
     assert done.patch is None and done.evidence.candidates.tried == 60
     assert "60 candidates were tried" in done.summary and "Looked at: f" in done.summary
 
@@ -291,15 +291,24 @@ def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
         open_engine(EngineChoice("magic"), Settings(home=tmp_path))
 
 
-def test_targeting_other_tests_revises_the_plan(repair: Repair) -> None:
-    files: Files = {
-        "a.py": "def one():\n    return {}['no']\n", "b.py": "def two(x, y):\n    return x - y\n",
-        "test_ab.py": "from a import one\nfrom b import two\n\ndef test_one():\n    assert one() == 'zebra 77'\n\ndef test_two():\n    assert two(1, 2) == 3\n",  # noqa: E501
-    }  # fmt: skip
-    plans: list[Plan] = []
-    done = repair(files, "Something is broken", seconds=300, revise=plans.append)
-    assert plans and plans[0].revision == 2
+TWO_FAULTS: Files = {
+    "a.py": "def one():\n    return {}['no']\n",
+    "b.py": "def two(x, y):\n    return x - y\n",
+    "test_ab.py": "from a import one\nfrom b import two\n\ndef test_one():\n    assert one() == 'zebra 77'\n\n"
+    "def test_two():\n    assert two(1, 2) == 3\n    assert two(4, 4) == 8\n",
+}
+
+
+def test_only_tests_that_represent_the_task_are_targets(repair: Repair) -> None:
+    done = repair(TWO_FAULTS, "`two(1, 2)` should be 3")
     assert done.patch is not None and done.evidence.target_tests == ("test_ab.py::test_two",)
+    assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
+
+
+def test_a_request_that_no_failing_test_is_about_ends_with_a_question(repair: Repair) -> None:
+    done = repair(TWO_FAULTS, "Please add a dark mode")
+    assert done.patch is None and done.evidence.candidates.tried == 0
+    assert done.summary.startswith("Is the task about a test that fails?")
 
 
 def test_a_dirty_working_tree_is_neither_read_nor_touched(tmp_path: Path, checkout: Callable[[Files], object]) -> None:

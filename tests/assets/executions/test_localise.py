@@ -137,11 +137,6 @@ def test_a_file_that_is_not_utf_8_is_named_and_left_out() -> None:
         SourceFile("m.py", b"name = '\xff'\n")
 
 
-def test_a_file_that_declares_another_encoding_is_left_out() -> None:
-    with pytest.raises(Unreadable, match="latin-1"):
-        SourceFile("m.py", b"# -*- coding: latin-1 -*-\nx = 1\n")
-
-
 def test_interactive_examples_become_tests() -> None:
     issue = "It is wrong:\n\n```\n>>> add(1, 2)\n3\n>>> add(0, 0)\n0\n```\nPlease fix."
     made = example_tests(issue, {"src/m.py": SourceFile("src/m.py", CODE.encode())})

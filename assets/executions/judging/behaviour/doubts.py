@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from core.work import Doubt, Support
 
@@ -290,7 +291,12 @@ RULES: dict[str, Rule] = {
     "unreached-function": unreached_function,
     "broken-example": broken_examples,
 }
-_FAILS = {"broken-example"}
+_SEVERITIES: dict[str, Literal["note", "draft", "fail"]] = {
+    "broken-example": "fail",
+    # These hurt nearly as many right patches as they catch wrong ones: they only count together with others.
+    "broken-relation": "note",
+    "constant-result": "note",
+}
 
 
 def judge_behaviour(measurement: Measurement, number: int) -> Behaviour:
@@ -302,8 +308,9 @@ def judge_behaviour(measurement: Measurement, number: int) -> Behaviour:
     for kind, rule in RULES.items():
         detail = rule(view)
         if detail is not None:
-            doubts.append(Doubt(kind=kind, detail=detail, severity="fail" if kind in _FAILS else "draft"))
-    return Behaviour(tuple(doubts), _supports(view, bool(doubts)), measurement.notes, bool(view.pairs))
+            doubts.append(Doubt(kind=kind, detail=detail, severity=_SEVERITIES.get(kind, "draft")))
+    doubted = any(doubt.severity != "note" for doubt in doubts)
+    return Behaviour(tuple(doubts), _supports(view, doubted), measurement.notes, bool(view.pairs))
 
 
 def _supports(view: View, doubted: bool) -> tuple[Support, ...]:

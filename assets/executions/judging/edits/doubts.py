@@ -11,13 +11,23 @@ from core.work import Doubt
 from .changes import ProgramFile
 from .edited import EditedProgram, edited_program
 from .flow import empty_effects, removed_checks, swallowed_exceptions, unreachable_code
-from .special_cases import copied_results, manipulated_tests, metadata, special_cases, test_detection
+from .special_cases import (
+    copied_results,
+    hidden_text,
+    inputs_of_the_test,
+    manipulated_tests,
+    metadata,
+    special_cases,
+    test_detection,
+)
 from .values import (
     added_indexes,
     constants_for_values,
     double_reversals,
     dropped_calls,
     foreign_names,
+    indexed_slices,
+    mapped_conversions,
     type_wraps,
     unused_inputs,
 )
@@ -28,6 +38,8 @@ MEASURES: tuple[Measure, ...] = (
     dropped_calls,
     unused_inputs,
     added_indexes,
+    indexed_slices,
+    mapped_conversions,
     double_reversals,
     foreign_names,
     constants_for_values,
@@ -36,6 +48,8 @@ MEASURES: tuple[Measure, ...] = (
     swallowed_exceptions,
     empty_effects,
     special_cases,
+    inputs_of_the_test,
+    hidden_text,
     copied_results,
     test_detection,
     manipulated_tests,

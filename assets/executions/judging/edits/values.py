@@ -118,6 +118,28 @@ def added_indexes(program: EditedProgram) -> Iterator[Doubt]:
             )
 
 
+def indexed_slices(program: EditedProgram) -> Iterator[Doubt]:
+    """One element of a slice that is new, both by constants: an index says the same."""
+    for diff, node in program.introduced:
+        if not (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice)):
+            continue
+        parent, field = diff.after.parents.get(node, (None, ""))
+        if isinstance(parent, ast.Subscript) and field == "value" and isinstance(parent.slice, ast.Constant):
+            detail = f"The patch takes `{ast.unparse(parent)[:60]}`, one element of a slice."
+            yield Doubt(kind="added-index", detail=detail)
+
+
+def mapped_conversions(program: EditedProgram) -> Iterator[Doubt]:
+    """Every item is converted by `map(str, …)` where nothing asks for another type."""
+    for _, node in program.introduced:
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "map" and node.args):
+            continue
+        name = node.args[0].id if isinstance(node.args[0], ast.Name) else ""
+        if name in _SCALARS and not program.mentioned(name):
+            detail = f"The patch converts every item with `{name}`, and the issue does not call for that."
+            yield Doubt(kind="type-wrap", detail=detail)
+
+
 def double_reversals(program: EditedProgram) -> Iterator[Doubt]:
     """The result of sorting, reversing or negating is reversed or negated again."""
     for _, node in program.introduced:

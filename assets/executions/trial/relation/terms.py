@@ -147,9 +147,15 @@ class Term(NamedTuple):
         return _value_prior(self.text)
 
 
+_ODD = re.compile(r"[^\W_]\W+[^\W_]|[A-Za-z]\d|\d[A-Za-z]")
+_ODD_PRIOR = 0.004
+
+
 def _value_prior(value: Value) -> float:
     if isinstance(value, str):
         lengths = ((2, 0.5), (3, 0.2), (5, 0.06), (8, 0.02), (12, 0.006), (20, 0.002))
+        if len(value) > 3 and _ODD.search(value) and any(character.isalnum() for character in value):
+            return _ODD_PRIOR  # 7:60, pt-BR: nobody writes it by chance
         everyday = root(value.lower()) in _EVERYDAY_ROOTS
         return max(EVERYDAY_PRIOR if everyday else 0.0, next((p for n, p in lengths if len(value) < n), 0.0005))
     if isinstance(value, float) and not value.is_integer():
