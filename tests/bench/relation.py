@@ -116,7 +116,7 @@ def _rate(wrong: int, total: int) -> str:
 def worst(pairs: Sequence[Pair], number: int) -> list[str]:
     """The pairs of each kind that are the most wrong."""
     lines = []
-    for kind in sorted({pair.kind for pair in pairs}):
+    for kind in sorted({pair.kind for pair in pairs}) if number else ():
         group = [pair for pair in pairs if pair.kind == kind]
         lines += ["", f"{kind}, {'lowest' if group[0].true else 'highest'} scores:"]
         for pair in sorted(group, key=lambda pair: pair.score if pair.true else -pair.score)[:number]:
