@@ -168,11 +168,13 @@ class Relation(Record):
 
 class Doubt(Record):
     """A measurement that speaks against a patch whose target tests pass. It justifies a draft at most, or no
-    publication at all when `severity` is `fail`."""
+    publication at all when `severity` is `fail`. `origin`: from the patch's text, from running the program, or from a
+    rival that no test tells apart, which says nothing about which of the two is right."""
 
     kind: str
     detail: str
     severity: Literal["draft", "fail"] = "draft"
+    origin: Literal["text", "run", "rival"] = "text"
 
 
 class Support(Record):

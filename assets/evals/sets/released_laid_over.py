@@ -7,8 +7,9 @@ its tests that pass with the true fix must pass with the patch. Not for cases wh
 
 import ast
 import contextlib
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from sandbox.protocol import Sandbox
 from .released import Release, ReleasedCase, open_released
 from .repair import RepairCase, apply, checkout
 
+_SHELL = re.compile(r"[|;&<>`$()]")
+
 
 @contextlib.contextmanager
 def open_laid_over(case: ReleasedCase, cache: Path | None = None) -> Iterator[RepairCase]:
@@ -36,7 +39,16 @@ def open_laid_over(case: ReleasedCase, cache: Path | None = None) -> Iterator[Re
     tests of the case, of which `fails` fail before the fix. Raises as `open_released` does."""
     with open_released(case, cache) as held:
         copy_files(files_of(held.heldback), held.heldback, held.repo)
-        yield replace(held, fields=held.fields.model_copy(update={"test": held.fields.heldback}))
+        left_out = dict.fromkeys(_without_signs(name, case.fields.fails) for name in case.fields.left_out)
+        test = pytest_command(import_folders(held.repo), case.fields.keeps, tuple(left_out))
+        yield replace(held, fields=held.fields.model_copy(update={"test": test}))
+
+
+def _without_signs(name: str, fails: Sequence[str]) -> str:
+    """A test id without parameters that a shell would interpret: a command that contains such signs is not understood
+    as a run of pytest. All parameters are left out then, unless one of them is in `fails`."""
+    plain = name.partition("[")[0]
+    return plain if _SHELL.search(name) and not any(test.startswith(plain) for test in fails) else name
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,6 @@ class Findings:
             reproduction=self.reproduction,
             target_tests=self.targets.tests if self.targets else (),
             relation=self.targets.relation if self.targets else None,
-            before=baseline.run if baseline else None,
             allowed_paths=(*self.files.paths, *others),
             candidates=CandidateCounts(
                 generated=max(self.tried, self.generated),

@@ -75,7 +75,7 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
         seconds = min(MOST_SECONDS, 0.5 * attempt.left)
         if seconds < LEAST_SECONDS:
             detail = "There was no time left to compare the program with and without the patch beyond its tests."
-            return Scrutiny((Doubt(kind="not-measured", detail=detail),))
+            return Scrutiny((Doubt(kind="not-measured", detail=detail, origin="rival"),))
         attempt.record("measure", {"patches": len(group), "seconds": round(seconds, 1)})
         search.measurements.keep(group, _measured(attempt, search, group, seconds))
         kept = search.measurements.find(candidate)
@@ -85,7 +85,10 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
     rival = rival_doubt(measurement, number) if number < len(measurement.patches) else None
     attempt.record("observed", {"calls": len(measurement.calls), "notes": list(found.notes[:5])})
     attempt.findings.spent("measure", began)
-    return Scrutiny((*found.doubts, *((rival,) if rival else ())), found.supports)
+    doubts = [doubt.model_copy(update={"origin": "run"}) for doubt in found.doubts]
+    if rival is not None:
+        doubts.append(rival.model_copy(update={"origin": "rival"}))
+    return Scrutiny(tuple(doubts), found.supports)
 
 
 def _rivals(search: TargetSearch, candidate: Candidate) -> list[Candidate]:

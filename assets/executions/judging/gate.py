@@ -80,7 +80,8 @@ def _proof(evidence: Evidence) -> str:
     parts = [f"On the unchanged commit, {what} failed; on a clean checkout with the patch, every one of these passes."]
     if evidence.relation is not None and evidence.relation.shared:
         parts.append(f"They represent this task: {'; '.join(evidence.relation.shared[:3])}.")
-    parts.append(f"{count} tests pass with the patch, and none that passed before is worse.")
+    passing = "1 test passes" if count == 1 else f"{count} tests pass"
+    parts.append(f"{passing} with the patch, and none that passed before is worse.")
     parts += [support.detail for support in evidence.supports]
     return " ".join(parts)
 
@@ -145,7 +146,9 @@ def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
         return GateCheck(name="suite-no-worse", passed=False, detail=detail)
     count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED)
     detail = (
-        f"{_names(broken)} is worse with the patch." if broken else f"{count} tests pass with the patch, none is worse."
+        f"{_names(broken)} is worse with the patch."
+        if broken
+        else f"{number_of_tests(range(count))} passed with the patch, none is worse."
     )
     return GateCheck(name="suite-no-worse", passed=not broken, detail=detail)
 
@@ -191,8 +194,10 @@ def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
 
 
 def undisputed(evidence: Evidence, patch: Patch) -> GateCheck:
-    """Nothing that was measured beyond the tests shows that the patch is wrong."""
+    """No grave measurement beyond the tests speaks against the patch, nor do its text and its behaviour both."""
     wrong = [doubt.detail for doubt in evidence.doubts if doubt.severity == "fail"]
+    if not wrong and {"text", "run"} <= {doubt.origin for doubt in evidence.doubts}:
+        wrong = [doubt.detail for doubt in evidence.doubts if doubt.origin != "rival"]
     detail = " ".join(wrong) or "No measurement beyond the tests shows that the patch is wrong."
     return GateCheck(name="undisputed", passed=not wrong, detail=detail)
 

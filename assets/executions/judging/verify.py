@@ -24,8 +24,9 @@ SLOW_SUITE_SECONDS = 4.0
 """A suite that takes longer is preceded by the quick tests that reach the patch: most wrong patches break one."""
 _QUICK_TESTS = 200
 _FLAKY_ROUNDS = 3
-STEADY_RUNS = 2
-"""How often the targets are run once more, alone, on the unchanged commit and with the patch."""
+RUNS_BEFORE, RUNS_AFTER = 1, 2
+"""How often the targets are run alone, on the unchanged commit (where the baseline has run them twice in the suite) and
+with the patch."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def verify(worker: Worker, root: Path, change: Change, suite: Suite, allowance: 
     measuring = _Measuring(worker, suite, allowance)
     covering = suite.baseline.covering(changed_places(change.before, change.diff))
     before = measuring.before_of(covering)
-    if not suite.steady and (unsteady := measuring.unsteady(Outcome.PASSED)):
+    if not suite.steady and (unsteady := measuring.unsteady(Outcome.PASSED, RUNS_BEFORE)):
         detail = f"{unsteady[0]} failed before, and passes on the same code when it is run alone or again"
         return Verification(None, before=before, flaky=unsteady, unsteady=unsteady, detail=detail)
     problem = _apply(worker, root, change)
@@ -88,7 +89,7 @@ def verify(worker: Worker, root: Path, change: Change, suite: Suite, allowance: 
         return Verification(False, before=before, detail=problem)
     after, flaky = measuring.after(before, covering)
     if not worse_tests(before, after, flaky):
-        flaky = (*flaky, *(t for t in measuring.unsteady(Outcome.FAILED) if t not in flaky))
+        flaky = (*flaky, *(t for t in measuring.unsteady(Outcome.FAILED, RUNS_AFTER) if t not in flaky))
         for target in set(flaky) & set(suite.targets):
             after = with_outcome(after, target, Outcome.FAILED, "It passes with the patch sometimes, and fails again.")
     unknown = {t for run in (before, after) for t, o in run.outcomes.items() if o is Outcome.UNKNOWN}
@@ -125,12 +126,12 @@ class _Measuring:
         complete = Outcome.UNKNOWN not in outcomes.values()
         return before.model_copy(update={"outcomes": outcomes, "stopped": stopped, "complete": complete})
 
-    def unsteady(self, wrong: Outcome) -> tuple[str, ...]:
-        """Targets with this outcome in one of `STEADY_RUNS` runs of the targets alone."""
+    def unsteady(self, wrong: Outcome, runs: int) -> tuple[str, ...]:
+        """Targets with this outcome in one of several runs of the targets alone."""
         stopped = self._baseline.run.stopped
         targets = [t for t in self._targets if t not in stopped]
         found: dict[str, None] = {}
-        for _ in range(STEADY_RUNS if targets else 0):
+        for _ in range(runs if targets else 0):
             outcomes = outcomes_of(self._fresh(self.allowance, select=targets))
             found.update(dict.fromkeys(t for t in targets if outcomes.get(t) is wrong))
         return tuple(found)

@@ -59,6 +59,8 @@ def test_complete_evidence_passes_and_is_bound_to_the_patch() -> None:
         "suite-no-worse"),
         ({"relation": Relation(related=False, score=0.1, threshold=1.0)}, "related"),
         ({"doubts": (Doubt(kind="examples", detail="A README example fails now.", severity="fail"),)}, "undisputed"),
+        ({"doubts": (Doubt(kind="wrap", detail="a", origin="text"), Doubt(kind="unlike", detail="b", origin="run"))},
+        "undisputed"),
         ({"before": run({"t::a": Outcome.UNKNOWN, "t::b": Outcome.PASSED}, stopped={"t::a": 4.0}),
         "after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED}, took={"t::a": 3.0})}, "failing-tests-pass"),
         ({"before": run({"t::a": Outcome.UNKNOWN, "t::b": Outcome.PASSED})}, "reproduced"),
@@ -86,7 +88,8 @@ def test_each_gap_in_the_evidence_fails_its_own_check(fields: dict[str, object],
             "after": run({"t::a": Outcome.PASSED, "t::b": Outcome.FAILED}),
         },
         {"relation": Relation(related=True, score=5.0, threshold=7.5, shared=('both speak of "total"',))},
-        {"doubts": (Doubt(kind="behaviour", detail="It changes results of other inputs."),)},
+        {"doubts": (Doubt(kind="behaviour", detail="It changes results of other inputs.", origin="run"),)},
+        {"doubts": (Doubt(kind="wrap", detail="a"), Doubt(kind="rivals", detail="b", origin="rival"))},
     ],
 )
 def test_weaker_evidence_is_good_for_a_draft_only(fields: dict[str, object]) -> None:

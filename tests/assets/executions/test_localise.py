@@ -12,8 +12,8 @@ from assets.executions.engines.search.spectrum import ochiai, rank
 from assets.executions.engines.search.symptoms import read_symptoms
 from assets.executions.tokenizer import identifiers, literals, similarity, words
 from assets.executions.trial.baseline import Baseline, Failure
-from assets.executions.trial.targets import target_sets
-from core.work import Location, Outcome, TaskContext, TestRun
+from assets.executions.trial.targets import Targets, target_sets
+from core.work import Location, Outcome, TaskContext, TaskText, TestRun
 
 from .conftest import write_files
 
@@ -71,21 +71,36 @@ def test_tests_that_fail_for_another_reason_are_left_out_of_the_first_target_set
         "tests/test_a.py::test_total": (Failure("AssertionError", "assert 0 == 1", (("cart.py", 3, "total"),)),),
         "tests/test_a.py::test_network": (Failure("ConnectionError", "refused", (("net.py", 9, "connect"),)),),
     }
-    sets = target_sets(
-        tmp_path, baseline({}, failures, []), "total() of one item is 0\n\nI expect `total([1])` to be 1."
-    )
-    assert sets[0].tests == ("tests/test_a.py::test_total",)
-    assert set(sets[1].tests) == set(failures)
+    task = TaskText(title="total() of one item is 0", body="I expect `total([1])` to be 1.")
+    sets = target_sets(tmp_path, baseline({}, failures, []), task)
+    assert [s.tests for s in sets] == [("tests/test_a.py::test_total",)]
+    assert sets[0].relation is not None and sets[0].relation.related
 
 
-def test_an_issue_that_fits_no_test_targets_all_of_them_first(tmp_path: Path) -> None:
+def test_a_task_that_fits_no_failing_test_gets_a_question(tmp_path: Path) -> None:
     failures = {
         "tests/test_a.py::test_x": (Failure("KeyError", "q", (("a.py", 3, "x"),)),),
         "tests/test_a.py::test_y": (Failure("ValueError", "r", (("b.py", 9, "y"),)),),
     }
-    sets = target_sets(tmp_path, baseline({}, failures, []), "Broken")
-    assert set(sets[0].tests) == set(failures)
-    assert [set(s.tests) for s in sets[1:]] == [{t} for t in failures]
+    found = Targets(tmp_path, baseline({}, failures, []), TaskText(title="Please add a dark mode"))
+    assert found.sets() == [] and found.related == []
+    assert "tests/test_a.py::test_x (KeyError: q)" in found.question()
+
+
+@pytest.mark.parametrize("title", ["The test suite is red", "Fix the failing tests", "CI fails on main"])
+def test_a_request_for_the_failing_tests_means_all_of_them(tmp_path: Path, title: str) -> None:
+    failures = {
+        "tests/test_a.py::test_x": (Failure("KeyError", "q", (("a.py", 3, "x"),)),),
+        "tests/test_a.py::test_y": (Failure("ValueError", "r", (("b.py", 9, "y"),)),),
+    }
+    found = Targets(tmp_path, baseline({}, failures, []), TaskText(title=title))
+    assert set(found.sets()[0].tests) == set(failures)
+
+
+def test_a_test_that_the_task_names_represents_it(tmp_path: Path) -> None:
+    failures = {f"tests/test_a.py::{name}": (Failure("KeyError", "q"),) for name in ("test_apples", "test_pears")}
+    task = TaskText(title="Please make test_pears pass")
+    assert Targets(tmp_path, baseline({}, failures, []), task).related == ["tests/test_a.py::test_pears"]
 
 
 def test_symptoms_are_read_from_failures() -> None:
