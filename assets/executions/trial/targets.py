@@ -121,7 +121,7 @@ def _cause(baseline: Baseline, test: str, failure: Failure) -> tuple[str, str]:
 
 def test_source(root: Path, test: str) -> str:
     """The text of a test's function, found by its id without importing anything; empty when not found."""
-    path, *names = test.split("::")
+    path, *names = test.partition("[")[0].split("::")
     file = root / path
     if not file.is_file() or file.stat().st_size > 1 << 20:
         return ""
@@ -132,9 +132,8 @@ def test_source(root: Path, test: str) -> str:
         return ""
     node = tree
     for name in names:
-        plain = name.split("[", 1)[0]
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and child.name == plain:
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and child.name == name:
                 node = child
                 break
         else:

@@ -47,7 +47,7 @@ class TestFacts:
     @property
     def function(self) -> str:
         """The plain name of the test's function."""
-        return self.id.rpartition("::")[2].split("[", 1)[0]
+        return self.id.partition("[")[0].rpartition("::")[2]
 
 
 class Corpus:

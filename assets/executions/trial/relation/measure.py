@@ -22,7 +22,8 @@ from .terms import MOST_TEXT, Term, Text, root, roots, written_names
 
 THRESHOLD = 5.95
 PLAUSIBLE = 4.0
-"""Below `THRESHOLD`, a patch is a draft; below `PLAUSIBLE`, a test is no target. docs/gate.md has the error rates."""
+"""Below `THRESHOLD`, a patch is a draft; below `PLAUSIBLE`, a test is no target. docs/gate.md has the error rates: other
+problems of the same project are not told apart well."""
 _DAMPING = 0.85
 _TITLE, _BODY, _NAME = 1.4, 1.0, 1.2
 _COVERED = 12.0
@@ -35,6 +36,8 @@ _CALLED, _SMALL = 8.0, 12
 """Points for a call of what the task writes as code, when no other test passes; they vanish with `_SMALL` of them.
 Rarity says nothing in a small repository, where every test calls the one function there is."""
 _FILE, _FRAME, _MESSAGE, _HANG = 6.0, 6.0, 6.0, 4.0
+_MOST_PLACES = 400
+"""Files that a task names."""
 _HANGS = re.compile(
     r"\b(?:hang(?:s|ing)?|hung|freez(?:e|es|ing)|froze|endless(?:ly)?|forever|infinite(?:ly)?|never (?:return|end|stop|"
     r"finish|terminat|come)\w*|stuck|deadlock\w*|time[sd]? ?out|timeout|does(?:n't| not) (?:return|end|stop|finish|"
@@ -59,10 +62,11 @@ class TaskMeasure:
 
     def __init__(self, task: TaskText, corpus: Corpus) -> None:
         self._task, self._corpus = task, corpus
-        self._text = task.text[:MOST_TEXT]
+        text = task.text[:MOST_TEXT]
         self._request = failing_tests_request(task)
-        self._values = Text(self._text)
-        self._words = _spellings(self._text)
+        self._reported = _Reported(text)
+        self._values = Text(text)
+        self._words = _spellings(text)
         self._terms = _terms(task)
         self._known: dict[Term, float] = {}
         self._said = _damped([Match(self._points(term), "") for term in self._terms])
@@ -75,7 +79,7 @@ class TaskMeasure:
         if self._request is not None and self._request.means(test):
             return self._decided(f'the task asks for the failing tests: "{self._request.shown}"')
         profile = self._corpus.failing_profile(test)
-        matches = _independent([*self._shared(profile), *_special(self._text, test)])
+        matches = _independent([*self._shared(profile), *self._reported.matches(test)])
         points = _damped(matches)
         behind = self._best_of_background() - _damped(self._shared(self._corpus.profile(test)))
         called = self._called(test)
@@ -182,25 +186,33 @@ def _damped(matches: Sequence[Match]) -> float:
     return sum(points * _DAMPING**number for number, points in enumerate(ordered))
 
 
-def _special(text: str, test: TestFacts) -> list[Match]:
-    """What no passing test can share: files that are named, tracebacks, messages of exceptions, hangs."""
-    found: list[Match] = []
-    files = {match[0].lstrip("./") for match in _FILE_NAME.finditer(text)}
-    if any(_same_file(test.path, name) for name in files if is_test_path(name)):
-        found.append(Match(_FILE, f"the task names the file {test.path}"))
-    frames = _FRAME_LINE.findall(text)[-40:]
-    for failure in test.failures[:3]:
-        program = [frame for frame in failure.frames if not is_test_path(frame[0])]
-        if frames and program:
-            path, line, function = program[-1]
-            shown, number, within = frames[-1]
-            if _same_file(path, shown) and (within in ("", function) or int(number) == line):
-                found.append(Match(_FRAME, f"the traceback in the task ends in {path}:{line} as the test's does"))
-        if (message := _telling_message(failure)) and message in _normal(text):
-            found.append(Match(_MESSAGE, f"both report {failure.short[:100]}"))
-        if failure.type == "Hang" and _HANGS.search(text):
-            found.append(Match(_HANG, "the task reports a hang and the test does not end"))
-    return list(dict.fromkeys(found))
+class _Reported:
+    """What a task reports and no passing test can share: files of tests, tracebacks, messages of exceptions, hangs. The
+    text is searched once for all tests, since a hostile one makes that slow."""
+
+    def __init__(self, text: str) -> None:
+        names = {match[0].lstrip("./") for match in _FILE_NAME.finditer(text)}
+        self._files = [name for name in sorted(names)[:_MOST_PLACES] if is_test_path(name)]
+        self._frames = _FRAME_LINE.findall(text)
+        self._text = _normal(text)
+        self._hangs = _HANGS.search(text) is not None
+
+    def matches(self, test: TestFacts) -> list[Match]:
+        found: list[Match] = []
+        if any(_same_file(test.path, name) for name in self._files):
+            found.append(Match(_FILE, f"the task names the file {test.path}"))
+        for failure in test.failures[:3]:
+            program = [frame for frame in failure.frames if not is_test_path(frame[0])]
+            if self._frames and program:
+                path, line, function = program[-1]
+                shown, number, within = self._frames[-1]
+                if _same_file(path, shown) and (within in ("", function) or int(number) == line):
+                    found.append(Match(_FRAME, f"the traceback in the task ends in {path}:{line} as the test's does"))
+            if (message := _telling_message(failure)) and message in self._text:
+                found.append(Match(_MESSAGE, f"both report {failure.short[:100]}"))
+            if failure.type == "Hang" and self._hangs:
+                found.append(Match(_HANG, "the task reports a hang and the test does not end"))
+        return list(dict.fromkeys(found))
 
 
 def _same_file(path: str, shown: str) -> bool:

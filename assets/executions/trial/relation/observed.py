@@ -15,16 +15,18 @@ _MOST_TEXT = 8_000
 
 
 class Observed:
-    """The tests of a repository at `root` as its suite was run, and the corpus of those that do not fail."""
+    """The tests of a repository at `root` as its suite was run, and the corpus of those that do not fail, which is made
+    of `background` and `functions`."""
 
     def __init__(self, root: Path, baseline: Baseline) -> None:
         self._baseline = baseline
         self._tests = _TestSources(root)
-        self._functions, self._at = _functions(root, baseline)
+        self.functions, self._at = _functions(root, baseline)
         failing = set(baseline.failing) | set(baseline.flaky)
         passing = sorted(test for test in baseline.tests if test not in failing)
         step = max(1, -(-len(passing) // MOST_BACKGROUND))
-        self.corpus = Corpus([self.facts(test) for test in passing[::step]], self._functions)
+        self.background = [self.facts(test) for test in passing[::step]]
+        self.corpus = Corpus(self.background, self.functions)
 
     def facts(self, test: str) -> TestFacts:
         hits = self._baseline.hits.get(test, ())

@@ -53,14 +53,17 @@ def names_test(task: TaskText, test: TestFacts) -> str:
     short, function = test.id.partition("::")[2].split("[", 1)[0], test.function
     plain = test.id.split("[", 1)[0]
     telling = len(function) > 6 and (("test" in function.lower() and "_" in function) or function[:4] == "test")
+    brief = not telling and function[:5] == "test_"  # such as `test_a`, which an example may define too
     for sentence in _SENTENCE.split(task.text[:MOST_TEXT]):
+        if function not in sentence:
+            continue
         found = ""
         if _whole(test.id, sentence) or ("::" in plain and _whole(plain, sentence)):
             found = plain
         elif "::" in short and _whole(short, sentence):
             found = short
-        elif telling and _whole(function, sentence):
-            elsewhere = re.findall(rf"([\w./-]+\.py)::(?:\w+::)*{re.escape(function)}(?!\w)", sentence)
+        elif (telling or (brief and _STATES.search(sentence.lower()))) and _whole(function, sentence):
+            elsewhere = re.findall(rf"([\w./-]{{1,200}}\.py)::(?:\w+::)*{re.escape(function)}(?!\w)", sentence)
             found = function if not elsewhere or any(test.path.endswith(path) for path in elsewhere) else ""
         if found and not _ASIDE.search(sentence):
             return found

@@ -25,7 +25,10 @@ Value = str | int | float
 MOST_TEXT = 40_000
 """Characters of a text that are read."""
 _MOST_VALUE = 400
-_TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHORTEST_LINE = 6
+"""Characters of a line that counts as a value besides the string that it is part of."""
+_TOKEN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z_][A-Za-z0-9_]*")
+"""A name or word; not the end of a number such as `29th` or `0x1f`."""
 _EDGES = frozenset(" \t\n\"'`()[],;:.!?=<>") | {""}
 _QUOTES = re.compile("`{2,3}")
 _CAPITALS = re.compile(r"\b[A-Z][A-Z0-9]+\b")
@@ -125,6 +128,7 @@ def values(source: str) -> frozenset[Value]:
         value = node.value if isinstance(node, ast.Constant) else None
         if isinstance(value, str) and 0 < len(value.strip()) <= _MOST_VALUE:
             found.add(value.strip())
+            found.update(line for line in map(str.strip, value.splitlines()) if len(line) >= _SHORTEST_LINE)
         elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:
             found.add(value)
     return frozenset(found)
