@@ -22,8 +22,8 @@ from .terms import MOST_TEXT, Term, Text, root, roots, written_names
 
 THRESHOLD = 5.95
 PLAUSIBLE = 4.0
-"""Below `THRESHOLD`, a patch is a draft; below `PLAUSIBLE`, a test is no target. docs/gate.md has the error rates: other
-problems of the same project are not told apart well."""
+"""Below `THRESHOLD`, a patch is a draft; below `PLAUSIBLE`, a test is no target. docs/gate.md has the error rates:
+other problems of the same project are not told apart well."""
 _DAMPING = 0.85
 _TITLE, _BODY, _NAME = 1.4, 1.0, 1.2
 _COVERED = 12.0
