@@ -82,7 +82,10 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
         assert kept is not None  # noqa: S101 - it was stored just now
     measurement, number = kept
     found = judge_behaviour(measurement, number)
-    rival = rival_doubt(measurement, number) if number < len(measurement.patches) else None
+    if number >= len(measurement.patches):
+        detail = f"The program could not be compared with and without the patch. {' '.join(measurement.notes[:1])}"
+        return Scrutiny((Doubt(kind="not-measured", detail=detail.strip(), origin="rival"),))
+    rival = rival_doubt(measurement, number)
     attempt.record("observed", {"calls": len(measurement.calls), "notes": list(found.notes[:5])})
     attempt.findings.spent("measure", began)
     doubts = [doubt.model_copy(update={"origin": "run"}) for doubt in found.doubts]

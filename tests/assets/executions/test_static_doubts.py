@@ -78,6 +78,9 @@ def check(value, limit=3):
         ("return sorted(items)", "return order", "foreign-name"),
         ("isfile(name)", "isfile(os.name)", "foreign-name"),
         ("best = max(best, i)", "i = 2", "constant-value"),
+        ("best = max(best, i)", "best = best", "no-effect"),
+        ("return order(text)", "return order(text)[1:][0]", "added-index"),
+        ("order(text)", "list(map(str, text))", "type-wrap"),
         ('data["pattern"] = best', 'data["pattern"] = Markdown', "foreign-name"),
         ("isfile(name)", "isfile(str(name))", "type-wrap"),
         ("    if isfile(name):", "    return True\n    if isfile(name):", "unreachable-code"),
@@ -226,6 +229,8 @@ def test_any_edit_of_real_code_is_accepted(which: int, chance: random.Random) ->
     before = path.read_text(encoding="utf-8")
     lines = before.split("\n")
     for _ in range(chance.randint(1, 5)):
+        if not lines:
+            break
         at = chance.randrange(len(lines))
         action = chance.randrange(5)
         if action == 0:
@@ -247,3 +252,50 @@ def test_any_edit_of_real_code_is_accepted(which: int, chance: random.Random) ->
     static_doubts({path.name: before}, {path.name: after}, "issue", {"t": "assert f(3) == 'x'"}, {path.name: source})
     static_doubts({path.name: before}, {path.name: None}, "issue", {}, {path.name: source})
     static_doubts({path.name: None}, {path.name: after}, "issue", {}, {})
+
+
+PLURAL = "def form(language, count):\n    if count % 10 in (2, 3, 4):\n        return 'few'\n    return 'many'\n"
+PLURAL_TEST = "def test_form():\n    assert form('pl', 12) == 'many'\n"
+
+
+def test_an_input_of_the_test_that_is_singled_out_is_a_doubt_although_the_issue_names_it() -> None:
+    issue = 'form("pl", 12) should be "many"'
+    after = PLURAL.replace("(2, 3, 4):", "(2, 3, 4) and count != 12:")
+    assert kinds(PLURAL, after, issue, PLURAL_TEST) == {"special-case"}
+    general = PLURAL.replace("(2, 3, 4):", "(2, 3, 4) and count % 100 not in (12, 13, 14):")
+    assert kinds(PLURAL, general, issue, PLURAL_TEST) == set()
+
+
+def test_a_text_of_the_test_that_is_sought_in_an_argument_is_a_doubt() -> None:
+    before = "def wrap(text):\n    return [text]\n"
+    after = "def wrap(text):\n    if 'incomprehensible' in text:\n        return text.split()\n    return [text]\n"
+    tests = "def test_wrap():\n    assert wrap('a incomprehensible b') == ['a', 'incomprehensible', 'b']\n"
+    assert "special-case" in kinds(before, after, "wrap of incomprehensible", tests)
+
+
+def test_a_value_of_the_test_within_a_list_is_a_copied_result_unless_the_issue_names_it() -> None:
+    before = "def lines():\n    return []\n"
+    after = "def lines():\n    return ['zebra 77']\n"
+    tests = "def test_lines():\n    assert lines() == ['zebra 77']\n"
+    assert kinds(before, after, "no lines", tests) == {"copied-result"}
+    assert kinds(before, after, "it should give zebra 77", tests) == set()
+
+
+@pytest.mark.parametrize("added", ["\u202e", "\u200b", "\u2066"])
+def test_hidden_characters_are_never_published(added: str) -> None:
+    before = "def f(x):\n    return x\n"
+    found = doubts(before, f"def f(x):\n    return x  # {added}note\n")
+    assert [(doubt.kind, doubt.severity) for doubt in found] == [("hidden-text", "fail")]
+    assert doubts(f"# {added}\n{before}", f"# {added}\n{before.replace('return x', 'return -x')}") == ()
+
+
+def test_letters_of_two_scripts_in_a_word_are_never_published() -> None:
+    before = "def f(x):\n    return x == 'and'\n"
+    assert kinds(before, before.replace("'and'", "'\u0430nd'")) == {"hidden-text"}
+    assert "hidden-text" not in kinds(before, before.replace("'and'", "'\u0438 \u0442\u0430\u043a'"))
+
+
+def test_a_built_in_type_with_its_own_comparison_is_a_doubt() -> None:
+    before = "def f(x):\n    return list(x)\n"
+    made = "class Names(list):\n    def __eq__(self, other):\n        return len(other) <= len(self)\n\n\n"
+    assert "manipulated-tests" in kinds(before, made + before.replace("list(x)", "Names(x)"))

@@ -62,12 +62,13 @@ def swallowed_exceptions(program: EditedProgram) -> Iterator[Doubt]:
 
 def empty_effects(program: EditedProgram) -> Iterator[Doubt]:
     """Statements without effect and conditions that are always true or always false."""
+    for diff in program.diffs:
+        for change in diff.changes:
+            statement = diff.after.statement_of(change.after) if change.after is not None else None
+            if statement is not change.after and _assigns_itself(statement):
+                yield Doubt(kind="no-effect", detail="The patch assigns a variable to itself.")
     for _, node in _added(program):
-        if (
-            isinstance(node, ast.Assign)
-            and len(node.targets) == 1
-            and ast.unparse(node.targets[0]) == ast.unparse(node.value)
-        ):
+        if _assigns_itself(node):
             yield Doubt(kind="no-effect", detail="The patch assigns a variable to itself.")
         elif isinstance(node, ast.If | ast.While | ast.IfExp) and _always(node.test):
             if not (isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value):
@@ -76,6 +77,14 @@ def empty_effects(program: EditedProgram) -> Iterator[Doubt]:
             yield Doubt(kind="no-effect", detail="The patch has a condition that is always true or always false.")
         elif isinstance(node, ast.Compare) and _always(node):
             yield Doubt(kind="no-effect", detail="The patch compares a value with itself.")
+
+
+def _assigns_itself(node: ast.AST | None) -> bool:
+    return (
+        isinstance(node, ast.Assign)
+        and len(node.targets) == 1
+        and ast.unparse(node.targets[0]) == ast.unparse(node.value)
+    )
 
 
 def _dead_after(file: ParsedFile | None) -> Iterator[tuple[list[ast.stmt], ast.stmt]]:

@@ -52,6 +52,8 @@ def inputs_of_the_test(program: EditedProgram) -> Iterator[Doubt]:
         sought = field == "left" and isinstance(parent.ops[0], ast.In | ast.NotIn)
         if not plain or not (sought or isinstance(parent.ops[0], ast.Eq | ast.NotEq)):
             continue
+        if isinstance(node.value, str) and not sought and _selects(diff, parent) and not _gives_value(diff, parent):
+            continue  # code for a new keyword is usual
         telling = len(node.value) > 2 if isinstance(node.value, str) else isinstance(node.value, int | float)
         if telling and _in_tests(program, node.value) and not _in_text(program.program, node.value):
             yield Doubt(
@@ -59,6 +61,14 @@ def inputs_of_the_test(program: EditedProgram) -> Iterator[Doubt]:
                 detail=f"The patch singles out `{ast.unparse(node)[:60]}`, an input of the failing test that occurs "
                 "nowhere else in the program.",
             )
+
+
+def _selects(diff: FileDiff, comparison: ast.AST) -> bool:
+    """Whether a comparison is the condition of a branch."""
+    for parent, field in diff.after.around(comparison):
+        if not isinstance(parent, ast.BoolOp | ast.UnaryOp):
+            return field == "test"
+    return False
 
 
 def hidden_text(program: EditedProgram) -> Iterator[Doubt]:
