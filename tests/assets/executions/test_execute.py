@@ -57,6 +57,11 @@ def test_total():
 
 def test_cheapest():
     assert filled().cheapest() == "pen"
+    other = Cart()
+    other.add("apple", 9, 2)
+    other.add("mat", 1, 5)
+    other.add("zoo", 5, 9)
+    assert other.cheapest() == "mat"
 
 
 def test_pages():
@@ -70,7 +75,8 @@ def test_a_bug_is_repaired_with_complete_evidence(repair: Repair, tmp_path: Path
     recorded: list[str] = []
     done = repair(SHOP, ISSUE, record=lambda kind, body: recorded.append(kind))
     assert done.patch is not None and "+        return min(self.lines" in done.patch.diff
-    assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
+    verdict = judge(done.evidence, done.patch)
+    assert verdict.verdict is VerdictKind.PASS, verdict.reasons
     assert done.evidence.target_tests == ("tests/test_cart.py::test_cheapest",)
     counts = done.evidence.candidates
     assert counts.generated >= counts.tried >= counts.passed_failing_tests >= counts.passed_whole_suite == 1

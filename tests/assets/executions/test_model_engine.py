@@ -73,7 +73,7 @@ def play(repair: Repair, chat_server: Any) -> Callable[..., Execution]:
 
         chat_server.script = script
         chat = open_chat_spec(chat_server.spec(prompt_price=1.0, completion_price=2.0, **more.pop("spec", {})))
-        return repair(files, ISSUE, engine=ModelEngine(chat, options or ModelOptions()), **more)
+        return repair(files, more.pop("issue", ISSUE), engine=ModelEngine(chat, options or ModelOptions()), **more)
 
     return run
 
@@ -135,15 +135,10 @@ def test_the_model_sees_a_failure_and_may_try_again(play: Repair, chat_server: A
     assert "Still failing" in told and "test_cheapest" in told and "AssertionError" in told
 
 
-def test_a_patch_that_breaks_the_suite_is_rejected_and_the_model_sees_why(play: Repair, chat_server: Any) -> None:
+def test_an_edit_that_the_failing_tests_do_not_need_is_left_out(play: Repair) -> None:
     breaks = {"path": "rates.py", "old": "RATE = 1", "new": "RATE = 2"}
-    mends = {"path": "rates.py", "old": "RATE = 2", "new": "RATE = 1"}
-    bad = play([("edit", FIX), ("edit", breaks), ("run_tests", {})])
-    assert bad.patch is None and bad.model is not None and bad.model.ended == "the model gave up"
-    told = chat_server.requests[1].turns[-1][1]
-    assert "rejects these edits: tests/test_shop.py::test_total is worse" in told and "AssertionError" in told
-    assert bad.evidence.candidates.passed_whole_suite == 0
-    assert mends["old"] == breaks["new"]
+    done = play([("edit", FIX), ("edit", breaks), ("run_tests", {})])
+    assert done.patch is not None and done.evidence.changed_paths == ("shop.py",), done.summary
 
 
 def test_a_patch_that_breaks_the_suite_can_be_corrected(play: Repair) -> None:
@@ -209,7 +204,7 @@ def test_whole_files_are_added_and_deleted_and_the_gate_accepts_it(play: Repair,
         files={**FILES, "old_prices.py": "PRICES = {}\n", "notes/read me.txt": "words\n"},
     )
     assert done.patch is not None, results(chat_server)
-    assert done.evidence.changed_paths == ("shop.py", "old_prices.py", "prices.py")
+    assert set(done.evidence.changed_paths) == {"shop.py", "old_prices.py", "prices.py"}
     assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
     assert "deleted file mode" in done.patch.diff and "new file mode" in done.patch.diff
     first, *_, before, _, after = results(chat_server)
@@ -231,19 +226,12 @@ def test_a_repair_in_a_data_file_is_a_draft(play: Repair, chat_server: Any) -> N
         [("search", {"query": '"rate"'})],
         [("edit", {"path": "rates.json", "old": '"rate": 3', "new": '"rate": 2'}), ("run_tests", {})],
         files={"shop.py": shop, "rates.json": '{\r\n  "rate": 3\r\n}\r\n', "tests/test_shop.py": tests},
+        issue="rate() should be 2",
     )
     assert 'rates.json:2: "rate": 3' in results(chat_server)[0]
     assert done.patch is not None and '+  "rate": 2\r\n' in done.patch.diff
     verdict = judge(done.evidence, done.patch)
     assert verdict.verdict is VerdictKind.DRAFT, verdict
-
-
-def test_a_missing_module_is_added(play: Repair) -> None:
-    done = play(
-        [("write", {"path": "rates.py", "content": "RATE = 1\n"}), ("edit", FIX), ("run_tests", {})],
-        files={"shop.py": SHOP, "tests/test_shop.py": TESTS},
-    )
-    assert done.patch is not None and judge(done.evidence, done.patch).verdict is VerdictKind.PASS
 
 
 def test_an_edit_that_is_undone_is_no_change(play: Repair, chat_server: Any) -> None:
