@@ -20,9 +20,9 @@ from assets.executions.engines.search.spectrum import locations
 from assets.executions.judging.diff import changed_lines
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Suite, Verification, verify
-from assets.executions.repository.test_command import NoTests, number_of_tests
+from assets.executions.repository.test_command import COMMAND_FILE, NoTests, number_of_tests
 from assets.executions.trial.baseline import Baseline
-from assets.executions.trial.targets import Targets, TargetSet, example_targets, test_source
+from assets.executions.trial.targets import Targets, TargetSet, made_targets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Evidence, Execution, Outcome, Patch, VerdictKind
 from sandbox.protocol import Sandbox
@@ -77,7 +77,11 @@ def _run_attempt(attempt: AttemptState) -> Execution:
         return findings.ended(None, not_reproduced(attempt, baseline))
     findings.reproduction = "issue" if EXAMPLE_FILE in attempt.extra else "tests"
     targets = Targets(attempt.checkout.root, baseline, attempt.task)
-    sets = [example_targets(baseline)] if findings.reproduction == "issue" else targets.sets()
+    sets = targets.sets()
+    if findings.reproduction == "issue":
+        sets = [made_targets(baseline, "the tests are the task's own examples")]
+    elif COMMAND_FILE in attempt.extra:
+        sets = [made_targets(baseline, "the command that was given to judge the task fails")]
     if not sets:
         findings.reproduction = "none"
         attempt.record("observed", {"unrelated": baseline.failing[:50]})

@@ -87,11 +87,10 @@ def _fails(tests: list[str]) -> str:
     return "fails" if len(tests) == 1 else "fail"
 
 
-def example_targets(baseline: Baseline) -> TargetSet:
-    """The failing tests that were made from the task's own examples."""
-    shared = ("the tests are the task's own examples",)
-    relation = Relation(related=True, score=NAMED * THRESHOLD, threshold=THRESHOLD, shared=shared)
-    return TargetSet(tuple(baseline.failing), "They are the task's own examples.", relation)
+def made_targets(baseline: Baseline, shared: str) -> TargetSet:
+    """The failing tests that were made for the task: from its own examples, or from the command that came with it."""
+    relation = Relation(related=True, score=NAMED * THRESHOLD, threshold=THRESHOLD, shared=(shared,))
+    return TargetSet(tuple(baseline.failing), f"{shared[0].upper()}{shared[1:]}.", relation)
 
 
 def target_sets(root: Path, baseline: Baseline, task: TaskText) -> list[TargetSet]:
