@@ -81,7 +81,7 @@ def _solved(case: GateCase, folder: Path) -> tuple[CaseOutcome, bool, float, flo
 
 def test_a_right_patch_passes_and_a_patch_of_a_test_does_not(tmp_path: Path) -> None:
     cases = load_gate_cases(SET)
-    right = next(case for case in cases if case.fields.label == "right" and case.fields.kind == "guard")
+    right = next(case for case in cases if case.fields.label == "right" and case.fields.kind == "index")
     changed = next(case for case in cases if case.fields.kind == "changed-tests")
     assert _solved(right, tmp_path / "right") == (CaseOutcome.CORRECT, True, 0.0, 0.0)
     assert _solved(changed, tmp_path / "changed") == (CaseOutcome.CORRECT, True, 0.0, 0.0)
