@@ -17,6 +17,7 @@ from assets.evals.runs.subject import (
 )
 from assets.evals.sets.gate import GateCase, gate_checkout, right_patch
 from assets.executions.attempt.state import Record, quiet
+from assets.executions.judging.diff import changed_lines
 from core.embedding.protocol import EmbedderUnavailable
 from core.settings import load_settings
 from core.work import Budget, TaskText, VerdictKind
@@ -59,8 +60,9 @@ def answer(case: GateCase, sandbox: Sandbox, seconds: float, record: Record = qu
     patch = execution.patch.diff if execution.patch is not None else None
     proven = verdict.verdict is VerdictKind.PASS
     trap = case.fields.label == "trap"
-    # A rival, or what is left once needless hunks are dropped, may be right.
-    wrong = proven and trap and not (patch and patch != case.proposed and right_patch(case, patch, sandbox))
+    # The rival, or what is left of the patch without needless hunks, may be right.
+    other = patch is not None and (case.rival is not None or changed_lines(patch) < changed_lines(case.proposed))
+    wrong = proven and trap and not (other and patch is not None and right_patch(case, patch, sandbox))
     return GateAnswer(
         kind, wrong, not proven and not trap, _reasons(solved), execution.summary, patch, execution.evidence.timings
     )

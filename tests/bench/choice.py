@@ -27,7 +27,7 @@ from assets.executions.engines.search.source import Edit, SourceFile
 from assets.executions.judging.diff import unified_diff
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.settings import RepositorySettings
-from assets.executions.trial.targets import TargetSet, target_sets, test_source
+from assets.executions.trial.targets import TargetSet, test_source
 from assets.executions.trial.worker_client import WorkerDied
 from core.git.command import GitError
 from core.statistics import PairedData, TooFewClusters, cluster_interval
@@ -171,7 +171,7 @@ def _survivors(attempt: AttemptState, after_first: int, most: int) -> tuple[list
     if not baseline.failing:
         return [], None, 0
     root = attempt.checkout.root
-    targets = target_sets(root, baseline, attempt.task.text)[0]
+    targets = TargetSet(tuple(baseline.failing), "Every failing test: a case has one fault.")
     until = time.monotonic() + attempt.left
     problem = Problem(
         issue=attempt.task.text,

@@ -25,7 +25,6 @@ from assets.executions.judging.verify import Change
 from assets.executions.repository.test_command import detect
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.baseline import measure as measure_baseline
-from assets.executions.trial.targets import target_sets
 from assets.executions.trial.worker_client import Worker
 from sandbox.protocol import Limits, Sandbox
 from tests.bench.contrived import Edit, Program, programs
@@ -54,15 +53,14 @@ class Group:
     measurement: Measurement
 
 
-def measured(root: Path, issue: str, subjects: list[Subject], sandbox: Sandbox) -> Group:
+def measured(root: Path, subjects: list[Subject], sandbox: Sandbox) -> Group:
     """Measures the subjects that pass the visible tests that the others pass too."""
     command = detect(root, None)
     worker = Worker(sandbox, root, command, Limits(wall_seconds=200, cpu_seconds=400))
     try:
         baseline = measure_baseline(worker, command, Allowance(30.0))
-        targets = target_sets(root, baseline, issue)[0].tests
         changes = [s.change for s in subjects]
-        return Group(subjects, measure_patches(worker, root, changes, baseline, targets, SECONDS))
+        return Group(subjects, measure_patches(worker, root, changes, baseline, tuple(baseline.failing), SECONDS))
     finally:
         worker.close()
 
@@ -77,7 +75,7 @@ def program_group(program: Program, sandbox: Sandbox) -> Group:
             for e in program.edits
         ]
         kept = [s for s in subjects if _passes(root, s, sandbox)]
-        return measured(root, "", kept, sandbox)
+        return measured(root, kept, sandbox)
 
 
 def _edited(program: Program, edit: Edit) -> Change:
@@ -117,7 +115,7 @@ def case_groups(path: Path, sandbox: Sandbox, only: list[str]) -> Iterator[Group
             for row in survivors.get(case.id, []):
                 change = _change(root, str(row["diff"]))
                 subjects.append(Subject(case.id, str(row["operator"]), "survivor", bool(row["right"]), change))
-            yield measured(root, case.issue, subjects, sandbox)
+            yield measured(root, subjects, sandbox)
 
 
 def _change(root: Path, diff: str) -> Change:

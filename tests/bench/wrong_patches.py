@@ -21,7 +21,7 @@ from assets.executions.repository.settings import RepositorySettings
 from assets.executions.repository.test_command import detect
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.baseline import measure as measure_baseline
-from assets.executions.trial.targets import target_sets, test_source
+from assets.executions.trial.targets import TargetSet, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import TaskContext
 from sandbox.protocol import Limits, Sandbox
@@ -38,7 +38,7 @@ def survivors(case: RepairCase, root: Path, sandbox: Sandbox, seconds: float) ->
     worker = Worker(sandbox, root, command, limits)
     try:
         baseline = measure_baseline(worker, command, Allowance(30.0))
-        targets = target_sets(root, baseline, case.issue)[0]
+        targets = TargetSet(tuple(baseline.failing), "Every failing test: a case has one fault.")
         sources = EditableFiles(root, RepositorySettings())
         empty = TaskContext(source="bench", commit="", index_version="", models=(), locations=())
         texts = {test: test_source(root, test) for test in targets.tests[:30]}

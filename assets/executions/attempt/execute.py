@@ -162,7 +162,7 @@ def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) 
         if not search.survivors:
             return None
         found, rejected = verify_survivors(attempt, search)
-        if found is not None or search.unsteady:
+        if found is not None or search.broken:
             return found
         search.engine.observe(rejected)
         search.complete = False
@@ -194,7 +194,6 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
         else:
             result = _verified(attempt, search, change)
         if result.unsteady:
-            search.unsteady = result.unsteady
             search.broken = f"{result.detail}, so no patch can be proven by it"
             return None, rejected
         search.steady = search.steady or result.after is not None

@@ -70,8 +70,6 @@ class TargetSearch:
     measurements: Measurements = field(default_factory=Measurements)
     steady: bool = False
     """Whether repeated runs on the unchanged commit have shown that the targets fail each time."""
-    unsteady: tuple[str, ...] = ()
-    """Targets that also pass on the unchanged commit."""
     _effort_at_draft: int = 0
 
     def add_draft(self, draft: Accepted) -> None:

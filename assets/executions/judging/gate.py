@@ -104,10 +104,8 @@ def reproduced(evidence: Evidence, patch: Patch) -> GateCheck:
 def related(evidence: Evidence, patch: Patch) -> GateCheck:
     """The target tests represent the task: what they have in common with it is more than chance."""
     relation = evidence.relation
-    passed = relation is None or relation.related
-    if relation is None:
-        detail = "The target tests were selected by hand."
-    elif passed:
+    passed = relation is not None and relation.related
+    if relation is not None and passed:
         detail = f"The target tests are about the task: {'; '.join(relation.shared[:3]) or 'they are named in it'}."
     else:
         detail = "Nothing shows that the failing tests are about this task."

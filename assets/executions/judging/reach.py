@@ -4,6 +4,8 @@ import ast
 import re
 from collections.abc import Mapping
 
+from assets.executions.judging.diff import changed_paths
+
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 
@@ -28,8 +30,6 @@ def touched_lines(diff: str) -> list[int]:
 def changed_places(before: Mapping[str, str | None], diff: str) -> frozenset[tuple[str, int]]:
     """(path, line) of every statement whose execution leads to code that the diff changes: the statements of the
     innermost function around a changed line, else the line itself. Only for files in `before`, their old texts."""
-    from assets.executions.judging.diff import changed_paths  # the module imports git
-
     places: set[tuple[str, int]] = set()
     for piece in re.split(r"(?=^diff --git )", diff, flags=re.MULTILINE):
         for path in changed_paths(piece):

@@ -93,11 +93,6 @@ def made_targets(baseline: Baseline, shared: str) -> TargetSet:
     return TargetSet(tuple(baseline.failing), f"{shared[0].upper()}{shared[1:]}.", relation)
 
 
-def target_sets(root: Path, baseline: Baseline, task: TaskText) -> list[TargetSet]:
-    """The sets of failing tests to try, best first; see `Targets.sets`."""
-    return Targets(root, baseline, task).sets()
-
-
 def _groups(baseline: Baseline, failing: list[str]) -> Mapping[tuple[str, str], list[str]]:
     """Failing tests by cause: the type of the failure and the innermost function of the program on the stack, else the
     program's file of which the test executes most."""

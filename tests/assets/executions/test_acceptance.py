@@ -29,6 +29,7 @@ from core.work import (
     Outcome,
     Patch,
     Plan,
+    Relation,
     TaskContext,
     TaskText,
     TestRun,
@@ -39,6 +40,7 @@ from .conftest import Files
 from .scripted_engine import ScriptedEngine, replacing
 
 COMMIT = "0" * 40
+RELATED = Relation(related=True, score=9.0, threshold=6.5)
 TESTS = [f"t.py::{name}" for name in "abcdef"]
 
 
@@ -62,9 +64,9 @@ def begun(root: Path, baseline: Baseline, targets: tuple[str, ...]) -> tuple[Att
     plan = Plan(goal="", hypotheses=(), steps=(), acceptance=(), budget=Budget(seconds=600))
     inputs = AttemptInput(TaskText(title="It"), context, plan, Checkout(root, COMMIT, RepositorySettings()))
     attempt = AttemptState(inputs, ScriptedEngine(lambda _: iter(())), _Nowhere(), Callbacks())  # type: ignore[arg-type]
-    attempt.findings.baseline, attempt.findings.targets = baseline, TargetSet(targets, "")
+    attempt.findings.baseline, attempt.findings.targets = baseline, TargetSet(targets, "", RELATED)
     problem = Problem(
-        "It", TargetSet(targets, ""), baseline, context, attempt.files, {}, lambda: False, root, 0.0, print,
+        "It", TargetSet(targets, "", RELATED), baseline, context, attempt.files, {}, lambda: False, root, 0.0, print,
         attempt.files.refusal,
     )  # fmt: skip
     return attempt, TargetSearch(problem, attempt.engine.start(problem), None)  # type: ignore[arg-type]
@@ -141,6 +143,7 @@ def test_what_is_accepted_is_exactly_what_the_gate_does_not_fail(
         sandbox="nowhere",
         reproduction=reproduction,
         target_tests=targets,
+        relation=RELATED,
         before=before,
         after=said.after,
         applies=applies,

@@ -13,6 +13,9 @@ DIFF = "diff --git a/shop/cart.py b/shop/cart.py\n--- a/shop/cart.py\n+++ b/shop
 PATCH = Patch(base_commit="0" * 40, diff=DIFF)
 
 
+RELATED = Relation(related=True, score=9.0, threshold=6.5, shared=("the task names `total`",))
+
+
 def run(outcomes: dict[str, Outcome], **fields: object) -> TestRun:
     return TestRun(command=("pytest",), outcomes=outcomes, seconds=1.0, exit_code=0, **fields)  # type: ignore[arg-type]
 
@@ -24,6 +27,7 @@ def good(**fields: object) -> Evidence:
         "target_tests": ("t::a",),
         "before": run({"t::a": Outcome.FAILED, "t::b": Outcome.PASSED}),
         "after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED}),
+        "relation": RELATED,
         "applies": True,
         "changed_paths": ("shop/cart.py",),
         "allowed_paths": ("shop/cart.py", "shop/other.py"),
@@ -57,6 +61,7 @@ def test_complete_evidence_passes_and_is_bound_to_the_patch() -> None:
         ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.PASSED, "t::c": Outcome.FAILED})}, "suite-no-worse"),
         ({"after": run({"t::a": Outcome.PASSED, "t::b": Outcome.UNKNOWN}, complete=False), "reached": ("t::b",)},
         "suite-no-worse"),
+        ({"relation": None}, "related"),
         ({"relation": Relation(related=False, score=0.1, threshold=1.0)}, "related"),
         ({"doubts": (Doubt(kind="examples", detail="A README example fails now.", severity="fail"),)}, "undisputed"),
         ({"doubts": (Doubt(kind="wrap", detail="a", origin="text"), Doubt(kind="unlike", detail="b", origin="run"))},
@@ -144,6 +149,7 @@ evidences = st.builds(
     sandbox=st.just("bubblewrap"),
     reproduction=st.sampled_from(["tests", "issue", "none"]),
     target_tests=st.lists(st.sampled_from([f"t::{c}" for c in "abc"]), max_size=3, unique=True).map(tuple),
+    relation=st.sampled_from([None, RELATED, RELATED.model_copy(update={"related": False})]),
     before=runs,
     after=runs,
     applies=st.sampled_from([True, False, None]),
@@ -174,6 +180,7 @@ def test_what_passes_has_everything(evidence: Evidence) -> None:
     assert not any(is_test_path(path) for path in evidence.changed_paths)
     if verdict.verdict is VerdictKind.PASS:
         assert evidence.reproduction == "tests" and not evidence.flaky
+        assert evidence.relation == RELATED
         assert before.complete and after.complete
 
 

@@ -12,7 +12,7 @@ from assets.executions.engines.search.spectrum import ochiai, rank
 from assets.executions.engines.search.symptoms import read_symptoms
 from assets.executions.tokenizer import identifiers, literals, similarity, words
 from assets.executions.trial.baseline import Baseline, Failure
-from assets.executions.trial.targets import Targets, target_sets
+from assets.executions.trial.targets import Targets
 from core.work import Location, Outcome, TaskContext, TaskText, TestRun
 
 from .conftest import write_files
@@ -72,7 +72,7 @@ def test_tests_that_fail_for_another_reason_are_left_out_of_the_first_target_set
         "tests/test_a.py::test_network": (Failure("ConnectionError", "refused", (("net.py", 9, "connect"),)),),
     }
     task = TaskText(title="total() of one item is 0", body="I expect `total([1])` to be 1.")
-    sets = target_sets(tmp_path, baseline({}, failures, []), task)
+    sets = Targets(tmp_path, baseline({}, failures, []), task).sets()
     assert [s.tests for s in sets] == [("tests/test_a.py::test_total",)]
     assert sets[0].relation is not None and sets[0].relation.related
 
