@@ -121,8 +121,7 @@ def test_a_failing_test_and_an_issue_become_a_branch(run, tmp_path: Path) -> Non
     assert result["branch"] == f"penstock/{result['task']}"
     assert result["candidates"] >= 1
     verdict = result["evidence"]["verdict"]
-    assert verdict["verdict"] in ("pass", "draft") and verdict["proof"]
-    assert (verdict["verdict"] == "draft") is bool(verdict["reasons"])
+    assert (verdict["verdict"], verdict["reasons"]) == ("pass", []) and verdict["proof"]
     assert (
         _git(repo, "diff", "--no-color", "main", result["branch"]).splitlines()[-8:]
         == result["patch"].splitlines()[-8:]

@@ -185,8 +185,11 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
     while search.survivors and verified < VERIFIED_PER_ROUND and attempt.left >= 0.5:
         attempt.check()
         candidate = minimal(attempt, search, search.survivors.pop(0))
-        verified += 1
         change = change_of(attempt, candidate)
+        if change.diff in search.verified:
+            continue
+        search.verified.add(change.diff)
+        verified += 1
         attempt.record("verify", {"patch": change.diff, "operator": candidate.operator, "rank": verified - 1})
         doubts = doubts_of_text(search, change)
         if grave := [doubt.detail for doubt in doubts if doubt.severity == "fail"]:

@@ -26,6 +26,7 @@ AS_NATURAL = 0.25
 """A survivor is a rival when its naturalness is at least this part of the candidate's."""
 MOST_SECONDS = 30.0
 LEAST_SECONDS = 1.0
+LEAST_COMPARED = 0.5
 _TRIAL_SECONDS = 10.0
 
 
@@ -84,24 +85,42 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
         group = [candidate, *_rivals(search, candidate)]
         seconds = min(MOST_SECONDS, 0.5 * attempt.left)
         if seconds < LEAST_SECONDS:
-            detail = "There was no time left to compare the program with and without the patch beyond its tests."
-            return Scrutiny((Doubt(kind="not-measured", detail=detail, origin="rival"),))
+            return Scrutiny((_unmeasured("There was no time left to compare the program with and without the patch."),))
         attempt.record("measure", {"patches": len(group), "seconds": round(seconds, 1)})
         search.measurements.keep(group, _measured(attempt, search, group, seconds))
         kept = search.measurements.find(candidate)
         assert kept is not None  # noqa: S101 - it was stored just now
     measurement, number = kept
-    found = judge_behaviour(measurement, number)
-    if number >= len(measurement.patches):
-        detail = f"The program could not be compared with and without the patch. {' '.join(measurement.notes[:1])}"
-        return Scrutiny((Doubt(kind="not-measured", detail=detail.strip(), origin="rival"),))
-    rival = rival_doubt(measurement, number)
-    attempt.record("observed", {"calls": len(measurement.calls), "notes": list(found.notes[:5])})
+    compared = [sum(r is not None for r in patch.results or ()) for patch in measurement.patches]
+    notes = list(measurement.notes[:5])
+    attempt.record("observed", {"calls": len(measurement.calls), "compared": compared, "notes": notes})
     attempt.findings.spent("measure", began)
+    return _judged(measurement, number)
+
+
+def _judged(measurement: Measurement, number: int) -> Scrutiny:
+    """What a measurement says of one of its patches, of its rivals, and of what could not be measured."""
+    if number >= len(measurement.patches) or not _compared_enough(measurement, number):
+        detail = f"The program could not be compared with and without the patch. {' '.join(measurement.notes[:1])}"
+        return Scrutiny((_unmeasured(detail.strip()),))
+    found = judge_behaviour(measurement, number)
     doubts = [doubt.model_copy(update={"origin": "run"}) for doubt in found.doubts]
-    if rival is not None:
+    if not all(_compared_enough(measurement, other) for other in range(len(measurement.patches))):
+        doubts.append(_unmeasured("Another patch that passes these tests could not be compared with this one in time."))
+    elif (rival := rival_doubt(measurement, number)) is not None:
         doubts.append(rival.model_copy(update={"origin": "rival"}))
     return Scrutiny(tuple(doubts), found.supports)
+
+
+def _unmeasured(detail: str) -> Doubt:
+    return Doubt(kind="not-measured", detail=detail, origin="rival")
+
+
+def _compared_enough(measurement: Measurement, number: int) -> bool:
+    """Whether most recorded and generated calls ran with the patch before the time was over. A patch that cannot be
+    applied to the imported program is not compared at all, which says nothing about it."""
+    results = measurement.patches[number].results
+    return results is None or sum(r is not None for r in results) >= LEAST_COMPARED * len(measurement.calls)
 
 
 def _rivals(search: TargetSearch, candidate: Candidate) -> list[Candidate]:

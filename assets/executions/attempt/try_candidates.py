@@ -67,6 +67,8 @@ class TargetSearch:
     """Whether the engine has nothing more to propose and everything was tried."""
     broken: str = ""
     """Why no more can be tried, as text: the worker has died and could not be restarted, or nothing can be proven."""
+    verified: set[str] = field(default_factory=set)
+    """The diffs that were verified: different edits may give the same text."""
     measurements: Measurements = field(default_factory=Measurements)
     steady: bool = False
     """Whether repeated runs on the unchanged commit have shown that the targets fail each time."""

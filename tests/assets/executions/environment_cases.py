@@ -9,7 +9,10 @@ SHIP = """
 def shipping(total):
     return 0 if total > 50 else 5
 """
-TEST = "from ship import shipping\n\n\ndef test_free():\n    assert shipping(50) == 0\n"
+TEST = (
+    "from ship import shipping\n\n\ndef test_free():\n    assert shipping(50) == 0\n"
+    "    assert [shipping(n) for n in (0, 1, 49, 49.99)] == [5] * 4\n    assert shipping(-3) == 5\n"
+)
 CONFIG = "[tool.pytest.ini_options]\n{}\n"
 
 

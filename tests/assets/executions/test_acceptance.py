@@ -239,3 +239,23 @@ def test_the_summary_names_the_test_that_a_rejected_candidate_breaks(repair: Cal
     done = repair(files, "pages() forgets the last page", engine=engine, seconds=60)
     assert done.patch is None and "test_even is worse with the patch" in done.summary
     assert [o.status for o in engine.observed] == ["pass", "rejected"]
+
+
+def test_time_that_other_tests_do_not_need_goes_to_those_that_were_cut_short(repair: Callable[..., Execution]) -> None:
+    """Another test fails for the same cause; the fix for the one that the task is about comes after its share."""
+
+    def script(problem: Problem) -> Iterator[Candidate]:
+        number = 0
+        while time.monotonic() < problem.until:
+            number += 1
+            yield replacing(problem, "mod.py", "count // size", f"count // size - {number}")
+        if problem.targets.tests == ("test_mod.py::test_rest",):
+            yield replacing(problem, "mod.py", "count // size", GOOD)
+
+    tests = "from mod import other, pages\n\ndef test_rest():\n    assert pages(11, 5) == 3\n\ndef test_other():\n    assert other() == 1\n"  # noqa: E501
+    files: Files = {"mod.py": PAGES + "\n\ndef other():\n    return 2\n", "test_mod.py": tests}
+    plans: list[Plan] = []
+    done = repair(files, "pages() forgets the rest", engine=ScriptedEngine(script), seconds=16, revise=plans.append)
+    assert done.patch is not None and GOOD in done.patch.diff, done.summary
+    assert done.evidence.target_tests == ("test_mod.py::test_rest",)
+    assert len(plans) >= 2, "it was taken up again after the others"

@@ -135,6 +135,20 @@ def test_the_model_sees_a_failure_and_may_try_again(play: Repair, chat_server: A
     assert "Still failing" in told and "test_cheapest" in told and "AssertionError" in told
 
 
+def test_a_patch_that_breaks_the_suite_is_rejected_and_the_model_sees_why(play: Repair, chat_server: Any) -> None:
+    files: Files = {
+        "shop.py": "LIMIT = 3\n\n\ndef many(n):\n    return n > LIMIT\n\n\ndef few(n):\n    return n <= LIMIT + 1\n",
+        "tests/test_shop.py": "from shop import few, many\n\n\ndef test_many():\n    assert many(3)\n\n\n"
+        "def test_few():\n    assert few(4)\n",
+    }
+    breaks = {"path": "shop.py", "old": "LIMIT = 3", "new": "LIMIT = 2"}
+    bad = play([("edit", breaks), ("run_tests", {})], files=files, issue="many(3) should be true")
+    assert bad.patch is None and bad.model is not None and bad.model.ended == "the model gave up"
+    told = chat_server.requests[1].turns[-1][1]
+    assert "rejects these edits: tests/test_shop.py::test_few is worse" in told and "assert False" in told
+    assert bad.evidence.candidates.passed_whole_suite == 0
+
+
 def test_an_edit_that_the_failing_tests_do_not_need_is_left_out(play: Repair) -> None:
     breaks = {"path": "rates.py", "old": "RATE = 1", "new": "RATE = 2"}
     done = play([("edit", FIX), ("edit", breaks), ("run_tests", {})])
