@@ -165,3 +165,12 @@ def test_blocks_and_the_function_around_them() -> None:
     first, second = blocks(OLD, after)
     assert function_lines(OLD, first.old) is None
     assert function_lines(OLD, second.old) == ("plain", 8, 9)
+
+
+def test_negative_numbers_are_unusual_only_where_no_recorded_call_has_one() -> None:
+    plain = variations([Call(0, {"n": 3, "m": 4}, "target")], 40)
+    assert any(call.unusual for call in plain) and not all(call.unusual for call in plain)
+    assert all(call.unusual == any(type(v) is not str and v < 0 for v in call.arguments.values()) for call in plain)
+    assert all(call.unusual for call in related_calls([c for c in plain if c.unusual], 20))
+    signed = variations([Call(0, {"n": 3, "m": -4}, "target")], 40)
+    assert not any(call.unusual for call in signed)

@@ -59,6 +59,8 @@ class MeasuredCall:
     test: str = ""
     slots: tuple[str, ...] = ()
     """What was varied."""
+    unusual: bool = False
+    """It has a negative number, and no recorded call has one."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,7 @@ def _parsed(answer: dict[str, Any], plan: _Plan) -> Measurement:
             int(c["b"]),
             str(c["t"]),
             tuple(str(v) for v in c["v"]),
+            bool(c["u"]),
         )
         for c in answer.get("calls", ())
     )

@@ -32,10 +32,15 @@ def rival_groups(measurement: Measurement) -> tuple[RivalGroup, ...]:
     for numbers in members.values():
         first = views[numbers[0]]
         spread = sum(p.returned and p.changed and not first.like_repaired(p) for p in first.pairs)
-        doubts = min(len(judge_behaviour(measurement, n).doubts) for n in numbers)
+        doubts = min(_weight(judge_behaviour(measurement, n).doubts) for n in numbers)
         groups.append(RivalGroup(tuple(numbers), doubts, spread))
     groups.sort(key=lambda g: (not views[g.patches[0]].pairs, g.doubts, g.spread, g.patches[0]))
     return tuple(groups)
+
+
+def _weight(doubts: tuple[Doubt, ...]) -> int:
+    """How many doubts there are; a note does not excuse from comparing."""
+    return sum(doubt.severity != "note" for doubt in doubts)
 
 
 def rival_doubt(measurement: Measurement, chosen: int) -> Doubt | None:
@@ -52,8 +57,8 @@ def rival_doubt(measurement: Measurement, chosen: int) -> Doubt | None:
         other = View(measurement, group.patches[0])
         for pair in view.pairs:
             rival = other.by_number.get(pair.number)
-            if rival is None or rival.result.form == pair.result.form:
-                continue
+            if rival is None or pair.call.unusual or rival.result.form == pair.result.form:
+                continue  # what a count of -1 gives, which nobody passes, decides nothing
             if rival.result.status == pair.result.status == "value":
                 return Doubt(
                     kind="rivals",

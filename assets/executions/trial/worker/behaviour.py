@@ -238,6 +238,7 @@ class _Measurement:
                         "h": call.how or ", ".join(f"{n} = {shown(v)}" for n, v in call.arguments.items())[:300],
                         "b": call.base,
                         "v": list(call.slots),
+                        "u": call.unusual,
                         "t": call.test,
                         "r": original[number],
                         "steady": number in repeatable,

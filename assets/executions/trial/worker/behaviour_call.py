@@ -19,6 +19,8 @@ class Call:
     test: str = ""
     slots: tuple[str, ...] = ()
     """What was varied: parameters, and `parameter.attribute`."""
+    unusual: bool = False
+    """It has a negative number, and no recorded call has one."""
 
 
 def bound(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -67,7 +67,17 @@ def variations(calls: list[Call], count: int) -> list[Call]:
     nearest = list(found)
     further = [_of_call(call, len(calls) + i, pool) for i, call in enumerate(nearest)]
     _take(found, [_based(source, call) for source, call in zip(further, nearest, strict=True)], count, known)
+    if not any(_negative(value) for values in pool.by_type.values() for value in values):
+        for call in found:
+            call.unusual = any(_negative(value) for value in call.arguments.values())
     return found
+
+
+def _negative(value: Any) -> bool:
+    """Whether a value is a negative number, or a plain container with one."""
+    if type(value) in (int, float):
+        return bool(value < 0)
+    return type(value) in (list, tuple, set) and any(type(v) in (int, float) and v < 0 for v in value)
 
 
 def _take(found: list[Call], sources: list[Iterator[Call]], count: int, known: set[str]) -> None:

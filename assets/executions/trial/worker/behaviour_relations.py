@@ -63,7 +63,7 @@ def related_calls(calls: list[Call], count: int) -> list[Call]:
         for relation, arguments in _related(call):
             if len(found) >= count:
                 return found
-            found.append(Call(call.function, arguments, relation, call.how, number, call.test))
+            found.append(Call(call.function, arguments, relation, call.how, number, call.test, unusual=call.unusual))
     return found
 
 
