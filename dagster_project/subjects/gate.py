@@ -12,7 +12,6 @@ from assets.evals.runs.subject import (
     CaseOutcome,
     CaseResult,
     InfrastructureFailure,
-    SubjectCannotStart,
     UnknownSubject,
 )
 from assets.evals.sets.gate import GateCase, gate_checkout, right_patch
@@ -24,7 +23,7 @@ from core.work import Budget, TaskText, VerdictKind
 from dagster_project.pipeline import Solution
 from dagster_project.subjects.given_patches import GivenPatches
 from dagster_project.subjects.repair import record_to, solve_folder
-from sandbox import open_sandbox
+from dagster_project.subjects.sandboxed import Sandboxed
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
 
@@ -74,7 +73,7 @@ def _reasons(solved: Solution) -> tuple[str, ...]:
     return (*(check.detail for check in verdict.checks if not check.passed), *verdict.reasons)
 
 
-class GateSubject:
+class GateSubject(Sandboxed):
     """Answers each case of a set of kind `gate` with the gate's verdict."""
 
     kinds: tuple[str, ...] = ("gate",)
@@ -84,21 +83,9 @@ class GateSubject:
             raise UnknownSubject("seconds must be between 1 and 86400")
         self.seconds = seconds
         self.name = f"given-{seconds:g}s"
-        self._sandbox: Sandbox | None = None
 
     def identity(self) -> dict[str, str]:
         return {"engine": "given", "budget_seconds": f"{self.seconds:g}", "sandbox": self._open().name}
-
-    def _open(self) -> Sandbox:
-        if self._sandbox is None:
-            try:
-                self._sandbox = open_sandbox(load_settings().sandbox)
-            except SandboxUnavailable as error:
-                raise SubjectCannotStart(str(error)) from error
-        return self._sandbox
-
-    def start(self) -> None:
-        self._open()
 
     def solve(self, attempt: Attempt) -> CaseResult:
         case: GateCase = attempt.case.payload

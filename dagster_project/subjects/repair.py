@@ -13,7 +13,6 @@ from assets.evals.runs.subject import (
     CaseOutcome,
     CaseResult,
     InfrastructureFailure,
-    SubjectCannotStart,
     UnknownSubject,
 )
 from assets.evals.sets.released import as_repair
@@ -31,11 +30,11 @@ from core.settings import Settings, load_settings
 from core.work import Budget, TaskText, VerdictKind
 from dagster_project import pipeline
 from dagster_project.subjects.embedding_identity import embedding_identity
-from sandbox import open_sandbox
+from dagster_project.subjects.sandboxed import Sandboxed
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
 
-class RepairSubject:
+class RepairSubject(Sandboxed):
     """Runs the pipeline of `penstock solve` on each case, and judges the patch by the case's hidden tests."""
 
     kinds: tuple[str, ...] = ("repair", "released")
@@ -52,7 +51,6 @@ class RepairSubject:
         self.name = f"{engine}-{seconds:g}s" + (f"-{candidates}" if candidates != 20_000 else "")
         if operators:
             self.name += f"-{operators.replace('-', 'without-').replace('+', '.')}"
-        self._sandbox: Sandbox | None = None
 
     def identity(self) -> dict[str, str]:
         settings = load_settings()
@@ -64,17 +62,6 @@ class RepairSubject:
             **embedding_identity(settings.embedding_model),
             "sandbox": self._open().name,
         }
-
-    def _open(self) -> Sandbox:
-        if self._sandbox is None:
-            try:
-                self._sandbox = open_sandbox(load_settings().sandbox)
-            except SandboxUnavailable as error:
-                raise SubjectCannotStart(str(error)) from error
-        return self._sandbox
-
-    def start(self) -> None:
-        self._open()
 
     def solve(self, attempt: Attempt) -> CaseResult:
         try:

@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from assets.executions.repository import walk
 from assets.executions.repository.protected_paths import is_test_path
 
-SKIPPED = frozenset({".git", ".venv", "venv", "node_modules", ".tox", "build", "dist", "__pycache__", ".eggs"})
 _MOST_BYTES = 1 << 20
 _MOST_TEXT = 48 << 20
 _MOST_FILES = 20_000
@@ -55,7 +55,7 @@ class Declared:
     @cached_property
     def files(self) -> tuple[str, ...]:
         """Relative paths of its files, hidden folders other than `.github` and build folders left out."""
-        return tuple(_files(self.root))
+        return tuple(walk.files(self.root, _MOST_FILES, hidden=True))
 
     @cached_property
     def ignored(self) -> tuple[re.Pattern[str], ...]:
@@ -97,7 +97,7 @@ def declared(root: Path) -> Declared:
     table = _table(project, "project")
     poetry = _table(project, "tool", "poetry")
     texts = [*_project_requirements(project), *_cfg_requirements(setup), *_strings(call)]
-    files = list(_files(root))
+    files = list(walk.files(root, _MOST_FILES, hidden=True))
     for path in files:
         if _REQUIREMENTS.search(path):
             texts += [line for line in _read(root / path).splitlines() if line.strip()[:1] not in ("-", "#", "")]
@@ -233,27 +233,6 @@ def _texts(value: object) -> Iterable[str]:
     if isinstance(value, str):
         return [value]
     return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
-
-
-def _files(root: Path) -> Iterator[str]:
-    count, stack = 0, [root]
-    while stack:
-        folder = stack.pop()
-        try:
-            entries = sorted(folder.iterdir())
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.is_symlink():
-                continue
-            if entry.is_dir():
-                if entry.name not in SKIPPED:
-                    stack.append(entry)
-                continue
-            count += 1
-            if count > _MOST_FILES:
-                return
-            yield entry.relative_to(root).as_posix()
 
 
 def _pattern(line: str) -> re.Pattern[str]:

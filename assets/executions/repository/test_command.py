@@ -12,7 +12,8 @@ from collections.abc import Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from assets.executions.repository.declared import SKIPPED, declared
+from assets.executions.repository import walk
+from assets.executions.repository.declared import declared
 from assets.executions.repository.plugins import plugin_arguments
 from assets.executions.repository.protected_paths import is_test_path
 
@@ -329,25 +330,12 @@ def _configures_tests(root: Path) -> bool:
     return bool(_pytest_options(root).get("testpaths") or _pytest_options(root).get("python_files"))
 
 
+_MOST_FILES = 100_000
+
+
 def python_files(root: Path) -> list[str]:
-    """Sorted relative paths of Python files, about 20,000 at most, without links and hidden and build folders."""
-    found: list[str] = []
-    stack = [root]
-    while stack and len(found) < 20_000:
-        folder = stack.pop()
-        try:
-            entries = sorted(folder.iterdir())
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.is_symlink():
-                continue
-            if entry.is_dir():
-                if entry.name not in SKIPPED and not entry.name.startswith("."):
-                    stack.append(entry)
-            elif entry.suffix == ".py":
-                found.append(entry.relative_to(root).as_posix())
-    return sorted(found)
+    """Sorted paths of Python files among the first 100,000 files, without links and hidden and build folders."""
+    return sorted(path for path in walk.files(root, _MOST_FILES, hidden=False) if path.endswith(".py"))
 
 
 def _import_folders(root: Path, files: list[str]) -> tuple[str, ...]:

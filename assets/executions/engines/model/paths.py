@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from assets.executions.repository.declared import SKIPPED
+from assets.executions.repository.walk import SKIPPED
 
 MAX_FILES = 5_000
 MAX_TEXT_BYTES = 1 << 20
