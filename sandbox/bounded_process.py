@@ -124,8 +124,8 @@ class BoundedProcess:
                 contained.reap(_REAP)
                 self._ended_at = time.monotonic()
                 self._drain()
-            if self._limit is None and not self._killed and contained.overflowed():
-                self._limit = Limit.MEMORY
+            if self._limit is None and not self._killed:
+                self._limit = contained.exhausted()
             if self._limit is None and not self._killed:
                 self._exit_code = contained.exit_code(bytes(self._output[contained.stderr]))
                 self._limit = self._watch.verdict(self._exit_code)

@@ -24,7 +24,7 @@ from .contained import Command, Contained, ProcessHandles, Usage
 from .limit_watch import THREADS_PER_PROCESS
 from .memory_group import memory_group
 from .process_tree import CpuMeter, ProcessFacts, proportional_bytes, tree
-from .protocol import WORKSPACE, Environment, Limits, Mount, SandboxUnavailable, Session
+from .protocol import WORKSPACE, Environment, Limit, Limits, Mount, SandboxUnavailable, Session
 from .root_filesystem import SHELL, checked_mounts, etc_folder, system_mounts
 from .root_identity import INSIDE, drop_privileges_prefix, unprivileged_user, user_namespace
 from .seccomp import filter_program
@@ -283,6 +283,9 @@ class _Bubblewrapped:
 
     def overflowed(self) -> bool:
         return self._overflowed or (self._group is not None and self._group.overflowed())
+
+    def exhausted(self) -> Limit | None:
+        return Limit.MEMORY if self.overflowed() else None
 
     def _temporary_bytes(self) -> int:
         """Bytes in the in-memory /tmp and /dev/shm."""

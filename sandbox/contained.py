@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .protocol import Limits
+from .protocol import Limit, Limits
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,9 @@ class Contained(Protocol):
 
     def overflowed(self) -> bool:
         """Whether the kernel has killed a process because memory was full, or memory was above its limit at the end."""
+
+    def exhausted(self) -> Limit | None:
+        """After `reap`: the limit whose excess ended the sandbox itself, by the kernel's hand or by a crash."""
 
     def processes(self) -> list[int]:
         """Host pids of the processes that may hold files open."""

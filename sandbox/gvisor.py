@@ -22,7 +22,7 @@ from .contained import Command, Contained, ProcessHandles, Usage
 from .limit_watch import THREADS_PER_PROCESS
 from .memory_group import MemoryGroup, memory_group
 from .process_tree import CpuMeter, ProcessFacts, tree
-from .protocol import WORKSPACE, Environment, Limits, SandboxUnavailable, Session
+from .protocol import WORKSPACE, Environment, Limit, Limits, SandboxUnavailable, Session
 from .root_filesystem import SHELL, checked_mounts, root_folder, system_mounts
 from .self_check import first_failure
 from .session import PrivateSession
@@ -42,6 +42,8 @@ _OVERHEAD = 128 << 20
 _HEAP = 512 << 20
 _CHUNK = 1 << 30
 """The file that backs the sandbox's memory grows by this many bytes at a time."""
+_SPACE_BYTES = 16 << 20
+"""What gVisor reserves in that file for each address space, mostly without using it (measured: 12 to 13 MB)."""
 _NICENESS = 5
 _PS_EVERY = 0.1
 _OWN_PROCESSES = 4
@@ -201,20 +203,25 @@ def _launch(
     log = command.folder / "log"
     name = f"penstock-{os.getpid()}-{time.monotonic_ns()}"
     runsc = [str(program), *flags, f"--log={log}"]
+    panic = command.folder / "panic"
+    if "-panic-log " in _flags(program):
+        runsc.append(f"--panic-log={panic}")
     group = memory_group(command.limits.memory_bytes + _OVERHEAD)
     prefix = *_die_with_parent_prefix(), *_limits_prefix(command.limits, group)
     started = spawn(
         [*prefix, *runsc, "run", f"--bundle={command.folder}", name],
         environment={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
     )
-    return _Sandboxed(started, [*runsc, "ps", "--format=json", name], log, per_space, command.limits, group)
+    ps = [*runsc, "ps", "--format=json", name]
+    return _Sandboxed(started, ps, log, panic, per_space, command.limits, group)
 
 
 def _limits_prefix(limits: Limits, group: MemoryGroup | None) -> tuple[str, ...]:
     """A command prefix with which the kernel limits runsc: the length of its memory file, its heap, the CPU time of
     each of its processes, and the cgroup if there is one. gVisor's own limit of CPU time is not used, because on a
     busy machine it counts time in which other processes ran."""
-    file = max((limits.memory_bytes // _CHUNK + 1) * _CHUNK, limits.file_bytes + 1)
+    length = limits.memory_bytes + limits.processes * _SPACE_BYTES
+    file = max((length // _CHUNK + 1) * _CHUNK, limits.file_bytes + 1)
     commands = f"ulimit -f {file // 512}; ulimit -d {(limits.memory_bytes + _HEAP) // 1024}; "
     commands += f"ulimit -t {math.ceil(limits.cpu_seconds) + 2}"
     entering = 'echo $$ >"$0" || exit 125; ' if group is not None else ""
@@ -226,8 +233,16 @@ class _Sandboxed:
     code), and the gofer, which opens files for the sentry."""
 
     def __init__(
-        self, started: Started, ps: list[str], log: Path, per_space: int, limits: Limits, group: MemoryGroup | None
+        self,
+        started: Started,
+        ps: list[str],
+        log: Path,
+        panic: Path,
+        per_space: int,
+        limits: Limits,
+        group: MemoryGroup | None,
     ) -> None:
+        self._panic = panic
         self._group = group
         self._overflowed = False
         self._per_space = per_space
@@ -290,6 +305,24 @@ class _Sandboxed:
     def overflowed(self) -> bool:
         return self._overflowed or (self._group is not None and self._group.overflowed())
 
+    def exhausted(self) -> Limit | None:
+        """gVisor's kernel crashes when the kernel of the host gives it no memory for one more address space."""
+        if self.overflowed():
+            return Limit.MEMORY
+        reason = self._crash()
+        if "subprocess" in reason or "OS thread" in reason:
+            return Limit.PROCESSES
+        return Limit.MEMORY if "out of memory" in reason or "cannot allocate" in reason else None
+
+    def _crash(self) -> str:
+        """The first line of what gVisor's kernel wrote when it crashed; empty when it did not."""
+        try:
+            with self._panic.open("rb") as file:
+                line = file.readline(500).decode(errors="replace").strip()
+        except OSError:
+            return ""
+        return line if line.startswith(("panic:", "fatal error:", "runtime:")) else ""
+
     def _processes_inside(self, living: list[ProcessFacts]) -> int:
         """The number of processes inside, estimated from the number outside where that decides about the limit.
 
@@ -346,6 +379,8 @@ class _Sandboxed:
         code = self._process.returncode
         if code < 0:
             raise SandboxUnavailable(f"runsc was killed by signal {-code}")
+        if crash := self._crash():
+            raise SandboxUnavailable(f"gVisor's kernel crashed: {crash}")
         if code == _FAILED:
             log = self._log.read_text(errors="replace") if self._log.exists() else ""
             if "error" in log.lower():

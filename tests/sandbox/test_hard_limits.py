@@ -102,6 +102,13 @@ def test_the_memory_of_gvisor_is_limited_without_a_group(bench: Bench, monkeypat
     bench.ends_by(Limit.MEMORY, attacks.FILL_MEMORY)
 
 
+def test_too_many_processes_for_the_kernel_of_gvisor_exceed_their_limit(bench: Bench) -> None:
+    """Its kernel crashes without memory for one more; that is not taken for the exit code of the command."""
+    if bench.sandbox.name != "gvisor":
+        pytest.skip("a crash of gVisor's kernel")
+    bench.ends_by(Limit.PROCESSES, attacks.FORK_BOMB)
+
+
 def test_in_memory_folders_are_limited(bench: Bench) -> None:
     with bench.open() as session:
         result = bench.python(session, attacks.FILL_TEMPORARY_FOLDERS)

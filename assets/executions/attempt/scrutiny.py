@@ -117,10 +117,12 @@ def _unmeasured(detail: str) -> Doubt:
 
 
 def _compared_enough(measurement: Measurement, number: int) -> bool:
-    """Whether most recorded and generated calls ran with the patch before the time was over. A patch that cannot be
-    applied to the imported program is not compared at all, which says nothing about it."""
+    """Whether most recorded and generated calls ran with the patch before the time was over. Calls that do not end on
+    the unchanged commit are not compared with anything. A patch that cannot be applied to the imported program is not
+    compared at all, which says nothing about it."""
     results = measurement.patches[number].results
-    return results is None or sum(r is not None for r in results) >= LEAST_COMPARED * len(measurement.calls)
+    comparable = sum(call.original.status not in ("hang", "crash") for call in measurement.calls)
+    return results is None or sum(r is not None for r in results) >= LEAST_COMPARED * comparable
 
 
 def _rivals(search: TargetSearch, candidate: Candidate) -> list[Candidate]:

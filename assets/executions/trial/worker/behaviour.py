@@ -205,9 +205,18 @@ class _Measurement:
         self._send(("examples", 0, results))
 
     def _compare(self, calls: list[Call], patches: list[list[Part] | None]) -> None:
+        limit = _Limit()
+
         def plain(index: int) -> Message:
             call = calls[index]
             return run_call(call, self._live[call.function], _CALL_SECONDS, traced=False).message()
+
+        def first(index: int) -> Message:
+            call = calls[index]
+            began = time.monotonic()
+            outcome = run_call(call, self._live[call.function], limit.seconds, traced=False)
+            limit.learn(outcome.status, time.monotonic() - began)
+            return outcome.message()
 
         def traced(index: int) -> Message:
             call = calls[index]
@@ -217,11 +226,13 @@ class _Measurement:
         each = 6 * _CALL_SECONDS + 3
         left = max(0.5, self._until - time.monotonic() - 0.3)
         share = left / (2 + len(patches))
-        original = self._in_forks(len(calls), traced, [], order, each, time.monotonic() + share)
+        original = self._in_forks(len(calls), first, [], order, each, time.monotonic() + share)
         # In another order: a result that depends on earlier calls or on chance differs.
         fine = [i for i in reversed(order) if (original[i] or {}).get("s") in ("value", "raise")]
-        again = self._in_forks(len(calls), plain, [], fine, each, time.monotonic() + share)
+        again = self._in_forks(len(calls), traced, [], fine, each, time.monotonic() + share)
         steady = [i for i in order if _same(original[i], again[i])]
+        for i in steady:
+            original[i] = again[i]  # with the lines that it executes
         if len(steady) < len(fine):
             self._note(
                 f"{len(fine) - len(steady)} of {len(fine)} calls gave another result, or none in time, when repeated"
@@ -255,6 +266,25 @@ class _Measurement:
             found = self._in_forks(len(calls), plain, parts, steady, each, time.monotonic() + share)
             results.append(["same" if _same(was, now) else now for was, now in zip(original, found, strict=True)])
         self._send(("patches", 0, results))
+
+
+class _Limit:
+    """The time limit of one call. It falls after several calls that did not end, to a multiple of the slowest one that
+    did: a program that hangs on most inputs would else leave no time for the others."""
+
+    _HANGS, _TIMES, _LEAST = 3, 50, 0.02
+
+    def __init__(self) -> None:
+        self.seconds = _CALL_SECONDS
+        self._hangs, self._slowest = 0, 0.0
+
+    def learn(self, status: str, seconds: float) -> None:
+        if status == "hang":
+            self._hangs += 1
+        else:
+            self._slowest = max(self._slowest, seconds)
+        if self._hangs >= self._HANGS:
+            self.seconds = min(_CALL_SECONDS, max(self._LEAST, self._TIMES * self._slowest))
 
 
 def _same(first: Message | None, second: Message | None) -> bool:
