@@ -15,14 +15,16 @@ from core.work import Outcome
 def find_tests(attempt: AttemptState) -> None:
     """Determines how the tests are run. Raises `NoTests`."""
     root = attempt.checkout.root
-    attempt.command = detect(root, attempt.test_command)
+    attempt.command = detect(root, attempt.test_command, attempt.installed)
     if attempt.command.runner == "command":
         # Only the exit code of such a command is known: our own runner says which tests fail, the command decides.
         attempt.black_box = attempt.command
         try:
-            attempt.command = detect(root, None)
+            attempt.command = detect(root, None, attempt.installed)
         except NoTests:
-            attempt.command = detect(root, "python -m pytest")  # collects nothing: only the given command counts
+            attempt.command = detect(
+                root, "python -m pytest", attempt.installed
+            )  # collects nothing: only the given command counts
 
 
 def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
@@ -51,7 +53,7 @@ def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:
     baseline = measure(worker, attempt.command, allowance)
     if attempt.black_box is not None:
         baseline = baseline.with_outcome(*run_command(worker, attempt.black_box, allowance))
-    return set_apart(attempt.checkout.root, baseline)
+    return set_apart(attempt.checkout.root, baseline, attempt.installed)
 
 
 def _can_add_test(baseline: Baseline) -> bool:

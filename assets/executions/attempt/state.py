@@ -9,10 +9,13 @@ from assets.executions.attempt.findings import Findings, plain
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.repository.checkout import Checkout
+from assets.executions.repository.environment import installed_in, open_environment, packages_of
+from assets.executions.repository.installed import Installed
 from assets.executions.repository.test_command import TestCommand
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.worker_client import Spare, Worker, WorkerDied
 from core.work import Plan, PlanStep, StepKind, TaskContext, TaskText
+from sandbox.environments.prepare import Options, TestEnvironment
 from sandbox.protocol import Limits, Sandbox
 
 POLL_SECONDS = 0.2
@@ -27,7 +30,8 @@ class Stopped(Exception):
 @dataclass(frozen=True)
 class AttemptInput:
     """The task as it was reported, the outputs of earlier stages, and the files. `test_command` takes precedence over
-    `penstock.toml`; `search` finds places in the repository for an engine that wants them."""
+    `penstock.toml`; `search` finds places in the repository for an engine that wants them; `environments` says how its
+    environment is made, None to run its tests with Penstock's own packages."""
 
     task: TaskText
     context: TaskContext
@@ -35,6 +39,7 @@ class AttemptInput:
     checkout: Checkout
     test_command: str | None = None
     search: SearchIndex | None = None
+    environments: Options | None = None
 
 
 def quiet(kind: str, body: dict[str, Any]) -> None:
@@ -87,6 +92,8 @@ class AttemptState:
         self.black_box: TestCommand | None = None
         self.command: TestCommand
         self.extra: dict[str, bytes] = {}
+        self.environment: TestEnvironment | None = None
+        self._options = given.environments
         self._workers: list[Worker] = []
         self._spare: Spare | None = None
 
@@ -96,6 +103,27 @@ class AttemptState:
             worker.close()
         if self._spare is not None:
             self._spare.close()
+        if self.environment is not None:
+            self.environment.close()
+
+    def open_environment(self) -> None:
+        """Makes the environment that the tests run in; its time is not the budget's. Raises `EnvironmentRefused`."""
+        if self._options is None:
+            return
+        began = time.monotonic()
+        self.environment, notes = open_environment(
+            self.checkout, self.sandbox, self._options, lambda step: self.record("environment", {"step": step})
+        )
+        self.findings.notes.extend(notes)
+        self.findings.spent("environment", began)
+        self.deadline += time.monotonic() - began
+        if self.environment is not None:
+            self.findings.packages = packages_of(self.environment)
+
+    @property
+    def installed(self) -> Installed | None:
+        """What the tests are run with; None for what is beside Penstock."""
+        return installed_in(self.environment)
 
     @property
     def left(self) -> float:
@@ -122,8 +150,12 @@ class AttemptState:
 
     def open_worker(self) -> Worker:
         """A worker on a clean copy of the checkout, after `penstock.toml`'s set-up commands. Raises `WorkerDied`."""
-        worker = Worker(self.sandbox, self.checkout.root, self.command, self.limits)
+        runtime = self.environment.runtime if self.environment is not None else None
+        worker = Worker(self.sandbox, self.checkout.root, self.command, self.limits, runtime)
         self._workers.append(worker)
+        generated = self.environment.generated() if self.environment is not None else {}
+        for path, file in generated.items():
+            worker.session.write(path, file.read_bytes())
         for path, content in self.extra.items():
             worker.session.write(path, content)
         for line in self.checkout.settings.setup:

@@ -1,0 +1,101 @@
+"""Unpacks wheels into an environment's folder with uv; runs nothing of what it unpacks.
+
+The interpreter that uv asks for its tags is the base one, never that of the environment, whose `.pth` files would run.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from sandbox.cached_folders import make_folder, write_file
+
+from .interpreters import Interpreter
+from .resolve import Pin
+from .uv import FetchFailed, Uv
+
+INSIDE = "/opt/penstock/environment"
+"""The path of an environment inside the sandbox."""
+_SECONDS = 300.0
+_COMPILE_SECONDS = 120.0
+
+
+class Tree:
+    """The folder of an environment that is being made: a virtual environment for use at `INSIDE`."""
+
+    def __init__(self, folder: Path, interpreter: Interpreter, inside: str = INSIDE) -> None:
+        self.folder, self.interpreter, self.inside = folder, interpreter, inside
+        self.packages = folder / "lib" / f"python{interpreter.minor}" / "site-packages"
+        make_folder(self.packages)
+        make_folder(folder / "bin")
+        for name in ("python", "python3", f"python{interpreter.minor}"):
+            (folder / "bin" / name).symlink_to(interpreter.path)
+        write_file(
+            folder / "pyvenv.cfg",
+            f"home = {interpreter.path.parent}\ninclude-system-site-packages = false\n"
+            f"version = {interpreter.release}\n",
+        )
+
+    def install(self, uv: Uv, pins: Sequence[Pin], wheels: Sequence[Path] = ()) -> None:
+        """Downloads and unpacks exactly these versions; `wheels` are local folders. Raises `FetchFailed`."""
+        local = [pin for pin in pins if not pin.hashes]
+        fetched = [pin for pin in pins if pin.hashes]
+        with tempfile.TemporaryDirectory(prefix="penstock-install-") as scratch:
+            if fetched:
+                (Path(scratch) / "pins.txt").write_text("".join(f"{pin.line}\n" for pin in fetched))
+                self._unpack(uv, ["--require-hashes", "-r", "pins.txt"], Path(scratch))
+            for pin in local:
+                found = [w for folder in wheels for w in folder.glob("*.whl") if _is_wheel_of(w, pin)]
+                if not found:
+                    raise FetchFailed(f"the wheel of {pin.text} that was built here is gone")
+                self.add_wheel(uv, found[0])
+
+    def add_wheel(self, uv: Uv, wheel: Path) -> None:
+        """Unpacks one local wheel; it replaces another version of the same distribution. Raises `FetchFailed`."""
+        with tempfile.TemporaryDirectory(prefix="penstock-install-") as scratch:
+            self._unpack(uv, ["--no-index", "--reinstall", str(wheel)], Path(scratch))
+
+    def _unpack(self, uv: Uv, what: list[str], cwd: Path) -> None:
+        arguments = ["pip", "install", "--quiet", "--no-deps", "--no-build", "--target", str(self.packages),
+                     "--python", str(self.interpreter.path), *what]  # fmt: skip
+        uv.run(arguments, _SECONDS, cwd)
+        self._move_programs()
+
+    def _move_programs(self) -> None:
+        """Programs go to `bin`, and start the environment's interpreter."""
+        made = self.packages / "bin"
+        if not made.is_dir() or made.is_symlink():
+            return
+        for file in made.iterdir():
+            if file.is_symlink() or not file.is_file():
+                continue
+            target = self.folder / "bin" / file.name
+            if target.is_symlink():  # the interpreter's own names
+                continue
+            content = file.read_bytes()
+            if content.startswith(b"#!"):
+                first, _, rest = content.partition(b"\n")
+                if b"python" in first:
+                    content = f"#!{self.inside}/bin/python\n".encode() + rest
+            target.write_bytes(content)
+            target.chmod(0o755)
+        shutil.rmtree(made)
+
+    def compile(self) -> None:
+        """Compiles the modules, because the environment is read-only where it is used. Only parses them."""
+        arguments = ["-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
+                     "-s", str(self.folder), "-p", self.inside, str(self.packages)]  # fmt: skip
+        try:
+            subprocess.run([self.interpreter.path, *arguments], capture_output=True, timeout=_COMPILE_SECONDS,
+                           check=False, env={"PATH": "/usr/bin:/bin"}, cwd="/", stdin=subprocess.DEVNULL)  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return  # then modules are compiled at each import
+
+
+def _is_wheel_of(wheel: Path, pin: Pin) -> bool:
+    name, version = wheel.name.split("-")[:2]
+    return re.sub(r"[-_.]+", "-", name).lower() == pin.name and version.replace("_", "-") == pin.version.replace(
+        "_", "-"
+    )
