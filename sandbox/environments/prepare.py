@@ -8,13 +8,14 @@ import email.parser
 import hashlib
 import io
 import json
+import os
 import platform
 import re
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.markers import default_environment
@@ -40,6 +41,7 @@ _FORMAT = 1
 """Part of every key: raised when an environment is made in another way than before."""
 _RUNNER = "pytest>=7.4"
 _MOST_ROUNDS = 8
+_MOST_FILES = 50_000
 _BUILD_FILES = re.compile(r"\.(pyx|pxd|pxi|c|cc|cpp|cxx|h|hpp|rs|f|f90|toml|cfg|in)$|(^|/)(setup|_version|version|"
                           r"__about__)\.py$|(^|/)(meson\.build|CMakeLists\.txt|PKG-INFO|VERSION)$")  # fmt: skip
 _UNREACHABLE = "Let Penstock's machine reach the package index, or set `package_index` to one that it can reach."
@@ -102,9 +104,9 @@ class TestEnvironment:
 
 
 def environment_key(root: Path, wanted: Wanted, interpreter: Interpreter, options: Options) -> str:
-    """The name of an environment: a hash of everything that decides about its content."""
+    """The name of an environment with the newest versions: a hash of everything that decides about its content."""
     digest = hashlib.sha256()
-    facts = [_FORMAT, options.scope, options.index, options.before, options.version, interpreter.release,
+    facts = [_FORMAT, options.scope, options.index, options.version, interpreter.release,
              str(interpreter.path), platform.machine(), platform.libc_ver(), repr(wanted)]  # fmt: skip
     digest.update(json.dumps(facts, default=str).encode())
     for path in sorted(_deciding(root, wanted)):
@@ -121,9 +123,7 @@ def _deciding(root: Path, wanted: Wanted) -> set[str]:
     paths = set(wanted.files)
     if not wanted.projects:
         return paths
-    for count, path in enumerate(_walk(root)):
-        if count > 50_000:
-            break
+    for path in _walk(root):
         if _BUILD_FILES.search(path):
             paths.add(path)
         elif path.endswith(".py"):
@@ -132,17 +132,18 @@ def _deciding(root: Path, wanted: Wanted) -> set[str]:
 
 
 def _walk(root: Path) -> Sequence[str]:
+    """Relative paths of the files, without links; some 50,000 at most."""
     found: list[str] = []
-    stack = [root]
-    while stack and len(found) <= 50_000:
-        for entry in sorted(stack.pop().iterdir()):
-            if entry.is_symlink():
-                continue
-            if entry.is_dir():
-                if entry.name not in (".git", "node_modules", "__pycache__", ".venv"):
-                    stack.append(entry)
-            else:
-                found.append(entry.relative_to(root).as_posix())
+    stack = [""]
+    while stack and len(found) <= _MOST_FILES:
+        at = stack.pop()
+        with os.scandir(root / at) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in (".git", "node_modules", "__pycache__", ".venv"):
+                        stack.append(f"{at}{entry.name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(at + entry.name)
     return found
 
 
@@ -157,6 +158,9 @@ def prepare(
     interpreter = choose(wanted, options.cache)
     key = environment_key(root, wanted, interpreter, options)
     store = options.store
+    before = options.before or store.remembered(key)
+    if before:
+        options, key = replace(options, before=before), hashlib.sha256(f"{key} {before}".encode()).hexdigest()[:32]
     for _ in range(3):  # one that was just made may be evicted by others before it is held
         entry = store.get(key)
         if entry is not None:
@@ -168,6 +172,12 @@ def prepare(
             maker = _Maker(root, wanted, sandbox, options, interpreter, made, progress)
             store.publish(key, made, maker.make())
     raise EnvironmentRefused("room for its environment", "Raise the setting `environments_gib`.")
+
+
+def remember(root: Path, wanted: Wanted, options: Options) -> None:
+    """From now on, versions as of `options.before` are used where the newest ones would be."""
+    key = environment_key(root, wanted, choose(wanted, options.cache), options)
+    options.store.remember(key, options.before)
 
 
 class RegistryUnreachable(EnvironmentRefused):

@@ -19,7 +19,7 @@ from .find.pyproject import Pyproject
 from .find.setup_files import setup_files
 from .install import Tree
 from .resolve import Pin, Resolver
-from .uv import FetchFailed, Uv
+from .uv import FetchFailed
 from .wanted import Project
 
 _MOST_SOURCES = 12
@@ -69,7 +69,7 @@ class SourceBuilder:
         self.resolver = replace(self.resolver, wheels=(*self.resolver.wheels, folder))
 
     def _make(self, pin: Pin, folder: Path) -> None:
-        source = self._fetched(pin)
+        source = fetch_source(self.resolver, pin, self.scratch)
         files = Files(source)
         requires, backend, path = Pyproject(files).build_requires()
         requires = tuple(dict.fromkeys((*requires, *setup_files(files).setup_requires)))
@@ -102,24 +102,24 @@ class SourceBuilder:
             requires = (*requires, *built.requires)
         raise BuildFailed(f"the backend {project.backend} keeps asking for more requirements")
 
-    def _fetched(self, pin: Pin) -> Path:
-        """The unpacked source distribution. Raises `FetchFailed`."""
-        cache = self.scratch / f"source-{pin.name}"
-        uv = Uv(cache, self.resolver.uv.index, self.resolver.uv.offline)
-        line = f"{pin.name} @ {pin.sdist}#sha256={pin.hashes[0]}"
-        folder = self.scratch / f"fetch-{pin.name}"
-        folder.mkdir()
-        (folder / "requirements.in").write_text(f"{line}\n")
-        arguments = ["pip", "compile", "requirements.in", "--no-deps", "--no-build", "--quiet", "--python",
-                     str(self.resolver.interpreter.path)]  # fmt: skip
-        refusal = ""
-        try:
-            uv.run(arguments, _FETCH_SECONDS, folder)
-        except FetchFailed as failure:
-            if failure.unreachable or "ismatch" in str(failure):
-                raise
-            refusal = str(failure)
-        found = [path for path in cache.glob("sdists-v*/*/*/*/src") if path.is_dir()]
-        if not found:
-            raise FetchFailed(f"the source distribution of {pin.text} could not be fetched: {refusal}")
-        return found[0]
+
+def fetch_source(resolver: Resolver, pin: Pin, scratch: Path) -> Path:
+    """The unpacked source distribution of a pin that `Resolver.source` gave, in the folder `scratch`. Runs none of its
+    code. Raises `FetchFailed`."""
+    cache, folder = scratch / f"source-{pin.name}", scratch / f"fetch-{pin.name}"
+    uv = replace(resolver.uv, cache=cache)
+    folder.mkdir()
+    (folder / "requirements.in").write_text(f"{pin.name} @ {pin.sdist}#sha256={pin.hashes[0]}\n")
+    arguments = ["pip", "compile", "requirements.in", "--no-deps", "--no-build", "--quiet", "--python",
+                 str(resolver.interpreter.path)]  # fmt: skip
+    refusal = ""
+    try:
+        uv.run(arguments, _FETCH_SECONDS, folder)
+    except FetchFailed as failure:
+        if failure.unreachable or "ismatch" in str(failure):
+            raise
+        refusal = str(failure)
+    found = [path for path in cache.glob("sdists-v*/*/*/*/src") if path.is_dir()]
+    if not found:
+        raise FetchFailed(f"the source distribution of {pin.text} could not be fetched: {refusal}")
+    return found[0]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _POLL_SECONDS = 0.1
+_FRESH_SECONDS = 60
 _FACTS = "environment.json"
 
 
@@ -104,6 +105,20 @@ class Store:
         self.evict(self.most_bytes, keep=key)
         return entry
 
+    def remembered(self, key: str) -> str:
+        """What `remember` stored for `key`; empty for nothing."""
+        try:
+            return (self.folder / f".{key}.before").read_text()[:40].strip()
+        except OSError:
+            return ""
+
+    def remember(self, key: str, before: str) -> None:
+        """Stores that the versions of this time are used for `key`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=".making-", delete=False) as file:
+            file.write(before)
+        Path(file.name).replace(self.folder / f".{key}.before")
+
     def evict(self, most_bytes: int, keep: str = "") -> list[str]:
         """Removes environments that are not in use, the least recently used first, until all have at most
         `most_bytes`. Returns the keys of those removed."""
@@ -160,6 +175,11 @@ class Store:
         """Removes what killed processes left half made."""
         for folder in self.folder.glob(".making-*"):
             with contextlib.suppress(OSError):
+                if time.time() - folder.stat().st_mtime < _FRESH_SECONDS:
+                    continue  # it may not be locked yet
+                if folder.is_file():
+                    folder.unlink()
+                    continue
                 opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
                 try:
                     fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

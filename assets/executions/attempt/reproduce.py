@@ -5,7 +5,14 @@ import time
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE, example_tests
 from assets.executions.attempt.state import AttemptState
 from assets.executions.judging.verify import run_command
-from assets.executions.repository.test_command import COMMAND_FILE, NoTests, command_id, command_test, detect
+from assets.executions.repository.test_command import (
+    COMMAND_FILE,
+    NoTests,
+    command_id,
+    command_test,
+    detect,
+    number_of_tests,
+)
 from assets.executions.trial.baseline import Baseline, measure
 from assets.executions.trial.environment.classify import notes, set_apart, summary
 from assets.executions.trial.worker_client import Worker
@@ -37,6 +44,8 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     # Not earlier: on few cores, two interpreters that start together slow each other down.
     attempt.prepare_worker()
     baseline = _measure(attempt, worker, 0.45)
+    if _collects_badly(baseline):
+        worker, baseline = _with_older_packages(attempt, worker, baseline)
     if _can_add_test(baseline) and _add_test(attempt, baseline):
         worker = attempt.open_worker()
         attempt.prepare_worker()
@@ -46,6 +55,38 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     attempt.findings.spent("baseline", began)
     attempt.reserve = min(0.4 * attempt.budget.seconds, 1.5 * attempt.findings.timings["baseline"] + 1.0)
     return worker, baseline
+
+
+def _collects_badly(baseline: Baseline) -> bool:
+    """Whether as many test files could not be collected as could."""
+    collected = {test.split("::")[0] for test in baseline.tests}
+    return len(baseline.uncollected) >= max(1, len(collected))
+
+
+def _with_older_packages(attempt: AttemptState, worker: Worker, baseline: Baseline) -> tuple[Worker, Baseline]:
+    """The baseline with the versions of packages at the commit's date, when more tests are collected with them."""
+    older = attempt.open_older_environment()
+    if older is None:
+        return worker, baseline
+    newest = attempt.exchange(older)
+    find_tests(attempt)
+    another = attempt.open_worker()
+    measured = _measure(attempt, another, 0.3)
+    if len(measured.tests) > len(baseline.tests):
+        attempt.prepare_worker()
+        attempt.keep_older(
+            f"With the newest versions of its packages {number_of_tests(baseline.tests)} could be collected, with "
+            f"those of the commit's date {number_of_tests(measured.tests)}: the latter are used."
+        )
+        kept, left = (another, measured), newest
+    else:
+        attempt.exchange(newest)
+        find_tests(attempt)
+        kept, left = (worker, baseline), older
+        another.close()
+    if left is not None:
+        left.close()
+    return kept
 
 
 def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:

@@ -9,13 +9,20 @@ from assets.executions.attempt.findings import Findings, plain
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.repository.checkout import Checkout
-from assets.executions.repository.environment import installed_in, open_environment, packages_of
+from assets.executions.repository.environment import (
+    has_lock,
+    installed_in,
+    open_environment,
+    packages_of,
+    remember_choice,
+)
 from assets.executions.repository.installed import Installed
 from assets.executions.repository.test_command import TestCommand
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.worker_client import Spare, Worker, WorkerDied
 from core.work import Plan, PlanStep, StepKind, TaskContext, TaskText
-from sandbox.environments.prepare import Options, TestEnvironment
+from sandbox.environments.prepare import Options, RegistryUnreachable, TestEnvironment
+from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Limits, Sandbox
 
 POLL_SECONDS = 0.2
@@ -110,15 +117,66 @@ class AttemptState:
         """Makes the environment that the tests run in; its time is not the budget's. Raises `EnvironmentRefused`."""
         if self._options is None:
             return
-        began = time.monotonic()
-        self.environment, notes = open_environment(
-            self.checkout, self.sandbox, self._options, lambda step: self.record("environment", {"step": step})
-        )
+        try:
+            environment, notes = self._made_environment(self._options)
+        except RegistryUnreachable:
+            raise
+        except EnvironmentRefused as refused:
+            older = self._older_options()
+            if older is None:
+                raise
+            try:
+                environment, notes = self._made_environment(older)
+            except EnvironmentRefused:
+                raise refused from None
+            notes = (f"{refused} So versions of {older.before[:10]}, the commit's date, are used.", *notes)
+            remember_choice(self.checkout, older)
         self.findings.notes.extend(notes)
-        self.findings.spent("environment", began)
-        self.deadline += time.monotonic() - began
-        if self.environment is not None:
-            self.findings.packages = packages_of(self.environment)
+        self._use(environment)
+
+    def open_older_environment(self) -> TestEnvironment | None:
+        """The environment with versions of the commit's date, which `keep_older` takes; None when there is none. The
+        caller closes it otherwise."""
+        older = self._older_options() if self.environment is not None else None
+        if older is None:
+            return None
+        try:
+            return self._made_environment(older)[0]
+        except EnvironmentRefused:
+            return None
+
+    def keep_older(self, why: str) -> None:
+        """Makes the present environment, one with older versions, that of all tasks on these declarations."""
+        older = self._older_options()
+        if older is not None:
+            remember_choice(self.checkout, older)
+        self.findings.notes.append(why)
+
+    def exchange(self, environment: TestEnvironment | None) -> TestEnvironment | None:
+        """Uses another environment for workers that are opened from now on; returns the present one."""
+        present = self.environment
+        self._use(environment)
+        return present
+
+    def _use(self, environment: TestEnvironment | None) -> None:
+        self.environment = environment
+        self.findings.packages = packages_of(environment) if environment is not None else None
+
+    def _made_environment(self, options: Options) -> tuple[TestEnvironment | None, tuple[str, ...]]:
+        began = time.monotonic()
+        try:
+            return open_environment(
+                self.checkout, self.sandbox, options, lambda step: self.record("environment", {"step": step})
+            )
+        finally:
+            self.findings.spent("environment", began)
+            self.deadline += time.monotonic() - began
+
+    def _older_options(self) -> Options | None:
+        """To make the environment with versions of the commit's date; None where a lock file has the versions."""
+        if self._options is None or not self.checkout.committed or has_lock(self.checkout):
+            return None
+        return replace(self._options, before=self.checkout.committed)
 
     @property
     def installed(self) -> Installed | None:

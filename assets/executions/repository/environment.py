@@ -13,7 +13,7 @@ from core.settings import Settings
 from core.work import Packages
 from sandbox.confined_files import read_confined
 from sandbox.environments.find import find
-from sandbox.environments.prepare import Options, RegistryUnreachable, TestEnvironment, prepare
+from sandbox.environments.prepare import Options, RegistryUnreachable, TestEnvironment, prepare, remember
 from sandbox.environments.registry import configured_index
 from sandbox.environments.wanted import Declaration, Wanted
 from sandbox.protocol import Sandbox
@@ -44,6 +44,19 @@ def open_environment(
         return None, ("The package index cannot be reached; the tests ran with Penstock's own packages, which satisfy "
                       "what the project declares.",)  # fmt: skip
     return made, tuple(made.entry.facts.get("notes", ()))
+
+
+def has_lock(checkout: Checkout) -> bool:
+    """Whether a lock file chooses the versions."""
+    wanted = wanted_by(checkout)
+    return wanted is not None and wanted.lock is not None
+
+
+def remember_choice(checkout: Checkout, options: Options) -> None:
+    """From now on, the versions of `options.before` are used for what this checkout declares."""
+    wanted = wanted_by(checkout)
+    if wanted is not None:
+        remember(checkout.root, wanted, options)
 
 
 def installed_in(environment: TestEnvironment | None) -> Installed | None:
