@@ -3,7 +3,6 @@
 The interpreter that uv asks for its tags is the base one, never that of the environment, whose `.pth` files would run.
 """
 
-import re
 import shutil
 import subprocess
 import tempfile
@@ -14,7 +13,7 @@ from sandbox.cached_folders import make_folder, write_file
 
 from .interpreters import Interpreter
 from .resolve import Pin
-from .uv import FetchFailed, Uv
+from .uv import Uv
 
 INSIDE = "/opt/penstock/environment"
 """The path of an environment inside the sandbox."""
@@ -40,17 +39,10 @@ class Tree:
 
     def install(self, uv: Uv, pins: Sequence[Pin], wheels: Sequence[Path] = ()) -> None:
         """Downloads and unpacks exactly these versions; `wheels` are local folders. Raises `FetchFailed`."""
-        local = [pin for pin in pins if not pin.hashes]
-        fetched = [pin for pin in pins if pin.hashes]
+        links = [word for folder in wheels for word in ("--find-links", str(folder))]
         with tempfile.TemporaryDirectory(prefix="penstock-install-") as scratch:
-            if fetched:
-                (Path(scratch) / "pins.txt").write_text("".join(f"{pin.line}\n" for pin in fetched))
-                self._unpack(uv, ["--require-hashes", "-r", "pins.txt"], Path(scratch))
-            for pin in local:
-                found = [w for folder in wheels for w in folder.glob("*.whl") if _is_wheel_of(w, pin)]
-                if not found:
-                    raise FetchFailed(f"the wheel of {pin.text} that was built here is gone")
-                self.add_wheel(uv, found[0])
+            (Path(scratch) / "pins.txt").write_text("".join(f"{pin.line}\n" for pin in pins))
+            self._unpack(uv, ["--require-hashes", *links, "-r", "pins.txt"], Path(scratch))
 
     def add_wheel(self, uv: Uv, wheel: Path) -> None:
         """Unpacks one local wheel; it replaces another version of the same distribution. Raises `FetchFailed`."""
@@ -92,10 +84,3 @@ class Tree:
                            check=False, env={"PATH": "/usr/bin:/bin"}, cwd="/", stdin=subprocess.DEVNULL)  # fmt: skip
         except subprocess.TimeoutExpired:
             return  # then modules are compiled at each import
-
-
-def _is_wheel_of(wheel: Path, pin: Pin) -> bool:
-    name, version = wheel.name.split("-")[:2]
-    return re.sub(r"[-_.]+", "-", name).lower() == pin.name and version.replace("_", "-") == pin.version.replace(
-        "_", "-"
-    )

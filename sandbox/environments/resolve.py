@@ -93,7 +93,6 @@ def _pins(text: str) -> list[Pin]:
         files = list(package.get("wheels", []))
         archive = package.get("archive") or {}
         sdist = package.get("sdist") or {}
-        # Hashes of local wheels are not in the lock: they were built here.
         hashes = tuple(f["hashes"]["sha256"] for f in (files or [sdist]) if "sha256" in f.get("hashes", {}))
         size = max((int(f.get("size", 0)) for f in (*files, sdist, archive)), default=0)
         pins.append(Pin(normal(package["name"]), str(package.get("version", "")), hashes, size, sdist.get("url", "")))

@@ -36,6 +36,9 @@ def open_environment(
     wanted = wanted_by(checkout)
     if wanted is None:
         return None, ()
+    needs_packages = wanted.groups or wanted.projects or wanted.lock or checkout.settings.environment.python
+    if not needs_packages and _satisfied(wanted, beside_penstock()):
+        return None, ()
     try:
         made = prepare(checkout.root, wanted, sandbox, options, progress)
     except RegistryUnreachable:

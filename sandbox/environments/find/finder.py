@@ -90,7 +90,7 @@ class _Finder:
         groups = tuple(group for group in (*needed, *tests) if group.requirements)
         projects = tuple(self._projects())
         python, python_from, preferred = self._python(root, conda.python, conda.file)
-        if not groups and not projects and lock is None and not self.declaration.python:
+        if not groups and not projects and lock is None and not python:
             return None
         own = frozenset(package.name for package in self.packages.values() if package.name)
         groups = tuple(self._without(group, own) for group in groups)
