@@ -28,14 +28,15 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     from sandbox.environments.interpreters import choose
 
     with _refusals(), _checkout(repo) as checkout:
-        wanted = wanted_by(checkout)
+        cache = load_settings().cache
+        wanted = wanted_by(checkout, cache)
         if wanted is None:
             if as_json:
                 data(None)
             else:
                 line("The repository declares nothing: its tests run with the packages of Penstock's installation.")
             return
-        interpreter = choose(wanted, load_settings().cache)
+        interpreter = choose(wanted, cache)
     rows = [(item.text, item.place, group.name) for group in wanted.groups for item in group.requirements]
     if as_json:
         data({
@@ -171,10 +172,9 @@ def _checkout(repo: Path) -> "Iterator[Checkout]":
 def _refusals() -> "Iterator[None]":
     """Turns what is wrong with a repository's declarations into one line."""
     from assets.executions.repository.settings import RepositorySettingsError
-    from sandbox.environments.store import StoreBusy
     from sandbox.environments.wanted import EnvironmentRefused
 
     try:
         yield
-    except (EnvironmentRefused, RepositorySettingsError, StoreBusy) as error:
+    except (EnvironmentRefused, RepositorySettingsError) as error:
         raise CommandFailed(str(error)) from error

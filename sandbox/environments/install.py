@@ -39,6 +39,8 @@ class Tree:
 
     def install(self, uv: Uv, pins: Sequence[Pin], wheels: Sequence[Path] = ()) -> None:
         """Downloads and unpacks exactly these versions; `wheels` are local folders. Raises `FetchFailed`."""
+        if not pins:
+            return
         links = [word for folder in wheels for word in ("--find-links", str(folder))]
         with tempfile.TemporaryDirectory(prefix="penstock-install-") as scratch:
             (Path(scratch) / "pins.txt").write_text("".join(f"{pin.line}\n" for pin in pins))

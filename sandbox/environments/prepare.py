@@ -292,7 +292,7 @@ class _Maker:
         """An environment with a build's requirements, for use in the sandbox."""
         wanted = tuple(sorted(set(requires)))
         if wanted not in self._trees:
-            pins = self.resolver.resolve(wanted)
+            pins = self.resolver.resolve(wanted) if wanted else []
             tree = Tree(self.scratch / f"build-{len(self._trees)}", self.interpreter, BUILD_INSIDE)
             tree.install(self.uv, pins, self.resolver.wheels)
             self._trees[wanted] = tree

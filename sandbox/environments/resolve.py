@@ -6,7 +6,7 @@ uv writes the result as a lock in the standard format (PEP 751), from which name
 import tempfile
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .find.requirement_files import normal
@@ -29,6 +29,8 @@ class Pin:
     hashes: tuple[str, ...]
     size: int = 0
     sdist: str = ""
+    published: str = ""
+    """When its files were published (RFC 3339), where the index says so."""
 
     @property
     def text(self) -> str:
@@ -95,7 +97,9 @@ def _pins(text: str) -> list[Pin]:
         sdist = package.get("sdist") or {}
         hashes = tuple(f["hashes"]["sha256"] for f in (files or [sdist]) if "sha256" in f.get("hashes", {}))
         size = max((int(f.get("size", 0)) for f in (*files, sdist, archive)), default=0)
-        pins.append(Pin(normal(package["name"]), str(package.get("version", "")), hashes, size, sdist.get("url", "")))
+        published = max((str(f["upload-time"]) for f in (*files, sdist) if "upload-time" in f), default="")
+        version, address = str(package.get("version", "")), str(sdist.get("url", ""))
+        pins.append(Pin(normal(package["name"]), version, hashes, size, address, published))
     return pins
 
 
@@ -114,5 +118,5 @@ def checked(pins: Sequence[Pin], lock: Lock | None) -> list[Pin]:
             raise EnvironmentRefused(f"`{pin.text}`, whose files in the registry are not those that "
                                      f"{lock.file if lock else 'the lock'} has hashes of",
                                      "Check where the files come from, and renew the lock file.")  # fmt: skip
-        kept.append(Pin(pin.name, pin.version, same, pin.size, pin.sdist))
+        kept.append(replace(pin, hashes=same))
     return kept

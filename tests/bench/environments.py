@@ -15,17 +15,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from assets.executions.attempt.reproduce import find_tests, measure_baseline
+from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
+from assets.executions.engines.search.engine import Search
 from assets.executions.repository.checkout import open_checkout
-from assets.executions.repository.environment import environment_options, installed_in, open_environment
-from assets.executions.repository.test_command import NoTests, detect
-from assets.executions.trial.baseline import Allowance, measure
-from assets.executions.trial.worker_client import Worker, WorkerDied
+from assets.executions.repository.environment import environment_options, open_environment
+from assets.executions.repository.test_command import NoTests
+from assets.executions.trial.worker_client import WorkerDied
 from core.settings import load_settings
-from core.work import Outcome
+from core.work import Budget, Outcome, Plan, TaskContext, TaskText
 from sandbox import open_sandbox
 from sandbox.environments.interpreters import interpreters
 from sandbox.environments.registry import configured_index
@@ -33,9 +34,9 @@ from sandbox.environments.resolve import Resolver
 from sandbox.environments.sdists import fetch_source
 from sandbox.environments.uv import FetchFailed, Uv
 from sandbox.environments.wanted import EnvironmentRefused
-from sandbox.protocol import Limits, Sandbox
+from sandbox.protocol import Sandbox
 
-_SUITE_SECONDS = 150.0
+_SECONDS = 300.0
 
 
 @dataclass
@@ -45,7 +46,6 @@ class Row:
     package: str
     collected: int = 0
     passed: int = 0
-    failed: int = 0
     uncollected: int = 0
     environment_seconds: float = 0.0
     cached_seconds: float = 0.0
@@ -104,45 +104,46 @@ def _try(row: Row, scratch: Path, sandbox: Sandbox) -> None:
     settings = load_settings()
     uv = Uv(settings.cache / "uv", configured_index(settings.package_index))
     resolver = Resolver(uv, interpreters(settings.cache)[0])
-    source = fetch_source(resolver, resolver.source(row.package), scratch)
+    pin = resolver.source(row.package)
     repository = scratch / "repository"
-    shutil.copytree(source, repository, symlinks=True)
-    _commit(repository)
+    shutil.copytree(fetch_source(resolver, pin, scratch), repository, symlinks=True)
+    _commit(repository, pin.published or "2020-01-01T00:00:00Z")
     checkout = open_checkout(repository, "HEAD", scratch / "checkout")
     options = environment_options(settings, row.package, checkout)
-    assert options is not None
+    plan = Plan(goal="", hypotheses=(), steps=(), acceptance=(), budget=Budget(seconds=_SECONDS))
+    context = TaskContext(source="bench", commit=checkout.commit, index_version="1", models=(), locations=())
+    given = AttemptInput(TaskText(title=""), context, plan, checkout, environments=options)
+    attempt = AttemptState(given, Search(), sandbox, Callbacks())
+    try:
+        _measure(row, attempt)
+    finally:
+        attempt.close()
     began = time.monotonic()
-    environment, row.notes = open_environment(checkout, sandbox, options)
-    row.environment_seconds = round(time.monotonic() - began, 2)
-    if environment is None:
-        row.why = "declares nothing"
-    else:
-        environment.close()
-        began = time.monotonic()
-        environment, row.notes = open_environment(checkout, sandbox, options)
-        row.cached_seconds = round(time.monotonic() - began, 4)
-        row.python = environment.entry.facts["python"] if environment else ""
-    command = detect(checkout.root, checkout.settings.test, installed_in(environment))
-    limits = Limits(wall_seconds=4 * _SUITE_SECONDS, cpu_seconds=8 * _SUITE_SECONDS)
-    runtime = environment.runtime if environment else None
-    with closing(Worker(sandbox, checkout.root, command, limits, runtime)) as worker:
-        for path, file in (environment.generated() if environment else {}).items():
-            worker.session.write(path, file.read_bytes())
-        began = time.monotonic()
-        baseline = measure(worker, command, Allowance(_SUITE_SECONDS, cpu=10, wall=20, deferred=20))
-        row.suite_seconds = round(time.monotonic() - began, 2)
+    again = open_environment(checkout, sandbox, options)[0] if options else None
+    row.cached_seconds = round(time.monotonic() - began, 4)
+    if again is not None:
+        again.close()
+
+
+def _measure(row: Row, attempt: AttemptState) -> None:
+    attempt.open_environment()
+    row.environment_seconds = attempt.findings.timings.get("environment", 0.0)
+    find_tests(attempt)
+    began = time.monotonic()
+    _, baseline = measure_baseline(attempt)
+    row.suite_seconds = round(time.monotonic() - began, 2)
+    row.python = attempt.findings.packages.python if attempt.findings.packages else "of Penstock"
+    row.notes = tuple(attempt.findings.notes)
     outcomes = list(baseline.run.outcomes.values())
     row.collected, row.uncollected = len(baseline.tests), len(baseline.uncollected)
     row.passed = sum(outcome in (Outcome.PASSED, Outcome.SKIPPED) for outcome in outcomes)
-    row.failed = sum(outcome in (Outcome.FAILED, Outcome.ERROR) for outcome in outcomes)
     failures = [f"{test}: {found[0].short}" for test, found in baseline.failures.items() if found]
     row.why = " | ".join(text[:180] for text in failures[:3])
-    if environment is not None:
-        environment.close()
 
 
-def _commit(repository: Path) -> None:
-    variables = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+def _commit(repository: Path, when: str) -> None:
+    variables = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
+                 "GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}  # fmt: skip
     author = ["-c", "user.name=bench", "-c", "user.email=bench@example.org"]
     for arguments in (["init", "-q"], ["add", "-A", "-f"], [*author, "commit", "-q", "-m", "Release"]):
         subprocess.run(["git", *arguments], cwd=repository, env=variables, check=True, timeout=120)

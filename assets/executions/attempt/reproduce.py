@@ -14,9 +14,13 @@ from assets.executions.repository.test_command import (
     number_of_tests,
 )
 from assets.executions.trial.baseline import Baseline, measure
+from assets.executions.trial.environment.case import passed
 from assets.executions.trial.environment.classify import notes, set_apart, summary
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome
+
+_LARGE = 20
+"""Tests of a suite of which most should pass before a fault is repaired."""
 
 
 def find_tests(attempt: AttemptState) -> None:
@@ -44,7 +48,7 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     # Not earlier: on few cores, two interpreters that start together slow each other down.
     attempt.prepare_worker()
     baseline = _measure(attempt, worker, 0.45)
-    if _collects_badly(baseline):
+    if _breaks(baseline):
         worker, baseline = _with_older_packages(attempt, worker, baseline)
     if _can_add_test(baseline) and _add_test(attempt, baseline):
         worker = attempt.open_worker()
@@ -57,14 +61,16 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     return worker, baseline
 
 
-def _collects_badly(baseline: Baseline) -> bool:
-    """Whether as many test files could not be collected as could."""
+def _breaks(baseline: Baseline) -> bool:
+    """Whether as many test files could not be collected as could, or most of a larger suite fails."""
     collected = {test.split("::")[0] for test in baseline.tests}
-    return len(baseline.uncollected) >= max(1, len(collected))
+    uncollected = len(baseline.uncollected) >= max(1, len(collected))
+    return uncollected or (len(baseline.tests) >= _LARGE and 2 * passed(baseline) < len(baseline.tests))
 
 
 def _with_older_packages(attempt: AttemptState, worker: Worker, baseline: Baseline) -> tuple[Worker, Baseline]:
-    """The baseline with the versions of packages at the commit's date, when more tests are collected with them."""
+    """The baseline with the versions of packages at the commit's date, when more tests pass with them, or as many and
+    more are collected."""
     older = attempt.open_older_environment()
     if older is None:
         return worker, baseline
@@ -72,11 +78,11 @@ def _with_older_packages(attempt: AttemptState, worker: Worker, baseline: Baseli
     find_tests(attempt)
     another = attempt.open_worker()
     measured = _measure(attempt, another, 0.3)
-    if len(measured.tests) > len(baseline.tests):
+    if (passed(measured), len(measured.tests)) > (passed(baseline), len(baseline.tests)):
         attempt.prepare_worker()
         attempt.keep_older(
-            f"With the newest versions of its packages {number_of_tests(baseline.tests)} could be collected, with "
-            f"those of the commit's date {number_of_tests(measured.tests)}: the latter are used."
+            f"With the newest versions of its packages {_counts(baseline)}, with those of the commit's date "
+            f"{_counts(measured)}: the latter are used."
         )
         kept, left = (another, measured), newest
     else:
@@ -87,6 +93,10 @@ def _with_older_packages(attempt: AttemptState, worker: Worker, baseline: Baseli
     if left is not None:
         left.close()
     return kept
+
+
+def _counts(baseline: Baseline) -> str:
+    return f"{passed(baseline)} of {number_of_tests(baseline.tests)} could be collected and passed"
 
 
 def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:

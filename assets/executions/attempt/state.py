@@ -174,7 +174,7 @@ class AttemptState:
 
     def _older_options(self) -> Options | None:
         """To make the environment with versions of the commit's date; None where a lock file has the versions."""
-        if self._options is None or not self.checkout.committed or has_lock(self.checkout):
+        if self._options is None or not self.checkout.committed or has_lock(self.checkout, self._options):
             return None
         return replace(self._options, before=self.checkout.committed)
 

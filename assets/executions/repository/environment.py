@@ -6,6 +6,7 @@ Between the repository's settings and `sandbox.environments`, which finds, fetch
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.installed import Installed, beside_penstock, in_environment, normal
@@ -15,14 +16,16 @@ from sandbox.confined_files import read_confined
 from sandbox.environments.find import find
 from sandbox.environments.prepare import Options, RegistryUnreachable, TestEnvironment, prepare, remember
 from sandbox.environments.registry import configured_index
+from sandbox.environments.store import StoreBusy
 from sandbox.environments.wanted import Declaration, Wanted
-from sandbox.protocol import Sandbox
+from sandbox.protocol import Sandbox, SandboxUnavailable
 
 
-def wanted_by(checkout: Checkout) -> Wanted | None:
-    """What the tests of a checkout need; None when it declares nothing. Raises `EnvironmentRefused`."""
+def wanted_by(checkout: Checkout, cache: Path) -> Wanted | None:
+    """What the tests of a checkout need; None when it declares nothing. `cache` is Penstock's. Raises
+    `EnvironmentRefused`."""
     declared = checkout.settings.environment
-    return find(checkout.root, Declaration(**declared.model_dump()))
+    return find(checkout.root, Declaration(**declared.model_dump()), cache / "locks")
 
 
 def open_environment(
@@ -31,9 +34,8 @@ def open_environment(
     """The environment of a checkout, and notes about it. None, for Penstock's own packages, when the repository
     declares nothing, or when the package index cannot be reached and they satisfy what it declares.
 
-    Raises `EnvironmentRefused`, whose message says what is missing and what to do, `StoreBusy` and
-    `SandboxUnavailable`."""
-    wanted = wanted_by(checkout)
+    Raises `EnvironmentRefused`, whose message says what is missing and what to do, and `SandboxUnavailable`."""
+    wanted = wanted_by(checkout, options.cache)
     if wanted is None:
         return None, ()
     needs_packages = wanted.groups or wanted.projects or wanted.lock or checkout.settings.environment.python
@@ -41,6 +43,8 @@ def open_environment(
         return None, ()
     try:
         made = prepare(checkout.root, wanted, sandbox, options, progress)
+    except StoreBusy as busy:
+        raise SandboxUnavailable(str(busy)) from busy
     except RegistryUnreachable:
         if not _satisfied(wanted, beside_penstock()):
             raise
@@ -49,15 +53,15 @@ def open_environment(
     return made, tuple(made.entry.facts.get("notes", ()))
 
 
-def has_lock(checkout: Checkout) -> bool:
+def has_lock(checkout: Checkout, options: Options) -> bool:
     """Whether a lock file chooses the versions."""
-    wanted = wanted_by(checkout)
+    wanted = wanted_by(checkout, options.cache)
     return wanted is not None and wanted.lock is not None
 
 
 def remember_choice(checkout: Checkout, options: Options) -> None:
     """From now on, the versions of `options.before` are used for what this checkout declares."""
-    wanted = wanted_by(checkout)
+    wanted = wanted_by(checkout, options.cache)
     if wanted is not None:
         remember(checkout.root, wanted, options)
 

@@ -17,8 +17,10 @@ _MOST_LOCK_BYTES = 24 << 20
 class Files:
     """Reads the declaration files of the repository at `root`; `read` holds the paths of those that exist."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, memory: Path | None = None) -> None:
+        """`memory` is a folder in which what lock files say is stored by their hash: parsing one takes long."""
         self.root = root
+        self.memory = memory
         self.read: dict[str, None] = {}
 
     def text(self, path: str, *, lock: bool = False) -> str | None:

@@ -30,11 +30,16 @@ _MOST_PROJECTS = 40
 _SETTINGS = "penstock.toml"
 
 
-def find(root: Path, declaration: Declaration = Declaration()) -> Wanted | None:  # noqa: B008 - immutable
-    """What the tests of the repository at `root` need; None when it declares nothing.
+def find(
+    root: Path,
+    declaration: Declaration = Declaration(),  # noqa: B008 - immutable
+    memory: Path | None = None,
+) -> Wanted | None:
+    """What the tests of the repository at `root` need; None when it declares nothing. `memory` is a folder in which
+    what lock files say may be stored by their hash.
 
     Raises `EnvironmentRefused`, whose message names the file and field and says what to change."""
-    return _Finder(root, declaration).found()
+    return _Finder(root, declaration, memory).found()
 
 
 class _Package:
@@ -63,8 +68,8 @@ class _Package:
 
 
 class _Finder:
-    def __init__(self, root: Path, declaration: Declaration) -> None:
-        self.files = Files(root)
+    def __init__(self, root: Path, declaration: Declaration, memory: Path | None) -> None:
+        self.files = Files(root, memory)
         self.declaration = declaration
         self.notes: list[str] = []
         self.constraints: list[Requirement] = []

@@ -3,9 +3,12 @@
 They are used as constraints: what is needed comes from the project's declarations, its versions from the lock.
 """
 
+import hashlib
 import json
 import re
+import tempfile
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from sandbox.environments.wanted import EnvironmentRefused, Lock, Requirement
@@ -15,6 +18,7 @@ from .requirement_files import inside, normal, requirement
 
 FILES = ("uv.lock", "poetry.lock", "pdm.lock")
 PIPFILE = "Pipfile.lock"
+_FORMAT = 1
 _MOST = 5000
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -23,10 +27,40 @@ def find_lock(files: Files) -> Lock | None:
     """The first lock file that there is. Raises `EnvironmentRefused` for one that is broken or names a path outside
     the repository."""
     for path in FILES:
-        content = files.toml(path, lock=True)
-        if content:
-            return _toml_lock(path, content)
+        text = files.text(path, lock=True)
+        if text:
+            return _remembered(files, path, text) or _remember(files, path, text)
     return None
+
+
+def _place(files: Files, path: str, text: str) -> Path | None:
+    digest = hashlib.sha256(f"{_FORMAT} {path}\n{text}".encode()).hexdigest()
+    return files.memory / f"{digest[:32]}.json" if files.memory is not None else None
+
+
+def _remembered(files: Files, path: str, text: str) -> Lock | None:
+    """What was stored about a lock file with this text."""
+    place = _place(files, path, text)
+    try:
+        stored = json.loads(place.read_text()) if place is not None else None
+    except (OSError, ValueError):
+        return None
+    if stored is None:
+        return None
+    hashes = {key: frozenset(found) for key, found in stored["hashes"].items()}
+    return Lock(path, stored["versions"], hashes, stored["refused"])
+
+
+def _remember(files: Files, path: str, text: str) -> Lock:
+    lock = _toml_lock(path, files.toml(path, lock=True))
+    place = _place(files, path, text)
+    if place is not None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        hashes = {key: sorted(found) for key, found in lock.hashes.items()}
+        with tempfile.NamedTemporaryFile("w", dir=place.parent, delete=False) as file:
+            json.dump({"versions": lock.versions, "hashes": hashes, "refused": lock.refused}, file)
+        Path(file.name).replace(place)
+    return lock
 
 
 def _toml_lock(path: str, content: dict[str, Any]) -> Lock:

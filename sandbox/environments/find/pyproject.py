@@ -63,7 +63,8 @@ class Pyproject:
             return ("setuptools>=64", "wheel"), "setuptools.build_meta:__legacy__", ()
         backend = system.get("build-backend")
         backend = backend if isinstance(backend, str) else "setuptools.build_meta:__legacy__"
-        return tuple(r.text for r in wanted) or ("setuptools>=64",), backend, tuple(texts(system.get("backend-path")))
+        requires = tuple(r.text for r in wanted) if "requires" in system else ("setuptools>=64",)
+        return requires, backend, tuple(texts(system.get("backend-path")))
 
     def extras(self) -> dict[str, list[Requirement]]:
         """Requirements of each extra by its normalised name, those of the project itself replaced by what they mean."""
