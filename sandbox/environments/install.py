@@ -3,6 +3,7 @@
 The interpreter that uv asks for its tags is the base one, never that of the environment, whose `.pth` files would run.
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from sandbox.cached_folders import make_folder, write_file
 
+from .confined import confined
 from .interpreters import Interpreter
 from .resolve import Pin
 from .uv import Uv
@@ -44,17 +46,17 @@ class Tree:
         links = [word for folder in wheels for word in ("--find-links", str(folder))]
         with tempfile.TemporaryDirectory(prefix="penstock-install-") as scratch:
             (Path(scratch) / "pins.txt").write_text("".join(f"{pin.line}\n" for pin in pins))
-            self._unpack(uv, ["--require-hashes", *links, "-r", "pins.txt"], Path(scratch))
+            self._unpack(uv, ["--require-hashes", *links, "-r", "pins.txt"], Path(scratch), wheels)
 
     def add_wheel(self, uv: Uv, wheel: Path) -> None:
         """Unpacks one local wheel; it replaces another version of the same distribution. Raises `FetchFailed`."""
         with tempfile.TemporaryDirectory(prefix="penstock-install-") as scratch:
-            self._unpack(uv, ["--no-index", "--reinstall", str(wheel)], Path(scratch))
+            self._unpack(uv, ["--no-index", "--reinstall", str(wheel)], Path(scratch), [wheel])
 
-    def _unpack(self, uv: Uv, what: list[str], cwd: Path) -> None:
+    def _unpack(self, uv: Uv, what: list[str], cwd: Path, readable: Sequence[Path]) -> None:
         arguments = ["pip", "install", "--quiet", "--no-deps", "--no-build", "--target", str(self.packages),
                      "--python", str(self.interpreter.path), *what]  # fmt: skip
-        uv.run(arguments, _SECONDS, cwd)
+        uv.run(arguments, _SECONDS, cwd, self.interpreter, readable=readable, writable=[self.packages])
         self._move_programs()
 
     def _move_programs(self) -> None:
@@ -81,8 +83,10 @@ class Tree:
         """Compiles the modules, because the environment is read-only where it is used. Only parses them."""
         arguments = ["-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
                      "-s", str(self.folder), "-p", self.inside, str(self.packages)]  # fmt: skip
+        command = [str(self.interpreter.path), *arguments]
+        line = confined(command, {}, [self.interpreter.prefix], [self.folder], self.folder, {})
         try:
-            subprocess.run([self.interpreter.path, *arguments], capture_output=True, timeout=_COMPILE_SECONDS,
-                           check=False, env={"PATH": "/usr/bin:/bin"}, cwd="/", stdin=subprocess.DEVNULL)  # fmt: skip
+            subprocess.run(line or ["false"], capture_output=True, timeout=_COMPILE_SECONDS, check=False,
+                           env={"PATH": os.defpath}, cwd="/", stdin=subprocess.DEVNULL)  # fmt: skip
         except subprocess.TimeoutExpired:
             return  # then modules are compiled at each import

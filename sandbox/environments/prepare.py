@@ -14,6 +14,7 @@ import re
 import tempfile
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,6 +57,8 @@ class Options:
     cache: Path
     scope: str
     index: str = ""
+    hosts: tuple[str, ...] = ()
+    """Hosts that packages may be fetched from beside those of the index."""
     most_bytes: int = 10 << 30
     seconds: float = 900.0
     version: str = "0.0.0"
@@ -201,7 +204,9 @@ class _Maker:
     def make(self) -> dict[str, object]:
         """Fills the folder `made`; returns the facts about it."""
         self.notes += self.wanted.notes
-        uv = Uv(self.options.cache / "uv", self.options.index, self.options.offline)
+        uv = Uv(
+            self.options.cache / "uv", self.options.index, self.options.offline, self.options.hosts, self.options.scope
+        )
         self.uv = uv
         resolver = Resolver(uv, self.interpreter, self.options.wheels, self.options.before)
         with tempfile.TemporaryDirectory(prefix="penstock-build-") as scratch:
@@ -242,6 +247,8 @@ class _Maker:
         (self.made / "generated").mkdir()
         for number, content in enumerate(generated.values()):
             (self.made / "generated" / str(number)).write_bytes(content)
+        places = Counter(f"{one.host}:{one.port} {one.why or 'allowed'}" for one in self.uv.decisions)
+        self.log.append("\n".join(["# connections", *(f"{n} to {place}" for place, n in sorted(places.items()))]))
         (self.made / "log.txt").write_text("\n\n".join(self.log)[-200_000:])
         return {
             "python": self.interpreter.release,

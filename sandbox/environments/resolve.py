@@ -85,7 +85,7 @@ class Resolver:
                 arguments += ["--find-links", str(wheels)]
             if self.before:
                 arguments += ["--exclude-newer", self.before]
-            self.uv.run(arguments, _SECONDS, folder)
+            self.uv.run(arguments, _SECONDS, folder, self.interpreter, readable=self.wheels)
             return _pins((folder / "pylock.toml").read_text())
 
 

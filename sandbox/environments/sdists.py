@@ -114,7 +114,7 @@ def fetch_source(resolver: Resolver, pin: Pin, scratch: Path) -> Path:
                  str(resolver.interpreter.path)]  # fmt: skip
     refusal = ""
     try:
-        uv.run(arguments, _FETCH_SECONDS, folder)
+        uv.run(arguments, _FETCH_SECONDS, folder, resolver.interpreter, readable=resolver.wheels)
     except FetchFailed as failure:
         if failure.unreachable or "ismatch" in str(failure):
             raise

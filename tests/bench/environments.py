@@ -102,7 +102,7 @@ def _say(text: str) -> None:
 
 def _try(row: Row, scratch: Path, sandbox: Sandbox) -> None:
     settings = load_settings()
-    uv = Uv(settings.cache / "uv", configured_index(settings.package_index))
+    uv = Uv(settings.cache / "uv", configured_index(settings.package_index), hosts=settings.registry_hosts)
     resolver = Resolver(uv, interpreters(settings.cache)[0])
     pin = resolver.source(row.package)
     repository = scratch / "repository"

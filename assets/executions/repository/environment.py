@@ -116,6 +116,7 @@ def environment_options(settings: Settings, place: str, checkout: Checkout) -> O
         cache=settings.cache,
         scope=f"{place}@{checkout.branch or checkout.commit}",
         index=configured_index(settings.package_index),
+        hosts=settings.registry_hosts,
         most_bytes=int(settings.environments_gib * (1 << 30)),
         seconds=settings.environment_seconds,
         version=_version(checkout),

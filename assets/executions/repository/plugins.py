@@ -12,8 +12,6 @@ from assets.executions.repository.installed import normal
 
 _LEFT_OUT = frozenset({"pytest-randomly", "pytest-random-order", "pytest-reverse", "pytest-sugar", "pytest-html"})
 """Plugins that change the order of tests, or only how they are reported."""
-_UNNEEDED = frozenset({"pytest-xdist", "pytest-cov"})
-"""Plugins that no test needs, unless pytest's settings require them."""
 _OPTIONS = {"pytest-timeout": ("-o", "timeout=0")}
 """The worker has its own time limits; a plugin's limit for every test would replace them."""
 
@@ -23,7 +21,7 @@ def plugin_arguments(declared: Declared, required: str = "") -> tuple[str, ...]:
     pytest's setting `required_plugins`."""
     installed = declared.installed
     wanted = {normal(re.split(r"[<>=!~]", word)[0]) for word in required.split()}
-    names = wanted | (set(installed.plugins) - _UNNEEDED if installed.own else set(declared.requirements))
+    names = wanted | (set(installed.plugins) if installed.own else set(declared.requirements))
     arguments: list[str] = []
     for distribution in sorted(names & installed.plugins.keys() - _LEFT_OUT):
         for plugin in installed.plugins[distribution]:

@@ -17,7 +17,7 @@ import os, zipfile
 def build_editable(folder, config=None, metadata=None):
     files = {"it-2.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: it\\nVersion: 2.0\\n",
              "it-2.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
-             "it-2.0.dist-info/entry_points.txt": "[pytest11]\\nit = it_plugin\\n",
+             "it-2.0.dist-info/entry_points.txt": "[pytest11]\\nit_fixtures = it_plugin\\n",
              "it-2.0.dist-info/RECORD": "", "it.pth": os.path.abspath("src") + "\\n"}
     with zipfile.ZipFile(os.path.join(folder, "it-2.0-py3-none-any.whl"), "w") as out:
         for path, text in files.items():
