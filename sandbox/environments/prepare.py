@@ -16,12 +16,13 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
+from packaging.version import Version
 
 from sandbox.cached_folders import write_file
 from sandbox.protocol import Mount, Sandbox
@@ -110,8 +111,8 @@ def environment_key(root: Path, wanted: Wanted, interpreter: Interpreter, option
     """The name of an environment with the newest versions: a hash of everything that decides about its content."""
     digest = hashlib.sha256()
     facts = [_FORMAT, options.scope, options.index, options.version, interpreter.release,
-             str(interpreter.path), platform.machine(), platform.libc_ver(), repr(wanted)]  # fmt: skip
-    digest.update(json.dumps(facts, default=str).encode())
+             str(interpreter.path), platform.machine(), platform.libc_ver(), asdict(wanted)]  # fmt: skip
+    digest.update(json.dumps(facts, sort_keys=True, default=sorted).encode())
     for path in sorted(_deciding(root, wanted)):
         file = root / path
         digest.update(f"\0{path}\0".encode())
@@ -370,14 +371,14 @@ class _Maker:
         lock = self.wanted.lock
         constraints = [f"{name}=={version}" for name, version in (lock.versions if lock else {}).items()
                        if name not in self.wanted.local]  # fmt: skip
-        constraints += [item.text for item in self.wanted.constraints]
+        constraints += [*(lock.marked if lock else ()), *(item.text for item in self.wanted.constraints)]
         groups = list(self.wanted.groups)
         left_out: list[str] = []
         failure: FetchFailed | None = None
         for _ in range(_MOST_ROUNDS):
             listed = [item.text for group in groups for item in group.requirements]
             try:
-                pins = self.resolver.resolve(_with_runner([*metadata, *listed]), constraints)
+                pins = self._with_usable_runner(_with_runner([*metadata, *listed]), constraints)
                 if failure is not None:
                     self.notes.append(f"Left out because they conflict with the others or cannot be fetched: "
                                       f"{', '.join(left_out)} ({str(failure)[:300]}).")  # fmt: skip
@@ -390,6 +391,21 @@ class _Maker:
                 groups.remove(optional[-1])
                 left_out.append(optional[-1].name)
         raise failure or FetchFailed("its requirements conflict")
+
+    def _with_usable_runner(self, requirements: Sequence[str], constraints: list[str]) -> list[Pin]:
+        """The pins; where they have a pytest that is too old for the code that runs tests, with the oldest usable."""
+        pins = self.resolver.resolve(requirements, constraints)
+        old = [pin for pin in pins if _is_older(pin, "pytest", "7.4") or _is_older(pin, "pluggy", "1.2")]
+        if not old:
+            return pins
+        others = [text for text in constraints if not re.match(r"(pytest|pluggy)(?![\w.-])", text)]
+        self.notes.append(f"The project asks for {', '.join(pin.text for pin in old)}; a newer one runs its tests, since "
+                          "Penstock needs pytest 7.4.")  # fmt: skip
+        return self.resolver.resolve(requirements, others, ("pytest>=7.4,<8", "pluggy>=1.2"))
+
+
+def _is_older(pin: Pin, name: str, than: str) -> bool:
+    return pin.name == name and Version(pin.version) < Version(than)
 
 
 def _with_runner(requirements: list[str]) -> list[str]:

@@ -52,10 +52,12 @@ class Resolver:
     wheels: tuple[Path, ...] = ()
     before: str = ""
 
-    def resolve(self, requirements: Sequence[str], constraints: Sequence[str] = ()) -> list[Pin]:
-        """The pins of everything needed. Raises `FetchFailed`, or `EnvironmentRefused` for packages that are too
-        large."""
-        pins = self._compile(requirements, constraints, ["--no-build"])
+    def resolve(
+        self, requirements: Sequence[str], constraints: Sequence[str] = (), overrides: Sequence[str] = ()
+    ) -> list[Pin]:
+        """The pins of everything needed; `overrides` replace every requirement of the same package. Raises
+        `FetchFailed`, or `EnvironmentRefused` for packages that are too large."""
+        pins = self._compile(requirements, constraints, ["--no-build"], overrides)
         total = sum(pin.size for pin in pins)
         if total > MOST_BYTES:
             largest = max(pins, key=lambda pin: pin.size)
@@ -73,12 +75,16 @@ class Resolver:
             raise FetchFailed(f"{pin.text} has neither a wheel for this Python nor a source distribution")
         return pin
 
-    def _compile(self, requirements: Sequence[str], constraints: Sequence[str], options: list[str]) -> list[Pin]:
+    def _compile(
+        self, requirements: Sequence[str], constraints: Sequence[str], options: list[str], overrides: Sequence[str] = ()
+    ) -> list[Pin]:
         with tempfile.TemporaryDirectory(prefix="penstock-resolve-") as scratch:
             folder = Path(scratch)
             (folder / "requirements.in").write_text("\n".join(requirements) + "\n")
             (folder / "constraints.in").write_text("\n".join(constraints) + "\n")
+            (folder / "overrides.in").write_text("\n".join(overrides) + "\n")
             arguments = ["pip", "compile", "requirements.in", "--constraints", "constraints.in", "--quiet",
+                         "--overrides", "overrides.in",
                          "--format", "pylock.toml", "--output-file", "pylock.toml", "--no-header", *options,
                          "--python", str(self.interpreter.path)]  # fmt: skip
             for wheels in self.wheels:

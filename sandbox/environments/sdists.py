@@ -42,11 +42,13 @@ class SourceBuilder:
     def wheels(self) -> tuple[Path, ...]:
         return self.resolver.wheels
 
-    def resolve(self, requirements: Sequence[str], constraints: Sequence[str] = ()) -> list[Pin]:
-        """The pins of everything needed. Raises `FetchFailed`, `EnvironmentRefused` and `SandboxUnavailable`."""
+    def resolve(
+        self, requirements: Sequence[str], constraints: Sequence[str] = (), overrides: Sequence[str] = ()
+    ) -> list[Pin]:
+        """The pins of everything needed, as `Resolver.resolve`. Raises `FetchFailed`, `EnvironmentRefused` and `SandboxUnavailable`."""
         for _ in range(_MOST_SOURCES):
             try:
-                return self.resolver.resolve(requirements, constraints)
+                return self.resolver.resolve(requirements, constraints, overrides)
             except FetchFailed as failure:
                 missing = [name for name in failure.sdists if name not in self._built]
                 if not missing or failure.unreachable:

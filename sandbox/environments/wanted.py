@@ -52,13 +52,15 @@ class Project:
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock file: `versions` by normalised name, `hashes` (SHA-256) by `name==version`, and `refused`: names of
-    packages that no registry has, with why."""
+    """A lock file: `versions` by normalised name where there is one, `marked` requirements of packages with a version
+    for each Python or platform, `hashes` (SHA-256) by `name==version`, and `refused`: names of packages that no
+    registry has, with why."""
 
     file: str
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    marked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

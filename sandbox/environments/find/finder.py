@@ -6,6 +6,7 @@ A pure function of the repository's files and its `penstock.toml`; nothing is ex
 import fnmatch
 import posixpath
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from sandbox.environments.wanted import (
@@ -101,7 +102,7 @@ class _Finder:
         groups = tuple(self._without(group, own) for group in groups)
         if self.hashes:
             lock = lock or Lock("requirements files")
-            lock = Lock(lock.file, lock.versions, {**lock.hashes, **self.hashes}, lock.refused)
+            lock = replace(lock, hashes={**lock.hashes, **self.hashes})
         self._refuse(groups, lock)
         runner = self._runner(groups)
         return Wanted(

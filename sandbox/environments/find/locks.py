@@ -11,14 +11,16 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import InvalidMarker, Marker
+
 from sandbox.environments.wanted import EnvironmentRefused, Lock, Requirement
 
-from .files import Files, table
+from .files import Files, table, texts
 from .requirement_files import inside, normal, requirement
 
 FILES = ("uv.lock", "poetry.lock", "pdm.lock")
 PIPFILE = "Pipfile.lock"
-_FORMAT = 1
+_FORMAT = 2
 _MOST = 5000
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -48,7 +50,7 @@ def _remembered(files: Files, path: str, text: str) -> Lock | None:
     if stored is None:
         return None
     hashes = {key: frozenset(found) for key, found in stored["hashes"].items()}
-    return Lock(path, stored["versions"], hashes, stored["refused"])
+    return Lock(path, stored["versions"], hashes, stored["refused"], tuple(stored["marked"]))
 
 
 def _remember(files: Files, path: str, text: str) -> Lock:
@@ -58,7 +60,8 @@ def _remember(files: Files, path: str, text: str) -> Lock:
         place.parent.mkdir(parents=True, exist_ok=True)
         hashes = {key: sorted(found) for key, found in lock.hashes.items()}
         with tempfile.NamedTemporaryFile("w", dir=place.parent, delete=False) as file:
-            json.dump({"versions": lock.versions, "hashes": hashes, "refused": lock.refused}, file)
+            stored = {"versions": lock.versions, "hashes": hashes, "refused": lock.refused, "marked": lock.marked}
+            json.dump(stored, file)
         Path(file.name).replace(place)
     return lock
 
@@ -67,6 +70,7 @@ def _toml_lock(path: str, content: dict[str, Any]) -> Lock:
     versions: dict[str, set[str]] = defaultdict(set)
     hashes: dict[str, set[str]] = defaultdict(set)
     refused: dict[str, str] = {}
+    marked: dict[str, list[str]] = defaultdict(list)
     packages = content.get("package")
     for package in packages[:_MOST] if isinstance(packages, list) else ():
         name, version = package.get("name"), package.get("version")
@@ -82,15 +86,28 @@ def _toml_lock(path: str, content: dict[str, Any]) -> Lock:
         if not isinstance(version, str):
             continue
         versions[name].add(version)
+        if marker := _marker(package):
+            marked[name].append(f"{name}=={version} ; {marker}")
         hashes[f"{name}=={version}"].update(_SHA256.findall(json.dumps(
             [package.get("wheels"), package.get("sdist"), package.get("files")], default=str)))  # fmt: skip
     old = table(content, "metadata", "files")
     for name, listed in old.items():
         for version in versions.get(normal(name), ()):
             hashes[f"{normal(name)}=={version}"].update(_SHA256.findall(json.dumps(listed, default=str)))
-    # A universal lock may have a version for each platform or Python: the resolver then chooses.
+    # A universal lock may have a version for each platform or Python.
     chosen = {name: next(iter(found)) for name, found in versions.items() if len(found) == 1}
-    return Lock(path, chosen, {key: frozenset(found) for key, found in hashes.items() if found}, refused)
+    several = tuple(text for name, texts_of in sorted(marked.items()) if name not in chosen for text in texts_of)
+    known = {key: frozenset(found) for key, found in hashes.items() if found}
+    return Lock(path, chosen, known, refused, several)
+
+
+def _marker(package: dict[str, Any]) -> str:
+    """When this version of a package counts; empty for always, or when that is not said as a marker."""
+    listed = texts(package.get("resolution-markers")) or texts([package.get("markers"), package.get("marker")])
+    try:
+        return " or ".join(f"({Marker(text)})" for text in listed)
+    except (InvalidMarker, RecursionError):
+        return ""
 
 
 def _source(package: dict[str, Any]) -> tuple[str | None, str]:

@@ -117,6 +117,23 @@ def test_a_lock_chooses_versions_and_knows_hashes(write: Write) -> None:
     assert wanted.lock.hashes == {"a==1.5": frozenset({"1" * 64})}
 
 
+def test_a_lock_with_a_version_for_each_python_gives_both_with_their_markers(write: Write) -> None:
+    lock = "".join(f'[[package]]\nname = "a"\nversion = "{v}"\nresolution-markers = ["python_version {m}"]\n'
+                   for v, m in (("1", "< '3.10'"), ("2", ">= '3.10'")))  # fmt: skip
+    wanted = find(write({"pyproject.toml": PROJECT + 'dependencies = ["a"]\n', "uv.lock": lock}))
+    assert wanted is not None
+    assert wanted.lock is not None
+    assert wanted.lock.marked == ('a==1 ; (python_version < "3.10")', 'a==2 ; (python_version >= "3.10")')
+
+
+def test_what_is_remembered_of_a_lock_is_what_it_says(write: Write, tmp_path: Path) -> None:
+    lock = '[[package]]\nname = "a"\nversion = "1.5"\nfiles = [{hash = "sha256:' + "3" * 64 + '"}]\n'
+    root = write({"pyproject.toml": PROJECT + 'dependencies = ["a"]\n', "poetry.lock": lock})
+    first = find(root, memory=tmp_path / "memory")
+    assert len(list((tmp_path / "memory").iterdir())) == 1
+    assert find(root, memory=tmp_path / "memory") == first == find(root)
+
+
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [

@@ -199,6 +199,23 @@ def test_versions_of_the_lock_are_used(box: Sandbox, write: Write, options: Opti
 
 
 @pytest.mark.usefixtures("wheel_of_dep")
+def test_a_lock_with_many_hashes_gives_the_same_key_each_time(
+    box: Sandbox, write: Write, options: Options, tmp_path: Path
+) -> None:
+    files = ", ".join(f'{{hash = "sha256:{number:064x}"}}' for number in range(40))
+    lock = f'[[package]]\nname = "other"\nversion = "1.0"\nfiles = [{files}]\n'
+    root = write({**PROJECT, "poetry.lock": lock})
+    keys = set()
+    for _ in range(2):
+        wanted = find(root, memory=tmp_path / "memory")
+        assert wanted is not None
+        made = prepare(root, wanted, box, options)
+        keys.add(made.entry.folder.name)
+        made.close()
+    assert len(keys) == 1
+
+
+@pytest.mark.usefixtures("wheel_of_dep")
 def test_requirements_that_conflict_are_refused_in_one_sentence(box: Sandbox, write: Write, options: Options) -> None:
     root = write({"requirements.txt": "dep<1.2\ndep>1.2\n"})
     with pytest.raises(EnvironmentRefused, match=r"cannot be resolved together .*dep") as refused:
@@ -250,3 +267,15 @@ def test_a_package_without_a_wheel_is_built_in_the_sandbox(
     assert output(box, made, root, "import old; print(old.x)") == "7"
     assert not proof.exists()
     made.close()
+
+
+def test_a_pytest_that_is_too_old_is_replaced_with_a_note(
+    box: Sandbox, write: Write, options: Options, wheels: Path
+) -> None:
+    for version in ("5.0", "7.4.4"):
+        make_wheel(wheels, "pytest", version, {"pytest.py": ""})
+    root = write({"requirements.txt": "pytest==5.0\n"})
+    made = prepare(root, wanted_by(root), box, options)
+    made.close()
+    assert made.entry.facts["packages"] == ["pytest==7.4.4"]
+    assert "asks for pytest==5.0" in made.entry.facts["notes"][0]
