@@ -29,7 +29,7 @@ from sandbox.protocol import Mount, Sandbox
 from sandbox.python import PythonRuntime
 
 from .build import BUILD_INSIDE, BuildFailed, Built, build, interpreter_mounts
-from .find.requirement_files import normal
+from .find.requirement_files import name_of, normal
 from .find.runners import DEV_WORDS, is_for_tests
 from .install import INSIDE, Tree
 from .interpreters import Interpreter, choose
@@ -374,7 +374,7 @@ class _Maker:
         constraints += [*(lock.marked if lock else ()), *(item.text for item in self.wanted.constraints)]
         groups = list(self.wanted.groups)
         left_out: list[str] = []
-        failure: FetchFailed | None = None
+        failure: FetchFailed | EnvironmentRefused | None = None
         for _ in range(_MOST_ROUNDS):
             listed = [item.text for group in groups for item in group.requirements]
             try:
@@ -383,10 +383,10 @@ class _Maker:
                     self.notes.append(f"Left out because they conflict with the others or cannot be fetched: "
                                       f"{', '.join(left_out)} ({str(failure)[:300]}).")  # fmt: skip
                 return checked(pins, lock), left_out
-            except FetchFailed as error:
+            except (FetchFailed, EnvironmentRefused) as error:
                 failure = failure or error
                 optional = [group for group in groups if not group.needed]
-                if error.unreachable or not optional:
+                if not optional or (isinstance(error, FetchFailed) and error.unreachable):
                     raise
                 groups.remove(optional[-1])
                 left_out.append(optional[-1].name)
@@ -399,8 +399,8 @@ class _Maker:
         if not old:
             return pins
         others = [text for text in constraints if not re.match(r"(pytest|pluggy)(?![\w.-])", text)]
-        self.notes.append(f"The project asks for {', '.join(pin.text for pin in old)}; a newer one runs its tests, since "
-                          "Penstock needs pytest 7.4.")  # fmt: skip
+        asked = ", ".join(pin.text for pin in old)
+        self.notes.append(f"The project asks for {asked}; a newer one runs its tests, since Penstock needs pytest 7.4.")
         return self.resolver.resolve(requirements, others, ("pytest>=7.4,<8", "pluggy>=1.2"))
 
 
@@ -410,5 +410,5 @@ def _is_older(pin: Pin, name: str, than: str) -> bool:
 
 def _with_runner(requirements: list[str]) -> list[str]:
     """The requirements with pytest, which runs all tests."""
-    named = {normal(re.split(r"[\[<>=!~;@\s(]", text, maxsplit=1)[0]) for text in requirements}
+    named = {name_of(text) for text in requirements}
     return requirements if "pytest" in named else [*requirements, _RUNNER]

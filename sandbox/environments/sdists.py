@@ -45,7 +45,8 @@ class SourceBuilder:
     def resolve(
         self, requirements: Sequence[str], constraints: Sequence[str] = (), overrides: Sequence[str] = ()
     ) -> list[Pin]:
-        """The pins of everything needed, as `Resolver.resolve`. Raises `FetchFailed`, `EnvironmentRefused` and `SandboxUnavailable`."""
+        """The pins of everything needed, as `Resolver.resolve`. Raises `FetchFailed`, `EnvironmentRefused` and
+        `SandboxUnavailable`."""
         for _ in range(_MOST_SOURCES):
             try:
                 return self.resolver.resolve(requirements, constraints, overrides)

@@ -21,6 +21,11 @@ class Installed:
     python: str = field(default_factory=platform.python_version)
     own: bool = False
 
+    @property
+    def place(self) -> str:
+        """Where further packages are to be installed, to complete a sentence."""
+        return "by `requirements` under `[environment]` in penstock.toml" if self.own else "beside Penstock"
+
     def remedy(self, requirement: str) -> str:
         """A sentence that says how to install a distribution."""
         if self.own:

@@ -21,9 +21,10 @@ from sandbox.environments.wanted import (
 
 from .conda import conda_environment
 from .files import Files, table, texts
+from .imports import imported_modules
 from .locks import find_lock, pipfile_lock
 from .pyproject import Pyproject
-from .requirement_files import Listed, inside, normal, requirement, requirement_file, requirement_lines
+from .requirement_files import Listed, inside, name_of, normal, requirement, requirement_file, requirement_lines
 from .runners import DEV_WORDS, is_for_tests, nox_lines, tox_lines
 from .setup_files import SetupFiles, setup_files
 
@@ -249,7 +250,20 @@ class _Finder:
         base = [self._file(path, needed=not self.packages) for path in files if _is_base(path)]
         if conda and not any(group.requirements for group in (*groups, *base)):
             base.append(self._lines("conda", [(line, conda_file, "dependencies") for line in conda], extras))
-        return [*base, *(group for group in groups if group.requirements)]
+        groups = [*base, *(group for group in groups if group.requirements)]
+        return [
+            *groups,
+            self._imported(groups, [item for items in (*extras.values(), *named.values()) for item in items]),
+        ]
+
+    def _imported(self, chosen: list[Group], declared: list[Requirement]) -> Group:
+        """Requirements of further extras and groups whose module some file of the repository imports: tests of optional
+        features need them."""
+        have = {name_of(item.text) for group in chosen for item in group.requirements}
+        others = {name_of(item.text): item for item in declared if name_of(item.text) not in have}
+        modules = imported_modules(self.files.root) if others else frozenset()
+        names = {name for module in modules for name in (module, f"python-{module}", f"py{module}")}
+        return Group("imports", tuple(item for name, item in others.items() if name in names))
 
     def _requirement_files(self) -> list[str]:
         found = [path for folder in ("", "requirements", "tests", "test", "ci", "reqs")
@@ -283,15 +297,14 @@ class _Finder:
         """A group without the repository's own packages, which are installed from its files."""
         kept = []
         for item in group.requirements:
-            name = normal(re.split(r"[\[<>=!~;@\s(]", item.text, maxsplit=1)[0])
-            if name not in local:
+            if name_of(item.text) not in local:
                 kept.append(item)
         return Group(group.name, tuple(kept), group.needed)
 
     def _refuse(self, groups: tuple[Group, ...], lock: Lock | None) -> None:
         """Raises `EnvironmentRefused` for a requirement that the lock takes from no registry."""
         for item in (item for group in groups for item in group.requirements if lock and group.needed):
-            name = normal(re.split(r"[\[<>=!~;@\s(]", item.text, maxsplit=1)[0])
+            name = name_of(item.text)
             if lock and name in lock.refused:
                 raise EnvironmentRefused(f"`{name}`, but {lock.refused[name]}",
                                          "Name a released version of it under `[environment] requirements` in "

@@ -38,6 +38,11 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def name_of(text: str) -> str:
+    """The normalised name of the distribution that a requirement asks for."""
+    return normal(re.split(r"[\[<>=!~;@\s(]", text.strip(), maxsplit=1)[0])
+
+
 def requirement_file(files: Files, path: str, notes: list[str] | None = None) -> Listed:
     """Everything that a requirements file lists. A line that cannot be fetched is left out with a note in `notes`;
     without them, raises `EnvironmentRefused`, which names the line."""

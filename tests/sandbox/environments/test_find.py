@@ -239,3 +239,15 @@ def test_a_registry_requirement_is_no_local_folder(text: str) -> None:
     if found := local_folder(text):
         assert "/" in text or text.startswith((".", "file:"))
         assert found[0]
+
+
+def test_an_extra_whose_module_is_imported_is_wanted_and_no_other(write: Write) -> None:
+    wanted = find(write({
+        "pyproject.toml": PROJECT + '[project.optional-dependencies]\ntest = ["t"]\nfast = ["Speed_Up>=1"]\n'
+                          'docs = ["sphinx"]\n',
+        "src/it/__init__.py": "try:\n    import speed_up.core\nexcept ImportError:\n    pass\n",
+        "docs/conf.py": "import sphinx\n",
+    }))  # fmt: skip
+    assert texts(wanted) == ["t", "Speed_Up>=1"]
+    assert wanted is not None
+    assert not wanted.groups[-1].needed

@@ -37,15 +37,15 @@ def mark(case: Case, link: Raised) -> Found | None:
         found := _MARK.search(link.message)
     ):
         name = found[1] or found[2]
-        remedy = (
-            "Install the plugin that defines it beside Penstock, or register it under `markers` in pytest's settings."
-        )
+        where = case.declared.installed.place
+        remedy = f"Install the plugin that defines it {where}, or register it under `markers` in pytest's settings."
         return Found("mark", f"the mark `{name}`, which no plugin and no setting defines", remedy)
     return None
 
 
 def arguments(case: Case, link: Raised) -> Found | None:
-    remedy = "Install the plugin that defines it beside Penstock, or name a command without it with `--test`."
+    where = case.declared.installed.place
+    remedy = f"Install the plugin that defines it {where}, or name a command without it with `--test`."
     if link.is_a("UsageError", "SystemExit") and (found := _ARGUMENTS.search(link.message)):
         name = found[1].split()[0]
         return Found("option", f"pytest's option `{name[:80]}`, which no installed plugin defines", remedy)
@@ -58,7 +58,7 @@ def setting(case: Case, link: Raised) -> Found | None:
     found = _SETTING.search(link.message)
     if found is None or not link.outside or not link.is_a("UsageError", "ValueError", "PytestConfigWarning"):
         return None
-    remedy = "Install the plugin that defines it beside Penstock, or remove the setting."
+    remedy = f"Install the plugin that defines it {case.declared.installed.place}, or remove the setting."
     return Found("setting", f"pytest's setting `{found[1] or found[2]}`, which no installed plugin defines", remedy)
 
 
