@@ -23,9 +23,7 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _INSIDE = Path(__file__).with_name("egress_inside.py")
 _NETWORK = re.compile(r"error sending request|dns error|failed to lookup|connection (refused|reset)|timed out|"
                       r"tunnel|status server error|50[0234] ", re.IGNORECASE)  # fmt: skip
-_WHEELS = re.compile(
-    r"Wheels are required for `([\w.-]+)`|\b([\w.-]+?)(?:[<>=!~]+[\w.]+)? (?:has|have) no usable wheels"
-)
+_WHEELS = re.compile(r"Wheels are required for `([A-Za-z0-9][\w.-]*)`")
 
 
 class FetchFailed(Exception):
@@ -121,7 +119,7 @@ def _failure(text: str, refused: Sequence[str]) -> FetchFailed:
     if refused:
         return FetchFailed(f"{', '.join(refused)} is none of its hosts; add it to the setting `registry_hosts` if it "
                            "belongs to the package index", unreachable=True)  # fmt: skip
-    names = tuple(dict.fromkeys(re.sub(r"[-_.]+", "-", a or b).lower() for a, b in _WHEELS.findall(text)))
+    names = tuple(dict.fromkeys(re.sub(r"[-_.]+", "-", name).lower() for name in _WHEELS.findall(text)))
     reason = " ".join(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Using"))
     reason = re.sub(r"^error: |\s*hint: .*$", "", reason)
     reason = re.sub(r"^No solution found when resolving dependencies:?\s*(cause|╰─▶):?\s*", "", reason)
