@@ -22,6 +22,7 @@ class Files:
         self.root = root
         self.memory = memory
         self.read: dict[str, None] = {}
+        self._parsed: dict[str, dict[str, Any]] = {}
 
     def text(self, path: str, *, lock: bool = False) -> str | None:
         """A file's text; None when there is no such file. Raises `EnvironmentRefused` for one that is too large or
@@ -39,9 +40,12 @@ class Files:
 
     def toml(self, path: str, *, lock: bool = False) -> dict[str, Any]:
         """A TOML file's content; empty when there is none. Raises `EnvironmentRefused` when it is not TOML."""
+        if path in self._parsed:
+            return self._parsed[path]
         text = self.text(path, lock=lock)
         try:
-            return tomllib.loads(text) if text else {}
+            self._parsed[path] = tomllib.loads(text) if text else {}
+            return self._parsed[path]
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise EnvironmentRefused(f"what {path} declares, which is not valid TOML: {error}",
                                      f"Repair {path}.") from error  # fmt: skip

@@ -1,6 +1,9 @@
 """Environments made offline: resolved from a folder of wheels, built in the sandbox."""
 
 import io
+import os
+import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable, Mapping
@@ -199,23 +202,6 @@ def test_versions_of_the_lock_are_used(box: Sandbox, write: Write, options: Opti
 
 
 @pytest.mark.usefixtures("wheel_of_dep")
-def test_a_lock_with_many_hashes_gives_the_same_key_each_time(
-    box: Sandbox, write: Write, options: Options, tmp_path: Path
-) -> None:
-    files = ", ".join(f'{{hash = "sha256:{number:064x}"}}' for number in range(40))
-    lock = f'[[package]]\nname = "other"\nversion = "1.0"\nfiles = [{files}]\n'
-    root = write({**PROJECT, "poetry.lock": lock})
-    keys = set()
-    for _ in range(2):
-        wanted = find(root, memory=tmp_path / "memory")
-        assert wanted is not None
-        made = prepare(root, wanted, box, options)
-        keys.add(made.entry.folder.name)
-        made.close()
-    assert len(keys) == 1
-
-
-@pytest.mark.usefixtures("wheel_of_dep")
 def test_requirements_that_conflict_are_refused_in_one_sentence(box: Sandbox, write: Write, options: Options) -> None:
     root = write({"requirements.txt": "dep<1.2\ndep>1.2\n"})
     with pytest.raises(EnvironmentRefused, match=r"cannot be resolved together .*dep") as refused:
@@ -279,3 +265,39 @@ def test_a_pytest_that_is_too_old_is_replaced_with_a_note(
     made.close()
     assert made.entry.facts["packages"] == ["pytest==7.4.4"]
     assert "asks for pytest==5.0" in made.entry.facts["notes"][0]
+
+
+def test_the_key_is_the_same_in_every_process(write: Write, tmp_path: Path) -> None:
+    files = ", ".join(f'{{hash = "sha256:{number:064x}"}}' for number in range(40))
+    root = write({**PROJECT, "poetry.lock": f'[[package]]\nname = "other"\nversion = "1.0"\nfiles = [{files}]\n'})
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from sandbox.environments.find import find\n"
+        "from sandbox.environments.interpreters import choose\n"
+        "from sandbox.environments.prepare import Options, environment_key\n"
+        "root, cache = map(Path, sys.argv[1:]); wanted = find(root)\n"
+        "print(environment_key(root, wanted, choose(wanted, cache), Options(cache, 'test')))\n"
+    )
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(root), str(tmp_path / "cache")],
+            capture_output=True,
+            check=True,
+            timeout=60,
+            cwd=Path(__file__).parents[3],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(keys) == 1
+
+
+def test_the_project_itself_is_never_fetched(box: Sandbox, write: Write, options: Options, wheels: Path) -> None:
+    make_wheel(wheels, "dep", "1.0", {"dep.py": ""}, requires=("it>=0.1",))
+    make_wheel(wheels, "it", "0.1", {"it.py": "raise ImportError('from the index')\n", "stray.py": ""})
+    root = write(PROJECT)
+    made = prepare(root, wanted_by(root), box, options)
+    assert made.entry.facts["packages"] == ["dep==1.0", "pytest==9.0"]
+    code = "import it, importlib.util; print(it.__file__, importlib.util.find_spec('stray'))"
+    assert output(box, made, root, code) == "/workspace/src/it.py None"
+    made.close()
