@@ -37,15 +37,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Project:
-    """A package of the repository that is to be installed editable; `folder` is relative to the root, "" for it.
-    `extras` are those that its tests need, as far as they are known before it is built."""
+    """A package of the repository that is to be installed editable; `folder` is relative to the root, "" for it."""
 
     folder: str
     name: str
     build_requires: tuple[str, ...]
     backend: str
     backend_path: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ()
     dynamic: bool = False
     """Whether what it needs is only known when it is built."""
 

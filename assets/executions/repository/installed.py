@@ -2,11 +2,14 @@
 
 import functools
 import platform
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+
+from sandbox.environments.find.requirement_files import normal
+
+__all__ = ["Installed", "beside_penstock", "in_environment", "normal"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,6 @@ class Installed:
             return f'Write `requirements = ["{requirement}"]` under `[environment]` in penstock.toml.'
         quoted = f"'{requirement}'" if any(c in requirement for c in "<>=!~;") else requirement
         return f"Install it beside Penstock with `.venv/bin/pip install {quoted}`."
-
-
-def normal(name: str) -> str:
-    """A distribution's name as package indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def beside_penstock() -> Installed:
