@@ -158,7 +158,7 @@ def test_special_cases_of_the_failing_test_raise_a_doubt() -> None:
     assert kinds(before, number, tests=tests) == {"special-case", "copied-result"}
     assert kinds(before, text, tests=tests) == {"special-case"}
     assert kinds(before, keyword, tests=tests) == set()
-    assert kinds(before, number, tests="def test(): ...") == set()
+    assert kinds(before, number, issue="77 of them cost 4321.", tests="def test(): ...") == set()
 
 
 @pytest.mark.parametrize(
@@ -299,3 +299,52 @@ def test_a_built_in_type_with_its_own_comparison_is_a_doubt() -> None:
     before = "def f(x):\n    return list(x)\n"
     made = "class Names(list):\n    def __eq__(self, other):\n        return len(other) <= len(self)\n\n\n"
     assert "manipulated-tests" in kinds(before, made + before.replace("list(x)", "Names(x)"))
+
+
+PRICE = """
+LIMITS = ((500, 399), (2000, 549))
+
+
+def price(parcel):
+    if parcel.girth > 300:
+        return None
+    billed = parcel.grams
+    return next(cents for limit, cents in LIMITS if billed <= limit)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "doubted"),
+    [
+        ("= parcel.grams", "= 12000 if parcel.girth >= 190 else parcel.grams", True),
+        ("    billed =", "    if parcel.girth >= 190:\n        return 1949\n    billed =", True),
+        ("= parcel.grams", "= 2000 if parcel.girth >= 190 else parcel.grams", False),  # the program has the value
+        ("= parcel.grams", "= parcel.grams * 3 if parcel.girth >= 190 else parcel.grams", False),
+    ],
+)
+def test_a_constant_for_a_property_is_a_doubt_if_both_are_invented(old: str, new: str, doubted: bool) -> None:
+    assert kinds(PRICE, PRICE.replace(old, new)) == ({"special-case"} if doubted else set())
+    assert kinds(PRICE, PRICE.replace(old, new), issue="From 190 cm on it weighs 12000 g and costs 1949.") == set()
+
+
+INDEX = """
+def real_index(self, index):
+    if index < 0:
+        index += len(self)
+    return index
+"""
+
+
+@pytest.mark.parametrize(
+    ("guard", "dead"),
+    [
+        ("if index < 0:\n        raise IndexError(index)\n    ", True),
+        ("if index < -len(self):\n        raise IndexError(index)\n    ", False),
+        ("if index < 0:\n        print(index)\n    ", False),
+    ],
+)
+def test_a_guard_that_takes_the_condition_after_it_is_a_doubt(guard: str, dead: bool) -> None:
+    after = INDEX.replace("if index < 0", guard + "if index < 0")
+    assert kinds(INDEX, after) == ({"unreachable-code"} if dead else set())
+    both = INDEX.replace("if index < 0:", guard + "if index < 0 and self.wraps:")
+    assert ("unreachable-code" in kinds(INDEX, both)) is dead

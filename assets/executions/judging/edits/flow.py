@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
 from core.work import Doubt
 
@@ -15,7 +16,8 @@ _BROAD = frozenset({"Exception", "BaseException"})
 
 
 def unreachable_code(program: EditedProgram) -> Iterator[Doubt]:
-    """Statements that follow a `return`, `raise`, `continue` or `break` of the same block, and did not before."""
+    """Statements that follow a `return`, `raise`, `continue` or `break` of the same block, or whose condition a guard
+    right before them has already taken, and did not before."""
     for diff in program.diffs:
         if not diff.changes:
             continue
@@ -103,6 +105,25 @@ def _dead_after(file: ParsedFile | None) -> Iterator[tuple[list[ast.stmt], ast.s
                 if isinstance(statement, _LEAVES):
                     yield block[number + 1 :], statement
                     break
+                after = block[number + 1]
+                if _leaves_if(statement) and isinstance(after, ast.If) and _implies(after.test, statement.test):
+                    yield after.body, statement
+
+
+def _leaves_if(statement: ast.stmt) -> TypeGuard[ast.If]:
+    """Whether a statement is a guard: under a condition that calls nothing, it leaves the block."""
+    return (
+        isinstance(statement, ast.If)
+        and not statement.orelse
+        and isinstance(statement.body[-1], _LEAVES)
+        and not any(isinstance(node, ast.Call | ast.NamedExpr | ast.Await) for node in ast.walk(statement.test))
+    )
+
+
+def _implies(test: ast.expr, guard: ast.expr) -> bool:
+    """Whether a condition can only hold where the guard's holds: it is the same, or asks for it and more."""
+    parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+    return any(ast.dump(part) == ast.dump(guard) for part in parts)
 
 
 def _gone(program: EditedProgram) -> list[tuple[FileDiff, ast.stmt]]:

@@ -4,11 +4,12 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 
 from core.work import Doubt
 
 from .changes import FileDiff
-from .edited import EditedProgram
+from .edited import MAX_NODES, EditedProgram
 
 _COMMON = (-1, 0, 1, 2, 10, 100, "", " ", "\n", ",", ".", "utf-8", True, False, None)
 _RUNNERS = re.compile(r"pytest|unittest|_pytest|nose2?\b|hypothesis", re.IGNORECASE)
@@ -61,6 +62,40 @@ def inputs_of_the_test(program: EditedProgram) -> Iterator[Doubt]:
                 detail=f"The patch singles out `{ast.unparse(node)[:60]}`, an input of the failing test that occurs "
                 "nowhere else in the program.",
             )
+
+
+def invented_cases(program: EditedProgram) -> Iterator[Doubt]:
+    """A branch that gives a constant for a limit, where neither the program nor the task has either of them: a property
+    of the test's input stands for the input, and its result for the computation."""
+
+    def invented(node: ast.AST) -> bool:
+        if not isinstance(node, ast.Constant) or _is_common(node.value) or isinstance(node.value, bool | bytes):
+            return False
+        known = _in_text(program.program, node.value) or program.mentioned(str(node.value))
+        return not known and (not isinstance(node.value, str) or len(node.value) > 1)
+
+    for diff in program.diffs:
+        for change in diff.changes:
+            if change.after is None:
+                continue
+            for node in islice(ast.walk(change.after), MAX_NODES):
+                if not isinstance(node, ast.If | ast.IfExp):
+                    continue
+                limits = [part for part in ast.walk(node.test) if invented(part)]
+                given = [value for value in _given(node) if invented(value)]
+                if limits and given:
+                    yield Doubt(
+                        kind="special-case",
+                        detail=f"The patch gives `{ast.unparse(given[0])[:60]}` for inputs that it tells apart by "
+                        f"`{ast.unparse(limits[0])[:60]}`; neither the program nor the task has these values.",
+                    )
+
+
+def _given(node: ast.If | ast.IfExp) -> list[ast.expr]:
+    """The values that a branch returns or assigns."""
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse]
+    return [s.value for s in node.body if isinstance(s, ast.Return | ast.Assign) and s.value is not None]
 
 
 def _selects(diff: FileDiff, comparison: ast.AST) -> bool:
