@@ -148,6 +148,25 @@ class Settings(BaseSettings):
         "always allowed.",
     )
     sandbox: Literal["auto", "gvisor", "bubblewrap"] = Field(default="auto", description="Sandbox backend.")
+    environments: Literal["own", "shared"] = Field(
+        default="own",
+        description="Packages that tests run with: own (what each repository declares, from the package index) or "
+        "shared (those installed beside Penstock).",
+    )
+    environments_gib: float = Field(
+        default=10.0, ge=0.1, le=10_000, description="Disk space for cached environments of repositories, in GiB."
+    )
+    environment_seconds: float = Field(
+        default=900.0, ge=10, le=86_400, description="Time limit for making one environment, in seconds."
+    )
+    package_index: str = Field(
+        default="", description="Address of the package index (PEP 503). Unset: the one that uv or pip uses here."
+    )
+    registry_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Hosts (host or host:port, separated by commas) that packages may be fetched from, beside those of "
+        "the package index.",
+    )
     embedding_model: str = Field(
         default="wordllama",
         pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$",
@@ -215,6 +234,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split_roots(cls, value: Any) -> Any:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("registry_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
 
     @field_validator("home", "cache", "models", "kafka_ca", "kafka_certificate", "kafka_key", mode="after")
     @classmethod

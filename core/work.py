@@ -156,6 +156,21 @@ class EnvironmentFailure(Record):
     tests: tuple[str, ...]
 
 
+class Packages(Record):
+    """The environment that a repository's tests ran in: Python's version, `versions` as `name==version`, and `source`,
+    the files that declare them. `before` is the time (RFC 3339) until which files had to be published to count, empty
+    for the newest; `key` names the environment in the cache, and `seconds` is what it cost this task."""
+
+    python: str
+    source: str
+    before: str = ""
+    versions: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    key: str = ""
+    cached: bool = False
+    seconds: float = 0.0
+
+
 class Relation(Record):
     """How far the target tests represent the task. Those that are not `related` are never targets; a `score` below
     `threshold` justifies a draft at most. `shared` says what task and tests have in common, the strongest first."""
@@ -210,6 +225,8 @@ class Evidence(Record):
     """Tests that are unknown before or after the patch and are known to execute code that it changes."""
     relation: Relation | None = None
     environment: tuple[EnvironmentFailure, ...] = ()
+    packages: Packages | None = None
+    """None when the tests ran with Penstock's own packages."""
     doubts: tuple[Doubt, ...] = ()
     supports: tuple[Support, ...] = ()
     suspicious: tuple[Location, ...] = ()

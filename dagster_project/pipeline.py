@@ -16,6 +16,7 @@ from assets.executions.attempt.state import AttemptInput, Callbacks, Record, qui
 from assets.executions.engines.protocol import Engine
 from assets.executions.judging.gate import judge
 from assets.executions.repository.checkout import open_checkout
+from assets.executions.repository.environment import environment_options
 from assets.plans.planner import make_plan
 from core.embedding import open_embedder
 from core.git import Repository
@@ -70,6 +71,7 @@ def solve(
     with tempfile.TemporaryDirectory(prefix="penstock-solve-") as scratch:
         checkout = open_checkout(repository.path, context.commit, Path(scratch) / "checkout")
         search = partial(rank, index)
-        given = AttemptInput(task, context, plans[0], checkout, request.test_command, search)
+        environments = environment_options(settings, str(repository.path), checkout)
+        given = AttemptInput(task, context, plans[0], checkout, request.test_command, search, environments)
         execution = execute(given, engine, sandbox, Callbacks(record, plans.append))
     return Solution(context, plans[-1], execution, judge(execution.evidence, execution.patch))

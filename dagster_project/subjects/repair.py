@@ -169,7 +169,9 @@ def solve_folder(
     raises."""
     _commit_all(root)
     request = pipeline.Request(task, Repository(root), source, budget, test_command)
-    return pipeline.solve(request, engine, sandbox, settings, record)
+    # Cases are judged with the packages of Penstock, and a run of evals needs no package index.
+    shared = settings.model_copy(update={"environments": "shared"})
+    return pipeline.solve(request, engine, sandbox, shared, record)
 
 
 def _commit_all(root: Path) -> None:

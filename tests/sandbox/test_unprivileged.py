@@ -79,7 +79,7 @@ def test_limits_hold_without_privileges(backend: Sandbox, open_folder: Path) -> 
     )
     if version.stdout != b"True\n":
         pytest.skip(f"{python} is older than Python 3.11")
-    found = bubblewrap._candidates()[0] if backend.name == "bubblewrap" else gvisor.GvisorSandbox()._program()[0]
+    found = bubblewrap.programs()[0] if backend.name == "bubblewrap" else gvisor.GvisorSandbox()._program()[0]
     home = open_folder / "home"
     (home / "workspace").mkdir(parents=True)
     (home / "penstock").mkdir()

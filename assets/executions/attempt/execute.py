@@ -25,6 +25,7 @@ from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import Targets, TargetSet, made_targets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Evidence, Execution, Outcome, Patch, VerdictKind
+from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Sandbox
 
 VERIFIED_PER_ROUND = 8
@@ -59,6 +60,10 @@ def _run_attempt(attempt: AttemptState) -> Execution:
     """Reproduces the problem, then searches for a patch for one set of failing tests after the other."""
     attempt.check()
     findings = attempt.findings
+    try:
+        attempt.open_environment()
+    except EnvironmentRefused as refused:
+        return findings.ended(None, f"{refused} No test was run.")
     try:
         find_tests(attempt)
     except NoTests as reason:

@@ -9,7 +9,7 @@ from assets.executions.engines.search.files import EditableFiles
 from assets.executions.repository.test_command import number_of_tests
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet
-from core.work import CandidateCounts, Evidence, Execution, Location, Patch
+from core.work import CandidateCounts, Evidence, Execution, Location, Packages, Patch
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Findings:
     started: float = field(default_factory=time.monotonic)
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    packages: Packages | None = None
     baseline: Baseline | None = None
     targets: TargetSet | None = None
     reproduction: str = "none"
@@ -79,6 +80,7 @@ class Findings:
         others = [p for p in fields.get("changed_paths", ()) if p not in self.files and self.files.refusal(p) is None]
         return Evidence(
             sandbox=self.sandbox,
+            packages=self.packages,
             reproduction=self.reproduction,
             target_tests=self.targets.tests if self.targets else (),
             relation=self.targets.relation if self.targets else None,

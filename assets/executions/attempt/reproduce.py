@@ -5,24 +5,37 @@ import time
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE, example_tests
 from assets.executions.attempt.state import AttemptState
 from assets.executions.judging.verify import run_command
-from assets.executions.repository.test_command import COMMAND_FILE, NoTests, command_id, command_test, detect
+from assets.executions.repository.test_command import (
+    COMMAND_FILE,
+    NoTests,
+    command_id,
+    command_test,
+    detect,
+    number_of_tests,
+)
 from assets.executions.trial.baseline import Baseline, measure
+from assets.executions.trial.environment.case import passed
 from assets.executions.trial.environment.classify import notes, set_apart, summary
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome
+
+_LARGE = 20
+"""Tests of a suite of which most should pass before a fault is repaired."""
 
 
 def find_tests(attempt: AttemptState) -> None:
     """Determines how the tests are run. Raises `NoTests`."""
     root = attempt.checkout.root
-    attempt.command = detect(root, attempt.test_command)
+    attempt.command = detect(root, attempt.test_command, attempt.installed)
     if attempt.command.runner == "command":
         # Only the exit code of such a command is known: our own runner says which tests fail, the command decides.
         attempt.black_box = attempt.command
         try:
-            attempt.command = detect(root, None)
+            attempt.command = detect(root, None, attempt.installed)
         except NoTests:
-            attempt.command = detect(root, "python -m pytest")  # collects nothing: only the given command counts
+            attempt.command = detect(
+                root, "python -m pytest", attempt.installed
+            )  # collects nothing: only the given command counts
 
 
 def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
@@ -35,6 +48,8 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     # Not earlier: on few cores, two interpreters that start together slow each other down.
     attempt.prepare_worker()
     baseline = _measure(attempt, worker, 0.45)
+    if _breaks(baseline):
+        worker, baseline = _with_older_packages(attempt, worker, baseline)
     if _can_add_test(baseline) and _add_test(attempt, baseline):
         worker = attempt.open_worker()
         attempt.prepare_worker()
@@ -46,12 +61,50 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     return worker, baseline
 
 
+def _breaks(baseline: Baseline) -> bool:
+    """Whether as many test files could not be collected as could, or most of a larger suite fails."""
+    collected = {test.split("::")[0] for test in baseline.tests}
+    uncollected = len(baseline.uncollected) >= max(1, len(collected))
+    return uncollected or (len(baseline.tests) >= _LARGE and 2 * passed(baseline) < len(baseline.tests))
+
+
+def _with_older_packages(attempt: AttemptState, worker: Worker, baseline: Baseline) -> tuple[Worker, Baseline]:
+    """The baseline with the versions of packages at the commit's date, when more tests pass with them, or as many and
+    more are collected."""
+    older = attempt.open_older_environment()
+    if older is None:
+        return worker, baseline
+    newest = attempt.exchange(older)
+    find_tests(attempt)
+    another = attempt.open_worker()
+    measured = _measure(attempt, another, 0.3)
+    if (passed(measured), len(measured.tests)) > (passed(baseline), len(baseline.tests)):
+        attempt.prepare_worker()
+        attempt.keep_older(
+            f"With the newest versions of its packages {_counts(baseline)}, with those of the commit's date "
+            f"{_counts(measured)}: the latter are used."
+        )
+        kept, left = (another, measured), newest
+    else:
+        attempt.exchange(newest)
+        find_tests(attempt)
+        kept, left = (worker, baseline), older
+        another.close()
+    if left is not None:
+        left.close()
+    return kept
+
+
+def _counts(baseline: Baseline) -> str:
+    return f"{passed(baseline)} of {number_of_tests(baseline.tests)} could be collected and passed"
+
+
 def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:
     allowance = attempt.allowance(share * attempt.left)
     baseline = measure(worker, attempt.command, allowance)
     if attempt.black_box is not None:
         baseline = baseline.with_outcome(*run_command(worker, attempt.black_box, allowance))
-    return set_apart(attempt.checkout.root, baseline)
+    return set_apart(attempt.checkout.root, baseline, attempt.installed)
 
 
 def _can_add_test(baseline: Baseline) -> bool:

@@ -9,10 +9,20 @@ from assets.executions.attempt.findings import Findings, plain
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.repository.checkout import Checkout
+from assets.executions.repository.environment import (
+    has_lock,
+    installed_in,
+    open_environment,
+    packages_of,
+    remember_choice,
+)
+from assets.executions.repository.installed import Installed
 from assets.executions.repository.test_command import TestCommand
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.worker_client import Spare, Worker, WorkerDied
 from core.work import Plan, PlanStep, StepKind, TaskContext, TaskText
+from sandbox.environments.prepare import Options, RegistryUnreachable, TestEnvironment
+from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Limits, Sandbox
 
 POLL_SECONDS = 0.2
@@ -27,7 +37,8 @@ class Stopped(Exception):
 @dataclass(frozen=True)
 class AttemptInput:
     """The task as it was reported, the outputs of earlier stages, and the files. `test_command` takes precedence over
-    `penstock.toml`; `search` finds places in the repository for an engine that wants them."""
+    `penstock.toml`; `search` finds places in the repository for an engine that wants them; `environments` says how its
+    environment is made, None to run its tests with Penstock's own packages."""
 
     task: TaskText
     context: TaskContext
@@ -35,6 +46,7 @@ class AttemptInput:
     checkout: Checkout
     test_command: str | None = None
     search: SearchIndex | None = None
+    environments: Options | None = None
 
 
 def quiet(kind: str, body: dict[str, Any]) -> None:
@@ -87,6 +99,8 @@ class AttemptState:
         self.black_box: TestCommand | None = None
         self.command: TestCommand
         self.extra: dict[str, bytes] = {}
+        self.environment: TestEnvironment | None = None
+        self._options = given.environments
         self._workers: list[Worker] = []
         self._spare: Spare | None = None
 
@@ -96,6 +110,78 @@ class AttemptState:
             worker.close()
         if self._spare is not None:
             self._spare.close()
+        if self.environment is not None:
+            self.environment.close()
+
+    def open_environment(self) -> None:
+        """Makes the environment that the tests run in; its time is not the budget's. Raises `EnvironmentRefused`."""
+        if self._options is None:
+            return
+        try:
+            environment, notes = self._made_environment(self._options)
+        except RegistryUnreachable:
+            raise
+        except EnvironmentRefused as refused:
+            older = self._older_options()
+            if older is None:
+                raise
+            try:
+                environment, notes = self._made_environment(older)
+            except EnvironmentRefused:
+                raise refused from None
+            notes = (f"{refused} So versions of {older.before[:10]}, the commit's date, are used.", *notes)
+            remember_choice(self.checkout, older)
+        self.findings.notes.extend(notes)
+        self._use(environment)
+
+    def open_older_environment(self) -> TestEnvironment | None:
+        """The environment with versions of the commit's date, which `keep_older` takes; None when there is none. The
+        caller closes it otherwise."""
+        older = self._older_options() if self.environment is not None else None
+        if older is None:
+            return None
+        try:
+            return self._made_environment(older)[0]
+        except EnvironmentRefused:
+            return None
+
+    def keep_older(self, why: str) -> None:
+        """Makes the present environment, one with older versions, that of all tasks on these declarations."""
+        older = self._older_options()
+        if older is not None:
+            remember_choice(self.checkout, older)
+        self.findings.notes.append(why)
+
+    def exchange(self, environment: TestEnvironment | None) -> TestEnvironment | None:
+        """Uses another environment for workers that are opened from now on; returns the present one."""
+        present = self.environment
+        self._use(environment)
+        return present
+
+    def _use(self, environment: TestEnvironment | None) -> None:
+        self.environment = environment
+        self.findings.packages = packages_of(environment) if environment is not None else None
+
+    def _made_environment(self, options: Options) -> tuple[TestEnvironment | None, tuple[str, ...]]:
+        began = time.monotonic()
+        try:
+            return open_environment(
+                self.checkout, self.sandbox, options, lambda step: self.record("environment", {"step": step})
+            )
+        finally:
+            self.findings.spent("environment", began)
+            self.deadline += time.monotonic() - began
+
+    def _older_options(self) -> Options | None:
+        """To make the environment with versions of the commit's date; None where a lock file has the versions."""
+        if self._options is None or not self.checkout.committed or has_lock(self.checkout, self._options):
+            return None
+        return replace(self._options, before=self.checkout.committed)
+
+    @property
+    def installed(self) -> Installed | None:
+        """What the tests are run with; None for what is beside Penstock."""
+        return installed_in(self.environment)
 
     @property
     def left(self) -> float:
@@ -122,8 +208,12 @@ class AttemptState:
 
     def open_worker(self) -> Worker:
         """A worker on a clean copy of the checkout, after `penstock.toml`'s set-up commands. Raises `WorkerDied`."""
-        worker = Worker(self.sandbox, self.checkout.root, self.command, self.limits)
+        runtime = self.environment.runtime if self.environment is not None else None
+        worker = Worker(self.sandbox, self.checkout.root, self.command, self.limits, runtime)
         self._workers.append(worker)
+        generated = self.environment.generated() if self.environment is not None else {}
+        for path, file in generated.items():
+            worker.session.write(path, file.read_bytes())
         for path, content in self.extra.items():
             worker.session.write(path, content)
         for line in self.checkout.settings.setup:

@@ -12,12 +12,16 @@ from core.git.repository import Repository
 
 @dataclass(frozen=True)
 class Checkout:
-    """`root` holds exactly the files of `commit` (a full id); `settings` are that commit's `penstock.toml`."""
+    """`root` holds exactly the files of `commit` (a full id); `settings` are that commit's `penstock.toml`. `branch` is
+    the repository's, `tag` the newest that the commit contains, `committed` its time (RFC 3339); empty if unknown."""
 
     root: Path
     commit: str
     settings: RepositorySettings
     notes: tuple[str, ...] = ()
+    branch: str = ""
+    tag: str = ""
+    committed: str = ""
 
 
 def open_checkout(repository: Path, commit: str, into: Path) -> Checkout:
@@ -34,4 +38,5 @@ def open_checkout(repository: Path, commit: str, into: Path) -> Checkout:
         f"{path} is a link that leads out of the repository; it was not followed." for path in export.links_outside
     ]
     notes += [f"{path} is a submodule, of which no files are read." for path in export.submodules]
-    return Checkout(into, full, settings, tuple(notes))
+    tag, committed = source.nearest_tag(full), source.committed(full)
+    return Checkout(into, full, settings, tuple(notes), source.branch(), tag, committed)

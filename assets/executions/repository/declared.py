@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.executions.repository import walk
+from assets.executions.repository.installed import Installed, beside_penstock, normal
 from assets.executions.repository.protected_paths import is_test_path
 
 _MOST_BYTES = 1 << 20
@@ -25,11 +26,6 @@ _REQUIREMENTS = re.compile(r"(^|/)[^/]*require[^/]*\.(txt|in)$|(^|/)requirements
 _TEXTS = re.compile(
     r"(\.(py|toml|cfg|ini|ya?ml|md|rst|txt|sh|env|in|example)|/(Makefile|Dockerfile|justfile|\.env.*))$"
 )
-
-
-def normal(name: str) -> str:
-    """A distribution's name as package indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,8 @@ class Declared:
     submodules: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     """Modules of the project's own pytest plugins."""
+    installed: Installed = field(default_factory=Installed)
+    """What its tests are run with."""
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -89,8 +87,9 @@ class Declared:
         return texts
 
 
-def declared(root: Path) -> Declared:
-    """Reads what the repository at `root` declares; broken files count as empty."""
+def declared(root: Path, installed: Installed | None = None) -> Declared:
+    """Reads what the repository at `root` declares; broken files count as empty. `installed` is what its tests are run
+    with; None for what is installed beside Penstock."""
     project = _toml(root / "pyproject.toml")
     setup = _ini(root / "setup.cfg")
     call = _setup_arguments(_read(root / "setup.py"))
@@ -120,6 +119,7 @@ def declared(root: Path) -> Declared:
         frozenset(_generated(project)),
         tuple(re.findall(r"^\s*path\s*=\s*(\S+)\s*$", _read(root / ".gitmodules"), re.MULTILINE)),
         tuple(_own_plugins(project, setup)),
+        installed or beside_penstock(),
     )  # fmt: skip
 
 

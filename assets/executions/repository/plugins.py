@@ -1,12 +1,14 @@
 """The pytest plugins that a repository's tests are run with: those that it declares and that are installed.
 
 pytest's own automatic loading is off in the worker, so that what happens to be installed beside Penstock changes no
-suite. A plugin counts as declared when its distribution is a requirement of the repository.
+suite. A plugin counts as declared when its distribution is a requirement of the repository; in the repository's own
+environment, all are.
 """
 
-from importlib import metadata
+import re
 
-from assets.executions.repository.declared import Declared, normal
+from assets.executions.repository.declared import Declared
+from assets.executions.repository.installed import normal
 
 _LEFT_OUT = frozenset({"pytest-randomly", "pytest-random-order", "pytest-reverse", "pytest-sugar", "pytest-html"})
 """Plugins that change the order of tests, or only how they are reported."""
@@ -17,26 +19,15 @@ _OPTIONS = {"pytest-timeout": ("-o", "timeout=0")}
 def plugin_arguments(declared: Declared, required: str = "") -> tuple[str, ...]:
     """pytest arguments that load the declared plugins which are installed, and the project's own. `required` is
     pytest's setting `required_plugins`."""
-    names = {normal(word.split("=")[0].rstrip("<>!~")) for word in required.split()} | set(declared.requirements)
+    installed = declared.installed
+    wanted = {normal(re.split(r"[<>=!~]", word)[0]) for word in required.split()}
+    names = wanted | (set(installed.plugins) if installed.own else set(declared.requirements))
     arguments: list[str] = []
-    for distribution in sorted(names & _by_distribution().keys() - _LEFT_OUT):
-        for plugin in _by_distribution()[distribution]:
+    for distribution in sorted(names & installed.plugins.keys() - _LEFT_OUT):
+        for plugin in installed.plugins[distribution]:
             arguments += ["-p", plugin]
         arguments += _OPTIONS.get(distribution, ())
-    for module in declared.plugins:
-        arguments += ["-p", module]
+    if normal(declared.name) not in installed.plugins:  # else loaded by the name of its entry point
+        for module in declared.plugins:
+            arguments += ["-p", module]
     return tuple(arguments)
-
-
-def is_installed(distribution: str) -> bool:
-    """Whether a distribution is installed and provides pytest plugins."""
-    return normal(distribution) in _by_distribution()
-
-
-def _by_distribution() -> dict[str, list[str]]:
-    """The names of the installed pytest plugins by their distribution."""
-    found: dict[str, list[str]] = {}
-    for point in metadata.entry_points(group="pytest11"):
-        if point.dist is not None and point.name not in found.get(normal(point.dist.name), ()):
-            found.setdefault(normal(point.dist.name), []).append(point.name)
-    return found

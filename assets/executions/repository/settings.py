@@ -31,9 +31,29 @@ class RepositoryLimits(BaseModel):
     memory_mb: int | None = Field(default=None, ge=64)
 
 
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class RepositoryEnvironment(BaseModel):
+    """What tests need, where it is not found or found wrongly. `python`: a version or specifier. `requirements`: PEP
+    508 texts. `files`: requirements files. `extras`, `groups`: names of the project's own. `projects`: folders of the
+    packages to install. Any of `requirements`, `files`, `extras` and `groups` replaces what would be found for tests.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    python: Text | None = None
+    requirements: Annotated[tuple[Text, ...], Field(max_length=500)] | None = None
+    files: Annotated[tuple[Text, ...], Field(max_length=50)] | None = None
+    extras: Annotated[tuple[Text, ...], Field(max_length=50)] | None = None
+    groups: Annotated[tuple[Text, ...], Field(max_length=50)] | None = None
+    projects: Annotated[tuple[Text, ...], Field(max_length=40)] | None = None
+
+
 class RepositorySettings(BaseModel):
     """`test`: the test command. `setup`: commands to run before it, each in the sandbox. `paths`: glob
-    patterns of the files that a patch may change (`**` crosses folders). `limits`: see `RepositoryLimits`."""
+    patterns of the files that a patch may change (`**` crosses folders). `limits`: see `RepositoryLimits`.
+    `environment`: see `RepositoryEnvironment`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +61,7 @@ class RepositorySettings(BaseModel):
     setup: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = ()
     paths: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = ()
     limits: RepositoryLimits = RepositoryLimits()
+    environment: RepositoryEnvironment = RepositoryEnvironment()
 
     @field_validator("setup", mode="before")
     @classmethod
@@ -65,6 +86,9 @@ class RepositorySettings(BaseModel):
             seconds=min(budget.seconds, self.limits.seconds or budget.seconds),
             candidates=min(budget.candidates, self.limits.candidates or budget.candidates),
         )
+
+
+_MODELS: dict[str, type[BaseModel]] = {"limits": RepositoryLimits, "environment": RepositoryEnvironment}
 
 
 def matches(path: str, pattern: str) -> bool:
@@ -108,7 +132,7 @@ def read_settings(content: bytes | None) -> RepositorySettings:
         for item in error.errors():
             key = ".".join(str(part) for part in item["loc"])
             if item["type"] == "extra_forbidden":
-                model = RepositoryLimits if key.startswith("limits.") else RepositorySettings
+                model = _MODELS.get(key.split(".")[0], RepositorySettings) if "." in key else RepositorySettings
                 complaints.append(f"unknown key {key!r} (known: {', '.join(model.model_fields)})")
             else:
                 complaints.append(f"{key}: {item['msg']}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from assets.executions.repository import walk
 from assets.executions.repository.declared import declared
+from assets.executions.repository.installed import Installed
 from assets.executions.repository.plugins import plugin_arguments
 from assets.executions.repository.protected_paths import is_test_path
 
@@ -99,13 +100,13 @@ def number_of_tests(tests: Sized) -> str:
     return "1 test" if len(tests) == 1 else f"{len(tests)} tests"
 
 
-def detect(root: Path, given: str | None) -> TestCommand:
-    """The test command of the repository at `root`; `given` is the one that a user or `penstock.toml` names, if any.
-    Raises `NoTests`."""
+def detect(root: Path, given: str | None, installed: Installed | None = None) -> TestCommand:
+    """The test command of the repository at `root`; `given` is the one that a user or `penstock.toml` names, if any,
+    and `installed` what it is run with (None: what is beside Penstock). Raises `NoTests`."""
     command = _understood(root, given) if given else _found(root)
     if command.runner == "command":
         return command
-    plugins = plugin_arguments(declared(root), _pytest_options(root).get("required_plugins", ""))
+    plugins = plugin_arguments(declared(root, installed), _pytest_options(root).get("required_plugins", ""))
     return replace(command, arguments=(*plugins, *command.arguments))
 
 

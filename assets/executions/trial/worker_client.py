@@ -13,9 +13,10 @@ from typing import Any
 
 from assets.executions.repository.test_command import TestCommand
 from sandbox.protocol import WORKSPACE, Environment, Limits, Mount, Sandbox, SandboxProcess, Session
+from sandbox.python import PythonRuntime
 
 _TARGET = "/penstock/penstock_worker"
-_START = "import sys; sys.path.insert(0, '/penstock'); from penstock_worker.main import main; sys.path.pop(0); main()"
+_START = "import sys; sys.path[0] = '/penstock'; from penstock_worker.main import main; sys.path.pop(0); main()"
 _BASE_ARGUMENTS = ("-p", "no:cacheprovider", "--capture=sys", "-W", "ignore::pytest.PytestConfigWarning",
                    f"--rootdir={WORKSPACE}", "--continue-on-collection-errors")  # fmt: skip
 MEMORY_HEADROOM = 1 << 30
@@ -26,12 +27,21 @@ class WorkerDied(RuntimeError):
 
 
 class Worker:
-    """One worker process in its own session on a copy of `root`."""
+    """One worker process in its own session on a copy of `root`. `runtime` is the Python of the repository's own
+    environment; None for that of Penstock."""
 
-    def __init__(self, sandbox: Sandbox, root: Path, command: TestCommand, limits: Limits) -> None:
-        from sandbox.python import python_runtime
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        root: Path,
+        command: TestCommand,
+        limits: Limits,
+        runtime: PythonRuntime | None = None,
+    ) -> None:
+        if runtime is None:
+            from sandbox.python import python_runtime
 
-        runtime = python_runtime()
+            runtime = python_runtime()
         self.limits = limits
         self._limits = replace(limits, output_bytes=max(limits.output_bytes, 256 << 20))
         mounts = (*runtime.mounts, Mount(Path(__file__).parent / "worker", _TARGET))
@@ -56,7 +66,7 @@ class Worker:
 
     def start(self) -> None:
         """Starts the process without waiting for it."""
-        argv = [str(self._python), "-P", "-c", _START]
+        argv = [self._python, "-c", _START]
         self._process = self.session.start(argv, limits=self._limits)
         self._ready = False
 

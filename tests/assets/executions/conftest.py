@@ -17,6 +17,7 @@ from assets.executions.engines.search.engine import Search
 from assets.executions.repository.checkout import Checkout, open_checkout
 from core.work import Budget, Execution, Plan, TaskContext, TaskText
 from sandbox import open_sandbox
+from sandbox.environments.prepare import Options
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
 Files = dict[str, str | bytes]
@@ -84,13 +85,14 @@ def repair(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Callab
         seconds: float = 600,
         test_command: str | None = None,
         search: SearchIndex | None = None,
+        environments: Options | None = None,
         **callbacks: Any,
     ) -> Execution:
         plan = Plan(goal=issue, hypotheses=(), steps=(), acceptance=(), budget=Budget(seconds=seconds))
         made = checkout(files)
         context = TaskContext(source="test", commit=made.commit, index_version="1", models=(), locations=())
         title, _, body = issue.partition("\n")
-        given = AttemptInput(TaskText(title=title, body=body), context, plan, made, test_command, search)
+        given = AttemptInput(TaskText(title=title, body=body), context, plan, made, test_command, search, environments)
         return execute(given, engine or Search(), sandbox or bubblewrap, Callbacks(**callbacks))
 
     return run

@@ -23,7 +23,7 @@ def test_every_setting_is_read() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"tests = 'x'", "unknown key 'tests' (known: test, setup, paths, limits)"),
+        (b"tests = 'x'", "unknown key 'tests' (known: test, setup, paths, limits, environment)"),
         (b"[limits]\nminutes = 1", "unknown key 'limits.minutes'"),
         (b"paths = ['../other']", "leads out of the repository"),
         (b"paths = ['/etc']", "leads out of the repository"),

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from assets.executions.repository.declared import Declared, normal
+from assets.executions.repository.declared import Declared
+from assets.executions.repository.installed import normal
 from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.trial.baseline import Baseline, Failure
 from assets.executions.trial.raised import Place, Raised

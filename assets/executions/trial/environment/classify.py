@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assets.executions.repository.declared import declared
+from assets.executions.repository.installed import Installed
 from assets.executions.repository.test_command import number_of_tests
 from assets.executions.trial.baseline import Baseline, Failure
 from assets.executions.trial.environment import files, network, packages, suite_setup, system
@@ -23,9 +24,9 @@ RULES: tuple[Rule, ...] = (
 _SHOWN = 3
 
 
-def set_apart(root: Path, baseline: Baseline) -> Baseline:
+def set_apart(root: Path, baseline: Baseline, installed: Installed | None = None) -> Baseline:
     """The baseline with the tests that fail for their environment: named in `environment`, their outcome unknown."""
-    found = environment_failures(root, baseline)
+    found = environment_failures(root, baseline, installed)
     if not found:
         return baseline
     apart = replace(baseline, environment=found)
@@ -33,12 +34,15 @@ def set_apart(root: Path, baseline: Baseline) -> Baseline:
     return replace(apart, run=baseline.run.model_copy(update={"outcomes": outcomes}))
 
 
-def environment_failures(root: Path, baseline: Baseline) -> tuple[EnvironmentFailure, ...]:
-    """What is missing, the thing that most tests need first; empty when no test fails for its environment."""
+def environment_failures(
+    root: Path, baseline: Baseline, installed: Installed | None = None
+) -> tuple[EnvironmentFailure, ...]:
+    """What is missing, the thing that most tests need first; empty when no test fails for its environment. `installed`
+    is what the tests were run with; None for what is installed beside Penstock."""
     failing = [*baseline.failing, *(c for c in baseline.commands if baseline.run.outcomes[c] is Outcome.FAILED)]
     if not failing:
         return ()
-    declarations = declared(root)
+    declarations = declared(root, installed)
     groups: dict[Found, list[str]] = {}
     for test in failing:
         failures = baseline.failures.get(test, ())

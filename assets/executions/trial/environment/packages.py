@@ -2,10 +2,8 @@
 
 import contextlib
 import re
-import sys
-from importlib import metadata
 
-from assets.executions.repository.declared import normal
+from assets.executions.repository.installed import normal
 from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.trial.environment.case import (
     STANDARD,
@@ -28,10 +26,6 @@ _OPTIONAL = frozenset({"tkinter", "_tkinter", "curses", "_curses", "readline", "
 _BUILT = (".pyx", ".c", ".cc", ".cpp", ".cxx", ".rs", ".pyi", ".pxd", ".f90", ".f")
 _FROM = re.compile(r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'")
 _ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
-
-
-def install(distribution: str) -> str:
-    return f"Install it beside Penstock with `.venv/bin/pip install {distribution}`."
 
 
 def submodule(case: Case, link: Raised) -> Found | None:
@@ -64,7 +58,9 @@ def metadata_missing(case: Case, link: Raised) -> Found | None:
             f"Install the project beside Penstock with `.venv/bin/pip install --no-deps DIR` (the folder of {wanted}).",
         )
     if normal(wanted) in case.declared.requirements:
-        return Found("package", f"the package `{wanted}`, which is not installed", install(wanted))
+        return Found(
+            "package", f"the package `{wanted}`, which is not installed", case.declared.installed.remedy(wanted)
+        )
     return None
 
 
@@ -88,19 +84,19 @@ def missing_module(case: Case, link: Raised) -> Found | None:
     if top in modules.top:
         return None
     providers = distributions(top, case.declared)
-    deeper = "." in link.name and _is_installed(top)
+    deeper = "." in link.name and top in case.declared.installed.modules
     if deeper:
         return _wrong_version(case, top)
     if providers:
         why = "which the project declares and which is not installed"
-        return Found("package", f"the package `{providers[0]}`, {why}", install(providers[0]))
+        return Found("package", f"the package `{providers[0]}`, {why}", case.declared.installed.remedy(providers[0]))
     if top in modules.all:
         return None
     library = link.outside and not _importing_machinery(link)
     if not library and _is_wrong_name(case, link, top, modules.all | modules.top):
         return None
     name = provider(top)
-    return Found("package", f"the package `{name}`, which is not installed", install(name))
+    return Found("package", f"the package `{name}`, which is not installed", case.declared.installed.remedy(name))
 
 
 def _importing_machinery(link: Raised) -> bool:
@@ -121,7 +117,7 @@ def _is_wrong_name(case: Case, link: Raised, top: str, own: frozenset[str]) -> b
         return not written and f'"{link.name}"' not in case.source and f"'{link.name}'" not in case.source
     if not written:
         return True
-    known = {*STANDARD, *(name.replace("-", "_") for name in case.declared.requirements), *_installed()}
+    known = {*STANDARD, *(name.replace("-", "_") for name in case.declared.requirements), *_importable(case)}
     others = [path for path in case.declared.mentions(top) if path != link.inside.path]
     return not others and misspelt(top, known) is not None
 
@@ -185,14 +181,15 @@ def python_version(case: Case, link: Raised) -> Found | None:
     """A Python that the project does not support, or a test that does not parse with this one."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    release = case.declared.installed.python
+    running = release.rpartition(".")[0]
     remedy = f"Run Penstock with that Python; it runs with {running}."
     syntax = link.is_a("SyntaxError")
     with contextlib.suppress(InvalidSpecifier):
         wanted = case.declared.python
-        if wanted and f"{running}.{sys.version_info.micro}" not in SpecifierSet(wanted):
-            if syntax or link.is_a("ImportError", "AttributeError"):
-                return Found("python", f"Python {wanted}, which the project declares", remedy)
+        unsupported = wanted and release not in SpecifierSet(wanted)
+        if unsupported and (syntax or link.is_a("ImportError", "AttributeError")):
+            return Found("python", f"Python {wanted}, which the project declares", remedy)
     if syntax and link.file and is_test_path(link.file) and link.file in case.declared.files:
         name = f"a Python that can parse {link.file} ({link.message[:80]})"
         return Found("python", name, f"Run Penstock with such a Python, or repair that test; it runs with {running}.")
@@ -202,21 +199,18 @@ def python_version(case: Case, link: Raised) -> Found | None:
 def _wrong_version(case: Case, top: str) -> Found | None:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+    installed = case.declared.installed
     for name in distributions(top, case.declared):
-        with contextlib.suppress(metadata.PackageNotFoundError, InvalidSpecifier):
-            version, wanted = metadata.version(name), case.declared.requirements[name]
+        with contextlib.suppress(KeyError, InvalidSpecifier):
+            version, wanted = installed.versions[name], case.declared.requirements[name]
             if wanted and version not in SpecifierSet(wanted):
                 why = f"`{name}` {wanted}, which the project declares; {version} is installed"
-                return Found("version", why, install(f"'{name}{wanted}'"))
+                return Found("version", why, installed.remedy(f"{name}{wanted}"))
     return None
 
 
-def _installed() -> set[str]:
-    return {name for name in metadata.packages_distributions() if name.isidentifier()}
-
-
-def _is_installed(top: str) -> bool:
-    return top in metadata.packages_distributions()
+def _importable(case: Case) -> set[str]:
+    return {name for name in case.declared.installed.modules if name.isidentifier()}
 
 
 def _below(file: str, folder: str) -> bool:

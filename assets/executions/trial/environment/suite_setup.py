@@ -3,11 +3,9 @@ conftest.py that gives up."""
 
 import re
 
-from assets.executions.repository.declared import normal
-from assets.executions.repository.plugins import is_installed
+from assets.executions.repository.installed import normal
 from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.trial.environment.case import Case, Found, Rule, misspelt
-from assets.executions.trial.environment.packages import install
 from assets.executions.trial.raised import Raised
 
 _MARK = re.compile(r"'(\w+)' not found in `markers` configuration option|Unknown pytest\.mark\.(\w+)")
@@ -39,15 +37,15 @@ def mark(case: Case, link: Raised) -> Found | None:
         found := _MARK.search(link.message)
     ):
         name = found[1] or found[2]
-        remedy = (
-            "Install the plugin that defines it beside Penstock, or register it under `markers` in pytest's settings."
-        )
+        where = case.declared.installed.place
+        remedy = f"Install the plugin that defines it {where}, or register it under `markers` in pytest's settings."
         return Found("mark", f"the mark `{name}`, which no plugin and no setting defines", remedy)
     return None
 
 
 def arguments(case: Case, link: Raised) -> Found | None:
-    remedy = "Install the plugin that defines it beside Penstock, or name a command without it with `--test`."
+    where = case.declared.installed.place
+    remedy = f"Install the plugin that defines it {where}, or name a command without it with `--test`."
     if link.is_a("UsageError", "SystemExit") and (found := _ARGUMENTS.search(link.message)):
         name = found[1].split()[0]
         return Found("option", f"pytest's option `{name[:80]}`, which no installed plugin defines", remedy)
@@ -60,21 +58,25 @@ def setting(case: Case, link: Raised) -> Found | None:
     found = _SETTING.search(link.message)
     if found is None or not link.outside or not link.is_a("UsageError", "ValueError", "PytestConfigWarning"):
         return None
-    remedy = "Install the plugin that defines it beside Penstock, or remove the setting."
+    remedy = f"Install the plugin that defines it {case.declared.installed.place}, or remove the setting."
     return Found("setting", f"pytest's setting `{found[1] or found[2]}`, which no installed plugin defines", remedy)
 
 
 def plugin(case: Case, link: Raised) -> Found | None:
     if link.is_a("UsageError") and (found := _PLUGINS.search(link.message)):
         name = re.split(r"[\s,<>=!~\[]", found[1].strip())[0]
-        return Found("plugin", f"the pytest plugin `{name}`, which is not installed", install(name))
+        return Found(
+            "plugin", f"the pytest plugin `{name}`, which is not installed", case.declared.installed.remedy(name)
+        )
     if link.is_a("ImportError", "UsageError", "PluginImportFailure") and (found := _PLUGIN.search(link.message)):
         declared = case.declared
         name = next((r for r in declared.requirements if normal(found[1].split(".")[0]) == r), "")
         if any(path.endswith(found[1].replace(".", "/") + ".py") for path in declared.files):
             return None
         name = name or found[1].split(".")[0].replace("_", "-")
-        return Found("plugin", f"the pytest plugin `{found[1]}`, which is not installed", install(name))
+        return Found(
+            "plugin", f"the pytest plugin `{found[1]}`, which is not installed", case.declared.installed.remedy(name)
+        )
     return None
 
 
@@ -84,14 +86,18 @@ def fixture(case: Case, link: Raised) -> Found | None:
         return None
     declared = case.declared
     usual = _FIXTURES.get(link.name)
-    absent = [r for r in declared.requirements if r.startswith("pytest-") and not is_installed(r)]
+    absent = [r for r in declared.requirements if r.startswith("pytest-") and r not in declared.installed.plugins]
     named = [r for r in absent if normal(link.name) in r or r == usual]
     if usual is None and not named:
         return None
     if declared.mentions(f"def {link.name}") or misspelt(link.name, _BUILT_IN):
         return None
     name = (named or (absent if len(absent) == 1 else []) or [usual or ""])[0]
-    return Found("fixture", f"the fixture `{link.name}` of `{name}`, which is not installed", install(name))
+    return Found(
+        "fixture",
+        f"the fixture `{link.name}` of `{name}`, which is not installed",
+        case.declared.installed.remedy(name),
+    )
 
 
 def gives_up(case: Case, link: Raised) -> Found | None:

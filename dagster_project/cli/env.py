@@ -1,0 +1,180 @@
+"""`penstock env`: the environments that repositories' tests run in."""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assets.executions.repository.checkout import Checkout
+    from sandbox.environments.store import Store
+
+environments = typer.Typer(
+    name="env", help="Environments of repositories: what their tests need.", no_args_is_help=True
+)
+Repo = Annotated[Path, typer.Option(help="The git repository; its HEAD counts.", exists=True, file_okay=False)]
+
+
+@environments.command()
+def explain(repo: Repo, as_json: AsJson = False) -> None:
+    """Say what the tests of a repository need, and which file says so. Builds and fetches nothing."""
+    from assets.executions.repository.environment import wanted_by
+    from core.settings import load_settings
+    from sandbox.environments.interpreters import choose
+
+    with _refusals(), _checkout(repo) as checkout:
+        cache = load_settings().cache
+        wanted = wanted_by(checkout, cache)
+        if wanted is None:
+            if as_json:
+                data(None)
+            else:
+                line("The repository declares nothing: its tests run with the packages of Penstock's installation.")
+            return
+        interpreter = choose(wanted, cache)
+    rows = [(item.text, item.place, group.name) for group in wanted.groups for item in group.requirements]
+    if as_json:
+        data({
+            "python": wanted.python, "python_from": wanted.python_from, "interpreter": str(interpreter.path),
+            "lock": wanted.lock.file if wanted.lock else None, "runner": wanted.runner,
+            "projects": [project.folder or "." for project in wanted.projects],
+            "requirements": [{"requirement": r, "declared_in": p, "group": g} for r, p, g in rows],
+            "notes": list(wanted.notes),
+        })  # fmt: skip
+        return
+    line(f"Python:    {wanted.python or 'any'}{f' ({wanted.python_from})' if wanted.python_from else ''}: "
+         f"{interpreter.release}, {interpreter.path}")  # fmt: skip
+    for project in wanted.projects:
+        line(f"installs:  {project.name or project.folder or '.'}, built by {project.backend}")
+    line(f"versions:  {wanted.lock.file if wanted.lock else 'the newest that fit'}")
+    line(f"runner:    {wanted.runner}")
+    table(["requirement", "declared in", "for"], [list(row) for row in rows], empty="No requirements.")
+    for note in wanted.notes:
+        line(note)
+
+
+@environments.command()
+def build(repo: Repo, as_json: AsJson = False) -> None:
+    """Make the environment of a repository, or find it in the cache. Exit code 1 if it cannot be made."""
+    from assets.executions.repository.environment import environment_options, open_environment, packages_of
+    from core.settings import load_settings
+    from sandbox import open_sandbox
+
+    settings = load_settings()
+    with _refusals(), _checkout(repo) as checkout, Progress(quiet=as_json) as step:
+        options = environment_options(settings, str(repo.resolve()), checkout)
+        if options is None:
+            raise CommandFailed("the setting `environments` is shared: tests run with the packages of Penstock")
+        made, notes = open_environment(checkout, open_sandbox(settings.sandbox), options, step)
+    if made is None:
+        if as_json:
+            data(None)
+        else:
+            line("The tests run with the packages of Penstock's installation.")
+        return
+    found = packages_of(made)
+    made.close()
+    if as_json:
+        data({**found.model_dump(mode="json"), "notes": list(notes), "bytes": made.entry.facts["bytes"]})
+        return
+    line(f"{'found in the cache' if found.cached else 'made'} in {found.seconds:.2f} s: {found.key}, "
+         f"Python {found.python}, {len(found.versions)} packages, {made.entry.facts['bytes'] >> 20} MiB")  # fmt: skip
+    for note in notes:
+        line(note)
+
+
+@environments.command()
+def show(
+    key: Annotated[str | None, typer.Argument(help="The key of one environment; without it, all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the environments in the cache, or show one with its packages and the log of its builds."""
+    store = _store()
+    rows = sorted(store.entries(), key=lambda row: -row["used"])
+    if key is not None:
+        rows = [row for row in rows if row["key"].startswith(key)]
+        if len(rows) != 1:
+            raise CommandFailed(f"{len(rows)} environments have a key that begins with {key!r}; `penstock env show`")
+    if as_json:
+        data(rows if key is None else rows[0])
+        return
+    if key is None:
+        table(["key", "of", "Python", "packages", "MiB", "used"], [_shown(row) for row in rows],
+              empty="No environment is in the cache.")  # fmt: skip
+        return
+    row = rows[0]
+    for name in (
+        "key",
+        "scope",
+        "python",
+        "interpreter",
+        "source",
+        "before",
+        "projects",
+        "left_out",
+        "seconds",
+        "notes",
+    ):
+        line(f"{name}: {row.get(name)}")
+    line("\n".join(row.get("packages", ())))
+    log = store.folder / row["key"] / "log.txt"
+    if log.is_file():
+        line(f"\n{log.read_text(errors='replace')[-20_000:]}")
+
+
+@environments.command()
+def prune(
+    everything: Annotated[bool, typer.Option("--all", help="Remove all that are not in use.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove environments above the setting `environments_gib`, the least recently used first."""
+    store = _store()
+    removed = store.evict(0 if everything else store.most_bytes)
+    if as_json:
+        data(removed)
+    else:
+        line(f"{len(removed)} environments removed")
+
+
+def _shown(row: dict[str, Any]) -> list[str]:
+    from datetime import UTC, datetime
+
+    used = datetime.fromtimestamp(row["used"], UTC).strftime("%Y-%m-%d %H:%M")
+    return [row["key"][:12], str(row.get("scope", "")), str(row.get("python", "")), str(len(row.get("packages", ()))),
+            f"{row['bytes'] / (1 << 20):.0f}", used]  # fmt: skip
+
+
+def _store() -> "Store":
+    from core.settings import load_settings
+    from sandbox.environments.store import Store
+
+    settings = load_settings()
+    return Store(settings.cache / "environments", int(settings.environments_gib * (1 << 30)))
+
+
+@contextlib.contextmanager
+def _checkout(repo: Path) -> "Iterator[Checkout]":
+    """The files of the repository's HEAD, in a folder for the time of the command."""
+    import tempfile
+
+    from assets.executions.repository.checkout import open_checkout
+
+    with tempfile.TemporaryDirectory(prefix="penstock-env-") as scratch:
+        yield open_checkout(repo.resolve(), "HEAD", Path(scratch) / "checkout")
+
+
+@contextlib.contextmanager
+def _refusals() -> "Iterator[None]":
+    """Turns what is wrong with a repository's declarations into one line."""
+    from assets.executions.repository.settings import RepositorySettingsError
+    from sandbox.environments.wanted import EnvironmentRefused
+
+    try:
+        yield
+    except (EnvironmentRefused, RepositorySettingsError) as error:
+        raise CommandFailed(str(error)) from error
