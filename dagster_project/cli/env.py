@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, table
+from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +54,8 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     line(f"versions:  {wanted.lock.file if wanted.lock else 'the newest that fit'}")
     line(f"runner:    {wanted.runner}")
     table(["requirement", "declared in", "for"], [list(row) for row in rows], empty="No requirements.")
-    for note in wanted.notes:
-        line(note)
+    for text in wanted.notes:
+        line(text)
 
 
 @environments.command()
@@ -84,8 +84,8 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
         return
     line(f"{'found in the cache' if found.cached else 'made'} in {found.seconds:.2f} s: {found.key}, "
          f"Python {found.python}, {len(found.versions)} packages, {made.entry.facts['bytes'] >> 20} MiB")  # fmt: skip
-    for note in notes:
-        line(note)
+    for text in notes:
+        line(text)
 
 
 @environments.command()
@@ -163,9 +163,19 @@ def _checkout(repo: Path) -> "Iterator[Checkout]":
     import tempfile
 
     from assets.executions.repository.checkout import open_checkout
+    from assets.executions.repository.settings import FILE_NAME, MAX_BYTES
+    from sandbox.confined_files import read_confined
+
+    def settings(root: Path) -> bytes | None:
+        with contextlib.suppress(OSError, ValueError):
+            return read_confined(root, FILE_NAME, MAX_BYTES)
+        return None
 
     with tempfile.TemporaryDirectory(prefix="penstock-env-") as scratch:
-        yield open_checkout(repo.resolve(), "HEAD", Path(scratch) / "checkout")
+        checkout = open_checkout(repo.resolve(), "HEAD", Path(scratch) / "checkout")
+        if settings(repo) != settings(checkout.root):
+            note(f"{FILE_NAME} has changes that are not committed; what HEAD has counts.")
+        yield checkout
 
 
 @contextlib.contextmanager

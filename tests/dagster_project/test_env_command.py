@@ -65,6 +65,15 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path) -> None:
     assert "\n" not in str(done.exception)
 
 
+def test_settings_that_are_not_committed_are_said_not_to_count(tmp_path: Path) -> None:
+    root = repository(tmp_path, {"app.py": "", "penstock.toml": ""})
+    assert "not committed" not in run("explain", "--repo", str(root)).output
+    (root / "penstock.toml").write_text("[environment]\npython = '3.99'\n")
+    done = run("explain", "--repo", str(root))
+    assert done.exit_code == 0
+    assert "penstock.toml has changes that are not committed" in done.output
+
+
 def test_show_and_prune_know_what_is_in_the_cache(tmp_path: Path) -> None:
     store = Store(tmp_path / "cache" / "environments", 1 << 30)
     with store.making("abc123", 5) as made:

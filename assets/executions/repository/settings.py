@@ -134,6 +134,8 @@ def read_settings(content: bytes | None) -> RepositorySettings:
             if item["type"] == "extra_forbidden":
                 model = _MODELS.get(key.split(".")[0], RepositorySettings) if "." in key else RepositorySettings
                 complaints.append(f"unknown key {key!r} (known: {', '.join(model.model_fields)})")
+            elif item["type"] == "tuple_type":
+                complaints.append(f"{key}: a list of texts is needed")
             else:
                 complaints.append(f"{key}: {item['msg']}")
         raise RepositorySettingsError(f"{FILE_NAME}: {'; '.join(complaints)}") from error

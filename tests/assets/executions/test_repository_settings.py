@@ -29,6 +29,7 @@ def test_every_setting_is_read() -> None:
         (b"paths = ['/etc']", "leads out of the repository"),
         (b"test = 5", "test:"),
         (b"[limits]\nseconds = -1", "limits.seconds"),
+        (b"[environment]\nextras = 'test'", "environment.extras: a list of texts"),
         (b"test = ", "not valid TOML"),
         (b"test = '\xff'", "not UTF-8"),
         (b"#" * 70_000, "larger than 65536 bytes"),
