@@ -17,7 +17,7 @@ from assets.shared.markdown import (
     tests_table,
     verdict_text,
 )
-from core.work import Execution, Plan, TaskContext, Verdict, VerdictKind
+from core.work import Execution, Packages, Plan, TaskContext, Verdict, VerdictKind
 
 MAX_OUTPUT = 4_000
 
@@ -60,7 +60,8 @@ def render(record: AttemptRecord) -> str:
         headline(execution, verdict),
         cell(execution.summary),
         "## Tests",
-        f"Before: {tests_summary(evidence.before)}. After: {tests_summary(evidence.after)}.",
+        f"Before: {tests_summary(evidence.before)}. After: {tests_summary(evidence.after)}. "
+        f"{packages_summary(evidence.packages)}",
         tests_table(execution),
     ]
     if execution.patch is not None and verdict.verdict is not VerdictKind.FAIL:
@@ -95,6 +96,17 @@ def render(record: AttemptRecord) -> str:
         f"index `{context.index_version}`; models {', '.join(context.models) or 'none'}; engine {execution.engine}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def packages_summary(packages: Packages | None) -> str:
+    """What the tests ran with, as a sentence."""
+    if packages is None:
+        return "They ran with Penstock's own packages."
+    when = f", in versions from before {packages.before[:10]}" if packages.before else ""
+    return (
+        f"They ran with Python {cell(packages.python)} and {len(packages.versions)} packages "
+        f"for {cell(packages.source)}{when}: `penstock env show {cell(packages.key[:12])}`."
+    )
 
 
 def commit_message(record: AttemptRecord) -> str:

@@ -9,6 +9,7 @@ from core.work import (
     GateCheck,
     Location,
     Outcome,
+    Packages,
     Patch,
     Plan,
     Reason,
@@ -119,3 +120,21 @@ def test_the_commit_message_states_task_evidence_and_ids() -> None:
     assert blank == ""
     for part in ("test_a: failed -> passed", f"Penstock-Task: {TASK}", "Penstock-Event: github:1", PATCH.sha256):
         assert part in message
+
+
+def test_the_report_says_with_what_the_tests_ran() -> None:
+    execution = _execution(PATCH)
+    assert "They ran with Penstock's own packages." in render(_record(execution, VerdictKind.PASS))
+    packages = Packages(
+        python="3.12.4",
+        source="uv.lock",
+        versions=("a==1", "b==2"),
+        key="0123456789abcdef",
+        before="2024-05-06T07:08:09Z",
+    )
+    evidence = execution.evidence.model_copy(update={"packages": packages})
+    report = render(_record(execution.model_copy(update={"evidence": evidence}), VerdictKind.PASS))
+    assert (
+        "They ran with Python 3.12.4 and 2 packages for uv.lock, in versions from before 2024-05-06: "
+        "`penstock env show 0123456789ab`."
+    ) in report
