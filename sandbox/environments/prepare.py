@@ -15,7 +15,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -67,6 +67,8 @@ class Options:
     offline: bool = False
     wheels: tuple[Path, ...] = ()
     """Local folders of wheels, used beside the index."""
+    registries: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of the package registries of other languages, by the language's name."""
 
     @property
     def store(self) -> Store:

@@ -1,0 +1,126 @@
+"""The steps that make an environment: fetching outside of the repository's code, and building in the sandbox."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from core.archives import ArchiveRefused, unpack_archive
+from sandbox.environments.fetching import Fetching, TookTooLong
+from sandbox.environments.uv import FetchFailed
+from sandbox.protocol import Environment, Limits, Mount, Sandbox, SandboxUnavailable, Session, WorkspaceRefused
+
+from .protocol import INSIDE, SCRATCH, BuildFailed, Registry, Toolchain
+
+LIMITS = Limits(cpu_seconds=3600, memory_bytes=6 << 30, processes=256, file_bytes=2 << 30, disk_bytes=6 << 30)
+"""For builds; their wall time is what is left of the time for making the environment."""
+IN_FOLDER = ("/bin/sh", "-c", 'cd "./$1" && shift && exec "$@"', "sh")
+"""Runs a command in a folder of the workspace."""
+_MOST_KEPT = 1 << 30
+_MOST_KEPT_FILES = 200_000
+_NETWORK = ("connection refused", "connection reset", "no such host", "timed out", "timeout", "could not resolve",
+            "eai_again", "enotfound", "econnrefused", "tunnel", "502 bad gateway", "503 service",
+            "temporary failure")  # fmt: skip
+
+
+class Fetch:
+    """`protocol.FetchStep` by the fetch step's namespace and proxy; `log` gets what programs said."""
+
+    def __init__(
+        self,
+        fetching: Fetching,
+        folder: Path,
+        made: Path,
+        toolchain: Toolchain,
+        registry: Registry,
+        until: float,
+        log: list[str],
+    ) -> None:
+        self.folder, self.made, self.registry = folder, made, registry
+        self._fetching, self._toolchain, self._until, self._log = fetching, toolchain, until, log
+
+    @property
+    def seconds(self) -> float:
+        return max(1.0, self._until - time.monotonic())
+
+    def run(self, command: Sequence[str], variables: Mapping[str, str], cwd: str = "") -> str:
+        given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "NO_COLOR": "1", **self._toolchain.variables}  # noqa: S108
+        place = self.folder / cwd
+        try:
+            done = self._fetching.run(command, self.seconds, place, {**given, **variables},
+                                      readable=self._toolchain.readable, writable=(self.folder, self.made))  # fmt: skip
+        except TookTooLong as error:
+            raise FetchFailed(str(error), unreachable=True) from error
+        self._log.append(f"# {' '.join(command)[:300]}\n{done.output[-6000:]}")
+        if done.exit_code == 0:
+            return done.output
+        if done.refused:
+            raise FetchFailed(f"{', '.join(done.refused)} is none of its hosts; add it to the setting `registry_hosts` "
+                              "if it belongs to the package registry", unreachable=True)  # fmt: skip
+        said = done.output.lower()
+        lines = [line.strip() for line in done.output.splitlines() if line.strip()]
+        reason = " ".join(lines[-6:])[:900] or f"exit code {done.exit_code}"
+        raise FetchFailed(f"`{' '.join(command)[:120]}` failed: {reason}",
+                          unreachable=any(word in said for word in _NETWORK))  # fmt: skip
+
+
+class Build:
+    """`protocol.BuildStep` in a session, which `close` ends."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        root: Path,
+        made: Path,
+        toolchain: Toolchain,
+        variables: Mapping[str, str],
+        until: float,
+        log: list[str],
+    ) -> None:
+        self._made, self._until, self._log = made, until, log
+        mounts = (*toolchain.mounts, Mount(made, INSIDE))
+        try:
+            self._session: Session = sandbox.open(
+                Environment(root, mounts, {**toolchain.variables, **variables, "NO_COLOR": "1"}), LIMITS
+            )
+        except WorkspaceRefused as error:
+            raise BuildFailed(str(error)) from error
+
+    @property
+    def seconds(self) -> float:
+        return max(1.0, self._until - time.monotonic())
+
+    def run(self, command: Sequence[str], variables: Mapping[str, str], cwd: str = "") -> str:
+        limits = LIMITS.with_wall(self.seconds)
+        done = self._session.run([*IN_FOLDER, cwd or ".", *command], limits=limits, variables=variables)
+        text = (done.stdout[-20_000:] + b"\n" + done.stderr[-20_000:]).decode(errors="replace").strip()
+        self._log.append(f"# {' '.join(command)[:300]}\n{text[-6000:]}")
+        if done.limit is not None:
+            raise BuildFailed(f"`{' '.join(command)[:120]}` exceeded its limit ({done.limit})")
+        if not done.ok:
+            raise BuildFailed(f"`{' '.join(command)[:120]}` ended with {done.exit_code}: {text[-900:]}")
+        return text
+
+    def keep(self, path: str, name: str) -> None:
+        archive = f"{SCRATCH}-kept.tar"
+        self.run(["tar", "-C", path, "-cf", archive, "."], {})
+        try:
+            content = self._session.read(archive, _MOST_KEPT)
+        except SandboxUnavailable:
+            raise
+        except (OSError, ValueError) as error:
+            raise BuildFailed(f"what was built in {path} cannot be kept: {error}") from error
+        finally:
+            with contextlib.suppress(BuildFailed):
+                self.run(["rm", "-f", archive], {})
+        with tempfile.TemporaryDirectory(prefix="penstock-kept-") as scratch:
+            file = Path(scratch) / "kept.tar"
+            file.write_bytes(content)
+            try:
+                unpack_archive(file, self._made / name, max_files=_MOST_KEPT_FILES, max_bytes=_MOST_KEPT)
+            except ArchiveRefused as error:
+                raise BuildFailed(f"what was built in {path} cannot be kept: {error}") from error
+
+    def close(self) -> None:
+        self._session.close()
