@@ -1,10 +1,11 @@
 """Environments for languages other than Python. A new language is one module, and one line in `LANGUAGES`."""
 
 from .go import Go
+from .javascript import JavaScript
 from .protocol import Language, Needs
 from .tree import SourceTree
 
-LANGUAGES: tuple[Language, ...] = (Go(),)
+LANGUAGES: tuple[Language, ...] = (Go(), JavaScript())
 
 
 def find_languages(root: SourceTree) -> list[tuple[Language, Needs]]:

@@ -180,7 +180,7 @@ def _build(
     notes: list[str],
 ) -> None:
     try:
-        build = Build(sandbox, root, packages, toolchain, language.variables(needs), until, log)
+        build = Build(sandbox, root, packages, toolchain, language.variables(needs), until, log, notes)
         try:
             for command in language.prepare(needs):
                 build.run(command, {})

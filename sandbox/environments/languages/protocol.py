@@ -93,7 +93,11 @@ class BuildStep(Protocol):
         """Runs a command in a folder of the repository; returns its output. Raises `BuildFailed`."""
 
     def keep(self, path: str, name: str) -> None:
-        """Makes a folder of the workspace part of the environment, as `name`. Raises `BuildFailed`."""
+        """Makes a folder of the workspace part of the environment, as `name`, in place of what is there. Raises
+        `BuildFailed`."""
+
+    def note(self, text: str) -> None:
+        """Adds a sentence to the environment's notes."""
 
 
 @dataclass(frozen=True)

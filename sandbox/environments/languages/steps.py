@@ -1,6 +1,7 @@
 """The steps that make an environment: fetching outside of the repository's code, and building in the sandbox."""
 
 import contextlib
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -77,8 +78,9 @@ class Build:
         variables: Mapping[str, str],
         until: float,
         log: list[str],
+        notes: list[str],
     ) -> None:
-        self._made, self._until, self._log = made, until, log
+        self._made, self._until, self._log, self._notes = made, until, log, notes
         mounts = (*toolchain.mounts, Mount(made, INSIDE))
         try:
             self._session: Session = sandbox.open(
@@ -117,10 +119,17 @@ class Build:
         with tempfile.TemporaryDirectory(prefix="penstock-kept-") as scratch:
             file = Path(scratch) / "kept.tar"
             file.write_bytes(content)
+            place = self._made / name
+            new = place.with_name(f"{place.name}.new")
             try:
-                unpack_archive(file, self._made / name, max_files=_MOST_KEPT_FILES, max_bytes=_MOST_KEPT)
+                unpack_archive(file, new, max_files=_MOST_KEPT_FILES, max_bytes=_MOST_KEPT)
+                shutil.rmtree(place, ignore_errors=True)
+                new.rename(place)
             except ArchiveRefused as error:
                 raise BuildFailed(f"what was built in {path} cannot be kept: {error}") from error
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
 
     def close(self) -> None:
         self._session.close()

@@ -1,0 +1,5 @@
+"""Environments for JavaScript and TypeScript."""
+
+from .language import JavaScript
+
+__all__ = ["JavaScript"]
