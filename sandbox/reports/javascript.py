@@ -14,7 +14,7 @@ _JEST: dict[str, Outcome] = {"passed": "passed", "failed": "failed", "pending": 
                              "todo": "skipped", "disabled": "skipped", "focused": "passed"}  # fmt: skip
 _OWN: dict[str, Outcome] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
 _FRAME = re.compile(r"(?:file://)?(/[^\s():]+|(?:[\w.@-]+/)+[\w.@-]+\.[cm]?[jt]sx?):(\d{1,9})(?::\d+)?")
-_TAP = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:-\s*)?(.*?)(?:\s+#\s*(skip|todo)\b.*)?$", re.IGNORECASE)
+_TAP = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:-\s*)?(.*?)(?:\s*#\s*(skip|todo)\b.*)?$", re.IGNORECASE)
 _MOST_LINES = 200
 _SEPARATOR = " > "
 

@@ -19,42 +19,49 @@ from sandbox.environments.wanted import EnvironmentRefused
 
 from .locks import from_registry
 from .node import Node
-from .registry import credentials_for
+from .registry import credentials_for, without_credentials
 
 _NPMRC = ("legacy-peer-deps", "strict-peer-deps", "strict-peer-dependencies", "auto-install-peers", "hoist",
           "hoist-pattern", "public-hoist-pattern", "shamefully-hoist", "hoist-workspace-packages", "node-linker",
-          "link-workspace-packages", "prefer-workspace-packages", "dedupe-peer-dependents", "resolve-peers-from-workspace-root",
+          "link-workspace-packages", "prefer-workspace-packages", "dedupe-peer-dependents",
+          "resolve-peers-from-workspace-root",
           "install-links", "install-strategy", "omit", "include", "resolution-mode", "inject-workspace-packages",
-          "dedupe-injected-deps", "exclude-links-from-lockfile", "peers-suffix-max-length", "ignore-workspace-root-check",
+          "dedupe-injected-deps", "exclude-links-from-lockfile", "peers-suffix-max-length",
+          "ignore-workspace-root-check",
           "shared-workspace-lockfile", "dedupe-direct-deps", "force-legacy-deploy")  # fmt: skip
 """The settings of a repository's .npmrc that decide about what is installed where."""
 _PNPM = ("packages", "catalog", "catalogs", "overrides", "patchedDependencies", "packageExtensions", "hoist",
          "hoistPattern", "publicHoistPattern", "shamefullyHoist", "hoistWorkspacePackages", "nodeLinker",
          "linkWorkspacePackages", "preferWorkspacePackages", "autoInstallPeers", "dedupePeerDependents",
-         "resolvePeersFromWorkspaceRoot", "peerDependencyRules", "allowedDeprecatedVersions", "ignoredOptionalDependencies",
+         "resolvePeersFromWorkspaceRoot", "peerDependencyRules", "allowedDeprecatedVersions",
+         "ignoredOptionalDependencies",
          "injectWorkspacePackages", "dedupeInjectedDeps", "excludeLinksFromLockfile", "peersSuffixMaxLength",
          "sharedWorkspaceLockfile", "dedupeDirectDeps", "strictPeerDependencies", "supportedArchitectures",
          "allowUnusedPatches", "allowNonAppliedPatches", "catalogMode", "resolutionMode")  # fmt: skip
 _YARN = ("packageExtensions", "supportedArchitectures", "nmHoistingLimits", "defaultSemverRangePrefix",
-         "compressionLevel", "checksumBehavior", "catalog", "catalogs", "defaultProtocol", "enableTransparentWorkspaces",
+         "compressionLevel", "checksumBehavior", "catalog", "catalogs", "defaultProtocol",
+         "enableTransparentWorkspaces",
          "nmSelfReferences", "cacheMigrationMode")  # fmt: skip
 _PNPM_FOR_LOCK = (("9.", "10"), ("6.", "8"), ("5.4", "7"), ("5.", "6"))
 _LOCKS = ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml")
 
 
 class Installing:
-    """One fetch. `setting` is the operator's address of the registry, which may hold credentials."""
+    """One fetch."""
 
-    def __init__(self, step: FetchStep, node: Node, setting: str) -> None:
+    def __init__(self, step: FetchStep, node: Node) -> None:
         self._step, self._node = step, node
-        self._registry = step.registry.address.rstrip("/") + "/"
-        self._credentials = credentials_for(self._registry, setting)
+        self._registry = without_credentials(step.registry.address)
+        self._credentials = credentials_for(step.registry.address)
         self._managers = step.made / "managers"
         self._cache = step.folder / ".penstock-cache"
 
     def install(self, root: Mapping[str, Any]) -> None:
-        """Installs one root of the needs' facts: its `folder`, `manager`, `lock` and `packages` (folders)."""
+        """Installs one root of the needs' facts: its `folder`, `manager`, `lock`, `packages` (folders), and whether it
+        `installs` anything."""
         folder = self._step.folder / root["folder"]
+        if not root["installs"]:
+            return
         for package in root["packages"]:
             _clean_package(self._step.folder / package / "package.json")
         (folder / ".npmrc").write_text(self._npmrc(folder / ".npmrc"))

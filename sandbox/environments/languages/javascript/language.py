@@ -23,8 +23,8 @@ from .install import Installing
 from .layout import PROGRAMS, WORKSPACE, make_environment
 from .locks import check
 from .manifests import InstallRoot, install_roots, joined
-from .node import choose_node, toolchain_of, wanted_version
-from .registry import address_of
+from .node import choose_node, note_about, toolchain_of, wanted_version
+from .registry import configured_address
 from .runners import Run, files_of, is_test_file
 from .suites import cases_of, plan_of
 from .workspaces import runs_in
@@ -39,9 +39,6 @@ _INSTALLED_FROM = re.compile(r"(^|/)(patches|\.yarn/patches)/[^/]+\.patch$|\.tgz
 class JavaScript:
     name = "javascript"
     title = "JavaScript"
-
-    def __init__(self) -> None:
-        self._setting = ""
 
     def find(self, tree: SourceTree) -> Needs | None:
         if not any(map(is_test_file, tree.paths)):
@@ -75,12 +72,11 @@ class JavaScript:
         return toolchain_of(choose_node(needs.version, needs.version_from, *needs.facts["preferred"]))
 
     def registry(self, setting: str) -> Registry:
-        self._setting = setting
-        return Registry(address_of(setting), ())
+        return Registry(configured_address(setting), ())
 
     def fetch(self, needs: Needs, step: FetchStep) -> None:
         node = choose_node(needs.version, needs.version_from, *needs.facts["preferred"])
-        installing = Installing(step, node, self._setting)
+        installing = Installing(step, node)
         try:
             for root in needs.facts["roots"]:
                 installing.install(root)
@@ -90,6 +86,9 @@ class JavaScript:
 
     def build(self, needs: Needs, step: BuildStep) -> None:
         """Install scripts alone: what tests need built from the repository's sources is built where they run."""
+        node = choose_node(needs.version, needs.version_from, *needs.facts["preferred"])
+        if said := note_about(node, *needs.facts["preferred"]):
+            step.note(said)
         seconds = str(max(10, int(step.seconds) - 20))
         said = step.run(["node", f"{INSIDE}/penstock/rebuild.cjs", seconds], {})
         ended = json.loads(said.strip().splitlines()[-1])
@@ -124,7 +123,8 @@ class JavaScript:
 def _facts(root: InstallRoot) -> dict[str, Any]:
     return {"folder": root.folder, "manager": root.manager, "lock": root.lock,
             "named": str(root.package.content.get("packageManager") or "")[:80],
-            "packages": [package.folder for package in root.packages]}  # fmt: skip
+            "packages": [package.folder for package in root.packages],
+            "installs": bool(root.workspaces or root.package.declared)}  # fmt: skip
 
 
 def _files(roots: Sequence[InstallRoot], tree: SourceTree) -> Iterator[str]:

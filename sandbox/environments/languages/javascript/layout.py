@@ -43,7 +43,7 @@ def make_environment(installed: Path, made: Path, folders: list[str]) -> None:
 def _repair_links(tree: Path, installed: Path) -> None:
     """Links to packages of the repository lead to the workspace; those to installed ones stay as they are."""
     for path in _links(tree):
-        target = os.readlink(path)
+        target = str(path.readlink())
         if target.startswith("/"):
             if not Path(target).is_relative_to(installed):
                 raise FetchFailed(f"{path.relative_to(tree)} is a link to {target}, outside of the repository")

@@ -16,6 +16,8 @@ _VERSION_CONTROL = re.compile(
     r"bitbucket\.org)/|https?://.*\.git(?:#|$)|[\w.-]+/[\w.-]+(?:#.*)?$)"
 )
 _TARBALL = re.compile(r"https?://[^\s\"',}]+?/((?:@[^\s/\"]+(?:/|%2[fF]))?[^\s/\"@]+/-/[^\s/\"',}]+?\.tgz)")
+_YARN_ENTRY = re.compile(r'^"?((?:@[^@\s"/]+/)?[^@\s"]+)@[^\n]*:\n(?:  [^\n]*\n)*?'
+                         r'  (?:resolved|resolution:) "([^"\n]+)"', re.MULTILINE)  # fmt: skip
 _REMEDY = "Name a released version of it in {path}, and update the lock file."
 
 
@@ -47,8 +49,10 @@ def _check_specifier(name: str, text: str, path: str, folder: str) -> None:
     local = re.match(r"(?:file|link|portal):(.*)", text)
     target = local[1] if local else text if text.startswith(("./", "../", "/")) else ""
     if target and os.path.normpath(joined(folder, target)).startswith(("..", "/")):
-        raise EnvironmentRefused(f"`{name}` from a folder outside of the repository, which {path} names ({target[:80]})",
-                                 _REMEDY.format(path=path))  # fmt: skip
+        raise EnvironmentRefused(
+            f"`{name}` from a folder outside of the repository, which {path} names ({target[:80]})",
+            _REMEDY.format(path=path),
+        )
     if not local and not target and _VERSION_CONTROL.match(text):
         raise EnvironmentRefused(
             f"`{name}` from version control, which {path} asks for ({text[:80]}) and which cannot be fetched here",
@@ -85,8 +89,7 @@ def _npm(text: str, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _yarn(text: str, path: str) -> Iterator[tuple[str, str]]:
-    for found in re.finditer(r'^"?((?:@[^@\s"/]+/)?[^@\s"]+)@[^\n]*:\n(?:  [^\n]*\n)*?  (?:resolved|resolution:) "([^"\n]+)"',
-                             text, re.MULTILINE):  # fmt: skip
+    for found in _YARN_ENTRY.finditer(text):
         resolved = found[2]
         berry = re.match(r"(?:@[^@/]+/)?[^@/]+@(.*)", resolved)
         resolved = berry[1] if berry and not resolved.startswith(("http", "git")) else resolved

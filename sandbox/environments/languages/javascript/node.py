@@ -77,14 +77,19 @@ def choose_node(wanted: str, where: str, preferred: str, preferred_from: str) ->
         raise EnvironmentRefused(f"Node.js {wanted} ({where}), and this machine has {listed}",
                                  f"Install such a Node.js, or change {where}.")  # fmt: skip
     asked_version = version_of(preferred)
-    if not wanted and asked_version and max(node.version for node in fits)[0] < asked_version[0]:
-        raise EnvironmentRefused(f"Node.js {preferred} ({preferred_from}), and this machine has {listed}",
-                                 f"Install Node.js {asked_version[0]} or newer, or change {preferred_from}.")  # fmt: skip
     same = [node for node in fits if asked_version and node.version[0] == asked_version[0]]
     node = max(same or fits, key=lambda one: one.version)
     if node.version < _OLDEST:
         raise EnvironmentRefused(f"Node.js 18.15 or newer, and this machine has {listed}", _INSTALL)
     return node
+
+
+def note_about(node: Node, preferred: str, preferred_from: str) -> str:
+    """What people should know when another version is used than the repository's developers use; empty for nothing."""
+    asked = version_of(preferred)
+    if asked is None or asked[0] == node.version[0]:
+        return ""
+    return f"{preferred_from} names Node.js {preferred}, which is not on this machine: {node.name} is used."
 
 
 def toolchain_of(node: Node) -> Toolchain:

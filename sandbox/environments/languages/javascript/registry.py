@@ -1,4 +1,4 @@
-"""Which npm registry packages come from, and the credentials for it: the operator's setting, else npm's configuration."""
+"""Which npm registry packages come from, with its credentials: the operator's setting, else npm's configuration."""
 
 import base64
 import os
@@ -11,22 +11,24 @@ DEFAULT = "https://registry.npmjs.org/"
 _MOST = 1 << 16
 
 
-def address_of(setting: str) -> str:
-    """The address without credentials."""
-    address = setting or os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry") or ""
+def configured_address(setting: str) -> str:
+    """The address, which may hold credentials."""
+    address = setting or os.environ.get("NPM_CONFIG_REGISTRY") or ""
     address = address or next((value for name, value in _configured() if name == "registry"), "")
-    if not address.startswith(("https://", "http://")):
-        return DEFAULT
+    return address if address.startswith(("https://", "http://")) else DEFAULT
+
+
+def without_credentials(address: str) -> str:
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/") + "/", "", ""))
 
 
-def credentials_for(address: str, setting: str = "") -> dict[str, str]:
+def credentials_for(address: str) -> dict[str, str]:
     """Names and values of npm's settings for the registry's host, such as `//host/:_authToken`."""
-    host = urlsplit(address).netloc
+    host = urlsplit(address).netloc.rpartition("@")[2]
     found = {name: value for name, value in _configured() if name.startswith(f"//{host}/") and ":" in name[2:]}
-    parts = urlsplit(setting or os.environ.get("NPM_CONFIG_REGISTRY", ""))
-    if parts.password and parts.netloc.rpartition("@")[2] == host:
+    parts = urlsplit(address)
+    if parts.password:
         pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
         found[f"//{host}{parts.path.rstrip('/')}/:_auth"] = base64.b64encode(pair.encode()).decode()
     return found

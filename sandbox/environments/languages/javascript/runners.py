@@ -24,8 +24,10 @@ _BOOLEAN = re.compile(
     r"preserve-symlinks|allow-uncaught|async-only|A|c8|colors|strip-types|findRelatedTests|onlyChanged|isolate)"
 )
 """Options without a value, after which a word is a file or pattern."""
-_DROPPED = re.compile(r"--?(watch|watchAll|w|ui|coverage|cov|open|interactive|onlyChanged|o|changed|u|update|updateSnapshot"
-                      r"|notify|coverage\..*|watch=.*|coverage=.*|lastCommit|json|tap|t|verbose=.*)")  # fmt: skip
+_DROPPED = re.compile(
+    r"--?(watch|watchAll|w|ui|coverage|cov|open|interactive|onlyChanged|o|changed|u|update|updateSnapshot|notify|json|"
+    r"tap|coverage\..*|watch=.*|coverage=.*|lastCommit)"
+)
 _WITH_VALUE = re.compile(r"--?(reporter|reporters|R|reporter-options?|O|outputFile|output-file|test-reporter|"
                          r"test-reporter-destination|coverageReporters|outputFile\..*)")  # fmt: skip
 _TEST_FILE = re.compile(

@@ -25,7 +25,8 @@ _CHECKS = ("eslint", "prettier", "xo", "standard", "semistandard", "tsd", "dtsli
            "evalmd", "auto-changelog", "npmignore", "safe-publish-latest", "in-publish", "not-in-publish", "aud",
            "playwright", "cypress", "wdio", "jscs", "jshint", "tslint", "vue-tsc", "karma", "typedoc", "check-dts",
            "installed-check", "sort-package-json", "simple-git-hooks", "lint", "dprint", "npmPkgJsonLint", "hint",
-           "eclint", "ls-lint", "skott", "dependency-check", "license-checker", "snazzy", "test", "cd", "opener")  # fmt: skip
+           "eclint", "ls-lint", "skott", "dependency-check", "license-checker", "snazzy", "test", "cd",
+           "opener")  # fmt: skip
 """Programs that check or publish: no test needs what they do."""
 _CHECKING_SCRIPT = re.compile(
     r"^(pre|post)?(lint|format|fmt|prettier|eslint|typecheck|type-?check|check|coverage|cover|report|audit|size|"
@@ -146,7 +147,7 @@ def _words(text: str) -> tuple[list[str], dict[str, str]]:
 def _starts_command(word: str) -> bool:
     name = word.rpartition("/")[2]
     return name in (*RUNNERS, *_NODES, *_WRAPPERS, "npm", "yarn", "pnpm", "npm-run-all", "run-s", "run-p", "turbo",
-                    "lerna", "nx", "tsc", "rollup", "webpack", "babel", "tsup", "react-scripts", "ava", "xo", "eslint")  # fmt: skip
+                    "lerna", "nx", "tsc", "rollup", "webpack", "babel", "tsup", "xo", "eslint")  # fmt: skip
 
 
 def _named_scripts(words: list[str], scripts: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]] | None:

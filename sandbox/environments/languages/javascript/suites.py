@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sandbox.environments.languages.protocol import INSIDE, SCRATCH, Ran, TestPlan
@@ -21,7 +21,7 @@ RUN = "(run)"
 _FILE = "# penstock-file: "
 _BY_FILE = ("tape", "tap")
 """Runners whose reports do not name files: each file is run by itself."""
-_AVA = " › "
+_AVA = " \u203a "
 
 
 def plan_of(number: int, run: Run, files: Sequence[str], root: str) -> TestPlan:
@@ -30,7 +30,8 @@ def plan_of(number: int, run: Run, files: Sequence[str], root: str) -> TestPlan:
     result = f"{SCRATCH}/javascript/{number}-result.json"
     bins = dict.fromkeys(f"{WORKSPACE}/{joined(folder, 'node_modules/.bin')}" for folder in (run.folder, root))
     given: dict[str, Any] = {
-        "runner": run.runner, "builds": run.builds, "variables": dict(run.variables), "bins": list(bins),
+        "runner": run.runner, "files": list(files), "builds": run.builds, "variables": dict(run.variables),
+        "bins": list(bins),
         "report": f"{WORKSPACE}/{report}", "result": f"{WORKSPACE}/{result}",
     }  # fmt: skip
     if run.runner in _BY_FILE:
@@ -47,7 +48,7 @@ def plan_of(number: int, run: Run, files: Sequence[str], root: str) -> TestPlan:
 def cases_of(ran: Ran, tree: SourceTree) -> Iterator[TestCase]:
     """What a run of a plan says."""
     given = json.loads(ran.plan.command[-1])
-    folder, runner = ran.plan.folder, given["runner"]
+    folder = ran.plan.folder
     whole = joined(folder, "package.json")
     result = _object(ran.reports.get(given["result"].removeprefix(f"{WORKSPACE}/")))
     built = result.get("built")
@@ -55,7 +56,7 @@ def cases_of(ran: Ran, tree: SourceTree) -> Iterator[TestCase]:
         ok = built.get("ok") is True
         yield TestCase(f"{whole}::{BUILD}", "passed" if ok else "error", None, "" if ok else str(built.get("said")))
     report = ran.reports.get(given["report"].removeprefix(f"{WORKSPACE}/"), b"")
-    cases = _read(runner, report, ran, folder, tree)
+    cases = _read(given, report, ran, folder, tree)
     found = list(cases or ())
     if cases is not None and (found or ran.exit_code == 0):
         yield TestCase(f"{whole}::{RUN}", "passed")
@@ -65,13 +66,16 @@ def cases_of(ran: Ran, tree: SourceTree) -> Iterator[TestCase]:
         yield TestCase(f"{whole}::{RUN}", "error", None, f"{result.get('error') or ''}\n{said[-3500:]}".strip())
 
 
-def _read(runner: str, report: bytes, ran: Ran, folder: str, tree: SourceTree) -> Iterator[TestCase] | None:
+def _read(
+    given: Mapping[str, Any], report: bytes, ran: Ran, folder: str, tree: SourceTree
+) -> Iterator[TestCase] | None:
+    runner = given["runner"]
     if runner in ("jest", "vitest", "react-scripts"):
         return jest_cases(report, WORKSPACE)
     if runner in ("mocha", "node", "borp"):
         return own_cases(report, WORKSPACE, joined(folder, "package.json"))
     if runner == "ava":
-        return tap_cases(ran.output, WORKSPACE, _ava_places(folder, tree))
+        return tap_cases(ran.output, WORKSPACE, _ava_places(folder, given["files"], tree))
     return _by_file(ran, folder)
 
 
@@ -94,9 +98,11 @@ def _always(file: str) -> Callable[[str], tuple[str, str]]:
     return lambda name: (file, name)
 
 
-def _ava_places(folder: str, tree: SourceTree) -> Callable[[str], tuple[str, str]]:
+def _ava_places(folder: str, chosen: Sequence[str], tree: SourceTree) -> Callable[[str], tuple[str, str]]:
     """Ava names a file by its path without its extension, and without folders that all have in common."""
     start = f"{folder}/" if folder else ""
+    if len(chosen) == 1:  # then it leaves out the file
+        return lambda name: (joined(folder, chosen[0]), name.replace(_AVA, " > "))
     files = [path for path in tree.paths if path.startswith(start) and is_test_file(path)]
     stems = {path: re.sub(r"(\.test|\.spec)?\.[cm]?[jt]sx?$", "", path) for path in files}
 

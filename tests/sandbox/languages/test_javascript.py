@@ -1,0 +1,378 @@
+"""JavaScript: found, fetched from an npm registry, built, and run with one result for each test."""
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sandbox.environments.languages import SourceTree
+from sandbox.environments.languages.javascript import JavaScript
+from sandbox.environments.languages.javascript.install import Installing
+from sandbox.environments.languages.javascript.layout import PROGRAMS, make_environment
+from sandbox.environments.languages.javascript.locks import from_registry
+from sandbox.environments.languages.javascript.node import choose_node, installed_nodes
+from sandbox.environments.languages.javascript.runners import Run, command_of
+from sandbox.environments.languages.javascript.semver import satisfies
+from sandbox.environments.wanted import EnvironmentRefused
+from sandbox.reports.javascript import jest_cases, own_cases, tap_cases
+
+CODE = "exports.add = (a, b) => a - b;\n"
+TESTS = """const test = require('node:test');
+const assert = require('node:assert');
+const { add } = require('../calc.js');
+
+test.describe('add', () => {
+  test('two', () => {
+    assert.strictEqual(add(1, 2), 3);
+  });
+});
+test('zero', () => assert.strictEqual(add(0, 0), 0));
+"""
+PACKAGE = {"name": "demo", "version": "1.0.0", "scripts": {"test": "node --test"}}
+FILES = {"package.json": json.dumps(PACKAGE), "calc.js": CODE, "test/calc.test.js": TESTS}
+
+
+def needs_of(root: Path):
+    return JavaScript().find(SourceTree(root))
+
+
+def package(**fields: object) -> str:
+    return json.dumps({**PACKAGE, **fields})
+
+
+def runs(root: Path) -> list[tuple[str, str, tuple[str, ...], list[str]]]:
+    found = needs_of(root)
+    return [(one["folder"], one["runner"], tuple(one["words"]), [command for _, command in one["builds"]])
+            for one, _ in found.facts["runs"]]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scripts", "expected"),
+    [
+        ({"test": "xo && c8 ava && tsd"}, [("ava", ("ava",), [])]),
+        ({"test": "nyc --reporter=lcov --reporter text mocha --throw-deprecation test/*.test.js"},
+         [("mocha", ("mocha", "--throw-deprecation", "test/*.test.js"), [])]),
+        ({"pretest": "npm run build", "build": "./scripts/build.sh", "test": "node --test 'dist/*.js'"},
+         [("node", ("node", "--test", "dist/*.js"), ["./scripts/build.sh"])]),
+        ({"test": "npm run lint && run-s build:* unit", "lint": "eslint .", "build:a": "tsc -p .",
+          "build:b": "rollup -c", "unit": "cross-env NODE_ENV=test jest --ci"},
+         [("jest", ("jest", "--ci"), ["tsc -p .", "rollup -c"])]),
+        ({"test": 'pnpm run "/^test:.*/"', "test:types": "tsc --noEmit", "test:spec": "vitest run"},
+         [("vitest", ("vitest", "run"), [])]),
+        ({"test": "vitest run && yarn test:build", "build": "tsup",
+          "test:build": "yarn build && vitest run --config b.ts"},
+         [("vitest", ("vitest", "run"), ["tsup"]), ("vitest", ("vitest", "run", "--config", "b.ts"), ["tsup"])]),
+        ({"test": "node --experimental-vm-modules node_modules/jest/bin/jest.js --silent"},
+         [("jest", ("node", "--experimental-vm-modules", "node_modules/jest/bin/jest.js", "--silent"), [])]),
+        ({"test": "tsx --test test/*.ts"}, [("node", ("tsx", "--test", "test/*.ts"), [])]),
+    ],
+)  # fmt: skip
+def test_the_runner_and_what_builds_before_come_from_the_test_script(repository, scripts, expected):
+    root = repository({**FILES, "package.json": package(scripts=scripts)})
+    assert [one[1:] for one in runs(root)] == expected
+
+
+def test_without_a_script_the_dependencies_say_which_runner(repository):
+    root = repository({**FILES, "package.json": package(scripts={}, devDependencies={"vitest": "^1"})})
+    assert runs(root) == [("", "vitest", ("vitest", "run"), [])]
+
+
+def test_without_tests_or_packages_there_is_nothing_to_run(repository):
+    assert needs_of(repository({"package.json": json.dumps(PACKAGE), "calc.js": CODE})) is None
+    assert needs_of(repository({"test/calc.test.js": TESTS}).parent / "nothing") is None
+
+
+def test_workspaces_whose_tests_the_root_leaves_to_them_are_run_each_with_what_they_need_built(repository):
+    root = repository({
+        "package.json": json.dumps({"workspaces": ["packages/*"], "scripts": {"test": "npm test --workspaces"}}),
+        "packages/a/package.json": json.dumps({"name": "a", "scripts": {"test": "mocha"}, "dependencies": {"b": "*"}}),
+        "packages/a/test/a.js": "", "packages/b/index.ts": "",
+        "packages/b/package.json": json.dumps({"name": "b", "main": "dist/index.js", "scripts": {"build": "tsc"}}),
+        "examples/x/package.json": json.dumps({"name": "x", "scripts": {"test": "jest"}}),
+    })  # fmt: skip
+    assert runs(root) == [("packages/a", "mocha", ("mocha",), ["tsc"])]
+    assert needs_of(root).facts["roots"][0]["packages"] == ["", "packages/a", "packages/b"]
+
+
+def test_a_package_in_a_folder_is_found(repository):
+    root = repository({f"web/{path}": text for path, text in FILES.items()} | {"setup.py": ""})
+    assert needs_of(root).folders == ("web",)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"package.json": package(dependencies={"lib": "github:x/lib"})}, r"`lib` from version control.*package\.json"),
+        ({"package.json": package(dependencies={"lib": "git+ssh://git@a.b/x.git"})}, "`lib` from version control"),
+        ({"package.json": package(devDependencies={"lib": "file:../lib"})}, r"`lib` from a folder outside.*\.\./lib"),
+        ({"package-lock.json": json.dumps({"packages": {"": {}, "node_modules/lib": {
+            "resolved": "git+ssh://git@github.com/x/lib.git#abc"}}})}, r"`lib` from version control.*package-lock"),
+        ({"package-lock.json": json.dumps({"dependencies": {"a": {"version": "1.0.0", "dependencies": {
+            "lib": {"version": "git+ssh://git@github.com/x/lib.git#abc"}}}}})}, r"`lib` from version control"),
+        ({"yarn.lock": '"lib@x/lib":\n  version "1.0.0"\n  resolved "https://codeload.github.com/x/lib/tar.gz/abc"\n'},
+         r"`lib` from version control.*yarn\.lock"),
+        ({"yarn.lock": '__metadata:\n  version: 8\n\n"lib@x/lib":\n  version: 1.0.0\n  resolution: '
+                       '"lib@https://github.com/x/lib.git#commit=abc"\n'}, r"`lib` from version control"),
+        ({"yarn.lock": '__metadata:\n  version: 8\n\n"lib@exec:./x.js":\n  version: 1.0.0\n  resolution: '
+                       '"lib@exec:./x.js"\n'}, r"`lib`, which yarn\.lock has a program make"),
+        ({"pnpm-lock.yaml": "lockfileVersion: '9.0'\npackages:\n\n  lib@https://codeload.github.com/x/lib/tar.gz/a:\n"
+                            "    resolution: {tarball: https://codeload.github.com/x/lib/tar.gz/a}\n"},
+         r"version control, which pnpm-lock\.yaml"),
+        ({"package.json": "{"}, r"package\.json declares, which is no JSON"),
+    ],
+)  # fmt: skip
+def test_what_is_in_no_registry_is_refused_with_its_name_and_file(repository, files, message):
+    with pytest.raises(EnvironmentRefused, match=message):
+        needs_of(repository({**FILES, **files}))
+
+
+def test_released_packages_and_folders_of_the_repository_are_not_refused(repository):
+    root = repository({
+        **FILES, "lib/package.json": '{"name": "lib"}',
+        "package.json": package(dependencies={"lib": "file:lib", "a": "npm:b@^1", "c": ">=1 <3 || 4.x", "d": "latest"}),
+        "package-lock.json": json.dumps({"packages": {"": {}, "node_modules/lib": {"resolved": "lib", "link": True},
+            "node_modules/a": {"resolved": "https://registry.example.com/b/-/b-1.0.0.tgz"}}}),
+    })  # fmt: skip
+    assert needs_of(root) is not None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [(">=18", True), ("^18 || >=20.11", True), ("20.x", True), ("18 - 20", True), ("~20.11", True), ("*", True),
+     (">= 18.0.0 <21", True), ("^20.12.0", False), (">20.11", False), ("18", False), ("<20", False), ("20.11.2", False),
+     ("lts or so", None)],
+)  # fmt: skip
+def test_ranges_of_versions(wanted, fits):
+    assert satisfies((20, 11, 1), wanted) is fits
+
+
+def test_a_version_of_node_that_is_not_there_is_named(repository):
+    if not installed_nodes():
+        pytest.skip("there is no node on this machine")
+    needs = needs_of(repository({**FILES, "package.json": package(engines={"node": ">=999.1"})}))
+    with pytest.raises(EnvironmentRefused, match=r"Node\.js >=999\.1 \(package\.json \(engines\.node\)\), and this"):
+        JavaScript().toolchain(needs)
+
+
+def test_the_version_in_nvmrc_is_preferred_and_a_note_says_when_it_is_not_there(repository, suites):
+    environment = suites.environment(JavaScript(), repository({**FILES, ".nvmrc": "v999.0.0\n"}))
+    assert ".nvmrc names Node.js v999.0.0, which is not on this machine" in environment.entry.facts["notes"][-1]
+
+
+def test_each_test_has_a_result_with_its_file_message_and_place(repository, suites):
+    broken = {"test/broken.test.js": "require('./nothing.js');\n"}
+    environment = suites.environment(JavaScript(), repository({**FILES, **broken}))
+    cases = {case.id: case for case in suites.run(environment).cases}
+    assert cases["test/calc.test.js::zero"].outcome == "passed"
+    failed = cases["test/calc.test.js::add > two"]
+    assert (failed.outcome, failed.path, failed.line) == ("failed", "test/calc.test.js", 7)
+    assert "-1 !== 3" in failed.message
+    assert cases["test/broken.test.js::(load)"].outcome == "error"
+    assert "Cannot find module" in cases["test/broken.test.js::(load)"].message or "exit" in str(cases)
+    again = suites.run(environment, ("test/calc.test.js::add > two",), {"calc.js": CODE.replace("-", "+")})
+    assert {case.id: case.outcome for case in again.cases} == dict.fromkeys(
+        ("package.json::(run)", "test/calc.test.js::(load)", "test/calc.test.js::add > two", "test/calc.test.js::zero"),
+        "passed",
+    )
+
+
+def test_what_tests_need_built_is_built_again_when_sources_change_and_its_failure_is_a_result(repository, suites):
+    build = "require('fs').mkdirSync('dist', {recursive: true}); require('fs').copyFileSync('src.js', 'dist/src.js');"
+    test = "require('node:test')('it', () => require('node:assert').ok(require('../dist/src.js').good));\n"
+    root = repository({
+        "package.json": package(scripts={"build": "node build.js && node -c dist/src.js", "pretest": "npm run build",
+                                         "test": "node --test test/"}),
+        "build.js": build, "src.js": "exports.good = false;\n", "test/it.test.js": test,
+    })  # fmt: skip
+    environment = suites.environment(JavaScript(), root)
+    outcomes = [
+        {case.id: case.outcome for case in suites.run(environment, (), {"src.js": text}).cases}
+        for text in ("exports.good = false;\n", "exports.good = true;\n", "exports.good = ;\n")
+    ]
+    assert [one["test/it.test.js::it"] for one in outcomes[:2]] == ["failed", "passed"]
+    assert [one["package.json::(build)"] for one in outcomes] == ["passed", "passed", "error"]
+
+
+def archive_of(files: dict[str, str]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as opened:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(text.encode())
+            opened.addfile(entry, io.BytesIO(text.encode()))
+    return gzip.compress(content.getvalue(), mtime=0)
+
+
+def test_packages_come_from_the_registry_whatever_the_lock_names_and_install_scripts_run_offline(
+    repository, suites, registry, tmp_path
+):
+    there = tmp_path / "ran-outside"
+    script = (f"const fs = require('fs'); if (!__dirname.startsWith('/workspace')) fs.writeFileSync('{there}', 'x'); "
+              "fs.writeFileSync(__dirname + '/made.js', 'module.exports = 3;');")  # fmt: skip
+    lib = {"name": "lib", "version": "1.2.0", "main": "made.js", "scripts": {"install": "node install.js"}}
+    archive = archive_of({"package.json": json.dumps(lib), "install.js": script})
+    integrity = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
+    registry.files["/lib/-/lib-1.2.0.tgz"] = archive
+    declared = {"name": "demo", "version": "1.0.0", "dependencies": {"lib": "^1.0.0", "own": "file:own"}}
+    lock = {"name": "demo", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": {
+        "": declared, "node_modules/own": {"resolved": "own", "link": True}, "own": {"version": "1.0.0"},
+        "node_modules/lib": {"version": "1.2.0", "integrity": integrity, "hasInstallScript": True,
+                             "resolved": "https://npm.example.com/proxy/lib/-/lib-1.2.0.tgz"}}}  # fmt: skip
+    test = ("const test = require('node:test'); const assert = require('node:assert'); const fs = require('fs');\n"
+            "test('it', () => { assert.strictEqual(require('lib'), 3); assert.strictEqual(require('own'), 4);\n"
+            "  fs.mkdirSync('node_modules/.cache'); });\n")  # fmt: skip
+    root = repository({
+        "package.json": json.dumps({**declared, "scripts": {"test": "node --test", "preinstall": f"touch {there}"}}),
+        "package-lock.json": json.dumps(lock), "test/it.test.js": test,
+        "own/package.json": json.dumps({"name": "own", "version": "1.0.0"}), "own/index.js": "module.exports = 4;\n",
+    })  # fmt: skip
+    environment = suites.environment(JavaScript(), root, registries={"javascript": registry.url})
+    cases = suites.run(environment).cases
+    assert [case for case in cases if case.outcome != "passed"] == []
+    assert "test/it.test.js::it" in {case.id for case in cases}
+    assert not there.exists()
+    assert suites.environment(JavaScript(), root, registries={"javascript": registry.url}).cached
+
+
+def test_a_registry_that_does_not_answer_is_named(repository, suites):
+    from sandbox.environments.prepare import RegistryUnreachable
+
+    root = repository({**FILES, "package.json": package(dependencies={"lib": "1.0.0"}), ".npmrc": "fetch-retries=0\n"})
+    with pytest.raises(RegistryUnreachable, match="name one for javascript in the setting"):
+        suites.environment(JavaScript(), root, registries={"javascript": "http://127.0.0.1:9"})
+
+
+def test_the_fetch_step_gets_nothing_of_a_repository_that_a_package_manager_would_run(tmp_path):
+    commands: list[list[str]] = []
+    folder, made = tmp_path / "folder", tmp_path / "made"
+    folder.mkdir()
+    program = made / "managers/@yarnpkg+cli-dist@4/node_modules/@yarnpkg/cli-dist"
+    program.mkdir(parents=True)
+    (program / "package.json").write_text('{"bin": {"yarn": "bin/yarn.js"}}')
+    (folder / "package.json").write_text(package(scripts={"preinstall": "evil"}, packageManager="yarn@9.9.9"))
+    (folder / ".npmrc").write_text("script-shell=./evil\nlegacy-peer-deps=true\nregistry=https://evil.example.com\n")
+    (folder / ".yarnrc.yml").write_text("yarnPath: ./evil.cjs\nplugins: [./evil.cjs]\ncompressionLevel: mixed\n")
+    (folder / "yarn.lock").write_text("__metadata:\n  version: 8\n")
+    step = SimpleNamespace(folder=folder, made=made, run=lambda words, variables, cwd="": commands.append(list(words)),
+                           registry=SimpleNamespace(address="https://user:secret@npm.example.com/"))  # fmt: skip
+    node = SimpleNamespace(program=Path("/node"), npm=Path("/npm"))
+    Installing(step, node).install({"folder": "", "manager": "yarn", "lock": "yarn.lock", "packages": [""],
+                                    "named": "", "installs": True})  # fmt: skip
+    left = "".join((folder / name).read_text() for name in ("package.json", ".npmrc", ".yarnrc.yml"))
+    assert "evil" not in left and "9.9.9" not in left
+    assert "legacy-peer-deps=true" in left and "compressionLevel: mixed" in left and "nodeLinker: node-modules" in left
+    assert commands[-1][1].endswith("cli-dist/bin/yarn.js") and "--mode=skip-build" in commands[-1]
+    assert "secret" not in str(commands)
+
+
+def test_links_to_packages_of_the_repository_lead_to_the_workspace(tmp_path):
+    installed, made = tmp_path / "installed", tmp_path / "made"
+    modules = installed / "packages/a/node_modules"
+    (installed / "node_modules/lib").mkdir(parents=True)
+    modules.mkdir(parents=True)
+    (modules / "b").symlink_to("../../b")
+    (modules / "lib").symlink_to("../../../node_modules/lib")
+    (modules / "absolute").symlink_to(installed / "packages/c")
+    made.mkdir()
+    make_environment(installed, made, ["", "packages/a"])
+    found = made / "tree/packages/a/node_modules"
+    assert str((found / "b").readlink()) == "/workspace/packages/b"
+    assert str((found / "absolute").readlink()) == "/workspace/packages/c"
+    assert (found / "lib").resolve() == (made / "tree/node_modules/lib").resolve()
+    assert json.loads((made / "penstock/folders.json").read_text()) == ["node_modules", "packages/a/node_modules"]
+
+
+def test_addresses_of_archives_become_the_registrys():
+    text = ('"resolved": "https://old.example.com/api/npm/@s%2fx/-/x-1.0.0.tgz"\n'
+            'resolved "https://registry.yarnpkg.com/y/-/y-2.0.0.tgz#abc"\n')  # fmt: skip
+    assert from_registry(text, "http://r/base/") == (
+        '"resolved": "http://r/base/@s/x/-/x-1.0.0.tgz"\nresolved "http://r/base/y/-/y-2.0.0.tgz#abc"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("runner", "words", "expected"),
+    [
+        ("jest", ("jest", "--watch", "--config", "x.js", "src"),
+         "jest --config x.js --ci --json --outputFile=R --testLocationInResults --coverage=false --watchman=false "
+         "--runTestsByPath t/a.js"),
+        ("vitest", ("vitest", "--reporter", "dot", "--coverage", "-c", "v.ts", "src"),
+         "vitest run -c v.ts t/a.js --reporter=json --outputFile=R --coverage.enabled=false"),
+        ("mocha", ("mocha", "-r", "x", "-R", "spec", "--exit", "test/"),
+         "mocha -r x --exit --reporter /opt/penstock/packages/penstock/mocha_reporter.cjs t/a.js"),
+        ("node", ("node", "--import", "tsx", "--test", "--test-reporter=spec", "t/*.js"),
+         "node --import tsx --test --test-reporter=/opt/penstock/packages/penstock/node_reporter.mjs "
+         "--test-reporter-destination=R t/a.js"),
+        ("ava", ("ava", "test/*.js"), "ava --tap t/a.js"),
+    ],
+)  # fmt: skip
+def test_chosen_files_replace_those_of_the_script_and_its_options_stay(runner, words, expected):
+    assert " ".join(command_of(Run("", runner, words), ["t/a.js"], "R")) == expected
+
+
+def test_the_report_of_jest_and_vitest():
+    report = {"testResults": [
+        {"name": "/workspace/a.test.js", "status": "failed", "message": "boom", "assertionResults": [
+            {"ancestorTitles": ["A", "b"], "title": "adds", "status": "failed", "duration": 12,
+             "failureMessages": ["Error: no\n    at x (/workspace/node_modules/j/i.js:1:1)\n"
+                                 "    at /workspace/src/a.js:7:3"]},
+            {"ancestorTitles": [], "title": "later", "status": "todo"}]},
+        {"name": "/workspace/b.test.js", "status": "failed", "message": "SyntaxError: x (/workspace/b.test.js:3:1)",
+         "assertionResults": []}]}  # fmt: skip
+    cases = {case.id: case for case in jest_cases(json.dumps(report).encode(), "/workspace")}
+    failed = cases["a.test.js::A > b > adds"]
+    assert (failed.outcome, failed.seconds, failed.path, failed.line) == ("failed", 0.012, "src/a.js", 7)
+    assert cases["a.test.js::later"].outcome == "skipped"
+    assert (cases["a.test.js::(load)"].outcome, cases["b.test.js::(load)"].outcome) == ("passed", "error")
+    assert cases["b.test.js::(load)"].line == 3
+    assert jest_cases(b"not json", "/workspace") is None
+
+
+def test_tap_of_ava_and_tape():
+    ava = b"TAP version 13\nok 1 - c > one\nnot ok 2 - c > two\n  ---\n    at: 'test/c.js:4:2'\n  ...\n"
+    cases = {case.id: case for case in tap_cases(ava, "/workspace", lambda name: ("f", name))}
+    assert [(case.outcome, case.path, case.line) for case in cases.values()] == [
+        ("passed", "", 0),
+        ("failed", "test/c.js", 4),
+    ]
+    tape = b"# adds\nok 1 is three\nnot ok 2 is four\n# other # SKIP\n# last\nok 3 # SKIP no\n# tests 3\n"
+    found = {case.id: case.outcome for case in tap_cases(tape, "/workspace", lambda name: ("f", name))}
+    assert found == {"f::adds": "failed", "f::last": "skipped"}
+
+
+def test_what_mochas_reporter_writes(tmp_path):
+    if not installed_nodes():
+        pytest.skip("there is no node on this machine")
+    script = """
+      const { EventEmitter } = require('events');
+      const Reporter = require(process.argv[1]);
+      const runner = new EventEmitter();
+      new Reporter(runner);
+      const test = (...names) => ({ file: '/workspace/test/a.js', titlePath: () => names, duration: 2 });
+      runner.emit('pass', test('A', 'one'));
+      runner.emit('fail', test('A', 'two'), new Error('no'));
+      runner.emit('pending', test('A', 'three'));
+    """
+    report = tmp_path / "report.json"
+    subprocess.run([installed_nodes()[0].program, "-e", script, str(PROGRAMS / "mocha_reporter.cjs")], check=True,
+                   timeout=60, env={"PENSTOCK_REPORT": str(report)})  # fmt: skip
+    cases = {case.id: case for case in own_cases(report.read_bytes(), "/workspace", "package.json")}
+    assert {name: case.outcome for name, case in cases.items()} == {
+        "test/a.js::(load)": "passed", "test/a.js::A > one": "passed", "test/a.js::A > two": "failed",
+        "test/a.js::A > three": "skipped",
+    }  # fmt: skip
+    assert "Error: no" in cases["test/a.js::A > two"].message
+
+
+def test_a_preferred_version_is_chosen_among_those_that_fit():
+    nodes = installed_nodes()
+    if not nodes or nodes[0].npm is None:
+        pytest.skip("there is no node with npm on this machine")
+    assert choose_node("", "", "", "").version == max(node.version for node in nodes if node.npm)
