@@ -1,13 +1,15 @@
 // A reporter for node:test: yields one JSON object for each test, with its file, its names and its outcome.
 import path from 'node:path';
 
-const own = (file) => file || '';
+const MOST = 8000;
 
 export default async function* reporter(source) {
   const open = new Map();
+  const said = new Map();
   for await (const { type, data } of source) {
+    const file = data?.file || '';
+    if (type === 'test:stderr') said.set(file, ((said.get(file) || '') + data.message).slice(-MOST));
     if (type === 'test:stderr' || type === 'test:stdout' || !data || data.name === undefined) continue;
-    let file = own(data.file);
     const stack = open.get(file) || [];
     open.set(file, stack);
     if (type === 'test:start') {
@@ -24,7 +26,8 @@ export default async function* reporter(source) {
     let outcome = type === 'test:pass' ? 'passed' : 'failed';
     if (data.skip !== undefined && data.skip !== false) outcome = 'skipped';
     if (data.todo !== undefined && data.todo !== false) outcome = 'skipped';
-    const message = outcome === 'failed' ? String(cause?.stack || cause?.message || cause || error).slice(0, 20000) : '';
+    let message = outcome === 'failed' ? String(cause?.stack || cause?.message || cause || error).slice(0, 20000) : '';
+    if (isFile) message = `${message}\n${said.get(file) || said.get(path.resolve(data.name)) || ''}`.trim();
     yield JSON.stringify({
       file: isFile ? path.resolve(data.name) : file,
       names,
