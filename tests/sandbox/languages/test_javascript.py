@@ -277,16 +277,20 @@ def test_links_to_packages_of_the_repository_lead_to_the_workspace(tmp_path):
     modules = installed / "packages/a/node_modules"
     (installed / "node_modules/lib").mkdir(parents=True)
     modules.mkdir(parents=True)
+    lib = {"name": "lib", "version": "2.0.0", "engines": {"node": ">=22"}, "scripts": {"install": "x"}}
+    (installed / "node_modules/lib/package.json").write_text(json.dumps(lib))
     (modules / "b").symlink_to("../../b")
     (modules / "lib").symlink_to("../../../node_modules/lib")
     (modules / "absolute").symlink_to(installed / "packages/c")
     made.mkdir()
-    make_environment(installed, made, ["", "packages/a"])
+    make_environment(installed, made, ["", "packages/a"], (20, 0, 0))
     found = made / "tree/packages/a/node_modules"
     assert str((found / "b").readlink()) == "/workspace/packages/b"
     assert str((found / "absolute").readlink()) == "/workspace/packages/c"
     assert (found / "lib").resolve() == (made / "tree/node_modules/lib").resolve()
     assert json.loads((made / "penstock/folders.json").read_text()) == ["node_modules", "packages/a/node_modules"]
+    assert json.loads((made / "penstock/scripted.json").read_text()) == ["node_modules/lib"]
+    assert json.loads((made / "penstock/newer.json").read_text()) == ["lib 2.0.0 (>=22)"]
 
 
 def test_addresses_of_archives_become_the_registrys():
@@ -304,7 +308,7 @@ def test_addresses_of_archives_become_the_registrys():
          "jest --config x.js --ci --json --outputFile=R --testLocationInResults --coverage=false --watchman=false "
          "--runTestsByPath t/a.js"),
         ("vitest", ("vitest", "--reporter", "dot", "--coverage", "-c", "v.ts", "src"),
-         "vitest run -c v.ts t/a.js --reporter=json --outputFile=R --coverage.enabled=false"),
+         "vitest run -c v.ts t/a.js --reporter=default --reporter=json --outputFile=R --coverage.enabled=false"),
         ("mocha", ("mocha", "-r", "x", "-R", "spec", "--exit", "test/"),
          "mocha -r x --exit --reporter /opt/penstock/packages/penstock/mocha_reporter.cjs t/a.js"),
         ("node", ("node", "--import", "tsx", "--test", "--test-reporter=spec", "t/*.js"),

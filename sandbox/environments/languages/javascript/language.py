@@ -82,13 +82,20 @@ class JavaScript:
                 installing.install(root)
         finally:
             installing.close()
-        make_environment(step.folder, step.made, [at for root in needs.facts["roots"] for at in root["packages"]])
+        make_environment(step.folder, step.made, [at for root in needs.facts["roots"] for at in root["packages"]],
+                         node.version)  # fmt: skip
 
     def build(self, needs: Needs, step: BuildStep) -> None:
         """Install scripts alone: what tests need built from the repository's sources is built where they run."""
         node = choose_node(needs.version, needs.version_from, *needs.facts["preferred"])
         if said := note_about(node, *needs.facts["preferred"]):
             step.note(said)
+        newer = json.loads(step.run(["cat", f"{INSIDE}/penstock/newer.json"], {}).strip() or "[]")
+        if newer:
+            more = f" and {len(newer) - 3} more" if len(newer) > 3 else ""
+            step.note(
+                f"Packages ask for another Node.js than the {node.name} that is used: {', '.join(newer[:3])}{more}."
+            )
         seconds = str(max(10, int(step.seconds) - 20))
         said = step.run(["node", f"{INSIDE}/penstock/rebuild.cjs", seconds], {})
         ended = json.loads(said.strip().splitlines()[-1])

@@ -10,13 +10,15 @@ from pathlib import Path
 from sandbox.environments.languages.protocol import INSIDE
 from sandbox.environments.uv import FetchFailed
 
+from .semver import Version, satisfies
+
 WORKSPACE = "/workspace"
 PROGRAMS = Path(__file__).with_name("inside")
 _MOST_SHIM = 1 << 16
 _SCRIPTS = ("preinstall", "install", "postinstall")
 
 
-def make_environment(installed: Path, made: Path, folders: list[str]) -> None:
+def make_environment(installed: Path, made: Path, folders: list[str], node: Version) -> None:
     """Moves each `node_modules` below the folders of packages from `installed` into `made`, and writes the rest."""
     tree = made / "tree"
     tree.mkdir(exist_ok=True)
@@ -37,7 +39,9 @@ def make_environment(installed: Path, made: Path, folders: list[str]) -> None:
         shutil.copyfile(PROGRAMS / "manager.cjs", own / "bin" / name)
         (own / "bin" / name).chmod(0o755)
     (own / "folders.json").write_text(json.dumps(moved))
-    (own / "scripted.json").write_text(json.dumps(sorted(_scripted(tree, moved), key=lambda at: -at.count("/"))))
+    scripted, newer = _read_packages(tree, moved, node)
+    (own / "scripted.json").write_text(json.dumps(sorted(scripted, key=lambda at: -at.count("/"))))
+    (own / "newer.json").write_text(json.dumps(newer[:50]))
 
 
 def _repair_links(tree: Path, installed: Path) -> None:
@@ -87,18 +91,24 @@ def _repair_shims(tree: Path, folders: list[str], old: str) -> None:
                     path.write_bytes(content.replace(old.encode(), f"{INSIDE}/tree".encode()))
 
 
-def _scripted(tree: Path, folders: list[str]) -> Iterator[str]:
-    """The folders of installed packages that have install scripts or native code, relative to `tree`."""
+def _read_packages(tree: Path, folders: list[str], node: Version) -> tuple[list[str], list[str]]:
+    """The folders, relative to `tree`, of installed packages that have install scripts or native code; and what those
+    ask for that need another Node.js."""
+    scripted, newer = [], []
     for folder in folders:
         for package in _packages(tree / folder):
             try:
                 content = json.loads((package / "package.json").read_text("utf-8", errors="replace"))
                 scripts = content.get("scripts") or {}
                 own = any(isinstance(scripts.get(name), str) for name in _SCRIPTS)
+                wanted = str((content.get("engines") or {}).get("node") or "*")
             except (OSError, ValueError, AttributeError, RecursionError):
                 continue
             if own or (package / "binding.gyp").is_file():
-                yield str(package.relative_to(tree))
+                scripted.append(str(package.relative_to(tree)))
+            if satisfies(node, wanted) is False:
+                newer.append(f"{content.get('name')} {content.get('version')} ({wanted[:60]})")
+    return scripted, newer
 
 
 def _packages(modules: Path) -> Iterator[Path]:

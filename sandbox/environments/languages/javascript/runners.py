@@ -15,7 +15,6 @@ _OWN = f"{INSIDE}/penstock"
 _TEST_SCRIPTS = ("test", "test:unit", "test:run", "test:ci", "unit", "tests", "test-unit", "unit-test", "test:node",
                  "test:spec", "test:only", "test-only", "mocha", "jest", "vitest", "test:jest", "test:all")  # fmt: skip
 _MOST_RUNS = 6
-_NO_COVERAGE = {"jest": ("--coverage=false",), "vitest": ("--coverage.enabled=false",)}
 _BOOLEAN = re.compile(
     r"--?(no-.*|check-leaks|exit|recursive|bail|b|color|colors|parallel|p|forbid-only|throw-deprecation|inline-diffs|"
     r"full-trace|enable-source-maps|ci|silent|verbose|v|runInBand|i|passWithNoTests|forceExit|detectOpenHandles|"
@@ -34,7 +33,8 @@ _TEST_FILE = re.compile(
     r"(^|/)(tests?|spec|specs|__tests__)/.*\.[cm]?[jt]sx?$|[._-](test|spec|tests)\.[cm]?[jt]sx?$|"
     r"(^|/)(test|tests|spec)(-[^/]*)?\.[cm]?[jt]sx?$"
 )
-_BUILT = ("dist", "lib", "build", "out", "es", "cjs", "esm", "dist-node", "umd")
+_SETTINGS = re.compile(r"(^|/)(vite(st)?\.config|jest\.config|tsconfig|babel\.config)[\w.-]*$")
+_MAPPED = re.compile(r"\balias\b|moduleNameMapper|\"paths\"|tsconfigPaths")
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def _from_steps(package: Package, tree: SourceTree, steps: list[Step], runners: 
 
 
 def _prepared(package: Package, tree: SourceTree) -> list[Step]:
-    """What builds the package, where it says that its code lies in a folder that is not there."""
+    """What builds the package, where it says that its code lies in a folder that is not there, and tests use it."""
     missing = missing_outputs(package, tree)
-    if not missing:
+    if not missing or not _uses(package, tree, missing):
         return []
     for name in ("prepare", "prepack", "prepublish", "prepublishOnly", "build", "compile"):
         steps = [step for step in steps_of(package.scripts, name) if step.kind == "build"]
         if steps:
-            return steps if name == "build" or _mentions(package, tree, missing) else []
+            return steps
     return []
 
 
@@ -127,9 +127,13 @@ def _there(tree: SourceTree, path: str) -> bool:
     return any(tree.exists(path + more) for more in ("", ".js", ".cjs", ".mjs", ".ts", ".json", "/index.js"))
 
 
-def _mentions(package: Package, tree: SourceTree, folders: set[str]) -> bool:
-    """Whether a test of the package names one of these folders, or the package by its name."""
-    words = [f"/{folder}" for folder in folders] + ([f"'{package.name}", f'"{package.name}'] if package.name else [])
+def _uses(package: Package, tree: SourceTree, folders: set[str]) -> bool:
+    """Whether a test of the package names one of these folders, or the package by a name that no setting maps to its
+    sources."""
+    words = [f"/{folder}" for folder in folders]
+    settings = [path for path in tree.paths if path.rpartition("/")[0] == package.folder and _SETTINGS.search(path)]
+    mapped = any(_MAPPED.search(tree.text(path) or "") for path in settings) or "jest" in package.content
+    words += [f"'{package.name}'", f'"{package.name}"'] if package.name and not mapped else []
     start = f"{package.folder}/" if package.folder else ""
     tests = [path for path in tree.paths if path.startswith(start) and is_test_file(path)][:400]
     return any(word in (tree.text(path) or "") for path in tests for word in words)
@@ -203,7 +207,8 @@ def command_of(run: Run, files: Sequence[str], report: str) -> list[str]:
         words = [word for word in words if word not in ("watch", "dev", "--run")]
         first = words.index("run") + 1 if "run" in words else 1
         command = [*words[:first], *([] if "run" in words else ["run"]), *words[first:]]
-        return [*command, *chosen, "--reporter=json", f"--outputFile={report}", "--coverage.enabled=false"]
+        return [*command, *chosen, "--reporter=default", "--reporter=json", f"--outputFile={report}",
+                "--coverage.enabled=false"]  # fmt: skip
     if run.runner in ("jest", "react-scripts"):
         by_path = ["--runTestsByPath", *chosen] if chosen else []
         return [*words, "--ci", "--json", f"--outputFile={report}", "--testLocationInResults", "--coverage=false",
