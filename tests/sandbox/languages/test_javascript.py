@@ -79,6 +79,12 @@ def test_the_runner_and_what_builds_before_come_from_the_test_script(repository,
     assert [one[1:] for one in runs(root)] == expected
 
 
+def test_variables_that_a_script_sets_reach_the_runner_that_another_one_starts(repository):
+    scripts = {"test": "cross-env TZ=UTC npm run zone && npm run zone", "zone": "LANG=C jest zone"}
+    found = needs_of(repository({**FILES, "package.json": package(scripts=scripts)})).facts["runs"]
+    assert [one["variables"] for one, _ in found] == [{"TZ": "UTC", "LANG": "C"}]
+
+
 def test_without_a_script_the_dependencies_say_which_runner(repository):
     root = repository({**FILES, "package.json": package(scripts={}, devDependencies={"vitest": "^1"})})
     assert runs(root) == [("", "vitest", ("vitest", "run"), [])]

@@ -25,7 +25,7 @@ _CHECKS = ("eslint", "prettier", "xo", "standard", "semistandard", "tsd", "dtsli
            "evalmd", "auto-changelog", "npmignore", "safe-publish-latest", "in-publish", "not-in-publish", "aud",
            "playwright", "cypress", "wdio", "jscs", "jshint", "tslint", "vue-tsc", "karma", "typedoc", "check-dts",
            "installed-check", "sort-package-json", "simple-git-hooks", "lint", "dprint", "npmPkgJsonLint", "hint",
-           "eclint", "ls-lint", "skott", "dependency-check", "license-checker", "snazzy", "test", "cd",
+           "eclint", "ls-lint", "skott", "dependency-check", "license-checker", "snazzy", "test", "cd", "date",
            "opener")  # fmt: skip
 """Programs that check or publish: no test needs what they do."""
 _CHECKING_SCRIPT = re.compile(
@@ -50,14 +50,16 @@ class Step:
 def steps_of(scripts: Mapping[str, str], name: str) -> list[Step]:
     """What `npm run NAME` does, with its `pre` and `post` scripts."""
     found: list[Step] = []
-    for step in _script(scripts, name, (), 0):
+    for step in _script(scripts, name, (), {}, 0):
         if len(found) >= _MOST_STEPS:
             break
         found.append(step)
     return found
 
 
-def _script(scripts: Mapping[str, str], name: str, arguments: tuple[str, ...], depth: int) -> Iterator[Step]:
+def _script(
+    scripts: Mapping[str, str], name: str, arguments: tuple[str, ...], given: Mapping[str, str], depth: int
+) -> Iterator[Step]:
     if depth > _DEEPEST:
         return
     for part in (f"pre{name}", name, f"post{name}"):
@@ -66,7 +68,7 @@ def _script(scripts: Mapping[str, str], name: str, arguments: tuple[str, ...], d
         commands = split_commands(scripts[part][:5000])
         for i, text in enumerate(commands):
             more = " ".join(map(shlex.quote, arguments)) if part == name and i == len(commands) - 1 else ""
-            yield from _step(scripts, f"{text} {more}".strip(), part, depth)
+            yield from _step(scripts, f"{text} {more}".strip(), part, given, depth)
 
 
 def split_commands(script: str) -> list[str]:
@@ -93,18 +95,19 @@ def _is_pipe(script: str, i: int) -> bool:
     return script[i] == "|" and "||" not in (script[i : i + 2], script[i - 1 : i + 1])
 
 
-def _step(scripts: Mapping[str, str], text: str, script: str, depth: int) -> Iterator[Step]:
-    words, variables = _words(text)
+def _step(scripts: Mapping[str, str], text: str, script: str, given: Mapping[str, str], depth: int) -> Iterator[Step]:
+    words, own = _words(text)
+    variables = {**given, **own}
     if not words:
         return
     named = _named_scripts(words, scripts)
     if named is not None:
         names, arguments = named
         for name in names:
-            yield from _script(scripts, name, arguments, depth + 1)
+            yield from _script(scripts, name, arguments, variables, depth + 1)
         return
     for inner in _concurrent(words):
-        yield from _step(scripts, inner, script, depth + 1)
+        yield from _step(scripts, inner, script, variables, depth + 1)
     if words[0].endswith("concurrently"):
         return
     words = _manager_binary(words)
