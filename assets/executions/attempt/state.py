@@ -120,9 +120,10 @@ class AttemptState:
         if self.native is not None:
             self.native.close()
 
-    def open_environment(self) -> None:
-        """Makes the environment that the tests run in; its time is not the budget's. Raises `EnvironmentRefused`."""
-        if self._options is None or self._open_native(self._options):
+    def open_environment(self, *, any_language: bool = False) -> None:
+        """Makes the environment that the tests run in; its time is not the budget's. With `any_language`, also
+        where the engine cannot repair programs in theirs. Raises `EnvironmentRefused`."""
+        if self._options is None or self._open_native(self._options, any_language):
             return
         try:
             environment, notes = self._made_environment(self._options)
@@ -141,14 +142,14 @@ class AttemptState:
         self.findings.notes.extend(notes)
         self._use(environment)
 
-    def _open_native(self, options: Options) -> bool:
+    def _open_native(self, options: Options, any_language: bool) -> bool:
         """Makes the environment of another language, if the tests to run are in one."""
         chosen, notes = chosen_language(self.checkout, self.test_command)
         self.findings.notes.extend(notes)
         if chosen is None:
             return False
         language = chosen[0]
-        if not self.engine.deliberate:
+        if not (any_language or self.engine.deliberate):
             raise EnvironmentRefused(
                 f"an engine that repairs {language.title}, and the engine `{self.engine.name}` repairs Python only",
                 "Use the engine `model` (`--engine model`, or the setting `engine`).",
