@@ -150,6 +150,18 @@ def test_released_packages_and_folders_of_the_repository_are_not_refused(reposit
 
 
 @pytest.mark.parametrize(
+    ("path", "kind"),
+    [("src/a.test.ts", "test"), ("test/data/x.json", "test"), ("src/__snapshots__/a.snap", "test"), ("t/a_spec.js", "test"),
+     ("src/a.ts", ""), ("src/latest.js", ""), ("a/package.json", "steers"), ("vitest.config.mts", "steers"),
+     ("jest.config.ci.mjs", "steers"), (".mocharc.yml", "steers"), ("tsconfig.build.json", "steers"),
+     ("src/setupTests.ts", "steers"), ("yarn.lock", "steers"), ("src/config.js", ""), ("src/package.ts", "")],
+)  # fmt: skip
+def test_files_that_a_patch_may_not_change(path, kind):
+    language = JavaScript()
+    assert (language.is_test(path), language.steers(path)) == (kind == "test", kind == "steers")
+
+
+@pytest.mark.parametrize(
     ("wanted", "fits"),
     [(">=18", True), ("^18 || >=20.11", True), ("20.x", True), ("18 - 20", True), ("~20.11", True), ("*", True),
      (">= 18.0.0 <21", True), ("^20.12.0", False), (">20.11", False), ("18", False), ("<20", False), ("20.11.2", False),

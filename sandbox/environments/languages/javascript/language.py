@@ -26,12 +26,25 @@ from .manifests import InstallRoot, install_roots, joined
 from .node import choose_node, note_about, toolchain_of, wanted_version
 from .registry import configured_address
 from .runners import Run, files_of, is_test_file
+from .scripts import RUNNERS
 from .suites import cases_of, plan_of
 from .workspaces import runs_in
 
 _MOST_RUNS = 60
 _TITLES = {"node": "node:test", "borp": "node:test", "react-scripts": "jest"}
 _CONFIGURATION = ("pnpm-workspace.yaml", ".npmrc", ".yarnrc.yml")
+_TEST_DATA = re.compile(
+    r"(^|/)(tests?|spec|__(tests|mocks|fixtures|snapshots)__|fixtures|snapshots)/|\.snap$|\.snap\.md$"
+)
+_STEERING = re.compile(
+    r"package\.json|package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-(lock|workspace)\.yaml|binding\.gyp|"
+    r"\.(npmrc|nvmrc|node-version|swcrc|taprc|borp\.yaml|pnpmfile\.cjs)|\.(yarnrc|mocharc|babelrc|nycrc|c8rc)([.]\w+)*|"
+    r"(tsconfig|jsconfig|turbo|lerna|nx|project)([.-][\w-]+)*\.json|"
+    r"(vite|vitest|jest|ava|babel|rollup|webpack|tsup|tsdown|esbuild|unbuild|build|karma|playwright|cypress|svelte|next)"
+    r"([.-][\w-]+)*\.(config|workspace|conf|setup|preset)([.-][\w-]+)*\.\w+|"
+    r"(jest|vitest|mocha|setup-?tests?)([.-]?(setup|env|environment|global))?\.[cm]?[jt]sx?",
+    re.IGNORECASE,
+)
 _INSTALLED_FROM = re.compile(r"(^|/)(patches|\.yarn/patches)/[^/]+\.patch$|\.tgz$")
 """Files of the repository that a package manager reads beside manifests and locks."""
 
@@ -39,6 +52,14 @@ _INSTALLED_FROM = re.compile(r"(^|/)(patches|\.yarn/patches)/[^/]+\.patch$|\.tgz
 class JavaScript:
     name = "javascript"
     title = "JavaScript"
+    suffixes: tuple[str, ...] = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".vue", ".svelte")
+    programs: tuple[str, ...] = ("node", "npm", "npx", "pnpm", "yarn", "tsx", *RUNNERS)
+
+    def is_test(self, path: str) -> bool:
+        return is_test_file(path) or _TEST_DATA.search(path) is not None
+
+    def steers(self, path: str) -> bool:
+        return _STEERING.fullmatch(path.rpartition("/")[2]) is not None
 
     def find(self, tree: SourceTree) -> Needs | None:
         if not any(map(is_test_file, tree.paths)):
