@@ -20,9 +20,12 @@ from sandbox.environments.languages.javascript.locks import from_registry
 from sandbox.environments.languages.javascript.node import choose_node, installed_nodes
 from sandbox.environments.languages.javascript.runners import Run, command_of
 from sandbox.environments.languages.javascript.semver import satisfies
+from sandbox.environments.languages.suite import open_session, run_tests
 from sandbox.environments.wanted import EnvironmentRefused
+from sandbox.protocol import Limits
 from sandbox.reports.javascript import jest_cases, own_cases, tap_cases
 
+LIMITS = Limits(wall_seconds=600, cpu_seconds=1200, memory_bytes=4 << 30, processes=256)
 CODE = "exports.add = (a, b) => a - b;\n"
 TESTS = """const test = require('node:test');
 const assert = require('node:assert');
@@ -202,7 +205,8 @@ def test_each_test_has_a_result_with_its_file_message_and_place(repository, suit
 
 
 def test_what_tests_need_built_is_built_again_when_sources_change_and_its_failure_is_a_result(repository, suites):
-    build = "require('fs').mkdirSync('dist', {recursive: true}); require('fs').copyFileSync('src.js', 'dist/src.js');"
+    build = ("const fs = require('fs'); fs.mkdirSync('dist', {recursive: true});"
+             "fs.copyFileSync('src.js', 'dist/src.js'); fs.appendFileSync('.penstock/builds', 'x');")  # fmt: skip
     test = "require('node:test')('it', () => require('node:assert').ok(require('../dist/src.js').good));\n"
     root = repository({
         "package.json": package(scripts={"build": "node build.js && node -c dist/src.js", "pretest": "npm run build",
@@ -210,12 +214,16 @@ def test_what_tests_need_built_is_built_again_when_sources_change_and_its_failur
         "build.js": build, "src.js": "exports.good = false;\n", "test/it.test.js": test,
     })  # fmt: skip
     environment = suites.environment(JavaScript(), root)
-    outcomes = [
-        {case.id: case.outcome for case in suites.run(environment, (), {"src.js": text}).cases}
-        for text in ("exports.good = false;\n", "exports.good = true;\n", "exports.good = ;\n")
-    ]
-    assert [one["test/it.test.js::it"] for one in outcomes[:2]] == ["failed", "passed"]
-    assert [one["package.json::(build)"] for one in outcomes] == ["passed", "passed", "error"]
+    outcomes, builds = [], []
+    with open_session(environment, root, suites.sandbox, LIMITS, {}) as session:
+        for text in ("exports.good = false;\n", "", "exports.good = true;\n", "exports.good = ;\n"):
+            if text:
+                session.write("src.js", text.encode())
+            outcomes.append({case.id: case.outcome for case in run_tests(environment, session, LIMITS).cases})
+            builds.append(len(session.read(".penstock/builds", 100)))
+    assert [one["test/it.test.js::it"] for one in outcomes[:3]] == ["failed", "failed", "passed"]
+    assert [one["package.json::(build)"] for one in outcomes] == ["passed", "passed", "passed", "error"]
+    assert builds == [1, 1, 2, 3]
 
 
 def archive_of(files: dict[str, str]) -> bytes:
@@ -229,11 +237,10 @@ def archive_of(files: dict[str, str]) -> bytes:
 
 
 def test_packages_come_from_the_registry_whatever_the_lock_names_and_install_scripts_run_offline(
-    repository, suites, registry, tmp_path
+    repository, suites, registry
 ):
-    there = tmp_path / "ran-outside"
-    script = (f"const fs = require('fs'); if (!__dirname.startsWith('/workspace')) fs.writeFileSync('{there}', 'x'); "
-              "fs.writeFileSync(__dirname + '/made.js', 'module.exports = 3;');")  # fmt: skip
+    script = ("const fs = require('fs'), made = __dirname + '/made.js';"
+              "fs.writeFileSync(made, 'module.exports = ' + (fs.existsSync(made) ? 'twice' : 3));")  # fmt: skip
     lib = {"name": "lib", "version": "1.2.0", "main": "made.js", "scripts": {"install": "node install.js"}}
     archive = archive_of({"package.json": json.dumps(lib), "install.js": script})
     integrity = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
@@ -247,7 +254,7 @@ def test_packages_come_from_the_registry_whatever_the_lock_names_and_install_scr
             "test('it', () => { assert.strictEqual(require('lib'), 3); assert.strictEqual(require('own'), 4);\n"
             "  fs.mkdirSync('node_modules/.cache'); });\n")  # fmt: skip
     root = repository({
-        "package.json": json.dumps({**declared, "scripts": {"test": "node --test", "preinstall": f"touch {there}"}}),
+        "package.json": json.dumps({**declared, "scripts": {"test": "node --test", "preinstall": "exit 1"}}),
         "package-lock.json": json.dumps(lock), "test/it.test.js": test,
         "own/package.json": json.dumps({"name": "own", "version": "1.0.0"}), "own/index.js": "module.exports = 4;\n",
     })  # fmt: skip
@@ -255,7 +262,6 @@ def test_packages_come_from_the_registry_whatever_the_lock_names_and_install_scr
     cases = suites.run(environment).cases
     assert [case for case in cases if case.outcome != "passed"] == []
     assert "test/it.test.js::it" in {case.id for case in cases}
-    assert not there.exists()
     assert suites.environment(JavaScript(), root, registries={"javascript": registry.url}).cached
 
 

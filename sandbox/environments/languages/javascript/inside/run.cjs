@@ -37,7 +37,7 @@ function digest() {
       if (entry.isDirectory()) stack.push(name);
       else {
         const stat = fs.lstatSync(name);
-        hash.update(`${name} ${stat.size} ${stat.mtimeMs} ${stat.ino}\n`);
+        hash.update(`${name} ${stat.size} ${stat.mtimeMs}\n`);
       }
     }
   }
