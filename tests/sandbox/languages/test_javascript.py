@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import io
 import json
-import subprocess
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ import pytest
 from sandbox.environments.languages import SourceTree
 from sandbox.environments.languages.javascript import JavaScript
 from sandbox.environments.languages.javascript.install import Installing
-from sandbox.environments.languages.javascript.layout import PROGRAMS, make_environment
+from sandbox.environments.languages.javascript.layout import make_environment
 from sandbox.environments.languages.javascript.locks import from_registry
 from sandbox.environments.languages.javascript.node import choose_node, installed_nodes
 from sandbox.environments.languages.javascript.runners import Run, command_of
@@ -23,7 +22,6 @@ from sandbox.environments.languages.javascript.semver import satisfies
 from sandbox.environments.languages.suite import open_session, run_tests
 from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Limits
-from sandbox.reports.javascript import jest_cases, own_cases, tap_cases
 
 LIMITS = Limits(wall_seconds=600, cpu_seconds=1200, memory_bytes=4 << 30, processes=256)
 CODE = "exports.add = (a, b) => a - b;\n"
@@ -104,10 +102,15 @@ def test_workspaces_whose_tests_the_root_leaves_to_them_are_run_each_with_what_t
         "packages/a/package.json": json.dumps({"name": "a", "scripts": {"test": "mocha"}, "dependencies": {"b": "*"}}),
         "packages/a/test/a.js": "", "packages/b/index.ts": "",
         "packages/b/package.json": json.dumps({"name": "b", "main": "dist/index.js", "scripts": {"build": "tsc"}}),
+        "packages/docs/package.json": json.dumps({"name": "docs", "dependencies": {"a": "*"}}),
         "examples/x/package.json": json.dumps({"name": "x", "scripts": {"test": "jest"}}),
     })  # fmt: skip
     assert runs(root) == [("packages/a", "mocha", ("mocha",), ["tsc"])]
-    assert needs_of(root).facts["roots"][0]["packages"] == ["", "packages/a", "packages/b"]
+    facts = needs_of(root).facts["roots"][0]
+    assert (facts["packages"], facts["unneeded"]) == (
+        ["", "packages/a", "packages/b", "packages/docs"],
+        ["packages/docs"],
+    )
 
 
 def test_a_package_in_a_folder_is_found(repository):
@@ -154,7 +157,8 @@ def test_released_packages_and_folders_of_the_repository_are_not_refused(reposit
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("src/a.test.ts", "test"), ("test/data/x.json", "test"), ("src/__snapshots__/a.snap", "test"), ("t/a_spec.js", "test"),
+    [("src/a.test.ts", "test"), ("test/data/x.json", "test"),
+     ("src/__snapshots__/a.snap", "test"), ("t/a_spec.js", "test"),
      ("src/a.ts", ""), ("src/latest.js", ""), ("a/package.json", "steers"), ("vitest.config.mts", "steers"),
      ("jest.config.ci.mjs", "steers"), (".mocharc.yml", "steers"), ("tsconfig.build.json", "steers"),
      ("src/setupTests.ts", "steers"), ("yarn.lock", "steers"), ("src/config.js", ""), ("src/package.ts", "")],
@@ -333,6 +337,9 @@ def test_addresses_of_archives_become_the_registrys():
          "--runTestsByPath t/a.js"),
         ("vitest", ("vitest", "--reporter", "dot", "--coverage", "-c", "v.ts", "src"),
          "vitest run -c v.ts t/a.js --reporter=default --reporter=json --outputFile=R --coverage.enabled=false"),
+        ("vitest", ("node", "--expose-gc", "./node_modules/vitest/cli.js", "--run"),
+         "node --expose-gc ./node_modules/vitest/cli.js run t/a.js --reporter=default --reporter=json --outputFile=R "
+         "--coverage.enabled=false"),
         ("mocha", ("mocha", "-r", "x", "-R", "spec", "--exit", "test/"),
          "mocha -r x --exit --reporter /opt/penstock/packages/penstock/mocha_reporter.cjs t/a.js"),
         ("node", ("node", "--import", "tsx", "--test", "--test-reporter=spec", "t/*.js"),
@@ -343,60 +350,6 @@ def test_addresses_of_archives_become_the_registrys():
 )  # fmt: skip
 def test_chosen_files_replace_those_of_the_script_and_its_options_stay(runner, words, expected):
     assert " ".join(command_of(Run("", runner, words), ["t/a.js"], "R")) == expected
-
-
-def test_the_report_of_jest_and_vitest():
-    report = {"testResults": [
-        {"name": "/workspace/a.test.js", "status": "failed", "message": "boom", "assertionResults": [
-            {"ancestorTitles": ["A", "b"], "title": "adds", "status": "failed", "duration": 12,
-             "failureMessages": ["Error: no\n    at x (/workspace/node_modules/j/i.js:1:1)\n"
-                                 "    at /workspace/src/a.js:7:3"]},
-            {"ancestorTitles": [], "title": "later", "status": "todo"}]},
-        {"name": "/workspace/b.test.js", "status": "failed", "message": "SyntaxError: x (/workspace/b.test.js:3:1)",
-         "assertionResults": []}]}  # fmt: skip
-    cases = {case.id: case for case in jest_cases(json.dumps(report).encode(), "/workspace")}
-    failed = cases["a.test.js::A > b > adds"]
-    assert (failed.outcome, failed.seconds, failed.path, failed.line) == ("failed", 0.012, "src/a.js", 7)
-    assert cases["a.test.js::later"].outcome == "skipped"
-    assert (cases["a.test.js::(load)"].outcome, cases["b.test.js::(load)"].outcome) == ("passed", "error")
-    assert cases["b.test.js::(load)"].line == 3
-    assert jest_cases(b"not json", "/workspace") is None
-
-
-def test_tap_of_ava_and_tape():
-    ava = b"TAP version 13\nok 1 - c > one\nnot ok 2 - c > two\n  ---\n    at: 'test/c.js:4:2'\n  ...\n"
-    cases = {case.id: case for case in tap_cases(ava, "/workspace", lambda name: ("f", name))}
-    assert [(case.outcome, case.path, case.line) for case in cases.values()] == [
-        ("passed", "", 0),
-        ("failed", "test/c.js", 4),
-    ]
-    tape = b"# adds\nok 1 is three\nnot ok 2 is four\n# other # SKIP\n# last\nok 3 # SKIP no\n# tests 3\n"
-    found = {case.id: case.outcome for case in tap_cases(tape, "/workspace", lambda name: ("f", name))}
-    assert found == {"f::adds": "failed", "f::last": "skipped"}
-
-
-def test_what_mochas_reporter_writes(tmp_path):
-    if not installed_nodes():
-        pytest.skip("there is no node on this machine")
-    script = """
-      const { EventEmitter } = require('events');
-      const Reporter = require(process.argv[1]);
-      const runner = new EventEmitter();
-      new Reporter(runner);
-      const test = (...names) => ({ file: '/workspace/test/a.js', titlePath: () => names, duration: 2 });
-      runner.emit('pass', test('A', 'one'));
-      runner.emit('fail', test('A', 'two'), new Error('no'));
-      runner.emit('pending', test('A', 'three'));
-    """
-    report = tmp_path / "report.json"
-    subprocess.run([installed_nodes()[0].program, "-e", script, str(PROGRAMS / "mocha_reporter.cjs")], check=True,
-                   timeout=60, env={"PENSTOCK_REPORT": str(report)})  # fmt: skip
-    cases = {case.id: case for case in own_cases(report.read_bytes(), "/workspace", "package.json")}
-    assert {name: case.outcome for name, case in cases.items()} == {
-        "test/a.js::(load)": "passed", "test/a.js::A > one": "passed", "test/a.js::A > two": "failed",
-        "test/a.js::A > three": "skipped",
-    }  # fmt: skip
-    assert "Error: no" in cases["test/a.js::A > two"].message
 
 
 def test_a_preferred_version_is_chosen_among_those_that_fit():

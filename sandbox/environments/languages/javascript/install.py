@@ -113,7 +113,9 @@ class Installing:
         program = self._manager("pnpm", _exact(root["named"], "pnpm", version))
         how = "--frozen-lockfile" if lock is not None else "--no-frozen-lockfile"
         store = str(self._cache / "store")
-        self._run([program, "install", how, "--ignore-scripts", "--ignore-pnpmfile", "--store-dir", store,
+        start = f"{root['folder']}/" if root["folder"] else ""
+        aside = [f"--filter=!./{at.removeprefix(start)}" for at in root["unneeded"]]
+        self._run([program, "install", how, *aside, "--ignore-scripts", "--ignore-pnpmfile", "--store-dir", store,
                    "--registry", self._registry, "--reporter", "append-only", "--config.confirmModulesPurge=false",
                    "--config.manage-package-manager-versions=false", "--config.engine-strict=false",
                    "--config.side-effects-cache=false", *([] if (folder / "pnpm-workspace.yaml").exists() else

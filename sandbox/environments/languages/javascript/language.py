@@ -22,7 +22,7 @@ from sandbox.reports import TestCase, unique
 from .install import Installing
 from .layout import PROGRAMS, WORKSPACE, make_environment
 from .locks import check
-from .manifests import InstallRoot, install_roots, joined
+from .manifests import InstallRoot, install_roots, joined, unneeded
 from .node import choose_node, note_about, toolchain_of, wanted_version
 from .registry import configured_address
 from .runners import Run, files_of, is_test_file
@@ -82,7 +82,7 @@ class JavaScript:
             notes=tuple(f"{root.package.path} has no lock file beside it: the newest packages that fit are used."
                         for root in roots if not root.lock),
             facts={
-                "roots": [_facts(root) for root in roots],
+                "roots": [_facts(root, {run.folder for run, _ in runs}) for root in roots],
                 "runs": [[run.as_facts(), folder] for run, folder in runs],
                 "preferred": [preferred, preferred_from],
                 "programs": _programs(),
@@ -148,10 +148,11 @@ class JavaScript:
         return unique(cases_of(ran, tree))
 
 
-def _facts(root: InstallRoot) -> dict[str, Any]:
+def _facts(root: InstallRoot, tested: set[str]) -> dict[str, Any]:
     return {"folder": root.folder, "manager": root.manager, "lock": root.lock,
             "named": str(root.package.content.get("packageManager") or "")[:80],
             "packages": [package.folder for package in root.packages],
+            "unneeded": unneeded(root, tested),
             "installs": bool(root.workspaces or root.package.declared)}  # fmt: skip
 
 

@@ -19,6 +19,9 @@ _LEFT_OUT = re.compile(
     r"benchmarks?|bench|e2e|vendor|third_party|dist|\.[^/]+)/"
 )
 """Folders whose packages are no part of the repository's own, unless a workspace names them."""
+_ASIDE = re.compile(
+    r"(^|/)(docs?|documentation|website|site|www|examples?|demos?|samples?|playgrounds?|bench(marks?)?)(/|$)"
+)
 LOCKS = {
     "npm-shrinkwrap.json": "npm",
     "package-lock.json": "npm",
@@ -101,6 +104,13 @@ def read_yaml(tree: SourceTree, path: str) -> dict[str, Any]:
         raise EnvironmentRefused(f"what {path} declares, which cannot be read: {str(error)[:200]}",
                                  f"Repair {path}.") from error  # fmt: skip
     return found if isinstance(found, dict) else {}
+
+
+def unneeded(root: InstallRoot, tested: set[str]) -> list[str]:
+    """The folders of workspaces such as documentation and examples that have no tests, and that no other needs."""
+    needed = tested | {name for package in root.packages for name in package.declared}
+    aside = [package for package in root.workspaces if _ASIDE.search(package.folder)]
+    return [package.folder for package in aside if package.folder not in needed and package.name not in needed]
 
 
 def install_roots(tree: SourceTree) -> list[InstallRoot]:

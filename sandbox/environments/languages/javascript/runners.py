@@ -205,7 +205,8 @@ def command_of(run: Run, files: Sequence[str], report: str) -> list[str]:
     chosen = list(files) if not run.whole else []
     if run.runner == "vitest":
         words = [word for word in words if word not in ("watch", "dev", "--run")]
-        first = words.index("run") + 1 if "run" in words else 1
+        program = next((i for i, word in enumerate(words) if "node_modules/" in word), 0) if words[0] == "node" else 0
+        first = words.index("run") + 1 if "run" in words else program + 1
         command = [*words[:first], *([] if "run" in words else ["run"]), *words[first:]]
         return [*command, *chosen, "--reporter=default", "--reporter=json", f"--outputFile={report}",
                 "--coverage.enabled=false"]  # fmt: skip
