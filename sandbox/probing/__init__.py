@@ -1,0 +1,68 @@
+"""Tries to break out of a sandbox and to exceed its limits, and reports each outcome: `penstock sandbox probe`.
+
+For an operator who wants to verify the isolation on this machine. It needs no test tools; `sandbox.conformance`
+checks more of what a backend must do. Without a sandbox each attempt gets through, which the tests show. One module
+for each family: `inside` is what runs in a sandbox, `links`, `lifetime`, `limits` and `egress` judge from outside.
+"""
+
+import json
+import os
+import pickle
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from sandbox.protocol import Sandbox, SandboxUnavailable
+
+from .record import Finding, Outcome, ProbeResult
+
+__all__ = ["FETCH", "Finding", "Outcome", "ProbeResult", "probe", "probe_fetch_step"]
+
+FETCH = "fetch step"
+"""Stands for a backend in the results of `probe_fetch_step`."""
+_SECONDS = 900.0
+"""How long all probes of one backend may take; long, because the machine may be busy."""
+_PATIENCE = 20.0
+
+
+def probe(sandbox: Sandbox, patience: float = _PATIENCE) -> list[ProbeResult]:
+    """Runs every probe on one backend. `patience` is how many seconds an attack goes on that nothing ends. `sandbox`
+    must be picklable, because a process of its own opens the sessions. Raises `SandboxUnavailable` when none can be
+    opened."""
+    problem = sandbox.available()
+    if problem is not None:
+        raise SandboxUnavailable(problem)
+    return [_result(sandbox.name, one) for one in _run(sandbox, patience)]
+
+
+def probe_fetch_step() -> list[ProbeResult]:
+    """Runs the probes of the proxy that the step which fetches packages has as its only way out."""
+    return [_result(FETCH, one) for one in _run(None, _PATIENCE)]
+
+
+def _result(backend: str, one: Finding) -> ProbeResult:
+    return ProbeResult(backend, one.family, one.probe, one.attempt, one.outcome, one.evidence)
+
+
+def _run(sandbox: Sandbox | None, patience: float) -> Iterator[Finding]:
+    from .parent import SECRET, Order
+
+    done = subprocess.run(
+        [sys.executable, "-c", "from sandbox.probing.parent import main; main()"],
+        input=pickle.dumps(Order(sandbox, patience)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), SECRET: secrets.token_hex(16)},
+        start_new_session=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    if findings and "unavailable" in findings[-1]:
+        raise SandboxUnavailable(findings[-1]["unavailable"])
+    if done.returncode != 0 or not findings:
+        tail = done.stderr[-800:].decode(errors="replace").strip()
+        raise SandboxUnavailable(f"the process that runs the probes ended with {done.returncode}: {tail}")
+    for one in findings:
+        yield Finding(**{**one, "outcome": Outcome(one["outcome"])})

@@ -1,0 +1,51 @@
+"""Attempts to reach Unix sockets of the host, among them that of the database."""
+
+import os
+import socket
+import stat
+
+from .attempt import Plan, Refused, attempt
+
+_FOLDERS = ("/run", "/var", "/tmp", "/workspace", "/home", "/root", "/etc", "/dev", "/opt", "/srv", "/mnt")  # noqa: S108
+_MOST = 50_000
+
+
+def _connect(address: str) -> str:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+        one.settimeout(3)
+        one.connect(address)
+        one.sendall(b"probe")
+    return f"connected to {address!r}"
+
+
+@attempt("Unix sockets", "by path", "connects to a Unix socket of the host by its path")
+def by_path(plan: Plan) -> str:
+    return _connect(plan["socket"])
+
+
+@attempt("Unix sockets", "database", "connects to a socket named as PostgreSQL names its own")
+def database(plan: Plan) -> str:
+    return _connect(plan["database"])
+
+
+@attempt("Unix sockets", "abstract", "connects to an abstract Unix socket, which has no path")
+def abstract(plan: Plan) -> str:
+    return _connect("\0" + plan["abstract"])
+
+
+@attempt("Unix sockets", "any visible", "looks for a socket file in every folder that is visible")
+def visible(plan: Plan) -> str:
+    seen = 0
+    for root in _FOLDERS:
+        for folder, _, files in os.walk(root):
+            for name in files:
+                seen += 1
+                try:
+                    facts = os.lstat(f"{folder}/{name}")
+                except OSError:
+                    continue
+                if stat.S_ISSOCK(facts.st_mode):
+                    return f"{folder}/{name}"
+            if seen > _MOST:
+                break
+    raise Refused(f"{seen} files are visible, none is a socket")
