@@ -141,9 +141,8 @@ MEMORY_OF_NO_PROCESS = """
 import os, time
 written = 0
 try:
-    memory = os.memfd_create("attack")
     for _ in range(96):
-        os.write(memory, b"x" * (4 << 20))
+        os.write(os.memfd_create("attack"), b"x" * (4 << 20))
         written += 4
 except OSError: pass
 print(written, flush=True)

@@ -12,10 +12,15 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
 from .record import Finding, Outcome, ProbeResult
+
+if TYPE_CHECKING:
+    from .egress import MakeProxy
+    from .parent import Order
 
 __all__ = ["FETCH", "Finding", "Outcome", "ProbeResult", "probe", "probe_fetch_step"]
 
@@ -33,24 +38,31 @@ def probe(sandbox: Sandbox, patience: float = _PATIENCE) -> list[ProbeResult]:
     problem = sandbox.available()
     if problem is not None:
         raise SandboxUnavailable(problem)
-    return [_result(sandbox.name, one) for one in _run(sandbox, patience)]
+    from .parent import Order
+
+    return [_result(sandbox.name, one) for one in _run(Order(sandbox, patience))]
 
 
-def probe_fetch_step() -> list[ProbeResult]:
-    """Runs the probes of the proxy that the step which fetches packages has as its only way out."""
-    return [_result(FETCH, one) for one in _run(None, _PATIENCE)]
+def probe_fetch_step(make_proxy: "MakeProxy | None" = None, confine: bool = True) -> list[ProbeResult]:
+    """Runs the probes of the step that fetches packages, whose only way out is a proxy. The arguments are for the
+    tests, which run them on a proxy that refuses nothing. Raises `SandboxUnavailable`."""
+    from .egress import egress_proxy
+    from .parent import Order
+
+    order = Order(None, make_proxy=make_proxy or egress_proxy, confine=confine)
+    return [_result(FETCH, one) for one in _run(order)]
 
 
 def _result(backend: str, one: Finding) -> ProbeResult:
     return ProbeResult(backend, one.family, one.probe, one.attempt, one.outcome, one.evidence)
 
 
-def _run(sandbox: Sandbox | None, patience: float) -> Iterator[Finding]:
-    from .parent import SECRET, Order
+def _run(order: "Order") -> Iterator[Finding]:
+    from .parent import SECRET
 
     done = subprocess.run(
         [sys.executable, "-c", "from sandbox.probing.parent import main; main()"],
-        input=pickle.dumps(Order(sandbox, patience)),
+        input=pickle.dumps(order),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), SECRET: secrets.token_hex(16)},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox.conformance import Bench
 from sandbox.process_tree import tree
-from sandbox.protocol import Session
+from sandbox.protocol import SandboxUnavailable, Session
 
 from .record import Finding, outcome
 
@@ -62,7 +62,8 @@ def _after(bench: Bench, patience: float, name: str, what: str, close: bool) -> 
         process = session.start([bench.runtime.executable, "-c", _DAEMON])
         with contextlib.ExitStack() as undo:
             undo.callback(_end, handles)
-            process.read_line(_SECONDS)
+            if process.read_line(_SECONDS) != b"ready":
+                raise SandboxUnavailable("the daemon of the probe did not start")
             for one in tree(os.getpid(), _MOST):
                 if one.pid not in before:
                     with contextlib.suppress(ProcessLookupError):
@@ -72,10 +73,10 @@ def _after(bench: Bench, patience: float, name: str, what: str, close: bool) -> 
             else:
                 process.write_line(b"end")
                 process.finish(_SECONDS)
-            left = _living(handles, patience)
+            started, left = len(handles), _living(handles, patience)
     finally:
         session.close()
-    evidence = f"{left} of {len(handles)} processes go on" if left else f"all {len(handles)} processes have ended"
+    evidence = f"{left} of {started} processes go on" if left else f"all {started} processes have ended"
     return Finding(FAMILY, name, what, outcome(left > 0), evidence)
 
 

@@ -31,10 +31,13 @@ SECRET = "PENSTOCK_PROBE_SECRET"  # noqa: S105 - the name of a variable
 
 @dataclass(frozen=True)
 class Order:
-    """`sandbox` is None for the probes of the step that fetches packages. `patience` is in seconds."""
+    """`sandbox` is None for the probes of the step that fetches packages, which `make_proxy` and `confine` are for.
+    `patience` is in seconds."""
 
     sandbox: Sandbox | None
-    patience: float
+    patience: float = 20.0
+    make_proxy: egress.MakeProxy = egress.egress_proxy
+    confine: bool = True
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def _findings(order: Order, own: bool) -> Iterator[Finding]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-probe-")))
         if order.sandbox is None:
-            yield from egress.findings(folder)
+            yield from egress.findings(folder, os.environ[SECRET], order.make_proxy, order.confine)
             return
         terminal = stack.enter_context(_terminal())
         workspaces = folder / "workspaces"

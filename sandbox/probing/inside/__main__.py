@@ -3,10 +3,10 @@
 import json
 import sys
 
-from . import files, kernel, network, privileges, proc, services, sockets, terminal
+from . import fetch, files, kernel, network, privileges, proc, services, sockets, terminal
 from .attempt import ATTEMPTS, perform
 
-FAMILIES = (network, sockets, files, proc, privileges, kernel, terminal, services)
+FAMILIES = (network, sockets, files, proc, privileges, kernel, terminal, services, fetch)
 
 if __name__ == "__main__":
     plan = json.loads(sys.stdin.read())

@@ -160,7 +160,7 @@ def user_namespace(plan: Plan) -> str:
             call("mount", b"none", path.encode(), b"none", _MS_REMOUNT | _MS_BIND, None)
         except OSError as error:
             refusals.append(errno.errorcode.get(error.errno or 0, "?"))
-        place = f"{path.rstrip('/')}/penstock-probe-{os.getpid()}"
+        place = f"{path.rstrip('/')}/penstock-probe-write"
         try:
             os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except OSError as error:

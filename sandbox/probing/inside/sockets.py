@@ -37,7 +37,8 @@ def abstract(plan: Plan) -> str:
 def visible(plan: Plan) -> str:
     seen = 0
     for root in _FOLDERS:
-        for folder, _, files in os.walk(root):
+        for folder, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if f"{folder}/{name}" not in plan["mounted"]]
             for name in files:
                 seen += 1
                 try:
