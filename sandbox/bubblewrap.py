@@ -70,6 +70,12 @@ class BubblewrapSandbox:
             return str(error)
         return None
 
+    def version(self) -> str:
+        """Of the program that is used. Raises `SandboxUnavailable`."""
+        program = self._program()
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+        return done.stdout.strip().removeprefix("bubblewrap ")[:60]
+
     def open(self, environment: Environment, limits: Limits = Limits()) -> Session:  # noqa: B008 - immutable
         return self._open(self._program(), environment, limits)
 

@@ -1,9 +1,9 @@
 """A seccomp filter for bubblewrap, as the BPF program that `bwrap --seccomp` reads.
 
 It is a second line of defence behind the namespaces. It blocks ways around the limits (memory that belongs to no
-process), nested user namespaces, the few kernel interfaces that namespaces do not isolate (key rings, the kernel's log, vsock), and large
-attack surfaces that programs under test do not need. Numbers are those of linux/unistd.h, linux/seccomp.h and
-linux/bpf_common.h.
+process), nested user namespaces, the few kernel interfaces that namespaces do not isolate (key rings, the kernel's log,
+vsock), and large attack surfaces that programs under test do not need. Numbers are those of linux/unistd.h,
+linux/seccomp.h and linux/bpf_common.h.
 """
 
 import errno

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
-from .record import Finding, Outcome, ProbeResult
+from .record import FAMILIES, Finding, Outcome, ProbeResult
 
 if TYPE_CHECKING:
     from .egress import MakeProxy
@@ -40,7 +40,8 @@ def probe(sandbox: Sandbox, patience: float = _PATIENCE) -> list[ProbeResult]:
         raise SandboxUnavailable(problem)
     from .parent import Order
 
-    return [_result(sandbox.name, one) for one in _run(Order(sandbox, patience))]
+    found = sorted(_run(Order(sandbox, patience)), key=lambda one: FAMILIES.index(one.family))
+    return [_result(sandbox.name, one) for one in found]
 
 
 def probe_fetch_step(make_proxy: "MakeProxy | None" = None, confine: bool = True) -> list[ProbeResult]:
@@ -60,16 +61,18 @@ def _result(backend: str, one: Finding) -> ProbeResult:
 def _run(order: "Order") -> Iterator[Finding]:
     from .parent import SECRET
 
-    done = subprocess.run(
-        [sys.executable, "-c", "from sandbox.probing.parent import main; main()"],
-        input=pickle.dumps(order),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), SECRET: secrets.token_hex(16)},
-        start_new_session=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "from sandbox.probing.parent import main; main()"],
+            input=pickle.dumps(order),
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), SECRET: secrets.token_hex(16)},
+            start_new_session=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SandboxUnavailable(f"the probes did not end within {_SECONDS:g} s") from error
     findings = [json.loads(line) for line in done.stdout.splitlines()]
     if findings and "unavailable" in findings[-1]:
         raise SandboxUnavailable(findings[-1]["unavailable"])

@@ -85,5 +85,3 @@ def _shown(bench: Bench) -> dict[str, list[str]]:
         for depth in range(len(parts)):
             shown.setdefault("/" + "/".join(parts[:depth]), []).append(parts[depth])
     return shown
-
-

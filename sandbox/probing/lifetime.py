@@ -24,12 +24,12 @@ for number in range(1, 32):
     except OSError: pass
 reading, writing = os.pipe()
 if os.fork() == 0:
+    os.close(writing)
     os.setsid()
     if os.fork() == 0:
         print("ready", flush=True)
         for descriptor in range(3): os.close(descriptor)
         while True: signal.pause()
-    os.close(writing)
     os.read(reading, 1)  # ends with the first process
     os._exit(0)
 sys.stdin.readline()

@@ -57,9 +57,7 @@ _BOMBS = (
     ),
     # With more memory, because this many interpreters may reach the memory limit first.
     _Bomb("fork bomb", "forks 256 processes", Limit.PROCESSES, attacks.FORK_BOMB, changes={"memory_bytes": 2 << 30}),
-    _Bomb(
-        "thread bomb", "starts 1,000 threads", Limit.PROCESSES, attacks.MANY_THREADS, most=8 * SMALL.processes
-    ),
+    _Bomb("thread bomb", "starts 1,000 threads", Limit.PROCESSES, attacks.MANY_THREADS, most=8 * SMALL.processes),
     _Bomb("descriptor bomb", "opens 100,000 descriptors", Limit.MEMORY, attacks.DESCRIPTORS, most=1024),
     _Bomb("giant file", "writes a file of 64 MiB", Limit.FILE_SIZE, attacks.GIANT_FILE),
     _Bomb("disk bomb", "writes 256 MiB in files of 1 MiB", Limit.DISK, attacks.MANY_FILES),

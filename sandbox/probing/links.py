@@ -1,5 +1,6 @@
 """Tricks with links: what a command leaves in its workspace is followed when Penstock reads, writes or copies it."""
 
+import contextlib
 from collections.abc import Iterator
 
 from sandbox.conformance import Bench
@@ -19,16 +20,18 @@ def findings(bench: Bench, stage: Stage) -> Iterator[Finding]:
     with bench.open() as session:
         session.run(["sh", "-c", links])
         read, written = [], []
-        for path in ("file", f"folder/{target.name}", f"up/{target.relative_to('/')}", f"../{target.name}", str(target)):
-            try:
+        for path in (
+            "file",
+            f"folder/{target.name}",
+            f"up/{target.relative_to('/')}",
+            f"../{target.name}",
+            str(target),
+        ):
+            with contextlib.suppress(OSError, ValueError):
                 if secret in session.read(path):
                     read.append(path)
-            except (OSError, ValueError):
-                pass
-            try:
+            with contextlib.suppress(OSError, ValueError):
                 session.write(path, b"changed")
-            except (OSError, ValueError):
-                pass
             if target.read_bytes() != secret:
                 written.append(path)
                 target.write_bytes(secret)

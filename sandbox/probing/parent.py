@@ -16,7 +16,7 @@ import tempfile
 import termios
 import tty
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sandbox.conformance import Bench
@@ -56,8 +56,13 @@ def _say(value: dict[str, object]) -> None:
 
 
 def _findings(order: Order, own: bool) -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory(prefix="penstock-probe-") as folder:
+        for finding in _findings_in(Path(folder), order, own):
+            yield replace(finding, evidence=finding.evidence.replace(folder, "…"))
+
+
+def _findings_in(folder: Path, order: Order, own: bool) -> Iterator[Finding]:
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-probe-")))
         if order.sandbox is None:
             yield from egress.findings(folder, os.environ[SECRET], order.make_proxy, order.confine)
             return

@@ -3,6 +3,22 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+FAMILIES = (
+    "network",
+    "Unix sockets",
+    "files",
+    "links",
+    "proc and sys",
+    "privileges",
+    "kernel",
+    "terminal",
+    "lifetime",
+    "limits",
+    "must work",
+    "fetch step",
+)
+"""In the order in which results are shown."""
+
 
 class Outcome(StrEnum):
     """How an attempt ended. For a thing that must work inside (a clock), `HELD` means that it works."""

@@ -87,6 +87,8 @@ def _network(stack: contextlib.ExitStack, arrived: list[bytes], own_network: boo
         one.listen()
         return int(one.getsockname()[1])
 
+    inherited = stack.enter_context(socket.socket())
+    inherited.set_inheritable(True)
     ports = {"tcp": listen(socket.AF_INET, ("127.0.0.1", 0)), "tcp6": 0, "vsock": 0}
     with contextlib.suppress(OSError):
         ports["tcp6"] = listen(socket.AF_INET6, ("::1", 0))
@@ -115,8 +117,9 @@ def _network(stack: contextlib.ExitStack, arrived: list[bytes], own_network: boo
 
 def _answer(echo: socket.socket, names: socket.socket, ending: int, arrived: list[bytes]) -> None:
     """Echoes datagrams, and answers DNS queries with 127.0.0.1, until the pipe `ending` is closed."""
-    while ending not in (ready := select.select([echo, names, ending], [], [])[0]):
-        for one in ready:
+    waiting: list[socket.socket | int] = [echo, names, ending]
+    while ending not in (ready := select.select(waiting, [], [])[0]):
+        for one in (one for one in (echo, names) if one in ready):
             data, sender = one.recvfrom(512)
             if one is echo:
                 arrived.append(data)

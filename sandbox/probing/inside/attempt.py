@@ -1,4 +1,4 @@
-"""The table of attempts, and how each runs: in a process of its own, so that one that is killed does not end the rest."""
+"""The table of attempts, and how each runs: in a process of its own, so that its end does not end the others."""
 
 import json
 import os

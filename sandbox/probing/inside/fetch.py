@@ -72,7 +72,9 @@ def plain_address(plan: Plan) -> str:
     return _connect([f"127.0.0.1:{plan['forbidden']}"])
 
 
-@attempt(FAMILY, "disguised address", "asks the proxy for the same address in other notations (decimal, hex, mapped, ...)")
+@attempt(
+    FAMILY, "disguised address", "asks the proxy for the same address in other notations (decimal, hex, mapped, ...)"
+)
 def disguised_address(plan: Plan) -> str:
     notations = ("2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "[::1]", "[::ffff:127.0.0.1]", "127.0.0.1.")
     return _connect(f"{notation}:{plan['forbidden']}" for notation in notations)
@@ -83,7 +85,9 @@ def private_address(plan: Plan) -> str:
     return _connect([f"{plan['private']}:{plan['forbidden']}"])
 
 
-@attempt(FAMILY, "DNS rebinding", "asks for an allowed name whose address changes to a private one after the first answer")
+@attempt(
+    FAMILY, "DNS rebinding", "asks for an allowed name whose address changes to a private one after the first answer"
+)
 def rebinding(plan: Plan) -> str:
     return _connect([f"{plan['rebinding']}:{plan['forbidden']}"] * 3)
 
@@ -91,7 +95,7 @@ def rebinding(plan: Plan) -> str:
 @attempt(FAMILY, "redirect", "follows a redirect of the allowed host to another one")
 def redirect(plan: Plan) -> str:
     address = f"http://{plan['allowed']}:{plan['permitted']}/redirect"
-    with urllib.request.urlopen(address, timeout=_SECONDS) as answer:  # noqa: S310 - the scheme is http
+    with urllib.request.urlopen(address, timeout=_SECONDS) as answer:
         if REACHED not in answer.read(_MOST):
             raise Refused("the redirect was not followed")
     return "the other host answered"
@@ -139,8 +143,12 @@ def oversized(plan: Plan) -> str:
 
 
 attempt(FAMILY, "files of the host (fetch)", "reads a file of the host by its path")(files.beside)
-attempt(FAMILY, "write to the system (fetch)", "creates a file in /usr/bin, and opens one for writing")(files.write_programs)
-attempt(FAMILY, "kernel settings (fetch)", "opens each file of /proc/sys, and sysrq-trigger, for writing")(proc.settings)
-attempt(FAMILY, "environment of the parent (fetch)", "looks for a secret in /proc/PID/environ of every visible process")(
-    files.environments
+attempt(FAMILY, "write to the system (fetch)", "creates a file in /usr/bin, and opens one for writing")(
+    files.write_programs
 )
+attempt(FAMILY, "kernel settings (fetch)", "opens each file of /proc/sys, and sysrq-trigger, for writing")(
+    proc.settings
+)
+attempt(
+    FAMILY, "environment of the parent (fetch)", "looks for a secret in /proc/PID/environ of every visible process"
+)(files.environments)

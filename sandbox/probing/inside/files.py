@@ -3,7 +3,7 @@
 Whatever is opened for writing is not written to, and what is created is removed at once.
 """
 # Paths are plain strings: many come from the plan, and some are not meant to be normalised.
-# ruff: noqa: PTH110, PTH115, PTH118, PTH123, PTH208
+# ruff: noqa: PTH118, PTH123, PTH208
 
 import os
 import stat
@@ -11,9 +11,9 @@ import subprocess
 from collections.abc import Iterable
 
 from .attempt import Plan, Refused, attempt
+from .walk import shallow_first
 
 _FOLDERS = ("/home", "/root", "/var", "/run", "/tmp", "/mnt", "/srv", "/opt", "/media", "/boot")  # noqa: S108
-_MOST = 100_000
 _SKIPPED = ("/proc", "/sys", "/usr", "/dev", "/nix", "/lib", "/bin", "/sbin", "/lib64", "/lib32")
 
 
@@ -55,17 +55,11 @@ def other_workspace(plan: Plan) -> str:
 @attempt("files", "another session's copy", "searches all folders for the private copy of another session")
 def other_copy(plan: Plan) -> str:
     seen = 0
-    for top in sorted(os.listdir("/")):
-        if f"/{top}" in _SKIPPED:
-            continue
-        for folder, folders, files in os.walk(f"/{top}"):
-            folders[:] = [name for name in folders if f"{folder}/{name}" not in plan["mounted"]]
-            seen += len(files) + len(folders)
-            if plan["copied"] in files:
-                return f"{folder}/{plan['copied']}"
-            if seen > _MOST:
-                break
-    raise Refused(f"not among {seen} files and folders")
+    for folder, names in shallow_first(["/"], {*_SKIPPED, *plan["mounted"]}):
+        seen += len(names)
+        if plan["copied"] in names:
+            return f"{folder}/{plan['copied']}"
+    raise Refused(f"not among {seen} files")
 
 
 @attempt("files", "private keys and tokens", "reads a private key and a settings file with a token, of this user")
@@ -177,7 +171,7 @@ def hard_link(plan: Plan) -> str:
     refusals = []
     for path in (plan["beside"], plan["other"], os.__file__, "/etc/passwd"):
         try:
-            os.link(path, "linked")  # noqa: PTH200
+            os.link(path, "linked")
         except OSError as error:
             refusals.append(error.strerror or str(error))
             continue

@@ -16,7 +16,7 @@ _NAMELESS = ("lo", "tunl0", "sit0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip
 _VSOCK_LOCAL = 1
 
 
-def _connect(family: int, address: object) -> str:
+def _connect(family: int, address: tuple[str | int, int]) -> str:
     with socket.socket(family, socket.SOCK_STREAM) as one:
         one.settimeout(3)
         one.connect(address)

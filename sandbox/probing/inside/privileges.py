@@ -118,8 +118,10 @@ def kill(plan: Plan) -> str:
     raise Refused("a process of the sandbox had this number")  # whether the host's has ended is seen outside
 
 
-@attempt("privileges", "raise limits", "raises a resource limit above the hard limit")
+@attempt("privileges", "resource limits", "looks for a file size without limit, and raises hard limits")
 def raise_limit(plan: Plan) -> str:
+    if resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY:
+        return "the size of files has no limit"
     for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_DATA, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
         _, hard = resource.getrlimit(kind)
         if hard == resource.RLIM_INFINITY:
@@ -131,7 +133,7 @@ def raise_limit(plan: Plan) -> str:
             continue
         if resource.getrlimit(kind)[1] > hard:
             return f"the limit {kind} is {resource.getrlimit(kind)[1]}, not {hard}"
-    raise Refused("every hard limit stays")
+    raise Refused("the size of files is limited, and no hard limit can be raised")
 
 
 @attempt("privileges", "host name", "sets the host's name to what it is")
@@ -150,7 +152,7 @@ def restart(plan: Plan) -> str:
     return "the kernel would have restarted"
 
 
-@attempt("privileges", "powers of a user namespace", "uses the powers in an own user namespace to write to /usr and /etc",
+@attempt("privileges", "powers of a user namespace", "with all powers in an own user namespace, writes to /usr and /etc",
          lacks("unshare", 0))  # fmt: skip
 def user_namespace(plan: Plan) -> str:
     call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)

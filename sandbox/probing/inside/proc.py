@@ -1,5 +1,5 @@
 """Attempts to learn about the host, or to change it, by /proc and /sys. Files are opened for writing, not written."""
-# ruff: noqa: PTH110, PTH115, PTH123, PTH208
+# ruff: noqa: PTH110, PTH123, PTH208
 
 import os
 

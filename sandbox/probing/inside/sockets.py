@@ -5,9 +5,9 @@ import socket
 import stat
 
 from .attempt import Plan, Refused, attempt
+from .walk import shallow_first
 
 _FOLDERS = ("/run", "/var", "/tmp", "/workspace", "/home", "/root", "/etc", "/dev", "/opt", "/srv", "/mnt")  # noqa: S108
-_MOST = 50_000
 
 
 def _connect(address: str) -> str:
@@ -36,17 +36,12 @@ def abstract(plan: Plan) -> str:
 @attempt("Unix sockets", "any visible", "looks for a socket file in every folder that is visible")
 def visible(plan: Plan) -> str:
     seen = 0
-    for root in _FOLDERS:
-        for folder, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if f"{folder}/{name}" not in plan["mounted"]]
-            for name in files:
-                seen += 1
-                try:
-                    facts = os.lstat(f"{folder}/{name}")
-                except OSError:
-                    continue
-                if stat.S_ISSOCK(facts.st_mode):
+    for folder, names in shallow_first(_FOLDERS, plan["mounted"]):
+        for name in names:
+            seen += 1
+            try:
+                if stat.S_ISSOCK(os.lstat(f"{folder}/{name}").st_mode):
                     return f"{folder}/{name}"
-            if seen > _MOST:
-                break
+            except OSError:
+                continue
     raise Refused(f"{seen} files are visible, none is a socket")
