@@ -97,10 +97,24 @@ def _print_page(results: "list[ProbeResult]", chosen: "list[Sandbox]") -> None:
     line(markdown(results, {one.name: version(one) for one in chosen}, user, datetime.now(UTC).date()).rstrip())
 
 
+def _print_matrix(results: "list[ProbeResult]") -> None:
+    from sandbox.probing.matrix import columns, families, word
+
+    if not results:
+        return
+    backends = columns(results)
+    rows = []
+    for family, probes in families(results):
+        for number, probe in enumerate(probes):
+            cells = {one.backend: word(one) for one in probe}
+            rows.append(["" if number else family, probe[0].probe, *(cells.get(one, "") for one in backends)])
+    table(["family", "probe", *backends], rows, empty="")
+
+
 def _print_table(results: "list[ProbeResult]", evidence: bool) -> None:
     """On a terminal a matrix, or with `evidence` one row for each result; elsewhere always the latter."""
-    from sandbox.probing import Outcome
-    from sandbox.probing.matrix import columns, families, summary, word
+    from sandbox.probing import FETCH, Outcome
+    from sandbox.probing.matrix import columns, summary, word
 
     if evidence or not is_terminal():
         table(
@@ -109,13 +123,8 @@ def _print_table(results: "list[ProbeResult]", evidence: bool) -> None:
             empty="",
         )
     else:
-        backends = columns(results)
-        rows = []
-        for family, probes in families(results):
-            for number, probe in enumerate(probes):
-                cells = {one.backend: word(one) for one in probe}
-                rows.append(["" if number else family, probe[0].probe, *(cells.get(one, "") for one in backends)])
-        table(["family", "probe", *backends], rows, empty="")
+        _print_matrix([r for r in results if r.backend != FETCH])
+        _print_matrix([r for r in results if r.backend == FETCH])
     for backend in columns(results):
         note(f"{backend}: {summary(results, backend)}")
     for r in results:

@@ -152,7 +152,7 @@ def restart(plan: Plan) -> str:
     return "the kernel would have restarted"
 
 
-@attempt("privileges", "powers of a user namespace", "with all powers in an own user namespace, writes to /usr and /etc",
+@attempt("privileges", "powers of a user namespace", "with the powers in a user namespace of its own, writes to /usr",
          lacks("unshare", 0))  # fmt: skip
 def user_namespace(plan: Plan) -> str:
     call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)
