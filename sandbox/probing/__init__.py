@@ -63,7 +63,7 @@ def _run(order: "Order") -> Iterator[Finding]:
 
     try:
         done = subprocess.run(
-            [sys.executable, "-c", "from sandbox.probing.parent import main; main()"],
+            [sys.executable, "-P", "-c", "from sandbox.probing.parent import main; main()"],
             input=pickle.dumps(order),
             capture_output=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), SECRET: secrets.token_hex(16)},

@@ -1,7 +1,7 @@
 """A process that stands for Penstock's: it has a terminal, secrets in its environment and a network of its own, and
 opens sandboxes. `sandbox.probing.probe` starts it, and reads one line of JSON for each finding.
 
-    python -c "from sandbox.probing.parent import main; main()"     with a pickled `Order` on standard input
+    python -P -c "from sandbox.probing.parent import main; main()"     with a pickled `Order` on standard input
 """
 
 import array

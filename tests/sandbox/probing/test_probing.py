@@ -44,8 +44,12 @@ def test_a_backend_withstands_every_probe(backend: Sandbox) -> None:
     assert all(one.evidence and one.attempt for one in results)
 
 
-def test_the_fetch_step_withstands_every_probe() -> None:
+def test_the_fetch_step_withstands_every_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when started in a folder whose modules have the names of Penstock's, which must not be imported."""
     usable("bubblewrap")
+    (tmp_path / "sandbox").mkdir()
+    (tmp_path / "sandbox" / "__init__.py").write_text("raise SystemExit('a module of the working folder ran')")
+    monkeypatch.chdir(tmp_path)
     results = probe_fetch_step()
     assert broken(results) == []
     assert {one.backend for one in results} == {one.family for one in results} == {FETCH}
