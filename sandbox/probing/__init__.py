@@ -28,6 +28,7 @@ FETCH = "fetch step"
 """Stands for a backend in the results of `probe_fetch_step`."""
 _SECONDS = 900.0
 """How long all probes of one backend may take; long, because the machine may be busy."""
+_END_SECONDS = 20.0
 _PATIENCE = 20.0
 
 
@@ -61,23 +62,36 @@ def _result(backend: str, one: Finding) -> ProbeResult:
 def _run(order: "Order") -> Iterator[Finding]:
     from .parent import SECRET
 
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", "from sandbox.probing.parent import main; main()"],
-            input=pickle.dumps(order),
-            capture_output=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), SECRET: secrets.token_hex(16)},
-            start_new_session=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SandboxUnavailable(f"the probes did not end within {_SECONDS:g} s") from error
-    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-c", "from sandbox.probing.parent import main; main()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), SECRET: secrets.token_hex(16)},
+        start_new_session=True,
+    )
+    with child:
+        try:
+            output, errors = child.communicate(pickle.dumps(order), _SECONDS)
+        except BaseException as error:  # also when a person interrupts it
+            _end(child)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise SandboxUnavailable(f"the probes did not end within {_SECONDS:g} s") from error
+            raise
+    findings = [json.loads(line) for line in output.splitlines()]
     if findings and "unavailable" in findings[-1]:
         raise SandboxUnavailable(findings[-1]["unavailable"])
-    if done.returncode != 0 or not findings:
-        tail = done.stderr[-800:].decode(errors="replace").strip()
-        raise SandboxUnavailable(f"the process that runs the probes ended with {done.returncode}: {tail}")
+    if child.returncode != 0 or not findings:
+        tail = errors[-800:].decode(errors="replace").strip()
+        raise SandboxUnavailable(f"the process that runs the probes ended with {child.returncode}: {tail}")
     for one in findings:
         yield Finding(**{**one, "outcome": Outcome(one["outcome"])})
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """Lets the process remove what it has made, and kills it if it takes long."""
+    child.terminate()
+    try:
+        child.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()

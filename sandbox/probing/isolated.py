@@ -1,5 +1,6 @@
 """Runs the attempts of `sandbox.probing.inside` in a sandbox, and compares what they say with what the host saw."""
 
+import contextlib
 import json
 import shutil
 import time
@@ -13,6 +14,7 @@ from sandbox.protocol import SandboxUnavailable
 from .inside.__main__ import FAMILIES  # noqa: F401 - fills the table of attempts
 from .inside.attempt import ATTEMPTS, Attempt
 from .inside.fetch import FAMILY as FETCH
+from .inside.services import SLACK
 from .record import Finding, Outcome, outcome
 from .stage import Stage, setuid_copy
 
@@ -68,12 +70,17 @@ def _run(bench: Bench, stage: Stage, attempts: list[Attempt]) -> dict[str, tuple
         "shown": _shown(bench),
         "mounted": [mount.target for mount in bench.runtime.mounts],
         "now": time.time(),
-        "most_seconds": _LIMITS.wall_seconds,
     }
     families = dict.fromkeys(one.family for one in attempts)
     with bench.open(other) as neighbour, bench.open(mine, _LIMITS) as session:
         neighbour.write(copied, b"of another session")
         result = session.run([bench.runtime.executable, "-m", "inside", *families], stdin=json.dumps(plan).encode())
+        ended = time.time()
+        with contextlib.suppress(OSError, ValueError):
+            ahead = float(session.read("clock")) - ended
+            stage.observed["clock"] = lambda: (
+                f"the clock is {ahead:.0f} s ahead of the host's" if ahead > SLACK else None
+            )
     return answers(result.stdout, result.stderr, attempts)
 
 

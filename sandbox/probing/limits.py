@@ -100,7 +100,7 @@ def _judged(bomb: _Bomb, result: CommandResult) -> tuple[bool, str]:
         return True, f"ended by the limit {result.limit} {after}"
     if bomb.most is not None and result.ok and (text := result.stdout.strip()).isdigit():
         held = int(text) <= bomb.most
-        return held, f"{'stopped' if held else 'came'} to {int(text):,}, {bomb.most:,} allowed"
+        return held, f"{'stopped at' if held else 'came to'} {int(text):,}, {bomb.most:,} allowed"
     if bomb.most is not None and result.limit is not None:
         return True, f"ended by the limit {result.limit} {after}"
     return False, f"ended by {result.limit}" if result.limit else f"exit code {result.exit_code}, no limit, {after}"

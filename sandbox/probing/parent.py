@@ -41,6 +41,7 @@ class Order:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was made is removed
     order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
     own = own_network.enter(address for address, _ in ELSEWHERE)
     try:

@@ -5,18 +5,21 @@ import time
 
 from .attempt import Plan, Refused, attempt
 
-_SLACK = 2.0
+SLACK = 2.0
+"""How many seconds the clock may differ from the host's."""
 
 
 @attempt("must work", "clock", "compares the clock with the host's, and checks that time passes")
 def clock(plan: Plan) -> str:
     now = time.time()
-    if not plan["now"] - _SLACK <= now <= plan["now"] + plan["most_seconds"]:
-        return f"the clock is {now - plan['now']:+.0f} s from the host's"
+    with open("clock", "w") as file:  # noqa: PTH123
+        file.write(repr(now))  # for the host, which compares it with its own at the end
+    if now < plan["now"] - SLACK:
+        return f"the clock is {plan['now'] - now:.0f} s behind the host's"
     began = time.monotonic_ns()
     for _ in range(10_000_000):
         if time.monotonic_ns() > began and time.time() > now:
-            raise Refused(f"{now - plan['now']:.1f} s after the host read its own")
+            raise Refused("it agrees with the host's, and time passes")
     return "the clock stands still"
 
 

@@ -18,8 +18,13 @@ from sandbox.environments.egress import Allowed
 from sandbox.protocol import CommandResult, Environment, Limits
 from sandbox.python import base_interpreter
 
-BROKEN_SERVICES = "import os, time\ntime.time = lambda: 0.0\nos.urandom = bytes\n"
-"""A sitecustomize module for commands: a clock that stands still, and random numbers that are all zero."""
+BROKEN_SERVICES = """
+import os, time
+clock = time.time
+time.time = lambda: clock() + 3600
+os.urandom = bytes
+"""
+"""A sitecustomize module for commands: a clock that is an hour ahead, and random numbers that are all zero."""
 
 
 class BareProcess:

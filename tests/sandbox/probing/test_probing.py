@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -15,8 +16,8 @@ import pytest
 from sandbox.conformance import Bench
 from sandbox.gvisor import GvisorSandbox
 from sandbox.probing import FETCH, Outcome, ProbeResult, isolated, limits, probe, probe_fetch_step
-from sandbox.probing.inside import attempt, kernel
-from sandbox.probing.matrix import markdown, summary
+from sandbox.probing.inside import attempt, kernel, services
+from sandbox.probing.matrix import _cell, markdown, summary
 from sandbox.probing.record import FAMILIES
 from sandbox.protocol import CommandResult, Limit, Sandbox, SandboxUnavailable
 from tests.sandbox.conftest import usable
@@ -109,6 +110,14 @@ def test_an_attempt_that_is_killed_is_refused_and_says_so() -> None:
     assert attempt.perform(one, {}) == {"name": "x", "through": False, "said": "killed by signal 10"}
 
 
+def test_a_clock_that_is_behind_or_stands_still_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "s behind the host's" in services.clock({"now": time.time() + 3600})
+    now = time.time()
+    monkeypatch.setattr("sandbox.probing.inside.services.time.time", lambda: now)
+    assert services.clock({"now": now}) == "the clock stands still"
+
+
 def test_attempts_that_did_not_run_are_not_reported_as_held() -> None:
     with pytest.raises(SandboxUnavailable, match="before 'TCP to the host': no python"):
         isolated.answers(b"", b"no python", [one for one in attempt.ATTEMPTS if one.family == "network"])
@@ -156,6 +165,13 @@ def test_the_matrix_has_a_row_for_each_probe_and_a_column_for_each_backend() -> 
     assert r"| TCP | connects | **held**: refused \| really | **BROKEN**: connected \[31m |" in page
     assert "| modules | loads | **n/a**: none | **n/a**: none |" in page
     assert summary(RESULTS, "two") == "0 of 1 probes held, 1 not applicable"
+
+
+def test_the_published_page_has_every_probe() -> None:
+    page = (REPOSITORY / "docs" / "sandbox-probes.md").read_text()
+    probes = [(one.name, one.what) for one in attempt.ATTEMPTS] + [(one.name, one.what) for one in limits._BOMBS]
+    missing = [name for name, what in probes if f"| {_cell(name)} | {_cell(what)} |" not in page]
+    assert missing == [], "run `penstock sandbox probe --markdown >docs/sandbox-probes.md`"
 
 
 def test_the_result_of_a_probe_that_does_not_apply_is_neither_passed_nor_failed() -> None:
