@@ -12,7 +12,7 @@ from .record import Finding, outcome
 
 FAMILY = "limits"
 _MIB = 1 << 20
-_TMP_FILES = 150_000
+_TMP_FILES = 120_000
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ _BOMBS = (
     _Bomb("disk bomb without names", "writes to files that it has deleted", Limit.DISK, attacks.DELETED_OPEN_FILES),
     _Bomb(
         "inode bomb",
-        "creates 40,000 empty files in the workspace",
+        "creates 20,000 empty files in the workspace",
         Limit.DISK,
         attacks.EMPTY_FILES,
-        (".", "40000"),
-        {"disk_bytes": 8 * _MIB},
-        most=16_384,
+        (".", "20000"),
+        {"disk_bytes": 4 * _MIB},
+        most=8192,
     ),
     _Bomb(
         "inode bomb in memory",
@@ -77,7 +77,7 @@ _BOMBS = (
         Limit.MEMORY,
         attacks.EMPTY_FILES,
         ("/tmp", str(_TMP_FILES)),  # noqa: S108 - a path inside the sandbox
-        {"memory_bytes": 64 * _MIB},
+        {"memory_bytes": 40 * _MIB},
     ),
     _Bomb("output bomb", "prints 20 MB", Limit.OUTPUT, attacks.endless_output("stdout")),
     _Bomb("output bomb as errors", "prints 20 MB to standard error", Limit.OUTPUT, attacks.endless_output("stderr")),

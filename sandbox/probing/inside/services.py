@@ -17,7 +17,7 @@ def clock(plan: Plan) -> str:
     if now < plan["now"] - SLACK:
         return f"the clock is {plan['now'] - now:.0f} s behind the host's"
     began = time.monotonic_ns()
-    for _ in range(10_000_000):
+    for _ in range(1_000_000):
         if time.monotonic_ns() > began and time.time() > now:
             raise Refused("it agrees with the host's, and time passes")
     return "the clock stands still"
