@@ -1,7 +1,5 @@
 """Attempts on repositories in other languages than Python: their own runner reproduces, tries and verifies."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from core.work import Execution, Outcome, VerdictKind
 from sandbox.environments.prepare import Options
 from sandbox.environments.wanted import EnvironmentRefused
 
+from .conftest import needs_go
 from .scripted_engine import ScriptedEngine
 
 CODE = """package basket
@@ -89,11 +88,7 @@ def proposing(*texts: str, path: str = "basket/basket.go") -> Deliberate:
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
-    if shutil.which("go") is None:
-        reason = "Go is not installed (https://go.dev/dl, or the package golang-go)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    needs_go()
     return Options(cache=tmp_path_factory.mktemp("cache"), scope="test")
 
 
