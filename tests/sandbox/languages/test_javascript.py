@@ -272,7 +272,7 @@ def test_packages_come_from_the_registry_whatever_the_lock_names_and_install_scr
 def test_a_registry_that_does_not_answer_is_named(repository, suites):
     from sandbox.environments.prepare import RegistryUnreachable
 
-    root = repository({**FILES, "package.json": package(dependencies={"lib": "1.0.0"}), ".npmrc": "fetch-retries=0\n"})
+    root = repository({**FILES, "package.json": package(dependencies={"lib": "1.0.0"})})
     with pytest.raises(RegistryUnreachable, match="name one for javascript in the setting"):
         suites.environment(JavaScript(), root, registries={"javascript": "http://127.0.0.1:9"})
 

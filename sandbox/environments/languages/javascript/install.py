@@ -170,7 +170,9 @@ class Installing:
 
     def _run(self, words: Sequence[str], cwd: str, variables: Mapping[str, str]) -> None:
         given = {"NODE_EXTRA_CA_CERTS": "/run/SSL_CERT_FILE", "CI": "true", "npm_config_update_notifier": "false",
-                 "COREPACK_ENABLE_STRICT": "0", "NODE_NO_WARNINGS": "1", **variables}  # fmt: skip
+                 "COREPACK_ENABLE_STRICT": "0", "NODE_NO_WARNINGS": "1",
+                 "npm_config_maxsockets": "12", "npm_config_fetch_retries": "3", "npm_config_fetch_retry_factor": "3",
+                 "npm_config_fetch_retry_mintimeout": "1000", **variables}  # fmt: skip
         self._step.run([str(self._node.program), *words], given, cwd)
 
     def _npmrc(self, own: Path | None) -> str:
