@@ -2,9 +2,10 @@
 
 from .go import Go
 from .protocol import Language, Needs
+from .rust import Rust
 from .tree import SourceTree
 
-LANGUAGES: tuple[Language, ...] = (Go(),)
+LANGUAGES: tuple[Language, ...] = (Go(), Rust())
 
 
 def find_languages(root: SourceTree) -> list[tuple[Language, Needs]]:

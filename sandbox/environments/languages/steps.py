@@ -1,6 +1,7 @@
 """The steps that make an environment: fetching outside of the repository's code, and building in the sandbox."""
 
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -121,6 +122,9 @@ class Build:
                 unpack_archive(file, self._made / name, max_files=_MOST_KEPT_FILES, max_bytes=_MOST_KEPT)
             except ArchiveRefused as error:
                 raise BuildFailed(f"what was built in {path} cannot be kept: {error}") from error
+        now = time.time()
+        for kept in (self._made / name).rglob("*"):  # builders build again what is older than what it is made from
+            os.utime(kept, (now, now), follow_symlinks=False)
 
     def close(self) -> None:
         self._session.close()
