@@ -43,11 +43,12 @@ _DOC = re.compile(r"^(.*) \(doc(?: \d+)?\)$")
 _RUN = r"""
 packages=$1 targets=$2 filtered=$3
 shift 3
-if cargo test --offline --no-run --message-format=json $packages $targets 2>&1; then
-    if [ "$filtered" ]; then set -- -- "$@"; fi
-    exec cargo test --offline --no-fail-fast $packages $targets "$@" 2>&1
+if [ "$targets" = --doc ]; then
+    exec cargo test --offline --no-fail-fast $packages --doc ${filtered:+--} "$@" 2>&1
 fi
-[ "$targets" = --doc ] && exit 1
+if cargo test --offline --no-run --message-format=json $packages $targets 2>&1; then
+    exec cargo test --offline --no-fail-fast $packages $targets ${filtered:+--} "$@" 2>&1
+fi
 said=/tmp/cargo-build.json
 cargo build --offline --tests --keep-going --message-format=json $packages > $said 2>&1
 cat $said
