@@ -1,11 +1,12 @@
 """Environments for languages other than Python. A new language is one module, and one line in `LANGUAGES`."""
 
+from .cmake import CMake
 from .go import Go
 from .protocol import Language, Needs
 from .rust import Rust
 from .tree import SourceTree
 
-LANGUAGES: tuple[Language, ...] = (Go(), Rust())
+LANGUAGES: tuple[Language, ...] = (Go(), Rust(), CMake())
 
 
 def find_languages(root: SourceTree) -> list[tuple[Language, Needs]]:
