@@ -2,11 +2,12 @@
 
 from .cmake import CMake
 from .go import Go
+from .make import Make
 from .protocol import Language, Needs
 from .rust import Rust
 from .tree import SourceTree
 
-LANGUAGES: tuple[Language, ...] = (Go(), Rust(), CMake())
+LANGUAGES: tuple[Language, ...] = (Go(), Rust(), CMake(), Make())
 
 
 def find_languages(root: SourceTree) -> list[tuple[Language, Needs]]:

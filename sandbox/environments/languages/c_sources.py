@@ -1,4 +1,4 @@
-"""Finds the source file of a C or C++ test by its name: in the macros of the usual frameworks, else by a file's name."""
+"""Finds the source file of a C or C++ test by its name: in macros of the usual frameworks, else by a file's name."""
 
 import re
 from collections.abc import Mapping
@@ -9,9 +9,7 @@ from .tree import SourceTree
 SOURCES = (".c", ".cc", ".cpp", ".cxx", ".c++", ".C")
 _MOST_BYTES = 64 << 20
 _PAIR = re.compile(r"\b\w*TEST(?:_F|_P|_GROUP)?\w*\s*\(\s*(\w+)\s*,\s*(\w+)\s*[,)]")
-_NAMED = re.compile(
-    r'\b(?:\w+_)?(?:TEST_CASE|SCENARIO|SECTION|TEST)\w*\s*\(\s*(?:[\w:<>]+\s*,\s*)?"((?:[^"\\\n]|\\.)*)"'
-)
+_NAMED = re.compile(r'\b(?:\w+_)?(?:TEST_CASE|SCENARIO|TEST)\w*\s*\(\s*(?:[\w:<>]+\s*,\s*)?"((?:[^"\\\n]|\\.)*)"')
 _ADDED = re.compile(r"\badd_test\s*\(\s*(?:NAME\s+)?\"?([\w.+/:-]+)", re.IGNORECASE)
 _LEFT_OUT = re.compile(r"(^|/)(third[_-]?party|3rd[_-]?party|external|extern|deps|vendor|subprojects|\.[^/]*)/", re.I)
 

@@ -34,6 +34,7 @@ _TESTS = re.compile(
     r"\b(?:add_test|enable_testing|\w+_discover_tests|gtest_add_tests)\s*\(|\binclude\s*\(\s*CTest\b", re.I
 )
 _OPTION = re.compile(r"\b(?:cmake_dependent_)?option\s*\(\s*(\w+)\s+\"[^\"]*\"\s*(\S*)", re.IGNORECASE)
+_PROJECT = re.compile(r"\bproject\s*\(\s*\"?([\w.+-]+)", re.IGNORECASE)
 _MINIMUM = re.compile(r"\bcmake_minimum_required\s*\(\s*VERSION\s+([\d.]+)", re.IGNORECASE)
 _DECLARED = re.compile(
     r"\b(FetchContent_Declare|ExternalProject_Add|CPMAddPackage|CPMFindPackage)"
@@ -41,37 +42,14 @@ _DECLARED = re.compile(
 )  # fmt: skip
 _PLACE = re.compile(r"\b(?:GIT_REPOSITORY|URL|GITHUB_REPOSITORY)\s+\"?([^\s\"]+)", re.IGNORECASE)
 _DOWNLOADS = re.compile(r"could not resolve|failed to clone|git clone|download|populate|fetchcontent", re.IGNORECASE)
+_NO_PROGRAM = re.compile(r"(?:unable to find|could not find) executable|required files missing", re.IGNORECASE)
 _NOT_BUILT = "_NOT_BUILT"
 _TEST_WORDS = frozenset({"TEST", "TESTS", "TESTING", "UNITTEST", "UNITTESTS", "BUILDTESTS"})
-_OTHER_WORDS = frozenset(
-    [
-        "DISABLE",
-        "NO",
-        "SKIP",
-        "WITHOUT",
-        "FUZZ",
-        "FUZZING",
-        "BENCH",
-        "BENCHMARK",
-        "BENCHMARKS",
-        "PERF",
-        "PERFORMANCE",
-        "COVERAGE",
-        "VALGRIND",
-        "INSTALL",
-        "SSL",
-        "CUDA",
-        "GPU",
-        "DOWNLOAD",
-        "FAST",
-        "HO",
-        "EXTERNAL",
-        "SANITIZE",
-        "SANITIZER",
-        "INTERNAL",
-        "DEBUG",
-        "MEMCHECK",
-    ]
+_VERBS = frozenset({"BUILD", "ENABLE", "WITH", "MAKE", "GENERATE"})
+_FILL_WORDS = frozenset({"UNIT", "THE", "ALL", "OWN"})
+_OTHER_WORDS = re.compile(
+    "DISABLE|NO|SKIP|WITHOUT|FUZZ|FUZZING|BENCH|BENCHMARKS?|PERF|PERFORMANCE|COVERAGE|VALGRIND|MEMCHECK|INSTALL|SSL|CUDA|"
+    "GPU|DOWNLOAD|FAST|HO|EXTERNAL|SANITIZERS?|INTERNAL|DEBUG"
 )
 
 _CONFIGURE = r"""
@@ -105,7 +83,7 @@ class CMake:
             folder = folder_of(path)
             if not any(not one or folder.startswith(f"{one}/") for one in folders):
                 inside = (texts[one] for one in scripts if not folder or one.startswith(f"{folder}/"))
-                if re.search(r"\bproject\s*\(", texts[path], re.I) and any(map(_TESTS.search, inside)):
+                if _PROJECT.search(texts[path]) and any(map(_TESTS.search, inside)):
                     folders.append(folder)
         if not folders:
             return None
@@ -113,7 +91,8 @@ class CMake:
                    and (found := _MINIMUM.search(texts[path]))]  # fmt: skip
         version, where = max(minimum, key=lambda item: numbers(item[0]), default=("", ""))
         downloads = {name: [kind, place, path] for path, text in texts.items() for kind, name, place in _declared(text)}
-        options = sorted({name for text in texts.values() for name in _test_options(text)})
+        project = next((found[1] for path in lists if (found := _PROJECT.search(texts[path]))), "")
+        options = sorted({name for text in texts.values() for name in _test_options(text, project)})
         return Needs("cmake", "ctest", tuple(folders[:_MOST_FOLDERS]), tuple(scripts[:2000]), version, where,
                      facts={"options": options, "downloads": downloads})  # fmt: skip
 
@@ -173,11 +152,15 @@ class CMake:
         number = int(ran.plan.command[4].rpartition("/")[2])
         lists = f"{needs.folders[number]}/{LISTS}".lstrip("/")
         output = ran.output.decode(errors="replace")
+
+        def relative(path: str) -> str:
+            return relative_path(path, needs.folders[number], tree)
+
         ended = re.findall(r"^penstock: (?:configured|built) (\d+)$", output, re.MULTILINE)
         cases = []
         if ended and ended[0] != "0":
             said = output.partition("\npenstock: ")[0]
-            message, path, line = first_error(said, lambda path: relative_path(path, needs.folders[number], tree))
+            message, path, line = first_error(said, relative)
             cases.append(TestCase(f"{lists}::(build)", "error", None, message, path, line))
         elif ended:
             cases.append(TestCase(f"{lists}::(build)", "passed"))
@@ -196,13 +179,12 @@ def _ctest_cases(
         if case.name.endswith(_NOT_BUILT) or not case.name:
             continue
         outcome = case.outcome
-        message = ""
-        path, line = "", 0
-        if outcome == "failed":
-            said = "\n".join(part for part in (case.said, case.output) if part)
+        message, path, line = "", "", 0
+        said = "\n".join(part for part in (case.said, case.output) if part)
+        if outcome != "passed" and _NO_PROGRAM.search(said):
+            outcome = "error"
+        if outcome in ("failed", "error"):
             message, path, line = first_error(said, relative, whole=True)
-            if "Unable to find executable" in case.said or "Not Run" in case.said:
-                outcome = "error"
         yield TestCase(f"{sources.file(case.name, lists)}::{case.name}", outcome, case.seconds, message, path, line)
 
 
@@ -226,11 +208,21 @@ def _declared(text: str) -> Iterator[tuple[str, str, str]]:
             yield kind, name, found[1]
 
 
-def _test_options(text: str) -> Iterator[str]:
-    """Options that add tests and are not on by default."""
+def _test_options(text: str, project: str) -> Iterator[str]:
+    """Options that add tests and are not on by default, but those for tests of one feature alone: after a word such as
+    `BUILD`, they name nothing else than the project."""
     for name, default in _OPTION.findall(text):
-        parts = {part.upper() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)}
-        if default.strip(")").upper() not in ("ON", "TRUE", "1") and parts & _TEST_WORDS and not parts & _OTHER_WORDS:
+        parts = [part.upper() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+        verb = next((at for at, part in enumerate(parts) if part in _VERBS), len(parts))
+        feature = "".join(part for part in parts[verb + 1 :] if part not in _TEST_WORDS | _FILL_WORDS)
+        whole = re.sub(r"[^A-Z0-9]", "", project.upper())
+        is_on = default.strip(")").upper() in ("ON", "TRUE", "1")
+        if (
+            not is_on
+            and _TEST_WORDS & {*parts}
+            and feature in ("", whole)
+            and not any(map(_OTHER_WORDS.fullmatch, parts))
+        ):
             yield name
 
 
@@ -238,8 +230,8 @@ def _configuration(needs: Needs, number: int, folder: str) -> list[str]:
     """The arguments of `_CONFIGURE`."""
     generator = "Ninja" if shutil.which("ninja", path=PATH) else "Unix Makefiles"
     options = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_FLAGS_DEBUG=-g0", "-DCMAKE_CXX_FLAGS_DEBUG=-g0",
-               "-DCMAKE_COMPILE_WARNING_AS_ERROR=OFF", "-DBUILD_TESTING=ON", "-DFETCHCONTENT_TRY_FIND_PACKAGE_MODE=ALWAYS",
-               "-DCMAKE_EXPORT_NO_PACKAGE_REGISTRY=ON", "-Wno-dev"]  # fmt: skip
+               "-DCMAKE_COMPILE_WARNING_AS_ERROR=OFF", "-DBUILD_TESTING=ON",
+               "-DFETCHCONTENT_TRY_FIND_PACKAGE_MODE=ALWAYS", "-Wno-dev"]  # fmt: skip
     for name in needs.facts["downloads"]:
         if (Path("/usr/src") / name / LISTS).is_file():  # where Debian keeps libraries that are built with their users
             options.append(f"-DFETCHCONTENT_SOURCE_DIR_{name.upper()}=/usr/src/{name}")
@@ -275,7 +267,7 @@ def compilers(needs: Needs) -> str:
     """The versions of the compilers and of the builder. Raises `EnvironmentRefused`."""
     found = [f"{name} {version}" for name in ("cc", "c++") if (version := program_version(name, "-dumpfullversion"))]
     if len(found) < 2:
-        raise EnvironmentRefused(f"compilers for C and C++ ({needs.files[0]}), and `cc` or `c++` is not on this machine",
+        raise EnvironmentRefused(f"compilers for C and C++ ({needs.files[0]}), and `cc` or `c++` is not installed",
                                  "Install gcc and g++ (the package build-essential), or clang.")  # fmt: skip
     if not any(shutil.which(name, path=PATH) for name in ("ninja", "make")):
         raise EnvironmentRefused(f"make or ninja ({needs.files[0]}), and neither is on this machine",

@@ -1,7 +1,7 @@
 """Builds that are kept with an environment and continued in each new workspace, by builders that compare times.
 
-The times of sources say nothing there: a workspace is a copy of some commit. So each file that differs from the one that
-was built gets the present time, and each other file an old one.
+The times of sources say nothing there: a workspace is a copy of some commit. So each file that differs from the one
+that was built gets the present time, and each other file an old one.
 """
 
 from .protocol import INSIDE, SCRATCH, BuildStep
@@ -32,7 +32,7 @@ sums > .penstock/kept-sums
 if grep -q '^\\' .penstock/kept-sums; then exit 0; fi  # a name with a line break
 find . \( -path ./.git -o -path ./.penstock \) -prune -o -type f -print0 | xargs -0 -r touch -d 2001-01-01
 LC_ALL=C comm -13 "$from/sums" .penstock/kept-sums | cut -c 67- | tr '\n' '\0' | xargs -0 -r touch
-tar --skip-old-files -xf "$from/build.tar"
+tar --skip-old-files --no-same-owner -xf "$from/build.tar"
 """
 )
 
