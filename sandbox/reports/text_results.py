@@ -12,7 +12,7 @@ _OUTCOMES: dict[str, Outcome] = {"PASS": "passed", "XFAIL": "passed", "SKIP": "s
 _TAP = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?([^#]*?)\s*(#\s*(?:SKIP|TODO)\b.*)?$", re.IGNORECASE)
 _AUTOMAKE = re.compile(r"^(PASS|FAIL|SKIP|XFAIL|XPASS|ERROR): (\S.*)$")
 _GTEST = re.compile(r"^\[\s+(OK|FAILED|SKIPPED)\s+\] (\w[\w/]*\.\w[\w/]*)(?:,.*)?(?: \((\d+) ms\))$")
-_TRS = re.compile(r"^:test-result:\s*(PASS|FAIL|SKIP|XFAIL|XPASS|ERROR)\b\s*(.*)$", re.MULTILINE)
+_TRS = re.compile(r"^:test-result:\s*(PASS|FAIL|SKIP|XFAIL|XPASS|ERROR)\b[ \t]*(.*)$", re.MULTILINE)
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_LINES = 60
 
