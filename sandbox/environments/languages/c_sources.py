@@ -7,6 +7,11 @@ from functools import cached_property
 from .tree import SourceTree
 
 SOURCES = (".c", ".cc", ".cpp", ".cxx", ".c++", ".C")
+HEADERS = (".h", ".hh", ".hpp", ".hxx")
+_TEST_FILE = re.compile(
+    r"(^|/)(t|tests?|testing|testdata|unit-?_?tests?)/|(^|/)(tests?|test[_-][^/]*|[^/]*[_-](unit)?tests?)\.\w+$"
+    r"|(^|/)\w*[a-z](Unit)?Tests?\.\w+$"
+)
 _MOST_BYTES = 64 << 20
 _PAIR = re.compile(r"\b\w*TEST(?:_F|_P|_GROUP)?\w*\s*\(\s*(\w+)\s*,\s*(\w+)\s*[,)]")
 _NAMED = re.compile(r'\b(?:\w+_)?(?:TEST_CASE|SCENARIO|TEST)\w*\s*\(\s*(?:[\w:<>]+\s*,\s*)?"((?:[^"\\\n]|\\.)*)"')
@@ -17,6 +22,11 @@ _LEFT_OUT = re.compile(r"(^|/)(third[_-]?party|3rd[_-]?party|external|extern|dep
 def is_own(path: str) -> bool:
     """Whether a file is none of a library that was copied in."""
     return not _LEFT_OUT.search(path)
+
+
+def is_test_file(path: str) -> bool:
+    """Whether a file's place or name says that it belongs to tests."""
+    return _TEST_FILE.search(path) is not None
 
 
 class TestSources:

@@ -18,7 +18,7 @@ from sandbox.reports import TestCase, unique
 from sandbox.reports.compilers import first_error
 from sandbox.reports.junit import read_junit
 
-from .c_sources import TestSources, is_own
+from .c_sources import HEADERS, SOURCES, TestSources, is_own, is_test_file
 from .kept_builds import CONTINUE, keep_build, start_build
 from .protocol import SCRATCH, BuildFailed, BuildStep, FetchStep, Needs, Ran, Registry, TestPlan, Toolchain
 from .tree import SourceTree, folder_of
@@ -73,6 +73,15 @@ ctest --test-dir "$build" --output-junit "$report" --parallel "$jobs" --timeout 
 class CMake:
     name = "cmake"
     title = "C and C++ (CMake)"
+    suffixes: tuple[str, ...] = (*SOURCES, *HEADERS)
+    programs: tuple[str, ...] = ("ctest", "cmake")
+
+    def is_test(self, path: str) -> bool:
+        return is_test_file(path)
+
+    def steers(self, path: str) -> bool:
+        name = path.rpartition("/")[2]
+        return name in (LISTS, "CMakePresets.json", "CTestConfig.cmake") or name.endswith((".cmake", ".cmake.in"))
 
     def find(self, tree: SourceTree) -> Needs | None:
         lists = [path for path in tree.named(LISTS) if is_own(path)]

@@ -13,7 +13,7 @@ from sandbox.reports import TestCase, unique
 from sandbox.reports.compilers import first_error
 from sandbox.reports.text_results import text_results, trs_results
 
-from .c_sources import SOURCES, TestSources, is_own
+from .c_sources import HEADERS, SOURCES, TestSources, is_own, is_test_file
 from .cmake import PATH, CMake, compilers, program_version, relative_path
 from .kept_builds import CONTINUE, keep_build, start_build
 from .protocol import BuildFailed, BuildStep, FetchStep, Needs, Ran, Registry, TestPlan, Toolchain
@@ -44,6 +44,17 @@ echo "penstock: ended $?"
 class Make:
     name = "make"
     title = "C and C++ (make)"
+    suffixes: tuple[str, ...] = (*SOURCES, *HEADERS)
+    programs: tuple[str, ...] = ("make",)
+
+    def is_test(self, path: str) -> bool:
+        return is_test_file(path)
+
+    def steers(self, path: str) -> bool:
+        name = path.rpartition("/")[2]
+        return name in (*_MAKEFILES, "configure", "configure.ac", "configure.in", "autogen.sh") or name.endswith(
+            (".mk", ".am", ".m4", "akefile.in")
+        )
 
     def find(self, tree: SourceTree) -> Needs | None:
         if any(tree.exists(name) for name in _OTHERS) or CMake().find(tree) is not None:

@@ -36,6 +36,10 @@ _SPARSE = (1, 68, 0)
 _TARGET = f"{SCRATCH}/target"
 _HOME = f"{INSIDE}/cargo"
 _TEST = re.compile(r"#\[(?:\w+::)*(?:test|rstest|test_case|quickcheck)\b|\bproptest!|^\s*//[/!] ```", re.MULTILINE)
+_TEST_FILE = re.compile(
+    r"(^|/)(tests?|benches|testdata|snapshots)/|(^|/)(tests?|test_\w+|\w+_tests?)\.rs$|\.snap$", re.IGNORECASE
+)
+_STEERING = (MANIFEST, LOCK, "rust-toolchain", "rust-toolchain.toml", "build.rs", "clippy.toml")
 _MOST_READ = 64 << 20
 _MOST_JOBS = 4
 _DOC = re.compile(r"^(.*) \(doc(?: \d+)?\)$")
@@ -83,6 +87,16 @@ done
 class Rust:
     name = "rust"
     title = "Rust"
+    suffixes: tuple[str, ...] = (".rs",)
+    programs: tuple[str, ...] = ("cargo",)
+
+    def is_test(self, path: str) -> bool:
+        """Test code inside of other sources is told apart by `rust_inline_tests`."""
+        return _TEST_FILE.search(path) is not None
+
+    def steers(self, path: str) -> bool:
+        name = path.rpartition("/")[2]
+        return name in _STEERING or re.search(r"(^|/)\.(cargo|config)/[^/]+$", path) is not None
 
     def find(self, tree: SourceTree) -> Needs | None:
         workspaces, left = find_workspaces(tree)

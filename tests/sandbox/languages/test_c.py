@@ -50,6 +50,19 @@ def test_finds_projects_with_tests_and_the_options_that_add_them(repository):
     assert needs.facts["options"] == ["DEMO_BUILD_TESTS", "ENABLE_demo_TEST"]
 
 
+@pytest.mark.parametrize(("path", "is_test", "steers"), [
+    ("src/demo.c", False, False), ("src/contest.cc", False, False), ("test/demo.c", True, False),
+    ("src/demo_test.cc", True, False), ("src/test-demo.c", True, False), ("src/DemoTest.cpp", True, False),
+    ("t/data.txt", True, False), ("lib/CMakeLists.txt", False, True), ("cmake/warn.cmake", False, True),
+])  # fmt: skip
+def test_files_of_tests_and_files_that_steer_them_are_known(path, is_test, steers):
+    assert (CMake().is_test(path), CMake().steers(path)) == (is_test, steers)
+    assert Make().is_test(path) == is_test
+    assert [name for name in ("Makefile", "rules.mk", "a.c", "configure.ac", "Makefile.am") if Make().steers(name)] == [
+        "Makefile", "rules.mk", "configure.ac", "Makefile.am",
+    ]  # fmt: skip
+
+
 def test_without_tests_there_is_nothing_to_run(repository):
     root = repository({"CMakeLists.txt": "project(demo C)\n", "demo.c": CODE, "Makefile": "all:\n\ttrue\n"})
     assert find_languages(SourceTree(root)) == []

@@ -68,6 +68,15 @@ def test_finds_workspaces_their_members_and_the_newest_rust_that_one_asks_for(re
     assert not any("vendor" in path for path in needs.files)
 
 
+@pytest.mark.parametrize(("path", "is_test", "steers"), [
+    ("src/lib.rs", False, False), ("src/latest.rs", False, False), ("src/a/tests.rs", True, False),
+    ("crates/a/tests/it/main.rs", True, False), ("src/a_test.rs", True, False), ("src/snapshots/a.snap", True, False),
+    ("a/Cargo.toml", False, True), (".cargo/config.toml", False, True), ("build.rs", False, True),
+])  # fmt: skip
+def test_files_of_tests_and_files_that_steer_them_are_known(path, is_test, steers):
+    assert (Rust().is_test(path), Rust().steers(path)) == (is_test, steers)
+
+
 def test_without_tests_there_is_nothing_to_run(repository):
     assert needs_of(repository({"Cargo.toml": MANIFEST, "src/lib.rs": "pub fn f() {}\n"})) is None
 
