@@ -1,13 +1,12 @@
 """Environments for languages other than Python. A new language is one module, and one line in `LANGUAGES`."""
 
-from .cmake import CMake
+from .c import C
 from .go import Go
-from .make import Make
 from .protocol import Language, Needs
 from .rust import Rust
 from .tree import SourceTree
 
-LANGUAGES: tuple[Language, ...] = (Go(), Rust(), CMake(), Make())
+LANGUAGES: tuple[Language, ...] = (Go(), Rust(), C())
 
 
 def find_languages(root: SourceTree) -> list[tuple[Language, Needs]]:

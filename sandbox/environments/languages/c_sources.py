@@ -8,9 +8,9 @@ from .tree import SourceTree
 
 SOURCES = (".c", ".cc", ".cpp", ".cxx", ".c++", ".C")
 HEADERS = (".h", ".hh", ".hpp", ".hxx")
-_TEST_FILE = re.compile(
-    r"(^|/)(t|tests?|testing|testdata|unit-?_?tests?)/|(^|/)(tests?|test[_-][^/]*|[^/]*[_-](unit)?tests?)\.\w+$"
-    r"|(^|/)\w*[a-z](Unit)?Tests?\.\w+$"
+_TEST_FOLDER = re.compile(r"(^|/)(t|tests?|unit-?_?tests?)/")
+_TEST_NAME = re.compile(
+    r"(^|/)((tests?|test[_-][^/]*|[^/]*[_-](unit)?tests?)\.\w+|\w*[a-z](Unit)?Tests?\.\w+|testing/[^/]+)$"
 )
 _MOST_BYTES = 64 << 20
 _PAIR = re.compile(r"\b\w*TEST(?:_F|_P|_GROUP)?\w*\s*\(\s*(\w+)\s*,\s*(\w+)\s*[,)]")
@@ -25,8 +25,8 @@ def is_own(path: str) -> bool:
 
 
 def is_test_file(path: str) -> bool:
-    """Whether a file's place or name says that it belongs to tests."""
-    return _TEST_FILE.search(path) is not None
+    """Whether the place or name of a C or C++ file says that it belongs to tests."""
+    return path.endswith((*SOURCES, *HEADERS)) and bool(_TEST_FOLDER.search(path) or _TEST_NAME.search(path))
 
 
 class TestSources:

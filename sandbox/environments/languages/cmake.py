@@ -18,9 +18,9 @@ from sandbox.reports import TestCase, unique
 from sandbox.reports.compilers import first_error
 from sandbox.reports.junit import read_junit
 
-from .c_sources import HEADERS, SOURCES, TestSources, is_own, is_test_file
+from .c_sources import TestSources, is_own
 from .kept_builds import CONTINUE, keep_build, start_build
-from .protocol import SCRATCH, BuildFailed, BuildStep, FetchStep, Needs, Ran, Registry, TestPlan, Toolchain
+from .protocol import SCRATCH, BuildFailed, BuildStep, Needs, Ran, TestPlan, Toolchain
 from .tree import SourceTree, folder_of
 
 LISTS = "CMakeLists.txt"
@@ -71,17 +71,7 @@ ctest --test-dir "$build" --output-junit "$report" --parallel "$jobs" --timeout 
 
 
 class CMake:
-    name = "cmake"
-    title = "C and C++ (CMake)"
-    suffixes: tuple[str, ...] = (*SOURCES, *HEADERS)
-    programs: tuple[str, ...] = ("ctest", "cmake")
-
-    def is_test(self, path: str) -> bool:
-        return is_test_file(path)
-
-    def steers(self, path: str) -> bool:
-        name = path.rpartition("/")[2]
-        return name in (LISTS, "CMakePresets.json", "CTestConfig.cmake") or name.endswith((".cmake", ".cmake.in"))
+    """The part of `c.C` for CMake."""
 
     def find(self, tree: SourceTree) -> Needs | None:
         lists = [path for path in tree.named(LISTS) if is_own(path)]
@@ -100,10 +90,11 @@ class CMake:
                    and (found := _MINIMUM.search(texts[path]))]  # fmt: skip
         version, where = max(minimum, key=lambda item: numbers(item[0]), default=("", ""))
         downloads = {name: [kind, place, path] for path, text in texts.items() for kind, name, place in _declared(text)}
+        docs = sorted({name for text in texts.values() for name in _docs_options(text)})
         project = next((found[1] for path in lists if (found := _PROJECT.search(texts[path]))), "")
         options = sorted({name for text in texts.values() for name in _test_options(text, project)})
-        return Needs("cmake", "ctest", tuple(folders[:_MOST_FOLDERS]), tuple(scripts[:2000]), version, where,
-                     facts={"options": options, "downloads": downloads})  # fmt: skip
+        return Needs("c", "ctest", tuple(folders[:_MOST_FOLDERS]), tuple(scripts[:2000]), version, where,
+                     facts={"options": options, "docs": docs, "downloads": downloads})  # fmt: skip
 
     def toolchain(self, needs: Needs) -> Toolchain:
         version = program_version("cmake")
@@ -118,12 +109,6 @@ class CMake:
             raise EnvironmentRefused(f"CMake {least} or newer ({place}), and this machine has {version}",
                                      f"Install CMake {least} or newer.")  # fmt: skip
         return Toolchain(f"CMake {version}, {compilers(needs)}", variables={"PATH": PATH})
-
-    def registry(self, setting: str) -> Registry:
-        return Registry("http://127.0.0.1:9", ())
-
-    def fetch(self, needs: Needs, step: FetchStep) -> None:
-        """Fetches nothing: there is no registry of C libraries."""
 
     def build(self, needs: Needs, step: BuildStep) -> None:
         start_build(step)
@@ -235,6 +220,13 @@ def _test_options(text: str, project: str) -> Iterator[str]:
             yield name
 
 
+def _docs_options(text: str) -> Iterator[str]:
+    """Options that make documentation, for which tools may be missing."""
+    for name, _ in _OPTION.findall(text):
+        if re.search(r"(^|_)(DOCS?|DOXYGEN|DOCUMENTATION)$", name, re.IGNORECASE):
+            yield name
+
+
 def _configuration(needs: Needs, number: int, folder: str) -> list[str]:
     """The arguments of `_CONFIGURE`."""
     generator = "Ninja" if shutil.which("ninja", path=PATH) else "Unix Makefiles"
@@ -244,6 +236,7 @@ def _configuration(needs: Needs, number: int, folder: str) -> list[str]:
     for name in needs.facts["downloads"]:
         if (Path("/usr/src") / name / LISTS).is_file():  # where Debian keeps libraries that are built with their users
             options.append(f"-DFETCHCONTENT_SOURCE_DIR_{name.upper()}=/usr/src/{name}")
+    options += [f"-D{name}=OFF" for name in needs.facts["docs"]]
     tests = " ".join(f"-D{name}=ON" for name in needs.facts["options"])
     return [folder or ".", generator, f"{_BUILD}/{number}", tests, *options]
 

@@ -1,6 +1,6 @@
 """C and C++ with make: `./configure` where there is one, then the target `check` or `test` of the Makefile.
 
-Only for repositories that are C or C++ and have no tests in CMake. A Makefile that prints results in no known form is
+Only for repositories that are C or C++. A Makefile that prints results in no known form is
 one test, by its exit code.
 """
 
@@ -13,14 +13,14 @@ from sandbox.reports import TestCase, unique
 from sandbox.reports.compilers import first_error
 from sandbox.reports.text_results import text_results, trs_results
 
-from .c_sources import HEADERS, SOURCES, TestSources, is_own, is_test_file
-from .cmake import PATH, CMake, compilers, program_version, relative_path
+from .c_sources import SOURCES, TestSources, is_own
+from .cmake import PATH, compilers, program_version, relative_path
 from .kept_builds import CONTINUE, keep_build, start_build
-from .protocol import BuildFailed, BuildStep, FetchStep, Needs, Ran, Registry, TestPlan, Toolchain
+from .protocol import BuildFailed, BuildStep, Needs, Ran, TestPlan, Toolchain
 from .tree import SourceTree, folder_of
 
-_MAKEFILES = ("GNUmakefile", "Makefile", "makefile")
-_OTHERS = ("pyproject.toml", "setup.py", "setup.cfg", "package.json", "go.mod", "Cargo.toml", "pom.xml", "build.gradle",
+MAKEFILES = ("GNUmakefile", "Makefile", "makefile")
+_OTHERS = ("pyproject.toml", "setup.py", "setup.cfg", "go.mod", "Cargo.toml", "pom.xml", "build.gradle",
            "Gemfile", "composer.json")  # fmt: skip
 """Declarations of other languages, whose Makefiles only start their own tools."""
 _TARGETS = ("check", "test", "tests")
@@ -42,22 +42,10 @@ echo "penstock: ended $?"
 
 
 class Make:
-    name = "make"
-    title = "C and C++ (make)"
-    suffixes: tuple[str, ...] = (*SOURCES, *HEADERS)
-    programs: tuple[str, ...] = ("make",)
-
-    def is_test(self, path: str) -> bool:
-        return is_test_file(path)
-
-    def steers(self, path: str) -> bool:
-        name = path.rpartition("/")[2]
-        return name in (*_MAKEFILES, "configure", "configure.ac", "configure.in", "autogen.sh") or name.endswith(
-            (".mk", ".am", ".m4", "akefile.in")
-        )
+    """The part of `c.C` for make."""
 
     def find(self, tree: SourceTree) -> Needs | None:
-        if any(tree.exists(name) for name in _OTHERS) or CMake().find(tree) is not None:
+        if any(tree.exists(name) for name in _OTHERS) or '"scripts"' in (tree.text("package.json") or ""):
             return None
         if not any(path.endswith(SOURCES) and is_own(path) for path in tree.paths):
             return None
@@ -65,7 +53,7 @@ class Make:
             found = _declared(tree, folder)
             if found:
                 files, target, automake = found
-                return Needs("make", f"make {target}", (folder,), tuple(files),
+                return Needs("c", f"make {target}", (folder,), tuple(files),
                              facts={"target": target, "automake": automake})  # fmt: skip
         return None
 
@@ -80,12 +68,6 @@ class Make:
             raise EnvironmentRefused(f"{' and '.join(missing)}, to make `configure` from {needs.files[0]}",
                                      "Install autoconf, automake and libtool, or commit `configure`.")  # fmt: skip
         return Toolchain(f"make {version}, {compilers(needs)}", variables={"PATH": PATH})
-
-    def registry(self, setting: str) -> Registry:
-        return Registry("http://127.0.0.1:9", ())
-
-    def fetch(self, needs: Needs, step: FetchStep) -> None:
-        """Fetches nothing: there is no registry of C libraries."""
 
     def build(self, needs: Needs, step: BuildStep) -> None:
         start_build(step)
@@ -160,7 +142,7 @@ def _trs_cases(
 
 def _folders(tree: SourceTree) -> list[str]:
     """Folders with a Makefile or a configure script, the nearest to the root first."""
-    names = (*_MAKEFILES, "configure.ac", "configure.in", "configure")
+    names = (*MAKEFILES, "configure.ac", "configure.in", "configure")
     found = {folder_of(path) for name in names for path in tree.named(name) if is_own(path)}
     return sorted(found, key=lambda folder: (bool(folder), folder.count("/"), folder))[:20]
 
@@ -180,7 +162,7 @@ def _declared(tree: SourceTree, folder: str) -> tuple[list[str], str, list[str]]
         tools = [] if tree.exists(f"{at}configure") else ["autoreconf", *(["automake"] if automake else [])]
         first = script or f"{at}configure"
         return [first, *declared[:200]], target, tools
-    for name in _MAKEFILES:
+    for name in MAKEFILES:
         if tree.exists(at + name):
             targets = _targets(tree.text(at + name) or "")
             return ([at + name], targets[0], []) if targets else None

@@ -37,7 +37,7 @@ _TARGET = f"{SCRATCH}/target"
 _HOME = f"{INSIDE}/cargo"
 _TEST = re.compile(r"#\[(?:\w+::)*(?:test|rstest|test_case|quickcheck)\b|\bproptest!|^\s*//[/!] ```", re.MULTILINE)
 _TEST_FILE = re.compile(
-    r"(^|/)(tests?|benches|testdata|snapshots)/|(^|/)(tests?|test_\w+|\w+_tests?)\.rs$|\.snap$", re.IGNORECASE
+    r"(^|/)(tests?|benches)/.*\.(rs|stderr|stdout)$|(^|/)(tests?|test_\w+|\w+_tests?)\.rs$|(^|/)snapshots/.*\.snap$"
 )
 _STEERING = (MANIFEST, LOCK, "rust-toolchain", "rust-toolchain.toml", "build.rs", "clippy.toml")
 _MOST_READ = 64 << 20
@@ -96,7 +96,7 @@ class Rust:
 
     def steers(self, path: str) -> bool:
         name = path.rpartition("/")[2]
-        return name in _STEERING or re.search(r"(^|/)\.(cargo|config)/[^/]+$", path) is not None
+        return name in _STEERING or re.search(r"(^|/)(\.cargo/config|\.config/nextest)[^/]*$", path) is not None
 
     def find(self, tree: SourceTree) -> Needs | None:
         workspaces, left = find_workspaces(tree)

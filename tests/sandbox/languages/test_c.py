@@ -6,9 +6,8 @@ import shutil
 import pytest
 
 from sandbox.environments.languages import SourceTree, cmake, find_languages
+from sandbox.environments.languages.c import C
 from sandbox.environments.languages.c_sources import TestSources
-from sandbox.environments.languages.cmake import CMake
-from sandbox.environments.languages.make import Make
 from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.reports.compilers import first_error
 from sandbox.reports.text_results import text_results, trs_results
@@ -19,6 +18,10 @@ option(DEMO_BUILD_TESTS "Build the tests" OFF)
 option(DEMO_BUILD_FUZZ_TESTS "Build what needs a fuzzer" OFF)
 option(ENABLE_LATER_TESTS "Build what needs another library" OFF)
 option(ENABLE_demo_TEST "Build more tests" OFF)
+option(DEMO_BUILD_DOCS "Needs a program that is missing" ON)
+if(DEMO_BUILD_DOCS)
+  message(FATAL_ERROR "no program for documentation")
+endif()
 add_library(demo demo.c)
 if(DEMO_BUILD_FUZZ_TESTS)
   message(FATAL_ERROR "no fuzzer")
@@ -53,14 +56,13 @@ def test_finds_projects_with_tests_and_the_options_that_add_them(repository):
 @pytest.mark.parametrize(("path", "is_test", "steers"), [
     ("src/demo.c", False, False), ("src/contest.cc", False, False), ("test/demo.c", True, False),
     ("src/demo_test.cc", True, False), ("src/test-demo.c", True, False), ("src/DemoTest.cpp", True, False),
-    ("t/data.txt", True, False), ("lib/CMakeLists.txt", False, True), ("cmake/warn.cmake", False, True),
+    ("t/data.h", True, False), ("a/tests/data.txt", False, False),
+    ("lib/CMakeLists.txt", False, True), ("cmake/warn.cmake", False, True),
 ])  # fmt: skip
 def test_files_of_tests_and_files_that_steer_them_are_known(path, is_test, steers):
-    assert (CMake().is_test(path), CMake().steers(path)) == (is_test, steers)
-    assert Make().is_test(path) == is_test
-    assert [name for name in ("Makefile", "rules.mk", "a.c", "configure.ac", "Makefile.am") if Make().steers(name)] == [
-        "Makefile", "rules.mk", "configure.ac", "Makefile.am",
-    ]  # fmt: skip
+    assert (C().is_test(path), C().steers(path)) == (is_test, steers)
+    names = ("Makefile", "rules.mk", "a.c", "configure.ac", "Makefile.am")
+    assert [name for name in names if C().steers(name)] == ["Makefile", "rules.mk", "configure.ac", "Makefile.am"]
 
 
 def test_without_tests_there_is_nothing_to_run(repository):
@@ -70,7 +72,11 @@ def test_without_tests_there_is_nothing_to_run(repository):
 
 def test_a_makefile_of_another_language_is_none_of_c(repository):
     root = repository({"Makefile": MAKEFILE, "it.c": TAP, "pyproject.toml": ""})
-    assert Make().find(SourceTree(root)) is None
+    assert C().find(SourceTree(root)) is None
+    (root / "pyproject.toml").unlink()
+    assert C().find(SourceTree(root)) is not None
+    (root / "package.json").write_text('{"scripts": {"test": "jest"}}')
+    assert C().find(SourceTree(root)) is None
 
 
 def test_a_version_that_is_not_there_is_named(repository, monkeypatch):
@@ -78,12 +84,12 @@ def test_a_version_that_is_not_there_is_named(repository, monkeypatch):
     monkeypatch.setattr(cmake, "program_version", lambda program, option="": "3.25.1")
     monkeypatch.setattr(cmake.shutil, "which", lambda name, path: f"/usr/bin/{name}")
     with pytest.raises(EnvironmentRefused, match=r"CMake 3\.99 or newer \(CMakeLists\.txt, cmake_minimum_required\)"):
-        CMake().toolchain(CMake().find(SourceTree(root)))
+        C().toolchain(C().find(SourceTree(root)))
 
 
 def test_each_test_of_ctest_has_a_result_and_sources_are_built_again_when_they_differ(repository, suites):
     root = repository(FILES)
-    environment = suites.environment(CMake(), root)
+    environment = suites.environment(C(), root)
     assert not environment.entry.facts["notes"]
     cases = {case.id: case for case in suites.run(environment).cases}
     assert {name: case.outcome for name, case in cases.items()} == {
@@ -106,14 +112,14 @@ def test_what_was_built_is_not_built_again(repository, suites):
 
     from .conftest import LIMITS
 
-    environment = suites.environment(CMake(), repository(FILES))
+    environment = suites.environment(C(), repository(FILES))
     with open_session(environment, environment.tree.root, suites.sandbox, LIMITS, {}) as session:
         done = session.run(["cmake", "--build", ".penstock/cmake/0"])
         assert done.ok and b"Building" not in done.stdout, done.stdout
 
 
 def test_a_program_that_does_not_compile_is_an_error_and_the_others_run(repository, suites):
-    environment = suites.environment(CMake(), repository(FILES))
+    environment = suites.environment(C(), repository(FILES))
     cases = {case.id: case for case in suites.run(environment, changed={"tests/bad.c": "\nint f(void) { y; }\n"}).cases}
     build = cases["CMakeLists.txt::(build)"]
     assert (build.outcome, build.path, build.line) == ("error", "tests/bad.c", 2)
@@ -127,11 +133,11 @@ def test_what_would_be_downloaded_is_refused_by_name(repository, suites):
              "FetchContent_MakeAvailable(wanted)\n")  # fmt: skip
     root = repository({**FILES, "CMakeLists.txt": LISTS.replace("if(DEMO_BUILD_T", fetch + "if(DEMO_BUILD_T")})
     with pytest.raises(EnvironmentRefused, match=r"`wanted` from https://example\.invalid/.*CMakeLists\.txt downloads"):
-        suites.environment(CMake(), root)
+        suites.environment(C(), root)
 
 
 def test_a_makefile_is_run_and_its_results_are_read(repository, suites):
-    environment = suites.environment(Make(), repository({"Makefile": MAKEFILE, "demo.c": CODE, "it.c": TAP}))
+    environment = suites.environment(C(), repository({"Makefile": MAKEFILE, "demo.c": CODE, "it.c": TAP}))
     cases = {case.id: case for case in suites.run(environment).cases}
     assert {name: case.outcome for name, case in cases.items()} == {
         "Makefile::(build)": "passed", "Makefile::starts": "passed", "Makefile::adds": "failed",
@@ -145,7 +151,7 @@ def test_a_makefile_is_run_and_its_results_are_read(repository, suites):
 
 def test_a_makefile_that_says_nothing_is_one_test(repository, suites):
     root = repository({"Makefile": "all:\ncheck:\n\ttest -f wanted\n", "demo.c": CODE})
-    environment = suites.environment(Make(), root)
+    environment = suites.environment(C(), root)
     assert [(case.id, case.outcome) for case in suites.run(environment).cases] == [
         ("Makefile::(build)", "passed"), ("Makefile::check", "failed"),
     ]  # fmt: skip
@@ -154,25 +160,25 @@ def test_a_makefile_that_says_nothing_is_one_test(repository, suites):
 
 def test_configure_is_named_when_the_programs_that_make_it_are_missing(repository, monkeypatch):
     root = repository({"configure.ac": "", "Makefile.am": "TESTS = it\n", "it.c": ""})
-    needs = Make().find(SourceTree(root))
+    needs = C().find(SourceTree(root))
     assert (needs.runner, needs.files) == ("make check", ("configure.ac", "Makefile.am"))
     monkeypatch.setattr(
         shutil, "which", lambda name, path=None: None if name.startswith("auto") else f"/usr/bin/{name}"
     )
     with pytest.raises(EnvironmentRefused, match=r"autoreconf and automake, to make `configure` from configure\.ac"):
-        Make().toolchain(needs)
+        C().toolchain(needs)
 
 
 def test_results_of_automake_are_read(repository):
     root = repository({"configure": "", "Makefile.in": "TESTS = a\n", "tests/a.c": "", "tests/b.sh": ""})
     tree = SourceTree(root)
-    needs = Make().find(tree)
+    needs = C().find(tree)
     from sandbox.environments.languages.protocol import Ran
 
     reports = {"tests/a.trs": b":test-result: FAIL\n", "tests/a.log": b"a.c:3: wrong\ntests/a.c:7: wrong\n",
                "tests/b.trs": b":test-result: PASS 1 - one\n:test-result: SKIP 2 two # SKIP no net\n"}  # fmt: skip
-    ran = Ran(Make().plans(needs, (), 9)[0], 2, b"\npenstock: built 0\nFAIL: a\npenstock: ended 2\n", b"", reports)
-    cases = {case.id: case for case in Make().results(needs, ran, tree)}
+    ran = Ran(C().plans(needs, (), 9)[0], 2, b"\npenstock: built 0\nFAIL: a\npenstock: ended 2\n", b"", reports)
+    cases = {case.id: case for case in C().results(needs, ran, tree)}
     assert {name: case.outcome for name, case in cases.items()} == {
         "configure::(build)": "passed", "tests/a.c::a": "failed", "tests/b.sh::one": "passed",
         "tests/b.sh::two": "skipped",
