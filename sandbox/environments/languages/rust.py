@@ -191,14 +191,17 @@ class Rust:
         for test in tests:
             file, _, name = test.partition("::")
             folder, package, library = _package_of(needs, file)
-            place = f"-p {package}" if package else " ".join(_everything(needs, folder))
+            # By its manifest, as another package, which a test needs, may have the same name.
+            whole = " ".join(_everything(needs, folder))
+            place = whole if package is None else f"--manifest-path {WORKSPACE}/{joined(package, MANIFEST)}"
             found = _DOC.match(name)
             if found:
                 item = "" if found[1] == "crate" else f"{found[1]} "
                 chosen.setdefault((folder, place, "--doc"), []).append(f" - {item}(line ")
                 continue
-            inside = file.removeprefix(_folder_of_package(needs, folder, package)).strip("/")
-            names = chosen.setdefault((folder, place, _target(inside, library) if package else ""), [])
+            inside = file.removeprefix(package or "").strip("/")
+            targets = "" if package is None else _target(inside, library)
+            names = chosen.setdefault((folder, place, targets), [])
             names.append("" if name.startswith("(") else name)
         return [_plan(folder, place, targets, () if "" in names else names)
                 for (folder, place, targets), names in chosen.items()]  # fmt: skip
@@ -302,18 +305,14 @@ def _plan(folder: str, packages: str, targets: str, names: Sequence[str]) -> Tes
     return TestPlan(command, folder)
 
 
-def _package_of(needs: Needs, file: str) -> tuple[str, str, str]:
-    """The workspace of a file, and the name and library of its package (empty where it is in none)."""
+def _package_of(needs: Needs, file: str) -> tuple[str, str | None, str]:
+    """The workspace of a file, and the folder (None where it is in none) and library of its package."""
     found = [(at, folder, name, library) for folder, packages in needs.facts["packages"].items()
              for at, name, library in packages if not at or file.startswith(f"{at}/")]  # fmt: skip
     if not found:
-        return next((one for one in needs.folders if not one or file.startswith(f"{one}/")), needs.folders[0]), "", ""
-    _, folder, name, library = max(found, key=lambda one: len(one[0]))
-    return folder, name if re.fullmatch(r"[\w-]+", name) else "", library
-
-
-def _folder_of_package(needs: Needs, folder: str, package: str) -> str:
-    return next((at for at, name, _ in needs.facts["packages"][folder] if name == package), "")
+        return next((one for one in needs.folders if not one or file.startswith(f"{one}/")), needs.folders[0]), None, ""
+    at, folder, _, library = max(found, key=lambda one: len(one[0]))
+    return folder, at if re.fullmatch(r"[\w./-]*", at) else None, library
 
 
 def _target(file: str, library: str) -> str:
