@@ -1,11 +1,13 @@
 """Environments for languages other than Python. A new language is one module, and one line in `LANGUAGES`."""
 
+from .c import C
 from .go import Go
 from .javascript import JavaScript
 from .protocol import Language, Needs
+from .rust import Rust
 from .tree import SourceTree
 
-LANGUAGES: tuple[Language, ...] = (Go(), JavaScript())
+LANGUAGES: tuple[Language, ...] = (Go(), JavaScript(), Rust(), C())
 
 
 def find_languages(root: SourceTree) -> list[tuple[Language, Needs]]:

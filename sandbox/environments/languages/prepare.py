@@ -107,7 +107,7 @@ def _make(
 ) -> dict[str, object]:
     until = time.monotonic() + options.seconds
     seconds: dict[str, float] = {}
-    notes = list(needs.notes)
+    notes = [*needs.notes, *toolchain.notes]
     log: list[str] = []
     packages = made / "packages"
     make_folder(packages)

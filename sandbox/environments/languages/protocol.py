@@ -48,12 +48,13 @@ class Needs:
 @dataclass(frozen=True)
 class Toolchain:
     """Programs of this machine. `mounts` and `variables` make them usable in the sandbox, and also in the fetch step,
-    which sees `readable` at the same paths as here; `version` is for people and for keys."""
+    which sees `readable` at the same paths as here; `version` is for people and for keys, `notes` are for people."""
 
     version: str
     mounts: tuple[Mount, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

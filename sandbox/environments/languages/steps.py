@@ -1,6 +1,7 @@
 """The steps that make an environment: fetching outside of the repository's code, and building in the sandbox."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -127,6 +128,9 @@ class Build:
                 new.rename(place)
             except ArchiveRefused as error:
                 raise BuildFailed(f"what was built in {path} cannot be kept: {error}") from error
+        now = time.time()
+        for kept in (self._made / name).rglob("*"):  # builders build again what is older than what it is made from
+            os.utime(kept, (now, now), follow_symlinks=False)
 
     def note(self, text: str) -> None:
         self._notes.append(text)
