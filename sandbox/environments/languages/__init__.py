@@ -1,10 +1,14 @@
 """Environments for languages other than Python. A new language is one module, and one line in `LANGUAGES`."""
 
 from .go import Go
+from .java import Java
 from .protocol import Language, Needs
 from .tree import SourceTree
 
-LANGUAGES: tuple[Language, ...] = (Go(),)
+LANGUAGES: tuple[Language, ...] = (
+    Go(),
+    Java(),
+)
 
 
 def find_languages(root: SourceTree) -> list[tuple[Language, Needs]]:
