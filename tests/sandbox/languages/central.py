@@ -1,11 +1,11 @@
 """The public registry of Java packages on loopback: what was asked for once is kept, for all tests of a session."""
 
 import threading
-import urllib.error
-import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 _REAL = "https://repo.maven.apache.org/maven2"
 _SECONDS = 60.0
@@ -19,6 +19,7 @@ class Central:
         self.folder = folder
         self.files: dict[str, bytes] = {}
         self.asked: list[str] = []
+        self._client = httpx.Client(timeout=_SECONDS)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"central": self}))
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -32,12 +33,12 @@ class Central:
         if kept.is_file():
             return kept.read_bytes() or None
         try:
-            with urllib.request.urlopen(f"{_REAL}{path}", timeout=_SECONDS) as answer:  # noqa: S310 - https
-                content: bytes = answer.read()
-        except urllib.error.HTTPError as error:
-            if error.code != 404:
-                raise
-            content = b""
+            answer = self._client.get(f"{_REAL}{path}")
+        except httpx.HTTPError as error:
+            raise OSError(f"{_REAL}: {error}") from error
+        if answer.status_code not in (200, 404):
+            raise OSError(f"{_REAL}{path}: status {answer.status_code}")
+        content = answer.content if answer.status_code == 200 else b""
         kept.parent.mkdir(parents=True, exist_ok=True)
         making = kept.with_name(f".{threading.get_ident()}.{kept.name}")
         making.write_bytes(content)
@@ -47,10 +48,12 @@ class Central:
     def stop(self) -> None:
         self._http.shutdown()
         self._http.server_close()
+        self._client.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
     central: Central
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self.central.asked.append(self.path)

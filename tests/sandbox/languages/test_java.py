@@ -135,7 +135,7 @@ def test_the_nearest_jdk_is_chosen(monkeypatch, wanted, oldest, preferred, chose
 
 def test_a_release_for_which_no_jdk_compiles_any_more_is_refused(monkeypatch):
     monkeypatch.setattr("sandbox.environments.languages.java.machine.jdks", lambda: (Jdk(Path("/j"), "25.0.1"),))
-    with pytest.raises(EnvironmentRefused, match=r"Java 6 \(pom\.xml\).*Raise it to 8.*older than 12"):
+    with pytest.raises(EnvironmentRefused, match=r"Java 6 \(pom\.xml\).*raise it to 8.*older than 12"):
         chosen_jdk(6, 6, 0, "pom.xml")
 
 
