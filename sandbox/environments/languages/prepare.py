@@ -132,7 +132,13 @@ def _make(
                 if again < _MOST_ROUNDS and not set(missing.wanted) <= set(step.wanted):
                     step.wanted = missing.wanted
                     continue
-                notes.append(f"Its build needs packages that cannot be fetched: {str(missing)[:400]}.")
+                if missing.needed:
+                    raise EnvironmentRefused(
+                        f"{language.title} packages that its registry does not have ({str(missing)[:400]})",
+                        f"Name others in {needs.files[0]}, or a registry that has them for {language.name} in the "
+                        "setting `registries`.",
+                    ) from missing
+                notes.append(f"Its build needs packages that the registry does not have: {str(missing)[:400]}.")
             finally:
                 seconds["build"] = round(seconds.get("build", 0) + time.monotonic() - began, 3)
             break

@@ -26,11 +26,11 @@ class BuildFailed(Exception):
 
 class PackagesMissing(Exception):
     """A build found that packages are not there which its declarations do not name. They are fetched, and it is built
-    again; a build that asks for the same again fails."""
+    again; a build that asks for the same again cannot have them. `needed`: no test can be run without."""
 
-    def __init__(self, wanted: Sequence[str]) -> None:
-        super().__init__(", ".join(wanted))
-        self.wanted = tuple(wanted)
+    def __init__(self, wanted: Sequence[str], needed: bool = False) -> None:
+        super().__init__(", ".join(wanted).replace("\t", " "))
+        self.wanted, self.needed = tuple(wanted), needed
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,13 @@ def test_without_tests_there_is_nothing_to_run(repository):
     assert needs_of(repository({"pom.xml": pom("demo"), "src/main/java/com/example/Calc.java": CALC})) is None
 
 
+def test_a_build_by_gradle_is_refused_with_its_reason(repository):
+    needs = needs_of(repository({"build.gradle.kts": "", "src/test/kotlin/ATest.kt": ""}))
+    with pytest.raises(EnvironmentRefused, match=r"Gradle \(build\.gradle\.kts\).*pom\.xml"):
+        Java().toolchain(needs)
+    assert needs_of(repository({"build.gradle.kts": "", "src/test/kotlin/ATest.kt": "", "pom.xml": pom("demo")})).runner
+
+
 @pytest.mark.parametrize("content", ["<project>", '<!DOCTYPE p [<!ENTITY a "b">]><project>&a;</project>'])
 def test_a_pom_that_is_not_plain_xml_is_refused(repository, content):
     with pytest.raises(EnvironmentRefused, match=r"pom\.xml.*valid XML without entities"):
@@ -119,7 +126,9 @@ def test_levels_come_from_properties_and_from_the_compiler_plugin(repository):
 
 
 def test_a_version_that_is_not_there_is_named(repository, central):
-    with pytest.raises(EnvironmentRefused, match=r"version 99 or newer \(pom\.xml\), and this machine has .*install it"):
+    with pytest.raises(
+        EnvironmentRefused, match=r"version 99 or newer \(pom\.xml\), and this machine has .*install it"
+    ):
         Java().toolchain(needs_of(repository({**FILES, "pom.xml": pom("demo", release="99")})))
 
 

@@ -50,10 +50,11 @@ class Java:
     def find(self, tree: SourceTree) -> Needs | None:
         builds = _builds(tree)
         if not builds:
-            return None
+            return _of_gradle(tree)
         projects = {path: project for build in builds for path, project in reactor(build, tree).items()}
         files = list(projects)
-        facts: dict[str, Any] = {"poms": list(projects), "builds": {}}
+        own = [f"{project.group}:{project.artifact}" for project in projects.values()]
+        facts: dict[str, Any] = {"poms": list(projects), "own": own, "builds": {}}
         for build in builds:
             configuration = maven_configuration(folder_of(build), tree)
             files += configuration.files
@@ -73,6 +74,9 @@ class Java:
 
     def toolchain(self, needs: Needs) -> Toolchain:
         facts = needs.facts
+        if needs.runner == "gradle":
+            raise EnvironmentRefused(f"a build by Gradle ({needs.files[0]}), and only those by Maven are run",
+                                     "Add a pom.xml, or name the tests with `test` in penstock.toml.")  # fmt: skip
         jdk = chosen_jdk(int(needs.version or 0), 0, int(facts["preferred"]), needs.version_from)
         if facts["oldest"] and facts["oldest"] < jdk.oldest:
             jdk = chosen_jdk(int(needs.version or 0), int(facts["oldest"]), int(facts["preferred"]),
@@ -123,14 +127,30 @@ class Java:
             (step.made / name).write_text(text)
 
     def build(self, needs: Needs, step: BuildStep) -> None:
+        failed = self._tried(needs, step, "test")
+        if failed and len(needs.facts["poms"]) > 1:
+            # A project may need another as an archive, which later phases make.
+            later = self._tried(needs, step, "package")
+            if len(later) < len(failed):
+                step.run(offline.keeping("package"), {})
+                step.keep(offline.KEPT, "phase")
+                failed = later
+        if failed:
+            raise BuildFailed("; ".join(failed))
+
+    def _tried(self, needs: Needs, step: BuildStep, phase: str) -> list[str]:
+        """Runs one test class of each project; returns why projects cannot be built. Raises `PackagesMissing`."""
+        failed: list[str] = []
         for folder, build in needs.facts["builds"].items():
-            command = offline.command(build["holder"], *offline.selecting(needs.facts["tried"]))
+            command = offline.command(build["holder"], *offline.selecting(needs.facts["tried"]), phase=phase)
             said = step.run(["/bin/sh", "-c", '"$@" 2>&1 || true', "sh", *command], {}, folder)
-            wanted = list(dict.fromkeys(offline.missing(said)))
+            wanted = [one for one in dict.fromkeys(offline.missing(said))
+                      if ":".join(one.partition("\t")[2].split(":")[:2]) not in needs.facts["own"]]  # fmt: skip
             if wanted:
-                raise PackagesMissing(wanted)
-            if "BUILD SUCCESS" not in said:
-                raise BuildFailed(said[-900:])
+                raise PackagesMissing(wanted, needed=not offline.has_tested(said))
+            reasons = offline.failures(said)
+            failed += reasons or ([] if "BUILD SUCCESS" in said else [said[-900:]])
+        return failed
 
     def variables(self, needs: Needs) -> Mapping[str, str]:
         return {"JAVA_TOOL_OPTIONS": "-XX:MaxRAM=4g"}
@@ -156,6 +176,16 @@ class Java:
         projects = {artifact: folder for build in needs.facts["builds"].values()
                     for folder, artifact in build["projects"].items()}  # fmt: skip
         return unique(test_cases(ran, projects, Sources(tree)))
+
+
+def _of_gradle(tree: SourceTree) -> Needs | None:
+    """A build of the root by Gradle, which is refused when its tests are to be run."""
+    builds = [name for name in ("build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts")
+              if tree.exists(name)]  # fmt: skip
+    if not builds or not any(_TEST_FOLDER.search(path) and _TEST_NAME.match(path.rpartition("/")[2])
+                             for path in tree.paths if _SOURCE.search(path)):  # fmt: skip
+        return None
+    return Needs("java", "gradle", ("",), tuple(builds))
 
 
 def _builds(tree: SourceTree) -> list[str]:

@@ -14,7 +14,7 @@ from .machine import Jdk, launcher_of
 
 SCRIPT = "mvn.sh"
 _SCRIPT = """#!/bin/sh
-# Runs Maven offline: mvn.sh FOLDER ARGUMENT..., where FOLDER of the workspace holds `.mvn`.
+# Runs Maven offline: mvn.sh FOLDER [until PHASE] ARGUMENT..., where FOLDER of the workspace holds `.mvn`.
 holder="/workspace/$1"
 shift
 options=
@@ -22,11 +22,17 @@ if [ -f "$holder/.mvn/jvm.config" ]; then
     options=$(sed 's/#.*//' "$holder/.mvn/jvm.config" | tr '\\r\\n' '  ')
 fi
 case "$options" in *GC*) ;; *) options="-XX:+UseSerialGC $options" ;; esac
+if [ "$1" = "until" ]; then
+    phase=$2
+    shift 2
+else
+    phase=$(cat {inside}/phase/name 2>/dev/null || echo test)
+fi
 set -f
 exec "$JAVA_HOME/bin/java" $options -XX:TieredStopAtLevel=1 -classpath "{boot}" -Dclassworlds.conf={inside}/m2.conf \\
     -Dmaven.home="{home}" -Dmaven.multiModuleProjectDirectory="$holder" \\
     org.codehaus.plexus.classworlds.launcher.Launcher -o -B -s {inside}/settings.xml -gs {inside}/settings.xml \\
-    -t {inside}/toolchains.xml -Dmaven.repo.local={repository} -Dstyle.color=never "$@"
+    -t {inside}/toolchains.xml -Dmaven.repo.local={repository} -Dstyle.color=never "$phase" "$@"
 """
 _LAUNCHER = """main is org.apache.maven.cli.MavenCli from plexus.core
 set maven.conf default ${maven.home}/conf
@@ -44,6 +50,7 @@ _SETTINGS = """<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>
 <url>https://repo.maven.apache.org/maven2</url></mirror></mirrors></settings>
 """
 REPOSITORY = f"/workspace/{SCRATCH}/m2"
+KEPT = f"{SCRATCH}/phase"
 FETCHED = f"{INSIDE}/m2"
 _NO_CHECKS = ("animal.sniffer.skip", "checkstyle.skip", "enforcer.skip", "forbiddenapis.skip", "formatter.skip",
               "gpg.skip", "impsort.skip", "license.skip", "maven.gitcommitid.skip", "maven.javadoc.skip",
@@ -71,11 +78,16 @@ def _toolchain(jdk: Jdk) -> str:
             f"<configuration><jdkHome>{escape(str(jdk.home))}</jdkHome></configuration></toolchain>")  # fmt: skip
 
 
-def command(holder: str, *arguments: str) -> tuple[str, ...]:
-    """Runs all tests of a build, also after some of them failed."""
+def command(holder: str, *arguments: str, phase: str = "") -> tuple[str, ...]:
+    """Runs all tests of a build, also after some of them failed: up to a phase, or the one that was kept."""
     skipped = [f"-D{name}=true" for name in _NO_CHECKS]
-    return ("/bin/sh", f"{INSIDE}/{SCRIPT}", holder or ".", "test", "-fae", "-Dmaven.test.failure.ignore=true",
-            *skipped, *arguments)  # fmt: skip
+    return ("/bin/sh", f"{INSIDE}/{SCRIPT}", holder or ".", *(("until", phase) if phase else ()), "-fae",
+            "-Dmaven.test.failure.ignore=true", *skipped, *arguments)  # fmt: skip
+
+
+def keeping(phase: str) -> tuple[str, ...]:
+    """Writes down, in the folder `KEPT` of the workspace, up to which phase this build is run."""
+    return ("/bin/sh", "-c", 'mkdir -p "$1" && printf %s "$2" >"$1/name"', "sh", KEPT, phase)
 
 
 def selecting(classes: Sequence[str]) -> list[str]:
@@ -106,3 +118,13 @@ def missing(output: str) -> Iterator[str]:
             for found in _MANY.finditer(line):
                 for one in _COORDINATES.findall(found[1]):
                     yield f"artifact\t{one}"
+
+
+def failures(output: str) -> list[str]:
+    """Why projects could not be built, one line for each."""
+    return re.findall(r"^\[ERROR\] Failed to execute goal (.{1,400})", output, re.MULTILINE)
+
+
+def has_tested(output: str) -> bool:
+    """Whether the tests of any project were run."""
+    return re.search(r"^\[INFO\] --- [\w.:-]*surefire[\w.:-]*:test ", output, re.MULTILINE) is not None
