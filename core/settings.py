@@ -167,6 +167,11 @@ class Settings(BaseSettings):
         description="Hosts (host or host:port, separated by commas) that packages may be fetched from, beside those of "
         "the package index.",
     )
+    registries: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="Package registries of languages other than Python, as LANGUAGE=ADDRESS, separated by commas. "
+        "Unset: those that the languages' tools use here.",
+    )
     embedding_model: str = Field(
         default="wordllama",
         pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$",
@@ -239,6 +244,17 @@ class Settings(BaseSettings):
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
+
+    @field_validator("registries", mode="before")
+    @classmethod
+    def _split_registries(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        for name, _, address in pairs:
+            if not name or not address.startswith(("https://", "http://")):
+                raise ValueError(f"{name!r} has no address: write LANGUAGE=https://HOST/PATH")
+        return {name.strip(): address.strip() for name, _, address in pairs}
 
     @field_validator("home", "cache", "models", "kafka_ca", "kafka_certificate", "kafka_key", mode="after")
     @classmethod

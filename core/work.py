@@ -159,9 +159,11 @@ class EnvironmentFailure(Record):
 class Packages(Record):
     """The environment that a repository's tests ran in: Python's version, `versions` as `name==version`, and `source`,
     the files that declare them. `before` is the time (RFC 3339) until which files had to be published to count, empty
-    for the newest; `key` names the environment in the cache, and `seconds` is what it cost this task."""
+    for the newest; `key` names the environment in the cache, and `seconds` is what it cost this task. For another
+    language than Python, `language` names it with the version of its tools, and `python` is empty."""
 
-    python: str
+    python: str = ""
+    language: str = ""
     source: str
     before: str = ""
     versions: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from assets.context.tickets import assets as ticket_assets
 from assets.evals import assets as eval_assets
 from assets.evals import comparison_assets, default_assets
 from assets.executions import assets as execution_assets
+from assets.executions import environment_assets
 from assets.migrations import assets as migration_assets
 from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
@@ -28,11 +29,13 @@ defs = Definitions(
             model_assets,
             plan_assets,
             execution_assets,
+            environment_assets,
             result_assets,
             eval_assets,
             comparison_assets,
             default_assets,
-        ]
+        ],
+        include_specs=True,
     ),
     jobs=[
         tasks.resolve_task,

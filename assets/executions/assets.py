@@ -28,6 +28,7 @@ from assets.attempt_run import open_attempt
 from assets.executions.attempt.execute import execute
 from assets.executions.attempt.state import AttemptInput, Callbacks, Stopped
 from assets.executions.engines.open_engine import EngineChoice, open_engine
+from assets.executions.environment_assets import EnvironmentSteps, environment_event
 from assets.executions.judging.gate import CHECKS, judge
 from assets.executions.repository.checkout import open_checkout
 from assets.executions.repository.environment import environment_options
@@ -36,6 +37,7 @@ from assets.platform import Platform
 from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
 from core.attempts import Attempt
 from core.work import Execution, Plan, TaskContext, TaskText, Verdict
+from sandbox.environments.store import Store
 
 CHECK_NAMES = tuple(check.__name__ for check in CHECKS)
 
@@ -56,7 +58,7 @@ def _work_folder(platform: Platform, attempt: Attempt) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict]:
+def _carry_out(platform: Platform, attempt: Attempt, noted: EnvironmentSteps) -> tuple[Execution, Verdict]:
     found = attempt.output("task_context", TaskContext)
     plan = attempt.output("plan", Plan)
     if found is None or plan is None:
@@ -72,7 +74,12 @@ def _carry_out(platform: Platform, attempt: Attempt) -> tuple[Execution, Verdict
         search = partial(platform.search, task.team_id, task.source)
         environments = environment_options(settings, f"{task.team_id}/{task.source}", checkout)
         given = AttemptInput(text, found, plan, checkout, str(test) if test else None, search, environments)
-        callbacks = Callbacks(attempt.record, attempt.save_plan, attempt.should_stop)
+
+        def record(kind: str, body: dict[str, Any]) -> None:
+            noted.note(kind, body)
+            attempt.record(kind, body)
+
+        callbacks = Callbacks(record, attempt.save_plan, attempt.should_stop)
         execution = execute(given, engine, platform.sandbox, callbacks)
     return execution, judge(execution.evidence, execution.patch)
 
@@ -95,12 +102,24 @@ def execution(context: AssetExecutionContext, platform: ResourceParam[Platform])
         verdict = attempt.output("gate", Verdict)
         if done is None or verdict is None:
             try:
-                done, verdict = _carry_out(platform, attempt)
+                noted = EnvironmentSteps()
+                done, verdict = _carry_out(platform, attempt, noted)
             except Stopped as stopped:
                 raise Failure(str(stopped), allow_retries=False) from stopped
             attempt.put_output("execution", done, time.monotonic() - began)
             attempt.put_output("gate", verdict, 0.0)
+            _show_environment(context, platform, done, noted)
     return MaterializeResult(metadata=_metadata(done, verdict), check_results=_checks(done, verdict))
+
+
+def _show_environment(
+    context: AssetExecutionContext, platform: Platform, done: Execution, noted: EnvironmentSteps
+) -> None:
+    settings = platform.settings
+    store = Store(settings.cache / "environments", int(settings.environments_gib * (1 << 30)))
+    event = environment_event(context.partition_key, done.evidence.packages, noted, store)
+    if event is not None:
+        context.log_event(event)
 
 
 def _checks(done: Execution, verdict: Verdict) -> list[AssetCheckResult]:

@@ -102,10 +102,13 @@ def packages_summary(packages: Packages | None) -> str:
     """What the tests ran with, as a sentence."""
     if packages is None:
         return "They ran with Penstock's own packages."
+    shown = f"`penstock env show {cell(packages.key[:12])}`"
+    if packages.language:
+        return f"They ran with {cell(packages.language)}, for {cell(packages.source)}: {shown}."
     when = f", in versions from before {packages.before[:10]}" if packages.before else ""
     return (
         f"They ran with Python {cell(packages.python)} and {len(packages.versions)} packages "
-        f"for {cell(packages.source)}{when}: `penstock env show {cell(packages.key[:12])}`."
+        f"for {cell(packages.source)}{when}: {shown}."
     )
 
 

@@ -1,6 +1,8 @@
 """`penstock env`: the environments that repositories' tests run in."""
 
 import contextlib
+import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +11,11 @@ import typer
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from assets.executions.repository.checkout import Checkout
+    from core.work import Packages
+    from sandbox.environments.languages import Language, Needs
     from sandbox.environments.store import Store
 
 environments = typer.Typer(
@@ -24,11 +28,16 @@ Repo = Annotated[Path, typer.Option(help="The git repository; its HEAD counts.",
 def explain(repo: Repo, as_json: AsJson = False) -> None:
     """Say what the tests of a repository need, and which file says so. Builds and fetches nothing."""
     from assets.executions.repository.environment import wanted_by
+    from assets.executions.repository.languages import chosen_language
     from core.settings import load_settings
     from sandbox.environments.interpreters import choose
 
     with _refusals(), _checkout(repo) as checkout:
         cache = load_settings().cache
+        chosen, notes = chosen_language(checkout)
+        if chosen is not None:
+            _explain_language(chosen[0], chosen[1], notes, as_json)
+            return
         wanted = wanted_by(checkout, cache)
         if wanted is None:
             if as_json:
@@ -62,6 +71,7 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
 def build(repo: Repo, as_json: AsJson = False) -> None:
     """Make the environment of a repository, or find it in the cache. Exit code 1 if it cannot be made."""
     from assets.executions.repository.environment import environment_options, open_environment, packages_of
+    from assets.executions.repository.languages import chosen_language, language_packages, open_language
     from core.settings import load_settings
     from sandbox import open_sandbox
 
@@ -70,6 +80,13 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
         options = environment_options(settings, str(repo.resolve()), checkout)
         if options is None:
             raise CommandFailed("the setting `environments` is shared: tests run with the packages of Penstock")
+        chosen, notes = chosen_language(checkout)
+        if chosen is not None:
+            native = open_language(chosen, open_sandbox(settings.sandbox), options, step)
+            native.close()
+            facts = native.entry.facts
+            _built(language_packages(native), (*notes, *facts["notes"]), facts["bytes"], as_json)
+            return
         made, notes = open_environment(checkout, open_sandbox(settings.sandbox), options, step)
     if made is None:
         if as_json:
@@ -79,13 +96,89 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
         return
     found = packages_of(made)
     made.close()
+    _built(found, notes, made.entry.facts["bytes"], as_json)
+
+
+def _built(found: "Packages", notes: "Sequence[str]", size: int, as_json: bool) -> None:
     if as_json:
-        data({**found.model_dump(mode="json"), "notes": list(notes), "bytes": made.entry.facts["bytes"]})
+        data({**found.model_dump(mode="json"), "notes": list(notes), "bytes": size})
         return
-    line(f"{'found in the cache' if found.cached else 'made'} in {found.seconds:.2f} s: {found.key}, "
-         f"Python {found.python}, {len(found.versions)} packages, {made.entry.facts['bytes'] >> 20} MiB")  # fmt: skip
+    what = found.language or f"Python {found.python}, {len(found.versions)} packages"
+    line(f"{'found in the cache' if found.cached else 'made'} in {found.seconds:.2f} s: {found.key}, {what}, "
+         f"{size >> 20} MiB")  # fmt: skip
     for text in notes:
         line(text)
+
+
+def _explain_language(language: "Language", needs: "Needs", notes: "Sequence[str]", as_json: bool) -> None:
+    toolchain = language.toolchain(needs)
+    notes = (*notes, *needs.notes)
+    if as_json:
+        data({
+            "language": language.name, "wanted": needs.version, "wanted_by": needs.version_from,
+            "toolchain": toolchain.version, "runner": needs.runner, "files": list(needs.files),
+            "projects": [folder or "." for folder in needs.folders], "notes": list(notes),
+        })  # fmt: skip
+        return
+    wanted = f"{needs.version} or newer ({needs.version_from})" if needs.version else "any"
+    line(f"{language.title + ':':<10} {wanted}: {toolchain.version}")
+    line(f"projects:  {', '.join(folder or '.' for folder in needs.folders)}")
+    line(f"declared:  {needs.source}")
+    line(f"runner:    {needs.runner}")
+    for text in notes:
+        line(text)
+
+
+@environments.command()
+def test(
+    repo: Repo,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="Time limit for the tests, in seconds.")] = 600,
+    command: Annotated[str | None, typer.Option("--test", help="The test command; by default it is found.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the tests of a repository in its environment, as a task does first. Exit code 1 if any fails."""
+    from assets.executions.attempt.suite import run_suite
+    from assets.executions.repository.environment import environment_options
+    from assets.executions.repository.test_command import NoTests
+    from assets.executions.trial.worker_client import WorkerDied
+    from core.settings import load_settings
+    from sandbox import open_sandbox
+
+    settings = load_settings()
+    with _refusals(), _checkout(repo) as checkout, Progress(quiet=as_json) as step:
+        options = environment_options(settings, str(repo.resolve()), checkout)
+        given = command or checkout.settings.test
+        try:
+            # A suite gets not quite half of an attempt's time.
+            result = run_suite(checkout, open_sandbox(settings.sandbox), options, seconds / 0.45, given, step)
+        except (NoTests, WorkerDied) as error:
+            raise CommandFailed(str(error)) from error
+    run = result.baseline.run
+    counts = dict(Counter(outcome.value for outcome in run.outcomes.values()))
+    bad = [test for test, outcome in run.outcomes.items() if outcome in ("failed", "error")]
+    places = {t: found[0].frames[-1] for t, found in result.baseline.failures.items() if found and found[0].frames}
+    if as_json:
+        data({
+            "command": list(result.command), "counts": counts, "outcomes": run.outcomes, "failures": run.failures,
+            "places": {t: {"path": p, "line": n} for t, (p, n, _) in places.items()}, "notes": list(result.notes),
+            "packages": result.packages.model_dump(mode="json") if result.packages else None,
+            "environment_seconds": round(result.environment_seconds, 3),
+            "suite_seconds": round(result.suite_seconds, 3),
+        })  # fmt: skip
+    else:
+        for test in bad[:50]:
+            place = places.get(test)
+            line(f"{run.outcomes[test].value:<7} {test}{f' ({place[0]}:{place[1]})' if place else ''}")
+            line(f"        {' '.join(run.failures.get(test, '').split())[:160]}")
+        if len(bad) > 50:
+            line(f"({len(bad) - 50} more)")
+        shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no tests"
+        line(f"{shown} in {result.suite_seconds:.1f} s, environment {result.environment_seconds:.1f} s: "
+             f"{shlex.join(result.command)}")  # fmt: skip
+        for text in result.notes:
+            line(text)
+    if bad:
+        raise typer.Exit(1)
 
 
 @environments.command()
@@ -104,13 +197,16 @@ def show(
         data(rows if key is None else rows[0])
         return
     if key is None:
-        table(["key", "of", "Python", "packages", "MiB", "used"], [_shown(row) for row in rows],
+        table(["key", "of", "with", "packages", "MiB", "used"], [_shown(row) for row in rows],
               empty="No environment is in the cache.")  # fmt: skip
         return
     row = rows[0]
     for name in (
         "key",
         "scope",
+        "language",
+        "toolchain",
+        "runner",
         "python",
         "interpreter",
         "source",
@@ -120,7 +216,8 @@ def show(
         "seconds",
         "notes",
     ):
-        line(f"{name}: {row.get(name)}")
+        if name in row:
+            line(f"{name}: {row[name]}")
     line("\n".join(row.get("packages", ())))
     log = store.folder / row["key"] / "log.txt"
     if log.is_file():
@@ -145,7 +242,9 @@ def _shown(row: dict[str, Any]) -> list[str]:
     from datetime import UTC, datetime
 
     used = datetime.fromtimestamp(row["used"], UTC).strftime("%Y-%m-%d %H:%M")
-    return [row["key"][:12], str(row.get("scope", "")), str(row.get("python", "")), str(len(row.get("packages", ()))),
+    tools = f"{row['language']} {row['toolchain']}" if "language" in row else f"python {row.get('python', '')}"
+    count = str(len(row["packages"])) if "packages" in row else ""
+    return [row["key"][:12], str(row.get("scope", "")), tools, count,
             f"{row['bytes'] / (1 << 20):.0f}", used]  # fmt: skip
 
 

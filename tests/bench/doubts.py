@@ -25,7 +25,7 @@ from assets.executions.judging.verify import Change
 from assets.executions.repository.test_command import detect
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.baseline import measure as measure_baseline
-from assets.executions.trial.worker_client import Worker
+from assets.executions.trial.worker_client import PytestWorker
 from sandbox.protocol import Limits, Sandbox
 from tests.bench.contrived import Edit, Program, programs
 from tests.bench.repair import SET
@@ -56,7 +56,7 @@ class Group:
 def measured(root: Path, subjects: list[Subject], sandbox: Sandbox) -> Group:
     """Measures the subjects that pass the visible tests that the others pass too."""
     command = detect(root, None)
-    worker = Worker(sandbox, root, command, Limits(wall_seconds=200, cpu_seconds=400))
+    worker = PytestWorker(sandbox, root, command, Limits(wall_seconds=200, cpu_seconds=400))
     try:
         baseline = measure_baseline(worker, command, Allowance(30.0))
         changes = [s.change for s in subjects]

@@ -18,15 +18,13 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from assets.executions.attempt.reproduce import find_tests, measure_baseline
-from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
-from assets.executions.engines.search.engine import Search
+from assets.executions.attempt.suite import SuiteResult, run_suite
 from assets.executions.repository.checkout import open_checkout
 from assets.executions.repository.environment import environment_options, open_environment
 from assets.executions.repository.test_command import NoTests
 from assets.executions.trial.worker_client import WorkerDied
 from core.settings import load_settings
-from core.work import Budget, Outcome, Plan, TaskContext, TaskText
+from core.work import Outcome
 from sandbox import open_sandbox
 from sandbox.environments.interpreters import interpreters
 from sandbox.environments.registry import configured_index
@@ -110,14 +108,7 @@ def _try(row: Row, scratch: Path, sandbox: Sandbox) -> None:
     _commit(repository, pin.published or "2020-01-01T00:00:00Z")
     checkout = open_checkout(repository, "HEAD", scratch / "checkout")
     options = environment_options(settings, row.package, checkout)
-    plan = Plan(goal="", hypotheses=(), steps=(), acceptance=(), budget=Budget(seconds=_SECONDS))
-    context = TaskContext(source="bench", commit=checkout.commit, index_version="1", models=(), locations=())
-    given = AttemptInput(TaskText(title=""), context, plan, checkout, environments=options)
-    attempt = AttemptState(given, Search(), sandbox, Callbacks())
-    try:
-        _measure(row, attempt)
-    finally:
-        attempt.close()
+    _measure(row, run_suite(checkout, sandbox, options, _SECONDS))
     began = time.monotonic()
     again = open_environment(checkout, sandbox, options)[0] if options else None
     row.cached_seconds = round(time.monotonic() - began, 4)
@@ -125,15 +116,11 @@ def _try(row: Row, scratch: Path, sandbox: Sandbox) -> None:
         again.close()
 
 
-def _measure(row: Row, attempt: AttemptState) -> None:
-    attempt.open_environment()
-    row.environment_seconds = attempt.findings.timings.get("environment", 0.0)
-    find_tests(attempt)
-    began = time.monotonic()
-    _, baseline = measure_baseline(attempt)
-    row.suite_seconds = round(time.monotonic() - began, 2)
-    row.python = attempt.findings.packages.python if attempt.findings.packages else "of Penstock"
-    row.notes = tuple(attempt.findings.notes)
+def _measure(row: Row, result: SuiteResult) -> None:
+    baseline = result.baseline
+    row.environment_seconds, row.suite_seconds = result.environment_seconds, round(result.suite_seconds, 2)
+    row.python = result.packages.python if result.packages else "of Penstock"
+    row.notes = result.notes
     outcomes = list(baseline.run.outcomes.values())
     row.collected, row.uncollected = len(baseline.tests), len(baseline.uncollected)
     row.passed = sum(outcome in (Outcome.PASSED, Outcome.SKIPPED) for outcome in outcomes)

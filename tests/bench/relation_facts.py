@@ -20,7 +20,7 @@ from assets.executions.repository.test_command import detect
 from assets.executions.trial.baseline import Allowance, measure
 from assets.executions.trial.relation.facts import TestFacts
 from assets.executions.trial.relation.observed import Observed
-from assets.executions.trial.worker_client import Worker, WorkerDied
+from assets.executions.trial.worker_client import PytestWorker, WorkerDied
 from core.work import TaskText
 from sandbox.protocol import Limits, Sandbox, SandboxUnavailable
 
@@ -70,7 +70,7 @@ def _observe(case: RepairCase | ReleasedCase, sandbox: Sandbox) -> Project:
         argv = repair.fields.heldback if isinstance(case, ReleasedCase) else repair.fields.test
         command = detect(root, shlex.join(argv))
         limits = Limits(wall_seconds=SUITE_SECONDS + 60, cpu_seconds=2 * SUITE_SECONDS + 60)
-        with closing(Worker(sandbox, root, command, limits)) as worker:
+        with closing(PytestWorker(sandbox, root, command, limits)) as worker:
             baseline = measure(worker, command, Allowance(SUITE_SECONDS, deferred=6.0))
         observed = Observed(root, baseline)
         texts = [repair.issue]

@@ -22,7 +22,7 @@ from assets.executions.repository.test_command import detect
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.baseline import measure as measure_baseline
 from assets.executions.trial.targets import TargetSet, test_source
-from assets.executions.trial.worker_client import Worker, WorkerDied
+from assets.executions.trial.worker_client import PytestWorker, WorkerDied
 from core.work import TaskContext
 from sandbox.protocol import Limits, Sandbox
 from tests.bench.repair import SET
@@ -35,7 +35,7 @@ def survivors(case: RepairCase, root: Path, sandbox: Sandbox, seconds: float) ->
     """Patches that pass the target tests and the tests that cover them, in the order of their discovery."""
     command = detect(root, None)
     limits = Limits(wall_seconds=seconds + 60, cpu_seconds=2 * seconds + 60)
-    worker = Worker(sandbox, root, command, limits)
+    worker = PytestWorker(sandbox, root, command, limits)
     try:
         baseline = measure_baseline(worker, command, Allowance(30.0))
         targets = TargetSet(tuple(baseline.failing), "Every failing test: a case has one fault.")

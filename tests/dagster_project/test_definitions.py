@@ -31,6 +31,7 @@ def test_the_definitions_are_complete() -> None:
             "ticket_index": [],
             "task_context": ["context_index"],
             "plan": ["task_context"],
+            "environment": [],
             "execution": ["plan"],
             "result": ["execution"],
             "model_migration": [],

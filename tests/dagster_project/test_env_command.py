@@ -1,6 +1,8 @@
 """`penstock env` on a repository and a cache of its own."""
 
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -88,3 +90,55 @@ def test_show_and_prune_know_what_is_in_the_cache(tmp_path: Path) -> None:
     assert result("prune") == []
     assert result("prune", "--all") == ["abc123"]
     assert result("show") == []
+
+
+GO = {
+    "go.mod": "module example.com/sums\n\ngo 1.18\n",
+    "sums.go": "package sums\n\nfunc Add(a, b int) int { return a - b }\n",
+    "sums_test.go": 'package sums\n\nimport "testing"\n\nfunc TestAdd(t *testing.T) {\n\tif Add(1, 2) != 3 {\n'
+    '\t\tt.Fatal("wrong sum")\n\t}\n}\n',
+}
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> Path:
+    if shutil.which("go") is None:
+        reason = "Go is not installed (https://go.dev/dl, or the package golang-go)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return repository(tmp_path, GO)
+
+
+def test_explain_names_the_language_and_its_tools(go: Path) -> None:
+    found = result("explain", "--repo", str(go))
+    assert (found["language"], found["wanted"], found["wanted_by"]) == ("go", "1.18", "go.mod")
+    assert found["projects"] == ["."]
+    assert "runner:    go test" in run("explain", "--repo", str(go)).output
+
+
+def test_the_tests_of_another_language_are_run_and_named(go: Path) -> None:
+    made = result("build", "--repo", str(go))
+    assert made["language"].startswith("Go 1.")
+    assert result("show")[0]["language"] == "go"
+    done = run("test", "--repo", str(go))
+    assert done.exit_code == 1
+    assert "failed  sums_test.go::TestAdd (sums_test.go:7)" in done.output
+    assert "wrong sum" in done.output
+    assert "1 failed, 1 passed" in done.output
+    found = json.loads(run("test", "--repo", str(go), "--json").stdout)
+    assert found["places"]["sums_test.go::TestAdd"] == {"path": "sums_test.go", "line": 7}
+    assert found["packages"]["cached"] is True
+
+
+def test_the_tests_of_a_python_repository_are_run(tmp_path: Path) -> None:
+    root = repository(tmp_path, {"test_it.py": "def test_it():\n    assert 1 == 1\n"})
+    done = run("test", "--repo", str(root))
+    assert done.exit_code == 0, done.output
+    assert "1 passed" in done.output
+
+
+def test_a_repository_without_tests_says_where_they_were_looked_for(tmp_path: Path) -> None:
+    done = run("test", "--repo", str(repository(tmp_path, {"app.py": ""})))
+    assert done.exit_code != 0
+    assert "no tests found" in str(done.exception)

@@ -221,7 +221,7 @@ class CandidateRunner:
         select = sorted({t.split("::")[0] for t in self.targets if "::" in t or t.endswith(".py")})
         if any(t == "collection" or t.endswith("conftest.py") for t in self.targets):
             select = []
-        limit = min(seconds, 5 * self.cpu * len(self.targets) + 5)
+        limit = min(seconds, 5 * self.cpu * len(self.targets) + 5 + 3 * self.worker.overhead)
         try:
             answer = self.worker.ask(
                 "fresh",

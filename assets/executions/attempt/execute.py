@@ -63,6 +63,7 @@ def _run_attempt(attempt: AttemptState) -> Execution:
     try:
         attempt.open_environment()
     except EnvironmentRefused as refused:
+        attempt.record("environment", {"refused": str(refused)})
         return findings.ended(None, f"{refused} No test was run.")
     try:
         find_tests(attempt)

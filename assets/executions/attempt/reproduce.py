@@ -5,9 +5,11 @@ import time
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE, example_tests
 from assets.executions.attempt.state import AttemptState
 from assets.executions.judging.verify import run_command
+from assets.executions.repository.languages import native_command
 from assets.executions.repository.test_command import (
     COMMAND_FILE,
     NoTests,
+    black_box,
     command_id,
     command_test,
     detect,
@@ -26,6 +28,11 @@ _LARGE = 20
 def find_tests(attempt: AttemptState) -> None:
     """Determines how the tests are run. Raises `NoTests`."""
     root = attempt.checkout.root
+    if attempt.native is not None:
+        attempt.command = native_command(attempt.native)
+        if attempt.test_command:
+            attempt.black_box = black_box(attempt.test_command)
+        return
     attempt.command = detect(root, attempt.test_command, attempt.installed)
     if attempt.command.runner == "command":
         # Only the exit code of such a command is known: our own runner says which tests fail, the command decides.
@@ -50,7 +57,7 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     baseline = _measure(attempt, worker, 0.45)
     if _breaks(baseline):
         worker, baseline = _with_older_packages(attempt, worker, baseline)
-    if _can_add_test(baseline) and _add_test(attempt, baseline):
+    if _can_add_test(attempt, baseline) and _add_test(attempt, baseline):
         worker = attempt.open_worker()
         attempt.prepare_worker()
         baseline = _measure(attempt, worker, 0.3)
@@ -107,10 +114,11 @@ def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:
     return set_apart(attempt.checkout.root, baseline, attempt.installed)
 
 
-def _can_add_test(baseline: Baseline) -> bool:
-    """Whether no test fails although the suite runs: not when what is missing keeps all of it from running."""
+def _can_add_test(attempt: AttemptState, baseline: Baseline) -> bool:
+    """Whether no test fails although the suite runs: not when what is missing keeps all of it from running, nor where a
+    test in Python cannot be added."""
     ran = any(outcome is not Outcome.UNKNOWN for outcome in baseline.run.outcomes.values())
-    return not baseline.failing and ran
+    return not baseline.failing and ran and attempt.native is None
 
 
 def _add_test(attempt: AttemptState, baseline: Baseline) -> bool:

@@ -78,7 +78,10 @@ def _kept_whole(candidate: Candidate) -> set[str]:
 
 
 def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate) -> Scrutiny:
-    """Runs the candidate and its rivals on inputs beyond the tests. Never raises for what the repository does."""
+    """Runs the candidate and its rivals on inputs beyond the tests. Never raises for what the repository does. Only for
+    Python; what is changed in another language is good for a draft at most."""
+    if attempt.native is not None:
+        return Scrutiny()
     began = time.monotonic()
     kept = search.measurements.find(candidate)
     if kept is None:

@@ -17,10 +17,13 @@ from assets.executions.repository.environment import (
     remember_choice,
 )
 from assets.executions.repository.installed import Installed
+from assets.executions.repository.languages import chosen_language, language_packages, open_language
 from assets.executions.repository.test_command import TestCommand
 from assets.executions.trial.baseline import Allowance
-from assets.executions.trial.worker_client import Spare, Worker, WorkerDied
+from assets.executions.trial.native_worker import NativeWorker
+from assets.executions.trial.worker_client import PytestWorker, Spare, Worker, WorkerDied
 from core.work import Plan, PlanStep, StepKind, TaskContext, TaskText
+from sandbox.environments.languages.prepare import LanguageEnvironment
 from sandbox.environments.prepare import Options, RegistryUnreachable, TestEnvironment
 from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Limits, Sandbox
@@ -100,6 +103,8 @@ class AttemptState:
         self.command: TestCommand
         self.extra: dict[str, bytes] = {}
         self.environment: TestEnvironment | None = None
+        self.native: LanguageEnvironment | None = None
+        """Set when the tests are in another language than Python."""
         self._options = given.environments
         self._workers: list[Worker] = []
         self._spare: Spare | None = None
@@ -112,10 +117,13 @@ class AttemptState:
             self._spare.close()
         if self.environment is not None:
             self.environment.close()
+        if self.native is not None:
+            self.native.close()
 
-    def open_environment(self) -> None:
-        """Makes the environment that the tests run in; its time is not the budget's. Raises `EnvironmentRefused`."""
-        if self._options is None:
+    def open_environment(self, *, any_language: bool = False) -> None:
+        """Makes the environment that the tests run in; its time is not the budget's. With `any_language`, also
+        where the engine cannot repair programs in theirs. Raises `EnvironmentRefused`."""
+        if self._options is None or self._open_native(self._options, any_language):
             return
         try:
             environment, notes = self._made_environment(self._options)
@@ -133,6 +141,30 @@ class AttemptState:
             remember_choice(self.checkout, older)
         self.findings.notes.extend(notes)
         self._use(environment)
+
+    def _open_native(self, options: Options, any_language: bool) -> bool:
+        """Makes the environment of another language, if the tests to run are in one."""
+        chosen, notes = chosen_language(self.checkout, self.test_command)
+        self.findings.notes.extend(notes)
+        if chosen is None:
+            return False
+        language = chosen[0]
+        if not (any_language or self.engine.deliberate):
+            raise EnvironmentRefused(
+                f"an engine that repairs {language.title}, and the engine `{self.engine.name}` repairs Python only",
+                "Use the engine `model` (`--engine model`, or the setting `engine`).",
+            )
+        began = time.monotonic()
+        try:
+            self.native = open_language(
+                chosen, self.sandbox, options, lambda step: self.record("environment", {"step": step})
+            )
+        finally:
+            self.findings.spent("environment", began)
+            self.deadline += time.monotonic() - began
+        self.findings.notes.extend(self.native.entry.facts.get("notes", ()))
+        self.findings.packages = language_packages(self.native)
+        return True
 
     def open_older_environment(self) -> TestEnvironment | None:
         """The environment with versions of the commit's date, which `keep_older` takes; None when there is none. The
@@ -208,8 +240,7 @@ class AttemptState:
 
     def open_worker(self) -> Worker:
         """A worker on a clean copy of the checkout, after `penstock.toml`'s set-up commands. Raises `WorkerDied`."""
-        runtime = self.environment.runtime if self.environment is not None else None
-        worker = Worker(self.sandbox, self.checkout.root, self.command, self.limits, runtime)
+        worker = self._new_worker()
         self._workers.append(worker)
         generated = self.environment.generated() if self.environment is not None else {}
         for path, file in generated.items():
@@ -223,6 +254,12 @@ class AttemptState:
                 output = (done.stderr or done.stdout)[-300:].decode(errors="replace").strip()
                 raise WorkerDied(f"set-up command {line!r} failed ({done.limit or done.exit_code}): {output}")
         return worker
+
+    def _new_worker(self) -> Worker:
+        if self.native is not None:
+            return NativeWorker(self.sandbox, self.checkout.root, self.native, self.limits)
+        runtime = self.environment.runtime if self.environment is not None else None
+        return PytestWorker(self.sandbox, self.checkout.root, self.command, self.limits, runtime)
 
     def prepare_worker(self) -> None:
         """Opens a worker in the background; one that was prepared earlier is closed."""

@@ -48,7 +48,7 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     if evidence.flaky:
         found.append(f"{len(evidence.flaky)} tests gave different results on the same code and were left out.")
     if data := [path for path in evidence.changed_paths if not path.endswith(".py")]:
-        found.append(f"{_names(data)} is not Python, so no test covers it.")
+        found.append(f"{_names(data)} is not Python: which tests execute it is not measured.")
     found += [doubt.detail for doubt in evidence.doubts if doubt.severity == "draft"]
     return tuple(dict.fromkeys(found))
 

@@ -25,7 +25,7 @@ def wanted_by(checkout: Checkout, cache: Path) -> Wanted | None:
     """What the tests of a checkout need; None when it declares nothing. `cache` is Penstock's. Raises
     `EnvironmentRefused`."""
     declared = checkout.settings.environment
-    return find(checkout.root, Declaration(**declared.model_dump()), cache / "locks")
+    return find(checkout.root, Declaration(**declared.model_dump(exclude={"language"})), cache / "locks")
 
 
 def open_environment(
@@ -119,6 +119,7 @@ def environment_options(settings: Settings, place: str, checkout: Checkout) -> O
         hosts=settings.registry_hosts,
         most_bytes=int(settings.environments_gib * (1 << 30)),
         seconds=settings.environment_seconds,
+        registries=settings.registries,
         version=_version(checkout),
     )
 

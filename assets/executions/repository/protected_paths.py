@@ -3,6 +3,8 @@
 import re
 import sys
 
+from sandbox.environments.languages import LANGUAGES
+
 _TEST_PARTS = frozenset({"test", "tests", "testing"})
 
 
@@ -10,7 +12,7 @@ def is_test_path(path: str) -> bool:
     """Whether a file belongs to the tests, which a patch may never change."""
     *folders, name = path.split("/")
     stem = name.removesuffix(".py")
-    return (
+    return any(language.is_test(path) for language in LANGUAGES) or (
         any(folder in _TEST_PARTS for folder in folders)
         or name == "conftest.py"
         or stem in ("test", "tests")
@@ -35,6 +37,8 @@ def steers_tests(path: str) -> bool:
     Python executes when it starts, hidden files, and modules that would shadow the standard library or a test tool."""
     parts = path.lower().split("/")
     name = parts[-1]
+    if any(language.steers(path) for language in LANGUAGES):
+        return True
     if name in _CONFIGURES_TESTS or name.endswith((".pth", ".pyc", ".so")) or any(p.startswith(".") for p in parts):
         return True
     if len(parts) > 1 and parts[0] in _IMPORT_FOLDERS:

@@ -35,13 +35,15 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class RepositoryEnvironment(BaseModel):
-    """What tests need, where it is not found or found wrongly. `python`: a version or specifier. `requirements`: PEP
+    """What tests need, where it is not found or found wrongly. `language`: the one whose tests are run, where there are
+    several. `python`: a version or specifier. `requirements`: PEP
     508 texts. `files`: requirements files. `extras`, `groups`: names of the project's own. `projects`: folders of the
     packages to install. Any of `requirements`, `files`, `extras` and `groups` replaces what would be found for tests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    language: Text | None = None
     python: Text | None = None
     requirements: Annotated[tuple[Text, ...], Field(max_length=500)] | None = None
     files: Annotated[tuple[Text, ...], Field(max_length=50)] | None = None

@@ -44,8 +44,8 @@ _UNNEEDED_PLUGINS = frozenset(
 
 @dataclass(frozen=True)
 class TestCommand:
-    """How the tests are run. `runner` is `pytest` or `unittest` (both in the worker) or `command` (a black box);
-    `arguments` are pytest's for the first two, the shell line for the last."""
+    """How the tests are run. `runner` is `pytest` or `unittest` (both in the worker), `command` (a black box) or
+    `native` (that of another language); `arguments` are pytest's for the first two, the shell line for `command`."""
 
     __test__ = False
 
@@ -149,8 +149,13 @@ def _is_collected(path: str) -> bool:
     return is_test_path(path) and name != "conftest.py" and name != "__init__.py"
 
 
+def black_box(given: str) -> TestCommand:
+    """A command of which only the exit code is known."""
+    return TestCommand("command", (given,), (given,), why="given")
+
+
 def _understood(root: Path, given: str) -> TestCommand:
-    box = TestCommand("command", (given,), (given,), why="given")
+    box = black_box(given)
     if _SHELL.search(given) or "\n" in given:
         return box
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.repository.test_command import number_of_tests
+from assets.executions.repository.test_text import test_text
 from assets.executions.trial.baseline import Baseline, Failure
 from assets.executions.trial.relation.measure import NAMED, THRESHOLD, TaskMeasure
 from assets.executions.trial.relation.observed import Observed
@@ -120,6 +121,8 @@ def test_source(root: Path, test: str) -> str:
     if not file.is_file() or file.stat().st_size > 1 << 20:
         return ""
     try:
+        if not path.endswith(".py"):
+            return test_text(file.read_text(errors="replace"), test.partition("::")[2])
         text = file.read_text()
         tree: ast.AST = ast.parse(text)
     except (UnicodeDecodeError, SyntaxError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The worker's client on the host: starts it in a sandbox session and exchanges JSON lines with it.
+"""What runs tests in a session, and the client of the worker that does it for Python: it exchanges JSON lines with it.
 
 The answers come from a sandbox that runs the repository's code: this module checks their shape, the session's
 limits bound their size, and they are trusted only about that repository.
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from assets.executions.repository.test_command import TestCommand
 from sandbox.protocol import WORKSPACE, Environment, Limits, Mount, Sandbox, SandboxProcess, Session
@@ -26,9 +26,34 @@ class WorkerDied(RuntimeError):
     """The worker ended, did not answer in time, or answered with an error or something invalid."""
 
 
-class Worker:
+class Worker(Protocol):
+    """Runs tests in `session`, a clean copy of a repository. `overhead` are the seconds that a run takes beside its
+    tests, such as for compiling."""
+
+    session: Session
+    limits: Limits
+    overhead: float
+
+    def start(self) -> None:
+        """Starts getting ready, without waiting for it."""
+
+    def wait(self, timeout: float) -> None:
+        """Waits until it is ready. Raises `WorkerDied`."""
+
+    def ask(self, operation: str, timeout: float, **fields: Any) -> dict[str, Any]:
+        """Has an operation (`open`, `run`, `try`, `fresh` or `behaviour`) done within about `timeout` seconds. Raises
+        `WorkerDied`."""
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class PytestWorker:
     """One worker process in its own session on a copy of `root`. `runtime` is the Python of the repository's own
     environment; None for that of Penstock."""
+
+    overhead = 0.0
 
     def __init__(
         self,

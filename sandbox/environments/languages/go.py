@@ -29,10 +29,18 @@ _TEST = re.compile(r"^func (?:Test|Example|Fuzz|Benchmark)\w*", re.MULTILINE)
 class Go:
     name = "go"
     title = "Go"
+    suffixes: tuple[str, ...] = (".go",)
+    programs: tuple[str, ...] = ("go",)
+
+    def is_test(self, path: str) -> bool:
+        return path.endswith("_test.go") or re.search(r"(^|/)testdata/", path) is not None
+
+    def steers(self, path: str) -> bool:
+        return path.rpartition("/")[2] in ("go.mod", "go.sum", "go.work", "go.work.sum")
 
     def find(self, tree: SourceTree) -> Needs | None:
         modules = [path for path in tree.named("go.mod") if not _LEFT_OUT.search(path)][:_MOST_MODULES]
-        if not modules or not any(_is_test(path) for path in tree.paths):
+        if not modules or not any(path.endswith("_test.go") and not _LEFT_OUT.search(path) for path in tree.paths):
             return None
         folders = tuple(folder_of(path) for path in modules)
         texts = {path: tree.text(path) or "" for path in modules}
@@ -121,10 +129,6 @@ class Go:
             return files[folder].get(test.split("/")[0], folder or ".")
 
         return unique(go_cases(ran.output, ran.errors, place))
-
-
-def _is_test(path: str) -> bool:
-    return path.endswith("_test.go") and not _LEFT_OUT.search(path)
 
 
 def _go_version(text: str) -> str:

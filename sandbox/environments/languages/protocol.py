@@ -139,6 +139,16 @@ class Language(Protocol):
     name: str
     title: str
     """Its name for people."""
+    suffixes: tuple[str, ...]
+    """Of its sources, with the dot."""
+    programs: tuple[str, ...]
+    """Names of programs that a command begins with which runs its tests."""
+
+    def is_test(self, path: str) -> bool:
+        """Whether a file belongs to the tests, which a patch may never change."""
+
+    def steers(self, path: str) -> bool:
+        """Whether a file decides which tests are run or with what: settings of runners, declarations, build files."""
 
     def find(self, tree: SourceTree) -> Needs | None:
         """What the repository's tests need; None when it has none in this language. Raises `EnvironmentRefused`."""

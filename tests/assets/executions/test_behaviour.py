@@ -12,7 +12,7 @@ from assets.executions.judging.diff import unified_diff
 from assets.executions.judging.verify import Change
 from assets.executions.repository.test_command import detect
 from assets.executions.trial.baseline import Allowance, measure
-from assets.executions.trial.worker_client import Worker
+from assets.executions.trial.worker_client import PytestWorker
 from sandbox.protocol import Limits, Sandbox
 
 from .conftest import Files, write_files
@@ -56,13 +56,13 @@ Measure = Callable[..., Measurement]
 @pytest.fixture
 def measured(tmp_path: Path, bubblewrap: Sandbox) -> Iterator[Measure]:
     """Measures edits (old text, new text) of program.py; `files` are further files, or other versions of these."""
-    workers: list[Worker] = []
+    workers: list[PytestWorker] = []
 
     def run(source: str, tests: str, *edits: tuple[str, str], seconds: float = 120.0, **files: str) -> Measurement:
         named: Files = {f"{name}.md": text for name, text in files.items()}
         write_files(tmp_path, {"program.py": source, "test_program.py": tests, **named})
         command = detect(tmp_path, None)
-        worker = Worker(bubblewrap, tmp_path, command, Limits(wall_seconds=300, cpu_seconds=300))
+        worker = PytestWorker(bubblewrap, tmp_path, command, Limits(wall_seconds=300, cpu_seconds=300))
         workers.append(worker)
         baseline = measure(worker, command, Allowance(60.0))
         before = (tmp_path / "program.py").read_text()

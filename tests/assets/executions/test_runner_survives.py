@@ -7,7 +7,7 @@ import pytest
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.test_command import detect
 from assets.executions.trial.baseline import Allowance, Baseline, measure
-from assets.executions.trial.worker_client import Worker
+from assets.executions.trial.worker_client import PytestWorker
 from core.work import Outcome
 from sandbox.protocol import Limits, Sandbox
 
@@ -21,13 +21,13 @@ ALLOWANCE = Allowance(40, cpu=1, wall=3, deferred=8)
 @pytest.fixture
 def measured(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Iterator[Measure]:
     """The baseline of some files, and the outcomes in a fresh import of them."""
-    workers: list[Worker] = []
+    workers: list[PytestWorker] = []
 
     def run(files: Files, given: str | None = None) -> tuple[Baseline, dict[str, str]]:
         made = checkout(files)
         command = detect(made.root, given)
         for _ in range(2):
-            workers.append(Worker(bubblewrap, made.root, command, Limits(wall_seconds=120, cpu_seconds=120)))
+            workers.append(PytestWorker(bubblewrap, made.root, command, Limits(wall_seconds=120, cpu_seconds=120)))
         found = measure(workers[0], command, ALLOWANCE)
         return found, workers[1].ask("fresh", 55, **ALLOWANCE.as_fields())["outcomes"]
 

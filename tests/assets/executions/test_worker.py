@@ -12,7 +12,7 @@ from assets.executions.engines.search.source import Edit
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.test_command import detect
 from assets.executions.trial.baseline import Allowance, Baseline, measure
-from assets.executions.trial.worker_client import Worker
+from assets.executions.trial.worker_client import PytestWorker
 from core.work import Outcome
 from sandbox.protocol import Limits, Sandbox
 
@@ -90,7 +90,7 @@ def test_other(capsys):
 class Lab:
     """A worker with a measured baseline, and candidates made from text."""
 
-    def __init__(self, worker: Worker, made: Checkout, baseline: Baseline) -> None:
+    def __init__(self, worker: PytestWorker, made: Checkout, baseline: Baseline) -> None:
         self.worker, self.baseline = worker, baseline
         self.files = EditableFiles(made.root, made.settings)
         self.runner = CandidateRunner(worker, baseline, self.files)
@@ -106,12 +106,12 @@ class Lab:
 
 @pytest.fixture
 def lab(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Iterator[Callable[..., Lab]]:
-    workers: list[Worker] = []
+    workers: list[PytestWorker] = []
 
     def make(files: Files | None = None, deferred: float = 3) -> Lab:
         made = checkout(files or {"mod.py": PROGRAM, "tests/test_mod.py": TESTS, "conftest.py": ""})
         command = detect(made.root, None)
-        workers.append(Worker(bubblewrap, made.root, command, Limits(wall_seconds=120, cpu_seconds=120)))
+        workers.append(PytestWorker(bubblewrap, made.root, command, Limits(wall_seconds=120, cpu_seconds=120)))
         return Lab(workers[-1], made, measure(workers[-1], command, Allowance(20, cpu=1, wall=1.3, deferred=deferred)))
 
     yield make

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assets.executions.repository.protected_paths import is_test_path
+from assets.executions.repository.test_text import test_text
 from assets.executions.trial.baseline import Baseline
+from sandbox.confined_files import read_confined
 
 from .facts import MOST_BACKGROUND, Corpus, TestFacts
 
@@ -40,10 +42,13 @@ class _TestSources:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._parsed: dict[str, tuple[str, ast.Module] | None] = {}
+        self._texts: dict[str, str] = {}
 
     def source(self, test: str) -> str:
         """The text of a test's function without its decorators; empty when not found."""
         path, *names = test.partition("[")[0].split("::")
+        if not path.endswith(".py"):
+            return test_text(self._text(path), test.partition("::")[2])
         found = self._file(path)
         if found is None or not names:
             return ""
@@ -55,6 +60,15 @@ class _TestSources:
                 return ""
             place = inner
         return ast.get_source_segment(text, place) or ""
+
+    def _text(self, path: str) -> str:
+        """The text of a file in another language; empty for none, or after too many."""
+        if path not in self._texts and len(self._texts) < _MOST_FILES:
+            try:
+                self._texts[path] = read_confined(self._root, path, _MOST_BYTES).decode(errors="replace")
+            except (OSError, ValueError):
+                self._texts[path] = ""
+        return self._texts.get(path, "")
 
     def _file(self, path: str) -> tuple[str, ast.Module] | None:
         if path not in self._parsed and len(self._parsed) < _MOST_FILES:

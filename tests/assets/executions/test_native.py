@@ -1,0 +1,191 @@
+"""Attempts on repositories in other languages than Python: their own runner reproduces, tries and verifies."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from assets.executions.engines.protocol import Candidate, FileChange, Problem
+from assets.executions.judging.gate import judge
+from assets.executions.repository.checkout import Checkout
+from assets.executions.repository.languages import chosen_language
+from assets.executions.repository.protected_paths import is_test_path, steers_tests
+from assets.executions.repository.test_text import test_text
+from core.work import Execution, Outcome, VerdictKind
+from sandbox.environments.prepare import Options
+from sandbox.environments.wanted import EnvironmentRefused
+
+from .scripted_engine import ScriptedEngine
+
+CODE = """package basket
+
+func Total(prices []int, percent int) int {
+	sum := 0
+	for _, p := range prices {
+		sum += p
+	}
+	return sum
+}
+"""
+TESTS = """package basket
+
+import "testing"
+
+func TestDiscountIsTakenFromTheTotal(t *testing.T) {
+	if got := Total([]int{100, 100}, 25); got != 150 {
+		t.Fatalf("Total = %d, want 150", got)
+	}
+}
+
+func TestEmptyBasket(t *testing.T) {
+	if Total(nil, 0) != 0 {
+		t.Fatal("not empty")
+	}
+}
+"""
+OTHER = """package other
+
+import (
+	"testing"
+
+	"example.com/shop/basket"
+)
+
+func TestNoDiscount(t *testing.T) {
+	if got := basket.Total([]int{4}, 0); got != 4 {
+		t.Fatalf("Total = %d, want 4", got)
+	}
+}
+"""
+FILES = {"go.mod": "module example.com/shop\n\ngo 1.18\n", "basket/basket.go": CODE, "basket/basket_test.go": TESTS}
+ISSUE = (
+    "Discount is not taken from the total\nTotal of two items at 100 with 25 percent discount gives 200 instead of 150."
+)
+RIGHT = CODE.replace("return sum\n", "return sum * (100 - percent) / 100\n")
+
+
+class Deliberate(ScriptedEngine):
+    deliberate = True
+
+    def start(self, problem: Problem) -> "Deliberate":
+        started = Deliberate(self._script, problem)
+        started.observed = self.observed
+        return started
+
+
+def proposing(*texts: str, path: str = "basket/basket.go") -> Deliberate:
+    def script(problem: Problem) -> Iterator[Candidate]:
+        for text in texts:
+            yield Candidate((), "scripted", 1.0, 1.0, path, 1, (), (FileChange(path, CODE, text),))
+
+    return Deliberate(script)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    if shutil.which("go") is None:
+        reason = "Go is not installed (https://go.dev/dl, or the package golang-go)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return Options(cache=tmp_path / "cache", scope="test")
+
+
+@pytest.mark.parametrize("backend", ["bubblewrap", "gvisor"])
+def test_a_go_repository_is_repaired(
+    repair: Callable[..., Execution], options: Options, backend: str, request: pytest.FixtureRequest
+) -> None:
+    sandbox = request.getfixturevalue(backend)
+    broken = CODE.replace("return sum", "return summe")
+    wrong = CODE.replace("return sum", "return 150")
+    engine = proposing(broken, wrong, RIGHT)
+    done = repair(FILES, ISSUE, engine=engine, environments=options, sandbox=sandbox)
+    assert [o.status for o in engine.observed][:1] == ["compile"], done.summary
+    assert "undefined: summe" in engine.observed[0].message
+    assert done.patch is not None, done.summary
+    assert "(100 - percent)" in done.patch.diff
+    assert done.evidence.target_tests == ("basket/basket_test.go::TestDiscountIsTakenFromTheTotal",)
+    assert done.evidence.before is not None
+    assert done.evidence.after is not None
+    assert done.evidence.before.outcomes["basket/basket_test.go::TestEmptyBasket"] is Outcome.PASSED
+    assert done.evidence.after.outcomes["basket::(build)"] is Outcome.PASSED
+    assert done.evidence.packages is not None
+    assert done.evidence.packages.language.startswith("Go 1.")
+    verdict = judge(done.evidence, done.patch)
+    assert verdict.verdict is VerdictKind.DRAFT, verdict
+    assert "which tests execute it is not measured" in " ".join(verdict.reasons)
+
+
+def test_a_patch_that_breaks_another_package_is_refused(repair: Callable[..., Execution], options: Options) -> None:
+    engine = proposing(CODE.replace("return sum", "return sum * 3 / 4"))
+    done = repair({**FILES, "other/other_test.go": OTHER}, ISSUE, engine=engine, environments=options)
+    assert done.patch is None
+    assert engine.observed[-1].status == "rejected"
+    assert "other/other_test.go::TestNoDiscount" in engine.observed[-1].broken
+
+
+def test_an_engine_for_python_says_so_before_anything_runs(repair: Callable[..., Execution]) -> None:
+    done = repair(FILES, ISSUE, environments=Options(cache=Path("/nonexistent"), scope="test"))
+    assert done.patch is None
+    assert "`--engine model`" in done.summary
+    assert "Go" in done.summary
+
+
+def test_the_language_is_the_one_of_most_tests_or_the_one_that_is_named(
+    checkout: Callable[[dict[str, str]], Checkout],
+) -> None:
+    both = {**FILES, "tool/test_it.py": "def test_it():\n    assert True\n"}
+    made = checkout(both)
+    chosen, notes = chosen_language(made)
+    assert chosen is not None
+    assert chosen[0].name == "go"
+    assert "tests in go and python" in notes[0]
+    assert chosen_language(made, "python -m pytest")[0] is None
+    named = chosen_language(made, "FOO=1 go test ./basket")[0]
+    assert named is not None
+    assert named[0].name == "go"
+
+
+@pytest.mark.parametrize(("language", "expected"), [("python", None), ("go", "go")])
+def test_penstock_toml_names_the_language(
+    checkout: Callable[[dict[str, str]], Checkout], language: str, expected: str | None
+) -> None:
+    made = checkout({**FILES, "penstock.toml": f'[environment]\nlanguage = "{language}"\n'})
+    chosen = chosen_language(made)[0]
+    assert (chosen[0].name if chosen else None) == expected
+
+
+def test_a_language_without_tests_is_refused_with_those_there_are(
+    checkout: Callable[[dict[str, str]], Checkout],
+) -> None:
+    made = checkout({"test_it.py": "", "penstock.toml": '[environment]\nlanguage = "go"\n'})
+    with pytest.raises(EnvironmentRefused, match=r"tests in go \(penstock.toml, environment.language\).*python, go"):
+        chosen_language(made)
+
+
+@pytest.mark.parametrize("path", ["basket/basket_test.go", "basket/testdata/in.json"])
+def test_tests_of_go_are_protected(path: str) -> None:
+    assert is_test_path(path)
+
+
+@pytest.mark.parametrize("path", ["go.mod", "tools/go.sum"])
+def test_what_decides_about_modules_is_protected(path: str) -> None:
+    assert steers_tests(path)
+
+
+def test_sources_of_go_are_not_protected() -> None:
+    assert not is_test_path("basket/basket.go")
+    assert not steers_tests("basket/basket.go")
+
+
+def test_the_text_of_a_test_ends_with_its_block() -> None:
+    found = test_text(TESTS, "TestDiscountIsTakenFromTheTotal")
+    assert found.startswith("func TestDiscountIsTakenFromTheTotal")
+    assert found.endswith("}")
+    assert "TestEmptyBasket" not in found
+    one = "  it('adds up', () => {\n    expect(1).toBe(1)\n  })"
+    script = f"describe('cart', () => {{\n{one}\n  it('is empty', () => {{}})\n}})\n"
+    assert test_text(script, "cart > adds up") == one
+    assert test_text(script, "no such test") == ""
