@@ -135,7 +135,7 @@ def _make(
                 if missing.needed:
                     raise EnvironmentRefused(
                         f"{language.title} packages that its registry does not have ({str(missing)[:400]})",
-                        f"Name others in {needs.files[0]}, or a registry that has them for {language.name} in the "
+                        f"Name others in {needs.source}, or a registry that has them for {language.name} in the "
                         "setting `registries`.",
                     ) from missing
                 notes.append(f"Its build needs packages that the registry does not have: {str(missing)[:400]}.")

@@ -104,6 +104,18 @@ def test_without_tests_there_is_nothing_to_run(repository):
     assert needs_of(repository({"pom.xml": pom("demo"), "src/main/java/com/example/Calc.java": CALC})) is None
 
 
+@pytest.mark.parametrize(
+    ("path", "test", "steers"),
+    [
+        ("src/test/java/com/example/Base.java", True, False), ("core/src/testFixtures/kotlin/A.kt", True, False),
+        ("lib/CalcTest.java", True, False), ("src/main/java/com/example/Latest.java", False, False),
+        ("core/pom.xml", False, True), (".mvn/jvm.config", False, True),
+    ],
+)  # fmt: skip
+def test_files_of_tests_and_those_that_steer_them(path, test, steers):
+    assert (Java().is_test(path), Java().steers(path)) == (test, steers)
+
+
 def test_a_build_by_gradle_is_refused_with_its_reason(repository):
     needs = needs_of(repository({"build.gradle.kts": "", "src/test/kotlin/ATest.kt": ""}))
     with pytest.raises(EnvironmentRefused, match=r"Gradle \(build\.gradle\.kts\).*pom\.xml"):

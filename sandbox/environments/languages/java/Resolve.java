@@ -21,6 +21,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 import javax.xml.parsers.DocumentBuilderFactory;
@@ -84,7 +85,7 @@ import org.slf4j.LoggerFactory;
  * extension is loaded, in contrast to any run of Maven itself.
  *
  * Each line of the request is a word, a tab and a value: see `main`. Each line of the answer is `MISSING`, what, why and
- * the POM that asks for it. When the registry does not answer, the last line of standard error is `UNREACHABLE` and why.
+ * the POM that asks for it. When the registry does not answer, it is one line, `UNREACHABLE` and why.
  */
 public final class Resolve {
     private static final Set<String> PHASES = new HashSet<>(List.of("validate", "initialize", "generate-sources",
@@ -93,6 +94,8 @@ public final class Resolve {
         "test-compile", "process-test-classes", "test"));
     private static final Set<String> PACKAGINGS = Set.of("pom", "jar", "war", "ear", "ejb", "rar", "maven-plugin");
     private static final int THREADS = 6;
+    private static final int TRIES = 3;
+    private static final int MOST_FAILURES = 8;
 
     private final Properties user = new Properties();
     private final Properties system = new Properties();
@@ -105,6 +108,7 @@ public final class Resolve {
     private final RepositorySystem repositories;
     private final DefaultRepositorySystemSession session = MavenRepositorySystemUtils.newSession();
     private final List<RemoteRepository> remote;
+    private final AtomicInteger failures = new AtomicInteger();
     private volatile String unreachable;
 
     public static void main(String[] arguments) throws Exception {
@@ -117,13 +121,14 @@ public final class Resolve {
         trustCertificates(System.getenv("SSL_CERT_FILE"));
         Resolve resolve = new Resolve(request);
         resolve.all(request);
-        for (int again = 0; resolve.unreachable != null && again < 2; again++) {
+        for (int again = 0; resolve.unreachable != null && again < TRIES; again++) {
             resolve = new Resolve(request); // what was fetched is there
             resolve.all(request);
         }
-        resolve.said.forEach(System.out::println);
-        if (resolve.unreachable != null) {
-            System.err.println("UNREACHABLE " + resolve.unreachable);
+        if (resolve.unreachable == null) {
+            resolve.said.forEach(System.out::println);
+        } else {
+            System.out.println("UNREACHABLE " + resolve.unreachable);
         }
         System.exit(resolve.unreachable == null ? 0 : 1);
     }
@@ -204,7 +209,7 @@ public final class Resolve {
             }
         }
         for (File pom : poms) {
-            if (unreachable == null) {
+            if (failures.get() < MOST_FAILURES) {
                 model(pom, request.getOrDefault("activate", List.of()));
             }
         }
@@ -235,7 +240,7 @@ public final class Resolve {
         ExecutorService pool = Executors.newFixedThreadPool(THREADS);
         for (Runnable one : work) {
             pool.submit(() -> {
-                if (unreachable == null) {
+                if (failures.get() < MOST_FAILURES) {
                     one.run();
                 }
             });
@@ -435,6 +440,7 @@ public final class Resolve {
             boolean transfer = cause instanceof ArtifactTransferException && !(cause instanceof ArtifactNotFoundException);
             if (transfer || cause instanceof MetadataTransferException) {
                 unreachable = String.valueOf(cause.getMessage());
+                failures.incrementAndGet();
             }
         }
         say("MISSING", what, problem == null ? "it is not in the registry" : problem.getMessage(), source);

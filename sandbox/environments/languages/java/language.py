@@ -38,6 +38,11 @@ _IGNORED = re.compile(r"(^|/)(src/(?!test/)[^/]+|src/test/resources|target|node_
 _SOURCE = re.compile(r"\.(?:java|kt|groovy|scala)$")
 _TEST_FOLDER = re.compile(r"(^|/)src/test/(?!resources/)|(^|/)tests?/")
 _TEST_NAME = re.compile(r"(?:^Test\w*|\w*(?:Test|Tests|TestCase|Spec))\.(?:java|kt|groovy|scala)$")
+_OF_TESTS = re.compile(r"(^|/)src/(?:it|\w*[tT]est\w*)/")
+_STEERING = frozenset({
+    "pom.xml", "build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts", "gradle.properties",
+    "gradle-wrapper.properties", "testng.xml", "junit-platform.properties", "toolchains.xml", ".sdkmanrc",
+})  # fmt: skip
 _METHOD = re.compile(r"[A-Za-z_]\w*")
 _FRESH = (".lastUpdated", ".sha1", ".md5", ".sha256", ".sha512", "_remote.repositories", "resolver-status.properties")
 """Ends of the names of files that say where and when something was fetched, for which Maven would ask again."""
@@ -46,6 +51,14 @@ _FRESH = (".lastUpdated", ".sha1", ".md5", ".sha256", ".sha512", "_remote.reposi
 class Java:
     name = "java"
     title = "Java"
+    suffixes: tuple[str, ...] = (".java", ".kt", ".groovy", ".scala")
+    programs: tuple[str, ...] = ("mvn", "mvnw")
+
+    def is_test(self, path: str) -> bool:
+        return _OF_TESTS.search(path) is not None or _TEST_NAME.match(path.rpartition("/")[2]) is not None
+
+    def steers(self, path: str) -> bool:
+        return path.rpartition("/")[2] in _STEERING or "/.mvn/" in f"/{path}"
 
     def find(self, tree: SourceTree) -> Needs | None:
         builds = _builds(tree)
@@ -141,15 +154,17 @@ class Java:
     def _tried(self, needs: Needs, step: BuildStep, phase: str) -> list[str]:
         """Runs one test class of each project; returns why projects cannot be built. Raises `PackagesMissing`."""
         failed: list[str] = []
+        wanted: list[str] = []
+        tested = False
         for folder, build in needs.facts["builds"].items():
             command = offline.command(build["holder"], *offline.selecting(needs.facts["tried"]), phase=phase)
             said = step.run(["/bin/sh", "-c", '"$@" 2>&1 || true', "sh", *command], {}, folder)
-            wanted = [one for one in dict.fromkeys(offline.missing(said))
-                      if ":".join(one.partition("\t")[2].split(":")[:2]) not in needs.facts["own"]]  # fmt: skip
-            if wanted:
-                raise PackagesMissing(wanted, needed=not offline.has_tested(said))
-            reasons = offline.failures(said)
-            failed += reasons or ([] if "BUILD SUCCESS" in said else [said[-900:]])
+            wanted += [one for one in offline.missing(said)
+                       if ":".join(one.partition("\t")[2].split(":")[:2]) not in needs.facts["own"]]  # fmt: skip
+            tested = tested or offline.has_tested(said)
+            failed += offline.failures(said) or ([] if "BUILD SUCCESS" in said else [said[-900:]])
+        if wanted:
+            raise PackagesMissing(list(dict.fromkeys(wanted)), needed=not tested)
         return failed
 
     def variables(self, needs: Needs) -> Mapping[str, str]:
