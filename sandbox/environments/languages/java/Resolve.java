@@ -187,10 +187,19 @@ public final class Resolve {
         DefaultModelBuilder builder = (DefaultModelBuilder) container.lookup(ModelBuilder.class);
         LifecycleBindingsInjector usual = container.lookup(LifecycleBindingsInjector.class);
         builder.setLifecycleBindingsInjector((model, asked, problems) -> {
-            String packaging = model.getPackaging(); // one that an extension defines is nearly always a jar
-            model.setPackaging(PACKAGINGS.contains(packaging) ? packaging : "jar");
+            String packaging = model.getPackaging();
+            if (PACKAGINGS.contains(packaging)) {
+                usual.injectLifecycleBindings(model, asked, problems);
+                return;
+            }
+            // One that an extension defines is nearly always a jar, of which it names the plugins without versions.
+            Set<String> declared = new HashSet<>();
+            model.getBuild().getPlugins().forEach(plugin -> declared.add(plugin.getKey()));
+            model.setPackaging("jar");
             usual.injectLifecycleBindings(model, asked, problems);
             model.setPackaging(packaging);
+            model.getBuild().getPlugins().stream().filter(plugin -> !declared.contains(plugin.getKey()))
+                .forEach(plugin -> plugin.setVersion(null));
         });
     }
 
@@ -232,7 +241,7 @@ public final class Resolve {
         }
         for (String coordinates : request.getOrDefault("plugin", List.of())) {
             String[] parts = coordinates.split(":");
-            work.add(() -> extension(parts[0], parts[1], parts[2], "the build"));
+            work.add(() -> extension(parts[0], parts[1], parts.length > 2 ? parts[2] : null, "the build"));
         }
         for (String coordinates : request.getOrDefault("artifact", List.of())) {
             work.add(() -> tree(new DefaultArtifact(coordinates), List.of(), "the build"));
@@ -283,7 +292,13 @@ public final class Resolve {
         }
         List<Artifact> found = resolved(request, pom.getPath(), model.getId());
         for (Plugin plugin : model.getBuild().getPlugins()) {
-            if (plugin.getArtifactId().equals("maven-surefire-plugin") && plugin.getVersion() != null) {
+            if (plugin.getArtifactId().equals("maven-surefire-plugin")) {
+                try {
+                    versioned(plugin);
+                } catch (Exception problem) {
+                    missing("plugin " + plugin.getId(), problem, pom.getPath());
+                    continue;
+                }
                 providers(plugin.getVersion(), found, pom);
             }
         }
@@ -323,10 +338,7 @@ public final class Resolve {
             return;
         }
         try {
-            if (plugin.getVersion() == null) {
-                plugin.setVersion(container.lookup(PluginVersionResolver.class)
-                    .resolve(new DefaultPluginVersionRequest(plugin, session, remote)).getVersion());
-            }
+            versioned(plugin);
             PluginDependenciesResolver resolver = container.lookup(PluginDependenciesResolver.class);
             Artifact artifact = resolver.resolve(plugin, remote, session);
             Map<String, String> phases = phases(artifact.getFile());
@@ -349,6 +361,14 @@ public final class Resolve {
             }
         } catch (Exception problem) {
             missing("plugin " + plugin.getId(), problem, pom.getPath());
+        }
+    }
+
+    /** Gives a plugin that is declared without a version the one that Maven would choose. */
+    private void versioned(Plugin plugin) throws Exception {
+        if (plugin.getVersion() == null) {
+            plugin.setVersion(container.lookup(PluginVersionResolver.class)
+                .resolve(new DefaultPluginVersionRequest(plugin, session, remote)).getVersion());
         }
     }
 
@@ -389,6 +409,7 @@ public final class Resolve {
         plugin.setArtifactId(artifact);
         plugin.setVersion(version);
         try {
+            versioned(plugin);
             PluginDependenciesResolver resolver = container.lookup(PluginDependenciesResolver.class);
             resolver.resolve(plugin, resolver.resolve(plugin, remote, session), null, remote, session);
         } catch (Exception problem) {

@@ -103,6 +103,7 @@ _MISSING = (
 )
 _MANY = re.compile(r"artifacts could not be resolved: (.*?): (?:Cannot access|Could not|The following|\S+ was not)")
 _PLUGIN = re.compile(rf"Plugin ({_PART}:{_PART}:{_PART}) or one of its dependencies could not be resolved")
+_VERSION = re.compile(rf"Error resolving version for plugin '({_PART}:{_PART})'")
 _COORDINATES = re.compile(rf"{_PART}:{_PART}:{_PART}(?::{_PART}){{1,2}}")
 
 
@@ -110,7 +111,7 @@ def missing(output: str) -> Iterator[str]:
     """What Maven says that it lacks: lines `artifact` or `plugin`, a tab, and the coordinates."""
     for line in output.splitlines():
         if line.startswith(("[ERROR]", "[FATAL]", "[WARNING]")):
-            for found in _PLUGIN.finditer(line):
+            for found in [*_PLUGIN.finditer(line), *_VERSION.finditer(line)]:
                 yield f"plugin\t{found[1]}"
             for pattern in _MISSING:
                 for found in pattern.finditer(line):
