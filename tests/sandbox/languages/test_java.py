@@ -234,6 +234,14 @@ def test_what_keeps_tests_from_being_run_is_read_from_the_log(repository):
     assert "it broke" in cases["three::(build)"].message
 
 
+def test_a_build_that_does_not_begin_is_an_error_of_its_root(repository):
+    log = "[INFO] BUILD FAILURE\n[ERROR] Non-resolvable parent POM for a:b:1\n[ERROR] \n"
+    ran = Ran(TestPlan(()), 1, log.encode(), b"", {})
+    cases = list(cases_of(ran, {"all": "", "one": "one"}, Sources(SourceTree(repository(FILES)))))
+    assert [(case.id, case.outcome) for case in cases] == [(".::(build)", "error")]
+    assert cases[0].message == "[ERROR] Non-resolvable parent POM for a:b:1"
+
+
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("central")
@@ -284,7 +292,8 @@ def test_code_that_does_not_compile_is_an_error_of_its_project(repository, suite
     broken = {"one/src/main/java/com/example/Calc.java": CALC.replace("a - b", "a - y")}
     cases = {case.id: case for case in suites.run(environment, changed=broken).cases}
     assert {name: case.outcome for name, case in cases.items()} == {
-        "one::(build)": "error", "two::(build)": "passed", "two/src/test/java/TwoTest.java::passes": "passed",
+        ".::(build)": "passed", "one::(build)": "error", "two::(build)": "passed",
+        "two/src/test/java/TwoTest.java::passes": "passed",
     }  # fmt: skip
     error = cases["one::(build)"]
     assert (error.path, error.line) == ("one/src/main/java/com/example/Calc.java", 4)

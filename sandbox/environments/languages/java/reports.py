@@ -49,7 +49,7 @@ def test_cases(ran: Ran, projects: Mapping[str, str], sources: Sources) -> Itera
         module = re.split(r"(?:^|/)target/", path, maxsplit=1)[0]
         for case in read_junit(content):
             yield _case(case, module, sources)
-    yield from _builds(ran.output.decode(errors="replace"), projects, sources)
+    yield from _builds(ran.output.decode(errors="replace"), projects, sources, ran.plan.folder)
 
 
 def _case(case: JUnitCase, module: str, sources: Sources) -> TestCase:
@@ -80,8 +80,9 @@ def _place(said: str, name: str, module: str, sources: Sources) -> tuple[str, in
     return "", 0
 
 
-def _builds(output: str, projects: Mapping[str, str], sources: Sources) -> Iterator[TestCase]:
-    """One case for each project: whether it could be built; and one for each class that ended the JVM."""
+def _builds(output: str, projects: Mapping[str, str], sources: Sources, root: str) -> Iterator[TestCase]:
+    """One case for each project: whether it could be built (for the one in `root`, whether the build could begin); and
+    one for each class that ended the JVM."""
     compiler: dict[str, list[str]] = {}
     places: dict[str, tuple[str, int]] = {}
     failed: dict[str, list[str]] = {}
@@ -113,8 +114,11 @@ def _builds(output: str, projects: Mapping[str, str], sources: Sources) -> Itera
         if artifact in failed:
             said = "\n".join(compiler.get(folder, failed[artifact]))
             yield TestCase(name, "error", None, said, *places.get(folder, ("", 0)))
-        elif artifact in ran:
+        elif artifact in ran or (folder == root and ran):
             yield TestCase(name, "passed")
+        elif folder == root and "[INFO] BUILD FAILURE" in output:
+            lines = [line for line in output.splitlines() if re.match(r"\[(?:ERROR|FATAL)\] .*\w", line)]
+            yield TestCase(name, "error", None, "\n".join(lines[:_MOST_LINES]))
 
 
 def _add(lines: list[str], line: str) -> None:
