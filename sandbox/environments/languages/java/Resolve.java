@@ -100,6 +100,7 @@ public final class Resolve {
     private final Properties user = new Properties();
     private final Properties system = new Properties();
     private final Map<String, File> siblings = new LinkedHashMap<>();
+    private final Map<String, String> versions = new HashMap<>();
     private final Map<String, Model> effective = new ConcurrentHashMap<>();
     private final Map<Object, Object> models = new ConcurrentHashMap<>();
     private final Set<String> said = ConcurrentHashMap.newKeySet();
@@ -212,7 +213,10 @@ public final class Resolve {
                 Model model = new MavenXpp3Reader().read(input, false);
                 String group = model.getGroupId() == null && model.getParent() != null ? model.getParent().getGroupId()
                     : model.getGroupId();
+                String version = model.getVersion() == null && model.getParent() != null ? model.getParent().getVersion()
+                    : model.getVersion();
                 siblings.put(group + ":" + model.getArtifactId(), new File(path));
+                versions.put(group + ":" + model.getArtifactId(), String.valueOf(version));
             } catch (Exception problem) {
                 missing(path, problem, path);
             }
@@ -334,8 +338,8 @@ public final class Resolve {
     private void plugin(Plugin plugin, Model model, File pom) {
         boolean late = !plugin.isExtensions() && plugin.getExecutions().stream()
             .allMatch(one -> one.getPhase() != null && !PHASES.contains(one.getPhase()));
-        if (late) {
-            return;
+        if (late && plugin.getVersion() != null) {
+            return; // without one, Maven looks for it all the same
         }
         try {
             versioned(plugin);
@@ -475,6 +479,12 @@ public final class Resolve {
         }
     }
 
+    /** The POM of a project of the repository; null for one of another version, which is a package like others. */
+    private File sibling(String group, String artifact, String version) {
+        String own = versions.getOrDefault(group + ":" + artifact, "");
+        return own.contains("${") || own.equals(version) ? siblings.get(group + ":" + artifact) : null;
+    }
+
     private static List<Dependency> managed(Model model) {
         return model.getDependencyManagement() == null ? List.of() : model.getDependencyManagement().getDependencies();
     }
@@ -543,7 +553,7 @@ public final class Resolve {
 
         @Override
         public File findArtifact(Artifact artifact) { // its POM stands for what is not built yet
-            return siblings.get(artifact.getGroupId() + ":" + artifact.getArtifactId());
+            return sibling(artifact.getGroupId(), artifact.getArtifactId(), artifact.getVersion());
         }
 
         @Override
@@ -556,7 +566,7 @@ public final class Resolve {
     private final class Models implements ModelResolver {
         @Override
         public ModelSource resolveModel(String group, String artifact, String version) throws UnresolvableModelException {
-            File sibling = siblings.get(group + ":" + artifact);
+            File sibling = sibling(group, artifact, version);
             if (sibling != null) {
                 return new FileModelSource(sibling);
             }

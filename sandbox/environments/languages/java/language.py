@@ -66,7 +66,8 @@ class Java:
             return _of_gradle(tree)
         projects = {path: project for build in builds for path, project in reactor(build, tree).items()}
         files = list(projects)
-        own = [f"{project.group}:{project.artifact}" for project in projects.values()]
+        own = [f"{project.group}:{project.artifact}:{'' if '${' in project.version else project.version}"
+               for project in projects.values()]  # fmt: skip
         facts: dict[str, Any] = {"poms": list(projects), "own": own, "builds": {}}
         for build in builds:
             configuration = maven_configuration(folder_of(build), tree)
@@ -159,8 +160,7 @@ class Java:
         for folder, build in needs.facts["builds"].items():
             command = offline.command(build["holder"], *offline.selecting(needs.facts["tried"]), phase=phase)
             said = step.run(["/bin/sh", "-c", '"$@" 2>&1 || true', "sh", *command], {}, folder)
-            wanted += [one for one in offline.missing(said)
-                       if ":".join(one.partition("\t")[2].split(":")[:2]) not in needs.facts["own"]]  # fmt: skip
+            wanted += [one for one in offline.missing(said) if not _is_own(one, needs.facts["own"])]
             tested = tested or offline.has_tested(said)
             failed += offline.failures(said) or ([] if "BUILD SUCCESS" in said else [said[-900:]])
         if wanted:
@@ -168,7 +168,8 @@ class Java:
         return failed
 
     def variables(self, needs: Needs) -> Mapping[str, str]:
-        return {"JAVA_TOOL_OPTIONS": "-XX:MaxRAM=4g"}
+        # JAVA_TOOL_OPTIONS would reach javac as well, and what it says of it is an error for plugins that start javac.
+        return {"JDK_JAVA_OPTIONS": "-XX:MaxRAM=4g"}
 
     def prepare(self, needs: Needs) -> Sequence[Sequence[str]]:
         script = 'if ! [ -e "$2" ]; then mkdir -p "${2%/*}" && cp -rs "$1" "$2"; fi'
@@ -191,6 +192,12 @@ class Java:
         projects = {artifact: folder for build in needs.facts["builds"].values()
                     for folder, artifact in build["projects"].items()}  # fmt: skip
         return unique(test_cases(ran, projects, Sources(tree)))
+
+
+def _is_own(wanted: str, own: Sequence[str]) -> bool:
+    """Whether what Maven lacks is a project of the repository; `own` are G:A:V, V empty where it is not known."""
+    parts = wanted.partition("\t")[2].split(":")
+    return any(f"{parts[0]}:{parts[1]}:{version}" in own for version in ("", parts[-1]))
 
 
 def _of_gradle(tree: SourceTree) -> Needs | None:

@@ -52,7 +52,8 @@ _SETTINGS = """<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>
 REPOSITORY = f"/workspace/{SCRATCH}/m2"
 KEPT = f"{SCRATCH}/phase"
 FETCHED = f"{INSIDE}/m2"
-_NO_CHECKS = ("animal.sniffer.skip", "checkstyle.skip", "enforcer.skip", "forbiddenapis.skip", "formatter.skip",
+_NO_CHECKS = ("animal.sniffer.skip", "check.buildplan.skip", "checkstyle.skip",
+              "enforcer.skip", "forbiddenapis.skip", "formatter.skip",
               "gpg.skip", "impsort.skip", "license.skip", "maven.gitcommitid.skip", "maven.javadoc.skip",
               "maven.source.skip", "pmd.skip", "cpd.skip", "rat.skip", "sortpom.skip", "spotbugs.skip",
               "spotless.check.skip", "spotless.apply.skip", "spring-javaformat.skip", "xml.skip", "cyclonedx.skip",
@@ -95,6 +96,8 @@ def selecting(classes: Sequence[str]) -> list[str]:
     return [f"-Dtest={','.join(classes)}", "-DfailIfNoTests=false", "-Dsurefire.failIfNoSpecifiedTests=false"]
 
 
+NO_TESTS = "No tests were executed"
+"""What surefire says where none was selected, which some builds forbid."""
 _PART = r"[A-Za-z0-9_.-]+"
 _MISSING = (
     re.compile(rf"artifact ({_PART}:{_PART}:{_PART}(?::{_PART}){{1,2}}) has not been downloaded"),
@@ -123,7 +126,8 @@ def missing(output: str) -> Iterator[str]:
 
 def failures(output: str) -> list[str]:
     """Why projects could not be built, one line for each."""
-    return re.findall(r"^\[ERROR\] Failed to execute goal (.{1,400})", output, re.MULTILINE)
+    found = re.findall(r"^\[ERROR\] Failed to execute goal (.{1,400})", output, re.MULTILINE)
+    return [reason for reason in found if NO_TESTS not in reason]
 
 
 def has_tested(output: str) -> bool:

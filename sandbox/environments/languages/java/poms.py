@@ -23,6 +23,7 @@ class Project:
     path: str
     group: str
     artifact: str
+    version: str = ""
     modules: list[str] = field(default_factory=list)
     optional: list[str] = field(default_factory=list)
     parent: str = ""
@@ -39,7 +40,8 @@ def read_pom(path: str, tree: SourceTree) -> Project:
     """Raises `EnvironmentRefused` for what is not XML, or declares entities."""
     root = parsed(tree.content(path) or b"", path)
     parent = root.find("parent")
-    project = Project(path, _text(root, "groupId") or _text(parent, "groupId"), _text(root, "artifactId"))
+    project = Project(path, _text(root, "groupId") or _text(parent, "groupId"), _text(root, "artifactId"),
+                      _text(root, "version") or _text(parent, "version"))  # fmt: skip
     folder = folder_of(path)
     for holder, into in [(root, project.modules), *((one, project.optional) for one in root.iterfind(".//profile"))]:
         for module in [*holder.iterfind("modules/module"), *holder.iterfind("subprojects/subproject")]:

@@ -8,6 +8,8 @@ from sandbox.environments.languages.tree import SourceTree
 from sandbox.reports import TestCase
 from sandbox.reports.junit import JUnitCase, read_junit
 
+from .maven import NO_TESTS
+
 BUILD = "(build)"
 """The name of the case that says whether a project could be built."""
 _SOURCE = re.compile(r"\.(?:java|kt|groovy|scala)$")
@@ -101,7 +103,7 @@ def _builds(output: str, projects: Mapping[str, str], sources: Sources, root: st
             _add(compiler[current], line.removeprefix("[ERROR] "))
             continue
         current = ""
-        if found := _FAILED.match(line):
+        if (found := _FAILED.match(line)) and NO_TESTS not in line:
             _add(failed.setdefault(found["artifact"], []), f"{found['goal']}: {found['why']}")
         elif found := _RAN.match(line):
             ran.add(found[1])
