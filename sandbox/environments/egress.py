@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -68,11 +68,14 @@ class Unreachable(Refused):
 @dataclass
 class EgressProxy:
     """Serves until it is closed. `socket` is the path of its Unix socket, which only this user can enter;
-    `decisions` are all so far. `task` names in the log whom it serves."""
+    `decisions` are all so far. `task` names in the log whom it serves. `resolve` and `dial` are how it finds the
+    addresses of a name, and connects to one."""
 
     allowed: Allowed
     task: str = ""
     decisions: list[Decision] = field(default_factory=list)
+    resolve: Callable[[str, int], Sequence[str]] = field(default_factory=lambda: addresses)
+    dial: Callable[[str, int], socket.socket] = field(default_factory=lambda: connect)
 
     def __post_init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="penstock-egress-")
@@ -171,15 +174,25 @@ class EgressProxy:
     def _to_resolved(self, host: str, port: int) -> socket.socket:
         """Connects to an address that was checked, so that another answer of the name server changes nothing."""
         failure: OSError | None = None
-        for _, _, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:8]:
-            address = ipaddress.ip_address(str(place[0]).partition("%")[0])
+        for text in self.resolve(host, port)[:8]:
+            address = ipaddress.ip_address(text.partition("%")[0])
             if is_internal(address) and (host, port) not in self.allowed.named:
                 raise Refused(f"{host} has the private address {address}")
             try:
-                return socket.create_connection((str(address), port), _CONNECT_SECONDS)
+                return self.dial(str(address), port)
             except OSError as error:
                 failure = error
         raise failure or OSError("it has no address")
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """What the name service says. Raises `OSError`."""
+    return [str(place[0]) for _, _, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def connect(address: str, port: int) -> socket.socket:
+    """Raises `OSError`."""
+    return socket.create_connection((address, port), _CONNECT_SECONDS)
 
 
 def is_internal(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

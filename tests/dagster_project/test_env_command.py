@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dagster_project.cli.app import app
+from sandbox.environments.languages import Needs
+from sandbox.environments.languages.go import Go
 from sandbox.environments.store import Store
+from sandbox.environments.wanted import EnvironmentRefused
 
 GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org",
        "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.org", "PATH": "/usr/bin:/bin"}  # fmt: skip
@@ -102,11 +104,12 @@ GO = {
 
 @pytest.fixture
 def go(tmp_path: Path) -> Path:
-    if shutil.which("go") is None:
-        reason = "Go is not installed (https://go.dev/dl, or the package golang-go)"
+    try:
+        Go().toolchain(Needs("go", "go test", ("",), ("go.mod",)))
+    except EnvironmentRefused as refused:
         if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+            pytest.fail(str(refused))
+        pytest.skip(str(refused))
     return repository(tmp_path, GO)
 
 

@@ -9,6 +9,7 @@ import time
 from collections import deque
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
+from assets.executions.attempt.checks import Checking
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE
 from assets.executions.attempt.reproduce import find_tests, measure_baseline, not_reproduced
 from assets.executions.attempt.scrutiny import change_of, doubts_of_text, minimal, scrutinise
@@ -135,6 +136,8 @@ def _start_search(
     """Starts the engine on one set of failing tests."""
     began = time.monotonic()
     attempt.record("localise", {"targets": list(targets.tests[:50]), "why": targets.why})
+    language = attempt.native.language.name if attempt.native else "python"
+    check = Checking(attempt.checkout.root, language, lambda: runner.worker, lambda: attempt.left)
     problem = Problem(
         issue=attempt.task.text,
         targets=targets,
@@ -148,6 +151,9 @@ def _start_search(
         record=attempt.record,
         refusal=attempt.files.refusal,
         search=attempt.search,
+        check=check,
+        language=attempt.native.language.title if attempt.native else "Python",
+        suffixes=attempt.native.language.suffixes if attempt.native else (".py",),
     )
     engine = attempt.engine.start(problem)
     runner = CandidateRunner(worker, baseline, attempt.files, engine.deliberate)

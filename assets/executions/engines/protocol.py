@@ -14,6 +14,7 @@ from assets.executions.engines.search.spectrum import Suspect
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet
 from core.work import Location, ModelUse, TaskContext
+from sandbox.checks import Diagnostic
 
 SearchIndex = Callable[[str, int], Sequence[Location]]
 """Returns the likeliest places in the repository for a text, at most a given number."""
@@ -82,6 +83,16 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What the repository's own checkers say about changes: `new` diagnostics that the unchanged files do not have, how
+    many of theirs are gone, and the names of the checkers that ran."""
+
+    new: tuple[Diagnostic, ...] = ()
+    gone: int = 0
+    ran: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Problem:
     """What an engine works on: failing tests that must pass, and what is known about them."""
 
@@ -104,6 +115,11 @@ class Problem:
     """Why a file outside `sources` may not be added, changed or deleted; None if it may."""
     search: SearchIndex | None = None
     """Finds places in the repository; None without an index."""
+    check: Callable[[Mapping[str, str | None]], Checked] | None = None
+    """Runs the repository's linters, type checkers and compilers on changed files (text by path, None: deleted)."""
+    language: str = "Python"
+    suffixes: tuple[str, ...] = (".py",)
+    """Of the program's files, which are in `sources` if it is written in Python."""
 
 
 class Engine(Protocol):

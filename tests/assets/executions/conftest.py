@@ -17,7 +17,10 @@ from assets.executions.engines.search.engine import Search
 from assets.executions.repository.checkout import Checkout, open_checkout
 from core.work import Budget, Execution, Plan, TaskContext, TaskText
 from sandbox import open_sandbox
+from sandbox.environments.languages import Needs
+from sandbox.environments.languages.go import Go
 from sandbox.environments.prepare import Options
+from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
 Files = dict[str, str | bytes]
@@ -38,6 +41,16 @@ def real_sandbox(name: str) -> Sandbox:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{name} must be there in CI: {reason}")
         pytest.skip(str(reason))
+
+
+def needs_go() -> None:
+    """Skips the test where Go is not installed, and says how to install it; in CI that is a failure."""
+    try:
+        Go().toolchain(Needs("go", "go test", ("",), ("go.mod",)))
+    except EnvironmentRefused as refused:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(refused))
+        pytest.skip(str(refused))
 
 
 @pytest.fixture(scope="session")

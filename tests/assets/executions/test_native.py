@@ -1,22 +1,25 @@
 """Attempts on repositories in other languages than Python: their own runner reproduces, tries and verifies."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from assets.executions.engines.model.engine import ModelEngine
+from assets.executions.engines.model.options import ModelOptions
 from assets.executions.engines.protocol import Candidate, FileChange, Problem
 from assets.executions.judging.gate import judge
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.languages import chosen_language
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
 from assets.executions.repository.test_text import test_text
+from core.chat import open_chat_spec
 from core.work import Execution, Outcome, VerdictKind
 from sandbox.environments.prepare import Options
 from sandbox.environments.wanted import EnvironmentRefused
 
+from .conftest import needs_go
 from .scripted_engine import ScriptedEngine
 
 CODE = """package basket
@@ -83,14 +86,10 @@ def proposing(*texts: str, path: str = "basket/basket.go") -> Deliberate:
     return Deliberate(script)
 
 
-@pytest.fixture
-def options(tmp_path: Path) -> Options:
-    if shutil.which("go") is None:
-        reason = "Go is not installed (https://go.dev/dl, or the package golang-go)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return Options(cache=tmp_path / "cache", scope="test")
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    needs_go()
+    return Options(cache=tmp_path_factory.mktemp("cache"), scope="test")
 
 
 @pytest.mark.parametrize("backend", ["bubblewrap", "gvisor"])
@@ -189,3 +188,56 @@ def test_the_text_of_a_test_ends_with_its_block() -> None:
     script = f"describe('cart', () => {{\n{one}\n  it('is empty', () => {{}})\n}})\n"
     assert test_text(script, "cart > adds up") == one
     assert test_text(script, "no such test") == ""
+
+
+@pytest.fixture
+def model(chat_server: Any) -> Callable[..., ModelEngine]:
+    """The engine `model`, whose model makes the given calls, one in each answer, and then gives up."""
+
+    def make(*answers: tuple[str, dict[str, Any]]) -> ModelEngine:
+        def script(request: Any) -> Any:
+            call = answers[request.answers] if request.answers < len(answers) else ("give_up", {})
+            return chat_server.reply(calls=(call,))
+
+        chat_server.script = script
+        return ModelEngine(open_chat_spec(chat_server.spec()), ModelOptions())
+
+    return make
+
+
+def test_a_model_works_on_go_and_is_shown_what_the_compiler_and_vet_say(
+    repair: Callable[..., Execution], options: Options, model: Callable[..., ModelEngine], chat_server: Any
+) -> None:
+    edit = {"path": "basket/basket.go", "old": "\treturn sum\n"}
+    engine = model(
+        ("edit", {**edit, "new": '\tfmt.Printf("%d")\n\treturn sum\n'}),
+        ("check", {}),
+        ("edit", {"path": "basket/basket.go", "old": '\tfmt.Printf("%d")\n', "new": ""}),
+        ("edit", {**edit, "new": "\treturn sum * (100 - percent) / 100\n"}),
+        ("check", {}),
+        ("run_tests", {}),
+    )
+    done = repair(FILES, ISSUE, engine=engine, environments=options)
+    assert done.patch is not None, done.summary
+    assert done.model is not None
+    assert "v3/system" in done.model.prompts
+    first = chat_server.requests[0].turns
+    assert "written in Go" in first[0][1]
+    assert "basket/basket.go" in first[1][1]
+    said = [text for role, text in chat_server.requests[-1].turns if role == "tool"]
+    assert "basket/basket.go:8: error: undefined: fmt (go vet)" in said[1], said[1]
+    assert said[4] == "No new from go vet."
+
+
+def test_tests_of_go_cannot_be_changed_by_a_model(
+    repair: Callable[..., Execution], options: Options, model: Callable[..., ModelEngine], chat_server: Any
+) -> None:
+    repair(FILES, ISSUE, environments=options, engine=model(
+        ("edit", {"path": "basket/basket_test.go", "old": "got != 150", "new": "false"}),
+        ("write", {"path": "basket/other_test.go", "content": "package basket\n"}),
+        ("edit", {"path": "go.mod", "old": "1.18", "new": "1.19"}),
+    ))  # fmt: skip
+    said = [text for role, text in chat_server.requests[-1].turns if role == "tool"]
+    assert "belongs to the tests" in said[0]
+    assert "belongs to the tests" in said[1]
+    assert "decides how tests are run" in said[2]

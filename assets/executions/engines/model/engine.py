@@ -28,7 +28,7 @@ from core.work import ModelUse
 
 from .conversation import CHARACTERS_PER_TOKEN, Conversation
 from .options import ModelOptions
-from .prompts import data, load_prompts
+from .prompts import ANY_LANGUAGE, data, load_prompts
 from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, TOOLS_TOKENS, GiveUp, RunTests, Toolbox, cut, parsed
 from .workspace import Workspace
 
@@ -55,7 +55,7 @@ class ModelEngine:
     def __init__(self, chat: ChatModel, options: ModelOptions) -> None:
         self._chat = chat
         self._options = options
-        self._prompts = load_prompts(options.prompts)
+        self._prompts = self._chosen = load_prompts(options.prompts)
         self._identity = chat.identity
         self._used = Usage()
         self._steps = 0
@@ -85,14 +85,17 @@ class ModelEngine:
 
     def start(self, problem: Problem) -> "ModelEngine":
         self._problem = problem
+        python = problem.language == "Python" or self._chosen.any_language
+        self._prompts = self._chosen if python else load_prompts(ANY_LANGUAGE)
         self.generated = 0
         self.ending = ""
         self.suspects = rank(
             problem.baseline, problem.targets.tests, problem.context, problem.issue, problem.sources.get
         )
-        self._workspace = Workspace(problem.sources, problem.root, problem.refusal)
-        self._tools = Toolbox(self._workspace, problem.search, min(MAX_RESULT, self._room // 8))
-        self._conversation = Conversation([system(self._prompts.fill("system")), user(self._task(problem))])
+        self._workspace = Workspace(problem.sources, problem.root, problem.refusal, problem.suffixes)
+        self._tools = Toolbox(self._workspace, problem.search, min(MAX_RESULT, self._room // 8), problem.check)
+        opening = system(self._prompts.fill("system", language=problem.language))
+        self._conversation = Conversation([opening, user(self._task(problem))])
         self._waiting: deque[ToolCall] = deque()
         self._testing: ToolCall | None = None
         self._tried: dict[tuple[object, ...], str] = {}
@@ -222,10 +225,11 @@ class ModelEngine:
             shown.append(f"{test}\n{problem.test_sources.get(test, '')}\n{cut(failure, 2000)}")
         if len(tests) > SHOWN_TESTS:
             shown.append(f"and {len(tests) - SHOWN_TESTS} more")
-        places = [
-            f"{place.path}:{place.start_line} {place.symbol}" for place in locations(self.suspects)[:SHOWN_PLACES]
-        ]
+        found = locations(self.suspects) or problem.context.locations
+        places = [f"{place.path}:{place.start_line} {place.symbol}" for place in found[:SHOWN_PLACES]]
         files = list(problem.sources)
+        if problem.language != "Python":
+            files = [p for p in self._workspace.files() if p.endswith(problem.suffixes) and problem.refusal(p) is None]
         most = min(12_000, self._room // 6)
         return self._prompts.fill(
             "task",
@@ -251,7 +255,8 @@ def _as_text(observation: Observation, targets: int) -> str:
             f"The failing tests pass, but the gate rejects these edits: {observation.broken} {observation.message}"
         )
     if observation.status == "compile":
-        return "The program does not parse with these edits."
+        said = observation.message.strip()
+        return cut(f"The program does not compile with these edits.\n{said}".strip())
     if observation.status in ("hang", "crash"):
         what = "did not end in time" if observation.status == "hang" else "ended the process"
         return f"A test {what} with these edits. {observation.signature}".strip()

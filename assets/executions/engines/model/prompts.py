@@ -11,6 +11,8 @@ from string import Template
 
 _FOLDER = Path(__file__).parent / "prompts"
 _NAMES = ("system", "task", "nudge")
+ANY_LANGUAGE = "v3"
+"""The version that is used for a program in another language than Python, where the chosen one is about Python."""
 
 
 class UnknownPrompts(ValueError):
@@ -24,6 +26,10 @@ class Prompts:
     version: str
     texts: dict[str, str]
     hashes: dict[str, str]
+
+    @property
+    def any_language(self) -> bool:
+        return "$language" in self.texts["system"]
 
     def fill(self, name: str, **values: str) -> str:
         """A prompt with its placeholders replaced; placeholders inside `values` are not."""

@@ -5,11 +5,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from assets.executions.engines.protocol import SearchIndex
+from assets.executions.engines.protocol import Checked, SearchIndex
 from core.chat.protocol import Tool, ToolCall
 from core.payload import clean
 
@@ -21,6 +22,7 @@ MAX_RESULT = 8000
 MAX_LINES = 200
 MAX_HITS = 20
 MAX_LISTED = 200
+MAX_CHECKED = 30
 
 
 class Arguments(BaseModel):
@@ -60,6 +62,10 @@ class RunTests(Arguments):
     pass
 
 
+class Check(Arguments):
+    pass
+
+
 class GiveUp(Arguments):
     reason: str = Field(default="", max_length=2000, description="Why no edit can be right.")
 
@@ -73,6 +79,11 @@ TOOLS = (
     Tool("edit", "Replaces a piece of a file.", EditFile),
     Tool("write", "Makes a new file.", WriteFile),
     Tool("delete", "Removes a file.", DeleteFile),
+    Tool(
+        "check",
+        "Runs the repository's own linters, type checkers and compilers on your changes; shows what is new.",
+        Check,
+    ),
     Tool("run_tests", "Runs the failing tests with your changes so far.", RunTests),
     Tool("give_up", "Ends the work without a change.", GiveUp),
 )
@@ -107,6 +118,7 @@ class Toolbox:
     workspace: Workspace
     index: SearchIndex | None = None
     most: int = MAX_RESULT
+    check: Callable[[Mapping[str, str | None]], Checked] | None = None
 
     def run(self, arguments: Arguments) -> str:
         try:
@@ -116,6 +128,8 @@ class Toolbox:
                 return cut(self._list(arguments), self.most)
             if isinstance(arguments, Read):
                 return cut(self._read(arguments), self.most)
+            if isinstance(arguments, Check):
+                return cut(self._check(), self.most)
             return self._change(arguments)
         except NotPossible as reason:
             return f"Not possible: {reason}"[:2000]
@@ -131,6 +145,20 @@ class Toolbox:
             self.workspace.delete(arguments.path)
             return f"Removed {arguments.path}. Nothing is tested yet."
         raise TypeError(f"{type(arguments).__name__} is not for the toolbox")
+
+    def _check(self) -> str:
+        files = self.workspace.changes()
+        if not files:
+            raise NotPossible("nothing is changed yet: edit first")
+        checked = self.check(files) if self.check is not None else Checked()
+        if not checked.ran:
+            return "The repository sets up no checker for the changed files that is installed here. Use `run_tests`."
+        lines = [one.text for one in checked.new[:MAX_CHECKED]]
+        if len(checked.new) > MAX_CHECKED:
+            lines.append(f"({len(checked.new) - MAX_CHECKED} more)")
+        gone = f" {checked.gone} of the unchanged files' are gone." if checked.gone else ""
+        lines.append(f"{len(checked.new) or 'No'} new from {', '.join(checked.ran)}.{gone}")
+        return "\n".join(lines)
 
     def _list(self, wanted: ListFiles) -> str:
         files = self.workspace.files(wanted.folder)

@@ -42,14 +42,16 @@ def _sources_only(path: str) -> str | None:
 
 class Workspace:
     """`sources` are the program's parsed files, `root` is the checkout; `refusal` returns why a file outside `sources`
-    may not be changed, None if it may."""
+    may not be changed, None if it may; `suffixes` are those of the program's files."""
 
     def __init__(
         self,
         sources: Mapping[str, SourceFile],
         root: Path,
         refusal: Callable[[str], str | None] = _sources_only,
+        suffixes: tuple[str, ...] = (".py",),
     ) -> None:
+        self._suffixes = suffixes
         self._sources = sources
         self._root = root
         self._refusal = refusal
@@ -73,9 +75,9 @@ class Workspace:
         return sorted(path for path in present if path.startswith(inside))
 
     def find(self, words: str, most: int) -> Iterator[Hit]:
-        """At most `most` lines that contain a text, in all text files including tests; Python files first."""
+        """At most `most` lines that contain a text, in all text files including tests; the program's files first."""
         found = read = 0
-        for path in sorted(self.files(), key=lambda path: not path.endswith(".py")):
+        for path in sorted(self.files(), key=lambda path: not path.endswith(self._suffixes)):
             try:
                 text = self.text(path)
             except NotPossible:
@@ -130,6 +132,10 @@ class Workspace:
         if self._now(path) is None:
             raise NotPossible(f"there is no file {path!r}")
         self._changed[path] = None
+
+    def changes(self) -> dict[str, str | None]:
+        """The text of each file that differs from the checkout; None for a deleted one."""
+        return {path: text for path, text in sorted(self._changed.items()) if self._original(path) != text}
 
     def candidate(self) -> Candidate | None:
         """The changes against the checkout: edits of whole lines in sources, other files as a whole; None when nothing
