@@ -169,7 +169,7 @@ class Java:
 
     def variables(self, needs: Needs) -> Mapping[str, str]:
         # JAVA_TOOL_OPTIONS would reach javac as well, and what it says of it is an error for plugins that start javac.
-        return {"JDK_JAVA_OPTIONS": "-XX:MaxRAM=4g"}
+        return {"JDK_JAVA_OPTIONS": "-XX:MaxRAM=4g", "LC_ALL": "C.UTF-8"}
 
     def prepare(self, needs: Needs) -> Sequence[Sequence[str]]:
         script = 'if ! [ -e "$2" ]; then mkdir -p "${2%/*}" && cp -rs "$1" "$2"; fi'
