@@ -335,12 +335,8 @@ public final class Resolve {
         }
     }
 
+    /** A plugin: its descriptor, for which Maven may look whatever the phase, and what it needs if it takes part. */
     private void plugin(Plugin plugin, Model model, File pom) {
-        boolean late = !plugin.isExtensions() && plugin.getExecutions().stream()
-            .allMatch(one -> one.getPhase() != null && !PHASES.contains(one.getPhase()));
-        if (late && plugin.getVersion() != null) {
-            return; // without one, Maven looks for it all the same
-        }
         try {
             versioned(plugin);
             PluginDependenciesResolver resolver = container.lookup(PluginDependenciesResolver.class);
