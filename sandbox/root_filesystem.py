@@ -1,11 +1,13 @@
 """What is visible inside besides the workspace: the system's programs, a minimal /etc, and the requested mounts.
 
-From the host's /etc come only the linker's cache and Debian's alternatives (links into /usr); nothing comes from
-/home, /root, /var, /run or /tmp.
+From the host's /etc come only the linker's cache, Debian's alternatives (links into /usr), and the settings and public
+certificates that Debian's JDKs keep there; nothing comes from /home, /root, /var, /run or /tmp.
 """
 
 import os
 import shutil
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +21,9 @@ _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _RESERVED = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - paths inside the sandbox
 _LINKER_CACHE = Path("/etc/ld.so.cache")
 _ALTERNATIVES = Path("/etc/alternatives")
+_OF_JAVA = ("java-*-openjdk", "ssl/certs/java/cacerts")
+"""In /etc: without its settings a JVM does not start, and without certificates TLS cannot be used inside."""
+_MOST_OF_JAVA = 1 << 20
 _FILES = {
     "passwd": "root:x:0:0:root:/tmp:/bin/sh\nsandbox:x:1000:1000:sandbox:/tmp:/bin/sh\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
@@ -59,7 +64,17 @@ def etc_folder() -> Path:
 def _host_etc() -> tuple[object, ...]:
     """What the sandbox's /etc is made from: modification times of the host's files, and this module's texts."""
     stamps = tuple(path.stat().st_mtime_ns if path.exists() else None for path in (_LINKER_CACHE, _ALTERNATIVES))
-    return stamps, tuple(_FILES.items())
+    java = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in _files_of_java())
+    return stamps, tuple(_FILES.items()), java
+
+
+def _files_of_java() -> Iterator[Path]:
+    """Regular files that every user may read."""
+    found = [place for pattern in _OF_JAVA for place in Path("/etc").glob(pattern)]
+    for path in sorted(inner for place in found for inner in (place.rglob("*") if place.is_dir() else (place,))):
+        about = path.lstat()
+        if stat.S_ISREG(about.st_mode) and about.st_mode & stat.S_IROTH and about.st_size <= _MOST_OF_JAVA:
+            yield path
 
 
 def _fill_etc(folder: Path) -> None:
@@ -73,6 +88,11 @@ def _fill_etc(folder: Path) -> None:
         for link in _ALTERNATIVES.iterdir():
             if link.is_symlink() and str(target := link.readlink()).startswith("/usr/"):
                 (folder / _ALTERNATIVES.name / link.name).symlink_to(target)
+    for path in _files_of_java():
+        copy = folder / path.relative_to("/etc")
+        make_folder(copy.parent)
+        shutil.copyfile(path, copy)
+        copy.chmod(0o644)
 
 
 def root_folder(mounts: tuple[Mount, ...]) -> Path:

@@ -2,12 +2,13 @@
 
 from .c import C
 from .go import Go
+from .java import Java
 from .javascript import JavaScript
 from .protocol import Language, Needs
 from .rust import Rust
 from .tree import SourceTree
 
-LANGUAGES: tuple[Language, ...] = (Go(), JavaScript(), Rust(), C())
+LANGUAGES: tuple[Language, ...] = (Go(), JavaScript(), Rust(), Java(), C())
 
 
 def find_languages(root: SourceTree) -> list[tuple[Language, Needs]]:

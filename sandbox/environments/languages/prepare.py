@@ -19,7 +19,7 @@ from sandbox.environments.uv import FetchFailed
 from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Mount, Sandbox
 
-from .protocol import INSIDE, BuildFailed, Language, Needs, Toolchain
+from .protocol import INSIDE, BuildFailed, Language, Needs, PackagesMissing, Toolchain
 from .steps import Build, Fetch
 from .tree import SourceTree
 
@@ -27,6 +27,8 @@ _FORMAT = 1
 """Part of every key: raised when an environment is made in another way than before."""
 _MOST_PACKAGES = 1 << 30
 """Bytes of what is fetched."""
+_MOST_ROUNDS = 12
+"""How often packages are fetched for one environment, once what was declared is there."""
 
 
 @dataclass
@@ -113,33 +115,33 @@ def _make(
     make_folder(packages)
     registry = language.registry(options.registries.get(language.name, ""))
     fetching = Fetching(allowed_hosts(registry.address, (*registry.hosts, *options.hosts)), options.scope)
-    began = time.monotonic()
-    progress(f"fetching {language.title} packages")
     with tempfile.TemporaryDirectory(prefix="penstock-fetch-") as scratch:
         folder = Path(scratch) / "declarations"
         _copy_declarations(needs, tree, folder)
-        try:
-            language.fetch(needs, Fetch(fetching, folder, packages, toolchain, registry, until, log))
-        except FetchFailed as failure:
-            if failure.unreachable:
-                raise RegistryUnreachable(
-                    f"{language.title} packages of a registry that cannot be reached ({failure})",
-                    f"Let Penstock's machine reach it, or name one for {language.name} in the setting `registries`.",
-                ) from failure
-            raise EnvironmentRefused(
-                f"{language.title} packages that cannot be fetched ({str(failure).rstrip('.')})",
-                f"Repair {needs.files[0] if needs.files else 'its declarations'}, or name the tests with `test` in "
-                "penstock.toml.",
-            ) from failure
-    size = sum(path.lstat().st_size for path in packages.rglob("*") if path.is_file())
-    if size > _MOST_PACKAGES:
-        raise EnvironmentRefused(f"{size / (1 << 30):.1f} GiB of packages, and at most 1 GiB is allowed",
-                                 f"Declare fewer in {needs.source}.")  # fmt: skip
-    seconds["fetch"] = round(time.monotonic() - began, 3)
-    began = time.monotonic()
-    progress(f"building with {toolchain.version}")
-    _build(language, needs, toolchain, sandbox, tree.root, packages, until, log, notes)
-    seconds["build"] = round(time.monotonic() - began, 3)
+        step = Fetch(fetching, folder, packages, toolchain, registry, until, log)
+        for again in range(_MOST_ROUNDS + 1):
+            began = time.monotonic()
+            progress(f"fetching {language.title} packages" + (f" that its build needs ({again})" if again else ""))
+            _fetch(language, needs, step)
+            seconds["fetch"] = round(seconds.get("fetch", 0) + time.monotonic() - began, 3)
+            began = time.monotonic()
+            progress(f"building with {toolchain.version}")
+            try:
+                _build(language, needs, toolchain, sandbox, tree.root, packages, until, log, notes)
+            except PackagesMissing as missing:
+                if again < _MOST_ROUNDS and not set(missing.wanted) <= set(step.wanted):
+                    step.wanted = missing.wanted
+                    continue
+                if missing.needed:
+                    raise EnvironmentRefused(
+                        f"{language.title} packages that its registry does not have ({str(missing)[:400]})",
+                        f"Name others in {needs.source}, or a registry that has them for {language.name} in the "
+                        "setting `registries`.",
+                    ) from missing
+                notes.append(f"Its build needs packages that the registry does not have: {str(missing)[:400]}.")
+            finally:
+                seconds["build"] = round(seconds.get("build", 0) + time.monotonic() - began, 3)
+            break
     places = Counter(f"{one.host}:{one.port} {one.why or 'allowed'}" for one in fetching.decisions)
     log.append("\n".join(["# connections", *(f"{n} to {place}" for place, n in sorted(places.items()))]))
     (made / "log.txt").write_text("\n\n".join(log)[-200_000:])
@@ -154,6 +156,26 @@ def _make(
         "seconds": seconds,
         "made": time.time(),
     }
+
+
+def _fetch(language: Language, needs: Needs, step: Fetch) -> None:
+    try:
+        language.fetch(needs, step)
+    except FetchFailed as failure:
+        if failure.unreachable:
+            raise RegistryUnreachable(
+                f"{language.title} packages of a registry that cannot be reached ({failure})",
+                f"Let Penstock's machine reach it, or name one for {language.name} in the setting `registries`.",
+            ) from failure
+        raise EnvironmentRefused(
+            f"{language.title} packages that cannot be fetched ({str(failure).rstrip('.')})",
+            f"Repair {needs.files[0] if needs.files else 'its declarations'}, or name the tests with `test` in "
+            "penstock.toml.",
+        ) from failure
+    size = sum(path.lstat().st_size for path in step.made.rglob("*") if path.is_file())
+    if size > _MOST_PACKAGES:
+        raise EnvironmentRefused(f"{size / (1 << 30):.1f} GiB of packages, and at most 1 GiB is allowed",
+                                 f"Declare fewer in {needs.source}.")  # fmt: skip
 
 
 def _copy_declarations(needs: Needs, tree: SourceTree, into: Path) -> None:

@@ -24,6 +24,15 @@ class BuildFailed(Exception):
     """The repository's code could not be built; the message is the end of what the tools said."""
 
 
+class PackagesMissing(Exception):
+    """A build found that packages are not there which its declarations do not name. They are fetched, and it is built
+    again; a build that asks for the same again cannot have them. `needed`: no test can be run without."""
+
+    def __init__(self, wanted: Sequence[str], needed: bool = False) -> None:
+        super().__init__(", ".join(wanted).replace("\t", " "))
+        self.wanted, self.needed = tuple(wanted), needed
+
+
 @dataclass(frozen=True)
 class Needs:
     """What was found in a repository. `folders` are the packages whose tests are run ("" for the root); `files` the
@@ -68,11 +77,13 @@ class Registry:
 
 class FetchStep(Protocol):
     """A step that fetches. `folder` holds a copy of the declarations; what is written into `made` becomes the
-    environment. `registry` says where from."""
+    environment. `registry` says where from. `wanted` is empty at first, and what a build missed when that is fetched
+    as well (`PackagesMissing`)."""
 
     folder: Path
     made: Path
     registry: Registry
+    wanted: tuple[str, ...]
 
     @property
     def seconds(self) -> float:
@@ -157,7 +168,8 @@ class Language(Protocol):
         """Fetches what the declarations name. Raises `FetchFailed` and `EnvironmentRefused`."""
 
     def build(self, needs: Needs, step: BuildStep) -> None:
-        """Builds what tests would otherwise build each time. Raises `BuildFailed`, which only makes tests slower."""
+        """Builds what tests would otherwise build each time. Raises `BuildFailed`, which only makes tests slower,
+        `PackagesMissing` and `EnvironmentRefused`."""
 
     def variables(self, needs: Needs) -> Mapping[str, str]:
         """For the build and for tests, beside those of the toolchain."""

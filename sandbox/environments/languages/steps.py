@@ -40,6 +40,7 @@ class Fetch:
         log: list[str],
     ) -> None:
         self.folder, self.made, self.registry = folder, made, registry
+        self.wanted: tuple[str, ...] = ()
         self._fetching, self._toolchain, self._until, self._log = fetching, toolchain, until, log
 
     @property
