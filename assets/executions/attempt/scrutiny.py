@@ -20,6 +20,7 @@ from assets.executions.judging.edits.doubts import static_doubts
 from assets.executions.judging.verify import Change
 from assets.executions.trial.worker_client import WorkerDied
 from core.work import Doubt, Support
+from sandbox.environments.languages.rust_inline_tests import test_code_changed
 
 MOST_RIVALS = 6
 AS_NATURAL = 0.25
@@ -45,7 +46,17 @@ def change_of(attempt: AttemptState, candidate: Candidate) -> Change:
 def doubts_of_text(search: TargetSearch, change: Change) -> tuple[Doubt, ...]:
     """What the text of a change says against it; nothing is run."""
     problem = search.problem
-    return static_doubts(change.before, change.files, problem.issue, problem.test_sources, problem.sources)
+    found = static_doubts(change.before, change.files, problem.issue, problem.test_sources, problem.sources)
+    return (*found, *_changed_tests(change))
+
+
+def _changed_tests(change: Change) -> tuple[Doubt, ...]:
+    """A doubt for each file that is program and tests at once, as those of Rust are, and whose tests are changed."""
+    return tuple(
+        Doubt(kind="changed-tests", detail=f"The patch changes the tests in {path}.", severity="fail")
+        for path, text in change.files.items()
+        if path.endswith(".rs") and test_code_changed(change.before.get(path) or "", text or "")
+    )
 
 
 def minimal(attempt: AttemptState, search: TargetSearch, candidate: Candidate) -> Candidate:

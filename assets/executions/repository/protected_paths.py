@@ -3,16 +3,24 @@
 import re
 import sys
 
-from sandbox.environments.languages import LANGUAGES
+from sandbox.environments.languages import LANGUAGES, Language
 
 _TEST_PARTS = frozenset({"test", "tests", "testing"})
+
+
+def _languages(path: str) -> tuple[Language, ...]:
+    """The languages whose rules apply to a file: its own; all for one that is a source of none."""
+    suffix = "." + path.rpartition(".")[2]
+    if suffix in (".py", ".pyi"):
+        return ()
+    return tuple(language for language in LANGUAGES if suffix in language.suffixes) or LANGUAGES
 
 
 def is_test_path(path: str) -> bool:
     """Whether a file belongs to the tests, which a patch may never change."""
     *folders, name = path.split("/")
     stem = name.removesuffix(".py")
-    return any(language.is_test(path) for language in LANGUAGES) or (
+    return any(language.is_test(path) for language in _languages(path)) or (
         any(folder in _TEST_PARTS for folder in folders)
         or name == "conftest.py"
         or stem in ("test", "tests")
