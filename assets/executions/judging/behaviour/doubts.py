@@ -4,6 +4,7 @@ Each rule is kept because it catches more wrong patches than it hurts right ones
 the table that docs/gate.md shows.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -133,10 +134,17 @@ def _fails(result: Result) -> bool:
 
 
 def unlike_inputs(view: View) -> str | None:
-    """Results change on inputs that take another path through the original than the failing ones."""
+    """Results change on inputs that take another path through the original than the failing ones; not to the error
+    that these are to raise, since a guard is reached before the paths part."""
     if not view.repaired:
         return None
-    spread = [pair for pair in view.pairs if pair.returned and pair.changed and not view.like_repaired(pair)]
+    errors = {(pair.call.function, pair.result.form) for pair in view.repaired if pair.result.status == "raise"}
+    spread = [
+        pair
+        for pair in view.pairs
+        if pair.returned and pair.changed and not view.like_repaired(pair)
+        if pair.result.status != "raise" or (pair.call.function, pair.result.form) not in errors
+    ]
     if not spread:
         return None
     pair = spread[0]
@@ -242,7 +250,8 @@ def _together(satisfied: Callable[[Result, Result], bool], first: Result, second
 
 def broken_invariant(view: View) -> str | None:
     """A relation between arguments and result that holds for every result of the original, and for the repaired
-    results, is broken."""
+    results, is broken. Where the original returned nothing, such as for the failing inputs, only what the result is
+    made of counts: its size and order say little about inputs that are new to the program."""
     held: dict[tuple[int, str], int] = {}
     broken: set[tuple[int, str]] = set()
     for pair in view.pairs:
@@ -254,9 +263,11 @@ def broken_invariant(view: View) -> str | None:
                 if not holds:
                     broken.add(key)
     for pair in view.pairs:
-        if not pair.changed or pair.result.status != "value":
+        if not pair.changed or pair.result.status != "value" or pair.call.unusual:
             continue
         for name, holds in pair.result.holds.items():
+            if not pair.returned and not _MADE_OF.search(name):
+                continue
             key = (pair.call.function, name)
             if not holds and key not in broken and held.get(key, 0) >= FEW_INPUTS:
                 return (
@@ -264,6 +275,9 @@ def broken_invariant(view: View) -> str | None:
                     f"was on {held[key]} inputs before."
                 )
     return None
+
+
+_MADE_OF = re.compile(r"occurs in the arguments$|\b(?:items|letters and digits|parts) of\b|are those of\b")
 
 
 def unreached_function(view: View) -> str | None:
