@@ -52,12 +52,3 @@ def test_a_relation_that_is_broken_on_an_unusual_input_is_not_doubted() -> None:
     broken = dict.fromkeys(SORTED, False)
     changed = ("variation", value("a", **SORTED), value("b", **broken), True)
     assert kinds(measurement(*held(**SORTED), changed)) == set()
-
-
-def test_an_input_on_another_path_is_doubted_unless_it_raises_what_the_failing_inputs_are_to_raise() -> None:
-    target = ("target", value("a"), error("ValueError", "too few"), False)
-    same = ("variation", value("b", (1, 3)), error("ValueError", "too few", (1,)), False)
-    other = ("variation", value("b", (1, 3)), error("ValueError", "too many", (1,)), False)
-    result = ("variation", value("b", (1, 3)), value("c", (1, 3)), False)
-    assert kinds(measurement(target, same)) == set()
-    assert kinds(measurement(target, other)) == kinds(measurement(target, result)) == {"unlike-inputs"}

@@ -134,17 +134,10 @@ def _fails(result: Result) -> bool:
 
 
 def unlike_inputs(view: View) -> str | None:
-    """Results change on inputs that take another path through the original than the failing ones; not to the error
-    that these are to raise, since a guard is reached before the paths part."""
+    """Results change on inputs that take another path through the original than the failing ones."""
     if not view.repaired:
         return None
-    errors = {(pair.call.function, pair.result.form) for pair in view.repaired if pair.result.status == "raise"}
-    spread = [
-        pair
-        for pair in view.pairs
-        if pair.returned and pair.changed and not view.like_repaired(pair)
-        if pair.result.status != "raise" or (pair.call.function, pair.result.form) not in errors
-    ]
+    spread = [pair for pair in view.pairs if pair.returned and pair.changed and not view.like_repaired(pair)]
     if not spread:
         return None
     pair = spread[0]
