@@ -86,7 +86,7 @@ def note_pairs(project: Notes) -> Iterator[Pair]:
 
 def _pair(kind: str, true: bool, task: TaskText, tests: Sequence[TestFacts], corpus: Corpus) -> Iterator[Pair]:
     measure = TaskMeasure(task, corpus)
-    scored = [(measure.relation(test), test.id) for test in tests[:MOST_TESTS]]
+    scored = [(relation, test) for test, relation in measure.relations(tests[:MOST_TESTS]).items()]
     if scored:
         relation, test = max(scored, key=lambda one: one[0].score)
         yield Pair(kind, true, task.title, test, relation.score, relation.shared)

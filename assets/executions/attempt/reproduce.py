@@ -18,6 +18,7 @@ from assets.executions.repository.test_command import (
 from assets.executions.trial.baseline import Baseline, measure
 from assets.executions.trial.environment.case import passed
 from assets.executions.trial.environment.classify import notes, set_apart, summary
+from assets.executions.trial.environment.time_zones import apart_for_time_zone
 from assets.executions.trial.worker_client import Worker
 from core.work import Outcome
 
@@ -111,7 +112,9 @@ def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:
     baseline = measure(worker, attempt.command, allowance)
     if attempt.black_box is not None:
         baseline = baseline.with_outcome(*run_command(worker, attempt.black_box, allowance))
-    return set_apart(attempt.checkout.root, baseline, attempt.installed)
+    root = attempt.checkout.root
+    apart = set_apart(root, baseline, attempt.installed)
+    return apart_for_time_zone(worker, root, apart, attempt.command.variables, allowance)
 
 
 def _can_add_test(attempt: AttemptState, baseline: Baseline) -> bool:

@@ -17,6 +17,7 @@ from assets.executions.judging.behaviour.measure import Measurement, measure_pat
 from assets.executions.judging.behaviour.rivals import rival_doubt
 from assets.executions.judging.diff import unified_diff
 from assets.executions.judging.edits.doubts import static_doubts
+from assets.executions.judging.lacking import lacking_doubt
 from assets.executions.judging.verify import Change
 from assets.executions.trial.worker_client import WorkerDied
 from core.work import Doubt, Support
@@ -44,10 +45,11 @@ def change_of(attempt: AttemptState, candidate: Candidate) -> Change:
 
 
 def doubts_of_text(search: TargetSearch, change: Change) -> tuple[Doubt, ...]:
-    """What the text of a change says against it; nothing is run."""
+    """What the text of a change, and what its targets execute, says against it; nothing is run."""
     problem = search.problem
     found = static_doubts(change.before, change.files, problem.issue, problem.test_sources, problem.sources)
-    return (*found, *_changed_tests(change))
+    lacking = lacking_doubt(change.before, change.files, problem.baseline, problem.targets.tests)
+    return (*found, *((lacking,) if lacking is not None else ()), *_changed_tests(change))
 
 
 def _changed_tests(change: Change) -> tuple[Doubt, ...]:

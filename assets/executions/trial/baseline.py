@@ -4,7 +4,7 @@ One start of the worker does it all, and the same worker then tries candidates.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,6 +76,14 @@ class Baseline:
     def apart(self) -> frozenset[str]:
         """Tests that fail for their environment."""
         return frozenset(test for failure in self.environment for test in failure.tests)
+
+    def without(self, missing: Sequence[EnvironmentFailure]) -> "Baseline":
+        """With the tests of these failures set apart: named in `environment`, their outcome unknown."""
+        if not missing:
+            return self
+        apart = replace(self, environment=(*self.environment, *missing))
+        outcomes = {t: Outcome.UNKNOWN if t in apart.apart else o for t, o in self.run.outcomes.items()}
+        return replace(apart, run=self.run.model_copy(update={"outcomes": outcomes}))
 
     @property
     def failing(self) -> list[str]:

@@ -37,7 +37,7 @@ class Targets:
         if failing:
             observed = Observed(root, baseline)
             measure = TaskMeasure(task, observed.corpus)
-            self.relations = {test: measure.relation(observed.facts(test)) for test in failing[:MOST_MEASURED]}
+            self.relations = measure.relations([observed.facts(test) for test in failing[:MOST_MEASURED]])
 
     @property
     def related(self) -> list[str]:

@@ -281,6 +281,11 @@ LACKING: dict[str, Lacking] = {
         {"ship.py": "import ctypes\n\nLIBRARY = ctypes.CDLL('libzebra.so.3')\n" + SHIP, "test_ship.py": TEST},
         "`libzebra.so.3`", "on Penstock's machine",
     ),
+    "another time zone": Lacking(
+        {"ship.py": "import time\n\n\ndef shown(seconds):\n    return time.strftime('%H:%M', time.localtime(seconds))\n",
+         "test_ship.py": "from ship import shown\n\n\ndef test_shown():\n    assert shown(1715587200) == '10:00'\n"},
+        "another time zone", "TZ=Europe/Berlin",
+    ),
 }  # fmt: skip
 
 FAULTS: dict[str, Files] = {
@@ -432,6 +437,11 @@ FAULTS: dict[str, Files] = {
     "a key that a dictionary lacks": {
         "ship.py": "RATES = {'DISPLAY': 1}\n\n\ndef rate(name):\n    return RATES[name.lower()]\n",
         "test_ship.py": "from ship import rate\n\n\ndef test_rate():\n    assert rate('DISPLAY') == 1\n",
+    },
+    "a local time that is wrong in every time zone": {
+        "ship.py": "import time\n\n\ndef hours(a, b):\n    return (time.mktime(b) - time.mktime(a)) / 36\n",
+        "test_ship.py": "import time\n\nfrom ship import hours\n\n\ndef test_hours():\n"
+        "    assert hours(time.localtime(0), time.localtime(7200)) == 2\n",
     },
     "too much memory, asked for by the program": {
         "ship.py": "def zeros(n):\n    return bytes(1 << 40 + n)[:n]\n",

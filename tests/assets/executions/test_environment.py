@@ -71,3 +71,11 @@ def test_a_script_that_doctest_collects_and_that_needs_a_package_is_left_aside(r
     assert done.patch is not None and done.evidence.target_tests == ("test_ship.py::test_free",), done.summary
     notes = " ".join(done.evidence.notes)
     assert "zebra-striper" in notes and "scripts/plot.py" in notes and "scripts/run.py" in notes
+
+
+@pytest.mark.parametrize(("zone", "fails"), [("Europe/Berlin", False), ("UTC", True)])
+def test_the_time_zone_of_the_test_command_is_used_and_decides(repair: Repair, zone: str, fails: bool) -> None:
+    done = repair(LACKING["another time zone"].files, ISSUE, seconds=20, test_command=f"TZ={zone} python -m pytest")
+    before = done.evidence.before
+    assert before is not None and bool(before.failing()) is fails, done.summary
+    assert not done.evidence.environment

@@ -12,7 +12,7 @@ from assets.executions.trial.baseline import Failure
 from assets.executions.trial.relation.facts import Corpus, TestFacts
 from assets.executions.trial.relation.measure import PLAUSIBLE, THRESHOLD, TaskMeasure
 from assets.executions.trial.relation.requests import failing_tests_request, names_test
-from assets.executions.trial.relation.terms import MOST_TEXT, roots, values
+from assets.executions.trial.relation.terms import MOST_TEXT, Text, roots, values
 from assets.executions.trial.targets import test_source as source_of
 from core.work import Relation, TaskText
 
@@ -281,6 +281,53 @@ def test_a_hostile_long_text_is_measured_in_bounded_time(piece: str) -> None:
 def test_only_the_beginning_of_a_long_text_is_read() -> None:
     text = f"{UNRELATED[0]}{' filler' * MOST_TEXT}"
     assert relation(f"{text} {FAILING.id} {ISSUE}") == relation(text)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "in 1,999 steps",
+        "in 1_999 steps",
+        "after nineteen hundred ninety-nine steps",
+        "after 1999s",
+    ],
+)
+def test_a_number_is_a_value_however_it_is_written(sentence: str) -> None:
+    assert Text(sentence).shows(1999) and Text(sentence).shows(1999.0)
+    assert not Text(sentence).shows(19)
+
+
+def test_a_word_or_article_is_no_value_unless_it_is_written_as_one() -> None:
+    assert not Text("a cart from the shop").shows("a") and not Text("a cart from the shop").shows("from the")
+    assert Text('gives "a" from the shop').shows("a") and Text("a cart: apply('a')").shows("a")
+
+
+def test_a_quoted_value_counts_more_than_one_in_a_sentence() -> None:
+    def score(text: str) -> float:
+        return relation(f"Totals are wrong\n\nIt happens with {text} twice.").score
+
+    assert score("SPRING-25") < score('"SPRING-25"')
+
+
+def test_a_time_or_version_within_a_string_is_a_value_and_a_word_or_decimal_is_not() -> None:
+    found = values("assert week() == 'mon: 8:00-12:00, v3.14.1 costs 3.50 in re-use'")
+    assert {"8:00", "12:00", "v3.14.1"} <= found
+    assert not {"3.50", "re-use", "costs", "mon:"} & found
+
+
+def test_tests_that_show_parts_of_a_problem_are_scored_together() -> None:
+    text = "Levels\n\nThe warn level counts too little, and lines that are loud pass for entries of a known level."
+    loud = TestFacts("tests/test_mail.py::test_loud", "def test_loud():\n    assert known('loud') is None")
+    warn = TestFacts("tests/test_mail.py::test_warn", "def test_warn():\n    assert counts('warn') == 4")
+    other = TestFacts("tests/test_mail.py::test_pear", "def test_pear():\n    assert weight('pear') == 4")
+    measure = TaskMeasure(task(text), CORPUS)
+    alone = {test.id: measure.relation(test).score for test in (loud, warn, other)}
+    together = {test: found.score for test, found in measure.relations([loud, warn, other]).items()}
+    best = max(alone, key=lambda test: alone[test])
+    assert together[best] > alone[best]
+    assert {test: together[test] for test in alone if test != best} == {t: alone[t] for t in alone if t != best}
+    apart = measure.relations([warn if best == warn.id else loud, other])
+    assert apart[best].score == alone[best]
 
 
 def test_the_end_of_a_number_is_no_word() -> None:

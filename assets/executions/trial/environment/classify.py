@@ -5,7 +5,6 @@ refused leave no doubt; where the program may be at fault, the test stays a fail
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from assets.executions.repository.declared import declared
@@ -26,12 +25,7 @@ _SHOWN = 3
 
 def set_apart(root: Path, baseline: Baseline, installed: Installed | None = None) -> Baseline:
     """The baseline with the tests that fail for their environment: named in `environment`, their outcome unknown."""
-    found = environment_failures(root, baseline, installed)
-    if not found:
-        return baseline
-    apart = replace(baseline, environment=found)
-    outcomes = {t: Outcome.UNKNOWN if t in apart.apart else o for t, o in baseline.run.outcomes.items()}
-    return replace(apart, run=baseline.run.model_copy(update={"outcomes": outcomes}))
+    return baseline.without(environment_failures(root, baseline, installed))
 
 
 def environment_failures(

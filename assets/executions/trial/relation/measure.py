@@ -9,6 +9,7 @@ for failing tests as such, decide by themselves.
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,15 +21,15 @@ from .facts import Corpus, Profile, TestFacts
 from .requests import failing_tests_request, names_test
 from .terms import MOST_TEXT, Term, Text, root, roots, written_names
 
-THRESHOLD = 6.5
+THRESHOLD = 6.0
 PLAUSIBLE = 4.5
 """Below `THRESHOLD`, a patch is a draft; below `PLAUSIBLE`, a test is no target. docs/gate.md has the error rates:
 other problems of the same project are not told apart well."""
 _DAMPING = 0.85
-_TITLE, _BODY, _NAME = 1.4, 1.0, 1.2
+_TITLE, _BODY, _NAME, _QUOTED = 1.4, 1.0, 1.2, 1.4
 _COVERED = 12.0
 """Points for a test that has everything that the task says."""
-_BEHIND, _ABSENT, _CROWD = 0.4, 0.3, 1.5
+_BEHIND, _ABSENT, _CROWD = 0.8, 0.5, 1.5
 _TOP = 0.05
 NAMED = 3.0
 """A test that the task names has this many times the threshold."""
@@ -36,6 +37,10 @@ _CALLED, _SMALL = 8.0, 12
 """Points for a call of what the task writes as code, when no other test passes; they vanish with `_SMALL` of them.
 Rarity says nothing in a small repository, where every test calls the one function there is."""
 _FILE, _FRAME, _MESSAGE, _HANG = 6.0, 6.0, 6.0, 4.0
+_MOST_TOGETHER = 4
+"""Failing tests that are scored together."""
+_LEAST_TOGETHER, _OTHER = 1.0, 1.2
+"""What a test must reach alone to be scored with others, and what each other one costs."""
 _MOST_PLACES = 400
 """Files that a task names."""
 _HANGS = re.compile(
@@ -57,6 +62,20 @@ class Match(NamedTuple):
     roots: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What a test, with others, shares with the task. `away` are points that it loses; `first` is shown first."""
+
+    test: str
+    first: tuple[Match, ...]
+    matches: tuple[Match, ...]
+    away: float
+
+    def with_matches(self, other: "_Measured") -> "_Measured":
+        """This test with what another one shares."""
+        return replace(self, matches=tuple(_independent([*self.matches, *other.matches])), away=self.away + _OTHER)
+
+
 class TaskMeasure:
     """Measures failing tests against one task."""
 
@@ -74,31 +93,57 @@ class TaskMeasure:
 
     def relation(self, test: TestFacts) -> Relation:
         """Whether a failing test represents the task, and why."""
-        if named := names_test(self._task, test):
-            return self._decided(f"the task names the test `{named}`")
-        if self._request is not None and self._request.means(test):
-            return self._decided(f'the task asks for the failing tests: "{self._request.shown}"')
+        return self.relations([test])[test.id]
+
+    def relations(self, tests: Iterable[TestFacts]) -> dict[str, Relation]:
+        """Whether each of several failing tests represents the task, and why, by its id.
+
+        A task may describe a problem that several tests show together, each a part of it. The best test is therefore
+        scored with what the next best ones add as well, which counts when it is more than what each of them costs.
+        """
+        found: dict[str, Relation] = {}
+        measured: list[_Measured] = []
+        for test in tests:
+            if named := names_test(self._task, test):
+                found[test.id] = self._decided(f"the task names the test `{named}`")
+            elif self._request is not None and self._request.means(test):
+                found[test.id] = self._decided(f'the task asks for the failing tests: "{self._request.shown}"')
+            else:
+                measured.append(self._measured(test))
+                found[test.id] = self._relation(measured[-1])
+        measured.sort(key=lambda one: -self._score(one))
+        if measured:
+            together = best = measured[0]
+            for other in measured[1:_MOST_TOGETHER]:
+                if self._score(other) >= _LEAST_TOGETHER:
+                    together = together.with_matches(other)
+                    if self._score(together) > self._score(best):
+                        best = together
+            found[best.test] = self._relation(best)
+        return found
+
+    def _measured(self, test: TestFacts) -> "_Measured":
         profile = self._corpus.failing_profile(test)
         matches = _independent([*self._shared(profile), *self._reported.matches(test)])
-        points = _damped(matches)
         behind = self._best_of_background() - _damped(self._shared(self._corpus.profile(test)))
         called = self._called(test)
-        small = _CALLED * max(0.0, 1.0 - len(self._background) / _SMALL)
-        if called and small:
-            matches.insert(0, Match(small, f"the task names `{called}`, which the failing test calls"))
-        score = (
-            points
-            + (small if called else 0.0)
-            + _COVERED * min(1.0, points / max(self._said, 1.0))
-            - _BEHIND * max(0.0, behind)
-            - _ABSENT * self._absent(profile)
-            - _CROWD * math.log(len(self._background) + 5)
-        )
+        small = _CALLED * max(0.0, 1.0 - len(self._background) / _SMALL) if called else 0.0
+        first = [Match(small, f"the task names `{called}`, which the failing test calls")] if small else []
+        away = _BEHIND * max(0.0, behind) + _ABSENT * self._absent(profile) - small
+        return _Measured(test.id, tuple(first), tuple(matches), away)
+
+    def _score(self, one: "_Measured") -> float:
+        points = _damped(one.matches)
+        covered = _COVERED * min(1.0, points / max(self._said, 1.0))
+        return points + covered - one.away - _CROWD * math.log(len(self._background) + 5)
+
+    def _relation(self, one: "_Measured") -> Relation:
+        score = self._score(one)
         return Relation(
             related=score >= PLAUSIBLE,
             score=round(score, 2),
             threshold=THRESHOLD,
-            shared=_phrases(matches),
+            shared=_phrases([*one.first, *one.matches]),
         )
 
     def _called(self, test: TestFacts) -> str:
@@ -135,7 +180,8 @@ class TaskMeasure:
         """What a term is worth: 0 when the task does not have it."""
         if term not in self._known:
             if term.kind == "value":
-                emphasis = _BODY if self._values.shows(term.text) else 0.0
+                shown = _QUOTED if self._values.quotes(term.text) else _BODY
+                emphasis = shown if self._values.shows(term.text) else 0.0
             else:
                 emphasis = self._terms.get(term, 0.0)
             self._known[term] = emphasis * self._corpus.information(term) if emphasis else 0.0

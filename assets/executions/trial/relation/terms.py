@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import textwrap
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -21,15 +22,24 @@ from typing import NamedTuple
 from assets.executions.tokenizer import identifiers
 from core.word_parts import PARTS, stem
 
+from .numbers import numbers
+
 Value = str | int | float
 MOST_TEXT = 40_000
 """Characters of a text that are read."""
 _MOST_VALUE = 400
+_MOST_SIZE = 1e15
 _SHORTEST_LINE = 6
 """Characters of a line that counts as a value besides the string that it is part of."""
 _TOKEN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z_][A-Za-z0-9_]*")
 """A name or word; not the end of a number such as `29th` or `0x1f`."""
+_PIECE = re.compile(r"[^\s,;(){}\[\]<>\"'|=]{4,60}")
+_ODD = re.compile(r"[^\W_]\W+[^\W_]|[A-Za-z]\d|\d[A-Za-z]")
+_DECIMAL = re.compile(r"[-+]?\d*[.,]?\d*$")
 _EDGES = frozenset(" \t\n\"'`()[],;:.!?=<>") | {""}
+_WRITTEN = frozenset("\"'`()[]{}=")
+"""What stands around a value that is written as one, and not as a word of a sentence."""
+_QUOTED = frozenset("\"'`")
 _QUOTES = re.compile("`{2,3}")
 _CAPITALS = re.compile(r"\b[A-Z][A-Z0-9]+\b")
 _PARTICLES = frozenset(
@@ -129,9 +139,18 @@ def values(source: str) -> frozenset[Value]:
         if isinstance(value, str) and 0 < len(value.strip()) <= _MOST_VALUE:
             found.add(value.strip())
             found.update(line for line in map(str.strip, value.splitlines()) if len(line) >= _SHORTEST_LINE)
+            found.update(_coded(value))
         elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:
             found.add(value)
     return frozenset(found)
+
+
+def _coded(text: str) -> Iterator[str]:
+    """What a string holds that nobody writes by chance, such as times, dates, versions and numbers of articles."""
+    for token in _PIECE.findall(text):
+        for part in {token, *token.split("-")}:
+            if 4 <= len(part) <= 40 and any(map(str.isdigit, part)) and _ODD.search(part) and not _DECIMAL.match(part):
+                yield part
 
 
 class Term(NamedTuple):
@@ -151,7 +170,6 @@ class Term(NamedTuple):
         return _value_prior(self.text)
 
 
-_ODD = re.compile(r"[^\W_]\W+[^\W_]|[A-Za-z]\d|\d[A-Za-z]")
 _ODD_PRIOR = 0.004
 
 
@@ -173,17 +191,24 @@ class Text:
 
     def __init__(self, text: str) -> None:
         self._text = text[:MOST_TEXT]
-        self._tokens = frozenset(re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])", self._text))
+        self._numbers = numbers(self._text)
 
     def shows(self, value: Value) -> bool:
-        """Whether the text has a value between spaces, quotes or brackets: `7` is not in `17`."""
+        """Whether the text has a value: a number in digits or words, a string between spaces, quotes or brackets."""
         if not isinstance(value, str):
-            shown = {repr(value)} | ({f"{value:.2f}"} if isinstance(value, float) and abs(value) < 1e12 else set())
-            return not shown.isdisjoint(self._tokens)
+            return abs(value) < _MOST_SIZE and round(float(value), 9) in self._numbers
+        plain = not roots(value) and value.replace(" ", "").isalpha()  # "a", "from the"
+        return self._stands(value, _WRITTEN if plain else _EDGES)
+
+    def quotes(self, value: Value) -> bool:
+        """Whether the text has a string in quotes."""
+        return isinstance(value, str) and self._stands(value, _QUOTED)
+
+    def _stands(self, value: str, edges: frozenset[str]) -> bool:
         at = self._text.find(value)
         while at >= 0:
             before, after = self._text[max(0, at - 1) : at], self._text[at + len(value) : at + len(value) + 1]
-            if before in _EDGES and after in _EDGES:
+            if before in edges and after in edges:
                 return True
             at = self._text.find(value, at + 1)
         return False

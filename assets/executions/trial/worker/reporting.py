@@ -9,6 +9,7 @@ from .children import CRASH, HANG, RENEW, Send, supervise
 from .clock import clock
 from .damage import Damage
 from .instrument import Instrumentation
+from .session import set_variables
 from .suite import Suite
 from .trials import limit_memory
 from .watch import Watch
@@ -24,7 +25,7 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
     Each test may first use `cpu` seconds of processor time and `wall` seconds, or four times its `usual` seconds if
     that is more. Those that were stopped are run again with four times the limit, round after round, while `deferred`
     seconds for these repeats and `seconds` for everything last. With `ending`, ids of tests known to pass, the run ends
-    at the first of them that does not.
+    at the first of them that does not. `variables` of the environment hold for this run alone.
     """
     wanted = command.get("select")
     chosen = None if wanted is None else frozenset(wanted)
@@ -38,6 +39,7 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
 
     def work(batch: list[int], send: Send) -> None:
         limit_memory(command["memory"])
+        set_variables(command)
         _run_items(suite, batch, send, limits, instrumentation)
 
     def run(batch: list[int], until: float) -> bool:

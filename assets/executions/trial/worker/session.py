@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import time
 
 from .collecting import MOST_CRASHES, Guard, Marker
 from .suite import Suite
@@ -21,9 +22,15 @@ def enter(command: Message) -> None:
     for path in reversed(command["sys_path"]):
         if path not in sys.path:
             sys.path.insert(0, path)
-    os.environ.update(command.get("variables", {}))
+    set_variables(command)
     sys.argv = ["pytest", *command["arguments"]]
     random.seed(0)
+
+
+def set_variables(command: Message) -> None:
+    """Sets the command's environment variables, as for a process that starts with them."""
+    os.environ.update(command.get("variables", {}))
+    time.tzset()
 
 
 def collected(command: Message, select: list[str] | None = None) -> Suite:
