@@ -4,6 +4,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.protected_paths import is_test_path
@@ -73,10 +74,22 @@ def _sizes(tree: SourceTree) -> Counter[str]:
     suffixes = {suffix: language.name for language in LANGUAGES for suffix in language.suffixes} | {".py": PYTHON}
     sizes: Counter[str] = Counter()
     for path in tree.paths:
-        name = suffixes.get("." + path.rpartition(".")[2])
+        suffix = "." + path.rpartition(".")[2]
+        name = suffixes.get(suffix)
         if name is not None and is_test_path(path):
             sizes[name] += (tree.root / path).lstat().st_size
+        elif suffix == ".rs":
+            sizes[name or "rust"] += _inline_tests(tree, path)
     return sizes
+
+
+def _inline_tests(tree: SourceTree, path: str) -> int:
+    """About how many bytes of a source of Rust are tests: those after the first item that is for tests alone."""
+    with suppress(EnvironmentRefused):
+        text = tree.text(path) or ""
+        at = text.find("#[cfg(test)]")
+        return len(text) - at if at >= 0 else 0
+    return 0
 
 
 def open_language(

@@ -147,6 +147,17 @@ def test_the_language_is_the_one_of_most_tests_or_the_one_that_is_named(
     assert named[0].name == "go"
 
 
+def test_tests_inside_of_sources_count_for_rust(checkout: Callable[[dict[str, str]], Checkout]) -> None:
+    inline = "pub fn two() -> i32 { 2 }\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn is_two() {}\n}\n"
+    made = checkout({
+        "Cargo.toml": '[package]\nname = "two"\nversion = "0.1.0"\nedition = "2018"\n',
+        "src/lib.rs": inline, "scripts/test_it.py": "def test_it(): pass\n",
+    })  # fmt: skip
+    chosen = chosen_language(made)[0]
+    assert chosen is not None
+    assert chosen[0].name == "rust"
+
+
 @pytest.mark.parametrize(("language", "expected"), [("python", None), ("go", "go")])
 def test_penstock_toml_names_the_language(
     checkout: Callable[[dict[str, str]], Checkout], language: str, expected: str | None
@@ -241,3 +252,20 @@ def test_tests_of_go_cannot_be_changed_by_a_model(
     assert "belongs to the tests" in said[0]
     assert "belongs to the tests" in said[1]
     assert "decides how tests are run" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "protected"),
+    [
+        ("openapi/spec/loader.py", False),
+        ("spec/loader.go", False),
+        ("web/src/cart.test.ts", True),
+        ("web/__tests__/cart.js", True),
+        ("src/test/java/shop/CartTest.java", True),
+        ("src/main/java/shop/Cart.java", False),
+        ("tests/cart.rs", True),
+        ("src/cart.rs", False),
+    ],
+)
+def test_the_rules_of_a_language_are_for_its_files(path: str, protected: bool) -> None:
+    assert is_test_path(path) is protected

@@ -2,8 +2,9 @@
 
 import pytest
 
-from assets.executions.attempt.scrutiny import LEAST_COMPARED, _compared_enough, _judged
+from assets.executions.attempt.scrutiny import LEAST_COMPARED, _changed_tests, _compared_enough, _judged
 from assets.executions.judging.behaviour.measure import Measured, MeasuredCall, Measurement, Result
+from assets.executions.judging.verify import Change
 
 CALLS = tuple(MeasuredCall(0, "variation", "", Result("value"), steady=True) for _ in range(10))
 
@@ -29,3 +30,27 @@ def test_a_rival_that_could_not_be_compared_makes_a_draft() -> None:
     assert [d.kind for d in _judged(Measurement(calls=CALLS, patches=(whole, none)), 0).doubts] == ["not-measured"]
     assert [d.kind for d in _judged(Measurement(calls=CALLS, patches=(whole, none)), 1).doubts] == ["not-measured"]
     assert [d.kind for d in _judged(Measurement(), 0).doubts] == ["not-measured"]
+
+
+RUST = """pub fn two() -> i32 { 3 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn is_two() { assert_eq!(super::two(), 2) }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "graves"),
+    [
+        (RUST.replace("{ 3 }", "{ 2 }"), 0),
+        (RUST.replace("assert_eq!(super::two(), 2)", ""), 1),
+        (None, 1),
+    ],
+)
+def test_tests_inside_of_a_source_of_rust_may_not_be_changed(after: str | None, graves: int) -> None:
+    found = _changed_tests(Change("", {"src/lib.rs": after}, {"src/lib.rs": RUST}))
+    assert len(found) == graves
+    assert all(doubt.severity == "fail" and "src/lib.rs" in doubt.detail for doubt in found)
