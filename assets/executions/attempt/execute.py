@@ -13,7 +13,7 @@ from assets.executions.attempt.checks import Checking
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE
 from assets.executions.attempt.reproduce import find_tests, measure_baseline, not_reproduced
 from assets.executions.attempt.scrutiny import change_of, doubts_of_text, minimal, scrutinise
-from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
+from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks, OtherLanguage
 from assets.executions.attempt.try_candidates import Accepted, TargetSearch, try_candidates
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
@@ -63,6 +63,8 @@ def _run_attempt(attempt: AttemptState) -> Execution:
     findings = attempt.findings
     try:
         attempt.open_environment()
+    except OtherLanguage as reason:
+        return findings.ended(None, str(reason))
     except EnvironmentRefused as refused:
         attempt.record("environment", {"refused": str(refused)})
         return findings.ended(None, f"{refused} No test was run.")

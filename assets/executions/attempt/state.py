@@ -33,6 +33,10 @@ Record = Callable[[str, dict[str, Any]], object]
 """Appends an entry of a kind to the trajectory, before the next action starts."""
 
 
+class OtherLanguage(Exception):
+    """The tests are in a language in which the engine cannot repair programs; the message names one that can."""
+
+
 class Stopped(Exception):
     """The task was cancelled, or its lease was lost."""
 
@@ -122,7 +126,7 @@ class AttemptState:
 
     def open_environment(self, *, any_language: bool = False) -> None:
         """Makes the environment that the tests run in; its time is not the budget's. With `any_language`, also
-        where the engine cannot repair programs in theirs. Raises `EnvironmentRefused`."""
+        where the engine cannot repair programs in theirs. Raises `EnvironmentRefused` and `OtherLanguage`."""
         if self._options is None or self._open_native(self._options, any_language):
             return
         try:
@@ -150,9 +154,9 @@ class AttemptState:
             return False
         language = chosen[0]
         if not (any_language or self.engine.deliberate):
-            raise EnvironmentRefused(
-                f"an engine that repairs {language.title}, and the engine `{self.engine.name}` repairs Python only",
-                "Use the engine `model` (`--engine model`, or the setting `engine`).",
+            raise OtherLanguage(
+                f"The tests are in {language.title}, and the engine `{self.engine.name}` repairs Python only: use the "
+                "engine `model` (`--engine model`, or the setting `engine`). No test was run."
             )
         began = time.monotonic()
         try:
