@@ -60,6 +60,10 @@ class _PromotedSource(PydanticBaseSettingsSource):
         return dict(promoted_values(Path(home).expanduser().absolute() if home else _default_home()))
 
 
+LANGUAGES = ("go", "javascript", "rust", "java", "c")
+"""Languages other than Python whose package registries can be set."""
+
+
 class Settings(BaseSettings):
     """Every setting of the platform. `load_settings` makes one."""
 
@@ -252,7 +256,9 @@ class Settings(BaseSettings):
             return value
         pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
         for name, _, address in pairs:
-            if not name or not address.startswith(("https://", "http://")):
+            if name.strip() not in LANGUAGES:
+                raise ValueError(f"{name!r} is not one of {', '.join(LANGUAGES)}")
+            if not address.startswith(("https://", "http://")):
                 raise ValueError(f"{name!r} has no address: write LANGUAGE=https://HOST/PATH")
         return {name.strip(): address.strip() for name, _, address in pairs}
 

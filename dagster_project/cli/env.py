@@ -28,7 +28,7 @@ Repo = Annotated[Path, typer.Option(help="The git repository; its HEAD counts.",
 def explain(repo: Repo, as_json: AsJson = False) -> None:
     """Say what the tests of a repository need, and which file says so. Builds and fetches nothing."""
     from assets.executions.repository.environment import wanted_by
-    from assets.executions.repository.languages import chosen_language
+    from assets.executions.repository.languages import chosen_language, without_tests
     from core.settings import load_settings
     from sandbox.environments.interpreters import choose
 
@@ -43,7 +43,11 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
             if as_json:
                 data(None)
             else:
-                line("The repository declares nothing: its tests run with the packages of Penstock's installation.")
+                other = without_tests(checkout)
+                line(
+                    other
+                    or "The repository declares nothing: its tests run with the packages of Penstock's installation."
+                )
             return
         interpreter = choose(wanted, cache)
     rows = [(item.text, item.place, group.name) for group in wanted.groups for item in group.requirements]
@@ -111,6 +115,8 @@ def _built(found: "Packages", notes: "Sequence[str]", size: int, as_json: bool) 
 
 
 def _explain_language(language: "Language", needs: "Needs", notes: "Sequence[str]", as_json: bool) -> None:
+    from assets.executions.repository.languages import label
+
     toolchain = language.toolchain(needs)
     notes = (*notes, *needs.notes)
     if as_json:
@@ -120,8 +126,9 @@ def _explain_language(language: "Language", needs: "Needs", notes: "Sequence[str
             "projects": [folder or "." for folder in needs.folders], "notes": list(notes),
         })  # fmt: skip
         return
-    wanted = f"{needs.version} or newer ({needs.version_from})" if needs.version else "any"
-    line(f"{language.title + ':':<10} {wanted}: {toolchain.version}")
+    least = f"{needs.version} or newer" if needs.version[:1].isdigit() else needs.version
+    wanted = f"{least}, by {needs.version_from}" if needs.version else "any"
+    line(f"{language.title + ':':<10} {wanted}: {label(language, toolchain)}")
     line(f"projects:  {', '.join(folder or '.' for folder in needs.folders)}")
     line(f"declared:  {needs.source}")
     line(f"runner:    {needs.runner}")
@@ -169,7 +176,8 @@ def test(
         for test in bad[:50]:
             place = places.get(test)
             line(f"{run.outcomes[test].value:<7} {test}{f' ({place[0]}:{place[1]})' if place else ''}")
-            line(f"        {' '.join(run.failures.get(test, '').split())[:160]}")
+            found = result.baseline.failures.get(test)
+            line(f"        {' '.join((found[0].message if found else '').split())[:240]}")
         if len(bad) > 50:
             line(f"({len(bad) - 50} more)")
         shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no tests"

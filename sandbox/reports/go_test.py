@@ -76,7 +76,7 @@ def _add(package: _Package, action: str, event: dict[str, object]) -> None:
 def _cases(name: str, package: _Package, compiled: str, place: Callable[[str, str], str]) -> Iterator[TestCase]:
     if not package.tests and package.ended == "skip":
         return  # it has no test files
-    built = "".join(package.built) or compiled
+    built = "".join(line for line in package.built if not line.startswith("# ")) or compiled
     at = place(name, "")
     if package.ended == "fail" and not package.tests:
         message = built or "".join(line for line in package.output if not _FRAME.match(line))

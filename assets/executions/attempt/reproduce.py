@@ -5,7 +5,7 @@ import time
 from assets.executions.attempt.issue_examples import EXAMPLE_FILE, example_tests
 from assets.executions.attempt.state import AttemptState
 from assets.executions.judging.verify import run_command
-from assets.executions.repository.languages import native_command
+from assets.executions.repository.languages import native_command, without_tests
 from assets.executions.repository.test_command import (
     COMMAND_FILE,
     NoTests,
@@ -34,7 +34,12 @@ def find_tests(attempt: AttemptState) -> None:
         if attempt.test_command:
             attempt.black_box = black_box(attempt.test_command)
         return
-    attempt.command = detect(root, attempt.test_command, attempt.installed)
+    try:
+        attempt.command = detect(root, attempt.test_command, attempt.installed)
+    except NoTests as reason:
+        other = without_tests(attempt.checkout)
+        raise NoTests(f"no tests found: {other} Give the command that runs them with --test, or `test` in penstock.toml"
+                      if other else str(reason)) from reason  # fmt: skip
     if attempt.command.runner == "command":
         # Only the exit code of such a command is known: our own runner says which tests fail, the command decides.
         attempt.black_box = attempt.command

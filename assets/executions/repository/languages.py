@@ -12,6 +12,7 @@ from assets.executions.repository.test_command import TestCommand
 from core.work import Packages
 from sandbox.environments.languages import LANGUAGES, Language, Needs, SourceTree, find_languages
 from sandbox.environments.languages.prepare import LanguageEnvironment, prepare_language
+from sandbox.environments.languages.protocol import Toolchain
 from sandbox.environments.prepare import Options
 from sandbox.environments.store import StoreBusy
 from sandbox.environments.wanted import EnvironmentRefused
@@ -42,9 +43,14 @@ def chosen_language(
                 return (language, needs, tree), ()
         if declared is None:
             return None, ()
+        if wanted not in NAMES:
+            raise EnvironmentRefused(
+                f"the language {wanted!r} (penstock.toml, environment.language), which is not known",
+                f"Name one of {', '.join(NAMES)} there, or remove the line.",
+            )
         raise EnvironmentRefused(
-            f"tests in {wanted} (penstock.toml, environment.language), and there are none",
-            f"Name another language there, or none: {', '.join(NAMES)}.",
+            f"tests in {wanted} (penstock.toml, environment.language), and none that can be run are found",
+            f"Name another language there ({', '.join(NAMES)}), or remove the line.",
         )
     if not found:
         return None, ()
@@ -55,8 +61,24 @@ def chosen_language(
     first = ranked[0][1]
     notes = () if len(ranked) == 1 else (
         f"The repository has tests in {' and '.join(name for _, name in ranked)}; those in {first}, of which there are "
-        f"most, were run. `language` under `[environment]` in penstock.toml names another.",)  # fmt: skip
+        f"most, are run. `language` under `[environment]` in penstock.toml names another.",)  # fmt: skip
     return next(((language, needs, tree) for language, needs in found if language.name == first), None), notes
+
+
+_DECLARATIONS = {
+    "go.mod": "*_test.go files", "package.json": "tests for node:test, jest, vitest, mocha, ava or tape",
+    "Cargo.toml": "tests for cargo", "pom.xml": "tests in Java", "build.gradle": "tests for Maven (Gradle is not "
+    "supported)", "build.gradle.kts": "tests for Maven (Gradle is not supported)",
+    "CMakeLists.txt": "tests for ctest", "Makefile": "a target `check` or `test`",
+}  # fmt: skip
+
+
+def without_tests(checkout: Checkout) -> str:
+    """A sentence about a repository that declares a package in another language whose tests are not found; empty if it
+    declares none. Only the root is looked at."""
+    tree = SourceTree(checkout.root)
+    named = [f"{name} is there, but no {wanted}" for name, wanted in _DECLARATIONS.items() if tree.exists(name)]
+    return f"{'; '.join(named)} are found." if named else ""
 
 
 def _of_command(given: str | None) -> str | None:
@@ -112,10 +134,16 @@ def native_command(environment: LanguageEnvironment) -> TestCommand:
     return TestCommand("native", (), tuple(shlex.split(needs.runner)), why=f"found by {needs.source}")
 
 
+def label(language: Language, toolchain: Toolchain) -> str:
+    """A language with the version of its tools, for people; most tools' versions begin with their names."""
+    version = toolchain.version
+    return f"{language.title} {version}" if version[:1].isdigit() else version
+
+
 def language_packages(environment: LanguageEnvironment) -> Packages:
     """An environment as evidence."""
     return Packages(
-        language=f"{environment.language.title} {environment.toolchain.version}",
+        language=label(environment.language, environment.toolchain),
         source=environment.needs.source,
         projects=environment.needs.folders,
         key=environment.entry.folder.name,

@@ -125,7 +125,7 @@ def _make(
             _fetch(language, needs, step)
             seconds["fetch"] = round(seconds.get("fetch", 0) + time.monotonic() - began, 3)
             began = time.monotonic()
-            progress(f"building with {toolchain.version}")
+            progress(f"building for {language.title} with {toolchain.version}")
             try:
                 _build(language, needs, toolchain, sandbox, tree.root, packages, until, log, notes)
             except PackagesMissing as missing:

@@ -269,3 +269,22 @@ def test_tests_of_go_cannot_be_changed_by_a_model(
 )
 def test_the_rules_of_a_language_are_for_its_files(path: str, protected: bool) -> None:
     assert is_test_path(path) is protected
+
+
+def test_an_unknown_language_is_named(checkout: Callable[[dict[str, str]], Checkout]) -> None:
+    made = checkout({"test_it.py": "", "penstock.toml": '[environment]\nlanguage = "cobol"\n'})
+    with pytest.raises(EnvironmentRefused, match=r"'cobol' .*not known.*python, go"):
+        chosen_language(made)
+
+
+def test_a_package_whose_tests_are_not_found_is_named(repair: Callable[..., Execution], tmp_path: Path) -> None:
+    files = {"go.mod": "module example.com/shop\n\ngo 1.18\n", "basket/basket.go": CODE}
+    done = repair(files, ISSUE, environments=Options(cache=tmp_path, scope="test"))
+    assert "go.mod is there, but no *_test.go files are found" in done.summary
+
+
+def test_registries_can_be_set_for_every_language() -> None:
+    from core.settings import LANGUAGES as SETTABLE
+    from sandbox.environments.languages import LANGUAGES
+
+    assert set(SETTABLE) == {language.name for language in LANGUAGES}
