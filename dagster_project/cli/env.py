@@ -200,7 +200,9 @@ def show(
     if key is not None:
         rows = [row for row in rows if row["key"].startswith(key)]
         if len(rows) != 1:
-            raise CommandFailed(f"{len(rows)} environments have a key that begins with {key!r}; `penstock env show`")
+            raise CommandFailed(
+                f"{len(rows)} environments have a key that begin with {key!r}: `penstock env show` lists them"
+            )
     if as_json:
         data(rows if key is None else rows[0])
         return

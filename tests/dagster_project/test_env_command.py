@@ -1,15 +1,17 @@
 """`penstock env` on a repository and a cache of its own."""
 
+import importlib
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from dagster_project.cli.app import app
+from dagster_project.cli.app import KNOWN, app
 from sandbox.environments.languages import Needs
 from sandbox.environments.languages.go import Go
 from sandbox.environments.store import Store
@@ -145,3 +147,16 @@ def test_a_repository_without_tests_says_where_they_were_looked_for(tmp_path: Pa
     done = run("test", "--repo", str(repository(tmp_path, {"app.py": ""})))
     assert done.exit_code != 0
     assert "no tests found" in str(done.exception)
+
+
+def test_errors_that_are_one_line_are_told_without_importing_anything() -> None:
+    for known in KNOWN:
+        module, _, kind = known.partition(":")
+        assert issubclass(getattr(importlib.import_module(module), kind), Exception)
+    code = ("import sys; sys.argv = ['penstock', 'env', 'show', 'nothing']\n"
+            "from dagster_project.cli.app import main\n"
+            "try: main()\n"
+            "except SystemExit as end: sys.exit(int('dagster' in sys.modules) * 10 + int(end.code))")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("penstock: 0 environments")
