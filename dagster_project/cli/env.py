@@ -201,7 +201,7 @@ def show(
         rows = [row for row in rows if row["key"].startswith(key)]
         if len(rows) != 1:
             raise CommandFailed(
-                f"{len(rows)} environments have a key that begin with {key!r}: `penstock env show` lists them"
+                f"{len(rows)} environments have a key that begins with {key!r}: `penstock env show` lists them"
             )
     if as_json:
         data(rows if key is None else rows[0])
