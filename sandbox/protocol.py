@@ -4,7 +4,7 @@ Not for scheduling or for judging results. Infrastructure failure raises `Sandbo
 command that fails, or that a limit ends, is an ordinary `CommandResult`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -88,6 +88,11 @@ class CommandResult:
     @property
     def ok(self) -> bool:
         return self.exit_code == 0
+
+
+def in_folder(folder: str, command: Sequence[str]) -> list[str]:
+    """The command line that runs a command in a folder of the workspace ("" for its root)."""
+    return ["/bin/sh", "-c", 'cd "./$1" && shift && exec "$@"', "sh", folder or ".", *command]
 
 
 class SandboxProcess(Protocol):

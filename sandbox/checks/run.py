@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
-from sandbox.protocol import Limits, Session
+from sandbox.protocol import Limits, Session, in_folder
 
 from .checkers import Check
 from .diagnostics import Diagnostic
 
-_IN_FOLDER = ("/bin/sh", "-c", 'cd "./$1" && shift && exec "$@"', "sh")
 _NOT_FOUND = (126, 127)
 _MOST_OUTPUT = 8 << 20
 
@@ -20,7 +19,7 @@ def run_checks(
     found: list[Diagnostic] = []
     ran: list[str] = []
     for check in checks:
-        done = session.run([*_IN_FOLDER, check.folder or ".", *check.command], limits=limits.with_wall(seconds))
+        done = session.run(in_folder(check.folder, check.command), limits=limits.with_wall(seconds))
         if done.exit_code is None or done.exit_code in _NOT_FOUND:
             continue
         said = "\n".join(part[:_MOST_OUTPUT].decode(errors="replace") for part in (done.stdout, done.stderr))

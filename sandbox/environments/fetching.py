@@ -16,6 +16,7 @@ from sandbox.protocol import SandboxUnavailable
 
 from .confined import confined
 from .egress import Allowed, Decision, EgressProxy
+from .wanted import FetchFailed
 
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
@@ -25,18 +26,13 @@ _INSIDE = Path(__file__).with_name("egress_inside.py")
 _MOST_OUTPUT = 20_000
 
 
-class TookTooLong(Exception):
-    """The program did not end in time."""
-
-
 @dataclass(frozen=True)
 class Fetched:
-    """How the program ended. `output` holds the ends of its standard output and standard error, without credentials;
-    `refused` are the hosts, as `host:port`, that the proxy did not allow."""
+    """How the program ended; `output` and `errors` are the ends of what it wrote, without credentials."""
 
     exit_code: int
     output: str
-    refused: tuple[str, ...]
+    errors: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,8 @@ class Fetching:
         readable: Sequence[Path] = (),
         writable: Sequence[Path] = (),
     ) -> Fetched:
-        """Runs a command in the folder `cwd`, which it may write to. Raises `TookTooLong` and `SandboxUnavailable`."""
+        """Runs a command in the folder `cwd`, which it may write to. Raises `FetchFailed` when it took too long or
+        failed for hosts that are not allowed, and `SandboxUnavailable`."""
         moved = {f"/run/{name}": Path(os.environ[name]) for name in _CERTIFICATES
                  if name in os.environ and Path(os.environ[name]).exists()}  # fmt: skip
         if not moved and (bundle := next((path for path in map(Path, _BUNDLES) if path.is_file()), None)):
@@ -78,13 +75,20 @@ class Fetching:
                 done = subprocess.run(line, capture_output=True, timeout=seconds, check=False, cwd="/",
                                       env={"PATH": os.defpath}, stdin=subprocess.DEVNULL)  # fmt: skip
             except subprocess.TimeoutExpired as error:
-                raise TookTooLong(f"fetching packages took longer than {seconds:.0f} s") from error
+                raise FetchFailed(f"fetching packages took longer than {seconds:.0f} s", unreachable=True) from error
             self.decisions.extend(out.decisions)
-            text = (done.stdout[-_MOST_OUTPUT:] + b"\n" + done.stderr[-_MOST_OUTPUT:]).decode(errors="replace").strip()
-            if text.startswith("bwrap: "):
-                raise SandboxUnavailable(f"packages cannot be fetched in bubblewrap: {text[:300]}")
+            errors = _ending(done.stderr)
+            if errors.startswith("bwrap: "):
+                raise SandboxUnavailable(f"packages cannot be fetched in bubblewrap: {errors[:300]}")
             refused = sorted({f"{one.host}:{one.port}" for one in out.refusals if "not allowed" in one.why})
-            return Fetched(done.returncode, without_credentials(text), tuple(refused))
+            if done.returncode != 0 and refused:
+                raise FetchFailed(f"{', '.join(refused)} is none of its hosts; add it to the setting `registry_hosts` "
+                                  "if it belongs to the package registry", unreachable=True)  # fmt: skip
+            return Fetched(done.returncode, _ending(done.stdout), errors)
+
+
+def _ending(output: bytes) -> str:
+    return without_credentials(output[-_MOST_OUTPUT:].decode(errors="replace").strip())
 
 
 def without_credentials(text: str) -> str:

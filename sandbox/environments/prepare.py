@@ -36,8 +36,8 @@ from .interpreters import Interpreter, choose
 from .resolve import Pin, Resolver, checked
 from .sdists import SourceBuilder
 from .store import Entry, Store
-from .uv import FetchFailed, Uv
-from .wanted import EnvironmentRefused, Project, Wanted
+from .uv import Uv
+from .wanted import EnvironmentRefused, FetchFailed, Project, Wanted
 
 _FORMAT = 1
 """Part of every key: raised when an environment is made in another way than before."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .find.requirement_files import normal
 from .interpreters import Interpreter
-from .uv import FetchFailed, Uv
-from .wanted import EnvironmentRefused, Lock
+from .uv import Uv
+from .wanted import EnvironmentRefused, FetchFailed, Lock
 
 _SECONDS = 120.0
 MOST_BYTES = 1 << 30

@@ -19,8 +19,7 @@ from .find.pyproject import Pyproject
 from .find.setup_files import setup_files
 from .install import Tree
 from .resolve import Pin, Resolver
-from .uv import FetchFailed
-from .wanted import Project
+from .wanted import FetchFailed, Project
 
 _MOST_SOURCES = 12
 _FETCH_SECONDS = 180.0

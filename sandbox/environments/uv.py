@@ -6,33 +6,19 @@ variable; no configuration file of a repository has any effect.
 """
 
 import functools
-import os
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox.protocol import SandboxUnavailable
-
-from .confined import confined
-from .egress import Allowed, Decision, EgressProxy, allowed_hosts
+from .egress import Allowed, Decision, allowed_hosts
+from .fetching import Fetching
 from .interpreters import Interpreter
+from .wanted import FetchFailed
 
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_INSIDE = Path(__file__).with_name("egress_inside.py")
 _NETWORK = re.compile(r"error sending request|dns error|failed to lookup|connection (refused|reset)|timed out|"
                       r"tunnel|status server error|50[0234] ", re.IGNORECASE)  # fmt: skip
 _WHEELS = re.compile(r"Wheels are required for `([A-Za-z0-9][\w.-]*)`")
-
-
-class FetchFailed(Exception):
-    """Packages could not be resolved or downloaded. `unreachable`: the registry did not answer; `sdists`: names of
-    packages that have no wheel for this Python."""
-
-    def __init__(self, message: str, *, unreachable: bool = False, sdists: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.unreachable, self.sdists = unreachable, sdists
 
 
 @dataclass(frozen=True)
@@ -60,12 +46,7 @@ class Uv:
     ) -> str:
         """Runs one command in the folder `cwd`, which it may write to, and returns its standard error. It sees the
         paths `readable` and `writable`, and the interpreter. Raises `FetchFailed` and `SandboxUnavailable`."""
-        moved = {f"/run/{name}": Path(os.environ[name]) for name in _CERTIFICATES
-                 if name in os.environ and Path(os.environ[name]).exists()}  # fmt: skip
-        variables = {place.removeprefix("/run/"): place for place in moved}
-        if self.index:
-            variables["UV_DEFAULT_INDEX"] = self.index
-        variables |= {
+        variables = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(cwd),
             "UV_CACHE_DIR": str(self.cache),
@@ -76,31 +57,20 @@ class Uv:
             "UV_HTTP_TIMEOUT": "60",
             "NO_COLOR": "1",
         }
+        if self.index:
+            variables["UV_DEFAULT_INDEX"] = self.index
         if self.offline:
             variables["UV_OFFLINE"] = "1"
         self.cache.mkdir(parents=True, exist_ok=True)
-        visible = [Path(program()), _INSIDE, interpreter.prefix, *readable]
-        with EgressProxy(
-            Allowed(frozenset()) if self.offline else allowed_hosts(self.index, self.hosts), self.task
-        ) as out:
-            command = [str(interpreter.path), "-I", "-S", str(_INSIDE), str(out.socket), program(), *arguments]
-            line = confined(command, variables, visible, (self.cache, cwd, out.socket.parent, *writable), cwd, moved)
-            if line is None:
-                raise SandboxUnavailable("bubblewrap, in which packages are fetched, does not work on this machine; "
-                                         "`penstock doctor` says why")  # fmt: skip
-            try:
-                done = subprocess.run(line, capture_output=True, timeout=seconds, check=False, cwd="/",
-                                      env={"PATH": os.defpath}, stdin=subprocess.DEVNULL)  # fmt: skip
-            except subprocess.TimeoutExpired as error:
-                raise FetchFailed(f"fetching packages took longer than {seconds:.0f} s", unreachable=True) from error
-            self.decisions.extend(out.decisions)
-            text = _without_credentials(done.stderr[-20_000:].decode(errors="replace"))
-            if text.startswith("bwrap: "):
-                raise SandboxUnavailable(f"packages cannot be fetched in bubblewrap: {text.strip()[:300]}")
-            if done.returncode != 0:
-                refused = sorted({f"{one.host}:{one.port}" for one in out.refusals if "not allowed" in one.why})
-                raise _failure(text, refused)
-            return text
+        allowed = Allowed(frozenset()) if self.offline else allowed_hosts(self.index, self.hosts)
+        fetching = Fetching(allowed, self.task, self.decisions)
+        visible = [Path(program()), interpreter.prefix, *readable]
+        done = fetching.run(
+            [program(), *arguments], seconds, cwd, variables, readable=visible, writable=(self.cache, *writable)
+        )
+        if done.exit_code != 0:
+            raise _failure(done.errors)
+        return done.errors
 
 
 @functools.cache
@@ -111,14 +81,7 @@ def program() -> str:
     return str(find_uv_bin())
 
 
-def _without_credentials(text: str) -> str:
-    return re.sub(r"(https?://)[^/@\s`]*@", r"\1", text)
-
-
-def _failure(text: str, refused: Sequence[str]) -> FetchFailed:
-    if refused:
-        return FetchFailed(f"{', '.join(refused)} is none of its hosts; add it to the setting `registry_hosts` if it "
-                           "belongs to the package index", unreachable=True)  # fmt: skip
+def _failure(text: str) -> FetchFailed:
     names = tuple(dict.fromkeys(re.sub(r"[-_.]+", "-", name).lower() for name in _WHEELS.findall(text)))
     reason = " ".join(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Using"))
     reason = re.sub(r"^error: |\s*hint: .*$", "", reason)

@@ -13,6 +13,15 @@ class EnvironmentRefused(ValueError):
         self.missing, self.remedy = missing, remedy
 
 
+class FetchFailed(Exception):
+    """Packages could not be resolved or downloaded. `unreachable`: the registry did not answer; `sdists`: names of
+    packages that have no wheel for this Python."""
+
+    def __init__(self, message: str, *, unreachable: bool = False, sdists: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.unreachable, self.sdists = unreachable, sdists
+
+
 @dataclass(frozen=True)
 class Requirement:
     """One requirement as PEP 508 text, and the file and field (or line) that declares it."""

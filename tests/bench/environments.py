@@ -30,8 +30,8 @@ from sandbox.environments.interpreters import interpreters
 from sandbox.environments.registry import configured_index
 from sandbox.environments.resolve import Resolver
 from sandbox.environments.sdists import fetch_source
-from sandbox.environments.uv import FetchFailed, Uv
-from sandbox.environments.wanted import EnvironmentRefused
+from sandbox.environments.uv import Uv
+from sandbox.environments.wanted import EnvironmentRefused, FetchFailed
 from sandbox.protocol import Sandbox
 
 _SECONDS = 300.0

@@ -15,8 +15,7 @@ from sandbox.environments.egress import allowed_hosts
 from sandbox.environments.fetching import Fetching
 from sandbox.environments.prepare import Options, RegistryUnreachable
 from sandbox.environments.store import Entry
-from sandbox.environments.uv import FetchFailed
-from sandbox.environments.wanted import EnvironmentRefused
+from sandbox.environments.wanted import EnvironmentRefused, FetchFailed
 from sandbox.protocol import Mount, Sandbox
 
 from .protocol import INSIDE, BuildFailed, Language, Needs, PackagesMissing, Toolchain
@@ -89,7 +88,8 @@ def prepare_language(
 
 def _key(needs: Needs, toolchain: Toolchain, tree: SourceTree, options: Options) -> str:
     digest = hashlib.sha256()
-    facts = [_FORMAT, options.scope, options.registries, toolchain.version, toolchain.variables, platform.machine(),
+    registry = options.registries.get(needs.language, "")
+    facts = [_FORMAT, options.scope, registry, toolchain.version, toolchain.variables, platform.machine(),
              platform.libc_ver(), needs.language, needs.runner, needs.folders, dict(needs.facts)]  # fmt: skip
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     for path in sorted(needs.files):

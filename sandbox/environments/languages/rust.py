@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.environments.uv import FetchFailed
-from sandbox.environments.wanted import EnvironmentRefused
+from sandbox.environments.wanted import EnvironmentRefused, FetchFailed
 from sandbox.protocol import WORKSPACE
 from sandbox.reports import TestCase, unique
 from sandbox.reports.cargo_test import Places, cargo_cases

@@ -9,16 +9,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.archives import ArchiveRefused, unpack_archive
-from sandbox.environments.fetching import Fetching, TookTooLong
-from sandbox.environments.uv import FetchFailed
-from sandbox.protocol import Environment, Limits, Mount, Sandbox, SandboxUnavailable, Session, WorkspaceRefused
+from sandbox.environments.fetching import Fetching
+from sandbox.environments.wanted import FetchFailed
+from sandbox.protocol import (
+    Environment,
+    Limits,
+    Mount,
+    Sandbox,
+    SandboxUnavailable,
+    Session,
+    WorkspaceRefused,
+    in_folder,
+)
 
 from .protocol import INSIDE, SCRATCH, BuildFailed, Registry, Toolchain
 
 LIMITS = Limits(cpu_seconds=3600, memory_bytes=6 << 30, processes=256, file_bytes=2 << 30, disk_bytes=6 << 30)
 """For builds; their wall time is what is left of the time for making the environment."""
-IN_FOLDER = ("/bin/sh", "-c", 'cd "./$1" && shift && exec "$@"', "sh")
-"""Runs a command in a folder of the workspace."""
 _MOST_KEPT = 1 << 30
 _MOST_KEPT_FILES = 200_000
 _NETWORK = ("connection refused", "connection reset", "no such host", "timed out", "timeout", "could not resolve",
@@ -50,19 +57,14 @@ class Fetch:
     def run(self, command: Sequence[str], variables: Mapping[str, str], cwd: str = "") -> str:
         given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "NO_COLOR": "1", **self._toolchain.variables}  # noqa: S108
         place = self.folder / cwd
-        try:
-            done = self._fetching.run(command, self.seconds, place, {**given, **variables},
-                                      readable=self._toolchain.readable, writable=(self.folder, self.made))  # fmt: skip
-        except TookTooLong as error:
-            raise FetchFailed(str(error), unreachable=True) from error
-        self._log.append(f"# {' '.join(command)[:300]}\n{done.output[-6000:]}")
+        done = self._fetching.run(command, self.seconds, place, {**given, **variables},
+                                  readable=self._toolchain.readable, writable=(self.folder, self.made))  # fmt: skip
+        output = f"{done.output}\n{done.errors}".strip()
+        self._log.append(f"# {' '.join(command)[:300]}\n{output[-6000:]}")
         if done.exit_code == 0:
-            return done.output
-        if done.refused:
-            raise FetchFailed(f"{', '.join(done.refused)} is none of its hosts; add it to the setting `registry_hosts` "
-                              "if it belongs to the package registry", unreachable=True)  # fmt: skip
-        said = done.output.lower()
-        lines = [line.strip() for line in done.output.splitlines() if line.strip()]
+            return output
+        said = output.lower()
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
         reason = " ".join(lines[-6:])[:900] or f"exit code {done.exit_code}"
         raise FetchFailed(f"`{' '.join(command)[:120]}` failed: {reason}",
                           unreachable=any(word in said for word in _NETWORK))  # fmt: skip
@@ -97,7 +99,7 @@ class Build:
 
     def run(self, command: Sequence[str], variables: Mapping[str, str], cwd: str = "") -> str:
         limits = LIMITS.with_wall(self.seconds)
-        done = self._session.run([*IN_FOLDER, cwd or ".", *command], limits=limits, variables=variables)
+        done = self._session.run(in_folder(cwd, command), limits=limits, variables=variables)
         text = (done.stdout[-20_000:] + b"\n" + done.stderr[-20_000:]).decode(errors="replace").strip()
         self._log.append(f"# {' '.join(command)[:300]}\n{text[-6000:]}")
         if done.limit is not None:

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sandbox.protocol import Environment, Limits, Sandbox, SandboxUnavailable, Session
+from sandbox.protocol import Environment, Limits, Sandbox, SandboxUnavailable, Session, in_folder
 from sandbox.reports import TestCase, unique
 
 from .prepare import LanguageEnvironment
 from .protocol import Ran, TestPlan
-from .steps import IN_FOLDER
 
 _MOST_REPORT = 16 << 20
 _MOST_REPORTS = 2_000
@@ -82,7 +81,7 @@ def _run(plan: TestPlan, session: Session, limits: Limits, seconds: float) -> tu
         session.run(["/bin/sh", "-c", _REMOVE, "sh", *patterns])
     given = replace(limits, output_bytes=_OUTPUT, disk_bytes=max(limits.disk_bytes, 4 << 30),
                     file_bytes=max(limits.file_bytes, 1 << 30), processes=max(limits.processes, 256))  # fmt: skip
-    done = session.run([*IN_FOLDER, plan.folder or ".", *plan.command], limits=given.with_wall(seconds),
+    done = session.run(in_folder(plan.folder, plan.command), limits=given.with_wall(seconds),
                        variables=plan.variables)  # fmt: skip
     reports: dict[str, bytes] = {}
     if patterns:

@@ -19,8 +19,7 @@ from sandbox.environments.languages.protocol import (
     Toolchain,
 )
 from sandbox.environments.languages.tree import SourceTree, folder_of
-from sandbox.environments.uv import FetchFailed
-from sandbox.environments.wanted import EnvironmentRefused
+from sandbox.environments.wanted import EnvironmentRefused, FetchFailed
 from sandbox.protocol import Mount
 from sandbox.reports import TestCase, unique
 

@@ -14,8 +14,7 @@ from typing import Any
 import yaml
 
 from sandbox.environments.languages.protocol import FetchStep
-from sandbox.environments.uv import FetchFailed
-from sandbox.environments.wanted import EnvironmentRefused
+from sandbox.environments.wanted import EnvironmentRefused, FetchFailed
 
 from .locks import from_registry
 from .node import Node

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.environments.languages.protocol import INSIDE
-from sandbox.environments.uv import FetchFailed
+from sandbox.environments.wanted import FetchFailed
 
 from .semver import Version, satisfies
 
