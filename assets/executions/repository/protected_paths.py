@@ -2,17 +2,22 @@
 
 import re
 import sys
+from typing import TYPE_CHECKING
 
-from sandbox.environments.languages import LANGUAGES, Language
+if TYPE_CHECKING:
+    from sandbox.environments.languages import Language
+
 
 _TEST_PARTS = frozenset({"test", "tests", "testing"})
 
 
-def _languages(path: str) -> tuple[Language, ...]:
+def _languages(path: str) -> "tuple[Language, ...]":
     """The languages whose rules apply to a file: its own; all for one that is a source of none."""
     suffix = "." + path.rpartition(".")[2]
     if suffix in (".py", ".pyi"):
         return ()
+    from sandbox.environments.languages import LANGUAGES  # not needed for Python, and many modules
+
     return tuple(language for language in LANGUAGES if suffix in language.suffixes) or LANGUAGES
 
 
@@ -45,7 +50,7 @@ def steers_tests(path: str) -> bool:
     Python executes when it starts, hidden files, and modules that would shadow the standard library or a test tool."""
     parts = path.lower().split("/")
     name = parts[-1]
-    if any(language.steers(path) for language in LANGUAGES):
+    if any(language.steers(path) for language in _languages(path)):
         return True
     if name in _CONFIGURES_TESTS or name.endswith((".pth", ".pyc", ".so")) or any(p.startswith(".") for p in parts):
         return True
