@@ -17,7 +17,7 @@ from sandbox.environments.languages.javascript.install import Installing
 from sandbox.environments.languages.javascript.layout import make_environment
 from sandbox.environments.languages.javascript.locks import from_registry
 from sandbox.environments.languages.javascript.node import choose_node, installed_nodes
-from sandbox.environments.languages.javascript.runners import Run, command_of
+from sandbox.environments.languages.javascript.runners import Run, command_of, files_of, patterns_of
 from sandbox.environments.languages.javascript.semver import satisfies
 from sandbox.environments.languages.suite import open_session, run_tests
 from sandbox.environments.wanted import EnvironmentRefused
@@ -357,3 +357,55 @@ def test_a_preferred_version_is_chosen_among_those_that_fit():
     if not nodes or nodes[0].npm is None:
         pytest.skip("there is no node with npm on this machine")
     assert choose_node("", "", "", "").version == max(node.version for node in nodes if node.npm)
+
+
+def test_tests_are_run_by_the_innermost_package_that_holds_them():
+    ids = [
+        "packages/a/test/x.test.js::adds",
+        "packages/a/test/x.test.js::empty",
+        "test/y.test.js::is",
+        "package.json::(build)",
+    ]
+    assert files_of(ids, ["", "packages/a"]) == {
+        "packages/a": {"test/x.test.js"}, "": {"test/y.test.js", "package.json"},
+    }  # fmt: skip
+    assert files_of(["elsewhere/x.js::adds"], ["packages/a"]) == {}
+
+
+def test_the_files_that_a_command_names_are_told_from_its_options():
+    words = ["mocha", "--require", "ts-node/register", "--exit", "test/**/*.spec.ts", "test/unit"]
+    assert patterns_of(words) == ["test/**/*.spec.ts", "test/unit"]
+    assert patterns_of(["vitest", "run", "--dir", "src"]) == []
+
+
+def test_borp_runs_what_it_is_given_or_what_it_would_find():
+    given = command_of(Run("", "borp", ("borp", "--concurrency", "2", "lib/*.check.js")), (), "report")
+    assert given[-1] == "lib/*.check.js"
+    found = command_of(Run("", "borp", ("borp", "--import=tsx")), (), "report")
+    assert found[:2] == ["node", "--test"]
+    assert "--import=tsx" in found
+    assert found[-1].startswith("**/test/**")
+
+
+@pytest.mark.parametrize(
+    ("scripts", "expected"),
+    [
+        ({"test": 'concurrently "npm:lint" "mocha --exit"', "lint": "eslint ."}, ["mocha"]),
+        ({"test": "concurrently npm:unit", "unit": "jest"}, ["jest"]),
+    ],
+)
+def test_commands_that_run_beside_each_other_are_looked_into(repository, scripts, expected):
+    root = repository({**FILES, "package.json": package(scripts=scripts)})
+    assert [runner for _, runner, _, _ in runs(root)] == expected
+
+
+@pytest.mark.parametrize(("more", "lock"), [
+    ({"packageManager": "pnpm@9.1.0"}, "pnpm-lock.yaml"),
+    ({"packageManager": "yarn@1.22.0"}, "yarn.lock"),
+    ({}, "package-lock.json"),
+])  # fmt: skip
+def test_of_several_locks_the_one_of_the_named_manager_counts(repository, more, lock):
+    locks = {"package-lock.json": '{"lockfileVersion": 3, "packages": {}}', "pnpm-lock.yaml": "lockfileVersion: '9.0'\n",
+             "yarn.lock": "# yarn lockfile v1\n"}  # fmt: skip
+    needs = needs_of(repository({**FILES, **locks, "package.json": package(**more)}))
+    assert [path for path in needs.files if path in locks][:1] == [lock]
