@@ -405,7 +405,21 @@ def test_commands_that_run_beside_each_other_are_looked_into(repository, scripts
     ({}, "package-lock.json"),
 ])  # fmt: skip
 def test_of_several_locks_the_one_of_the_named_manager_counts(repository, more, lock):
-    locks = {"package-lock.json": '{"lockfileVersion": 3, "packages": {}}', "pnpm-lock.yaml": "lockfileVersion: '9.0'\n",
-             "yarn.lock": "# yarn lockfile v1\n"}  # fmt: skip
+    locks = {"package-lock.json": '{"lockfileVersion": 3, "packages": {}}',
+             "pnpm-lock.yaml": "lockfileVersion: '9.0'\n", "yarn.lock": "# yarn lockfile v1\n"}  # fmt: skip
     needs = needs_of(repository({**FILES, **locks, "package.json": package(**more)}))
     assert [path for path in needs.files if path in locks][:1] == [lock]
+
+
+@pytest.mark.parametrize(("more", "files", "manager"), [
+    ({"packageManager": "yarn@4.1.0"}, {}, "yarn"), ({}, {"pnpm-workspace.yaml": "packages: [a]\n"}, "pnpm"),
+    ({}, {}, "npm"),
+])  # fmt: skip
+def test_without_a_lock_the_manager_is_the_named_one(repository, more, files, manager):
+    needs = needs_of(repository({**FILES, **files, "package.json": package(**more)}))
+    assert needs.facts["roots"][0]["manager"] == manager
+
+
+def test_a_pipe_does_not_end_a_command(repository):
+    root = repository({**FILES, "package.json": package(scripts={"test": "tape test/*.js | tap-spec"})})
+    assert [runner for _, runner, _, _ in runs(root)] == ["tape"]
