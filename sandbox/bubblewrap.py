@@ -198,7 +198,7 @@ def _launch(program: Path, prepared: list[str], namespace: int | None, command: 
         status_read, status_write = pipe()
         inherited = [go_read, status_write]
         arguments += ["--block-fd", str(go_read), "--json-status-fd", str(status_write)]
-        rules = filter_program()
+        rules = filter_program(pages=command.supervised)
         if rules is not None:
             rules_read, rules_write = pipe()
             os.write(rules_write, rules)

@@ -19,12 +19,14 @@ from .protocol import Limit, Limits
 
 @dataclass(frozen=True)
 class Command:
-    """A command to start in a session. `folder` is an empty host folder for this command only."""
+    """A command to start in a session. `folder` is an empty host folder for this command only. `supervised`: it begins
+    with the supervisor of services, which may change its user (see `Environment`)."""
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
     limits: Limits
     folder: Path
+    supervised: bool = False
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ _CHUNK = 1 << 30
 """The file that backs the sandbox's memory grows by this many bytes at a time."""
 _SPACE_BYTES = 16 << 20
 """What gVisor reserves in that file for each address space, mostly without using it (measured: 12 to 13 MB)."""
+_SUPERVISOR = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+"""What the supervisor of services needs to start them as another user than root, and gives up before it starts the
+command; gVisor's kernel grants them, and the host's gives nothing for them."""
 _NICENESS = 5
 _PS_EVERY = 0.1
 _OWN_PROCESSES = 4
@@ -189,7 +192,9 @@ def _specification(command: Command, root: Path, binds: list[dict[str, Any]]) ->
             "args": [*SHELL, *command.argv],
             "env": [f"{name}={value}" for name, value in command.variables.items()],
             "cwd": WORKSPACE,
-            "capabilities": {},
+            "capabilities": (
+                dict.fromkeys(("bounding", "effective", "permitted"), _SUPERVISOR) if command.supervised else {}
+            ),
             "rlimits": [
                 {"type": f"RLIMIT_{name}", "soft": soft, "hard": hard} for name, (soft, hard) in rlimits.items()
             ],

@@ -66,11 +66,17 @@ class Mount:
 @dataclass(frozen=True)
 class Environment:
     """What a session starts from. `workspace` is copied and never written to; no environment variable of the host is
-    inherited."""
+    inherited.
+
+    `supervisor` begins the command line of a trusted program in one of the mounts that starts services, such as a
+    database, before a command that is run with `services=True`. The command's variables as `NAME=value`, `--` and the
+    command follow; the program ends as the command does. Where commands run as the sandbox's root (gVisor), it has the
+    capabilities to change its user, and must give them up before it starts the command."""
 
     workspace: Path
     mounts: tuple[Mount, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    supervisor: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,10 @@ class Session(Protocol):
         stdin: bytes = b"",
         limits: Limits | None = None,
         variables: Mapping[str, str] | None = None,
+        services: bool = False,
     ) -> CommandResult:
-        """Runs a command in the workspace and waits for its end. Raises `SandboxUnavailable`."""
+        """Runs a command in the workspace and waits for its end; with `services`, under the environment's supervisor
+        if it has one. Raises `SandboxUnavailable`."""
 
     def start(
         self,
@@ -134,8 +142,10 @@ class Session(Protocol):
         *,
         limits: Limits | None = None,
         variables: Mapping[str, str] | None = None,
+        services: bool = False,
     ) -> SandboxProcess:
-        """Starts a command to exchange lines with; the limits cover its whole run. Raises `SandboxUnavailable`."""
+        """Starts a command to exchange lines with; the limits cover its whole run. `services` as for `run`. Raises
+        `SandboxUnavailable`."""
 
     def read(self, path: str, max_bytes: int = 16 << 20) -> bytes:
         """Reads a workspace file by relative path. Raises `FileNotFoundError`, or `ValueError` for a path that leads

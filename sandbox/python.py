@@ -48,7 +48,7 @@ def _runtime(folders: tuple[Path, ...], extra: int, stamps: tuple[int, ...]) -> 
     inside = {folder: f"{HOME_INSIDE}/packages-{number}" for number, folder in enumerate(folders)}
     mounts = [Mount(_environment(inside, extra), _VENV)]
     mounts += [Mount(folder, target) for folder, target in inside.items()]
-    mounts += prefix_mounts(Path(sys.base_prefix).resolve())
+    mounts += base_mounts()
     return PythonRuntime(tuple(mounts), f"{_VENV}/bin/python", {"PATH": f"{_VENV}/bin:/usr/local/bin:/usr/bin:/bin"})
 
 
@@ -59,6 +59,11 @@ def prefix_mounts(base: Path) -> tuple[Mount, ...]:
     # At the same path as on the host: an interpreter not from the distribution has its path compiled in.
     hidden = base.glob("lib/python3*/site-packages")
     return (Mount(base, str(base)), *(Mount(_empty(), str(packages)) for packages in hidden))
+
+
+def base_mounts() -> tuple[Mount, ...]:
+    """The mounts with which `base_interpreter` runs inside, with the standard library alone."""
+    return prefix_mounts(Path(sys.base_prefix).resolve())
 
 
 def base_interpreter() -> Path:

@@ -21,6 +21,8 @@ _RETURN = 0x06
 _NUMBER, _ARCH, _ARGUMENT = 0, 4, 16
 
 _CLONE_NEWUSER = 0x10000000
+_SHM_HUGETLB = 0o4000
+_PAGE = 4096
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _X32_BIT = 0x40000000
 _FAMILIES = (1, 2, 10, 16)
@@ -61,8 +63,10 @@ _REFUSED = {
 _UNSHARE, _CLONE, _SOCKET, _SOCKETPAIR, _IOCTL = (272, 97), (56, 220), (41, 198), (53, 199), (16, 29)
 
 
-def filter_program() -> bytes | None:
-    """The filter for this machine; None on an architecture other than x86_64 and aarch64."""
+def filter_program(*, pages: bool = False) -> bytes | None:
+    """The filter for this machine; None on an architecture other than x86_64 and aarch64. With `pages`, System V shared
+    memory is allowed in segments of at most one page: PostgreSQL locks its data with one. The kernel allows 4,096 of
+    them in an IPC namespace, so what does not count as any process's memory stays below 16 MiB."""
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         return None
@@ -75,6 +79,8 @@ def filter_program() -> bytes | None:
     ]
     if machine == "x86_64":
         program += [(_JUMP_GREATER_OR_EQUAL, 0, 1, _X32_BIT), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
+    if pages:
+        program += _shared_pages(_REFUSED["shmget"][column])
     for numbers in _REFUSED.values():
         program += [(_JUMP_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, _ERRNO | numbers[2])]
     for call in (_UNSHARE, _CLONE):
@@ -97,6 +103,23 @@ def filter_program() -> bytes | None:
     )
     program.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def _shared_pages(number: int) -> list[tuple[int, int, int, int]]:
+    """Instructions that allow `shmget(key, size, flags)` for at most one page of usual size. Otherwise they leave the
+    number of the system call for those that follow."""
+    size, flags = _ARGUMENT + 8, _ARGUMENT + 16
+    checks = [
+        (_LOAD_WORD, 0, 0, size + 4),  # the upper half: both architectures are little-endian
+        (_JUMP_EQUAL, 0, 5, 0),
+        (_LOAD_WORD, 0, 0, size),
+        (_JUMP_GREATER_OR_EQUAL, 3, 0, _PAGE + 1),
+        (_LOAD_WORD, 0, 0, flags),
+        (_JUMP_ANY_BIT, 1, 0, _SHM_HUGETLB),
+        (_RETURN, 0, 0, _ALLOW),
+        (_LOAD_WORD, 0, 0, _NUMBER),
+    ]
+    return [(_JUMP_EQUAL, 0, len(checks), number), *checks]
 
 
 def _block(number: int, argument: int, checks: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:

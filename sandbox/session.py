@@ -5,6 +5,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,8 @@ BASE_VARIABLES = {
     "TMPDIR": "/tmp",  # noqa: S108
     "LANG": "C.UTF-8",
 }
+SERVICE_PROCESSES = 128
+"""How many more processes a command may have when services run beside it: a database has one for each connection."""
 
 
 class PrivateSession:
@@ -45,6 +48,7 @@ class PrivateSession:
         self._backend = backend
         self._limits = limits
         self._variables = {**BASE_VARIABLES, **environment.variables}
+        self._supervisor = environment.supervisor
         self._numbers = itertools.count(1)
         self._running: set[BoundedProcess] = set()
         self._lock = threading.Lock()
@@ -82,8 +86,9 @@ class PrivateSession:
         stdin: bytes = b"",
         limits: Limits | None = None,
         variables: Mapping[str, str] | None = None,
+        services: bool = False,
     ) -> CommandResult:
-        process = self._begin(argv, stdin, limits, variables)
+        process = self._begin(argv, stdin, limits, variables, services)
         try:
             return process.result()
         finally:
@@ -97,11 +102,17 @@ class PrivateSession:
         *,
         limits: Limits | None = None,
         variables: Mapping[str, str] | None = None,
+        services: bool = False,
     ) -> SandboxProcess:
-        return self._begin(argv, None, limits, variables)
+        return self._begin(argv, None, limits, variables, services)
 
     def _begin(
-        self, argv: list[str], stdin: bytes | None, limits: Limits | None, variables: Mapping[str, str] | None
+        self,
+        argv: list[str],
+        stdin: bytes | None,
+        limits: Limits | None,
+        variables: Mapping[str, str] | None,
+        services: bool,
     ) -> BoundedProcess:
         if not argv or argv[0].startswith("-") or any("\0" in part for part in argv):
             raise ValueError(f"{argv!r} is not a command: pass a program and its arguments")
@@ -110,6 +121,12 @@ class PrivateSession:
             if not name or "=" in name or "\0" in name or "\0" in value:
                 raise ValueError(f"{name!r} cannot be an environment variable")
         limits = limits or self._limits
+        supervised = services and bool(self._supervisor)
+        if supervised:
+            # Not as its own variables: they could make the supervisor load code of the repository.
+            argv = [*self._supervisor, *(f"{name}={value}" for name, value in merged.items()), "--", *argv]
+            merged = dict(BASE_VARIABLES)
+            limits = replace(limits, processes=limits.processes + SERVICE_PROCESSES)
         folder = self._scratch.folder / "commands" / str(next(self._numbers))
         with self._lock:
             if self._closed:
@@ -118,7 +135,7 @@ class PrivateSession:
             started_ns = time.time_ns()
             try:
                 folder.mkdir(parents=True, mode=0o700)
-                contained = self._launch(Command(tuple(argv), merged, limits, folder))
+                contained = self._launch(Command(tuple(argv), merged, limits, folder, supervised))
             except OSError as error:
                 raise SandboxUnavailable(f"{self._backend} could not be started: {error}") from error
             watch = LimitWatch(contained, limits, self._disk, started_ns)

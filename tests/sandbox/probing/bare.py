@@ -70,7 +70,12 @@ class BareSession:
         self._environment = environment
 
     def start(
-        self, argv: list[str], *, limits: Limits | None = None, variables: Mapping[str, str] | None = None
+        self,
+        argv: list[str],
+        *,
+        limits: Limits | None = None,
+        variables: Mapping[str, str] | None = None,
+        services: bool = False,
     ) -> BareProcess:
         return self._begin(argv, None)
 
@@ -81,6 +86,7 @@ class BareSession:
         stdin: bytes = b"",
         limits: Limits | None = None,
         variables: Mapping[str, str] | None = None,
+        services: bool = False,
     ) -> CommandResult:
         return self._begin(argv, stdin).finish()
 
