@@ -229,6 +229,8 @@ class Evidence(Record):
     environment: tuple[EnvironmentFailure, ...] = ()
     packages: Packages | None = None
     """None when the tests ran with Penstock's own packages."""
+    services: tuple[str, ...] = ()
+    """What ran beside the tests, such as a database, by name and version."""
     doubts: tuple[Doubt, ...] = ()
     supports: tuple[Support, ...] = ()
     suspicious: tuple[Location, ...] = ()

@@ -61,7 +61,7 @@ def render(record: AttemptRecord) -> str:
         cell(execution.summary),
         "## Tests",
         f"Before: {tests_summary(evidence.before)}. After: {tests_summary(evidence.after)}. "
-        f"{packages_summary(evidence.packages)}",
+        f"{packages_summary(evidence.packages)}{services_summary(evidence.services)}",
         tests_table(execution),
     ]
     if execution.patch is not None and verdict.verdict is not VerdictKind.FAIL:
@@ -110,6 +110,11 @@ def packages_summary(packages: Packages | None) -> str:
         f"They ran with Python {cell(packages.python)} and {len(packages.versions)} packages "
         f"for {cell(packages.source)}{when}: {shown}."
     )
+
+
+def services_summary(services: tuple[str, ...]) -> str:
+    """What ran beside the tests, as a sentence; empty for nothing."""
+    return f" Beside them ran {cell(', '.join(services))}." if services else ""
 
 
 def commit_message(record: AttemptRecord) -> str:

@@ -29,25 +29,30 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     """Say what the tests of a repository need, and which file says so. Builds and fetches nothing."""
     from assets.executions.repository.environment import wanted_by
     from assets.executions.repository.languages import chosen_language, without_tests
+    from assets.executions.repository.services import described_services
     from core.settings import load_settings
     from sandbox.environments.interpreters import choose
 
     with _refusals(), _checkout(repo) as checkout:
         cache = load_settings().cache
         chosen, notes = chosen_language(checkout)
+        services, said = described_services(checkout)
         if chosen is not None:
-            _explain_language(chosen[0], chosen[1], notes, as_json)
+            _explain_language(chosen[0], chosen[1], (*notes, *said), services, as_json)
             return
         wanted = wanted_by(checkout, cache)
         if wanted is None:
             if as_json:
-                data(None)
-            else:
-                other = without_tests(checkout)
-                line(
-                    other
-                    or "The repository declares nothing: its tests run with the packages of Penstock's installation."
-                )
+                data({"services": services, "notes": said} if services or said else None)
+                return
+            other = without_tests(checkout)
+            what = "no packages" if services else "nothing"
+            line(
+                other or f"The repository declares {what}: its tests run with the packages of Penstock's installation."
+            )
+            _services(services)
+            for text in said:
+                line(text)
             return
         interpreter = choose(wanted, cache)
     rows = [(item.text, item.place, group.name) for group in wanted.groups for item in group.requirements]
@@ -57,7 +62,7 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
             "lock": wanted.lock.file if wanted.lock else None, "runner": wanted.runner,
             "projects": [project.folder or "." for project in wanted.projects],
             "requirements": [{"requirement": r, "declared_in": p, "group": g} for r, p, g in rows],
-            "notes": list(wanted.notes),
+            "services": services, "notes": [*wanted.notes, *said],
         })  # fmt: skip
         return
     line(f"Python:    {wanted.python or 'any'}{f' ({wanted.python_from})' if wanted.python_from else ''}: "
@@ -66,8 +71,9 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
         line(f"installs:  {project.name or project.folder or '.'}, built by {project.backend}")
     line(f"versions:  {wanted.lock.file if wanted.lock else 'the newest that fit'}")
     line(f"runner:    {wanted.runner}")
+    _services(services)
     table(["requirement", "declared in", "for"], [list(row) for row in rows], empty="No requirements.")
-    for text in wanted.notes:
+    for text in (*wanted.notes, *said):
         line(text)
 
 
@@ -76,6 +82,7 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
     """Make the environment of a repository, or find it in the cache. Exit code 1 if it cannot be made."""
     from assets.executions.repository.environment import environment_options, open_environment, packages_of
     from assets.executions.repository.languages import chosen_language, language_packages, open_language
+    from assets.executions.repository.services import services_of
     from core.settings import load_settings
     from sandbox import open_sandbox
 
@@ -84,37 +91,55 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
         options = environment_options(settings, str(repo.resolve()), checkout)
         if options is None:
             raise CommandFailed("the setting `environments` is shared: tests run with the packages of Penstock")
+        sandbox = open_sandbox(settings.sandbox)
         chosen, notes = chosen_language(checkout)
         if chosen is not None:
-            native = open_language(chosen, open_sandbox(settings.sandbox), options, step)
+            native = open_language(chosen, sandbox, options, step)
             native.close()
             facts = native.entry.facts
-            _built(language_packages(native), (*notes, *facts["notes"]), facts["bytes"], as_json)
+            services = services_of(checkout, sandbox, options, step)
+            services.close()
+            notes = (*notes, *facts["notes"], *services.notes)
+            _built(language_packages(native), notes, facts["bytes"], services.labels, as_json)
             return
-        made, notes = open_environment(checkout, open_sandbox(settings.sandbox), options, step)
+        made, notes = open_environment(checkout, sandbox, options, step)
+        services = services_of(checkout, sandbox, options, step)
+        services.close()
+        notes = (*notes, *services.notes)
     if made is None:
         if as_json:
-            data(None)
-        else:
-            line("The tests run with the packages of Penstock's installation.")
+            data({"services": services.labels, "notes": notes} if services.labels or notes else None)
+            return
+        line("The tests run with the packages of Penstock's installation.")
+        _services(services.labels)
+        for text in notes:
+            line(text)
         return
     found = packages_of(made)
     made.close()
-    _built(found, notes, made.entry.facts["bytes"], as_json)
+    _built(found, notes, made.entry.facts["bytes"], services.labels, as_json)
 
 
-def _built(found: "Packages", notes: "Sequence[str]", size: int, as_json: bool) -> None:
+def _built(found: "Packages", notes: "Sequence[str]", size: int, services: "Sequence[str]", as_json: bool) -> None:
     if as_json:
-        data({**found.model_dump(mode="json"), "notes": list(notes), "bytes": size})
+        data({**found.model_dump(mode="json"), "services": services, "notes": list(notes), "bytes": size})
         return
     what = found.language or f"Python {found.python}, {len(found.versions)} packages"
     line(f"{'found in the cache' if found.cached else 'made'} in {found.seconds:.2f} s: {found.key}, {what}, "
          f"{size >> 20} MiB")  # fmt: skip
+    _services(services)
     for text in notes:
         line(text)
 
 
-def _explain_language(language: "Language", needs: "Needs", notes: "Sequence[str]", as_json: bool) -> None:
+def _services(labels: "Sequence[str]") -> None:
+    if labels:
+        line(f"services:  {', '.join(labels)}")
+
+
+def _explain_language(
+    language: "Language", needs: "Needs", notes: "Sequence[str]", services: "Sequence[str]", as_json: bool
+) -> None:
     from assets.executions.repository.languages import label
 
     toolchain = language.toolchain(needs)
@@ -123,7 +148,7 @@ def _explain_language(language: "Language", needs: "Needs", notes: "Sequence[str
         data({
             "language": language.name, "wanted": needs.version, "wanted_by": needs.version_from,
             "toolchain": toolchain.version, "runner": needs.runner, "files": list(needs.files),
-            "projects": [folder or "." for folder in needs.folders], "notes": list(notes),
+            "projects": [folder or "." for folder in needs.folders], "services": list(services), "notes": list(notes),
         })  # fmt: skip
         return
     least = f"{needs.version} or newer" if needs.version[:1].isdigit() else needs.version
@@ -132,6 +157,7 @@ def _explain_language(language: "Language", needs: "Needs", notes: "Sequence[str
     line(f"projects:  {', '.join(folder or '.' for folder in needs.folders)}")
     line(f"declared:  {needs.source}")
     line(f"runner:    {needs.runner}")
+    _services(services)
     for text in notes:
         line(text)
 
@@ -169,6 +195,7 @@ def test(
             "command": list(result.command), "counts": counts, "outcomes": run.outcomes, "failures": run.failures,
             "places": {t: {"path": p, "line": n} for t, (p, n, _) in places.items()}, "notes": list(result.notes),
             "packages": result.packages.model_dump(mode="json") if result.packages else None,
+            "services": result.services,
             "environment_seconds": round(result.environment_seconds, 3),
             "suite_seconds": round(result.suite_seconds, 3),
         })  # fmt: skip
@@ -183,6 +210,7 @@ def test(
         shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no tests"
         line(f"{shown} in {result.suite_seconds:.1f} s, environment {result.environment_seconds:.1f} s: "
              f"{shlex.join(result.command)}")  # fmt: skip
+        _services(result.services)
         for text in result.notes:
             line(text)
     if bad:
@@ -219,6 +247,7 @@ def show(
         "runner",
         "python",
         "interpreter",
+        "services",
         "source",
         "before",
         "projects",
@@ -252,6 +281,9 @@ def _shown(row: dict[str, Any]) -> list[str]:
     from datetime import UTC, datetime
 
     used = datetime.fromtimestamp(row["used"], UTC).strftime("%Y-%m-%d %H:%M")
+    if "services" in row:
+        return [row["key"][:12], str(row.get("scope", "")), ", ".join(row["services"]), "",
+                f"{row['bytes'] / (1 << 20):.0f}", used]  # fmt: skip
     tools = f"{row['language']} {row['toolchain']}" if "language" in row else f"python {row.get('python', '')}"
     count = str(len(row["packages"])) if "packages" in row else ""
     return [row["key"][:12], str(row.get("scope", "")), tools, count,

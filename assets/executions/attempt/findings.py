@@ -23,6 +23,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     packages: Packages | None = None
+    services: tuple[str, ...] = ()
     baseline: Baseline | None = None
     targets: TargetSet | None = None
     reproduction: str = "none"
@@ -81,6 +82,7 @@ class Findings:
         return Evidence(
             sandbox=self.sandbox,
             packages=self.packages,
+            services=self.services,
             reproduction=self.reproduction,
             target_tests=self.targets.tests if self.targets else (),
             relation=self.targets.relation if self.targets else None,

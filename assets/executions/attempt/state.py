@@ -1,7 +1,8 @@
 """The input of an attempt at a task, its callbacks, and the state that its steps share."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from assets.executions.repository.environment import (
 )
 from assets.executions.repository.installed import Installed
 from assets.executions.repository.languages import chosen_language, language_packages, open_language
+from assets.executions.repository.services import SHARED, services_of
 from assets.executions.repository.test_command import TestCommand
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.native_worker import NativeWorker
@@ -25,6 +27,7 @@ from assets.executions.trial.worker_client import PytestWorker, Spare, Worker, W
 from core.work import Plan, PlanStep, StepKind, TaskContext, TaskText
 from sandbox.environments.languages.prepare import LanguageEnvironment
 from sandbox.environments.prepare import Options, RegistryUnreachable, TestEnvironment
+from sandbox.environments.services import Services
 from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Limits, Sandbox
 
@@ -109,6 +112,7 @@ class AttemptState:
         self.environment: TestEnvironment | None = None
         self.native: LanguageEnvironment | None = None
         """Set when the tests are in another language than Python."""
+        self.services: Services | None = None
         self._options = given.environments
         self._workers: list[Worker] = []
         self._spare: Spare | None = None
@@ -123,10 +127,24 @@ class AttemptState:
             self.environment.close()
         if self.native is not None:
             self.native.close()
+        if self.services is not None:
+            self.services.close()
 
     def open_environment(self, *, any_language: bool = False) -> None:
-        """Makes the environment that the tests run in; its time is not the budget's. With `any_language`, also
-        where the engine cannot repair programs in theirs. Raises `EnvironmentRefused` and `OtherLanguage`."""
+        """Makes the environment that the tests run in, with its services; its time is not the budget's. With
+        `any_language`, also where the engine cannot repair programs in theirs. Raises `EnvironmentRefused` and
+        `OtherLanguage`."""
+        self._open_packages(any_language)
+        if self._options is None:
+            if self.checkout.settings.environment.services.declared:
+                self.findings.notes.append(SHARED)
+            return
+        with self._apart_from_budget():
+            self.services = services_of(self.checkout, self.sandbox, self._options, self._step)
+        self.findings.services = self.services.labels
+        self.findings.notes.extend(self.services.notes)
+
+    def _open_packages(self, any_language: bool) -> None:
         if self._options is None or self._open_native(self._options, any_language):
             return
         try:
@@ -158,14 +176,8 @@ class AttemptState:
                 f"The tests are in {language.title}, and the engine `{self.engine.name}` repairs Python only: use the "
                 "engine `model` (`--engine model`, or the setting `engine`). No test was run."
             )
-        began = time.monotonic()
-        try:
-            self.native = open_language(
-                chosen, self.sandbox, options, lambda step: self.record("environment", {"step": step})
-            )
-        finally:
-            self.findings.spent("environment", began)
-            self.deadline += time.monotonic() - began
+        with self._apart_from_budget():
+            self.native = open_language(chosen, self.sandbox, options, self._step)
         self.findings.notes.extend(self.native.entry.facts.get("notes", ()))
         self.findings.packages = language_packages(self.native)
         return True
@@ -199,11 +211,18 @@ class AttemptState:
         self.findings.packages = packages_of(environment) if environment is not None else None
 
     def _made_environment(self, options: Options) -> tuple[TestEnvironment | None, tuple[str, ...]]:
+        with self._apart_from_budget():
+            return open_environment(self.checkout, self.sandbox, options, self._step)
+
+    def _step(self, text: str) -> None:
+        self.record("environment", {"step": text})
+
+    @contextlib.contextmanager
+    def _apart_from_budget(self) -> Iterator[None]:
+        """Counts the time of what is done inside as the environment's, and adds it to the deadline."""
         began = time.monotonic()
         try:
-            return open_environment(
-                self.checkout, self.sandbox, options, lambda step: self.record("environment", {"step": step})
-            )
+            yield
         finally:
             self.findings.spent("environment", began)
             self.deadline += time.monotonic() - began
@@ -253,7 +272,7 @@ class AttemptState:
             worker.session.write(path, content)
         for line in self.checkout.settings.setup:
             limits = self.limits.with_wall(max(5.0, self.left / 4))
-            done = worker.session.run(["/bin/sh", "-c", line], limits=limits)
+            done = worker.session.run(["/bin/sh", "-c", line], limits=limits, services=True)
             if not done.ok:
                 output = (done.stderr or done.stdout)[-300:].decode(errors="replace").strip()
                 raise WorkerDied(f"set-up command {line!r} failed ({done.limit or done.exit_code}): {output}")
@@ -261,9 +280,9 @@ class AttemptState:
 
     def _new_worker(self) -> Worker:
         if self.native is not None:
-            return NativeWorker(self.sandbox, self.checkout.root, self.native, self.limits)
+            return NativeWorker(self.sandbox, self.checkout.root, self.native, self.limits, self.services)
         runtime = self.environment.runtime if self.environment is not None else None
-        return PytestWorker(self.sandbox, self.checkout.root, self.command, self.limits, runtime)
+        return PytestWorker(self.sandbox, self.checkout.root, self.command, self.limits, runtime, self.services)
 
     def prepare_worker(self) -> None:
         """Opens a worker in the background; one that was prepared earlier is closed."""

@@ -16,8 +16,8 @@ from sandbox.protocol import Sandbox
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """`packages` are those the tests ran with, None for Penstock's own; the times are in seconds, `environment_seconds`
-    for making or finding the environment."""
+    """`packages` are those the tests ran with, None for Penstock's own, and `services` what ran beside them; the times
+    are in seconds, `environment_seconds` for making or finding the environment."""
 
     baseline: Baseline
     packages: Packages | None
@@ -25,6 +25,7 @@ class SuiteResult:
     notes: tuple[str, ...]
     environment_seconds: float
     suite_seconds: float
+    services: tuple[str, ...] = ()
 
 
 def run_suite(
@@ -60,6 +61,7 @@ def run_suite(
             tuple(dict.fromkeys(attempt.findings.notes)),
             attempt.findings.timings.get("environment", 0.0),
             time.monotonic() - began,
+            attempt.findings.services,
         )
     finally:
         attempt.close()

@@ -231,6 +231,6 @@ def _settled(outcomes: dict[str, Outcome], suite: Suite) -> dict[str, Outcome]:
 def run_command(worker: Worker, box: TestCommand, allowance: Allowance) -> tuple[str, Outcome, str]:
     """Runs a command of which only the exit code is known. Returns its id, its outcome and the end of its output."""
     limits = worker.limits.with_wall(allowance.seconds)
-    done = worker.session.run(["/bin/sh", "-c", box.arguments[0]], limits=limits)
+    done = worker.session.run(["/bin/sh", "-c", box.arguments[0]], limits=limits, services=True)
     output = (done.stdout + b"\n" + done.stderr)[-1500:].decode(errors="replace").strip()
     return command_id(box), Outcome.PASSED if done.ok else Outcome.FAILED, output

@@ -25,7 +25,7 @@ def wanted_by(checkout: Checkout, cache: Path) -> Wanted | None:
     """What the tests of a checkout need; None when it declares nothing. `cache` is Penstock's. Raises
     `EnvironmentRefused`."""
     declared = checkout.settings.environment
-    return find(checkout.root, Declaration(**declared.model_dump(exclude={"language"})), cache / "locks")
+    return find(checkout.root, Declaration(**declared.model_dump(exclude={"language", "services"})), cache / "locks")
 
 
 def open_environment(

@@ -7,11 +7,12 @@ is not ignored.
 import fnmatch
 import re
 import tomllib
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.work import Budget
+from sandbox.environments.services.declared import ServiceDeclarations
 
 FILE_NAME = "penstock.toml"
 MAX_BYTES = 64 << 10
@@ -39,7 +40,7 @@ class RepositoryEnvironment(BaseModel):
     several. `python`: a version or specifier. `requirements`: PEP
     508 texts. `files`: requirements files. `extras`, `groups`: names of the project's own. `projects`: folders of the
     packages to install. Any of `requirements`, `files`, `extras` and `groups` replaces what would be found for tests.
-    """
+    `services`: see `ServiceDeclarations`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,6 +51,7 @@ class RepositoryEnvironment(BaseModel):
     extras: Annotated[tuple[Text, ...], Field(max_length=50)] | None = None
     groups: Annotated[tuple[Text, ...], Field(max_length=50)] | None = None
     projects: Annotated[tuple[Text, ...], Field(max_length=40)] | None = None
+    services: ServiceDeclarations = ServiceDeclarations()
 
 
 class RepositorySettings(BaseModel):
@@ -90,7 +92,17 @@ class RepositorySettings(BaseModel):
         )
 
 
-_MODELS: dict[str, type[BaseModel]] = {"limits": RepositoryLimits, "environment": RepositoryEnvironment}
+def _keys(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known in the table at `place`."""
+    model: type[BaseModel] = RepositorySettings
+    for part in place:
+        field = model.model_fields.get(str(part))
+        kinds = get_args(field.annotation) or (field.annotation,) if field is not None else ()
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not inner:
+            return []
+        model = inner[0]
+    return list(model.model_fields)
 
 
 def matches(path: str, pattern: str) -> bool:
@@ -134,8 +146,7 @@ def read_settings(content: bytes | None) -> RepositorySettings:
         for item in error.errors():
             key = ".".join(str(part) for part in item["loc"])
             if item["type"] == "extra_forbidden":
-                model = _MODELS.get(key.split(".")[0], RepositorySettings) if "." in key else RepositorySettings
-                complaints.append(f"unknown key {key!r} (known: {', '.join(model.model_fields)})")
+                complaints.append(f"unknown key {key!r} (known: {', '.join(_keys(item['loc'][:-1]))})")
             elif item["type"] == "tuple_type":
                 complaints.append(f"{key}: a list of texts is needed")
             else:

@@ -13,6 +13,7 @@ from typing import Any
 from assets.executions.trial.worker_client import WorkerDied
 from sandbox.environments.languages.prepare import LanguageEnvironment
 from sandbox.environments.languages.suite import SuiteFailed, SuiteRun, open_session, run_tests
+from sandbox.environments.services import Services
 from sandbox.protocol import Limits, Sandbox, WorkspaceRefused
 from sandbox.reports import TestCase
 
@@ -20,15 +21,23 @@ _MOST_SELECTED = 200
 
 
 class NativeWorker:
-    """Runs tests of `root` in a session with the environment. Raises `WorkerDied` when it cannot be used."""
+    """Runs tests of `root` in a session with the environment; each run has services of its own. Raises `WorkerDied`
+    when it cannot be used."""
 
-    def __init__(self, sandbox: Sandbox, root: Path, environment: LanguageEnvironment, limits: Limits) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        root: Path,
+        environment: LanguageEnvironment,
+        limits: Limits,
+        services: Services | None = None,
+    ) -> None:
         self.limits = limits
         self.overhead = 0.0
         self._environment = environment
         self._opened: dict[str, Any] | None = None
         try:
-            self.session = open_session(environment, root, sandbox, limits, {})
+            self.session = open_session(environment, root, sandbox, limits, {}, services)
         except (SuiteFailed, WorkspaceRefused) as error:
             raise WorkerDied(str(error)) from error
 
@@ -66,7 +75,10 @@ class NativeWorker:
 
     def _run(self, tests: Collection[str], seconds: float) -> SuiteRun:
         selected: Sequence[str] = tuple(tests) if len(tests) <= _MOST_SELECTED else ()
-        return run_tests(self._environment, self.session, self.limits, selected, seconds)
+        try:
+            return run_tests(self._environment, self.session, self.limits, selected, seconds)
+        except SuiteFailed as error:
+            raise WorkerDied(str(error)) from error
 
     def _suite(self, select: Collection[str], seconds: float) -> dict[str, Any]:
         """A run as a worker's answer. Tests that were asked for and have no result are unfinished."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from assets.executions.repository.test_command import TestCommand
+from sandbox.environments.services import CONTROL, START_SECONDS, Services
 from sandbox.protocol import WORKSPACE, Environment, Limits, Mount, Sandbox, SandboxProcess, Session
 from sandbox.python import PythonRuntime
 
@@ -51,7 +52,8 @@ class Worker(Protocol):
 
 class PytestWorker:
     """One worker process in its own session on a copy of `root`. `runtime` is the Python of the repository's own
-    environment; None for that of Penstock."""
+    environment; None for that of Penstock. The services live as long as the process; they are started anew, with the
+    data that they had at first, before the repository is imported anew (`open`, `fresh`, `behaviour`)."""
 
     overhead = 0.0
 
@@ -62,6 +64,7 @@ class PytestWorker:
         command: TestCommand,
         limits: Limits,
         runtime: PythonRuntime | None = None,
+        services: Services | None = None,
     ) -> None:
         if runtime is None:
             from sandbox.python import python_runtime
@@ -77,13 +80,18 @@ class PytestWorker:
             "PYTHONDONTWRITEBYTECODE": "1",
             "NO_COLOR": "1",
         }
-        self.session: Session = sandbox.open(Environment(root, mounts, variables), self._limits)
+        environment = Environment(root, mounts, variables)
+        if services is not None:
+            environment = services.added_to(environment)
+        self._patience = START_SECONDS if environment.supervisor else 0.0
+        self.session: Session = sandbox.open(environment, self._limits)
         self._base = {
             "root": WORKSPACE,
             "sys_path": [f"{WORKSPACE}/{folder}".rstrip("/") for folder in command.sys_path],
             "arguments": [*_BASE_ARGUMENTS, *command.arguments],
             "variables": command.variables,
             "memory": min(MEMORY_HEADROOM, limits.memory_bytes // 2),
+            "services": CONTROL if environment.supervisor else "",
         }
         self._python = runtime.executable
         self._process: SandboxProcess | None = None
@@ -92,13 +100,13 @@ class PytestWorker:
     def start(self) -> None:
         """Starts the process without waiting for it."""
         argv = [self._python, "-c", _START]
-        self._process = self.session.start(argv, limits=self._limits)
+        self._process = self.session.start(argv, limits=self._limits, services=True)
         self._ready = False
 
     def wait(self, timeout: float) -> None:
         """Waits until the process is ready, for `timeout` seconds but at least 20. Raises `WorkerDied`."""
         if not self._ready:
-            self._answer(max(20.0, timeout))
+            self._answer(max(20.0, timeout) + self._patience)
             self._ready = True
 
     def ask(self, operation: str, timeout: float, **fields: Any) -> dict[str, Any]:
@@ -112,7 +120,7 @@ class PytestWorker:
             process.write_line(line)
         except (BrokenPipeError, OSError) as error:
             raise WorkerDied("the worker ended before it could receive a command") from error
-        return self._answer(timeout)
+        return self._answer(timeout + self._patience)
 
     @property
     def _running(self) -> SandboxProcess:

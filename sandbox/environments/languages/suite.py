@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sandbox.environments.services import Services, problem_of
 from sandbox.protocol import Environment, Limits, Sandbox, SandboxUnavailable, Session, in_folder
 from sandbox.reports import TestCase, unique
 
@@ -33,13 +34,20 @@ class SuiteRun:
 
 
 def open_session(
-    environment: LanguageEnvironment, root: Path, sandbox: Sandbox, limits: Limits, variables: Mapping[str, str]
+    environment: LanguageEnvironment,
+    root: Path,
+    sandbox: Sandbox,
+    limits: Limits,
+    variables: Mapping[str, str],
+    services: Services | None = None,
 ) -> Session:
-    """A session on a copy of `root` in which the tests can be run. Raises `SuiteFailed`, and what opening raises."""
+    """A session on a copy of `root` in which the tests can be run, with these services for each run. Raises
+    `SuiteFailed`, and what opening raises."""
     limits = replace(limits, output_bytes=max(limits.output_bytes, _OUTPUT), disk_bytes=max(limits.disk_bytes, 4 << 30),
                      file_bytes=max(limits.file_bytes, 1 << 30), processes=max(limits.processes, 256))  # fmt: skip
     given = {**environment.variables, "NO_COLOR": "1", "CI": "true", **variables}
-    session = sandbox.open(Environment(root, environment.mounts, given), limits)
+    start = Environment(root, environment.mounts, given)
+    session = sandbox.open(services.added_to(start) if services is not None else start, limits)
     try:
         for command in environment.language.prepare(environment.needs):
             done = session.run(list(command))
@@ -58,7 +66,8 @@ def run_tests(
     tests: Sequence[str] = (),
     seconds: float = 600.0,
 ) -> SuiteRun:
-    """Runs tests (all if none are named) within `seconds`. Raises `SandboxUnavailable`."""
+    """Runs tests (all if none are named) within `seconds`. Raises `SandboxUnavailable`, and `SuiteFailed` when the
+    session's services did not get ready."""
     language, needs = environment.language, environment.needs
     began = time.monotonic()
     cases: list[TestCase] = []
@@ -82,7 +91,9 @@ def _run(plan: TestPlan, session: Session, limits: Limits, seconds: float) -> tu
     given = replace(limits, output_bytes=_OUTPUT, disk_bytes=max(limits.disk_bytes, 4 << 30),
                     file_bytes=max(limits.file_bytes, 1 << 30), processes=max(limits.processes, 256))  # fmt: skip
     done = session.run(in_folder(plan.folder, plan.command), limits=given.with_wall(seconds),
-                       variables=plan.variables)  # fmt: skip
+                       variables=plan.variables, services=True)  # fmt: skip
+    if why := problem_of(done):
+        raise SuiteFailed(f"the services that the tests need did not start: {why}")
     reports: dict[str, bytes] = {}
     if patterns:
         listed = session.run(["/bin/sh", "-c", _LIST, "sh", *patterns]).stdout.decode(errors="replace")

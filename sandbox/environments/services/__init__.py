@@ -5,6 +5,18 @@ this machine; nothing is downloaded.
 """
 
 from .declared import Postgresql, Redis, ServiceDeclarations
-from .prepare import Services, open_services
+from .inside import CONTROL
+from .mentioned import mentioned_services
+from .prepare import START_SECONDS, Services, open_services, problem_of
 
-__all__ = ["Postgresql", "Redis", "ServiceDeclarations", "Services", "open_services"]
+__all__ = [
+    "CONTROL",
+    "START_SECONDS",
+    "Postgresql",
+    "Redis",
+    "ServiceDeclarations",
+    "Services",
+    "mentioned_services",
+    "open_services",
+    "problem_of",
+]

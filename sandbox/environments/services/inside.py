@@ -4,7 +4,8 @@ It is started as `python inside.py SPECIFICATION NAME=value... -- COMMAND`, and 
 processes: one starts and watches the services, as a user other than root; the other waits for the command, which gets
 the variables, standard input and output, and no capability. Both end with the sandbox, and so do the services.
 
-A process of the command can ask for services as they were at first: `ask` sends a line to the socket `CONTROL`.
+A process of the command can ask for services as they were at first, by the line `reset` on the socket `CONTROL`; the
+answer is `ok`, or why they did not get ready.
 """
 
 import ctypes
@@ -217,9 +218,7 @@ class Service:
     def start(self) -> None:
         self._new_folder()
         if self._archive:
-            with tarfile.open(self._archive) as archive:
-                archive.extractall(self._folder)  # noqa: S202 - into the sandbox, from an archive made in one
-            os.chmod(self._folder, 0o700)  # noqa: PTH101
+            _unpack(self._archive, self._folder)
         with open(f"{FOLDER}/{self.kind}.log", "wb") as log:  # noqa: PTH123
             self._process = subprocess.Popen(self._words(self._given["command"]), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=_VARIABLES, cwd=FOLDER, start_new_session=True)  # fmt: skip
@@ -255,6 +254,19 @@ class Service:
             return False
 
 
+def _unpack(archive: str, folder: str) -> None:
+    """The files and folders of an archive that `initialise` made, for their owner. In gVisor this takes a quarter of
+    the time of `extractall`, which sets times, modes and owners."""
+    with tarfile.open(archive) as opened:
+        for member in opened:
+            path = f"{folder}/{member.name}"
+            if member.isdir():
+                os.makedirs(path, 0o700, exist_ok=True)  # noqa: PTH103
+            elif (content := opened.extractfile(member)) is not None:
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                    file.write(content.read())
+
+
 def _end(output: bytes) -> str:
     lines = [" ".join(line.split()) for line in output.decode(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-4:])[-360:] or "it said nothing"
@@ -275,19 +287,6 @@ def _redis(connection: socket.socket, given: dict[str, Any]) -> bool:
 
 
 _ASK = {"postgresql": _postgresql, "redis": _redis}
-
-
-def ask(seconds: float) -> str | None:
-    """Asks for services as they were at first, from a process of the command. None, or what went wrong."""
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(seconds)
-            connection.connect(CONTROL)
-            connection.sendall(b"reset\n")
-            answer = connection.recv(4096)
-    except OSError as error:
-        return f"the services could not be started again: {error}"
-    return None if answer == b"ok" else answer.decode(errors="replace") or "the services could not be started again"
 
 
 if __name__ == "__main__":

@@ -106,8 +106,8 @@ def _redis(declared: Redis, program: Program, note: str) -> ServicePlan:
     label = f"Redis {program.version}" if "valkey" not in program.path.name else f"Valkey {program.version}"
     # Redis before 6.2 does not start where one of several addresses is missing.
     addresses = ["127.0.0.1", "-::1"] if program.numbers >= (6, 2) else ["127.0.0.1"]
-    command = [str(program.path), "--port", str(declared.port), "--bind", *addresses, "--save", "", "--appendonly", "no",
-               "--dir", _FOLDER, "--daemonize", "no", "--maxclients", "500"]  # fmt: skip
+    command = [str(program.path), "--port", str(declared.port), "--bind", *addresses, "--save", "",
+               "--appendonly", "no", "--dir", _FOLDER, "--daemonize", "no", "--maxclients", "500"]  # fmt: skip
     if declared.password:
         command += ["--requirepass", declared.password]
     specification = {"name": label, "kind": "redis", "port": declared.port, "command": command}

@@ -24,7 +24,7 @@ _FORMAT = 1
 """Part of every key: raised when data are made in another way than before."""
 _PROGRAM = "/penstock/services.py"
 _ARCHIVES = "/opt/penstock/services"
-_SECONDS = 60.0
+START_SECONDS = 60.0
 """How long services may take to get ready; on a calm machine they take less than a second."""
 _LIMITS = Limits(wall_seconds=300, cpu_seconds=300)
 _MOST_BYTES = 1 << 30
@@ -113,7 +113,7 @@ def _services(declarations: ServiceDeclarations, plans: list[ServicePlan], entry
 
 
 def _supervisor(specifications: list[dict[str, Any]]) -> tuple[str, ...]:
-    specification = json.dumps({"services": specifications, "seconds": _SECONDS})
+    specification = json.dumps({"services": specifications, "seconds": START_SECONDS})
     return str(base_interpreter()), "-I", "-S", "-B", _PROGRAM, specification
 
 

@@ -46,7 +46,7 @@ def postgresql(version: str | None, extensions: Iterable[str]) -> tuple[Program,
     package = f"postgresql-{major}" if major else "postgresql"
     if not found:
         raise EnvironmentRefused(
-            f"{wanted} (penstock.toml, environment.services), and none is installed on this machine",
+            f"{wanted} (penstock.toml, environment.services), and none is installed here",
             f"Install it where Penstock runs (Debian: `apt install {package}`).",
         )
     able = [one for one in found if set(extensions) <= one.extensions]
@@ -67,7 +67,7 @@ def redis(version: str | None) -> tuple[Program, str]:
     wanted = f"Redis{f' {version}' if version else ''}"
     if not found:
         raise EnvironmentRefused(
-            f"{wanted} (penstock.toml, environment.services), and neither Redis nor Valkey is installed on this machine",
+            f"{wanted} (penstock.toml, environment.services), and neither Redis nor Valkey is installed here",
             "Install it where Penstock runs (Debian: `apt install redis-server`).",
         )
     return _chosen(wanted, version, found, found)
@@ -80,8 +80,8 @@ def _chosen(wanted: str, version: str | None, able: list[Program], found: list[P
         return fitting[0], ""
     there = ", ".join(dict.fromkeys(one.version for one in found))
     name = wanted.split(" ")[0]
-    return able[0], (f"penstock.toml asks for {wanted}, which is not on this machine (there: {there}); the tests ran with "
-                     f"{name} {able[0].version}.")  # fmt: skip
+    return able[0], (f"penstock.toml asks for {wanted}, which is not on this machine (there: {there}); the tests run "
+                     f"with {name} {able[0].version}.")  # fmt: skip
 
 
 def _postgresql_programs() -> list[Program]:

@@ -1,4 +1,4 @@
-"""Failures of connections: there is no network in the sandbox, and no service runs there."""
+"""Failures of connections: there is no network in the sandbox, and no service runs there that is not declared."""
 
 import errno
 import ipaddress
@@ -25,6 +25,8 @@ _SERVICES = {
     "9200": "Elasticsearch", "11211": "memcached", "1433": "SQL Server", "2181": "ZooKeeper", "9000": "MinIO",
     "8086": "InfluxDB", "1883": "MQTT", "389": "LDAP", "25": "SMTP", "21": "FTP", "22": "SSH", "4222": "NATS",
 }  # fmt: skip
+_DECLARED = {"5432": "postgresql", "6379": "redis"}
+"""Services that a repository can declare, by their usual ports."""
 _NO_NETWORK = "Name tests that need none with `--test` (`python -m pytest -k …`), or `test` in penstock.toml."
 
 
@@ -54,7 +56,7 @@ def service(case: Case, link: Raised) -> Found | None:
         return None
     path = next((a for a in (link.file, *case.failure.around.asked) if a.endswith((".sock", ".s.PGSQL.5432"))), "")
     if path.startswith(("/var/run/", "/run/", "/tmp/.s.")) and link.is_a("OSError"):  # noqa: S108
-        return Found("service", f"the service behind {path}, which does not run here", _NO_NETWORK)
+        return Found("service", f"the service behind {path}, which does not run here", _remedy(path[-4:]))
     if link.errno != errno.ECONNREFUSED and not _SAID.search(link.message):
         return None
     if link.errno != errno.ECONNREFUSED and not (link.outside and _is_foreign(case, link)):
@@ -68,7 +70,13 @@ def service(case: Case, link: Raised) -> Found | None:
         return None
     name = _SERVICES.get(ports[0])
     what = f"{name} on port {ports[0]}" if name else f"a service on port {ports[0]} of this machine"
-    return Found("service", f"{what}, which does not run in the sandbox", _NO_NETWORK)
+    return Found("service", f"{what}, which does not run in the sandbox", _remedy(ports[0]))
+
+
+def _remedy(port: str) -> str:
+    if port not in _DECLARED:
+        return _NO_NETWORK
+    return f'Declare it by `services = ["{_DECLARED[port]}"]` under `[environment]` in penstock.toml.'
 
 
 def swallowed(case: Case, link: Raised) -> Found | None:

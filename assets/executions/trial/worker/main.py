@@ -18,10 +18,13 @@ from .clock import clock
 from .fresh import fresh
 from .instrument import Instrumentation
 from .reporting import run_suite
+from .services import start_services_anew
 from .session import collected, enter, notice_end
 from .trials import Trials
 from .wire import Message, Wire
 
+_IMPORTING = ("open", "fresh", "behaviour")
+"""Operations that import the repository anew."""
 _PRELOADED = [*(f"_pytest.{name}" for name in default_plugins), "difflib", "pprint"]
 
 
@@ -32,6 +35,8 @@ def main() -> None:
     collector: Collector | None = None
     while (command := wire.receive()) is not None:
         try:
+            if command.get("services") and command["op"] in _IMPORTING:
+                start_services_anew(command["services"])
             if command["op"] == "open":
                 if collector is not None:
                     collector.end()
