@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the tests' dependencies that are not wheels: gVisor's runsc, Apache Kafka and embedding models, into the cache;
-# with CI=true or TOOLCHAINS=1 also compilers of other languages (toolchains.sh).
+# with CI=true or TOOLCHAINS=1 also compilers of other languages and Redis (toolchains.sh).
 # As root, it also installs the Debian packages that these need. Quick if all are installed. With CI=true a failure is an
 # error, otherwise a warning.
 set -uo pipefail
@@ -19,7 +19,7 @@ want() { # want NAME COMMAND...
 
 want "gVisor (runsc)" "$here/gvisor.sh"
 want "Apache Kafka" "$python" "$here/kafka_broker.py" install
-want "Compilers and runners of other languages" "$here/toolchains.sh"
+want "Compilers and runners of other languages, Redis" "$here/toolchains.sh"
 want "Embedding models" "$python" "$here/onnx_models.py" all-minilm-l6-v2 all-minilm-l6-v2-q bge-small-en-v15-q e5-small-v2-q
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then
     exit 1

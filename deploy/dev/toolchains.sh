@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the compilers and runners that the tests of other languages use, where they are missing: Debian's packages,
-# as root. They take about 1 GB, so this happens only with CI=true or TOOLCHAINS=1; otherwise the tests that need one are
+# Installs the compilers and runners that the tests of other languages use, and the Redis that tests of services start,
+# where they are missing: Debian's packages, as root. They take about 1 GB, so this happens only with CI=true or TOOLCHAINS=1; otherwise the tests that need one are
 # skipped and say what to install.
 set -uo pipefail
 PATH="$PATH:/usr/local/go/bin:$HOME/.cargo/bin"
@@ -13,6 +13,7 @@ there javac || missing+=(default-jdk-headless)
 there mvn || missing+=(maven)
 there cmake && there ctest || missing+=(cmake)
 there g++ && there make || missing+=(g++ make)
+there redis-server || there valkey-server || missing+=(redis-server)
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "${CI:-}" != true ] && [ "${TOOLCHAINS:-}" != 1 ]; then
     echo "toolchains: not installed here: ${missing[*]} (TOOLCHAINS=1 make services installs them, as root)" >&2

@@ -96,6 +96,25 @@ def test_show_and_prune_know_what_is_in_the_cache(tmp_path: Path) -> None:
     assert result("show") == []
 
 
+def test_services_are_explained_prepared_and_shown_by_name_and_version(tmp_path: Path) -> None:
+    root = repository(tmp_path, {
+        "penstock.toml": "[environment]\nservices = ['postgresql']\n",
+        "compose.yml": "services: {cache: {image: 'redis:7'}, db: {image: 'postgres:1'}}\n",
+        "test_it.py": "import os\ndef test_it():\n    assert os.environ['PGDATABASE'] == 'postgres'\n",
+    })  # fmt: skip
+    found = result("explain", "--repo", str(root))
+    assert [label.split(" ")[0] for label in found["services"]] == ["PostgreSQL"]
+    assert [note for note in found["notes"] if "postgres:1" in note] == []  # declared already
+    assert "compose.yml starts redis:7, which is not started here" in run("explain", "--repo", str(root)).output
+    assert result("show") == []
+    made = result("build", "--repo", str(root))
+    assert made["services"] == found["services"]
+    assert [row["services"] for row in result("show")] == [found["services"]]
+    assert f"services:  {found['services'][0]}" in run("test", "--repo", str(root)).output
+    assert found["services"][0] in run("show").output
+    assert json.loads(run("test", "--repo", str(root), "--json").stdout)["services"] == found["services"]
+
+
 GO = {
     "go.mod": "module example.com/sums\n\ngo 1.18\n",
     "sums.go": "package sums\n\nfunc Add(a, b int) int { return a - b }\n",

@@ -50,8 +50,26 @@ def test_refused_calls_are_refused_and_ordinary_ones_work(bubblewrap: Sandbox, t
     assert dict(zip(wanted, result.stdout.decode().split(), strict=True)) == wanted, result.stderr
 
 
-def test_every_jump_of_the_program_lands_inside_it() -> None:
-    program = seccomp.filter_program()
+def test_beside_services_a_segment_of_shared_memory_is_one_page_at_most(
+    bubblewrap: Sandbox, tmp_path: Path, column: int
+) -> None:
+    runtime = python_runtime()
+    number, create, huge = seccomp._REFUSED["shmget"][column], 0o1600, 0o4000
+    sizes = {1: "allowed", 56: "allowed", 4096: "allowed", 4097: "ENOSYS", 1 << 20: "ENOSYS", (1 << 32) + 1: "ENOSYS"}
+    wanted = {f"{number} 0 {size} {create}": said for size, said in sizes.items()}
+    wanted |= {f"{number} 0 56 {create | huge}": "ENOSYS", f"{seccomp._REFUSED['msgget'][column]} 0 0": "ENOSYS"}
+    supervisor = ("/bin/sh", "-c", 'while [ "$1" != -- ]; do export "$1"; shift; done; shift; exec "$@"', "sh")
+    with bubblewrap.open(Environment(tmp_path, runtime.mounts, runtime.variables, supervisor)) as session:
+        program = [runtime.executable, "-c", CALLS]
+        beside = session.run(program, stdin="\n".join(wanted).encode(), services=True)
+        alone = session.run(program, stdin=f"{number} 0 56 {create}".encode())
+    assert dict(zip(wanted, beside.stdout.decode().split(), strict=True)) == wanted, beside.stderr
+    assert alone.stdout.decode().split() == ["ENOSYS"]
+
+
+@pytest.mark.parametrize("pages", [False, True])
+def test_every_jump_of_the_program_lands_inside_it(pages: bool) -> None:
+    program = seccomp.filter_program(pages=pages)
     if program is None:
         pytest.skip("no filter for this architecture")
     instructions = list(struct.iter_unpack("=HBBI", program))

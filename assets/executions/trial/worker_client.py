@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from assets.executions.repository.test_command import TestCommand
-from sandbox.environments.services import CONTROL, START_SECONDS, Services
+from sandbox.environments.services import CONTROL, Services
 from sandbox.protocol import WORKSPACE, Environment, Limits, Mount, Sandbox, SandboxProcess, Session
 from sandbox.python import PythonRuntime
 
@@ -83,7 +83,7 @@ class PytestWorker:
         environment = Environment(root, mounts, variables)
         if services is not None:
             environment = services.added_to(environment)
-        self._patience = START_SECONDS if environment.supervisor else 0.0
+        self._patience = services.seconds if services is not None else 0.0
         self.session: Session = sandbox.open(environment, self._limits)
         self._base = {
             "root": WORKSPACE,

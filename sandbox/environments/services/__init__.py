@@ -7,11 +7,10 @@ this machine; nothing is downloaded.
 from .declared import Postgresql, Redis, ServiceDeclarations
 from .inside import CONTROL
 from .mentioned import mentioned_services
-from .prepare import START_SECONDS, Services, open_services, problem_of
+from .prepare import Services, open_services, problem_of
 
 __all__ = [
     "CONTROL",
-    "START_SECONDS",
     "Postgresql",
     "Redis",
     "ServiceDeclarations",

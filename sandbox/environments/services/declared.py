@@ -56,13 +56,20 @@ class _Service(BaseModel):
 
 class Postgresql(_Service):
     """A PostgreSQL server. `user` is its superuser; `database` (by default named as the user) is there when it starts,
-    with `extensions` created in it. Any password is accepted; `password` is the one that tests are told."""
+    with `extensions` created in it. Any password is accepted; `password` is the one that tests are told. `setup`:
+    commands to run in the repository each time that it has started, such as those that create tables."""
 
     port: Port = 5432
     user: Name = "postgres"
     password: Password = "postgres"  # noqa: S105 - of a database that lives as long as a run of tests
     database: Name | None = None
     extensions: Annotated[tuple[Name, ...], Field(max_length=30)] = ()
+    setup: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...], Field(max_length=20)] = ()
+
+    @field_validator("setup", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("database")
     @classmethod
@@ -137,6 +144,11 @@ class ServiceDeclarations(BaseModel):
         """Those that are declared, by name."""
         both = {"postgresql": self.postgresql, "redis": self.redis}
         return {name: service for name, service in both.items() if service is not None}
+
+    @property
+    def setup(self) -> tuple[str, ...]:
+        """Commands to run each time that the services have started."""
+        return self.postgresql.setup if self.postgresql is not None else ()
 
     def environment(self) -> dict[str, str]:
         """The environment variables for the tests."""

@@ -40,12 +40,13 @@ class NotReady(Exception):
 
 def main() -> None:
     at = sys.argv.index("--")
-    specification, variables, command = json.loads(sys.argv[1]), sys.argv[2:at], sys.argv[at + 1 :]
+    specification, command = json.loads(sys.argv[1]), sys.argv[at + 1 :]
+    variables = dict(text.split("=", 1) for text in sys.argv[2:at])
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(reading)
         try:
-            _keep(specification, writing)
+            _keep(specification, variables, writing)
         finally:
             os._exit(1)
     os.close(writing)
@@ -58,7 +59,7 @@ def main() -> None:
         os._exit(NOT_READY)
     child = os.fork()
     if child == 0:
-        _execute(command, dict(text.split("=", 1) for text in variables))
+        _execute(command, variables)
     _to_null(0, 1, 2)
     while True:
         pid, status = os.wait()  # in gVisor this is the first process, which also gets the children of others
@@ -121,8 +122,9 @@ def _drop_capabilities(*, leave_root: bool) -> None:
 # the services
 
 
-def _keep(specification: dict[str, Any], ready: int) -> NoReturn:
+def _keep(specification: dict[str, Any], variables: dict[str, str], ready: int) -> NoReturn:
     """Starts the services, says through the descriptor `ready` that they are ready or why not, and serves requests."""
+    workspace = os.getcwd()  # noqa: PTH109
     os.setsid()
     _to_null(0, 1, 2)
     try:
@@ -136,6 +138,7 @@ def _keep(specification: dict[str, Any], ready: int) -> NoReturn:
         os.chmod(CONTROL, 0o666)  # noqa: PTH101, S103
         listening.listen(16)
         start(services, specification["seconds"])
+        _set_up(specification, variables, workspace)
     except NotReady as error:
         os.write(ready, str(error).encode()[:4000])
         os._exit(1)
@@ -156,6 +159,7 @@ def _keep(specification: dict[str, Any], ready: int) -> NoReturn:
                     for service in services:
                         service.stop()
                     start(services, specification["seconds"])
+                    _set_up(specification, variables, workspace)
                 touched = True
                 connection.sendall(b"ok")
             except NotReady as error:
@@ -176,6 +180,23 @@ def start(services: "list[Service]", seconds: float) -> None:
             if time.monotonic() > until:
                 raise NotReady(f"{service.name} did not answer within {seconds:g} s: {service.said()}")
             time.sleep(_POLL)
+
+
+def _set_up(specification: dict[str, Any], variables: dict[str, str], workspace: str) -> None:
+    """Runs the repository's commands that fill the services with what its tests expect. Raises `NotReady`."""
+    until = time.monotonic() + specification["set_up_seconds"]
+    for line in specification["set_up"]:
+        with open(f"{FOLDER}/set-up.log", "w+b") as log:  # noqa: PTH123
+            try:
+                code = subprocess.run(["/bin/sh", "-c", line], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                      env=variables, cwd=workspace, check=False,
+                                      timeout=max(0.1, until - time.monotonic())).returncode  # fmt: skip
+            except subprocess.TimeoutExpired:
+                code = -1
+            log.seek(max(0, os.fstat(log.fileno()).st_size - 4000))
+            if code != 0:
+                how = f"ended with {code}" if code >= 0 else "did not end in time"
+                raise NotReady(f"the setup command {line[:100]!r} {how}: {_end(log.read())}")
 
 
 class Service:

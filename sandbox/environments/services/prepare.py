@@ -24,8 +24,10 @@ _FORMAT = 1
 """Part of every key: raised when data are made in another way than before."""
 _PROGRAM = "/penstock/services.py"
 _ARCHIVES = "/opt/penstock/services"
-START_SECONDS = 60.0
+_START_SECONDS = 60.0
 """How long services may take to get ready; on a calm machine they take less than a second."""
+_SET_UP_SECONDS = 120.0
+"""How long all commands may take that fill them."""
 _LIMITS = Limits(wall_seconds=300, cpu_seconds=300)
 _MOST_BYTES = 1 << 30
 
@@ -33,7 +35,7 @@ _MOST_BYTES = 1 << 30
 @dataclass
 class Services:
     """Services that can be started, kept in the cache until `close`. `labels` are their names and versions, `notes` say
-    what differs from what was declared."""
+    what differs from what was declared, and `seconds` is how long they may take to get ready."""
 
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -41,6 +43,7 @@ class Services:
     supervisor: tuple[str, ...] = ()
     variables: Mapping[str, str] | None = None
     entry: Entry | None = None
+    seconds: float = 0.0
 
     def added_to(self, environment: Environment) -> Environment:
         """An environment whose commands can be run with these services; its own variables take precedence."""
@@ -106,15 +109,17 @@ def _services(declarations: ServiceDeclarations, plans: list[ServicePlan], entry
         labels=tuple(one.label for one in plans),
         notes=tuple(one.note for one in plans if one.note),
         mounts=tuple(dict.fromkeys(mounts)),
-        supervisor=_supervisor(specifications),
+        supervisor=_supervisor(specifications, declarations.setup),
+        seconds=_START_SECONDS + (_SET_UP_SECONDS if declarations.setup else 0.0),
         variables=declarations.environment(),
         entry=entry,
     )
 
 
-def _supervisor(specifications: list[dict[str, Any]]) -> tuple[str, ...]:
-    specification = json.dumps({"services": specifications, "seconds": START_SECONDS})
-    return str(base_interpreter()), "-I", "-S", "-B", _PROGRAM, specification
+def _supervisor(specifications: list[dict[str, Any]], set_up: tuple[str, ...] = ()) -> tuple[str, ...]:
+    specification = {"services": specifications, "seconds": _START_SECONDS, "set_up": set_up,
+                     "set_up_seconds": _SET_UP_SECONDS}  # fmt: skip
+    return str(base_interpreter()), "-I", "-S", "-B", _PROGRAM, json.dumps(specification)
 
 
 def _supervisor_mounts(plans: list[ServicePlan]) -> tuple[Mount, ...]:

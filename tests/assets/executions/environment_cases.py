@@ -182,7 +182,7 @@ LACKING: dict[str, Lacking] = {
          def connect():
              return socket.create_connection(("localhost", 6379), timeout=2)
          """, "test_ship.py": "from ship import connect\n\n\ndef test_connect():\n    connect().close()\n"},
-        "Redis on port 6379", "`--test`",
+        "Redis on port 6379", '`services = ["redis"]` under',
     ),
     "a git submodule": Lacking(
         {"ship.py": SHIP, ".gitmodules": '[submodule "spec"]\n\tpath = tests/spec\n\turl = ../spec\n',

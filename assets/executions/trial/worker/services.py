@@ -1,6 +1,7 @@
 """Asks the supervisor of services, such as a database, to start them anew with the data that they had at first."""
 
-_SECONDS = 90.0
+_SECONDS = 200.0
+"""More than the supervisor takes before it says that they did not get ready."""
 
 
 def start_services_anew(control: str) -> None:
