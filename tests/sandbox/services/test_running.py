@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.environments.services import CONTROL, problem_of
+from sandbox.environments.services import CONTROL, problem_of, programs
 from sandbox.process_tree import tree
 from sandbox.protocol import Limit, Limits, Sandbox
 from sandbox.python import python_runtime
@@ -50,6 +50,19 @@ print(os.environ["URI"])
     assert printed == ["('app', 'app-tests', 7)", "True", "postgresql+psycopg://app@localhost:5432/app-tests"]
     assert again == "(None,)"  # each command has a database of its own
     assert services.labels[0].startswith("PostgreSQL ")
+
+
+def test_penstocks_own_postgresql_is_used_where_none_is_installed(
+    backend: Sandbox, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_PLACES", ())
+    monkeypatch.setattr(programs.shutil, "which", lambda name: None)
+    services = prepare(postgresql={"extensions": ["vector"]})
+    code = f"{CONNECT}\nprint(connect().execute(\"SELECT '[1,2]'::vector <-> '[1,4]'\").fetchone()[0])"
+    with python_session(backend, tmp_path, services) as session:
+        printed = run_python(session, code)
+    services.close()
+    assert printed == "2.0"
 
 
 def test_redis_answers_on_its_port_and_asks_for_its_password(
