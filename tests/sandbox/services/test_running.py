@@ -122,6 +122,17 @@ def test_the_command_has_its_own_input_output_and_exit_code(backend: Sandbox, pr
     assert (line, ended.exit_code) == (b"line", 0)
 
 
+def test_variables_of_the_command_cannot_load_code_into_the_supervisor(
+    backend: Sandbox, prepare: Prepare, tmp_path: Path
+) -> None:
+    services = prepare(postgresql={})
+    with python_session(backend, tmp_path, services) as session:
+        done = session.run(["true"], variables={"LD_PRELOAD": "/no/such.so"}, services=True)
+    services.close()
+    assert done.ok
+    assert done.stderr.count(b"'/no/such.so' from LD_PRELOAD cannot be preloaded") == 1, done  # by the command alone
+
+
 def test_services_start_anew_as_they_were_also_after_a_test_killed_one(
     backend: Sandbox, prepare: Prepare, tmp_path: Path
 ) -> None:
