@@ -58,7 +58,8 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     rows = [(item.text, item.place, group.name) for group in wanted.groups for item in group.requirements]
     if as_json:
         data({
-            "python": wanted.python, "python_from": wanted.python_from, "interpreter": str(interpreter.path),
+            "language": "python", "wanted": wanted.python, "wanted_by": wanted.python_from,
+            "toolchain": str(interpreter.release), "interpreter": str(interpreter.path),
             "lock": wanted.lock.file if wanted.lock else None, "runner": wanted.runner,
             "projects": [project.folder or "." for project in wanted.projects],
             "requirements": [{"requirement": r, "declared_in": p, "group": g} for r, p, g in rows],
@@ -100,7 +101,7 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
             services = services_of(checkout, sandbox, options, step)
             services.close()
             notes = (*notes, *facts["notes"], *services.notes)
-            _built(language_packages(native), notes, facts["bytes"], services.labels, as_json)
+            _built(language_packages(native), facts, notes, services.labels, as_json)
             return
         made, notes = open_environment(checkout, sandbox, options, step)
         services = services_of(checkout, sandbox, options, step)
@@ -117,16 +118,22 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
         return
     found = packages_of(made)
     made.close()
-    _built(found, notes, made.entry.facts["bytes"], services.labels, as_json)
+    _built(found, made.entry.facts, notes, services.labels, as_json)
 
 
-def _built(found: "Packages", notes: "Sequence[str]", size: int, services: "Sequence[str]", as_json: bool) -> None:
+def _built(
+    found: "Packages", facts: dict[str, Any], notes: "Sequence[str]", services: "Sequence[str]", as_json: bool
+) -> None:
     if as_json:
-        data({**found.model_dump(mode="json"), "services": services, "notes": list(notes), "bytes": size})
+        data({
+            **found.model_dump(mode="json", exclude={"python"}), "language": facts.get("language", "python"),
+            "toolchain": facts.get("toolchain", found.python), "projects": [one or "." for one in found.projects],
+            "services": services, "notes": list(notes), "bytes": facts["bytes"],
+        })  # fmt: skip
         return
     what = found.language or f"Python {found.python}, {len(found.versions)} packages"
     line(f"{'found in the cache' if found.cached else 'made'} in {found.seconds:.2f} s: {found.key}, {what}, "
-         f"{size >> 20} MiB")  # fmt: skip
+         f"{facts['bytes'] >> 20} MiB")  # fmt: skip
     _services(services)
     for text in notes:
         line(text)
@@ -270,7 +277,9 @@ def prune(
 ) -> None:
     """Remove environments above the setting `environments_gib`, the least recently used first."""
     store = _store()
-    removed = store.evict(0 if everything else store.most_bytes)
+    with Progress(quiet=as_json) as step:
+        step("removing environments")
+        removed = store.evict(0 if everything else store.most_bytes)
     if as_json:
         data(removed)
     else:
