@@ -21,6 +21,8 @@ _START = "import sys; sys.path[0] = '/penstock'; from penstock_worker.main impor
 _BASE_ARGUMENTS = ("-p", "no:cacheprovider", "--capture=sys", "-W", "ignore::pytest.PytestConfigWarning",
                    f"--rootdir={WORKSPACE}", "--continue-on-collection-errors")  # fmt: skip
 MEMORY_HEADROOM = 1 << 30
+_IMPORTING = ("open", "fresh", "behaviour")
+"""Operations before which services are started anew."""
 
 
 class WorkerDied(RuntimeError):
@@ -120,7 +122,7 @@ class PytestWorker:
             process.write_line(line)
         except (BrokenPipeError, OSError) as error:
             raise WorkerDied("the worker ended before it could receive a command") from error
-        return self._answer(timeout + self._patience)
+        return self._answer(timeout + (self._patience if operation in _IMPORTING else 0.0))
 
     @property
     def _running(self) -> SandboxProcess:
