@@ -11,7 +11,7 @@ from typing import Self
 
 from .bounded_process import BoundedProcess
 from .confined_files import read_confined, write_confined
-from .contained import Command, Contained
+from .contained import Command, Launcher
 from .disk_usage import DiskWatch
 from .limit_watch import LimitWatch
 from .protocol import CommandResult, Environment, Limits, SandboxProcess, SandboxUnavailable
@@ -25,12 +25,15 @@ BASE_VARIABLES = {
     "LANG": "C.UTF-8",
 }
 
+_SHORT_SECONDS = 2.0
+"""A command that took less is expected to be followed by others for which the time of starting matters."""
+
 
 class PrivateSession:
     """`sandbox.protocol.Session`; starts a new sandbox for each command.
 
     `prepare` gets the session's folder and an exit stack, which is closed with the session. It sets up what the
-    backend needs besides the workspace, and returns the function that starts a command. `owner` is the host's user
+    backend needs besides the workspace, and returns what starts commands. `owner` is the host's user
     and group that the workspace copy belongs to; None means those of this process."""
 
     def __init__(
@@ -38,7 +41,7 @@ class PrivateSession:
         backend: str,
         environment: Environment,
         limits: Limits,
-        prepare: Callable[[Path, contextlib.ExitStack], Callable[[Command], Contained]],
+        prepare: Callable[[Path, contextlib.ExitStack], Launcher],
         scratch: Path | None = None,
         owner: int | None = None,
     ) -> None:
@@ -85,11 +88,14 @@ class PrivateSession:
     ) -> CommandResult:
         process = self._begin(argv, stdin, limits, variables)
         try:
-            return process.result()
+            result = process.result()
         finally:
             process.kill()
             with self._lock:
                 self._running.discard(process)
+        if result.wall_seconds < _SHORT_SECONDS:
+            self._launch.expect(limits or self._limits)
+        return result
 
     def start(
         self,
