@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,8 +14,9 @@ from .confined_files import read_confined, write_confined
 from .contained import Command, Launcher
 from .disk_usage import DiskWatch
 from .limit_watch import LimitWatch
-from .protocol import CommandResult, Environment, Limits, SandboxProcess, SandboxUnavailable
+from .protocol import CommandResult, Environment, Limits, SandboxProcess, SandboxUnavailable, WorkspaceRefused
 from .scratch import Scratch
+from .snapshots import Snapshots
 from .workspace_copy import copy_workspace
 
 BASE_VARIABLES = {
@@ -64,6 +65,8 @@ class PrivateSession:
             self._workspace = self._scratch.folder / "workspace"
             copied = copy_workspace(environment.workspace, self._workspace, limits.disk_bytes, owner)
             self._disk = DiskWatch(self._workspace, copied.size)
+            snapshots = self._scratch.folder / "snapshots"
+            self._snapshots = Snapshots(self._workspace, snapshots, limits.disk_bytes, owner)
             self._launch = prepare(self._scratch.folder, self._undo)
         except OSError as error:
             self._undo.close()
@@ -141,6 +144,38 @@ class PrivateSession:
         if len(content) > self._limits.file_bytes:
             raise ValueError(f"{path!r}: {len(content):,} bytes exceed the file limit of {self._limits.file_bytes:,}")
         write_confined(self._workspace, path, content, self._owner)
+
+    def snapshot(self) -> int:
+        with self._quiet():
+            try:
+                return self._snapshots.take()
+            except OSError as error:
+                raise SandboxUnavailable(f"the workspace cannot be copied: {error}") from error
+
+    def restore(self, snapshot: int) -> None:
+        try:
+            with self._quiet():
+                self._disk = DiskWatch(self._workspace, self._snapshots.restore(snapshot))
+        except (OSError, WorkspaceRefused) as error:
+            self.close()
+            raise SandboxUnavailable(f"the workspace cannot be restored: {error}") from error
+
+    def drop(self, snapshot: int) -> None:
+        with self._lock:
+            self._check_open()
+            try:
+                self._snapshots.drop(snapshot)
+            except OSError as error:
+                raise SandboxUnavailable(f"the snapshot cannot be removed: {error}") from error
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """While no command runs, and none can start."""
+        with self._lock:
+            self._check_open()
+            if any(not process.ended for process in self._running):
+                raise ValueError("a command is running in the session: wait for its end, or kill it")
+            yield
 
     def _check_open(self) -> None:
         if self._closed:
