@@ -30,6 +30,7 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     from assets.executions.repository.environment import wanted_by
     from assets.executions.repository.languages import chosen_language, without_tests
     from assets.executions.repository.services import described_services
+    from assets.executions.repository.test_command import NoTests, detect
     from core.settings import load_settings
     from sandbox.environments.interpreters import choose
 
@@ -55,12 +56,16 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
                 line(text)
             return
         interpreter = choose(wanted, cache)
+        try:
+            command = shlex.join(detect(checkout.root, checkout.settings.test).shown)
+        except NoTests as reason:
+            command = str(reason)
     rows = [(item.text, item.place, group.name) for group in wanted.groups for item in group.requirements]
     if as_json:
         data({
             "language": "python", "wanted": wanted.python, "wanted_by": wanted.python_from,
             "toolchain": str(interpreter.release), "interpreter": str(interpreter.path),
-            "lock": wanted.lock.file if wanted.lock else None, "runner": wanted.runner,
+            "lock": wanted.lock.file if wanted.lock else None, "tests": command,
             "projects": [project.folder or "." for project in wanted.projects],
             "requirements": [{"requirement": r, "declared_in": p, "group": g} for r, p, g in rows],
             "services": services, "notes": [*wanted.notes, *said],
@@ -71,7 +76,7 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     for project in wanted.projects:
         line(f"installs:  {project.name or project.folder or '.'}, built by {project.backend}")
     line(f"versions:  {wanted.lock.file if wanted.lock else 'the newest that fit'}")
-    line(f"runner:    {wanted.runner}")
+    line(f"tests:     {command}")
     _services(services)
     table(["requirement", "declared in", "for"], [list(row) for row in rows], empty="No requirements.")
     for text in (*wanted.notes, *said):
@@ -176,7 +181,7 @@ def test(
     command: Annotated[str | None, typer.Option("--test", help="The test command; by default it is found.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the tests of a repository in its environment, as a task does first. Exit code 1 if any fails."""
+    """Run the tests of a repository in its environment, as a task does first. Exit code 1 unless all end and pass."""
     from assets.executions.attempt.suite import run_suite
     from assets.executions.repository.environment import environment_options
     from assets.executions.repository.test_command import NoTests
@@ -220,7 +225,7 @@ def test(
         _services(result.services)
         for text in result.notes:
             line(text)
-    if bad:
+    if bad or not run.complete:
         raise typer.Exit(1)
 
 

@@ -43,6 +43,11 @@ def bubblewrap() -> Sandbox:
     return usable("bubblewrap")
 
 
+@pytest.fixture(scope="session")
+def gvisor() -> Sandbox:
+    return usable("gvisor")
+
+
 AsNobody = Callable[..., subprocess.CompletedProcess[str]]
 
 

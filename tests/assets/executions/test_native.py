@@ -13,7 +13,9 @@ from assets.executions.judging.gate import judge
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.languages import chosen_language
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
+from assets.executions.repository.test_command import TestCommand
 from assets.executions.repository.test_text import test_text
+from assets.executions.trial.baseline import Allowance, measure
 from core.chat import open_chat_spec
 from core.work import Execution, Outcome, VerdictKind
 from sandbox.environments.prepare import Options
@@ -87,9 +89,9 @@ def proposing(*texts: str, path: str = "basket/basket.go") -> Deliberate:
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+def options(shared_cache: Path) -> Options:
     needs_go()
-    return Options(cache=tmp_path_factory.mktemp("cache"), scope="test")
+    return Options(cache=shared_cache, scope="test")
 
 
 @pytest.mark.parametrize("backend", ["bubblewrap", "gvisor"])
@@ -165,6 +167,28 @@ def test_penstock_toml_names_the_language(
     made = checkout({**FILES, "penstock.toml": f'[environment]\nlanguage = "{language}"\n'})
     chosen = chosen_language(made)[0]
     assert (chosen[0].name if chosen else None) == expected
+
+
+def test_what_is_declared_for_python_is_not_ignored_in_silence(
+    checkout: Callable[[dict[str, str]], Checkout],
+) -> None:
+    made = checkout({**FILES, "penstock.toml": '[environment]\nextras = ["test"]\npython = "3.12"\n'})
+    chosen, notes = chosen_language(made)
+    assert chosen is not None
+    (note,) = notes
+    assert note == "penstock.toml: python, extras under [environment] is about Python, and not used for tests in Go."
+
+
+def test_a_suite_that_its_time_limit_ended_is_not_whole() -> None:
+    class Cut:
+        def ask(self, operation: str, timeout: float, **fields: Any) -> dict[str, Any]:
+            if operation == "open":
+                return {"tests": ["a"], "unittest": None, "errors": {}, "broken": None, "seconds": 0.0}
+            return {"outcomes": {"a": "passed"}, "failures": {}, "seconds": {"a": 1.0}, "unfinished": [], "ended": True}
+
+    measured = measure(Cut(), TestCommand("native", (), ("go", "test")), Allowance(5.0))  # type: ignore[arg-type]
+    assert not measured.run.complete
+    assert measured.notes[0].startswith("The time limit ended the tests")
 
 
 def test_a_language_without_tests_is_refused_with_those_there_are(
