@@ -261,7 +261,7 @@ def test_a_model_works_on_go_and_is_shown_what_the_compiler_and_vet_say(
     assert "basket/basket.go" in first[1][1]
     said = [text for role, text in chat_server.requests[-1].turns if role == "tool"]
     assert "basket/basket.go:8: error: undefined: fmt (go vet)" in said[1], said[1]
-    assert said[4] == "No new from go vet."
+    assert said[4] == "No new from go vet, gofmt."
 
 
 def test_tests_of_go_cannot_be_changed_by_a_model(
