@@ -26,6 +26,16 @@ BASE_VARIABLES = {
 }
 
 
+def checked_variables(argv: list[str], variables: dict[str, str]) -> dict[str, str]:
+    """The variables. Raises `ValueError` when they or the command cannot be passed to a program."""
+    if not argv or argv[0].startswith("-") or any("\0" in part for part in argv):
+        raise ValueError(f"{argv!r} is not a command: pass a program and its arguments")
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise ValueError(f"{name!r} cannot be an environment variable")
+    return variables
+
+
 class PrivateSession:
     """`sandbox.protocol.Session`; starts a new sandbox for each command.
 
@@ -103,12 +113,7 @@ class PrivateSession:
     def _begin(
         self, argv: list[str], stdin: bytes | None, limits: Limits | None, variables: Mapping[str, str] | None
     ) -> BoundedProcess:
-        if not argv or argv[0].startswith("-") or any("\0" in part for part in argv):
-            raise ValueError(f"{argv!r} is not a command: pass a program and its arguments")
-        merged = {**self._variables, **(variables or {})}
-        for name, value in merged.items():
-            if not name or "=" in name or "\0" in name or "\0" in value:
-                raise ValueError(f"{name!r} cannot be an environment variable")
+        merged = checked_variables(argv, {**self._variables, **(variables or {})})
         limits = limits or self._limits
         folder = self._scratch.folder / "commands" / str(next(self._numbers))
         with self._lock:
