@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .protocol import Sandbox
 
-__all__ = ["BACKENDS", "KUBERNETES", "backends", "open_sandbox"]
+__all__ = ["BACKENDS", "KUBERNETES", "backend_named", "backends", "open_sandbox"]
 
 BACKENDS = ("gvisor", "bubblewrap")
 """Those of this machine, in the order in which "auto" tries them: the stronger isolation first."""
@@ -18,7 +18,8 @@ KUBERNETES = "kubernetes"
 """Runs commands in a cluster; used only where it is named."""
 
 
-def _backend(name: str, program: Path | None, scratch: Path | None) -> "Sandbox":
+def backend_named(name: str, program: Path | None = None, scratch: Path | None = None) -> "Sandbox":
+    """A backend, whether it works or not. Raises `ValueError` for an unknown name."""
     if name == "gvisor":
         from .gvisor import GvisorSandbox
 
@@ -36,7 +37,7 @@ def _backend(name: str, program: Path | None, scratch: Path | None) -> "Sandbox"
 
 def backends(scratch: Path | None = None) -> "tuple[Sandbox, ...]":
     """Every backend of this machine, whether it works or not; `available()` of each says so."""
-    return tuple(_backend(name, None, scratch) for name in BACKENDS)
+    return tuple(backend_named(name, None, scratch) for name in BACKENDS)
 
 
 def open_sandbox(
@@ -58,7 +59,7 @@ def open_sandbox(
     chosen = BACKENDS if backend == "auto" else (backend,)
     problems = []
     for name in chosen:
-        sandbox = _backend(name, programs.get(name), scratch)
+        sandbox = backend_named(name, programs.get(name), scratch)
         problem = sandbox.available()
         if problem is None:
             return sandbox

@@ -125,7 +125,7 @@ class Cluster:
             status, content = answer.status, answer.data
             pause = answer.headers.get("Retry-After")
         except ApiException as error:
-            raise ApiFailure(error.status or 0, said(error.body) or str(error.reason)) from error
+            raise ApiFailure(error.status or 0, said(error.body or error.reason)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiFailure(0, f"{self.address} does not answer: {str(error)[:300]}") from error
         if not 200 <= status < 300:

@@ -42,6 +42,7 @@ _REFUSED = {
 }
 """What the exit codes of read.sh and write.sh mean."""
 _FULL = 69
+_STUBBORN = 70
 
 
 class PodSession:
@@ -125,7 +126,7 @@ class PodSession:
             nonce,
             str(max(1, -int(-limits.cpu_seconds // 1))),
             str(limits.file_bytes // 512),
-            str(tasks + 8),
+            str(tasks),
             str((4 * limits.memory_bytes + tasks * _STACK) >> 10),
             mode,
             *(f"{name}={value}" for name, value in merged.items()),
@@ -160,7 +161,8 @@ class PodSession:
             except (SandboxUnavailable, ValueError) as error:
                 return self._lost(str(error))
             if code != 0:
-                return self._give_up(f"processes in pod {self._pod.name} cannot be killed: exit code {code}")
+                problem = f"processes in pod {self._pod.name} cannot be killed: exit code {code}"
+                return self._give_up(problem) if code == _STUBBORN else self._lost(problem)
             more, self._kills = killed > self._kills, killed
             if more:
                 return Swept(Limit.MEMORY)

@@ -14,8 +14,8 @@ facts() { # of the process $1: sets `name`, `state` and `parent`; fails when it 
     parent=${stat%% *}
     case $state in Z | X) return 1 ;; esac
 }
-idle() { # whether it is what the first process waits for
-    [ "$parent" = 1 ] && [ "$name" = sleep ]
+idle() { # whether $1 is what the first process waits for
+    [ "$parent" = 1 ] && [ "$name" = sleep ] && [ "$(tr '\0' ' ' <"/proc/$1/cmdline")" = 'sleep 86400 ' ]
 }
 everything() { # one pass; fails while others than these are left
     kill -KILL -1 2>/dev/null
@@ -24,7 +24,7 @@ everything() { # one pass; fails while others than these are left
     for folder in /proc/[0-9]*; do
         pid=${folder#/proc/}
         if [ "$pid" = 1 ] || [ "$pid" = $$ ] || ! facts "$pid"; then continue; fi
-        if idle; then waiting=$((waiting + 1)); else left=$((left + 1)); fi
+        if idle "$pid"; then waiting=$((waiting + 1)); else left=$((left + 1)); fi
     done
     [ $left = 0 ] && [ $waiting -le 1 ]
 }
@@ -34,7 +34,7 @@ others() { # one pass over all that is in no spared tree; fails while there is s
         pid=${folder#/proc/}
         facts "$pid" || continue
         eval "parent_$pid=$parent"
-        if ! idle; then pids="$pids $pid"; fi
+        if ! idle "$pid"; then pids="$pids $pid"; fi
     done
     killed=0
     for pid in $pids; do

@@ -52,6 +52,9 @@ class FakeCluster:
         self.hold: Callable[[FakePod], None] | None = None
         """Called in place of starting a new pod."""
         self.policies = [o for o in namespace_objects(NAMESPACE, "penstock", "w") if o["kind"] == "NetworkPolicy"]
+        self.shell: Path | None = None
+        self.programs: Path | None = None
+        """Of the image: see `FakePod`."""
         self.scripts: list[str] = []
         """What was run by `exec`."""
         self._connections: dict[str, set[asyncio.Task[None]]] = {}
@@ -120,7 +123,7 @@ class FakeCluster:
         name = manifest["metadata"]["name"]
         if name in self.pods:
             return 409, _failure(f'pods "{name}" already exists', 409)
-        pod = FakePod(manifest, self._folder, self._claims, self.port)
+        pod = FakePod(manifest, self._folder, self._claims, self.port, self.shell, self.programs)
         self.created.append(manifest)
         self.pods[name] = pod
         if self.hold is not None:

@@ -4,11 +4,11 @@ manifest asks for, and commands enter its namespaces, as those of `exec` do on a
 import contextlib
 import json
 import os
-import select
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,23 @@ _START_SECONDS = 60.0
 class FakePod:
     """`folder` holds its volumes that are on disk; `claims` maps the names of claims to host folders."""
 
-    def __init__(self, manifest: dict[str, Any], folder: Path, claims: dict[str, Path], port: int) -> None:
+    host_network = False
+    """Whether its network is the host's, as if no policy were enforced."""
+    small_temporary = True
+    """Whether memory volumes have the size that the manifest asks for."""
+
+    def __init__(
+        self,
+        manifest: dict[str, Any],
+        folder: Path,
+        claims: dict[str, Path],
+        port: int,
+        shell: Path | None = None,
+        programs: Path | None = None,
+    ) -> None:
+        """`shell` takes the place of /bin/sh in the image, and the folder `programs` that of all others on PATH."""
+        self._shell = shell
+        self._programs = programs
         self.manifest = manifest
         self.name: str = manifest["metadata"]["name"]
         self.restarts = 0
@@ -40,6 +56,7 @@ class FakePod:
         self._port = port
         self._oom = False
         self._lock = threading.Lock()
+        self._running = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
 
     def status(self) -> dict[str, Any]:
@@ -59,22 +76,42 @@ class FakePod:
         }
 
     def start(self) -> None:
+        """Starts the container, and waits until it runs."""
+        threading.Thread(target=self._live, daemon=True).start()
+        assert self._running.wait(_START_SECONDS), "bwrap does not start"
+
+    def _live(self) -> None:
+        """What the kubelet does; in one thread, since the kernel ends bwrap with the thread that started it."""
+        while True:
+            self._run_container()
+            self._running.set()
+            assert self._process is not None
+            code = self._process.wait()
+            with self._lock:
+                if self.deleted or self.phase == "Failed":
+                    return
+                reason = "OOMKilled" if self._oom else "Error"
+                self._oom = False
+                self.last_state = {"terminated": {"reason": reason, "exitCode": 128 - code if code < 0 else code}}
+                self.container_state = self.last_state
+                if self.manifest["spec"]["restartPolicy"] == "Never":
+                    self.phase = "Failed"
+                    return
+                self.restarts += 1
+
+    def _run_container(self) -> None:
         container = self.manifest["spec"]["containers"][0]
         read, write = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                [*self._bwrap(container, write), "--", *container["command"]],
-                pass_fds=[write],
-                stdin=subprocess.DEVNULL,
-                env={},
-            )
+            line = [*self._bwrap(container, write), "--", *container["command"]]
+            self._process = subprocess.Popen(line, pass_fds=[write], stdin=subprocess.DEVNULL, env={})
         finally:
             os.close(write)
         with os.fdopen(read) as status:
-            assert select.select([status], [], [], _START_SECONDS)[0], "bwrap does not start"
             self.init = json.loads(status.readline())["child-pid"]
+        while Path(f"/proc/{self.init}/comm").read_text() == "bwrap\n":
+            time.sleep(0.005)  # until all is mounted, and the first process runs
         self.phase, self.container_state = "Running", {"running": {}}
-        threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
 
     def _bwrap(self, container: dict[str, Any], status: int) -> list[str]:
         user = str(self.manifest["spec"]["securityContext"]["runAsUser"])
@@ -92,13 +129,24 @@ class FakePod:
             prefix = str(INTERPRETER.parents[1])
             line += ["--ro-bind", prefix, prefix]
         line += ["--ro-bind", str(etc_folder()), "/etc"]
+        if self._shell is not None:
+            line += ["--ro-bind", str(self._shell), str(Path("/bin/sh").resolve())]
+        cgroup = self._folder / self.name / "cgroup"
+        cgroup.mkdir(parents=True, exist_ok=True)
+        self.memory_events = cgroup / "memory.events"
+        self.memory_events.write_text("low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n")
+        line += ["--ro-bind", str(cgroup), "/sys/fs/cgroup"]
+        if self.host_network:
+            line += ["--share-net"]
+        if self._programs is not None:
+            line += ["--ro-bind", str(self._programs), "/programs", "--setenv", "PATH", "/programs"]
         for place in container["volumeMounts"]:
             volume = volumes[place["name"]]
             if "persistentVolumeClaim" in volume:
                 claim = self._claims[volume["persistentVolumeClaim"]["claimName"]]
                 line += ["--ro-bind", str(claim / place["subPath"]), place["mountPath"]]
             elif volume["emptyDir"].get("medium") == "Memory":
-                size = volume["emptyDir"]["sizeLimit"]
+                size = volume["emptyDir"]["sizeLimit"] if self.small_temporary else str(1 << 30)
                 line += ["--perms", "0777", "--size", size, "--tmpfs", place["mountPath"]]
             else:
                 disk = self._folder / self.name / place["name"]
@@ -110,24 +158,10 @@ class FakePod:
     def command(self, argv: list[str]) -> list[str]:
         """The host's command line that runs `argv` in the container."""
         enter = shutil.which("nsenter") or "nsenter"
+        if self._programs is not None:
+            argv = ["/usr/bin/env", "PATH=/programs", *argv]
         return [enter, "--target", str(self.init), "--user", "--mount", "--pid", "--net", "--ipc", "--uts",
                 "--preserve-credentials", "--", *argv]  # fmt: skip
-
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        """What the kubelet does when the container ends."""
-        code = process.wait()
-        with self._lock:
-            if self.deleted or self.phase == "Failed":
-                return
-            reason = "OOMKilled" if self._oom else "Error"
-            terminated = {"terminated": {"reason": reason, "exitCode": 128 - code if code < 0 else code}}
-            self._oom = False
-            self.last_state, self.container_state = terminated, terminated
-            if self.manifest["spec"]["restartPolicy"] == "Never":
-                self.phase = "Failed"
-                return
-            self.restarts += 1
-            self.start()
 
     def kill_container(self, oom: bool) -> None:
         """As the kernel kills a whole cgroup."""

@@ -16,7 +16,7 @@ NOT_HERE = {
     "memory_is_limited": "a container's cgroup, and its OOM kill",
     "memory_is_limited_over_all_processes": "a container's cgroup, and its OOM kill",
     "processes_are_limited": "a limit of the kernel that ends no command, so that none is reported: docs/sandbox.md",
-    "threads_are_limited": "gVisor, or a user whose processes are counted apart",
+    "threads_are_limited": "gVisor, or a user other than the host's root, for whom Linux limits no processes",
     "a_single_file_is_limited": "a watch, for commands that go on after the kernel has refused to write",
     "the_workspace_is_limited": "the kubelet's eviction",
     "deleted_but_open_files_count": "the kubelet's eviction, with quotas of the file system",

@@ -1,0 +1,48 @@
+"""The scripts that run in a pod work with the shells and programs of common images: Debian's, bash, and BusyBox."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox import conformance
+from sandbox.conformance import Bench
+from sandbox.kubernetes.backend import KubernetesSandbox
+from sandbox.python import PythonRuntime
+
+from .fake_cluster import FakeCluster
+from .fake_pod import INTERPRETER
+
+_CHECKS = (
+    conformance.the_workspace_is_a_private_copy,
+    conformance.files_are_read_and_written,
+    conformance.reads_and_writes_stay_in_the_workspace,
+    conformance.exit_codes_and_both_outputs_are_returned,
+    conformance.standard_input_is_passed_and_closed,
+    conformance.lines_are_exchanged_with_a_command,
+    conformance.nothing_outlives_its_command,
+    conformance.cpu_time_is_limited,
+)
+
+
+@pytest.fixture(params=["bash", "busybox"])
+def other_shell(request: pytest.FixtureRequest, cluster: FakeCluster, tmp_path: Path) -> None:
+    found = shutil.which(request.param)
+    if found is None:
+        pytest.skip(f"{request.param} is not installed: apt-get install {request.param}")
+    cluster.shell = Path(found).resolve()
+    if request.param == "busybox":
+        cluster.programs = tmp_path / "programs"
+        cluster.programs.mkdir()
+        for name in os.popen(f"{found} --list").read().split():  # noqa: S605
+            (cluster.programs / name).symlink_to(Path("/bin/sh").resolve())
+
+
+@pytest.mark.usefixtures("other_shell")
+@pytest.mark.parametrize("check", _CHECKS, ids=lambda check: check.__name__)
+def test_the_scripts_work_with(sandbox: KubernetesSandbox, check: Callable[[Bench], None], tmp_path: Path) -> None:
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    check(Bench(sandbox, folder, PythonRuntime((), str(INTERPRETER), {})))
