@@ -13,6 +13,7 @@ import ssl
 import time
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from .failures import ApiFailure, said
 
@@ -44,12 +45,12 @@ def connect(configuration: Any, path: str, headers: dict[str, str]) -> "Channels
 
     host = configuration.host.rstrip("/")
     url = f"ws{host.removeprefix('http')}{path}"
-    options: dict[str, Any] = {"timeout": _CONNECT_SECONDS, "suppress_origin": True}
+    # A redirect is not followed: it would take the credentials along.
+    options: dict[str, Any] = {"timeout": _CONNECT_SECONDS, "suppress_origin": True, "redirect_limit": 0}
     if configuration.proxy:
-        from urllib.parse import urlsplit
-
         proxy = urlsplit(configuration.proxy)
         options |= {"http_proxy_host": proxy.hostname, "http_proxy_port": proxy.port, "proxy_type": "http"}
+        options["http_no_proxy"] = [host for host in (configuration.no_proxy or "").split(",") if host]
     else:
         options["http_no_proxy"] = ["*"]
     socket: Any = websocket.WebSocket(sslopt=_tls(configuration), enable_multithread=True)

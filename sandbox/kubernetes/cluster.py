@@ -23,6 +23,8 @@ Answer = TypeVar("Answer")
 
 _TIMEOUTS = (5.0, 30.0)
 """Seconds to connect, and to wait for more of an answer."""
+_MOST_BYTES = 32 << 20
+"""Of an answer."""
 _ATTEMPTS = 5
 _LONGEST_PAUSE = 10.0
 _PASSING = frozenset({408, 410, 429})
@@ -122,8 +124,9 @@ class Cluster:
                 _preload_content=False,
                 _request_timeout=_TIMEOUTS,
             )
-            status, content = answer.status, answer.data
-            pause = answer.headers.get("Retry-After")
+            status, pause = answer.status, answer.headers.get("Retry-After")
+            content = answer.read(_MOST_BYTES + 1, decode_content=True)
+            answer.release_conn() if len(content) <= _MOST_BYTES else answer.close()
         except ApiException as error:
             raise ApiFailure(error.status or 0, said(error.body or error.reason)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -131,7 +134,7 @@ class Cluster:
         if not 200 <= status < 300:
             raise ApiFailure(status, said(content), pause)
         try:
-            found = json.loads(content)
+            found = json.loads(content)  # fails for one that is cut
         except ValueError as error:
             raise ApiFailure(0, f"{self.address} answers with something that is not JSON") from error
         return found if isinstance(found, dict) else {}

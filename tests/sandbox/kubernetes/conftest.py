@@ -24,6 +24,12 @@ def _requirements() -> None:
         pytest.skip(problem)
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def kubeconfig(folder: Path, address: str, **cluster: str) -> Path:
     path = folder / "kubeconfig"
     content = {

@@ -51,8 +51,18 @@ def test_a_setting_that_cannot_be_is_refused(name: str, value: str, monkeypatch:
 
 
 def test_the_options_come_from_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given = {"namespace": "n", "image": "i", "runtime_class": "r", "cache_claim": "c", "cpus": "2.5", "session_seconds": "77",
-             "start_seconds": "9", "user_namespace": "true", "config": str(tmp_path / "k"), "context": "x"}  # fmt: skip
+    given = {
+        "namespace": "n",
+        "image": "i",
+        "runtime_class": "r",
+        "cache_claim": "c",
+        "cpus": "2.5",
+        "session_seconds": "77",
+        "start_seconds": "9",
+        "user_namespace": "true",
+        "config": str(tmp_path / "k"),
+        "context": "x",
+    }
     for name, value in given.items():
         monkeypatch.setenv(f"PENSTOCK_KUBERNETES_{name.upper()}", value)
     expected = PodOptions("n", "i", tmp_path / "claim", "r", "c", 2.5, 77, 9.0, True, tmp_path / "k", "x")

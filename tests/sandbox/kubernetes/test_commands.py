@@ -111,10 +111,10 @@ def test_a_workspace_above_its_limit_is_reported_when_the_command_ends(session: 
 def test_a_file_that_cannot_be_opened_is_refused(session: Session) -> None:
     assert session.run(["sh", "-c", "echo x >shut; chmod 0 shut; mkdir folder; ln -s /etc/passwd link"]).ok
     for path in ("shut", "folder", "link", "/etc/passwd", "../etc/passwd", "a\0b", ""):
-        with pytest.raises(ValueError, match="workspace|regular|opened"):
+        with pytest.raises(ValueError, match=r"workspace|regular|opened"):
             session.read(path)
     for path in ("shut", "folder", "link", "given/../../x", "a\0b", "/x"):
-        with pytest.raises(ValueError, match="workspace|regular|opened"):
+        with pytest.raises(ValueError, match=r"workspace|regular|opened"):
             session.write(path, b"x")
 
 
@@ -202,11 +202,14 @@ def test_the_pod_of_a_killed_worker_is_removed_by_the_next_one(
         "import os, sys\nfrom pathlib import Path\n"
         "from sandbox.kubernetes.backend import KubernetesSandbox\n"
         "from sandbox.kubernetes.options import PodOptions\nfrom sandbox.protocol import Environment\n"
-        f"options = PodOptions({options.namespace!r}, 'image', Path({str(tmp_path)!r}), config=Path({str(options.config)!r}))\n"
-        f"KubernetesSandbox(options).open(Environment(Path({str(tmp_path / 'workspace')!r})))\nos._exit(9)\n"
+        "folder = Path(sys.argv[1])\n"
+        f"options = PodOptions({options.namespace!r}, 'image', folder, config=folder / 'kubeconfig')\n"
+        "KubernetesSandbox(options).open(Environment(folder / 'workspace'))\nos._exit(9)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, check=False, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, timeout=120, check=False, env=environment
+    )
     assert done.returncode == 9, done.stderr.decode()
     (left,) = cluster.pods
     monkeypatch.setattr(backend_module, "_swept", set())

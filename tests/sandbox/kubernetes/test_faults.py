@@ -59,6 +59,7 @@ def test_a_passing_failure_is_tried_again(
 @pytest.mark.parametrize(
     ("status", "message", "said"),
     [
+        (302, "moved", "moved"),
         (401, "Unauthorized", "deploy/kubernetes/sandboxes.yaml"),
         (403, "pods is forbidden", "deploy/kubernetes/sandboxes.yaml"),
         (403, "exceeded quota: sandboxes", "exceeded quota"),
@@ -81,7 +82,7 @@ def test_a_server_that_keeps_failing_is_given_up(
     sandbox: KubernetesSandbox, cluster: FakeCluster, tmp_path: Path
 ) -> None:
     cluster.faults.append(Fault(creating, 503, 99))
-    with pytest.raises(SandboxUnavailable, match="cannot be created: injected .status 503"), opened(sandbox, tmp_path):
+    with pytest.raises(SandboxUnavailable, match=r"cannot be created: injected .status 503"), opened(sandbox, tmp_path):
         pass
 
 
@@ -99,6 +100,17 @@ def test_an_address_without_a_server_is_named(options: PodOptions, tmp_path: Pat
     sandbox = KubernetesSandbox(replace(options, config=kubeconfig(tmp_path / "other", "http://127.0.0.1:9")))
     with pytest.raises(SandboxUnavailable, match=r"127\.0\.0\.1:9 does not answer"), opened(sandbox, tmp_path):
         pass
+
+
+def test_a_redirect_is_not_followed(sandbox: KubernetesSandbox, cluster: FakeCluster, tmp_path: Path) -> None:
+    elsewhere = {"Location": f"http://127.0.0.1:{cluster.port}/elsewhere"}
+    cluster.faults.append(Fault(is_exec, 302, 9, headers=elsewhere))
+    with pytest.raises(SandboxUnavailable, match="Redirect"), opened(sandbox, tmp_path):
+        pass
+    cluster.faults.append(Fault(creating, 302, 9, headers=elsewhere))
+    with pytest.raises(SandboxUnavailable, match=r"injected .status 302"), opened(sandbox, tmp_path / "claim"):
+        pass
+    assert not any(path == "/elsewhere" for _, path in cluster.requests)
 
 
 # pods that do not start

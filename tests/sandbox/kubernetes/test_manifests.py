@@ -189,3 +189,46 @@ def test_the_file_for_administrators_says_the_same() -> None:
     file = Path(__file__).parents[3] / "deploy/kubernetes/sandboxes.yaml"
     written = list(yaml.safe_load_all(file.read_text()))
     assert written == namespace_objects("penstock-sandboxes", "penstock", "penstock")
+
+
+# the published API
+
+
+def unknown_fields(value: Any, kind: str, at: str) -> list[str]:
+    """Fields that the class `kind` of the official client, which is generated from the API's OpenAPI description, does
+    not have, and values of another type."""
+    from kubernetes import client
+
+    if kind.startswith("list"):
+        return [one for item in value for one in unknown_fields(item, kind[5:-1], f"{at}[]")]
+    if kind.startswith("dict"):
+        item = kind[5:-1].partition(", ")[2]
+        return [one for key, inner in value.items() for one in unknown_fields(inner, item, f"{at}.{key}")]
+    simple = {"str": str, "bool": bool, "int": int, "object": object, "float": (int, float)}
+    if kind in simple:
+        return [] if isinstance(value, simple[kind]) else [f"{at} is not {kind}"]
+    described = getattr(client, kind)
+    names = {name: described.openapi_types[attribute] for attribute, name in described.attribute_map.items()}
+    found = [f"{at}.{name}" for name in value if name not in names]
+    return found + [
+        one
+        for name, inner in value.items()
+        if name in names
+        for one in unknown_fields(inner, names[name], f"{at}.{name}")
+    ]
+
+
+@pytest.mark.parametrize("options", [OPTIONS, replace(OPTIONS, runtime_class="", user_namespace=True)])
+def test_the_pod_has_only_fields_of_the_published_api(options: PodOptions) -> None:
+    assert unknown_fields(made(options), "V1Pod", "pod") == []
+    wrong = made(options)
+    wrong["spec"]["automountServiceAccountTokens"] = False
+    wrong["spec"]["containers"][0]["securityContext"]["privileged"] = "no"
+    assert len(unknown_fields(wrong, "V1Pod", "pod")) == 2
+
+
+def test_the_objects_of_the_namespace_have_only_fields_of_the_published_api() -> None:
+    kinds = {"Namespace": "V1Namespace", "NetworkPolicy": "V1NetworkPolicy", "ResourceQuota": "V1ResourceQuota",
+             "ServiceAccount": "V1ServiceAccount", "Role": "V1Role", "RoleBinding": "V1RoleBinding"}  # fmt: skip
+    for one in namespace_objects("a", "b", "c"):
+        assert unknown_fields(one, kinds[one["kind"]], one["kind"]) == []
