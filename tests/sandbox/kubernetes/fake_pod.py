@@ -19,6 +19,8 @@ INTERPRETER = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 """Of Python; in the image of every pod."""
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "KUBERNETES_SERVICE_HOST": "127.0.0.1"}
 _START_SECONDS = 60.0
+_RESTART_SECONDS = 0.5
+"""A node needs time too, in which no command can be run."""
 
 
 class FakePod:
@@ -98,6 +100,7 @@ class FakePod:
                     self.phase = "Failed"
                     return
                 self.restarts += 1
+            time.sleep(_RESTART_SECONDS)
 
     def _run_container(self) -> None:
         container = self.manifest["spec"]["containers"][0]

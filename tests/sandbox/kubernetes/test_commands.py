@@ -1,18 +1,22 @@
 """Commands in pods: what the conformance suite of the protocol does not ask for, because it is peculiar to pods."""
 
 import os
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import websocket
 
 from sandbox import attacks
 from sandbox.kubernetes import backend as backend_module
 from sandbox.kubernetes.backend import KubernetesSandbox, owner, process_identity
+from sandbox.kubernetes.channels import Channels
 from sandbox.kubernetes.manifests import EXPIRES_ANNOTATION, OWNER_LABEL, PROCESS_ANNOTATION
 from sandbox.kubernetes.options import PodOptions
 from sandbox.protocol import Environment, Limit, Limits, Session
@@ -125,30 +129,61 @@ def test_a_written_file_keeps_its_mode(session: Session) -> None:
     assert session.run(["./script"]).stdout == b"2\n"
 
 
-def test_output_arrives_whole_through_tls(tmp_path: Path) -> None:
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """Of 127.0.0.1, and its key."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
          "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
-    ssl.create_default_context(cafile=certificate)
-    cluster = FakeCluster(tmp_path / "node", {}, (certificate, key))
+    return certificate, key
+
+
+def test_output_arrives_whole_through_tls_of_a_known_server_only(
+    certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    cluster = FakeCluster(tmp_path / "node", {}, certificate)
     try:
         address = f"https://127.0.0.1:{cluster.port}"
-        trusting = kubeconfig(tmp_path, address, **{"certificate-authority": str(certificate)})
+        trusting = kubeconfig(tmp_path, address, **{"certificate-authority": str(certificate[0])})
         options = PodOptions(NAMESPACE, "image", tmp_path, config=trusting)
         (tmp_path / "workspace").mkdir()
         with KubernetesSandbox(options).open(Environment(tmp_path / "workspace"), SMALL) as session:
-            for _ in range(3):
-                result = session.run(["sh", "-c", "head -c 3000000 /dev/zero; cat"], stdin=b"x" * 100_000)
-                assert len(result.stdout) == 3_100_000
+            result = session.run(["sh", "-c", "head -c 3000000 /dev/zero; cat"], stdin=b"x" * 100_000)
+            assert len(result.stdout) == 3_100_000
         (tmp_path / "other").mkdir()
         distrusting = kubeconfig(tmp_path / "other", address)
         problem = KubernetesSandbox(replace(options, config=distrusting)).available()
         assert problem is not None and "certificate" in problem.lower()
     finally:
         cluster.close()
+
+
+def test_a_message_that_tls_has_decrypted_already_is_not_waited_for(certificate: tuple[Path, Path]) -> None:
+    """Two messages in one TLS record: after the first, nothing arrives on the socket any more."""
+    near, far = socket.socketpair()
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(*certificate)
+    shaking = threading.Thread(target=lambda: server.append(serving.wrap_socket(far, server_side=True)))
+    server: list[ssl.SSLSocket] = []
+    shaking.start()
+    trusting = ssl.create_default_context(cafile=str(certificate[0]))
+    client = websocket.WebSocket()
+    client.sock = trusting.wrap_socket(near, server_hostname="127.0.0.1")
+    shaking.join()
+    server[0].sendall(b"\x82\x04\x01one\x82\x04\x01two")  # binary frames of four bytes, not masked
+    channels = Channels(client)
+    try:
+        for text in (b"one", b"two"):
+            assert channels.wait(60) == (True, False)
+            assert channels.receive() == (1, text)
+            if text == b"one":
+                assert channels.wait(0) == (True, False)
+    finally:
+        channels.close()
+        server[0].close()
 
 
 # what dead workers leave behind
