@@ -64,4 +64,6 @@ def open_sandbox(
         if problem is None:
             return sandbox
         problems.append(f"{name}: {problem}")
+    if backend != "auto":
+        raise SandboxUnavailable(f"the sandbox backend {problems[0]}")
     raise SandboxUnavailable("no sandbox backend works on this machine. " + ". ".join(problems))

@@ -17,7 +17,7 @@ from assets.shared.markdown import (
     tests_table,
     verdict_text,
 )
-from core.work import Execution, Packages, Plan, TaskContext, Verdict, VerdictKind
+from core.work import Evidence, Execution, Packages, Plan, TaskContext, Verdict, VerdictKind
 
 MAX_OUTPUT = 4_000
 
@@ -60,8 +60,7 @@ def render(record: AttemptRecord) -> str:
         headline(execution, verdict),
         cell(execution.summary),
         "## Tests",
-        f"Before: {tests_summary(evidence.before)}. After: {tests_summary(evidence.after)}. "
-        f"{packages_summary(evidence.packages)}",
+        _tests_text(evidence),
         tests_table(execution),
     ]
     if execution.patch is not None and verdict.verdict is not VerdictKind.FAIL:
@@ -72,7 +71,9 @@ def render(record: AttemptRecord) -> str:
         checks_table(verdict),
         "## What was tried",
         f"{counts.generated} candidates generated, {counts.tried} tried, {counts.passed_failing_tests} passed the "
-        f"failing tests, {counts.passed_whole_suite} passed the whole suite. Sandbox: {evidence.sandbox}.",
+        f"failing tests, {counts.passed_whole_suite} passed the whole suite. Sandbox: {evidence.sandbox}."
+        if evidence.before or counts.generated
+        else "Nothing.",
     ]
     if evidence.suspicious:
         places = "\n".join(
@@ -96,6 +97,13 @@ def render(record: AttemptRecord) -> str:
         f"index `{context.index_version}`; models {', '.join(context.models) or 'none'}; engine {execution.engine}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _tests_text(evidence: Evidence) -> str:
+    if evidence.before is None and evidence.after is None:
+        return "No test was run."
+    return (f"Before: {tests_summary(evidence.before)}. After: {tests_summary(evidence.after)}. "
+            f"{packages_summary(evidence.packages)}")  # fmt: skip
 
 
 def packages_summary(packages: Packages | None) -> str:

@@ -53,7 +53,8 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     rows = [(item.text, item.place, group.name) for group in wanted.groups for item in group.requirements]
     if as_json:
         data({
-            "python": wanted.python, "python_from": wanted.python_from, "interpreter": str(interpreter.path),
+            "language": "python", "wanted": wanted.python, "wanted_by": wanted.python_from,
+            "toolchain": str(interpreter.release), "interpreter": str(interpreter.path),
             "lock": wanted.lock.file if wanted.lock else None, "runner": wanted.runner,
             "projects": [project.folder or "." for project in wanted.projects],
             "requirements": [{"requirement": r, "declared_in": p, "group": g} for r, p, g in rows],
@@ -89,7 +90,7 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
             native = open_language(chosen, open_sandbox(settings.sandbox), options, step)
             native.close()
             facts = native.entry.facts
-            _built(language_packages(native), (*notes, *facts["notes"]), facts["bytes"], as_json)
+            _built(language_packages(native), facts, (*notes, *facts["notes"]), as_json)
             return
         made, notes = open_environment(checkout, open_sandbox(settings.sandbox), options, step)
     if made is None:
@@ -100,16 +101,20 @@ def build(repo: Repo, as_json: AsJson = False) -> None:
         return
     found = packages_of(made)
     made.close()
-    _built(found, notes, made.entry.facts["bytes"], as_json)
+    _built(found, made.entry.facts, notes, as_json)
 
 
-def _built(found: "Packages", notes: "Sequence[str]", size: int, as_json: bool) -> None:
+def _built(found: "Packages", facts: dict[str, Any], notes: "Sequence[str]", as_json: bool) -> None:
     if as_json:
-        data({**found.model_dump(mode="json"), "notes": list(notes), "bytes": size})
+        data({
+            **found.model_dump(mode="json", exclude={"python"}), "language": facts.get("language", "python"),
+            "toolchain": facts.get("toolchain", found.python), "projects": [one or "." for one in found.projects],
+            "notes": list(notes), "bytes": facts["bytes"],
+        })  # fmt: skip
         return
     what = found.language or f"Python {found.python}, {len(found.versions)} packages"
     line(f"{'found in the cache' if found.cached else 'made'} in {found.seconds:.2f} s: {found.key}, {what}, "
-         f"{size >> 20} MiB")  # fmt: skip
+         f"{facts['bytes'] >> 20} MiB")  # fmt: skip
     for text in notes:
         line(text)
 
@@ -241,7 +246,9 @@ def prune(
 ) -> None:
     """Remove environments above the setting `environments_gib`, the least recently used first."""
     store = _store()
-    removed = store.evict(0 if everything else store.most_bytes)
+    with Progress(quiet=as_json) as step:
+        step("removing environments")
+        removed = store.evict(0 if everything else store.most_bytes)
     if as_json:
         data(removed)
     else:

@@ -102,11 +102,16 @@ def _choice(engine: str | None, model: str | None) -> "EngineChoice":
     from assets.executions.engines.open_engine import ENGINES, EngineChoice
     from core.settings import load_settings
 
-    engine = engine or ("model" if model else load_settings().engine)
+    settings = load_settings()
+    engine = engine or ("model" if model else settings.engine)
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is not one of {', '.join(ENGINES)}", param_hint="--engine")
     if model and engine != "model":
         raise typer.BadParameter(f"engine {engine} does not use a chat model", param_hint="--model")
+    if engine == "model" and not (model or settings.chat_model):
+        raise typer.BadParameter(
+            "engine model needs a chat model: name one, or set chat_model (`penstock doctor`)", param_hint="--model"
+        )
     return EngineChoice(engine, chat_model=model)
 
 

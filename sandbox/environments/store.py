@@ -135,13 +135,14 @@ class Store:
 
     def _remove(self, key: str) -> bool:
         """Removes an environment; False when it is in use."""
-        lock = os.open(self.folder / f".{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = self._locked(key, fcntl.LOCK_EX, 0.0)
+        except StoreBusy:
+            return False
+        try:
             (self.folder / key / _FACTS).unlink(missing_ok=True)  # first: without it, it does not count as there
             shutil.rmtree(self.folder / key, ignore_errors=True)
-        except BlockingIOError:
-            return False
+            (self.folder / f".{key}.lock").unlink(missing_ok=True)
         finally:
             os.close(lock)
         return True
@@ -159,17 +160,22 @@ class Store:
         return rows
 
     def _locked(self, key: str, how: int, deadline: float) -> int:
-        lock = os.open(self.folder / f".{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = self.folder / f".{key}.lock"
         while True:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            held = False
             try:
                 fcntl.flock(lock, how | fcntl.LOCK_NB)
+                held = os.fstat(lock).st_nlink > 0  # else the file was removed with its environment
+                if held:
+                    return lock
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    os.close(lock)
                     raise StoreBusy("another process is making this environment and has not ended") from None
                 time.sleep(_POLL_SECONDS)
-            else:
-                return lock
+            finally:
+                if not held:
+                    os.close(lock)
 
     def _sweep(self) -> None:
         """Removes what killed processes left half made."""

@@ -19,6 +19,7 @@ from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
 PYTHON = "python"
+_OF_PYTHON = ("python", "requirements", "files", "extras", "groups", "projects")
 NAMES = (PYTHON, *(language.name for language in LANGUAGES))
 
 
@@ -29,6 +30,17 @@ def chosen_language(
     one whose program the test command starts, else the one with the most test code.
 
     Raises `EnvironmentRefused`."""
+    chosen, notes = _chosen(checkout, given)
+    declared = checkout.settings.environment.model_dump(exclude_none=True, include=set(_OF_PYTHON))
+    if chosen is not None and declared:
+        notes = (*notes, f"penstock.toml: {', '.join(declared)} under [environment] is about Python, and not used for "
+                 f"tests in {chosen[0].title}.")  # fmt: skip
+    return chosen, notes
+
+
+def _chosen(
+    checkout: Checkout, given: str | None = None
+) -> tuple[tuple[Language, Needs, SourceTree] | None, tuple[str, ...]]:
     tree = SourceTree(checkout.root)
     declared = checkout.settings.environment.language
     if declared == PYTHON:

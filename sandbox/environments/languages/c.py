@@ -32,6 +32,9 @@ class C:
     def toolchain(self, needs: Needs) -> Toolchain:
         return _builder(needs).toolchain(needs)
 
+    def base(self, needs: Needs) -> None:
+        """Nothing is shared."""
+
     def registry(self, setting: str) -> Registry:
         return Registry("http://127.0.0.1:9", ())
 

@@ -18,11 +18,12 @@ from sandbox.environments.store import Entry
 from sandbox.environments.wanted import EnvironmentRefused, FetchFailed
 from sandbox.protocol import Mount, Sandbox
 
+from .base import start_from_base
 from .protocol import INSIDE, BuildFailed, Language, Needs, PackagesMissing, Toolchain
 from .steps import Build, Fetch
 from .tree import SourceTree
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of every key: raised when an environment is made in another way than before."""
 _MOST_PACKAGES = 1 << 30
 """Bytes of what is fetched."""
@@ -125,6 +126,10 @@ def _make(
             _fetch(language, needs, step)
             seconds["fetch"] = round(seconds.get("fetch", 0) + time.monotonic() - began, 3)
             began = time.monotonic()
+            if not again:
+                notes += start_from_base(language, needs, toolchain, packages, sandbox, options.store, until, progress)
+                seconds["base"] = round(time.monotonic() - began, 3)
+                began = time.monotonic()
             progress(f"building for {language.title} with {toolchain.version}")
             try:
                 _build(language, needs, toolchain, sandbox, tree.root, packages, until, log, notes)

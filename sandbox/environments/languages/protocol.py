@@ -67,6 +67,17 @@ class Toolchain:
 
 
 @dataclass(frozen=True)
+class Base:
+    """What all environments with one toolchain start from, made once from the toolchain alone: `files` are written into
+    an empty workspace, `command` is run there in the sandbox, and its folder `path` becomes `name` in environments."""
+
+    files: Mapping[str, str]
+    command: tuple[str, ...]
+    path: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Registry:
     """The package registry of a language: the address that programs are given (empty for their own default), and the
     hosts, as `host` or `host:port`, that they may connect to for it."""
@@ -106,6 +117,10 @@ class BuildStep(Protocol):
 
     def keep(self, path: str, name: str) -> None:
         """Makes a folder of the workspace part of the environment, as `name`, in place of what is there. Raises
+        `BuildFailed`."""
+
+    def add(self, path: str, name: str) -> None:
+        """Adds the regular files of a folder of the workspace to the environment's folder `name`. Raises
         `BuildFailed`."""
 
     def note(self, text: str) -> None:
@@ -160,6 +175,9 @@ class Language(Protocol):
 
     def toolchain(self, needs: Needs) -> Toolchain:
         """The programs to use. Raises `EnvironmentRefused`, which names what is missing and how to install it."""
+
+    def base(self, needs: Needs) -> Base | None:
+        """What to start from; None to start from nothing. It may not depend on the repository."""
 
     def registry(self, setting: str) -> Registry:
         """Where packages come from: the operator's setting, else what this machine is configured with."""

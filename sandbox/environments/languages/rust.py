@@ -124,6 +124,9 @@ class Rust:
     def toolchain(self, needs: Needs) -> Toolchain:
         return toolchain_for(needs)
 
+    def base(self, needs: Needs) -> None:
+        """Nothing is shared."""
+
     def registry(self, setting: str) -> Registry:
         return Registry((setting or _configured() or _INDEX).removeprefix("sparse+"), (_FILES,))
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from core.archives import ArchiveRefused, unpack_archive
@@ -109,8 +109,26 @@ class Build:
         return text
 
     def keep(self, path: str, name: str) -> None:
+        place = self._made / name
+        with self._unpacked(path, "find .") as new:
+            shutil.rmtree(place, ignore_errors=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            new.rename(place)
+
+    def add(self, path: str, name: str) -> None:
+        place = self._made / name
+        with self._unpacked(path, "find . -type f") as new:
+            for file in [one for one in new.rglob("*") if not one.is_dir()]:
+                target = place / file.relative_to(new)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
+
+    @contextlib.contextmanager
+    def _unpacked(self, path: str, listing: str) -> Iterator[Path]:
+        """A copy of what `listing` names in a folder of the workspace, beside the environment's own folders."""
         archive = f"{SCRATCH}-kept.tar"
-        self.run(["tar", "-C", path, "-cf", archive, "."], {})
+        script = f'to=$PWD/$2; cd "$1" && {listing} -print0 | tar --null --no-recursion -T - -cf "$to"'
+        self.run(["/bin/sh", "-c", script, "sh", path, archive], {})
         try:
             content = self._session.read(archive, _MOST_KEPT)
         except SandboxUnavailable:
@@ -120,20 +138,22 @@ class Build:
         finally:
             with contextlib.suppress(BuildFailed):
                 self.run(["rm", "-f", archive], {})
+        new = self._made / ".kept"
         with tempfile.TemporaryDirectory(prefix="penstock-kept-") as scratch:
             file = Path(scratch) / "kept.tar"
             file.write_bytes(content)
-            place = self._made / name
-            new = place.with_name(f"{place.name}.new")
             try:
                 unpack_archive(file, new, max_files=_MOST_KEPT_FILES, max_bytes=_MOST_KEPT)
-                shutil.rmtree(place, ignore_errors=True)
-                new.rename(place)
             except ArchiveRefused as error:
+                shutil.rmtree(new, ignore_errors=True)
                 raise BuildFailed(f"what was built in {path} cannot be kept: {error}") from error
         now = time.time()
-        for kept in (self._made / name).rglob("*"):  # builders build again what is older than what it is made from
+        for kept in new.rglob("*"):  # builders build again what is older than what it is made from
             os.utime(kept, (now, now), follow_symlinks=False)
+        try:
+            yield new
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
     def note(self, text: str) -> None:
         self._notes.append(text)

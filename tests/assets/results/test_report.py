@@ -89,6 +89,15 @@ def test_the_report_of_a_refused_patch_never_holds_it() -> None:
     assert "+x = 2" not in _render(_execution(PATCH), VerdictKind.FAIL)
 
 
+def test_a_report_does_not_speak_of_tests_that_were_not_run() -> None:
+    ended = _execution(None)
+    evidence = ended.evidence.model_copy(update={"before": None, "after": None, "candidates": CandidateCounts()})
+    report = _render(ended.model_copy(update={"evidence": evidence}), VerdictKind.FAIL)
+    assert "No test was run." in report
+    assert "They ran with" not in report
+    assert "## What was tried\n\nNothing." in report
+
+
 def test_a_fence_in_test_output_cannot_end_the_reports_own() -> None:
     text = fenced("a\n```\n# not a heading", "text")
     assert text.startswith("````text\n")

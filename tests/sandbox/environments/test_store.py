@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ def test_ten_processes_make_it_once(tmp_path: Path) -> None:
 
 _KILLED = """
 import os, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from sandbox.environments.store import Store
 store = Store(Path(sys.argv[1]), 1 << 30)
@@ -132,3 +134,20 @@ def test_the_least_recently_used_are_evicted_and_none_in_use(tmp_path: Path) -> 
     held.release()
     assert store.evict(0) == ["first", "third"]
     assert store.entries() == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_was_removed_while_it_was_waited_for_locks_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path, 250_000)
+    fill(store, "one")
+    held = store.get("one")
+    assert held is not None
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(store.get, "one")
+        (tmp_path / ".one.lock").unlink()  # as an eviction by another process does
+        held.release()
+        again = waiting.result(30)
+    assert again is not None
+    assert store.evict(0) == [], "it is in use, and its lock can be found"
+    again.release()
+    assert store.evict(0) == ["one"]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.environments.languages import SourceTree
+from sandbox.environments.languages import SourceTree, go
 from sandbox.environments.languages.go import Go
+from sandbox.environments.store import Store
 from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.reports.go_test import go_cases
 
@@ -112,6 +113,29 @@ def test_modules_come_from_the_proxy_and_are_there_offline(repository, suites, r
     assert all(case.outcome == "passed" for case in suites.run(environment).cases)
     again = suites.environment(Go(), root, registries={"go": registry.url})
     assert again.cached
+
+
+def test_environments_share_the_compiled_standard_library(repository, suites):
+    first = suites.environment(Go(), repository(FILES))
+    second = suites.environment(Go(), repository({**FILES, "go.mod": MODULE + "// another\n"}))
+    folders = [one.entry.folder / "packages" / "go-build" for one in (first, second)]
+    same = {file.relative_to(folders[0]) for file in folders[0].rglob("*") if file.is_file()} & {
+        file.relative_to(folders[1]) for file in folders[1].rglob("*") if file.is_file()
+    }
+    shared = [file for file in same if (folders[0] / file).samefile(folders[1] / file)]
+    assert len(shared) > 100
+    bases = [row for row in Store(suites.cache, 1 << 40).entries() if row["source"] == "the toolchain"]
+    assert len(bases) == 1
+    assert {case.outcome for case in suites.run(second, ("calc/calc_test.go::TestZero",)).cases} == {"passed"}
+
+
+def test_an_environment_is_made_where_the_standard_library_cannot_be_built(repository, suites, monkeypatch):
+    monkeypatch.setattr(go, "_STANDARD", "echo no such compiler >&2; exit 3")
+    environment = suites.environment(Go(), repository(FILES))
+    (note,) = environment.entry.facts["notes"]
+    assert "Go itself provides could not be built in advance" in note
+    assert "no such compiler" in note
+    assert suites.run(environment, ("calc/calc_test.go::TestZero",)).cases
 
 
 def _sums(module: str, version: str, archive: bytes, mod: bytes) -> str:

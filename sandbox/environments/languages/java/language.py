@@ -104,6 +104,9 @@ class Java:
         return Toolchain(f"JDK {jdk.version}, Maven {found.version}", tuple(Mount(home, str(home)) for home in outside),
                          variables, (jdk.home, found.home))  # fmt: skip
 
+    def base(self, needs: Needs) -> None:
+        """Nothing is shared."""
+
     def registry(self, setting: str) -> Registry:
         return Registry((setting or _mirror() or _CENTRAL).rstrip("/"), ())
 

@@ -92,6 +92,9 @@ class JavaScript:
     def toolchain(self, needs: Needs) -> Toolchain:
         return toolchain_of(choose_node(needs.version, needs.version_from, *needs.facts["preferred"]))
 
+    def base(self, needs: Needs) -> None:
+        """Nothing is shared."""
+
     def registry(self, setting: str) -> Registry:
         return Registry(configured_address(setting), ())
 
