@@ -61,6 +61,8 @@ class FakeCluster:
         self._folder = folder
         self._claims = claims
         listener = socket.create_server(("127.0.0.1", 0))
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # small, so that a side that does not read is noticed soon
+            listener.setsockopt(socket.SOL_SOCKET, option, 1 << 16)
         self.port = listener.getsockname()[1]
         pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
         routes = [

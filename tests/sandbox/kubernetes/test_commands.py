@@ -59,10 +59,10 @@ def test_a_process_left_in_the_background_does_not_hold_the_command(session: Ses
 
 
 def test_much_output_of_a_command_that_does_not_read_its_input_blocks_nothing(session: Session) -> None:
-    code = "head -c 6000000 /dev/zero; wc -c"
-    result = session.run(["sh", "-c", code], stdin=b"x" * 4_000_000)
+    code = "head -c 16000000 /dev/zero; wc -c"
+    result = session.run(["sh", "-c", code], stdin=b"x" * 8_000_000, limits=replace(SMALL, output_bytes=32 << 20))
     assert result.limit is None
-    assert result.stdout.endswith(b"\x004000000\n") and len(result.stdout) == 6_000_008
+    assert result.stdout.endswith(b"\x008000000\n") and len(result.stdout) == 16_000_008
 
 
 def test_lines_may_hold_any_byte(session: Session) -> None:
