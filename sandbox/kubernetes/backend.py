@@ -30,7 +30,7 @@ from .manifests import (
 from .mounts import claim_mounts
 from .options import PodOptions
 from .pod import Pod
-from .session import PodSession, remove
+from .session import PodSession, packed, remove
 
 _log = logging.getLogger(__name__)
 _FIRST_USER, _USERS = 10_000, 50_000
@@ -93,14 +93,15 @@ class KubernetesSandbox:
         }
         user = _FIRST_USER + secrets.randbelow(_USERS)  # its own, since Linux counts processes per user
         name = f"penstock-{session}"
-        cluster.create(session_pod(name, options, limits, user, labels, annotations, mounts))
-        pod = Pod(cluster, name, options.start_seconds)
-        try:
-            pod.await_running()
-            return PodSession(self.name, pod, environment, limits, self._scratch)
-        except BaseException:
-            remove(pod)
-            raise
+        with packed(environment.workspace, limits, self._scratch) as archive:
+            cluster.create(session_pod(name, options, limits, user, labels, annotations, mounts))
+            pod = Pod(cluster, name, options.start_seconds)
+            try:
+                pod.await_running()
+                return PodSession(self.name, pod, environment, limits, archive)
+            except BaseException:
+                remove(pod)
+                raise
 
     def sweep(self) -> list[str]:
         """Deletes pods that have ended, whose time is over, or whose process on this machine is gone. Returns their
@@ -131,9 +132,9 @@ class KubernetesSandbox:
 def owner() -> str:
     """A name for this machine, or for the container that this process runs in."""
     facts = [socket.gethostname()]
-    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
-        with contextlib.suppress(OSError):
-            facts.append(Path(path).read_text().strip() if path.endswith("id") else str(Path(path).readlink()))
+    with contextlib.suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        facts.append(str(Path("/proc/self/ns/pid").readlink()))  # in which the pids of its processes are valid
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
 

@@ -45,12 +45,33 @@ _FULL = 69
 _STUBBORN = 70
 
 
-class PodSession:
-    """`sandbox.protocol.Session`. `pod` is running, and empty; it is deleted with the session."""
+@contextlib.contextmanager
+def packed(workspace: Path, limits: Limits, scratch: Path | None) -> Iterator[Path]:
+    """A tar archive of a workspace, made from a private copy, which is checked while it is made and does not change
+    while it is packed. Raises `WorkspaceRefused`, and `SandboxUnavailable` when this machine cannot make it."""
+    try:
+        folder = Scratch(scratch)
+    except OSError as error:
+        raise SandboxUnavailable(f"the workspace cannot be packed: {error}; free some disk space") from error
+    try:
+        copy, archive = folder.folder / "workspace", folder.folder / "workspace.tar"
+        try:
+            copy_workspace(workspace, copy, limits.disk_bytes)
+            with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as opened:
+                for entry in sorted(os.listdir(copy)):  # noqa: PTH208
+                    opened.add(copy / entry, entry, filter=_anonymous)
+        except OSError as error:
+            raise SandboxUnavailable(f"the workspace {workspace} cannot be packed: {error}") from error
+        yield archive
+    finally:
+        folder.remove()
 
-    def __init__(
-        self, backend: str, pod: Pod, environment: Environment, limits: Limits, scratch: Path | None = None
-    ) -> None:
+
+class PodSession:
+    """`sandbox.protocol.Session`. `pod` is running, and empty; it is deleted with the session. `archive` is the
+    workspace, as a tar file."""
+
+    def __init__(self, backend: str, pod: Pod, environment: Environment, limits: Limits, archive: Path) -> None:
         self._backend = backend
         self._pod = pod
         self._limits = limits
@@ -62,28 +83,9 @@ class PodSession:
         self._kills = 0
         self._broken = ""
         self._closed = False
-        self._upload(environment.workspace, scratch)
-
-    def _upload(self, workspace: Path, scratch: Path | None) -> None:
-        """Through a private copy, which is checked while it is made, and does not change while it is packed."""
-        try:
-            folder = Scratch(scratch)
-        except OSError as error:
-            raise SandboxUnavailable(f"the workspace cannot be packed: {error}; free some disk space") from error
-        try:
-            copy, packed = folder.folder / "workspace", folder.folder / "workspace.tar"
-            copy_workspace(workspace, copy, self._limits.disk_bytes)
-            with tarfile.open(packed, "w", format=tarfile.GNU_FORMAT) as archive:
-                for entry in sorted(os.listdir(copy)):  # noqa: PTH208
-                    archive.add(copy / entry, entry, filter=_anonymous)
-            size = packed.stat().st_size
-            code, _ = self._pod.call("unpack", [str(size)], _UNPACK_SECONDS, _chunks(packed))
-            if code != 0:
-                raise SandboxUnavailable(f"the workspace cannot be unpacked in pod {self._pod.name}: exit code {code}")
-        except OSError as error:
-            raise SandboxUnavailable(f"the workspace {workspace} cannot be packed: {error}") from error
-        finally:
-            folder.remove()
+        code, _ = pod.call("unpack", [str(archive.stat().st_size)], _UNPACK_SECONDS, _chunks(archive))
+        if code != 0:
+            raise SandboxUnavailable(f"the workspace cannot be unpacked in pod {pod.name}: exit code {code}")
 
     @property
     def backend(self) -> str:

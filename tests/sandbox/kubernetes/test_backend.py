@@ -1,5 +1,6 @@
 """When the backend is used, what it checks before, and what it mounts."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.check import missing_policy
 from sandbox.kubernetes.mounts import claim_mounts
 from sandbox.kubernetes.options import PodOptions
-from sandbox.protocol import Environment, Mount, SandboxUnavailable
+from sandbox.protocol import Environment, Mount, SandboxUnavailable, WorkspaceRefused
 
 from .fake_cluster import FakeCluster
 
@@ -130,6 +131,16 @@ def test_an_environment_in_the_cache_is_mounted_read_only_from_the_claim(
         assert seen.stdout == b"from the cachefrom Penstock's codesingle", seen.stderr
         assert not session.run(["sh", "-c", "echo x >/opt/environment/tool"]).ok
     assert (environment / "tool").read_text() == "from the cache"
+
+
+def test_a_workspace_that_is_refused_costs_no_pod(
+    sandbox: KubernetesSandbox, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "workspace").mkdir()
+    os.mkfifo(tmp_path / "workspace" / "pipe")
+    with pytest.raises(WorkspaceRefused, match="pipe"):
+        sandbox.open(Environment(tmp_path / "workspace"))
+    assert not cluster.created
 
 
 def test_a_mount_that_pods_cannot_reach_is_refused(

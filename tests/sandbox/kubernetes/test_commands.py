@@ -14,6 +14,7 @@ import pytest
 import websocket
 
 from sandbox import attacks
+from sandbox.bubblewrap import programs
 from sandbox.kubernetes import backend as backend_module
 from sandbox.kubernetes.backend import KubernetesSandbox, owner, process_identity
 from sandbox.kubernetes.channels import Channels
@@ -96,7 +97,7 @@ def test_a_command_beside_a_running_one_leaves_it_alone_and_its_own_remains_are_
 
 
 def test_temporary_files_do_not_outlive_a_command(session: Session) -> None:
-    assert session.run(["sh", "-c", "mkdir -p /tmp/.a/b && chmod 0 /tmp/.a/b && echo x >/dev/shm/c"]).ok
+    assert session.run(["sh", "-c", "mkdir -p /tmp/.a/b/c && chmod 0 /tmp/.a/b && echo x >/dev/shm/c"]).ok
     assert session.run(["ls", "-A", "/tmp", "/dev/shm"]).stdout == b"/dev/shm:\n\n/tmp:\n"
 
 
@@ -127,6 +128,12 @@ def test_a_written_file_keeps_its_mode(session: Session) -> None:
     assert session.run(["chmod", "755", "script"]).ok
     session.write("script", b"#!/bin/sh\necho 2\n")
     assert session.run(["./script"]).stdout == b"2\n"
+
+
+@pytest.fixture
+def bubblewrap_line() -> list[str]:
+    """A prefix that runs a command in a PID namespace of its own."""
+    return [str(next(iter(programs()))), "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc"]
 
 
 @pytest.fixture
@@ -222,7 +229,16 @@ def test_a_process_is_known_by_its_start_too() -> None:
     child = subprocess.Popen(["true"])
     child.wait()
     assert process_identity(child.pid) == ""
-    assert owner() == owner() and len(owner()) == 32
+    assert len(owner()) == 32
+
+
+def test_a_process_in_another_pid_namespace_is_of_another_owner(bubblewrap_line: list[str]) -> None:
+    code = "from sandbox.kubernetes.backend import owner; print(owner())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*bubblewrap_line, sys.executable, "-c", code], capture_output=True, timeout=120, check=True, env=environment
+    )
+    assert len(done.stdout.strip()) == 32 and done.stdout.strip().decode() != owner()
 
 
 def test_the_pod_of_a_killed_worker_is_removed_by_the_next_one(

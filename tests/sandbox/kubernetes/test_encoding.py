@@ -4,7 +4,7 @@ import itertools
 import json
 import subprocess
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sandbox.kubernetes.channels import Ended, ended
@@ -31,6 +31,7 @@ def test_arguments_arrive_unchanged_and_the_input_behind_them_is_left(arguments:
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=80).filter(lambda line: b"\n" not in line))
+@example(b"a\\nb\\\\c\\0101\\cd\0e\x81\xff")
 def test_a_line_of_any_bytes_is_printed_as_it_was(line: bytes) -> None:
     code = 'IFS= read -r line; printf "%b\\n" "${line#L}"'
     done = subprocess.run(
