@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+import math
 import os
 import secrets
 import tarfile
@@ -126,7 +127,7 @@ class PodSession:
         tasks = limits.processes * THREADS_PER_PROCESS
         arguments = [
             nonce,
-            str(max(1, -int(-limits.cpu_seconds // 1))),
+            str(max(1, math.ceil(limits.cpu_seconds))),
             str(limits.file_bytes // 512),
             str(tasks),
             str((4 * limits.memory_bytes + tasks * _STACK) >> 10),
