@@ -17,10 +17,9 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from .contained import Command, Contained, ProcessHandles, Usage
+from .contained import Command, Contained, Launcher, PlainLauncher, ProcessHandles, Usage
 from .limit_watch import THREADS_PER_PROCESS
 from .memory_group import memory_group
 from .process_tree import CpuMeter, ProcessFacts, proportional_bytes, tree
@@ -84,14 +83,14 @@ class BubblewrapSandbox:
 
         owner = unprivileged_user()
 
-        def prepare(folder: Path, undo: contextlib.ExitStack) -> Callable[[Command], Contained]:
+        def prepare(folder: Path, undo: contextlib.ExitStack) -> Launcher:
             namespace = None
             if owner is not None:
                 namespace = user_namespace(owner)
                 undo.callback(os.close, namespace)
             arguments = _namespaces(program, namespace) + _file_systems(folder)
             arguments += _mount_arguments(mounts)
-            return functools.partial(_launch, program, arguments, namespace)
+            return PlainLauncher(functools.partial(_launch, program, arguments, namespace))
 
         return PrivateSession(self.name, environment, limits, prepare, self._scratch, owner)
 

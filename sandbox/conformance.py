@@ -170,6 +170,42 @@ def reads_and_writes_stay_in_the_workspace(bench: Bench) -> None:
     expect(not (bench.folder / "made").exists(), "a file outside the workspace was created")
 
 
+def the_workspace_goes_back_to_a_snapshot(bench: Bench) -> None:
+    listed = [
+        "sh",
+        "-c",
+        "find . -type f -exec sh -c 'echo $1 $(cat $1)' sh {} \\; -o -type l -printf '%p %l\\n' | sort",
+    ]
+    original = bench.workspace(one="1", two="2")
+    with bench.open(original) as session:
+        session.run(
+            ["sh", "-c", "mkdir -p a/b && echo deep > a/b/c && ln -s /etc/shadow out && touch -d 2001-01-01 two"]
+        )
+        first = session.snapshot()
+        before = session.run(listed).stdout
+        ended = session.run(
+            ["sh", "-c", "rm -r a two out; echo changed > one; ln -s one two; mkdir -p a; echo x > a/new; chmod 500 a"]
+        )
+        expect(ended.ok, f"the workspace could not be changed: {_ending(ended)}")
+        second = session.snapshot()
+        changed = session.run(listed).stdout
+        expect(changed != before, "a command does not see what an earlier one changed")
+        for snapshot, wanted in ((first, before), (second, changed), (first, before)):
+            session.restore(snapshot)
+            found = session.run(listed).stdout
+            expect(found == wanted, f"after going back the workspace holds {found!r} and not {wanted!r}")
+        expect(session.run(["stat", "-c", "%Y", "two"]).stdout == b"978307200\n", "times of files are not restored")
+        expect(session.read("a/b/c") == b"deep\n", "a read does not see what was restored")
+        session.drop(second)
+        _refuses("going back to a snapshot that was dropped", lambda: session.restore(second), ValueError)
+        _refuses("going back to a snapshot that there never was", lambda: session.restore(0), ValueError)
+        running = session.start(["sleep", "600"])
+        _refuses("going back while a command runs", lambda: session.restore(first), ValueError)
+        running.kill()
+        session.restore(first)
+    expect((original / "one").read_text() == "1", "going back changed the original")
+
+
 def a_session_closes_whatever_its_workspace_holds(bench: Bench) -> None:
     code = "import os\nfor i in range(600):\n os.mkdir('d'*40); os.chdir('d'*40)\n"
     with bench.open() as session:
@@ -403,6 +439,7 @@ CHECKS: tuple[Callable[[Bench], None], ...] = (
     special_files_and_large_workspaces_are_refused,
     files_are_read_and_written,
     reads_and_writes_stay_in_the_workspace,
+    the_workspace_goes_back_to_a_snapshot,
     a_session_closes_whatever_its_workspace_holds,
     exit_codes_and_both_outputs_are_returned,
     standard_input_is_passed_and_closed,

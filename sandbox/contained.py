@@ -9,7 +9,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -117,3 +117,26 @@ class ProcessHandles:
         with self._lock:
             while self._handles:
                 os.close(self._handles.popitem()[1])
+
+
+class Launcher(Protocol):
+    """Starts the commands of one session."""
+
+    def __call__(self, command: Command) -> Contained:
+        """Raises `OSError` and `SandboxUnavailable`."""
+
+    def expect(self, limits: Limits) -> None:
+        """Another command with these limits may follow soon. Returns at once."""
+
+
+class PlainLauncher:
+    """A `Launcher` that starts each command only when it is asked to."""
+
+    def __init__(self, start: Callable[[Command], Contained]) -> None:
+        self._start = start
+
+    def __call__(self, command: Command) -> Contained:
+        return self._start(command)
+
+    def expect(self, limits: Limits) -> None:
+        """Nothing is prepared."""

@@ -145,6 +145,17 @@ class Session(Protocol):
         """Writes a workspace file by relative path, and creates its folders. Raises `ValueError` as `read` does, and
         for content above the session's limit for one file."""
 
+    def snapshot(self) -> int:
+        """Keeps a copy of the workspace as it is now, and returns its number. No command may be running. Raises
+        `WorkspaceRefused` for what `Sandbox.open` refuses too, `ValueError` and `SandboxUnavailable`."""
+
+    def restore(self, snapshot: int) -> None:
+        """Makes the workspace what it was; the snapshot stays. No command may be running. Raises `ValueError` for an
+        unknown snapshot, and `SandboxUnavailable`, after which the session is closed."""
+
+    def drop(self, snapshot: int) -> None:
+        """Gives up a snapshot. Raises `ValueError` for an unknown one, and `SandboxUnavailable`."""
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...

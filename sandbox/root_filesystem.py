@@ -17,8 +17,11 @@ from .protocol import WORKSPACE, Mount
 SHELL = ("/bin/sh", "-c", 'exec "$@"', "sh")
 """Starts every command, so that a program that is not found has exit code 127 in every backend."""
 
+STANDBY = "/run/penstock"
+"""The path, inside, of a mount for sandboxes that are booted before their command is known."""
+
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_RESERVED = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - paths inside the sandbox
+_RESERVED = ("/proc", "/dev", "/sys", "/tmp", "/etc", "/run")  # noqa: S108 - paths inside the sandbox
 _LINKER_CACHE = Path("/etc/ld.so.cache")
 _ALTERNATIVES = Path("/etc/alternatives")
 _OF_JAVA = ("java-*-openjdk", "ssl/certs/java/cacerts")
@@ -102,7 +105,7 @@ def root_folder(mounts: tuple[Mount, ...]) -> Path:
 
     def fill(root: Path) -> None:
         _fill_etc(root / "etc")
-        for path in ("/proc", "/dev", "/sys", "/tmp", WORKSPACE, *system.binds):  # noqa: S108
+        for path in ("/proc", "/dev", "/sys", "/tmp", STANDBY, WORKSPACE, *system.binds):  # noqa: S108
             make_folder(root / path.lstrip("/"))
         for name, target in system.links:
             (root / name.lstrip("/")).symlink_to(target)

@@ -4,18 +4,19 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from .bounded_process import BoundedProcess
 from .confined_files import read_confined, write_confined
-from .contained import Command, Contained
+from .contained import Command, Launcher
 from .disk_usage import DiskWatch
 from .limit_watch import LimitWatch
-from .protocol import CommandResult, Environment, Limits, SandboxProcess, SandboxUnavailable
+from .protocol import CommandResult, Environment, Limits, SandboxProcess, SandboxUnavailable, WorkspaceRefused
 from .scratch import Scratch
+from .snapshots import Snapshots
 from .workspace_copy import copy_workspace
 
 BASE_VARIABLES = {
@@ -24,6 +25,9 @@ BASE_VARIABLES = {
     "TMPDIR": "/tmp",  # noqa: S108
     "LANG": "C.UTF-8",
 }
+
+_SHORT_SECONDS = 2.0
+"""A command that took less is expected to be followed by others for which the time of starting matters."""
 
 
 def checked_variables(argv: list[str], variables: dict[str, str]) -> dict[str, str]:
@@ -40,7 +44,7 @@ class PrivateSession:
     """`sandbox.protocol.Session`; starts a new sandbox for each command.
 
     `prepare` gets the session's folder and an exit stack, which is closed with the session. It sets up what the
-    backend needs besides the workspace, and returns the function that starts a command. `owner` is the host's user
+    backend needs besides the workspace, and returns what starts commands. `owner` is the host's user
     and group that the workspace copy belongs to; None means those of this process."""
 
     def __init__(
@@ -48,7 +52,7 @@ class PrivateSession:
         backend: str,
         environment: Environment,
         limits: Limits,
-        prepare: Callable[[Path, contextlib.ExitStack], Callable[[Command], Contained]],
+        prepare: Callable[[Path, contextlib.ExitStack], Launcher],
         scratch: Path | None = None,
         owner: int | None = None,
     ) -> None:
@@ -71,6 +75,8 @@ class PrivateSession:
             self._workspace = self._scratch.folder / "workspace"
             copied = copy_workspace(environment.workspace, self._workspace, limits.disk_bytes, owner)
             self._disk = DiskWatch(self._workspace, copied.size)
+            snapshots = self._scratch.folder / "snapshots"
+            self._snapshots = Snapshots(self._workspace, snapshots, limits.disk_bytes, owner)
             self._launch = prepare(self._scratch.folder, self._undo)
         except OSError as error:
             self._undo.close()
@@ -95,11 +101,14 @@ class PrivateSession:
     ) -> CommandResult:
         process = self._begin(argv, stdin, limits, variables)
         try:
-            return process.result()
+            result = process.result()
         finally:
             process.kill()
             with self._lock:
                 self._running.discard(process)
+        if result.wall_seconds < _SHORT_SECONDS:
+            self._launch.expect(limits or self._limits)
+        return result
 
     def start(
         self,
@@ -140,6 +149,38 @@ class PrivateSession:
         if len(content) > self._limits.file_bytes:
             raise ValueError(f"{path!r}: {len(content):,} bytes exceed the file limit of {self._limits.file_bytes:,}")
         write_confined(self._workspace, path, content, self._owner)
+
+    def snapshot(self) -> int:
+        with self._quiet():
+            try:
+                return self._snapshots.take()
+            except OSError as error:
+                raise SandboxUnavailable(f"the workspace cannot be copied: {error}") from error
+
+    def restore(self, snapshot: int) -> None:
+        try:
+            with self._quiet():
+                self._disk = DiskWatch(self._workspace, self._snapshots.restore(snapshot))
+        except (OSError, WorkspaceRefused) as error:
+            self.close()
+            raise SandboxUnavailable(f"the workspace cannot be restored: {error}") from error
+
+    def drop(self, snapshot: int) -> None:
+        with self._lock:
+            self._check_open()
+            try:
+                self._snapshots.drop(snapshot)
+            except OSError as error:
+                raise SandboxUnavailable(f"the snapshot cannot be removed: {error}") from error
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """While no command runs, and none can start."""
+        with self._lock:
+            self._check_open()
+            if any(not process.ended for process in self._running):
+                raise ValueError("a command is running in the session: wait for its end, or kill it")
+            yield
 
     def _check_open(self) -> None:
         if self._closed:

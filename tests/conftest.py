@@ -25,6 +25,13 @@ hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for environments, the same in all workers: what comes with a toolchain is compiled in it once."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared-cache"
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedServer]:
     # Not below pytest's own folder: each start of pytest closes that to other users, and a server that
     # root starts runs as another user.

@@ -72,7 +72,7 @@ def _carry_out(platform: Platform, attempt: Attempt, noted: EnvironmentSteps) ->
         checkout = open_checkout(mirror.path, found.commit, folder / "checkout")
         text = TaskText(title=task.title, body=task.body)
         search = partial(platform.search, task.team_id, task.source)
-        environments = environment_options(settings, f"{task.team_id}/{task.source}", checkout)
+        environments = environment_options(settings, f"{task.team_id}/{task.source}", checkout, str(task.id))
         given = AttemptInput(text, found, plan, checkout, str(test) if test else None, search, environments)
 
         def record(kind: str, body: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     """Say what the tests of a repository need, and which file says so. Builds and fetches nothing."""
     from assets.executions.repository.environment import wanted_by
     from assets.executions.repository.languages import chosen_language, without_tests
+    from assets.executions.repository.test_command import NoTests, detect
     from core.settings import load_settings
     from sandbox.environments.interpreters import choose
 
@@ -50,12 +51,16 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
                 )
             return
         interpreter = choose(wanted, cache)
+        try:
+            command = shlex.join(detect(checkout.root, checkout.settings.test).shown)
+        except NoTests as reason:
+            command = str(reason)
     rows = [(item.text, item.place, group.name) for group in wanted.groups for item in group.requirements]
     if as_json:
         data({
             "language": "python", "wanted": wanted.python, "wanted_by": wanted.python_from,
             "toolchain": str(interpreter.release), "interpreter": str(interpreter.path),
-            "lock": wanted.lock.file if wanted.lock else None, "runner": wanted.runner,
+            "lock": wanted.lock.file if wanted.lock else None, "tests": command,
             "projects": [project.folder or "." for project in wanted.projects],
             "requirements": [{"requirement": r, "declared_in": p, "group": g} for r, p, g in rows],
             "notes": list(wanted.notes),
@@ -66,7 +71,7 @@ def explain(repo: Repo, as_json: AsJson = False) -> None:
     for project in wanted.projects:
         line(f"installs:  {project.name or project.folder or '.'}, built by {project.backend}")
     line(f"versions:  {wanted.lock.file if wanted.lock else 'the newest that fit'}")
-    line(f"runner:    {wanted.runner}")
+    line(f"tests:     {command}")
     table(["requirement", "declared in", "for"], [list(row) for row in rows], empty="No requirements.")
     for text in wanted.notes:
         line(text)
@@ -148,7 +153,7 @@ def test(
     command: Annotated[str | None, typer.Option("--test", help="The test command; by default it is found.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the tests of a repository in its environment, as a task does first. Exit code 1 if any fails."""
+    """Run the tests of a repository in its environment, as a task does first. Exit code 1 unless all end and pass."""
     from assets.executions.attempt.suite import run_suite
     from assets.executions.repository.environment import environment_options
     from assets.executions.repository.test_command import NoTests
@@ -190,7 +195,7 @@ def test(
              f"{shlex.join(result.command)}")  # fmt: skip
         for text in result.notes:
             line(text)
-    if bad:
+    if bad or not run.complete:
         raise typer.Exit(1)
 
 

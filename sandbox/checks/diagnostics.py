@@ -159,6 +159,29 @@ def _sarif(tool: str, output: str, folder: str) -> Iterator[Diagnostic | None]:
                             level, row.get("ruleId"), _part(row, "message", "text"))  # fmt: skip
 
 
+_UNFORMATTED = re.compile(r"^(?:[Ww]ould reformat:? )?(\S.{0,400}\.\w{1,10})$")
+
+
+def unformatted(tool: str, output: str, folder: str) -> list[Diagnostic]:
+    """A path in each line (gofmt -l, rustfmt -l, prettier -l), or after `would reformat` (black, ruff format)."""
+    found = (_UNFORMATTED.match(line) for line in output.splitlines()[: 10 * MOST])
+    return _kept(
+        _made(tool, folder, one[1], 0, 0, "warning", "", f"not formatted as {tool} formats it") for one in found if one
+    )
+
+
+_MAVEN = re.compile(r"^\[(ERROR|WARNING)\] (/workspace/.+?\.\w+):\[(\d+)(?:,(\d+))?\] (.+)$")
+
+
+def maven(tool: str, output: str, folder: str) -> list[Diagnostic]:
+    """What javac says, as Maven's compiler plugin prints it: `[ERROR] path:[line,column] message`."""
+    found = (_MAVEN.match(line[:2000]) for line in output.splitlines()[: 10 * MOST])
+    return _kept(
+        _made(tool, folder, one[2], one[3], one[4], one[1].lower(), "", one[5].removeprefix("error: "))
+        for one in found if one
+    )  # fmt: skip
+
+
 _LINE = re.compile(
     r"^(?:vet: )?(?P<path>[^\s:()][^:()\n]*\.\w+)(?::(?P<line>\d+)(?::(?P<column>\d+))?|\((?P<at>\d+),(?P<from>\d+)\))"
     r":? (?:(?P<severity>fatal error|error|warning|note|info)(?: (?P<code>[A-Z]+\d+))?: )?(?P<message>.+?)"

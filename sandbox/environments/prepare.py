@@ -53,7 +53,8 @@ _UNREACHABLE = "Let Penstock's machine reach the package index, or set `package_
 class Options:
     """How environments are made here. `scope` names whose environment it is (team, source and trusted ref), so that
     none is shared across; `version` is what build backends that ask git for the project's version are told; `before`
-    is an RFC 3339 time, empty for the newest versions."""
+    is an RFC 3339 time, empty for the newest versions; `task` names in the proxy's log whom a fetch serves, by default
+    the scope."""
 
     cache: Path
     scope: str
@@ -65,10 +66,15 @@ class Options:
     version: str = "0.0.0"
     before: str = ""
     offline: bool = False
+    task: str = ""
     wheels: tuple[Path, ...] = ()
     """Local folders of wheels, used beside the index."""
     registries: Mapping[str, str] = field(default_factory=dict)
     """Addresses of the package registries of other languages, by the language's name."""
+
+    @property
+    def served(self) -> str:
+        return f"task {self.task}" if self.task else self.scope
 
     @property
     def store(self) -> Store:
@@ -208,7 +214,7 @@ class _Maker:
         """Fills the folder `made`; returns the facts about it."""
         self.notes += self.wanted.notes
         uv = Uv(
-            self.options.cache / "uv", self.options.index, self.options.offline, self.options.hosts, self.options.scope
+            self.options.cache / "uv", self.options.index, self.options.offline, self.options.hosts, self.options.served
         )
         self.uv = uv
         resolver = Resolver(uv, self.interpreter, self.options.wheels, self.options.before)

@@ -82,7 +82,6 @@ class Wanted:
     groups: tuple[Group, ...]
     lock: Lock | None
     projects: tuple[Project, ...]
-    runner: str
     files: tuple[str, ...]
     local: frozenset[str] = frozenset()
     constraints: tuple[Requirement, ...] = ()

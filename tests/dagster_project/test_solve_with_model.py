@@ -88,3 +88,9 @@ def test_a_server_that_is_down_is_reported_in_one_line(solve: Run, chat_server: 
     chat_server.always = "503"
     done = solve("--model", "mine")
     assert done.returncode == 1 and "503" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_missing_model_is_wrong_use(solve: Run) -> None:
+    done = solve("--engine", "model")
+    assert done.returncode == 2
+    assert "engine model needs a chat model" in done.stderr

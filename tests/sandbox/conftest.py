@@ -26,3 +26,8 @@ def backend(request: pytest.FixtureRequest) -> Sandbox:
 @pytest.fixture(scope="session")
 def bubblewrap() -> Sandbox:
     return usable("bubblewrap")
+
+
+@pytest.fixture(scope="session")
+def gvisor() -> Sandbox:
+    return usable("gvisor")

@@ -98,7 +98,7 @@ def test_memory_is_limited_by_the_kernel(bench: Bench) -> None:
 def test_the_memory_of_gvisor_is_limited_without_a_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     if bench.sandbox.name != "gvisor":
         pytest.skip("bubblewrap limits only each process")
-    monkeypatch.setattr("sandbox.gvisor.memory_group", lambda size: None)
+    monkeypatch.setattr("sandbox.gvisor_boot.memory_group", lambda size: None)
     bench.ends_by(Limit.MEMORY, attacks.FILL_MEMORY)
 
 

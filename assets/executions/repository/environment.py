@@ -107,9 +107,10 @@ def _satisfied(wanted: Wanted, installed: Installed) -> bool:
     return False
 
 
-def environment_options(settings: Settings, place: str, checkout: Checkout) -> Options | None:
+def environment_options(settings: Settings, place: str, checkout: Checkout, task: str = "") -> Options | None:
     """How the environment of a checkout is made; None when the settings want Penstock's own packages. `place` names its
-    team and source: with its branch, it says whose environment it is, and none is used for another."""
+    team and source: with its branch, it says whose environment it is, and none is used for another. `task` is the id of
+    the task that it is made for."""
     if settings.environments == "shared":
         return None
     return Options(
@@ -117,6 +118,7 @@ def environment_options(settings: Settings, place: str, checkout: Checkout) -> O
         scope=f"{place}@{checkout.branch or checkout.commit}",
         index=configured_index(settings.package_index),
         hosts=settings.registry_hosts,
+        task=task,
         most_bytes=int(settings.environments_gib * (1 << 30)),
         seconds=settings.environment_seconds,
         registries=settings.registries,

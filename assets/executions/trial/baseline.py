@@ -233,6 +233,10 @@ def measure(worker: Worker, command: TestCommand, allowance: Allowance) -> Basel
     spent = sum(answer["seconds"].values()) + float(opened["seconds"])
     run = run_of(merged, command.shown, spent)
     notes += unknown_notes(run)
+    if answer.get("ended") and Outcome.UNKNOWN not in run.outcomes.values():
+        notes.append(
+            "The time limit ended the tests: those without a result by then are unknown. A larger budget helps."
+        )
     broken = opened["broken"]
     files = answer.get("files", [])
     return Baseline(

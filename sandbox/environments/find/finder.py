@@ -105,9 +105,8 @@ class _Finder:
             lock = lock or Lock("requirements files")
             lock = replace(lock, hashes={**lock.hashes, **self.hashes})
         self._refuse(groups, lock)
-        runner = self._runner(groups)
         return Wanted(
-            python, python_from, preferred, groups, lock, projects, runner, tuple(self.files.read), own,
+            python, python_from, preferred, groups, lock, projects, tuple(self.files.read), own,
             tuple(self.constraints), tuple(dict.fromkeys(self.notes)),
         )  # fmt: skip
 
@@ -310,7 +309,7 @@ class _Finder:
                                          "Name a released version of it under `[environment] requirements` in "
                                          "penstock.toml.")  # fmt: skip
 
-    # Python and the runner
+    # Python
 
     def _python(self, root: _Package, conda: str, conda_file: str) -> tuple[str, str, str]:
         """The specifier of the Python that is needed, where it is declared, and the one that is preferred."""
@@ -330,15 +329,6 @@ class _Finder:
         if preferred:
             return preferred, ".python-version", ""
         return (conda, f"{conda_file}: python", "") if conda else ("", "", "")
-
-    def _runner(self, groups: tuple[Group, ...]) -> str:
-        """`unittest` where nothing speaks of pytest; our worker runs both."""
-        named = any(item.text.lower().startswith("pytest") for group in groups for item in group.requirements)
-        sections = [*self.files.ini("setup.cfg"), *self.files.ini("tox.ini")]
-        configured = "tool:pytest" in sections or "pytest" in sections or self.files.text("pytest.ini") is not None
-        in_toml = bool(table(self.files.toml("pyproject.toml"), "tool", "pytest"))
-        has_conftest = any((self.files.root / folder / "conftest.py").is_file() for folder in ("", "tests", "test"))
-        return "pytest" if named or configured or in_toml or has_conftest else "unittest"
 
 
 def _is_base(path: str) -> bool:

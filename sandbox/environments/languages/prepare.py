@@ -115,7 +115,7 @@ def _make(
     packages = made / "packages"
     make_folder(packages)
     registry = language.registry(options.registries.get(language.name, ""))
-    fetching = Fetching(allowed_hosts(registry.address, (*registry.hosts, *options.hosts)), options.scope)
+    fetching = Fetching(allowed_hosts(registry.address, (*registry.hosts, *options.hosts)), options.served)
     with tempfile.TemporaryDirectory(prefix="penstock-fetch-") as scratch:
         folder = Path(scratch) / "declarations"
         _copy_declarations(needs, tree, folder)

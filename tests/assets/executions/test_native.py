@@ -13,7 +13,9 @@ from assets.executions.judging.gate import judge
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.languages import chosen_language
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
+from assets.executions.repository.test_command import TestCommand
 from assets.executions.repository.test_text import test_text
+from assets.executions.trial.baseline import Allowance, measure
 from core.chat import open_chat_spec
 from core.work import Execution, Outcome, VerdictKind
 from sandbox.environments.prepare import Options
@@ -87,9 +89,9 @@ def proposing(*texts: str, path: str = "basket/basket.go") -> Deliberate:
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+def options(shared_cache: Path) -> Options:
     needs_go()
-    return Options(cache=tmp_path_factory.mktemp("cache"), scope="test")
+    return Options(cache=shared_cache, scope="test")
 
 
 @pytest.mark.parametrize("backend", ["bubblewrap", "gvisor"])
@@ -167,6 +169,28 @@ def test_penstock_toml_names_the_language(
     assert (chosen[0].name if chosen else None) == expected
 
 
+def test_what_is_declared_for_python_is_not_ignored_in_silence(
+    checkout: Callable[[dict[str, str]], Checkout],
+) -> None:
+    made = checkout({**FILES, "penstock.toml": '[environment]\nextras = ["test"]\npython = "3.12"\n'})
+    chosen, notes = chosen_language(made)
+    assert chosen is not None
+    (note,) = notes
+    assert note == "penstock.toml: python, extras under [environment] is about Python, and not used for tests in Go."
+
+
+def test_a_suite_that_its_time_limit_ended_is_not_whole() -> None:
+    class Cut:
+        def ask(self, operation: str, timeout: float, **fields: Any) -> dict[str, Any]:
+            if operation == "open":
+                return {"tests": ["a"], "unittest": None, "errors": {}, "broken": None, "seconds": 0.0}
+            return {"outcomes": {"a": "passed"}, "failures": {}, "seconds": {"a": 1.0}, "unfinished": [], "ended": True}
+
+    measured = measure(Cut(), TestCommand("native", (), ("go", "test")), Allowance(5.0))  # type: ignore[arg-type]
+    assert not measured.run.complete
+    assert measured.notes[0].startswith("The time limit ended the tests")
+
+
 def test_a_language_without_tests_is_refused_with_those_there_are(
     checkout: Callable[[dict[str, str]], Checkout],
 ) -> None:
@@ -237,7 +261,7 @@ def test_a_model_works_on_go_and_is_shown_what_the_compiler_and_vet_say(
     assert "basket/basket.go" in first[1][1]
     said = [text for role, text in chat_server.requests[-1].turns if role == "tool"]
     assert "basket/basket.go:8: error: undefined: fmt (go vet)" in said[1], said[1]
-    assert said[4] == "No new from go vet."
+    assert said[4] == "No new from go vet, gofmt."
 
 
 def test_tests_of_go_cannot_be_changed_by_a_model(

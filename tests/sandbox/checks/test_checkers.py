@@ -24,11 +24,18 @@ def write(root: Path, files: dict[str, str]) -> Path:
     ("python", {"pyrightconfig.json": "{}"}, ["a.py"], ["pyright"]),
     ("python", {"pyproject.toml": "[tool.ruff]\n"}, ["a.txt"], []),
     ("python", {"pyproject.toml": "not toml ["}, ["a.py"], []),
-    ("go", {"go.mod": "module m\n"}, ["p/a.go", "p/b.go", "q/c.go"], ["go vet", "go vet"]),
+    ("go", {"go.mod": "module m\n"}, ["p/a.go", "p/b.go", "q/c.go"], ["go vet", "go vet", "gofmt"]),
     ("javascript", {"package.json": "{}", "tsconfig.json": "{}", "eslint.config.js": ""},
      ["src/a.ts"], ["tsc", "eslint"]),
     ("javascript", {"package.json": '{"eslintConfig": {}}'}, ["a.js"], ["eslint"]),
-    ("rust", {"Cargo.toml": ""}, ["src/lib.rs"], ["cargo"]),
+    ("rust", {"Cargo.toml": ""}, ["src/lib.rs"], ["cargo", "rustfmt"]),
+    ("python", {"pyproject.toml": "[tool.ruff.format]\n[tool.black]\n"}, ["a.py"], ["ruff", "ruff format", "black"]),
+    ("javascript", {"package.json": '{"prettier": {}}'}, ["a.js"], ["prettier"]),
+    ("javascript", {"package.json": "{}", ".prettierrc": "", "web/package.json": "{}"}, ["web/a.js"], ["prettier"]),
+    ("java", {"pom.xml": "", "one/pom.xml": ""}, ["one/src/main/java/A.java"], ["javac"]),
+    ("java", {"build.gradle": ""}, ["src/main/java/A.java"], []),
+    ("c", {".clang-format": ""}, ["src/a.c", "a.txt"], ["clang-format"]),
+    ("c", {}, ["src/a.c"], []),
     ("unheard", {}, ["a.x"], []),
 ])  # fmt: skip
 def test_checkers_are_those_that_the_repository_sets_up(
@@ -39,10 +46,25 @@ def test_checkers_are_those_that_the_repository_sets_up(
 
 def test_a_module_in_a_folder_is_checked_there(tmp_path: Path) -> None:
     root = write(tmp_path, {"api/go.mod": "module m\n", "web/package.json": "{}", "web/tsconfig.json": "{}"})
-    (vet,) = checks_for("go", root, ["api/v1/a.go"])
+    vet, _ = checks_for("go", root, ["api/v1/a.go"])
     assert (vet.folder, vet.command) == ("api", ("go", "vet", "./v1"))
     (tsc,) = checks_for("javascript", root, ["web/src/a.ts"])
     assert (tsc.folder, tsc.command[0]) == ("web", "../node_modules/.bin/tsc")
+
+
+def test_javac_is_run_as_the_topmost_build_is(tmp_path: Path) -> None:
+    root = write(tmp_path, {"java/pom.xml": "", "java/one/pom.xml": "", "java/.mvn/jvm.config": ""})
+    (javac,) = checks_for("java", root, ["java/one/src/main/java/A.java"])
+    assert javac.folder == "java"
+    assert javac.command[2:5] == ("java", "until", "test-compile")
+
+
+def test_rustfmt_is_told_the_edition_of_each_package(tmp_path: Path) -> None:
+    root = write(tmp_path, {"Cargo.toml": "[workspace]\n", "a/Cargo.toml": '[package]\nedition = "2018"\n'})
+    found = checks_for("rust", root, ["a/src/lib.rs", "src/b.rs"])
+    assert [(c.folder, c.command[4:]) for c in found if c.tool == "rustfmt"] == [
+        ("", ("2021", "./src/b.rs")), ("a", ("2018", "./src/lib.rs")),
+    ]  # fmt: skip
 
 
 def test_file_names_are_never_options(tmp_path: Path) -> None:

@@ -95,6 +95,14 @@ SARIF = {
     (diagnostics.lines, "Main.java:3: error: cannot find symbol\nx.c:7:3: fatal error: y.h: No such file", [
         Diagnostic("t", "Main.java", 3, 0, "error", "", "cannot find symbol"),
         Diagnostic("t", "x.c", 7, 3, "error", "", "y.h: No such file")]),
+    (diagnostics.unformatted, "would reformat a/b.py\nOh no!\nsrc/a b.ts\n/workspace/c.rs\n1 file left.", [
+        Diagnostic("t", "a/b.py", 0, 0, "warning", "", "not formatted as t formats it"),
+        Diagnostic("t", "src/a b.ts", 0, 0, "warning", "", "not formatted as t formats it"),
+        Diagnostic("t", "c.rs", 0, 0, "warning", "", "not formatted as t formats it")]),
+    (diagnostics.maven, "[INFO] x\n[ERROR] /workspace/one/src/A.java:[4,20] error: cannot find symbol\n"
+     "[WARNING] /workspace/B.java:[7] deprecated\n[ERROR] Failed to execute goal", [
+        Diagnostic("t", "one/src/A.java", 4, 20, "error", "", "cannot find symbol"),
+        Diagnostic("t", "B.java", 7, 0, "warning", "", "deprecated")]),
 ])  # fmt: skip
 def test_output_of_a_checker_is_read(reader: diagnostics.Reader, output: str, expected: list[Diagnostic]) -> None:
     assert reader("t", output, "") == expected
@@ -113,6 +121,8 @@ READERS = [
     diagnostics.cargo,
     diagnostics.sarif,
     diagnostics.lines,
+    diagnostics.unformatted,
+    diagnostics.maven,
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),

@@ -13,6 +13,7 @@ import pytest
 from sandbox.environments import egress
 from sandbox.environments.confined import confined
 from sandbox.environments.egress import Allowed, EgressProxy, allowed_hosts, is_internal
+from sandbox.environments.prepare import Options
 
 _INSIDE = Path(egress.__file__).with_name("egress_inside.py")
 
@@ -81,6 +82,17 @@ def test_anything_else_is_refused_and_logged(server: int, request_line: str, why
         answer = say(proxy, request_line.format(port=server).encode() + b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 403 ")
         assert why in proxy.refusals[0].why
+
+
+def test_each_decision_is_logged_for_whom_it_was_made(server: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", egress.__name__)
+    with EgressProxy(named(server), Options(Path(), "team/source@main", task="17").served) as proxy:
+        say(proxy, f"CONNECT 127.0.0.1:{server} HTTP/1.1\r\n\r\n".encode(), b"hello\n")
+        say(proxy, b"CONNECT other.invalid:443 HTTP/1.1\r\n\r\n")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"egress for task 17: 127.0.0.1:{server}",
+        "egress for task 17 refused: other.invalid:443 is not allowed",
+    ]
 
 
 def test_a_head_that_is_too_large_is_refused(server: int) -> None:

@@ -109,19 +109,12 @@ class Suites:
             return run_tests(environment, session, LIMITS, tests, 300.0)
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all tests and workers of a run, so that what comes with a toolchain is compiled once."""
-    own = tmp_path_factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "environments"
-
-
 @pytest.fixture(params=["bubblewrap", "gvisor"])
-def suites(request: pytest.FixtureRequest, cache: Path) -> Suites:
+def suites(request: pytest.FixtureRequest, shared_cache: Path) -> Suites:
     sandbox = next(one for one in backends() if one.name == request.param)
     problem = sandbox.available()
     if problem is not None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{request.param}: {problem}")
         pytest.skip(f"{request.param}: {problem}")
-    return Suites(cache, sandbox)
+    return Suites(shared_cache, sandbox)

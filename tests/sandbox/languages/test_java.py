@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.checks import checks_for, run_checks
 from sandbox.environments.languages import SourceTree
 from sandbox.environments.languages.java import Java
 from sandbox.environments.languages.java.machine import Jdk, chosen_jdk, jdks, major_of, maven
@@ -16,9 +17,11 @@ from sandbox.environments.languages.java.maven import missing
 from sandbox.environments.languages.java.reports import Sources
 from sandbox.environments.languages.java.reports import test_cases as cases_of
 from sandbox.environments.languages.protocol import Ran, TestPlan
+from sandbox.environments.languages.suite import open_session
 from sandbox.environments.wanted import EnvironmentRefused
 
 from .central import Central
+from .conftest import LIMITS
 
 JUPITER = """<dependency><groupId>org.junit.jupiter</groupId><artifactId>junit-jupiter</artifactId>
 <version>5.10.2</version><scope>test</scope></dependency>"""
@@ -298,6 +301,11 @@ def test_code_that_does_not_compile_is_an_error_of_its_project(repository, suite
     error = cases["one::(build)"]
     assert (error.path, error.line) == ("one/src/main/java/com/example/Calc.java", 4)
     assert "cannot find symbol" in error.message
+    with open_session(environment, root, suites.sandbox, LIMITS, {}) as session:
+        session.write(next(iter(broken)), broken[next(iter(broken))].encode())
+        found, ran = run_checks(session, checks_for("java", root, list(broken)), LIMITS, 300)
+    assert ran == ["javac"]
+    assert [(one.path, one.line, one.severity) for one in found] == [(error.path, error.line, "error")]
     selected = suites.run(environment, ("one::(build)",))
     assert {case.id: case.outcome for case in selected.cases}["one::(build)"] == "passed"
 
