@@ -16,6 +16,7 @@ from typing import Any
 from sandbox.protocol import Environment, Limits, SandboxUnavailable, Session
 from sandbox.self_check import remembered
 
+from .archives import packed
 from .check import broken_guarantee, missing_policy
 from .cluster import Cluster
 from .manifests import (
@@ -30,7 +31,7 @@ from .manifests import (
 from .mounts import claim_mounts
 from .options import PodOptions
 from .pod import Pod
-from .session import PodSession, packed, remove
+from .session import PodSession, remove
 
 _log = logging.getLogger(__name__)
 _FIRST_USER, _USERS = 10_000, 50_000
@@ -93,12 +94,12 @@ class KubernetesSandbox:
         }
         user = _FIRST_USER + secrets.randbelow(_USERS)  # its own, since Linux counts processes per user
         name = f"penstock-{session}"
-        with packed(environment.workspace, limits, self._scratch) as archive:
+        with packed(environment.workspace, limits.disk_bytes, self._scratch) as archive:
             cluster.create(session_pod(name, options, limits, user, labels, annotations, mounts))
             pod = Pod(cluster, name, options.start_seconds)
             try:
                 pod.await_running()
-                return PodSession(self.name, pod, environment, limits, archive)
+                return PodSession(self.name, pod, environment, limits, archive, self._scratch)
             except BaseException:
                 remove(pod)
                 raise

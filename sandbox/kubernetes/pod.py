@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from sandbox.protocol import Limit, SandboxUnavailable
 
@@ -56,10 +56,17 @@ class Pod:
         return channels
 
     def call(
-        self, script: str, arguments: Sequence[str], seconds: float, data: Iterable[bytes] = (), most: int = 1 << 16
+        self,
+        script: str,
+        arguments: Sequence[str],
+        seconds: float,
+        data: Iterable[bytes] = (),
+        most: int = 1 << 16,
+        into: BinaryIO | None = None,
     ) -> tuple[int, bytes]:
         """Runs a script to its end, with the chunks `data` as its input. Returns its exit code and at most `most`
-        bytes of its output. Raises `SandboxUnavailable`."""
+        bytes of its output, which is written to the file `into` instead if there is one. Raises `SandboxUnavailable`,
+        and `OSError` for the file."""
         deadline = time.monotonic() + seconds
         output = {STDOUT: bytearray(), STDERR: bytearray()}
         chunks = iter(data)
@@ -75,7 +82,9 @@ class Pod:
                 channel, content = message
                 if channel == STATUS:
                     return _code(ended(content), script, self.name, bytes(output[STDERR])), bytes(output[STDOUT])
-                if channel in output:
+                if channel == STDOUT and into is not None:
+                    into.write(content[: max(most - into.tell(), 0)])
+                elif channel in output:
                     output[channel] += content[: max(most - len(output[channel]), 0)]
         except ConnectionLost as error:
             raise SandboxUnavailable(f"the connection to pod {self.name} was lost: {error}") from error

@@ -1,12 +1,10 @@
 """A session whose workspace copy and commands are in a pod."""
 
 import contextlib
-import itertools
 import logging
 import math
 import os
 import secrets
-import tarfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -18,20 +16,17 @@ from sandbox.bounded_process import BoundedProcess
 from sandbox.confined_files import components
 from sandbox.limit_watch import THREADS_PER_PROCESS
 from sandbox.protocol import CommandResult, Environment, Limit, Limits, SandboxProcess, SandboxUnavailable
-from sandbox.scratch import Scratch
 from sandbox.session import BASE_VARIABLES, checked_variables
-from sandbox.workspace_copy import copy_workspace
 
+from .archives import PodSnapshots, unpack
 from .pod import Pod
 from .process import PodCommand, PodWatch, Swept
 
 _log = logging.getLogger(__name__)
 _CALL_SECONDS = 60.0
 _SWEEP_SECONDS = 30.0
-_UNPACK_SECONDS = 600.0
 _FATE_SECONDS = 15.0
 _DELETE_SECONDS = 30.0
-_CHUNK = 1 << 18
 _STACK = 8 << 20
 _MISSING = 66
 _REFUSED = {
@@ -46,33 +41,19 @@ _FULL = 69
 _STUBBORN = 70
 
 
-@contextlib.contextmanager
-def packed(workspace: Path, limits: Limits, scratch: Path | None) -> Iterator[Path]:
-    """A tar archive of a workspace, made from a private copy, which is checked while it is made and does not change
-    while it is packed. Raises `WorkspaceRefused`, and `SandboxUnavailable` when this machine cannot make it."""
-    try:
-        folder = Scratch(scratch)
-    except OSError as error:
-        raise SandboxUnavailable(f"the workspace cannot be packed: {error}; free some disk space") from error
-    try:
-        copy, archive = folder.folder / "workspace", folder.folder / "workspace.tar"
-        try:
-            copy_workspace(workspace, copy, limits.disk_bytes)
-            with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as opened:
-                for entry in sorted(os.listdir(copy)):  # noqa: PTH208
-                    opened.add(copy / entry, entry, filter=_anonymous)
-        except OSError as error:
-            raise SandboxUnavailable(f"the workspace {workspace} cannot be packed: {error}") from error
-        yield archive
-    finally:
-        folder.remove()
-
-
 class PodSession:
     """`sandbox.protocol.Session`. `pod` is running, and empty; it is deleted with the session. `archive` is the
     workspace, as a tar file."""
 
-    def __init__(self, backend: str, pod: Pod, environment: Environment, limits: Limits, archive: Path) -> None:
+    def __init__(
+        self,
+        backend: str,
+        pod: Pod,
+        environment: Environment,
+        limits: Limits,
+        archive: Path,
+        scratch: Path | None = None,
+    ) -> None:
         self._backend = backend
         self._pod = pod
         self._limits = limits
@@ -84,9 +65,8 @@ class PodSession:
         self._kills = 0
         self._broken = ""
         self._closed = False
-        code, _ = pod.call("unpack", [str(archive.stat().st_size)], _UNPACK_SECONDS, _chunks(archive))
-        if code != 0:
-            raise SandboxUnavailable(f"the workspace cannot be unpacked in pod {pod.name}: exit code {code}")
+        self._snapshots = PodSnapshots(pod, limits.disk_bytes, scratch)
+        unpack(archive, pod)
 
     @property
     def backend(self) -> str:
@@ -222,6 +202,38 @@ class PodSession:
         if code != 0:
             raise SandboxUnavailable(f"{path!r} cannot be accessed in pod {self._pod.name}: exit code {code}")
 
+    def snapshot(self) -> int:
+        with self._quiet():
+            try:
+                return self._snapshots.take()
+            except OSError as error:
+                raise SandboxUnavailable(f"the workspace cannot be copied: {error}") from error
+
+    def restore(self, snapshot: int) -> None:
+        try:
+            with self._quiet():
+                self._snapshots.restore(snapshot)
+        except SandboxUnavailable:
+            self.close()
+            raise
+
+    def drop(self, snapshot: int) -> None:
+        with self._lock:
+            self._check_open()
+            try:
+                self._snapshots.drop(snapshot)
+            except OSError as error:
+                raise SandboxUnavailable(f"the snapshot cannot be removed: {error}") from error
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """While no command runs, and none can start."""
+        with self._lock:
+            self._check_open()
+            if any(not process.ended for process in self._running):
+                raise ValueError("a command is running in the session: wait for its end, or kill it")
+            yield
+
     def _check_open(self) -> None:
         if self._closed:
             raise SandboxUnavailable("the session is closed")
@@ -236,6 +248,7 @@ class PodSession:
             running, self._running = self._running, set()
         for process in running:
             process.kill()
+        self._snapshots.close()
         remove(self._pod)
 
     def __enter__(self) -> Self:
@@ -255,14 +268,3 @@ def remove(pod: Pod) -> None:
             _log.warning("pod %s is being deleted, and still there after %g s", pod.name, _DELETE_SECONDS)
     except SandboxUnavailable as error:
         _log.warning("pod %s was left behind: %s", pod.name, error)
-
-
-def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    return entry
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from itertools.takewhile(bool, iter(lambda: file.read(_CHUNK), None))

@@ -15,12 +15,13 @@ import websocket
 
 from sandbox import attacks
 from sandbox.bubblewrap import programs
+from sandbox.kubernetes import archives
 from sandbox.kubernetes import backend as backend_module
 from sandbox.kubernetes.backend import KubernetesSandbox, owner, process_identity
 from sandbox.kubernetes.channels import Channels
 from sandbox.kubernetes.manifests import EXPIRES_ANNOTATION, OWNER_LABEL, PROCESS_ANNOTATION
 from sandbox.kubernetes.options import PodOptions
-from sandbox.protocol import Environment, Limit, Limits, Session
+from sandbox.protocol import Environment, Limit, Limits, SandboxUnavailable, Session, WorkspaceRefused
 
 from .conftest import kubeconfig
 from .fake_cluster import NAMESPACE, FakeCluster
@@ -128,6 +129,46 @@ def test_a_written_file_keeps_its_mode(session: Session) -> None:
     assert session.run(["chmod", "755", "script"]).ok
     session.write("script", b"#!/bin/sh\necho 2\n")
     assert session.run(["./script"]).stdout == b"2\n"
+
+
+def test_a_snapshot_is_refused_for_what_a_session_cannot_start_from(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = session.snapshot()
+    assert session.run(["mkfifo", "pipe"]).ok
+    with pytest.raises(WorkspaceRefused, match="pipe"):
+        session.snapshot()
+    assert session.run(["sh", "-c", "rm pipe; truncate -s 8M file-1 && cp file-1 file-2"]).ok
+    monkeypatch.setattr(session._snapshots, "_max_bytes", 9_000_000)  # type: ignore[attr-defined]
+    with pytest.raises(WorkspaceRefused, match="larger than 9,000,000 bytes"):
+        session.snapshot()
+    monkeypatch.setattr(archives, "_HEADERS", 512)
+    monkeypatch.setattr(session._snapshots, "_max_bytes", 4_000_000)  # type: ignore[attr-defined]
+    with pytest.raises(WorkspaceRefused, match="larger than 4,000,000 bytes"):
+        session.snapshot()
+    session.restore(empty)
+    assert session.run(["ls", "-A"]).stdout == b""
+
+
+def test_going_back_removes_what_cannot_be_read_and_no_command_can_change_a_snapshot(
+    session: Session, tmp_path: Path
+) -> None:
+    session.write("kept", b"1")
+    snapshot = session.snapshot()
+    assert session.run(["sh", "-c", "mkdir -p a/b/c && chmod 0 a/b; ln -s /etc/passwd .hidden; echo 2 >kept"]).ok
+    session.restore(snapshot)
+    assert session.run(["sh", "-c", "ls -A; cat kept"]).stdout == b"kept\n1"
+
+
+def test_a_session_that_cannot_go_back_is_closed(session: Session, cluster: FakeCluster) -> None:
+    snapshot = session.snapshot()
+    (pod,) = cluster.pods.values()
+    del cluster.pods[pod.name]
+    pod.delete()
+    with pytest.raises(SandboxUnavailable):
+        session.restore(snapshot)
+    with pytest.raises(SandboxUnavailable, match="closed"):
+        session.run(["true"])
 
 
 @pytest.fixture
