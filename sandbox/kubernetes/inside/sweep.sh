@@ -61,9 +61,10 @@ until $pass; do
 done
 if [ $# = 0 ]; then
     for folder in /tmp /dev/shm; do
-        find $folder -mindepth 1 -delete 2>/dev/null && continue
-        chmod -R u+rwX $folder 2>/dev/null
-        find $folder -mindepth 1 -delete 2>/dev/null
+        find $folder -mindepth 1 -maxdepth 1 -exec rm -rf {} + 2>/dev/null
+        [ -n "$(find $folder -mindepth 1 2>/dev/null | head -n 1)" ] || continue
+        find $folder -mindepth 1 -type d -exec chmod u+rwx {} \; 2>/dev/null
+        find $folder -mindepth 1 -maxdepth 1 -exec rm -rf {} + 2>/dev/null
     done
 fi
 killed=0

@@ -64,3 +64,11 @@ def test_snapshots_work_with_other_programs(sandbox: KubernetesSandbox, tmp_path
         assert session.run(["sh", "-c", "echo 2 >folder/file; rm -r out .hidden; mkdir -p a/b; chmod 0 a"]).ok
         session.restore(snapshot)
         assert session.run(shown).stdout == before
+
+
+@pytest.mark.usefixtures("other_shell")
+def test_temporary_files_are_removed_with_other_programs(sandbox: KubernetesSandbox, tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    with sandbox.open(Environment(tmp_path / "workspace")) as session:
+        assert session.run(["sh", "-c", "mkdir -p /tmp/.a/b/c && chmod 0 /tmp/.a/b && echo x >/dev/shm/d"]).ok
+        assert session.run(["sh", "-c", "ls -A /tmp; ls -A /dev/shm"]).stdout == b""
