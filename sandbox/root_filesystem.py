@@ -17,11 +17,11 @@ from .protocol import WORKSPACE, Mount
 SHELL = ("/bin/sh", "-c", 'exec "$@"', "sh")
 """Starts every command, so that a program that is not found has exit code 127 in every backend."""
 
-STANDBY = "/run/penstock"
+STANDBY = "/opt/penstock/standby"
 """The path, inside, of a mount for sandboxes that are booted before their command is known."""
 
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_RESERVED = ("/proc", "/dev", "/sys", "/tmp", "/etc", "/run")  # noqa: S108 - paths inside the sandbox
+_RESERVED = ("/proc", "/dev", "/sys", "/tmp", "/etc", STANDBY)  # noqa: S108 - paths inside the sandbox
 _LINKER_CACHE = Path("/etc/ld.so.cache")
 _ALTERNATIVES = Path("/etc/alternatives")
 _OF_JAVA = ("java-*-openjdk", "ssl/certs/java/cacerts")
@@ -117,7 +117,7 @@ def root_folder(mounts: tuple[Mount, ...]) -> Path:
             else:
                 write_file(root / target.lstrip("/"), "")
 
-    return cached_folder("root", (_host_etc(), system, places), fill)
+    return cached_folder("root", (_host_etc(), system, places, STANDBY), fill)
 
 
 def checked_mounts(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:

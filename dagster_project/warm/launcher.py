@@ -31,8 +31,8 @@ from dagster_project.warm.dagster_internals import (
 from dagster_project.warm.process import ROOT, started_ticks
 
 WORKER_TAG = "penstock/worker"
-START_TIMEOUT = 60.0
-ANSWER_TIMEOUT = 15.0
+LAUNCH_TIMEOUT = 120.0
+"""In seconds, for one launch with the start of the warm process, whose imports take long on a busy machine."""
 
 
 class WarmLaunchFailed(RuntimeError):
@@ -98,10 +98,10 @@ def _worker(run: DagsterRun) -> tuple[int, int] | None:
 
 def launch(path: Path, request: Mapping[str, str]) -> dict[str, Any]:
     """Sends one launch request, starting the warm process if it does not run. Raises `WarmLaunchFailed`."""
-    deadline = time.monotonic() + START_TIMEOUT
+    deadline = time.monotonic() + LAUNCH_TIMEOUT
     while True:
         try:
-            answer = _ask(path, request)
+            answer = _ask(path, request, max(0.1, deadline - time.monotonic()))
         except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
             start(path)
             answer = {"retry": True, "error": "the warm process is starting"}
@@ -114,10 +114,10 @@ def launch(path: Path, request: Mapping[str, str]) -> dict[str, Any]:
         time.sleep(0.05)
 
 
-def _ask(path: Path, request: Mapping[str, str]) -> dict[str, Any]:
+def _ask(path: Path, request: Mapping[str, str], timeout: float) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         # A process that is still importing accepts late; until then the socket's backlog holds the request.
-        connection.settimeout(START_TIMEOUT if not path.exists() else ANSWER_TIMEOUT)
+        connection.settimeout(timeout)
         connection.connect(str(path))
         connection.sendall(json.dumps(request).encode() + b"\n")
         connection.shutdown(socket.SHUT_WR)
@@ -145,12 +145,12 @@ def start(path: Path) -> None:
                 stderr=output,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + LAUNCH_TIMEOUT
         while not listening(path):
             if process.poll() is not None:
                 raise WarmLaunchFailed(f"the warm process ended during start-up; see {path.parent / 'warm.log'}")
             if time.monotonic() > deadline:
-                raise WarmLaunchFailed(f"the warm process did not listen on {path} within {START_TIMEOUT:.0f} s")
+                raise WarmLaunchFailed(f"the warm process did not listen on {path} within {LAUNCH_TIMEOUT:.0f} s")
             time.sleep(0.05)
 
 
