@@ -10,4 +10,4 @@ if remains; then
     if remains; then exit 72; fi
 fi
 export EXTRACT_UNSAFE_SYMLINKS=1
-head -c "$1" | tar -xpf -
+head -c "$1" | tar -xpof -
