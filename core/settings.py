@@ -151,7 +151,52 @@ class Settings(BaseSettings):
         description="Folders that may contain local repositories, separated by ':'. The platform's home folder is "
         "always allowed.",
     )
-    sandbox: Literal["auto", "gvisor", "bubblewrap"] = Field(default="auto", description="Sandbox backend.")
+    sandbox: Literal["auto", "gvisor", "bubblewrap", "kubernetes"] = Field(
+        default="auto", description="Sandbox backend; auto: gvisor, else bubblewrap, on this machine."
+    )
+    kubernetes_namespace: str = Field(
+        default="penstock-sandboxes",
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        description="Namespace of the pods of the sandbox backend kubernetes, which nothing else uses.",
+    )
+    kubernetes_image: str = Field(
+        default="",
+        max_length=500,
+        description="Image of the pods, best with its digest (NAME@sha256:...): it needs /bin/sh and tar, and the "
+        "tools of repositories.",
+    )
+    kubernetes_runtime_class: str = Field(
+        default="gvisor",
+        pattern=r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?)?$",
+        description="RuntimeClass of the pods. Empty: the cluster's default, whose kernel is the node's.",
+    )
+    kubernetes_cache_claim: str = Field(
+        default="",
+        pattern=r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?)?$",
+        description="PersistentVolumeClaim, in that namespace, of the volume that is mounted at <cache> here: it "
+        "brings the environments of repositories to the pods.",
+    )
+    kubernetes_cpus: float = Field(
+        default=1.0, ge=0.1, le=256, description="Processors that each pod requests and may use."
+    )
+    kubernetes_session_seconds: int = Field(
+        default=7200, ge=60, le=604_800, description="Seconds after which Kubernetes ends a pod, whatever it does."
+    )
+    kubernetes_start_seconds: float = Field(
+        default=120.0, ge=1, le=3600, description="Time limit for the start of a pod, in seconds."
+    )
+    kubernetes_user_namespace: bool = Field(
+        default=False,
+        description="Whether pods have a user namespace (hostUsers: false). gVisor's runtime handler refuses it.",
+    )
+    kubernetes_config: Path | None = Field(
+        default=None,
+        description="kubeconfig file. Unset: the service account of the pod that Penstock runs in, else the usual "
+        "file.",
+    )
+    kubernetes_context: str = Field(
+        default="", max_length=253, description="Context of the kubeconfig file. Empty: its current one."
+    )
     environments: Literal["own", "shared"] = Field(
         default="own",
         description="Packages that tests run with: own (what each repository declares, from the package index) or "
@@ -262,7 +307,9 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name!r} has no address: write LANGUAGE=https://HOST/PATH")
         return {name.strip(): address.strip() for name, _, address in pairs}
 
-    @field_validator("home", "cache", "models", "kafka_ca", "kafka_certificate", "kafka_key", mode="after")
+    @field_validator(
+        "home", "cache", "models", "kafka_ca", "kafka_certificate", "kafka_key", "kubernetes_config", mode="after"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None

@@ -1,4 +1,4 @@
-"""Runs commands in isolation: one protocol, and one file for each backend.
+"""Runs commands in isolation: one protocol, and one file (for Kubernetes, a folder) for each backend.
 
 `open_sandbox(backend)` picks the backend ("auto": gVisor if `runsc` is installed and works, else bubblewrap),
 or raises `SandboxUnavailable`, whose message says what to install.
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .protocol import Sandbox
 
-__all__ = ["BACKENDS", "backends", "open_sandbox"]
+__all__ = ["BACKENDS", "KUBERNETES", "backend_named", "backends", "open_sandbox"]
 
 BACKENDS = ("gvisor", "bubblewrap")
-"""In the order in which "auto" tries them: the stronger isolation first."""
+"""Those of this machine, in the order in which "auto" tries them: the stronger isolation first."""
+KUBERNETES = "kubernetes"
+"""Runs commands in a cluster; used only where it is named."""
 
 
-def _backend(name: str, program: Path | None, scratch: Path | None) -> "Sandbox":
+def backend_named(name: str, program: Path | None = None, scratch: Path | None = None) -> "Sandbox":
+    """A backend, whether it works or not. Raises `ValueError` for an unknown name."""
     if name == "gvisor":
         from .gvisor import GvisorSandbox
 
@@ -25,12 +28,16 @@ def _backend(name: str, program: Path | None, scratch: Path | None) -> "Sandbox"
         from .bubblewrap import BubblewrapSandbox
 
         return BubblewrapSandbox(program, scratch)
-    raise ValueError(f"{name!r} is not a sandbox backend; use one of auto, {', '.join(BACKENDS)}")
+    if name == KUBERNETES:
+        from .kubernetes.backend import KubernetesSandbox
+
+        return KubernetesSandbox(scratch=scratch)
+    raise ValueError(f"{name!r} is not a sandbox backend; use one of auto, {', '.join((*BACKENDS, KUBERNETES))}")
 
 
 def backends(scratch: Path | None = None) -> "tuple[Sandbox, ...]":
-    """Every backend, whether it works on this machine or not; `available()` of each says so."""
-    return tuple(_backend(name, None, scratch) for name in BACKENDS)
+    """Every backend of this machine, whether it works or not; `available()` of each says so."""
+    return tuple(backend_named(name, None, scratch) for name in BACKENDS)
 
 
 def open_sandbox(
@@ -52,7 +59,7 @@ def open_sandbox(
     chosen = BACKENDS if backend == "auto" else (backend,)
     problems = []
     for name in chosen:
-        sandbox = _backend(name, programs.get(name), scratch)
+        sandbox = backend_named(name, programs.get(name), scratch)
         problem = sandbox.available()
         if problem is None:
             return sandbox

@@ -7,9 +7,9 @@ import os
 import select
 import threading
 import time
+from typing import Protocol
 
 from .contained import Contained
-from .limit_watch import LimitWatch
 from .protocol import CommandResult, Limit, Limits
 
 _CHUNK = 1 << 16
@@ -19,10 +19,23 @@ _REAP = 10.0
 """Timeout in seconds for each step of killing a sandbox."""
 
 
+class Watch(Protocol):
+    """Compares what a command uses with its limits, as `sandbox.limit_watch.LimitWatch` does."""
+
+    next_at: float
+    """When `check` is due, on the monotonic clock."""
+
+    def check(self) -> Limit | None:
+        """The limit that is exceeded now."""
+
+    def verdict(self, exit_code: int) -> Limit | None:
+        """After the command's end: the limit that it had exceeded."""
+
+
 class BoundedProcess:
     """`sandbox.protocol.SandboxProcess` over any backend's `Contained`."""
 
-    def __init__(self, contained: Contained, limits: Limits, watch: LimitWatch, stdin: bytes | None) -> None:
+    def __init__(self, contained: Contained, limits: Limits, watch: Watch, stdin: bytes | None) -> None:
         """`stdin` is written to the command and then closed; None leaves the pipe open for `write_line`."""
         self._contained = contained
         self._limits = limits

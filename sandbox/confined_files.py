@@ -21,15 +21,22 @@ def _components(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _open(root: Path, path: str, flags: int, make: bool, owner: int | None = None) -> int:
-    """Opens the file at `path` in `root`. Raises `ValueError` when it leads out or is not a regular file."""
+def components(path: str) -> list[str]:
+    """The components of a relative path of the workspace. Raises `ValueError` for one that is none, or names no file;
+    `..` and links are for whoever follows it."""
     if not path or "\0" in path or path.startswith("/"):
         raise ValueError(f"{path!r} is not a relative path in the workspace")
-    todo = _components(path)[::-1]
-    if not todo:
+    found = _components(path)
+    if not found:
         raise ValueError(f"{path!r} names no file")
-    if len(todo) > _MAX_DEPTH:
+    if len(found) > _MAX_DEPTH:
         raise ValueError(f"{path[:80]!r}... is nested too deep")
+    return found
+
+
+def _open(root: Path, path: str, flags: int, make: bool, owner: int | None = None) -> int:
+    """Opens the file at `path` in `root`. Raises `ValueError` when it leads out or is not a regular file."""
+    todo = components(path)[::-1]
     folders = [os.open(root, _FOLDER)]
     links = 0
     try:

@@ -44,34 +44,41 @@ def first_failure(backend: str, program: Path, open_session: Callable[[Environme
     `program`. Checked once per process, and once a day per machine for a program that starts; one that does not
     start is checked again by the next process."""
     try:
-        key = _identity(backend, program)
+        file = program.resolve(strict=True)
+        facts = file.stat()
     except OSError as error:
         return str(error)
+    known = (str(file), facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    return remembered(backend, str(program), known, lambda: _broken_guarantee(open_session))
+
+
+def remembered(backend: str, what: str, known: object, check: Callable[[], str | None]) -> str | None:
+    """The result of `check`, or the one of the last day for the same `known` (compared by its `repr`), on the same
+    machine. `what` is what is not used when there is a problem, for the log."""
+    key = _identity(backend, known)
     with _lock:
         if key not in _results:
             found, problem = _cached(key)
             if not found:
                 try:
-                    problem = _broken_guarantee(open_session)
+                    problem = check()
                 except SandboxUnavailable as error:
                     problem = str(error)
                 else:
                     _store(key, problem)
             _results[key] = problem
             if problem is not None:
-                _log.warning("sandbox backend %s: %s is not used: %s", backend, program, problem)
+                _log.warning("sandbox backend %s: %s is not used: %s", backend, what, problem)
         return _results[key]
 
 
-def _identity(backend: str, program: Path) -> str:
-    """A hash of what a result depends on: the program's file (path, inode, size, times), the running kernel, the user,
-    and the code of this package."""
-    file = program.resolve(strict=True)
-    facts = file.stat()
-    code = max(part.stat().st_mtime_ns for part in Path(__file__).parent.glob("*.py"))
+def _identity(backend: str, known: object) -> str:
+    """A hash of what a result depends on: what is known about the backend, the running kernel, the user, and the code
+    of this package."""
+    code = max(part.stat().st_mtime_ns for part in Path(__file__).parent.glob("**/*") if part.suffix in (".py", ".sh"))
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    known = (backend, str(file), facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, code)
-    return hashlib.sha256(repr((*known, platform.release(), boot, os.geteuid())).encode()).hexdigest()[:32]
+    facts = (backend, known, code, platform.release(), boot, os.geteuid())
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
 def _file(key: str) -> Path:

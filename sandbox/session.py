@@ -33,6 +33,16 @@ _SHORT_SECONDS = 2.0
 """A command that took less is expected to be followed by others for which the time of starting matters."""
 
 
+def checked_variables(argv: list[str], variables: dict[str, str]) -> dict[str, str]:
+    """The variables. Raises `ValueError` when they or the command cannot be passed to a program."""
+    if not argv or argv[0].startswith("-") or any("\0" in part for part in argv):
+        raise ValueError(f"{argv!r} is not a command: pass a program and its arguments")
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise ValueError(f"{name!r} cannot be an environment variable")
+    return variables
+
+
 class PrivateSession:
     """`sandbox.protocol.Session`; starts a new sandbox for each command.
 
@@ -101,7 +111,7 @@ class PrivateSession:
             process.kill()
             with self._lock:
                 self._running.discard(process)
-        if result.wall_seconds < _SHORT_SECONDS:
+        if result.wall_seconds < _SHORT_SECONDS and not services:
             self._launch.expect(limits or self._limits)
         return result
 
@@ -123,12 +133,7 @@ class PrivateSession:
         variables: Mapping[str, str] | None,
         services: bool,
     ) -> BoundedProcess:
-        if not argv or argv[0].startswith("-") or any("\0" in part for part in argv):
-            raise ValueError(f"{argv!r} is not a command: pass a program and its arguments")
-        merged = {**self._variables, **(variables or {})}
-        for name, value in merged.items():
-            if not name or "=" in name or "\0" in name or "\0" in value:
-                raise ValueError(f"{name!r} cannot be an environment variable")
+        merged = checked_variables(argv, {**self._variables, **(variables or {})})
         limits = limits or self._limits
         supervised = services and bool(self._supervisor)
         if supervised:

@@ -141,7 +141,7 @@ def doctor(as_json: AsJson = False) -> None:
     from core.chat.probe import chat_states
     from core.settings import describe, load_settings
     from dagster_project.supervisor import running_platform
-    from sandbox import backends
+    from sandbox import KUBERNETES, backend_named, backends
     from sandbox.memory_group import parent_group
 
     settings = load_settings()
@@ -161,7 +161,10 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         check("git", "missing", "install git")
     usable = 0
-    for backend in backends():
+    shown = backends()
+    if settings.kubernetes_image or settings.sandbox == KUBERNETES:
+        shown = (*shown, backend_named(KUBERNETES))
+    for backend in shown:
         problem = backend.available()
         usable += problem is None
         check(f"sandbox {backend.name}", "missing" if problem else "ok", problem or "sessions can be opened")

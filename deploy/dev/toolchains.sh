@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the compilers and runners that the tests of other languages use, and the Redis that tests of services start,
-# where they are missing: Debian's packages, as root. They take about 1 GB, so this happens only with CI=true or TOOLCHAINS=1; otherwise the tests that need one are
+# Installs the compilers and runners that the tests of other languages use, the Redis that tests of services start, and
+# the BusyBox with which the scripts that run in pods are tested, where they are missing: Debian's packages, as root.
+# They take about 1 GB, so this happens only with CI=true or TOOLCHAINS=1; otherwise the tests that need one are
 # skipped and say what to install.
 set -uo pipefail
 PATH="$PATH:/usr/local/go/bin:$HOME/.cargo/bin"
@@ -12,6 +13,7 @@ there cargo || missing+=(cargo)
 there javac || missing+=(default-jdk-headless)
 there mvn || missing+=(maven)
 there cmake && there ctest || missing+=(cmake)
+there busybox || missing+=(busybox)
 there g++ && there make || missing+=(g++ make)
 there redis-server || there valkey-server || missing+=(redis-server)
 [ ${#missing[@]} = 0 ] && exit 0
