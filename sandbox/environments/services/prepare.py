@@ -74,6 +74,12 @@ def open_services(
     plans = plan(declarations)
     if not plans:
         return Services()
+    if sandbox.name == "kubernetes":
+        raise EnvironmentRefused(
+            f"{' and '.join(one.label for one in plans)} (penstock.toml, environment.services), which are not started "
+            "in pods",
+            "Run this repository's tasks with the sandbox gvisor or bubblewrap.",
+        )
     key = _key(plans, options)
     for _ in range(3):  # one that was just made may be evicted by others before it is held
         if (entry := options.store.get(key)) is not None:

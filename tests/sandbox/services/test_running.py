@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.environments.services import CONTROL, problem_of, programs
+from sandbox.environments.prepare import Options
+from sandbox.environments.services import CONTROL, open_services, problem_of, programs
+from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.process_tree import tree
 from sandbox.protocol import Limit, Limits, Sandbox
 from sandbox.python import python_runtime
 
-from .conftest import LIMITS, Prepare, python_session, run_python
+from .conftest import LIMITS, Prepare, declarations, python_session, run_python
 
 APP = {"user": "app", "password": "p@ss/word", "database": "app-tests"}
 RESET = f"""
@@ -256,6 +258,14 @@ def test_a_service_that_does_not_get_ready_is_named_with_its_log(
     services.close()
     assert expected in problem_of(done)
     assert done.stdout == b""
+
+
+def test_services_are_refused_where_they_cannot_be_started(
+    bubblewrap: Sandbox, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(bubblewrap), "name", "kubernetes")
+    with pytest.raises(EnvironmentRefused, match=r"PostgreSQL \S+ .*not started in pods: run .*gvisor or bubblewrap"):
+        open_services(declarations(postgresql={}), bubblewrap, Options(cache, "pods"))
 
 
 def test_without_services_a_command_runs_as_ever(backend: Sandbox, prepare: Prepare, tmp_path: Path) -> None:
