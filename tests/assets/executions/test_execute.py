@@ -178,7 +178,8 @@ def test_a_test_that_hangs_is_a_failure_that_can_be_repaired(repair: Repair) -> 
     done = repair({"mod.py": program, "test_mod.py": tests}, "halve(8) hangs forever", seconds=300)
     assert done.patch is not None, done.summary
     assert any("did not end within the time there was" in note for note in done.evidence.notes)
-    assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
+    verdict = judge(done.evidence, done.patch)
+    assert verdict.verdict is VerdictKind.PASS, verdict.reasons
 
 
 def test_a_test_that_fails_for_another_reason_is_left_alone_and_named(repair: Repair) -> None:

@@ -143,6 +143,12 @@ def test_a_workspace_that_is_refused_costs_no_pod(
     assert not cluster.created
 
 
+def test_services_are_refused_and_cost_no_pod(sandbox: KubernetesSandbox, cluster: FakeCluster, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="services .* are not started in pods"):
+        sandbox.open(Environment(tmp_path, supervisor=("/opt/supervisor",)))
+    assert not cluster.created
+
+
 def test_a_mount_that_pods_cannot_reach_is_refused(
     options: PodOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
