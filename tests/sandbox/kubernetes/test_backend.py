@@ -144,7 +144,7 @@ def test_a_workspace_that_is_refused_costs_no_pod(
 
 
 def test_services_are_refused_and_cost_no_pod(sandbox: KubernetesSandbox, cluster: FakeCluster, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="services .* are not started in pods"):
+    with pytest.raises(ValueError, match=r"services .* are not started in pods"):
         sandbox.open(Environment(tmp_path, supervisor=("/opt/supervisor",)))
     assert not cluster.created
 
