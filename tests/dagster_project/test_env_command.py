@@ -58,7 +58,7 @@ def test_explain_names_each_requirement_with_its_file_and_fetches_nothing(tmp_pa
 
 
 def test_explain_shows_how_the_tests_are_run(tmp_path: Path) -> None:
-    files = {"requirements.txt": "", "pyproject.toml": "[project]\nname = 'a'\nversion = '1'\n", "test_a.py": ""}
+    files = {"requirements.txt": "iniconfig\n", "test_a.py": ""}
     assert result("explain", "--repo", str(repository(tmp_path, files)))["tests"] == "python -m pytest"
 
 
