@@ -138,6 +138,17 @@ def test_an_environment_is_made_where_the_standard_library_cannot_be_built(repos
     assert suites.run(environment, ("calc/calc_test.go::TestZero",)).cases
 
 
+def test_failures_that_a_passing_test_provokes_are_not_the_repositorys() -> None:
+    def event(action: str, test: str = "") -> bytes:
+        return json.dumps({"Action": action, "Package": "m/p", **({"Test": test} if test else {})}).encode()
+
+    lines = [event("run", "TestIt"), event("run", "Inner"), event("fail", "Inner"), event("pass", "TestIt")]
+    passed = list(go_cases(b"\n".join([*lines, event("pass")]), b"", lambda package, test: package))
+    assert {case.id: case.outcome for case in passed} == {"m/p::(build)": "passed", "m/p::TestIt": "passed"}
+    failed = list(go_cases(b"\n".join([*lines, event("fail")]), b"", lambda package, test: package))
+    assert {case.id: case.outcome for case in failed}["m/p::Inner"] == "failed"
+
+
 def _sums(module: str, version: str, archive: bytes, mod: bytes) -> str:
     """The lines of go.sum for a module: https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash#Hash1."""
 
