@@ -70,7 +70,19 @@ class Store:
         """Waits at most `seconds` for others that make the same environment. Yields it, held, if one did; else an
         empty folder to fill, which `publish` takes. Raises `StoreBusy`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = self._locked(key, fcntl.LOCK_EX, time.monotonic() + seconds)
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                lock = self._locked(key, fcntl.LOCK_EX, 0.0)
+                break
+            except StoreBusy:
+                entry = self._there(key)  # whoever made it may use it for long
+                if entry is not None:
+                    yield entry
+                    return
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
         try:
             entry = self._entry(key, lock)
             if entry is not None:
@@ -91,6 +103,12 @@ class Store:
         finally:
             if lock >= 0:
                 os.close(lock)
+
+    def _there(self, key: str) -> Entry | None:
+        try:
+            return self.get(key)
+        except StoreBusy:
+            return None
 
     def publish(self, key: str, made: Path, facts: dict[str, Any]) -> Entry:
         """Puts a folder that `making` gave, with facts about it, into the cache under `key`; evicts others."""

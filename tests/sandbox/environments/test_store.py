@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -113,6 +114,31 @@ def test_one_that_is_being_made_is_not_taken_for_left_behind(tmp_path: Path) -> 
         os.utime(made, (0, 0))
         fill(store, "two")
         assert made.is_dir()
+
+
+def test_one_that_was_made_and_is_in_use_is_not_waited_for(tmp_path: Path) -> None:
+    store = Store(tmp_path, 1 << 30)
+    waits = threading.Event()
+
+    def want() -> Entry | Path:
+        waits.set()
+        with store.making("one", 60) as found:
+            return found
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.making("one", 5) as made:
+            assert isinstance(made, Path)
+            waiting = pool.submit(want)
+            waits.wait()
+            time.sleep(0.3)  # so that it has met the lock; less would only make the test weaker
+            store.publish("one", made, {"name": "one"})
+        used = store.get("one")
+        assert used is not None
+        found = waiting.result(50)
+    assert isinstance(found, Entry)
+    assert found.facts["name"] == "one"
+    found.release()
+    used.release()
 
 
 def test_waiting_for_another_has_an_end(tmp_path: Path) -> None:

@@ -124,14 +124,14 @@ def test_environments_share_the_compiled_standard_library(repository, suites):
     }
     shared = [file for file in same if (folders[0] / file).samefile(folders[1] / file)]
     assert len(shared) > 100
-    bases = [row for row in Store(suites.cache, 1 << 40).entries() if row["source"] == "the toolchain"]
+    bases = [row for row in Store(suites.cache / "environments", 1 << 40).entries() if row["source"] == "the toolchain"]
     assert len(bases) == 1
     assert {case.outcome for case in suites.run(second, ("calc/calc_test.go::TestZero",)).cases} == {"passed"}
 
 
 def test_an_environment_is_made_where_the_standard_library_cannot_be_built(repository, suites, monkeypatch):
     monkeypatch.setattr(go, "_STANDARD", "echo no such compiler >&2; exit 3")
-    environment = suites.environment(Go(), repository(FILES))
+    environment = suites.environment(Go(), repository({**FILES, "go.mod": MODULE + "// without a base\n"}))
     (note,) = environment.entry.facts["notes"]
     assert "Go itself provides could not be built in advance" in note
     assert "no such compiler" in note
