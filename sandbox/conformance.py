@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from . import attacks
+from .command_session import BASE_VARIABLES
 from .protocol import CommandResult, Environment, Limit, Limits, Sandbox, Session, WorkspaceRefused
 from .python import PythonRuntime, python_runtime
-from .session import BASE_VARIABLES
 
 SMALL = Limits(
     wall_seconds=600.0,

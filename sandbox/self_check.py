@@ -49,7 +49,7 @@ def first_failure(backend: str, program: Path, open_session: Callable[[Environme
     except OSError as error:
         return str(error)
     known = (str(file), facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-    return remembered(backend, str(program), known, lambda: _broken_guarantee(open_session))
+    return remembered(backend, str(program), known, lambda: broken_guarantee(open_session))
 
 
 def remembered(backend: str, what: str, known: object, check: Callable[[], str | None]) -> str | None:
@@ -112,21 +112,28 @@ def _store(key: str, problem: str | None) -> None:
         _log.info("the result of the sandbox check cannot be cached: %s", error)
 
 
-def _broken_guarantee(open_session: Callable[[Environment, Limits], Session]) -> str | None:
-    """Raises `SandboxUnavailable` when no session can be opened."""
+def broken_guarantee(
+    open_session: Callable[[Environment, Limits], Session],
+    script: str = _SCRIPT,
+    more: Callable[[Session], str | None] = lambda session: None,
+) -> str | None:
+    """The first guarantee that a real session does not keep; None when it keeps all. `script` prints the lines that are
+    expected and one for each thing that should not be, and makes the file `new`; `more` checks others. Raises
+    `SandboxUnavailable`."""
     with tempfile.TemporaryDirectory(prefix="penstock-check-") as folder:
         given = Path(folder, "given")
         given.write_text("given")
         given.chmod(0o750)
         with open_session(Environment(Path(folder)), _LIMITS) as session:
             session.write("written", b"written")
-            result = session.run(["sh", "-c", _SCRIPT])
+            result = session.run(["sh", "-c", script])
             lines = result.stdout[:300].decode(errors="replace").splitlines()
             if missing := [line for line in _EXPECTED if line not in lines]:
                 tail = "; ".join(result.stderr[-300:].decode(errors="replace").splitlines())
                 return f"a command does not see {missing[0]} ({result.limit or result.exit_code}: {tail})"
             if lines != _EXPECTED or not result.ok:
-                return f"a command ended with {result.limit or result.exit_code} and found: {'; '.join(lines[2:])}"
+                ended = "" if result.ok else f" ended with {result.limit or result.exit_code} and"
+                return f"a command{ended} found: {'; '.join(line for line in lines if line not in _EXPECTED)}"
             if session.read("new") != b"made\n":
                 return "a file that a command wrote is not visible outside"
             large = session.run(
@@ -134,4 +141,4 @@ def _broken_guarantee(open_session: Callable[[Environment, Limits], Session]) ->
             )
             if large.limit is not Limit.FILE_SIZE:
                 return f"writing a file above the limit ended the command with {large.limit or large.exit_code}"
-    return None
+            return more(session)

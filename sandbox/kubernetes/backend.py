@@ -17,7 +17,7 @@ from sandbox.protocol import Environment, Limits, SandboxUnavailable, Session
 from sandbox.self_check import remembered
 
 from .archives import packed
-from .check import broken_guarantee, missing_policy
+from .check import broken_promise, missing_policy
 from .cluster import Cluster
 from .manifests import (
     EXPIRES_ANNOTATION,
@@ -71,7 +71,7 @@ class KubernetesSandbox:
                 return problem
             what = f"{self._cluster.address}, namespace {self._options.namespace}"
             known = (self._cluster.address, self._options)
-            return remembered(self.name, what, known, lambda: broken_guarantee(self._open))
+            return remembered(self.name, what, known, lambda: broken_promise(self._open))
         except SandboxUnavailable as error:
             return str(error)
 

@@ -5,18 +5,14 @@ import logging
 import math
 import os
 import secrets
-import threading
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sandbox.bounded_process import BoundedProcess
+from sandbox.command_session import CommandSession
 from sandbox.confined_files import components
 from sandbox.limit_watch import THREADS_PER_PROCESS
-from sandbox.protocol import CommandResult, Environment, Limit, Limits, SandboxProcess, SandboxUnavailable
-from sandbox.session import BASE_VARIABLES, checked_variables
+from sandbox.protocol import Environment, Limit, Limits, SandboxUnavailable
 
 from .archives import PodSnapshots, unpack
 from .pod import Pod
@@ -41,7 +37,7 @@ _FULL = 69
 _STUBBORN = 70
 
 
-class PodSession:
+class PodSession(CommandSession):
     """`sandbox.protocol.Session`. `pod` is running, and empty; it is deleted with the session. `archive` is the
     workspace, as a tar file."""
 
@@ -54,56 +50,22 @@ class PodSession:
         archive: Path,
         scratch: Path | None = None,
     ) -> None:
-        self._backend = backend
+        super().__init__(backend, environment, limits)
         self._pod = pod
-        self._limits = limits
-        self._variables = {**BASE_VARIABLES, **environment.variables}
         self._live: set[PodCommand] = set()
-        self._running: set[BoundedProcess] = set()
-        self._lock = threading.RLock()
-        """Held while processes of the pod are killed, and by all that this must not kill."""
         self._kills = 0
         self._broken = ""
-        self._closed = False
-        self._snapshots = PodSnapshots(pod, limits.disk_bytes, scratch)
+        self._snapshots: PodSnapshots = PodSnapshots(pod, limits.disk_bytes, scratch)
         unpack(archive, pod)
 
-    @property
-    def backend(self) -> str:
-        return self._backend
-
-    def run(
-        self,
-        argv: list[str],
-        *,
-        stdin: bytes = b"",
-        limits: Limits | None = None,
-        variables: Mapping[str, str] | None = None,
-        services: bool = False,
-    ) -> CommandResult:
-        process = self._begin(argv, stdin, limits, variables)
-        try:
-            return process.result()
-        finally:
-            process.kill()
-            with self._lock:
-                self._running.discard(process)
-
-    def start(
-        self,
-        argv: list[str],
-        *,
-        limits: Limits | None = None,
-        variables: Mapping[str, str] | None = None,
-        services: bool = False,
-    ) -> SandboxProcess:
-        return self._begin(argv, None, limits, variables)
-
     def _begin(
-        self, argv: list[str], stdin: bytes | None, limits: Limits | None, variables: Mapping[str, str] | None
+        self,
+        argv: list[str],
+        stdin: bytes | None,
+        limits: Limits,
+        variables: dict[str, str],
+        services: bool,
     ) -> BoundedProcess:
-        merged = checked_variables(argv, {**self._variables, **(variables or {})})
-        limits = limits or self._limits
         nonce = secrets.token_hex(8)
         mode = "lines" if stdin is None else str(len(stdin))
         tasks = limits.processes * THREADS_PER_PROCESS
@@ -114,22 +76,17 @@ class PodSession:
             str(tasks),
             str((4 * limits.memory_bytes + tasks * _STACK) >> 10),
             mode,
-            *(f"{name}={value}" for name, value in merged.items()),
+            *(f"{name}={value}" for name, value in variables.items()),
             "/bin/sh",
             "-c",
             'exec "$@"',
             "sh",
             *argv,
         ]
-        with self._lock:
-            self._check_open()
-            self._running = {process for process in self._running if not process.ended}
-            command = PodCommand(self._pod.execute("run", arguments), nonce, mode, limits, self._sweep)
-            command.await_start()
-            self._live.add(command)
-            process = BoundedProcess(command, limits, PodWatch(command), stdin)
-            self._running.add(process)
-        return process
+        command = PodCommand(self._pod.execute("run", arguments), nonce, mode, limits, self._sweep)
+        command.await_start()
+        self._live.add(command)
+        return BoundedProcess(command, limits, PodWatch(command), stdin)
 
     def _sweep(self, command: PodCommand) -> Swept:
         """Kills what a command has left running, or all of it; the trees of other commands stay."""
@@ -204,62 +161,14 @@ class PodSession:
         if code != 0:
             raise SandboxUnavailable(f"{path!r} cannot be accessed in pod {self._pod.name}: exit code {code}")
 
-    def snapshot(self) -> int:
-        with self._quiet():
-            try:
-                return self._snapshots.take()
-            except OSError as error:
-                raise SandboxUnavailable(f"the workspace cannot be copied: {error}") from error
-
-    def restore(self, snapshot: int) -> None:
-        try:
-            with self._quiet():
-                self._snapshots.restore(snapshot)
-        except SandboxUnavailable:
-            self.close()
-            raise
-
-    def drop(self, snapshot: int) -> None:
-        with self._lock:
-            self._check_open()
-            try:
-                self._snapshots.drop(snapshot)
-            except OSError as error:
-                raise SandboxUnavailable(f"the snapshot cannot be removed: {error}") from error
-
-    @contextlib.contextmanager
-    def _quiet(self) -> Iterator[None]:
-        """While no command runs, and none can start."""
-        with self._lock:
-            self._check_open()
-            if any(not process.ended for process in self._running):
-                raise ValueError("a command is running in the session: wait for its end, or kill it")
-            yield
-
     def _check_open(self) -> None:
-        if self._closed:
-            raise SandboxUnavailable("the session is closed")
+        super()._check_open()
         if self._broken:
             raise SandboxUnavailable(self._broken)
 
-    def close(self) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            running, self._running = self._running, set()
-        for process in running:
-            process.kill()
+    def _release(self) -> None:
         self._snapshots.close()
         remove(self._pod)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def remove(pod: Pod) -> None:

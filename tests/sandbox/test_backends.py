@@ -103,7 +103,7 @@ def test_a_program_is_checked_once_until_it_changes(
     wrapped = program(tmp_path, "bwrap", f'exec {bubblewrap._program()} "$@"')
     one = BubblewrapSandbox(wrapped)
     assert one.available() is None
-    monkeypatch.setattr(self_check, "_broken_guarantee", lambda opened: "it was checked again")
+    monkeypatch.setattr(self_check, "broken_guarantee", lambda opened: "it was checked again")
     assert one.available() is None
     monkeypatch.setattr(self_check, "_results", {})  # as in another process
     assert one.available() is None

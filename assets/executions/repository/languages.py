@@ -38,9 +38,7 @@ def chosen_language(
     return chosen, notes
 
 
-def _chosen(
-    checkout: Checkout, given: str | None = None
-) -> tuple[tuple[Language, Needs, SourceTree] | None, tuple[str, ...]]:
+def _chosen(checkout: Checkout, given: str | None) -> tuple[tuple[Language, Needs, SourceTree] | None, tuple[str, ...]]:
     tree = SourceTree(checkout.root)
     declared = checkout.settings.environment.language
     if declared == PYTHON:
