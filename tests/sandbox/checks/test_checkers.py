@@ -57,6 +57,9 @@ def test_javac_is_run_as_the_topmost_build_is(tmp_path: Path) -> None:
     (javac,) = checks_for("java", root, ["java/one/src/main/java/A.java"])
     assert javac.folder == "java"
     assert javac.command[2:5] == ("java", "until", "test-compile")
+    write(tmp_path / "other", {"java/pom.xml": "", ".mvn/jvm.config": ""})
+    (above,) = checks_for("java", tmp_path / "other", ["java/src/main/java/A.java"])
+    assert (above.folder, above.command[2]) == ("java", "."), "Maven's own settings are those of the folder above"
 
 
 def test_rustfmt_is_told_the_edition_of_each_package(tmp_path: Path) -> None:
