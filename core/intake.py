@@ -154,6 +154,7 @@ def receive(
             url=work.url,
             author=work.author,
             options=work.options,
+            ticket=_ticket(intent),
         )
     kind, data = _change(intent)
     if kind:
@@ -167,6 +168,12 @@ def receive(
         )
         log.append_in(connection, CHANGES, [event])
     return receipt
+
+
+def _ticket(intent: Intent) -> tuple[str, str, str] | None:
+    if not isinstance(intent, TicketIntent):
+        return None
+    return intent.change.service, intent.change.project, intent.change.key
 
 
 def _change(intent: Intent) -> tuple[str | None, Mapping[str, Any]]:

@@ -60,6 +60,12 @@ class _PromotedSource(PydanticBaseSettingsSource):
         return dict(promoted_values(Path(home).expanduser().absolute() if home else _default_home()))
 
 
+PROTECTED_PATHS = (
+    *(".github/*", ".gitlab-ci.yml", ".gitlab/*", ".gitea/*", ".forgejo/*", ".circleci/*", ".buildkite/*"),
+    *(".woodpecker*", ".drone.yml", ".travis.yml", "azure-pipelines*", "bitbucket-pipelines.yml", "appveyor.yml"),
+    *("Jenkinsfile*", "*/Jenkinsfile*", "CODEOWNERS", "*/CODEOWNERS", "penstock.toml"),
+)
+"""What runs with a repository's secrets, decides who must review, or is run by Penstock itself."""
 LANGUAGES = ("go", "javascript", "rust", "java", "c")
 """Languages other than Python whose package registries can be set."""
 
@@ -135,12 +141,32 @@ class Settings(BaseSettings):
     jira_webhook_secret: SecretStr | None = Field(
         default=None, description="Secrets of Jira webhooks, separated by commas. Unset: generated at the first start."
     )
-    github_token: SecretStr | None = Field(default=None, description="Token for reading tickets from GitHub.")
-    gitlab_token: SecretStr | None = Field(default=None, description="Token for reading tickets from GitLab.")
-    gitea_token: SecretStr | None = Field(default=None, description="Token for reading tickets from Gitea.")
+    github_token: SecretStr | None = Field(
+        default=None, description="Token for GitHub: reads tickets and publishes results."
+    )
+    gitlab_token: SecretStr | None = Field(
+        default=None, description="Token for GitLab: reads tickets and publishes results."
+    )
+    gitea_token: SecretStr | None = Field(
+        default=None, description="Token for Gitea: reads tickets and publishes results."
+    )
     jira_token: SecretStr | None = Field(
         default=None,
         description="Token for reading tickets from Jira: user@example.org:TOKEN for Jira Cloud, else a personal one.",
+    )
+    publishing: bool = Field(
+        default=True, description="Whether results are published at all; while off, they wait with their tasks."
+    )
+    approval: Literal["none", "drafts", "all"] = Field(
+        default="none", description="Which patches are published only after a person's approval."
+    )
+    protected_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=PROTECTED_PATHS,
+        description="Patterns separated by commas ('*' matches '/' too): a patch that changes such a path is published "
+        "only after a person's approval. The default names the configuration of CI services and code owners.",
+    )
+    forge_write_seconds: float = Field(
+        default=1.0, ge=0, le=60, description="Least seconds between two writes to a forge with the same token."
     )
     trigger_label: str | None = Field(
         default=None,
@@ -289,7 +315,7 @@ class Settings(BaseSettings):
     def _split_roots(cls, value: Any) -> Any:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
-    @field_validator("registry_hosts", mode="before")
+    @field_validator("registry_hosts", "protected_paths", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value

@@ -28,6 +28,8 @@ class TaskState(StrEnum):
 
 class PublicationState(StrEnum):
     PENDING = "pending"
+    HELD = "held"
+    """Waits for a person's approval."""
     PUBLISHED = "published"
     REFUSED = "refused"
     DEAD_LETTERED = "dead-lettered"
@@ -102,6 +104,9 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (PublicationState.PENDING, PublicationState.REFUSED),
             (PublicationState.PENDING, PublicationState.DEAD_LETTERED),
             (PublicationState.DEAD_LETTERED, PublicationState.PENDING),
+            (PublicationState.PENDING, PublicationState.HELD),
+            (PublicationState.HELD, PublicationState.PENDING),
+            (PublicationState.HELD, PublicationState.REFUSED),
         }
     ),
     "model": frozenset(

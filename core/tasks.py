@@ -45,6 +45,10 @@ class Task:
     attempt: int
     created_at: datetime
     updated_at: datetime
+    ticket_service: str | None = None
+    ticket_project: str | None = None
+    ticket_key: str | None = None
+    """The ticket that the task is about: `#12` of `acme/shop` at `github`."""
 
     @property
     def text(self) -> str:
@@ -57,7 +61,8 @@ class Task:
 
 
 _COLUMNS = (
-    "team_id, id, event_id, source, title, body, url, author, options, state, reason, attempt, created_at, updated_at"
+    "team_id, id, event_id, source, title, body, url, author, options, state, reason, attempt, created_at, updated_at, "
+    "ticket_service, ticket_project, ticket_key"
 )
 
 
@@ -72,17 +77,22 @@ def create_task(
     url: str | None = None,
     author: str | None = None,
     options: Mapping[str, Any] | None = None,
+    ticket: tuple[str, str, str] | None = None,
 ) -> uuid.UUID:
     """Writes the task that `event` starts and appends the event to `penstock.tasks`, in the caller's transaction.
 
-    Repeating it changes nothing. `event` must be of type `penstock.task.requested`, with the source's
-    name as its subject; `request_event` makes one.
+    `ticket` is the service, project and key of the ticket that the task is about. Repeating it changes nothing. `event`
+    must be of type `penstock.task.requested`, with the source's name as its subject; `request_event` makes one.
     """
     identity = task_id(event.teamid, event.id)
     connection.execute(
-        "INSERT INTO tasks (team_id, id, event_id, source, title, body, url, author, options) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
-        (event.teamid, identity, event.id, source, title, body, url, author, Jsonb(dict(options or {}))),
+        "INSERT INTO tasks (team_id, id, event_id, source, title, body, url, author, options, "
+        "ticket_service, ticket_project, ticket_key) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (id) DO NOTHING",
+        (
+            *(event.teamid, identity, event.id, source, title, body, url, author, Jsonb(dict(options or {}))),
+            *(ticket or (None, None, None)),
+        ),
     )
     log.append_in(connection, TASKS, [event])
     return identity

@@ -16,10 +16,15 @@ from dagster import (
 )
 
 from assets.platform import Platform
+from assets.results.publish import MAX_TRIES
 from core import attempts
 from sensors.slots import IN_PROGRESS
 
 PUBLISH_JOB = "publish_pending"
+_DUE = """
+SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_at < now())
+    + (SELECT count(*) FROM status_comments WHERE written < wanted AND next_try_at < now() AND tries < %s)
+"""
 
 
 @sensor(
@@ -27,16 +32,16 @@ PUBLISH_JOB = "publish_pending"
     job_name=PUBLISH_JOB,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts `publish_pending` when a publication is due and no such run is under way.",
+    description="Starts `publish_pending` when a publication or status comment is due and no such run is under way.",
 )
 def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    if not platform.settings.publishing:
+        return SkipReason("Publishing is switched off (setting publishing).")
     with platform.database.system() as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_at < now()"
-        ).fetchone()
+        row = connection.execute(_DUE, (MAX_TRIES,)).fetchone()
     due = int(row[0]) if row else 0
     if not due:
-        return SkipReason("No publication is due.")
+        return SkipReason("Nothing is due.")
     if context.instance.get_runs_count(RunsFilter(job_name=PUBLISH_JOB, statuses=IN_PROGRESS)):
         return SkipReason(f"{due} due; a run is under way.")
     return RunRequest(run_key=f"publish:{time.time_ns()}")

@@ -1,7 +1,6 @@
 """The asset `result`: stores verdict, publications and outcome, then tries to publish."""
 
 import time
-import uuid
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, MaterializeResult, MetadataValue, ResourceParam, asset
@@ -9,30 +8,14 @@ from dagster import AssetExecutionContext, AssetKey, MaterializeResult, Metadata
 from assets.attempt_run import open_attempt
 from assets.partitions import SOURCES
 from assets.platform import Platform
-from assets.results.conclude import Published, conclude, publish_due
-from assets.results.report import AttemptRecord, commit_message, headline, render
+from assets.results.conclude import conclude
+from assets.results.deliver import deliver
+from assets.results.forges import find_destination, target_of
+from assets.results.publish import Published
+from assets.results.report import AttemptRecord, commit_message, describe, headline, render
 from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
-from core.forge.local_git import LocalGit
-from core.forge.protocol import Forge, PublicationRefused
-from core.git import GitError, confine, is_url
+from core.forge.protocol import PublicationRefused
 from core.work import Execution, Plan, TaskContext, Verdict
-
-
-def open_forge_for(platform: Platform, team_id: uuid.UUID, source: str) -> Forge:
-    """The forge to which results of a source are published. Raises `PublicationRefused` if it has none."""
-    with platform.database.team(team_id) as connection:
-        row = connection.execute("SELECT location FROM sources WHERE name = %s", (source,)).fetchone()
-    if row is None:
-        raise PublicationRefused(f"source {source!r} is no longer configured")
-    location = str(row[0])
-    if is_url(location):
-        raise PublicationRefused(
-            f"source {source!r} is a URL, and publishing to URLs is not supported; the patch is stored with the task"
-        )
-    try:
-        return LocalGit(confine(location, platform.settings.roots), source)
-    except GitError as error:
-        raise PublicationRefused(str(error)) from error
 
 
 @asset(
@@ -57,14 +40,25 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             task.id, task.attempt, task.title, task.event_id, task.url, found, plan, execution, verdict
         )
         report = render(record)
+        try:
+            target = target_of(find_destination(platform, task.team_id, task.source))
+        except PublicationRefused:
+            target = f"git:{task.source}"  # its publication will say so
         conclude(
-            attempt, execution, verdict, message=commit_message(record), report=report, target=f"git:{task.source}"
+            attempt,
+            execution,
+            verdict,
+            message=commit_message(record),
+            report=report,
+            target=target,
+            description=describe(record, task.ticket_key if target.startswith(f"{task.ticket_service}:") else None),
+            headline=headline(execution, verdict),
         )
-    published = publish_due(
-        platform.database, lambda team, source: open_forge_for(platform, team, source), task_id=task.id
-    )
+    published, written = deliver(platform, task.id)
     for one in published:
         context.log.info("%s: %s %s", one.target, one.state, one.location or one.error)
+    for comment in written:
+        context.log.info("status comment: %s", comment.location or comment.error or "not needed")
     metadata: dict[str, MetadataValue[Any]] = {
         "headline": MetadataValue.md(headline(execution, verdict)),
         "published": MetadataValue.md(_published(published)),

@@ -99,6 +99,36 @@ def render(record: AttemptRecord) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def describe(record: AttemptRecord, ticket: str | None) -> str:
+    """The text of a pull request: what was proven and how. `ticket` is the key of the ticket that it closes."""
+    execution, verdict = record.execution, record.verdict
+    counts = execution.evidence.candidates
+    details = [
+        "## Gate",
+        checks_table(verdict),
+        "## What was tried",
+        f"{counts.generated} candidates generated, {counts.tried} tried, {counts.passed_failing_tests} passed the "
+        f"failing tests, {counts.passed_whole_suite} passed the whole suite. Engine {cell(execution.engine)}, sandbox "
+        f"{cell(execution.evidence.sandbox)}.",
+        "## Where it looked",
+        locations_table(record.context),
+    ]
+    parts = [
+        headline(execution, verdict),
+        cell(execution.summary),
+        f"Closes {ticket}" if ticket else (f"For {record.url}" if record.url else ""),
+        verdict_text(verdict),
+        "## Tests",
+        _tests_text(execution.evidence),
+        tests_table(execution),
+        "<details><summary>Evidence</summary>",
+        *details,
+        "</details>",
+        f"Task `{record.task_id}`, attempt {record.attempt}, on commit `{record.context.commit}`.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
 def _tests_text(evidence: Evidence) -> str:
     if evidence.before is None and evidence.after is None:
         return "No test was run."

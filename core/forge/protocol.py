@@ -17,7 +17,11 @@ class PublicationRefused(RuntimeError):
 
 
 class ForgeUnavailable(RuntimeError):
-    """The forge could not be reached or was busy: try again later."""
+    """The forge could not be reached or was busy: try again later, after `pause` seconds if it says how long."""
+
+    def __init__(self, message: str, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.pause = pause
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,15 @@ class Publication:
     attempt: int
     title: str
     message: str
-    """The commit message, or the title and body of a pull request."""
+    """The commit message."""
     report: str
     patch: Patch | None
     verdict: Verdict
     when: datetime
+    description: str = ""
+    """The text of a pull request, in Markdown. Empty: the report."""
+    ticket: str | None = None
+    """The key of the ticket on the same forge that the task is about, such as `#12`."""
 
     @property
     def branch(self) -> str:
@@ -46,10 +54,19 @@ class Forge(Protocol):
         """The name of this place in publication rows, such as `git:<source name>`."""
 
     def publish(self, publication: Publication) -> str:
-        """Publishes the patch as a branch and returns where it is. Raises `PublicationRefused`, `ForgeUnavailable`."""
+        """Publishes the patch, as a branch or a pull request, and returns where it is. Raises `PublicationRefused`,
+        `ForgeUnavailable`."""
 
     def comment(self, publication: Publication) -> str:
         """Publishes the report alone and returns where it is. Raises as `publish` does."""
+
+
+class TicketForge(Forge, Protocol):
+    """A forge with tickets."""
+
+    def note(self, ticket: str, task_id: uuid.UUID, text: str, *, create: bool = True) -> str | None:
+        """Makes `text` the one status comment of a task on its ticket: edits it in place, or writes it if `create`.
+        Returns where it is, or None. Raises as `publish` does."""
 
 
 def permit(publication: Publication) -> Patch:

@@ -19,6 +19,7 @@ from core.git.mirror import (
     remove_if_damaged,
 )
 from core.git.names import is_repository
+from core.git.push import PushRejected, Remote
 from core.git.records import Change, Commit, Entry, Status
 from core.git.repository import Repository
 
@@ -32,6 +33,8 @@ __all__ = [
     "GitError",
     "GitTimeout",
     "Mirror",
+    "PushRejected",
+    "Remote",
     "Repository",
     "Status",
     "check_url",

@@ -1,4 +1,5 @@
-"""Credentials for https sources: removed from URLs, stored in a private file, passed to git by its environment.
+"""Credentials for https sources, and http ones on loopback: removed from URLs, stored in a private file, passed to
+git by its environment.
 
 They never appear in a command line, a mirror's configuration, a log or an error. Keys for ssh are left to
 ssh itself: its agent and `~/.ssh` are used, and it never prompts.
@@ -21,7 +22,7 @@ from core.teams import DEFAULT_TEAM
 
 FILE = "git-credentials"
 _MAX_BYTES = 64 << 10
-_URL = re.compile(r"(?i)(https)://(?:([^/\s]*)@)?([^/@\s?#]+)(/[^\s]*)?")
+_URL = re.compile(r"(?i)(https?)://(?:([^/\s]*)@)?([^/@\s?#]+)(/[^\s]*)?")
 _HELPER = (
     '!f() { test "$1" = get || exit 0; '
     'printf "username=%s\\npassword=%s\\n" "$PENSTOCK_GIT_USERNAME" "$PENSTOCK_GIT_PASSWORD"; }; f'
@@ -67,8 +68,8 @@ def find_credential(folder: Path, team_id: uuid.UUID, location: str) -> Credenti
     for line in _lines(credential_file(folder, team_id)):
         address, credential = split_credential(line)
         kept = _URL.fullmatch(address)
-        if not credential or not kept or kept[3].lower() != match[3].lower():
-            continue
+        if not credential or not kept or [kept[n].lower() for n in (1, 3)] != [match[n].lower() for n in (1, 3)]:
+            continue  # of another host, or for another scheme
         path = (kept[4] or "").strip("/").removesuffix(".git")
         wanted = (match[4] or "").strip("/").removesuffix(".git")
         if (not path or wanted == path or wanted.startswith(f"{path}/")) and (best is None or len(path) > best[0]):
@@ -125,7 +126,7 @@ def with_credential(env: dict[str, str], location: str, credential: Credential |
     match = _URL.fullmatch(location)
     if credential is None or not match:
         return env
-    env = with_config(env, {f"credential.https://{match[3]}.helper": _HELPER})
+    env = with_config(env, {f"credential.{match[1].lower()}://{match[3]}.helper": _HELPER})
     return env | {"PENSTOCK_GIT_USERNAME": credential.username, "PENSTOCK_GIT_PASSWORD": credential.password}
 
 

@@ -52,10 +52,15 @@ class Mirror:
     changed: bool
 
 
+_LOOPBACK = re.compile(r"(?i:http)://(?:[^\s/?#]*@)?(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?(?:/[^\s]*)?")
+"""Without encryption, a service is reached on this machine only."""
+
+
 def is_url(location: str) -> bool:
-    """Whether a location is an https or ssh URL (`https://…`, `ssh://…`, `user@host:path`)."""
+    """Whether a location is an https or ssh URL (`https://…`, `ssh://…`, `user@host:path`), or http on loopback."""
     return bool(
         re.fullmatch(r"(?i:https|ssh)://(?!-)[^\s/?#][^\s]*", location)
+        or _LOOPBACK.fullmatch(location)
         or re.fullmatch(r"[A-Za-z0-9_.][\w.-]*@[A-Za-z0-9][\w.-]*:[^\s:]\S*", location)
     )
 
@@ -63,7 +68,7 @@ def is_url(location: str) -> bool:
 def check_url(location: str) -> str:
     """Returns the location if it is an unambiguous https or ssh URL. Raises `GitError`, which shows no part that may be
     a credential."""
-    match = re.fullmatch(r"(?i)(https|ssh)://([^/?#]*)([^?#]*)(.*)", location)
+    match = re.fullmatch(r"(?i)(https?|ssh)://([^/?#]*)([^?#]*)(.*)", location)
     if not match:
         return location  # user@host:path
     scheme, authority, _, query = match.groups()
@@ -105,7 +110,7 @@ def fetch_mirror(
     other; what a killed call leaves, the next one repairs. Raises `GitError` for a location that is not
     allowed, cannot be reached, is empty or lacks the branch, and `AccessRefused`.
     """
-    address, protocols = _address(location, tuple(roots))
+    address, protocols = address_of(location, tuple(roots))
     address, own = split_credential(address)
     mirror_path = mirror_path.absolute()
     mirror_path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +127,7 @@ def fetch_mirror(
                 shutil.rmtree(mirror_path)  # the source was replaced by one with other ids
                 repository = _ensure(mirror_path, wanted)
             _make_way(repository, ref)
-            _remote(
+            run_remote(
                 [
                     "fetch",
                     "--quiet",
@@ -187,7 +192,7 @@ def remove_if_damaged(mirror_path: Path, error: GitError) -> bool:
 def remote_head(location: str, branch: str | None, *, env: dict[str, str] | None = None) -> tuple[str, str]:
     """(branch, commit) of `branch`, or of the default branch, at a location that was already checked."""
     wanted = f"refs/heads/{check_ref(branch)}" if branch else "HEAD"
-    output = _remote(
+    output = run_remote(
         ["ls-remote", "--symref", "--quiet", "--end-of-options", location, wanted],
         purpose="listing the branches",
         where=location,
@@ -217,7 +222,7 @@ _REFUSED = re.compile(
 )
 
 
-def _remote(
+def run_remote(
     arguments: Iterable[str],
     *,
     purpose: str,
@@ -226,11 +231,19 @@ def _remote(
     timeout: float,
     git_dir: Path | None = None,
     limit: int = command.OUTPUT_LIMIT,
+    accept: tuple[int, ...] = (0,),
 ) -> bytes:
     """Runs a command that contacts the source. Raises `AccessRefused` when that refuses the credentials."""
     try:
         _, output = command.run(
-            arguments, purpose=purpose, where=where, git_dir=git_dir, env=env, timeout=timeout, limit=limit
+            arguments,
+            purpose=purpose,
+            where=where,
+            git_dir=git_dir,
+            env=env,
+            timeout=timeout,
+            limit=limit,
+            accept=accept,
         )
     except GitTimeout:
         raise
@@ -239,17 +252,19 @@ def _remote(
             raise
         remedy = (
             f"add a line https://USER:TOKEN@HOST/PATH to {FILE} in the folder of secrets"
-            if where.lower().startswith("https:")
+            if where.lower().startswith("http")
             else "ssh must log in without a prompt: with a key in the agent or ~/.ssh, and the host in known_hosts"
         )
         raise AccessRefused(f"{redact(where)} refuses access ({error.said}): {remedy}", error.said) from None
     return output
 
 
-def _address(location: str, roots: tuple[Path, ...]) -> tuple[str, str]:
+def address_of(location: str, roots: tuple[Path, ...]) -> tuple[str, str]:
+    """What git takes as the address of an allowed location, and the transport it needs. Raises `GitError`."""
     if is_url(location):
         check_url(location)
-        return location, "https" if location.lower().startswith("https://") else "ssh"
+        scheme = location.lower().partition("://")[0]
+        return location, scheme if scheme in ("http", "https") else "ssh"
     if "://" in location or "::" in location:
         raise GitError(f"{redact_location(location)}: only paths, https and ssh locations are allowed")
     path = confine(location, roots)

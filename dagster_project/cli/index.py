@@ -16,6 +16,7 @@ from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from assets.context.search import IndexStatus
+    from assets.context.source.sources import Source
     from core.health.freshness import SourceFreshness
 
 MOST_FOUND = 1000
@@ -33,11 +34,18 @@ def add(
     repository: Annotated[
         str | None, typer.Option(help="owner/name on its forge; webhooks about it belong to this source.")
     ] = None,
+    forge: Annotated[
+        str | None,
+        typer.Option(help="Publish results there: github, gitlab or gitea. Known for addresses of public forges."),
+    ] = None,
+    forge_address: Annotated[
+        str | None, typer.Option(help="https://HOST of that forge; by default the URL's.", metavar="URL")
+    ] = None,
     refresh_now: Annotated[bool, typer.Option("--refresh/--no-refresh", help="Index it immediately.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Add a source and index it."""
-    from assets.context.source.sources import add_source
+    from assets.context.source.sources import add_source, check_forge
     from core.git import is_url, keep_credential, split_credential
     from core.settings import load_settings
 
@@ -47,12 +55,20 @@ def add(
         place = str(Path(place).expanduser().resolve())
     with opened() as database, user_errors():
         source = add_source(
-            database, DEFAULT_TEAM, name, place, branch=branch, repository=repository, roots=settings.roots
+            database,
+            DEFAULT_TEAM,
+            name,
+            place,
+            branch=branch,
+            repository=repository,
+            roots=settings.roots,
+            forge=check_forge(forge, forge_address or _server(place)) if forge else None,
         )
         if credential:
             kept = keep_credential(settings.secrets_folder, DEFAULT_TEAM, place, credential)
             note(f"its credential is stored in {kept}")
     note(f"source {source.name}: {source.shown}")
+    note(_publishes(source))
     if refresh_now:
         try:
             refresh(source.name, as_json=as_json)
@@ -64,6 +80,54 @@ def add(
             ) from error
     elif as_json:
         data({"source": source.name, "location": source.shown})
+
+
+def _server(location: str) -> str:
+    """The address of the server of an https location; of another one, nothing that could be one."""
+    match = re.match(r"https?://[^/?#]+", location)
+    return match[0] if match else ""
+
+
+def _publishes(source: "Source") -> str:
+    if source.forge:
+        return f"results are published at {source.forge} {source.forge_address}, repository {source.repository}"
+    if source.location.startswith("/"):
+        return "results are published as branches of that repository"
+    return f"results stay with their tasks: `penstock index forge {source.name}` says where to publish them"
+
+
+@sources.command("forge")
+def forge_(
+    name: Annotated[str, typer.Argument(help="The source.")],
+    forge: Annotated[str | None, typer.Option(help="github, gitlab or gitea.")] = None,
+    address: Annotated[str | None, typer.Option(help="https://HOST; by default that of the source's URL.")] = None,
+    repository: Annotated[str | None, typer.Option(help="owner/name there; by default the source's.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Publish at no forge.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show or set the forge at which a source's results are published."""
+    from assets.context.source.sources import check_forge, find_source, set_forge
+
+    if none and (forge or address or repository):
+        raise typer.BadParameter("excludes the other options", param_hint="--none")
+    if (address or repository) and not forge:
+        raise typer.BadParameter("is missing", param_hint="--forge")
+    with opened() as database, user_errors():
+        source = find_source(database, DEFAULT_TEAM, name)
+        if forge or none:
+            wanted = check_forge(forge, address or _server(source.shown)) if forge else None
+            source = set_forge(database, DEFAULT_TEAM, name, wanted, repository)
+    if as_json:
+        data(
+            {
+                "source": source.name,
+                "forge": source.forge,
+                "address": source.forge_address,
+                "repository": source.repository,
+            }
+        )
+        return
+    line(_publishes(source))
 
 
 @sources.command()

@@ -1,4 +1,4 @@
-"""`penstock task`: list, show, watch, cancel and retry."""
+"""`penstock task`: list, show, watch, approve, cancel and retry."""
 
 import time
 import uuid
@@ -15,7 +15,7 @@ from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 if TYPE_CHECKING:
     from core.database import Database
 
-tasks = typer.Typer(name="task", help="List, show, watch, cancel and retry tasks.", no_args_is_help=True)
+tasks = typer.Typer(name="task", help="List, show, watch, approve, cancel and retry tasks.", no_args_is_help=True)
 
 TaskId = Annotated[str, typer.Argument(help="The task's id or its first characters.", metavar="ID")]
 
@@ -182,6 +182,21 @@ def summary(body: dict[str, Any]) -> str:
     parts = (f"{key}={' '.join(str(value).split())}" for key, value in body.items())
     text = ", ".join(part[:120] for part in parts)
     return text if len(text) <= 240 else text[:239] + "…"
+
+
+@tasks.command()
+def approve(task: TaskId) -> None:
+    """Publish a patch that waits for approval."""
+    import getpass
+
+    from assets.results.publish import approve as approve_held
+
+    with opened() as database:
+        identity = find_task(database, task)
+        held = approve_held(database, DEFAULT_TEAM, identity, getpass.getuser())
+    if not held:
+        raise CommandFailed(f"nothing of task {identity} waits for approval: see `penstock task show {identity}`")
+    line(f"approved {identity}: it is published within seconds while the platform is up")
 
 
 @tasks.command()

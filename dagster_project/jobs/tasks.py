@@ -17,10 +17,8 @@ from dagster import (
 )
 
 from assets.platform import Platform
-from assets.results.assets import open_forge_for
-from assets.results.conclude import publish_due
+from assets.results.deliver import deliver
 from assets.results.fates import note_fates
-from core.forge.protocol import Forge
 from core.git import Repository
 
 resolve_task = define_asset_job(
@@ -38,13 +36,13 @@ refresh_context = define_asset_job(
 )
 
 
-@op(description="Retries every publication that is due.")
+@op(description="Tries every publication and status comment that is due.")
 def publish_due_publications(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
-    def forge(team_id: uuid.UUID, source: str) -> Forge:
-        return open_forge_for(platform, team_id, source)
-
-    for published in publish_due(platform.database, forge):
-        context.log.info("%s: %s %s", published.target, published.state, published.location or published.error)
+    published, written = deliver(platform)
+    for one in published:
+        context.log.info("%s: %s %s", one.target, one.state, one.location or one.error)
+    for comment in written:
+        context.log.info("status comment of task %s: %s", comment.task_id, comment.location or comment.error)
 
 
 @job(executor_def=in_process_executor, description="Retries publications that failed before.")

@@ -26,6 +26,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){1,4}")
 
 
+_PUBLIC = {"github.com": "github", "gitlab.com": "gitlab", "codeberg.org": "gitea", "gitea.com": "gitea"}
+FORGES = ("github", "gitlab", "gitea")
+_ADDRESS = re.compile(
+    r"https://[A-Za-z0-9.-]{1,253}(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
+    r"|http://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
+)
+
+
 class SourceError(ValueError):
     """A source cannot be added or found; the message says why and what to do."""
 
@@ -35,8 +43,17 @@ class SourceBusy(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
+class Forge:
+    """A service with pull requests, at `address` (https://HOST)."""
+
+    service: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """`location` is an absolute path or a URL, possibly with a credential; `shown` is the same without it."""
+    """`location` is an absolute path or a URL, possibly with a credential; `shown` is the same without it. `forge` is
+    the service at `forge_address` to which results are published; without one, they go to the repository itself."""
 
     team_id: uuid.UUID
     name: str
@@ -44,17 +61,20 @@ class Source:
     branch: str | None
     repository: str | None
     created_at: datetime
+    forge: str | None = None
+    forge_address: str | None = None
 
     @property
     def shown(self) -> str:
         return redact(self.location)
 
 
-_SELECT = b"SELECT team_id, name, location, branch, repository, created_at FROM sources"
+_SELECT = b"SELECT team_id, name, location, branch, repository, created_at, forge, forge_address FROM sources"
 
 
 _ADD = """
-INSERT INTO sources AS held (team_id, name, location, branch, repository) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO sources AS held (team_id, name, location, branch, repository, forge, forge_address)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (team_id, name) DO UPDATE SET repository = excluded.repository
 WHERE held.repository IS NULL AND excluded.repository IS NOT NULL AND held.location = excluded.location
     AND held.branch IS NOT DISTINCT FROM excluded.branch
@@ -69,23 +89,37 @@ def add_source(
     branch: str | None = None,
     repository: str | None = None,
     roots: Iterable[Path] = (),
+    forge: Forge | None = None,
 ) -> Source:
     """Adds a git source and returns it. Adding the same source again only sets its `repository`, if it had none.
 
     `location` is a path below one of `roots`, or an https or ssh URL. `repository` is `owner/name` on
-    its forge. Names are stored in lower case. Raises `SourceError`.
+    its forge, which `forge` names; for addresses of public forges, both follow from the location. Names are stored in
+    lower case. Raises `SourceError`.
     """
     name = check_name(name)
+    if (public := public_forge(location)) is not None and forge is None:
+        forge, repository = public[0], repository or public[1]
     if repository is not None:
-        repository = repository.strip().lower()
-        if not _REPOSITORY.fullmatch(repository):
-            raise SourceError(f"{repository[:80]!r} is not a repository's name: write owner/name")
+        repository = check_repository(repository)
+    if forge is not None and (repository is None or not is_url(location.strip())):
+        raise SourceError("results are published at a forge only for a URL, with the repository's name: --repository")
     if branch is not None and not _is_branch(branch):
         raise SourceError(f"{branch[:80]!r} is not a valid branch name")
     location = _check_location(location, tuple(roots))
     try:
         with database.team(team_id) as connection:
-            connection.execute(_ADD, (team_id, name, location, branch, repository))
+            connection.execute(
+                _ADD,
+                (
+                    team_id,
+                    name,
+                    location,
+                    branch,
+                    repository,
+                    *((forge.service, forge.address) if forge else (None, None)),
+                ),
+            )
     except UniqueViolation as error:
         raise SourceError(
             f"repository {repository} already has a source: `penstock index status` lists them"
@@ -97,6 +131,53 @@ def add_source(
         f"source {name} exists already, at {source.shown}, branch {source.branch or 'the default one'}, repository "
         f"{source.repository or 'none'}: choose another name, or remove it with `penstock index remove {name}`"
     )
+
+
+def public_forge(location: str) -> tuple[Forge, str] | None:
+    """The forge and repository of a URL at a public forge, or None."""
+    match = re.fullmatch(
+        r"(?:(?:https|ssh)://(?:[^/\s?#]*@)?|[\w.-]+@)([A-Za-z0-9.-]+)[:/]([^\s?#]+?)(?:\.git)?/?", location.strip()
+    )
+    service = _PUBLIC.get(match[1].lower()) if match else None
+    if match is None or service is None or not _REPOSITORY.fullmatch(match[2]):
+        return None
+    return Forge(service, f"https://{match[1].lower()}"), match[2].lower()
+
+
+def check_repository(text: str) -> str:
+    """The repository's name in lower case. Raises `SourceError`."""
+    name = text.strip().lower()
+    if not _REPOSITORY.fullmatch(name):
+        raise SourceError(f"{name[:80]!r} is not a repository's name: write owner/name")
+    return name
+
+
+def check_forge(service: str, address: str) -> Forge:
+    """Raises `SourceError`, which does not show the address, since it may hold a token."""
+    if service not in FORGES:
+        raise SourceError(f"{service[:40]!r} is not a forge: use {', '.join(FORGES)}")
+    if not _ADDRESS.fullmatch(address):
+        raise SourceError("a forge's address must be https://HOST or https://HOST/PATH, without user name or query")
+    return Forge(service, address.rstrip("/"))
+
+
+def set_forge(
+    database: Database, team_id: uuid.UUID, name: str, forge: Forge | None, repository: str | None = None
+) -> Source:
+    """Sets where a source's results are published; None: in the repository itself. Raises `SourceError`."""
+    found = find_source(database, team_id, name)
+    repository = check_repository(repository) if repository is not None else found.repository
+    if forge is not None and (repository is None or not is_url(found.location)):
+        raise SourceError("results are published at a forge only for a URL, with the repository's name: --repository")
+    try:
+        with database.team(team_id) as connection:
+            connection.execute(
+                "UPDATE sources SET forge = %s, forge_address = %s, repository = %s WHERE team_id = %s AND name = %s",
+                (*((forge.service, forge.address) if forge else (None, None)), repository, team_id, found.name),
+            )
+    except UniqueViolation as error:
+        raise SourceError(f"repository {repository} belongs to another source") from error
+    return find_source(database, team_id, name)
 
 
 def _is_branch(name: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.git import command
+from core.patch_paths import changed_paths
 from core.source_encoding import encode_diff
 
 _NO_BLOB, _EMPTY_BLOB = "0000000", "e69de29"
@@ -51,17 +52,6 @@ def unified_diff(before: Mapping[str, str | None], after: Mapping[str, str | Non
 def changed_lines(diff: str) -> int:
     """How many lines a diff adds and removes."""
     return sum(1 for line in diff.split("\n") if line[:1] in ("+", "-") and not line.startswith(("+++ ", "--- ")))
-
-
-def changed_paths(diff: str) -> tuple[str, ...]:
-    """The paths that a diff of `unified_diff` changes."""
-    paths = []
-    for line in diff.split("\n"):
-        if line.startswith("diff --git "):
-            half = line[len("diff --git ") :]
-            new = half[(len(half) + 1) // 2 :]
-            paths.append(_unquoted(new).removeprefix("b/"))
-    return tuple(paths)
 
 
 def new_paths(diff: str) -> tuple[str, ...]:
@@ -116,10 +106,3 @@ def _quoted(path: str) -> str:
         else:
             out.append(f"\\{byte:03o}")
     return '"' + "".join(out) + '"'
-
-
-def _unquoted(path: str) -> str:
-    if not path.startswith('"'):
-        return path
-    raw = re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), path[1:-1].encode())
-    return raw.replace(b'\\"', b'"').replace(b"\\\\", b"\\").decode(errors="surrogateescape")

@@ -6,9 +6,10 @@ passes on weaker evidence; anything else is `fail`. The verdict is bound to the 
 
 from collections.abc import Callable, Collection
 
-from assets.executions.judging.diff import changed_paths, new_paths
+from assets.executions.judging.diff import new_paths
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
 from assets.executions.repository.test_command import number_of_tests
+from core.patch_paths import changed_paths
 from core.work import Evidence, GateCheck, Outcome, Patch, TestRun, Verdict, VerdictKind
 
 MOST_OF_A_STOPPED_RUN = 0.25

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Mapping
 
-from assets.executions.judging.diff import changed_paths
+from core.patch_paths import changed_paths
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 

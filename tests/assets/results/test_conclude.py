@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assets.results.conclude import MAX_TRIES, conclude, publish_due
+from assets.results.conclude import conclude
+from assets.results.publish import MAX_TRIES, publish_due
 from core import tasks
 from core.attempts import Attempt, LeaseLost
 from core.database import Database

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assets.results.conclude import conclude, publish_due
+from assets.results.conclude import conclude
+from assets.results.publish import publish_due
 from assets.results.fates import note_fates
 from core import tasks
 from core.attempts import Attempt

@@ -1,0 +1,120 @@
+"""Which forge a source's results go to: the hosted one that it is configured for, else the repository itself."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from psycopg.rows import class_row
+
+from assets.platform import Platform
+from assets.results.pace import wait_for_turn
+from core.forge.host import CodeHost
+from core.forge.hosted import HostedForge
+from core.forge.local_git import LocalGit
+from core.forge.protocol import Forge, ForgeUnavailable, PublicationRefused
+from core.git import Credential, GitError, Remote, confine, find_credential, is_url
+from core.teams import DEFAULT_TEAM
+
+_USERS = {"github": "x-access-token", "gitlab": "oauth2", "gitea": "penstock"}
+"""The user name that each forge takes with a token over https."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A source, as far as publishing needs it."""
+
+    team_id: uuid.UUID
+    name: str
+    location: str
+    branch: str | None
+    repository: str | None
+    forge: str | None
+    forge_address: str | None
+
+
+def find_destination(platform: Platform, team_id: uuid.UUID, source: str) -> Destination:
+    """Raises `PublicationRefused` if there is no such source any more."""
+    with platform.database.team(team_id) as connection, connection.cursor(row_factory=class_row(Destination)) as cursor:
+        found = cursor.execute(
+            "SELECT team_id, name, location, branch, repository, forge, forge_address FROM sources "
+            "WHERE team_id = %s AND name = %s",
+            (team_id, source),
+        ).fetchone()
+    if found is None:
+        raise PublicationRefused(f"source {source!r} is no longer configured")
+    return found
+
+
+def target_of(destination: Destination) -> str:
+    """The target of the publications of a source."""
+    if destination.forge is not None:
+        return f"{destination.forge}:{destination.repository}"
+    return f"git:{destination.name}"
+
+
+def open_forge_for(platform: Platform, team_id: uuid.UUID, source: str) -> Forge:
+    """The forge to which results of a source are published. Raises `PublicationRefused` if it has none, and
+    `ForgeUnavailable` if there is no token for it."""
+    found = find_destination(platform, team_id, source)
+    if found.forge is not None:
+        return open_hosted(platform, found)
+    if is_url(found.location):
+        raise PublicationRefused(
+            f"source {source!r} is a URL of no known forge, so the patch stays with the task: "
+            f"`penstock index forge {source} --forge github|gitlab|gitea` says which one it is"
+        )
+    try:
+        return LocalGit(confine(found.location, platform.settings.roots), source)
+    except GitError as error:
+        raise PublicationRefused(str(error)) from error
+
+
+def open_hosted(platform: Platform, found: Destination) -> HostedForge:
+    """The hosted forge of a source that has one. Raises `PublicationRefused`, `ForgeUnavailable`."""
+    service, address, repository = found.forge, found.forge_address, found.repository
+    if service is None or address is None or repository is None:
+        raise PublicationRefused(f"source {found.name!r} needs its repository at the forge: `penstock index forge`")
+    setting = f"PENSTOCK_{service.upper()}_TOKEN"
+    credential = _credential(platform, found)
+    if credential is None:
+        raise ForgeUnavailable(
+            f"there is no token for {address}: set {setting}, or add https://USER:TOKEN@HOST to git-credentials in "
+            "the folder of secrets"
+        )
+    host = _host(service, address, repository, lambda: credential.password, setting)
+    account = f"{service} {address} {found.team_id}"
+    return HostedForge(
+        host,
+        lambda: platform.mirror(found.team_id, found.name),
+        Remote(found.location, credential),
+        base=found.branch,
+        before_write=lambda: wait_for_turn(platform.database, account, platform.settings.forge_write_seconds),
+    )
+
+
+def _credential(platform: Platform, found: Destination) -> Credential | None:
+    """The setting's token, which is the default team's alone; else the credential for the source's location."""
+    settings = platform.settings
+    token = getattr(settings, f"{found.forge}_token", None)
+    if token is not None and found.team_id == DEFAULT_TEAM:
+        return Credential(_USERS.get(found.forge or "", "penstock"), token.get_secret_value())
+    try:
+        return find_credential(settings.secrets_folder, found.team_id, found.location)
+    except GitError as error:
+        raise ForgeUnavailable(str(error)) from error
+
+
+def _host(service: str, address: str, repository: str, token: Callable[[], str], setting: str) -> CodeHost:
+    if service == "github":
+        from core.forge.github import GitHubHost
+
+        return GitHubHost(address, repository, token, setting=setting)
+    if service == "gitlab":
+        from core.forge.gitlab import GitLabHost
+
+        return GitLabHost(address, repository, token, setting=setting)
+    if service == "gitea":
+        from core.forge.gitea import GiteaHost
+
+        return GiteaHost(address, repository, token, setting=setting)
+    raise PublicationRefused(f"results cannot be published at {service[:40]!r}")

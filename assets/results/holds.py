@@ -1,0 +1,45 @@
+"""Which publications wait for a person's approval, and why."""
+
+import uuid
+from fnmatch import fnmatchcase
+
+from core.database import Database
+from core.forge.protocol import Publication
+from core.patch_paths import changed_paths
+from core.settings import Settings
+from core.work import VerdictKind
+
+_OTHERS = """
+SELECT t.key, t.url FROM tickets t
+WHERE t.source = %(source)s AND t.kind = 'pull request' AND t.state = 'open' AND NOT t.hidden
+    AND %(key)s = ANY (t.closes) AND NOT EXISTS (SELECT FROM publications p WHERE p.location = t.url)
+ORDER BY t.key LIMIT 3
+"""
+
+
+def reason_to_hold(
+    database: Database, settings: Settings, team_id: uuid.UUID, source: str, publication: Publication
+) -> str | None:
+    """Why a patch needs approval: a rule of the settings, or somebody's open pull request for the same ticket."""
+    if publication.patch is None:
+        return None
+    if settings.approval == "all":
+        return "every patch needs approval (setting approval)"
+    if settings.approval == "drafts" and publication.verdict.verdict is VerdictKind.DRAFT:
+        return "drafts need approval (setting approval)"
+    if protected := protected_among(changed_paths(publication.patch.diff), settings.protected_paths):
+        return f"it changes {protected}, which needs approval (setting protected_paths)"
+    if publication.ticket is None:
+        return None
+    with database.team(team_id) as connection:
+        others = connection.execute(_OTHERS, {"source": source, "key": publication.ticket}).fetchall()
+    if others:
+        listed = ", ".join(f"{key} ({url})" if url else str(key) for key, url in others)
+        return f"{listed} is an open pull request for {publication.ticket} already"
+    return None
+
+
+def protected_among(paths: tuple[str, ...], patterns: tuple[str, ...]) -> str | None:
+    """The first path that a pattern matches, whatever its letters' case: file systems may not tell them apart."""
+    lower = [pattern.lower() for pattern in patterns]
+    return next((path for path in paths if any(fnmatchcase(path.lower(), pattern) for pattern in lower)), None)

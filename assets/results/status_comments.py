@@ -1,0 +1,139 @@
+"""Keeps one comment on a task's ticket that says how the task stands, edited in place.
+
+Triggers count the changes that it should show (`status_comments.wanted`), whichever process makes them. Edits notify
+nobody; a report is a comment of its own, so this one is not begun for it.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, OpenForge
+from assets.shared.markdown import cell
+from core.database import Database
+from core.forge.hosted import HostedForge
+from core.forge.protocol import ForgeUnavailable, PublicationRefused
+from core.states import PublicationState, TaskState
+
+_TRY_SECONDS = 180.0
+
+_TAKE = """
+WITH due AS (
+    SELECT task_id FROM status_comments
+    WHERE written < wanted AND next_try_at <= now() AND tries < %(most)s
+        AND (%(task)s::uuid IS NULL OR task_id = %(task)s)
+    ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+UPDATE status_comments c SET tries = c.tries + 1, next_try_at = now() + %(seconds)s * interval '1 second'
+FROM due, tasks t
+WHERE c.task_id = due.task_id AND t.id = c.task_id
+RETURNING c.team_id, c.task_id, c.wanted, c.tries, t.source, t.state, t.reason, t.attempt, t.ticket_key,
+    (SELECT to_jsonb(p) || jsonb_build_object('headline', p.body ->> 'headline') - 'body' FROM publications p
+     WHERE p.task_id = t.id AND p.attempt = t.attempt ORDER BY p.target LIMIT 1) AS publication
+"""
+_WRITTEN = """
+UPDATE status_comments SET written = greatest(written, %(wanted)s), location = coalesce(%(location)s, location),
+    last_error = %(error)s, tries = 0, updated_at = now(), next_try_at = CASE WHEN wanted = %(wanted)s THEN next_try_at
+    ELSE now() END
+WHERE task_id = %(task)s
+"""
+_FAILED = """
+UPDATE status_comments SET last_error = %(error)s, updated_at = now(),
+    next_try_at = now() + %(pause)s * interval '1 second'
+WHERE task_id = %(task)s
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A status comment after a try: where it is, or why it is not."""
+
+    task_id: uuid.UUID
+    location: str | None
+    error: str | None
+
+
+def write_due_comments(
+    database: Database, open_forge: OpenForge, *, task_id: uuid.UUID | None = None, limit: int = 50
+) -> list[Written]:
+    """Writes each status comment that is due, at most `limit`, only that of `task_id` if given. Raises nothing for a
+    forge that refuses or is unavailable."""
+    done: list[Written] = []
+    for _ in range(limit):
+        with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(_TAKE, {"task": task_id, "seconds": _TRY_SECONDS, "most": MAX_TRIES}).fetchone()
+        if row is None:
+            break
+        done.append(_try(database, open_forge, row))
+    return done
+
+
+def _try(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Written:
+    location = error = None
+    pause: float | None = None
+    try:
+        forge = open_forge(row["team_id"], row["source"])
+        if isinstance(forge, HostedForge):
+            text = status_text(row)
+            location = forge.note(row["ticket_key"], row["task_id"], text, create=not _has_report(row))
+    except PublicationRefused as refusal:
+        error = str(refusal)  # for good
+    except (ForgeUnavailable, OSError) as trouble:
+        error = str(trouble)
+        pause = min(LONGEST_PAUSE, max(getattr(trouble, "pause", None) or 0.0, 5.0 * 2 ** min(row["tries"], 10)))
+    with database.system() as connection:
+        if pause is None:
+            connection.execute(
+                _WRITTEN, {"task": row["task_id"], "wanted": row["wanted"], "location": location, "error": error}
+            )
+        else:
+            connection.execute(_FAILED, {"task": row["task_id"], "error": error, "pause": pause})
+    return Written(row["task_id"], location, error)
+
+
+def _has_report(row: dict[str, Any]) -> bool:
+    """Whether a report without a patch is, or is about to be, a comment of its own on the ticket."""
+    publication = row["publication"]
+    return row["state"] == TaskState.UNRESOLVED and publication is not None and publication["patch_sha256"] is None
+
+
+def status_text(row: dict[str, Any]) -> str:
+    """How a task stands, in Markdown. `row` has the task's `state`, `reason`, `attempt` and `task_id`, and its
+    `publication`: `state`, `location`, `last_error`, `patch_sha256` and `headline`, or None."""
+    lines = [_sentence(row), "", f"Task `{row['task_id']}`, attempt {row['attempt']}."]
+    return "\n".join(lines)
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    state, publication = row["state"], row["publication"]
+    if state == TaskState.QUEUED:
+        return "Penstock has queued this issue."
+    if state == TaskState.RUNNING:
+        return "Penstock is working on this issue."
+    if state == TaskState.WAITING:
+        return f"Penstock waits: {cell(row['reason'] or 'for an answer')}"
+    if state == TaskState.CANCELLED:
+        return f"Penstock's work on this issue was stopped: {cell(row['reason'] or 'cancelled')}"
+    if state == TaskState.FAILED:
+        return f"Penstock could not work on this issue: {cell(row['reason'] or 'an error of its own')}"
+    if publication is None:
+        return "Penstock has ended its work on this issue."
+    if publication["patch_sha256"] is None:
+        return f"Penstock has not resolved this issue. {publication['headline'] or ''}".strip()
+    return f"{_published(publication)} {publication['headline'] or ''}".strip()
+
+
+def _published(publication: dict[str, Any]) -> str:
+    state = publication["state"]
+    if state == PublicationState.PUBLISHED:
+        return f"Penstock proposes a patch: {publication['location']}"
+    if state == PublicationState.HELD:
+        return (
+            f"Penstock has a patch, which waits for approval ({cell(publication['last_error'] or '')}): "
+            f"`penstock task approve {publication['task_id']}`."
+        )
+    if state == PublicationState.PENDING:
+        return "Penstock has a patch and is about to publish it."
+    return f"Penstock has a patch, but could not publish it: {cell(publication['last_error'] or 'no reason given')}"

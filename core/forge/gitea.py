@@ -1,0 +1,103 @@
+"""Gitea and Forgejo, by their own API (https://docs.gitea.com/api), whose objects are like GitHub's."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+from urllib.parse import quote
+
+from core.forge.github import Account, Comment, PullRequest, Repository
+from core.forge.host import MOST_COMMENTS, MOST_PULLS, READ, WRITE, NewPull, Pull, listed, number_of, translated
+from core.forge.host import Comment as FoundComment
+from core.http import Service
+from core.payload import Flag, Payload, Text, parse
+
+_EXISTS = "pull request already exists"
+_PAGE = 50
+"""The largest page that Gitea gives by default."""
+
+
+class _Head(Payload):
+    ref: Text
+
+
+class _OfBranch(Payload):
+    """The branch of a pull request, by which it is chosen: Gitea has no filter for it."""
+
+    head: _Head
+    merged: Flag | None = None
+
+
+class GiteaHost:
+    """One repository. `token` is asked for each request."""
+
+    most_characters = 65_000
+    """The smallest text column of the databases that Gitea supports (MySQL's TEXT), in bytes of ASCII."""
+
+    def __init__(self, address: str, repository: str, token: Callable[[], str], *, setting: str) -> None:
+        self.target = f"gitea:{repository}"
+        self._at = f"/api/v1/repos/{quote(repository)}"
+        self._remedy = f"set {setting} to a token that may write to {repository}"
+        self._service = Service(
+            address, headers=lambda: {"Authorization": f"token {token()}"}, environment_proxies=True
+        )
+        self._login = ""
+
+    def login(self) -> str:
+        if not self._login:
+            with self._translated():
+                found = self._service.json("GET", "/api/v1/user", limits=READ)
+                self._login = parse(Account, found, "user").login
+        return self._login
+
+    def default_branch(self) -> str:
+        return parse(Repository, self._call("GET", ""), "repository").default_branch
+
+    def pulls_of(self, branch: str) -> list[Pull]:
+        # Those of one branch are few and recent, and the newest come first.
+        found: list[Pull] = []
+        for page in range(1, MOST_PULLS // _PAGE + 1):
+            items = self._list(f"/pulls?state=all&sort=recentupdate&limit={_PAGE}&page={page}")
+            for item in items:
+                with self._translated():
+                    chosen = parse(_OfBranch, item, "pull request")
+                    if chosen.head.ref == branch:
+                        found.append(parse(PullRequest, item, "pull request").found())
+            if len(items) < _PAGE:
+                break
+        return sorted(found, key=lambda pull: -number_of(pull.key))
+
+    def create_pull(self, new: NewPull) -> Pull:
+        title = f"WIP: {new.title}" if new.draft else new.title
+        body = {"title": title, "body": new.body, "head": new.branch, "base": new.base}
+        made = self._call("POST", "/pulls", body)
+        with self._translated():
+            return parse(PullRequest, made, "pull request").found()
+
+    def comments(self, ticket: str) -> Iterator[FoundComment]:
+        # Gitea gives all comments of an issue at once.
+        for item in self._list(f"/issues/{number_of(ticket)}/comments")[:MOST_COMMENTS]:
+            with self._translated():
+                yield parse(Comment, item, "comment").found()
+
+    def create_comment(self, ticket: str, text: str) -> FoundComment:
+        made = self._call("POST", f"/issues/{number_of(ticket)}/comments", {"body": text})
+        with self._translated():
+            return parse(Comment, made, "comment").found()
+
+    def edit_comment(self, ticket: str, comment: FoundComment, text: str) -> FoundComment:
+        made = self._call("PATCH", f"/issues/comments/{int(comment.id)}", {"body": text})
+        with self._translated():
+            return parse(Comment, made, "comment").found()
+
+    def _list(self, path: str) -> Any:
+        with self._translated():
+            return listed(self._call("GET", path))
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        with self._translated():
+            return self._service.json(method, self._at + path, body, limits=READ if method == "GET" else WRITE)
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(
+            self._service.base, self._remedy, lambda refusal: refusal.status == 409 and _EXISTS in str(refusal).lower()
+        )

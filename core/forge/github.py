@@ -1,0 +1,195 @@
+"""GitHub, and GitHub Enterprise Server, through githubkit (https://docs.github.com/rest).
+
+githubkit describes the requests; they are sent by `core.http`, which adds the token. Answers are read by our own
+models, since githubkit's refuse an answer in which any field differs, as older servers' do.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from core.forge.host import (
+    MOST_COMMENTS,
+    MOST_PULLS,
+    PAGE,
+    READ,
+    WRITE,
+    NewPull,
+    Pull,
+    PullState,
+    listed,
+    number_of,
+    translated,
+)
+from core.forge.host import Comment as FoundComment
+from core.forge.protocol import PublicationRefused
+from core.http import Limits, Service
+from core.payload import Number, Payload, Text, parse
+
+if TYPE_CHECKING:
+    from githubkit import GitHub
+
+PUBLIC = "https://github.com"
+_VERSION: Final = "2022-11-28"
+"""GitHub Enterprise Server refuses versions of the API that are newer than itself."""
+_EXISTS = "pull request already exists"
+_NO_DRAFTS = "draft pull requests are not supported"
+
+
+class Account(Payload):
+    login: Text
+
+
+class Repository(Payload):
+    """A repository of GitHub or Gitea."""
+
+    default_branch: Text
+    owner: Account
+
+
+class _Ref(Payload):
+    sha: Text
+
+
+class PullRequest(Payload):
+    """A pull request of GitHub or Gitea."""
+
+    number: Number
+    html_url: Text
+    state: Text
+    merged_at: Any = None
+    body: Text | None = None
+    head: _Ref
+
+    def found(self) -> Pull:
+        state = PullState.MERGED if self.merged_at else PullState(self.state)
+        return Pull(f"#{self.number}", self.html_url, state, self.head.sha, self.body or "")
+
+
+class Comment(Payload):
+    """A comment of GitHub or Gitea."""
+
+    id: Number
+    html_url: Text
+    body: Text | None = None
+    user: Account | None = None
+
+    def found(self) -> FoundComment:
+        return FoundComment(str(self.id), self.user.login if self.user else "", self.html_url, self.body or "")
+
+
+def api_address(address: str) -> str:
+    """The address of the API of the service at `address`."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://api.github.com" if parts.hostname == "github.com" else f"{address.rstrip('/')}/api/v3"
+
+
+class GitHubHost:
+    """One repository. `token` is asked for each request."""
+
+    most_characters = 65_536
+
+    def __init__(self, address: str, repository: str, token: Callable[[], str], *, setting: str) -> None:
+        self._owner, _, self._name = repository.partition("/")
+        self.target = f"github:{repository}"
+        self._remedy = f"set {setting} to a token that may write to {repository}"
+        self._service = Service(
+            api_address(address),
+            headers=lambda: {"Authorization": f"Bearer {token()}"},
+            environment_proxies=True,
+        )
+        self._clients: dict[Limits, GitHub[Any]] = {}
+        self._login = ""
+        self._found: Repository | None = None
+
+    def login(self) -> str:
+        if not self._login:
+            with self._translated():
+                found = self._rest(READ).users.get_authenticated().json()
+                self._login = parse(Account, found, "user").login
+        return self._login
+
+    def default_branch(self) -> str:
+        return self._repository().default_branch
+
+    def _repository(self) -> Repository:
+        if self._found is None:
+            with self._translated():
+                found = self._rest(READ).repos.get(self._owner, self._name).json()
+                self._found = parse(Repository, found, "repository")
+        return self._found
+
+    def pulls_of(self, branch: str) -> list[Pull]:
+        owner = self._repository().owner.login  # as GitHub writes it: this filter may be exact
+        with self._translated():
+            found = (
+                self._rest(READ)
+                .pulls.list(
+                    self._owner,
+                    self._name,
+                    state="all",
+                    head=f"{owner}:{branch}",
+                    sort="created",
+                    direction="desc",
+                    per_page=MOST_PULLS,
+                )
+                .json()
+            )
+            return [parse(PullRequest, item, "pull request").found() for item in listed(found)]
+
+    def create_pull(self, new: NewPull) -> Pull:
+        try:
+            return self._create(new, draft=new.draft)
+        except PublicationRefused as refusal:
+            if not new.draft or _NO_DRAFTS not in str(refusal).lower():
+                raise
+            title = f"Draft: {new.title}"  # private repositories of free accounts have no drafts
+            return self._create(NewPull(new.branch, new.base, title, new.body, False), draft=False)
+
+    def _create(self, new: NewPull, *, draft: bool) -> Pull:
+        with self._translated():
+            made = self._rest(WRITE).pulls.create(
+                self._owner, self._name, title=new.title, head=new.branch, base=new.base, body=new.body, draft=draft
+            )
+            return parse(PullRequest, made.json(), "pull request").found()
+
+    def comments(self, ticket: str) -> Iterator[FoundComment]:
+        for page in range(1, MOST_COMMENTS // PAGE + 1):
+            with self._translated():
+                answer = self._rest(READ).issues.list_comments(
+                    self._owner, self._name, number_of(ticket), per_page=PAGE, page=page
+                )
+                found = [parse(Comment, item, "comment").found() for item in listed(answer.json())]
+            yield from found
+            if len(found) < PAGE:
+                return
+
+    def create_comment(self, ticket: str, text: str) -> FoundComment:
+        with self._translated():
+            made = self._rest(WRITE).issues.create_comment(self._owner, self._name, number_of(ticket), body=text)
+            return parse(Comment, made.json(), "comment").found()
+
+    def edit_comment(self, ticket: str, comment: FoundComment, text: str) -> FoundComment:
+        with self._translated():
+            made = self._rest(WRITE).issues.update_comment(self._owner, self._name, int(comment.id), body=text)
+            return parse(Comment, made.json(), "comment").found()
+
+    def _rest(self, limits: Limits) -> Any:
+        client = self._clients.get(limits)
+        if client is None:
+            from githubkit import GitHub, UnauthAuthStrategy
+
+            client = self._clients[limits] = GitHub(
+                UnauthAuthStrategy(),
+                base_url=self._service.base,
+                transport=self._service.transport(limits),
+                follow_redirects=False,
+                trust_env=False,
+                http_cache=False,
+                auto_retry=False,
+            )
+        return client.rest(_VERSION)
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self._service.base, self._remedy, lambda refusal: _EXISTS in str(refusal).lower())

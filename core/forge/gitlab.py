@@ -1,0 +1,151 @@
+"""GitLab, through python-gitlab (https://docs.gitlab.com/api/merge_requests/), whose requests `core.http` sends."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from core.forge.host import (
+    MOST_COMMENTS,
+    MOST_PULLS,
+    PAGE,
+    READ,
+    WRITE,
+    NewPull,
+    Pull,
+    PullState,
+    number_of,
+    translated,
+)
+from core.forge.host import Comment as FoundComment
+from core.http import Limits, Service
+from core.payload import Number, Payload, Text, parse
+
+PUBLIC = "https://gitlab.com"
+_STATES = {"opened": PullState.OPEN, "locked": PullState.OPEN, "closed": PullState.CLOSED, "merged": PullState.MERGED}
+
+
+class _Project(Payload):
+    default_branch: Text
+
+
+class _MergeRequest(Payload):
+    iid: Number
+    web_url: Text
+    state: Text
+    sha: Text | None = None
+    description: Text | None = None
+
+    def found(self) -> Pull:
+        state = _STATES.get(self.state, PullState.OPEN)
+        return Pull(f"!{self.iid}", self.web_url, state, self.sha or "", self.description or "")
+
+
+class _User(Payload):
+    username: Text
+
+
+class _Note(Payload):
+    id: Number
+    body: Text | None = None
+    author: _User | None = None
+
+
+class GitLabHost:
+    """One project, whose path may have several parts. `token` is asked for each request."""
+
+    most_characters = 1_000_000
+
+    def __init__(self, address: str, repository: str, token: Callable[[], str], *, setting: str) -> None:
+        self.target = f"gitlab:{repository}"
+        self._project = repository
+        self._web = f"{address.rstrip('/')}/{repository}"
+        self._remedy = f"set {setting} to a token with the scope api that may write to {repository}"
+        self._service = Service(address, headers=lambda: {"PRIVATE-TOKEN": token()}, environment_proxies=True)
+        self._clients: dict[Limits, Any] = {}
+        self._login = ""
+
+    def login(self) -> str:
+        if not self._login:
+            with self._translated():
+                found = self._client(READ).http_get("/user")
+                self._login = parse(_User, found, "user").username
+        return self._login
+
+    def default_branch(self) -> str:
+        with self._translated():
+            found = self._client(READ).projects.get(self._project).attributes
+            return parse(_Project, found, "project").default_branch
+
+    def pulls_of(self, branch: str) -> list[Pull]:
+        with self._translated():
+            found = self._lazy(READ).mergerequests.list(
+                source_branch=branch,
+                state="all",
+                order_by="created_at",
+                sort="desc",
+                per_page=MOST_PULLS,
+                page=1,
+                get_all=False,
+            )
+            return [parse(_MergeRequest, item.attributes, "merge request").found() for item in found]
+
+    def create_pull(self, new: NewPull) -> Pull:
+        with self._translated():
+            made = self._lazy(WRITE).mergerequests.create(
+                {
+                    "source_branch": new.branch,
+                    "target_branch": new.base,
+                    "title": f"Draft: {new.title}" if new.draft else new.title,
+                    "description": new.body,
+                    "remove_source_branch": True,
+                }
+            )
+            return parse(_MergeRequest, made.attributes, "merge request").found()
+
+    def comments(self, ticket: str) -> Iterator[FoundComment]:
+        for page in range(1, MOST_COMMENTS // PAGE + 1):
+            with self._translated():
+                notes = self._notes(READ, ticket).list(
+                    sort="asc", order_by="created_at", per_page=PAGE, page=page, get_all=False
+                )
+                found = [self._found(ticket, note.attributes) for note in notes]
+            yield from found
+            if len(found) < PAGE:
+                return
+
+    def create_comment(self, ticket: str, text: str) -> FoundComment:
+        with self._translated():
+            return self._found(ticket, self._notes(WRITE, ticket).create({"body": text}).attributes)
+
+    def edit_comment(self, ticket: str, comment: FoundComment, text: str) -> FoundComment:
+        with self._translated():
+            return self._found(ticket, self._notes(WRITE, ticket).update(int(comment.id), {"body": text}))
+
+    def _found(self, ticket: str, answer: Mapping[str, Any]) -> FoundComment:
+        note = parse(_Note, answer, "note")
+        place = "merge_requests" if ticket.startswith("!") else "issues"
+        url = f"{self._web}/-/{place}/{number_of(ticket)}#note_{note.id}"
+        return FoundComment(str(note.id), note.author.username if note.author else "", url, note.body or "")
+
+    def _notes(self, limits: Limits, ticket: str) -> Any:
+        project = self._lazy(limits)
+        tickets = project.mergerequests if ticket.startswith("!") else project.issues
+        return tickets.get(number_of(ticket), lazy=True).notes
+
+    def _lazy(self, limits: Limits) -> Any:
+        return self._client(limits).projects.get(self._project, lazy=True)
+
+    def _client(self, limits: Limits) -> Any:
+        client = self._clients.get(limits)
+        if client is None:
+            import gitlab
+
+            from core.http.requests_session import session_over
+
+            client = self._clients[limits] = gitlab.Gitlab(
+                self._service.base, session=session_over(self._service.transport(limits)), keep_base_url=True
+            )
+        return client
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self._service.base, self._remedy, lambda refusal: refusal.status == 409)

@@ -1,0 +1,140 @@
+"""What publishing needs of a forge's API: pull requests of a branch, and comments. One adapter per service.
+
+Every adapter looks up and writes what it is asked to, once, and decides nothing; `core.forge.hosted` decides.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from core.forge.protocol import ForgeUnavailable, PublicationRefused
+from core.http import Limits, RateLimited, RequestRefused, ServiceUnavailable
+from core.payload import BadField
+
+MOST_PULLS = 100
+"""The most pull requests of one branch that are looked at."""
+MOST_COMMENTS = 2_000
+"""The most comments of one ticket among which the status comment is looked for, the oldest first."""
+PAGE = 100
+READ = Limits(seconds=20.0, retries=2, most_bytes=16 << 20)
+WRITE = Limits(seconds=20.0, retries=0, most_bytes=16 << 20)
+"""A write is never repeated without looking first whether it was done."""
+
+
+class PullState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A pull (merge) request: `key` is #12 or !12, `head` the commit of its branch."""
+
+    key: str
+    url: str
+    state: PullState
+    head: str
+    body: str
+
+
+@dataclass(frozen=True)
+class NewPull:
+    branch: str
+    base: str
+    title: str
+    body: str
+    draft: bool
+
+
+@dataclass(frozen=True)
+class Comment:
+    """`author` is the login of whoever wrote it; empty if that account is gone."""
+
+    id: str
+    author: str
+    url: str
+    body: str
+
+
+class PullExists(RuntimeError):
+    """The forge has an open pull request of this branch already."""
+
+
+class CodeHost(Protocol):
+    """One repository at a forge's API. All methods raise `ForgeUnavailable` and `PublicationRefused`."""
+
+    @property
+    def target(self) -> str:
+        """`<service>:<owner>/<name>`."""
+
+    @property
+    def most_characters(self) -> int:
+        """The longest text of a pull request or comment."""
+
+    def login(self) -> str:
+        """The account that the token belongs to."""
+
+    def default_branch(self) -> str: ...
+
+    def pulls_of(self, branch: str) -> list[Pull]:
+        """Every pull request of a branch of this repository, in any state, the newest first."""
+
+    def create_pull(self, new: NewPull) -> Pull:
+        """Raises `PullExists` too."""
+
+    def comments(self, ticket: str) -> Iterator[Comment]:
+        """The comments of an issue (`#12`) or merge request (`!12`), the oldest first, at most `MOST_COMMENTS`."""
+
+    def create_comment(self, ticket: str, text: str) -> Comment: ...
+
+    def edit_comment(self, ticket: str, comment: Comment, text: str) -> Comment: ...
+
+
+@contextmanager
+def translated(where: str, remedy: str, exists: Callable[[RequestRefused], bool]) -> Iterator[None]:
+    """Turns the errors of `core.http`, also those that a client of a service has wrapped, into the forge's.
+
+    `where` is the service, `remedy` says which token to give when access is refused, and `exists` whether a refusal
+    means that there is a pull request already.
+    """
+    try:
+        yield
+    except (ForgeUnavailable, PublicationRefused):
+        raise
+    except Exception as error:
+        for found in (error, error.__cause__, getattr(error, "exc", None)):
+            if isinstance(found, RequestRefused) and exists(found):
+                raise PullExists(str(found)) from None
+            if isinstance(found, ServiceUnavailable | BadField):
+                raise _failure(found, where, remedy) from None
+        raise
+
+
+def _failure(error: ServiceUnavailable | BadField, where: str, remedy: str) -> RuntimeError:
+    if isinstance(error, BadField):
+        return ForgeUnavailable(f"{where} answers in another format than its API's: {error}")
+    if isinstance(error, RateLimited):
+        return ForgeUnavailable(str(error), error.seconds)
+    if isinstance(error, RequestRefused):
+        if error.status in (401, 403, 404):  # a private repository that the token may not see is a 404
+            return ForgeUnavailable(f"{error}: {remedy}")
+        return PublicationRefused(str(error))
+    return ForgeUnavailable(str(error))
+
+
+def listed(answer: Any) -> list[Mapping[str, Any]]:
+    """Raises `BadField` if the answer is not a list of objects."""
+    if not isinstance(answer, list) or not all(isinstance(item, Mapping) for item in answer):
+        raise BadField("the answer", "must be a list of objects")
+    return answer
+
+
+def number_of(ticket: str) -> int:
+    """12, of `#12` or `!12`. Raises `PublicationRefused`."""
+    digits = ticket[1:]
+    if ticket[:1] not in ("#", "!") or not digits.isascii() or not digits.isdigit() or len(digits) > 12:
+        raise PublicationRefused(f"{ticket[:40]!r} is not the key of a ticket")
+    return int(digits)
