@@ -1,0 +1,221 @@
+"""`FakeForge`: what tests and the demo start, fill, break and look at."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from deploy.fake_forge.deliveries import Deliveries, Delivery
+from deploy.fake_forge.faults import Fault
+from deploy.fake_forge.github_app import APP_LOGIN
+from deploy.fake_forge.records import (
+    PERMISSIONS,
+    App,
+    Comment,
+    Issue,
+    Pull,
+    Repository,
+    Request,
+    User,
+    Write,
+)
+from deploy.fake_forge.server import Server
+from deploy.fake_forge.state import State
+
+
+class FakeForge:
+    """A forge on `127.0.0.1` that answers as GitHub, GitLab and Gitea do, over one state with real git repositories.
+
+    Args:
+        folder: Where the bare repositories are made, in `repositories`. Those found there are served again once
+            `add_repository` names them; everything else is kept in memory.
+        port: The port to listen on; 0 for a free one.
+    """
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.state = State(folder.absolute() / "repositories")
+        self.state.folder.mkdir(parents=True, exist_ok=True)
+        self._server = Server(self.state, port)
+        self._deliveries: Deliveries | None = None
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "FakeForge":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the server; the repositories stay."""
+        self._server.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        if self._deliveries:
+            self._deliveries.stop()
+
+    # Addresses
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, also the base that GitLab's clients want."""
+        return self._server.url
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    @property
+    def github_url(self) -> str:
+        return f"{self.url}/api/v3"
+
+    @property
+    def gitlab_url(self) -> str:
+        return f"{self.url}/api/v4"
+
+    @property
+    def gitea_url(self) -> str:
+        return f"{self.url}/api/v1"
+
+    def git_url(self, repository: str, token: str = "") -> str:
+        """The address to clone; with `token` it holds the credential."""
+        credential = f"x-access-token:{token}@" if token else ""
+        return f"{self.url.replace('://', '://' + credential)}/{repository}.git"
+
+    # What there is
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request but those to `/_fake/`, in the order of arrival."""
+        return self._server.requests
+
+    @property
+    def unknown(self) -> list[Request]:
+        """Requests for endpoints or pages that the fake does not have."""
+        return self._server.unknown
+
+    @property
+    def writes(self) -> list[Write]:
+        """Every change of the state, in order."""
+        return self.state.writes
+
+    @property
+    def app(self) -> App:
+        """The GitHub App; set its `public_key` to have signatures of JWTs checked."""
+        return self.state.app
+
+    def repository(self, full_name: str) -> Repository:
+        """Raises `NotFound`."""
+        return self.state.repository(full_name)
+
+    def pull(self, repository: str, number: int) -> Pull:
+        """The pull request of that shared number. Raises `NotFound`."""
+        return self.state.pull(self.repository(repository), number)
+
+    def issue(self, repository: str, number: int) -> Issue:
+        """The issue or pull request of that shared number. Raises `NotFound`."""
+        return self.state.issue(self.repository(repository), number)
+
+    # Filling it
+
+    def add_repository(
+        self,
+        full_name: str,
+        seed: Path | None = None,
+        default_branch: str = "main",
+        *,
+        private: bool = False,
+        description: str = "",
+    ) -> Repository:
+        """Makes `owner/name`, and its owner. A `seed` that is a git repository gives its branches and tags, any other
+        folder its files as one commit; without a seed the repository is empty."""
+        return self.state.add_repository(full_name, seed, default_branch, private=private, description=description)
+
+    def add_user(self, login: str, name: str = "", *, is_bot: bool = False) -> User:
+        """The user of that login, made if there is none."""
+        return self.state.add_user(login, name, is_bot=is_bot)
+
+    def add_token(self, login: str, name: str = "") -> str:
+        """A new token of that user, who is made if there is none. `name`, the login unless given, is what
+        `requests` calls it."""
+        return self.state.add_token(login, name or login)
+
+    def revoke_token(self, token: str) -> None:
+        with self.state.lock:
+            self.state.tokens.pop(token, None)
+
+    def grant(self, repository: str, login: str, permission: str) -> None:
+        """Gives a user `none`, `read`, `write` or `admin`, in place of what they had."""
+        if permission not in PERMISSIONS:
+            raise ValueError(f"permission {permission!r} is none of {', '.join(PERMISSIONS)}")
+        with self.state.lock:
+            self.repository(repository).permissions[self.add_user(login).login] = permission
+
+    def install_app(self, repository: str, permission: str = "write") -> int:
+        """Lets the GitHub App into a repository; returns the id of the owner's installation."""
+        return self.state.install_app(self.repository(repository), APP_LOGIN, permission)
+
+    def add_issue(
+        self, repository: str, title: str, body: str = "", *, author: str = "ada", labels: list[str] | None = None
+    ) -> Issue:
+        return self.state.add_issue(self.repository(repository), self.add_user(author), title, body, labels or [])
+
+    def add_pull(
+        self,
+        repository: str,
+        head: str,
+        base: str = "main",
+        *,
+        title: str = "A change",
+        body: str = "",
+        author: str = "ada",
+        draft: bool = False,
+    ) -> Pull:
+        """Raises `NoSuchBranch`, `AlreadyExists`."""
+        options: dict[str, Any] = {"head": head, "base": base, "title": title, "body": body, "draft": draft}
+        return self.state.add_pull(self.repository(repository), self.add_user(author), **options)
+
+    def add_comment(self, repository: str, number: int, body: str, *, author: str = "ada") -> Comment:
+        """Comments on the issue or pull request of that shared number."""
+        found = self.repository(repository)
+        return self.state.add_comment(found, self.state.issue(found, number), self.add_user(author), body)
+
+    def edit(self, repository: str, number: int, *, author: str = "ada", **wanted: Any) -> None:
+        """Sets `title`, `body`, `state` (`open`, `closed`), and of a pull request `base` and `draft`."""
+        found = self.repository(repository)
+        self.state.edit(found, self.state.issue(found, number), self.add_user(author), **wanted)
+
+    def merge(self, repository: str, number: int, *, author: str = "ada") -> None:
+        """Merges a pull request with a merge commit. Raises `Invalid` on a conflict."""
+        found = self.repository(repository)
+        self.state.merge(found, self.state.pull(found, number), self.add_user(author))
+
+    # Breaking it
+
+    def add_fault(self, kind: str, **rule: Any) -> Fault:
+        """Adds a rule at the end of the list; the fields are those of `Fault`."""
+        fault = Fault(kind, **rule)
+        self._server.faults.add(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        self._server.faults.clear()
+
+    # Webhooks
+
+    def deliver_to(self, url: str, secret: str) -> None:
+        """From now on sends what happens to `url`, as GitHub does and signed with `secret`."""
+        if self._deliveries:
+            raise ValueError("the fake forge delivers to one receiver, and has one")
+        self._deliveries = Deliveries(self.state, self.url, url, secret)
+        self.state.changed = self._deliveries.changed
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What was sent so far, with the receiver's status."""
+        return self._deliveries.sent if self._deliveries else []
+
+    def wait_for_deliveries(self) -> None:
+        """Returns when everything that has happened so far was sent."""
+        if self._deliveries:
+            self._deliveries.wait()
