@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from core.forge.github import Account, Comment, PullRequest, Repository
-from core.forge.host import MOST_COMMENTS, MOST_PULLS, READ, WRITE, NewPull, Pull, listed, number_of, translated
+from core.forge.host import MOST_COMMENTS, MOST_PULLS, PAUSES, READ, WRITE, NewPull, Pull, listed, number_of, translated
 from core.forge.host import Comment as FoundComment
 from core.http import Service
 from core.payload import Flag, Payload, Text, parse
@@ -38,7 +38,7 @@ class GiteaHost:
         self._at = f"/api/v1/repos/{quote(repository)}"
         self._remedy = f"set {setting} to a token that may write to {repository}"
         self._service = Service(
-            address, headers=lambda: {"Authorization": f"token {token()}"}, environment_proxies=True
+            address, headers=lambda: {"Authorization": f"token {token()}"}, pauses=PAUSES, environment_proxies=True
         )
         self._login = ""
 

@@ -13,6 +13,7 @@ from core.forge.host import (
     MOST_COMMENTS,
     MOST_PULLS,
     PAGE,
+    PAUSES,
     READ,
     WRITE,
     NewPull,
@@ -97,6 +98,7 @@ class GitHubHost:
         self._service = Service(
             api_address(address),
             headers=lambda: {"Authorization": f"Bearer {token()}"},
+            pauses=PAUSES,
             environment_proxies=True,
         )
         self._clients: dict[Limits, GitHub[Any]] = {}

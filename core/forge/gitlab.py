@@ -8,6 +8,7 @@ from core.forge.host import (
     MOST_COMMENTS,
     MOST_PULLS,
     PAGE,
+    PAUSES,
     READ,
     WRITE,
     NewPull,
@@ -60,7 +61,9 @@ class GitLabHost:
         self._project = repository
         self._web = f"{address.rstrip('/')}/{repository}"
         self._remedy = f"set {setting} to a token with the scope api that may write to {repository}"
-        self._service = Service(address, headers=lambda: {"PRIVATE-TOKEN": token()}, environment_proxies=True)
+        self._service = Service(
+            address, headers=lambda: {"PRIVATE-TOKEN": token()}, pauses=PAUSES, environment_proxies=True
+        )
         self._clients: dict[Limits, Any] = {}
         self._login = ""
 

@@ -10,9 +10,11 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
-from core.http import Limits, RateLimited, RequestRefused, ServiceUnavailable
+from core.http import Limits, Pauses, RateLimited, RequestRefused, ServiceUnavailable
 from core.payload import BadField
 
+PAUSES = Pauses(first=0.25, longest=2.0, longest_asked=2.0, unsaid=60.0)
+"""A forge that asks for a longer pause gets it, and the caller does other work meanwhile."""
 MOST_PULLS = 100
 """The most pull requests of one branch that are looked at."""
 MOST_COMMENTS = 2_000
@@ -119,6 +121,8 @@ def _failure(error: ServiceUnavailable | BadField, where: str, remedy: str) -> R
     if isinstance(error, RateLimited):
         return ForgeUnavailable(str(error), error.seconds)
     if isinstance(error, RequestRefused):
+        if error.status == 403 and "rate limit" in str(error).lower():  # a secondary limit that does not say how long
+            return ForgeUnavailable(str(error), PAUSES.unsaid)
         if error.status in (401, 403, 404):  # a private repository that the token may not see is a 404
             return ForgeUnavailable(f"{error}: {remedy}")
         return PublicationRefused(str(error))

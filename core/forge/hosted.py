@@ -126,16 +126,22 @@ class HostedForge:
             raise ForgeUnavailable(str(error)) from error
         except GitError as error:
             raise PublicationRefused(str(error)) from error
+        branch = publication.branch
         try:
-            if (head := self._remote.head(publication.branch)) == commit:
+            head = self._remote.head(branch)
+            if head == commit:
                 return True
             if head is not None and adopt:
                 return False
-            self._remote.push(repository, publication.branch, commit)
+            try:
+                self._remote.push(repository, branch, commit)
+            except AccessRefused:
+                raise
+            except GitError:
+                if self._remote.head(branch) != commit:  # another process may have pushed it meanwhile
+                    raise
         except PushRejected as error:
             raise PublicationRefused(str(error)) from error
-        except AccessRefused as error:
-            raise ForgeUnavailable(str(error)) from error
         except GitError as error:
             raise ForgeUnavailable(str(error)) from error
         return True

@@ -16,6 +16,8 @@ OWN_BRANCHES = "penstock/"
 _LIST_TIMEOUT = 30.0
 _PUSH_TIMEOUT = 120.0
 _NOT_THERE = "(stale info)"
+_PASSING = re.compile(r"failed to update ref|cannot lock|unable to lock|unpack|timed out|internal error", re.IGNORECASE)
+"""Rejections by a server that is busy, not by a rule."""
 
 
 class PushRejected(GitError):
@@ -83,7 +85,8 @@ class Remote:
                     "they are left as they are"
                 )
             if flag == "!":
-                raise PushRejected(f"{redact(self.location)} rejects branch {branch!r}: {_reason(rest)}")
+                kind = GitError if _PASSING.search(rest) else PushRejected
+                raise kind(f"{redact(self.location)} rejects branch {branch!r}: {_reason(rest)}")
         if "Done" not in lines:
             raise GitError(f"pushing branch {branch!r} to {redact(self.location)} did not end")
 

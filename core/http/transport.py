@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
@@ -176,13 +176,21 @@ def _failure(state: RetryCallState) -> _Passing:
     return error if isinstance(error, _Passing) else _Passing("")
 
 
+def _details(errors: Any) -> list[str]:
+    """What GitHub adds to "Validation Failed": https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api"""
+    found = [e.get("message") or " ".join(str(e[k]) for k in ("field", "code") if k in e) if isinstance(e, dict) else e
+             for e in (errors if isinstance(errors, list) else ())]  # fmt: skip
+    return [str(text) for text in found if text][:5]
+
+
 def _said(content: bytes, secrets: tuple[str, ...]) -> str:
     """A service's error text as one short line, without the credentials, which some services echo."""
     try:
         error = json.loads(content)
+        details = error.get("errors") if isinstance(error, dict) else None
         while isinstance(error, dict):
             error = error.get("error", error.get("message", error.get("detail", "")))
-        text = str(error)
+        text = "; ".join([str(error), *_details(details)])
     except (ValueError, RecursionError):
         text = content[:4000].decode("utf-8", "replace")
     for secret in secrets:

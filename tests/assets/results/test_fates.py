@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from assets.results.conclude import conclude
-from assets.results.publish import publish_due
 from assets.results.fates import note_fates
+from assets.results.publish import publish_due
 from core import tasks
 from core.attempts import Attempt
 from core.database import Database
