@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -94,6 +95,24 @@ def kafka(kafka_script: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip(str(error))
     yield server
     server.stop(grace=0)
+
+
+@pytest.fixture(scope="session")
+def gitea() -> Iterator[Any]:
+    """A real Gitea for the session, a `GiteaServer` of `deploy/dev/gitea.py`."""
+    script = _module("deploy/dev/gitea.py")
+    folder = Path(tempfile.mkdtemp(prefix="penstock-gitea-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    try:
+        server = script.start_gitea(folder, die_with_parent=True)
+    except script.GiteaMissing as error:
+        shutil.rmtree(folder)
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ from core.settings import Settings
 from core.work import VerdictKind
 
 _OTHERS = """
-SELECT t.key, t.url FROM tickets t
-WHERE t.source = %(source)s AND t.kind = 'pull request' AND t.state = 'open' AND NOT t.hidden
-    AND %(key)s = ANY (t.closes) AND NOT EXISTS (SELECT FROM publications p WHERE p.location = t.url)
+SELECT t.key, t.url FROM tickets t JOIN sources s ON (s.team_id, s.name) = (t.team_id, t.source)
+WHERE t.source = %(source)s AND (t.service, t.project) = (s.forge, s.repository) AND t.kind = 'pull request'
+    AND t.state = 'open' AND t.deleted_at IS NULL AND NOT t.hidden AND %(key)s = ANY (t.closes)
+    AND NOT EXISTS (SELECT FROM publications p WHERE p.location = t.url)
 ORDER BY t.key LIMIT 3
 """
 

@@ -1,14 +1,8 @@
 """A real Gitea: its webhooks to a real gateway, and the import of what was there before them."""
 
 import base64
-import importlib.util
-import os
-import shutil
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,33 +19,11 @@ from core.tickets import TICKET_CHANGED, Service
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(3600)]  # the first run builds it
 
-SCRIPT = Path(__file__).parents[2] / "deploy" / "dev" / "gitea.py"
 REPOSITORY = "penstock/shop"
 EVENTS = [
     "issues", "issue_assign", "issue_label", "issue_milestone", "issue_comment", "pull_request",
     "pull_request_label", "pull_request_comment", "pull_request_review", "push",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def gitea() -> Iterator[Any]:
-    """A `GiteaServer` of `deploy/dev/gitea.py`."""
-    specification = importlib.util.spec_from_file_location("script_gitea", SCRIPT)
-    assert specification and specification.loader
-    sys.modules["script_gitea"] = script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
-    folder = Path(tempfile.mkdtemp(prefix="penstock-gitea-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    try:
-        server = script.start_gitea(folder, die_with_parent=True)
-    except script.GiteaMissing as error:
-        shutil.rmtree(folder)
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _until(condition: Callable[[], Any], seconds: float = 300) -> Any:

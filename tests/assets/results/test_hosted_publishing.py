@@ -1,0 +1,253 @@
+"""From a concluded attempt to a pull request and a status comment, with a real database and the fake forge."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from assets.context.source.sources import Forge, add_source
+from assets.platform import Platform
+from assets.results.conclude import conclude
+from assets.results.deliver import deliver
+from assets.results.publish import Published, approve
+from core import tasks
+from core.attempts import Attempt
+from core.database import Database
+from core.eventlog.postgres import PostgresLog
+from core.events import DEFAULT_TEAM
+from core.settings import Settings
+from core.states import PublicationState
+from core.work import Evidence, Execution, GateCheck, Patch, Verdict, VerdictKind
+from tests.forge_arena import REPOSITORY, FakeArena
+
+DIFF = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
+CI_DIFF = (
+    "diff --git a/.github/workflows/t.yml b/.github/workflows/t.yml\nnew file mode 100644\n--- /dev/null\n"
+    "+++ b/.github/workflows/t.yml\n@@ -0,0 +1 @@\n+on: push\n"
+)
+
+
+@dataclass
+class World:
+    """A platform with the source `shop` at the fake forge. `start` makes a task for a new ticket."""
+
+    arena: FakeArena
+    platform: Platform
+    settings: Callable[..., None]
+
+    def start(self, *, ticket: str | None = "new") -> Attempt:
+        key = self.arena.new_ticket() if ticket == "new" else ticket
+        log = PostgresLog(self.platform.database)
+        event = tasks.request_event(DEFAULT_TEAM, f"github:{uuid.uuid4()}", "/github", "shop", title="It fails")
+        with self.platform.database.team(DEFAULT_TEAM) as connection:
+            task = tasks.create_task(
+                connection,
+                log,
+                event=event,
+                source="shop",
+                title="It fails",
+                ticket=(self.arena.dialect, REPOSITORY, key) if key else None,
+            )
+        return Attempt.claim(self.platform.database, DEFAULT_TEAM, task, 1, holder="run", seconds=300, max_claims=3)
+
+    def conclude(self, attempt: Attempt, kind: VerdictKind = VerdictKind.PASS, diff: str = DIFF) -> None:
+        patch = Patch(base_commit=self.arena.base_commit(), diff=diff)
+        verdict = Verdict(
+            verdict=kind,
+            patch_sha256=patch.sha256,
+            checks=(GateCheck(name="applies", passed=kind is not VerdictKind.FAIL, detail=""),),
+        )
+        execution = Execution(engine="search", patch=patch, evidence=Evidence(sandbox="none"), summary="s", seconds=1.0)
+        conclude(
+            attempt,
+            execution,
+            verdict,
+            message="Fix: it\n",
+            report="# It\n\nWhat was tried.\n",
+            target=self.arena.target,
+            description="It is fixed.\n",
+            headline="Proven.",
+        )
+
+    def deliver(self) -> list[Published]:
+        with self.platform.database.system() as connection:  # nothing is waited for
+            connection.execute("UPDATE publications SET next_try_at = now() WHERE state = 'pending'")
+            connection.execute("UPDATE status_comments SET next_try_at = now()")
+        return deliver(self.platform)[0]
+
+    def branch_pulls(self, attempt: Attempt) -> list[Any]:
+        return self.arena.pulls(f"penstock/{attempt.task.id}")
+
+    def comments(self, attempt: Attempt) -> list[str]:
+        assert attempt.task.ticket_key is not None
+        return [text.partition("\n")[0] for _, text in self.arena.comments(attempt.task.ticket_key)]
+
+
+@pytest.fixture(params=["github", "gitlab", "gitea"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, database: Database, database_url: str) -> Iterator[World]:
+    arena = FakeArena(tmp_path / "arena", request.param)
+    made = Platform(Settings(home=tmp_path / "home", forge_write_seconds=0), database_url)
+
+    def change(**fields: Any) -> None:
+        made.settings = made.settings.model_copy(update=fields)
+
+    change(**{f"{arena.dialect}_token": SecretStr(arena.token)})
+    add_source(
+        database,
+        DEFAULT_TEAM,
+        "shop",
+        arena.location,
+        repository=REPOSITORY,
+        forge=Forge(arena.dialect, arena.forge.url),
+    )
+    made.mirror = lambda team, source: arena._mirror  # type: ignore[method-assign]
+    yield World(arena, made, change)
+    made.database.close()
+    arena.stop()
+
+
+def test_a_patch_becomes_a_pull_request_and_the_ticket_says_where(world: World) -> None:
+    attempt = world.start()
+    world.conclude(attempt)
+    [published] = world.deliver()
+    [pull] = world.branch_pulls(attempt)
+    assert (published.state, published.location) == (PublicationState.PUBLISHED, pull.url)
+    assert world.comments(attempt) == [f"Penstock proposes a patch: {pull.url} Proven."]
+    assert world.deliver() == []
+    assert len(world.comments(attempt)) == 1
+
+
+def test_while_it_works_there_is_one_comment_which_is_edited_later(world: World) -> None:
+    attempt = world.start()
+    world.deliver()
+    assert world.comments(attempt) == ["Penstock is working on this issue."]
+    world.conclude(attempt)
+    world.deliver()
+    assert [text.partition(":")[0] for text in world.comments(attempt)] == ["Penstock proposes a patch"]
+
+
+def test_a_report_is_one_comment(world: World) -> None:
+    attempt = world.start()
+    world.conclude(attempt, VerdictKind.FAIL)
+    world.deliver()
+    world.deliver()
+    assert world.comments(attempt) == ["# It"]
+
+
+def test_a_report_after_a_status_comment_is_a_second_comment(world: World) -> None:
+    attempt = world.start()
+    world.deliver()
+    world.conclude(attempt, VerdictKind.FAIL)
+    world.deliver()
+    assert world.comments(attempt) == ["Penstock has not resolved this issue. Proven.", "# It"]
+
+
+def test_a_task_without_a_ticket_says_nothing_anywhere(world: World) -> None:
+    attempt = world.start(ticket=None)
+    world.conclude(attempt, VerdictKind.FAIL)
+    [published] = world.deliver()
+    assert (published.state, published.location) == (PublicationState.PUBLISHED, f"task:{attempt.task.id}")
+    assert [w for w in world.arena.forge.writes if w.dialect == world.arena.dialect] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "diff", "why"),
+    [
+        ({"approval": "all"}, VerdictKind.PASS, DIFF, "every patch"),
+        ({"approval": "drafts"}, VerdictKind.DRAFT, DIFF, "drafts"),
+        ({}, VerdictKind.PASS, CI_DIFF, ".github/workflows/t.yml"),
+        ({"protected_paths": ("*.PY",)}, VerdictKind.PASS, DIFF, "m.py"),
+    ],
+)
+def test_what_needs_approval_waits_for_it(
+    world: World, fields: dict[str, Any], kind: VerdictKind, diff: str, why: str
+) -> None:
+    world.settings(**fields)
+    attempt = world.start()
+    world.conclude(attempt, kind, diff)
+    [held] = world.deliver()
+    assert held.state == PublicationState.HELD
+    assert why in (held.error or "")
+    assert world.branch_pulls(attempt) == []
+    [comment] = world.comments(attempt)
+    assert "waits for approval" in comment
+    assert world.deliver() == [], "it is not tried again"
+    assert approve(world.platform.database, DEFAULT_TEAM, attempt.task.id, "ada") == 1
+    [published] = world.deliver()
+    assert published.state == PublicationState.PUBLISHED
+    assert len(world.branch_pulls(attempt)) == 1
+    assert approve(world.platform.database, DEFAULT_TEAM, attempt.task.id, "ada") == 0
+
+
+def test_drafts_alone_are_held_when_drafts_need_approval(world: World) -> None:
+    world.settings(approval="drafts")
+    attempt = world.start()
+    world.conclude(attempt)
+    assert [one.state for one in world.deliver()] == [PublicationState.PUBLISHED]
+
+
+def test_somebody_elses_pull_request_for_the_ticket_comes_first(world: World) -> None:
+    attempt = world.start()
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        connection.execute(
+            "INSERT INTO tickets (team_id, source, service, project, key, kind, title, state, closes, url, updated_at) "
+            "VALUES (%s, 'shop', %s, %s, '#99', 'pull request', 'Mine', 'open', %s, "
+            "'https://example.org/99', now())",
+            (DEFAULT_TEAM, world.arena.dialect, REPOSITORY, [attempt.task.ticket_key]),
+        )
+    world.conclude(attempt)
+    [held] = world.deliver()
+    assert held.state == PublicationState.HELD
+    assert "#99 (https://example.org/99)" in (held.error or "")
+
+
+def test_one_switch_stops_publishing(world: World) -> None:
+    attempt = world.start()
+    world.conclude(attempt)
+    world.settings(publishing=False)
+    assert world.deliver() == []
+    assert world.arena.forge.requests == [] or world.branch_pulls(attempt) == []
+    world.settings(publishing=True)
+    assert [one.state for one in world.deliver()] == [PublicationState.PUBLISHED]
+
+
+def test_without_a_token_it_waits_and_says_which(world: World) -> None:
+    world.settings(**{f"{world.arena.dialect}_token": None})
+    attempt = world.start()
+    world.conclude(attempt)
+    [waiting] = world.deliver()
+    assert waiting.state == PublicationState.PENDING
+    assert f"PENSTOCK_{world.arena.dialect.upper()}_TOKEN" in (waiting.error or "")
+
+
+def test_a_forge_that_asks_for_a_pause_gets_it(world: World) -> None:
+    attempt = world.start()
+    world.conclude(attempt)
+    world.arena.forge.add_fault(
+        "status", method="POST", path=r"/(pulls|merge_requests)$", status=429, headers={"Retry-After": "900"}
+    )
+    [waiting] = world.deliver()
+    assert waiting.state == PublicationState.PENDING
+    with world.platform.database.system() as connection:
+        row = connection.execute("SELECT next_try_at > now() + interval '890 seconds' FROM publications").fetchone()
+    assert row == (True,)
+
+
+def test_a_task_of_another_forge_is_not_commented_here(world: World) -> None:
+    """A Jira issue starts a task of the same source."""
+    log = PostgresLog(world.platform.database)
+    event = tasks.request_event(DEFAULT_TEAM, "jira:1", "/jira", "shop", title="It fails")
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        task = tasks.create_task(
+            connection, log, event=event, source="shop", title="It fails", ticket=("jira", "SHOP", "SHOP-1")
+        )
+    attempt = Attempt.claim(world.platform.database, DEFAULT_TEAM, task, 1, holder="run", seconds=300, max_claims=3)
+    world.conclude(attempt)
+    assert [one.state for one in world.deliver()] == [PublicationState.PUBLISHED]
+    assert len(world.branch_pulls(attempt)) == 1
+    with world.platform.database.system() as connection:
+        assert connection.execute("SELECT count(*) FROM status_comments").fetchone() == (0,)
