@@ -209,20 +209,13 @@ def create_pull(call: Call, owner: str, repo: str) -> Reply:
     if colon and head_owner.lower() != owner.lower():
         raise invalid("PullRequest", "invalid", "head")  # there are no forks here
     branch = branch if colon else head
-    with call.state.lock:
-        try:
-            call.state.must_have_commits(found, branch, base)
-        except NothingToMerge:
-            raise invalid("PullRequest", "custom", message=f"No commits between {base} and {branch}") from None
+    draft = call.body.get("draft") in (True, "true")
+    try:
         pull = call.state.add_pull(
-            found,
-            user,
-            head=branch,
-            base=base,
-            title=title or "",
-            body=body or "",
-            draft=call.body.get("draft") in (True, "true"),
+            found, user, head=branch, base=base, title=title or "", body=body or "", draft=draft, may_be_empty=False
         )
+    except NothingToMerge:
+        raise invalid("PullRequest", "custom", message=f"No commits between {base} and {branch}") from None
     reply = _shown(call, found, pull, 201)
     reply.headers["Location"] = reply.body["url"]
     return reply

@@ -66,6 +66,9 @@ class Handler(BaseHTTPRequestHandler):
         """The log is `Server.requests`."""
 
     def _serve(self) -> None:
+        if self.server.stopping.is_set():
+            self._hang_up()
+            return
         path = urlsplit(self.path).path
         headers = {name.lower(): value for name, value in self.headers.items()}
         is_git = _GIT.fullmatch(path)
