@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -44,6 +45,7 @@ class Server(ThreadingHTTPServer):
         self.faults = faults.Faults()
         self.requests: list[Request] = []
         self.unknown: list[Request] = []
+        self.failures: list[str] = []
         self.stopping = threading.Event()
         self.pushing = threading.Lock()
 
@@ -94,14 +96,18 @@ class Handler(BaseHTTPRequestHandler):
             if self._instead(fault, noted):
                 return
         self.server.state.dialect = name
-        if dialect:
-            reply = self._ask(dialect, headers, body, secret, token, noted)
-        elif is_git:
-            reply = self._git(is_git["repository"], is_git["service"], headers, body, secret, token)
-        else:
-            reply = pages.answer(self.server.state, path)
-            if reply.status == 404:
-                self.server.unknown.append(noted)
+        try:
+            if dialect:
+                reply = self._ask(dialect, headers, body, secret, token, noted)
+            elif is_git:
+                reply = self._git(is_git["repository"], is_git["service"], headers, body, secret, token)
+            else:
+                reply = pages.answer(self.server.state, path)
+                if reply.status == 404:
+                    self.server.unknown.append(noted)
+        except Exception as error:
+            self.server.failures.append(traceback.format_exc())
+            reply = Reply(500, {"message": f"the fake forge itself failed: {type(error).__name__}"})
         noted.status = reply.status
         if fault and fault.kind == "drop_after":
             self._hang_up()
