@@ -95,6 +95,11 @@ class FakeForge:
         return self._server.unknown
 
     @property
+    def failures(self) -> list[str]:
+        """Tracebacks of errors of the fake itself, which it answers with 500."""
+        return self._server.failures
+
+    @property
     def writes(self) -> list[Write]:
         """Every change of the state, in order."""
         return self.state.writes

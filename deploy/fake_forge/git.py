@@ -76,8 +76,10 @@ def branches(path: Path) -> dict[str, str]:
 
 
 def branch(path: Path, name: str) -> str | None:
-    """The commit of a branch, or None."""
-    code, output = run(path, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}^{{commit}}", allowed=(0, 1, 128))
+    """The commit of the branch of exactly that name, or None."""
+    if "\0" in name:
+        return None
+    code, output = run(path, "show-ref", "--verify", "--hash", f"refs/heads/{name}", allowed=(0, 1, 128))
     return output.decode().strip() if code == 0 else None
 
 
@@ -146,6 +148,8 @@ class Entry:
 def entries(path: Path, ref: str, place: str) -> tuple[Entry | None, list[Entry]]:
     """The file at `place` with its content, or None and the entries of that folder. Raises `NotFound`."""
     place = place.strip("/")
+    if "\0" in ref + place:
+        raise NotFound(place)
     code, raw = run(path, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", allowed=(0, 1, 128))
     if code or ref.startswith("-") or any(part in ("..", "") for part in place.split("/") if place):
         raise NotFound(place)

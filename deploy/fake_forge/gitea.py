@@ -47,7 +47,7 @@ def problem(status: int, message: str, **more: Any) -> Reply:
 
 def unknown() -> Reply:
     """Gitea itself answers an unknown address with a line of text."""
-    return problem(404, "not found", errors=None)
+    return Reply(404, {"errors": None, "message": "not found"})
 
 
 def answer(call: Call) -> Reply:
@@ -150,7 +150,7 @@ def list_pulls(call: Call, owner: str, repo: str) -> Reply:
     state = call.query.get("state", "open")
     pulls = [pull for pull in found.pulls if state in ("all", pull.state)][::-1]
     by = call.state.add_user(found.owner)
-    return _list(call, pulls, lambda pull: gitea_shapes.pull(call.url, found, by, pull))
+    return _list(call, pulls, lambda pull: gitea_shapes.pull(call.url, found, by, pull, full=False))
 
 
 @ROUTES("POST", "repos/{owner}/{repo}/pulls")
@@ -185,7 +185,17 @@ def edit_pull(call: Call, owner: str, repo: str, number: str) -> Reply:
     if title is not None:
         title, draft = split_draft(title, _DRAFTS)
     state, base = _text(call, "state") or None, _text(call, "base") or None
-    call.state.edit(found, pull, user, title=title, draft=draft, body=_text(call, "body"), state=state, base=base)
+    call.state.edit(
+        found,
+        pull,
+        user,
+        title=title,
+        draft=draft,
+        body=_text(call, "body"),
+        state=state,
+        base=base,
+        unique=base is not None,
+    )
     if call.body.get("labels") is not None:
         call.state.add_labels(found, pull, user, _label_names(found, call.body["labels"]), replace=True)
     return _shown(call, found, pull, 201)  # 201, as Gitea does

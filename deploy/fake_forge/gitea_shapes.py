@@ -138,14 +138,15 @@ def issue(url: str, found: Repository, what: Issue) -> dict[str, Any]:
     }
 
 
-def pull(url: str, found: Repository, owner: User, what: Pull) -> dict[str, Any]:
+def pull(url: str, found: Repository, owner: User, what: Pull, *, full: bool = True) -> dict[str, Any]:
+    """A pull request; without `full` as lists show it, with null for lists that are empty."""
     page = f"{url}/{found.full_name}/pulls/{what.number}"
     repo = repository(url, found, owner, "read")
 
     def side(branch: str, sha: str) -> dict[str, Any]:
         return {"label": branch, "ref": branch, "sha": sha, "repo_id": found.id, "repo": repo}
 
-    return _ticket(url, found, what) | {
+    shown = _ticket(url, found, what) | {
         "url": page,  # so Gitea answers: the page, not the API
         "diff_url": f"{page}.diff",
         "patch_url": f"{page}.patch",
@@ -153,9 +154,6 @@ def pull(url: str, found: Repository, owner: User, what: Pull) -> dict[str, Any]
         "requested_reviewers": [user(url, who) for who in what.reviewers],
         "requested_reviewers_teams": [],
         "draft": what.draft,
-        "additions": what.changes.additions,
-        "deletions": what.changes.deletions,
-        "changed_files": what.changes.files,
         "mergeable": what.state == "open" and not what.draft,
         "merged": what.merged is not None,
         "merged_at": stamp(what.merged),
@@ -166,6 +164,13 @@ def pull(url: str, found: Repository, owner: User, what: Pull) -> dict[str, Any]
         "head": side(what.head, what.head_commit),
         "merge_base": git.merge_base(found.path, what.base_commit, what.head_commit),
     }
+    if full:
+        changes = what.changes
+        sizes = {"additions": changes.additions, "deletions": changes.deletions, "changed_files": changes.files}
+        return shown | sizes
+    for name in ("assignees", "requested_reviewers", "requested_reviewers_teams"):
+        shown[name] = shown[name] or None
+    return shown
 
 
 def comment(url: str, found: Repository, of: Issue, what: Comment) -> dict[str, Any]:

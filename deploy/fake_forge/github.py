@@ -23,7 +23,6 @@ from deploy.fake_forge.records import (
     AlreadyExists,
     ForgeError,
     Invalid,
-    Issue,
     NoSuchBranch,
     NotFound,
     NothingToMerge,
@@ -138,11 +137,11 @@ def text(call: Call, name: str, resource: str, *, needed: bool = False) -> str |
     return value
 
 
-def _paged(call: Call, items: list[Any]) -> Page:
+def paged(call: Call, items: list[Any]) -> Page:
     return page_of(call, items, "per_page", 30, 100)
 
 
-def _link(call: Call, page: Page) -> dict[str, str]:
+def link(call: Call, page: Page) -> dict[str, str]:
     return page.link(f"{call.url}{PREFIX}", call, "per_page")
 
 
@@ -193,9 +192,9 @@ def list_pulls(call: Call, owner: str, repo: str) -> Reply:
     ]
     if call.query.get("direction") != "asc":
         pulls.reverse()
-    page, by = _paged(call, pulls), _owner(call, found)
+    page, by = paged(call, pulls), _owner(call, found)
     shown = [github_shapes.pull(call.url, found, by, pull, full=False) for pull in page.items]
-    return Reply(200, shown, _link(call, page))
+    return Reply(200, shown, link(call, page))
 
 
 @ROUTES("POST", "repos/{owner}/{repo}/pulls")
@@ -209,20 +208,13 @@ def create_pull(call: Call, owner: str, repo: str) -> Reply:
     if colon and head_owner.lower() != owner.lower():
         raise invalid("PullRequest", "invalid", "head")  # there are no forks here
     branch = branch if colon else head
-    with call.state.lock:
-        try:
-            call.state.must_have_commits(found, branch, base)
-        except NothingToMerge:
-            raise invalid("PullRequest", "custom", message=f"No commits between {base} and {branch}") from None
+    draft = call.body.get("draft") in (True, "true")
+    try:
         pull = call.state.add_pull(
-            found,
-            user,
-            head=branch,
-            base=base,
-            title=title or "",
-            body=body or "",
-            draft=call.body.get("draft") in (True, "true"),
+            found, user, head=branch, base=base, title=title or "", body=body or "", draft=draft, may_be_empty=False
         )
+    except NothingToMerge:
+        raise invalid("PullRequest", "custom", message=f"No commits between {base} and {branch}") from None
     reply = _shown(call, found, pull, 201)
     reply.headers["Location"] = reply.body["url"]
     return reply
@@ -260,71 +252,6 @@ def request_reviewers(call: Call, owner: str, repo: str, number: str) -> Reply:
         )
         return problem(422, message)
     return _shown(call, found, pull, 201)
-
-
-@ROUTES("GET", "repos/{owner}/{repo}/issues/{number}")
-def get_issue(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found = found_repository(call, owner, repo)
-    return Reply(200, github_shapes.issue(call.url, found, call.state.issue(found, index(number))))
-
-
-@ROUTES("GET", "repos/{owner}/{repo}/issues/{number}/comments")
-def list_comments(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found = found_repository(call, owner, repo)
-    issue = call.state.issue(found, index(number))
-    page = _paged(call, issue.comments)
-    return Reply(200, [github_shapes.comment(call.url, found, issue, item) for item in page.items], _link(call, page))
-
-
-@ROUTES("POST", "repos/{owner}/{repo}/issues/{number}/comments")
-def add_comment(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found, user = writer(call, owner, repo)
-    issue: Issue = call.state.issue(found, index(number))
-    body = text(call, "body", "IssueComment", needed=True) or ""
-    made = github_shapes.comment(call.url, found, issue, call.state.add_comment(found, issue, user, body))
-    return Reply(201, made, {"Location": made["url"]})
-
-
-@ROUTES("PATCH", "repos/{owner}/{repo}/issues/comments/{number}")
-def edit_comment(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found, user = writer(call, owner, repo)
-    issue, _ = call.state.comment(found, index(number))
-    body = text(call, "body", "IssueComment", needed=True)
-    comment = call.state.edit_comment(found, index(number), user, body)
-    return Reply(200, github_shapes.comment(call.url, found, issue, comment))
-
-
-@ROUTES("DELETE", "repos/{owner}/{repo}/issues/comments/{number}")
-def delete_comment(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found, user = writer(call, owner, repo)
-    call.state.edit_comment(found, index(number), user, None)
-    return Reply(204)
-
-
-@ROUTES("POST", "repos/{owner}/{repo}/issues/{number}/labels")
-def add_labels(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found, user = writer(call, owner, repo)
-    issue = call.state.issue(found, index(number))
-    call.state.add_labels(found, issue, user, strings(call.body.get("labels")))
-    return Reply(200, [github_shapes.label(call.url, found, found.labels[name]) for name in issue.labels])
-
-
-@ROUTES("GET", "repos/{owner}/{repo}/labels")
-def list_labels(call: Call, owner: str, repo: str) -> Reply:
-    found = found_repository(call, owner, repo)
-    page = _paged(call, list(found.labels.values()))
-    return Reply(200, [github_shapes.label(call.url, found, item) for item in page.items], _link(call, page))
-
-
-@ROUTES("POST", "repos/{owner}/{repo}/labels")
-def create_label(call: Call, owner: str, repo: str) -> Reply:
-    found, user = writer(call, owner, repo)
-    name = text(call, "name", "Label", needed=True) or ""
-    if name in found.labels:
-        raise invalid("Label", "already_exists", "name")
-    color, about = text(call, "color", "Label"), text(call, "description", "Label")
-    made = call.state.add_label(found, user, name, color or "ededed", about or "")
-    return Reply(201, github_shapes.label(call.url, found, made))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/contents")

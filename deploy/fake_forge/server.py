@@ -8,11 +8,12 @@ import re
 import socket
 import threading
 import time
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from deploy.fake_forge import faults, git, gitea, github, github_app, gitlab, pages
+from deploy.fake_forge import faults, git, gitea, github, github_app, github_issues, gitlab, pages
 from deploy.fake_forge.exchange import Call, Reply, UnknownEndpoint
 from deploy.fake_forge.records import NotFound, Request, Token
 from deploy.fake_forge.state import State
@@ -21,7 +22,7 @@ LONGEST_CALL = 8 << 20
 """Of a REST request's body, in bytes."""
 LONGEST_PUSH = 64 << 20
 DIALECTS = (github, gitlab, gitea)
-ROUTE_MODULES = (github, github_app, gitlab, gitea)  # importing github_app is what adds its routes
+ROUTE_MODULES = (*DIALECTS, github_app, github_issues)  # importing the last two is what adds their routes
 _GIT = re.compile(r"/(?P<repository>[^/]+/[^/]+)\.git/(?P<service>info/refs|git-upload-pack|git-receive-pack)")
 _TIMEOUT = 60
 _IDENTITY = "fake-forge"
@@ -44,6 +45,7 @@ class Server(ThreadingHTTPServer):
         self.faults = faults.Faults()
         self.requests: list[Request] = []
         self.unknown: list[Request] = []
+        self.failures: list[str] = []
         self.stopping = threading.Event()
         self.pushing = threading.Lock()
 
@@ -66,6 +68,9 @@ class Handler(BaseHTTPRequestHandler):
         """The log is `Server.requests`."""
 
     def _serve(self) -> None:
+        if self.server.stopping.is_set():
+            self._hang_up()
+            return
         path = urlsplit(self.path).path
         headers = {name.lower(): value for name, value in self.headers.items()}
         is_git = _GIT.fullmatch(path)
@@ -91,14 +96,18 @@ class Handler(BaseHTTPRequestHandler):
             if self._instead(fault, noted):
                 return
         self.server.state.dialect = name
-        if dialect:
-            reply = self._ask(dialect, headers, body, secret, token, noted)
-        elif is_git:
-            reply = self._git(is_git["repository"], is_git["service"], headers, body, secret, token)
-        else:
-            reply = pages.answer(self.server.state, path)
-            if reply.status == 404:
-                self.server.unknown.append(noted)
+        try:
+            if dialect:
+                reply = self._ask(dialect, headers, body, secret, token, noted)
+            elif is_git:
+                reply = self._git(is_git["repository"], is_git["service"], headers, body, secret, token)
+            else:
+                reply = pages.answer(self.server.state, path)
+                if reply.status == 404:
+                    self.server.unknown.append(noted)
+        except Exception as error:
+            self.server.failures.append(traceback.format_exc())
+            reply = Reply(500, {"message": f"the fake forge itself failed: {type(error).__name__}"})
         noted.status = reply.status
         if fault and fault.kind == "drop_after":
             self._hang_up()

@@ -119,9 +119,18 @@ class State(Accounts):
 
     @locked
     def add_pull(
-        self, repository: Repository, author: User, *, head: str, base: str, title: str, body: str, draft: bool
+        self,
+        repository: Repository,
+        author: User,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool,
+        may_be_empty: bool = True,
     ) -> Pull:
-        """Raises `NoSuchBranch`, `AlreadyExists`. Whether there must be something to merge is the dialect's rule."""
+        """Raises `NoSuchBranch`, `AlreadyExists` and, unless it may be empty, `NothingToMerge`."""
         same = self.open_pull(repository, head, base)
         if same:
             raise AlreadyExists(same)
@@ -131,6 +140,8 @@ class State(Accounts):
             if not commits[name]:
                 raise NoSuchBranch(name, branch)
         changes = git.changes(repository.path, commits["base"], commits["head"])
+        if not changes.commits and not may_be_empty:
+            raise NothingToMerge(f"{head} has no commit that {base} lacks")
         pull = Pull(
             **self._new(repository, "pull"),
             title=title,
@@ -147,13 +158,6 @@ class State(Accounts):
         self.wrote("pull.create", repository, pull.number, author)
         self.changed("pull_request", "opened", repository, author, {"pull_request": pull})
         return pull
-
-    @locked
-    def must_have_commits(self, repository: Repository, head: str, base: str) -> None:
-        """Raises `NothingToMerge` if `base` has all commits of `head`; missing branches are left to `add_pull`."""
-        newer, older = (git.branch(repository.path, name) for name in (head, base))
-        if newer and older and git.is_ancestor(repository.path, newer, older):
-            raise NothingToMerge(f"{head} has no commit that {base} lacks")
 
     @locked
     def open_pull(self, repository: Repository, head: str, base: str) -> Pull | None:
@@ -174,8 +178,10 @@ class State(Accounts):
         state: str | None = None,
         base: str | None = None,
         draft: bool | None = None,
+        unique: bool = True,
     ) -> None:
-        """Changes what is not None. Raises `Invalid`, `NoSuchBranch`, `AlreadyExists`."""
+        """Changes what is not None. Raises `Invalid`, `NoSuchBranch`, and `AlreadyExists` if open pull requests for the
+        same branches must be `unique`."""
         wanted: dict[str, Any] = {"title": title, "body": body, "state": state}
         wanted |= {"base": base, "draft": draft} if isinstance(issue, Pull) else {}
         given = {name: value for name, value in wanted.items() if value is not None}
@@ -188,7 +194,7 @@ class State(Accounts):
                 raise Invalid("state", "cannot be changed: the pull request was merged")
             if base != issue.base and not git.branch(repository.path, base):
                 raise NoSuchBranch("base", base)
-            same = self.open_pull(repository, issue.head, base) if state == "open" else None
+            same = self.open_pull(repository, issue.head, base) if state == "open" and unique else None
             if same and same is not issue:
                 raise AlreadyExists(same)
         before = issue.state
