@@ -144,6 +144,10 @@ class Settings(BaseSettings):
     github_token: SecretStr | None = Field(
         default=None, description="Token for GitHub: reads tickets and publishes results."
     )
+    github_app_id: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9.]{1,40}$", description="GitHub App to publish as, in place of a token."
+    )
+    github_app_key: Path | None = Field(default=None, description="PEM file of the private key of github_app_id.")
     gitlab_token: SecretStr | None = Field(
         default=None, description="Token for GitLab: reads tickets and publishes results."
     )
@@ -334,7 +338,15 @@ class Settings(BaseSettings):
         return {name.strip(): address.strip() for name, _, address in pairs}
 
     @field_validator(
-        "home", "cache", "models", "kafka_ca", "kafka_certificate", "kafka_key", "kubernetes_config", mode="after"
+        "home",
+        "cache",
+        "models",
+        "github_app_key",
+        "kafka_ca",
+        "kafka_certificate",
+        "kafka_key",
+        "kubernetes_config",
+        mode="after",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

@@ -1,8 +1,8 @@
 """Which forge a source's results go to: the hosted one that it is configured for, else the repository itself."""
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from psycopg.rows import class_row
 
@@ -14,6 +14,9 @@ from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, ForgeUnavailable, PublicationRefused
 from core.git import Credential, GitError, Remote, confine, find_credential, is_url
 from core.teams import DEFAULT_TEAM
+
+if TYPE_CHECKING:
+    from core.forge.github_app import GitHubApp
 
 _USERS = {"github": "x-access-token", "gitlab": "oauth2", "gitea": "penstock"}
 """The user name that each forge takes with a token over https."""
@@ -75,13 +78,14 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
     if service is None or address is None or repository is None:
         raise PublicationRefused(f"source {found.name!r} needs its repository at the forge: `penstock index forge`")
     setting = f"PENSTOCK_{service.upper()}_TOKEN"
-    credential = _credential(platform, found)
+    app = _github_app(platform, found)
+    credential = Credential(_USERS["github"], app.token(repository)) if app else _credential(platform, found)
     if credential is None:
         raise ForgeUnavailable(
             f"there is no token for {address}: set {setting}, or add https://USER:TOKEN@HOST to git-credentials in "
             "the folder of secrets"
         )
-    host = _host(service, address, repository, lambda: credential.password, setting)
+    host = _host(service, address, repository, credential, setting, app)
     account = f"{service} {address} {found.team_id}"
     return HostedForge(
         host,
@@ -104,11 +108,27 @@ def _credential(platform: Platform, found: Destination) -> Credential | None:
         raise ForgeUnavailable(str(error)) from error
 
 
-def _host(service: str, address: str, repository: str, token: Callable[[], str], setting: str) -> CodeHost:
+def _github_app(platform: Platform, found: Destination) -> "GitHubApp | None":
+    settings = platform.settings
+    if found.forge != "github" or found.team_id != DEFAULT_TEAM or settings.github_app_id is None:
+        return None
+    if settings.github_app_key is None:
+        raise ForgeUnavailable("a GitHub App needs its private key: set PENSTOCK_GITHUB_APP_KEY to its PEM file")
+    from core.forge.github_app import GitHubApp
+
+    return GitHubApp(str(found.forge_address), settings.github_app_id, settings.github_app_key)
+
+
+def _host(
+    service: str, address: str, repository: str, credential: Credential, setting: str, app: "GitHubApp | None"
+) -> CodeHost:
+    def token() -> str:
+        return credential.password
+
     if service == "github":
         from core.forge.github import GitHubHost
 
-        return GitHubHost(address, repository, token, setting=setting)
+        return GitHubHost(address, repository, token, setting=setting, login=app.login if app else None)
     if service == "gitlab":
         from core.forge.gitlab import GitLabHost
 

@@ -87,11 +87,20 @@ def api_address(address: str) -> str:
 
 
 class GitHubHost:
-    """One repository. `token` is asked for each request."""
+    """One repository. `token` is asked for each request; `login` is for tokens that may not ask who they are."""
 
     most_characters = 65_536
 
-    def __init__(self, address: str, repository: str, token: Callable[[], str], *, setting: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        repository: str,
+        token: Callable[[], str],
+        *,
+        setting: str,
+        login: Callable[[], str] | None = None,
+    ) -> None:
+        self._app_login = login
         self._owner, _, self._name = repository.partition("/")
         self.target = f"github:{repository}"
         self._remedy = f"set {setting} to a token that may write to {repository}"
@@ -106,6 +115,8 @@ class GitHubHost:
         self._found: Repository | None = None
 
     def login(self) -> str:
+        if self._app_login is not None:
+            return self._app_login()
         if not self._login:
             with self._translated():
                 found = self._rest(READ).users.get_authenticated().json()
