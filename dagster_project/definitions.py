@@ -1,6 +1,12 @@
 """Assembles the definitions that Dagster loads: assets, checks, jobs, schedules, sensors and resources."""
 
-from dagster import Definitions, ResourceDefinition, in_process_executor, load_assets_from_modules
+from dagster import (
+    Definitions,
+    ResourceDefinition,
+    in_process_executor,
+    load_asset_checks_from_modules,
+    load_assets_from_modules,
+)
 
 from assets.context import assets as context_assets
 from assets.context.tickets import assets as ticket_assets
@@ -11,6 +17,7 @@ from assets.executions import environment_assets
 from assets.migrations import assets as migration_assets
 from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
+from assets.results import asset_checks as result_checks
 from assets.results import assets as result_assets
 from dagster_project.jobs import context, evals, events, models, tasks
 from dagster_project.runtime import worker_platform
@@ -37,8 +44,10 @@ defs = Definitions(
         ],
         include_specs=True,
     ),
+    asset_checks=load_asset_checks_from_modules([result_checks]),
     jobs=[
         tasks.resolve_task,
+        tasks.check_ledger,
         tasks.refresh_context,
         tasks.publish_pending,
         tasks.follow_patches,
@@ -58,6 +67,7 @@ defs = Definitions(
     schedules=[
         tasks.prune_nightly,
         tasks.follow_schedule,
+        tasks.ledger_schedule,
         events.prune_events_nightly,
         *context.SCHEDULES,
         *models.SCHEDULES,

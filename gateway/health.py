@@ -1,5 +1,6 @@
 """Liveness, readiness and metrics."""
 
+from datetime import timedelta
 from typing import Literal
 
 import psycopg
@@ -11,6 +12,7 @@ from core.events import DEFAULT_TEAM, TOPICS
 from core.health.eval_status import read_status
 from core.health.fate_rates import read_fates
 from core.health.freshness import read_freshness
+from core.health.ledger import read_ledger
 from core.health.migration_health import read_health
 from core.states import TaskState
 from gateway.problems import Refused, documented
@@ -69,8 +71,10 @@ def metrics(gateway: TheGateway, team: TheTeam) -> Response:
         freshness = read_freshness(connection)
         fates = read_fates(connection)
         migration = read_health(connection)
+        ledger = read_ledger(connection, timedelta(days=1))
     gateway.metrics.show_freshness(freshness)
     gateway.metrics.show_fates(fates)
+    gateway.metrics.show_ledger(ledger)
     gateway.metrics.show_migration(migration)
     gateway.metrics.show_evals(read_status(gateway.settings.home / "evals"))
     counted = {str(state): int(number) for state, number in rows}

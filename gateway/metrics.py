@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from core.health.eval_status import EvalStatus
 from core.health.fate_rates import FateCount
 from core.health.freshness import SourceFreshness
+from core.health.ledger import Ledger
 from core.health.migration_health import MigrationHealth
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -74,6 +75,17 @@ class Metrics:
             ["source", "engine", "verdict", "fate"],
             registry=self.registry,
         )
+        self.ledger = Gauge(
+            "penstock_ledger",
+            "Deliveries accepted during the last day, by sender and by what became of them.",
+            ["origin", "outcome"],
+            registry=self.registry,
+        )
+        self.unaccounted = Gauge(
+            "penstock_ledger_unaccounted",
+            "Deliveries of the last day that are lost, and attempts that ended without an outcome event; must be 0.",
+            registry=self.registry,
+        )
         self.eval_drifted = self._of_eval(
             "penstock_eval_drifted", "1 if the newest run is worse than the previous run of the same subject."
         )
@@ -84,6 +96,14 @@ class Metrics:
 
     def _of_eval(self, name: str, meaning: str) -> Gauge:
         return Gauge(name, f"{meaning} By eval set and subject.", ["set", "subject"], registry=self.registry)
+
+    def show_ledger(self, found: Ledger) -> None:
+        """Replaces the ledger with this one."""
+        with self._showing:
+            self.ledger.clear()
+            for (origin, outcome), count in found.entries.items():
+                self.ledger.labels(origin, outcome).set(count)
+            self.unaccounted.set(found.lost + found.without_outcome)
 
     def show_fates(self, found: Sequence[FateCount]) -> None:
         """Replaces the counts of published patches with these."""

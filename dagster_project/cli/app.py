@@ -13,6 +13,7 @@ from dagster_project.cli import (
     dead_letters,
     env,
     index,
+    ledger,
     migrate,
     models,
     platform,
@@ -37,6 +38,7 @@ app.command("solve")(solve.solve)
 app.command("send")(platform.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
+app.command("ledger")(ledger.ledger)
 app.add_typer(task.tasks, name="task")
 app.add_typer(index.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")

@@ -4,6 +4,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from dagster import (
+    AssetCheckKey,
+    AssetKey,
     AssetSelection,
     DefaultScheduleStatus,
     OpExecutionContext,
@@ -21,9 +23,11 @@ from assets.results.deliver import deliver
 from assets.results.fates import note_fates
 from core.git import Repository
 
+_LEDGER = AssetSelection.checks(AssetCheckKey(AssetKey("result"), "ledger_balances"))
+
 resolve_task = define_asset_job(
     "resolve_task",
-    selection=AssetSelection.assets("task_context", "plan", "execution", "result"),
+    selection=AssetSelection.assets("task_context", "plan", "execution", "result") - _LEDGER,
     executor_def=in_process_executor,
     description="Takes one task from its context to its published result.",
 )
@@ -69,6 +73,17 @@ def follow_patches() -> None:
 
 follow_schedule = ScheduleDefinition(
     job=follow_patches, cron_schedule="*/10 * * * *", default_status=DefaultScheduleStatus.RUNNING
+)
+
+check_ledger = define_asset_job(
+    "check_ledger",
+    selection=_LEDGER,
+    executor_def=in_process_executor,
+    description="Checks that every accepted delivery is accounted for.",
+)
+
+ledger_schedule = ScheduleDefinition(
+    job=check_ledger, cron_schedule="27 * * * *", default_status=DefaultScheduleStatus.RUNNING
 )
 
 PRUNED_AT_ONCE = 2000

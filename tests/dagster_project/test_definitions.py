@@ -44,6 +44,7 @@ def test_the_definitions_are_complete() -> None:
         },
         "jobs": [
             "begin_migration",
+            "check_ledger",
             "compare_evals",
             "follow_patches",
             "index_vectors",
@@ -72,6 +73,7 @@ def test_the_definitions_are_complete() -> None:
             "task_sensor",
         ],
         "schedules": [
+            "check_ledger_schedule",
             "eval_baseline_nightly",
             "follow_patches_schedule",
             "index_vectors_schedule",
@@ -88,6 +90,7 @@ def test_the_definitions_are_complete() -> None:
             "cases_are_distinct",
             "counts_agree_with_git",
             "failing_tests_pass",
+            "ledger_balances",
             "migration_moves",
             "models_are_known",
             "models_can_go_on_their_day",

@@ -16,6 +16,9 @@ CREATE INDEX tasks_by_ticket ON tasks (team_id, ticket_service, ticket_project, 
 
 ALTER TABLE publications ADD COLUMN approved_by text;
 
+CREATE INDEX deliveries_by_time ON deliveries (received_at);
+CREATE INDEX attempts_by_end ON attempts (ended_at) WHERE ended_at IS NOT NULL;
+
 -- One comment on a task's ticket says how the task stands. `wanted` counts the changes that it should show, `written`
 -- those that it shows.
 CREATE TABLE status_comments (
