@@ -15,12 +15,14 @@ from sandbox.protocol import Mount
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/postgresql*/bin")
 _VISIBLE = ("/usr", "/nix/store")
 """What every sandbox has already."""
+_OWN = Path("/opt/penstock/postgresql")
+"""Where the PostgreSQL of Penstock's own packages is in a sandbox; they may be installed where nothing is shown."""
 _SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Program:
-    """A server of this machine. `mounts` make it usable in the sandbox, at the same path; `extensions` are the names of
+    """A server of this machine. `path` is where it is in the sandbox, with `mounts`; `extensions` are the names of
     those that a PostgreSQL server has."""
 
     path: Path
@@ -89,7 +91,7 @@ def _postgresql_programs() -> list[Program]:
     folders = [path for pattern in _PLACES for path in Path("/").glob(pattern.lstrip("/"))]
     if (on_path := shutil.which("postgres")) is not None:
         folders.append(Path(on_path).resolve().parent)
-    return _of_folders(folders) + _of_folders(_own_folders())
+    return _of_folders(folders) + _of_folders(_own_folders(), moved=True)
 
 
 def _own_folders() -> list[Path]:
@@ -100,23 +102,29 @@ def _own_folders() -> list[Path]:
     return sorted(Path(wheel.origin).resolve().parent.glob("pginstall*/bin"))
 
 
-def _of_folders(folders: Iterable[Path]) -> list[Program]:
+def _of_folders(folders: Iterable[Path], *, moved: bool = False) -> list[Program]:
+    """The servers in folders of programs, which are `moved` to `_OWN` if the sandbox may not show their path."""
     found = []
     for folder in dict.fromkeys(folders):
         server = folder / "postgres"
         version = _version(server) if (folder / "initdb").exists() else ""
         if version:
-            found.append(Program(server, version, _mounts(folder), _extensions(folder)))
+            mounts, shown = _mounts(folder, moved)
+            found.append(Program(shown / "postgres", version, mounts, _extensions(folder)))
     return sorted(found, key=lambda one: one.numbers, reverse=True)
 
 
-def _mounts(folder: Path) -> tuple[Mount, ...]:
-    """The installation of a folder of programs, and the libraries that a wheel keeps beside its package."""
+def _mounts(folder: Path, moved: bool) -> tuple[tuple[Mount, ...], Path]:
+    """The installation of a folder of programs, with the libraries that a wheel keeps beside its package; and that
+    folder in the sandbox. PostgreSQL and its libraries find each other by relative paths."""
     prefix = folder.parent
     if any(prefix.is_relative_to(place) for place in _VISIBLE):
-        return ()
-    beside = sorted(prefix.parent.parent.glob(f"{prefix.parent.name}.libs"))
-    return tuple(Mount(path, str(path)) for path in (prefix, *beside))
+        return (), folder
+    package = prefix.parent
+    places = {prefix: _OWN / package.name / prefix.name} if moved else {prefix: prefix}
+    for beside in package.parent.glob(f"{package.name}.libs"):
+        places[beside] = _OWN / beside.name if moved else beside
+    return tuple(Mount(path, str(shown)) for path, shown in sorted(places.items())), places[prefix] / folder.name
 
 
 def _extensions(folder: Path) -> frozenset[str]:
