@@ -16,6 +16,7 @@ from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from assets.context.search import IndexStatus
+    from core.git import Credential
     from core.health.freshness import SourceFreshness
 
 MOST_FOUND = 1000
@@ -38,13 +39,11 @@ def add(
 ) -> None:
     """Add a source and index it."""
     from assets.context.source.sources import add_source
-    from core.git import is_url, keep_credential, split_credential
+    from core.git import keep_credential
     from core.settings import load_settings
 
     settings = load_settings()
-    place, credential = split_credential(location.strip())
-    if not is_url(place) and "://" not in place and not re.match(r"[^/]+@[^/]+:", place):
-        place = str(Path(place).expanduser().resolve())
+    place, credential = _place(location)
     with opened() as database, user_errors():
         source = add_source(
             database, DEFAULT_TEAM, name, place, branch=branch, repository=repository, roots=settings.roots
@@ -64,6 +63,59 @@ def add(
             ) from error
     elif as_json:
         data({"source": source.name, "location": source.shown})
+
+
+@sources.command()
+def rename(
+    name: Annotated[str, typer.Argument(help="The source, which keeps its name.")],
+    repository: Annotated[
+        str | None, typer.Option(help="The repository's new owner/name on its forge.", metavar="OWNER/NAME")
+    ] = None,
+    location: Annotated[
+        str | None,
+        typer.Option(help="Where the repository is now: a local one, or an https or ssh URL.", metavar="DIR_OR_URL"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a source that its repository was renamed, transferred or moved. Its index and tickets stay."""
+    from assets.context.source.sources import find_source, rename_source
+    from core.git import keep_credential
+    from core.settings import load_settings
+
+    settings = load_settings()
+    place, credential = _place(location) if location is not None else (None, None)
+    with opened() as database, user_errors():
+        before = find_source(database, DEFAULT_TEAM, name)
+        source = rename_source(
+            database, DEFAULT_TEAM, name, repository=repository, location=place, roots=settings.roots
+        )
+        if place and credential:
+            kept = keep_credential(settings.secrets_folder, DEFAULT_TEAM, place, credential)
+            note(f"its credential is stored in {kept}")
+    if as_json:
+        data(
+            {
+                "source": source.name,
+                "repository": source.repository,
+                "location": source.shown,
+                "former_repository": before.repository,
+                "former_location": before.shown,
+            }
+        )
+        return
+    line(f"source {source.name}: {source.shown}, repository {source.repository or 'none'}")
+    if source.location != before.location:
+        note(f"index it from there with `penstock index refresh {source.name}`")
+
+
+def _place(location: str) -> "tuple[str, Credential | None]":
+    """The location as it is stored, and the credential that it held."""
+    from core.git import is_url, split_credential
+
+    place, credential = split_credential(location.strip())
+    if not is_url(place) and "://" not in place and not re.match(r"[^/]+@[^/]+:", place):
+        place = str(Path(place).expanduser().resolve())
+    return place, credential
 
 
 @sources.command()

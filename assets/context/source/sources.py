@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 
 from core.database import Database
 from core.git import GitError, Repository, check_url, confine, is_url, redact, redact_location
+from core.repository_names import rename
 
 _LOCK_WAIT = "10min"
 _LONGEST_LOCATION = 2000
@@ -77,9 +78,7 @@ def add_source(
     """
     name = check_name(name)
     if repository is not None:
-        repository = repository.strip().lower()
-        if not _REPOSITORY.fullmatch(repository):
-            raise SourceError(f"{repository[:80]!r} is not a repository's name: write owner/name")
+        repository = _check_repository(repository)
     if branch is not None and not _is_branch(branch):
         raise SourceError(f"{branch[:80]!r} is not a valid branch name")
     location = _check_location(location, tuple(roots))
@@ -95,8 +94,59 @@ def add_source(
         return source
     raise SourceError(
         f"source {name} exists already, at {source.shown}, branch {source.branch or 'the default one'}, repository "
-        f"{source.repository or 'none'}: choose another name, or remove it with `penstock index remove {name}`"
+        f"{source.repository or 'none'}: choose another name, or remove it with `penstock index remove {name}`; if its "
+        f"repository was renamed or has moved, use `penstock index rename {name}`"
     )
+
+
+def rename_source(
+    database: Database,
+    team_id: uuid.UUID,
+    name: str,
+    *,
+    repository: str | None = None,
+    location: str | None = None,
+    roots: Iterable[Path] = (),
+) -> Source:
+    """Gives a source the new name or location of its repository, with the tickets of the repository's project.
+
+    The repository's id at its forge is forgotten, and learnt again from the next delivery. A new location must hold the
+    same history, else the next refresh indexes everything again. Raises `SourceError`.
+    """
+    found = find_source(database, team_id, name)
+    if repository is None and location is None:
+        raise SourceError("nothing to change: pass --repository OWNER/NAME, --location DIR_OR_URL, or both")
+    wanted = _check_repository(repository) if repository is not None else None
+    place = _check_location(location, tuple(roots)) if location is not None else found.location
+    with locked(database, team_id, found.name), database.team(team_id) as connection:
+        held = connection.execute(
+            "UPDATE sources SET location = %s WHERE team_id = %s AND name = %s RETURNING repository",
+            (place, team_id, found.name),
+        ).fetchone()
+        if held is None:
+            raise SourceError(f"source {found.name} was removed meanwhile: `penstock index status` lists the others")
+        if wanted is not None:
+            connection.execute(
+                "UPDATE sources SET (forge_repository_service, forge_repository_host, forge_repository_id) "
+                "= (NULL, NULL, NULL) WHERE team_id = %s AND name = %s",
+                (team_id, found.name),
+            )
+        if wanted not in (None, held[0]):
+            problem = rename(connection, team_id, found.name, wanted or "", held[0])
+            if problem:
+                raise SourceError(
+                    f"source {found.name} keeps its repository {held[0] or 'none'}: {problem}. `penstock index status` "
+                    "lists the sources; remove one with `penstock index remove`, or unlink a project with `penstock "
+                    "tickets unlink`"
+                )
+    return find_source(database, team_id, found.name)
+
+
+def _check_repository(name: str) -> str:
+    name = name.strip().lower()
+    if not _REPOSITORY.fullmatch(name):
+        raise SourceError(f"{name[:80]!r} is not a repository's name: write owner/name")
+    return name
 
 
 def _is_branch(name: str) -> bool:

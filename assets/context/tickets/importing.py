@@ -17,6 +17,7 @@ from assets.context.source.sources import find_source
 from assets.context.tickets.apis import APIS, ApiError, Reader
 from assets.context.tickets.apply import ApplyOutcome, apply
 from assets.context.tickets.index import TicketIndexReport, index_tickets
+from assets.context.tickets.renames import move_renamed
 from core.database import Database
 from core.embedding import Embedder
 from core.tickets import Service
@@ -88,6 +89,11 @@ def link_project(
                 f"project {name} of {service} already belongs to source {row[0] if row else '?'}: "
                 f"unlink it with `penstock tickets unlink`"
             )
+        # A project of its own is not a former name of the source's repository any more.
+        connection.execute(
+            "DELETE FROM renamed_projects WHERE team_id = %s AND source = %s AND former = %s AND moved_at IS NOT NULL",
+            (team_id, found.name, name),
+        )
         place = row[1] or APIS[service].address
         if place is None:
             raise ImportRefused(f"{service} has no public instance: pass the address of yours, as https://HOST")
@@ -222,6 +228,7 @@ def _store(database: Database, team_id: uuid.UUID, link: Link, changes: Sequence
         connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock tickets {team_id} {link.source}",)
         )
+        move_renamed(connection, team_id, link.source)
         received = datetime.now(UTC)
         done = [apply(connection, team_id, link.source, change, received) for change in changes]
         ended = state.step is None
