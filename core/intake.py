@@ -263,21 +263,20 @@ def _decide(connection: Connection[Any], team_id: uuid.UUID, intent: Intent) -> 
     target, reason = intent.target, None
     renamed = isinstance(intent, RenameIntent)
     source = None if renamed else _find(connection, target)
-    if source is not None:
-        if target.repository is not None and target.forge_id is not None:
-            learn(connection, team_id, source, target.repository, target.forge_id)
-    elif target.repository is not None and (renamed or target.forge_id is not None):
+    if source is None and target.repository is not None and (renamed or target.forge_id is not None):
         former = intent.former if isinstance(intent, RenameIntent) else None
         found = follow(connection, team_id, target.repository, target.forge_id, former)
-        source = found.source
+        source = found.source or _find(connection, target)
         if found.problem:
             return _Decision(None, DeliveryState.IGNORED, _not_followed(target, found.source, found.problem))
         if found.former:
             reason = f"source {source} follows repository {found.former}, which is now called {target.repository}"
     if source is None:
         return _Decision(None, DeliveryState.IGNORED, f"{target} is not a configured source")
+    if target.repository is not None and target.forge_id is not None:
+        learn(connection, team_id, source, target.repository, target.forge_id)
     if renamed:
-        reason = reason or f"source {source} has the repository's new name already"
+        reason = reason or f"source {source} has followed this before"
         return _Decision(source, DeliveryState.CHANGE, reason)
     return _Decision(source, DeliveryState.TASK if _work_of(intent) else DeliveryState.CHANGE, reason)
 

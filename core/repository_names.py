@@ -44,12 +44,12 @@ WHERE team_id = %(team)s AND name = %(name)s AND repository = %(repository)s AND
 _KNOWN = """
 SELECT name, repository FROM sources
 WHERE team_id = %s AND (forge_repository_service, forge_repository_host, forge_repository_id) = (%s, %s, %s)
-ORDER BY name LIMIT 2 FOR UPDATE
+ORDER BY name LIMIT 2 FOR NO KEY UPDATE
 """
 
 _BY_FORMER_NAME = """
 SELECT name, repository FROM sources WHERE team_id = %s AND repository = %s AND (forge_repository_id IS NULL OR %s)
-FOR UPDATE
+FOR NO KEY UPDATE
 """
 
 
@@ -79,7 +79,8 @@ def follow(
     """Gives the source of a renamed repository the new name `repository`, with the tickets of its project.
 
     The source is the one that stored the id or, for a repository of which none has, the one whose repository is
-    `former`.
+    `former`. A name that the repository had before is taken back only by an event that says that it was renamed from
+    the present one, since other deliveries may be old.
     """
     rows: list[Any] = []
     if found is not None:
@@ -89,12 +90,30 @@ def follow(
     if not rows and former is not None:
         rows = connection.execute(_BY_FORMER_NAME.encode(), (team_id, former, found is None)).fetchall()
     if not rows:
-        return Followed()
+        return _follow_link(connection, team_id, repository, former)
     name, held = rows[0]
-    if held == repository:  # another delivery came first
+    old = connection.execute(
+        "SELECT FROM renamed_projects WHERE team_id = %s AND source = %s AND former = %s", (team_id, name, repository)
+    ).fetchone()
+    if held == repository or (old is not None and former != held):
         return Followed(name)
     problem = rename(connection, team_id, name, repository, held)
     return Followed(name, held, problem)
+
+
+def _follow_link(connection: Connection[Any], team_id: uuid.UUID, repository: str, former: str | None) -> Followed:
+    """Follows a renamed repository of which a source has only the tickets."""
+    rows = connection.execute(
+        "SELECT source, project FROM ticket_projects WHERE team_id = %s AND project IN (%s, %s) AND service <> 'jira'",
+        (team_id, former, repository),
+    ).fetchall()
+    names = {project: source for source, project in rows}
+    if former not in names:
+        return Followed(names.get(repository))
+    if repository in names:
+        return Followed(names[former], former, f"{repository} already belongs to source {names[repository]}")
+    _rename_project(connection, team_id, names[former], repository, former or "")
+    return Followed(names[former], former)
 
 
 def rename(
@@ -130,6 +149,11 @@ def _rename_project(connection: Connection[Any], team_id: uuid.UUID, source: str
         "UPDATE ticket_projects p SET project = %(project)s WHERE team_id = %(team)s AND source = %(source)s "
         "AND project = %(former)s AND service <> 'jira' AND NOT EXISTS (SELECT FROM ticket_projects n "
         "WHERE n.team_id = %(team)s AND n.service = p.service AND n.project = %(project)s)",
+        key,
+    )
+    connection.execute(
+        "DELETE FROM ticket_projects "
+        "WHERE team_id = %(team)s AND source = %(source)s AND project = %(former)s AND service <> 'jira'",
         key,
     )
     connection.execute(

@@ -21,13 +21,7 @@ _BLOCKS = frozenset(
         "tableRow",
         "hardBreak",
         "rule",
-        "expand",
-        "nestedExpand",
-        "mediaSingle",
-        "media",
-        "mediaGroup",
         "caption",
-        "panel",
         "decisionItem",
         "taskItem",
         "blockTaskItem",
@@ -35,7 +29,7 @@ _BLOCKS = frozenset(
         "embedCard",
     }
 )
-"""Nodes that end a line."""
+"""Nodes that end a line. Those that hold such nodes do not."""
 
 _TITLED = frozenset({"expand", "nestedExpand"})
 _NAMED = {
@@ -43,7 +37,6 @@ _NAMED = {
     "emoji": ("text", "shortName"),
     "status": ("text",),
     "placeholder": ("text",),
-    "media": ("alt",),
     "mediaInline": ("alt",),
     "inlineCard": ("url",),
     "blockCard": ("url",),
@@ -83,8 +76,9 @@ def _own_text(kind: str, attributes: Any) -> str:
     if not isinstance(attributes, Mapping):
         return ""
     if kind in _TITLED:
-        title = attributes.get("title")
-        return f"{title}\n" if isinstance(title, str) and title else ""
+        return _line(attributes.get("title"))
+    if kind == "media":
+        return _line(attributes.get("alt"))
     if kind in _TASKS:
         return "[x] " if attributes.get("state") == "DONE" else "[ ] "
     if kind == "date":
@@ -94,6 +88,10 @@ def _own_text(kind: str, attributes: Any) -> str:
         if isinstance(text, str) and text:
             return text
     return _linked(attributes.get("data")) if kind in _CARDS else ""
+
+
+def _line(text: Any) -> str:
+    return f"{text}\n" if isinstance(text, str) and text else ""
 
 
 def _linked(data: Any) -> str:

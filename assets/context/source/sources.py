@@ -107,18 +107,21 @@ def rename_source(
     repository: str | None = None,
     location: str | None = None,
     roots: Iterable[Path] = (),
+    mirrors: Path | None = None,
 ) -> Source:
     """Gives a source the new name or location of its repository, with the tickets of the repository's project.
 
-    The repository's id at its forge is forgotten, and learnt again from the next delivery. A new location must hold the
-    same history, else the next refresh indexes everything again. Raises `SourceError`.
+    The repository's id at its forge is forgotten, and learnt again from the next delivery. With a new location, the
+    mirrors of the former one are deleted from the folder `mirrors`, and the next refresh fetches the repository from
+    there; it waits for a running refresh. Raises `SourceError`.
     """
     found = find_source(database, team_id, name)
     if repository is None and location is None:
         raise SourceError("nothing to change: pass --repository OWNER/NAME, --location DIR_OR_URL, or both")
     wanted = _check_repository(repository) if repository is not None else None
     place = _check_location(location, tuple(roots)) if location is not None else found.location
-    with locked(database, team_id, found.name), database.team(team_id) as connection:
+    alone = locked(database, team_id, found.name) if place != found.location else contextlib.nullcontext()
+    with alone, database.team(team_id) as connection:
         held = connection.execute(
             "UPDATE sources SET location = %s WHERE team_id = %s AND name = %s RETURNING repository",
             (place, team_id, found.name),
@@ -139,6 +142,8 @@ def rename_source(
                     "lists the sources; remove one with `penstock index remove`, or unlink a project with `penstock "
                     "tickets unlink`"
                 )
+        if place != found.location and mirrors is not None:
+            _drop_mirrors(mirrors, team_id, found.name)
     return find_source(database, team_id, found.name)
 
 
@@ -227,9 +232,13 @@ def remove_source(database: Database, team_id: uuid.UUID, name: str, mirrors: Pa
         found = find_source(database, team_id, name)
         with database.team(team_id) as connection:
             connection.execute("DELETE FROM sources WHERE team_id = %s AND name = %s", (team_id, name))
-        for mirror in (mirrors / str(team_id)).glob(f"{glob.escape(name)}-????????????.git*"):
-            shutil.rmtree(mirror) if mirror.is_dir() else mirror.unlink()
+        _drop_mirrors(mirrors, team_id, name)
     return found
+
+
+def _drop_mirrors(mirrors: Path, team_id: uuid.UUID, name: str) -> None:
+    for mirror in (mirrors / str(team_id)).glob(f"{glob.escape(name)}-????????????.git*"):
+        shutil.rmtree(mirror) if mirror.is_dir() else mirror.unlink()
 
 
 def list_sources(database: Database, team_id: uuid.UUID) -> list[Source]:

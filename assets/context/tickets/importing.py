@@ -89,11 +89,6 @@ def link_project(
                 f"project {name} of {service} already belongs to source {row[0] if row else '?'}: "
                 f"unlink it with `penstock tickets unlink`"
             )
-        # A project of its own is not a former name of the source's repository any more.
-        connection.execute(
-            "DELETE FROM renamed_projects WHERE team_id = %s AND source = %s AND former = %s AND moved_at IS NOT NULL",
-            (team_id, found.name, name),
-        )
         place = row[1] or APIS[service].address
         if place is None:
             raise ImportRefused(f"{service} has no public instance: pass the address of yours, as https://HOST")

@@ -56,8 +56,10 @@ def under_new_name(
     """The change, with its project's present name."""
     if change.service == Service.JIRA:
         return change
+    # A project that was linked since under the former name is another one.
     found = connection.execute(
-        "SELECT project FROM renamed_projects WHERE team_id = %s AND source = %s AND former = %s",
-        (team_id, source, change.project),
+        "SELECT project FROM renamed_projects r WHERE team_id = %s AND source = %s AND former = %s AND NOT EXISTS "
+        "(SELECT FROM ticket_projects p WHERE (p.team_id, p.service, p.project) = (r.team_id, %s, r.former))",
+        (team_id, source, change.project, change.service),
     ).fetchone()
     return change.model_copy(update={"project": found[0]}) if found else change
