@@ -4,12 +4,16 @@ A source gets the id from the first verified delivery about its repository, and 
 sources see `assets.context.source`.
 """
 
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
 from psycopg.errors import UniqueViolation
+
+REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){1,4}")
+"""The names that a source's repository may have."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ def rename(
 ) -> str | None:
     """Changes a source's repository from `former`, with the project that its tickets come from. Returns why it cannot,
     and then changes nothing: the name belongs to another source."""
+    if not REPOSITORY.fullmatch(repository):
+        return f"{repository[:80]!r} is not a repository's name"
     taken = connection.execute(
         "SELECT source FROM ticket_projects WHERE team_id = %s AND project = %s AND service <> 'jira' AND source <> %s "
         "UNION ALL SELECT name FROM sources WHERE team_id = %s AND repository = %s AND name <> %s LIMIT 1",

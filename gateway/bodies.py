@@ -50,7 +50,7 @@ class BoundedBodies:
             return await self.app(scope, receive, send)
         limit = self.limit if scope["path"].startswith("/webhooks/") else min(self.limit, API_BYTES)
         body = _Body(self, receive, _declared(scope), limit)
-        lingering = _Lingering(send, receive, lambda: body.refused and not body.ended and not _waits(scope, body))
+        lingering = _Lingering(send, receive, lambda: body.refused and not body.ended)
         if body.declared > limit:
             refused = body.refuse(_too_large(limit))
             count_refusal(self.gateway, scope, refused)
@@ -67,13 +67,6 @@ def _declared(scope: "Scope") -> int:
     return min(int(length[:19]), 10**18) if length.isdigit() else 0
 
 
-def _waits(scope: "Scope", body: "_Body") -> bool:
-    """Whether the client sends its body only after `100 Continue`, which it has not got."""
-    return not body.begun and any(
-        name == b"expect" and value.strip().lower() == b"100-continue" for name, value in scope["headers"]
-    )
-
-
 class _Body:
     """One request's body on its way to the app."""
 
@@ -81,7 +74,7 @@ class _Body:
         self.bounds = bounds
         self.limit = limit
         self.declared = declared
-        self.begun = self.ended = self.refused = False
+        self.ended = self.refused = False
         self._receive = receive
         self._size = 0
         self._holds_place = False
@@ -93,7 +86,6 @@ class _Body:
         try:
             if max(self._size, self.declared) > LARGE_BYTES and not self._holds_place:
                 await self._wait_for_place()
-            self.begun = True
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError as error:

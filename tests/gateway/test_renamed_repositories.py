@@ -7,10 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from core.database import Database
 from core.events import DEFAULT_TEAM
+from core.intake import RenameIntent
+from core.payload import BadField
+from gateway import github
 from tests.gateway.forge_cases import DATA, GITLAB_ISSUE, Forges, Stored, but, changes
 
 OPENED: dict[str, Any] = json.loads((DATA / "issues" / "opened.payload.json").read_bytes())
@@ -186,6 +191,46 @@ def test_the_source_of_another_team_is_out_of_reach(
         assert answer["reason"] == "repository codertocat/store is not a configured source"
     with database.team(team) as connection:
         assert connection.execute("SELECT repository FROM sources").fetchall() == [("codertocat/hello-world",)]
+
+
+def test_a_name_that_no_source_may_have_is_not_followed(
+    client: TestClient, sender: Any, add_source: Callable[..., None], stored: Stored
+) -> None:
+    add_source()
+    client.request("POST", **sender.github(_issue(), delivery="d1"))
+    answer = client.request("POST", **sender.github(_issue("a/\x1b[2Jb", 2), delivery="d2")).json()
+    assert answer["status"] == "ignored"
+    assert "is not a repository's name" in answer["reason"]
+    assert stored("SELECT repository FROM sources") == [("codertocat/hello-world",)]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(), max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["from", "user", "login"]), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"action": st.sampled_from(["renamed", "transferred"])},
+        optional={
+            "changes": st.fixed_dictionaries({}, optional={"repository": anything, "owner": anything}) | anything,
+            "repository": st.fixed_dictionaries(
+                {}, optional={"full_name": st.just("a/b") | anything, "id": anything, "html_url": anything}
+            )
+            | anything,
+        },
+    )
+)
+def test_any_event_about_a_repository_gives_an_intent_or_names_a_field(payload: Any) -> None:
+    try:
+        intent = github.normalise("repository", payload, trigger_label=None)
+    except BadField as error:
+        assert error.field
+        return
+    assert isinstance(intent, RenameIntent)
+    (intent.former or "").encode()
 
 
 def test_a_gitlab_project_is_followed_by_its_id_and_by_its_system_hook(

@@ -18,13 +18,12 @@ from psycopg.rows import class_row
 
 from core.database import Database
 from core.git import GitError, Repository, check_url, confine, is_url, redact, redact_location
-from core.repository_names import rename
+from core.repository_names import REPOSITORY, rename
 
 _LOCK_WAIT = "10min"
 _LONGEST_LOCATION = 2000
 _LONGEST_BRANCH = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){1,4}")
 
 
 class SourceError(ValueError):
@@ -149,7 +148,7 @@ def rename_source(
 
 def _check_repository(name: str) -> str:
     name = name.strip().lower()
-    if not _REPOSITORY.fullmatch(name):
+    if not REPOSITORY.fullmatch(name):
         raise SourceError(f"{name[:80]!r} is not a repository's name: write owner/name")
     return name
 
