@@ -1,19 +1,21 @@
 """Accepts one delivery: stores its record, its event and its task in one transaction.
 
-The gateway has already verified the delivery and normalised it to an intent. This module looks up only whether the
-intent is about a configured source.
+The gateway has already verified the delivery and normalised it to an intent. This module looks up whether the intent is
+about a configured source, and whether another delivery has reported the same happening.
 """
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import Connection
 
 from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, Event, task_id
-from core.states import DeliveryState
+from core.repository_names import RepositoryId, follow, learn
+from core.states import OPEN_TASK_STATES, DeliveryState
 from core.tasks import create_task, request_event
 from core.tickets import TICKET_CHANGED, TicketChange
 
@@ -24,11 +26,12 @@ CHANGED = "penstock.source.changed"
 class Target:
     """Identifies the source that a delivery is about: by its name, by its "owner/name" on its forge (`repository`), or
     by a project that its tickets come from (`project`: service, and name there; one on a forge also sets
-    `repository`)."""
+    `repository`). `forge_id` finds the source of a repository that was renamed."""
 
     name: str | None = None
     repository: str | None = None
     project: tuple[str, str] | None = None
+    forge_id: RepositoryId | None = None
 
     def __str__(self) -> str:
         if self.repository is not None:
@@ -39,8 +42,23 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Happening:
+    """What happened to an issue, so that it starts one task however many webhooks report it. `at` is the forge's own
+    time of it; without one, the same thing happens to an issue only once."""
+
+    service: str
+    key: str
+    what: str
+    at: datetime | None = None
+
+    def __str__(self) -> str:
+        moment = f" at {self.at.astimezone(UTC).isoformat()}" if self.at else ""
+        return f"{self.what[:300]}{moment}"
+
+
+@dataclass(frozen=True)
 class TaskIntent:
-    """A request for work. The texts are cleaned and bounded."""
+    """A request for work. The texts are cleaned and bounded. `happening` is what an issue's event reports."""
 
     target: Target
     title: str
@@ -48,6 +66,7 @@ class TaskIntent:
     url: str | None = None
     author: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    happening: Happening | None = None
 
 
 @dataclass(frozen=True)
@@ -68,13 +87,21 @@ class TicketIntent:
 
 
 @dataclass(frozen=True)
+class RenameIntent:
+    """A repository was renamed or transferred: `target` has its new name, `former` is the one before."""
+
+    target: Target
+    former: str | None = None
+
+
+@dataclass(frozen=True)
 class NoIntent:
     """The delivery starts nothing; `reason` says why."""
 
     reason: str
 
 
-Intent = TaskIntent | ChangeIntent | TicketIntent | NoIntent
+Intent = TaskIntent | ChangeIntent | TicketIntent | RenameIntent | NoIntent
 
 
 @dataclass(frozen=True)
@@ -104,7 +131,7 @@ class Receipt:
 
     @property
     def duplicate(self) -> bool:
-        return self.duplicates > 0
+        return self.duplicates > 0 or self.state == DeliveryState.DUPLICATE
 
 
 class UnknownSource(LookupError):
@@ -123,27 +150,41 @@ def receive(
     """Stores a delivery within the caller's transaction; it is durable once that has committed.
 
     A repeated delivery is counted on the first and changes nothing else, also when both arrive simultaneously (the
-    second waits for the first to commit). A delivery about a source that is not configured is recorded as ignored or,
-    with `must_know_source`, raises `UnknownSource` and records nothing.
+    second waits for the first to commit). So does a delivery of another webhook about the same happening; it is
+    recorded as a duplicate of the first, with the same task. A delivery about a source that is not configured is
+    recorded as ignored or, with `must_know_source`, raises `UnknownSource` and records nothing.
     """
-    source, state, reason = _decide(connection, intent)
-    if must_know_source and source is None:
-        raise UnknownSource(reason)
-    identity = task_id(team_id, delivery.event_id) if state == DeliveryState.TASK else None
+    decided = _decide(connection, team_id, intent)
+    if must_know_source and decided.source is None:
+        raise UnknownSource(decided.reason)
+    decided = _once(connection, team_id, delivery, intent, decided)
+    started = decided.state == DeliveryState.TASK
     row = connection.execute(
-        "INSERT INTO deliveries (team_id, id, kind, state, reason, task_id, body_sha256) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s) "
+        "INSERT INTO deliveries (team_id, id, kind, state, reason, task_id, body_sha256, ticket, happening) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (team_id, id) DO UPDATE SET duplicates = deliveries.duplicates + 1 "
         "RETURNING state, task_id, reason, duplicates, body_sha256 = %s",
-        (team_id, delivery.event_id, delivery.kind, state, reason, identity, *(2 * (delivery.body_sha256,))),
+        (
+            team_id,
+            delivery.event_id,
+            delivery.kind,
+            decided.state,
+            decided.reason,
+            task_id(team_id, delivery.event_id) if started else decided.task_id,
+            delivery.body_sha256,
+            decided.ticket if started else None,
+            decided.happening if started else None,
+            delivery.body_sha256,
+        ),
     ).fetchone()
     assert row is not None  # noqa: S101  the statement inserts or updates
     receipt = Receipt(delivery.event_id, DeliveryState(row[0]), row[1], row[2], row[3], row[4])
+    source = decided.source
     if receipt.duplicate or source is None:
         return receipt
     origin = f"/penstock/{delivery.origin}"
-    work = intent.task if isinstance(intent, TicketIntent) else intent
-    if isinstance(work, TaskIntent):
+    work = _work_of(intent)
+    if started and work is not None:
         create_task(
             connection,
             log,
@@ -154,7 +195,7 @@ def receive(
             url=work.url,
             author=work.author,
             options=work.options,
-            ticket=_ticket(intent),
+            ticket=_about(intent),
         )
     kind, data = _change(intent)
     if kind:
@@ -170,7 +211,7 @@ def receive(
     return receipt
 
 
-def _ticket(intent: Intent) -> tuple[str, str, str] | None:
+def _about(intent: Intent) -> tuple[str, str, str] | None:
     if not isinstance(intent, TicketIntent):
         return None
     return intent.change.service, intent.change.project, intent.change.key
@@ -185,6 +226,19 @@ def _change(intent: Intent) -> tuple[str | None, Mapping[str, Any]]:
     return None, {}
 
 
+@dataclass(frozen=True)
+class _Decision:
+    """The state of a delivery and why; `source` is None if it changes nothing. `task_id` is a task that an earlier
+    delivery started. `ticket` and `happening` are set if the delivery starts a task for an issue."""
+
+    source: str | None
+    state: DeliveryState
+    reason: str | None = None
+    task_id: uuid.UUID | None = None
+    ticket: str | None = None
+    happening: str | None = None
+
+
 _FIND: tuple[tuple[str, bytes], ...] = (
     ("project", b"SELECT source FROM ticket_projects WHERE (service, project) = (%s, %s)"),
     ("repository", b"SELECT name FROM sources WHERE repository = %s"),
@@ -193,15 +247,90 @@ _FIND: tuple[tuple[str, bytes], ...] = (
 """How a target's source is found: by the first of these fields that finds one."""
 
 
-def _decide(connection: Connection[Any], intent: Intent) -> tuple[str | None, DeliveryState, str | None]:
-    """The source's name and the delivery's state; or None, ignored, and why the delivery starts nothing."""
-    if isinstance(intent, NoIntent):
-        return None, DeliveryState.IGNORED, intent.reason
-    starts_work = isinstance(intent, TaskIntent) or (isinstance(intent, TicketIntent) and intent.task is not None)
+def _find(connection: Connection[Any], target: Target) -> str | None:
     for field_name, query in _FIND:
-        key = getattr(intent.target, field_name)
+        key = getattr(target, field_name)
         if key is not None:
             row = connection.execute(query, key if isinstance(key, tuple) else (key,)).fetchone()
             if row is not None:
-                return str(row[0]), DeliveryState.TASK if starts_work else DeliveryState.CHANGE, None
-    return None, DeliveryState.IGNORED, f"{intent.target} is not a configured source"
+                return str(row[0])
+    return None
+
+
+def _work_of(intent: Intent) -> TaskIntent | None:
+    if isinstance(intent, TicketIntent):
+        return intent.task
+    return intent if isinstance(intent, TaskIntent) else None
+
+
+def _decide(connection: Connection[Any], team_id: uuid.UUID, intent: Intent) -> _Decision:
+    """The delivery's source and state, or why it starts nothing. The source of a renamed repository follows it."""
+    if isinstance(intent, NoIntent):
+        return _Decision(None, DeliveryState.IGNORED, intent.reason)
+    target, reason = intent.target, None
+    renamed = isinstance(intent, RenameIntent)
+    source = None if renamed else _find(connection, target)
+    if source is None and target.repository is not None and (renamed or target.forge_id is not None):
+        former = intent.former if isinstance(intent, RenameIntent) else None
+        found = follow(connection, team_id, target.repository, target.forge_id, former)
+        source = found.source or _find(connection, target)
+        if found.problem:
+            return _Decision(None, DeliveryState.IGNORED, _not_followed(target, found.source, found.problem))
+        if found.former:
+            reason = f"source {source} follows repository {found.former}, which is now called {target.repository}"
+    if source is None:
+        return _Decision(None, DeliveryState.IGNORED, f"{target} is not a configured source")
+    if target.repository is not None and target.forge_id is not None:
+        learn(connection, team_id, source, target.repository, target.forge_id)
+    if renamed:
+        reason = reason or f"source {source} has followed this before"
+        return _Decision(source, DeliveryState.CHANGE, reason)
+    return _Decision(source, DeliveryState.TASK if _work_of(intent) else DeliveryState.CHANGE, reason)
+
+
+def _not_followed(target: Target, source: str | None, problem: str) -> str:
+    which = f"source {source} cannot follow its repository" if source else "no source can follow it"
+    return (
+        f"{target} is not a configured source, and {which}: {problem}. Remove a source that is no longer needed with "
+        f"`penstock index remove`, or name the repository with `penstock index rename`"
+    )[:1000]
+
+
+def _once(
+    connection: Connection[Any], team_id: uuid.UUID, delivery: Delivery, intent: Intent, decided: _Decision
+) -> _Decision:
+    """The decision about a delivery that would start a task for an issue, if another delivery has started one: for the
+    same happening, it is a duplicate; while that task is open, only the ticket's change is taken."""
+    work = _work_of(intent)
+    if decided.state != DeliveryState.TASK or work is None or work.happening is None:
+        return decided
+    ticket = _ticket(decided.source or "", work.target, work.happening)
+    happening = str(work.happening)
+    # Held until the end of the transaction, so that of two deliveries at once the second sees what the first did.
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock issue {team_id} {ticket}",))
+    first = connection.execute(
+        "SELECT d.id, d.task_id, d.happening = %(happening)s FROM deliveries d LEFT JOIN tasks t ON t.id = d.task_id "
+        "WHERE d.team_id = %(team)s AND d.ticket = %(ticket)s AND d.id <> %(id)s "
+        "AND (d.happening = %(happening)s OR t.state = ANY(%(open)s)) ORDER BY 3 DESC LIMIT 1",
+        {
+            "team": team_id,
+            "ticket": ticket,
+            "happening": happening,
+            "id": delivery.event_id,
+            "open": sorted(OPEN_TASK_STATES),
+        },
+    ).fetchone()
+    if first is None:
+        return _Decision(decided.source, DeliveryState.TASK, decided.reason, ticket=ticket, happening=happening)
+    other, task, same = first
+    if same:
+        reason = f"delivery {other} reported the same event before: task {task} is about it"
+        return _Decision(decided.source, DeliveryState.DUPLICATE, reason, task)
+    reason = f"starts no other task: task {task} for the same issue is still open"
+    return _Decision(decided.source, DeliveryState.CHANGE, reason, task)
+
+
+def _ticket(source: str, target: Target, happening: Happening) -> str:
+    """Names an issue of a source, also after its repository was renamed."""
+    where = str(target.forge_id.number) if target.forge_id else target.repository or ""
+    return f"{source} {happening.service} {where} {happening.key}"

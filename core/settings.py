@@ -119,7 +119,10 @@ class Settings(BaseSettings):
     )
     dagster_port: int = Field(default=3420, ge=0, le=65535, description="Port of the Dagster webserver.")
     max_body_bytes: int = Field(
-        default=5 << 20, ge=1024, le=25 << 20, description="Largest request body the gateway reads, in bytes."
+        default=25 << 20,
+        ge=1024,
+        le=25 << 20,
+        description="Largest request body the gateway reads, in bytes. GitHub sends up to 25 MiB.",
     )
     github_webhook_secret: SecretStr | None = Field(
         default=None,

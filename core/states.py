@@ -8,11 +8,13 @@ from enum import StrEnum
 
 
 class DeliveryState(StrEnum):
-    """The outcome of one incoming delivery. Duplicates are counted on the first one."""
+    """The outcome of one incoming delivery. Repeats of a delivery are counted on the first one."""
 
     TASK = "task"
     CHANGE = "change"
     IGNORED = "ignored"
+    DUPLICATE = "duplicate"
+    """A delivery of another webhook reported the same event of an issue before, and started its task."""
     DEAD_LETTERED = "dead-lettered"
 
 

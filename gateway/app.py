@@ -24,7 +24,8 @@ from core.settings import Settings
 from core.signatures import SignatureRefused
 from core.tasks import IllegalMove, TaskNotFound
 from gateway import health, streams, tasks, webhooks
-from gateway.middleware import BODY_SECONDS, BoundedBodies, Observe, TokenGate, count_refusal
+from gateway.bodies import BODY_SECONDS, BoundedBodies
+from gateway.middleware import Observe, TokenGate, count_refusal
 from gateway.problems import Refused, bad_field, unavailable
 from gateway.state import MAX_STREAMS, WORK_THREADS, Gateway
 

@@ -25,7 +25,8 @@ _EVENT_MEANING = "1 to 100 letters, digits, '_', '.' or '-'"
 
 
 class DeliveryAnswer(BaseModel):
-    """The outcome of a delivery. For a repeated delivery, the outcome of the first."""
+    """The outcome of a delivery. For a repeated delivery, the outcome of the first; for an issue's event that another
+    webhook has delivered before, its task."""
 
     status: Literal["accepted", "ignored", "duplicate"]
     delivery: str
@@ -48,13 +49,18 @@ def answer(gateway: Gateway, request: Request, response: Response, receipt: Rece
     response.status_code = 200 if receipt.duplicate else 202
     gateway.metrics.deliveries.labels(origin, "duplicate" if receipt.duplicate else receipt.state).inc()
     note(request.scope, delivery=receipt.event_id, outcome=answered.status)
+    if receipt.reason is not None:
+        note(request.scope, reason=receipt.reason)
     if receipt.task_id is not None:
         note(request.scope, task=str(receipt.task_id))
     return answered
 
 
 RESPONSES = {
-    200: {"model": DeliveryAnswer, "description": "This delivery was received before; nothing was changed."},
+    200: {
+        "model": DeliveryAnswer,
+        "description": "This delivery, or another about the same event of an issue, was received before.",
+    },
     **documented(400, 401, 408, 413, 503),
 }
 

@@ -1,12 +1,14 @@
 """Intents that all forges share: a task for an opened issue, a refresh for a push, the change of a ticket."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from core.intake import ChangeIntent, Intent, NoIntent, Target, TaskIntent, TicketIntent
+from core.intake import ChangeIntent, Happening, Intent, NoIntent, Target, TaskIntent, TicketIntent
 from core.payload import Flag, Payload, Text, parse
+from core.repository_names import RepositoryId
 from core.tickets import Service, Snapshot, TicketChange
 
 _OWN_BRANCHES = "refs/heads/penstock/"
@@ -19,21 +21,40 @@ def starts_work(opened: bool, labels_given: Iterable[str], trigger_label: str | 
     return trigger_label.casefold() in (label.casefold() for label in labels_given)
 
 
-def work_of(project: str, issue: Snapshot) -> TaskIntent:
-    """The task that an issue starts."""
+def happened(service: Service, key: str, opened: bool, trigger_label: str | None, issue: Snapshot) -> Happening:
+    """What starts an issue's task: that it was opened or, if there is a trigger label, that it got the label. Its time
+    is the same in the deliveries of all webhooks: of the opening, the issue's creation; else, its last change."""
+    if trigger_label:
+        return Happening(service, key, f"label {trigger_label.casefold()}", _since(opened, issue))
+    return Happening(service, key, "opened", _since(True, issue))
+
+
+def _since(opened: bool, issue: Snapshot) -> datetime | None:
+    first, second = (issue.created_at, issue.updated_at) if opened else (issue.updated_at, issue.created_at)
+    return first or second
+
+
+def work_of(
+    project: str, issue: Snapshot, repository: RepositoryId | None = None, happening: Happening | None = None
+) -> TaskIntent:
+    """The task that an issue starts. `repository` is the permanent id of the project's repository."""
     return TaskIntent(
-        target=Target(repository=project),
+        target=Target(repository=project, forge_id=repository),
         title=issue.title or "",
         body=issue.body or "",
         url=issue.url,
         author=issue.author,
+        happening=happening,
     )
 
 
-def about_ticket(change: TicketChange, work: TaskIntent | None = None) -> TicketIntent:
+def about_ticket(
+    change: TicketChange, work: TaskIntent | None = None, repository: RepositoryId | None = None
+) -> TicketIntent:
     """A ticket's change. It belongs to the source that its project is linked to, or whose repository it is."""
-    repository = None if change.service == Service.JIRA else change.project
-    return TicketIntent(Target(repository=repository, project=(change.service, change.project)), change, work)
+    name = None if change.service == Service.JIRA else change.project
+    target = Target(repository=name, project=(change.service, change.project), forge_id=repository)
+    return TicketIntent(target, change, work)
 
 
 def _commit(text: str) -> str:
@@ -62,9 +83,9 @@ class _Branch(Payload):
     after: Annotated[Text, AfterValidator(_commit)]
 
 
-def push(payload: Mapping[str, Any], repository: Callable[[], str]) -> Intent:
-    """A refresh of the pushed source. Tags, deleted branches and Penstock's own branches start none. `repository` is
-    called last, so that it is only required for a refresh. Raises `BadField`."""
+def push(payload: Mapping[str, Any], target: Callable[[], Target]) -> Intent:
+    """A refresh of the pushed source. Tags, deleted branches and Penstock's own branches start none. `target` is called
+    last, so that the repository is only required for a refresh. Raises `BadField`."""
     pushed = parse(_Pushed, payload)
     ref = pushed.ref
     if not ref.startswith("refs/heads/"):
@@ -74,4 +95,4 @@ def push(payload: Mapping[str, Any], repository: Callable[[], str]) -> Intent:
     if ref.startswith(_OWN_BRANCHES):
         return NoIntent(f"push of {ref[:200]} starts no work: it is a branch of Penstock's own")
     branch = parse(_Branch, payload).model_dump()
-    return ChangeIntent(target=Target(repository=repository()), data=branch)
+    return ChangeIntent(target=target(), data=branch)

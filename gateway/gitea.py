@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.intake import Intent, NoIntent
-from core.payload import parse
 from core.tickets import Service
 from gateway.forge_intents import push
-from gateway.github import InRepository, describe, ticket_intent
+from gateway.github import describe, repository_of, ticket_intent
 
 _KINDS = {
     "issues": "issues",
@@ -38,7 +37,7 @@ so only the state of its pull request is stored."""
 def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
     """The intent of `event` (the X-Gitea-Event header). Raises only `BadField`."""
     if event == "push":
-        return push(payload, lambda: parse(InRepository, payload).repository.full_name)
+        return push(payload, lambda: repository_of(payload, Service.GITEA))
     kind = _KINDS.get(event, "")
     if kind == "issue_comment" and payload.get("comment") is None:
         kind = "pull_request"  # a review's text arrives under the same event name

@@ -8,19 +8,67 @@ the reason why it starts none.
 from collections.abc import Mapping
 from typing import Any
 
-from core.intake import Intent, NoIntent
-from core.payload import Needed, Payload, parse, shown
+from pydantic import Field
+
+from core.intake import Intent, NoIntent, RenameIntent, Target
+from core.payload import Needed, Payload, clean, parse, shown
 from core.tickets import Service
-from core.tickets.fields import Repository, label_names
+from core.tickets.fields import Name, Repository, label_names
 from core.tickets.github import DELIVERIES, IssueDelivery, change_of
 from core.tickets.record import Kind
-from gateway.forge_intents import about_ticket, push, starts_work, work_of
+from gateway.forge_intents import about_ticket, happened, push, starts_work, work_of
 
 _MOVED = ("renamed", "transferred")
 
 
-class InRepository(Payload):
+class _InRepository(Payload):
     repository: Needed[Repository]
+
+
+class _Owner(Payload):
+    login: Name = None
+
+
+class _FormerOwner(Payload):
+    user: _Owner | None = None
+    organization: _Owner | None = None
+
+
+class _Former(Payload):
+    """A former name or owner."""
+
+    former: Any = Field(default=None, alias="from")
+
+
+class _OwnerChange(Payload):
+    former: _FormerOwner | None = Field(default=None, alias="from")
+
+
+class _RepositoryChange(Payload):
+    name: _Former | None = None
+
+
+class _Changes(Payload):
+    repository: _RepositoryChange | None = None
+    owner: _OwnerChange | None = None
+
+
+class _Moved(_InRepository):
+    changes: _Changes | None = None
+
+    @property
+    def former(self) -> str | None:
+        """The repository's name before it was renamed or transferred, as far as the payload says."""
+        owner, _, name = self.repository.full_name.partition("/")
+        renamed = self.changes and self.changes.repository and self.changes.repository.name
+        moved = self.changes and self.changes.owner and self.changes.owner.former
+        left = moved and (moved.user or moved.organization)
+        if renamed and isinstance(renamed.former, str):
+            name = renamed.former
+        if left and left.login:
+            owner = left.login
+        former = clean(f"{owner}/{name}").lower()[:300]
+        return former if former != self.repository.full_name else None
 
 
 def describe(event: str, payload: Mapping[str, Any]) -> str:
@@ -32,11 +80,21 @@ def describe(event: str, payload: Mapping[str, Any]) -> str:
 def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
     """The intent of `event` (the X-GitHub-Event header). Raises only `BadField`, whatever the payload."""
     if event == "push":
-        return push(payload, lambda: parse(InRepository, payload).repository.full_name)
+        return push(payload, lambda: repository_of(payload, Service.GITHUB))
     if event == "repository" and payload.get("action") in _MOVED:
-        return NoIntent("the repository was renamed: give its source the new name, so that events match it")
+        moved = parse(_Moved, payload)
+        return RenameIntent(_target(moved.repository, Service.GITHUB), moved.former)
     found = ticket_intent(event, payload, Service.GITHUB, trigger_label)
     return found or NoIntent(f"{describe(event, payload)} starts no work")
+
+
+def repository_of(payload: Mapping[str, Any], service: Service) -> Target:
+    """The repository that a delivery is about. Raises `BadField`."""
+    return _target(parse(_InRepository, payload).repository, service)
+
+
+def _target(repository: Repository, service: Service) -> Target:
+    return Target(repository=repository.full_name, forge_id=repository.identity(service))
 
 
 def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, trigger_label: str | None) -> Intent | None:
@@ -45,14 +103,18 @@ def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, trig
     if model is None or (event == "issues" and _irrelevant(payload, trigger_label)):
         return None
     delivery = parse(model, payload)
+    identity = delivery.repository.identity(service)
     if type(delivery) is not IssueDelivery:
-        return about_ticket(change_of(event, delivery, service))
-    project = delivery.repository.full_name
-    starts = starts_work(delivery.action == "opened", _labels_given(delivery, service), trigger_label)
-    work = work_of(project, delivery.issue.snapshot(Kind.ISSUE, project)) if starts else None
-    if delivery.issue.number is None:
+        return about_ticket(change_of(event, delivery, service), repository=identity)
+    project, opened, number = delivery.repository.full_name, delivery.action == "opened", delivery.issue.number
+    work = None
+    if starts_work(opened, _labels_given(delivery, service), trigger_label):
+        issue = delivery.issue.snapshot(Kind.ISSUE, project)
+        happening = happened(service, f"#{number}", opened, trigger_label, issue) if number else None
+        work = work_of(project, issue, identity, happening)
+    if number is None:
         return work
-    return about_ticket(change_of(event, delivery, service), work)
+    return about_ticket(change_of(event, delivery, service), work, identity)
 
 
 def _irrelevant(payload: Mapping[str, Any], trigger_label: str | None) -> bool:

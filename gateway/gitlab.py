@@ -1,4 +1,4 @@
-"""Intents of GitLab webhooks.
+"""Intents of GitLab webhooks: of projects and groups, and of system hooks.
 
 Webhooks: https://docs.gitlab.com/user/project/integrations/webhooks/. An opened issue starts a task, as on GitHub.
 Confidential issues and notes start none, and searches do not find them.
@@ -8,41 +8,67 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.intake import Intent, NoIntent, TaskIntent
+from core.intake import Intent, NoIntent, RenameIntent, Target, TaskIntent
 from core.payload import Needed, Payload, parse, shown
-from core.tickets import TicketChange, gitlab
-from gateway.forge_intents import about_ticket, push, starts_work, work_of
+from core.repository_names import RepositoryId
+from core.tickets import Service, TicketChange, gitlab
+from core.tickets.fields import RepositoryName
+from core.tickets.gitlab_shapes import completed, identity_of, kind_of
+from gateway.forge_intents import about_ticket, happened, push, starts_work, work_of
+
+_MOVED = ("project_rename", "project_transfer")
+_PUSHES = ("push", "tag_push")
 
 
 class _InProject(Payload):
     project: Needed[gitlab.Project]
 
 
+class _Moved(_InProject):
+    old_path_with_namespace: RepositoryName | None = None
+
+
 def describe(payload: Mapping[str, Any]) -> str:
     """The kind of the event and its action, for example "issue.open" or "push"."""
     attributes = payload.get("object_attributes")
     action = shown(attributes.get("action"), 64) if isinstance(attributes, Mapping) else None
-    kind = shown(payload.get("object_kind") or payload.get("event_name"), 64) or "unknown"
+    kind = shown(kind_of(payload), 64) or "unknown"
     return f"{kind}.{action}" if action else kind
 
 
 def normalise(payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
     """The intent of a delivery. Raises only `BadField`."""
-    kind = payload.get("object_kind")
-    if kind == "push":
-        return push(payload, lambda: parse(_InProject, payload).project.path_with_namespace)
+    kind = kind_of(payload)
+    whole, identity = completed(payload), identity_of(payload)
+    if kind in _PUSHES:
+        return push(whole, lambda: _target(parse(_InProject, whole).project.path_with_namespace, identity))
+    if kind == "repository_update":
+        return NoIntent("repository_update starts no work: the pushes that it sums up are sent as events of their own")
+    if kind in _MOVED:
+        moved = parse(_Moved, whole)
+        return RenameIntent(_target(moved.project.path_with_namespace, identity), moved.old_path_with_namespace)
     if kind == "issue":
-        delivery = parse(gitlab.TicketDelivery, payload)
+        delivery = parse(gitlab.TicketDelivery, whole)
         change = delivery.change()
-        return about_ticket(change, _work(delivery, change, trigger_label))
-    found = gitlab.change(payload)
-    return NoIntent(f"{describe(payload)} starts no work") if found is None else about_ticket(found)
+        return about_ticket(change, _work(delivery, change, trigger_label, identity), identity)
+    found = gitlab.change(whole)
+    if found is None:
+        return NoIntent(f"{describe(payload)} starts no work")
+    return about_ticket(found, repository=identity)
 
 
-def _work(delivery: gitlab.TicketDelivery, change: TicketChange, trigger_label: str | None) -> TaskIntent | None:
-    issue = delivery.object_attributes
+def _target(name: str, identity: RepositoryId | None) -> Target:
+    return Target(repository=name, forge_id=identity)
+
+
+def _work(
+    delivery: gitlab.TicketDelivery, change: TicketChange, trigger_label: str | None, identity: RepositoryId | None
+) -> TaskIntent | None:
+    issue, opened = delivery.object_attributes, delivery.object_attributes.action == "open"
     if issue.confidential or change.ticket is None:
         return None
-    if not starts_work(issue.action == "open", delivery.labels_given, trigger_label):
+    if not starts_work(opened, delivery.labels_given, trigger_label):
         return None
-    return replace(work_of(change.project, change.ticket), author=delivery.user.called if delivery.user else None)
+    happening = happened(Service.GITLAB, change.key, opened, trigger_label, change.ticket)
+    author = delivery.user.called if delivery.user else None
+    return replace(work_of(change.project, change.ticket, identity, happening), author=author)

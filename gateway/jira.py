@@ -15,10 +15,13 @@ from gateway.forge_intents import about_ticket
 
 def describe(payload: Mapping[str, Any]) -> str:
     """The delivery's event, for example "jira:issue_updated"."""
-    return shown(payload.get("webhookEvent"), 128) or "unknown"
+    return shown(jira.event_of(payload), 128) or "unknown"
 
 
 def normalise(payload: Mapping[str, Any]) -> Intent:
     """The intent of a delivery. Raises only `BadField`."""
-    change = jira.change(payload)
+    try:
+        change = jira.change(payload)
+    except jira.Unclear as unclear:
+        return NoIntent(f"the payload starts no work: {unclear}"[:500])
     return NoIntent(f"{describe(payload)} starts no work") if change is None else about_ticket(change)

@@ -1,9 +1,8 @@
-"""Middleware of every request: timing and logging, the token check, and limits of the body.
+"""Middleware of every request: timing and logging, and the token check. Bodies are limited in `gateway.bodies`.
 
 A path needs a token unless it is in `OPEN_PATHS`.
 """
 
-import asyncio
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
 _ORIGINS = ("github", "gitlab", "gitea", "jira", "generic")
 OPEN_PATHS = frozenset({"/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
-
-BODY_SECONDS = 10.0
-"""Timeout for receiving a whole body."""
-MAX_BUFFERED_BYTES = 128 << 20
-"""Limit of all bodies in memory together."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -138,61 +132,3 @@ def _find_team(database: Database, token: str) -> uuid.UUID | None:
             "SELECT team_id FROM api_tokens WHERE token_sha256 = %s", (token_hash(token),)
         ).fetchone()
     return row[0] if row else None
-
-
-class BoundedBodies:
-    """Refuses bodies that are too large, without reading them to the end, and bodies that arrive too slowly."""
-
-    def __init__(self, app: "ASGIApp", gateway: Gateway, body_seconds: float = BODY_SECONDS) -> None:
-        self.app = app
-        self.gateway = gateway
-        self.body_seconds = body_seconds
-        self.limit = gateway.settings.max_body_bytes
-        self.buffered = 0
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        if declared.isdigit() and (len(declared) > 18 or int(declared) > self.limit):
-            refused = self._too_large()
-            count_refusal(self.gateway, scope, refused)
-            return await refused.response()(scope, receive, send)
-        size = 0
-        whole = False
-        deadline = asyncio.get_running_loop().time() + self.body_seconds
-
-        async def bounded() -> "Message":
-            nonlocal size, whole
-            if whole:
-                return await receive()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError as error:
-                raise Refused(
-                    408,
-                    "slow",
-                    f"the body did not arrive within {self.body_seconds:g} seconds",
-                    headers={"Connection": "close"},
-                ) from error
-            if message["type"] == "http.request":
-                length = len(message.get("body", b""))
-                size += length
-                self.buffered += length
-                if size > self.limit:
-                    raise self._too_large()
-                if self.buffered > MAX_BUFFERED_BYTES:
-                    raise unavailable("the gateway is busy with other large requests; send this one again later")
-                whole = not message.get("more_body", False)
-            return message
-
-        try:
-            return await self.app(scope, bounded, send)
-        finally:
-            self.buffered -= size
-
-    def _too_large(self) -> Refused:
-        return Refused(
-            413, "too-large", f"the body is over the limit of {self.limit} bytes", headers={"Connection": "close"}
-        )

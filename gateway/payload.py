@@ -1,10 +1,39 @@
 """Parses a request's body as a JSON object. Fields are parsed by `core.payload`."""
 
+import gc
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from core.payload import name_of
 from gateway.problems import Refused
+
+LARGE_BYTES = 1 << 20
+"""Bodies over this size are parsed one at a time."""
+
+_one_large = threading.Lock()
+
+
+@contextmanager
+def room_for(body: bytes) -> Iterator[None]:
+    """Waits until no other large body is parsed and read. A parsed body takes up to 25 times its size in memory.
+
+    The garbage collector rests meanwhile: it would visit the millions of new objects over and over, so that the parser,
+    which lets no other thread run, would take several times as long.
+    """
+    if len(body) <= LARGE_BYTES:
+        yield
+        return
+    with _one_large:
+        resting = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if resting:
+                gc.enable()
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from gateway.deliveries import (
     refuse_form,
     store,
 )
-from gateway.payload import parse_object
+from gateway.payload import parse_object, room_for
 from gateway.state import Gateway, TheGateway
 
 Headers = Mapping[str, str]
@@ -132,9 +132,15 @@ def _received(source: Source, gateway: Gateway, headers: Headers, body: bytes) -
         refuse_form(headers)
     identity = source.identity(headers, body)
     event = event_of(headers, source.event) if source.event else ""
+    with room_for(body):
+        kind, intent = _read(source, event, body, gateway.settings.trigger_label)
+    return store(gateway, source.name, identity, kind, body, intent)
+
+
+def _read(source: Source, event: str, body: bytes, trigger_label: str | None) -> tuple[str, Intent]:
+    """What the delivery reports, for display, and its intent."""
     payload = parse_object(body)
-    intent = source.normalise(event, payload, gateway.settings.trigger_label)
-    return store(gateway, source.name, identity, source.describe(event, payload), body, intent)
+    return source.describe(event, payload), source.normalise(event, payload, trigger_label)
 
 
 def _endpoint(source: Source) -> Callable[[Request, Response, TheGateway], Awaitable[DeliveryAnswer]]:

@@ -7,6 +7,8 @@ from datetime import timedelta
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from core.states import DeliveryState
+
 LOST = "lost"
 """The outcome of a delivery that should have a task, or a resolved task that should have a publication."""
 
@@ -44,7 +46,8 @@ WHERE a.ended_at BETWEEN now() - interval '1 day' AND now() AND NOT EXISTS (
 @dataclass(frozen=True)
 class Ledger:
     """`entries` counts accepted deliveries by sender and outcome: published, refused, unresolved, failed, cancelled,
-    ignored, changes (of an index or ticket), dead-lettered, in progress, or lost. `duplicates` are repeats of them.
+    ignored, changes (of an index or ticket), dead-lettered, in progress, or lost. `duplicates` are repeats of them,
+    by the same webhook or another.
     `without_outcome` are attempts that ended during the last day without an event that says how."""
 
     entries: dict[tuple[str, str], int]
@@ -78,8 +81,12 @@ def read_ledger(connection: Connection[TupleRow], within: timedelta | None = Non
         _ENTRIES.encode(), {"seconds": within.total_seconds() if within is not None else None}
     ).fetchall()
     missing = connection.execute(_WITHOUT_OUTCOME).fetchone()
+    entries = {(str(origin), str(outcome)): count for origin, outcome, count, _ in rows}
+    repeats = sum(duplicates for *_, duplicates in rows)
+    for key in [key for key in entries if key[1] == DeliveryState.DUPLICATE]:  # the same event by another webhook
+        repeats += entries.pop(key)
     return Ledger(
-        {(str(origin), str(outcome)): count for origin, outcome, count, _ in rows},
-        sum(duplicates for *_, duplicates in rows),
+        entries,
+        repeats,
         int(missing[0]) if missing else 0,
     )

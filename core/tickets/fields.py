@@ -3,14 +3,18 @@
 import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from core.payload import Moment, Payload, Text, cut_body, cut_title, web_address
+from core.repository_names import RepositoryId
 from core.tickets.record import BODY_BYTES, MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, TITLE_CHARACTERS
 
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _MOST_IDENTITY = 2**63
+_LONGEST_ADDRESS = 2000
+_HOST = re.compile(r"[a-z0-9.-]{1,253}(?::\d{1,5})?|\[[0-9a-f:.]{2,45}\](?::\d{1,5})?")
 
 
 def _repository(name: str) -> str:
@@ -98,7 +102,34 @@ class ForgeTicket(Dated):
 
 
 class Repository(Payload):
+    """A repository on GitHub or Gitea. Hand-written samples may lack the id and the address."""
+
     full_name: RepositoryName
+    number: Any = Field(default=None, alias="id")
+    html_url: Any = None
+
+    def identity(self, service: str) -> RepositoryId | None:
+        return repository_id(service, self.number, self.html_url)
+
+
+def repository_id(service: str, number: Any, *addresses: Any) -> RepositoryId | None:
+    """The permanent id of a repository, from its number and the first address that names its host. None if either is
+    missing or malformed: the id is optional."""
+    if type(number) is not int or not 0 < number < _MOST_IDENTITY:
+        return None
+    host = next(filter(None, map(_host, addresses)), None)
+    return RepositoryId(service, host, number) if host else None
+
+
+def _host(address: Any) -> str | None:
+    if not isinstance(address, str) or len(address) > _LONGEST_ADDRESS:
+        return None
+    try:
+        parts = urlsplit(address)
+        host = parts.netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return None
+    return host if parts.scheme in ("http", "https") and _HOST.fullmatch(host) else None
 
 
 def names(found: Iterable[str | None] | None) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
 """Tickets of Jira, from its webhooks and REST API (version 2 or 3).
 
 Webhooks: https://developer.atlassian.com/cloud/jira/platform/webhooks/. Texts are wiki markup, or an Atlassian
-document (https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/), of which the plain text is
-stored. Pure functions; they raise `core.payload.BadField`.
+document, of which the plain text is stored. Pure functions; they raise `core.payload.BadField`.
 """
 
 import re
@@ -14,15 +13,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from core.payload import BadField, Count, Moment, Needed, Payload, Text, clean, cut_body, name_of, parse
 from core.tickets.fields import Identity, Labels, Name, Title, label_names
+from core.tickets.jira_document import plain_text
 from core.tickets.record import BODY_BYTES, Comment, Kind, Service, Snapshot, State, TicketChange
 
 _ISSUE_EVENTS = ("jira:issue_created", "jira:issue_updated", "jira:issue_deleted")
 _COMMENT_EVENTS = ("comment_created", "comment_updated", "comment_deleted")
 _KEY = re.compile(r"([A-Z][A-Z0-9_]{1,99})-([1-9]\d{0,11})")
 _MOST_ITEMS = 100
-
-_MOST_NODES = 20_000
-_BLOCKS = frozenset({"paragraph", "heading", "codeBlock", "listItem", "blockquote", "tableRow", "hardBreak", "rule"})
 
 
 def _key(text: str) -> str:
@@ -42,7 +39,7 @@ def _moment_of_event(milliseconds: int | None) -> int | None:
 def _text(value: Any) -> str:
     if value is not None and not isinstance(value, str | Mapping):
         raise ValueError(f"must be a string or a document, not {name_of(value)}")
-    text = _plain_text(value) if isinstance(value, Mapping) else value or ""
+    text = plain_text(value) if isinstance(value, Mapping) else value or ""
     return cut_body(clean(text), BODY_BYTES)
 
 
@@ -226,37 +223,44 @@ class Delivery(Payload):
         return moved
 
 
-class _Event(Payload):
-    event: Text = Field(alias="webhookEvent")
+class Unclear(ValueError):
+    """A payload names no event, and does not show what happened to which issue; the message says what is missing."""
+
+
+_KINDS_OF_COMMENT = {
+    "issue_commented": "comment_created",
+    "issue_comment_edited": "comment_updated",
+    "issue_comment_deleted": "comment_deleted",
+}
+
+
+def event_of(payload: Mapping[str, Any]) -> str | None:
+    """The event that a payload reports. Automation rules and some editions of Data Center send no `webhookEvent`: then
+    it follows from `issue_event_type_name`, or from what the payload holds. None if that does not say it either."""
+    named, kind = payload.get("webhookEvent"), payload.get("issue_event_type_name")
+    if isinstance(named, str) and named:
+        return named
+    comment = payload.get("comment")
+    if isinstance(kind, str) and kind in _KINDS_OF_COMMENT:
+        return _KINDS_OF_COMMENT[kind]
+    if isinstance(kind, str) and kind.startswith("issue_"):
+        return {"issue_created": _ISSUE_EVENTS[0], "issue_deleted": _ISSUE_EVENTS[2]}.get(kind, _ISSUE_EVENTS[1])
+    if isinstance(payload.get("changelog"), Mapping):
+        return _ISSUE_EVENTS[1]
+    return "comment_created" if isinstance(comment, Mapping) else None
 
 
 def change(payload: Mapping[str, Any]) -> TicketChange | None:
-    """The change of a ticket that a webhook reports; None if it is not about a ticket."""
-    if parse(_Event, payload).event not in (*_ISSUE_EVENTS, *_COMMENT_EVENTS):
+    """The change of a ticket that a webhook reports; None if it is not about a ticket. Raises `Unclear` for a payload
+    without `webhookEvent` that cannot be read, and `BadField` for a wrong field of any other."""
+    event = event_of(payload)
+    if event is None:
+        raise Unclear("it has no webhookEvent, issue_event_type_name, comment or changelog to say what happened")
+    if event not in (*_ISSUE_EVENTS, *_COMMENT_EVENTS):
         return None
-    return parse(Delivery, payload).change()
-
-
-def _plain_text(document: Mapping[str, Any]) -> str:
-    """The text of a document, one line per block. Any nesting depth is accepted; at most `_MOST_NODES` are read."""
-    found: list[str] = []
-    waiting: list[Any] = [document]
-    for _ in range(_MOST_NODES):
-        if not waiting:
-            break
-        node = waiting.pop()
-        if isinstance(node, str):
-            found.append(node)
-        elif isinstance(node, Mapping):
-            text, content, kind = node.get("text"), node.get("content"), node.get("type")
-            if isinstance(text, str):
-                found.append(text)
-            elif kind in ("mention", "emoji", "inlineCard"):
-                attributes = node.get("attrs")
-                named = attributes.get("text") or attributes.get("url") if isinstance(attributes, Mapping) else None
-                found.append(named if isinstance(named, str) else "")
-            if isinstance(kind, str) and kind in _BLOCKS:
-                waiting.append("\n")
-            if isinstance(content, list):
-                waiting.extend(reversed(content[:_MOST_NODES]))
-    return re.sub(r"\n{3,}", "\n\n", "".join(found)).strip()
+    if payload.get("webhookEvent") == event:
+        return parse(Delivery, payload).change()
+    try:
+        return parse(Delivery, {**payload, "webhookEvent": event}).change()
+    except BadField as error:
+        raise Unclear(f"it has no webhookEvent, and {error}") from error

@@ -17,6 +17,8 @@ from dagster_project.cli.task import opened
 if TYPE_CHECKING:
     from assets.context.search import IndexStatus
     from assets.context.source.sources import Source
+    from core.database import Database
+    from core.git import Credential
     from core.health.freshness import SourceFreshness
 
 MOST_FOUND = 1000
@@ -46,13 +48,11 @@ def add(
 ) -> None:
     """Add a source and index it."""
     from assets.context.source.sources import add_source, check_forge
-    from core.git import is_url, keep_credential, split_credential
+    from core.git import keep_credential
     from core.settings import load_settings
 
     settings = load_settings()
-    place, credential = split_credential(location.strip())
-    if not is_url(place) and "://" not in place and not re.match(r"[^/]+@[^/]+:", place):
-        place = str(Path(place).expanduser().resolve())
+    place, credential = _place(location)
     with opened() as database, user_errors():
         source = add_source(
             database,
@@ -128,6 +128,75 @@ def forge_(
         )
         return
     line(_publishes(source))
+
+
+@sources.command()
+def rename(
+    name: Annotated[str, typer.Argument(help="The source, which keeps its name.")],
+    repository: Annotated[
+        str | None, typer.Option(help="The repository's new owner/name on its forge.", metavar="OWNER/NAME")
+    ] = None,
+    location: Annotated[
+        str | None,
+        typer.Option(help="Where the repository is now: a local one, or an https or ssh URL.", metavar="DIR_OR_URL"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a source that its repository was renamed, transferred or moved. Its index and tickets stay."""
+    from assets.context.source.sources import find_source, rename_source
+    from core.git import find_credential, keep_credential
+    from core.settings import load_settings
+
+    settings = load_settings()
+    place, credential = _place(location) if location is not None else (None, None)
+    with opened() as database, user_errors():
+        before = find_source(database, DEFAULT_TEAM, name)
+        source = rename_source(
+            database,
+            DEFAULT_TEAM,
+            name,
+            repository=repository,
+            location=place,
+            roots=settings.roots,
+            mirrors=settings.home / "mirrors",
+        )
+        if place and not credential and _host(place) == _host(before.location) is not None:
+            credential = find_credential(settings.secrets_folder, DEFAULT_TEAM, before.location)
+        if place and credential:
+            kept = keep_credential(settings.secrets_folder, DEFAULT_TEAM, place, credential)
+            note(f"its credential is stored in {kept}")
+        if source.location != before.location:
+            _drop_credential(database, settings.secrets_folder, before.location)
+    if as_json:
+        data(
+            {
+                "source": source.name,
+                "repository": source.repository,
+                "location": source.shown,
+                "former_repository": before.repository,
+                "former_location": before.shown,
+            }
+        )
+        return
+    line(f"source {source.name}: {source.shown}, repository {source.repository or 'none'}")
+    if source.location != before.location:
+        note(f"index it from there with `penstock index refresh {source.name}`")
+
+
+def _place(location: str) -> "tuple[str, Credential | None]":
+    """The location as it is stored, and the credential that it held."""
+    from core.git import is_url, split_credential
+
+    place, credential = split_credential(location.strip())
+    if not is_url(place) and "://" not in place and not re.match(r"[^/]+@[^/]+:", place):
+        place = str(Path(place).expanduser().resolve())
+    return place, credential
+
+
+def _host(location: str) -> str | None:
+    """The host of an https location: one that has a source's credential may have it at its new path as well."""
+    found = re.match(r"(?i)https://(?:[^/@]*@)?([^/?#]+)", location)
+    return found[1].lower() if found else None
 
 
 @sources.command()
@@ -263,8 +332,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Remove a source with its index, mirror and own credential. Its tasks and their results stay."""
-    from assets.context.source.sources import find_source, list_sources, remove_source
-    from core.git import drop_credential
+    from assets.context.source.sources import find_source, remove_source
     from core.settings import load_settings
 
     settings = load_settings()
@@ -275,15 +343,23 @@ def remove(
                 raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): confirm with --yes")
             typer.confirm(f"Remove {found.name} ({found.shown}) and its index?", abort=True, err=True)
         removed = remove_source(database, DEFAULT_TEAM, found.name, settings.home / "mirrors")
-        others = [source.location for source in list_sources(database, DEFAULT_TEAM)]
-        # Another source at the same location or below it may use the same credential.
-        needed = any(f"{other}/".startswith(f"{removed.location.removesuffix('.git')}") for other in others)
-        if not needed and drop_credential(settings.secrets_folder, DEFAULT_TEAM, removed.location):
-            note(f"its credential was removed from {settings.secrets_folder}")
+        _drop_credential(database, settings.secrets_folder, removed.location)
     if as_json:
         data({"removed": removed.name})
     else:
         line(f"removed {removed.name}")
+
+
+def _drop_credential(database: "Database", secrets: Path, location: str) -> None:
+    """Deletes the credential of a location that no source has any more."""
+    from assets.context.source.sources import list_sources
+    from core.git import drop_credential
+
+    others = [source.location for source in list_sources(database, DEFAULT_TEAM)]
+    # Another source at the same location or below it may use the same credential.
+    needed = any(f"{other}/".startswith(f"{location.removesuffix('.git')}") for other in others)
+    if not needed and drop_credential(secrets, DEFAULT_TEAM, location):
+        note(f"its credential was removed from {secrets}")
 
 
 @contextmanager

@@ -112,6 +112,19 @@ def test_only_recent_deliveries_are_counted_when_asked(
     assert _ledger(database, timedelta(days=3)).accepted == 7
 
 
+def test_the_same_event_by_another_webhook_is_a_duplicate(
+    database: Database, accepted: dict[str, uuid.UUID | None]
+) -> None:
+    with database.system() as connection:
+        connection.execute(
+            "INSERT INTO deliveries (team_id, id, kind, state, task_id, body_sha256) "
+            "VALUES (%s, 'github:again', 'issues', 'duplicate', %s, '')",
+            (DEFAULT_TEAM, accepted["a"]),
+        )
+    found = _ledger(database)
+    assert (found.accepted, found.duplicates, found.balanced) == (7, 3, True)
+
+
 def test_another_teams_deliveries_are_not_counted(database: Database, accepted: dict[str, uuid.UUID | None]) -> None:
     other = uuid.uuid4()
     with database.system() as connection:

@@ -52,7 +52,6 @@ def test_the_size_of_bodies_is_limited_whatever_a_comment_holds(
         ("gitea", GITEA_ISSUE, "issue.number", True, "issue.number"),
         ("gitea", GITEA_ISSUE, "issue.user", 3, "issue.user"),
         ("gitea", GITEA_ISSUE, "repository", None, "repository.full_name"),
-        ("jira", JIRA_ISSUE, "webhookEvent", None, "webhookEvent"),
         ("jira", JIRA_ISSUE, "issue.key", "shop", "issue.key"),
         ("jira", JIRA_ISSUE, "issue.fields.description", 3, "issue.fields.description"),
     ],

@@ -18,14 +18,12 @@ from psycopg.rows import class_row
 
 from core.database import Database
 from core.git import GitError, Repository, check_url, confine, is_url, redact, redact_location
+from core.repository_names import REPOSITORY, rename
 
 _LOCK_WAIT = "10min"
 _LONGEST_LOCATION = 2000
 _LONGEST_BRANCH = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){1,4}")
-
-
 _PUBLIC = {"github.com": "github", "gitlab.com": "gitlab", "codeberg.org": "gitea", "gitea.com": "gitea"}
 FORGES = ("github", "gitlab", "gitea")
 _ADDRESS = re.compile(
@@ -129,7 +127,8 @@ def add_source(
         return source
     raise SourceError(
         f"source {name} exists already, at {source.shown}, branch {source.branch or 'the default one'}, repository "
-        f"{source.repository or 'none'}: choose another name, or remove it with `penstock index remove {name}`"
+        f"{source.repository or 'none'}: choose another name, or remove it with `penstock index remove {name}`; if its "
+        f"repository was renamed or has moved, use `penstock index rename {name}`"
     )
 
 
@@ -139,15 +138,63 @@ def public_forge(location: str) -> tuple[Forge, str] | None:
         r"(?:(?:https|ssh)://(?:[^/\s?#]*@)?|[\w.-]+@)([A-Za-z0-9.-]+)[:/]([^\s?#]+?)(?:\.git)?/?", location.strip()
     )
     service = _PUBLIC.get(match[1].lower()) if match else None
-    if match is None or service is None or not _REPOSITORY.fullmatch(match[2]):
+    if match is None or service is None or not REPOSITORY.fullmatch(match[2]):
         return None
     return Forge(service, f"https://{match[1].lower()}"), match[2].lower()
+
+
+def rename_source(
+    database: Database,
+    team_id: uuid.UUID,
+    name: str,
+    *,
+    repository: str | None = None,
+    location: str | None = None,
+    roots: Iterable[Path] = (),
+    mirrors: Path | None = None,
+) -> Source:
+    """Gives a source the new name or location of its repository, with the tickets of the repository's project.
+
+    The repository's id at its forge is forgotten, and learnt again from the next delivery. With a new location, the
+    mirrors of the former one are deleted from the folder `mirrors`, and the next refresh fetches the repository from
+    there; it waits for a running refresh. Raises `SourceError`.
+    """
+    found = find_source(database, team_id, name)
+    if repository is None and location is None:
+        raise SourceError("nothing to change: pass --repository OWNER/NAME, --location DIR_OR_URL, or both")
+    wanted = check_repository(repository) if repository is not None else None
+    place = _check_location(location, tuple(roots)) if location is not None else found.location
+    alone = locked(database, team_id, found.name) if place != found.location else contextlib.nullcontext()
+    with alone, database.team(team_id) as connection:
+        held = connection.execute(
+            "UPDATE sources SET location = %s WHERE team_id = %s AND name = %s RETURNING repository",
+            (place, team_id, found.name),
+        ).fetchone()
+        if held is None:
+            raise SourceError(f"source {found.name} was removed meanwhile: `penstock index status` lists the others")
+        if wanted is not None:
+            connection.execute(
+                "UPDATE sources SET (forge_repository_service, forge_repository_host, forge_repository_id) "
+                "= (NULL, NULL, NULL) WHERE team_id = %s AND name = %s",
+                (team_id, found.name),
+            )
+        if wanted not in (None, held[0]):
+            problem = rename(connection, team_id, found.name, wanted or "", held[0])
+            if problem:
+                raise SourceError(
+                    f"source {found.name} keeps its repository {held[0] or 'none'}: {problem}. `penstock index status` "
+                    "lists the sources; remove one with `penstock index remove`, or unlink a project with `penstock "
+                    "tickets unlink`"
+                )
+        if place != found.location and mirrors is not None:
+            _drop_mirrors(mirrors, team_id, found.name)
+    return find_source(database, team_id, found.name)
 
 
 def check_repository(text: str) -> str:
     """The repository's name in lower case. Raises `SourceError`."""
     name = text.strip().lower()
-    if not _REPOSITORY.fullmatch(name):
+    if not REPOSITORY.fullmatch(name):
         raise SourceError(f"{name[:80]!r} is not a repository's name: write owner/name")
     return name
 
@@ -258,9 +305,13 @@ def remove_source(database: Database, team_id: uuid.UUID, name: str, mirrors: Pa
         found = find_source(database, team_id, name)
         with database.team(team_id) as connection:
             connection.execute("DELETE FROM sources WHERE team_id = %s AND name = %s", (team_id, name))
-        for mirror in (mirrors / str(team_id)).glob(f"{glob.escape(name)}-????????????.git*"):
-            shutil.rmtree(mirror) if mirror.is_dir() else mirror.unlink()
+        _drop_mirrors(mirrors, team_id, name)
     return found
+
+
+def _drop_mirrors(mirrors: Path, team_id: uuid.UUID, name: str) -> None:
+    for mirror in (mirrors / str(team_id)).glob(f"{glob.escape(name)}-????????????.git*"):
+        shutil.rmtree(mirror) if mirror.is_dir() else mirror.unlink()
 
 
 def list_sources(database: Database, team_id: uuid.UUID) -> list[Source]:

@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
+from assets.context.tickets.renames import under_new_name
 from core.tickets import Comment, Snapshot, State, TicketChange
 
 BODY = "body"
@@ -64,6 +65,7 @@ def apply(
     connection: Connection[TupleRow], team_id: uuid.UUID, source: str, change: TicketChange, received: datetime
 ) -> Applied:
     """Applies one change in the caller's transaction. Idempotent."""
+    change = under_new_name(connection, team_id, source, change)
     at = _At(connection, team_id, source, change, received)
     if change.moved_from:
         _move(at, change.moved_from)

@@ -17,6 +17,7 @@ from assets.context.source.sources import find_source
 from assets.context.tickets.apis import APIS, ApiError, Reader
 from assets.context.tickets.apply import ApplyOutcome, apply
 from assets.context.tickets.index import TicketIndexReport, index_tickets
+from assets.context.tickets.renames import move_renamed
 from core.database import Database
 from core.embedding import Embedder
 from core.tickets import Service
@@ -222,6 +223,7 @@ def _store(database: Database, team_id: uuid.UUID, link: Link, changes: Sequence
         connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock tickets {team_id} {link.source}",)
         )
+        move_renamed(connection, team_id, link.source)
         received = datetime.now(UTC)
         done = [apply(connection, team_id, link.source, change, received) for change in changes]
         ended = state.step is None

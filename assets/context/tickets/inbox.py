@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from assets.context.tickets.apply import ApplyOutcome, apply
+from assets.context.tickets.renames import move_renamed
 from core.database import Database
 from core.events import Event
 from core.tickets import TicketChange
@@ -64,7 +65,9 @@ def accept(database: Database, events: Iterable[Event]) -> int:
 
 
 def drain(connection: Connection[TupleRow], team_id: uuid.UUID, source: str) -> Drained:
-    """Applies the oldest waiting changes, at most `BATCH`, in the caller's transaction."""
+    """Applies the oldest waiting changes, at most `BATCH`, in the caller's transaction. Tickets of a repository that
+    was renamed get its new name first."""
+    move_renamed(connection, team_id, source)
     rows = connection.execute(
         "SELECT event_id, change, received_at FROM ticket_changes "
         "WHERE team_id = %s AND source = %s AND applied_at IS NULL ORDER BY seq LIMIT %s",
