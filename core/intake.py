@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from core.commands import Command
 from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, Event, task_id
 from core.repository_names import RepositoryId, follow, learn
@@ -20,6 +21,8 @@ from core.tasks import create_task, request_event
 from core.tickets import TICKET_CHANGED, TicketChange
 
 CHANGED = "penstock.source.changed"
+_COMMANDS = uuid.UUID("0c0f6f3a-2f6c-5d44-8a6e-6a7f4f3f9a55")
+"""Namespace of the ids of commands."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,13 @@ class ChangeIntent:
 
 @dataclass(frozen=True)
 class TicketIntent:
-    """A ticket has changed; `task` is work on the same source that the change also requests."""
+    """A ticket has changed; `task` is work on the same source that the change also requests, `commands` are those of a
+    new comment."""
 
     target: Target
     change: TicketChange
     task: TaskIntent | None = None
+    commands: tuple[Command, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,8 @@ def receive(
             options=work.options,
             ticket=_about(intent),
         )
+    if isinstance(intent, TicketIntent):
+        _store_commands(connection, team_id, source, intent)
     kind, data = _change(intent)
     if kind:
         event = Event(
@@ -209,6 +216,29 @@ def receive(
         )
         log.append_in(connection, CHANGES, [event])
     return receipt
+
+
+def _store_commands(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: TicketIntent) -> None:
+    """Stores each command once, whichever webhooks report its comment."""
+    change, comment = intent.change, intent.change.comment
+    if comment is None or comment.author is None:
+        return
+    for command in intent.commands:
+        name = f"{team_id} {source} {change.service} {change.project} {change.key} {comment.id} {command}"
+        connection.execute(
+            "INSERT INTO commands (team_id, id, source, ticket_service, ticket_project, ticket_key, comment_url, "
+            "author, author_id, command) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
+            (
+                team_id,
+                uuid.uuid5(_COMMANDS, name),
+                source,
+                *(change.service, change.project, change.key),
+                comment.url,
+                comment.author,
+                comment.author_id,
+                command,
+            ),
+        )
 
 
 def _about(intent: Intent) -> tuple[str, str, str] | None:

@@ -152,6 +152,10 @@ def _rename_project(connection: Connection[Any], team_id: uuid.UUID, source: str
     their changes, since there may be many of them, and changes with the former name may still be waiting."""
     key = {"team": team_id, "source": source, "former": former, "project": repository}
     connection.execute(
+        "UPDATE tasks SET ticket_project = %s WHERE team_id = %s AND source = %s AND ticket_project = %s",
+        (repository, team_id, source, former),
+    )
+    connection.execute(
         "UPDATE ticket_projects p SET project = %(project)s WHERE team_id = %(team)s AND source = %(source)s "
         "AND project = %(former)s AND service <> 'jira' AND NOT EXISTS (SELECT FROM ticket_projects n "
         "WHERE n.team_id = %(team)s AND n.service = p.service AND n.project = %(project)s)",

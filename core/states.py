@@ -37,6 +37,16 @@ class PublicationState(StrEnum):
     DEAD_LETTERED = "dead-lettered"
 
 
+class CommandState(StrEnum):
+    """A command from a ticket's comment."""
+
+    PENDING = "pending"
+    DONE = "done"
+    IGNORED = "ignored"
+    """Its author may not give commands."""
+    DEAD_LETTERED = "dead-lettered"
+
+
 class ModelState(StrEnum):
     """What an embedding model is used for."""
 
@@ -109,6 +119,14 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (PublicationState.PENDING, PublicationState.HELD),
             (PublicationState.HELD, PublicationState.PENDING),
             (PublicationState.HELD, PublicationState.REFUSED),
+        }
+    ),
+    "command": frozenset(
+        {
+            (INITIAL, CommandState.PENDING),
+            (CommandState.PENDING, CommandState.DONE),
+            (CommandState.PENDING, CommandState.IGNORED),
+            (CommandState.PENDING, CommandState.DEAD_LETTERED),
         }
     ),
     "model": frozenset(

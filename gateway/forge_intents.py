@@ -1,16 +1,21 @@
 """Intents that all forges share: a task for an opened issue, a refresh for a push, the change of a ticket."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from core.commands import Command, find_commands
 from core.intake import ChangeIntent, Happening, Intent, NoIntent, Target, TaskIntent, TicketIntent
 from core.payload import Flag, Payload, Text, parse
 from core.repository_names import RepositoryId
 from core.tickets import Service, Snapshot, TicketChange
 
+_WRITTEN = ("created", "create")
+_BOT = re.compile(r"\[bot\]$|^(?:project|group)_\d+_bot", re.IGNORECASE)
+"""GitHub's Apps, and GitLab's access tokens of projects and groups."""
 _OWN_BRANCHES = "refs/heads/penstock/"
 
 
@@ -54,7 +59,16 @@ def about_ticket(
     """A ticket's change. It belongs to the source that its project is linked to, or whose repository it is."""
     name = None if change.service == Service.JIRA else change.project
     target = Target(repository=name, project=(change.service, change.project), forge_id=repository)
-    return TicketIntent(target, change, work)
+    return TicketIntent(target, change, work, _commands(change))
+
+
+def _commands(change: TicketChange) -> tuple[Command, ...]:
+    """The commands of a comment that was written just now by a person; later edits change nothing."""
+    comment = change.comment
+    written = change.action.rpartition(".")[2] in _WRITTEN
+    if comment is None or not written or comment.hidden or comment.deleted or _BOT.search(comment.author or ""):
+        return ()
+    return find_commands(comment.body or "")
 
 
 def _commit(text: str) -> str:

@@ -24,6 +24,7 @@ PUBLISH_JOB = "publish_pending"
 _DUE = """
 SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_at < now())
     + (SELECT count(*) FROM status_comments WHERE written < wanted AND next_try_at < now() AND tries < %s)
+    + (SELECT count(*) FROM commands WHERE state = 'pending' AND next_try_at < now())
 """
 
 
@@ -32,7 +33,7 @@ SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_a
     job_name=PUBLISH_JOB,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts `publish_pending` when a publication or status comment is due and no such run is under way.",
+    description="Starts `publish_pending` when a publication, status comment or command is due and none is under way.",
 )
 def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     if not platform.settings.publishing:

@@ -44,6 +44,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             target = target_of(find_destination(platform, task.team_id, task.source))
         except PublicationRefused:
             target = f"git:{task.source}"  # its publication will say so
+        ours = target == f"{task.ticket_service}:{task.ticket_project}"
         conclude(
             attempt,
             execution,
@@ -51,17 +52,15 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             message=commit_message(record),
             report=report,
             target=target,
-            description=describe(record, task.ticket_key if target.startswith(f"{task.ticket_service}:") else None),
+            description=describe(record, task.ticket_key if ours else None),
             headline=headline(execution, verdict),
         )
-    published, written = deliver(platform, task.id)
-    for one in published:
-        context.log.info("%s: %s %s", one.target, one.state, one.location or one.error)
-    for comment in written:
-        context.log.info("status comment: %s", comment.location or comment.error or "not needed")
+    delivered = deliver(platform, task.id)
+    for line in delivered.lines():
+        context.log.info("%s", line)
     metadata: dict[str, MetadataValue[Any]] = {
         "headline": MetadataValue.md(headline(execution, verdict)),
-        "published": MetadataValue.md(_published(published)),
+        "published": MetadataValue.md(_published(delivered.published)),
     }
     if execution.patch is not None:
         metadata["patch"] = MetadataValue.md(fenced(execution.patch.diff[:60_000], "diff"))

@@ -1,19 +1,39 @@
-"""Publishes what is due with the platform's settings: results first, then the status comments that mention them."""
+"""Does at forges what is due, with the platform's settings: people's commands, results, and the status comments that
+mention them."""
 
 import uuid
+from dataclasses import dataclass, field
 
 from assets.platform import Platform
 from assets.results.forges import open_forge_for
 from assets.results.holds import reason_to_hold
 from assets.results.publish import Published, publish_due
 from assets.results.status_comments import Written, write_due_comments
+from assets.results.ticket_commands import Obeyed, obey_due
 from core.forge.protocol import Forge, Publication
 
 
-def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> tuple[list[Published], list[Written]]:
+@dataclass(frozen=True)
+class Delivered:
+    """What was tried, in this order."""
+
+    commands: list[Obeyed] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
+    comments: list[Written] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """One line for each, for a log."""
+        return [
+            *(f"/penstock {one.command}: {one.state}, {one.outcome.partition(chr(10))[0]}" for one in self.commands),
+            *(f"{one.target}: {one.state} {one.location or one.error}" for one in self.published),
+            *(f"status comment of task {one.task_id}: {one.location or one.error or '-'}" for one in self.comments),
+        ]
+
+
+def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
     """Tries everything that is due, or what is due of one task. Does nothing while publishing is switched off."""
     if not platform.settings.publishing:
-        return [], []
+        return Delivered()
     opened: dict[tuple[uuid.UUID, str], Forge] = {}
 
     def open_forge(team: uuid.UUID, source: str) -> Forge:
@@ -24,5 +44,6 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> tuple[list[
     def hold(team: uuid.UUID, source: str, publication: Publication) -> str | None:
         return reason_to_hold(platform.database, platform.settings, team, source, publication)
 
+    commands = obey_due(platform.database, platform.log, open_forge) if task_id is None else []
     published = publish_due(platform.database, open_forge, task_id=task_id, hold=hold)
-    return published, write_due_comments(platform.database, open_forge, task_id=task_id)
+    return Delivered(commands, published, write_due_comments(platform.database, open_forge, task_id=task_id))

@@ -79,7 +79,8 @@ def _take(database: Database, task_id: uuid.UUID | None) -> dict[str, Any] | Non
             "WHERE (p.task_id, p.attempt, p.target) = (due.task_id, due.attempt, due.target) "
             "AND (v.task_id, v.attempt) = (p.task_id, p.attempt) AND (a.task_id, a.attempt) = (p.task_id, p.attempt) "
             "AND t.id = p.task_id "
-            "RETURNING p.*, v.body AS verdict_body, a.ended_at, t.ticket_service, t.ticket_key, "
+            "RETURNING p.*, v.body AS verdict_body, a.ended_at, t.ticket_key, "
+            "t.ticket_service || ':' || t.ticket_project AS ticket_place, "
             "(SELECT to_jsonb(x) FROM patches x WHERE x.team_id = p.team_id AND x.sha256 = p.patch_sha256) AS patch",
             {"task": task_id, "seconds": TRY_SECONDS},
         ).fetchone()
@@ -115,7 +116,6 @@ def _try(database: Database, open_forge: OpenForge, hold: Hold, row: dict[str, A
 
 def _publication(row: dict[str, Any]) -> Publication:
     body = row["body"]
-    service = row["target"].partition(":")[0]
     return Publication(
         task_id=row["task_id"],
         attempt=row["attempt"],
@@ -126,5 +126,5 @@ def _publication(row: dict[str, Any]) -> Publication:
         patch=Patch(base_commit=row["patch"]["base_commit"], diff=row["patch"]["diff"]) if row["patch"] else None,
         verdict=Verdict.model_validate(row["verdict_body"]),
         when=row["ended_at"] or datetime.now(UTC),
-        ticket=row["ticket_key"] if row["ticket_service"] == service else None,
+        ticket=row["ticket_key"] if row["ticket_place"] == row["target"] else None,
     )

@@ -5,8 +5,20 @@ from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
-from core.forge.github import Account, Comment, PullRequest, Repository
-from core.forge.host import MOST_COMMENTS, MOST_PULLS, PAUSES, READ, WRITE, NewPull, Pull, listed, number_of, translated
+from core.forge.github import Account, Comment, Permission, PullRequest, Repository
+from core.forge.host import (
+    MOST_COMMENTS,
+    MOST_PULLS,
+    PAUSES,
+    READ,
+    WRITE,
+    NewPull,
+    Pull,
+    absent_is_no,
+    listed,
+    number_of,
+    translated,
+)
 from core.forge.host import Comment as FoundComment
 from core.http import Service
 from core.payload import Flag, Payload, Text, parse
@@ -48,6 +60,12 @@ class GiteaHost:
                 found = self._service.json("GET", "/api/v1/user", limits=READ)
                 self._login = parse(Account, found, "user").login
         return self._login
+
+    def may_write(self, login: str, user_id: str | None) -> bool:
+        path = f"{self._at}/collaborators/{quote(login, safe='')}/permission"
+        with self._translated(), absent_is_no():
+            return parse(Permission, self._service.json("GET", path, limits=READ), "permission").may_write
+        return False
 
     def default_branch(self) -> str:
         return parse(Repository, self._call("GET", ""), "repository").default_branch

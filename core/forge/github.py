@@ -19,6 +19,7 @@ from core.forge.host import (
     NewPull,
     Pull,
     PullState,
+    absent_is_no,
     listed,
     number_of,
     translated,
@@ -40,6 +41,16 @@ _NO_DRAFTS = "draft pull requests are not supported"
 
 class Account(Payload):
     login: Text
+
+
+class Permission(Payload):
+    """The permission of an account, of GitHub or Gitea; GitHub counts maintainers as `write`."""
+
+    permission: Text
+
+    @property
+    def may_write(self) -> bool:
+        return self.permission in ("write", "admin", "owner")
 
 
 class Repository(Payload):
@@ -122,6 +133,12 @@ class GitHubHost:
                 found = self._rest(READ).users.get_authenticated().json()
                 self._login = parse(Account, found, "user").login
         return self._login
+
+    def may_write(self, login: str, user_id: str | None) -> bool:
+        with self._translated(), absent_is_no():
+            found = self._rest(READ).repos.get_collaborator_permission_level(self._owner, self._name, login).json()
+            return parse(Permission, found, "permission").may_write
+        return False
 
     def default_branch(self) -> str:
         return self._repository().default_branch

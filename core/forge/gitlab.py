@@ -14,14 +14,17 @@ from core.forge.host import (
     NewPull,
     Pull,
     PullState,
+    absent_is_no,
     number_of,
     translated,
 )
 from core.forge.host import Comment as FoundComment
 from core.http import Limits, Service
-from core.payload import Number, Payload, Text, parse
+from core.payload import Count, Number, Payload, Text, parse
 
 PUBLIC = "https://gitlab.com"
+_DEVELOPER = 30
+"""The access level from which on a member may push: https://docs.gitlab.com/api/access_requests/#valid-access-levels"""
 _STATES = {"opened": PullState.OPEN, "locked": PullState.OPEN, "closed": PullState.CLOSED, "merged": PullState.MERGED}
 
 
@@ -43,6 +46,10 @@ class _MergeRequest(Payload):
 
 class _User(Payload):
     username: Text
+
+
+class _Member(Payload):
+    access_level: Count
 
 
 class _Note(Payload):
@@ -73,6 +80,14 @@ class GitLabHost:
                 found = self._client(READ).http_get("/user")
                 self._login = parse(_User, found, "user").username
         return self._login
+
+    def may_write(self, login: str, user_id: str | None) -> bool:
+        if user_id is None or not user_id.isdigit():
+            return False
+        with self._translated(), absent_is_no():
+            found = self._lazy(READ).members_all.get(int(user_id)).attributes
+            return parse(_Member, found, "member").access_level >= _DEVELOPER
+        return False
 
     def default_branch(self) -> str:
         with self._translated():

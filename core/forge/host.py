@@ -79,6 +79,9 @@ class CodeHost(Protocol):
     def login(self) -> str:
         """The account that the token belongs to."""
 
+    def may_write(self, login: str, user_id: str | None) -> bool:
+        """Whether this account may write to the repository, by the forge's answer of this moment."""
+
     def default_branch(self) -> str: ...
 
     def pulls_of(self, branch: str) -> list[Pull]:
@@ -112,6 +115,18 @@ def translated(where: str, remedy: str, exists: Callable[[RequestRefused], bool]
                 raise PullExists(str(found)) from None
             if isinstance(found, ServiceUnavailable | BadField):
                 raise _failure(found, where, remedy) from None
+        raise
+
+
+@contextmanager
+def absent_is_no() -> Iterator[None]:
+    """Ends the block when the service has no such thing (404), also if a client of the service has wrapped that."""
+    try:
+        yield
+    except Exception as error:
+        for found in (error, error.__cause__, getattr(error, "exc", None)):
+            if isinstance(found, RequestRefused) and found.status == 404:
+                return
         raise
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from core.forge.host import CodeHost, Comment, NewPull, Pull, PullExists, PullState
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, permit
-from core.forge.texts import bounded, marker, plain_title
+from core.forge.texts import answer_marker, bounded, marker, plain_title
 from core.git import AccessRefused, GitError, GitTimeout, PushRejected, Remote, Repository
 from core.work import VerdictKind
 
@@ -88,6 +88,14 @@ class HostedForge:
     def note(self, ticket: str, task_id: uuid.UUID, text: str, *, create: bool = True) -> str | None:
         """See `core.forge.protocol.TicketForge`."""
         return self._write(ticket, marker(task_id), text, create=create)
+
+    def answer(self, ticket: str, command_id: uuid.UUID, text: str) -> str:
+        """Answers a command with one comment on its ticket, and returns where it is. Raises as `publish` does."""
+        return self._write(ticket, answer_marker(command_id), text, create=True) or ticket
+
+    def may_write(self, login: str, user_id: str | None) -> bool:
+        """Whether this account may write to the repository now. Raises as `publish` does."""
+        return self._host.may_write(login, user_id)
 
     def _write(self, ticket: str, mark: str, text: str, *, create: bool) -> str | None:
         """Makes `text` our comment with this mark; returns its address, or None if there is none and `create` is

@@ -16,6 +16,11 @@ def marker(task_id: uuid.UUID, attempt: int | None = None) -> str:
     return f"<!-- penstock task={task_id}" + (f" attempt={attempt}" if attempt is not None else " status") + " -->"
 
 
+def answer_marker(command_id: uuid.UUID) -> str:
+    """The marker of the comment that answers a command."""
+    return f"<!-- penstock answer={command_id} -->"
+
+
 def quiet(text: str) -> str:
     """`text` with a joiner after each `@` that could begin a mention, so that it notifies nobody. Code stays as it is,
     since forges take no mentions from it."""

@@ -40,13 +40,10 @@ refresh_context = define_asset_job(
 )
 
 
-@op(description="Tries every publication and status comment that is due.")
+@op(description="Carries out commands from tickets, and tries every publication and status comment that is due.")
 def publish_due_publications(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
-    published, written = deliver(platform)
-    for one in published:
-        context.log.info("%s: %s %s", one.target, one.state, one.location or one.error)
-    for comment in written:
-        context.log.info("status comment of task %s: %s", comment.task_id, comment.location or comment.error)
+    for line in deliver(platform).lines():
+        context.log.info("%s", line)
 
 
 @job(executor_def=in_process_executor, description="Retries publications that failed before.")

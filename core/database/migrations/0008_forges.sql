@@ -41,8 +41,8 @@ DECLARE
     due timestamptz := now() + CASE WHEN NEW.state IN ('queued', 'running') THEN interval '10 seconds'
                                     ELSE interval '0' END;
 BEGIN
-    IF EXISTS (SELECT FROM sources s WHERE (s.team_id, s.name, s.forge) = (NEW.team_id, NEW.source, NEW.ticket_service))
-    THEN
+    IF EXISTS (SELECT FROM sources s WHERE (s.team_id, s.name) = (NEW.team_id, NEW.source)
+               AND (s.forge, s.repository) = (NEW.ticket_service, NEW.ticket_project)) THEN
         INSERT INTO status_comments AS held (team_id, task_id, next_try_at) VALUES (NEW.team_id, NEW.id, due)
         ON CONFLICT (task_id) DO UPDATE SET wanted = held.wanted + 1, tries = 0, next_try_at = due;
     END IF;

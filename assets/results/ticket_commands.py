@@ -1,0 +1,155 @@
+"""Carries out the commands that people write in tickets' comments, and answers each with one comment.
+
+Only who may write to the repository at that moment gives commands; those of others are ignored without an answer. What
+a command does is idempotent, and its answer is stored before it is written, so a killed process repeats neither.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
+
+from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, OpenForge
+from assets.shared.markdown import cell
+from core import tasks
+from core.commands import Command
+from core.database import Database
+from core.eventlog.postgres import PostgresLog
+from core.forge.hosted import HostedForge
+from core.forge.protocol import ForgeUnavailable, PublicationRefused
+from core.states import CommandState
+
+_TRY_SECONDS = 180.0
+HELP = """Penstock does what people who may write to this repository say in a comment, on a line of its own:
+
+| command | effect |
+|---|---|
+| `/penstock retry` | works on this issue again, after an attempt without a result |
+| `/penstock explain` | shows what was tried and why it ended so |
+| `/penstock stop` | stops the work on this issue |
+| `/penstock approve` | publishes a patch that waits for approval |
+| `/penstock help` | shows this list |"""
+
+_TAKE = """
+WITH due AS (
+    SELECT id FROM commands WHERE state = 'pending' AND next_try_at <= now()
+    ORDER BY received_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+UPDATE commands c SET tries = c.tries + 1, next_try_at = now() + %s * interval '1 second'
+FROM due WHERE c.id = due.id RETURNING c.*
+"""
+# The task of the issue, or the one whose pull request this is.
+_TASK = """
+SELECT id FROM tasks t WHERE source = %(source)s AND (
+    (ticket_service, ticket_key) = (%(ticket_service)s, %(ticket_key)s)
+    OR EXISTS (SELECT FROM publications p WHERE p.task_id = t.id
+               AND p.location = split_part(%(comment_url)s::text, '#', 1)))
+ORDER BY created_at DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Obeyed:
+    """A command after a try: `outcome` says what was done, or why not (yet)."""
+
+    id: uuid.UUID
+    command: str
+    state: CommandState
+    outcome: str
+
+
+def obey_due(database: Database, log: PostgresLog, open_forge: OpenForge, *, limit: int = 50) -> list[Obeyed]:
+    """Tries each due command once, at most `limit`. Raises nothing for a forge that refuses or is unavailable."""
+    done: list[Obeyed] = []
+    for _ in range(limit):
+        with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(_TAKE, (_TRY_SECONDS,)).fetchone()
+        if row is None:
+            break
+        done.append(_try(database, log, open_forge, row))
+    return done
+
+
+def _try(database: Database, log: PostgresLog, open_forge: OpenForge, row: dict[str, Any]) -> Obeyed:
+    state, outcome, answer, pause = CommandState.PENDING, "", None, 0.0
+    try:
+        forge = open_forge(row["team_id"], row["source"])
+        place = f"{row['ticket_service']}:{row['ticket_project']}"
+        if not isinstance(forge, HostedForge) or forge.target != place:
+            state, outcome = CommandState.IGNORED, f"results of its source are not published at {place}"
+        elif not forge.may_write(row["author"], row["author_id"]):
+            state, outcome = CommandState.IGNORED, f"{row['author']} may not write to the repository"
+        else:
+            said = row["outcome"] or _done(database, log, row)
+            answer = forge.answer(row["ticket_key"], row["id"], said)
+            state, outcome = CommandState.DONE, said
+    except PublicationRefused as refusal:
+        state, outcome = CommandState.DEAD_LETTERED, str(refusal)
+    except (ForgeUnavailable, OSError) as trouble:
+        outcome = str(trouble)
+        pause = min(LONGEST_PAUSE, max(getattr(trouble, "pause", None) or 0.0, 5.0 * 2 ** min(row["tries"], 10)))
+        state = CommandState.DEAD_LETTERED if row["tries"] >= MAX_TRIES else CommandState.PENDING
+    with database.system() as connection:
+        connection.execute(
+            "UPDATE commands SET state = %(state)s, answer = coalesce(%(answer)s, answer), "
+            "outcome = CASE WHEN %(state)s = 'pending' THEN outcome ELSE %(outcome)s END, "
+            "next_try_at = now() + %(pause)s * interval '1 second' WHERE id = %(id)s AND state = 'pending'",
+            {"state": state, "answer": answer, "outcome": outcome, "pause": pause, "id": row["id"]},
+        )
+    return Obeyed(row["id"], row["command"], state, outcome)
+
+
+def _done(database: Database, log: PostgresLog, row: dict[str, Any]) -> str:
+    """Carries out the command, and stores what to answer in the same transaction."""
+    with database.team(row["team_id"]) as connection:
+        held = connection.execute("SELECT outcome FROM commands WHERE id = %s FOR UPDATE", (row["id"],)).fetchone()
+        if held is not None and held[0]:
+            return str(held[0])
+        said = _carry_out(connection, log, row)
+        connection.execute("UPDATE commands SET outcome = %s WHERE id = %s", (said, row["id"]))
+    return said
+
+
+def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str, Any]) -> str:
+    command = Command(row["command"])
+    if command is Command.HELP:
+        return HELP
+    found = connection.execute(_TASK, row).fetchone()
+    if found is None:
+        return "Penstock has no task for this issue."
+    identity: uuid.UUID = found[0]
+    try:
+        if command is Command.STOP:
+            stopped = tasks.cancel(connection, log, identity, f"stopped by {row['author']}")
+            return f"Stopped. Task `{stopped.id}`."
+        if command is Command.RETRY:
+            again = tasks.retry(connection, log, identity)
+            return f"Queued attempt {again.attempt} of task `{again.id}`."
+    except tasks.IllegalMove as refusal:
+        return f"{cell(str(refusal))}."
+    if command is Command.APPROVE:
+        released = connection.execute(
+            "UPDATE publications SET state = 'pending', approved_by = %s, next_try_at = now(), last_error = NULL, "
+            "updated_at = now() WHERE task_id = %s AND state = 'held'",
+            (row["author"], identity),
+        ).rowcount
+        return (
+            f"Approved: the patch of task `{identity}` is about to be published."
+            if released
+            else f"Nothing of task `{identity}` waits for approval."
+        )
+    return _explained(connection, identity)
+
+
+def _explained(connection: Connection[TupleRow], identity: uuid.UUID) -> str:
+    task = tasks.get_task(connection, identity)
+    report = connection.execute(
+        "SELECT body ->> 'report' FROM publications WHERE task_id = %s AND attempt = %s ORDER BY target LIMIT 1",
+        (identity, task.attempt),
+    ).fetchone()
+    if report is not None and report[0]:
+        return str(report[0])
+    why = f": {cell(task.reason)}" if task.reason else ""
+    return f"Task `{task.id}`, attempt {task.attempt}, is {task.state}{why}."

@@ -1,0 +1,25 @@
+-- Commands that people wrote in tickets' comments, as found by the gateway; they are carried out by `publish_pending`.
+
+CREATE TABLE commands (
+    team_id         uuid NOT NULL REFERENCES teams,
+    id              uuid PRIMARY KEY,           -- UUIDv5 of the comment and the command
+    source          text NOT NULL,
+    ticket_service  text NOT NULL,
+    ticket_project  text NOT NULL,
+    ticket_key      text NOT NULL,
+    comment_url     text,
+    author          text NOT NULL,
+    author_id       text,
+    command         text NOT NULL,
+    state           text NOT NULL DEFAULT 'pending',
+    tries           integer NOT NULL DEFAULT 0,
+    next_try_at     timestamptz NOT NULL DEFAULT now(),
+    outcome         text,                       -- what was done, or why not
+    answer          text,                       -- the comment that says so
+    received_at     timestamptz NOT NULL DEFAULT now(),
+    FOREIGN KEY (team_id, source) REFERENCES sources ON DELETE CASCADE
+);
+CREATE INDEX commands_due ON commands (next_try_at) WHERE state = 'pending';
+CREATE TRIGGER legal_transition BEFORE INSERT OR UPDATE OF state ON commands
+    FOR EACH ROW EXECUTE FUNCTION enforce_transition('command');
+SELECT protect_tenant_table('commands');
