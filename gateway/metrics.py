@@ -71,7 +71,7 @@ class Metrics:
         )
         self.fates = Gauge(
             "penstock_published_patches",
-            "Published patches by what became of them: open, merged unchanged, merged changed, reverted.",
+            "Published patches by what became of them: open, closed, merged unchanged, merged changed, reverted.",
             ["source", "engine", "verdict", "fate"],
             registry=self.registry,
         )

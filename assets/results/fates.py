@@ -1,7 +1,7 @@
-"""Follows published patches in their repositories: merged as they were, merged with changes, reverted, or still open.
+"""Follows published patches: merged as they were, merged with changes, reverted, closed without a merge, or open.
 
-Compares histories only (`core.git.fates`), so it works for every forge whose repository is mirrored. Repeats are
-harmless: a row changes only when the fate does.
+A merge is found by comparing histories (`core.git.fates`), so it works for every forge whose repository is mirrored.
+That a pull request was closed is known from its ticket. Repeats are harmless: a row changes only when the fate does.
 """
 
 import logging
@@ -36,6 +36,19 @@ ON CONFLICT (task_id, attempt, target) DO UPDATE SET fate = excluded.fate, commi
     head = excluded.head, changed_at = CASE WHEN fates.fate = excluded.fate THEN fates.changed_at ELSE now() END
 """
 
+_CLOSED = """
+INSERT INTO fates (team_id, task_id, attempt, target, fate, head)
+SELECT p.team_id, p.task_id, p.attempt, p.target, CASE t.state WHEN 'closed' THEN 'closed' ELSE 'open' END, ''
+FROM publications p
+JOIN tickets t ON t.team_id = p.team_id AND t.source = p.body ->> 'source' AND t.url = p.location
+LEFT JOIN fates f ON (f.task_id, f.attempt, f.target) = (p.task_id, p.attempt, p.target)
+WHERE p.state = 'published' AND p.updated_at > now() - %(days)s * interval '1 day' AND t.kind = 'pull request'
+    AND ((t.state = 'closed' AND coalesce(f.fate, 'open') = 'open') OR (t.state = 'open' AND f.fate = 'closed'))
+ON CONFLICT (task_id, attempt, target) DO UPDATE SET fate = excluded.fate, changed_at = now()
+RETURNING task_id, (SELECT body ->> 'source' FROM publications p WHERE (p.task_id, p.attempt, p.target)
+                    = (fates.task_id, fates.attempt, fates.target)), fate
+"""
+
 _log = logging.getLogger(__name__)
 OpenMirror = Callable[[uuid.UUID, str], tuple[Repository, str]]
 """The mirror of a team's source, and the commit at the head of its indexed branch. Raises `GitError`."""
@@ -67,7 +80,7 @@ def note_fates(database: Database, open_mirror: OpenMirror) -> list[FateChange]:
             continue
         repository, head = opened
         found = _fate(repository, head, row)
-        if found is None:
+        if found is None or (found.fate is Fate.OPEN and row["fate"] == Fate.CLOSED):
             continue
         notes.append({**row, "fate": found.fate, "commit": found.commit, "head": head})
         if found.fate != (row["fate"] or Fate.OPEN):
@@ -75,7 +88,9 @@ def note_fates(database: Database, open_mirror: OpenMirror) -> list[FateChange]:
     if notes:
         with database.system() as connection, connection.cursor() as writing:
             writing.executemany(_NOTE, notes)
-    return changed
+    with database.system() as connection:
+        closed = connection.execute(_CLOSED, {"days": FOLLOWED_DAYS}).fetchall()
+    return changed + [FateChange(task, source, Fate(fate), None) for task, source, fate in closed]
 
 
 def _opened(open_mirror: OpenMirror, team: uuid.UUID, source: str) -> tuple[Repository, str] | None:

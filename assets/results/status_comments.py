@@ -15,6 +15,7 @@ from assets.shared.markdown import cell
 from core.database import Database
 from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
+from core.git.fates import Fate
 from core.states import PublicationState, TaskState
 
 _TRY_SECONDS = 180.0
@@ -30,7 +31,8 @@ UPDATE status_comments c SET tries = c.tries + 1, next_try_at = now() + %(second
 FROM due, tasks t
 WHERE c.task_id = due.task_id AND t.id = c.task_id
 RETURNING c.team_id, c.task_id, c.wanted, c.tries, t.source, t.state, t.reason, t.attempt, t.ticket_key,
-    (SELECT to_jsonb(p) || jsonb_build_object('headline', p.body ->> 'headline') - 'body' FROM publications p
+    (SELECT to_jsonb(p) || jsonb_build_object('headline', p.body ->> 'headline', 'fate', f.fate) - 'body'
+     FROM publications p LEFT JOIN fates f USING (task_id, attempt, target)
      WHERE p.task_id = t.id AND p.attempt = t.attempt ORDER BY p.target LIMIT 1) AS publication
 """
 _WRITTEN = """
@@ -101,7 +103,8 @@ def _has_report(row: dict[str, Any]) -> bool:
 
 def status_text(row: dict[str, Any]) -> str:
     """How a task stands, in Markdown. `row` has the task's `state`, `reason`, `attempt` and `task_id`, and its
-    `publication`: `state`, `location`, `last_error`, `patch_sha256` and `headline`, or None."""
+    `publication`: `state`, `location`, `last_error`, `patch_sha256`, `headline`
+    and `fate`, or None."""
     lines = [_sentence(row), "", f"Task `{row['task_id']}`, attempt {row['attempt']}."]
     return "\n".join(lines)
 
@@ -127,6 +130,8 @@ def _sentence(row: dict[str, Any]) -> str:
 
 def _published(publication: dict[str, Any]) -> str:
     state = publication["state"]
+    if state == PublicationState.PUBLISHED and (fate := publication["fate"]) not in (None, Fate.OPEN):
+        return f"Penstock's patch was {fate}: {publication['location']}"
     if state == PublicationState.PUBLISHED:
         return f"Penstock proposes a patch: {publication['location']}"
     if state == PublicationState.HELD:

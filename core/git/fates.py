@@ -16,9 +16,10 @@ _RECORD = "%x01%H%x00%P%x00%B%x02"
 
 
 class Fate(StrEnum):
-    """`open`: the branch's history does not have it."""
+    """`open`: the branch's history does not have it; `closed`: nor will it, since its pull request was closed."""
 
     OPEN = "open"
+    CLOSED = "closed"
     UNCHANGED = "merged unchanged"
     CHANGED = "merged changed"
     REVERTED = "reverted"

@@ -129,7 +129,7 @@ def merged(as_json: AsJson = False) -> None:
     if as_json:
         data([asdict(one) for one in found])
         return
-    fates = ("merged unchanged", "merged changed", "reverted", "open")
+    fates = ("merged unchanged", "merged changed", "reverted", "closed", "open")
     groups = dict.fromkeys((one.source, one.engine, one.verdict) for one in found)
     rows = []
     for group in groups:

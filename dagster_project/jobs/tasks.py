@@ -62,7 +62,7 @@ def look_up_fates(context: OpExecutionContext, platform: ResourceParam[Platform]
 
 @job(
     executor_def=in_process_executor,
-    description="Follows published patches: merged unchanged, merged with changes, reverted, or open.",
+    description="Follows published patches: merged unchanged, merged with changes, reverted, closed, or open.",
 )
 def follow_patches() -> None:
     look_up_fates()

@@ -1,8 +1,8 @@
 """The demo: starts the platform with the embedded database, delivers two signed webhooks, and shows the results.
 
-One sample ends resolved, with a branch; the other ends unresolved, with a report and no branch. Everything is written
-to `build/demo`, and everything that was started is stopped. The last line is `demo: resolved` if both samples ended as
-expected.
+One sample ends resolved, with a branch; the other ends unresolved, with a report and no branch. The first one's issue
+is then opened at a forge, which gets a pull request. Everything is written to `build/demo`, and everything that was
+started is stopped. The last line is `demo: resolved` if all three ended as expected.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any
 
 from core.settings import Settings
 from dagster_project.supervisor import platform_file
+from deploy.demo.at_forge import Forge, secret_of
 from deploy.demo.build import Sample, build, issue_payload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +152,25 @@ def unresolved(sample: Sample, task: str, found: dict[str, Any]) -> bool:
     return True
 
 
+def at_forge(
+    forge: Forge, home: Path, gateway: str, process: "subprocess.Popen[bytes]", environment: dict[str, str]
+) -> bool:
+    """Opens the issue at the forge and shows the pull request. Returns whether there is one."""
+    heading(
+        f"the same issue at a forge: {forge.repository} (a fake GitHub on this machine, with a real git repository)"
+    )
+    say(penstock("index", "add", *forge.source, environment=environment).rstrip())
+    number = forge.open_issue(gateway, secret_of(home))
+    say(f"issue #{number} is open; the forge's own webhook starts the task")
+    pull = forge.wait_for_pull(lambda: process.poll() is None)
+    if pull is None:
+        say(f"no pull request was opened; the forge sent: {forge.deliveries()}")
+        return False
+    heading("the issue and its pull request, as the forge has them")
+    say(forge.pages(pull).rstrip())
+    return True
+
+
 def run() -> bool:
     began = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -162,13 +182,15 @@ def run() -> bool:
         "PENSTOCK_ALLOWED_ROOTS": str(repositories),
         "PENSTOCK_GATEWAY_PORT": "0",
         "PENSTOCK_DAGSTER_PORT": "0",
-        "PENSTOCK_TASK_SECONDS": "30",
+        "PENSTOCK_TASK_SECONDS": "60",
     }
     heading("two sample repositories")
     samples = [build(name, repositories / name) for name in SAMPLES]
     for sample in samples:
         say(f"{sample.repository}: {sample.commits} commits; issue: {sample.issue_title}")
 
+    forge = Forge(FOLDER / "forge", samples[0])
+    environment |= forge.environment
     heading("the platform")
     say(shown(["penstock", "up"]))
     process = subprocess.Popen([PENSTOCK, "up"], env=environment, start_new_session=True)
@@ -186,6 +208,7 @@ def run() -> bool:
             found = follow(task, environment)
             check = resolved if sample.expected == "resolved" else unresolved
             good = check(sample, task, found) and good
+        good = at_forge(forge, home, state["gateway"], process, environment) and good
         heading("where to look")
         say(penstock("task", "list", environment=environment).rstrip())
         say(f"state, logs and repositories stay in {FOLDER}")
@@ -193,6 +216,7 @@ def run() -> bool:
         return good
     finally:
         heading("stopping what was started")
+        forge.stop()
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:

@@ -1,5 +1,6 @@
--- Commands that people wrote in tickets' comments, as found by the gateway; they are carried out by `publish_pending`.
+-- What people do with tickets and pull requests.
 
+-- Commands that they wrote in comments, as found by the gateway; they are carried out by `publish_pending`.
 CREATE TABLE commands (
     team_id         uuid NOT NULL REFERENCES teams,
     id              uuid PRIMARY KEY,           -- UUIDv5 of the comment and the command
@@ -23,3 +24,10 @@ CREATE INDEX commands_due ON commands (next_try_at) WHERE state = 'pending';
 CREATE TRIGGER legal_transition BEFORE INSERT OR UPDATE OF state ON commands
     FOR EACH ROW EXECUTE FUNCTION enforce_transition('command');
 SELECT protect_tenant_table('commands');
+
+-- A pull request that was closed without a merge, which the history does not show.
+ALTER TABLE fates DROP CONSTRAINT fates_fate_check,
+    ADD CONSTRAINT fates_fate_check
+        CHECK (fate IN ('open', 'closed', 'merged unchanged', 'merged changed', 'reverted'));
+CREATE TRIGGER want_published_comment AFTER INSERT OR UPDATE OF fate ON fates
+    FOR EACH ROW WHEN (NEW.fate <> 'open') EXECUTE FUNCTION want_published_comment();
