@@ -17,6 +17,7 @@ from core.attempts import Attempt, LeaseLost, LeaseRefused
 from core.chat.protocol import ChatUnavailable
 from core.eventlog.protocol import EventLogUnavailable
 from core.forge.protocol import ForgeUnavailable
+from core.states import TaskState
 from sandbox.protocol import SandboxUnavailable
 
 TASK_TAG = "penstock/task"
@@ -40,8 +41,9 @@ def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int) -> dict[str, 
 
 
 @contextmanager
-def open_attempt(context: AssetExecutionContext, platform: Platform) -> Iterator[Attempt]:
-    """Claims the attempt that the run's tags name and renews its lease until the block ends.
+def open_attempt(context: AssetExecutionContext, platform: Platform, *, first: bool = False) -> Iterator[Attempt]:
+    """Claims the attempt that the run's tags name and renews its lease until the block ends. The `first` stage asks
+    whether whoever started the task may do so, and cancels the task if not.
 
     Raises `Failure` when the run has no such tags, the lease is refused, or infrastructure is unavailable.
     """
@@ -67,6 +69,10 @@ def open_attempt(context: AssetExecutionContext, platform: Platform) -> Iterator
         raise Failure(f"Nothing to do: {refusal}", allow_retries=False) from refusal
     with attempt.renewing():
         try:
+            if first and (reason := platform.distrust(attempt.task)) is not None:
+                with attempt.fenced() as connection:
+                    attempt.close(connection, TaskState.CANCELLED, reason, {})
+                raise Failure(f"Nothing to do: {reason}", allow_retries=False)
             yield attempt
         except (LeaseLost, Failure):
             raise

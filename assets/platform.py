@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.embedding.serving import Models
     from core.eventlog.protocol import EventLog
     from core.git import Repository
+    from core.tasks import Task
     from core.work import Location
     from sandbox.protocol import Sandbox
 
@@ -73,6 +74,16 @@ class Platform:
         from core.git import Repository
 
         return Repository(mirror_path(self.mirrors, find_source(self.database, team_id, source)))
+
+    def distrust(self, task: "Task") -> str | None:
+        """Why a task may not be started: see `assets.results.forges.distrust`. Waiting does not bring a token, so a
+        missing one is a reason too."""
+        from assets.results.forges import NoToken, distrust
+
+        try:
+            return distrust(self, task)
+        except NoToken as error:
+            return str(error)
 
     def visible_commit(self, team_id: uuid.UUID, source: str) -> str:
         """The commit that searches of a source show. Raises `LookupError` if none is indexed yet."""

@@ -61,7 +61,8 @@ class Happening:
 
 @dataclass(frozen=True)
 class TaskIntent:
-    """A request for work. The texts are cleaned and bounded. `happening` is what an issue's event reports."""
+    """A request for work. The texts are cleaned and bounded. `happening` is what an issue's event reports; `starter` is
+    the login and id of who caused it, as far as the forge says."""
 
     target: Target
     title: str
@@ -70,6 +71,7 @@ class TaskIntent:
     author: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     happening: Happening | None = None
+    starter: tuple[str | None, str | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ def receive(
             author=work.author,
             options=work.options,
             ticket=_about(intent),
+            starter=work.starter,
         )
     if isinstance(intent, TicketIntent):
         _store_commands(connection, team_id, source, intent)

@@ -164,6 +164,11 @@ class Settings(BaseSettings):
     publishing: bool = Field(
         default=True, description="Whether results are published at all; while off, they wait with their tasks."
     )
+    who_may_start: Literal["writers", "anyone"] = Field(
+        default="writers",
+        description="Whose issues and labels start work at a forge where results are published: only people who may "
+        "write to the repository, or anyone.",
+    )
     approval: Literal["none", "drafts", "all"] = Field(
         default="none", description="Which patches are published only after a person's approval."
     )

@@ -49,6 +49,11 @@ class Task:
     ticket_project: str | None = None
     ticket_key: str | None = None
     """The ticket that the task is about: `#12` of `acme/shop` at `github`."""
+    starter: str | None = None
+    starter_id: str | None = None
+    """Who started it at the forge: the login, and the forge's id of it."""
+    trusted: bool = False
+    """A person with a token of Penstock's has started it or its last attempt."""
 
     @property
     def text(self) -> str:
@@ -62,7 +67,7 @@ class Task:
 
 _COLUMNS = (
     "team_id, id, event_id, source, title, body, url, author, options, state, reason, attempt, created_at, updated_at, "
-    "ticket_service, ticket_project, ticket_key"
+    "ticket_service, ticket_project, ticket_key, starter, starter_id, trusted"
 )
 
 
@@ -78,20 +83,24 @@ def create_task(
     author: str | None = None,
     options: Mapping[str, Any] | None = None,
     ticket: tuple[str, str, str] | None = None,
+    starter: tuple[str | None, str | None] = (None, None),
 ) -> uuid.UUID:
     """Writes the task that `event` starts and appends the event to `penstock.tasks`, in the caller's transaction.
 
-    `ticket` is the service, project and key of the ticket that the task is about. Repeating it changes nothing. `event`
+    `ticket` is the service, project and key of the ticket that the task is about, `starter` the login and id of who
+    caused the task there; a task without a ticket is trusted. Repeating it changes nothing. `event`
     must be of type `penstock.task.requested`, with the source's name as its subject; `request_event` makes one.
     """
     identity = task_id(event.teamid, event.id)
     connection.execute(
         "INSERT INTO tasks (team_id, id, event_id, source, title, body, url, author, options, "
-        "ticket_service, ticket_project, ticket_key) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
-        "ON CONFLICT (id) DO NOTHING",
+        "ticket_service, ticket_project, ticket_key, starter, starter_id, trusted) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
         (
             *(event.teamid, identity, event.id, source, title, body, url, author, Jsonb(dict(options or {}))),
             *(ticket or (None, None, None)),
+            *starter,
+            ticket is None,
         ),
     )
     log.append_in(connection, TASKS, [event])
@@ -172,8 +181,14 @@ def cancel(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID, r
     return get_task(connection, identity)
 
 
-def retry(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID) -> Task:
-    """Queues the next attempt at a closed task, which only a user requests. Raises `TaskNotFound`, `IllegalMove`."""
+def retry(
+    connection: Connection[Any],
+    log: PostgresLog,
+    identity: uuid.UUID,
+    starter: tuple[str | None, str | None] | None = None,
+) -> Task:
+    """Queues the next attempt at a closed task, which only a user requests: `starter` at the forge (login and id), or
+    one with a token of Penstock's. Raises `TaskNotFound`, `IllegalMove`."""
     task = get_task(connection, identity, lock=True)
     if task.state not in (TaskState.UNRESOLVED, TaskState.FAILED, TaskState.CANCELLED):
         raise IllegalMove(
@@ -181,8 +196,9 @@ def retry(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID) ->
         )
     attempt = task.attempt + 1
     connection.execute(
-        "UPDATE tasks SET state = 'queued', reason = NULL, attempt = %s, updated_at = now() WHERE id = %s",
-        (attempt, identity),
+        "UPDATE tasks SET state = 'queued', reason = NULL, attempt = %s, updated_at = now(), trusted = %s, "
+        "starter = coalesce(%s, starter), starter_id = coalesce(%s, starter_id) WHERE id = %s",
+        (attempt, starter is None, *(starter or (None, None)), identity),
     )
     event = request_event(
         task.team_id,

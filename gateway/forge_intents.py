@@ -12,6 +12,7 @@ from core.intake import ChangeIntent, Happening, Intent, NoIntent, Target, TaskI
 from core.payload import Flag, Payload, Text, parse
 from core.repository_names import RepositoryId
 from core.tickets import Service, Snapshot, TicketChange
+from core.tickets.fields import Person
 
 _WRITTEN = ("created", "create")
 _BOT = re.compile(r"\[bot\]$|^(?:project|group)_\d+_bot", re.IGNORECASE)
@@ -40,9 +41,14 @@ def _since(opened: bool, issue: Snapshot) -> datetime | None:
 
 
 def work_of(
-    project: str, issue: Snapshot, repository: RepositoryId | None = None, happening: Happening | None = None
+    project: str,
+    issue: Snapshot,
+    repository: RepositoryId | None = None,
+    happening: Happening | None = None,
+    starter: Person | None = None,
 ) -> TaskIntent:
-    """The task that an issue starts. `repository` is the permanent id of the project's repository."""
+    """The task that an issue starts. `repository` is the permanent id of the project's repository, `starter` whoever
+    opened or labelled the issue."""
     return TaskIntent(
         target=Target(repository=project, forge_id=repository),
         title=issue.title or "",
@@ -50,6 +56,7 @@ def work_of(
         url=issue.url,
         author=issue.author,
         happening=happening,
+        starter=(starter.called, starter.id) if starter else (None, None),
     )
 
 

@@ -111,7 +111,7 @@ def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, trig
     if starts_work(opened, _labels_given(delivery, service), trigger_label):
         issue = delivery.issue.snapshot(Kind.ISSUE, project)
         happening = happened(service, f"#{number}", opened, trigger_label, issue) if number else None
-        work = work_of(project, issue, identity, happening)
+        work = work_of(project, issue, identity, happening, delivery.sender)
     if number is None:
         return work
     return about_ticket(change_of(event, delivery, service), work, identity)

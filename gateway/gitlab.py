@@ -71,4 +71,4 @@ def _work(
         return None
     happening = happened(Service.GITLAB, change.key, opened, trigger_label, change.ticket)
     author = delivery.user.called if delivery.user else None
-    return replace(work_of(change.project, change.ticket, identity, happening), author=author)
+    return replace(work_of(change.project, change.ticket, identity, happening, delivery.user), author=author)

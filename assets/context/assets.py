@@ -153,7 +153,7 @@ def _similar(platform: Platform, task: Task) -> list[TicketHit]:
 )
 def task_context(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[None]:
     began = time.monotonic()
-    with open_attempt(context, platform) as attempt:
+    with open_attempt(context, platform, first=True) as attempt:
         task = attempt.task
         found = attempt.output("task_context", TaskContext)
         if found is None:  # else an earlier run of this attempt found it, and the next stages use its commit

@@ -42,7 +42,7 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
         return opened[team, source]
 
     def hold(team: uuid.UUID, source: str, publication: Publication) -> str | None:
-        return reason_to_hold(platform.database, platform.settings, team, source, publication)
+        return reason_to_hold(platform, team, source, publication)
 
     commands = obey_due(platform.database, platform.log, open_forge) if task_id is None else []
     published = publish_due(platform.database, open_forge, task_id=task_id, hold=hold)

@@ -13,6 +13,7 @@ from core.forge.hosted import HostedForge
 from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, ForgeUnavailable, PublicationRefused
 from core.git import Credential, GitError, Remote, confine, find_credential, is_url
+from core.tasks import Task
 from core.teams import DEFAULT_TEAM
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 _USERS = {"github": "x-access-token", "gitlab": "oauth2", "gitea": "penstock"}
 """The user name that each forge takes with a token over https."""
+
+
+class NoToken(ForgeUnavailable):
+    """There is no token for the forge."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
     app = _github_app(platform, found)
     credential = Credential(_USERS["github"], app.token(repository)) if app else _credential(platform, found)
     if credential is None:
-        raise ForgeUnavailable(
+        raise NoToken(
             f"there is no token for {address}: set {setting}, or add https://USER:TOKEN@HOST to git-credentials in "
             "the folder of secrets"
         )
@@ -138,3 +143,18 @@ def _host(
 
         return GiteaHost(address, repository, token, setting=setting)
     raise PublicationRefused(f"results cannot be published at {service[:40]!r}")
+
+
+def distrust(platform: Platform, task: Task) -> str | None:
+    """Why a task may not be worked on or published: who started it may not write to the repository at this moment.
+    None if it may. Raises `ForgeUnavailable` (`NoToken` too), `PublicationRefused`."""
+    if task.trusted or platform.settings.who_may_start == "anyone" or task.ticket_key is None:
+        return None
+    found = find_destination(platform, task.team_id, task.source)
+    if found.forge is None or (task.ticket_service, task.ticket_project) != (found.forge, found.repository):
+        return None  # there is nobody to ask
+    if task.starter is None:
+        return f"{found.forge} does not say who started this; a person who may write to {found.repository} can retry it"
+    if open_hosted(platform, found).may_write(task.starter, task.starter_id):
+        return None
+    return f"{task.starter} may not write to {found.repository}: a person who may can start it with /penstock retry"

@@ -3,10 +3,11 @@
 import uuid
 from fnmatch import fnmatchcase
 
-from core.database import Database
+from assets.platform import Platform
+from assets.results.forges import distrust
 from core.forge.protocol import Publication
 from core.patch_paths import changed_paths
-from core.settings import Settings
+from core.tasks import get_task
 from core.work import VerdictKind
 
 _OTHERS = """
@@ -18,10 +19,10 @@ ORDER BY t.key LIMIT 3
 """
 
 
-def reason_to_hold(
-    database: Database, settings: Settings, team_id: uuid.UUID, source: str, publication: Publication
-) -> str | None:
-    """Why a patch needs approval: a rule of the settings, or somebody's open pull request for the same ticket."""
+def reason_to_hold(platform: Platform, team_id: uuid.UUID, source: str, publication: Publication) -> str | None:
+    """Why a patch needs approval: a rule of the settings, a permission that was withdrawn meanwhile, or somebody's open
+    pull request for the same ticket. Raises `ForgeUnavailable`, `PublicationRefused`."""
+    settings = platform.settings
     if publication.patch is None:
         return None
     if settings.approval == "all":
@@ -32,7 +33,11 @@ def reason_to_hold(
         return f"it changes {protected}, which needs approval (setting protected_paths)"
     if publication.ticket is None:
         return None
-    with database.team(team_id) as connection:
+    with platform.database.team(team_id) as connection:
+        task = get_task(connection, publication.task_id)
+    if (reason := distrust(platform, task)) is not None:
+        return reason
+    with platform.database.team(team_id) as connection:
         others = connection.execute(_OTHERS, {"source": source, "key": publication.ticket}).fetchall()
     if others:
         listed = ", ".join(f"{key} ({url})" if url else str(key) for key, url in others)

@@ -125,7 +125,7 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
             stopped = tasks.cancel(connection, log, identity, f"stopped by {row['author']}")
             return f"Stopped. Task `{stopped.id}`."
         if command is Command.RETRY:
-            again = tasks.retry(connection, log, identity)
+            again = tasks.retry(connection, log, identity, (row["author"], row["author_id"]))
             return f"Queued attempt {again.attempt} of task `{again.id}`."
     except tasks.IllegalMove as refusal:
         return f"{cell(str(refusal))}."

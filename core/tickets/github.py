@@ -106,10 +106,11 @@ class _Changes(Payload):
 
 
 class Delivery(Payload):
-    """The fields of all deliveries about tickets. Only Gitea sends `changes`."""
+    """The fields of all deliveries about tickets. `sender` is the actor. Only Gitea sends `changes`."""
 
     action: Text
     repository: Needed[Repository]
+    sender: Person | None = None
     label: Label | None = None
     changes: _Changes | None = None
 

@@ -12,6 +12,8 @@ from deploy.fake_forge import FakeForge, Pull
 from deploy.fake_forge.pages import page
 
 BOT = "penstock"
+REPORTER = "ada"
+"""May write to the repository, so her issues start work."""
 SECONDS = 240.0
 
 
@@ -24,6 +26,7 @@ class Forge:
         self.repository = f"{sample.repository}-at-forge"
         self._forge.add_repository(self.repository, sample.directory)
         self._forge.grant(self.repository, BOT, "write")
+        self._forge.grant(self.repository, REPORTER, "write")
         self.environment = {"PENSTOCK_GITHUB_TOKEN": self._forge.add_token(BOT)}
 
     @property
@@ -35,7 +38,9 @@ class Forge:
     def open_issue(self, gateway: str, secret: str) -> int:
         """Opens the sample's issue, which the forge reports to the gateway, and returns its number."""
         self._forge.deliver_to(f"{gateway}/webhooks/github", secret)
-        issue = self._forge.add_issue(self.repository, self._sample.issue_title, self._sample.issue_body)
+        issue = self._forge.add_issue(
+            self.repository, self._sample.issue_title, self._sample.issue_body, author=REPORTER
+        )
         self._forge.wait_for_deliveries()
         return issue.number
 

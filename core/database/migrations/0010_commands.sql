@@ -31,3 +31,9 @@ ALTER TABLE fates DROP CONSTRAINT fates_fate_check,
         CHECK (fate IN ('open', 'closed', 'merged unchanged', 'merged changed', 'reverted'));
 CREATE TRIGGER want_published_comment AFTER INSERT OR UPDATE OF fate ON fates
     FOR EACH ROW WHEN (NEW.fate <> 'open') EXECUTE FUNCTION want_published_comment();
+
+-- Who may start work is asked of the forge when the work starts, and again before its result is published.
+ALTER TABLE tasks
+    ADD COLUMN starter text,
+    ADD COLUMN starter_id text,
+    ADD COLUMN trusted boolean NOT NULL DEFAULT false;

@@ -38,7 +38,8 @@ class World:
     platform: Platform
     settings: Callable[..., None]
 
-    def start(self, *, ticket: str | None = "new") -> Attempt:
+    def start(self, *, ticket: str | None = "new", starter: str = "ada") -> Attempt:
+        user = self.arena.forge.add_user(starter)
         key = self.arena.new_ticket() if ticket == "new" else ticket
         log = PostgresLog(self.platform.database)
         event = tasks.request_event(DEFAULT_TEAM, f"github:{uuid.uuid4()}", "/github", "shop", title="It fails")
@@ -50,6 +51,7 @@ class World:
                 source="shop",
                 title="It fails",
                 ticket=(self.arena.dialect, REPOSITORY, key) if key else None,
+                starter=(user.login, str(user.id)),
             )
         return Attempt.claim(self.platform.database, DEFAULT_TEAM, task, 1, holder="run", seconds=300, max_claims=3)
 
@@ -104,6 +106,8 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, database: Database, da
         forge=Forge(arena.dialect, arena.forge.url),
     )
     made.mirror = lambda team, source: arena._mirror  # type: ignore[method-assign]
+    arena.forge.grant(REPOSITORY, "ada", "write")
+    arena.forge.grant(REPOSITORY, "eve", "read")
     yield World(arena, made, change)
     made.database.close()
     arena.stop()

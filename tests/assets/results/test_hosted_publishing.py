@@ -110,6 +110,17 @@ def test_somebody_elses_pull_request_for_the_ticket_comes_first(world: World) ->
     assert "#99 (https://example.org/99)" in (held.error or "")
 
 
+def test_permission_that_is_withdrawn_before_publishing_holds_the_patch(world: World) -> None:
+    attempt = world.start()
+    assert world.platform.distrust(attempt.task) is None
+    world.conclude(attempt)
+    world.arena.forge.grant(REPOSITORY, "ada", "read")
+    [held] = world.deliver()
+    assert held.state == PublicationState.HELD
+    assert "ada may not write" in (held.error or "")
+    assert world.branch_pulls(attempt) == []
+
+
 def test_one_switch_stops_publishing(world: World) -> None:
     attempt = world.start()
     world.conclude(attempt)

@@ -57,8 +57,6 @@ class Talk:
 
 @pytest.fixture
 def talk(world: World) -> Talk:
-    world.arena.forge.grant(REPOSITORY, "ada", "write")
-    world.arena.forge.grant(REPOSITORY, "eve", "read")
     return Talk(world)
 
 
@@ -182,3 +180,15 @@ def test_a_comment_on_another_project_of_the_source_does_nothing_here(world: Wor
         )
     assert talk.obey() == [CommandState.IGNORED]
     assert _state(world, attempt).state == TaskState.RUNNING
+
+
+def test_a_writers_retry_vouches_for_a_strangers_issue(world: World, talk: Talk) -> None:
+    attempt = world.start(starter="eve")
+    assert "eve may not write" in (world.platform.distrust(attempt.task) or "")
+    with attempt.fenced() as connection:
+        attempt.close(connection, TaskState.CANCELLED, "eve may not write", {})
+    talk.say(attempt.task.ticket_key or "", Command.RETRY)
+    assert talk.obey() == [CommandState.DONE]
+    task = _state(world, attempt)
+    assert (task.starter, task.trusted, task.attempt) == ("ada", False, 2)
+    assert world.platform.distrust(task) is None

@@ -1,0 +1,75 @@
+"""Who may start work is decided by the forge's answer of that moment, and without one nobody may."""
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core import tasks
+from core.eventlog.postgres import PostgresLog
+from core.events import DEFAULT_TEAM
+from core.forge.protocol import ForgeUnavailable
+from core.tasks import Task
+from tests.assets.results.conftest import World
+from tests.forge_arena import REPOSITORY
+
+
+@pytest.mark.parametrize(
+    ("permission", "trusted"), [("none", False), ("read", False), ("write", True), ("admin", True)]
+)
+def test_only_who_may_write_starts_work(world: World, permission: str, trusted: bool) -> None:
+    world.arena.forge.grant(REPOSITORY, "ada", permission)
+    reason = world.platform.distrust(world.start().task)
+    assert (reason is None) == trusted
+    assert trusted or f"ada may not write to {REPOSITORY}" in (reason or "")
+
+
+def test_a_stranger_whom_the_forge_does_not_know_does_not(world: World) -> None:
+    task = replace(world.start().task, starter="nobody-of-this-name", starter_id="987654")
+    assert "nobody-of-this-name may not write" in (world.platform.distrust(task) or "")
+
+
+def test_without_an_answer_nobody_does(world: World) -> None:
+    task = world.start().task
+    world.arena.forge.add_fault("status", path="permission|members", status=503, times=9)
+    with pytest.raises(ForgeUnavailable):
+        world.platform.distrust(task)
+    world.arena.forge.clear_faults()
+    world.settings(**{f"{world.arena.dialect}_token": None})
+    assert "PENSTOCK_" in (world.platform.distrust(task) or "")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"trusted": True}, {"ticket_key": None}, {"ticket_service": "jira", "ticket_project": "SHOP"}],
+    ids=["a person with Penstock's token", "no ticket", "another service"],
+)
+def test_where_the_forge_is_not_asked(world: World, change: dict[str, Any]) -> None:
+    task: Task = replace(world.start(starter="eve").task, **change)
+    assert world.platform.distrust(task) is None
+    assert not [one for one in world.arena.forge.requests if "permission" in one.path or "members" in one.path]
+
+
+def test_an_unknown_starter_is_not_trusted_and_a_setting_trusts_everybody(world: World) -> None:
+    task = replace(world.start(starter="eve").task, starter=None)
+    assert "does not say who" in (world.platform.distrust(task) or "")
+    world.settings(who_may_start="anyone")
+    assert world.platform.distrust(task) is None
+
+
+def test_a_retry_with_penstocks_token_is_trusted(world: World) -> None:
+    attempt = world.start(starter="eve")
+    log = PostgresLog(world.platform.database)
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        tasks.cancel(connection, log, attempt.task.id)
+        again = tasks.retry(connection, log, attempt.task.id)
+    assert world.platform.distrust(again) is None
+
+
+def test_a_request_without_a_ticket_is_trusted(world: World) -> None:
+    log = PostgresLog(world.platform.database)
+    event = tasks.request_event(DEFAULT_TEAM, f"api:{uuid.uuid4()}", "/api", "shop", title="It fails")
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        identity = tasks.create_task(connection, log, event=event, source="shop", title="It fails")
+        assert tasks.get_task(connection, identity).trusted
