@@ -90,6 +90,9 @@ class FakeArena:
         [pull] = [pull for pull in self.forge.repository(REPOSITORY).pulls if pull.head == branch]
         self.forge.edit(REPOSITORY, pull.number, state="closed")
 
+    def delete(self, branch: str) -> None:
+        git(self.forge.repository(REPOSITORY).path, "update-ref", "-d", f"refs/heads/{branch}")
+
     def commit(self, branch: str) -> str:
         work = self.folder / f"work-{branch.replace('/', '-')}"
         path = str(self.forge.repository(REPOSITORY).path)

@@ -50,6 +50,9 @@ class Arena(Protocol):
     def close(self, branch: str) -> None:
         """A person closes the pull request of a branch."""
 
+    def delete(self, branch: str) -> None:
+        """A person deletes a branch."""
+
     def commit(self, branch: str) -> str:
         """A person commits to a branch, which is made from `main` if there is none; returns the commit."""
 
@@ -130,6 +133,9 @@ def check_a_closed_pull_request_stays_closed(arena: Arena) -> None:
     arena.close(wanted.branch)
     require(arena.open().publish(wanted) == url, "a repeat has another address")
     require([pull.state for pull in arena.pulls(wanted.branch)] == [PullState.CLOSED], "it was opened again")
+    arena.delete(wanted.branch)
+    require(arena.open().publish(wanted) == url, "a repeat has another address")
+    require(arena.head(wanted.branch) is None, "its branch was pushed again")
 
 
 def check_commits_of_a_person_are_kept(arena: Arena) -> None:

@@ -74,6 +74,9 @@ class GiteaArena:
         [pull] = [p for p in self.server.api("GET", f"{self.at}/pulls?state=open") if p["head"]["ref"] == branch]
         self.server.api("PATCH", f"{self.at}/pulls/{pull['number']}?sudo=bob", {"state": "closed"})
 
+    def delete(self, branch: str) -> None:
+        self.server.api("DELETE", f"{self.at}/branches/{quote(branch, safe='')}")
+
     def commit(self, branch: str) -> str:
         there = self.head(branch) is not None
         return str(self._put(branch, "theirs.py", "y = 1\n", new=not there)["commit"]["sha"])
