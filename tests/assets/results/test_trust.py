@@ -36,6 +36,9 @@ def test_without_an_answer_nobody_does(world: World) -> None:
     with pytest.raises(ForgeUnavailable):
         world.platform.distrust(task)
     world.arena.forge.clear_faults()
+    world.arena.forge.add_fault("status", path="permission|members", status=401)
+    with pytest.raises(ForgeUnavailable):
+        world.platform.distrust(task)
     world.settings(**{f"{world.arena.dialect}_token": None})
     assert "PENSTOCK_" in (world.platform.distrust(task) or "")
 

@@ -13,11 +13,12 @@ import pytest
 
 from core.forge.conformance import publication
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused
+from core.work import VerdictKind
 from tests.forge_arena import BOT, DIALECTS, REPOSITORY, FakeArena
 
 CREATES = r"/(pulls|merge_requests)$"
 COMMENTS = r"/(comments|notes)$"
-pytestmark = pytest.mark.parametrize("arena", DIALECTS, indirect=True)
+EACH = pytest.mark.parametrize("arena", DIALECTS, indirect=True)
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def arena(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[FakeArena]
     made.stop()
 
 
+@EACH
 def test_a_pull_request_whose_answer_was_lost_is_adopted(arena: FakeArena) -> None:
     wanted = publication(arena)
     arena.forge.add_fault("drop_after", method="POST", path=CREATES)
@@ -37,6 +39,7 @@ def test_a_pull_request_whose_answer_was_lost_is_adopted(arena: FakeArena) -> No
     assert len(arena.pulls(wanted.branch)) == 1
 
 
+@EACH
 def test_a_comment_whose_answer_was_lost_is_adopted(arena: FakeArena) -> None:
     ticket = arena.new_ticket()
     wanted = replace(publication(arena, ticket=ticket), patch=None)
@@ -54,6 +57,7 @@ def _everything(arena: FakeArena, wanted: Publication) -> None:
     forge.note(wanted.ticket, wanted.task_id, f"See {url}")
 
 
+@EACH
 def test_killed_between_any_two_requests_there_is_one_of_each(arena: FakeArena) -> None:
     whole = publication(arena, ticket=arena.new_ticket())
     before = len(arena.forge.requests)
@@ -81,6 +85,7 @@ def test_killed_between_any_two_requests_there_is_one_of_each(arena: FakeArena) 
         assert len(arena.comments(ticket)) == 1, f"killed at request {number}"
 
 
+@EACH
 @pytest.mark.parametrize(
     ("fault", "pause"),
     [
@@ -106,6 +111,7 @@ def test_a_forge_in_trouble_is_asked_again_later(
     assert len(arena.pulls(wanted.branch)) == 1
 
 
+@EACH
 def test_a_redirect_is_not_followed(arena: FakeArena) -> None:
     wanted = publication(arena)
     arena.forge.add_fault("redirect", method="POST", path=CREATES, location="http://127.0.0.1:9/elsewhere")
@@ -114,6 +120,7 @@ def test_a_redirect_is_not_followed(arena: FakeArena) -> None:
     assert arena.pulls(wanted.branch) == []
 
 
+@EACH
 def test_without_permission_the_remedy_is_named_and_the_token_is_not(
     arena: FakeArena, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -134,6 +141,7 @@ def test_without_permission_the_remedy_is_named_and_the_token_is_not(
         assert token.encode() not in held
 
 
+@EACH
 def test_every_write_waits_for_its_turn(arena: FakeArena) -> None:
     ticket = arena.new_ticket()
     wanted = publication(arena, ticket=ticket)
@@ -144,3 +152,13 @@ def test_every_write_waits_for_its_turn(arena: FakeArena) -> None:
     assert len(arena.waits) == 2
     _everything(arena, wanted)
     assert len(arena.waits) == 2, "what is there already needs no write"
+
+
+@pytest.mark.parametrize("arena", ["github"], indirect=True)
+def test_where_there_are_no_drafts_the_title_says_so(arena: FakeArena) -> None:
+    wanted = publication(arena, VerdictKind.DRAFT)
+    said = {"message": "Draft pull requests are not supported in this repository."}
+    arena.forge.add_fault("status", method="POST", path=CREATES, status=422, body=said)
+    arena.open().publish(wanted)
+    [pull] = arena.pulls(wanted.branch)
+    assert (pull.draft, pull.title) == (False, "Draft: Fix: x is too small")
