@@ -1,6 +1,6 @@
 """`make bench`: runs every benchmark, prints a ratio for each row, and writes `bench-results.json`.
 
-A module of this folder is a benchmark if it has `measure()`, which returns rows with `name`, `value`,
+A module of this folder is a benchmark if it defines `measure()`, which returns rows with `name`, `value`,
 `unit`, `against`, `against_value` and `ratio`. With module names as arguments, only those are run.
 """
 
@@ -21,7 +21,7 @@ def main() -> int:
     rows, failed = [], 0
     for name in names:
         module = importlib.import_module(f"tests.bench.{name}")
-        if not hasattr(module, "measure"):
+        if getattr(getattr(module, "measure", None), "__module__", "") != module.__name__:
             continue
         print(f"{name}: measuring", file=sys.stderr, flush=True)  # noqa: T201
         try:

@@ -67,7 +67,7 @@ def _deliver(state: dict[str, Any], home: Path, payload: dict[str, Any]) -> str:
     return str(answer.json()["task"])
 
 
-def _seconds(state: dict[str, Any], task: str, timeout: float = 90.0) -> float:
+def _seconds(state: dict[str, Any], task: str, timeout: float = 300.0) -> float:
     query = (
         "SELECT extract(epoch FROM p.updated_at - d.received_at), t.state FROM publications p "
         "JOIN tasks t ON t.id = p.task_id JOIN deliveries d ON d.id = t.event_id "
