@@ -33,6 +33,8 @@ INFRASTRUCTURE = (
     ChatUnavailable,
 )
 RELAUNCH_SECONDS = 5.0
+ASK_AGAIN_SECONDS = 30.0
+"""How long a task waits for a forge that cannot be asked who may start work."""
 
 
 def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int) -> dict[str, str]:
@@ -69,16 +71,14 @@ def open_attempt(context: AssetExecutionContext, platform: Platform, *, first: b
         raise Failure(f"Nothing to do: {refusal}", allow_retries=False) from refusal
     with attempt.renewing():
         try:
-            if first and (reason := platform.distrust(attempt.task)) is not None:
-                with attempt.fenced() as connection:
-                    attempt.close(connection, TaskState.CANCELLED, reason, {})
-                raise Failure(f"Nothing to do: {reason}", allow_retries=False)
+            if first:
+                _check_starter(platform, attempt)
             yield attempt
         except (LeaseLost, Failure):
             raise
         except INFRASTRUCTURE as error:
             with suppress(psycopg.OperationalError, psycopg_pool.PoolTimeout):  # the lease then expires
-                attempt.give_back(RELAUNCH_SECONDS)
+                attempt.give_back(RELAUNCH_SECONDS, f"waits, then tries again: {error}"[:1000])
             raise Failure(
                 f"Infrastructure unavailable: {error}. The attempt will be relaunched.",
                 metadata={"error": MetadataValue.text(repr(error)[:2000])},
@@ -87,3 +87,17 @@ def open_attempt(context: AssetExecutionContext, platform: Platform, *, first: b
         except Exception as error:
             attempt.fail(f"{type(error).__name__}: {error}"[:1000])
             raise
+
+
+def _check_starter(platform: Platform, attempt: Attempt) -> None:
+    """Cancels the task if whoever started it may not. Raises `Failure` then, and while the forge gives no answer."""
+    try:
+        reason = platform.distrust(attempt.task)
+    except ForgeUnavailable as error:
+        delay = max(ASK_AGAIN_SECONDS, error.pause or 0.0)
+        attempt.give_back(delay, f"waits for the forge to say who may start work: {error}"[:1000], counted=False)
+        raise Failure(f"{error}. The attempt will be relaunched.", allow_retries=False) from error
+    if reason is not None:
+        with attempt.fenced() as connection:
+            attempt.close(connection, TaskState.CANCELLED, reason, {})
+        raise Failure(f"Nothing to do: {reason}", allow_retries=False)

@@ -99,7 +99,8 @@ class Attempt:
             if current != holder or not live:
                 epoch, claims = epoch + 1, claims + 1
             if claims > max_claims:
-                refused = f"given up after {max_claims} runs ended without a result"
+                last = f"; the last one: {task.reason}" if task.reason else ""
+                refused = f"given up after {max_claims} runs ended without a result{last}"
                 tasks.close(connection, log, task, TaskState.FAILED, refused)
             else:
                 connection.execute(
@@ -109,6 +110,8 @@ class Attempt:
                 )
                 if task.state == TaskState.QUEUED:
                     tasks.move(connection, task_id, TaskState.RUNNING)
+                elif task.reason:
+                    connection.execute("UPDATE tasks SET reason = NULL WHERE id = %s", (task_id,))
         if refused:
             raise LeaseRefused(refused)
         return cls(database, log, task, epoch, holder, seconds)
@@ -250,13 +253,18 @@ class Attempt:
         except LeaseLost:
             return
 
-    def give_back(self, delay_seconds: float = 0.0) -> None:
-        """Lets the reconciler relaunch the attempt after `delay_seconds` instead of when the lease ends."""
+    def give_back(self, delay_seconds: float = 0.0, reason: str | None = None, *, counted: bool = True) -> None:
+        """Lets the reconciler relaunch the attempt after `delay_seconds` instead of when the lease ends. `reason` is
+        shown with the task until then. A run that is not `counted` had not begun to work."""
         with self.database.team(self.task.team_id) as connection:
             connection.execute(
-                "UPDATE attempts SET holder = NULL, lease_until = clock_timestamp() + %s * interval '1 second' "
+                "UPDATE tasks SET reason = %s WHERE id = %s AND state = 'running'", (reason, self.task.id)
+            )
+            connection.execute(
+                "UPDATE attempts SET holder = NULL, lease_until = clock_timestamp() + %s * interval '1 second', "
+                "claims = greatest(0, claims - %s) "
                 "WHERE task_id = %s AND attempt = %s AND epoch = %s AND ended_at IS NULL",
-                (delay_seconds, *self.key, self.epoch),
+                (delay_seconds, 0 if counted else 1, *self.key, self.epoch),
             )
 
 

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from psycopg.rows import class_row
 
@@ -13,6 +14,7 @@ from core.forge.hosted import HostedForge
 from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, ForgeUnavailable, PublicationRefused
 from core.git import Credential, GitError, Remote, confine, find_credential, is_url
+from core.git.credentials import credential_file
 from core.tasks import Task
 from core.teams import DEFAULT_TEAM
 
@@ -86,9 +88,11 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
     app = _github_app(platform, found)
     credential = Credential(_USERS["github"], app.token(repository)) if app else _credential(platform, found)
     if credential is None:
+        place = urlsplit(address)
+        line = f"{place.scheme}://USER:TOKEN@{place.netloc}"
         raise NoToken(
-            f"there is no token for {address}: set {setting}, or add https://USER:TOKEN@HOST to git-credentials in "
-            "the folder of secrets"
+            f"there is no token for {address}: set {setting}, or add the line {line} to "
+            f"{credential_file(platform.settings.secrets_folder, found.team_id)}"
         )
     host = _host(service, address, repository, credential, setting, app)
     account = f"{service} {address} {found.team_id}"
@@ -143,6 +147,18 @@ def _host(
 
         return GiteaHost(address, repository, token, setting=setting)
     raise PublicationRefused(f"results cannot be published at {service[:40]!r}")
+
+
+def access_problem(platform: Platform, team_id: uuid.UUID, source: str) -> str | None:
+    """Why results of a source could not be published at its forge now: it does not answer, has no such repository, or
+    refuses the token; None if it answers. Whether the token may write shows only when it does."""
+    try:
+        found = find_destination(platform, team_id, source)
+        if found.forge is not None:
+            open_hosted(platform, found).check()
+    except (ForgeUnavailable, PublicationRefused) as error:
+        return str(error)
+    return None
 
 
 def distrust(platform: Platform, task: Task) -> str | None:

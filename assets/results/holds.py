@@ -4,7 +4,8 @@ import uuid
 from fnmatch import fnmatchcase
 
 from assets.platform import Platform
-from assets.results.forges import distrust
+from assets.results.forges import distrust, open_forge_for
+from core.forge.hosted import HostedForge
 from core.forge.protocol import Publication
 from core.patch_paths import changed_paths
 from core.tasks import get_task
@@ -39,10 +40,16 @@ def reason_to_hold(platform: Platform, team_id: uuid.UUID, source: str, publicat
         return reason
     with platform.database.team(team_id) as connection:
         others = connection.execute(_OTHERS, {"source": source, "key": publication.ticket}).fetchall()
-    if others:
+    if others and not _begun(platform, team_id, source, publication):
         listed = ", ".join(f"{key} ({url})" if url else str(key) for key, url in others)
         return f"{listed} is an open pull request for {publication.ticket} already"
     return None
+
+
+def _begun(platform: Platform, team_id: uuid.UUID, source: str, publication: Publication) -> bool:
+    """Whether the other pull request may be our own, which a killed process opened and could not note."""
+    forge = open_forge_for(platform, team_id, source)
+    return isinstance(forge, HostedForge) and forge.has_begun(publication)
 
 
 def protected_among(paths: tuple[str, ...], patterns: tuple[str, ...]) -> str | None:

@@ -141,13 +141,11 @@ def packages_summary(packages: Packages | None) -> str:
     if packages is None:
         return "They ran with Penstock's own packages."
     shown = f"`penstock env show {cell(packages.key[:12])}`"
+    source = f" for {cell(packages.source)}" if packages.source else ""
     if packages.language:
-        return f"They ran with {cell(packages.language)}, for {cell(packages.source)}: {shown}."
+        return f"They ran with {cell(packages.language)},{source}: {shown}."
     when = f", in versions from before {packages.before[:10]}" if packages.before else ""
-    return (
-        f"They ran with Python {cell(packages.python)} and {len(packages.versions)} packages "
-        f"for {cell(packages.source)}{when}: {shown}."
-    )
+    return f"They ran with Python {cell(packages.python)} and {len(packages.versions)} packages{source}{when}: {shown}."
 
 
 def services_summary(services: tuple[str, ...]) -> str:

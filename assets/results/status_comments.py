@@ -79,7 +79,7 @@ def _try(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Writ
         forge = open_forge(row["team_id"], row["source"])
         if isinstance(forge, HostedForge):
             text = status_text(row)
-            location = forge.note(row["ticket_key"], row["task_id"], text, create=not _has_report(row))
+            location = forge.note(row["ticket_key"], row["task_id"], text, create=_is_news(row))
     except PublicationRefused as refusal:
         error = str(refusal)  # for good
     except (ForgeUnavailable, OSError) as trouble:
@@ -95,10 +95,12 @@ def _try(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Writ
     return Written(row["task_id"], location, error)
 
 
-def _has_report(row: dict[str, Any]) -> bool:
-    """Whether a report without a patch is, or is about to be, a comment of its own on the ticket."""
+def _is_news(row: dict[str, Any]) -> bool:
+    """Whether a comment is begun for this. A queued task promises nothing yet, since its author may not start work; a
+    report without a patch is, or is about to be, a comment of its own."""
     publication = row["publication"]
-    return row["state"] == TaskState.UNRESOLVED and publication is not None and publication["patch_sha256"] is None
+    reported = row["state"] == TaskState.UNRESOLVED and publication is not None and publication["patch_sha256"] is None
+    return not reported and row["state"] != TaskState.QUEUED
 
 
 def status_text(row: dict[str, Any]) -> str:
@@ -120,12 +122,16 @@ def _sentence(row: dict[str, Any]) -> str:
     if state == TaskState.CANCELLED:
         return f"Penstock's work on this issue was stopped: {cell(row['reason'] or 'cancelled')}"
     if state == TaskState.FAILED:
-        return f"Penstock could not work on this issue: {cell(row['reason'] or 'an error of its own')}"
+        return "Penstock could not work on this issue; its operators see why."  # reasons name things of their machine
     if publication is None:
         return "Penstock has ended its work on this issue."
     if publication["patch_sha256"] is None:
-        return f"Penstock has not resolved this issue. {publication['headline'] or ''}".strip()
-    return f"{_published(publication)} {publication['headline'] or ''}".strip()
+        return _with_headline("Penstock has not resolved this issue.", publication)
+    return _with_headline(_published(publication), publication)
+
+
+def _with_headline(sentence: str, publication: dict[str, Any]) -> str:
+    return f"{sentence}\n\n{publication['headline']}" if publication["headline"] else sentence
 
 
 def _published(publication: dict[str, Any]) -> str:
@@ -137,8 +143,8 @@ def _published(publication: dict[str, Any]) -> str:
     if state == PublicationState.HELD:
         return (
             f"Penstock has a patch, which waits for approval ({cell(publication['last_error'] or '')}): "
-            f"`penstock task approve {publication['task_id']}`."
+            "`/penstock approve` in a comment publishes it."
         )
     if state == PublicationState.PENDING:
         return "Penstock has a patch and is about to publish it."
-    return f"Penstock has a patch, but could not publish it: {cell(publication['last_error'] or 'no reason given')}"
+    return "Penstock has a patch, but could not publish it; its operators see why."

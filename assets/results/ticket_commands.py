@@ -118,7 +118,7 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
         return HELP
     found = connection.execute(_TASK, row).fetchone()
     if found is None:
-        return "Penstock has no task for this issue."
+        return "Penstock has no task for this issue: it starts one when an issue is opened, or gets its trigger label."
     identity: uuid.UUID = found[0]
     try:
         if command is Command.STOP:
@@ -128,7 +128,8 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
             again = tasks.retry(connection, log, identity, (row["author"], row["author_id"]))
             return f"Queued attempt {again.attempt} of task `{again.id}`."
     except tasks.IllegalMove as refusal:
-        return f"{cell(str(refusal))}."
+        said = cell(str(refusal))
+        return f"{said[:1].upper()}{said[1:]}."
     if command is Command.APPROVE:
         released = connection.execute(
             "UPDATE publications SET state = 'pending', approved_by = %s, next_try_at = now(), last_error = NULL, "
@@ -151,5 +152,4 @@ def _explained(connection: Connection[TupleRow], identity: uuid.UUID) -> str:
     ).fetchone()
     if report is not None and report[0]:
         return str(report[0])
-    why = f": {cell(task.reason)}" if task.reason else ""
-    return f"Task `{task.id}`, attempt {task.attempt}, is {task.state}{why}."
+    return f"Task `{task.id}`, attempt {task.attempt}, is {task.state}. Its operators see more."

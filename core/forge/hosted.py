@@ -77,6 +77,15 @@ class HostedForge:
                 raise ForgeUnavailable(f"{error}, but it is not found") from None
             return found.url
 
+    def check(self) -> None:
+        """Asks for the repository and the token's account. Raises as `publish` does."""
+        self._host.default_branch()
+        self._host.login()
+
+    def has_begun(self, publication: Publication) -> bool:
+        """Whether the pull request of this attempt is there already. Raises as `publish` does."""
+        return self._found(publication.branch) is not None
+
     def comment(self, publication: Publication) -> str:
         """Writes the report as a comment on the task's ticket; without a ticket, it stays with the task."""
         if publication.ticket is None:

@@ -67,8 +67,9 @@ def add(
         if credential:
             kept = keep_credential(settings.secrets_folder, DEFAULT_TEAM, place, credential)
             note(f"its credential is stored in {kept}")
-    note(f"source {source.name}: {source.shown}")
-    note(_publishes(source))
+        note(f"source {source.name}: {source.shown}")
+        note(_publishes(source))
+        _warn_of_access(database, source)
     if refresh_now:
         try:
             refresh(source.name, as_json=as_json)
@@ -82,6 +83,22 @@ def add(
         data({"source": source.name, "location": source.shown})
 
 
+def _warn_of_access(database: "Database", source: "Source") -> None:
+    """Says what would keep results from being published at the source's forge, so that no task has to find out."""
+    from assets.platform import Platform
+    from assets.results.forges import access_problem
+    from core.settings import load_settings
+
+    if source.forge is None:
+        return
+    platform = Platform(load_settings(), database.url)
+    try:
+        if problem := access_problem(platform, DEFAULT_TEAM, source.name):
+            note(f"warning: results cannot be published there yet: {problem}")
+    finally:
+        platform.database.close()
+
+
 def _server(location: str) -> str:
     """The address of the server of an https location; of another one, nothing that could be one."""
     match = re.match(r"https?://[^/?#]+", location)
@@ -93,7 +110,7 @@ def _publishes(source: "Source") -> str:
         return f"results are published at {source.forge} {source.forge_address}, repository {source.repository}"
     if source.location.startswith("/"):
         return "results are published as branches of that repository"
-    return f"results stay with their tasks: `penstock index forge {source.name}` says where to publish them"
+    return f"results stay with their tasks: `penstock index forge {source.name} --forge ...` publishes them at a forge"
 
 
 @sources.command("forge")
@@ -117,6 +134,7 @@ def forge_(
         if forge or none:
             wanted = check_forge(forge, address or _server(source.shown)) if forge else None
             source = set_forge(database, DEFAULT_TEAM, name, wanted, repository)
+        _warn_of_access(database, source)
     if as_json:
         data(
             {

@@ -67,6 +67,8 @@ class Deliveries:
             shown["pull_request"] = github_shapes.pull(self.url, repository, self._owner(repository), pull)
         if issue:
             shown["issue"] = github_shapes.issue(self.url, repository, issue)
+        if label := what.get("label"):
+            shown["label"] = github_shapes.label(self.url, repository, label)
         if issue and comment:
             shown["comment"] = github_shapes.comment(self.url, repository, issue, comment)
         return shown

@@ -109,11 +109,12 @@ class State(Accounts):
         wanted = list(dict.fromkeys(names if replace else [*issue.labels, *names]))
         if wanted == issue.labels:
             return
-        issue.labels, issue.updated = wanted, now()
+        before, issue.labels, issue.updated = issue.labels, wanted, now()
         kind = "pull" if isinstance(issue, Pull) else "issue"
         self.wrote(f"{kind}.label", repository, issue.number, user)
         event, key = ("pull_request", "pull_request") if kind == "pull" else ("issues", "issue")
-        self.changed(event, "labeled", repository, user, {key: issue})
+        for name in (name for name in wanted if name not in before):  # GitHub reports each label apart
+            self.changed(event, "labeled", repository, user, {key: issue, "label": repository.labels[name]})
 
     # Pull requests
 

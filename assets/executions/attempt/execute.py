@@ -114,7 +114,9 @@ def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baselin
         until = time.monotonic() + max(share * usable, min(usable, 1.0))
         attempt.findings.targets = targets
         if begun:
-            attempt.revise_plan(f"{len(begun)} set(s) of failing tests led to no patch so far. {targets.why}")
+            attempt.revise_plan(
+                f"{len(begun)} set(s) of failing tests led to no patch so far. {targets.why.rstrip('.')}"
+            )
         if targets not in begun:
             begun[targets] = _start_search(attempt, worker, baseline, targets, until)
         search = begun[targets]

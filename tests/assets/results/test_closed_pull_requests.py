@@ -39,7 +39,7 @@ def test_closed_and_opened_again_and_closed(world: World) -> None:
         assert _note(world) == [fate]
         assert _note(world) == [], "nothing has changed since"
     world.deliver()
-    assert world.comments(attempt) == [f"Penstock's patch was closed: {url} Proven."]
+    assert world.comments(attempt) == [f"Penstock's patch was closed: {url}"]
 
 
 def test_a_closed_one_that_was_merged_by_hand_is_merged(world: World) -> None:
@@ -55,4 +55,4 @@ def test_a_closed_one_that_was_merged_by_hand_is_merged(world: World) -> None:
     world.arena.forge.merge(REPOSITORY, pull.number)
     assert _note(world) == [Fate.UNCHANGED]
     world.deliver()
-    assert world.comments(attempt) == [f"Penstock's patch was merged unchanged: {published.location} Proven."]
+    assert world.comments(attempt) == [f"Penstock's patch was merged unchanged: {published.location}"]

@@ -21,7 +21,7 @@ def test_a_patch_becomes_a_pull_request_and_the_ticket_says_where(world: World) 
     [published] = world.deliver()
     [pull] = world.branch_pulls(attempt)
     assert (published.state, published.location) == (PublicationState.PUBLISHED, pull.url)
-    assert world.comments(attempt) == [f"Penstock proposes a patch: {pull.url} Proven."]
+    assert world.comments(attempt) == [f"Penstock proposes a patch: {pull.url}"]
     assert world.deliver() == []
     assert len(world.comments(attempt)) == 1
 
@@ -48,7 +48,7 @@ def test_a_report_after_a_status_comment_is_a_second_comment(world: World) -> No
     world.deliver()
     world.conclude(attempt, VerdictKind.FAIL)
     world.deliver()
-    assert world.comments(attempt) == ["Penstock has not resolved this issue. Proven.", "# It"]
+    assert world.comments(attempt) == ["Penstock has not resolved this issue.", "# It"]
 
 
 def test_a_task_without_a_ticket_says_nothing_anywhere(world: World) -> None:
@@ -119,6 +119,31 @@ def test_permission_that_is_withdrawn_before_publishing_holds_the_patch(world: W
     assert held.state == PublicationState.HELD
     assert "ada may not write" in (held.error or "")
     assert world.branch_pulls(attempt) == []
+
+
+def test_its_own_pull_request_whose_answer_was_lost_is_nobody_elses(world: World) -> None:
+    attempt = world.start()
+    world.conclude(attempt)
+    world.arena.forge.add_fault("drop_after", method="POST", path=r"/(pulls|merge_requests)$")
+    [waiting] = world.deliver()
+    assert waiting.state == PublicationState.PENDING
+    [pull] = world.branch_pulls(attempt)
+    with world.platform.database.team(DEFAULT_TEAM) as connection:  # as its webhook does
+        connection.execute(
+            "INSERT INTO tickets (team_id, source, service, project, key, kind, title, state, closes, url, updated_at) "
+            "VALUES (%s, 'shop', %s, %s, '#99', 'pull request', 'Fix', 'open', %s, %s, now())",
+            (DEFAULT_TEAM, world.arena.dialect, REPOSITORY, [attempt.task.ticket_key], pull.url),
+        )
+    [published] = world.deliver()
+    assert (published.state, published.location) == (PublicationState.PUBLISHED, pull.url)
+
+
+def test_reasons_that_name_the_operators_machine_are_not_shown(world: World) -> None:
+    attempt = world.start()
+    world.deliver()
+    attempt.fail("GitError: /home/op/secrets/git-credentials can be read by others")
+    world.deliver()
+    assert world.comments(attempt) == ["Penstock could not work on this issue; its operators see why."]
 
 
 def test_one_switch_stops_publishing(world: World) -> None:
