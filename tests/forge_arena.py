@@ -110,6 +110,9 @@ class FakeArena:
     def read(self, branch: str, path: str) -> str:
         return git(self.forge.repository(REPOSITORY).path, "show", f"{branch}:{path}")
 
+    def message(self, branch: str) -> str:
+        return git(self.forge.repository(REPOSITORY).path, "log", "-1", "--format=%B", branch)
+
     def comments(self, ticket: str) -> list[tuple[str, str]]:
         return [(comment.author.login, comment.body) for comment in self._issue(ticket).comments]
 

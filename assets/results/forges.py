@@ -99,7 +99,7 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
     return HostedForge(
         host,
         lambda: platform.mirror(found.team_id, found.name),
-        Remote(found.location, credential),
+        Remote(found.location, credential if _is_at(found.location, address) else _of_location(platform, found)),
         base=found.branch,
         before_write=lambda: wait_for_turn(platform.database, account, platform.settings.forge_write_seconds),
     )
@@ -111,10 +111,20 @@ def _credential(platform: Platform, found: Destination) -> Credential | None:
     token = getattr(settings, f"{found.forge}_token", None)
     if token is not None and found.team_id == DEFAULT_TEAM:
         return Credential(_USERS.get(found.forge or "", "penstock"), token.get_secret_value())
+    return _of_location(platform, found)
+
+
+def _of_location(platform: Platform, found: Destination) -> Credential | None:
     try:
-        return find_credential(settings.secrets_folder, found.team_id, found.location)
+        return find_credential(platform.settings.secrets_folder, found.team_id, found.location)
     except GitError as error:
         raise ForgeUnavailable(str(error)) from error
+
+
+def _is_at(location: str, address: str) -> bool:
+    """Whether a location is on the forge's own server, which alone gets the forge's token."""
+    place, forge = urlsplit(location), urlsplit(address)
+    return (place.scheme, place.netloc.rpartition("@")[2].lower()) == (forge.scheme, forge.netloc.lower())
 
 
 def _github_app(platform: Platform, found: Destination) -> "GitHubApp | None":

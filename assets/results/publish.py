@@ -17,7 +17,7 @@ from core.states import PublicationState
 from core.work import Patch, Verdict
 
 MAX_TRIES = 12
-TRY_SECONDS = 180.0
+TRY_SECONDS = 300.0
 """For this time no other process tries the same publication; a killed try is repeated after it. It is longer than all
 timeouts of a try."""
 LONGEST_PAUSE = 3600.0

@@ -10,15 +10,13 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, OpenForge
+from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, TRY_SECONDS, OpenForge
 from assets.shared.markdown import cell
 from core.database import Database
 from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.git.fates import Fate
 from core.states import PublicationState, TaskState
-
-_TRY_SECONDS = 180.0
 
 _TAKE = """
 WITH due AS (
@@ -65,7 +63,7 @@ def write_due_comments(
     done: list[Written] = []
     for _ in range(limit):
         with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_TAKE, {"task": task_id, "seconds": _TRY_SECONDS, "most": MAX_TRIES}).fetchone()
+            row = cursor.execute(_TAKE, {"task": task_id, "seconds": TRY_SECONDS, "most": MAX_TRIES}).fetchone()
         if row is None:
             break
         done.append(_try(database, open_forge, row))

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, OpenForge
+from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, TRY_SECONDS, OpenForge
 from assets.shared.markdown import cell
 from core import tasks
 from core.commands import Command
@@ -21,7 +21,6 @@ from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.states import CommandState
 
-_TRY_SECONDS = 180.0
 HELP = """Penstock does what people who may write to this repository say in a comment, on a line of its own:
 
 | command | effect |
@@ -65,7 +64,7 @@ def obey_due(database: Database, log: PostgresLog, open_forge: OpenForge, *, lim
     done: list[Obeyed] = []
     for _ in range(limit):
         with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_TAKE, (_TRY_SECONDS,)).fetchone()
+            row = cursor.execute(_TAKE, (TRY_SECONDS,)).fetchone()
         if row is None:
             break
         done.append(_try(database, log, open_forge, row))

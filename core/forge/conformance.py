@@ -62,6 +62,9 @@ class Arena(Protocol):
     def read(self, branch: str, path: str) -> str:
         """A file's content on a branch."""
 
+    def message(self, branch: str) -> str:
+        """The message of a branch's last commit."""
+
     def comments(self, ticket: str) -> list[tuple[str, str]]:
         """Author and text of each comment."""
 
@@ -212,7 +215,8 @@ def check_long_texts_are_cut(arena: Arena) -> None:
 def check_nobody_is_mentioned(arena: Arena) -> None:
     ticket = arena.new_ticket()
     text = "By @everyone and @acme/admins.\n\n```python\n@property\n```\n"
-    wanted = replace(publication(arena, ticket=ticket), description=text, report=text, message="Fix: @everyone\n\nx\n")
+    message = "Fix: #1 of @everyone\n\nBy @everyone.\n"
+    wanted = replace(publication(arena, ticket=ticket), description=text, report=text, message=message)
     arena.open().publish(wanted)
     [pull] = arena.pulls(wanted.branch)
     arena.open().comment(replace(wanted, patch=None))
@@ -220,6 +224,9 @@ def check_nobody_is_mentioned(arena: Arena) -> None:
     for name, found in (("title", pull.title), ("text", pull.body), ("comment", comment)):
         require("@everyone" not in found and "@acme" not in found, f"the {name} mentions people: {found!r}")
     require("\n@property\n" in pull.body, "code was changed")
+    require("#1" not in pull.title, "the title refers to an issue, which a merge would close")
+    said = arena.message(wanted.branch)
+    require("@everyone" not in said and "#1" not in said, f"the commit mentions people or closes an issue: {said!r}")
 
 
 CHECKS = (

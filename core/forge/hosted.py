@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from core.forge.host import CodeHost, Comment, NewPull, Pull, PullExists, PullState
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, permit
-from core.forge.texts import answer_marker, bounded, marker, plain_title
+from core.forge.texts import answer_marker, bounded, marker, plain_message, plain_title
 from core.git import AccessRefused, GitError, GitTimeout, PushRejected, Remote, Repository
 from core.work import VerdictKind
 
@@ -136,8 +136,9 @@ class HostedForge:
         patch = permit(publication)
         try:
             repository = self._mirror()
+            message = plain_message(publication.message)
             commit = repository.commit_patch(
-                patch.base_commit, patch.diff, publication.branch, publication.message, self._author, publication.when
+                patch.base_commit, patch.diff, publication.branch, message, self._author, publication.when
             )
         except GitTimeout as error:
             raise ForgeUnavailable(str(error)) from error

@@ -5,9 +5,10 @@ import uuid
 
 TITLE_CHARACTERS = 200
 _MENTION = re.compile(r"@(?=[A-Za-z0-9_])")
+_REFERENCE = re.compile(r"([#!])(?=[0-9])")
 _CUT = "\n\n… the rest is stored with the task.\n"
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_SPAN = re.compile(r"((?<!`)`+(?!`).*?(?<!`)`+(?!`))")
+_SPAN = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _LONGEST_FENCE = 200
 
 
@@ -34,8 +35,11 @@ def quiet(text: str) -> str:
 
 
 def _outside_code(line: str) -> str:
-    parts = _SPAN.split(line)  # every second part is a code span
-    return "".join(_MENTION.sub("@\N{WORD JOINER}", part) if n % 2 == 0 else part for n, part in enumerate(parts))
+    parts, last = [], 0
+    for span in _SPAN.finditer(line):
+        parts += [_MENTION.sub("@\N{WORD JOINER}", line[last : span.start()]), span[0]]
+        last = span.end()
+    return "".join(parts) + _MENTION.sub("@\N{WORD JOINER}", line[last:])
 
 
 def _after(fence: str, mark: str) -> str:
@@ -46,9 +50,19 @@ def _after(fence: str, mark: str) -> str:
 
 
 def plain_title(text: str) -> str:
-    """One line of at most `TITLE_CHARACTERS`."""
-    line = quiet(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
+    """One line of at most `TITLE_CHARACTERS`, without mentions, and without references: "Fix: #5" closes issue 5."""
+    line = _quiet_line(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
     return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1].rstrip() + "…"
+
+
+def plain_message(text: str) -> str:
+    """A commit message without mentions, and without references in its first line."""
+    first, newline, rest = text.partition("\n")
+    return _quiet_line(first) + newline + _MENTION.sub("@\N{WORD JOINER}", rest)
+
+
+def _quiet_line(line: str) -> str:
+    return _REFERENCE.sub(r"\1" + "\N{WORD JOINER}", _MENTION.sub("@\N{WORD JOINER}", line))
 
 
 def bounded(text: str, mark: str, most: int) -> str:

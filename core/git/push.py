@@ -13,8 +13,8 @@ from core.git.repository import Repository
 OWN_BRANCHES = "penstock/"
 """Every branch that is pushed starts with this."""
 
-_LIST_TIMEOUT = 30.0
-_PUSH_TIMEOUT = 120.0
+_LIST_TIMEOUT = 20.0
+_PUSH_TIMEOUT = 60.0
 _NOT_THERE = "(stale info)"
 _PASSING = re.compile(r"failed to update ref|cannot lock|unable to lock|unpack|timed out|internal error", re.IGNORECASE)
 """Rejections by a server that is busy, not by a rule."""

@@ -92,6 +92,9 @@ class GiteaArena:
         found = self.server.api("GET", f"{self.at}/contents/{path}?ref={quote(branch)}")
         return base64.b64decode(found["content"]).decode()
 
+    def message(self, branch: str) -> str:
+        return str(self.server.api("GET", f"{self.at}/branches/{quote(branch)}")["commit"]["message"])
+
     def comments(self, ticket: str) -> list[tuple[str, str]]:
         found = self.server.api("GET", f"{self.at}/issues/{ticket[1:]}/comments")
         return [(comment["user"]["login"], comment["body"]) for comment in found]

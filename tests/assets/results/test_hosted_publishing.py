@@ -146,6 +146,20 @@ def test_reasons_that_name_the_operators_machine_are_not_shown(world: World) -> 
     assert world.comments(attempt) == ["Penstock could not work on this issue; its operators see why."]
 
 
+def test_the_forges_token_is_sent_to_its_own_server_alone(world: World) -> None:
+    elsewhere = world.arena.location.replace("127.0.0.1", "localhost")  # as another server, by its name
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        connection.execute("UPDATE sources SET location = %s", (elsewhere,))
+    attempt = world.start()
+    world.conclude(attempt)
+    world.arena.forge.requests.clear()
+    [waiting] = world.deliver()
+    assert waiting.state == PublicationState.PENDING
+    by_git = {one.token for one in world.arena.forge.requests if one.dialect == "git"}
+    assert by_git == {""}
+    assert world.branch_pulls(attempt) == []
+
+
 def test_one_switch_stops_publishing(world: World) -> None:
     attempt = world.start()
     world.conclude(attempt)
