@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from core.credentials import Credentials
     from core.settings import Settings
 
+MOST_FORGES = 20
+
 
 def up(
     webserver: Annotated[bool, typer.Option(help="Start the Dagster webserver too.")] = True,
@@ -182,6 +184,9 @@ def doctor(as_json: AsJson = False) -> None:
     check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
     if settings.event_log == "kafka":
         check("kafka", *_kafka(settings))
+    if running:
+        for source, problem in _forges(settings):
+            check(f"forge of {source}", "missing" if problem else "ok", problem or "answers, and knows the token")
     needed = {"git", "sandbox", "kafka"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
@@ -200,6 +205,26 @@ def doctor(as_json: AsJson = False) -> None:
         table(["setting", "value", "origin"], [[r["name"], r["value"], r["origin"]] for r in rows], empty="")
     if missing:
         raise typer.Exit(1)
+
+
+def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
+    """The sources whose results are published at a forge, at most `MOST_FORGES`, each with what keeps that from
+    working."""
+    from assets.platform import Platform
+    from assets.results.forges import access_problem
+    from core.teams import DEFAULT_TEAM
+    from dagster_project.cli.task import opened
+
+    with opened() as database:
+        platform = Platform(settings, database.url)
+        try:
+            with database.team(DEFAULT_TEAM) as connection:
+                rows = connection.execute(
+                    "SELECT name FROM sources WHERE forge IS NOT NULL ORDER BY name LIMIT %s", (MOST_FORGES,)
+                ).fetchall()
+            return [(str(name), access_problem(platform, DEFAULT_TEAM, str(name))) for (name,) in rows]
+        finally:
+            platform.database.close()
 
 
 def _kafka(settings: "Settings") -> tuple[str, str]:

@@ -118,3 +118,21 @@ def test_a_public_forge_is_known_by_its_address() -> None:
         assert public_forge(location) == (Forge(service, f"https://{host}"), repository)
     for location in ("https://example.org/acme/shop.git", "/srv/github.com/acme/shop", "https://github.com/acme"):
         assert public_forge(location) is None
+
+
+def test_doctor_asks_each_forge_while_the_platform_runs(
+    penstock: Callable[..., Result], arena: FakeArena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster_project.cli.app import app
+
+    assert _add(penstock, arena, "--forge", "github").exit_code == 0
+    running = {"pid": 1, "gateway": "-", "dagster": "-"}
+    monkeypatch.setattr("dagster_project.supervisor.running_platform", lambda settings: running)
+
+    def state() -> dict[str, str]:
+        checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["checks"]
+        return {one["name"]: one["state"] for one in checks}
+
+    assert state()["forge of shop"] == "missing"
+    monkeypatch.setenv("PENSTOCK_GITHUB_TOKEN", arena.token)
+    assert state()["forge of shop"] == "ok"
