@@ -20,6 +20,8 @@ from assets.shared.markdown import (
 from core.work import Evidence, Execution, Packages, Plan, TaskContext, Verdict, VerdictKind
 
 MAX_OUTPUT = 4_000
+WHERE_IT_LOOKED = "\n## Where it looked"
+"""Begins the part of a report that says how its places and its plan were found."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def render(record: AttemptRecord) -> str:
         if message := evidence.before.failures.get(first):
             parts += [f"First failure, {code(first)}:", fenced(message[:MAX_OUTPUT], "text")]
     parts += [
-        "## Where it looked",
+        WHERE_IT_LOOKED.strip(),
         locations_table(context),
         "## Plan",
         f"Revision {plan.revision}: {cell(plan.reason)}.",
@@ -110,7 +112,7 @@ def describe(record: AttemptRecord, ticket: str | None) -> str:
         f"{counts.generated} candidates generated, {counts.tried} tried, {counts.passed_failing_tests} passed the "
         f"failing tests, {counts.passed_whole_suite} passed the whole suite. Engine {cell(execution.engine)}, sandbox "
         f"{cell(execution.evidence.sandbox)}.",
-        "## Where it looked",
+        WHERE_IT_LOOKED.strip(),
         locations_table(record.context),
     ]
     parts = [

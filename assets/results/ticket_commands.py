@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, TRY_SECONDS, OpenForge
+from assets.results.report import WHERE_IT_LOOKED
 from assets.shared.markdown import cell
 from core import tasks
 from core.commands import Command
@@ -150,5 +151,5 @@ def _explained(connection: Connection[TupleRow], identity: uuid.UUID) -> str:
         (identity, task.attempt),
     ).fetchone()
     if report is not None and report[0]:
-        return str(report[0])
+        return str(report[0]).split(WHERE_IT_LOOKED)[0]  # the rest is about how places were found
     return f"Task `{task.id}`, attempt {task.attempt}, is {task.state}. Its operators see more."
