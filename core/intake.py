@@ -85,12 +85,13 @@ class ChangeIntent:
 @dataclass(frozen=True)
 class TicketIntent:
     """A ticket has changed; `task` is work on the same source that the change also requests, `commands` are those of a
-    new comment."""
+    new comment. `reason` says why a change that could start a task does not."""
 
     target: Target
     change: TicketChange
     task: TaskIntent | None = None
     commands: tuple[Command, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -318,7 +319,10 @@ def _decide(connection: Connection[Any], team_id: uuid.UUID, intent: Intent) -> 
     if renamed:
         reason = reason or f"source {source} has followed this before"
         return _Decision(source, DeliveryState.CHANGE, reason)
-    return _Decision(source, DeliveryState.TASK if _work_of(intent) else DeliveryState.CHANGE, reason)
+    if _work_of(intent):
+        return _Decision(source, DeliveryState.TASK, reason)
+    why = intent.reason if isinstance(intent, TicketIntent) else None
+    return _Decision(source, DeliveryState.CHANGE, reason or why)
 
 
 def _not_followed(target: Target, source: str | None, problem: str) -> str:

@@ -60,13 +60,26 @@ def work_of(
     )
 
 
+def unlabelled(opened: bool, labels_given: Iterable[str], trigger_label: str | None) -> str | None:
+    """Why an issue that was opened or labelled starts no task: it lacks the trigger label. None for other changes."""
+    given = [label for label in labels_given if label]
+    if not trigger_label or not (opened or given):
+        return None
+    found = f"label {given[0][:100]!r} is not it" if given else "it was opened without"
+    return f"starts no task: issues need the label {trigger_label!r} for that, and {found}"
+
+
 def about_ticket(
-    change: TicketChange, work: TaskIntent | None = None, repository: RepositoryId | None = None
+    change: TicketChange,
+    work: TaskIntent | None = None,
+    repository: RepositoryId | None = None,
+    reason: str | None = None,
 ) -> TicketIntent:
-    """A ticket's change. It belongs to the source that its project is linked to, or whose repository it is."""
+    """A ticket's change. It belongs to the source that its project is linked to, or whose repository it is. `reason`
+    says why it starts no task."""
     name = None if change.service == Service.JIRA else change.project
     target = Target(repository=name, project=(change.service, change.project), forge_id=repository)
-    return TicketIntent(target, change, work, _commands(change))
+    return TicketIntent(target, change, work, _commands(change), None if work else reason)
 
 
 def _commands(change: TicketChange) -> tuple[Command, ...]:

@@ -16,7 +16,7 @@ from core.tickets import Service
 from core.tickets.fields import Name, Repository, label_names
 from core.tickets.github import DELIVERIES, IssueDelivery, change_of
 from core.tickets.record import Kind
-from gateway.forge_intents import about_ticket, happened, push, starts_work, work_of
+from gateway.forge_intents import about_ticket, happened, push, starts_work, unlabelled, work_of
 
 _MOVED = ("renamed", "transferred")
 
@@ -107,14 +107,15 @@ def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, trig
     if type(delivery) is not IssueDelivery:
         return about_ticket(change_of(event, delivery, service), repository=identity)
     project, opened, number = delivery.repository.full_name, delivery.action == "opened", delivery.issue.number
-    work = None
-    if starts_work(opened, _labels_given(delivery, service), trigger_label):
+    work, given = None, _labels_given(delivery, service)
+    if starts_work(opened, given, trigger_label):
         issue = delivery.issue.snapshot(Kind.ISSUE, project)
         happening = happened(service, f"#{number}", opened, trigger_label, issue) if number else None
         work = work_of(project, issue, identity, happening, delivery.sender)
     if number is None:
         return work
-    return about_ticket(change_of(event, delivery, service), work, identity)
+    reason = unlabelled(opened, given, trigger_label)
+    return about_ticket(change_of(event, delivery, service), work, identity, reason)
 
 
 def _irrelevant(payload: Mapping[str, Any], trigger_label: str | None) -> bool:

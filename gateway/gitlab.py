@@ -14,7 +14,7 @@ from core.repository_names import RepositoryId
 from core.tickets import Service, TicketChange, gitlab
 from core.tickets.fields import RepositoryName
 from core.tickets.gitlab_shapes import completed, identity_of, kind_of
-from gateway.forge_intents import about_ticket, happened, push, starts_work, work_of
+from gateway.forge_intents import about_ticket, happened, push, starts_work, unlabelled, work_of
 
 _MOVED = ("project_rename", "project_transfer")
 _PUSHES = ("push", "tag_push")
@@ -50,7 +50,9 @@ def normalise(payload: Mapping[str, Any], *, trigger_label: str | None) -> Inten
     if kind == "issue":
         delivery = parse(gitlab.TicketDelivery, whole)
         change = delivery.change()
-        return about_ticket(change, _work(delivery, change, trigger_label, identity), identity)
+        opened = delivery.object_attributes.action == "open"
+        reason = unlabelled(opened, delivery.labels_given, trigger_label)
+        return about_ticket(change, _work(delivery, change, trigger_label, identity), identity, reason)
     found = gitlab.change(whole)
     if found is None:
         return NoIntent(f"{describe(payload)} starts no work")
