@@ -23,7 +23,8 @@ from sensors.slots import IN_PROGRESS
 PUBLISH_JOB = "publish_pending"
 _DUE = """
 SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_at < now())
-    + (SELECT count(*) FROM status_comments WHERE written < wanted AND next_try_at < now() AND tries < %s)
+    + (SELECT count(*) FROM status_comments WHERE written < wanted AND next_try_at < now() AND busy_until < now()
+       AND tries < %s)
     + (SELECT count(*) FROM commands WHERE state = 'pending' AND next_try_at < now())
 """
 

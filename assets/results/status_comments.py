@@ -1,6 +1,7 @@
 """Keeps one comment on a task's ticket that says how the task stands, edited in place.
 
-Triggers count the changes that it should show (`status_comments.wanted`), whichever process makes them. Edits notify
+Triggers count the changes that it should show (`status_comments.wanted`), whichever process makes them, also while one
+writes it (`busy_until`). Edits notify
 nobody; a report is a comment of its own, so this one is not begun for it.
 """
 
@@ -21,11 +22,11 @@ from core.states import PublicationState, TaskState
 _TAKE = """
 WITH due AS (
     SELECT task_id FROM status_comments
-    WHERE written < wanted AND next_try_at <= now() AND tries < %(most)s
+    WHERE written < wanted AND next_try_at <= now() AND busy_until <= now() AND tries < %(most)s
         AND (%(task)s::uuid IS NULL OR task_id = %(task)s)
     ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
-UPDATE status_comments c SET tries = c.tries + 1, next_try_at = now() + %(seconds)s * interval '1 second'
+UPDATE status_comments c SET tries = c.tries + 1, busy_until = now() + %(seconds)s * interval '1 second'
 FROM due, tasks t
 WHERE c.task_id = due.task_id AND t.id = c.task_id
 RETURNING c.team_id, c.task_id, c.wanted, c.tries, t.source, t.state, t.reason, t.attempt, t.ticket_key,
@@ -35,12 +36,11 @@ RETURNING c.team_id, c.task_id, c.wanted, c.tries, t.source, t.state, t.reason, 
 """
 _WRITTEN = """
 UPDATE status_comments SET written = greatest(written, %(wanted)s), location = coalesce(%(location)s, location),
-    last_error = %(error)s, tries = 0, updated_at = now(), next_try_at = CASE WHEN wanted = %(wanted)s THEN next_try_at
-    ELSE now() END
+    last_error = %(error)s, tries = 0, updated_at = now(), busy_until = '-infinity'
 WHERE task_id = %(task)s
 """
 _FAILED = """
-UPDATE status_comments SET last_error = %(error)s, updated_at = now(),
+UPDATE status_comments SET last_error = %(error)s, updated_at = now(), busy_until = '-infinity',
     next_try_at = now() + %(pause)s * interval '1 second'
 WHERE task_id = %(task)s
 """

@@ -159,6 +159,8 @@ def check_commits_of_a_person_are_kept(arena: Arena) -> None:
 
 
 def check_many_at_once_make_one(arena: Arena) -> None:
+    """For forges that refuse a second pull request of a branch also in the same instant. Gitea does not; the platform
+    gives a publication to one process at a time."""
     ticket = arena.new_ticket()
     wanted = publication(arena, ticket=ticket)
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -21,22 +21,30 @@ from core.forge.host import (
 )
 from core.forge.host import Comment as FoundComment
 from core.http import Service
-from core.payload import Flag, Payload, Text, parse
+from core.payload import Payload, Text, parse
 
 _EXISTS = "pull request already exists"
 _PAGE = 50
 """The largest page that Gitea gives by default."""
 
 
-class _Head(Payload):
-    ref: Text
+class _End(Payload):
+    """The branch of one end of a pull request. Once it is deleted, `ref` is another, and `label` still names it."""
+
+    label: Text = ""
+    ref: Text = ""
+    repo_id: Any = None
 
 
 class _OfBranch(Payload):
     """The branch of a pull request, by which it is chosen: Gitea has no filter for it."""
 
-    head: _Head
-    merged: Flag | None = None
+    head: _End
+    base: _End
+
+    def is_of(self, branch: str) -> bool:
+        """Whether it is of this branch of the repository itself, not of a fork."""
+        return branch in (self.head.ref, self.head.label) and self.head.repo_id == self.base.repo_id
 
 
 class GiteaHost:
@@ -78,7 +86,7 @@ class GiteaHost:
             for item in items:
                 with self._translated():
                     chosen = parse(_OfBranch, item, "pull request")
-                    if chosen.head.ref == branch:
+                    if chosen.is_of(branch):
                         found.append(parse(PullRequest, item, "pull request").found())
             if len(items) < _PAGE:
                 break

@@ -37,6 +37,8 @@ class _MergeRequest(Payload):
     web_url: Text
     state: Text
     sha: Text | None = None
+    source_project_id: Any = None
+    target_project_id: Any = None
     description: Text | None = None
 
     def found(self) -> Pull:
@@ -105,7 +107,8 @@ class GitLabHost:
                 page=1,
                 get_all=False,
             )
-            return [parse(_MergeRequest, item.attributes, "merge request").found() for item in found]
+            requests = [parse(_MergeRequest, item.attributes, "merge request") for item in found]
+            return [one.found() for one in requests if one.source_project_id == one.target_project_id]  # not of a fork
 
     def create_pull(self, new: NewPull) -> Pull:
         with self._translated():

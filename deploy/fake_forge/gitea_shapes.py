@@ -144,7 +144,8 @@ def pull(url: str, found: Repository, owner: User, what: Pull, *, full: bool = T
     repo = repository(url, found, owner, "read")
 
     def side(branch: str, sha: str) -> dict[str, Any]:
-        return {"label": branch, "ref": branch, "sha": sha, "repo_id": found.id, "repo": repo}
+        ref = branch if git.branch(found.path, branch) else f"refs/pull/{what.number}/head"  # of a deleted branch
+        return {"label": branch, "ref": ref, "sha": sha, "repo_id": found.id, "repo": repo}
 
     shown = _ticket(url, found, what) | {
         "url": page,  # so Gitea answers: the page, not the API

@@ -28,6 +28,7 @@ CREATE TABLE status_comments (
     written      bigint NOT NULL DEFAULT 0,
     tries        integer NOT NULL DEFAULT 0,
     next_try_at  timestamptz NOT NULL DEFAULT now(),
+    busy_until   timestamptz NOT NULL DEFAULT '-infinity',  -- a process is writing it
     last_error   text,
     location     text,
     updated_at   timestamptz NOT NULL DEFAULT now()

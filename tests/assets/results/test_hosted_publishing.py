@@ -1,15 +1,21 @@
 """From a concluded attempt to a pull request and a status comment, with a real database and the fake forge."""
 
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from assets.results.deliver import deliver
+from assets.results.forges import open_forge_for
 from assets.results.publish import approve
+from assets.results.status_comments import Written, write_due_comments
 from core import tasks
 from core.attempts import Attempt
 from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
-from core.states import PublicationState
+from core.forge.protocol import Forge
+from core.states import PublicationState, TaskState
 from core.work import VerdictKind
 from tests.assets.results.conftest import CI_DIFF, DIFF, World
 from tests.forge_arena import REPOSITORY
@@ -206,3 +212,36 @@ def test_a_task_of_another_forge_is_not_commented_here(world: World) -> None:
     assert len(world.branch_pulls(attempt)) == 1
     with world.platform.database.system() as connection:
         assert connection.execute("SELECT count(*) FROM status_comments").fetchone() == (0,)
+
+
+def test_processes_that_deliver_at_once_write_one_of_each(world: World) -> None:
+    attempt = world.start()
+    world.deliver()
+    world.conclude(attempt)
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(3):
+            list(pool.map(lambda _: deliver(world.platform), range(6)))
+    assert len(world.branch_pulls(attempt)) == 1
+    assert len(world.comments(attempt)) == 1
+
+
+def test_a_change_while_the_comment_is_written_starts_no_second_writer(world: World) -> None:
+    attempt = world.start()
+    database = world.platform.database
+    with database.system() as connection:
+        connection.execute("UPDATE status_comments SET next_try_at = now()")
+    seen: list[list[Written]] = []
+
+    def forge(team: uuid.UUID, source: str) -> Forge:
+        if not seen:  # another process is here, while this one writes
+            seen.append([])
+            with attempt.fenced() as connection:
+                attempt.close(connection, TaskState.CANCELLED, "stopped", {})
+            seen.append(write_due_comments(database, forge))
+        return open_forge_for(world.platform, team, source)
+
+    write_due_comments(database, forge)
+    assert seen[1] == []
+    assert len(world.comments(attempt)) == 1
+    write_due_comments(database, forge)
+    assert world.comments(attempt) == ["Penstock's work on this issue was stopped: stopped"]
