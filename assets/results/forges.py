@@ -1,7 +1,9 @@
 """Which forge a source's results go to: the hosted one that it is configured for, else the repository itself."""
 
+import functools
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,7 +15,7 @@ from core.forge.host import CodeHost
 from core.forge.hosted import HostedForge
 from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, ForgeUnavailable, PublicationRefused
-from core.git import Credential, GitError, Remote, confine, find_credential, is_url
+from core.git import Credential, GitError, Remote, Repository, confine, find_credential, is_url
 from core.git.credentials import credential_file
 from core.tasks import Task
 from core.teams import DEFAULT_TEAM
@@ -98,11 +100,20 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
     account = f"{service} {address} {found.team_id}"
     return HostedForge(
         host,
-        lambda: platform.mirror(found.team_id, found.name),
+        lambda: _mirror(platform, found),
         Remote(found.location, credential if _is_at(found.location, address) else _of_location(platform, found)),
         base=found.branch,
         before_write=lambda: wait_for_turn(platform.database, account, platform.settings.forge_write_seconds),
     )
+
+
+def _mirror(platform: Platform, found: Destination) -> Repository:
+    try:
+        return platform.mirror(found.team_id, found.name)
+    except GitError as error:  # fetched again by the next refresh
+        raise ForgeUnavailable(str(error)) from error
+    except ValueError as error:  # the source was removed meanwhile
+        raise PublicationRefused(str(error)) from error
 
 
 def _credential(platform: Platform, found: Destination) -> Credential | None:
@@ -133,9 +144,15 @@ def _github_app(platform: Platform, found: Destination) -> "GitHubApp | None":
         return None
     if settings.github_app_key is None:
         raise ForgeUnavailable("a GitHub App needs its private key: set PENSTOCK_GITHUB_APP_KEY to its PEM file")
+    return _app(str(found.forge_address), settings.github_app_id, settings.github_app_key)
+
+
+@functools.cache
+def _app(address: str, app_id: str, key: Path) -> "GitHubApp":
+    """One for each process, since it keeps its tokens while they are valid."""
     from core.forge.github_app import GitHubApp
 
-    return GitHubApp(str(found.forge_address), settings.github_app_id, settings.github_app_key)
+    return GitHubApp(address, app_id, key)
 
 
 def _host(

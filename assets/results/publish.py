@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg.rows import dict_row
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
 
 from core.database import Database
 from core.forge.protocol import Forge, ForgeUnavailable, Publication, PublicationRefused
@@ -60,11 +61,22 @@ def publish_due(
 def approve(database: Database, team_id: uuid.UUID, task_id: uuid.UUID, person: str) -> int:
     """Releases what is held of a task. Returns the number of publications, which are then due."""
     with database.team(team_id) as connection:
-        return connection.execute(
-            "UPDATE publications SET state = 'pending', approved_by = %s, next_try_at = now(), last_error = NULL, "
-            "updated_at = now() WHERE team_id = %s AND task_id = %s AND state = 'held'",
-            (person[:200], team_id, task_id),
-        ).rowcount
+        return approve_in(connection, task_id, person)
+
+
+def approve_in(connection: Connection[TupleRow], task_id: uuid.UUID, person: str) -> int:
+    """`approve` in a team's own transaction."""
+    return connection.execute(
+        "UPDATE publications SET state = 'pending', approved_by = %s, next_try_at = now(), last_error = NULL, "
+        "updated_at = now() WHERE task_id = %s AND state = 'held'",
+        (person[:200], task_id),
+    ).rowcount
+
+
+def pause_after(tries: int, trouble: Exception | None = None) -> float:
+    """Seconds until the next try after `tries` of them: twice as long each time, or what the forge asks for."""
+    asked = trouble.pause if isinstance(trouble, ForgeUnavailable) else None
+    return min(LONGEST_PAUSE, max(asked or 0.0, 5.0 * (1 << min(tries, 10))))
 
 
 def _take(database: Database, task_id: uuid.UUID | None) -> dict[str, Any] | None:
@@ -87,7 +99,7 @@ def _take(database: Database, task_id: uuid.UUID | None) -> dict[str, Any] | Non
 
 
 def _try(database: Database, open_forge: OpenForge, hold: Hold, row: dict[str, Any]) -> Published:
-    location, error, pause = None, None, None
+    location, error, wait = None, None, 0.0
     try:
         publication = _publication(row)
         source = row["body"]["source"]
@@ -101,9 +113,8 @@ def _try(database: Database, open_forge: OpenForge, hold: Hold, row: dict[str, A
     except PublicationRefused as refusal:
         state, error = PublicationState.REFUSED, str(refusal)
     except (ForgeUnavailable, OSError) as trouble:
-        error, pause = str(trouble), getattr(trouble, "pause", None)
+        error, wait = str(trouble), pause_after(row["tries"], trouble)
         state = PublicationState.DEAD_LETTERED if row["tries"] >= MAX_TRIES else PublicationState.PENDING
-    wait = min(LONGEST_PAUSE, max(pause or 0.0, 5.0 * 2 ** min(row["tries"], 10)))
     with database.system() as connection:
         connection.execute(
             "UPDATE publications SET state = %s, location = %s, last_error = %s, updated_at = now(), "

@@ -1,8 +1,7 @@
 """Keeps one comment on a task's ticket that says how the task stands, edited in place.
 
 Triggers count the changes that it should show (`status_comments.wanted`), whichever process makes them, also while one
-writes it (`busy_until`). Edits notify
-nobody; a report is a comment of its own, so this one is not begun for it.
+writes it (`busy_until`). Edits notify nobody; a report is a comment of its own, so this one is not begun for it.
 """
 
 import uuid
@@ -11,7 +10,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, TRY_SECONDS, OpenForge
+from assets.results.publish import MAX_TRIES, TRY_SECONDS, OpenForge, pause_after
 from assets.shared.markdown import cell
 from core.database import Database
 from core.forge.hosted import HostedForge
@@ -82,7 +81,7 @@ def _try(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Writ
         error = str(refusal)  # for good
     except (ForgeUnavailable, OSError) as trouble:
         error = str(trouble)
-        pause = min(LONGEST_PAUSE, max(getattr(trouble, "pause", None) or 0.0, 5.0 * 2 ** min(row["tries"], 10)))
+        pause = pause_after(row["tries"], trouble)
     with database.system() as connection:
         if pause is None:
             connection.execute(
@@ -103,8 +102,7 @@ def _is_news(row: dict[str, Any]) -> bool:
 
 def status_text(row: dict[str, Any]) -> str:
     """How a task stands, in Markdown. `row` has the task's `state`, `reason`, `attempt` and `task_id`, and its
-    `publication`: `state`, `location`, `last_error`, `patch_sha256`, `headline`
-    and `fate`, or None."""
+    `publication`: `state`, `location`, `last_error`, `patch_sha256`, `headline` and `fate`, or None."""
     lines = [_sentence(row), "", f"Task `{row['task_id']}`, attempt {row['attempt']}."]
     return "\n".join(lines)
 

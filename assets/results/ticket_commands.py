@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, TRY_SECONDS, OpenForge
+from assets.results.publish import MAX_TRIES, TRY_SECONDS, OpenForge, approve_in, pause_after
 from assets.results.report import WHERE_IT_LOOKED
 from assets.shared.markdown import cell
 from core import tasks
@@ -43,7 +43,7 @@ FROM due WHERE c.id = due.id RETURNING c.*
 # The task of the issue, or the one whose pull request this is.
 _TASK = """
 SELECT id FROM tasks t WHERE source = %(source)s AND (
-    (ticket_service, ticket_key) = (%(ticket_service)s, %(ticket_key)s)
+    (ticket_service, ticket_project, ticket_key) = (%(ticket_service)s, %(ticket_project)s, %(ticket_key)s)
     OR EXISTS (SELECT FROM publications p WHERE p.task_id = t.id
                AND p.location = split_part(%(comment_url)s::text, '#', 1)))
 ORDER BY created_at DESC LIMIT 1
@@ -89,7 +89,7 @@ def _try(database: Database, log: PostgresLog, open_forge: OpenForge, row: dict[
         state, outcome = CommandState.DEAD_LETTERED, str(refusal)
     except (ForgeUnavailable, OSError) as trouble:
         outcome = str(trouble)
-        pause = min(LONGEST_PAUSE, max(getattr(trouble, "pause", None) or 0.0, 5.0 * 2 ** min(row["tries"], 10)))
+        pause = pause_after(row["tries"], trouble)
         state = CommandState.DEAD_LETTERED if row["tries"] >= MAX_TRIES else CommandState.PENDING
     with database.system() as connection:
         connection.execute(
@@ -131,16 +131,9 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
         said = cell(str(refusal))
         return f"{said[:1].upper()}{said[1:]}."
     if command is Command.APPROVE:
-        released = connection.execute(
-            "UPDATE publications SET state = 'pending', approved_by = %s, next_try_at = now(), last_error = NULL, "
-            "updated_at = now() WHERE task_id = %s AND state = 'held'",
-            (row["author"], identity),
-        ).rowcount
-        return (
-            f"Approved: the patch of task `{identity}` is about to be published."
-            if released
-            else f"Nothing of task `{identity}` waits for approval."
-        )
+        if approve_in(connection, identity, row["author"]):
+            return f"Approved: the patch of task `{identity}` is about to be published."
+        return f"Nothing of task `{identity}` waits for approval."
     return _explained(connection, identity)
 
 

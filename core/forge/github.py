@@ -32,7 +32,6 @@ from core.payload import Number, Payload, Text, parse
 if TYPE_CHECKING:
     from githubkit import GitHub
 
-PUBLIC = "https://github.com"
 _VERSION: Final = "2022-11-28"
 """GitHub Enterprise Server refuses versions of the API that are newer than itself."""
 _EXISTS = "pull request already exists"
@@ -60,10 +59,6 @@ class Repository(Payload):
     owner: Account
 
 
-class _Ref(Payload):
-    sha: Text
-
-
 class PullRequest(Payload):
     """A pull request of GitHub or Gitea."""
 
@@ -71,12 +66,10 @@ class PullRequest(Payload):
     html_url: Text
     state: Text
     merged_at: Any = None
-    body: Text | None = None
-    head: _Ref
 
     def found(self) -> Pull:
         state = PullState.MERGED if self.merged_at else PullState(self.state)
-        return Pull(f"#{self.number}", self.html_url, state, self.head.sha, self.body or "")
+        return Pull(f"#{self.number}", self.html_url, state)
 
 
 class Comment(Payload):

@@ -22,7 +22,6 @@ from core.forge.host import Comment as FoundComment
 from core.http import Limits, Service
 from core.payload import Count, Number, Payload, Text, parse
 
-PUBLIC = "https://gitlab.com"
 _DEVELOPER = 30
 """The access level from which on a member may push: https://docs.gitlab.com/api/access_requests/#valid-access-levels"""
 _STATES = {"opened": PullState.OPEN, "locked": PullState.OPEN, "closed": PullState.CLOSED, "merged": PullState.MERGED}
@@ -36,14 +35,11 @@ class _MergeRequest(Payload):
     iid: Number
     web_url: Text
     state: Text
-    sha: Text | None = None
     source_project_id: Any = None
     target_project_id: Any = None
-    description: Text | None = None
 
     def found(self) -> Pull:
-        state = _STATES.get(self.state, PullState.OPEN)
-        return Pull(f"!{self.iid}", self.web_url, state, self.sha or "", self.description or "")
+        return Pull(f"!{self.iid}", self.web_url, _STATES.get(self.state, PullState.OPEN))
 
 
 class _User(Payload):

@@ -33,13 +33,11 @@ class PullState(StrEnum):
 
 @dataclass(frozen=True)
 class Pull:
-    """A pull (merge) request: `key` is #12 or !12, `head` the commit of its branch."""
+    """A pull (merge) request; `key` is #12 or !12."""
 
     key: str
     url: str
     state: PullState
-    head: str
-    body: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Comment:
     body: str
 
 
-class PullExists(RuntimeError):
+class PullExists(ForgeUnavailable):
     """The forge has an open pull request of this branch already."""
 
 
@@ -110,12 +108,12 @@ def translated(where: str, remedy: str, exists: Callable[[RequestRefused], bool]
     except (ForgeUnavailable, PublicationRefused):
         raise
     except Exception as error:
-        for found in (error, error.__cause__, getattr(error, "exc", None)):
-            if isinstance(found, RequestRefused) and exists(found):
-                raise PullExists(str(found)) from None
-            if isinstance(found, ServiceUnavailable | BadField):
-                raise _failure(found, where, remedy) from None
-        raise
+        found = _own(error)
+        if found is None:
+            raise
+        if isinstance(found, RequestRefused) and exists(found):
+            raise PullExists(str(found)) from None
+        raise _failure(found, where, remedy) from None
 
 
 @contextmanager
@@ -124,10 +122,17 @@ def absent_is_no() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        for found in (error, error.__cause__, getattr(error, "exc", None)):
-            if isinstance(found, RequestRefused) and found.status == 404:
-                return
-        raise
+        found = _own(error)
+        if not isinstance(found, RequestRefused) or found.status != 404:
+            raise
+
+
+def _own(error: Exception) -> ServiceUnavailable | BadField | None:
+    """The error of `core.http` or `core.payload` that this is, or that a client of a service has wrapped."""
+    for found in (error, error.__cause__, getattr(error, "exc", None)):
+        if isinstance(found, ServiceUnavailable | BadField):
+            return found
+    return None
 
 
 def _failure(error: ServiceUnavailable | BadField, where: str, remedy: str) -> RuntimeError:

@@ -1,8 +1,8 @@
 """Publishes at a hosted forge: pushes a branch, opens one pull request for it, and keeps one comment on the ticket.
 
 Whatever is done twice, or was done by a process that died before it could say so, is found again: the branch and the
-commit are the same for the same attempt, and a hidden marker in the text names the task. What people have done since
-is left alone: a closed pull request stays closed, and commits of theirs on the branch are never replaced.
+commit are the same for the same attempt, and a comment ends with a hidden marker. What people have done since is left
+alone: a closed pull request stays closed, and commits of theirs on the branch are never replaced.
 """
 
 import uuid
@@ -51,19 +51,14 @@ class HostedForge:
         found = self._found(publication.branch)
         if found is not None and found.state is not PullState.OPEN:
             return found.url  # a person has decided
-        pushed = self._push(publication, adopt=found is not None)
-        if found is not None or not pushed:
-            found = found or self._found(publication.branch)
-            if found is not None:
-                return found.url
-        base = self._base or self._host.default_branch()
-        if base == publication.branch:
-            raise PublicationRefused(f"branch {base} is the one that the pull request would be for")
+        self._push(publication, adopt=found is not None)
+        if found is not None:
+            return found.url
         text = publication.description or publication.report
         mark = marker(publication.task_id, publication.attempt)
         new = NewPull(
             publication.branch,
-            base,
+            self._base or self._host.default_branch(),
             plain_title(publication.message.partition("\n")[0] or publication.title),
             bounded(text, mark, self._host.most_characters),
             draft=publication.verdict.verdict is VerdictKind.DRAFT,
@@ -131,11 +126,13 @@ class HostedForge:
         pulls = self._host.pulls_of(branch)
         return next((pull for pull in pulls if pull.state is PullState.OPEN), pulls[0] if pulls else None)
 
-    def _push(self, publication: Publication, *, adopt: bool) -> bool:
-        """Pushes the branch. False if it is there with commits that a person added, which `adopt` allows."""
+    def _push(self, publication: Publication, *, adopt: bool) -> None:
+        """Pushes the branch. With `adopt`, one that is there with commits that a person added is left as it is."""
         patch = permit(publication)
+        repository = self._mirror()
+        if repository.find(patch.base_commit) is None:
+            raise ForgeUnavailable(f"{repository.path} lacks commit {patch.base_commit[:12]} until its next refresh")
         try:
-            repository = self._mirror()
             message = plain_message(publication.message)
             commit = repository.commit_patch(
                 patch.base_commit, patch.diff, publication.branch, message, self._author, publication.when
@@ -147,10 +144,8 @@ class HostedForge:
         branch = publication.branch
         try:
             head = self._remote.head(branch)
-            if head == commit:
-                return True
-            if head is not None and adopt:
-                return False
+            if head == commit or (head is not None and adopt):
+                return
             try:
                 self._remote.push(repository, branch, commit)
             except AccessRefused:
@@ -162,4 +157,3 @@ class HostedForge:
             raise PublicationRefused(str(error)) from error
         except GitError as error:
             raise ForgeUnavailable(str(error)) from error
-        return True

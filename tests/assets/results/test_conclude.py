@@ -1,7 +1,5 @@
 """Concluding and publishing, on a real database and a real repository."""
 
-import os
-import subprocess
 import uuid
 from pathlib import Path
 
@@ -18,27 +16,15 @@ from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, ForgeUnavailable, Publication
 from core.states import PublicationState, TaskState
 from core.work import Evidence, Execution, GateCheck, Patch, Verdict, VerdictKind
+from tests.forge_arena import git as _git
+from tests.forge_arena import seed
 
 DIFF = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    for role in ("AUTHOR", "COMMITTER"):
-        environment |= {f"GIT_{role}_NAME": "Ada", f"GIT_{role}_EMAIL": "ada@example.org"}
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=600).stdout
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    folder = tmp_path / "repo"
-    folder.mkdir()
-    _git(folder, "init", "-q", "-b", "main")
-    (folder / "m.py").write_text("x = 1\n")
-    _git(folder, "add", ".")
-    _git(folder, "commit", "-q", "-m", "A start")
-    return folder
+    return seed(tmp_path / "repo")
 
 
 @pytest.fixture

@@ -18,19 +18,15 @@ from core.git.fates import Fate
 from core.health.fate_rates import read_fates
 from core.teams import DEFAULT_TEAM
 from core.work import Evidence, Execution, GateCheck, Patch, Verdict, VerdictKind
+from tests.forge_arena import git as _git
+from tests.forge_arena import seed
 
-from .test_conclude import DIFF, _git
+from .test_conclude import DIFF
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    folder = tmp_path / "repo"
-    folder.mkdir()
-    _git(folder, "init", "-q", "-b", "main")
-    (folder / "m.py").write_text("x = 1\n")
-    _git(folder, "add", ".")
-    _git(folder, "commit", "-q", "-m", "A start")
-    return folder
+    return seed(tmp_path / "repo")
 
 
 def _published(database: Database, repository: Path) -> uuid.UUID:

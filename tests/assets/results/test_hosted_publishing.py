@@ -15,10 +15,11 @@ from core.attempts import Attempt
 from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
 from core.forge.protocol import Forge
+from core.git import GitError, Repository
 from core.states import PublicationState, TaskState
 from core.work import VerdictKind
 from tests.assets.results.conftest import CI_DIFF, DIFF, World
-from tests.forge_arena import REPOSITORY
+from tests.forge_arena import REPOSITORY, git
 
 
 def test_a_patch_becomes_a_pull_request_and_the_ticket_says_where(world: World) -> None:
@@ -245,3 +246,23 @@ def test_a_change_while_the_comment_is_written_starts_no_second_writer(world: Wo
     assert len(world.comments(attempt)) == 1
     write_due_comments(database, forge)
     assert world.comments(attempt) == ["Penstock's work on this issue was stopped: stopped"]
+
+
+def test_a_mirror_that_is_gone_or_behind_delays_and_refuses_nothing(world: World) -> None:
+    attempt = world.start()
+    world.conclude(attempt)
+    whole = world.platform.mirror
+
+    def gone(team: uuid.UUID, source: str) -> Repository:
+        raise GitError("there is no mirror here yet")
+
+    empty = world.arena.folder / "empty"
+    empty.mkdir()
+    git(empty, "init", "-q", "--bare")
+    for mirror, said in ((gone, "no mirror here"), (lambda team, source: Repository(empty), "lacks commit")):
+        world.platform.mirror = mirror  # type: ignore[method-assign]
+        [waiting] = world.deliver()
+        assert waiting.state == PublicationState.PENDING
+        assert said in (waiting.error or "")
+    world.platform.mirror = whole  # type: ignore[method-assign]
+    assert [one.state for one in world.deliver()] == [PublicationState.PUBLISHED]

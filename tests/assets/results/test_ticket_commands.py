@@ -1,7 +1,7 @@
 """People's commands from comments: who may give them, what they do, and that each is answered once."""
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -26,7 +26,6 @@ class Talk:
 
     world: World
     said: int = 0
-    ids: dict[str, str] = field(default_factory=dict)
 
     def say(
         self, key: str, *commands: Command, author: str = "ada", deliveries: int = 1, url: str | None = None
@@ -192,3 +191,17 @@ def test_a_writers_retry_vouches_for_a_strangers_issue(world: World, talk: Talk)
     task = _state(world, attempt)
     assert (task.starter, task.trusted, task.attempt) == ("ada", False, 2)
     assert world.platform.distrust(task) is None
+
+
+def test_a_ticket_of_another_project_with_the_same_key_is_not_meant(world: World, talk: Talk) -> None:
+    attempt = world.start()
+    log = PostgresLog(world.platform.database)
+    event = tasks.request_event(DEFAULT_TEAM, "github:other", "/github", "shop", title="Theirs")
+    ticket = (world.arena.dialect, "acme/other", attempt.task.ticket_key or "")
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        other = tasks.create_task(connection, log, event=event, source="shop", title="Theirs", ticket=ticket)
+    talk.say(attempt.task.ticket_key or "", Command.STOP)
+    assert talk.obey() == [CommandState.DONE]
+    assert _state(world, attempt).state == TaskState.CANCELLED
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        assert tasks.get_task(connection, other).state == TaskState.QUEUED
