@@ -2,11 +2,15 @@
 
 import uuid
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dagster import Failure
 
+from assets.attempt_run import open_attempt, run_tags
 from core import tasks
+from core.attempts import Attempt
 from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
 from core.forge.protocol import ForgeUnavailable
@@ -76,3 +80,54 @@ def test_a_request_without_a_ticket_is_trusted(world: World) -> None:
     with world.platform.database.team(DEFAULT_TEAM) as connection:
         identity = tasks.create_task(connection, log, event=event, source="shop", title="It fails")
         assert tasks.get_task(connection, identity).trusted
+
+
+def _context(attempt: Attempt) -> Any:
+    """A run of the attempt, as far as `open_attempt` looks at it."""
+    return SimpleNamespace(run=SimpleNamespace(tags=run_tags(DEFAULT_TEAM, attempt.task.id, 1), run_id="run"))
+
+
+def _task(world: World, attempt: Attempt) -> Task:
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        return tasks.get_task(connection, attempt.task.id)
+
+
+def test_a_run_begins_for_a_writer_and_cancels_the_task_of_a_stranger(world: World) -> None:
+    with open_attempt(_context(world.start()), world.platform, first=True) as opened:
+        assert opened.task.starter == "ada"
+    attempt = world.start(starter="eve")
+    with pytest.raises(Failure, match="eve may not write"), open_attempt(_context(attempt), world.platform, first=True):
+        pytest.fail("a stranger's work began")
+    task = _task(world, attempt)
+    assert (task.state, "eve may not write" in (task.reason or "")) == ("cancelled", True)
+
+
+def test_a_run_waits_for_a_forge_that_gives_no_answer_without_using_up_its_claims(world: World) -> None:
+    attempt = world.start()
+    claims = "SELECT claims FROM attempts WHERE task_id = %s"
+    for _ in range(9):
+        world.arena.forge.add_fault("status", path="permission|members", status=503, times=3)
+        with pytest.raises(Failure), open_attempt(_context(attempt), world.platform, first=True):
+            pytest.fail("work began without an answer")
+        with world.platform.database.system() as connection:
+            connection.execute("UPDATE attempts SET lease_until = now() - interval '1 second'")
+            assert (connection.execute(claims, (attempt.task.id,)).fetchone() or (99,))[0] <= 1
+        task = _task(world, attempt)
+        assert (task.state, "waits for the forge" in (task.reason or "")) == ("running", True)
+    world.arena.forge.clear_faults()
+    with open_attempt(_context(attempt), world.platform, first=True):
+        assert _task(world, attempt).reason is None
+
+
+def test_the_first_stage_of_a_run_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from assets.context import assets as stage
+
+    class Asked(Exception):
+        pass
+
+    def spy(context: Any, platform: Any, *, first: bool = False) -> Any:
+        raise Asked(first)
+
+    monkeypatch.setattr(stage, "open_attempt", spy)
+    with pytest.raises(Asked, match="True"):
+        stage.task_context.op.compute_fn.decorated_fn(None, None)
