@@ -17,6 +17,7 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from core.embedding.serving import Models
     from core.eventlog.protocol import EventLog
+    from core.follow_ups import FollowUp
     from core.git import Repository
     from core.tasks import Task
     from core.work import Location
@@ -84,6 +85,15 @@ class Platform:
             return distrust(self, task)
         except NoToken as error:
             return str(error)
+
+    def bring(self, task: "Task", follow_up: "FollowUp") -> bool:
+        """Brings the head of a pull request's branch into the mirror of its source; returns whether it is there now.
+        Raises `ForgeUnavailable`, `PublicationRefused`."""
+        from assets.results.forges import open_forge_for
+        from core.forge.hosted import HostedForge
+
+        forge = open_forge_for(self, task.team_id, task.source)
+        return isinstance(forge, HostedForge) and forge.bring(follow_up.branch, follow_up.head)
 
     def visible_commit(self, team_id: uuid.UUID, source: str) -> str:
         """The commit that searches of a source show. Raises `LookupError` if none is indexed yet."""

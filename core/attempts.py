@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,10 +21,11 @@ from pydantic import BaseModel
 from core import tasks
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
+from core.follow_ups import FollowUp, find_follow_up
 from core.payload import clean
 from core.states import TaskState
 from core.tasks import Task
-from core.work import Patch, Plan, Verdict
+from core.work import Patch, Plan, TaskText, Verdict
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -119,6 +121,20 @@ class Attempt:
     @property
     def key(self) -> tuple[uuid.UUID, int]:
         return self.task.id, self.task.attempt
+
+    @cached_property
+    def follow_up(self) -> FollowUp | None:
+        """The pull request that this attempt adds to, or None."""
+        with self.database.team(self.task.team_id) as connection:
+            return find_follow_up(connection, *self.key)
+
+    @property
+    def text(self) -> TaskText:
+        """What is asked: the task and, first, what people said about its pull request."""
+        body = self.task.body
+        if self.follow_up is not None:
+            body = f"{self.follow_up.request}\n\nThe pull request is about this:\n\n{body}"
+        return TaskText(title=self.task.title, body=body)
 
     @contextmanager
     def fenced(self) -> Iterator[Connection[Any]]:

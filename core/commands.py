@@ -42,6 +42,12 @@ def find_commands(text: str) -> tuple[Command, ...]:
     return tuple(found)[:MOST]
 
 
+def without_commands(text: str) -> str:
+    """What a comment says beside its commands."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(line for line in lines if not _LINE.match(line)).strip()
+
+
 def _said(text: str) -> list[str]:
     """The lines that are neither code nor quoted."""
     lines: list[str] = []

@@ -15,6 +15,7 @@ from psycopg import Connection
 from core.commands import Command
 from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, Event, task_id
+from core.follow_ups import BODY_CHARACTERS, Feedback, checks_identity, task_of
 from core.repository_names import RepositoryId, follow, learn
 from core.states import OPEN_TASK_STATES, DeliveryState
 from core.tasks import create_task, request_event
@@ -85,13 +86,15 @@ class ChangeIntent:
 @dataclass(frozen=True)
 class TicketIntent:
     """A ticket has changed; `task` is work on the same source that the change also requests, `commands` are those of a
-    new comment. `reason` says why a change that could start a task does not."""
+    new comment, `feedback` is what a review says about a pull request of Penstock's. `reason` says why a change that
+    could start a task does not."""
 
     target: Target
     change: TicketChange
     task: TaskIntent | None = None
     commands: tuple[Command, ...] = ()
     reason: str | None = None
+    feedback: Feedback | None = None
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,24 @@ class RenameIntent:
 
 
 @dataclass(frozen=True)
+class ChecksIntent:
+    """A check of the commit `head`, of one of Penstock's own branches, has failed."""
+
+    target: Target
+    service: str
+    project: str
+    branch: str
+    head: str
+
+
+@dataclass(frozen=True)
 class NoIntent:
     """The delivery starts nothing; `reason` says why."""
 
     reason: str
 
 
-Intent = TaskIntent | ChangeIntent | TicketIntent | RenameIntent | NoIntent
+Intent = TaskIntent | ChangeIntent | TicketIntent | RenameIntent | ChecksIntent | NoIntent
 
 
 @dataclass(frozen=True)
@@ -208,6 +222,9 @@ def receive(
         )
     if isinstance(intent, TicketIntent):
         _store_commands(connection, team_id, source, intent)
+        _store_feedback(connection, team_id, source, intent)
+    if isinstance(intent, ChecksIntent):
+        _store_checks(connection, team_id, source, intent)
     kind, data = _change(intent)
     if kind:
         event = Event(
@@ -231,7 +248,8 @@ def _store_commands(connection: Connection[Any], team_id: uuid.UUID, source: str
         name = f"{team_id} {source} {change.service} {change.project} {change.key} {comment.id} {command}"
         connection.execute(
             "INSERT INTO commands (team_id, id, source, ticket_service, ticket_project, ticket_key, comment_url, "
-            "author, author_id, command) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
+            "author, author_id, command, body) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+            "ON CONFLICT (id) DO NOTHING",
             (
                 team_id,
                 uuid.uuid5(_COMMANDS, name),
@@ -241,8 +259,46 @@ def _store_commands(connection: Connection[Any], team_id: uuid.UUID, source: str
                 comment.author,
                 comment.author_id,
                 command,
+                (comment.body or "")[:BODY_CHARACTERS],
             ),
         )
+
+
+def _store_feedback(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: TicketIntent) -> None:
+    """Stores a remark once, whichever webhooks report it, if a task of this source has published the branch."""
+    change, feedback = intent.change, intent.feedback
+    task = feedback.task_id if feedback else None
+    if feedback is None or task is None:
+        return
+    connection.execute(
+        "INSERT INTO feedback (team_id, id, kind, task_id, source, ticket_service, ticket_project, ticket_key, branch, "
+        "remark, thread, path, line, author, author_id, body, url) "
+        "SELECT %s, %s, 'remark', t.id, t.source, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM tasks t "
+        "WHERE t.id = %s AND t.source = %s ON CONFLICT (id) DO NOTHING",
+        (
+            team_id,
+            feedback.identity(team_id, f"{source} {change.service} {change.project} {change.key}"),
+            *(change.service, change.project, change.key),
+            *(feedback.branch, feedback.remark, feedback.thread, feedback.path, feedback.line),
+            *(feedback.author, feedback.author_id, feedback.body[:BODY_CHARACTERS], feedback.url),
+            *(task, source),
+        ),
+    )
+
+
+def _store_checks(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: ChecksIntent) -> None:
+    """Notes once that checks of a commit fail, if a task of this source has published the branch."""
+    connection.execute(
+        "INSERT INTO feedback (team_id, id, kind, task_id, source, ticket_service, ticket_project, branch, head, body) "
+        "SELECT %s, %s, 'checks', t.id, t.source, %s, %s, %s, %s, '' FROM tasks t WHERE t.id = %s AND t.source = %s "
+        "ON CONFLICT (id) DO NOTHING",
+        (
+            team_id,
+            checks_identity(team_id, f"{source} {intent.service} {intent.project}", intent.branch, intent.head),
+            *(intent.service, intent.project, intent.branch, intent.head),
+            *(task_of(intent.branch), source),
+        ),
+    )
 
 
 def _about(intent: Intent) -> tuple[str, str, str] | None:

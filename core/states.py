@@ -47,6 +47,20 @@ class CommandState(StrEnum):
     DEAD_LETTERED = "dead-lettered"
 
 
+class FeedbackState(StrEnum):
+    """A remark of a review of one of Penstock's pull requests."""
+
+    PENDING = "pending"
+    TAKEN = "taken"
+    """An attempt works on it."""
+    DECIDED = "decided"
+    """What to answer is stored; the answer is not written yet."""
+    ANSWERED = "answered"
+    IGNORED = "ignored"
+    """Its author may not start work, or the pull request is closed."""
+    DEAD_LETTERED = "dead-lettered"
+
+
 class ModelState(StrEnum):
     """What an embedding model is used for."""
 
@@ -102,7 +116,9 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (TaskState.RUNNING, TaskState.RESOLVED),
             (TaskState.RUNNING, TaskState.UNRESOLVED),
             (TaskState.RUNNING, TaskState.FAILED),
-            # Only a user's retry reopens a closed task, as its next attempt.
+            # Only a person reopens a closed task, as its next attempt: with a retry or, of a resolved one, by what
+            # is said about its pull request.
+            (TaskState.RESOLVED, TaskState.QUEUED),
             (TaskState.UNRESOLVED, TaskState.QUEUED),
             (TaskState.FAILED, TaskState.QUEUED),
             (TaskState.CANCELLED, TaskState.QUEUED),
@@ -127,6 +143,18 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (CommandState.PENDING, CommandState.DONE),
             (CommandState.PENDING, CommandState.IGNORED),
             (CommandState.PENDING, CommandState.DEAD_LETTERED),
+        }
+    ),
+    "feedback": frozenset(
+        {
+            (INITIAL, FeedbackState.PENDING),
+            (FeedbackState.PENDING, FeedbackState.TAKEN),
+            (FeedbackState.PENDING, FeedbackState.DECIDED),
+            (FeedbackState.PENDING, FeedbackState.IGNORED),
+            (FeedbackState.PENDING, FeedbackState.DEAD_LETTERED),
+            (FeedbackState.TAKEN, FeedbackState.DECIDED),
+            (FeedbackState.DECIDED, FeedbackState.ANSWERED),
+            (FeedbackState.DECIDED, FeedbackState.DEAD_LETTERED),
         }
     ),
     "model": frozenset(

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from core.eventlog.postgres import PostgresLog
 from core.events import OUTCOMES, TASKS, Event, task_id
+from core.follow_ups import FollowUp
 from core.states import CLOSED_TASK_STATES, TaskState
 
 REQUESTED = "penstock.task.requested"
@@ -194,11 +195,61 @@ def retry(
         raise IllegalMove(
             f"task {identity} is {task.state}: only an unresolved, failed or cancelled task can be retried"
         )
-    attempt = task.attempt + 1
+    queued = _queue_next(connection, log, task, starter)
+    connection.execute(  # an attempt at a pull request is retried at it
+        "INSERT INTO follow_ups SELECT team_id, task_id, %s, pull, url, branch, head, request FROM follow_ups "
+        "WHERE task_id = %s AND attempt = %s",
+        (queued.attempt, identity, task.attempt),
+    )
+    return queued
+
+
+def begin_again(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID) -> Task:
+    """Queues the next attempt at a resolved task whose patch cannot be published as it is; whoever started the task
+    still has. Raises `TaskNotFound`, `IllegalMove`."""
+    task = get_task(connection, identity, lock=True)
+    if task.state != TaskState.RESOLVED:
+        raise IllegalMove(f"task {identity} is {task.state}: only a resolved task begins again")
+    return _queue_next(connection, log, task, (None, None), trusted=task.trusted)
+
+
+def follow_up(
+    connection: Connection[Any],
+    log: PostgresLog,
+    identity: uuid.UUID,
+    what: FollowUp,
+    starter: tuple[str | None, str | None] | None,
+) -> Task:
+    """Queues the next attempt at a closed task, which adds to its pull request what `starter` asks for; without one,
+    whoever started the task still has. Raises `TaskNotFound`, `IllegalMove`."""
+    task = get_task(connection, identity, lock=True)
+    if not task.closed:
+        raise IllegalMove(f"task {identity} is {task.state}: what is said about its pull request waits until it ends")
+    queued = _queue_next(connection, log, task, starter or (None, None), trusted=task.trusted and starter is None)
+    connection.execute(
+        "INSERT INTO follow_ups (team_id, task_id, attempt, pull, url, branch, head, request) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            *(task.team_id, identity, queued.attempt),
+            *(what.pull, what.url, what.branch, what.head, what.request),
+        ),
+    )
+    return queued
+
+
+def _queue_next(
+    connection: Connection[Any],
+    log: PostgresLog,
+    task: Task,
+    starter: tuple[str | None, str | None] | None,
+    *,
+    trusted: bool = False,
+) -> Task:
+    identity, attempt = task.id, task.attempt + 1
     connection.execute(
         "UPDATE tasks SET state = 'queued', reason = NULL, attempt = %s, updated_at = now(), trusted = %s, "
         "starter = coalesce(%s, starter), starter_id = coalesce(%s, starter_id) WHERE id = %s",
-        (attempt, starter is None, *(starter or (None, None)), identity),
+        (attempt, trusted or starter is None, *(starter or (None, None)), identity),
     )
     event = request_event(
         task.team_id,

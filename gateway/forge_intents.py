@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from core.commands import Command, find_commands
+from core.follow_ups import Feedback
 from core.intake import ChangeIntent, Happening, Intent, NoIntent, Target, TaskIntent, TicketIntent
 from core.payload import Flag, Payload, Text, parse
 from core.repository_names import RepositoryId
@@ -74,19 +75,26 @@ def about_ticket(
     work: TaskIntent | None = None,
     repository: RepositoryId | None = None,
     reason: str | None = None,
+    feedback: Feedback | None = None,
 ) -> TicketIntent:
     """A ticket's change. It belongs to the source that its project is linked to, or whose repository it is. `reason`
-    says why it starts no task."""
+    says why it starts no task, `feedback` is what a review says."""
     name = None if change.service == Service.JIRA else change.project
     target = Target(repository=name, project=(change.service, change.project), forge_id=repository)
-    return TicketIntent(target, change, work, _commands(change), None if work else reason)
+    commands = _commands(change)  # a remark that gives commands is answered by them alone
+    return TicketIntent(target, change, work, commands, None if work else reason, None if commands else feedback)
+
+
+def is_bot(login: str) -> bool:
+    """Whether this account is a program's, by its name."""
+    return _BOT.search(login) is not None
 
 
 def _commands(change: TicketChange) -> tuple[Command, ...]:
     """The commands of a comment that was written just now by a person; later edits change nothing."""
     comment = change.comment
     written = change.action.rpartition(".")[2] in _WRITTEN
-    if comment is None or not written or comment.hidden or comment.deleted or _BOT.search(comment.author or ""):
+    if comment is None or not written or comment.hidden or comment.deleted or is_bot(comment.author or ""):
         return ()
     return find_commands(comment.body or "")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.intake import Intent, NoIntent
 from core.tickets import Service
+from gateway.checks import checks_intent
 from gateway.forge_intents import push
 from gateway.github import describe, repository_of, ticket_intent
 
@@ -42,4 +43,5 @@ def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | No
     if kind == "issue_comment" and payload.get("comment") is None:
         kind = "pull_request"  # a review's text arrives under the same event name
     found = ticket_intent(kind, payload, Service.GITEA, trigger_label)
+    found = found or checks_intent(event, payload, Service.GITEA)
     return found or NoIntent(f"{describe(event, payload)} starts no work")

@@ -16,7 +16,9 @@ from core.tickets import Service
 from core.tickets.fields import Name, Repository, label_names
 from core.tickets.github import DELIVERIES, IssueDelivery, change_of
 from core.tickets.record import Kind
+from gateway.checks import checks_intent
 from gateway.forge_intents import about_ticket, happened, push, starts_work, unlabelled, work_of
+from gateway.reviews import review_of
 
 _MOVED = ("renamed", "transferred")
 
@@ -85,6 +87,7 @@ def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | No
         moved = parse(_Moved, payload)
         return RenameIntent(_target(moved.repository, Service.GITHUB), moved.former)
     found = ticket_intent(event, payload, Service.GITHUB, trigger_label)
+    found = found or checks_intent(event, payload, Service.GITHUB)
     return found or NoIntent(f"{describe(event, payload)} starts no work")
 
 
@@ -105,7 +108,8 @@ def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, trig
     delivery = parse(model, payload)
     identity = delivery.repository.identity(service)
     if type(delivery) is not IssueDelivery:
-        return about_ticket(change_of(event, delivery, service), repository=identity)
+        change = change_of(event, delivery, service)
+        return about_ticket(change, repository=identity, feedback=review_of(delivery, payload))
     project, opened, number = delivery.repository.full_name, delivery.action == "opened", delivery.issue.number
     work, given = None, _labels_given(delivery, service)
     if starts_work(opened, given, trigger_label):

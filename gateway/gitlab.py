@@ -14,7 +14,9 @@ from core.repository_names import RepositoryId
 from core.tickets import Service, TicketChange, gitlab
 from core.tickets.fields import RepositoryName
 from core.tickets.gitlab_shapes import completed, identity_of, kind_of
+from gateway.checks import pipeline_intent
 from gateway.forge_intents import about_ticket, happened, push, starts_work, unlabelled, work_of
+from gateway.reviews import note_of
 
 _MOVED = ("project_rename", "project_transfer")
 _PUSHES = ("push", "tag_push")
@@ -54,9 +56,11 @@ def normalise(payload: Mapping[str, Any], *, trigger_label: str | None) -> Inten
         reason = unlabelled(opened, delivery.labels_given, trigger_label)
         return about_ticket(change, _work(delivery, change, trigger_label, identity), identity, reason)
     found = gitlab.change(whole)
+    if found is None and kind == "pipeline" and (failed := pipeline_intent(whole, identity)) is not None:
+        return failed
     if found is None:
         return NoIntent(f"{describe(payload)} starts no work")
-    return about_ticket(found, repository=identity)
+    return about_ticket(found, repository=identity, feedback=note_of(whole) if kind == "note" else None)
 
 
 def _target(name: str, identity: RepositoryId | None) -> Target:

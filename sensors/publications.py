@@ -16,6 +16,7 @@ from dagster import (
 )
 
 from assets.platform import Platform
+from assets.results.follow_ups import SETTLE_SECONDS
 from assets.results.publish import MAX_TRIES
 from core import attempts
 from sensors.slots import IN_PROGRESS
@@ -26,6 +27,13 @@ SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_a
     + (SELECT count(*) FROM status_comments WHERE written < wanted AND next_try_at < now() AND busy_until < now()
        AND tries < %s)
     + (SELECT count(*) FROM commands WHERE state = 'pending' AND next_try_at < now())
+    + (SELECT count(*) FROM feedback WHERE state = 'decided' AND next_try_at < now())
+    + (SELECT count(*) FROM (SELECT FROM feedback WHERE state = 'pending' GROUP BY task_id, branch
+       HAVING max(next_try_at) < now() AND max(received_at) < now() - %s * interval '1 second') AS settled)
+    + (SELECT count(*) FROM feedback f JOIN tasks t ON t.id = f.task_id
+       LEFT JOIN publications p ON (p.task_id, p.attempt) = (f.task_id, f.attempt)
+       WHERE f.state = 'taken' AND coalesce(p.state, '') <> 'pending'
+           AND (t.attempt > f.attempt OR t.state IN ('resolved', 'unresolved', 'failed', 'cancelled')))
 """
 
 
@@ -34,13 +42,13 @@ SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_a
     job_name=PUBLISH_JOB,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts `publish_pending` when a publication, status comment or command is due and none is under way.",
+    description="Starts `publish_pending` when a publication, comment, command or review is due and none is under way.",
 )
 def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     if not platform.settings.publishing:
         return SkipReason("Publishing is switched off (setting publishing).")
     with platform.database.system() as connection:
-        row = connection.execute(_DUE, (MAX_TRIES,)).fetchone()
+        row = connection.execute(_DUE, (MAX_TRIES, SETTLE_SECONDS)).fetchone()
     due = int(row[0]) if row else 0
     if not due:
         return SkipReason("Nothing is due.")

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from core.forge.conformance import SeenPull
+from core.forge.conformance import Remark, SeenPull
 from core.forge.gitea import GiteaHost
 from core.forge.github import GitHubHost
 from core.forge.gitlab import GitLabHost
@@ -14,6 +14,7 @@ from core.forge.hosted import HostedForge
 from core.git import Credential, Remote, Repository, fetch_mirror
 from deploy.fake_forge import FakeForge
 from deploy.fake_forge import Pull as FakePull
+from deploy.fake_forge.reviews import discussion_of
 
 REPOSITORY = "acme/shop"
 BOT = "penstock-bot"
@@ -118,6 +119,26 @@ class FakeArena:
 
     def say(self, ticket: str, text: str) -> None:
         self.forge.add_comment(REPOSITORY, self._issue(ticket).number, text, author="bob")
+
+    def remark(self, branch: str, text: str) -> Remark:
+        [pull] = [pull for pull in self.forge.repository(REPOSITORY).pulls if pull.head == branch]
+        key = f"!{pull.iid}" if self.dialect == "gitlab" else f"#{pull.number}"
+        if self.dialect == "gitea":
+            return Remark(key, None, None)
+        said = self.forge.add_remark(REPOSITORY, pull.number, text, author="bob", path="m.py")
+        thread = discussion_of(said.id) if self.dialect == "gitlab" else str(said.id)
+        return Remark(key, str(said.id), thread)
+
+    def check(self, branch: str, name: str, passed: bool | None, log: str = "") -> None:
+        conclusion = None if passed is None else "success" if passed else "failure"
+        self.forge.set_check(REPOSITORY, str(self.head(branch)), name, conclusion, log)
+
+    def remarks(self, said: Remark) -> list[tuple[str, str]]:
+        repository = self.forge.repository(REPOSITORY)
+        number = int(said.pull[1:])
+        pull = next(p for p in repository.pulls if (p.iid if self.dialect == "gitlab" else p.number) == number)
+        comments = [r for r in pull.remarks if str(r.thread) == said.id] if said.id else pull.comments
+        return [(comment.author.login, comment.body) for comment in comments]
 
     def stop(self) -> None:
         self.forge.stop()

@@ -29,7 +29,9 @@ from assets.context.tickets.similar import similar_tickets, tickets_table
 from assets.partitions import SOURCES, parse_partition
 from assets.platform import Platform
 from assets.shared.markdown import cell, code, fenced, locations_table
+from core.attempts import Attempt
 from core.embedding import EmbedderUnavailable
+from core.forge.protocol import PublicationRefused
 from core.health.freshness import SourceFreshness, read_freshness
 from core.tasks import Task
 from core.work import TaskContext
@@ -117,8 +119,10 @@ def _refresh_metadata(report: RefreshReport) -> dict[str, MetadataValue[Any]]:
     }
 
 
-def _retrieve(platform: Platform, task: Task) -> TaskContext:
-    """Updates the index to the newest commit and ranks its places for the task."""
+def _retrieve(platform: Platform, attempt: Attempt) -> TaskContext:
+    """Updates the index to the newest commit and ranks its places for the task. An attempt at a pull request begins at
+    the head of its branch; its places are those of the source's branch. Raises `PublicationRefused`."""
+    task, text, follow_up = attempt.task, attempt.text.text, attempt.follow_up
     used = platform.models.in_use()
     refresh(
         platform.database,
@@ -130,10 +134,15 @@ def _retrieve(platform: Platform, task: Task) -> TaskContext:
         embedders=used.asked,
         building=used.building,
     )
-    note_query(platform.database, task.team_id, task.source, task.text)
-    return search.task_context(
-        platform.database, task.team_id, task.source, task.text, embedders=used.asked, fallback=used.draining
+    note_query(platform.database, task.team_id, task.source, text)
+    found = search.task_context(
+        platform.database, task.team_id, task.source, text, embedders=used.asked, fallback=used.draining
     )
+    if follow_up is None:
+        return found
+    if not platform.bring(task, follow_up):
+        raise PublicationRefused(f"branch {follow_up.branch} does not have commit {follow_up.head[:12]} any more")
+    return found.model_copy(update={"commit": follow_up.head})
 
 
 def _similar(platform: Platform, task: Task) -> list[TicketHit]:
@@ -158,13 +167,13 @@ def task_context(context: AssetExecutionContext, platform: ResourceParam[Platfor
         found = attempt.output("task_context", TaskContext)
         if found is None:  # else an earlier run of this attempt found it, and the next stages use its commit
             attempt.record("retrieve", {"source": task.source, "title": task.title[:200]})
-            found = _retrieve(platform, task)
+            found = _retrieve(platform, attempt)
             places = [f"{p.path}:{p.start_line} {p.symbol}" for p in found.locations[:5]]
             attempt.record("observed", {"commit": found.commit, "places": places})
             attempt.put_output("task_context", found, time.monotonic() - began)
         seconds = time.monotonic() - began
         metadata: dict[str, MetadataValue[Any]] = {
-            "issue": MetadataValue.md(f"**{cell(task.title)}**\n\n{fenced(task.body[:8000], 'text')}"),
+            "issue": MetadataValue.md(f"**{cell(task.title)}**\n\n{fenced(attempt.text.body[:8000], 'text')}"),
             "task": MetadataValue.text(str(task.id)),
             "attempt": MetadataValue.int(task.attempt),
             "locations": MetadataValue.md(locations_table(found, 20)),

@@ -36,7 +36,7 @@ from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
 from core.attempts import Attempt
-from core.work import Execution, Plan, TaskContext, TaskText, Verdict
+from core.work import Execution, Plan, TaskContext, Verdict
 from sandbox.environments.store import Store
 
 CHECK_NAMES = tuple(check.__name__ for check in CHECKS)
@@ -70,10 +70,9 @@ def _carry_out(platform: Platform, attempt: Attempt, noted: EnvironmentSteps) ->
     with _work_folder(platform, attempt) as folder:
         mirror = platform.mirror(task.team_id, task.source)
         checkout = open_checkout(mirror.path, found.commit, folder / "checkout")
-        text = TaskText(title=task.title, body=task.body)
         search = partial(platform.search, task.team_id, task.source)
         environments = environment_options(settings, f"{task.team_id}/{task.source}", checkout, str(task.id))
-        given = AttemptInput(text, found, plan, checkout, str(test) if test else None, search, environments)
+        given = AttemptInput(attempt.text, found, plan, checkout, str(test) if test else None, search, environments)
 
         def record(kind: str, body: dict[str, Any]) -> None:
             noted.note(kind, body)

@@ -37,7 +37,8 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         plan = attempt.latest_plan() or attempt.output("plan", Plan)
         assert plan is not None  # noqa: S101  stored before the execution began
         record = AttemptRecord(
-            task.id, task.attempt, task.title, task.event_id, task.url, found, plan, execution, verdict
+            *(task.id, task.attempt, task.title, task.event_id, task.url),
+            *(found, plan, execution, verdict, attempt.follow_up),
         )
         report = render(record)
         try:

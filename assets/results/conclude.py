@@ -21,9 +21,10 @@ def conclude(
     description: str = "",
     headline: str = "",
 ) -> TaskState:
-    """Stores the attempt's results under its fencing epoch, and closes it. Raises `core.attempts.LeaseLost`."""
+    """Stores the attempt's results under its fencing epoch, and closes it. An attempt at a pull request that ends
+    without a patch leaves the task resolved, by the patch that is there. Raises `core.attempts.LeaseLost`."""
     accepted = verdict.verdict is not VerdictKind.FAIL and execution.patch is not None
-    state = TaskState.RESOLVED if accepted else TaskState.UNRESOLVED
+    state = TaskState.RESOLVED if accepted or attempt.follow_up else TaskState.UNRESOLVED
     patch = execution.patch if accepted else None
     task = attempt.task
     with attempt.fenced() as connection:

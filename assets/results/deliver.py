@@ -1,12 +1,15 @@
-"""Does at forges what is due, with the platform's settings: people's commands, results, and the status comments that
-mention them."""
+"""Does at forges what is due, with the platform's settings: people's commands, results, the status comments that
+mention them, and what people say about pull requests."""
 
 import uuid
 from dataclasses import dataclass, field
 
 from assets.platform import Platform
+from assets.results.feedback import Followed
+from assets.results.follow_ups import follow_up_due
 from assets.results.forges import open_forge_for
 from assets.results.holds import reason_to_hold
+from assets.results.moved_base import on_current_base
 from assets.results.publish import Published, publish_due
 from assets.results.status_comments import Written, write_due_comments
 from assets.results.ticket_commands import Obeyed, obey_due
@@ -20,12 +23,14 @@ class Delivered:
     commands: list[Obeyed] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
     comments: list[Written] = field(default_factory=list)
+    followed: list[Followed] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """One line for each, for a log."""
         return [
             *(f"/penstock {one.command}: {one.state}, {one.outcome.partition(chr(10))[0]}" for one in self.commands),
             *(f"{one.target}: {one.state} {one.location or one.error}" for one in self.published),
+            *(f"remark {one.id}: {one.state}, {one.outcome.partition(chr(10))[0]}" for one in self.followed),
             *(f"status comment of task {one.task_id}: {one.location or one.error or '-'}" for one in self.comments),
         ]
 
@@ -45,5 +50,11 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
         return reason_to_hold(platform, team, source, publication)
 
     commands = obey_due(platform.database, platform.log, open_forge) if task_id is None else []
-    published = publish_due(platform.database, open_forge, task_id=task_id, hold=hold)
-    return Delivered(commands, published, write_due_comments(platform.database, open_forge, task_id=task_id))
+
+    def prepare(team: uuid.UUID, forge: Forge, publication: Publication) -> Publication:
+        return on_current_base(platform.database, platform.log, team, forge, publication)
+
+    published = publish_due(platform.database, open_forge, task_id=task_id, hold=hold, prepare=prepare)
+    comments = write_due_comments(platform.database, open_forge, task_id=task_id)
+    followed = follow_up_due(platform.database, platform.log, open_forge) if task_id is None else []
+    return Delivered(commands, published, comments, followed)

@@ -7,7 +7,7 @@ from assets.platform import Platform
 from assets.results.forges import distrust, open_forge_for
 from core.forge.hosted import HostedForge
 from core.forge.protocol import Publication
-from core.patch_paths import changed_paths
+from core.patch_paths import touched_paths
 from core.tasks import get_task
 from core.work import VerdictKind
 
@@ -30,7 +30,7 @@ def reason_to_hold(platform: Platform, team_id: uuid.UUID, source: str, publicat
         return "every patch needs approval (setting approval)"
     if settings.approval == "drafts" and publication.verdict.verdict is VerdictKind.DRAFT:
         return "drafts need approval (setting approval)"
-    if protected := protected_among(changed_paths(publication.patch.diff), settings.protected_paths):
+    if protected := protected_among(touched_paths(publication.patch.diff), settings.protected_paths):
         return f"it changes {protected}, which needs approval (setting protected_paths)"
     if publication.ticket is None:
         return None

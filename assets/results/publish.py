@@ -13,6 +13,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from core.database import Database
+from core.follow_ups import FollowUp
 from core.forge.protocol import Forge, ForgeUnavailable, Publication, PublicationRefused
 from core.states import PublicationState
 from core.work import Patch, Verdict
@@ -27,6 +28,8 @@ OpenForge = Callable[[uuid.UUID, str], Forge]
 """The forge of a team's source. Raises `PublicationRefused`, `ForgeUnavailable`."""
 Hold = Callable[[uuid.UUID, str, Publication], str | None]
 """Why a publication of a team's source needs a person's approval, or None."""
+Prepare = Callable[[uuid.UUID, Forge, Publication], Publication]
+"""What is published in place of a team's publication. Raises `PublicationRefused`, `ForgeUnavailable`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def publish_due(
     task_id: uuid.UUID | None = None,
     limit: int = 50,
     hold: Hold = lambda team, source, publication: None,
+    prepare: Prepare = lambda team, forge, publication: publication,
 ) -> list[Published]:
     """Tries each due publication once, at most `limit`, only those of `task_id` if given. A forge that refuses or is
     unavailable raises nothing: see the states returned."""
@@ -54,7 +58,7 @@ def publish_due(
         row = _take(database, task_id)
         if row is None:
             break
-        done.append(_try(database, open_forge, hold, row))
+        done.append(_try(database, open_forge, hold, prepare, row))
     return done
 
 
@@ -93,12 +97,14 @@ def _take(database: Database, task_id: uuid.UUID | None) -> dict[str, Any] | Non
             "AND t.id = p.task_id "
             "RETURNING p.*, v.body AS verdict_body, a.ended_at, t.ticket_key, "
             "t.ticket_service || ':' || t.ticket_project AS ticket_place, "
+            "(SELECT to_jsonb(f) FROM follow_ups f "
+            "WHERE (f.task_id, f.attempt) = (p.task_id, p.attempt)) AS follow_up, "
             "(SELECT to_jsonb(x) FROM patches x WHERE x.team_id = p.team_id AND x.sha256 = p.patch_sha256) AS patch",
             {"task": task_id, "seconds": TRY_SECONDS},
         ).fetchone()
 
 
-def _try(database: Database, open_forge: OpenForge, hold: Hold, row: dict[str, Any]) -> Published:
+def _try(database: Database, open_forge: OpenForge, hold: Hold, prepare: Prepare, row: dict[str, Any]) -> Published:
     location, error, wait = None, None, 0.0
     try:
         publication = _publication(row)
@@ -108,6 +114,7 @@ def _try(database: Database, open_forge: OpenForge, hold: Hold, row: dict[str, A
             state, error = PublicationState.HELD, reason
         else:
             forge = open_forge(row["team_id"], source)
+            publication = prepare(row["team_id"], forge, publication)
             location = forge.publish(publication) if publication.patch is not None else forge.comment(publication)
             state = PublicationState.PUBLISHED
     except PublicationRefused as refusal:
@@ -126,7 +133,7 @@ def _try(database: Database, open_forge: OpenForge, hold: Hold, row: dict[str, A
 
 
 def _publication(row: dict[str, Any]) -> Publication:
-    body = row["body"]
+    body, asked = row["body"], row["follow_up"]
     return Publication(
         task_id=row["task_id"],
         attempt=row["attempt"],
@@ -138,4 +145,5 @@ def _publication(row: dict[str, Any]) -> Publication:
         verdict=Verdict.model_validate(row["verdict_body"]),
         when=row["ended_at"] or datetime.now(UTC),
         ticket=row["ticket_key"] if row["ticket_place"] == row["target"] else None,
+        follow_up=FollowUp(asked["pull"], asked["url"], asked["branch"], asked["head"]) if asked else None,
     )

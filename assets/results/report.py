@@ -17,6 +17,7 @@ from assets.shared.markdown import (
     tests_table,
     verdict_text,
 )
+from core.follow_ups import FollowUp
 from core.work import Evidence, Execution, Packages, Plan, TaskContext, Verdict, VerdictKind
 
 MAX_OUTPUT = 4_000
@@ -37,6 +38,7 @@ class AttemptRecord:
     plan: Plan
     execution: Execution
     verdict: Verdict
+    follow_up: FollowUp | None = None
 
 
 def headline(execution: Execution, verdict: Verdict) -> str:
@@ -61,6 +63,7 @@ def render(record: AttemptRecord) -> str:
         f"# {cell(record.title)}",
         headline(execution, verdict),
         cell(execution.summary),
+        *_asked(record),
         "## Tests",
         _tests_text(evidence),
         tests_table(execution),
@@ -99,6 +102,12 @@ def render(record: AttemptRecord) -> str:
         f"index `{context.index_version}`; models {', '.join(context.models) or 'none'}; engine {execution.engine}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _asked(record: AttemptRecord) -> list[str]:
+    """What people said about the pull request that the attempt adds to."""
+    asked = record.follow_up
+    return [] if asked is None else [f"## What was asked at {asked.url}", fenced(asked.request, "text")]
 
 
 def describe(record: AttemptRecord, ticket: str | None) -> str:
@@ -163,7 +172,7 @@ def commit_message(record: AttemptRecord) -> str:
     if len(subject) > 68:
         subject = subject[:67].rstrip() + "…"
     body = [
-        f"Fix: {subject}",
+        f"{'Follow-up' if record.follow_up else 'Fix'}: {subject}",
         "",
         *(f"- {' '.join(test.split())}: {_moved(execution, test)}" for test in evidence.target_tests[:10]),
         f"- whole suite before: {tests_summary(evidence.before)}",
@@ -176,6 +185,8 @@ def commit_message(record: AttemptRecord) -> str:
     if verdict.verdict is VerdictKind.DRAFT:
         reasons = [f"  - {' '.join(reason.split())}" for reason in verdict.reasons]
         body += ["DRAFT: the patch passed every check, but on weaker evidence; review it before use.", *reasons, ""]
+    if record.follow_up is not None:
+        body.append(f"Asked at: {record.follow_up.url}")
     if record.url:
         body.append(f"Issue: {record.url}")
     body += [

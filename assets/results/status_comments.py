@@ -16,7 +16,7 @@ from core.database import Database
 from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.git.fates import Fate
-from core.states import PublicationState, TaskState
+from core.states import CLOSED_TASK_STATES, PublicationState, TaskState
 
 _TAKE = """
 WITH due AS (
@@ -31,7 +31,9 @@ WHERE c.task_id = due.task_id AND t.id = c.task_id
 RETURNING c.team_id, c.task_id, c.wanted, c.tries, t.source, t.state, t.reason, t.attempt, t.ticket_key,
     (SELECT to_jsonb(p) || jsonb_build_object('headline', p.body ->> 'headline', 'fate', f.fate) - 'body'
      FROM publications p LEFT JOIN fates f USING (task_id, attempt, target)
-     WHERE p.task_id = t.id AND p.attempt = t.attempt ORDER BY p.target LIMIT 1) AS publication
+     WHERE p.task_id = t.id ORDER BY p.patch_sha256 IS NULL, p.state = 'held' DESC, p.state = 'published' DESC,
+        p.attempt DESC, p.target LIMIT 1) AS publication,
+    (SELECT url FROM follow_ups u WHERE (u.task_id, u.attempt) = (t.id, t.attempt)) AS pull
 """
 _WRITTEN = """
 UPDATE status_comments SET written = greatest(written, %(wanted)s), location = coalesce(%(location)s, location),
@@ -101,14 +103,20 @@ def _is_news(row: dict[str, Any]) -> bool:
 
 
 def status_text(row: dict[str, Any]) -> str:
-    """How a task stands, in Markdown. `row` has the task's `state`, `reason`, `attempt` and `task_id`, and its
-    `publication`: `state`, `location`, `last_error`, `patch_sha256`, `headline` and `fate`, or None."""
+    """How a task stands, in Markdown. `row` has the task's `state`, `reason`, `attempt` and `task_id`, its
+    `publication`: `state`, `location`, `last_error`, `patch_sha256`, `headline` and `fate`, or None, and `pull`, the
+    pull request that its attempt adds to."""
     lines = [_sentence(row), "", f"Task `{row['task_id']}`, attempt {row['attempt']}."]
     return "\n".join(lines)
 
 
 def _sentence(row: dict[str, Any]) -> str:
     state, publication = row["state"], row["publication"]
+    if row["pull"]:
+        if state not in CLOSED_TASK_STATES:
+            return f"Penstock is working on what was said about its patch: {row['pull']}"
+        if publication is not None:
+            return _published(publication)
     if state == TaskState.QUEUED:
         return "Penstock has queued this issue."
     if state == TaskState.RUNNING:

@@ -15,7 +15,7 @@ from assets.results.publish import MAX_TRIES, TRY_SECONDS, OpenForge, approve_in
 from assets.results.report import WHERE_IT_LOOKED
 from assets.shared.markdown import cell
 from core import tasks
-from core.commands import Command
+from core.commands import Command, without_commands
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.forge.hosted import HostedForge
@@ -27,6 +27,7 @@ HELP = """Penstock does what people who may write to this repository say in a co
 | command | effect |
 |---|---|
 | `/penstock retry` | works on this issue again, after an attempt without a result |
+| `/penstock retry`, on a pull request | works on what else the comment says, and adds it to the branch |
 | `/penstock explain` | shows what was tried and why it ended so |
 | `/penstock stop` | stops the work on this issue |
 | `/penstock approve` | publishes a patch that waits for approval |
@@ -47,6 +48,15 @@ SELECT id FROM tasks t WHERE source = %(source)s AND (
     OR EXISTS (SELECT FROM publications p WHERE p.task_id = t.id
                AND p.location = split_part(%(comment_url)s::text, '#', 1)))
 ORDER BY created_at DESC LIMIT 1
+"""
+# The branch of the pull request that a comment is on, if that is the task's.
+_PULL = """
+SELECT coalesce(f.branch, 'penstock/' || p.task_id || CASE WHEN p.attempt > 1 THEN '-' || p.attempt ELSE '' END)
+FROM publications p JOIN tasks t ON t.id = p.task_id
+LEFT JOIN follow_ups f ON (f.task_id, f.attempt) = (p.task_id, p.attempt)
+WHERE p.task_id = %s AND t.state = 'resolved' AND p.state = 'published' AND p.patch_sha256 IS NOT NULL
+    AND p.location = split_part(%s::text, '#', 1)
+ORDER BY p.attempt LIMIT 1
 """
 
 
@@ -124,6 +134,8 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
         if command is Command.STOP:
             stopped = tasks.cancel(connection, log, identity, f"stopped by {row['author']}")
             return f"Stopped. Task `{stopped.id}`."
+        if command is Command.RETRY and (pull := connection.execute(_PULL, (identity, row["comment_url"])).fetchone()):
+            return _ask(connection, row, identity, pull[0])
         if command is Command.RETRY:
             again = tasks.retry(connection, log, identity, (row["author"], row["author_id"]))
             return f"Queued attempt {again.attempt} of task `{again.id}`."
@@ -135,6 +147,27 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
             return f"Approved: the patch of task `{identity}` is about to be published."
         return f"Nothing of task `{identity}` waits for approval."
     return _explained(connection, identity)
+
+
+def _ask(connection: Connection[TupleRow], row: dict[str, Any], task: uuid.UUID, branch: str) -> str:
+    """Takes what a comment on a pull request says as a remark, as in a review."""
+    said = without_commands(row["body"] or "")
+    if not said:
+        return (
+            "What should be different? Say it in the same comment as `/penstock retry`, or in a review of the changed "
+            "lines."
+        )
+    connection.execute(
+        "INSERT INTO feedback (team_id, id, kind, task_id, source, ticket_service, ticket_project, ticket_key, branch, "
+        "author, author_id, body, url) VALUES (%s, %s, 'remark', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT DO NOTHING",
+        (
+            *(row["team_id"], row["id"], task, row["source"]),
+            *(row["ticket_service"], row["ticket_project"], row["ticket_key"], branch),
+            *(row["author"], row["author_id"], said, row["comment_url"]),
+        ),
+    )
+    return "Penstock works on it at this pull request, and answers when it is done."
 
 
 def _explained(connection: Connection[TupleRow], identity: uuid.UUID) -> str:

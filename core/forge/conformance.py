@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from core.conformance import require
-from core.forge.host import PullState
-from core.forge.protocol import Publication, PublicationRefused, TicketForge
+from core.follow_ups import FollowUp
+from core.forge.host import Checks, PullState
+from core.forge.hosted import HostedForge
+from core.forge.protocol import Publication, PublicationRefused
 from core.work import GateCheck, Patch, Verdict, VerdictKind
 
 AT_ONCE = 8
@@ -32,10 +34,20 @@ class SeenPull:
     base: str
 
 
+@dataclass(frozen=True)
+class Remark:
+    """The key of a pull request, the forge's id of a comment on a line, and that of its thread; both are None if the
+    forge's API has no answers in threads."""
+
+    pull: str
+    id: str | None
+    thread: str | None
+
+
 class Arena(Protocol):
     """A repository whose default branch `main` has the file `m.py` with the line `x = 1`."""
 
-    def open(self) -> TicketForge:
+    def open(self) -> HostedForge:
         """A new adapter, as another process would open it."""
 
     def base_commit(self) -> str:
@@ -70,6 +82,15 @@ class Arena(Protocol):
 
     def say(self, ticket: str, text: str) -> None:
         """Another person comments."""
+
+    def remark(self, branch: str, text: str) -> Remark:
+        """Another person reviews a line of the pull request of a branch."""
+
+    def check(self, branch: str, name: str, passed: bool | None, log: str = "") -> None:
+        """The check `name` of the head of a branch has passed or not, or runs still (None)."""
+
+    def remarks(self, said: Remark) -> list[tuple[str, str]]:
+        """Author and text of each comment where a remark is answered."""
 
 
 def publication(arena: Arena, kind: VerdictKind = VerdictKind.PASS, ticket: str | None = None) -> Publication:
@@ -231,6 +252,98 @@ def check_nobody_is_mentioned(arena: Arena) -> None:
     require("@everyone" not in said and "#1" not in said, f"the commit mentions people or closes an issue: {said!r}")
 
 
+def check_a_follow_up_adds_a_commit(arena: Arena) -> None:
+    first = publication(arena)
+    url = arena.open().publish(first)
+    wanted = _follow_up(arena, first, url)
+    for _ in range(2):
+        require(arena.open().publish(wanted) == url, "a follow-up has another address")
+        require(arena.read(first.branch, "m.py") == "x = 3\n", "the branch does not hold the follow-up")
+    require(len(arena.pulls(first.branch)) == 1, "a follow-up made another pull request")
+    require(arena.head(wanted.own_branch) is None, "a follow-up made another branch")
+    theirs = arena.commit(first.branch)
+    require(arena.open().publish(wanted) == url, "a repeat after a person's commit has another address")
+    require(arena.head(first.branch) == theirs, "a person's commit was replaced")
+    require(arena.open().comment(replace(wanted, patch=None)) == url, "its report has another address")
+
+
+def check_commits_pushed_meanwhile_win(arena: Arena) -> None:
+    first = publication(arena)
+    url = arena.open().publish(first)
+    wanted = _follow_up(arena, first, url)
+    theirs = arena.commit(first.branch)
+    try:
+        arena.open().publish(wanted)
+    except PublicationRefused as refusal:
+        require(first.branch in str(refusal), f"the refusal does not name the branch: {refusal}")
+    else:
+        require(False, "a follow-up was published over a person's commit")
+    require(arena.head(first.branch) == theirs, "a person's commit was replaced")
+
+
+def check_a_pull_request_stands_as_it_does(arena: Arena) -> None:
+    first = publication(arena)
+    forge = arena.open()
+    url = forge.publish(first)
+    base, branch = arena.base_commit(), first.branch
+    pull = arena.remark(branch, "Why 2?").pull
+    found = forge.standing(pull, branch, base)
+    require((found.url, found.head, found.ours) == (url, arena.head(branch), True), f"it stands as {found}")
+    require(forge.standing(f"{pull}9", branch, base).url is None, "another pull request stands for it")
+    theirs = arena.commit(branch)
+    found = arena.open().standing(pull, branch, base)
+    require((found.head, found.ours) == (theirs, False), f"a person's commit counts as ours: {found}")
+    arena.close(branch)
+    require(arena.open().standing(pull, branch, base).url is None, "a closed pull request stands open")
+
+
+def check_a_remark_is_answered_once_where_it_was_made(arena: Arena) -> None:
+    first = publication(arena)
+    arena.open().publish(first)
+    said, other = arena.remark(first.branch, "Why 2?"), arena.remark(first.branch, "And here?")
+    asked = uuid.uuid4()
+    where = arena.open().answer(said.pull, asked, "Since 1 is too small.", said.thread)
+    require(arena.open().answer(said.pull, asked, "Since 1 is too small.", said.thread) == where, "it moved")
+    texts = [text for _, text in arena.remarks(said)]
+    require(sum("Since 1 is too small." in text for text in texts) == 1, f"the answers are {texts}")
+    if said.thread is not None and said.id is not None and other.id is not None:
+        require(all("Since 1" not in text for _, text in arena.remarks(other)), "another thread was answered")
+        forge = arena.open()
+        require(forge.begins(said.pull, said.thread, said.id), "a remark does not begin its thread")
+        require(not forge.begins(said.pull, said.thread, other.id), "a remark begins another's thread")
+        require(forge.begins(said.pull, "0" * len(said.thread), said.id), "a thread that is gone was begun by another")
+
+
+def check_failed_checks_are_those_that_passed_before(arena: Arena) -> None:
+    first = publication(arena)
+    forge = arena.open()
+    forge.publish(first)
+    branch, base = first.branch, arena.base_commit()
+    head = str(arena.head(branch))
+    require(forge.failed_checks(head, base) == Checks(True), "there are checks of a commit without any")
+    arena.check(branch, "unit", False, "E  assert 2 == 3")
+    arena.check(branch, "build", None)
+    require(not forge.failed_checks(head, base).settled, "checks have settled while one runs")
+    arena.check(branch, "build", True)
+    found = forge.failed_checks(head, base)
+    require(found.settled and [one.name for one in found.failed] == ["unit"], f"the failed checks are {found}")
+    require("assert 2 == 3" in found.failed[0].log, f"the log is {found.failed[0].log!r}")
+    arena.check("main", "unit", False)
+    require(forge.failed_checks(head, base) == Checks(True), "a check that fails without the patch counts")
+    arena.check("main", "unit", True)
+
+
+def _follow_up(arena: Arena, first: Publication, url: str) -> Publication:
+    """The next attempt at a task, which makes `x` 3 at its pull request."""
+    head = arena.head(first.branch)
+    require(head is not None, "there is no branch")
+    diff = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-x = 2\n+x = 3\n"
+    patch = Patch(base_commit=str(head), diff=diff)
+    verdict = first.verdict.model_copy(update={"patch_sha256": patch.sha256})
+    asked = FollowUp("#1", url, first.branch, str(head), "Make it 3.")
+    return replace(first, attempt=2, message="Follow-up: x\n", patch=patch, verdict=verdict, follow_up=asked)
+
+
 CHECKS = (
     check_a_patch_becomes_one_pull_request,
     check_a_draft_is_marked,
@@ -243,4 +356,9 @@ CHECKS = (
     check_a_report_is_a_comment_of_its_own,
     check_long_texts_are_cut,
     check_nobody_is_mentioned,
+    check_a_follow_up_adds_a_commit,
+    check_commits_pushed_meanwhile_win,
+    check_a_pull_request_stands_as_it_does,
+    check_a_remark_is_answered_once_where_it_was_made,
+    check_failed_checks_are_those_that_passed_before,
 )

@@ -5,14 +5,17 @@ from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
-from core.forge.github import Account, Comment, Permission, PullRequest, Repository
+from core.forge.github_answers import Account, CombinedStatus, Comment, Permission, PullRequest, Repository
 from core.forge.host import (
     MOST_COMMENTS,
     MOST_PULLS,
     PAUSES,
     READ,
     WRITE,
+    Check,
+    Checks,
     NewPull,
+    NoThreads,
     Pull,
     absent_is_no,
     listed,
@@ -47,7 +50,7 @@ class _OfBranch(Payload):
         return branch in (self.head.ref, self.head.label) and self.head.repo_id == self.base.repo_id
 
 
-class GiteaHost:
+class GiteaHost(NoThreads):
     """One repository. `token` is asked for each request."""
 
     most_characters = 65_000
@@ -114,6 +117,13 @@ class GiteaHost:
         made = self._call("PATCH", f"/issues/comments/{int(comment.id)}", {"body": text})
         with self._translated():
             return parse(Comment, made, "comment").found()
+
+    def checks(self, commit: str, base: str) -> Checks:
+        found = self._call("GET", f"/commits/{quote(commit)}/status?limit={_PAGE}")
+        with self._translated():
+            statuses = parse(CombinedStatus, found, "status").statuses or []
+        failed = [Check(one.context, one.target_url or "", one.description or "") for one in statuses if one.failed]
+        return Checks(all(one.status != "pending" for one in statuses), tuple(failed))
 
     def _list(self, path: str) -> Any:
         with self._translated():

@@ -9,17 +9,35 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from core.forge.github_answers import (
+    Account,
+    Annotation,
+    Branch,
+    CheckRun,
+    CheckRuns,
+    CombinedStatus,
+    Comment,
+    Permission,
+    PullRequest,
+    Repository,
+    ReviewComment,
+    Rule,
+)
 from core.forge.host import (
+    MOST_CHECKS,
     MOST_COMMENTS,
+    MOST_LOGS,
     MOST_PULLS,
     PAGE,
     PAUSES,
     READ,
     WRITE,
+    Check,
+    Checks,
     NewPull,
     Pull,
-    PullState,
     absent_is_no,
+    end_of,
     listed,
     number_of,
     translated,
@@ -27,7 +45,7 @@ from core.forge.host import (
 from core.forge.host import Comment as FoundComment
 from core.forge.protocol import PublicationRefused
 from core.http import Limits, Service
-from core.payload import Number, Payload, Text, parse
+from core.payload import parse
 
 if TYPE_CHECKING:
     from githubkit import GitHub
@@ -36,52 +54,6 @@ _VERSION: Final = "2022-11-28"
 """GitHub Enterprise Server refuses versions of the API that are newer than itself."""
 _EXISTS = "pull request already exists"
 _NO_DRAFTS = "draft pull requests are not supported"
-
-
-class Account(Payload):
-    login: Text
-
-
-class Permission(Payload):
-    """The permission of an account, of GitHub or Gitea; GitHub counts maintainers as `write`."""
-
-    permission: Text
-
-    @property
-    def may_write(self) -> bool:
-        return self.permission in ("write", "admin", "owner")
-
-
-class Repository(Payload):
-    """A repository of GitHub or Gitea."""
-
-    default_branch: Text
-    owner: Account
-
-
-class PullRequest(Payload):
-    """A pull request of GitHub or Gitea."""
-
-    number: Number
-    html_url: Text
-    state: Text
-    merged_at: Any = None
-
-    def found(self) -> Pull:
-        state = PullState.MERGED if self.merged_at else PullState(self.state)
-        return Pull(f"#{self.number}", self.html_url, state)
-
-
-class Comment(Payload):
-    """A comment of GitHub or Gitea."""
-
-    id: Number
-    html_url: Text
-    body: Text | None = None
-    user: Account | None = None
-
-    def found(self) -> FoundComment:
-        return FoundComment(str(self.id), self.user.login if self.user else "", self.html_url, self.body or "")
 
 
 def api_address(address: str) -> str:
@@ -197,6 +169,62 @@ class GitHubHost:
         with self._translated():
             made = self._rest(WRITE).issues.update_comment(self._owner, self._name, int(comment.id), body=text)
             return parse(Comment, made.json(), "comment").found()
+
+    def thread(self, pull: str, thread: str) -> list[FoundComment]:
+        found: list[FoundComment] = []
+        for page in range(1, MOST_COMMENTS // PAGE + 1):
+            with self._translated():
+                answer = self._rest(READ).pulls.list_review_comments(
+                    self._owner, self._name, number_of(pull), per_page=PAGE, page=page
+                )
+                items = [parse(ReviewComment, item, "comment") for item in listed(answer.json())]
+            found += [item.found() for item in items if thread in (str(item.id), str(item.in_reply_to_id))]
+            if len(items) < PAGE:
+                break
+        return found
+
+    def reply(self, pull: str, thread: str, text: str) -> FoundComment:
+        with self._translated():
+            made = self._rest(WRITE).pulls.create_reply_for_review_comment(
+                self._owner, self._name, number_of(pull), int(thread), body=text
+            )
+            return parse(Comment, made.json(), "comment").found()
+
+    def checks(self, commit: str, base: str) -> Checks:
+        required = self._required(base)
+        with self._translated():
+            rest = self._rest(READ)
+            answer = rest.checks.list_for_ref(self._owner, self._name, commit, filter_="latest", per_page=MOST_CHECKS)
+            runs = parse(CheckRuns, answer.json(), "check runs").check_runs
+            answer = rest.repos.get_combined_status_for_ref(self._owner, self._name, commit, per_page=MOST_CHECKS)
+            statuses = parse(CombinedStatus, answer.json(), "status").statuses or []
+        runs = [run for run in runs if not required or run.name in required]
+        statuses = [one for one in statuses if not required or one.context in required]
+        settled = all(run.status == "completed" for run in runs) and all(one.state != "pending" for one in statuses)
+        failed = [Check(one.context, one.target_url or "", one.description or "") for one in statuses if one.failed]
+        for run in (run for run in runs if run.failed):
+            log = self._log(run) if len(failed) < MOST_LOGS else ""
+            failed.append(Check(run.name, run.details_url or run.html_url or "", log))
+        return Checks(settled, tuple(failed))
+
+    def _required(self, base: str) -> set[str]:
+        """The checks that must pass before a merge, by rule sets and by the protection of the branch."""
+        names: set[str] = set()
+        with self._translated(), absent_is_no():
+            found = self._rest(READ).repos.get_branch_rules(self._owner, self._name, base, per_page=PAGE).json()
+            names |= {name for rule in listed(found) for name in parse(Rule, rule, "rule").required}
+        with self._translated(), absent_is_no():
+            branch = self._rest(READ).repos.get_branch(self._owner, self._name, base).json()
+            names |= parse(Branch, branch, "branch").required
+        return names
+
+    def _log(self, run: CheckRun) -> str:
+        """What a check run says, with its annotations. The logs of Actions are at another host and not read."""
+        with self._translated(), absent_is_no():
+            answer = self._rest(READ).checks.list_annotations(self._owner, self._name, run.id, per_page=20)
+            notes = [parse(Annotation, item, "annotation").line for item in listed(answer.json())]
+            return end_of("\n\n".join(part for part in (run.said, "\n".join(notes)) if part))
+        return end_of(run.said)
 
     def _rest(self, limits: Limits) -> Any:
         client = self._clients.get(limits)

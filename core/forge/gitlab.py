@@ -5,25 +5,34 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from core.forge.host import (
+    MOST_CHECKS,
     MOST_COMMENTS,
+    MOST_LOGS,
     MOST_PULLS,
     PAGE,
     PAUSES,
     READ,
+    READ_TEXT,
     WRITE,
+    Check,
+    Checks,
     NewPull,
     Pull,
     PullState,
     absent_is_no,
+    end_of,
+    listed,
     number_of,
     translated,
 )
 from core.forge.host import Comment as FoundComment
+from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.http import Limits, Service
-from core.payload import Count, Number, Payload, Text, parse
+from core.payload import Count, Flag, Number, Payload, Text, parse
 
 _DEVELOPER = 30
 """The access level from which on a member may push: https://docs.gitlab.com/api/access_requests/#valid-access-levels"""
+_RUNNING = ("created", "waiting_for_resource", "preparing", "pending", "running", "scheduled")
 _STATES = {"opened": PullState.OPEN, "locked": PullState.OPEN, "closed": PullState.CLOSED, "merged": PullState.MERGED}
 
 
@@ -48,6 +57,17 @@ class _User(Payload):
 
 class _Member(Payload):
     access_level: Count
+
+
+class _Status(Payload):
+    """A job of a commit's pipelines, or a status that another service has set."""
+
+    id: Number
+    name: Text
+    status: Text
+    allow_failure: Flag | None = None
+    target_url: Text | None = None
+    description: Text | None = None
 
 
 class _Note(Payload):
@@ -137,6 +157,47 @@ class GitLabHost:
     def edit_comment(self, ticket: str, comment: FoundComment, text: str) -> FoundComment:
         with self._translated():
             return self._found(ticket, self._notes(WRITE, ticket).update(int(comment.id), {"body": text}))
+
+    def thread(self, pull: str, thread: str) -> list[FoundComment]:
+        with self._translated(), absent_is_no():
+            found = self._discussions(READ, pull).get(thread).attributes
+            return [self._found(pull, note) for note in listed(found.get("notes"))]
+        return []
+
+    def reply(self, pull: str, thread: str, text: str) -> FoundComment:
+        with self._translated():
+            notes = self._discussions(WRITE, pull).get(thread, lazy=True).notes
+            return self._found(pull, notes.create({"body": text}).attributes)
+
+    def checks(self, commit: str, base: str) -> Checks:
+        with self._translated(), absent_is_no():
+            found = (
+                self._lazy(READ)
+                .commits.get(commit, lazy=True)
+                .statuses.list(per_page=MOST_CHECKS, page=1, get_all=False)
+            )
+            latest = {one.name: one for one in (parse(_Status, item.attributes, "status") for item in found)}
+            statuses = [one for one in latest.values() if not one.allow_failure]
+            failed = [one for one in statuses if one.status == "failed"]
+            logs = [self._log(one) if n < MOST_LOGS else "" for n, one in enumerate(failed)]
+            return Checks(
+                all(one.status not in _RUNNING for one in statuses),
+                tuple(Check(one.name, one.target_url or "", log) for one, log in zip(failed, logs, strict=True)),
+            )
+        return Checks(True)
+
+    def _log(self, status: _Status) -> str:
+        """The end of a job's log; a status of another service has none."""
+        try:
+            with self._translated(), absent_is_no():
+                log = self._lazy(READ_TEXT).jobs.get(status.id, lazy=True).trace()
+                return end_of(bytes(log or b"").decode(errors="replace"))
+        except (ForgeUnavailable, PublicationRefused):
+            return status.description or ""  # too long to be read, or not for this token
+        return status.description or ""
+
+    def _discussions(self, limits: Limits, pull: str) -> Any:
+        return self._lazy(limits).mergerequests.get(number_of(pull), lazy=True).discussions
 
     def _found(self, ticket: str, answer: Mapping[str, Any]) -> FoundComment:
         note = parse(_Note, answer, "note")

@@ -3,9 +3,10 @@
 Every adapter looks up and writes what it is asked to, once, and decides nothing; `core.forge.hosted` decides.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -20,7 +21,11 @@ MOST_PULLS = 100
 MOST_COMMENTS = 2_000
 """The most comments of one ticket among which the status comment is looked for, the oldest first."""
 PAGE = 100
+MOST_CHECKS = 100
+MOST_LOGS = 5
+LOG_CHARACTERS = 6_000
 READ = Limits(seconds=20.0, retries=2, most_bytes=16 << 20)
+READ_TEXT = replace(READ, json=False)
 WRITE = Limits(seconds=20.0, retries=0, most_bytes=16 << 20)
 """A write is never repeated without looking first whether it was done."""
 
@@ -29,6 +34,10 @@ class PullState(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
     MERGED = "merged"
+
+
+_TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+_FOLD = re.compile(r"section_(?:start|end):\d+:|::(?:group|endgroup)::")
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,24 @@ class Comment:
     author: str
     url: str
     body: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A failed check of a commit. `log` is the end of what it says."""
+
+    name: str
+    url: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The checks of a commit: whether each has ended, and those that failed. Where the service says which are required,
+    the others are left out."""
+
+    settled: bool
+    failed: tuple[Check, ...] = ()
 
 
 class PullExists(ForgeUnavailable):
@@ -94,6 +121,25 @@ class CodeHost(Protocol):
     def create_comment(self, ticket: str, text: str) -> Comment: ...
 
     def edit_comment(self, ticket: str, comment: Comment, text: str) -> Comment: ...
+
+    def thread(self, pull: str, thread: str) -> list[Comment]:
+        """The comments of a thread of a pull request's review, the oldest first; empty if there is none."""
+
+    def reply(self, pull: str, thread: str, text: str) -> Comment: ...
+
+    def checks(self, commit: str, base: str) -> Checks:
+        """The checks of a commit, for the branch `base`; at most `MOST_CHECKS`, of which at most `MOST_LOGS` with a
+        log."""
+
+
+class NoThreads:
+    """For a service whose API has no answers in threads: they are comments of the conversation."""
+
+    def thread(self, pull: str, thread: str) -> list[Comment]:
+        return []
+
+    def reply(self, pull: str, thread: str, text: str) -> Comment:
+        raise PublicationRefused("this forge's API has no answers in threads")
 
 
 @contextmanager
@@ -154,6 +200,13 @@ def listed(answer: Any) -> list[Mapping[str, Any]]:
     if not isinstance(answer, list) or not all(isinstance(item, Mapping) for item in answer):
         raise BadField("the answer", "must be a list of objects")
     return answer
+
+
+def end_of(log: str) -> str:
+    """The last `LOG_CHARACTERS` of a log, without terminal sequences and lines that only fold it."""
+    lines = [line.rstrip() for line in _TERMINAL.sub("", log[-8 * LOG_CHARACTERS :]).replace("\r\n", "\n").split("\n")]
+    text = "\n".join(line.rpartition("\r")[2] for line in lines if not _FOLD.match(line)).strip()
+    return text if len(text) <= LOG_CHARACTERS else "…" + text[1 - LOG_CHARACTERS :]
 
 
 def number_of(ticket: str) -> int:

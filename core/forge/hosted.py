@@ -6,15 +6,39 @@ alone: a closed pull request stays closed, and commits of theirs on the branch a
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from core.forge.host import CodeHost, Comment, NewPull, Pull, PullExists, PullState
+from core.forge.host import Checks, CodeHost, Comment, NewPull, Pull, PullExists, PullState
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, permit
 from core.forge.texts import answer_marker, bounded, marker, plain_message, plain_title
 from core.git import AccessRefused, GitError, GitTimeout, PushRejected, Remote, Repository
+from core.patch_paths import touched_paths
 from core.work import VerdictKind
 
 AUTHOR = ("Penstock", "penstock@localhost")
+MOST_COMMITS = 200
+"""The most commits of a branch that are looked at."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A pull request of Penstock's: its key, its address and the head of its branch, all None if it is not open any
+    more. `ours`: nobody else has committed to the branch."""
+
+    key: str | None
+    url: str | None
+    head: str | None
+    ours: bool
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The head of the branch that a pull request is for, which has other commits than the patch's base; `paths` are
+    those of the patch that they change."""
+
+    head: str
+    paths: tuple[str, ...]
 
 
 class HostedForge:
@@ -51,6 +75,8 @@ class HostedForge:
         found = self._found(publication.branch)
         if found is not None and found.state is not PullState.OPEN:
             return found.url  # a person has decided
+        if found is None and publication.follow_up is not None:
+            raise PublicationRefused(f"pull request {publication.follow_up.pull} is not there any more")
         self._push(publication, adopt=found is not None)
         if found is not None:
             return found.url
@@ -82,7 +108,10 @@ class HostedForge:
         return self._found(publication.branch) is not None
 
     def comment(self, publication: Publication) -> str:
-        """Writes the report as a comment on the task's ticket; without a ticket, it stays with the task."""
+        """Writes the report as a comment on the task's ticket; without a ticket, it stays with the task. What an
+        attempt at a pull request has found is said where it was asked for (`answer`)."""
+        if publication.follow_up is not None:
+            return publication.follow_up.url
         if publication.ticket is None:
             return f"task:{publication.task_id}"
         mark = marker(publication.task_id, publication.attempt)
@@ -90,12 +119,81 @@ class HostedForge:
         return url or publication.ticket
 
     def note(self, ticket: str, task_id: uuid.UUID, text: str, *, create: bool = True) -> str | None:
-        """See `core.forge.protocol.TicketForge`."""
+        """Makes `text` the one status comment of a task on its ticket: edits it in place, or writes it if `create`.
+        Returns where it is, or None. Raises as `publish` does."""
         return self._write(ticket, marker(task_id), text, create=create)
 
-    def answer(self, ticket: str, command_id: uuid.UUID, text: str) -> str:
-        """Answers a command with one comment on its ticket, and returns where it is. Raises as `publish` does."""
-        return self._write(ticket, answer_marker(command_id), text, create=True) or ticket
+    def answer(self, ticket: str, asked: uuid.UUID, text: str, thread: str | None = None) -> str:
+        """Answers a command or a remark with one comment on its ticket, or in the thread of a review, and returns where
+        it is. Raises as `publish` does."""
+        mark = answer_marker(asked)
+        if thread is None or not (said := self._host.thread(ticket, thread)):
+            return self._write(ticket, mark, text, create=True) or ticket
+        if (held := self._own(said, mark)) is not None:
+            return held.url
+        self._before_write()
+        return self._host.reply(ticket, thread, bounded(text, mark, self._host.most_characters)).url
+
+    def begins(self, pull: str, thread: str, remark: str) -> bool:
+        """Whether a remark begins its thread; also if the thread is not there any more. Raises as `publish` does."""
+        said = self._host.thread(pull, thread)
+        return not said or said[0].id == remark
+
+    def failed_checks(self, head: str, base: str) -> Checks:
+        """The failed checks of a commit that do not fail at the commit `base` too. Raises as `publish` does."""
+        branch = self._base or self._host.default_branch()
+        found = self._host.checks(head, branch)
+        if not found.settled or not found.failed:
+            return found
+        before = {check.name for check in self._host.checks(base, branch).failed}
+        return Checks(True, tuple(check for check in found.failed if check.name not in before))
+
+    def standing(self, pull: str | None, branch: str, base: str) -> Standing:
+        """How a pull request of Penstock's stands, whose branch was made from the commit `base`; `pull` is its key, if
+        it is known. Brings the branch into the mirror. Raises as `publish` does."""
+        found = self._found(branch)
+        if found is None or pull not in (None, found.key) or found.state is not PullState.OPEN:
+            return Standing(None, None, None, False)
+        repository = self._mirror()
+        try:
+            head = self._remote.fetch(repository, branch)
+            if head is None:
+                return Standing(None, None, None, False)
+            people = repository.people(head, exclude=base, limit=MOST_COMMITS)
+        except GitError as error:
+            raise ForgeUnavailable(str(error)) from error
+        ours = "{} <{}>".format(*self._author)
+        return Standing(
+            found.key, found.url, head, all(one == (ours, ours) for one in people) and len(people) < MOST_COMMITS
+        )
+
+    def moved(self, publication: Publication) -> Moved | None:
+        """Which commits the branch that a new pull request is for has got since the patch's base; None if there are
+        none, or the pull request is there already. Raises as `publish` does."""
+        patch = permit(publication)
+        repository = self._mirror()
+        try:
+            head = self._remote.fetch(repository, self._base or self._host.default_branch())
+            base = repository.find(patch.base_commit)
+            if head is None or base is None or head == base or repository.is_ancestor(head, base):
+                return None
+            changes = repository.diff_names(base, head, renames=False)
+        except GitError as error:
+            raise ForgeUnavailable(str(error)) from error
+        if self.has_begun(publication):
+            return None
+        changed = {change.path for change in changes}
+        return Moved(head, tuple(path for path in touched_paths(patch.diff) if path in changed))
+
+    def bring(self, branch: str, commit: str) -> bool:
+        """Brings a commit of a branch into the mirror; returns whether it is there now. Raises as `publish` does."""
+        repository = self._mirror()
+        try:
+            if repository.find(commit) is None:
+                self._remote.fetch(repository, branch)
+            return repository.find(commit) is not None
+        except GitError as error:
+            raise ForgeUnavailable(str(error)) from error
 
     def may_write(self, login: str, user_id: str | None) -> bool:
         """Whether this account may write to the repository now. Raises as `publish` does."""
@@ -116,8 +214,11 @@ class HostedForge:
         return self._host.edit_comment(ticket, held, wanted).url
 
     def _ours(self, ticket: str, mark: str) -> Comment | None:
+        return self._own(self._host.comments(ticket), mark)
+
+    def _own(self, comments: Iterable[Comment], mark: str) -> Comment | None:
         """Our comment with this mark, even if somebody has copied its text into a comment of their own."""
-        marked = [found for found in self._host.comments(ticket) if found.body.rstrip().endswith(mark)]
+        marked = [found for found in comments if found.body.rstrip().endswith(mark)]
         login = self._host.login().casefold() if marked else ""
         return next((found for found in marked if found.author.casefold() == login), None)
 
@@ -128,26 +229,38 @@ class HostedForge:
 
     def _push(self, publication: Publication, *, adopt: bool) -> None:
         """Pushes the branch. With `adopt`, one that is there with commits that a person added is left as it is."""
-        patch = permit(publication)
+        patch, branch, asked = permit(publication), publication.branch, publication.follow_up
         repository = self._mirror()
+        try:
+            head = self._remote.head(branch)
+            if repository.find(patch.base_commit) is None and asked is not None:
+                self._remote.fetch(repository, branch)
+        except GitError as error:
+            raise ForgeUnavailable(str(error)) from error
         if repository.find(patch.base_commit) is None:
             raise ForgeUnavailable(f"{repository.path} lacks commit {patch.base_commit[:12]} until its next refresh")
+        message = plain_message(publication.message)
         try:
-            message = plain_message(publication.message)
             commit = repository.commit_patch(
-                patch.base_commit, patch.diff, publication.branch, message, self._author, publication.when
+                patch.base_commit, patch.diff, publication.own_branch, message, self._author, publication.when
             )
         except GitTimeout as error:
             raise ForgeUnavailable(str(error)) from error
         except GitError as error:
             raise PublicationRefused(str(error)) from error
-        branch = publication.branch
         try:
-            head = self._remote.head(branch)
-            if head == commit or (head is not None and adopt):
+            if head == commit:
+                return
+            if asked is not None and head != asked.head:
+                if head is not None and self._has(repository, branch, commit):
+                    return  # pushed before, and a person has gone on from there
+                raise PublicationRefused(
+                    f"branch {branch!r} has commits that were pushed meanwhile: they are left as they are"
+                )
+            if asked is None and head is not None and adopt:
                 return
             try:
-                self._remote.push(repository, branch, commit)
+                self._remote.push(repository, branch, commit, replaces=asked.head if asked else None)
             except AccessRefused:
                 raise
             except GitError:
@@ -157,3 +270,8 @@ class HostedForge:
             raise PublicationRefused(str(error)) from error
         except GitError as error:
             raise ForgeUnavailable(str(error)) from error
+
+    def _has(self, repository: Repository, branch: str, commit: str) -> bool:
+        """Whether a branch at the forge has a commit."""
+        head = self._remote.fetch(repository, branch)
+        return head is not None and repository.is_ancestor(commit, head)

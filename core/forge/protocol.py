@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from core.follow_ups import FollowUp
 from core.work import Patch, Verdict, VerdictKind
 
 
@@ -41,11 +42,18 @@ class Publication:
     """The text of a pull request, in Markdown. Empty: the report."""
     ticket: str | None = None
     """The key of the ticket on the same forge that the task is about, such as `#12`."""
+    follow_up: FollowUp | None = None
+    """The pull request that the patch, whose base is the head of its branch, is added to."""
+
+    @property
+    def own_branch(self) -> str:
+        """`penstock/<task id>`, followed by `-<attempt>` from the second attempt on."""
+        return f"penstock/{self.task_id}" + (f"-{self.attempt}" if self.attempt > 1 else "")
 
     @property
     def branch(self) -> str:
-        """`penstock/<task id>`, followed by `-<attempt>` from the second attempt on."""
-        return f"penstock/{self.task_id}" + (f"-{self.attempt}" if self.attempt > 1 else "")
+        """Where the patch goes: a branch of its own, or that of the pull request."""
+        return self.follow_up.branch if self.follow_up else self.own_branch
 
 
 class Forge(Protocol):
@@ -59,14 +67,6 @@ class Forge(Protocol):
 
     def comment(self, publication: Publication) -> str:
         """Publishes the report alone and returns where it is. Raises as `publish` does."""
-
-
-class TicketForge(Forge, Protocol):
-    """A forge with tickets."""
-
-    def note(self, ticket: str, task_id: uuid.UUID, text: str, *, create: bool = True) -> str | None:
-        """Makes `text` the one status comment of a task on its ticket: edits it in place, or writes it if `create`.
-        Returns where it is, or None. Raises as `publish` does."""
 
 
 def permit(publication: Publication) -> Patch:

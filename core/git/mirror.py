@@ -114,7 +114,7 @@ def fetch_mirror(
     address, own = split_credential(address)
     mirror_path = mirror_path.absolute()
     mirror_path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(mirror_path.with_name(f"{mirror_path.name}.lock")):
+    with locked(mirror_path):
         repository = _ensure(mirror_path)
         env = command.environment(protocols, {"GIT_CONFIG_GLOBAL": str(mirror_path / _CONFIG)})
         env = with_credential(env, address, own or credential)
@@ -182,7 +182,7 @@ def remove_if_damaged(mirror_path: Path, error: GitError) -> bool:
     own = str(mirror_path.absolute()) in message and _DAMAGED_FILES.search(message)
     if not (own or _DAMAGED.search(message)) or _ELSEWHERE.search(message) or not mirror_path.is_dir():
         return False
-    with _locked(mirror_path.with_name(f"{mirror_path.name}.lock")):
+    with locked(mirror_path):
         broken = mirror_path.with_name(f".{mirror_path.name}.broken-{os.getpid()}")
         mirror_path.rename(broken)
         shutil.rmtree(broken, ignore_errors=True)
@@ -320,7 +320,9 @@ def _make_way(repository: Repository, ref: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(mirror_path: Path) -> Iterator[None]:
+    """Whatever fetches into a mirror waits here for whoever else does."""
+    path = mirror_path.with_name(f"{mirror_path.name}.lock")
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(number, fcntl.LOCK_EX)

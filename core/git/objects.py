@@ -113,6 +113,24 @@ class ObjectStore:
         """The commit at the head of a local branch, or None when there is no such branch."""
         return self.find(f"refs/heads/{check_ref(branch)}")
 
+    def people(self, ref: str, *, exclude: str, limit: int) -> list[tuple[str, str]]:
+        """Author and committer, as `Name <address>`, of at most `limit` commits reachable from `ref` and not from
+        `exclude`, newest first."""
+        _, output = self.git(
+            "log",
+            "-z",
+            "--no-mailmap",
+            "--no-show-signature",
+            f"--max-count={int(limit)}",
+            "--format=%an <%ae>%n%cn <%ce>",
+            "--end-of-options",
+            check_ref(ref),
+            f"^{check_ref(exclude)}",
+            purpose=f"reading who wrote {ref[:80]!r}",
+        )
+        records = output.decode(errors="replace").split("\0")
+        return [(author, committer) for author, _, committer in (r.partition("\n") for r in records if r.strip())]
+
     def ls_tree(self, commit: str) -> list[Entry]:
         """Every file, symlink and submodule of a commit, in git's order. Raises `GitError`."""
         _, output = self.git(

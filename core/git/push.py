@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from core.git import command
 from core.git.command import GitError, redact
 from core.git.credentials import Credential, split_credential, with_credential
-from core.git.mirror import address_of, run_remote
+from core.git.mirror import FETCH_TIMEOUT, address_of, locked, run_remote
 from core.git.names import check_object_id, check_ref
 from core.git.repository import Repository
 
 OWN_BRANCHES = "penstock/"
 """Every branch that is pushed starts with this."""
 
+_FETCHED = "refs/penstock/fetched/"
+"""Branches of a source in its mirror, beside those that the mirror follows."""
 _LIST_TIMEOUT = 20.0
 _PUSH_TIMEOUT = 60.0
 _NOT_THERE = "(stale info)"
@@ -48,6 +50,36 @@ class Remote:
             if name == ref:
                 return check_object_id(commit)
         return None
+
+    def fetch(self, repository: Repository, branch: str) -> str | None:
+        """Brings the commits of `branch` into a mirror, and returns its head; None if there is no such branch. Raises
+        `GitError`, `AccessRefused`."""
+        head = self.head(branch)
+        if head is None or repository.find(head) is not None:
+            return head
+        address, env = self._opened()
+        ref = f"refs/heads/{branch}"
+        with locked(repository.path):
+            run_remote(
+                [
+                    "fetch",
+                    "--quiet",
+                    "--no-tags",
+                    "--no-write-fetch-head",
+                    "--no-recurse-submodules",
+                    "--update-shallow",
+                    "--force",
+                    "--end-of-options",
+                    address,
+                    f"+{ref}:{_FETCHED}{branch}",
+                ],
+                purpose=f"fetching branch {branch!r}",
+                where=self.location,
+                git_dir=repository.git_dir,
+                env=env,
+                timeout=FETCH_TIMEOUT,
+            )
+        return repository.resolve(f"{_FETCHED}{branch}")
 
     def push(self, repository: Repository, branch: str, commit: str, *, replaces: str | None = None) -> None:
         """Makes `branch` at the source point to `commit`, if it points to `replaces` (None: if it does not exist), or

@@ -85,6 +85,12 @@ class Remark(Dated):
     issue_url: Text | None = None
     pull_request_url: Text | None = None
     submitted_at: Moment = None
+    state: Name = None
+    """Of a review."""
+    in_reply_to_id: Number | None = None
+    path: Text | None = None
+    line: Number | None = None
+    original_line: Number | None = None
 
     def comment(self, prefix: str = "", *, deleted: bool = False) -> Comment:
         """`prefix` makes its id different from those of other kinds of comments."""
@@ -125,6 +131,17 @@ class CommentDelivery(IssueDelivery):
 
 class PullRequestDelivery(Delivery):
     pull_request: Needed[Ticket]
+
+
+class UnnumberedReview(Payload):
+    """A review as Gitea sends it."""
+
+    type: Name = None
+    content: Body = ""
+
+
+class UnnumberedReviewDelivery(PullRequestDelivery):
+    review: UnnumberedReview | None = None
 
 
 class ReviewCommentDelivery(PullRequestDelivery):

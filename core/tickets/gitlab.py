@@ -72,6 +72,15 @@ class Ticket(ForgeTicket):
         )
 
 
+class Position(Payload):
+    """What a note about code is about."""
+
+    new_path: Text | None = None
+    old_path: Text | None = None
+    new_line: Number | None = None
+    old_line: Number | None = None
+
+
 class Note(Dated):
     """A comment. Webhooks call its text `note`, the REST API `body`. A note that only project members see is hidden;
     GitLab has renamed the field for that from `confidential` to `internal`."""
@@ -87,6 +96,9 @@ class Note(Dated):
     url: Address = None
     internal: Flag | None = None
     confidential: Flag | None = None
+    type: Name = None
+    discussion_id: Name = None
+    position: Position | None = None
 
     def comment(self) -> Comment:
         return Comment(

@@ -1,4 +1,5 @@
-"""Webhooks in GitHub's form: `issues`, `issue_comment`, `pull_request` and `push`, signed, in order, from one thread.
+"""Webhooks in GitHub's form: `issues`, `issue_comment`, `pull_request`, `push` and those of reviews, signed, in order,
+from one thread.
 
 A delivery that fails is not repeated, as on GitHub.
 """
@@ -14,7 +15,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.fake_forge import git, github_shapes
+from deploy.fake_forge import git, github_shapes, reviews
 from deploy.fake_forge.records import Comment, Issue, Pull, Repository, User
 from deploy.fake_forge.state import State
 
@@ -69,6 +70,10 @@ class Deliveries:
             shown["issue"] = github_shapes.issue(self.url, repository, issue)
         if label := what.get("label"):
             shown["label"] = github_shapes.label(self.url, repository, label)
+        if pull and (remark := what.get("remark")):
+            shown["comment"] = reviews.comment(self.url, repository, pull, remark)
+        if pull and (review := what.get("review")):
+            shown["review"] = reviews.review(self.url, repository, pull, review)
         if issue and comment:
             shown["comment"] = github_shapes.comment(self.url, repository, issue, comment)
         return shown

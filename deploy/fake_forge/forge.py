@@ -8,13 +8,16 @@ from deploy.fake_forge.deliveries import Deliveries, Delivery
 from deploy.fake_forge.faults import Fault
 from deploy.fake_forge.github_app import APP_LOGIN
 from deploy.fake_forge.records import (
+    OPTIONAL,
     PERMISSIONS,
     App,
     Comment,
     Issue,
     Pull,
+    Remark,
     Repository,
     Request,
+    Review,
     User,
     Write,
 )
@@ -184,6 +187,41 @@ class FakeForge:
         """Comments on the issue or pull request of that shared number."""
         found = self.repository(repository)
         return self.state.add_comment(found, self.state.issue(found, number), self.add_user(author), body)
+
+    def add_remark(
+        self,
+        repository: str,
+        number: int,
+        body: str,
+        *,
+        author: str = "ada",
+        path: str = "",
+        line: int = 1,
+        thread: int | None = None,
+    ) -> Remark:
+        """Comments on a line of a pull request, or answers in the `thread` of another such comment."""
+        found = self.repository(repository)
+        pull = self.state.pull(found, number)
+        place: dict[str, Any] = {"path": path, "line": line, "thread": thread}
+        return self.state.add_remark(found, pull, self.add_user(author), body, **place)
+
+    def add_review(
+        self, repository: str, number: int, body: str, *, author: str = "ada", state: str = "changes_requested"
+    ) -> Review:
+        """Reviews a pull request: `approved`, `commented` or `changes_requested`."""
+        found = self.repository(repository)
+        return self.state.add_review(found, self.state.pull(found, number), self.add_user(author), body, state)
+
+    def set_check(
+        self, repository: str, commit: str, name: str, conclusion: str | None, log: str = "", *, optional: bool = False
+    ) -> None:
+        """Gives a commit a check, or its end: `success` or `failure`; None while it runs."""
+        found, by = self.repository(repository), self.add_user("ci", is_bot=True)
+        held = [run for run in found.check_runs if (run.name, run.head_commit) == (name, commit)]
+        run = held[0] if held else self.state.add_check_run(found, by, name, commit)
+        run.status, run.conclusion = ("completed" if conclusion else "in_progress"), conclusion
+        run.output, run.external_id = {"summary": log}, OPTIONAL if optional else ""
+        self.state.edited_check_run(found, by, run)
 
     def edit(self, repository: str, number: int, *, author: str = "ada", **wanted: Any) -> None:
         """Sets `title`, `body`, `state` (`open`, `closed`), and of a pull request `base` and `draft`."""

@@ -82,7 +82,7 @@ def _refusal(call: Call, error: ForgeError) -> Reply:
     return problem(412 if merged else 422, str(error))
 
 
-def _repository(call: Call, owner: str, repo: str, need: str = "read") -> Repository:
+def found_repository(call: Call, owner: str, repo: str, need: str = "read") -> Repository:
     found = call.state.repository(f"{owner}/{repo}")
     if not call.state.may(found, call.user, "read"):
         raise NotFound(found.full_name)
@@ -95,7 +95,7 @@ def _repository(call: Call, owner: str, repo: str, need: str = "read") -> Reposi
 
 
 def _writer(call: Call, owner: str, repo: str) -> tuple[Repository, User]:
-    found = _repository(call, owner, repo, "write")
+    found = found_repository(call, owner, repo, "write")
     if call.user is None:
         raise Refused(problem(401, "token is required"))
     return found, call.user
@@ -129,14 +129,14 @@ def current_user(call: Call) -> Reply:
 
 @ROUTES("GET", "repos/{owner}/{repo}")
 def get_repository(call: Call, owner: str, repo: str) -> Reply:
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     permission = call.state.permission(found, call.user)
     return Reply(200, gitea_shapes.repository(call.url, found, call.state.add_user(found.owner), permission))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/branches/{branch...}")
 def get_branch(call: Call, owner: str, repo: str, branch: str) -> Reply:
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     commit = git.branch(found.path, branch)
     if commit is None:
         raise NotFound(branch)
@@ -146,7 +146,7 @@ def get_branch(call: Call, owner: str, repo: str, branch: str) -> Reply:
 
 @ROUTES("GET", "repos/{owner}/{repo}/pulls")
 def list_pulls(call: Call, owner: str, repo: str) -> Reply:
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     state = call.query.get("state", "open")
     pulls = [pull for pull in found.pulls if state in ("all", pull.state)][::-1]
     by = call.state.add_user(found.owner)
@@ -173,7 +173,7 @@ def create_pull(call: Call, owner: str, repo: str) -> Reply:
 
 @ROUTES("GET", "repos/{owner}/{repo}/pulls/{number}")
 def get_pull(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     return _shown(call, found, call.state.pull(found, index(number)))
 
 
@@ -205,7 +205,7 @@ def edit_pull(call: Call, owner: str, repo: str, number: str) -> Reply:
 def get_pull_of_branches(call: Call, owner: str, repo: str, base: str, head: str) -> Reply:
     if base.isdigit():
         raise UnknownEndpoint(call.path)  # pulls/1/files and the like
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     wanted = (head.removeprefix(f"{owner}:"), base)
     for pull in reversed(found.pulls):
         if (pull.head, pull.base) == wanted:
@@ -227,13 +227,13 @@ def request_reviewers(call: Call, owner: str, repo: str, number: str) -> Reply:
 
 @ROUTES("GET", "repos/{owner}/{repo}/issues/{number}")
 def get_issue(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     return Reply(200, gitea_shapes.issue(call.url, found, call.state.issue(found, index(number))))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/issues/{number}/comments")
 def list_comments(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     issue = call.state.issue(found, index(number))
     shown = [gitea_shapes.comment(call.url, found, issue, item) for item in issue.comments]
     return Reply(200, shown, {"X-Total-Count": str(len(shown))})
@@ -273,7 +273,7 @@ def add_labels(call: Call, owner: str, repo: str, number: str) -> Reply:
 
 @ROUTES("GET", "repos/{owner}/{repo}/labels")
 def list_labels(call: Call, owner: str, repo: str) -> Reply:
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     return _list(call, list(found.labels.values()), lambda label: gitea_shapes.label(call.url, found, label))
 
 
@@ -288,7 +288,7 @@ def create_label(call: Call, owner: str, repo: str) -> Reply:
 @ROUTES("GET", "repos/{owner}/{repo}/contents")
 @ROUTES("GET", "repos/{owner}/{repo}/contents/{path...}")
 def get_contents(call: Call, owner: str, repo: str, path: str = "") -> Reply:
-    found = _repository(call, owner, repo)
+    found = found_repository(call, owner, repo)
     ref = call.query.get("ref") or found.default_branch
     try:
         file, entries = git.entries(found.path, ref, path)

@@ -69,7 +69,7 @@ def _signed(key: Path, content: str, signature: str) -> bool:
     return done.returncode == 0
 
 
-def _app(call: Call) -> dict[str, Any]:
+def shown_app(call: Call) -> dict[str, Any]:
     owner = call.state.add_user("penstock-labs")
     return {
         "id": APP_ID,
@@ -91,7 +91,7 @@ def _app(call: Call) -> dict[str, Any]:
 @ROUTES("GET", "app")
 def get_app(call: Call) -> Reply:
     _require_app(call)
-    return Reply(200, _app(call))
+    return Reply(200, shown_app(call))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/installation")
@@ -176,7 +176,7 @@ def create_check_run(call: Call, owner: str, repo: str) -> Reply:
     _fill(call, CheckRun(0, name, commit, now()))  # refuses before anything is made
     run = call.state.add_check_run(found, user, name, commit)
     _fill(call, run)
-    return Reply(201, github_shapes.check_run(call.url, found, run, _app(call)))
+    return Reply(201, github_shapes.check_run(call.url, found, run, shown_app(call)))
 
 
 @ROUTES("PATCH", "repos/{owner}/{repo}/check-runs/{number}")
@@ -185,4 +185,4 @@ def edit_check_run(call: Call, owner: str, repo: str, number: str) -> Reply:
     run = call.state.check_run(found, index(number))
     _fill(call, run)
     call.state.edited_check_run(found, user, run)
-    return Reply(200, github_shapes.check_run(call.url, found, run, _app(call)))
+    return Reply(200, github_shapes.check_run(call.url, found, run, shown_app(call)))

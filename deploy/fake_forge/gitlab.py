@@ -70,7 +70,7 @@ def _refusal(error: ForgeError) -> Reply:
     return problem(400, str(error))
 
 
-def _project(call: Call, project: str, need: str = "read") -> Repository:
+def found_project(call: Call, project: str, need: str = "read") -> Repository:
     found = [
         repository
         for repository in list(call.state.repositories.values())
@@ -83,14 +83,14 @@ def _project(call: Call, project: str, need: str = "read") -> Repository:
     return found[0]
 
 
-def _writer(call: Call, project: str) -> tuple[Repository, User]:
-    found = _project(call, project, "write")
+def writer(call: Call, project: str) -> tuple[Repository, User]:
+    found = found_project(call, project, "write")
     if call.user is None:
         raise Refused(problem(401, "401 Unauthorized"))
     return found, call.user
 
 
-def _text(call: Call, name: str, *, needed: bool = False) -> str | None:
+def text(call: Call, name: str, *, needed: bool = False) -> str | None:
     value = call.body.get(name)
     if value is None:
         if needed:
@@ -153,7 +153,7 @@ def list_users(call: Call) -> Reply:
 
 @ROUTES("GET", "projects/{project}")
 def get_project(call: Call, project: str) -> Reply:
-    found = _project(call, project)
+    found = found_project(call, project)
     level = _LEVELS[found.permissions.get(call.user.login, "none")] if call.user else 0
     owner = call.state.add_user(found.owner)
     return Reply(200, gitlab_shapes.project(call.url, found, owner, level))
@@ -161,7 +161,7 @@ def get_project(call: Call, project: str) -> Reply:
 
 @ROUTES("GET", "projects/{project}/repository/branches/{branch}")
 def get_branch(call: Call, project: str, branch: str) -> Reply:
-    found = _project(call, project)
+    found = found_project(call, project)
     commit = git.branch(found.path, branch)
     if commit is None:
         return problem(404, "404 Branch Not Found")
@@ -171,7 +171,7 @@ def get_branch(call: Call, project: str, branch: str) -> Reply:
 
 @ROUTES("GET", "projects/{project}/members/all/{user}")
 def get_member(call: Call, project: str, user: str) -> Reply:
-    found = _project(call, project)
+    found = found_project(call, project)
     for member in list(call.state.users.values()):
         level = _LEVELS[found.permissions.get(member.login, "none")]
         if member.id == number_of(user) and level:
@@ -181,7 +181,7 @@ def get_member(call: Call, project: str, user: str) -> Reply:
 
 @ROUTES("GET", "projects/{project}/merge_requests")
 def list_merge_requests(call: Call, project: str) -> Reply:
-    found, query = _project(call, project), call.query
+    found, query = found_project(call, project), call.query
     pulls = [
         pull
         for pull in found.pulls
@@ -194,12 +194,12 @@ def list_merge_requests(call: Call, project: str) -> Reply:
 
 @ROUTES("POST", "projects/{project}/merge_requests")
 def create_merge_request(call: Call, project: str) -> Reply:
-    found, user = _writer(call, project)
-    title, draft = split_draft(_text(call, "title", needed=True) or "", _DRAFTS)
-    source, target = (_text(call, f"{name}_branch", needed=True) or "" for name in ("source", "target"))
+    found, user = writer(call, project)
+    title, draft = split_draft(text(call, "title", needed=True) or "", _DRAFTS)
+    source, target = (text(call, f"{name}_branch", needed=True) or "" for name in ("source", "target"))
     if source == target:
         return problem(422, ["You can't use same project/branch for source and target"])
-    description = _text(call, "description") or ""
+    description = text(call, "description") or ""
     with call.state.lock:
         pull = call.state.add_pull(found, user, head=source, base=target, title=title, body=description, draft=draft)
         call.state.add_labels(found, pull, user, strings(call.body.get("labels")))
@@ -219,23 +219,23 @@ def _review(call: Call, found: Repository, pull: Pull, user: User) -> None:
 
 @ROUTES("GET", "projects/{project}/merge_requests/{iid}")
 def get_merge_request(call: Call, project: str, iid: str) -> Reply:
-    found = _project(call, project)
+    found = found_project(call, project)
     return _merge_request(call, found, _by_iid(found.pulls, iid))
 
 
 @ROUTES("PUT", "projects/{project}/merge_requests/{iid}")
 def edit_merge_request(call: Call, project: str, iid: str) -> Reply:
-    found, user = _writer(call, project)
+    found, user = writer(call, project)
     pull = _by_iid(found.pulls, iid)
-    title, draft = _text(call, "title"), None
+    title, draft = text(call, "title"), None
     if title is not None:
         title, draft = split_draft(title, _DRAFTS)
-    event = _text(call, "state_event")
+    event = text(call, "state_event")
     if event not in (None, "close", "reopen"):
         return Reply(400, {"error": "state_event does not have a valid value"})
     state = {"close": "closed", "reopen": "open"}.get(event or "")
     with call.state.lock:
-        body, base = _text(call, "description"), _text(call, "target_branch")
+        body, base = text(call, "description"), text(call, "target_branch")
         call.state.edit(found, pull, user, title=title, body=body, state=state, base=base, draft=draft)
         _relabel(call, found, pull, user)
         _review(call, found, pull, user)
@@ -254,7 +254,7 @@ def _relabel(call: Call, found: Repository, issue: Issue, user: User) -> None:
 
 @ROUTES("GET", "projects/{project}/issues/{iid}")
 def get_issue(call: Call, project: str, iid: str) -> Reply:
-    found = _project(call, project)
+    found = found_project(call, project)
     return Reply(200, gitlab_shapes.issue(call.url, found, _by_iid(found.issues, iid)))
 
 
@@ -264,24 +264,24 @@ def _noteable(found: Repository, kind: str, iid: str) -> Issue:
 
 
 def _list_notes(call: Call, project: str, kind: str, iid: str) -> Reply:
-    found = _project(call, project)
+    found = found_project(call, project)
     of = _noteable(found, kind, iid)
     return _list(call, _ordered(call, of.comments), lambda note: gitlab_shapes.note(call.url, found, of, note))
 
 
 def _add_note(call: Call, project: str, kind: str, iid: str) -> Reply:
-    found, user = _writer(call, project)
+    found, user = writer(call, project)
     of = _noteable(found, kind, iid)
-    made = call.state.add_comment(found, of, user, _text(call, "body", needed=True) or "")
+    made = call.state.add_comment(found, of, user, text(call, "body", needed=True) or "")
     return Reply(201, gitlab_shapes.note(call.url, found, of, made))
 
 
 def _change_note(call: Call, project: str, kind: str, iid: str, note: str) -> Reply:
-    found, user = _writer(call, project)
+    found, user = writer(call, project)
     of = _noteable(found, kind, iid)
     if all(comment.id != number_of(note) for comment in of.comments):
         raise NotFound(note)
-    body = _text(call, "body", needed=True) if call.method == "PUT" else None
+    body = text(call, "body", needed=True) if call.method == "PUT" else None
     changed = call.state.edit_comment(found, number_of(note), user, body)
     return Reply(204) if body is None else Reply(200, gitlab_shapes.note(call.url, found, of, changed))
 

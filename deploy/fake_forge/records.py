@@ -89,6 +89,26 @@ class Comment:
     updated: datetime
 
 
+@dataclass
+class Remark(Comment):
+    """A comment on a line of a pull request. `thread` is the id of the first one there, its own if it is that."""
+
+    path: str
+    line: int
+    thread: int
+
+
+@dataclass
+class Review:
+    """`state` is `approved`, `commented` or `changes_requested`."""
+
+    id: int
+    author: User
+    body: str
+    state: str
+    created: datetime
+
+
 @dataclass(kw_only=True)
 class Issue:
     """`number` is shared with pull requests (GitHub, Gitea); `iid` counts issues alone (GitLab)."""
@@ -131,7 +151,13 @@ class Pull(Issue):
     merged_by: User | None = None
     merge_commit: str | None = None
     reviewers: list[User] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+    reviews: list[Review] = field(default_factory=list)
     changes: Changes = field(default_factory=Changes)
+
+
+OPTIONAL = "optional"
+"""The external id of a check that need not pass."""
 
 
 @dataclass

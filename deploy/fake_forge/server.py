@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from deploy.fake_forge import faults, git, gitea, github, github_app, github_issues, gitlab, pages
+from deploy.fake_forge import checks, faults, git, gitea, github, github_app, github_issues, gitlab, pages, reviews
 from deploy.fake_forge.exchange import Call, Reply, UnknownEndpoint
 from deploy.fake_forge.records import NotFound, Request, Token
 from deploy.fake_forge.state import State
@@ -22,7 +22,7 @@ LONGEST_CALL = 8 << 20
 """Of a REST request's body, in bytes."""
 LONGEST_PUSH = 64 << 20
 DIALECTS = (github, gitlab, gitea)
-ROUTE_MODULES = (*DIALECTS, github_app, github_issues)  # importing the last two is what adds their routes
+ROUTE_MODULES = (*DIALECTS, github_app, github_issues, reviews, checks)  # importing the last four adds their routes
 _GIT = re.compile(r"/(?P<repository>[^/]+/[^/]+)\.git/(?P<service>info/refs|git-upload-pack|git-receive-pack)")
 _TIMEOUT = 60
 _IDENTITY = "fake-forge"

@@ -19,7 +19,9 @@ from deploy.fake_forge.records import (
     NotFound,
     NothingToMerge,
     Pull,
+    Remark,
     Repository,
+    Review,
     User,
 )
 
@@ -219,6 +221,42 @@ class State(Accounts):
         pull.reviewers += [self.users[login] for login in logins if self.users[login] not in pull.reviewers]
         pull.updated = now()
         self.wrote("pull.request_reviews", repository, pull.number, user)
+
+    @locked
+    def add_remark(
+        self,
+        repository: Repository,
+        pull: Pull,
+        author: User,
+        body: str,
+        *,
+        path: str = "",
+        line: int = 1,
+        thread: int | None = None,
+    ) -> Remark:
+        """Comments on a line, or answers in a thread there. Raises `NotFound`."""
+        number, at = next(self.ids), now()
+        first = next((item for item in pull.remarks if item.id == thread), None)
+        if thread is not None and first is None:
+            raise NotFound(f"comment {thread} of {repository.full_name}#{pull.number}")
+        where = (first.path, first.line, first.id) if first else (path, line, number)
+        remark = Remark(number, author, body, at, at, *where)
+        pull.remarks.append(remark)
+        pull.updated = at
+        self.wrote("remark.create", repository, remark.id, author)
+        what = {"pull_request": pull, "remark": remark}
+        self.changed("pull_request_review_comment", "created", repository, author, what)
+        return remark
+
+    @locked
+    def add_review(self, repository: Repository, pull: Pull, author: User, body: str, state: str) -> Review:
+        review = Review(next(self.ids), author, body, state, now())
+        pull.reviews.append(review)
+        pull.updated = review.created
+        self.wrote("review.create", repository, review.id, author)
+        what = {"pull_request": pull, "review": review}
+        self.changed("pull_request_review", "submitted", repository, author, what)
+        return review
 
     @locked
     def merge(self, repository: Repository, pull: Pull, user: User) -> None:

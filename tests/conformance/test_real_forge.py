@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from core.forge.conformance import CHECKS, Check, SeenPull, check_many_at_once_make_one
+from core.forge.conformance import CHECKS, Check, Remark, SeenPull, check_many_at_once_make_one
 from core.forge.gitea import GiteaHost
 from core.forge.host import PullState
 from core.forge.hosted import HostedForge
@@ -101,6 +101,18 @@ class GiteaArena:
 
     def say(self, ticket: str, text: str) -> None:
         self.server.api("POST", f"{self.at}/issues/{ticket[1:]}/comments?sudo=bob", {"body": text})
+
+    def remark(self, branch: str, text: str) -> Remark:
+        [pull] = [p for p in self.server.api("GET", f"{self.at}/pulls?state=open") if p["head"]["ref"] == branch]
+        return Remark(f"#{pull['number']}", None, None)
+
+    def check(self, branch: str, name: str, passed: bool | None, log: str = "") -> None:
+        state = "pending" if passed is None else "success" if passed else "failure"
+        body = {"state": state, "context": name, "description": log}
+        self.server.api("POST", f"{self.at}/statuses/{self.head(branch)}", body)
+
+    def remarks(self, said: Remark) -> list[tuple[str, str]]:
+        return self.comments(said.pull)
 
     def _put(self, branch: str, path: str, text: str, *, new: bool) -> Any:
         body = {"content": base64.b64encode(text.encode()).decode(), "message": f"Add {path}"}

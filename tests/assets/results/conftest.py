@@ -55,8 +55,10 @@ class World:
             )
         return Attempt.claim(self.platform.database, DEFAULT_TEAM, task, 1, holder="run", seconds=300, max_claims=3)
 
-    def conclude(self, attempt: Attempt, kind: VerdictKind = VerdictKind.PASS, diff: str = DIFF) -> None:
-        patch = Patch(base_commit=self.arena.base_commit(), diff=diff)
+    def conclude(
+        self, attempt: Attempt, kind: VerdictKind = VerdictKind.PASS, diff: str = DIFF, base: str | None = None
+    ) -> None:
+        patch = Patch(base_commit=base or self.arena.base_commit(), diff=diff)
         verdict = Verdict(
             verdict=kind,
             patch_sha256=patch.sha256,

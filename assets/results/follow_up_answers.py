@@ -1,0 +1,102 @@
+"""Answers remarks on pull requests, once the attempt that works on them has ended, each once and where it was made."""
+
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from assets.results.feedback import Followed, set_state, try_again
+from assets.results.publish import TRY_SECONDS, OpenForge
+from core.database import Database
+from core.forge.hosted import HostedForge
+from core.forge.protocol import ForgeUnavailable, PublicationRefused
+from core.states import FeedbackState, TaskState
+
+# Of an attempt that has ended and whose result is published, or never will be.
+_ENDED = """
+SELECT f.id, t.state AS task_state, p.state, p.patch_sha256 IS NOT NULL AS has_patch, p.location, p.last_error,
+    p.body ->> 'headline' AS headline, e.body ->> 'summary' AS summary
+FROM feedback f JOIN tasks t ON t.id = f.task_id
+LEFT JOIN publications p ON (p.task_id, p.attempt) = (f.task_id, f.attempt)
+LEFT JOIN stage_outputs e ON (e.task_id, e.attempt, e.stage) = (f.task_id, f.attempt, 'execution')
+WHERE f.state = 'taken' AND (t.attempt > f.attempt OR t.state IN ('resolved', 'unresolved', 'failed', 'cancelled'))
+    AND coalesce(p.state, '') NOT IN ('pending')
+ORDER BY f.received_at LIMIT %s FOR UPDATE OF f SKIP LOCKED
+"""
+_ANSWER = """
+WITH due AS (
+    SELECT id FROM feedback WHERE state = 'decided' AND next_try_at <= now()
+    ORDER BY received_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+UPDATE feedback f SET tries = f.tries + 1, next_try_at = now() + %s * interval '1 second'
+FROM due WHERE f.id = due.id RETURNING f.*
+"""
+
+
+def answer_due(database: Database, open_forge: OpenForge, limit: int) -> list[Followed]:
+    """Stores what to answer to the remarks whose attempt has ended, and writes the answers that are due; each at most
+    `limit`. Raises nothing for a forge that refuses or is unavailable."""
+    done: list[Followed] = []
+    _decide_ended(database, limit)
+    for _ in range(limit):
+        with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(_ANSWER, (TRY_SECONDS,)).fetchone()
+        if row is None:
+            break
+        done.append(_answer(database, open_forge, row))
+    return done
+
+
+def _decide_ended(database: Database, limit: int) -> None:
+    """Stores what to answer to the remarks whose attempt has ended."""
+    with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_ENDED, (limit,)).fetchall()
+        cursor.executemany(
+            "UPDATE feedback SET state = 'decided', outcome = %s, tries = 0, next_try_at = now() WHERE id = %s",
+            [(answer_text(row), row["id"]) for row in rows],
+        )
+
+
+def answer_text(row: dict[str, Any]) -> str:
+    """What is answered to a remark, in Markdown. `row` has the `state` and `last_error` of the attempt's publication,
+    whether it `has_patch`, and the `headline` and `summary` of its result."""
+    found = "\n\n".join(text for text in (row["headline"], row["summary"]) if text)
+    state = row["state"]
+    if state is None:
+        if row["task_state"] == TaskState.CANCELLED:
+            return "The work on this was stopped."
+        return "Penstock could not work on this; its operators see why."
+    if not row["has_patch"]:
+        return f"Nothing was changed.\n\n{found}\n\n`/penstock explain` shows what was tried."
+    if state == "published":
+        return f"The branch has a new commit.\n\n{found}"
+    if state == "held":
+        return (
+            f"There is a patch, which waits for approval ({row['last_error'] or ''}): `/penstock approve` in a comment "
+            f"adds it to the branch.\n\n{found}"
+        )
+    return f"There is a patch, but it could not be added to the branch: {row['last_error'] or 'see the task'}"
+
+
+def _answer(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Followed:
+    try:
+        forge = open_forge(row["team_id"], row["source"])
+        if not isinstance(forge, HostedForge):
+            return set_state(database, row, FeedbackState.DEAD_LETTERED, "its source is at no forge any more")
+        url = forge.answer(row["ticket_key"], row["id"], _quoted(row), row["thread"])
+    except PublicationRefused as refusal:
+        return set_state(database, row, FeedbackState.DEAD_LETTERED, str(refusal))
+    except (ForgeUnavailable, OSError) as trouble:
+        return try_again(database, row, trouble)
+    with database.system() as connection:
+        connection.execute(
+            "UPDATE feedback SET state = 'answered', answer = %s WHERE id = %s AND state = 'decided'", (url, row["id"])
+        )
+    return Followed(row["id"], FeedbackState.ANSWERED, row["outcome"])
+
+
+def _quoted(row: dict[str, Any]) -> str:
+    """The answer, with the beginning of what it answers where that does not stand above it."""
+    if row["thread"]:
+        return str(row["outcome"])
+    line = next((line.strip() for line in row["body"].splitlines() if line.strip()), "")
+    return f"> {line[:200]}\n\n{row['outcome']}"

@@ -1,0 +1,107 @@
+"""Failed checks of Penstock's own branches, from the webhooks of forges. Pure functions.
+
+A delivery only says that it is worth looking: which checks have failed, and which of them matter, is asked of the forge
+once all have ended. Deliveries in an unknown form are not worth it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.follow_ups import task_of
+from core.intake import ChecksIntent, Target
+from core.payload import BadField, Needed, Payload, Text, parse
+from core.repository_names import RepositoryId
+from core.tickets import Service
+from core.tickets.fields import CommitId, Repository, RepositoryName
+
+_FAILED = ("failure", "timed_out", "startup_failure", "error", "failed")
+
+
+class _Run(Payload):
+    """A check suite, a check run or a run of a workflow."""
+
+    status: Text | None = None
+    conclusion: Text | None = None
+    head_branch: Text | None = None
+    head_sha: CommitId = None
+
+
+class _CheckRun(Payload):
+    conclusion: Text | None = None
+    check_suite: _Run | None = None
+
+
+class _Name(Payload):
+    name: Text | None = None
+
+
+class _Delivery(Payload):
+    repository: Needed[Repository]
+    check_suite: _Run | None = None
+    check_run: _CheckRun | None = None
+    workflow_run: _Run | None = None
+    state: Text | None = None
+    sha: CommitId = None
+    branches: list[_Name] | None = None
+
+    def ended(self, event: str) -> tuple[str | None, list[str], str | None]:
+        """The conclusion, the branches and the commit."""
+        if event == "status":
+            return self.state, [one.name or "" for one in self.branches or ()], self.sha
+        if event == "check_run" and self.check_run is not None:
+            suite = self.check_run.check_suite or _Run()
+            return self.check_run.conclusion, [suite.head_branch or ""], suite.head_sha
+        run = (self.check_suite if event == "check_suite" else self.workflow_run) or _Run()
+        return run.conclusion, [run.head_branch or ""], run.head_sha
+
+
+def checks_intent(event: str, payload: Mapping[str, Any], service: Service) -> ChecksIntent | None:
+    """What a delivery of GitHub or Gitea says about the checks of a branch of Penstock's, if one has failed."""
+    if event not in ("check_suite", "check_run", "workflow_run", "status"):
+        return None
+    try:
+        delivery = parse(_Delivery, payload)
+    except BadField:
+        return None
+    conclusion, branches, head = delivery.ended(event)
+    branch = next((name for name in branches if task_of(name)), None)
+    if branch is None or head is None or (conclusion or "").lower() not in _FAILED:
+        return None
+    repository = delivery.repository
+    target = Target(repository=repository.full_name, forge_id=repository.identity(service))
+    return ChecksIntent(target, service, repository.full_name, branch, head)
+
+
+class _Pipeline(Payload):
+    ref: Text | None = None
+    status: Text | None = None
+    sha: CommitId = None
+
+
+class _Project(Payload):
+    path_with_namespace: RepositoryName
+
+
+class _SourceBranch(Payload):
+    source_branch: Text | None = None
+
+
+class _PipelineDelivery(Payload):
+    project: Needed[_Project]
+    object_attributes: Needed[_Pipeline]
+    merge_request: _SourceBranch | None = None
+
+
+def pipeline_intent(payload: Mapping[str, Any], identity: RepositoryId | None) -> ChecksIntent | None:
+    """The same of GitLab's pipelines, also those of merge requests, whose `ref` is another."""
+    try:
+        delivery = parse(_PipelineDelivery, payload)
+    except BadField:
+        return None
+    pipeline, request = delivery.object_attributes, delivery.merge_request
+    names = (pipeline.ref, request and request.source_branch)
+    branch = next((name for name in names if name and task_of(name)), None)
+    if branch is None or pipeline.sha is None or pipeline.status not in _FAILED:
+        return None
+    project = delivery.project.path_with_namespace
+    return ChecksIntent(Target(repository=project, forge_id=identity), Service.GITLAB, project, branch, pipeline.sha)

@@ -1,0 +1,108 @@
+"""What a review says about one of Penstock's pull requests, from the webhooks of forges. Pure functions.
+
+A remark that begins a thread, and the text of a review that does not approve, ask for a follow-up. What is said in a
+thread that has begun is conversation.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from core.commands import OWN_MARK
+from core.follow_ups import Feedback, task_of
+from core.payload import BadField, parse
+from core.tickets import gitlab
+from core.tickets.fields import Person
+from core.tickets.github import (
+    IssueDelivery,
+    PullRequestDelivery,
+    ReviewCommentDelivery,
+    ReviewDelivery,
+    UnnumberedReviewDelivery,
+)
+from gateway.forge_intents import is_bot
+
+_ASKING = ("commented", "changes_requested")
+_ASKING_OF_GITEA = ("pull_request_review_comment", "pull_request_review_rejected")
+MOST_PATH = 1024
+
+
+def review_of(delivery: IssueDelivery | PullRequestDelivery, payload: Mapping[str, Any]) -> Feedback | None:
+    """The remark that a delivery of GitHub or Gitea reports, if it asks for something."""
+    if isinstance(delivery, IssueDelivery):
+        return None
+    branch = (delivery.pull_request.head and delivery.pull_request.head.ref) or ""
+    if isinstance(delivery, ReviewCommentDelivery) and delivery.action == "created":
+        remark = delivery.comment
+        if remark.in_reply_to_id is not None:
+            return None
+        return _asked(
+            branch,
+            remark.body,
+            remark.user,
+            id=f"review-{remark.id}",
+            url=remark.html_url,
+            remark=str(remark.id),
+            thread=str(remark.id),
+            path=_short(remark.path),
+            line=remark.line or remark.original_line,
+        )
+    if isinstance(delivery, ReviewDelivery):
+        review = delivery.review
+        if delivery.action != "submitted" or (review.state or "").lower() not in _ASKING:
+            return None
+        return _asked(branch, review.body, review.user, id=f"whole-review-{review.id}", url=review.html_url)
+    if delivery.action == "reviewed":
+        return _unnumbered(branch, delivery, payload)
+    return None
+
+
+def _unnumbered(branch: str, delivery: PullRequestDelivery, payload: Mapping[str, Any]) -> Feedback | None:
+    """A review of Gitea, which has no id: known by its author, its text and the time of the pull request's change."""
+    try:
+        review = parse(UnnumberedReviewDelivery, payload).review
+    except BadField:
+        return None
+    if review is None or review.type not in _ASKING_OF_GITEA:
+        return None
+    who, when = delivery.sender, delivery.pull_request.updated_at
+    text = f"{who and who.id} {when and when.isoformat()} {review.content}"
+    identity = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    return _asked(branch, review.content, who, id=f"review-{identity}", url=delivery.pull_request.html_url)
+
+
+def note_of(payload: Mapping[str, Any]) -> Feedback | None:
+    """The remark about code that a note of GitLab is."""
+    try:
+        delivery = parse(gitlab.NoteDelivery, payload)
+    except BadField:
+        return None
+    note, request = delivery.object_attributes, delivery.merge_request
+    hidden = note.internal or note.confidential or delivery.event_type == "confidential_note" or note.system
+    if request is None or hidden or note.type != "DiffNote" or note.action not in (None, "create"):
+        return None
+    place = note.position or gitlab.Position()
+    return _asked(
+        request.source_branch or "",
+        note.note or note.body,
+        delivery.user,
+        id=f"note-{note.id}",
+        url=note.url,
+        remark=str(note.id),
+        thread=note.discussion_id,
+        path=_short(place.new_path or place.old_path),
+        line=place.new_line or place.old_line,
+    )
+
+
+def _asked(branch: str, body: str | None, author: Person | None, **rest: Any) -> Feedback | None:
+    said = (body or "").strip()
+    if not said or OWN_MARK in said or task_of(branch) is None or author is None or not author.called:
+        return None
+    if is_bot(author.called):
+        return None
+    return Feedback(branch=branch, body=said, author=author.called, author_id=author.id, **rest)
+
+
+def _short(path: str | None) -> str | None:
+    return path[:MOST_PATH] if path else None

@@ -1,0 +1,85 @@
+"""Failed checks of Penstock's branches, from each forge's own payload."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from core.intake import ChecksIntent, NoIntent
+from gateway import gitea, github, gitlab
+
+BRANCH = f"penstock/{uuid.UUID('11111111-2222-5333-8444-555555555555')}"
+HEAD = "a" * 40
+REPOSITORY = {"id": 1, "full_name": "Acme/Shop", "name": "Shop", "owner": {"login": "Acme"}}
+
+
+def _run(**more: Any) -> dict[str, Any]:
+    return {"status": "completed", "conclusion": "failure", "head_branch": BRANCH, "head_sha": HEAD} | more
+
+
+def _pipeline(**more: Any) -> dict[str, Any]:
+    return {
+        "object_kind": "pipeline",
+        "object_attributes": {"id": 1, "ref": BRANCH, "status": "failed", "sha": HEAD} | more,
+        "project": {"id": 1, "path_with_namespace": "Acme/Shop"},
+        "merge_request": {"iid": 7, "source_branch": BRANCH},
+    }
+
+
+FAILED: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("github", "check_suite", {"action": "completed", "check_suite": _run(), "repository": REPOSITORY}),
+    (
+        "github",
+        "check_run",
+        {
+            "action": "completed",
+            "check_run": {"conclusion": "timed_out", "check_suite": _run(conclusion=None)},
+            "repository": REPOSITORY,
+        },
+    ),
+    ("github", "workflow_run", {"action": "completed", "workflow_run": _run(), "repository": REPOSITORY}),
+    (
+        "github",
+        "status",
+        {"state": "error", "sha": HEAD, "branches": [{"name": "x"}, {"name": BRANCH}], "repository": REPOSITORY},
+    ),
+    ("gitea", "workflow_run", {"action": "completed", "workflow_run": _run(), "repository": REPOSITORY}),
+    ("gitlab", "", _pipeline()),
+    ("gitlab", "", _pipeline(ref="refs/merge-requests/7/head")),
+]
+
+
+def _intent(service: str, event: str, payload: Mapping[str, Any]) -> Any:
+    if service == "gitlab":
+        return gitlab.normalise(payload, trigger_label=None)
+    return (github if service == "github" else gitea).normalise(event, payload, trigger_label=None)
+
+
+@pytest.mark.parametrize(("service", "event", "payload"), FAILED)
+def test_a_failed_check_of_our_branch_is_worth_a_look(service: str, event: str, payload: Mapping[str, Any]) -> None:
+    found = _intent(service, event, payload)
+    assert isinstance(found, ChecksIntent)
+    assert (found.service, found.project, found.branch, found.head) == (service, "acme/shop", BRANCH, HEAD)
+    assert found.target.repository == "acme/shop"
+
+
+@pytest.mark.parametrize(
+    ("service", "event", "payload"),
+    [
+        ("github", "check_suite", {"check_suite": _run(conclusion="success"), "repository": REPOSITORY}),
+        ("github", "check_suite", {"check_suite": _run(conclusion=None), "repository": REPOSITORY}),
+        ("github", "check_suite", {"check_suite": _run(head_branch="main"), "repository": REPOSITORY}),
+        ("github", "check_suite", {"check_suite": _run(head_sha="x"), "repository": REPOSITORY}),
+        ("github", "check_suite", {"check_suite": None, "repository": REPOSITORY}),
+        ("github", "check_run", {"check_run": {"conclusion": "failure"}, "repository": REPOSITORY}),
+        ("github", "workflow_run", {"workflow_run": "odd", "repository": REPOSITORY}),
+        ("github", "status", {"state": "failure", "sha": HEAD, "branches": None, "repository": REPOSITORY}),
+        ("github", "status", {"state": "failure", "sha": HEAD, "branches": [{"name": BRANCH}]}),
+        ("gitlab", "", _pipeline(status="success")),
+        ("gitlab", "", {**_pipeline(ref="main"), "merge_request": None}),
+        ("gitlab", "", {**_pipeline(), "project": None}),
+    ],
+)
+def test_anything_else_is_not(service: str, event: str, payload: Mapping[str, Any]) -> None:
+    assert isinstance(_intent(service, event, payload), NoIntent)
