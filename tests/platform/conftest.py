@@ -52,10 +52,10 @@ def test_the_discount_is_capped():
 """
 
 
-def make_repository(folder: Path) -> Path:
-    """A git repository with one module, three tests and one bug."""
+def make_repository(folder: Path, more: str = "") -> Path:
+    """A git repository with one module, which ends with `more`, three tests and one bug."""
     folder.mkdir(parents=True)
-    (folder / "shop.py").write_text(MODULE.format(operator="+"))
+    (folder / "shop.py").write_text(MODULE.format(operator="+") + more)
     (folder / "test_shop.py").write_text(TESTS)
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     for role in ("AUTHOR", "COMMITTER"):

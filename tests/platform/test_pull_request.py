@@ -1,4 +1,5 @@
-"""An issue at a real forge becomes a pull request there: Gitea's own webhook, real Kafka, the sandbox, git's push."""
+"""An issue at a real forge becomes a pull request there, which is reviewed, added to and merged: Gitea's own webhook,
+real Kafka, the sandbox, git's push."""
 
 import subprocess
 from collections.abc import Callable
@@ -12,7 +13,21 @@ from .conftest import RunningPlatform, make_repository
 pytestmark = [pytest.mark.services, pytest.mark.timeout(3600)]  # the first run builds Gitea
 
 NAME = "penstock/counter"
-EVENTS = ["issues", "issue_comment", "pull_request", "push"]
+EVENTS = ["issues", "issue_comment", "pull_request", "pull_request_review", "push"]
+AVERAGE = """
+
+def average(values):
+    \"\"\"The mean of some numbers; 0 for none.\"\"\"
+    if not values:
+        return 0
+    return sum(values) // len(values)
+"""
+REVIEW = """The average is wrong too:
+
+    >>> from shop import average
+    >>> average([1, 2])
+    1.5
+"""
 
 
 def test_an_issue_becomes_one_pull_request_which_closes_it(
@@ -20,10 +35,14 @@ def test_an_issue_becomes_one_pull_request_which_closes_it(
 ) -> None:
     at = f"/repos/{NAME}"
     gitea.api("POST", "/user/repos", {"name": "counter", "default_branch": "main"})
-    seed = make_repository(tmp_path / "seed")
+    seed = make_repository(tmp_path / "seed", more=AVERAGE)
     address = f"{gitea.url}/{NAME}.git"
     push = address.replace("://", f"://penstock:{gitea.token}@")
     subprocess.run(["git", "-C", str(seed), "push", "-q", push, "main"], check=True, timeout=600)
+
+    person = {"username": "bob", "email": "bob@example.org", "password": "a-long-Passw0rd"}
+    gitea.api("POST", "/admin/users", {**person, "must_change_password": False})
+    gitea.api("PUT", f"{at}/collaborators/bob", {"permission": "write"})
 
     platform = start_platform(
         PENSTOCK_EVENT_LOG="kafka", PENSTOCK_KAFKA_BOOTSTRAP=kafka.bootstrap, PENSTOCK_GITEA_TOKEN=gitea.token
@@ -50,7 +69,19 @@ def test_an_issue_becomes_one_pull_request_which_closes_it(
     [(state, target, location)] = platform.rows("SELECT state, target, location FROM publications")
     assert (state, target, location) == ("published", f"gitea:{NAME}", pull["html_url"])
 
-    [(verdict,)] = platform.rows("SELECT verdict FROM verdicts")
+    gitea.api("POST", f"{at}/pulls/{pull['number']}/reviews?sudo=bob", {"event": "REQUEST_CHANGES", "body": REVIEW})
+
+    def answers() -> list[str]:
+        return [comment["body"] for comment in gitea.api("GET", f"{at}/issues/{pull['number']}/comments")]
+
+    platform.wait_for("an answer to the review", lambda: answers() != [], 300)
+    assert answers()[0].startswith("> The average is wrong too:\n\nThe branch has a new commit.")
+    commits = gitea.api("GET", f"{at}/pulls/{pull['number']}/commits")
+    assert [commit["commit"]["author"]["name"] for commit in commits] == ["Penstock"] * 2
+    assert len(gitea.api("GET", f"{at}/pulls?state=all")) == 1
+    assert [row[0] for row in platform.rows("SELECT state FROM feedback")] == ["answered"]
+
+    [(verdict,)] = platform.rows("SELECT verdict FROM verdicts WHERE attempt = 1")
     assert pull["title"].startswith("WIP: ") == (verdict == "draft")
     title = {"title": pull["title"].removeprefix("WIP: ")}
     gitea.api("PATCH", f"{at}/pulls/{pull['number']}", title)  # reviewed
