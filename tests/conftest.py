@@ -116,6 +116,20 @@ def gitea() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """GitHub's OpenAPI description as a checking mock server, a `PrismServer` of `deploy/dev/prism.py`."""
+    script = _module("deploy/dev/prism.py")
+    try:
+        server = script.start_prism(tmp_path_factory.mktemp("prism"), die_with_parent=True)
+    except script.PrismMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def sandbox() -> Any:
     """The sandbox that `open_sandbox` chooses here."""
     from sandbox import open_sandbox
