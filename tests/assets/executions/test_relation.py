@@ -358,3 +358,11 @@ def test_only_words_that_are_whole_in_the_task_name_a_test() -> None:
     assert names_test(task("test_x fails"), short) == "test_x"
     assert names_test(task("latest_x fails"), short) == names_test(task("my program has a test_x"), short) == ""
     assert re.fullmatch(r"the task names the test `test_x`", relation("test_x fails", short).shared[0])
+
+
+def test_a_keyword_argument_with_its_value_is_one_value() -> None:
+    found = values("cache.put('a', 1, ttl=0, mode='x', other=name, **rest)")
+    assert {"ttl=0", "mode='x'", 'mode="x"'} <= found
+    assert not [value for value in found if str(value).startswith(("other", "None"))]
+    assert Text("`put(..., ttl=0)` keeps the entry").shows("ttl=0")
+    assert not Text("`put(..., maxttl=0)` keeps the entry, as does ttl=01").shows("ttl=0")

@@ -128,13 +128,16 @@ def written_names(text: str) -> frozenset[str]:
 
 
 def values(source: str) -> frozenset[Value]:
-    """The strings and numbers of a piece of Python; of any other text none."""
+    """The strings and numbers of a piece of Python, and the keyword arguments that have one, as `limit=0`; of any other
+    text none."""
     try:
         tree = ast.parse(textwrap.dedent(source[:MOST_TEXT]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     found: set[Value] = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg and isinstance(node.value, ast.Constant):
+            found.update(f"{node.arg}={shown}" for shown in _written(node.value.value))
         value = node.value if isinstance(node, ast.Constant) else None
         if isinstance(value, str) and 0 < len(value.strip()) <= _MOST_VALUE:
             found.add(value.strip())
@@ -143,6 +146,12 @@ def values(source: str) -> frozenset[Value]:
         elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:
             found.add(value)
     return frozenset(found)
+
+
+def _written(value: object) -> tuple[str, ...]:
+    """A constant as people write it."""
+    shown = repr(value)
+    return (shown, f'"{shown[1:-1]}"') if isinstance(value, str) and len(shown) < _MOST_VALUE else (shown[:_MOST_VALUE],)
 
 
 def _coded(text: str) -> Iterator[str]:
