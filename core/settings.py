@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
 
 PREFIX = "PENSTOCK_"
@@ -177,6 +178,16 @@ class Settings(BaseSettings):
         description="Patterns separated by commas ('*' matches '/' too): a patch that changes such a path is published "
         "only after a person's approval. The default names the configuration of CI services and code owners.",
     )
+    commit_author: str = Field(
+        default=shown(DEFAULT_AUTHOR),
+        description="Author of published commits, as Name <address>.",
+    )
+    sign_off: bool = Field(
+        default=False, description="Whether published commits end with Signed-off-by of commit_author."
+    )
+    pull_labels: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Labels of new pull requests, separated by commas."
+    )
     forge_write_seconds: float = Field(
         default=1.0, ge=0, le=60, description="Least seconds between two writes to a forge with the same token."
     )
@@ -327,7 +338,13 @@ class Settings(BaseSettings):
     def _split_roots(cls, value: Any) -> Any:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
-    @field_validator("registry_hosts", "protected_paths", mode="before")
+    @field_validator("commit_author")
+    @classmethod
+    def _identity(cls, value: str) -> str:
+        parse_identity(value)
+        return value
+
+    @field_validator("registry_hosts", "protected_paths", "pull_labels", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.forge.conformance import Remark, SeenPull
+from core.forge.conventions import PLAIN, Conventions
 from core.forge.gitea import GiteaHost
 from core.forge.github import GitHubHost
 from core.forge.gitlab import GitLabHost
@@ -64,12 +65,13 @@ class FakeArena:
         used = token or self.token
         return kinds[self.dialect](self.forge.url, REPOSITORY, lambda: used, setting="PENSTOCK_TOKEN")
 
-    def open(self, token: str | None = None) -> HostedForge:
+    def open(self, conventions: Conventions = PLAIN, token: str | None = None) -> HostedForge:
         remote = Remote(self.location, Credential("penstock", token or self.token))
         return HostedForge(
             self.host(token),
             lambda: Repository(self._mirror.path),
             remote,
+            conventions=conventions,
             before_write=lambda: self.waits.append(None),
         )
 
@@ -82,7 +84,9 @@ class FakeArena:
 
     def pulls(self, branch: str) -> list[SeenPull]:
         return [
-            SeenPull(self._url(pull), self._state(pull), pull.draft, pull.title, pull.body, pull.base)
+            SeenPull(
+                self._url(pull), self._state(pull), pull.draft, pull.title, pull.body, pull.base, tuple(pull.labels)
+            )
             for pull in self.forge.repository(REPOSITORY).pulls
             if pull.head == branch
         ]

@@ -11,6 +11,8 @@ from psycopg.rows import class_row
 
 from assets.platform import Platform
 from assets.results.pace import wait_for_turn
+from core.commit_author import parse_identity
+from core.forge.conventions import Conventions
 from core.forge.host import CodeHost
 from core.forge.hosted import HostedForge
 from core.forge.local_git import LocalGit
@@ -76,7 +78,7 @@ def open_forge_for(platform: Platform, team_id: uuid.UUID, source: str) -> Forge
             f"`penstock index forge {source} --forge github|gitlab|gitea` says which one it is"
         )
     try:
-        return LocalGit(confine(found.location, platform.settings.roots), source)
+        return LocalGit(confine(found.location, platform.settings.roots), source, _conventions(platform))
     except GitError as error:
         raise PublicationRefused(str(error)) from error
 
@@ -103,8 +105,14 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
         lambda: _mirror(platform, found),
         Remote(found.location, credential if _is_at(found.location, address) else _of_location(platform, found)),
         base=found.branch,
+        conventions=_conventions(platform),
         before_write=lambda: wait_for_turn(platform.database, account, platform.settings.forge_write_seconds),
     )
+
+
+def _conventions(platform: Platform) -> Conventions:
+    settings = platform.settings
+    return Conventions(parse_identity(settings.commit_author), settings.sign_off, settings.pull_labels)
 
 
 def _mirror(platform: Platform, found: Destination) -> Repository:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from core.conformance import require
 from core.follow_ups import FollowUp
+from core.forge.conventions import PLAIN, Conventions
 from core.forge.host import Checks, PullState
 from core.forge.hosted import HostedForge
 from core.forge.protocol import Publication, PublicationRefused
@@ -32,6 +33,7 @@ class SeenPull:
     title: str
     body: str
     base: str
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Remark:
 class Arena(Protocol):
     """A repository whose default branch `main` has the file `m.py` with the line `x = 1`."""
 
-    def open(self) -> HostedForge:
+    def open(self, conventions: Conventions = PLAIN) -> HostedForge:
         """A new adapter, as another process would open it."""
 
     def base_commit(self) -> str:
@@ -314,6 +316,19 @@ def check_a_remark_is_answered_once_where_it_was_made(arena: Arena) -> None:
         require(forge.begins(said.pull, "0" * len(said.thread), said.id), "a thread that is gone was begun by another")
 
 
+def check_conventions_are_kept(arena: Arena) -> None:
+    wanted = publication(arena)
+    kept = Conventions(("Robot", "robot@example.org"), sign_off=True, labels=("penstock", "needs a look"))
+    for _ in range(2):
+        arena.open(kept).publish(wanted)
+    said = arena.message(wanted.branch)
+    require("\n\nSigned-off-by: Robot <robot@example.org>" in said, f"the commit is not signed off: {said!r}")
+    [pull] = arena.pulls(wanted.branch)
+    require(sorted(pull.labels) == ["needs a look", "penstock"], f"its labels are {pull.labels}")
+    found = arena.open(kept).standing(None, wanted.branch, arena.base_commit())
+    require(found.ours, "its own commit is taken for a person's")
+
+
 def check_failed_checks_are_those_that_passed_before(arena: Arena) -> None:
     first = publication(arena)
     forge = arena.open()
@@ -361,4 +376,5 @@ CHECKS = (
     check_a_pull_request_stands_as_it_does,
     check_a_remark_is_answered_once_where_it_was_made,
     check_failed_checks_are_those_that_passed_before,
+    check_conventions_are_kept,
 )

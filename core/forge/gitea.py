@@ -24,9 +24,10 @@ from core.forge.host import (
 )
 from core.forge.host import Comment as FoundComment
 from core.http import Service
-from core.payload import Payload, Text, parse
+from core.payload import Number, Payload, Text, parse
 
 _EXISTS = "pull request already exists"
+MOST_LABELS = 1_000
 _PAGE = 50
 """The largest page that Gitea gives by default."""
 
@@ -37,6 +38,11 @@ class _End(Payload):
     label: Text = ""
     ref: Text = ""
     repo_id: Any = None
+
+
+class Label(Payload):
+    id: Number
+    name: Text
 
 
 class _OfBranch(Payload):
@@ -117,6 +123,22 @@ class GiteaHost(NoThreads):
         made = self._call("PATCH", f"/issues/comments/{int(comment.id)}", {"body": text})
         with self._translated():
             return parse(Comment, made, "comment").found()
+
+    def add_labels(self, pull: str, labels: tuple[str, ...]) -> None:
+        known: dict[str, int] = {}
+        for page in range(1, MOST_LABELS // _PAGE + 1):
+            items = self._list(f"/labels?limit={_PAGE}&page={page}")
+            with self._translated():
+                found = [parse(Label, item, "label") for item in items]
+            known |= {label.name: label.id for label in found}
+            if len(items) < _PAGE:
+                break
+        for name in labels:
+            if name not in known:
+                made = self._call("POST", "/labels", {"name": name, "color": "#ededed"})
+                with self._translated():
+                    known[name] = parse(Label, made, "label").id
+        self._call("POST", f"/issues/{number_of(pull)}/labels", {"labels": [known[name] for name in labels]})
 
     def checks(self, commit: str, base: str) -> Checks:
         found = self._call("GET", f"/commits/{quote(commit)}/status?limit={_PAGE}")

@@ -170,6 +170,10 @@ class GitHubHost:
             made = self._rest(WRITE).issues.update_comment(self._owner, self._name, int(comment.id), body=text)
             return parse(Comment, made.json(), "comment").found()
 
+    def add_labels(self, pull: str, labels: tuple[str, ...]) -> None:
+        with self._translated():
+            self._rest(WRITE).issues.add_labels(self._owner, self._name, number_of(pull), data={"labels": list(labels)})
+
     def thread(self, pull: str, thread: str) -> list[FoundComment]:
         found: list[FoundComment] = []
         for page in range(1, MOST_COMMENTS // PAGE + 1):

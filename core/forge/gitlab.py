@@ -158,6 +158,10 @@ class GitLabHost:
         with self._translated():
             return self._found(ticket, self._notes(WRITE, ticket).update(int(comment.id), {"body": text}))
 
+    def add_labels(self, pull: str, labels: tuple[str, ...]) -> None:
+        with self._translated():
+            self._lazy(WRITE).mergerequests.update(number_of(pull), {"add_labels": ",".join(labels)})
+
     def thread(self, pull: str, thread: str) -> list[FoundComment]:
         with self._translated(), absent_is_no():
             found = self._discussions(READ, pull).get(thread).attributes

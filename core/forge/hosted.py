@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from core.forge.conventions import PLAIN, Conventions, find_template
 from core.forge.host import Checks, CodeHost, Comment, NewPull, Pull, PullExists, PullState
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, permit
 from core.forge.texts import answer_marker, bounded, marker, plain_message, plain_title
@@ -16,7 +17,6 @@ from core.git import AccessRefused, GitError, GitTimeout, PushRejected, Remote, 
 from core.patch_paths import touched_paths
 from core.work import VerdictKind
 
-AUTHOR = ("Penstock", "penstock@localhost")
 MOST_COMMITS = 200
 """The most commits of a branch that are looked at."""
 
@@ -55,14 +55,14 @@ class HostedForge:
         remote: Remote,
         *,
         base: str | None = None,
-        author: tuple[str, str] = AUTHOR,
+        conventions: Conventions = PLAIN,
         before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._host = host
         self._mirror = mirror
         self._remote = remote
         self._base = base
-        self._author = author
+        self._conventions = conventions
         self._before_write = before_write
 
     @property
@@ -78,9 +78,19 @@ class HostedForge:
         if found is None and publication.follow_up is not None:
             raise PublicationRefused(f"pull request {publication.follow_up.pull} is not there any more")
         self._push(publication, adopt=found is not None)
-        if found is not None:
-            return found.url
+        if found is None:
+            found = self._open(publication)
+        if self._conventions.labels and publication.follow_up is None:
+            self._before_write()
+            self._host.add_labels(found.key, self._conventions.labels)
+        return found.url
+
+    def _open(self, publication: Publication) -> Pull:
+        """Opens the pull request of an attempt."""
+        patch = permit(publication)
         text = publication.description or publication.report
+        if template := find_template(self._mirror(), patch.base_commit, self.target.partition(":")[0]):
+            text = f"{text}\n\n---\n\n{template}"
         mark = marker(publication.task_id, publication.attempt)
         new = NewPull(
             publication.branch,
@@ -91,12 +101,12 @@ class HostedForge:
         )
         self._before_write()
         try:
-            return self._host.create_pull(new).url
+            return self._host.create_pull(new)
         except PullExists as error:
             found = self._found(publication.branch)
             if found is None:
                 raise ForgeUnavailable(f"{error}, but it is not found") from None
-            return found.url
+            return found
 
     def check(self) -> None:
         """Asks for the repository and the token's account. Raises as `publish` does."""
@@ -162,10 +172,8 @@ class HostedForge:
             people = repository.people(head, exclude=base, limit=MOST_COMMITS)
         except GitError as error:
             raise ForgeUnavailable(str(error)) from error
-        ours = "{} <{}>".format(*self._author)
-        return Standing(
-            found.key, found.url, head, all(one == (ours, ours) for one in people) and len(people) < MOST_COMMITS
-        )
+        ours = all(map(self._conventions.is_own, people)) and len(people) < MOST_COMMITS
+        return Standing(found.key, found.url, head, ours)
 
     def moved(self, publication: Publication) -> Moved | None:
         """Which commits the branch that a new pull request is for has got since the patch's base; None if there are
@@ -239,10 +247,15 @@ class HostedForge:
             raise ForgeUnavailable(str(error)) from error
         if repository.find(patch.base_commit) is None:
             raise ForgeUnavailable(f"{repository.path} lacks commit {patch.base_commit[:12]} until its next refresh")
-        message = plain_message(publication.message)
+        message = self._conventions.message(plain_message(publication.message))
         try:
             commit = repository.commit_patch(
-                patch.base_commit, patch.diff, publication.own_branch, message, self._author, publication.when
+                patch.base_commit,
+                patch.diff,
+                publication.own_branch,
+                message,
+                self._conventions.author,
+                publication.when,
             )
         except GitTimeout as error:
             raise ForgeUnavailable(str(error)) from error

@@ -6,18 +6,18 @@ stored as `report.md` under `refs/penstock/reports/`, so it shows in no branch l
 
 from pathlib import Path
 
+from core.forge.conventions import PLAIN, Conventions
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, permit
 from core.git import GitError, GitTimeout, Repository
-
-AUTHOR = ("Penstock", "penstock@localhost")
 
 
 class LocalGit:
     """Publishes into the repository at `path`; `source` is the name of the source it belongs to."""
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, conventions: Conventions = PLAIN) -> None:
         self._path = path
         self._source = source
+        self._conventions = conventions
 
     @property
     def target(self) -> str:
@@ -27,9 +27,10 @@ class LocalGit:
         """Makes the branch, and returns `<path>#<branch>@<commit>`."""
         patch = permit(publication)
         repository = self._open()
+        message, author = self._conventions.message(publication.message), self._conventions.author
         try:
             commit = repository.commit_patch(
-                patch.base_commit, patch.diff, publication.branch, publication.message, AUTHOR, publication.when
+                patch.base_commit, patch.diff, publication.branch, message, author, publication.when
             )
         except GitTimeout as error:
             raise ForgeUnavailable(str(error)) from error
@@ -41,11 +42,12 @@ class LocalGit:
         """Stores the report, and returns what `git show` takes to print it."""
         ref = f"refs/penstock/reports/{publication.task_id}-{publication.attempt}"
         repository = self._open()
+        author = self._conventions.author
         date = f"{int(publication.when.timestamp())} +0000"
         identity = {
             f"GIT_{role}_{part}": value
             for role in ("AUTHOR", "COMMITTER")
-            for part, value in (("NAME", AUTHOR[0]), ("EMAIL", AUTHOR[1]), ("DATE", date))
+            for part, value in (("NAME", author[0]), ("EMAIL", author[1]), ("DATE", date))
         }
         try:
             _, blob = repository.git(

@@ -98,6 +98,7 @@ CALLS: dict[str, tuple[Callable[[GitHubHost], Any], int]] = {
     "comments": (lambda host: list(host.comments("#1347")), 1),
     "create_comment": (lambda host: host.create_comment("#1347", "Text."), 1),
     "edit_comment": (lambda host: host.edit_comment("#1347", Comment("1", "octocat", "", "Old."), "New."), 1),
+    "add_labels": (lambda host: host.add_labels("#1347", ("bug", "needs a look")), 1),
     "thread": (lambda host: host.thread("#1347", "10"), 1),
     "reply": (lambda host: host.reply("#1347", "10", "Text."), 1),
     "checks": (lambda host: host.checks(SHA, "main"), 4),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from core.forge.conformance import CHECKS, Check, Remark, SeenPull, check_many_at_once_make_one
+from core.forge.conventions import PLAIN, Conventions
 from core.forge.gitea import GiteaHost
 from core.forge.host import PullState
 from core.forge.hosted import HostedForge
@@ -45,9 +46,10 @@ class GiteaArena:
     def _credential(self) -> Credential:
         return Credential("penstock", self.server.token)
 
-    def open(self) -> HostedForge:
+    def open(self, conventions: Conventions = PLAIN) -> HostedForge:
         host = GiteaHost(self.server.url, "penstock/conform", lambda: self.server.token, setting="PENSTOCK_GITEA_TOKEN")
-        return HostedForge(host, lambda: Repository(self._mirror.path), Remote(self.location, self._credential))
+        remote = Remote(self.location, self._credential)
+        return HostedForge(host, lambda: Repository(self._mirror.path), remote, conventions=conventions)
 
     def base_commit(self) -> str:
         return self._base
@@ -65,6 +67,7 @@ class GiteaArena:
                 pull["title"].removeprefix("WIP: "),
                 pull["body"],
                 pull["base"]["ref"],
+                tuple(label["name"] for label in pull["labels"]),
             )
             for pull in found
             if pull["head"]["ref"] == branch

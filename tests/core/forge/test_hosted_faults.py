@@ -130,7 +130,7 @@ def test_without_permission_the_remedy_is_named_and_the_token_is_not(
     wanted = publication(arena)
     for token in (reader, "not-a-token-at-all"):
         with pytest.raises(ForgeUnavailable) as trouble:
-            arena.open(token).publish(wanted)
+            arena.open(token=token).publish(wanted)
         assert "PENSTOCK_TOKEN" in str(trouble.value) or "credential" in str(trouble.value)
         assert token not in str(trouble.value)
     assert arena.pulls(wanted.branch) == []

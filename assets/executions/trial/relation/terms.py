@@ -151,7 +151,9 @@ def values(source: str) -> frozenset[Value]:
 def _written(value: object) -> tuple[str, ...]:
     """A constant as people write it."""
     shown = repr(value)
-    return (shown, f'"{shown[1:-1]}"') if isinstance(value, str) and len(shown) < _MOST_VALUE else (shown[:_MOST_VALUE],)
+    return (
+        (shown, f'"{shown[1:-1]}"') if isinstance(value, str) and len(shown) < _MOST_VALUE else (shown[:_MOST_VALUE],)
+    )
 
 
 def _coded(text: str) -> Iterator[str]:
