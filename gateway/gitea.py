@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.intake import Intent, NoIntent
+from core.intents import push
 from core.tickets import Service
-from gateway.forge_intents import push
 from gateway.github import describe, repository_of, ticket_intent
 
 _KINDS = {

@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import Field
 
 from core.intake import Intent, NoIntent, RenameIntent, Target
+from core.intents import about_ticket, happened, push, starts_work, unlabelled, work_of
 from core.payload import Needed, Payload, clean, parse, shown
 from core.tickets import Service
 from core.tickets.fields import Name, Repository, label_names
 from core.tickets.github import DELIVERIES, IssueDelivery, change_of
 from core.tickets.record import Kind
-from gateway.forge_intents import about_ticket, happened, push, starts_work, unlabelled, work_of
 
 _MOVED = ("renamed", "transferred")
 

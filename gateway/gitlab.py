@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from core.intake import Intent, NoIntent, RenameIntent, Target, TaskIntent
+from core.intents import about_ticket, happened, push, starts_work, unlabelled, work_of
 from core.payload import Needed, Payload, parse, shown
 from core.repository_names import RepositoryId
 from core.tickets import Service, TicketChange, gitlab
 from core.tickets.fields import RepositoryName
 from core.tickets.gitlab_shapes import completed, identity_of, kind_of
-from gateway.forge_intents import about_ticket, happened, push, starts_work, unlabelled, work_of
 
 _MOVED = ("project_rename", "project_transfer")
 _PUSHES = ("push", "tag_push")

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.intake import Intent, NoIntent
+from core.intents import about_ticket
 from core.payload import shown
 from core.tickets import jira
-from gateway.forge_intents import about_ticket
 
 
 def describe(payload: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Intents that all forges share: a task for an opened issue, a refresh for a push, the change of a ticket."""
+"""Intents that all services share: a task for an opened issue, a refresh for a push, the change of a ticket."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
