@@ -1,9 +1,12 @@
-"""Intents that all services share: a task for an opened issue, a refresh for a push, the change of a ticket."""
+"""Intents that all services share: the change of a ticket and the task that it starts, a refresh for a push.
+
+The rules of `core.rules` are applied here, to webhooks and to what a sweep finds alike.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator
 
@@ -11,8 +14,12 @@ from core.commands import Command, find_commands
 from core.intake import ChangeIntent, Happening, Intent, NoIntent, Target, TaskIntent, TicketIntent
 from core.payload import Flag, Payload, Text, parse
 from core.repository_names import RepositoryId
-from core.tickets import Service, Snapshot, TicketChange
-from core.tickets.fields import Person
+from core.rules import Rules, Signal, mentioned
+from core.tickets import Comment, Kind, Service, Snapshot, TicketChange
+from core.tickets.fields import names
+from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS
+
+NO_RULES = Rules(())
 
 _WRITTEN = ("created", "create")
 _BOT = re.compile(r"\[bot\]$|^(?:project|group)_\d+_bot", re.IGNORECASE)
@@ -20,75 +27,102 @@ _BOT = re.compile(r"\[bot\]$|^(?:project|group)_\d+_bot", re.IGNORECASE)
 _OWN_BRANCHES = "refs/heads/penstock/"
 
 
-def starts_work(opened: bool, labels_given: Iterable[str], trigger_label: str | None) -> bool:
-    """Whether an issue starts a task: when it is opened or, if there is a trigger label, when it gets that label."""
-    if not trigger_label:
-        return opened
-    return trigger_label.casefold() in (label.casefold() for label in labels_given)
+class Actor(Protocol):
+    """Whoever caused an event, as any service reports them."""
 
+    @property
+    def called(self) -> str | None: ...
 
-def happened(service: Service, key: str, opened: bool, trigger_label: str | None, issue: Snapshot) -> Happening:
-    """What starts an issue's task: that it was opened or, if there is a trigger label, that it got the label. Its time
-    is the same in the deliveries of all webhooks: of the opening, the issue's creation; else, its last change."""
-    if trigger_label:
-        return Happening(service, key, f"label {trigger_label.casefold()}", _since(opened, issue))
-    return Happening(service, key, "opened", _since(True, issue))
-
-
-def _since(opened: bool, issue: Snapshot) -> datetime | None:
-    first, second = (issue.created_at, issue.updated_at) if opened else (issue.updated_at, issue.created_at)
-    return first or second
-
-
-def work_of(
-    project: str,
-    issue: Snapshot,
-    repository: RepositoryId | None = None,
-    happening: Happening | None = None,
-    starter: Person | None = None,
-) -> TaskIntent:
-    """The task that an issue starts. `repository` is the permanent id of the project's repository, `starter` whoever
-    opened or labelled the issue."""
-    return TaskIntent(
-        target=Target(repository=project, forge_id=repository),
-        title=issue.title or "",
-        body=issue.body or "",
-        url=issue.url,
-        author=issue.author,
-        happening=happening,
-        starter=(starter.called, starter.id) if starter else (None, None),
-    )
-
-
-def unlabelled(opened: bool, labels_given: Iterable[str], trigger_label: str | None) -> str | None:
-    """Why an issue that was opened or labelled starts no task: it lacks the trigger label. None for other changes."""
-    given = [label for label in labels_given if label]
-    if not trigger_label or not (opened or given):
-        return None
-    found = f"label {given[0][:100]!r} is not it" if given else "it was opened without"
-    return f"starts no task: issues need the label {trigger_label!r} for that, and {found}"
+    @property
+    def id(self) -> str | None: ...
 
 
 def about_ticket(
     change: TicketChange,
-    work: TaskIntent | None = None,
     repository: RepositoryId | None = None,
-    reason: str | None = None,
+    signal: Signal | None = None,
+    rules: Rules = NO_RULES,
 ) -> TicketIntent:
-    """A ticket's change. It belongs to the source that its project is linked to, or whose repository it is. `reason`
-    says why it starts no task."""
+    """A ticket's change, with the task that it starts by the first of the rules that matches its signal. It belongs to
+    the source that its project is linked to, or whose repository it is; `repository` is that one's permanent id."""
     name = None if change.service == Service.JIRA else change.project
     target = Target(repository=name, project=(change.service, change.project), forge_id=repository)
-    return TicketIntent(target, change, work, _commands(change), None if work else reason)
+    commands = _commands(change)
+    if signal is None or not signal.says_something or change.kind != Kind.ISSUE or change.deleted:
+        return TicketIntent(target, change, None, commands)
+    work = _work_of(change, target, signal, rules)
+    reason = None if work else rules.unmatched(signal, change.service, change.project)
+    return TicketIntent(target, change, work, commands, reason, signal)
+
+
+def _work_of(change: TicketChange, target: Target, signal: Signal, rules: Rules) -> TaskIntent | None:
+    """The task; none for a ticket that some people may not see, or of which too little is known."""
+    issue, comment = change.ticket, change.comment
+    if issue is None or issue.hidden or issue.title is None or (comment is not None and comment.hidden):
+        return None
+    return work_of(replace(target, project=None), issue, signal, rules, change.service, change.key)
+
+
+def work_of(
+    target: Target, issue: Snapshot, signal: Signal, rules: Rules, service: Service, key: str | None
+) -> TaskIntent | None:
+    """The task that an issue starts by the first rule that matches; None if none does. Without `key`, which only
+    samples written by hand lack, a repeat of the event is not recognised."""
+    started = rules.first(signal, service, target.repository or (key or "").rpartition("-")[0])
+    if started is None:
+        return None
+    return TaskIntent(
+        target=target,
+        title=issue.title or "",
+        body=issue.body or "",
+        url=issue.url,
+        author=issue.author or signal.actor,
+        happening=Happening(service, key, started[1], signal.at) if key else None,
+        starter=(signal.actor, signal.actor_id),
+    )
+
+
+def signal_of(
+    issue: Snapshot | None,
+    actor: Actor | None,
+    *,
+    opened: bool = False,
+    labels: Iterable[str | None] = (),
+    assigned: Iterable[str | None] = (),
+    comment: Comment | None = None,
+) -> Signal:
+    """What a delivery reports. Its time is the same in the deliveries of all webhooks: of an issue that was opened, its
+    creation; of a comment, that one's creation; else, the issue's last change."""
+    first, second = (issue.created_at, issue.updated_at) if issue else (None, None)
+    at = (first or second) if opened else (second or first)
+    text = comment.body if comment else issue.body if issue and opened else None
+    return Signal(
+        opened=opened,
+        labels=names(labels)[:MOST_LABELS],
+        assigned=names(assigned)[:MOST_ASSIGNEES],
+        mentioned=() if _is_bot(actor.called if actor else None) else mentioned(text),
+        actor=actor.called if actor else None,
+        actor_id=actor.id if actor else None,
+        at=comment.created_at if comment else at,
+        comment=comment.id if comment else None,
+    )
+
+
+def new_comment(change: TicketChange) -> Comment | None:
+    """The comment, if the change reports that it was just written where everybody may read it."""
+    comment = change.comment
+    written = change.action.rpartition(".")[2] in _WRITTEN
+    return None if comment is None or not written or comment.hidden or comment.deleted else comment
 
 
 def _commands(change: TicketChange) -> tuple[Command, ...]:
     """The commands of a comment that was written just now by a person; later edits change nothing."""
-    comment = change.comment
-    written = change.action.rpartition(".")[2] in _WRITTEN
-    if comment is None or not written or comment.hidden or comment.deleted or _BOT.search(comment.author or ""):
-        return ()
-    return find_commands(comment.body or "")
+    comment = new_comment(change)
+    return () if comment is None or _is_bot(comment.author) else find_commands(comment.body or "")
+
+
+def _is_bot(login: str | None) -> bool:
+    return bool(_BOT.search(login or ""))
 
 
 def _commit(text: str) -> str:

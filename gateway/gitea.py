@@ -8,6 +8,7 @@ from typing import Any
 
 from core.intake import Intent, NoIntent
 from core.intents import push
+from core.rules import Rules
 from core.tickets import Service
 from gateway.github import describe, repository_of, ticket_intent
 
@@ -34,12 +35,12 @@ _KINDS = {
 so only the state of its pull request is stored."""
 
 
-def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
+def normalise(event: str, payload: Mapping[str, Any], *, rules: Rules) -> Intent:
     """The intent of `event` (the X-Gitea-Event header). Raises only `BadField`."""
     if event == "push":
         return push(payload, lambda: repository_of(payload, Service.GITEA))
     kind = _KINDS.get(event, "")
     if kind == "issue_comment" and payload.get("comment") is None:
         kind = "pull_request"  # a review's text arrives under the same event name
-    found = ticket_intent(kind, payload, Service.GITEA, trigger_label)
+    found = ticket_intent(kind, payload, Service.GITEA, rules)
     return found or NoIntent(f"{describe(event, payload)} starts no work")
