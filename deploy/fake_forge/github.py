@@ -141,6 +141,13 @@ def paged(call: Call, items: list[Any]) -> Page:
     return page_of(call, items, "per_page", 30, 100)
 
 
+def sorted_as_asked(call: Call, items: list[Any]) -> list[Any]:
+    """By time of creation or, if it is asked for, of the last change; the newest first unless asked otherwise."""
+    by = "updated" if call.query.get("sort") == "updated" else "created"
+    items = sorted(items, key=lambda item: (getattr(item, by), item.id))
+    return items if call.query.get("direction") == "asc" else items[::-1]
+
+
 def link(call: Call, page: Page) -> dict[str, str]:
     return page.link(f"{call.url}{PREFIX}", call, "per_page")
 
@@ -190,9 +197,7 @@ def list_pulls(call: Call, owner: str, repo: str) -> Reply:
         and base in (None, "", pull.base)
         and (not colon or (head_owner.lower(), head) == (found.owner.lower(), pull.head))  # GitHub ignores a bare name
     ]
-    if call.query.get("direction") != "asc":
-        pulls.reverse()
-    page, by = paged(call, pulls), _owner(call, found)
+    page, by = paged(call, sorted_as_asked(call, pulls)), _owner(call, found)
     shown = [github_shapes.pull(call.url, found, by, pull, full=False) for pull in page.items]
     return Reply(200, shown, link(call, page))
 
@@ -218,6 +223,13 @@ def create_pull(call: Call, owner: str, repo: str) -> Reply:
     reply = _shown(call, found, pull, 201)
     reply.headers["Location"] = reply.body["url"]
     return reply
+
+
+@ROUTES("GET", "repos/{owner}/{repo}/pulls/comments")
+def list_review_comments(call: Call, owner: str, repo: str) -> Reply:
+    """There are no reviews here."""
+    found_repository(call, owner, repo)
+    return Reply(200, [])
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/pulls/{number}")
