@@ -85,6 +85,12 @@ class Platform:
         except NoToken as error:
             return str(error)
 
+    def forge_token(self, team_id: uuid.UUID, source: str) -> str | None:
+        """The token for the API of a source's forge: see `assets.results.tokens`."""
+        from assets.results.tokens import token_for
+
+        return token_for(self, team_id, source)
+
     def visible_commit(self, team_id: uuid.UUID, source: str) -> str:
         """The commit that searches of a source show. Raises `LookupError` if none is indexed yet."""
         with self.database.team(team_id) as connection:
