@@ -17,6 +17,7 @@ from dagster_project.cli import (
     migrate,
     models,
     platform,
+    rules,
     sandbox,
     solve,
     task,
@@ -42,6 +43,7 @@ app.command("ledger")(ledger.ledger)
 app.add_typer(task.tasks, name="task")
 app.add_typer(index.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")
+app.add_typer(rules.rules, name="rules")
 app.add_typer(models.models, name="models")
 app.add_typer(migrate.migrations, name="migrate")
 app.add_typer(evals, name="eval")
