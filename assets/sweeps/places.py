@@ -131,6 +131,7 @@ def note_places(database: Database, places: list[Place], source: str | None = No
 
 _DUE = """
 SELECT EXISTS (SELECT FROM sweeps WHERE next_at <= now())
+    OR EXISTS (SELECT FROM organisations WHERE next_at <= now())
     OR EXISTS (SELECT FROM sources s WHERE s.location NOT LIKE '/%' AND NOT EXISTS (
         SELECT FROM sweeps w WHERE (w.team_id, w.service, w.project) = (s.team_id, 'git', s.name)))
     OR EXISTS (SELECT FROM ticket_projects p WHERE (p.address IS NOT NULL OR p.service IN ('github', 'gitlab'))
@@ -140,7 +141,7 @@ SELECT EXISTS (SELECT FROM sweeps WHERE next_at <= now())
 
 
 def anything_due(connection: Connection[TupleRow]) -> bool:
-    """Whether a place is due, or has no row yet."""
+    """Whether a place or an organisation is due, or a place has no row yet."""
     row = connection.execute(_DUE.encode()).fetchone()
     return bool(row and row[0])
 

@@ -155,6 +155,12 @@ def changed_since(call: Call, items: Sequence[Any], name: str) -> list[Any]:
     return [item for item in items if since is None or item.updated >= since]
 
 
+def owned(call: Call, owner: str) -> list[Repository]:
+    """The repositories of an owner that the caller may see."""
+    everything = list(call.state.repositories.values())
+    return [one for one in everything if one.owner == owner and call.state.may(one, call.user, "read")]
+
+
 def index(text: str) -> int:
     """A number in a path. Raises `UnknownEndpoint` if it is none."""
     if not (text.isascii() and text.isdigit() and len(text) < 18):

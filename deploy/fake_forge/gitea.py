@@ -16,6 +16,7 @@ from deploy.fake_forge.exchange import (
     UnknownEndpoint,
     changed_since,
     index,
+    owned,
     page_of,
     split_draft,
     strings,
@@ -134,6 +135,16 @@ def get_repository(call: Call, owner: str, repo: str) -> Reply:
     found = _repository(call, owner, repo)
     permission = call.state.permission(found, call.user)
     return Reply(200, gitea_shapes.repository(call.url, found, call.state.add_user(found.owner), permission))
+
+
+@ROUTES("GET", "orgs/{owner}/repos")
+def list_repositories(call: Call, owner: str) -> Reply:
+    """Every owner of a repository is an organisation here."""
+    found = owned(call, owner)
+    if not found:
+        raise NotFound(owner)
+    by = call.state.add_user(owner)
+    return _list(call, found, lambda one: gitea_shapes.repository(call.url, one, by, "read"))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/branches/{branch...}")

@@ -16,6 +16,7 @@ from deploy.fake_forge.exchange import (
     Reply,
     Routes,
     index,
+    owned,
     page_of,
     strings,
 )
@@ -174,6 +175,18 @@ def get_repository(call: Call, owner: str, repo: str) -> Reply:
     found = found_repository(call, owner, repo)
     permission = call.state.permission(found, call.user)
     return Reply(200, github_shapes.repository(call.url, found, _owner(call, found), permission))
+
+
+@ROUTES("GET", "orgs/{owner}/repos")
+@ROUTES("GET", "users/{owner}/repos")
+def list_repositories(call: Call, owner: str) -> Reply:
+    """Every owner of a repository is an organisation here."""
+    found = owned(call, owner)
+    if not found:
+        raise NotFound(owner)
+    page = paged(call, found)
+    shown = [github_shapes.repository(call.url, one, _owner(call, one), "read") for one in page.items]
+    return Reply(200, shown, link(call, page))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/branches/{branch...}")

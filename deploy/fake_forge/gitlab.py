@@ -14,6 +14,7 @@ from deploy.fake_forge.exchange import (
     Reply,
     Routes,
     changed_since,
+    owned,
     page_of,
     split_draft,
     strings,
@@ -167,6 +168,16 @@ def get_project(call: Call, project: str) -> Reply:
     level = _LEVELS[found.permissions.get(call.user.login, "none")] if call.user else 0
     owner = call.state.add_user(found.owner)
     return Reply(200, gitlab_shapes.project(call.url, found, owner, level))
+
+
+@ROUTES("GET", "groups/{owner}/projects")
+def list_projects(call: Call, owner: str) -> Reply:
+    """Every owner of a repository is a group here."""
+    found = owned(call, owner)
+    if not found:
+        raise NotFound(owner)
+    by = call.state.add_user(owner)
+    return _list(call, found, lambda one: gitlab_shapes.project(call.url, one, by, 0))
 
 
 @ROUTES("GET", "projects/{project}/repository/branches/{branch}")

@@ -108,6 +108,10 @@ class Clock:
         self._random = random.Random(seed)  # noqa: S311
         self.at = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 
+    def catch_up(self) -> None:
+        """To about the real time."""
+        self.at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+
     def __call__(self) -> datetime:
         self.at += timedelta(seconds=self._random.randint(3, 20))
         return self.at
@@ -117,6 +121,7 @@ class Clock:
 class Stage:
     arena: FakeArena
     make_side: Callable[..., Side]
+    clock: Clock
 
     def side(self, *, drops: Callable[[Delivery], bool] = lambda _: False, **settings: Any) -> Side:
         return self.make_side(drops, **settings)
@@ -170,7 +175,8 @@ def dialect(request: pytest.FixtureRequest) -> str:
 def stage(
     dialect: str, tmp_path: Path, postgres_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stage]:
-    monkeypatch.setattr(deploy.fake_forge.state, "now", Clock(1))
+    clock = Clock(1)
+    monkeypatch.setattr(deploy.fake_forge.state, "now", clock)
     arena = FakeArena(tmp_path / "arena", dialect)
     for who in ("ada", "bob", "eve", "helper", "penstock"):
         arena.forge.add_user(who)
@@ -203,7 +209,7 @@ def stage(
             side.index()
             return side
 
-        yield Stage(arena, make)
+        yield Stage(arena, make, clock)
         arena.forge.wait_for_deliveries()
         assert arena.forge.failures == []
         assert [one.path for one in arena.forge.unknown] == []
