@@ -95,6 +95,12 @@ class Platform:
         forge = open_forge_for(self, task.team_id, task.source)
         return isinstance(forge, HostedForge) and forge.bring(follow_up.branch, follow_up.head)
 
+    def forge_token(self, team_id: uuid.UUID, source: str) -> str | None:
+        """The token for the API of a source's forge: see `assets.results.tokens`."""
+        from assets.results.tokens import token_for
+
+        return token_for(self, team_id, source)
+
     def visible_commit(self, team_id: uuid.UUID, source: str) -> str:
         """The commit that searches of a source show. Raises `LookupError` if none is indexed yet."""
         with self.database.team(team_id) as connection:

@@ -17,6 +17,7 @@ from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, Event, task_id
 from core.follow_ups import BODY_CHARACTERS, Feedback, checks_identity, task_of
 from core.repository_names import RepositoryId, follow, learn
+from core.rules import Signal
 from core.states import OPEN_TASK_STATES, DeliveryState
 from core.tasks import create_task, request_event
 from core.tickets import TICKET_CHANGED, TicketChange
@@ -24,6 +25,9 @@ from core.tickets import TICKET_CHANGED, TicketChange
 CHANGED = "penstock.source.changed"
 _COMMANDS = uuid.UUID("0c0f6f3a-2f6c-5d44-8a6e-6a7f4f3f9a55")
 """Namespace of the ids of commands."""
+SAME_SECONDS = 30
+"""Two reports of the same thing about an issue are about one event if their times differ by no more: a webhook and the
+service's API give it differently, with or without fractions, or as the time of the issue's last change."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class ChangeIntent:
 class TicketIntent:
     """A ticket has changed; `task` is work on the same source that the change also requests, `commands` are those of a
     new comment, `feedback` is what a review says about a pull request of Penstock's. `reason` says why a change that
-    could start a task does not."""
+    could start a task does not, `signal` is what rules were applied to."""
 
     target: Target
     change: TicketChange
@@ -95,6 +99,7 @@ class TicketIntent:
     commands: tuple[Command, ...] = ()
     reason: str | None = None
     feedback: Feedback | None = None
+    signal: Signal | None = None
 
 
 @dataclass(frozen=True)
@@ -194,8 +199,8 @@ def receive(
             decided.reason,
             task_id(team_id, delivery.event_id) if started else decided.task_id,
             delivery.body_sha256,
-            decided.ticket if started else None,
-            decided.happening if started else None,
+            decided.ticket,
+            decided.happening,
             delivery.body_sha256,
         ),
     ).fetchone()
@@ -245,14 +250,13 @@ def _store_commands(connection: Connection[Any], team_id: uuid.UUID, source: str
     if comment is None or comment.author is None:
         return
     for command in intent.commands:
-        name = f"{team_id} {source} {change.service} {change.project} {change.key} {comment.id} {command}"
         connection.execute(
             "INSERT INTO commands (team_id, id, source, ticket_service, ticket_project, ticket_key, comment_url, "
             "author, author_id, command, body) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
             "ON CONFLICT (id) DO NOTHING",
             (
                 team_id,
-                uuid.uuid5(_COMMANDS, name),
+                _command_id(team_id, source, intent, command),
                 source,
                 *(change.service, change.project, change.key),
                 comment.url,
@@ -301,6 +305,27 @@ def _store_checks(connection: Connection[Any], team_id: uuid.UUID, source: str, 
     )
 
 
+def _command_id(team_id: uuid.UUID, source: str, intent: TicketIntent, command: Command) -> uuid.UUID:
+    change, comment = intent.change, intent.change.comment
+    name = f"{team_id} {source} {change.service} {change.project} {change.key} {comment and comment.id} {command}"
+    return uuid.uuid5(_COMMANDS, name)
+
+
+def is_known(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: TicketIntent) -> bool:
+    """Whether an earlier delivery has reported the event that would start the intent's task, if there is one, and
+    brought all of its commands."""
+    work = intent.task
+    if work is not None and work.happening is not None:
+        first = _earlier(connection, team_id, _ticket(source, work.target, work.happening), work.happening, None)
+        if first is None or not first[2]:
+            return False
+    if intent.change.comment is None or intent.change.comment.author is None:
+        return True
+    wanted = [_command_id(team_id, source, intent, command) for command in intent.commands]
+    row = connection.execute("SELECT count(*) FROM commands WHERE id = ANY(%s)", (wanted,)).fetchone()
+    return row is not None and row[0] == len(wanted)
+
+
 def _about(intent: Intent) -> tuple[str, str, str] | None:
     if not isinstance(intent, TicketIntent):
         return None
@@ -312,14 +337,19 @@ def _change(intent: Intent) -> tuple[str | None, Mapping[str, Any]]:
     if isinstance(intent, ChangeIntent):
         return CHANGED, intent.data
     if isinstance(intent, TicketIntent):
-        return TICKET_CHANGED, {"change": intent.change.model_dump(mode="json", exclude_none=True)}
+        signal = intent.signal.model_dump(mode="json", exclude_defaults=True) if intent.signal else None
+        return TICKET_CHANGED, {
+            "change": intent.change.model_dump(mode="json", exclude_none=True),
+            **({"signal": signal} if signal else {}),
+        }
     return None, {}
 
 
 @dataclass(frozen=True)
 class _Decision:
     """The state of a delivery and why; `source` is None if it changes nothing. `task_id` is a task that an earlier
-    delivery started. `ticket` and `happening` are set if the delivery starts a task for an issue."""
+    delivery started. `ticket` and `happening` are set if the delivery starts a task for an issue, or would if that
+    had none open."""
 
     source: str | None
     state: DeliveryState
@@ -401,18 +431,7 @@ def _once(
     happening = str(work.happening)
     # Held until the end of the transaction, so that of two deliveries at once the second sees what the first did.
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock issue {team_id} {ticket}",))
-    first = connection.execute(
-        "SELECT d.id, d.task_id, d.happening = %(happening)s FROM deliveries d LEFT JOIN tasks t ON t.id = d.task_id "
-        "WHERE d.team_id = %(team)s AND d.ticket = %(ticket)s AND d.id <> %(id)s "
-        "AND (d.happening = %(happening)s OR t.state = ANY(%(open)s)) ORDER BY 3 DESC LIMIT 1",
-        {
-            "team": team_id,
-            "ticket": ticket,
-            "happening": happening,
-            "id": delivery.event_id,
-            "open": sorted(OPEN_TASK_STATES),
-        },
-    ).fetchone()
+    first = _earlier(connection, team_id, ticket, work.happening, delivery.event_id)
     if first is None:
         return _Decision(decided.source, DeliveryState.TASK, decided.reason, ticket=ticket, happening=happening)
     other, task, same = first
@@ -420,7 +439,41 @@ def _once(
         reason = f"delivery {other} reported the same event before: task {task} is about it"
         return _Decision(decided.source, DeliveryState.DUPLICATE, reason, task)
     reason = f"starts no other task: task {task} for the same issue is still open"
-    return _Decision(decided.source, DeliveryState.CHANGE, reason, task)
+    return _Decision(decided.source, DeliveryState.CHANGE, reason, task, ticket, happening)
+
+
+_EARLIER = """
+SELECT id, task_id, same FROM (
+    SELECT d.id, d.task_id, t.state, d.happening = %(happening)s OR CASE
+        WHEN starts_with(d.happening, %(before_time)s)
+            AND substr(d.happening, length(%(before_time)s) + 1) ~ '^\\d{4}-\\d\\d-\\d\\dT[0-9:.]+\\+00:00$'
+        THEN coalesce(abs(extract(epoch FROM substr(d.happening, length(%(before_time)s) + 1)::timestamptz
+            - %(at)s::timestamptz)) <= %(near)s, false)
+        ELSE false END AS same
+    FROM deliveries d LEFT JOIN tasks t ON t.id = d.task_id
+    WHERE d.team_id = %(team)s AND d.ticket = %(ticket)s AND d.id IS DISTINCT FROM %(id)s::text
+) AS found WHERE same OR state = ANY(%(open)s) ORDER BY same DESC LIMIT 1
+"""
+
+
+def _earlier(
+    connection: Connection[Any], team_id: uuid.UUID, ticket: str, happening: Happening, event_id: str | None
+) -> Any:
+    """Another delivery than `event_id` that reported the same happening, or else one whose task for the same issue is
+    open: its id, its task, and whether the happening is the same."""
+    return connection.execute(
+        _EARLIER.encode(),
+        {
+            "team": team_id,
+            "ticket": ticket,
+            "happening": str(happening),
+            "before_time": f"{happening.what[:300]} at ",
+            "at": happening.at,
+            "near": SAME_SECONDS,
+            "id": event_id,
+            "open": sorted(OPEN_TASK_STATES),
+        },
+    ).fetchone()
 
 
 def _ticket(source: str, target: Target, happening: Happening) -> str:

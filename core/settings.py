@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
+from core.rules import Rules, read_rules, split_rules
 
 PREFIX = "PENSTOCK_"
 
@@ -193,7 +194,19 @@ class Settings(BaseSettings):
     )
     trigger_label: str | None = Field(
         default=None,
-        description="Label that makes an issue start a task. Unset: each issue opened in a configured source does.",
+        description="Label that makes an issue start a task: short for labelled:LABEL in start_rules.",
+    )
+    start_rules: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="What starts a task, separated by semicolons: opened, labelled:NAME, assigned:LOGIN, "
+        "mentioned:NAME, transition:STATUS (Jira), each with [REPOSITORY] behind it if it is for some only. Unset, and "
+        "without a trigger label: each issue opened in a configured source.",
+    )
+    sweep_minutes: float = Field(
+        default=10.0,
+        ge=0,
+        le=1440,
+        description="Minutes between two sweeps of a source, which find what webhooks did not deliver; 0: no sweeps.",
     )
     allowed_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         default_factory=lambda: (Path.home(),),
@@ -344,6 +357,17 @@ class Settings(BaseSettings):
         parse_identity(value)
         return value
 
+    @field_validator("start_rules", mode="before")
+    @classmethod
+    def _split_rules(cls, value: Any) -> Any:
+        return split_rules(value) if isinstance(value, str) else value
+
+    @field_validator("start_rules", mode="after")
+    @classmethod
+    def _readable_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_rules(value)
+        return value
+
     @field_validator("registry_hosts", "protected_paths", "pull_labels", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
@@ -393,6 +417,11 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """`allowed_roots` and the home folder, as resolved paths."""
         return tuple(Path(p).expanduser().resolve() for p in (*self.allowed_roots, self.home))
+
+    @property
+    def rules(self) -> Rules:
+        """What starts a task: `start_rules` and `trigger_label`."""
+        return read_rules(self.start_rules, self.trigger_label)
 
     @property
     def models_folder(self) -> Path:
@@ -471,7 +500,7 @@ def describe(settings: Settings) -> list[dict[str, str]]:
         if isinstance(value, SecretStr):
             shown = "********"
         elif isinstance(value, tuple):
-            shown = os.pathsep.join(str(part) for part in value)
+            shown = ("; " if name == "start_rules" else os.pathsep).join(str(part) for part in value)
         else:
             shown = "" if value is None else str(value)
         rows.append(

@@ -19,12 +19,13 @@ from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
 from assets.results import asset_checks as result_checks
 from assets.results import assets as result_assets
-from dagster_project.jobs import context, evals, events, models, tasks
+from dagster_project.jobs import context, evals, events, models, sweeps, tasks
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.migrations import migration_request_sensor, migration_sensor
 from sensors.publications import failed_run_sensor, publication_sensor
 from sensors.stale import stale_source_sensor
+from sensors.sweeps import sweep_sensor
 from sensors.tasks import reconciler, task_sensor
 
 defs = Definitions(
@@ -51,6 +52,7 @@ defs = Definitions(
         tasks.refresh_context,
         tasks.publish_pending,
         tasks.follow_patches,
+        sweeps.sweep_job,
         tasks.prune_runs,
         events.prune_events,
         context.prune_context,
@@ -77,6 +79,7 @@ defs = Definitions(
         task_sensor,
         change_sensor,
         stale_source_sensor,
+        sweep_sensor,
         reconciler,
         publication_sensor,
         failed_run_sensor,

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.intake import Intent, NoIntent
+from core.intents import push
+from core.rules import Rules
 from core.tickets import Service
 from gateway.checks import checks_intent
-from gateway.forge_intents import push
 from gateway.github import describe, repository_of, ticket_intent
 
 _KINDS = {
@@ -35,13 +36,13 @@ _KINDS = {
 so only the state of its pull request is stored."""
 
 
-def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
+def normalise(event: str, payload: Mapping[str, Any], *, rules: Rules) -> Intent:
     """The intent of `event` (the X-Gitea-Event header). Raises only `BadField`."""
     if event == "push":
         return push(payload, lambda: repository_of(payload, Service.GITEA))
     kind = _KINDS.get(event, "")
     if kind == "issue_comment" and payload.get("comment") is None:
         kind = "pull_request"  # a review's text arrives under the same event name
-    found = ticket_intent(kind, payload, Service.GITEA, trigger_label)
+    found = ticket_intent(kind, payload, Service.GITEA, rules)
     found = found or checks_intent(event, payload, Service.GITEA)
     return found or NoIntent(f"{describe(event, payload)} starts no work")

@@ -1,8 +1,8 @@
 """Intents of GitHub webhooks. Pure functions: payload in, intent out.
 
 Payloads: https://docs.github.com/webhooks/webhook-events-and-payloads. Events about issues, pull requests and their
-comments are ticket changes; an opened issue also starts a task. Every other event, known or not, is acknowledged with
-the reason why it starts none.
+comments are ticket changes; those that a rule matches also start a task. Every other event, known or not, is
+acknowledged with the reason why it starts none.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,15 @@ from typing import Any
 from pydantic import Field
 
 from core.intake import Intent, NoIntent, RenameIntent, Target
+from core.intents import about_ticket, new_comment, push, signal_of, work_of
 from core.payload import Needed, Payload, clean, parse, shown
-from core.tickets import Service
-from core.tickets.fields import Name, Repository, label_names
+from core.rules import Kind as RuleKind
+from core.rules import Rules, Signal
+from core.tickets import Service, Snapshot
+from core.tickets.fields import Name, Repository, label_names, people_names
 from core.tickets.github import DELIVERIES, IssueDelivery, change_of
 from core.tickets.record import Kind
 from gateway.checks import checks_intent
-from gateway.forge_intents import about_ticket, happened, push, starts_work, unlabelled, work_of
 from gateway.reviews import review_of
 
 _MOVED = ("renamed", "transferred")
@@ -79,14 +81,14 @@ def describe(event: str, payload: Mapping[str, Any]) -> str:
     return f"{event}.{action}" if action else event
 
 
-def normalise(event: str, payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
+def normalise(event: str, payload: Mapping[str, Any], *, rules: Rules) -> Intent:
     """The intent of `event` (the X-GitHub-Event header). Raises only `BadField`, whatever the payload."""
     if event == "push":
         return push(payload, lambda: repository_of(payload, Service.GITHUB))
     if event == "repository" and payload.get("action") in _MOVED:
         moved = parse(_Moved, payload)
         return RenameIntent(_target(moved.repository, Service.GITHUB), moved.former)
-    found = ticket_intent(event, payload, Service.GITHUB, trigger_label)
+    found = ticket_intent(event, payload, Service.GITHUB, rules)
     found = found or checks_intent(event, payload, Service.GITHUB)
     return found or NoIntent(f"{describe(event, payload)} starts no work")
 
@@ -100,33 +102,58 @@ def _target(repository: Repository, service: Service) -> Target:
     return Target(repository=repository.full_name, forge_id=repository.identity(service))
 
 
-def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, trigger_label: str | None) -> Intent | None:
+def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, rules: Rules) -> Intent | None:
     """The intent of an event about a ticket; None for any other event."""
     model = DELIVERIES.get(event)
-    if model is None or (event == "issues" and _irrelevant(payload, trigger_label)):
+    if model is None or (event == "issues" and _irrelevant(payload, rules)):
         return None
     delivery = parse(model, payload)
     identity = delivery.repository.identity(service)
-    if type(delivery) is not IssueDelivery:
-        change = change_of(event, delivery, service)
-        return about_ticket(change, repository=identity, feedback=review_of(delivery, payload))
-    project, opened, number = delivery.repository.full_name, delivery.action == "opened", delivery.issue.number
-    work, given = None, _labels_given(delivery, service)
-    if starts_work(opened, given, trigger_label):
+    if not isinstance(delivery, IssueDelivery):
+        return about_ticket(change_of(event, delivery, service), identity, feedback=review_of(delivery, payload))
+    project, number = delivery.repository.full_name, delivery.issue.number
+    if number is None and type(delivery) is IssueDelivery:
         issue = delivery.issue.snapshot(Kind.ISSUE, project)
-        happening = happened(service, f"#{number}", opened, trigger_label, issue) if number else None
-        work = work_of(project, issue, identity, happening, delivery.sender)
-    if number is None:
-        return work
-    reason = unlabelled(opened, given, trigger_label)
-    return about_ticket(change_of(event, delivery, service), work, identity, reason)
+        target = Target(repository=project, forge_id=identity)
+        return work_of(target, issue, _signal(delivery, issue, service), rules, service, None)
+    change = change_of(event, delivery, service)
+    if type(delivery) is IssueDelivery:
+        return about_ticket(change, identity, _signal(delivery, change.ticket, service), rules)
+    comment = new_comment(change)
+    signal = signal_of(change.ticket, delivery.sender, comment=comment) if comment else None
+    return about_ticket(change, identity, signal, rules)
 
 
-def _irrelevant(payload: Mapping[str, Any], trigger_label: str | None) -> bool:
+def _signal(delivery: IssueDelivery, issue: Snapshot | None, service: Service) -> Signal:
+    return signal_of(
+        issue,
+        delivery.sender,
+        opened=delivery.action == "opened",
+        labels=_labels_given(delivery, service),
+        assigned=_assigned(delivery, service),
+    )
+
+
+_STARTING: Mapping[str, tuple[RuleKind, ...]] = {
+    "opened": (RuleKind.OPENED, RuleKind.MENTIONED),
+    "labeled": (RuleKind.LABELLED,),
+    "assigned": (RuleKind.ASSIGNED,),
+}
+"""The rules that an action on an issue may match."""
+
+
+def _irrelevant(payload: Mapping[str, Any], rules: Rules) -> bool:
     """Whether the issue has no number and the action cannot start a task."""
     issue, action = payload.get("issue"), payload.get("action")
     unknown = issue is None or (isinstance(issue, Mapping) and issue.get("number") is None)
-    return unknown and isinstance(action, str) and action != ("labeled" if trigger_label else "opened")
+    return unknown and isinstance(action, str) and not rules.wants(*_STARTING.get(action, ()))
+
+
+def _assigned(delivery: IssueDelivery, service: Service) -> list[str | None]:
+    """Whom the issue was just assigned to. Gitea does not say who is new among those who have it."""
+    if service == Service.GITHUB:
+        return [delivery.assignee.called] if delivery.assignee and delivery.action == "assigned" else []
+    return list(people_names(delivery.issue.assignees)) if delivery.action in ("assigned", "opened") else []
 
 
 def _labels_given(delivery: IssueDelivery, service: Service) -> list[str]:

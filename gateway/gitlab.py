@@ -1,21 +1,21 @@
 """Intents of GitLab webhooks: of projects and groups, and of system hooks.
 
-Webhooks: https://docs.gitlab.com/user/project/integrations/webhooks/. An opened issue starts a task, as on GitHub.
+Webhooks: https://docs.gitlab.com/user/project/integrations/webhooks/. Rules apply to issues and notes, as on GitHub.
 Confidential issues and notes start none, and searches do not find them.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from core.intake import Intent, NoIntent, RenameIntent, Target, TaskIntent
+from core.intake import Intent, NoIntent, RenameIntent, Target
+from core.intents import about_ticket, new_comment, push, signal_of
 from core.payload import Needed, Payload, parse, shown
 from core.repository_names import RepositoryId
-from core.tickets import Service, TicketChange, gitlab
+from core.rules import Rules
+from core.tickets import gitlab
 from core.tickets.fields import RepositoryName
 from core.tickets.gitlab_shapes import completed, identity_of, kind_of
 from gateway.checks import pipeline_intent
-from gateway.forge_intents import about_ticket, happened, push, starts_work, unlabelled, work_of
 from gateway.reviews import note_of
 
 _MOVED = ("project_rename", "project_transfer")
@@ -38,7 +38,7 @@ def describe(payload: Mapping[str, Any]) -> str:
     return f"{kind}.{action}" if action else kind
 
 
-def normalise(payload: Mapping[str, Any], *, trigger_label: str | None) -> Intent:
+def normalise(payload: Mapping[str, Any], *, rules: Rules) -> Intent:
     """The intent of a delivery. Raises only `BadField`."""
     kind = kind_of(payload)
     whole, identity = completed(payload), identity_of(payload)
@@ -53,28 +53,22 @@ def normalise(payload: Mapping[str, Any], *, trigger_label: str | None) -> Inten
         delivery = parse(gitlab.TicketDelivery, whole)
         change = delivery.change()
         opened = delivery.object_attributes.action == "open"
-        reason = unlabelled(opened, delivery.labels_given, trigger_label)
-        return about_ticket(change, _work(delivery, change, trigger_label, identity), identity, reason)
+        signal = signal_of(
+            change.ticket, delivery.user, opened=opened, labels=delivery.labels_given, assigned=delivery.assigned
+        )
+        return about_ticket(change, identity, signal, rules)
     found = gitlab.change(whole)
     if found is None and kind == "pipeline" and (failed := pipeline_intent(whole, identity)) is not None:
         return failed
     if found is None:
         return NoIntent(f"{describe(payload)} starts no work")
-    return about_ticket(found, repository=identity, feedback=note_of(whole) if kind == "note" else None)
+    feedback = note_of(whole) if kind == "note" else None
+    comment = new_comment(found)
+    if comment is None:
+        return about_ticket(found, identity, feedback=feedback)
+    signal = signal_of(found.ticket, parse(gitlab.Delivery, whole).user, comment=comment)
+    return about_ticket(found, identity, signal, rules, feedback)
 
 
 def _target(name: str, identity: RepositoryId | None) -> Target:
     return Target(repository=name, forge_id=identity)
-
-
-def _work(
-    delivery: gitlab.TicketDelivery, change: TicketChange, trigger_label: str | None, identity: RepositoryId | None
-) -> TaskIntent | None:
-    issue, opened = delivery.object_attributes, delivery.object_attributes.action == "open"
-    if issue.confidential or change.ticket is None:
-        return None
-    if not starts_work(opened, delivery.labels_given, trigger_label):
-        return None
-    happening = happened(Service.GITLAB, change.key, opened, trigger_label, change.ticket)
-    author = delivery.user.called if delivery.user else None
-    return replace(work_of(change.project, change.ticket, identity, happening, delivery.user), author=author)

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.commands import OWN_MARK
 from core.follow_ups import Feedback, task_of
+from core.intents import is_bot
 from core.payload import BadField, parse
 from core.tickets import gitlab
 from core.tickets.fields import Person
@@ -20,7 +21,6 @@ from core.tickets.github import (
     ReviewDelivery,
     UnnumberedReviewDelivery,
 )
-from gateway.forge_intents import is_bot
 
 _ASKING = ("commented", "changes_requested")
 _ASKING_OF_GITEA = ("pull_request_review_comment", "pull_request_review_rejected")

@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from core.credentials import Credentials
 from core.intake import Intent, Receipt
+from core.rules import Rules
 from core.signatures import verify_gitea, verify_github, verify_gitlab, verify_jira, verify_standard
 from gateway import generic, gitea, github, gitlab, jira
 from gateway.deliveries import (
@@ -44,7 +45,7 @@ class Source:
     verify: Callable[[Secrets, bytes, Headers], None]
     identity: Callable[[Headers, bytes], str]
     describe: Callable[[str, Mapping[str, Any]], str]
-    normalise: Callable[[str, Mapping[str, Any], str | None], Intent]
+    normalise: Callable[[str, Mapping[str, Any], Rules], Intent]
     event: str | None = None
     may_be_form: bool = True
 
@@ -67,7 +68,7 @@ SOURCES = (
         lambda secrets, body, headers: verify_github(secrets, body, headers.get("x-hub-signature-256")),
         lambda headers, body: header(headers, "X-GitHub-Delivery"),
         github.describe,
-        lambda event, payload, label: github.normalise(event, payload, trigger_label=label),
+        lambda event, payload, rules: github.normalise(event, payload, rules=rules),
         event="X-GitHub-Event",
     ),
     Source(
@@ -84,7 +85,7 @@ SOURCES = (
             headers, "Idempotency-Key", instead=headers.get("webhook-id") or body_digest(body)
         ),
         lambda event, payload: gitlab.describe(payload),
-        lambda event, payload, label: gitlab.normalise(payload, trigger_label=label),
+        lambda event, payload, rules: gitlab.normalise(payload, rules=rules),
     ),
     Source(
         "gitea",
@@ -96,7 +97,7 @@ SOURCES = (
         ),
         lambda headers, body: header(headers, "X-Gitea-Delivery"),
         github.describe,
-        lambda event, payload, label: gitea.normalise(event, payload, trigger_label=label),
+        lambda event, payload, rules: gitea.normalise(event, payload, rules=rules),
         event="X-Gitea-Event",
     ),
     Source(
@@ -108,7 +109,7 @@ SOURCES = (
         # The same for a repeated delivery of Jira Cloud. Data Center sends none, but its bodies hold the event's time.
         lambda headers, body: header(headers, "X-Atlassian-Webhook-Identifier", instead=body_digest(body)),
         lambda event, payload: jira.describe(payload),
-        lambda event, payload, label: jira.normalise(payload),
+        lambda event, payload, rules: jira.normalise(payload, rules=rules),
     ),
     Source(
         "generic",
@@ -118,7 +119,7 @@ SOURCES = (
         lambda secrets, body, headers: verify_standard(secrets, body, **_standard(headers)),
         lambda headers, body: header(headers, "webhook-id"),
         lambda event, payload: generic.describe(payload),
-        lambda event, payload, label: generic.normalise(payload),
+        lambda event, payload, rules: generic.normalise(payload),
         may_be_form=False,
     ),
 )
@@ -133,14 +134,14 @@ def _received(source: Source, gateway: Gateway, headers: Headers, body: bytes) -
     identity = source.identity(headers, body)
     event = event_of(headers, source.event) if source.event else ""
     with room_for(body):
-        kind, intent = _read(source, event, body, gateway.settings.trigger_label)
+        kind, intent = _read(source, event, body, gateway.settings.rules)
     return store(gateway, source.name, identity, kind, body, intent)
 
 
-def _read(source: Source, event: str, body: bytes, trigger_label: str | None) -> tuple[str, Intent]:
+def _read(source: Source, event: str, body: bytes, rules: Rules) -> tuple[str, Intent]:
     """What the delivery reports, for display, and its intent."""
     payload = parse_object(body)
-    return source.describe(event, payload), source.normalise(event, payload, trigger_label)
+    return source.describe(event, payload), source.normalise(event, payload, rules)
 
 
 def _endpoint(source: Source) -> Callable[[Request, Response, TheGateway], Awaitable[DeliveryAnswer]]:

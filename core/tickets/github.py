@@ -122,7 +122,10 @@ class Delivery(Payload):
 
 
 class IssueDelivery(Delivery):
+    """`assignee` is whom GitHub reports as just assigned."""
+
     issue: Needed[Ticket]
+    assignee: Person | None = None
 
 
 class CommentDelivery(IssueDelivery):

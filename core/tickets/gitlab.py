@@ -118,8 +118,14 @@ class _Changed(Payload):
     current: Labels = None
 
 
+class _PeopleChanged(Payload):
+    previous: People = None
+    current: People = None
+
+
 class _Changes(Payload):
     labels: _Changed | None = None
+    assignees: _PeopleChanged | None = None
 
 
 class Delivery(Payload):
@@ -145,6 +151,17 @@ class TicketDelivery(Delivery):
             return ()
         before = set(label_names(changed.previous))
         return tuple(name for name in label_names(changed.current) if name not in before)
+
+    @property
+    def assigned(self) -> tuple[str, ...]:
+        """Whom this event assigned the ticket to."""
+        if self.object_attributes.action == "open":
+            return people_names(self.assignees)
+        changed = self.changes and self.changes.assignees
+        if not changed:
+            return ()
+        before = set(people_names(changed.previous))
+        return tuple(name for name in people_names(changed.current) if name not in before)
 
     def change(self) -> TicketChange:
         kind, project, ticket = KINDS[self.object_kind], self.project.path_with_namespace, self.object_attributes
@@ -178,6 +195,7 @@ class NoteDelivery(Delivery):
         note, project = self.object_attributes, self.project.path_with_namespace
         comment = note.comment()
         hidden = comment.hidden or self.event_type == "confidential_note"
+        is_author = self.user is not None and comment.author_id in (None, self.user.id)  # others may edit it
         return TicketChange(
             service=Service.GITLAB,
             project=project,
@@ -185,7 +203,9 @@ class NoteDelivery(Delivery):
             kind=kind,
             action=f"note.{(note.action or 'create')[:64]}",
             ticket=ticket.snapshot(kind, project),
-            comment=comment.model_copy(update={"author": self.user and self.user.called, "hidden": hidden}),
+            comment=comment.model_copy(
+                update={"author": self.user.called if self.user and is_author else None, "hidden": hidden}
+            ),
         )
 
 

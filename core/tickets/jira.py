@@ -20,6 +20,7 @@ _ISSUE_EVENTS = ("jira:issue_created", "jira:issue_updated", "jira:issue_deleted
 _COMMENT_EVENTS = ("comment_created", "comment_updated", "comment_deleted")
 _KEY = re.compile(r"([A-Z][A-Z0-9_]{1,99})-([1-9]\d{0,11})")
 _MOST_ITEMS = 100
+_LONGEST_ITEM = 2000
 
 
 def _key(text: str) -> str:
@@ -58,6 +59,10 @@ class Person(Payload):
     @property
     def id(self) -> str | None:
         return self.account_id or self.key or self.name
+
+    @property
+    def called(self) -> str | None:
+        return self.display_name or self.name
 
 
 class _Category(Payload):
@@ -167,12 +172,30 @@ class Issue(Payload):
 class _Item(Payload):
     field: Any = None
     former: Any = Field(default=None, alias="fromString")
+    new: Any = Field(default=None, alias="toString")
+
+    def names(self, value: Any) -> tuple[str, ...]:
+        """The labels of a value, which separates them by spaces, or the one name that it holds."""
+        text = clean(value[:_LONGEST_ITEM]) if isinstance(value, str) else ""
+        return tuple(text.split()) if self.field == "labels" else (text,) if text else ()
 
 
-class _Changelog(Payload):
+class Changelog(Payload):
+    """What one edit of an issue changed, as a webhook or the history of the issue reports it."""
+
     items: Annotated[
         list[_Item] | None, BeforeValidator(lambda found: found[:_MOST_ITEMS] if isinstance(found, list) else found)
     ] = None
+
+    def given(self, field: str) -> tuple[str, ...]:
+        """What a field (`status`, `labels`, `assignee`) got by this edit."""
+        return tuple(
+            name
+            for item in self.items or ()
+            if item.field == field
+            for name in item.names(item.new)
+            if name not in item.names(item.former)
+        )
 
 
 class Delivery(Payload):
@@ -181,7 +204,8 @@ class Delivery(Payload):
     kind: Name = Field(default=None, alias="issue_event_type_name")
     issue: Needed[Issue]
     comment: Remark | None = None
-    changelog: _Changelog | None = None
+    user: Person | None = None
+    changelog: Changelog | None = None
 
     def change(self) -> TicketChange:
         about_comment = self.event in _COMMENT_EVENTS
@@ -251,16 +275,24 @@ def event_of(payload: Mapping[str, Any]) -> str | None:
 
 
 def change(payload: Mapping[str, Any]) -> TicketChange | None:
-    """The change of a ticket that a webhook reports; None if it is not about a ticket. Raises `Unclear` for a payload
-    without `webhookEvent` that cannot be read, and `BadField` for a wrong field of any other."""
+    """The change of a ticket that a webhook reports; None if it is not about a ticket. Raises as `delivery` does."""
+    found = delivery(payload)
+    return found.change() if found else None
+
+
+def delivery(payload: Mapping[str, Any]) -> Delivery | None:
+    """A webhook about a ticket; None for any other. Raises `Unclear` for a
+    payload without `webhookEvent` that cannot be read, and `BadField` for a wrong field of any other."""
     event = event_of(payload)
     if event is None:
         raise Unclear("it has no webhookEvent, issue_event_type_name, comment or changelog to say what happened")
     if event not in (*_ISSUE_EVENTS, *_COMMENT_EVENTS):
         return None
     if payload.get("webhookEvent") == event:
-        return parse(Delivery, payload).change()
+        return parse(Delivery, payload)
     try:
-        return parse(Delivery, {**payload, "webhookEvent": event}).change()
+        found = parse(Delivery, {**payload, "webhookEvent": event})
+        found.change()
+        return found
     except BadField as error:
         raise Unclear(f"it has no webhookEvent, and {error}") from error

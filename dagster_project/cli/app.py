@@ -16,7 +16,9 @@ from dagster_project.cli import (
     ledger,
     migrate,
     models,
+    organisations,
     platform,
+    rules,
     sandbox,
     solve,
     task,
@@ -40,8 +42,9 @@ app.command("search")(index.search)
 app.command("context")(context.context)
 app.command("ledger")(ledger.ledger)
 app.add_typer(task.tasks, name="task")
-app.add_typer(index.sources, name="index")
+app.add_typer(organisations.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")
+app.add_typer(rules.rules, name="rules")
 app.add_typer(models.models, name="models")
 app.add_typer(migrate.migrations, name="migrate")
 app.add_typer(evals, name="eval")

@@ -109,6 +109,52 @@ def _report(report: Any) -> dict[str, Any]:
 
 
 @tickets.command()
+def sweep(
+    source: Annotated[str | None, typer.Argument(help="One source; all by default.", metavar="[SOURCE]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask forges and Jira now for what their webhooks did not deliver. The platform does so every few minutes."""
+    from assets.context.source.sources import find_source
+    from assets.platform import Platform
+    from assets.sweeps.sweep import sweep_due
+    from core.settings import load_settings
+
+    with _opened() as database:
+        name = find_source(database, DEFAULT_TEAM, source).name if source is not None else None
+        platform = Platform(load_settings(), database.url)
+        try:
+            done = []
+            for swept in sweep_due(platform, source=name, forced=True):
+                note(str(swept))
+                for problem in swept.problems:
+                    note(f"skipped {problem}")
+                done.append(swept)
+        finally:
+            platform.close()
+    if as_json:
+        data(
+            [
+                {
+                    "source": swept.place.source,
+                    "place": str(swept.place),
+                    "pages": swept.pages,
+                    "missed": swept.stored.missed,
+                    "tasks": swept.stored.tasks,
+                    "complete": swept.whole,
+                    "error": swept.error,
+                    "skipped": swept.problems,
+                }
+                for swept in done
+            ]
+        )
+    else:
+        missed, started = (sum(getattr(one.stored, name) for one in done) for name in ("missed", "tasks"))
+        line(f"{len(done)} places swept: {missed} missed events, {started} tasks started")
+    if any(swept.error for swept in done):
+        raise CommandFailed("not every place could be swept: see above")
+
+
+@tickets.command()
 def link(
     source: Source, service: From, project: Project = None, address: Address = None, as_json: AsJson = False
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -142,6 +143,22 @@ def page_of(call: Call, items: Sequence[Item], size_name: str, default: int, mos
 
     size, page = min(number(size_name, default), most), number("page", 1)
     return Page(list(items[(page - 1) * size : page * size]), page, size, len(items))
+
+
+def changed_since(call: Call, items: Sequence[Any], name: str) -> list[Any]:
+    """The records that were updated at or after the time that the parameter `name` gives."""
+    text = call.query.get(name, "")
+    try:
+        since = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        since = None
+    return [item for item in items if since is None or item.updated >= since]
+
+
+def owned(call: Call, owner: str) -> list[Repository]:
+    """The repositories of an owner that the caller may see."""
+    everything = list(call.state.repositories.values())
+    return [one for one in everything if one.owner == owner and call.state.may(one, call.user, "read")]
 
 
 def index(text: str) -> int:

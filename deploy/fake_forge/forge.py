@@ -1,9 +1,11 @@
 """`FakeForge`: what tests and the demo start, fill, break and look at."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deploy.fake_forge import git
 from deploy.fake_forge.deliveries import Deliveries, Delivery
 from deploy.fake_forge.faults import Fault
 from deploy.fake_forge.github_app import APP_LOGIN
@@ -38,7 +40,8 @@ class FakeForge:
         self.state = State(folder.absolute() / "repositories")
         self.state.folder.mkdir(parents=True, exist_ok=True)
         self._server = Server(self.state, port)
-        self._deliveries: Deliveries | None = None
+        self._receivers: list[Deliveries] = []
+        self.state.changed = self._changed
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -54,8 +57,8 @@ class FakeForge:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        if self._deliveries:
-            self._deliveries.stop()
+        for receiver in self._receivers:
+            receiver.stop()
 
     # Addresses
 
@@ -228,6 +231,30 @@ class FakeForge:
         found = self.repository(repository)
         self.state.edit(found, self.state.issue(found, number), self.add_user(author), **wanted)
 
+    def label(self, repository: str, number: int, *names: str, author: str = "ada", replace: bool = False) -> None:
+        """Gives labels to an issue or pull request; `replace` takes all others away."""
+        found = self.repository(repository)
+        issue, user = self.state.issue(found, number), self.add_user(author)
+        self.state.add_labels(found, issue, user, list(names), replace=replace)
+
+    def assign(self, repository: str, number: int, login: str, *, author: str = "ada") -> None:
+        """Assigns an issue to a user."""
+        found = self.repository(repository)
+        self.state.assign(found, self.state.issue(found, number), self.add_user(author), self.add_user(login))
+
+    def edit_comment(self, repository: str, comment: int, body: str, *, author: str = "ada") -> None:
+        self.state.edit_comment(self.repository(repository), comment, self.add_user(author), body)
+
+    def push(self, repository: str, branch: str, commit: str | None, *, author: str = "ada") -> None:
+        """Moves a branch to a commit that the repository has, or deletes it, as a push does."""
+        found = self.repository(repository)
+        before = git.branches(found.path)
+        change = (
+            ["update-ref", f"refs/heads/{branch}", commit] if commit else ["update-ref", "-d", f"refs/heads/{branch}"]
+        )
+        git.run(found.path, *change)
+        self.state.pushed(found, self.add_user(author), before, git.branches(found.path))
+
     def merge(self, repository: str, number: int, *, author: str = "ada") -> None:
         """Merges a pull request with a merge commit. Raises `Invalid` on a conflict."""
         found = self.repository(repository)
@@ -246,19 +273,25 @@ class FakeForge:
 
     # Webhooks
 
-    def deliver_to(self, url: str, secret: str) -> None:
-        """From now on sends what happens to `url`, as GitHub does and signed with `secret`."""
-        if self._deliveries:
-            raise ValueError("the fake forge delivers to one receiver, and has one")
-        self._deliveries = Deliveries(self.state, self.url, url, secret)
-        self.state.changed = self._deliveries.changed
+    def deliver_to(
+        self, url: str, secret: str, *, dialect: str = "github", drops: Callable[[Delivery], bool] = lambda _: False
+    ) -> Deliveries:
+        """From now on sends what happens to `url`, as GitHub, GitLab or Gitea does and signed with `secret`. A delivery
+        that `drops` says is lost on the way. May be called again for further receivers."""
+        receiver = Deliveries(self.state, self.url, url, secret, dialect, drops)
+        self._receivers.append(receiver)
+        return receiver
+
+    def _changed(self, *what: Any) -> None:
+        for receiver in self._receivers:
+            receiver.changed(*what)
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """What was sent so far, with the receiver's status."""
-        return self._deliveries.sent if self._deliveries else []
+        """What was sent so far, with the receivers' status."""
+        return [sent for receiver in self._receivers for sent in receiver.sent]
 
     def wait_for_deliveries(self) -> None:
         """Returns when everything that has happened so far was sent."""
-        if self._deliveries:
-            self._deliveries.wait()
+        for receiver in self._receivers:
+            receiver.wait()

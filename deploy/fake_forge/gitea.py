@@ -14,7 +14,9 @@ from deploy.fake_forge.exchange import (
     Reply,
     Routes,
     UnknownEndpoint,
+    changed_since,
     index,
+    owned,
     page_of,
     split_draft,
     strings,
@@ -22,6 +24,7 @@ from deploy.fake_forge.exchange import (
 from deploy.fake_forge.records import (
     AlreadyExists,
     ForgeError,
+    Happened,
     Invalid,
     NoSuchBranch,
     NotFound,
@@ -134,6 +137,16 @@ def get_repository(call: Call, owner: str, repo: str) -> Reply:
     return Reply(200, gitea_shapes.repository(call.url, found, call.state.add_user(found.owner), permission))
 
 
+@ROUTES("GET", "orgs/{owner}/repos")
+def list_repositories(call: Call, owner: str) -> Reply:
+    """Every owner of a repository is an organisation here."""
+    found = owned(call, owner)
+    if not found:
+        raise NotFound(owner)
+    by = call.state.add_user(owner)
+    return _list(call, found, lambda one: gitea_shapes.repository(call.url, one, by, "read"))
+
+
 @ROUTES("GET", "repos/{owner}/{repo}/branches/{branch...}")
 def get_branch(call: Call, owner: str, repo: str, branch: str) -> Reply:
     found = found_repository(call, owner, repo)
@@ -149,6 +162,8 @@ def list_pulls(call: Call, owner: str, repo: str) -> Reply:
     found = found_repository(call, owner, repo)
     state = call.query.get("state", "open")
     pulls = [pull for pull in found.pulls if state in ("all", pull.state)][::-1]
+    if call.query.get("sort") == "recentupdate":
+        pulls.sort(key=lambda pull: pull.updated, reverse=True)
     by = call.state.add_user(found.owner)
     return _list(call, pulls, lambda pull: gitea_shapes.pull(call.url, found, by, pull, full=False))
 
@@ -223,6 +238,38 @@ def request_reviewers(call: Call, owner: str, repo: str, number: str) -> Reply:
         for who in pull.reviewers
     ]
     return Reply(201, reviews)
+
+
+@ROUTES("GET", "repos/{owner}/{repo}/issues")
+def list_issues(call: Call, owner: str, repo: str) -> Reply:
+    """With the pull requests, as Gitea does; the newest first."""
+    found = found_repository(call, owner, repo)
+    state = call.query.get("state", "open")
+    issues = [one for one in (*found.issues, *found.pulls) if state in ("all", one.state)]
+    issues = sorted(changed_since(call, issues, "since"), key=lambda one: -one.number)
+    return _list(call, issues, lambda issue: gitea_shapes.issue(call.url, found, issue))
+
+
+@ROUTES("GET", "repos/{owner}/{repo}/issues/comments")
+def list_all_comments(call: Call, owner: str, repo: str) -> Reply:
+    found = found_repository(call, owner, repo)
+    of = {comment.id: issue for issue in (*found.issues, *found.pulls) for comment in issue.comments}
+    comments = [comment for issue in (*found.issues, *found.pulls) for comment in issue.comments]
+    comments = sorted(changed_since(call, comments, "since"), key=lambda one: one.id)
+    return _list(call, comments, lambda one: gitea_shapes.comment(call.url, found, of[one.id], one))
+
+
+@ROUTES("GET", "repos/{owner}/{repo}/issues/{number}/timeline")
+def list_timeline(call: Call, owner: str, repo: str, number: str) -> Reply:
+    """Without the comments."""
+    found = found_repository(call, owner, repo)
+    issue, users = call.state.issue(found, index(number)), call.state.users
+
+    def shown(one: Happened) -> dict[str, Any]:
+        who = users[one.name] if one.kind == "assigned" else None
+        return gitea_shapes.happened(call.url, found, issue, one, who)
+
+    return _list(call, issue.history, shown)
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/issues/{number}")

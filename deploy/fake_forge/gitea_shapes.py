@@ -6,7 +6,7 @@ from typing import Any
 from deploy.fake_forge import git
 from deploy.fake_forge.accounts import stamp
 from deploy.fake_forge.exchange import clone_url
-from deploy.fake_forge.records import Comment, Issue, Label, Pull, Repository, User
+from deploy.fake_forge.records import Comment, Happened, Issue, Label, Pull, Repository, User
 
 PREFIX = "/api/v1"
 _NEVER = "0001-01-01T00:00:00Z"
@@ -131,7 +131,8 @@ def issue(url: str, found: Repository, what: Issue) -> dict[str, Any]:
         "original_author_id": 0,
         "ref": "",
         "assets": [],
-        "assignees": None,
+        "assignee": user(url, what.assignees[0]) if what.assignees else None,
+        "assignees": [user(url, who) for who in what.assignees] or None,
         "time_estimate": 0,
         "pull_request": as_pull if isinstance(what, Pull) else None,
         "repository": {"id": found.id, "name": found.name, "owner": found.owner, "full_name": found.full_name},
@@ -190,6 +191,21 @@ def comment(url: str, found: Repository, of: Issue, what: Comment) -> dict[str, 
         "created_at": stamp(what.created),
         "updated_at": stamp(what.updated),
     }
+
+
+def happened(url: str, found: Repository, of: Issue, what: Happened, who: User | None) -> dict[str, Any]:
+    """An entry of an issue's timeline; `who` is whom it was assigned to."""
+    at = stamp(what.at)
+    shown = {"id": what.id, "user": user(url, what.actor), "created_at": at, "updated_at": at, "body": ""}
+    shown |= {
+        "html_url": f"{url}/{found.full_name}/issues/{of.number}#event-{what.id}",
+        "assignee": None,
+        "label": None,
+    }
+    if who:
+        return shown | {"type": "assignees", "assignee": user(url, who), "removed_assignee": False}
+    added = "1" if what.kind == "labeled" else ""
+    return shown | {"type": "label", "label": label(url, found, found.labels[what.name]), "body": added}
 
 
 def branch(url: str, found: Repository, name: str, commit: git.Commit, may_push: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from deploy.fake_forge.exchange import (
     Reply,
     Routes,
     index,
+    owned,
     page_of,
     strings,
 )
@@ -141,6 +142,13 @@ def paged(call: Call, items: list[Any]) -> Page:
     return page_of(call, items, "per_page", 30, 100)
 
 
+def sorted_as_asked(call: Call, items: list[Any]) -> list[Any]:
+    """By time of creation or, if it is asked for, of the last change; the newest first unless asked otherwise."""
+    by = "updated" if call.query.get("sort") == "updated" else "created"
+    items = sorted(items, key=lambda item: (getattr(item, by), item.id))
+    return items if call.query.get("direction") == "asc" else items[::-1]
+
+
 def link(call: Call, page: Page) -> dict[str, str]:
     return page.link(f"{call.url}{PREFIX}", call, "per_page")
 
@@ -169,6 +177,18 @@ def get_repository(call: Call, owner: str, repo: str) -> Reply:
     return Reply(200, github_shapes.repository(call.url, found, _owner(call, found), permission))
 
 
+@ROUTES("GET", "orgs/{owner}/repos")
+@ROUTES("GET", "users/{owner}/repos")
+def list_repositories(call: Call, owner: str) -> Reply:
+    """Every owner of a repository is an organisation here."""
+    found = owned(call, owner)
+    if not found:
+        raise NotFound(owner)
+    page = paged(call, found)
+    shown = [github_shapes.repository(call.url, one, _owner(call, one), "read") for one in page.items]
+    return Reply(200, shown, link(call, page))
+
+
 @ROUTES("GET", "repos/{owner}/{repo}/branches/{branch...}")
 def get_branch(call: Call, owner: str, repo: str, branch: str) -> Reply:
     found = found_repository(call, owner, repo)
@@ -190,9 +210,7 @@ def list_pulls(call: Call, owner: str, repo: str) -> Reply:
         and base in (None, "", pull.base)
         and (not colon or (head_owner.lower(), head) == (found.owner.lower(), pull.head))  # GitHub ignores a bare name
     ]
-    if call.query.get("direction") != "asc":
-        pulls.reverse()
-    page, by = paged(call, pulls), _owner(call, found)
+    page, by = paged(call, sorted_as_asked(call, pulls)), _owner(call, found)
     shown = [github_shapes.pull(call.url, found, by, pull, full=False) for pull in page.items]
     return Reply(200, shown, link(call, page))
 
@@ -218,6 +236,13 @@ def create_pull(call: Call, owner: str, repo: str) -> Reply:
     reply = _shown(call, found, pull, 201)
     reply.headers["Location"] = reply.body["url"]
     return reply
+
+
+@ROUTES("GET", "repos/{owner}/{repo}/pulls/comments")
+def list_review_comments(call: Call, owner: str, repo: str) -> Reply:
+    """There are no reviews here."""
+    found_repository(call, owner, repo)
+    return Reply(200, [])
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/pulls/{number}")

@@ -1,9 +1,41 @@
 """GitHub's endpoints of issues, comments and labels; pull requests share all of them."""
 
 from deploy.fake_forge import github_shapes
-from deploy.fake_forge.exchange import Call, Reply, index, strings
-from deploy.fake_forge.github import ROUTES, found_repository, invalid, link, paged, text, writer
+from deploy.fake_forge.exchange import Call, Reply, changed_since, index, strings
+from deploy.fake_forge.github import ROUTES, found_repository, invalid, link, paged, sorted_as_asked, text, writer
 from deploy.fake_forge.records import Issue
+
+
+@ROUTES("GET", "repos/{owner}/{repo}/issues")
+def list_issues(call: Call, owner: str, repo: str) -> Reply:
+    """With the pull requests, as GitHub does."""
+    found = found_repository(call, owner, repo)
+    state = call.query.get("state", "open")
+    issues = [one for one in (*found.issues, *found.pulls) if state in ("all", one.state)]
+    page = paged(call, sorted_as_asked(call, changed_since(call, issues, "since")))
+    return Reply(200, [github_shapes.issue(call.url, found, item) for item in page.items], link(call, page))
+
+
+@ROUTES("GET", "repos/{owner}/{repo}/issues/comments")
+def list_all_comments(call: Call, owner: str, repo: str) -> Reply:
+    found = found_repository(call, owner, repo)
+    of = {comment.id: issue for issue in (*found.issues, *found.pulls) for comment in issue.comments}
+    comments = [comment for issue in (*found.issues, *found.pulls) for comment in issue.comments]
+    page = paged(call, sorted_as_asked(call, changed_since(call, comments, "since")))
+    shown = [github_shapes.comment(call.url, found, of[item.id], item) for item in page.items]
+    return Reply(200, shown, link(call, page))
+
+
+@ROUTES("GET", "repos/{owner}/{repo}/issues/{number}/events")
+def list_events(call: Call, owner: str, repo: str, number: str) -> Reply:
+    found = found_repository(call, owner, repo)
+    page = paged(call, call.state.issue(found, index(number)).history)
+    users = call.state.users
+    shown = [
+        github_shapes.event(call.url, found, item, users[item.name] if item.kind == "assigned" else None)
+        for item in page.items
+    ]
+    return Reply(200, shown, link(call, page))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/issues/{number}")

@@ -6,7 +6,7 @@ from typing import Any
 from deploy.fake_forge import git
 from deploy.fake_forge.accounts import stamp
 from deploy.fake_forge.exchange import clone_url
-from deploy.fake_forge.records import CheckRun, Comment, Issue, Label, Pull, Repository, User
+from deploy.fake_forge.records import CheckRun, Comment, Happened, Issue, Label, Pull, Repository, User
 
 PREFIX = "/api/v3"
 _REPOSITORY_URLS = (
@@ -125,8 +125,8 @@ def _ticket(url: str, found: Repository, what: Issue) -> dict[str, Any]:
         "body": what.body or None,
         "labels": [label(url, found, found.labels[name]) for name in what.labels],
         "milestone": None,
-        "assignee": None,
-        "assignees": [],
+        "assignee": user(url, what.assignees[0]) if what.assignees else None,
+        "assignees": [user(url, who) for who in what.assignees],
         "active_lock_reason": None,
         "comments": len(what.comments),
         "created_at": stamp(what.created),
@@ -241,6 +241,24 @@ def comment(url: str, found: Repository, of: Issue, what: Comment) -> dict[str, 
         "author_association": "COLLABORATOR" if what.author.login in found.permissions else "NONE",
         "performed_via_github_app": None,
     }
+
+
+def event(url: str, found: Repository, what: Happened, who: User | None) -> dict[str, Any]:
+    """An entry of an issue's history; `who` is whom it was assigned to."""
+    shown = {
+        "id": what.id,
+        "node_id": node("LabeledEvent", what.id),
+        "url": f"{url}{PREFIX}/repos/{found.full_name}/issues/events/{what.id}",
+        "actor": user(url, what.actor),
+        "event": what.kind,
+        "commit_id": None,
+        "commit_url": None,
+        "created_at": stamp(what.at),
+        "performed_via_github_app": None,
+    }
+    if who:
+        return shown | {"assignee": user(url, who), "assigner": user(url, what.actor)}
+    return shown | {"label": {"name": what.name, "color": found.labels[what.name].color}}
 
 
 def branch(url: str, found: Repository, name: str, commit: git.Commit) -> dict[str, Any]:

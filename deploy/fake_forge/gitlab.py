@@ -7,7 +7,18 @@ source branch that does not exist is refused with 400; GitLab itself creates suc
 from typing import Any
 
 from deploy.fake_forge import git, gitlab_shapes
-from deploy.fake_forge.exchange import BadBody, Call, Refused, Reply, Routes, page_of, split_draft, strings
+from deploy.fake_forge.exchange import (
+    BadBody,
+    Call,
+    Refused,
+    Reply,
+    Routes,
+    changed_since,
+    owned,
+    page_of,
+    split_draft,
+    strings,
+)
 from deploy.fake_forge.exchange import index as number_of
 from deploy.fake_forge.records import (
     AlreadyExists,
@@ -159,6 +170,16 @@ def get_project(call: Call, project: str) -> Reply:
     return Reply(200, gitlab_shapes.project(call.url, found, owner, level))
 
 
+@ROUTES("GET", "groups/{owner}/projects")
+def list_projects(call: Call, owner: str) -> Reply:
+    """Every owner of a repository is a group here."""
+    found = owned(call, owner)
+    if not found:
+        raise NotFound(owner)
+    by = call.state.add_user(owner)
+    return _list(call, found, lambda one: gitlab_shapes.project(call.url, one, by, 0))
+
+
 @ROUTES("GET", "projects/{project}/repository/branches/{branch}")
 def get_branch(call: Call, project: str, branch: str) -> Reply:
     found = found_project(call, project)
@@ -189,7 +210,8 @@ def list_merge_requests(call: Call, project: str) -> Reply:
         and query.get("source_branch", pull.head) == pull.head
         and query.get("target_branch", pull.base) == pull.base
     ]
-    return _list(call, _ordered(call, pulls), lambda pull: gitlab_shapes.merge_request(call.url, found, pull))
+    pulls = _ordered(call, changed_since(call, pulls, "updated_after"))
+    return _list(call, pulls, lambda pull: gitlab_shapes.merge_request(call.url, found, pull))
 
 
 @ROUTES("POST", "projects/{project}/merge_requests")
@@ -252,6 +274,22 @@ def _relabel(call: Call, found: Repository, issue: Issue, user: User) -> None:
     call.state.add_labels(found, issue, user, left, replace=True)
 
 
+@ROUTES("GET", "projects/{project}/issues")
+def list_issues(call: Call, project: str) -> Reply:
+    found, state = found_project(call, project), call.query.get("state", "all")
+    issues = [one for one in found.issues if state in ("all", gitlab_shapes.state(one))]
+    issues = _ordered(call, changed_since(call, issues, "updated_after"))
+    return _list(call, issues, lambda issue: gitlab_shapes.issue(call.url, found, issue))
+
+
+@ROUTES("GET", "projects/{project}/issues/{iid}/resource_label_events")
+def list_label_events(call: Call, project: str, iid: str) -> Reply:
+    found = found_project(call, project)
+    issue = _by_iid(found.issues, iid)
+    events = [one for one in issue.history if one.kind != "assigned"]
+    return _list(call, events, lambda one: gitlab_shapes.label_event(call.url, found, issue, one))
+
+
 @ROUTES("GET", "projects/{project}/issues/{iid}")
 def get_issue(call: Call, project: str, iid: str) -> Reply:
     found = found_project(call, project)
@@ -266,7 +304,10 @@ def _noteable(found: Repository, kind: str, iid: str) -> Issue:
 def _list_notes(call: Call, project: str, kind: str, iid: str) -> Reply:
     found = found_project(call, project)
     of = _noteable(found, kind, iid)
-    return _list(call, _ordered(call, of.comments), lambda note: gitlab_shapes.note(call.url, found, of, note))
+    shown = [gitlab_shapes.note(call.url, found, of, note) for note in of.comments]
+    shown += [gitlab_shapes.assigned(call.url, found, of, one) for one in of.history if one.kind == "assigned"]
+    notes = sorted(shown, key=lambda note: (note["created_at"], note["id"]))
+    return _list(call, _ordered(call, notes), lambda note: note)
 
 
 def _add_note(call: Call, project: str, kind: str, iid: str) -> Reply:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from deploy.fake_forge import git
 from deploy.fake_forge.accounts import stamp
 from deploy.fake_forge.exchange import clone_url
-from deploy.fake_forge.records import Comment, Issue, Pull, Repository, User
+from deploy.fake_forge.records import Comment, Happened, Issue, Pull, Repository, User
 
 PREFIX = "/api/v4"
 
@@ -134,8 +134,8 @@ def _noted(url: str, found: Repository, what: Issue) -> dict[str, Any]:
         "closed_by": None,
         "labels": what.labels,
         "milestone": None,
-        "assignees": [],
-        "assignee": None,
+        "assignees": [user(url, who) for who in what.assignees],
+        "assignee": user(url, what.assignees[0]) if what.assignees else None,
         "author": user(url, what.author),
         "user_notes_count": len(what.comments),
         "upvotes": 0,
@@ -220,4 +220,31 @@ def note(url: str, found: Repository, of: Issue, what: Comment) -> dict[str, Any
         "imported_from": "none",
         "noteable_iid": of.iid,
         "commands_changes": {},
+    }
+
+
+def assigned(url: str, found: Repository, of: Issue, what: Happened) -> dict[str, Any]:
+    """The note that GitLab itself writes when an issue is assigned."""
+    said = Comment(what.id, what.actor, f"assigned to @{what.name}", what.at, what.at)
+    return note(url, found, of, said) | {"system": True}
+
+
+def label_event(url: str, found: Repository, of: Issue, what: Happened) -> dict[str, Any]:
+    label = found.labels[what.name]
+    return {
+        "id": what.id,
+        "user": user(url, what.actor),
+        "created_at": stamp(what.at),
+        "resource_type": "Issue",
+        "resource_id": of.id,
+        "label": {
+            "id": label.id,
+            "name": label.name,
+            "color": f"#{label.color}",
+            "description": None,
+            "description_html": "",
+            "text_color": "#FFFFFF",
+            "archived": False,
+        },
+        "action": "add" if what.kind == "labeled" else "remove",
     }

@@ -109,6 +109,17 @@ class Review:
     created: datetime
 
 
+@dataclass
+class Happened:
+    """One entry of an issue's history: `kind` is `labeled`, `unlabeled` or `assigned`, `name` the label or login."""
+
+    id: int
+    kind: str
+    name: str
+    actor: User
+    at: datetime
+
+
 @dataclass(kw_only=True)
 class Issue:
     """`number` is shared with pull requests (GitHub, Gitea); `iid` counts issues alone (GitLab)."""
@@ -125,7 +136,9 @@ class Issue:
     """`open` or `closed`; a merged pull request is closed."""
     closed: datetime | None = None
     labels: list[str] = field(default_factory=list)
+    assignees: list[User] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
+    history: list[Happened] = field(default_factory=list)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from deploy.fake_forge.records import (
     AlreadyExists,
     CheckRun,
     Comment,
+    Happened,
     Invalid,
     Issue,
     Label,
@@ -85,7 +86,8 @@ class State(Accounts):
         if body is None:
             issue.comments.remove(comment)
         else:
-            comment.body, comment.updated = body, now()
+            comment.body = body
+            comment.updated = issue.updated = now()
         self.wrote("comment.delete" if body is None else "comment.edit", repository, comment.id, user)
         self.changed("issue_comment", action, repository, user, {"issue": issue, "comment": comment})
         return comment
@@ -115,8 +117,23 @@ class State(Accounts):
         kind = "pull" if isinstance(issue, Pull) else "issue"
         self.wrote(f"{kind}.label", repository, issue.number, user)
         event, key = ("pull_request", "pull_request") if kind == "pull" else ("issues", "issue")
-        for name in (name for name in wanted if name not in before):  # GitHub reports each label apart
-            self.changed(event, "labeled", repository, user, {key: issue, "label": repository.labels[name]})
+        given, taken = (
+            [name for name in one if name not in other] for one, other in ((wanted, before), (before, wanted))
+        )
+        for kind, changed in (("labeled", given), ("unlabeled", taken)):
+            for name in changed:  # GitHub reports each label apart
+                issue.history.append(Happened(next(self.ids), kind, name, user, issue.updated))
+                self.changed(event, kind, repository, user, {key: issue, "label": repository.labels[name]})
+
+    @locked
+    def assign(self, repository: Repository, issue: Issue, user: User, assignee: User) -> None:
+        """Adds an assignee."""
+        if assignee in issue.assignees:
+            return
+        issue.assignees, issue.updated = [*issue.assignees, assignee], now()
+        issue.history.append(Happened(next(self.ids), "assigned", assignee.login, user, issue.updated))
+        self.wrote("issue.assign", repository, issue.number, user)
+        self.changed("issues", "assigned", repository, user, {"issue": issue, "assignee": assignee})
 
     # Pull requests
 
@@ -264,10 +281,12 @@ class State(Accounts):
         if pull.state != "open":
             raise Invalid("state", "is not open")
         message = f"Merge pull request #{pull.number} from {repository.owner}/{pull.head}\n\n{pull.title}"
+        before = git.branch(repository.path, pull.base)
         commit = git.merge(repository.path, pull.base, pull.head_commit, message)
         if commit is None:
             raise Invalid("head", "conflicts with the base")
         self.merged(repository, pull, user, commit)
+        self.changed("push", "", repository, user, {"branch": pull.base, "before": before, "after": commit})
 
     @locked
     def merged(self, repository: Repository, pull: Pull, user: User, commit: str) -> None:

@@ -60,6 +60,7 @@ def test_the_definitions_are_complete() -> None:
             "roll_back_default",
             "run_evals",
             "steer_migration",
+            "sweep",
         ],
         "sensors": [
             "change_sensor",
@@ -70,6 +71,7 @@ def test_the_definitions_are_complete() -> None:
             "publication_sensor",
             "reconciler",
             "stale_source_sensor",
+            "sweep_sensor",
             "task_sensor",
         ],
         "schedules": [

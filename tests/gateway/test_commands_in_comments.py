@@ -7,6 +7,7 @@ import pytest
 
 from core.commands import Command
 from core.intake import TicketIntent
+from core.rules import read_rules
 from gateway import gitea, github, gitlab
 
 SAYS = "Not yet.\n\n/penstock retry\n"
@@ -50,10 +51,10 @@ def _gitlab(action: str | None = "create", body: str = SAYS, login: str = "ada",
 
 def _commands(service: str, payload: Mapping[str, Any]) -> tuple[Command, ...]:
     if service == "gitlab":
-        intent = gitlab.normalise(payload, trigger_label=None)
+        intent = gitlab.normalise(payload, rules=read_rules((), None))
     else:
         module = github if service == "github" else gitea
-        intent = module.normalise("issue_comment", payload, trigger_label=None)
+        intent = module.normalise("issue_comment", payload, rules=read_rules((), None))
     assert isinstance(intent, TicketIntent)
     assert intent.task is None
     return intent.commands

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.intake import ChangeIntent, NoIntent, TaskIntent
 from core.payload import BadField, cut_body, cut_title
+from core.rules import read_rules
 from gateway import generic, github
 from gateway.payload import parse_object
 from gateway.problems import Refused
@@ -45,7 +46,7 @@ def test_any_github_payload_gives_an_intent_or_names_a_field(event: str, payload
     described.encode()
     assert "\x00" not in described
     try:
-        intent = github.normalise(event, payload, trigger_label=label)
+        intent = github.normalise(event, payload, rules=read_rules((), label))
     except BadField as error:
         assert error.field
         json.dumps(error.problem).encode()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from core.payload import BadField
+from core.rules import read_rules
 from core.tickets.gitlab_shapes import completed, identity_of
 from gateway import gitlab
 from tests.gateway.forge_cases import GITLAB_ISSUE, Forges, Stored, but, changes
@@ -199,7 +200,7 @@ def test_any_payload_gives_an_intent_or_names_a_field(payload: dict[str, Any], d
             holder.pop(place, None)
     gitlab.describe(changed).encode()
     try:
-        intent = gitlab.normalise(changed, trigger_label=data.draw(st.sampled_from([None, "bug"])))
+        intent = gitlab.normalise(changed, rules=read_rules((), data.draw(st.sampled_from([None, "bug"]))))
     except BadField as error:
         assert error.field
         return

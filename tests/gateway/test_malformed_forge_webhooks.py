@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from core import payload as payloads
+from core.rules import read_rules
 from core.tickets import TicketChange
 from core.tickets import github as github_tickets
 from core.tickets import gitlab as gitlab_tickets
@@ -100,10 +101,10 @@ _PATHS = [
 
 
 _NORMALISE: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "gitlab": lambda payload: gitlab.normalise(payload, trigger_label=None),
-    "note": lambda payload: gitlab.normalise(payload, trigger_label="bug"),
-    "gitea": lambda payload: gitea.normalise("issues", payload, trigger_label=None),
-    "jira": jira.normalise,
+    "gitlab": lambda payload: gitlab.normalise(payload, rules=read_rules((), None)),
+    "note": lambda payload: gitlab.normalise(payload, rules=read_rules((), "bug")),
+    "gitea": lambda payload: gitea.normalise("issues", payload, rules=read_rules((), None)),
+    "jira": lambda payload: jira.normalise(payload, rules=read_rules(())),
 }
 
 
@@ -151,7 +152,7 @@ def test_any_value_at_any_depth_of_a_real_delivery_gives_an_intent_or_names_a_fi
         holder = holder[place]
     holder[place] = value
     try:
-        github.normalise(event, payload, trigger_label=data.draw(st.sampled_from([None, "bug"])))
+        github.normalise(event, payload, rules=read_rules((), data.draw(st.sampled_from([None, "bug"]))))
     except payloads.BadField as error:
         assert error.field
 

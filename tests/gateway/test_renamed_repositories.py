@@ -15,6 +15,7 @@ from core.database import Database
 from core.events import DEFAULT_TEAM
 from core.intake import RenameIntent
 from core.payload import BadField
+from core.rules import read_rules
 from gateway import github
 from tests.gateway.forge_cases import DATA, GITLAB_ISSUE, Forges, Stored, but, changes
 
@@ -225,7 +226,7 @@ anything = st.recursive(
 )
 def test_any_event_about_a_repository_gives_an_intent_or_names_a_field(payload: Any) -> None:
     try:
-        intent = github.normalise("repository", payload, trigger_label=None)
+        intent = github.normalise("repository", payload, rules=read_rules((), None))
     except BadField as error:
         assert error.field
         return

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from core.intake import TicketIntent
+from core.rules import read_rules
 from gateway import github, gitlab
 
 
@@ -29,7 +30,7 @@ def _labelled(action: str, label: str | None) -> dict[str, Any]:
     ],
 )
 def test_github_says_why(payload: dict[str, Any], trigger: str | None, said: str | None) -> None:
-    intent = github.normalise("issues", payload, trigger_label=trigger)
+    intent = github.normalise("issues", payload, rules=read_rules((), trigger))
     assert isinstance(intent, TicketIntent)
     assert said in (intent.reason or "") if said else intent.reason is None
 
@@ -41,6 +42,6 @@ def test_gitlab_says_why() -> None:
         "project": {"id": 1, "path_with_namespace": "acme/shop", "web_url": "https://example.org/acme/shop"},
         "object_attributes": {"iid": 7, "title": "It fails", "state": "opened", "action": "open"},
     }
-    intent = gitlab.normalise(payload, trigger_label="penstock")
+    intent = gitlab.normalise(payload, rules=read_rules((), "penstock"))
     assert isinstance(intent, TicketIntent)
     assert "opened without" in (intent.reason or "")

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from assets.context.source.sources import find_source
-from assets.context.tickets.apis import APIS, ApiError, Reader
+from assets.context.tickets.apis import APIS, Position, Reader, read_page
 from assets.context.tickets.apply import ApplyOutcome, apply
 from assets.context.tickets.index import TicketIndexReport, index_tickets
 from assets.context.tickets.renames import move_renamed
@@ -154,14 +152,7 @@ def import_tickets(
     try:
         with Reader(link.address, api.headers(token), setting=setting, **options) as reader:
             while state.step is not None and pages < most_pages:
-                firsts = api.steps(link.project, state.since)
-                url = state.next or firsts[state.step]
-                page = api.page(reader, state.step, url, link.project, state.since)
-                if page.next == url:
-                    raise ApiError("a page links to itself as the next page: the service's paging is broken")
-                last = state.step + 1 >= len(firsts)
-                step = state.step if page.next else None if last else state.step + 1
-                state = _State(step, page.next, state.since, state.began)
+                page, state = read_page(api, reader, link.project, state)
                 applied += _store(database, team_id, link, page.changes, state)
                 pages += 1
                 changes += len(page.changes)
@@ -184,23 +175,7 @@ def import_tickets(
     )
 
 
-@dataclass(frozen=True)
-class _State:
-    """The progress of an import: its step (None: complete) and the page to read next (None: the first of the step)."""
-
-    step: int | None
-    next: str | None
-    since: datetime | None
-    began: datetime
-
-    def to_json(self) -> Jsonb | None:
-        if self.step is None:
-            return None
-        since = self.since.isoformat() if self.since else None
-        return Jsonb({"step": self.step, "next": self.next, "since": since, "began": self.began.isoformat()})
-
-
-def _begin(database: Database, team_id: uuid.UUID, link: Link, everything: bool) -> _State:
+def _begin(database: Database, team_id: uuid.UUID, link: Link, everything: bool) -> Position:
     with database.team(team_id) as connection:
         row = connection.execute(
             "SELECT progress, since FROM ticket_projects WHERE team_id = %s AND service = %s AND project = %s",
@@ -208,15 +183,14 @@ def _begin(database: Database, team_id: uuid.UUID, link: Link, everything: bool)
         ).fetchone()
     now = datetime.now(UTC)
     if row is None or everything:
-        return _State(0, None, None, now)
+        return Position(0, None, None, now)
     held, since = row
     if not held:
-        return _State(0, None, since, now)
-    began_with = datetime.fromisoformat(held["since"]) if held["since"] else None
-    return _State(int(held["step"]), held["next"], began_with, datetime.fromisoformat(held["began"]))
+        return Position(0, None, since, now)
+    return Position.from_json(held)
 
 
-def _store(database: Database, team_id: uuid.UUID, link: Link, changes: Sequence[Any], state: _State) -> int:
+def _store(database: Database, team_id: uuid.UUID, link: Link, changes: Sequence[Any], state: Position) -> int:
     """Stores a page's tickets and the progress in one transaction, under the lock that indexing takes."""
     with database.team(team_id) as connection:
         connection.execute("SELECT set_config('lock_timeout', '10min', true)")

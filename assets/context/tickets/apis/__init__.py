@@ -4,11 +4,12 @@ from assets.context.tickets.apis.gitea import GiteaApi
 from assets.context.tickets.apis.github import GitHubApi
 from assets.context.tickets.apis.gitlab import GitLabApi
 from assets.context.tickets.apis.jira import JiraApi
+from assets.context.tickets.apis.position import Position, read_page
 from assets.context.tickets.apis.protocol import Page, TicketApi
-from assets.context.tickets.apis.reader import ApiError, Reader
+from assets.context.tickets.apis.reader import ApiError, Patience, Reader
 from core.tickets import Service
 
-__all__ = ["APIS", "ApiError", "Page", "Reader", "TicketApi"]
+__all__ = ["APIS", "ApiError", "Page", "Patience", "Position", "Reader", "TicketApi", "read_page"]
 
 APIS: dict[Service, TicketApi] = {
     Service.GITHUB: GitHubApi(),

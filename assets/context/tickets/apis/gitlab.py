@@ -60,6 +60,8 @@ class GitLabApi:
             for note in listed(answer.body):
                 if note.get("system") is not True:
                     comment = parse(Note, note, "note").comment()
+                    if comment.url is None and ticket.web_url:  # as webhooks give it
+                        comment = comment.model_copy(update={"url": f"{ticket.web_url}#note_{comment.id}"})
                     yield change.model_copy(update={"ticket": None, "comment": comment})
             url = answer.next
 

@@ -24,11 +24,17 @@ _NEXT = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?')
 
 
 class ApiError(RuntimeError):
-    """The service did not return what was requested; the message says what to do, and never contains the token."""
+    """The service did not return what was requested; the message says what to do, and never contains the token.
+    `pause` is how many seconds it asks to be left alone. `unavailable`: it did not answer, so others of its projects
+    need not be tried now."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, *, pause: float | None = None, unavailable: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.pause = pause
+        self.unavailable = unavailable
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,30 @@ class ApiResponse:
     next: str | None
 
 
+@dataclass(frozen=True)
+class Patience:
+    """`seconds` is the timeout of each attempt, `until` the end of all of them on the monotonic clock."""
+
+    seconds: float = SECONDS
+    tries: int = TRIES
+    pauses: Pauses = _PAUSES
+    until: float | None = None
+
+
 class Reader:
     """A context manager. `address` is https://HOST or https://HOST/PATH; `setting` is the token's setting, for
-    messages. Raises `ApiError` for any other address."""
+    messages. `patience` is how long it waits for answers. Raises `ApiError` for any other address."""
 
     def __init__(
-        self, address: str, headers: Mapping[str, str], *, setting: str, sleep: Callable[[float], None] = time.sleep
+        self,
+        address: str,
+        headers: Mapping[str, str],
+        *,
+        setting: str,
+        sleep: Callable[[float], None] = time.sleep,
+        patience: Patience | None = None,
     ) -> None:
+        self._patience = patience or Patience()
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
             raise ApiError(f"{parts.hostname or address[:100]!r} is not the address of a service: write https://HOST")
@@ -56,8 +79,8 @@ class Reader:
             self._base,
             headers=lambda: headers,
             remedy="try again later",
-            pauses=_PAUSES,
-            breaker=Breaker(failures=TRIES + 1),
+            pauses=self._patience.pauses,
+            breaker=Breaker(failures=self._patience.tries + 1),
             environment_proxies=True,
             sleep=sleep,
         )
@@ -72,18 +95,21 @@ class Reader:
         """Gets a path below the service's address, or a URL from an answer. Raises `ApiError`."""
         full = self._full(url)
         shown = urlsplit(full).path
-        limits = Limits(SECONDS, TRIES - 1, MOST_BYTES, json=False)
+        patience = self._patience
+        limits = Limits(patience.seconds, patience.tries - 1, MOST_BYTES, until=patience.until, json=False)
         try:
             answer = self._service.answer("GET", full, limits=limits)
         except RateLimited as error:
             raise ApiError(
                 f"{self._origin[1]} limits requests for the next {error.seconds:.0f} s: run the import again after "
-                "that, and it continues from here"
+                "that, and it continues from here",
+                pause=error.seconds,
+                unavailable=True,
             ) from None
         except RequestRefused as error:
             raise self._refusal(error.status, shown) from None
         except ServiceUnavailable as error:
-            raise ApiError(str(error)) from None
+            raise ApiError(str(error), unavailable=True) from None
         try:
             return ApiResponse(json.loads(answer.content), self._next(answer.headers.get("link"), full))
         except (ValueError, RecursionError) as error:

@@ -1,0 +1,142 @@
+"""Turns what a service's API shows into the intents that its webhooks would have brought.
+
+What an issue or comment is now is its change; that it was opened, labelled, assigned, moved or written since the last
+sweep is what rules and commands apply to. Nothing here decides what was missed: see `assets.sweeps.store`.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from assets.context.tickets.apis import Reader
+from assets.sweeps.signals import signals_of
+from core.intake import TicketIntent
+from core.intents import about_ticket, signal_of
+from core.payload import BadField, Needed, Number, Payload, parse
+from core.repository_names import RepositoryId
+from core.rules import Kind as RuleKind
+from core.rules import Rules, Signal, mentioned
+from core.tickets import Comment, Kind, Service, Snapshot, TicketChange
+from core.tickets.fields import Address, Person, Repository, repository_id
+from core.tickets.github import Ticket
+
+NAMESPACE = uuid.UUID("5f2d3f0e-7f0b-5b0a-9a51-0e1d8c2b7a64")
+UNEDITED = timedelta(seconds=2)
+"""A comment whose two times differ by no more was not edited since it was written."""
+_HISTORIC = (RuleKind.LABELLED, RuleKind.ASSIGNED, RuleKind.TRANSITION)
+"""The rules for which an issue's history must be read."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """`id` is that of a delivery, the same whenever the same thing is observed."""
+
+    intent: TicketIntent
+    id: str
+
+
+class _GitLabProject(Payload):
+    id: Number
+    web_url: Address = None
+
+
+class _WithTicket(Payload):
+    ticket: Needed[Ticket]
+
+
+@dataclass
+class Observer:
+    """Reads one project, with `rules`. `since`: what happened before is not new. `identity` is the permanent id of its
+    repository, by which webhooks name it too."""
+
+    reader: Reader
+    service: Service
+    project: str
+    since: datetime
+    rules: Rules
+    identity: RepositoryId | None = None
+
+    def observe(self, changes: Sequence[TicketChange], problems: list[str]) -> Iterator[Observed]:
+        """What a page of changes shows. An issue whose history is in an unknown format is a problem, which is noted.
+        Raises `ApiError`."""
+        issues: dict[str, Snapshot] = {}
+        for change in changes:
+            try:
+                if change.comment is not None:
+                    yield self._comment(change, change.comment, issues)
+                elif change.ticket is not None:
+                    issues[change.key] = change.ticket
+                    yield from self._ticket(change, change.ticket)
+            except BadField as error:
+                problems.append(f"{change.key}: {error}"[:300])
+
+    def _ticket(self, change: TicketChange, ticket: Snapshot) -> Iterator[Observed]:
+        change = change.model_copy(update={"action": "sweep.updated"})
+        yield self._observed(about_ticket(change, self.identity), "changed", ticket.updated_at)
+        if change.kind != Kind.ISSUE or ticket.hidden:
+            return
+        for signal in self._signals(change.key, ticket):
+            intent = about_ticket(change, self.identity, signal, self.rules)
+            if intent.task is not None and intent.task.happening is not None:
+                yield self._observed(intent, intent.task.happening.what, signal.at)
+
+    def _signals(self, key: str, ticket: Snapshot) -> list[Signal]:
+        """What happened to an issue since then, the oldest first."""
+        found = []
+        if ticket.created_at is not None and ticket.created_at >= self.since:
+            author = Person(login=ticket.author, id=ticket.author_id) if ticket.author else None
+            found.append(signal_of(ticket, author, opened=True))
+        kinds = [kind for kind in _HISTORIC if self.rules.wants(kind, service=self.service, project=self.project)]
+        if kinds:
+            found += signals_of(self.reader, self.service, self.project, key, kinds, self.since)
+        return found
+
+    def _comment(self, change: TicketChange, comment: Comment, issues: dict[str, Snapshot]) -> Observed:
+        """A new comment gives commands and mentions people. One that was edited since is not new: what it said at first
+        is not known."""
+        new = comment.created_at is not None and comment.created_at >= self.since and not _edited(comment)
+        change = change.model_copy(update={"action": "sweep.created" if new else "sweep.updated"})
+        signal = None
+        if new and not comment.hidden and change.kind == Kind.ISSUE and mentioned(comment.body):
+            author = Person(login=comment.author, id=comment.author_id) if comment.author else None
+            signal = signal_of(None, author, comment=comment)
+            if self.rules.first(signal, self.service, self.project):
+                issue = issues.get(change.key) or self._issue(change.key)
+                change = change.model_copy(update={"ticket": issue})
+        intent = about_ticket(change, self.identity, signal, self.rules)
+        return self._observed(intent, f"comment {comment.id}", comment.updated_at)
+
+    def _issue(self, key: str) -> Snapshot:
+        """An issue of GitHub or Gitea; other services show a comment with its issue."""
+        prefix = "/api/v1" if self.service == Service.GITEA else ""
+        body = self.reader.get(f"{prefix}/repos/{quote(self.project)}/issues/{key[1:]}").body
+        return parse(_WithTicket, {"ticket": body}).ticket.snapshot(Kind.ISSUE, self.project)
+
+    def _observed(self, intent: TicketIntent, what: str, at: datetime | None) -> Observed:
+        return Observed(intent, identity_of(self.service, self.project, intent.change.key, what, at))
+
+
+def identity_of(*parts: Any) -> str:
+    """The id of the delivery that stands for what was observed."""
+    return str(uuid.uuid5(NAMESPACE, "\n".join(str(part) for part in parts)))
+
+
+def repository_of(reader: Reader, service: str, project: str) -> RepositoryId | None:
+    """The permanent id of a project's repository; Jira's projects have none. Raises `ApiError`, `BadField`."""
+    if service == Service.JIRA:
+        return None
+    if service == Service.GITLAB:
+        body = reader.get(f"/api/v4/projects/{quote(project, safe='')}").body
+        found = parse(_GitLabProject, body, "project")
+        return repository_id(service, found.id, found.web_url)
+    prefix = "/api/v1" if service == Service.GITEA else ""
+    body = reader.get(f"{prefix}/repos/{quote(project)}").body
+    return parse(Repository, body, "repository").identity(service)
+
+
+def _edited(comment: Comment) -> bool:
+    first, last = comment.created_at, comment.updated_at
+    return first is not None and last is not None and last - first > UNEDITED

@@ -1,0 +1,1 @@
+-- A placeholder, until the branch that has this number is merged.

@@ -1,0 +1,184 @@
+"""What starts a task: rules over what just happened to an issue. Pure functions over records.
+
+A rule is written as `labelled:penstock` or, for some repositories or Jira projects only, `labelled:penstock [acme/*]`.
+The settings `start_rules` and `trigger_label` hold the rules in effect; `core.intents` applies them to every event.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.commands import OWN_MARK
+from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, Service
+
+MOST_RULES = 50
+MOST_MENTIONS = 20
+
+_RULE = re.compile(r"([a-z]+)(?:\s*:\s*(\S(?:[^\n]*?\S)?))?(?:\s*\[([^\[\]\n]{1,300})\])?")
+_MENTION = re.compile(r"(?<![\w`/@.])@([A-Za-z0-9](?:[\w.-]{0,98}[A-Za-z0-9])?)")
+_FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
+_QUOTED = re.compile(r"^(?: {0,3}>| {4}|\t).*$", re.MULTILINE)
+_CODE = re.compile(r"(`+)[^\n]*?\1|<!--.*?(?:-->|\Z)", re.DOTALL)
+
+
+class BadRule(ValueError):
+    """A rule cannot be read; the message quotes it and says how rules are written."""
+
+
+class Kind(StrEnum):
+    OPENED = "opened"
+    """An issue was opened."""
+    LABELLED = "labelled"
+    """An issue got the label NAME."""
+    ASSIGNED = "assigned"
+    """An issue was assigned to the login NAME."""
+    MENTIONED = "mentioned"
+    """@NAME was written in a new issue or in a new comment on one."""
+    TRANSITION = "transition"
+    """A Jira issue came to the status NAME."""
+
+
+class Signal(BaseModel):
+    """What just happened to an issue, as far as rules look at it. `labels` and `assigned` are those that it has just
+    got, `mentioned` those named in its new text or comment, `status` the one that it has come to. `actor` caused it:
+    login and the service's id. `at` is the service's own time of it, `comment` the id of the new comment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    opened: bool = False
+    labels: tuple[str, ...] = Field(default=(), max_length=MOST_LABELS)
+    assigned: tuple[str, ...] = Field(default=(), max_length=MOST_ASSIGNEES)
+    mentioned: tuple[str, ...] = Field(default=(), max_length=MOST_MENTIONS)
+    status: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    actor: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    actor_id: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    at: datetime | None = None
+    comment: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether any rule could match it."""
+        return self.opened or bool(self.labels or self.assigned or self.mentioned or self.status)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`name` is the label, login or status; empty for `opened`. `place` limits it to repositories or Jira projects, as
+    a pattern in which `*` matches any characters."""
+
+    kind: Kind
+    name: str = ""
+    place: str | None = None
+
+    def __str__(self) -> str:
+        name = f":{self.name}" if self.name else ""
+        return f"{self.kind}{name}" + (f" [{self.place}]" if self.place else "")
+
+    def covers(self, service: str, project: str) -> bool:
+        """Whether the rule is for issues of this project. Those of Jira, which name no repository, start work only by
+        rules about transitions, and by others that are limited to their project."""
+        if service == Service.JIRA and self.place is None and self.kind != Kind.TRANSITION:
+            return False
+        return self.place is None or fnmatchcase(project.casefold(), self.place.casefold())
+
+    def match(self, signal: Signal) -> str | None:
+        """What it matches, in words that are the same in each report of the same event; None if it does not."""
+        name = self.name.casefold()
+        if self.kind == Kind.OPENED:
+            return "opened" if signal.opened else None
+        if self.kind == Kind.LABELLED:
+            return f"label {name}" if name in _folded(signal.labels) else None
+        if self.kind == Kind.ASSIGNED:
+            return f"assigned {name}" if name in _folded(signal.assigned) else None
+        if self.kind == Kind.MENTIONED:
+            where = f" in {signal.comment}" if signal.comment else ""
+            return f"mention {name}{where}" if name in _folded(signal.mentioned) else None
+        return f"status {name}" if name == (signal.status or "").casefold() else None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules in effect, in the order in which they are tried."""
+
+    rules: tuple[Rule, ...] = (Rule(Kind.OPENED),)
+
+    def first(self, signal: Signal, service: str, project: str) -> tuple[Rule, str] | None:
+        """The first rule that matches, and what it matches."""
+        for rule in self.rules:
+            what = rule.match(signal) if rule.covers(service, project) else None
+            if what is not None:
+                return rule, what
+        return None
+
+    def wants(self, *kinds: Kind, service: str | None = None, project: str = "") -> bool:
+        """Whether there is a rule of one of these kinds, for this project if one is given."""
+        return any(r.kind in kinds and (service is None or r.covers(service, project)) for r in self.rules)
+
+    def unmatched(self, signal: Signal, service: str, project: str) -> str | None:
+        """Why something that starts tasks elsewhere starts none here; None if nobody would expect that it does."""
+        rules = [rule for rule in self.rules if rule.covers(service, project)]
+        kinds = {rule.kind for rule in rules}
+        expected = (
+            (signal.opened and rules)
+            or (signal.labels and Kind.LABELLED in kinds)
+            or (signal.assigned and Kind.ASSIGNED in kinds)
+        )
+        if not expected:
+            return None
+        if [rule.kind for rule in rules] == [Kind.LABELLED]:
+            found = f"label {signal.labels[0][:100]!r} is not it" if signal.labels else "it was opened without"
+            return f"starts no task: issues need the label {rules[0].name!r} for that, and {found}"
+        return f"starts no task: no rule matches ({', '.join(map(str, rules))})"[:500]
+
+
+def _folded(names: Iterable[str]) -> set[str]:
+    return {name.casefold() for name in names}
+
+
+def parse_rule(text: str) -> Rule:
+    """Raises `BadRule`."""
+    found = _RULE.fullmatch(text.strip())
+    kind = found[1] if found else ""
+    if found is None or kind not in set(Kind):
+        raise BadRule(
+            f"{text.strip()[:100]!r} is not a rule: write opened, labelled:NAME, assigned:LOGIN, mentioned:NAME or "
+            "transition:STATUS, each with [REPOSITORY] behind it if it is for some only, as in labelled:bug [acme/*]"
+        )
+    name = found[2] or ""
+    if kind in (Kind.ASSIGNED, Kind.MENTIONED):
+        name = name.removeprefix("@")
+    if bool(name) == (kind == Kind.OPENED):
+        what = "takes no name" if name else f"needs a name: {kind}:NAME"
+        raise BadRule(f"{text.strip()[:100]!r}: {kind} {what}")
+    if len(name) > NAME_CHARACTERS:
+        raise BadRule(f"{text.strip()[:100]!r}: a name has at most {NAME_CHARACTERS} characters")
+    return Rule(Kind(kind), name, found[3].strip() if found[3] else None)
+
+
+def split_rules(text: str) -> tuple[str, ...]:
+    """The rules of a text in which semicolons separate them."""
+    return tuple(part.strip() for part in text.split(";") if part.strip())
+
+
+def read_rules(start_rules: Iterable[str], trigger_label: str | None = None) -> Rules:
+    """The rules of the settings: those listed, then the trigger label; without any, each opened issue starts a task.
+    Raises `BadRule`."""
+    rules = [parse_rule(text) for text in start_rules]
+    if trigger_label:
+        rules.append(Rule(Kind.LABELLED, trigger_label))
+    if len(rules) > MOST_RULES:
+        raise BadRule(f"there are {len(rules)} rules: at most {MOST_RULES} can be in effect")
+    return Rules(tuple(dict.fromkeys(rules))) if rules else Rules()
+
+
+def mentioned(text: str | None) -> tuple[str, ...]:
+    """The names written as @NAME outside of quotations and code, each once; none in Penstock's own comments."""
+    if not text or "@" not in text or OWN_MARK in text:
+        return ()
+    said = _CODE.sub(" ", _QUOTED.sub("", _FENCED.sub("", text.replace("\r\n", "\n"))))
+    return tuple(dict.fromkeys(match[1] for match in _MENTION.finditer(said)))[:MOST_MENTIONS]

@@ -1,0 +1,75 @@
+"""`penstock rules`: what starts a task, and what a rule would have started."""
+
+from typing import Annotated
+
+import typer
+
+from core.teams import DEFAULT_TEAM
+from dagster_project.cli.output import AsJson, data, line, note, table
+from dagster_project.cli.task import opened
+
+rules = typer.Typer(name="rules", help="Show what starts a task, and try a rule on past events.", no_args_is_help=True)
+
+
+@rules.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the rules in effect, in the order in which they are tried."""
+    from core.settings import load_settings
+
+    found = load_settings().rules.rules
+    if as_json:
+        data([{"rule": str(rule), "kind": rule.kind, "name": rule.name, "place": rule.place} for rule in found])
+        return
+    table(["rule", "only in"], [[str(rule), rule.place or "every source"] for rule in found], empty="No rules.")
+    note("set them with PENSTOCK_START_RULES, as in 'labelled:penstock; transition:Ready [SHOP]'")
+
+
+@rules.command("try")
+def try_(
+    rule: Annotated[
+        str,
+        typer.Argument(
+            help="opened, labelled:NAME, assigned:LOGIN, mentioned:NAME or transition:STATUS, with [REPOSITORY] "
+            "behind it if it is for some only; several separated by semicolons."
+        ),
+    ],
+    days: Annotated[float, typer.Option(min=0.01, max=3650, help="Look at the events of this many days.")] = 30.0,
+    source: Annotated[str | None, typer.Option(help="Only events of this source.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which past events would have started tasks by a rule. Changes nothing."""
+    from dataclasses import asdict
+
+    from core.rule_trial import MOST, try_rules
+    from core.rules import BadRule, read_rules, split_rules
+
+    try:
+        tried = read_rules(split_rules(rule))
+    except BadRule as error:
+        raise typer.BadParameter(str(error), param_hint="RULE") from None
+    with opened() as database, database.team(DEFAULT_TEAM) as connection:
+        found = try_rules(connection, DEFAULT_TEAM, tried, days=days, source=source)
+    if as_json:
+        data(asdict(found))
+        return
+    table(
+        ["issue", "title", "what happened", "by", "at", "source"],
+        [
+            [
+                f"{one.project} {one.key}",
+                one.title[:80],
+                one.what,
+                one.starter or "-",
+                f"{one.at:%Y-%m-%d %H:%M}",
+                one.source,
+            ]
+            for one in found.starts
+        ],
+        empty="No stored event would have started a task.",
+    )
+    span = f"from {found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M}" if found.since and found.until else ""
+    line(f"{len(found.starts)} of {found.judged} events would have started tasks {span}".rstrip())
+    if found.unknown:
+        note(f"{found.unknown} further changes of tickets report nothing that a rule looks at")
+    if found.cut:
+        note(f"there are more: only the newest {MOST} were looked at; --source or --days narrows the search")

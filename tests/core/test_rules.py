@@ -1,0 +1,108 @@
+"""Rules: how they are written, and what each matches."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.rules import BadRule, Kind, Rule, Rules, Signal, mentioned, parse_rule, read_rules, split_rules
+from core.settings import SettingsError, load_settings
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("opened", Rule(Kind.OPENED)),
+        (" opened [acme/*] ", Rule(Kind.OPENED, "", "acme/*")),
+        ("labelled:penstock", Rule(Kind.LABELLED, "penstock")),
+        ("labelled: good first issue [acme/shop]", Rule(Kind.LABELLED, "good first issue", "acme/shop")),
+        ("labelled:kind: bug", Rule(Kind.LABELLED, "kind: bug")),
+        ("labelled:[bug]", Rule(Kind.LABELLED, "[bug]")),
+        ("assigned:@helper", Rule(Kind.ASSIGNED, "helper")),
+        ("mentioned:penstock", Rule(Kind.MENTIONED, "penstock")),
+        ("transition:Ready for work [SHOP]", Rule(Kind.TRANSITION, "Ready for work", "SHOP")),
+    ],
+)
+def test_a_rule_is_read(text: str, rule: Rule) -> None:
+    assert parse_rule(text) == rule
+    assert parse_rule(str(rule)) == rule
+
+
+@pytest.mark.parametrize(
+    "text", ["", "labelled", "labelled:", "opened:x", "closed", "Opened", "labelled:a\nb", "x [y]"]
+)
+def test_what_is_no_rule_is_refused_with_its_text(text: str) -> None:
+    with pytest.raises(BadRule) as refused:
+        parse_rule(text)
+    assert repr(text) in str(refused.value)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_rule_that_reads_the_same_again_or_is_refused(text: str) -> None:
+    try:
+        rule = parse_rule(text)
+    except BadRule:
+        return
+    assert parse_rule(str(rule)) == rule
+
+
+GIVEN = Signal(labels=("Bug", "penstock"), actor="ada")
+
+
+@pytest.mark.parametrize(
+    ("rule", "signal", "service", "project", "what"),
+    [
+        ("opened", Signal(opened=True), "github", "acme/shop", "opened"),
+        ("opened", GIVEN, "github", "acme/shop", None),
+        ("opened [acme/*]", Signal(opened=True), "github", "acme/shop", "opened"),
+        ("opened [ACME/Shop]", Signal(opened=True), "github", "acme/shop", "opened"),
+        ("opened [acme/*]", Signal(opened=True), "github", "other/shop", None),
+        ("labelled:bug", GIVEN, "gitlab", "acme/shop", "label bug"),
+        ("labelled:PENSTOCK", GIVEN, "gitlab", "acme/shop", "label penstock"),
+        ("labelled:penstock", Signal(opened=True), "gitlab", "acme/shop", None),
+        ("assigned:Helper", Signal(assigned=("helper",)), "gitea", "acme/shop", "assigned helper"),
+        ("mentioned:penstock", Signal(mentioned=("Penstock",)), "gitea", "acme/shop", "mention penstock"),
+        ("mentioned:penstock", Signal(mentioned=("penstock",), comment="7"), "x", "a/b", "mention penstock in 7"),
+        ("transition:ready", Signal(status="Ready"), "jira", "SHOP", "status ready"),
+        ("transition:ready [OTHER]", Signal(status="Ready"), "jira", "SHOP", None),
+        ("opened", Signal(opened=True), "jira", "SHOP", None),
+        ("opened [SHOP]", Signal(opened=True), "jira", "SHOP", "opened"),
+        ("labelled:bug [*]", GIVEN, "jira", "SHOP", "label bug"),
+    ],
+)
+def test_a_rule_matches(rule: str, signal: Signal, service: str, project: str, what: str | None) -> None:
+    found = read_rules([rule]).first(signal, service, project)
+    assert (found and found[1]) == what
+
+
+def test_the_trigger_label_is_a_rule_beside_the_others_and_without_any_each_opened_issue_counts() -> None:
+    assert read_rules((), None) == Rules((Rule(Kind.OPENED),))
+    assert read_rules((), "bug") == Rules((Rule(Kind.LABELLED, "bug"),))
+    both = read_rules(split_rules("opened [acme/*]; labelled:bug;"), "bug")
+    assert both.rules == (Rule(Kind.OPENED, "", "acme/*"), Rule(Kind.LABELLED, "bug"))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("@penstock", ("penstock",)),
+        ("Please, @penstock: look. @Ada.", ("penstock", "Ada")),
+        ("ada@penstock.org and a/@b and `@code` and <!-- @hidden -->", ()),
+        ("> @quoted\n\n    @indented\n\n```\n@fenced\n```\n@said", ("said",)),
+        ("```\n@never closed", ()),
+        ("Done for @ada. <!-- penstock 1 -->", ()),
+        (None, ()),
+    ],
+)
+def test_names_count_as_mentioned_where_they_are_said(text: str | None, names: tuple[str, ...]) -> None:
+    assert mentioned(text) == names
+
+
+def test_a_wrong_rule_in_the_settings_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
+    monkeypatch.setenv("PENSTOCK_START_RULES", "labelled:bug; assigned")
+    with pytest.raises(
+        SettingsError, match=r"'start_rules' \(environment PENSTOCK_START_RULES\).*assigned needs a name"
+    ):
+        load_settings()
+    monkeypatch.setenv("PENSTOCK_START_RULES", "labelled:bug; assigned:bot")
+    assert [str(rule) for rule in load_settings().rules.rules] == ["labelled:bug", "assigned:bot"]
