@@ -1,0 +1,2 @@
+-- Kept free for a change that another branch brings.
+SELECT 1;
