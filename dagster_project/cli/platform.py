@@ -208,8 +208,8 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
-    """The sources whose results are published at a forge, at most `MOST_FORGES`, each with what keeps that from
-    working."""
+    """The sources of all teams whose results are published at a forge, at most `MOST_FORGES`, each with what keeps
+    that from working."""
     from assets.platform import Platform
     from assets.results.forges import access_problem
     from core.teams import DEFAULT_TEAM
@@ -218,11 +218,19 @@ def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
     with opened() as database:
         platform = Platform(settings, database.url)
         try:
-            with database.team(DEFAULT_TEAM) as connection:
+            with database.system() as connection:
                 rows = connection.execute(
-                    "SELECT name FROM sources WHERE forge IS NOT NULL ORDER BY name LIMIT %s", (MOST_FORGES,)
+                    "SELECT t.id, t.name, s.name FROM sources s JOIN teams t ON t.id = s.team_id "
+                    "WHERE s.forge IS NOT NULL ORDER BY t.id, s.name LIMIT %s",
+                    (MOST_FORGES,),
                 ).fetchall()
-            return [(str(name), access_problem(platform, DEFAULT_TEAM, str(name))) for (name,) in rows]
+            return [
+                (
+                    str(name) if team == DEFAULT_TEAM else f"{team_name}/{name}",
+                    access_problem(platform, team, str(name)),
+                )
+                for team, team_name, name in rows
+            ]
         finally:
             platform.database.close()
 
