@@ -123,13 +123,13 @@ class Issuer:
         if held is None or self._clock() - held.at > KEPT_SECONDS:
             held = self._fetched(held)
         found = held.matching(identity, algorithm)
-        if not found and self._clock() - self._tried > UNKNOWN_SECONDS:
+        if not found:
             found = self._fetched(held).matching(identity, algorithm)
         return found
 
     def _fetched(self, known: _Keys | None) -> _Keys:
-        """Keys newer than `known`, or those that another thread has fetched meanwhile; the known ones while the issuer
-        does not answer and they are not too old. Raises `IssuerUnavailable`."""
+        """Keys newer than `known`, or those that another thread has fetched meanwhile; the known ones if the issuer
+        does not answer or was asked a moment ago, and they are not too old. Raises `IssuerUnavailable`."""
         with self._lock:
             if self._held is not None and self._held is not known:
                 return self._held
@@ -149,13 +149,7 @@ class Issuer:
     def _fetch(self) -> tuple[_Key, ...]:
         """The issuer's keys, as they are now. Raises `ServiceUnavailable`."""
         described = self._json(f"{self.address.rstrip('/')}/.well-known/openid-configuration")
-        if not isinstance(described, dict) or described.get("issuer") != self.address:
-            raise ServiceUnavailable("its configuration names another issuer: check PENSTOCK_OIDC_ISSUER")
-        place = described.get("jwks_uri")
-        secure = isinstance(place, str) and (place.startswith("https://") or self.address.startswith("http://"))
-        if not isinstance(place, str) or not secure or not is_safe_address(place.partition("?")[0]):
-            raise ServiceUnavailable("its configuration names no https address of its keys")
-        listed = self._json(place)
+        listed = self._json(address_of_keys(self.address, described))
         entries = listed.get("keys") if isinstance(listed, dict) else None
         if not isinstance(entries, list):
             raise ServiceUnavailable("the address of its keys holds no list of keys")
@@ -170,6 +164,19 @@ class Issuer:
             for one in {base, "{0.scheme}://{0.netloc}".format(urlsplit(self.address))}:
                 self._services[one] = Service(one, remedy="is PENSTOCK_OIDC_ISSUER right?", environment_proxies=True)
         return self._services[base].json("GET", address, limits=_LIMITS)
+
+
+def address_of_keys(issuer: str, described: Any) -> str:
+    """Where the issuer's configuration says that its keys are: an https address, or one on loopback if the issuer is
+    there as well. Raises `ServiceUnavailable`."""
+    if not isinstance(described, dict) or described.get("issuer") != issuer:
+        raise ServiceUnavailable("its configuration names another issuer: check PENSTOCK_OIDC_ISSUER")
+    place = described.get("jwks_uri")
+    if not isinstance(place, str) or not is_safe_address(place.partition("?")[0]):
+        place = ""
+    if place.startswith("https://") or (place and issuer.startswith("http://")):
+        return place
+    raise ServiceUnavailable("its configuration names no https address of its keys")
 
 
 def _key_of(entry: Any) -> _Key | None:

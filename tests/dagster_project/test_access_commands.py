@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from core.access.teams import add_team
@@ -19,6 +20,7 @@ from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 
 Run = Callable[..., Any]
+GROUPS = {"task", "index", "tickets", "dead-letters", "user", "token"}
 
 
 @pytest.fixture
@@ -136,6 +138,60 @@ def test_data_commands_act_for_the_named_team_or_that_of_the_settings(
     assert [task["state"] for task in penstock("task", "list", "--team", "default", "--json")] == ["queued"]
     monkeypatch.setenv("PENSTOCK_TEAM", "a/b")
     assert "PENSTOCK_TEAM" in penstock("task", "list", code=2)
+
+
+ABOUT_A_TEAM = [
+    "task list",
+    "task show 0000",
+    "task merged",
+    "task watch 0000",
+    "task approve 0000",
+    "task cancel 0000",
+    "task retry 0000",
+    "index add x /nowhere --no-refresh",
+    "index forge x",
+    "index rename x --repository a/b",
+    "index refresh x",
+    "index status",
+    "index remove x --yes",
+    "search x y",
+    "context x y",
+    "tickets import x --from github",
+    "tickets link x --from github",
+    "tickets unlink --from github --project a/b",
+    "tickets search x y",
+    "tickets list x",
+    "tickets status x",
+    "dead-letters list",
+    "dead-letters show x",
+    "dead-letters replay x",
+    "ledger",
+    "user add x",
+    "user list",
+    "user role x viewer",
+    "user remove x",
+    "token create x",
+    "token list",
+    "token revoke x",
+    "audit",
+]
+
+
+@pytest.mark.parametrize("command", ABOUT_A_TEAM)
+def test_every_command_about_data_of_a_team_acts_for_the_named_one(command: str, penstock: Run) -> None:
+    with pytest.raises(CommandFailed, match="no team is named 'nowhere'"):
+        penstock(*command.split(), "--team", "nowhere")
+
+
+def test_no_command_about_data_of_a_team_is_forgotten() -> None:
+    def having_team(command: Any, name: str) -> set[str]:
+        inside = getattr(command, "commands", {})
+        own = {name.strip()} if any(one.name == "team" for one in command.params) else set()
+        return own.union(*(having_team(one, f"{name} {word}") for word, one in inside.items()))
+
+    found = having_team(typer.main.get_command(app), "") - {"eval harvest"}
+    named = {" ".join(command.split()[: 2 if command.split()[0] in GROUPS else 1]) for command in ABOUT_A_TEAM}
+    assert found == named
 
 
 def test_a_source_belongs_to_the_named_team(penstock: Run, acme: uuid.UUID, database: Database, tmp_path: Path) -> None:

@@ -86,13 +86,10 @@ def test_a_refused_token_costs_no_query(
 
 
 def test_unknown_tokens_do_not_reset_the_limit_of_a_known_one(
-    make_client: Callable[..., TestClient],
-    token_for: Callable[..., dict[str, str]],
-    monkeypatch: pytest.MonkeyPatch,
+    make_client: Callable[..., TestClient], token_for: Callable[..., dict[str, str]]
 ) -> None:
-    monkeypatch.setattr("gateway.rates.MOST_KEYS", 5)
-    monkeypatch.setattr("gateway.gate._MOST_UNKNOWN", 5)
     client = make_client(token_rate=SLOW, token_burst=1)
+    client.app.state.gateway.token_limit = RateLimit(SLOW, 1, most_keys=5)  # type: ignore[attr-defined]
     known = token_for("viewer")
     assert client.get("/tasks", headers=known).status_code == 200
     for number in range(20):

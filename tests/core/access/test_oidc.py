@@ -22,8 +22,10 @@ from core.access.oidc import (
     Issuer,
     IssuerUnavailable,
     TokenRefused,
+    address_of_keys,
 )
 from core.access.people import person_of
+from core.http import ServiceUnavailable
 from core.settings import Settings, SettingsError, load_settings
 from tests.oidc_server import AUDIENCE, CONFIGURATION, OidcServer
 
@@ -240,8 +242,8 @@ def test_known_keys_are_used_for_an_hour_while_the_issuer_does_not_answer(
 @pytest.mark.parametrize(
     "described",
     [
-        {"issuer": "https://elsewhere.example.org", "jwks_uri": "https://elsewhere.example.org/keys"},
-        {"jwks_uri": "http://127.0.0.1:9/keys"},
+        {"issuer": "https://elsewhere.example.org", "jwks_uri": None},
+        {"jwks_uri": None},
         {"issuer": None, "jwks_uri": 7},
         {"issuer": None, "jwks_uri": "file:///etc/passwd"},
         {"issuer": None, "jwks_uri": "http://keys.example.org/keys"},
@@ -252,9 +254,19 @@ def test_known_keys_are_used_for_an_hour_while_the_issuer_does_not_answer(
 def test_a_configuration_that_cannot_be_trusted_is_not_used(
     server: OidcServer, issuer: Issuer, described: dict[str, Any]
 ) -> None:
-    server.described = {name: value or server.url for name, value in described.items()}
+    right = server.described
+    server.described = {name: value or right[name] for name, value in described.items()}
     with pytest.raises(IssuerUnavailable, match="cannot be fetched"):
         issuer.verify(server.token())
+
+
+def test_an_issuer_with_https_cannot_send_to_keys_on_this_machine() -> None:
+    issuer = "https://id.example.org"
+    for place in ("https://keys.example.org/jwks?v=1", "https://id.example.org/keys"):
+        assert address_of_keys(issuer, {"issuer": issuer, "jwks_uri": place}) == place
+    for place in ("http://127.0.0.1/keys", "http://localhost/keys", "https://a@b/keys", "https:///keys", "", None):
+        with pytest.raises(ServiceUnavailable, match="no https address"):
+            address_of_keys(issuer, {"issuer": issuer, "jwks_uri": place})
 
 
 @pytest.mark.parametrize("fault", ["garbage", "huge", "drop"])
