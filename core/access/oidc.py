@@ -114,6 +114,13 @@ class Issuer:
                 raise TokenRefused(f"its claims do not hold ({type(error).__name__})") from None
         raise TokenRefused("no key of the issuer has signed it")
 
+    def check(self) -> int:
+        """The number of keys that can be used, fetched now. Raises `IssuerUnavailable`, also if there is none."""
+        keys = self._fetched(self._held).keys
+        if not keys:
+            raise IssuerUnavailable(f"{self.address} publishes no key for signatures that is accepted here")
+        return len(keys)
+
     def close(self) -> None:
         for service in self._services.values():
             service.close()

@@ -41,7 +41,8 @@ def access_errors(parameter: str | None = None) -> Iterator[None]:
     try:
         yield
     except BadName as error:
-        raise typer.BadParameter(str(error), param_hint=parameter or error.field.upper()) from error
+        field = error.field if error.field.startswith("-") else error.field.upper()
+        raise typer.BadParameter(str(error), param_hint=parameter or field) from error
     except AccessError as error:
         raise CommandFailed(str(error)) from error
 

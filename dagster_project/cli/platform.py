@@ -184,10 +184,12 @@ def doctor(as_json: AsJson = False) -> None:
     check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
     if settings.event_log == "kafka":
         check("kafka", *_kafka(settings))
+    if settings.oidc_issuer:
+        check("oidc issuer", *_issuer(settings.oidc_issuer, settings.oidc_audience or ""))
     if running:
         for source, problem in _forges(settings):
             check(f"forge of {source}", "missing" if problem else "ok", problem or "answers, and knows the token")
-    needed = {"git", "sandbox", "kafka"}
+    needed = {"git", "sandbox", "kafka", "oidc issuer"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
         if chat.default and settings.engine == "model":
@@ -233,6 +235,16 @@ def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
             ]
         finally:
             platform.database.close()
+
+
+def _issuer(address: str, audience: str) -> tuple[str, str]:
+    from core.access.oidc import Issuer, IssuerUnavailable
+
+    try:
+        with contextlib.closing(Issuer(address, audience)) as issuer:
+            return "ok", f"{address} has {issuer.check()} usable key(s)"
+    except IssuerUnavailable as error:
+        return "missing", str(error)
 
 
 def _kafka(settings: "Settings") -> tuple[str, str]:

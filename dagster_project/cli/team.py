@@ -99,8 +99,7 @@ def remove(
 
 
 def _confirm(team: "Team") -> None:
+    what = f"team {team.name}, its users ({team.users}) and tokens ({team.tokens})"
     if not sys.stdin.isatty():
-        raise CommandFailed(
-            f"this removes team {team.name}, {team.users} users and {team.tokens} tokens: confirm with --yes"
-        )
-    typer.confirm(f"Remove team {team.name}, {team.users} users and {team.tokens} tokens?", abort=True, err=True)
+        raise CommandFailed(f"this removes {what}: confirm with --yes")
+    typer.confirm(f"Remove {what}?", abort=True, err=True)

@@ -64,7 +64,7 @@ def test_a_team_is_added_listed_shown_and_removed(penstock: Run) -> None:
     penstock("user", "add", "ada@example.org", "--role", "admin", "--team", "acme")
     shown = penstock("team", "show", "acme", "--json")
     assert [(user["name"], user["role"]) for user in shown["users"]] == [("ada@example.org", "admin")]
-    with pytest.raises(CommandFailed, match="1 users and 0 tokens: confirm with --yes"):
+    with pytest.raises(CommandFailed, match=r"its users \(1\) and tokens \(0\): confirm with --yes"):
         penstock("team", "remove", "acme")
     assert penstock("team", "remove", "acme", "--yes", "--json")["removed"] == "acme"
     assert [team["name"] for team in penstock("team", "list", "--json")] == ["default"]
@@ -96,6 +96,7 @@ def test_what_cannot_be_done_fails_and_wrong_usage_is_told_apart(
         ("task", "list", "--team", "a b"),
     ):
         assert "Invalid value" in penstock(*wrong, code=2)
+    assert "--expires" in penstock("token", "create", "ci", "--expires", "soon", code=2)
 
 
 def test_a_token_is_shown_once_and_works_until_it_is_revoked(penstock: Run, database: Database) -> None:

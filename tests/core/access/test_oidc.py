@@ -289,6 +289,14 @@ def test_malformed_keys_are_ignored(server: OidcServer, issuer: Issuer) -> None:
     assert issuer.verify(server.token())
 
 
+def test_a_check_counts_the_keys_that_can_be_used(server: OidcServer, clock: Clock) -> None:
+    server.add_key("for-encryption", "RSA", use="enc")
+    assert Issuer(server.url, AUDIENCE, clock=clock).check() == 1
+    del server.published[0]
+    with pytest.raises(IssuerUnavailable, match="no key for signatures"):
+        Issuer(server.url, AUDIENCE, clock=clock).check()
+
+
 def _settings(**changed: Any) -> Settings:
     return Settings(oidc_issuer="https://id.example.org", oidc_audience=AUDIENCE, **changed)
 

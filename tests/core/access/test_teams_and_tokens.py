@@ -4,6 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from core.access.errors import BadName, Conflict, NotFound
@@ -92,6 +93,16 @@ def test_a_team_with_sources_or_open_tasks_stays_and_says_so(database: Database,
         connection.execute("UPDATE tasks SET state = 'cancelled' WHERE id = %s", (task,))
     with database.system() as connection:
         assert remove_team(connection, "acme").id == acme
+
+
+def test_what_a_team_is_given_while_it_is_removed_is_waited_for(database: Database, acme: uuid.UUID) -> None:
+    with database.team(acme) as giver:
+        giver.execute("INSERT INTO sources (team_id, name, location) VALUES (%s, 'shop', '/srv/shop')", (acme,))
+        with pytest.raises(psycopg.errors.LockNotAvailable), database.system() as connection:
+            connection.execute("SET LOCAL lock_timeout = '100ms'")
+            remove_team(connection, "acme")
+    with pytest.raises(Conflict, match="1 source "), database.system() as connection:
+        remove_team(connection, "acme")
 
 
 def test_a_removed_team_has_no_users_and_tokens_and_its_name_is_free_again(database: Database, acme: uuid.UUID) -> None:
