@@ -510,7 +510,9 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(str(error)) from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        if not first["loc"]:  # of several settings, which the message names
+            raise SettingsError(first["msg"].removeprefix("Value error, ")) from error
+        name = str(first["loc"][0])
         raise SettingsError(f"setting {name!r} ({_origin(name, in_file, {})}): {first['msg']}") from error
 
 

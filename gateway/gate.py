@@ -4,6 +4,7 @@ A path needs a token unless it is in `OPEN_PATHS`: an API token, or one of the O
 """
 
 import time
+from asyncio import sleep
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,9 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", *(f"/webhooks/{origin}" for origi
 
 TEAM_HEADER = b"penstock-team"
 """The header by which a person of several teams says which one is meant."""
+HOLD_SECONDS = 1.0
+MOST_HELD = 64
+"""Answers (429) that are held back at once; further ones are sent immediately."""
 _MOST_UNKNOWN = 1000
 _REFUSALS_SECONDS = 60.0
 """The same refusal of a caller is recorded once in this time, so that a loop does not fill the audit log."""
@@ -49,6 +53,7 @@ class Gate:
         settings = gateway.settings
         # Unknown tokens have buckets of their own, so that they cannot push out those of the known ones.
         self._unknown = RateLimit(settings.token_rate, settings.token_burst, most_keys=_MOST_UNKNOWN)
+        self._held = 0
         self._recorded: OrderedDict[tuple[str | None, str], float] = OrderedDict()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -61,8 +66,20 @@ class Gate:
             except (Refused, psycopg.OperationalError) as error:
                 refused = error if isinstance(error, Refused) else unavailable()
                 count_refusal(self.gateway, scope, refused)
+                if refused.status_code == 429:
+                    await self._hold()
                 return await refused.response()(scope, receive, send)
         return await self.app(scope, receive, send)
+
+    async def _hold(self) -> None:
+        """Lets a caller who is over the limit wait for the answer, so that one who does not heed `Retry-After` takes
+        little of this process's time."""
+        if self._held < MOST_HELD:
+            self._held += 1
+            try:
+                await sleep(HOLD_SECONDS)
+            finally:
+                self._held -= 1
 
     async def _caller(self, scope: "Scope") -> Caller:
         given = [value for name, value in scope["headers"] if name == b"authorization"]

@@ -15,6 +15,18 @@ SLOW = 0.001
 """A rate that refills nothing while a test runs."""
 
 
+@pytest.fixture(autouse=True)
+def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how many seconds each answer would have been held back."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("gateway.gate.sleep", sleep)
+    return pauses
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -69,6 +81,21 @@ def test_a_token_that_has_used_up_its_limit_slows_no_other(
     assert 1 <= int(answer.headers["retry-after"]) <= math.ceil(1 / SLOW)
     assert client.get("/tasks", headers=modest).status_code == 200
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_caller_who_does_not_heed_the_limit_waits_for_its_answers(
+    make_client: Callable[..., TestClient],
+    token_for: Callable[..., dict[str, str]],
+    held: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, greedy = make_client(token_rate=SLOW, token_burst=1), token_for("viewer")
+    assert [client.get("/tasks", headers=greedy).status_code for _ in range(3)] == [200, 429, 429]
+    assert held == [1.0, 1.0]
+    monkeypatch.setattr("gateway.gate.MOST_HELD", 0)
+    assert client.get("/tasks", headers=greedy).status_code == 429
+    assert client.get("/tasks", headers={"Authorization": "Bearer pst_unknown"}).status_code == 401
+    assert held == [1.0, 1.0], "only so many answers are held at once, and no others"
 
 
 def test_a_refused_token_costs_no_query(

@@ -323,7 +323,7 @@ def test_an_address_counts_only_if_the_issuer_has_verified_it(server: OidcServer
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"OIDC_ISSUER": "https://id.example.org"}, "oidc_audience"),
+        ({"OIDC_ISSUER": "https://id.example.org"}, "^oidc_issuer needs oidc_audience"),
         ({"OIDC_ISSUER": "http://id.example.org", "OIDC_AUDIENCE": "x"}, "oidc_issuer.*https"),
         ({"OIDC_ISSUER": "https://user:pw@id.example.org", "OIDC_AUDIENCE": "x"}, "oidc_issuer"),
         ({"OIDC_ROLES": "admins"}, "oidc_roles.*GROUP=ROLE"),
