@@ -32,6 +32,14 @@ def team_of(database: "Database", name: str | None) -> uuid.UUID:
         return team_id(connection, wanted)
 
 
+def on_record(database: "Database", team: uuid.UUID, action: str, subject: str) -> None:
+    """Adds what a command has just done to the audit log, if that has its own transactions."""
+    from core.access.audit import record
+
+    with database.team(team) as connection:
+        record(connection, team, command_user(), action, subject)
+
+
 @contextmanager
 def access_errors(parameter: str | None = None) -> Iterator[None]:
     """Turns errors of `core.access` into those of commands: wrong usage (`parameter` names what was wrong), or a

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_project.cli.access import TeamName, team_of
+from dagster_project.cli.access import TeamName, on_record, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.cli.task import opened
 
@@ -87,6 +87,7 @@ def replay(
             for letter in letters:
                 try:
                     replay_one(database, log, letter, here)
+                    on_record(database, here, "dead-letter.replay", letter.id)
                     replayed.append(letter.id)
                 except NotReplayed as error:
                     failed[letter.id] = str(error)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_project.cli.access import TeamName, team_of
+from dagster_project.cli.access import TeamName, on_record, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 from dagster_project.cli.task import opened
 
@@ -67,6 +67,7 @@ def add(
             roots=settings.roots,
             forge=check_forge(forge, forge_address or _server(place)) if forge else None,
         )
+        on_record(database, here, "source.add", f"{source.name}: {source.shown}")
         if credential:
             kept = keep_credential(settings.secrets_folder, here, place, credential)
             note(f"its credential is stored in {kept}")
@@ -139,6 +140,7 @@ def forge_(
         if forge or none:
             wanted = check_forge(forge, address or _server(source.shown)) if forge else None
             source = set_forge(database, here, name, wanted, repository)
+            on_record(database, here, "source.forge", f"{source.name}: {source.forge_address or 'none'}")
         _warn_of_access(database, here, source)
     if as_json:
         data(
@@ -185,6 +187,7 @@ def rename(
             roots=settings.roots,
             mirrors=settings.home / "mirrors",
         )
+        on_record(database, here, "source.rename", f"{source.name}: {source.repository or ''} {source.shown}")
         if place and not credential and _host(place) == _host(before.location) is not None:
             credential = find_credential(settings.secrets_folder, here, before.location)
         if place and credential:
@@ -375,6 +378,7 @@ def remove(
                 raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): confirm with --yes")
             typer.confirm(f"Remove {found.name} ({found.shown}) and its index?", abort=True, err=True)
         removed = remove_source(database, here, found.name, settings.home / "mirrors")
+        on_record(database, here, "source.remove", removed.name)
         _drop_credential(database, here, settings.secrets_folder, removed.location)
     if as_json:
         data({"removed": removed.name})

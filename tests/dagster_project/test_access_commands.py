@@ -207,7 +207,15 @@ def test_a_source_belongs_to_the_named_team(penstock: Run, acme: uuid.UUID, data
         with pytest.raises(CommandFailed, match="shop"):
             penstock(*command)
     assert penstock("tickets", "list", "shop", "--team", "acme", "--json") == []
+    penstock("index", "rename", "shop", "--repository", "acme/shop", "--team", "acme")
     penstock("index", "remove", "shop", "--yes", "--team", "acme")
+    entries = penstock("audit", "--team", "acme", "--json")
+    assert [(e["action"], e["subject"].split(":")[0]) for e in reversed(entries)] == [
+        ("source.add", "shop"),
+        ("source.rename", "shop"),
+        ("source.remove", "shop"),
+    ]
+    assert penstock("audit", "--json") == []
 
 
 def test_commands_are_on_record_with_their_user_whatever_the_environment_says(
