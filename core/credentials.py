@@ -83,10 +83,11 @@ def load_or_make(settings: Settings) -> Credentials:
 
 
 def register_token(database: Database, credentials: Credentials) -> None:
-    """Stores the API token's hash for the default team, once."""
+    """Stores the API token's hash for the default team, once, with the role `admin`. One that was revoked stays so."""
     with database.team(DEFAULT_TEAM) as connection:
         connection.execute(
-            "INSERT INTO api_tokens (team_id, token_sha256, name) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            "INSERT INTO api_tokens (team_id, token_sha256, name, role) VALUES (%s, %s, %s, 'admin') "
+            "ON CONFLICT DO NOTHING",
             (DEFAULT_TEAM, token_hash(credentials.api_token), _FIRST_TOKEN),
         )
 

@@ -1,7 +1,8 @@
 """Settings. In order of precedence: `PENSTOCK_*` environment variables, one TOML file, promoted and built-in defaults.
 
-Each field documents itself; `penstock doctor` prints all of them with their origin, secrets masked. Not
-for per-repository settings (`penstock.toml` in a repository), which belong to the executions stage.
+A secret can also be in a file of its own, which `PENSTOCK_X_FILE` names. Each field documents itself; `penstock doctor`
+prints all of them with their origin, secrets masked. Not for per-repository settings (`penstock.toml` in a repository),
+which belong to the executions stage.
 """
 
 import hashlib
@@ -12,9 +13,9 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -24,9 +25,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from core.access.grants import is_safe_address, split_grants
 from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
 from core.rules import Rules, read_rules, split_rules
+from core.secret_files import SUFFIX, SecretFileError, read_secret, secret_file
 
 PREFIX = "PENSTOCK_"
 
@@ -62,6 +65,17 @@ class _PromotedSource(PydanticBaseSettingsSource):
         return dict(promoted_values(Path(home).expanduser().absolute() if home else _default_home()))
 
 
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Secrets in files that the environment names (`core.secret_files`)."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = ((name, read_secret(name, PREFIX)) for name in secret_names())
+        return {name: secret for name, secret in found if secret is not None}
+
+
 PROTECTED_PATHS = (
     *(".github/*", ".gitlab-ci.yml", ".gitlab/*", ".gitea/*", ".forgejo/*", ".circleci/*", ".buildkite/*"),
     *(".woodpecker*", ".drone.yml", ".travis.yml", "azure-pipelines*", "bitbucket-pipelines.yml", "appveyor.yml"),
@@ -81,6 +95,9 @@ class Settings(BaseSettings):
     cache: Path = Field(
         default_factory=lambda: Path("~/.cache/penstock").expanduser(),
         description="Folder for what set-up downloads or builds (runsc, Kafka).",
+    )
+    team: str = Field(
+        default="default", description="Team that commands act for, unless their option --team names another."
     )
     database_url: SecretStr | None = Field(
         default=None,
@@ -162,6 +179,53 @@ class Settings(BaseSettings):
     jira_token: SecretStr | None = Field(
         default=None,
         description="Token for reading tickets from Jira: user@example.org:TOKEN for Jira Cloud, else a personal one.",
+    )
+    token_rate: float = Field(
+        default=50.0,
+        ge=0,
+        le=1e6,
+        description="Requests a second that one API token, or one person, may make of a gateway process for long; 0: "
+        "any number.",
+    )
+    token_burst: int = Field(
+        default=500, ge=1, le=10_000_000, description="Requests that one API token may make at once, after a pause."
+    )
+    webhook_rate: float = Field(
+        default=500.0,
+        ge=0,
+        le=1e6,
+        description="Signed deliveries a second that a gateway process takes for long from one sender of webhooks "
+        "(github, gitlab, gitea, jira, generic); 0: any number.",
+    )
+    webhook_burst: int = Field(
+        default=5000, ge=1, le=10_000_000, description="Deliveries that one sender may make at once, after a pause."
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        max_length=500,
+        description="Issuer of the tokens that people sign in with (OpenID Connect), as its configuration names it. "
+        "Unset: only API tokens.",
+    )
+    oidc_audience: str | None = Field(
+        default=None, max_length=500, description="Audience (`aud`) that a token of oidc_issuer must have."
+    )
+    oidc_groups_claim: str = Field(
+        default="groups",
+        min_length=1,
+        max_length=200,
+        description="Claim with a person's groups; a path with dots for one inside another (realm_access.roles).",
+    )
+    oidc_roles: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="Roles of groups, as GROUP=ROLE or GROUP=TEAM/ROLE, separated by commas. Without a team: the "
+        "default one.",
+    )
+    oidc_user_claim: str = Field(
+        default="email",
+        min_length=1,
+        max_length=200,
+        description="Claim that names a person, in the audit log and among the users of teams (`penstock user`). "
+        "`email` counts only where email_verified is true.",
     )
     publishing: bool = Field(
         default=True, description="Whether results are published at all; while off, they wait with their tasks."
@@ -346,6 +410,24 @@ class Settings(BaseSettings):
             raise ValueError("is not a postgresql:// URL")
         return value
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe_address(value):
+            raise ValueError("is not an https address (http is allowed on loopback only), or has a query")
+        return value
+
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _split_roles(cls, value: Any) -> Any:
+        return split_grants(value)
+
+    @model_validator(mode="after")
+    def _issuer_is_whole(self) -> "Settings":
+        if self.oidc_issuer is not None and not self.oidc_audience:
+            raise ValueError("oidc_issuer needs oidc_audience, without which tokens for other services would be taken")
+        return self
+
     @field_validator("allowed_roots", mode="before")
     @classmethod
     def _split_roots(cls, value: Any) -> Any:
@@ -411,7 +493,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = TomlConfigSettingsSource(settings_cls, settings_file())
-        return init_settings, env_settings, file, _PromotedSource(settings_cls)
+        return init_settings, env_settings, _SecretFiles(settings_cls), file, _PromotedSource(settings_cls)
 
     @cached_property
     def roots(self) -> tuple[Path, ...]:
@@ -449,6 +531,11 @@ class Settings(BaseSettings):
         return folder
 
 
+def secret_names() -> list[str]:
+    """The settings that are secrets."""
+    return [name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)]
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Reads all sources of settings. Raises `SettingsError`, which names the setting, its origin and the remedy."""
     file = settings_file()
@@ -465,17 +552,21 @@ def load_settings(**overrides: Any) -> Settings:
             raise SettingsError(f"{file}: unknown setting {unknown[0]!r}; `penstock doctor` lists every setting")
     try:
         return Settings(**overrides)
-    except DefaultsError as error:
+    except (DefaultsError, SecretFileError) as error:
         raise SettingsError(str(error)) from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        if not first["loc"]:  # of several settings, which the message names
+            raise SettingsError(first["msg"].removeprefix("Value error, ")) from error
+        name = str(first["loc"][0])
         raise SettingsError(f"setting {name!r} ({_origin(name, in_file, {})}): {first['msg']}") from error
 
 
 def _origin(name: str, in_file: dict[str, Any], promoted: Mapping[str, str]) -> str:
     if os.environ.get(f"{PREFIX}{name.upper()}"):
         return f"environment {PREFIX}{name.upper()}"
+    if name in secret_names() and (place := secret_file(name, PREFIX)):
+        return f"file {place} ({PREFIX}{name.upper()}{SUFFIX})"
     if name in in_file:
         return f"file {settings_file()}"
     return "promoted by evals" if name in promoted else "default"

@@ -17,6 +17,7 @@ from psycopg import sql
 from assets.platform import Platform
 from core.database import schema
 from core.database.embedded import LOGIN, EmbeddedServer
+from core.secret_files import SUFFIX
 from core.settings import Settings, load_settings
 from dagster_project.migration_evidence import model_evals
 
@@ -35,13 +36,15 @@ class Runtime:
 
     def environment(self) -> dict[str, str]:
         """The environment variables of a worker process, in addition to the settings that it inherits."""
-        return {
+        addresses = {
             "PENSTOCK_DATABASE_URL": self.database_url,
             # The embedded server also admits its user as the owner; elsewhere the operator decides.
             **({"PENSTOCK_DATABASE_OWNER_URL": self.owner_url} if self.embedded else {}),
             "PENSTOCK_DAGSTER_DATABASE_URL": self.dagster_url,
-            "DAGSTER_HOME": str(self.settings.home / "dagster"),
         }
+        # An address may have come from a file, and a variable and its file must not both be set.
+        files = {f"{name}{SUFFIX}": "" for name in addresses}
+        return {**addresses, **files, "DAGSTER_HOME": str(self.settings.home / "dagster")}
 
 
 @contextmanager

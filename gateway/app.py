@@ -15,6 +15,7 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from core.access.errors import AccessError, BadName, Conflict
 from core.credentials import Credentials, load_or_make, register_token
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
@@ -23,9 +24,10 @@ from core.payload import BadField
 from core.settings import Settings
 from core.signatures import SignatureRefused
 from core.tasks import IllegalMove, TaskNotFound
-from gateway import health, streams, tasks, webhooks
+from gateway import audit, health, streams, tasks, tokens, webhooks
 from gateway.bodies import BODY_SECONDS, BoundedBodies
-from gateway.middleware import Observe, TokenGate, count_refusal
+from gateway.gate import Gate
+from gateway.middleware import Observe, count_refusal
 from gateway.problems import Refused, bad_field, unavailable
 from gateway.state import MAX_STREAMS, WORK_THREADS, Gateway
 
@@ -54,21 +56,26 @@ def create_app(
     app = FastAPI(
         title="Penstock",
         version=version("penstock"),
-        description="Webhooks in, tasks through, results out. Everything but webhooks and health needs an API token.",
+        description="Webhooks in, tasks through, results out. Everything but webhooks and health needs a token, whose "
+        "role decides what it may do: viewer, operator or admin.",
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
     )
     app.state.gateway = gateway
-    token = [Depends(HTTPBearer(auto_error=False, description="An API token: `pst_...`."))]
+    token = [
+        Depends(HTTPBearer(auto_error=False, description="An API token (`pst_...`), or a JWT of the OIDC issuer."))
+    ]
     app.include_router(webhooks.router)
     app.include_router(health.open_router)
     app.include_router(tasks.router, dependencies=token)
     app.include_router(streams.router, dependencies=token)
+    app.include_router(tokens.router, dependencies=token)
+    app.include_router(audit.router, dependencies=token)
     app.include_router(health.router, dependencies=token)
     # The middleware added last is the outermost.
     app.add_middleware(BoundedBodies, gateway=gateway, body_seconds=body_seconds)
-    app.add_middleware(TokenGate, gateway=gateway)
+    app.add_middleware(Gate, gateway=gateway)
     app.add_middleware(Observe, gateway=gateway)
     _handle_errors(app, gateway)
     return app
@@ -87,6 +94,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await registering
         gateway.log.close()
+        if gateway.issuer is not None:
+            gateway.issuer.close()
 
 
 async def _register(gateway: Gateway) -> None:
@@ -139,6 +148,13 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
     @app.exception_handler(IllegalMove)
     async def _(request: Request, error: IllegalMove) -> JSONResponse:
         return respond(request, Refused(409, "illegal-move", str(error)))
+
+    @app.exception_handler(AccessError)
+    async def _(request: Request, error: AccessError) -> JSONResponse:
+        if isinstance(error, BadName):
+            return respond(request, bad_field(error.field, str(error)))
+        found = isinstance(error, Conflict)
+        return respond(request, Refused(409 if found else 404, "conflict" if found else "not-found", str(error)))
 
     @app.exception_handler(psycopg.OperationalError)
     @app.exception_handler(psycopg.InterfaceError)

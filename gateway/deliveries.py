@@ -61,7 +61,7 @@ RESPONSES = {
         "model": DeliveryAnswer,
         "description": "This delivery, or another about the same event of an issue, was received before.",
     },
-    **documented(400, 401, 408, 413, 503),
+    **documented(400, 401, 408, 413, 429, 503),
 }
 
 

@@ -61,7 +61,7 @@ def _readiness(gateway: Gateway) -> Readiness:
     return Readiness(status="ready", database="ok", db_schema="current")
 
 
-@router.get("/metrics", response_class=Response, responses=documented(401, 403, 503))
+@router.get("/metrics", response_class=Response, responses=documented(401, 403, 429, 503))
 def metrics(gateway: TheGateway, team: TheTeam) -> Response:
     """Metrics in the Prometheus format. They cover all teams, so only tokens of the default team may read them."""
     if team != DEFAULT_TEAM:

@@ -7,15 +7,19 @@ from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from core.access.roles import Role
+
 UNAVAILABLE_SECONDS = 5
 
 
 class Problem(BaseModel):
-    """The body of every refusal. `field` names the wrong field or header of the request, if it is a single one."""
+    """The body of every refusal. `field` names the wrong field or header of the request, if it is a single one; `role`
+    is the one that the request needs, if the caller's does not allow it."""
 
     error: str
     code: str
     field: str | None = None
+    role: Role | None = None
 
 
 class Refused(HTTPException):
@@ -28,14 +32,16 @@ class Refused(HTTPException):
         message: str,
         *,
         field: str | None = None,
+        role: Role | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, message, dict(headers) if headers else None)
         self.code = code
         self.field = field
+        self.role = role
 
     def response(self) -> JSONResponse:
-        problem = Problem(error=str(self.detail), code=self.code, field=self.field)
+        problem = Problem(error=str(self.detail), code=self.code, field=self.field, role=self.role)
         return JSONResponse(problem.model_dump(exclude_none=True), self.status_code, self.headers)
 
 
@@ -54,12 +60,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _MEANING = {
     400: "The request is malformed; `field` names the wrong field.",
-    401: "The signature or the API token is missing or wrong.",
-    403: "The token's team may not see this.",
+    401: "The signature is missing or wrong; or the token is missing, unknown, expired or revoked.",
+    403: "The caller's role does not allow this (`role` is the one that it needs), or their team may not see it.",
     404: "The token's team has no such object.",
     408: "The body did not arrive in time.",
     409: "The task's state does not allow this.",
     413: "The body is over the limit.",
+    429: "The limit of requests is used up for the moment; nothing was stored. Retry-After says for how long.",
     422: "The idempotency key was used before, with another body.",
     503: "The gateway cannot serve the request now; nothing was stored.",
 }

@@ -1,4 +1,4 @@
-"""State that the routes of one gateway share: settings, database, event log, secrets, metrics and shutdown flag."""
+"""What the routes of one gateway share: settings, database, event log, secrets, limits, metrics, shutdown flag."""
 
 import threading
 import uuid
@@ -8,11 +8,14 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from core.access.oidc import Issuer
 from core.credentials import Credentials
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.settings import Settings
+from gateway.callers import CALLER_KEY, Caller
 from gateway.metrics import Metrics
+from gateway.rates import RateLimit
 
 WORK_THREADS = 8
 """Requests that use the database simultaneously; further ones wait."""
@@ -20,8 +23,8 @@ STREAM_THREADS = 2
 """Threads that poll for all event streams together, so that streams never delay deliveries."""
 MAX_STREAMS = 64
 
-TEAM_KEY = "penstock.team"
-"""Key of the caller's team in the ASGI scope, set by the token gate."""
+OIDC_THREADS = 2
+"""Threads that check tokens of people, so that an issuer that does not answer delays nobody else."""
 
 
 @dataclass
@@ -35,6 +38,17 @@ class Gateway:
     open_streams: int = 0
     stream_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(STREAM_THREADS))
     stopping: threading.Event = field(default_factory=threading.Event)
+    oidc_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(OIDC_THREADS))
+    webhook_limit: RateLimit = field(init=False)
+    token_limit: RateLimit = field(init=False)
+    issuer: Issuer | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.webhook_limit = RateLimit(settings.webhook_rate, settings.webhook_burst)
+        self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
+        if settings.oidc_issuer is not None:
+            self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")
 
 
 def gateway_of(request: Request) -> Gateway:
@@ -43,11 +57,16 @@ def gateway_of(request: Request) -> Gateway:
     return gateway
 
 
+def caller_of(request: Request) -> Caller:
+    caller = request.scope[CALLER_KEY]
+    assert isinstance(caller, Caller)  # noqa: S101  no request gets past the gate without one
+    return caller
+
+
 def team_of(request: Request) -> uuid.UUID:
-    team = request.scope[TEAM_KEY]
-    assert isinstance(team, uuid.UUID)  # noqa: S101  no request gets past the token gate without one
-    return team
+    return caller_of(request).team_id
 
 
 TheGateway = Annotated[Gateway, Depends(gateway_of)]
+TheCaller = Annotated[Caller, Depends(caller_of)]
 TheTeam = Annotated[uuid.UUID, Depends(team_of)]

@@ -19,11 +19,13 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 from psycopg.rows import dict_row
 
+from core.access.tokens import is_valid
 from core.database import Database
 from core.states import CLOSED_TASK_STATES
 from core.tasks import TaskNotFound
+from gateway.callers import Caller
 from gateway.problems import Refused, documented
-from gateway.state import Gateway, TheGateway, TheTeam
+from gateway.state import Gateway, TheCaller, TheGateway
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -33,6 +35,8 @@ router = APIRouter(tags=["tasks"])
 POLL_SECONDS = 0.2
 IDLE_POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
+RECHECK_SECONDS = 30.0
+"""How often it is checked that the reader's token is still valid. A stream of one that is not ends without `end`."""
 MAX_STREAM_SECONDS = 3600.0
 """Then a stream ends without `end`; readers reconnect with `Last-Event-ID`."""
 BATCH = 50
@@ -119,13 +123,13 @@ def _message(event: str, position: Position, data: dict[str, Any]) -> str:
             "description": "`state`, `entry`, `end`",
         },
         204: {"description": "The reader has received `end`; there is nothing more."},
-        **documented(400, 401, 404, 503),
+        **documented(400, 401, 403, 404, 429, 503),
     },
 )
 async def stream_task(
     task_id: uuid.UUID,
     gateway: TheGateway,
-    team: TheTeam,
+    caller: TheCaller,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The task's states and trajectory as they are written, until it is closed (event `end`)."""
@@ -136,14 +140,14 @@ async def stream_task(
         )
     gateway.open_streams += 1
     try:
-        news = await run_sync(poll, gateway.database, team, task_id, start, limiter=gateway.stream_threads)
+        news = await run_sync(poll, gateway.database, caller.team_id, task_id, start, limiter=gateway.stream_threads)
     except BaseException:
         gateway.open_streams -= 1
         raise
     if news.ended and news.position == start:
         gateway.open_streams -= 1
         return Response(status_code=204)
-    return _Stream(gateway, _follow(gateway, team, task_id, news))
+    return _Stream(gateway, _follow(gateway, caller, task_id, news))
 
 
 class _Stream(StreamingResponse):
@@ -164,9 +168,17 @@ class _Stream(StreamingResponse):
             self._gateway.metrics.streams.dec()
 
 
-async def _follow(gateway: Gateway, team: uuid.UUID, task_id: uuid.UUID, news: News) -> AsyncIterator[str]:
+def still_valid(database: Database, caller: Caller) -> bool:
+    """Whether the caller's token has been neither revoked nor expired since the gate saw it."""
+    if caller.actor.kind != "token":
+        return caller.until is None or time.time() < caller.until
+    with database.team(caller.team_id) as connection:
+        return is_valid(connection, uuid.UUID(caller.actor.id))
+
+
+async def _follow(gateway: Gateway, caller: Caller, task_id: uuid.UUID, news: News) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
-    started = sent = time.monotonic()
+    started = sent = checked = time.monotonic()
     pause = POLL_SECONDS
     while True:
         for message in news.messages:
@@ -181,6 +193,12 @@ async def _follow(gateway: Gateway, team: uuid.UUID, task_id: uuid.UUID, news: N
             yield ": still here\n\n"
             sent = time.monotonic()
         try:
-            news = await run_sync(poll, gateway.database, team, task_id, news.position, limiter=gateway.stream_threads)
+            if time.monotonic() - checked > RECHECK_SECONDS:
+                checked = time.monotonic()
+                if not await run_sync(still_valid, gateway.database, caller, limiter=gateway.stream_threads):
+                    return
+            news = await run_sync(
+                poll, gateway.database, caller.team_id, task_id, news.position, limiter=gateway.stream_threads
+            )
         except psycopg.OperationalError:
             return  # the reader reconnects and resumes; the status of this answer was sent already

@@ -1,4 +1,4 @@
-"""The tasks API: create, list, show, cancel and retry tasks. Every route acts within the token's team."""
+"""The tasks API: create, list, show, cancel, retry and approve tasks. Every route acts within the caller's team."""
 
 import base64
 import binascii
@@ -12,13 +12,16 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core import tasks
+from core.access.audit import record
+from core.approvals import approve
 from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
 from core.payload import clean, cut_title, web_address
 from core.states import TaskState
 from core.tickets import BODY_BYTES, TITLE_CHARACTERS
+from gateway.callers import REQUEST_KEY, acting
 from gateway.deliveries import IDENTITY, DeliveryAnswer, answer, header
 from gateway.problems import Refused, bad_field, documented
-from gateway.state import TheGateway, TheTeam
+from gateway.state import TheCaller, TheGateway, TheTeam
 
 router = APIRouter(tags=["tasks"])
 
@@ -138,7 +141,7 @@ class TaskDetail(TaskSummary):
     responses={
         200: {"model": DeliveryAnswer, "description": "This idempotency key was used before; nothing was changed."},
         202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "The task's path."}}},
-        **documented(400, 401, 404, 408, 413, 422, 503),
+        **documented(400, 401, 403, 404, 408, 413, 422, 429, 503),
     },
 )
 def request_task(
@@ -146,7 +149,7 @@ def request_task(
     request: Request,
     response: Response,
     gateway: TheGateway,
-    team: TheTeam,
+    caller: TheCaller,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -166,11 +169,11 @@ def request_task(
         options=wanted.options.model_dump(exclude_none=True),
     )
     try:
-        with gateway.database.team(team) as connection:
+        with gateway.database.team(caller.team_id) as connection:
             receipt = receive(
                 connection,
                 gateway.log,
-                team,
+                caller.team_id,
                 Delivery("api", identity, "task.requested", digest),
                 intent,
                 must_know_source=True,
@@ -179,13 +182,16 @@ def request_task(
                 raise Refused(
                     422, "key-reused", "this Idempotency-Key was used with another body", field="Idempotency-Key"
                 )
+            if not receipt.duplicate:
+                request_id = request.scope.get(REQUEST_KEY)
+                record(connection, caller.team_id, caller.actor, "task.create", receipt.task_id, request_id=request_id)
     except UnknownSource as error:
         raise Refused(404, "unknown-source", f"{error}: add it with `penstock index add`", field="source") from error
     response.headers["Location"] = f"/tasks/{receipt.task_id}"
     return answer(gateway, request, response, receipt, "api")
 
 
-@router.get("/tasks", responses=documented(400, 401, 503))
+@router.get("/tasks", responses=documented(400, 401, 403, 429, 503))
 def list_tasks(
     gateway: TheGateway,
     team: TheTeam,
@@ -206,7 +212,7 @@ def list_tasks(
     )
 
 
-@router.get("/tasks/{task_id}", responses=documented(400, 401, 404, 503))
+@router.get("/tasks/{task_id}", responses=documented(400, 401, 403, 404, 429, 503))
 def show_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskDetail:
     """One task, with the results of its current attempt so far."""
     with gateway.database.team(team) as connection:
@@ -223,18 +229,31 @@ def show_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskDet
     )
 
 
-@router.post("/tasks/{task_id}/cancel", responses=documented(400, 401, 404, 409, 503))
-def cancel_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskSummary:
+MOVES = documented(400, 401, 403, 404, 409, 429, 503)
+
+
+@router.post("/tasks/{task_id}/cancel", responses=MOVES)
+def cancel_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller: TheCaller) -> TaskSummary:
     """Cancels an open task. Cancelling a cancelled task changes nothing."""
-    with gateway.database.team(team) as connection:
+    with acting(gateway.database, request, caller, "task.cancel", task_id) as connection:
         return TaskSummary.of(tasks.cancel(connection, gateway.log, task_id, "cancelled through the API"))
 
 
-@router.post("/tasks/{task_id}/retry", status_code=202, responses=documented(400, 401, 404, 409, 503))
-def retry_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskSummary:
+@router.post("/tasks/{task_id}/retry", status_code=202, responses=MOVES)
+def retry_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller: TheCaller) -> TaskSummary:
     """Starts the next attempt at a task that is unresolved, failed or cancelled."""
-    with gateway.database.team(team) as connection:
+    with acting(gateway.database, request, caller, "task.retry", task_id) as connection:
         return TaskSummary.of(tasks.retry(connection, gateway.log, task_id))
+
+
+@router.post("/tasks/{task_id}/approve", status_code=202, responses=MOVES)
+def approve_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller: TheCaller) -> TaskSummary:
+    """Publishes a patch that waits for a person's approval."""
+    with acting(gateway.database, request, caller, "task.approve", task_id) as connection:
+        task = tasks.get_task(connection, task_id)
+        if not approve(connection, task_id, caller.name):
+            raise tasks.IllegalMove(f"nothing of task {task_id} waits for approval")
+        return TaskSummary.of(task)
 
 
 def shortened(value: Any, *, items: int = 20, characters: int = 2000, depth: int = 8) -> Any:

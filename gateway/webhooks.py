@@ -129,6 +129,8 @@ router = APIRouter(tags=["webhooks"])
 
 def _received(source: Source, gateway: Gateway, headers: Headers, body: bytes) -> Receipt:
     source.verify(source.secrets(gateway.credentials), body, headers)
+    # After the signature, so that nobody else can use up what the sender may send.
+    gateway.webhook_limit.require(source.name, f"the sender {source.name}")
     if source.may_be_form:
         refuse_form(headers)
     identity = source.identity(headers, body)

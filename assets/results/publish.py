@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg import Connection
-from psycopg.rows import TupleRow, dict_row
+from psycopg.rows import dict_row
 
+from core import approvals
 from core.database import Database
 from core.follow_ups import FollowUp
 from core.forge.protocol import Forge, ForgeUnavailable, Publication, PublicationRefused
@@ -65,16 +65,7 @@ def publish_due(
 def approve(database: Database, team_id: uuid.UUID, task_id: uuid.UUID, person: str) -> int:
     """Releases what is held of a task. Returns the number of publications, which are then due."""
     with database.team(team_id) as connection:
-        return approve_in(connection, task_id, person)
-
-
-def approve_in(connection: Connection[TupleRow], task_id: uuid.UUID, person: str) -> int:
-    """`approve` in a team's own transaction."""
-    return connection.execute(
-        "UPDATE publications SET state = 'pending', approved_by = %s, next_try_at = now(), last_error = NULL, "
-        "updated_at = now() WHERE task_id = %s AND state = 'held'",
-        (person[:200], task_id),
-    ).rowcount
+        return approvals.approve(connection, task_id, person)
 
 
 def pause_after(tries: int, trouble: Exception | None = None) -> float:

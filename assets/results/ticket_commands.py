@@ -11,10 +11,12 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from assets.results.publish import MAX_TRIES, TRY_SECONDS, OpenForge, approve_in, pause_after
+from assets.results.publish import MAX_TRIES, TRY_SECONDS, OpenForge, pause_after
 from assets.results.report import WHERE_IT_LOOKED
 from assets.shared.markdown import cell
 from core import tasks
+from core.access.audit import Actor, record
+from core.approvals import approve
 from core.commands import Command, without_commands
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
@@ -49,6 +51,7 @@ SELECT id FROM tasks t WHERE source = %(source)s AND (
                AND p.location = split_part(%(comment_url)s::text, '#', 1)))
 ORDER BY created_at DESC LIMIT 1
 """
+_AUDITED = {Command.STOP: "task.cancel", Command.RETRY: "task.retry", Command.APPROVE: "task.approve"}
 # The branch of the pull request that a comment is on, if that is the task's.
 _PULL = """
 SELECT coalesce(f.branch, 'penstock/' || p.task_id || CASE WHEN p.attempt > 1 THEN '-' || p.attempt ELSE '' END)
@@ -131,6 +134,9 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
         return "Penstock has no task for this issue: it starts one when an issue is opened, or gets its trigger label."
     identity: uuid.UUID = found[0]
     try:
+        if command in (Command.STOP, Command.RETRY, Command.APPROVE):
+            actor = Actor("forge", row["author"], row["author_id"])
+            record(connection, row["team_id"], actor, _AUDITED[command], identity)
         if command is Command.STOP:
             stopped = tasks.cancel(connection, log, identity, f"stopped by {row['author']}")
             return f"Stopped. Task `{stopped.id}`."
@@ -143,7 +149,7 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
         said = cell(str(refusal))
         return f"{said[:1].upper()}{said[1:]}."
     if command is Command.APPROVE:
-        if approve_in(connection, identity, row["author"]):
+        if approve(connection, identity, row["author"]):
             return f"Approved: the patch of task `{identity}` is about to be published."
         return f"Nothing of task `{identity}` waits for approval."
     return _explained(connection, identity)

@@ -5,6 +5,7 @@ or asks for a pause, is left alone for the rest of the run, so that it holds no 
 """
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,15 +60,17 @@ class Swept:
 def sweep_due(
     platform: Platform,
     *,
+    team_id: uuid.UUID | None = None,
     source: str | None = None,
     forced: bool = False,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Swept]:
-    """Sweeps every place that is due, or those of one source, and yields the outcome of each; `forced`: also those that
+    """Sweeps every place that is due, or those of a team or source, and yields the outcome of each; `forced`: also those that
     are not due. Raises nothing for a service that refuses or does not answer, and psycopg's errors."""
     found = places.list_places(platform.database, source)
     places.note_places(platform.database, found, source)
+    found = [place for place in found if team_id in (None, place.team_id)]
     until = clock() + RUN_SECONDS
     away: dict[str, ApiError] = {}
     for place in places.by_urgency(platform.database, found):

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from dagster_project.cli import (
+    audit,
     context,
     dead_letters,
     env,
@@ -22,7 +23,10 @@ from dagster_project.cli import (
     sandbox,
     solve,
     task,
+    team,
     tickets,
+    token,
+    user,
 )
 from dagster_project.cli.eval.app import evals
 
@@ -41,6 +45,7 @@ app.command("send")(platform.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
 app.command("ledger")(ledger.ledger)
+app.command("audit")(audit.audit)
 app.add_typer(task.tasks, name="task")
 app.add_typer(organisations.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")
@@ -51,6 +56,9 @@ app.add_typer(evals, name="eval")
 app.add_typer(sandbox.sandboxes, name="sandbox")
 app.add_typer(env.environments, name="env")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
+app.add_typer(team.teams, name="team")
+app.add_typer(user.users, name="user")
+app.add_typer(token.tokens, name="token")
 
 
 def main() -> None:

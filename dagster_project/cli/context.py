@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core.teams import DEFAULT_TEAM
+from dagster_project.cli.access import TeamName, team_of
 from dagster_project.cli.index import user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note
 from dagster_project.cli.task import opened
@@ -16,6 +16,7 @@ def context(
     query: Annotated[str, typer.Argument(help="The text: an issue, a traceback, a question.")],
     budget: Annotated[int, typer.Option(min=50, max=1_000_000, help="Maximum number of tokens.")] = 8000,
     tickets: Annotated[int, typer.Option(min=0, max=20, help="Maximum number of similar tickets to quote.")] = 3,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a source's code that is relevant to a text, and similar tickets, as Markdown."""
@@ -28,13 +29,14 @@ def context(
 
     settings = load_settings()
     with opened() as database, user_errors():
-        source = find_source(database, DEFAULT_TEAM, name)
+        here = team_of(database, team)
+        source = find_source(database, here, name)
         used = Models(database, settings).in_use()
-        similar = search_tickets(database, DEFAULT_TEAM, source.name, query, tickets, embedders=used.asked)
+        similar = search_tickets(database, here, source.name, query, tickets, embedders=used.asked)
         try:
             pack = context_pack(
                 database,
-                DEFAULT_TEAM,
+                here,
                 source.name,
                 query,
                 budget,

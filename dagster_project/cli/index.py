@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.teams import DEFAULT_TEAM
+from dagster_project.cli.access import TeamName, on_record, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 from dagster_project.cli.task import opened
 
@@ -44,6 +45,7 @@ def add(
         str | None, typer.Option(help="https://HOST of that forge; by default the URL's.", metavar="URL")
     ] = None,
     refresh_now: Annotated[bool, typer.Option("--refresh/--no-refresh", help="Index it immediately.")] = True,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a source and index it."""
@@ -54,9 +56,10 @@ def add(
     settings = load_settings()
     place, credential = _place(location)
     with opened() as database, user_errors():
+        here = team_of(database, team)
         source = add_source(
             database,
-            DEFAULT_TEAM,
+            here,
             name,
             place,
             branch=branch,
@@ -64,15 +67,16 @@ def add(
             roots=settings.roots,
             forge=check_forge(forge, forge_address or _server(place)) if forge else None,
         )
+        on_record(database, here, "source.add", f"{source.name}: {source.shown}")
         if credential:
-            kept = keep_credential(settings.secrets_folder, DEFAULT_TEAM, place, credential)
+            kept = keep_credential(settings.secrets_folder, here, place, credential)
             note(f"its credential is stored in {kept}")
         note(f"source {source.name}: {source.shown}")
         note(_publishes(source))
-        _warn_of_access(database, source)
+        _warn_of_access(database, here, source)
     if refresh_now:
         try:
-            refresh(source.name, as_json=as_json)
+            refresh(source.name, team=team, as_json=as_json)
         except CommandFailed as error:
             raise CommandFailed(
                 f"source {source.name} was added, but could not be indexed: {error}\n"
@@ -83,7 +87,7 @@ def add(
         data({"source": source.name, "location": source.shown})
 
 
-def _warn_of_access(database: "Database", source: "Source") -> None:
+def _warn_of_access(database: "Database", team: uuid.UUID, source: "Source") -> None:
     """Says what would keep results from being published at the source's forge, so that no task has to find out."""
     from assets.platform import Platform
     from assets.results.forges import access_problem
@@ -93,7 +97,7 @@ def _warn_of_access(database: "Database", source: "Source") -> None:
         return
     platform = Platform(load_settings(), database.url)
     try:
-        if problem := access_problem(platform, DEFAULT_TEAM, source.name):
+        if problem := access_problem(platform, team, source.name):
             note(f"warning: results cannot be published there yet: {problem}")
     finally:
         platform.database.close()
@@ -120,6 +124,7 @@ def forge_(
     address: Annotated[str | None, typer.Option(help="https://HOST; by default that of the source's URL.")] = None,
     repository: Annotated[str | None, typer.Option(help="owner/name there; by default the source's.")] = None,
     none: Annotated[bool, typer.Option("--none", help="Publish at no forge.")] = False,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Show or set the forge at which a source's results are published."""
@@ -130,11 +135,13 @@ def forge_(
     if (address or repository) and not forge:
         raise typer.BadParameter("is missing", param_hint="--forge")
     with opened() as database, user_errors():
-        source = find_source(database, DEFAULT_TEAM, name)
+        here = team_of(database, team)
+        source = find_source(database, here, name)
         if forge or none:
             wanted = check_forge(forge, address or _server(source.shown)) if forge else None
-            source = set_forge(database, DEFAULT_TEAM, name, wanted, repository)
-        _warn_of_access(database, source)
+            source = set_forge(database, here, name, wanted, repository)
+            on_record(database, here, "source.forge", f"{source.name}: {source.forge_address or 'none'}")
+        _warn_of_access(database, here, source)
     if as_json:
         data(
             {
@@ -158,6 +165,7 @@ def rename(
         str | None,
         typer.Option(help="Where the repository is now: a local one, or an https or ssh URL.", metavar="DIR_OR_URL"),
     ] = None,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell a source that its repository was renamed, transferred or moved. Its index and tickets stay."""
@@ -168,23 +176,25 @@ def rename(
     settings = load_settings()
     place, credential = _place(location) if location is not None else (None, None)
     with opened() as database, user_errors():
-        before = find_source(database, DEFAULT_TEAM, name)
+        here = team_of(database, team)
+        before = find_source(database, here, name)
         source = rename_source(
             database,
-            DEFAULT_TEAM,
+            here,
             name,
             repository=repository,
             location=place,
             roots=settings.roots,
             mirrors=settings.home / "mirrors",
         )
+        on_record(database, here, "source.rename", f"{source.name}: {source.repository or ''} {source.shown}")
         if place and not credential and _host(place) == _host(before.location) is not None:
-            credential = find_credential(settings.secrets_folder, DEFAULT_TEAM, before.location)
+            credential = find_credential(settings.secrets_folder, here, before.location)
         if place and credential:
-            kept = keep_credential(settings.secrets_folder, DEFAULT_TEAM, place, credential)
+            kept = keep_credential(settings.secrets_folder, here, place, credential)
             note(f"its credential is stored in {kept}")
         if source.location != before.location:
-            _drop_credential(database, settings.secrets_folder, before.location)
+            _drop_credential(database, here, settings.secrets_folder, before.location)
     if as_json:
         data(
             {
@@ -218,7 +228,9 @@ def _host(location: str) -> str | None:
 
 
 @sources.command()
-def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: AsJson = False) -> None:
+def refresh(
+    name: Annotated[str, typer.Argument(help="The source.")], team: TeamName = None, as_json: AsJson = False
+) -> None:
     """Index a source's newest commit."""
     from dataclasses import asdict
 
@@ -230,10 +242,11 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
     began = time.monotonic()
     with opened() as database, Progress(quiet=as_json) as step, user_errors():
         step(f"refreshing {name}")
+        here = team_of(database, team)
         used = Models(database, settings).in_use()
         report = refresh_source(
             database,
-            DEFAULT_TEAM,
+            here,
             name,
             mirrors=settings.home / "mirrors",
             roots=settings.roots,
@@ -256,6 +269,7 @@ def refresh(name: Annotated[str, typer.Argument(help="The source.")], as_json: A
 @sources.command()
 def status(
     name: Annotated[str | None, typer.Argument(help="One source; all by default.")] = None,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Show each source's searchable commit, its size, skipped files and indexing delay."""
@@ -265,8 +279,9 @@ def status(
     from assets.context.source.sources import list_sources
 
     with opened() as database, user_errors():
-        names = [name] if name else [source.name for source in list_sources(database, DEFAULT_TEAM)]
-        found = [index_status(database, DEFAULT_TEAM, one) for one in names]
+        here = team_of(database, team)
+        names = [name] if name else [source.name for source in list_sources(database, here)]
+        found = [index_status(database, here, one) for one in names]
     if as_json:
         data([{**asdict(one), "state": one.state} for one in found])
         return
@@ -347,6 +362,7 @@ def _waiting(fresh: "SourceFreshness | None") -> str:
 def remove(
     name: Annotated[str, typer.Argument(help="The source.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it without confirmation.")] = False,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove a source with its index, mirror and own credential. Its tasks and their results stay."""
@@ -355,28 +371,30 @@ def remove(
 
     settings = load_settings()
     with opened() as database, user_errors():
-        found = find_source(database, DEFAULT_TEAM, name)
+        here = team_of(database, team)
+        found = find_source(database, here, name)
         if not yes:
             if not sys.stdin.isatty():
                 raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): confirm with --yes")
             typer.confirm(f"Remove {found.name} ({found.shown}) and its index?", abort=True, err=True)
-        removed = remove_source(database, DEFAULT_TEAM, found.name, settings.home / "mirrors")
-        _drop_credential(database, settings.secrets_folder, removed.location)
+        removed = remove_source(database, here, found.name, settings.home / "mirrors")
+        on_record(database, here, "source.remove", removed.name)
+        _drop_credential(database, here, settings.secrets_folder, removed.location)
     if as_json:
         data({"removed": removed.name})
     else:
         line(f"removed {removed.name}")
 
 
-def _drop_credential(database: "Database", secrets: Path, location: str) -> None:
+def _drop_credential(database: "Database", team: uuid.UUID, secrets: Path, location: str) -> None:
     """Deletes the credential of a location that no source has any more."""
     from assets.context.source.sources import list_sources
     from core.git import drop_credential
 
-    others = [source.location for source in list_sources(database, DEFAULT_TEAM)]
+    others = [source.location for source in list_sources(database, team)]
     # Another source at the same location or below it may use the same credential.
     needed = any(f"{other}/".startswith(f"{location.removesuffix('.git')}") for other in others)
-    if not needed and drop_credential(secrets, DEFAULT_TEAM, location):
+    if not needed and drop_credential(secrets, team, location):
         note(f"its credential was removed from {secrets}")
 
 
@@ -403,6 +421,7 @@ def search(
     query: Annotated[str, typer.Argument(help="Words, identifiers, a traceback or an error message.")],
     k: Annotated[int, typer.Option("-k", min=1, max=MOST_FOUND, help="Number of results.")] = 10,
     files: Annotated[bool, typer.Option("--files", help="Rank files, each once with its best place.")] = False,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the places in a source that are relevant to a text, or the files with --files."""
@@ -415,11 +434,12 @@ def search(
 
     settings = load_settings()
     with opened() as database, user_errors():
-        source = find_source(database, DEFAULT_TEAM, name)
+        here = team_of(database, team)
+        source = find_source(database, here, name)
         used = Models(database, settings).in_use()
         ask = search_files if files else search_index
-        places = ask(database, DEFAULT_TEAM, source.name, query, k, embedders=used.asked, fallback=used.draining)
-        note_query(database, DEFAULT_TEAM, source.name, query)
+        places = ask(database, here, source.name, query, k, embedders=used.asked, fallback=used.draining)
+        note_query(database, here, source.name, query)
     if as_json:
         data([place.model_dump(mode="json") for place in places])
         return

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from core.teams import DEFAULT_TEAM
+from dagster_project.cli.access import TeamName, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 from dagster_project.cli.task import opened
 
@@ -13,6 +13,7 @@ def ledger(
     days: Annotated[
         float | None, typer.Option(min=0.01, max=36_500, help="Only deliveries of this many days; by default all.")
     ] = None,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Account for every accepted delivery. Exit code 1 if one is lost."""
@@ -20,7 +21,7 @@ def ledger(
 
     from core.health.ledger import read_ledger
 
-    with opened() as database, database.team(DEFAULT_TEAM) as connection:
+    with opened() as database, database.team(team_of(database, team)) as connection:
         found = read_ledger(connection, timedelta(days=days) if days is not None else None)
     if as_json:
         data(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.teams import DEFAULT_TEAM
+from dagster_project.cli.access import TeamName, on_record, team_of
 from dagster_project.cli.index import sources, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.cli.task import opened
@@ -31,6 +31,7 @@ def add_organisation(
     never: Annotated[
         list[str] | None, typer.Option(help="No repositories whose owner/name matches; may be repeated.")
     ] = None,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Make sources of all repositories of an organisation, and of new ones when the platform finds them.
@@ -46,7 +47,9 @@ def add_organisation(
     if place is None:
         raise typer.BadParameter("is missing: which server is it?", param_hint="--address")
     with opened() as database, user_errors():
-        made = register(database, DEFAULT_TEAM, name, forge, place, only or (), never or ())
+        here = team_of(database, team)
+        made = register(database, here, name, forge, place, only or (), never or ())
+        on_record(database, here, "organisation.add", str(made))
         platform = Platform(load_settings(), database.url)
         try:
             done = enrol(platform, made)
@@ -74,14 +77,15 @@ def _shown(done: "Enrolled") -> dict[str, Any]:
 
 
 @sources.command()
-def organisations(as_json: AsJson = False) -> None:
+def organisations(team: TeamName = None, as_json: AsJson = False) -> None:
     """List the organisations that are registered."""
     from dataclasses import asdict
 
     from assets.sweeps.organisations import list_organisations
 
     with opened() as database:
-        found = [one for one in list_organisations(database) if one.team_id == DEFAULT_TEAM]
+        here = team_of(database, team)
+        found = [one for one in list_organisations(database) if one.team_id == here]
     if as_json:
         data([asdict(one) for one in found])
         return
@@ -103,12 +107,15 @@ def organisations(as_json: AsJson = False) -> None:
 
 
 @sources.command("remove-organisation")
-def remove_organisation(name: Name, as_json: AsJson = False) -> None:
+def remove_organisation(name: Name, team: TeamName = None, as_json: AsJson = False) -> None:
     """Add no more repositories of an organisation. Its sources stay."""
     from assets.sweeps.organisations import unregister
 
     with opened() as database:
-        gone = unregister(database, DEFAULT_TEAM, name)
+        here = team_of(database, team)
+        gone = unregister(database, here, name)
+        if gone:
+            on_record(database, here, "organisation.remove", name)
     if not gone:
         raise CommandFailed(f"no organisation {name} is registered: `penstock index organisations` lists them")
     if as_json:

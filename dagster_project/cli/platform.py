@@ -184,10 +184,12 @@ def doctor(as_json: AsJson = False) -> None:
     check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
     if settings.event_log == "kafka":
         check("kafka", *_kafka(settings))
+    if settings.oidc_issuer:
+        check("oidc issuer", *_issuer(settings.oidc_issuer, settings.oidc_audience or ""))
     if running:
         for source, problem in _forges(settings):
             check(f"forge of {source}", "missing" if problem else "ok", problem or "answers, and knows the token")
-    needed = {"git", "sandbox", "kafka"}
+    needed = {"git", "sandbox", "kafka", "oidc issuer"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
         if chat.default and settings.engine == "model":
@@ -208,8 +210,8 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
-    """The sources whose results are published at a forge, at most `MOST_FORGES`, each with what keeps that from
-    working."""
+    """The sources of all teams whose results are published at a forge, at most `MOST_FORGES`, each with what keeps
+    that from working."""
     from assets.platform import Platform
     from assets.results.forges import access_problem
     from core.teams import DEFAULT_TEAM
@@ -218,13 +220,31 @@ def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
     with opened() as database:
         platform = Platform(settings, database.url)
         try:
-            with database.team(DEFAULT_TEAM) as connection:
+            with database.system() as connection:
                 rows = connection.execute(
-                    "SELECT name FROM sources WHERE forge IS NOT NULL ORDER BY name LIMIT %s", (MOST_FORGES,)
+                    "SELECT t.id, t.name, s.name FROM sources s JOIN teams t ON t.id = s.team_id "
+                    "WHERE s.forge IS NOT NULL ORDER BY t.id, s.name LIMIT %s",
+                    (MOST_FORGES,),
                 ).fetchall()
-            return [(str(name), access_problem(platform, DEFAULT_TEAM, str(name))) for (name,) in rows]
+            return [
+                (
+                    str(name) if team == DEFAULT_TEAM else f"{team_name}/{name}",
+                    access_problem(platform, team, str(name)),
+                )
+                for team, team_name, name in rows
+            ]
         finally:
             platform.database.close()
+
+
+def _issuer(address: str, audience: str) -> tuple[str, str]:
+    from core.access.oidc import Issuer, IssuerUnavailable
+
+    try:
+        with contextlib.closing(Issuer(address, audience)) as issuer:
+            return "ok", f"{address} has {issuer.check()} usable key(s)"
+    except IssuerUnavailable as error:
+        return "missing", str(error)
 
 
 def _kafka(settings: "Settings") -> tuple[str, str]:

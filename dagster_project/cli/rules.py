@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from core.teams import DEFAULT_TEAM
+from dagster_project.cli.access import TeamName, team_of
 from dagster_project.cli.output import AsJson, data, line, note, table
 from dagster_project.cli.task import opened
 
@@ -35,6 +35,7 @@ def try_(
     ],
     days: Annotated[float, typer.Option(min=0.01, max=3650, help="Look at the events of this many days.")] = 30.0,
     source: Annotated[str | None, typer.Option(help="Only events of this source.")] = None,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which past events would have started tasks by a rule. Changes nothing."""
@@ -47,8 +48,8 @@ def try_(
         tried = read_rules(split_rules(rule))
     except BadRule as error:
         raise typer.BadParameter(str(error), param_hint="RULE") from None
-    with opened() as database, database.team(DEFAULT_TEAM) as connection:
-        found = try_rules(connection, DEFAULT_TEAM, tried, days=days, source=source)
+    with opened() as database, database.team(here := team_of(database, team)) as connection:
+        found = try_rules(connection, here, tried, days=days, source=source)
     if as_json:
         data(asdict(found))
         return

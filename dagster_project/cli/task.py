@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.states import TaskState
-from core.teams import DEFAULT_TEAM
+from dagster_project.cli.access import TeamName, access_errors, command_user, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ def opened() -> Iterator["Database"]:
             database.close()
 
 
-def find_task(database: "Database", text: str) -> uuid.UUID:
-    """The task's id, given whole or by its first characters. Raises `CommandFailed` if no task or several match, and
-    `typer.BadParameter` for text that cannot be an id."""
+def find_task(database: "Database", team: uuid.UUID, text: str) -> uuid.UUID:
+    """The id of a team's task, given whole or by its first characters. Raises `CommandFailed` if no task or several
+    match, and `typer.BadParameter` for text that cannot be an id."""
     try:
         return uuid.UUID(text)
     except ValueError:
         if not text or set(text.lower()) - set("0123456789abcdef-"):
             raise typer.BadParameter(f"{text!r} is not a task id", param_hint="ID") from None
-    with database.team(DEFAULT_TEAM) as connection:
+    with database.team(team) as connection:
         rows = connection.execute(
             "SELECT id FROM tasks WHERE starts_with(id::text, %s) LIMIT 2", (text.lower(),)
         ).fetchall()
@@ -59,12 +59,13 @@ def list_(
     state: Annotated[TaskState | None, typer.Option(help="Only tasks in this state.")] = None,
     source: Annotated[str | None, typer.Option(help="Only tasks of this source.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="Maximum number of tasks.")] = 20,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """List tasks, newest first."""
     from core.tasks import list_tasks
 
-    with opened() as database, database.team(DEFAULT_TEAM) as connection:
+    with opened() as database, database.team(team_of(database, team)) as connection:
         found = list_tasks(connection, state=state, source=source, limit=limit)
     if as_json:
         data([_brief(task) for task in found])
@@ -82,13 +83,14 @@ def _brief(task: Any) -> dict[str, Any]:
 
 
 @tasks.command()
-def show(task: TaskId, as_json: AsJson = False) -> None:
+def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
     """Show one task: its stages, the gate's verdict, its publications and its report."""
     from core.tasks import details
 
     with opened() as database:
-        identity = find_task(database, task)
-        with database.team(DEFAULT_TEAM) as connection:
+        here = team_of(database, team)
+        identity = find_task(database, here, task)
+        with database.team(here) as connection:
             found = details(connection, identity)
             report = connection.execute(
                 "SELECT body ->> 'report' FROM publications WHERE task_id = %s ORDER BY attempt DESC LIMIT 1",
@@ -118,13 +120,13 @@ def show(task: TaskId, as_json: AsJson = False) -> None:
 
 
 @tasks.command()
-def merged(as_json: AsJson = False) -> None:
+def merged(team: TeamName = None, as_json: AsJson = False) -> None:
     """Show what became of published patches, by source, engine and verdict."""
     from dataclasses import asdict
 
     from core.health.fate_rates import read_fates
 
-    with opened() as database, database.team(DEFAULT_TEAM) as connection:
+    with opened() as database, database.team(team_of(database, team)) as connection:
         found = read_fates(connection)
     if as_json:
         data([asdict(one) for one in found])
@@ -148,6 +150,7 @@ def merged(as_json: AsJson = False) -> None:
 def watch(
     task: TaskId,
     timeout: Annotated[float, typer.Option(min=1, help="Timeout in seconds.")] = 3600,
+    team: TeamName = None,
 ) -> None:
     """Follow a task live until it is closed. Exit code 0 if it was resolved."""
     from core.tasks import get_task
@@ -155,9 +158,10 @@ def watch(
     deadline = time.monotonic() + timeout
     seen, state = 0, None
     with opened() as database:
-        identity = find_task(database, task)
+        here = team_of(database, team)
+        identity = find_task(database, here, task)
         while True:
-            with database.team(DEFAULT_TEAM) as connection:
+            with database.team(here) as connection:
                 now = get_task(connection, identity)
                 entries = connection.execute(
                     "SELECT seq, kind, body, at FROM trajectory WHERE task_id = %s AND attempt = %s AND seq > %s "
@@ -185,41 +189,46 @@ def summary(body: dict[str, Any]) -> str:
 
 
 @tasks.command()
-def approve(task: TaskId) -> None:
+def approve(task: TaskId, team: TeamName = None) -> None:
     """Publish a patch that waits for approval."""
-    import getpass
+    from core.access.audit import audited
+    from core.access.errors import Conflict
+    from core.approvals import approve as approve_held
 
-    from assets.results.publish import approve as approve_held
-
-    with opened() as database:
-        identity = find_task(database, task)
-        held = approve_held(database, DEFAULT_TEAM, identity, getpass.getuser())
-    if not held:
-        raise CommandFailed(f"nothing of task {identity} waits for approval: see `penstock task show {identity}`")
+    with opened() as database, access_errors():
+        here, me = team_of(database, team), command_user()
+        identity = find_task(database, here, task)
+        with audited(database, here, me, "task.approve", identity) as connection:
+            if not approve_held(connection, identity, str(me)):
+                raise Conflict(f"nothing of task {identity} waits for approval: see `penstock task show {identity}`")
     line(f"approved {identity}: it is published within seconds while the platform is up")
 
 
 @tasks.command()
-def cancel(task: TaskId) -> None:
+def cancel(task: TaskId, team: TeamName = None) -> None:
     """Cancel an open task."""
+    from core.access.audit import audited
     from core.eventlog.postgres import PostgresLog
     from core.tasks import cancel as cancel_task
 
     with opened() as database:
-        identity = find_task(database, task)
-        with database.team(DEFAULT_TEAM) as connection:
+        here = team_of(database, team)
+        identity = find_task(database, here, task)
+        with audited(database, here, command_user(), "task.cancel", identity) as connection:
             cancel_task(connection, PostgresLog(database), identity, "cancelled by command")
     line(f"cancelled {identity}")
 
 
 @tasks.command()
-def retry(task: TaskId) -> None:
+def retry(task: TaskId, team: TeamName = None) -> None:
     """Start the next attempt at an unresolved, failed or cancelled task."""
+    from core.access.audit import audited
     from core.eventlog.postgres import PostgresLog
     from core.tasks import retry as retry_task
 
     with opened() as database:
-        identity = find_task(database, task)
-        with database.team(DEFAULT_TEAM) as connection:
+        here = team_of(database, team)
+        identity = find_task(database, here, task)
+        with audited(database, here, command_user(), "task.retry", identity) as connection:
             again = retry_task(connection, PostgresLog(database), identity)
     line(f"queued attempt {again.attempt} of {identity}")

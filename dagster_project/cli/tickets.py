@@ -1,13 +1,14 @@
 """`penstock tickets`: imports, lists and searches a source's tickets. Later changes arrive by webhook."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.teams import DEFAULT_TEAM
 from core.tickets import Kind, Service, State
+from dagster_project.cli.access import TeamName, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 from dagster_project.cli.task import opened
 
@@ -29,8 +30,8 @@ OnlyKind = Annotated[Kind | None, typer.Option("--kind", help="Only tickets of t
 
 
 @contextmanager
-def _opened() -> Iterator["Database"]:
-    """Opens the database, and turns errors that a user can fix into `CommandFailed`."""
+def _opened(team: str | None) -> Iterator[tuple["Database", uuid.UUID]]:
+    """Opens the database and finds the team, and turns errors that a user can fix into `CommandFailed`."""
     from assets.context.source.sources import SourceError
     from assets.context.tickets.apis import ApiError
     from assets.context.tickets.importing import ImportRefused
@@ -38,7 +39,7 @@ def _opened() -> Iterator["Database"]:
 
     try:
         with opened() as database:
-            yield database
+            yield database, team_of(database, team)
     except (SourceError, ImportRefused, ApiError, EmbedderUnavailable) as error:
         raise CommandFailed(str(error)) from error
 
@@ -55,6 +56,7 @@ def import_(
     pages: Annotated[
         int, typer.Option(min=1, max=20_000, help="Maximum number of pages; the next import continues there.")
     ] = 20_000,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Import a project's tickets, and link the project to the source for later changes.
@@ -68,13 +70,13 @@ def import_(
 
     settings = load_settings()
     token = getattr(settings, f"{service}_token")
-    with _opened() as database, Progress(quiet=as_json) as step:
-        link = link_project(database, DEFAULT_TEAM, source, service, project, address)
+    with _opened(team) as (database, here), Progress(quiet=as_json) as step:
+        link = link_project(database, here, source, service, project, address)
         step(f"importing {link.project} from {service}")
         used = Models(database, settings).in_use()
         report = import_tickets(
             database,
-            DEFAULT_TEAM,
+            here,
             link,
             token=token.get_secret_value() if token else None,
             everything=everything,
@@ -111,6 +113,7 @@ def _report(report: Any) -> dict[str, Any]:
 @tickets.command()
 def sweep(
     source: Annotated[str | None, typer.Argument(help="One source; all by default.", metavar="[SOURCE]")] = None,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask forges and Jira now for what their webhooks did not deliver. The platform does so every few minutes."""
@@ -119,12 +122,12 @@ def sweep(
     from assets.sweeps.sweep import sweep_due
     from core.settings import load_settings
 
-    with _opened() as database:
-        name = find_source(database, DEFAULT_TEAM, source).name if source is not None else None
+    with _opened(team) as (database, here):
+        name = find_source(database, here, source).name if source is not None else None
         platform = Platform(load_settings(), database.url)
         try:
             done = []
-            for swept in sweep_due(platform, source=name, forced=True):
+            for swept in sweep_due(platform, team_id=here, source=name, forced=True):
                 note(str(swept))
                 for problem in swept.problems:
                     note(f"skipped {problem}")
@@ -156,15 +159,20 @@ def sweep(
 
 @tickets.command()
 def link(
-    source: Source, service: From, project: Project = None, address: Address = None, as_json: AsJson = False
+    source: Source,
+    service: From,
+    project: Project = None,
+    address: Address = None,
+    team: TeamName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Link a project to a source, so that its webhooks update the source's tickets. Imports none."""
     from dataclasses import asdict
 
     from assets.context.tickets.importing import link_project
 
-    with _opened() as database:
-        made = link_project(database, DEFAULT_TEAM, source, service, project, address)
+    with _opened(team) as (database, here):
+        made = link_project(database, here, source, service, project, address)
     if as_json:
         data(asdict(made))
     else:
@@ -175,13 +183,14 @@ def link(
 def unlink(
     service: From,
     project: Annotated[str, typer.Option(help="owner/name, or a Jira project's key.")],
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Unlink a project from its source."""
     from assets.context.tickets.importing import unlink_project
 
-    with _opened() as database:
-        gone = unlink_project(database, DEFAULT_TEAM, service, project)
+    with _opened(team) as (database, here):
+        gone = unlink_project(database, here, service, project)
     if not gone:
         raise CommandFailed(f"no source is linked to {project} of {service}")
     if as_json:
@@ -197,6 +206,7 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="Number of tickets.")] = 10,
     state: OnlyState = None,
     kind: OnlyKind = None,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the tickets that are relevant to a text."""
@@ -207,10 +217,10 @@ def search(
     from core.embedding.serving import Models
     from core.settings import load_settings
 
-    with _opened() as database:
-        name = find_source(database, DEFAULT_TEAM, source).name
+    with _opened(team) as (database, here):
+        name = find_source(database, here, source).name
         used = Models(database, load_settings()).in_use()
-        hits = search_tickets(database, DEFAULT_TEAM, name, query, k, embedders=used.asked, state=state, kind=kind)
+        hits = search_tickets(database, here, name, query, k, embedders=used.asked, state=state, kind=kind)
     if as_json:
         data([asdict(hit) | {"why": [reason.model_dump() for reason in hit.why]} for hit in hits])
         return
@@ -238,6 +248,7 @@ def list_(
     state: OnlyState = None,
     kind: OnlyKind = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of tickets.")] = 50,
+    team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:
     """List the tickets of a source, last changed first."""
@@ -246,10 +257,10 @@ def list_(
     from assets.context.source.sources import find_source
     from assets.context.tickets.listing import list_tickets
 
-    with _opened() as database:
-        name = find_source(database, DEFAULT_TEAM, source).name
-        with database.team(DEFAULT_TEAM) as connection:
-            found = list_tickets(connection, DEFAULT_TEAM, name, state=state, kind=kind, limit=limit)
+    with _opened(team) as (database, here):
+        name = find_source(database, here, source).name
+        with database.team(here) as connection:
+            found = list_tickets(connection, here, name, state=state, kind=kind, limit=limit)
     if as_json:
         data([asdict(ticket) for ticket in found])
         return
@@ -264,17 +275,17 @@ def list_(
 
 
 @tickets.command()
-def status(source: Source, as_json: AsJson = False) -> None:
+def status(source: Source, team: TeamName = None, as_json: AsJson = False) -> None:
     """Show the number of searchable tickets, the delay until changes are searchable, and the last changes."""
     from dataclasses import asdict
 
     from assets.context.source.sources import find_source
     from assets.context.tickets.status import ticket_status
 
-    with _opened() as database:
-        name = find_source(database, DEFAULT_TEAM, source).name
-        with database.team(DEFAULT_TEAM) as connection:
-            found = ticket_status(connection, DEFAULT_TEAM, name)
+    with _opened(team) as (database, here):
+        name = find_source(database, here, source).name
+        with database.team(here) as connection:
+            found = ticket_status(connection, here, name)
     if as_json:
         data(asdict(found))
         return

@@ -19,6 +19,8 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from core.access.roles import Role
+from core.access.tokens import create_token
 from core.credentials import Credentials, ensure_secrets
 from core.database import Database
 from core.events import DEFAULT_TEAM
@@ -232,7 +234,7 @@ def other_team(database: Database) -> tuple[uuid.UUID, dict[str, str]]:
     with database.system() as connection:
         connection.execute("INSERT INTO teams (id, name) VALUES (%s, 'other')", (team,))
         connection.execute(
-            "INSERT INTO api_tokens (team_id, token_sha256, name) VALUES (%s, %s, 'test')",
+            "INSERT INTO api_tokens (team_id, token_sha256, name, role) VALUES (%s, %s, 'test', 'admin')",
             (team, hashlib.sha256(token.encode()).digest()),
         )
     return team, {"Authorization": f"Bearer {token}"}
@@ -262,3 +264,15 @@ def link(database: Any, add_source: Callable[..., None]) -> Callable[..., None]:
             )
 
     return link
+
+
+@pytest.fixture
+def token_for(database: Database) -> Callable[..., dict[str, str]]:
+    """The header of a new API token with a role, of the default team or another."""
+
+    def make(role: str, name: str | None = None, team: uuid.UUID = DEFAULT_TEAM, **wanted: Any) -> dict[str, str]:
+        with database.team(team) as connection:
+            _, secret = create_token(connection, team, name or f"a {role}", role=Role(role), **wanted)
+        return {"Authorization": f"Bearer {secret}"}
+
+    return make

@@ -8,11 +8,14 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from core.access.audit import Actor
+from core.access.roles import Role
 from core.attempts import Attempt
 from core.database import Database
 from core.events import DEFAULT_TEAM
 from core.states import TaskState
-from gateway.streams import Position
+from gateway.callers import Caller
+from gateway.streams import Position, still_valid
 
 Told = tuple[str, str, dict[str, Any]]
 
@@ -154,3 +157,27 @@ def test_streams_are_limited_and_a_reader_that_disconnects_frees_its_slot(
                 if answer.status_code == 200:
                     break
             assert time.monotonic() < deadline
+
+
+def test_a_stream_ends_when_its_token_is_revoked(
+    serve: Callable[..., Any],
+    http: httpx.Client,
+    token_for: Callable[..., dict[str, str]],
+    task: uuid.UUID,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.streams.RECHECK_SECONDS", 0.0)
+    headers = token_for("viewer")
+    with serve() as url, http.stream("GET", f"{url}/tasks/{task}/events", headers=headers) as answer:
+        lines = answer.iter_lines()
+        assert next(_read(lines))[0] == "state"
+        with database.team(DEFAULT_TEAM) as connection:
+            connection.execute("UPDATE api_tokens SET revoked_at = now()")
+        assert list(_read(lines)) == [], "without `end`, since the task has not ended"
+
+
+def test_a_stream_of_a_person_ends_when_their_token_expires(database: Database) -> None:
+    person = Actor("user", "ada", "u-1")
+    assert still_valid(database, Caller(DEFAULT_TEAM, Role.VIEWER, person, until=time.time() + 3600))
+    assert not still_valid(database, Caller(DEFAULT_TEAM, Role.VIEWER, person, until=time.time() - 1))

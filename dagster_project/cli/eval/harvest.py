@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dagster_project.cli.access import TeamName, team_of
 from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import CommandFailed, line
 from dagster_project.eval_places import find_set
@@ -38,6 +39,7 @@ def harvest_case(
         list[str] | None, typer.Option(help="A test of the fix that the solver may see; can be repeated.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for proposals.")] = Path("proposed-cases"),
+    team: TeamName = None,
 ) -> None:
     """Propose a case from an accepted fix of a task or a commit. `eval add` adds it to the set after review."""
     from assets.evals.harvest.from_task import harvest_task
@@ -54,7 +56,7 @@ def harvest_case(
     if task is not None:
         if repo or issue or base:
             raise typer.BadParameter("the task provides repository, base and issue: omit them", param_hint="--task")
-        repository, resolved, source = _resolved(task)
+        repository, resolved, source = _resolved(task, team)
         fields = _fields(case, bug_class, family, split, source, repository, resolved.base_commit)
         if fixed is None:
             folder = harvest_task(repository, resolved, fields, out)
@@ -102,7 +104,7 @@ def _fields(
         raise CommandFailed("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())) from error
 
 
-def _resolved(text: str) -> "tuple[Repository, ResolvedTask, str]":
+def _resolved(text: str, team: str | None) -> "tuple[Repository, ResolvedTask, str]":
     """The platform's mirror of a task's repository, the task's records, and the name of its source."""
     from assets.context.indexing.refresh import mirror_path
     from assets.context.source.sources import SourceError, find_source
@@ -110,20 +112,20 @@ def _resolved(text: str) -> "tuple[Repository, ResolvedTask, str]":
     from core.git import GitError, Repository
     from core.settings import load_settings
     from core.tasks import details
-    from core.teams import DEFAULT_TEAM
     from core.work import Execution
     from dagster_project.cli.task import find_task, opened
 
     with opened() as database:
-        identity: uuid.UUID = find_task(database, text)
-        with database.team(DEFAULT_TEAM) as connection:
+        here = team_of(database, team)
+        identity: uuid.UUID = find_task(database, here, text)
+        with database.team(here) as connection:
             found = details(connection, identity)
         task = found["task"]
         bodies = {stage["stage"]: stage["body"] for stage in found["stages"]}
         tests = Execution.model_validate(bodies["execution"]).evidence.target_tests if "execution" in bodies else ()
         resolved = resolved_task(str(identity), task.text, found["patch"], tests, task.state)
         try:
-            source = find_source(database, DEFAULT_TEAM, task.source)
+            source = find_source(database, here, task.source)
             mirror = Repository(mirror_path(load_settings().home / "mirrors", source))
             mirror.resolve(resolved.base_commit)
         except (SourceError, GitError) as error:

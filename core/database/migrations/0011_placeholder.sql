@@ -1,1 +1,0 @@
--- A placeholder, until the branch that has this number is merged.
