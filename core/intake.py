@@ -89,7 +89,8 @@ class ChangeIntent:
 @dataclass(frozen=True)
 class TicketIntent:
     """A ticket has changed; `task` is work on the same source that the change also requests, `commands` are those of a
-    new comment. `reason` says why a change that could start a task does not, `signal` is what rules were applied to."""
+    new comment. `reason` says why a change that could start a task does not, `signal` is what rules were applied to.
+    `look`: the sender does not say what happened, so the next sweep of its project should not wait."""
 
     target: Target
     change: TicketChange
@@ -97,6 +98,7 @@ class TicketIntent:
     commands: tuple[Command, ...] = ()
     reason: str | None = None
     signal: Signal | None = None
+    look: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,11 @@ def receive(
         )
     if isinstance(intent, TicketIntent):
         _store_commands(connection, team_id, source, intent)
+        if intent.look:
+            connection.execute(
+                "UPDATE sweeps SET next_at = least(next_at, now()) WHERE (team_id, service, project) = (%s, %s, %s)",
+                (team_id, intent.change.service, intent.change.project),
+            )
     kind, data = _change(intent)
     if kind:
         event = Event(

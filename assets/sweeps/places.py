@@ -91,7 +91,7 @@ def list_places(database: Database, source: str | None = None) -> list[Place]:
 _ADD = """
 INSERT INTO sweeps AS held (team_id, service, project, source, since)
 VALUES (%(team)s, %(service)s, %(project)s, %(source)s,
-    CASE WHEN %(own)s THEN greatest(%(created)s, now() - %(first)s) ELSE now() END)
+    CASE WHEN %(own)s THEN greatest(date_trunc('second', %(created)s::timestamptz), now() - %(first)s) ELSE now() END)
 ON CONFLICT (team_id, service, project) DO UPDATE SET (source, since, progress)
     = (excluded.source, excluded.since, NULL) WHERE held.source <> excluded.source
 """
@@ -99,7 +99,7 @@ ON CONFLICT (team_id, service, project) DO UPDATE SET (source, since, progress)
 
 def note_places(database: Database, places: list[Place], source: str | None = None) -> None:
     """Adds rows for new places, and deletes those of places that are no more; `places` are all, or those of a source.
-    A project that was linked later is swept from the first sweep on."""
+    A project that was linked later is swept from the first sweep on. Services give times in whole seconds."""
     with database.system() as connection, connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM sweeps w WHERE (%(source)s::text IS NULL OR w.source = %(source)s) AND NOT EXISTS (SELECT "
