@@ -162,7 +162,7 @@ def _unclear(delivery: IssueDelivery, rules: Rules) -> bool:
         held = {"labels": label_names(issue.labels)}
     elif delivery.action == "assigned" and len(issue.assignees or ()) > 1:
         held = {"assigned": people_names(issue.assignees)}
-    signal = Signal(**held)  # type: ignore[arg-type]
+    signal = Signal(**held)
     return signal.says_something and rules.first(signal, Service.GITEA, delivery.repository.full_name) is not None
 
 

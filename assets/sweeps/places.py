@@ -182,14 +182,14 @@ def moved(connection: Connection[TupleRow], place: Place, position: Position, fo
     )
 
 
-def ended(database: Database, place: Place, *, whole: bool, seconds: float) -> None:
+def ended(database: Database, place: Place, *, whole: bool, seconds: float, found: int) -> None:
     """Records that a place was swept, or a part of it, and is due again in so many seconds."""
     with database.system() as connection:
         connection.execute(
             "UPDATE sweeps SET failures = 0, error = NULL, next_at = now() + %(seconds)s * interval '1 second', "
-            "swept_at = CASE WHEN %(whole)s THEN now() ELSE swept_at END "
+            "swept_at = CASE WHEN %(whole)s THEN now() ELSE swept_at END, found = found + %(found)s "
             "WHERE (team_id, service, project) = (%(team)s, %(service)s, %(project)s)",
-            {**_key(place), "whole": whole, "seconds": seconds},
+            {**_key(place), "whole": whole, "seconds": seconds, "found": found},
         )
 
 
@@ -204,6 +204,27 @@ def failed(database: Database, place: Place, error: str, seconds: float, *, anew
             "WHERE (team_id, service, project) = (%(team)s, %(service)s, %(project)s)",
             {**_key(place), "error": error[:1000], "seconds": seconds, "anew": anew},
         )
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """How the sweeps of a place stand: `found` counts the missed events that they have found since it is swept."""
+
+    service: str
+    project: str
+    swept_at: datetime | None
+    found: int
+    failures: int
+    error: str | None
+
+
+def read_status(connection: Connection[TupleRow], source: str) -> list[SweepStatus]:
+    with connection.cursor(row_factory=class_row(SweepStatus)) as cursor:
+        return cursor.execute(
+            "SELECT service, project, swept_at, found, failures, error FROM sweeps WHERE source = %s "
+            "ORDER BY service, project",
+            (source,),
+        ).fetchall()
 
 
 def pause_after(failures: int, asked: float | None) -> float:
