@@ -16,18 +16,16 @@ from core.commands import Command
 from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, Event, task_id
 from core.follow_ups import BODY_CHARACTERS, Feedback, checks_identity, task_of
+from core.happenings import earlier
 from core.repository_names import RepositoryId, follow, learn
 from core.rules import Signal
-from core.states import OPEN_TASK_STATES, DeliveryState
+from core.states import DeliveryState
 from core.tasks import create_task, request_event
 from core.tickets import TICKET_CHANGED, TicketChange
 
 CHANGED = "penstock.source.changed"
 _COMMANDS = uuid.UUID("0c0f6f3a-2f6c-5d44-8a6e-6a7f4f3f9a55")
 """Namespace of the ids of commands."""
-SAME_SECONDS = 30
-"""Two reports of the same thing about an issue are about one event if their times differ by no more: a webhook and the
-service's API give it differently, with or without fractions, or as the time of the issue's last change."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,8 @@ class ChangeIntent:
 class TicketIntent:
     """A ticket has changed; `task` is work on the same source that the change also requests, `commands` are those of a
     new comment, `feedback` is what a review says about a pull request of Penstock's. `reason` says why a change that
-    could start a task does not, `signal` is what rules were applied to."""
+    could start a task does not, `signal` is what rules were applied to. `look`: the sender does not say what happened,
+    so the next sweep of its project should not wait."""
 
     target: Target
     change: TicketChange
@@ -100,6 +99,7 @@ class TicketIntent:
     reason: str | None = None
     feedback: Feedback | None = None
     signal: Signal | None = None
+    look: bool = False
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,11 @@ def receive(
     if isinstance(intent, TicketIntent):
         _store_commands(connection, team_id, source, intent)
         _store_feedback(connection, team_id, source, intent)
+        if intent.look:
+            connection.execute(
+                "UPDATE sweeps SET next_at = least(next_at, now()) WHERE (team_id, service, project) = (%s, %s, %s)",
+                (team_id, intent.change.service, intent.change.project),
+            )
     if isinstance(intent, ChecksIntent):
         _store_checks(connection, team_id, source, intent)
     kind, data = _change(intent)
@@ -316,7 +321,7 @@ def is_known(connection: Connection[Any], team_id: uuid.UUID, source: str, inten
     brought all of its commands."""
     work = intent.task
     if work is not None and work.happening is not None:
-        first = _earlier(connection, team_id, _ticket(source, work.target, work.happening), work.happening, None)
+        first = earlier(connection, team_id, _ticket(source, work.target, work.happening), work.happening, None)
         if first is None or not first[2]:
             return False
     if intent.change.comment is None or intent.change.comment.author is None:
@@ -431,7 +436,7 @@ def _once(
     happening = str(work.happening)
     # Held until the end of the transaction, so that of two deliveries at once the second sees what the first did.
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock issue {team_id} {ticket}",))
-    first = _earlier(connection, team_id, ticket, work.happening, delivery.event_id)
+    first = earlier(connection, team_id, ticket, work.happening, delivery.event_id)
     if first is None:
         return _Decision(decided.source, DeliveryState.TASK, decided.reason, ticket=ticket, happening=happening)
     other, task, same = first
@@ -440,40 +445,6 @@ def _once(
         return _Decision(decided.source, DeliveryState.DUPLICATE, reason, task)
     reason = f"starts no other task: task {task} for the same issue is still open"
     return _Decision(decided.source, DeliveryState.CHANGE, reason, task, ticket, happening)
-
-
-_EARLIER = """
-SELECT id, task_id, same FROM (
-    SELECT d.id, d.task_id, t.state, d.happening = %(happening)s OR CASE
-        WHEN starts_with(d.happening, %(before_time)s)
-            AND substr(d.happening, length(%(before_time)s) + 1) ~ '^\\d{4}-\\d\\d-\\d\\dT[0-9:.]+\\+00:00$'
-        THEN coalesce(abs(extract(epoch FROM substr(d.happening, length(%(before_time)s) + 1)::timestamptz
-            - %(at)s::timestamptz)) <= %(near)s, false)
-        ELSE false END AS same
-    FROM deliveries d LEFT JOIN tasks t ON t.id = d.task_id
-    WHERE d.team_id = %(team)s AND d.ticket = %(ticket)s AND d.id IS DISTINCT FROM %(id)s::text
-) AS found WHERE same OR state = ANY(%(open)s) ORDER BY same DESC LIMIT 1
-"""
-
-
-def _earlier(
-    connection: Connection[Any], team_id: uuid.UUID, ticket: str, happening: Happening, event_id: str | None
-) -> Any:
-    """Another delivery than `event_id` that reported the same happening, or else one whose task for the same issue is
-    open: its id, its task, and whether the happening is the same."""
-    return connection.execute(
-        _EARLIER.encode(),
-        {
-            "team": team_id,
-            "ticket": ticket,
-            "happening": str(happening),
-            "before_time": f"{happening.what[:300]} at ",
-            "at": happening.at,
-            "near": SAME_SECONDS,
-            "id": event_id,
-            "open": sorted(OPEN_TASK_STATES),
-        },
-    ).fetchone()
 
 
 def _ticket(source: str, target: Target, happening: Happening) -> str:

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from pydantic import ValidationError
 
 from core.events import CHANGES
-from core.intake import SAME_SECONDS
+from core.happenings import SAME_SECONDS
 from core.intents import about_ticket
 from core.rules import Rules, Signal
 from core.tickets import TICKET_CHANGED, TicketChange

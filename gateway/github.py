@@ -6,6 +6,7 @@ acknowledged with the reason why it starts none.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -118,7 +119,10 @@ def ticket_intent(event: str, payload: Mapping[str, Any], service: Service, rule
         return work_of(target, issue, _signal(delivery, issue, service), rules, service, None)
     change = change_of(event, delivery, service)
     if type(delivery) is IssueDelivery:
-        return about_ticket(change, identity, _signal(delivery, change.ticket, service), rules)
+        found = about_ticket(change, identity, _signal(delivery, change.ticket, service), rules)
+        if service == Service.GITEA and found.task is None and _unclear(delivery, rules):
+            return replace(found, look=True, reason=_UNCLEAR)
+        return found
     comment = new_comment(change)
     signal = signal_of(change.ticket, delivery.sender, comment=comment) if comment else None
     return about_ticket(change, identity, signal, rules)
@@ -149,11 +153,32 @@ def _irrelevant(payload: Mapping[str, Any], rules: Rules) -> bool:
     return unknown and isinstance(action, str) and not rules.wants(*_STARTING.get(action, ()))
 
 
+_UNCLEAR = "Gitea does not say who or which label is new: the next sweep looks at the issue's history"
+
+
+def _unclear(delivery: IssueDelivery, rules: Rules) -> bool:
+    """Whether Gitea reports that labels or assignees changed, but not which, and a rule is about one that the issue has
+    now. Versions up to 1.26 name no labels."""
+    issue = delivery.issue
+    held: Mapping[str, tuple[str, ...]] = {}
+    if delivery.action == "label_updated" and delivery.changes is None:
+        held = {"labels": label_names(issue.labels)}
+    elif delivery.action == "assigned" and len(issue.assignees or ()) > 1:
+        held = {"assigned": people_names(issue.assignees)}
+    signal = Signal(**held)
+    return signal.says_something and rules.first(signal, Service.GITEA, delivery.repository.full_name) is not None
+
+
 def _assigned(delivery: IssueDelivery, service: Service) -> list[str | None]:
-    """Whom the issue was just assigned to. Gitea does not say who is new among those who have it."""
+    """Whom the issue was just assigned to. Gitea names all who have it: of several, the new one is not known."""
     if service == Service.GITHUB:
         return [delivery.assignee.called] if delivery.assignee and delivery.action == "assigned" else []
-    return list(people_names(delivery.issue.assignees)) if delivery.action in ("assigned", "opened") else []
+    assignees = people_names(delivery.issue.assignees)
+    return (
+        list(assignees)
+        if delivery.action == "opened" or (delivery.action == "assigned" and len(assignees) == 1)
+        else []
+    )
 
 
 def _labels_given(delivery: IssueDelivery, service: Service) -> list[str]:

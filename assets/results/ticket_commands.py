@@ -51,7 +51,6 @@ SELECT id FROM tasks t WHERE source = %(source)s AND (
                AND p.location = split_part(%(comment_url)s::text, '#', 1)))
 ORDER BY created_at DESC LIMIT 1
 """
-_AUDITED = {Command.STOP: "task.cancel", Command.RETRY: "task.retry", Command.APPROVE: "task.approve"}
 # The branch of the pull request that a comment is on, if that is the task's.
 _PULL = """
 SELECT coalesce(f.branch, 'penstock/' || p.task_id || CASE WHEN p.attempt > 1 THEN '-' || p.attempt ELSE '' END)
@@ -134,25 +133,30 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
         return "Penstock has no task for this issue: it starts one when an issue is opened, or gets its trigger label."
     identity: uuid.UUID = found[0]
     try:
-        if command in (Command.STOP, Command.RETRY, Command.APPROVE):
-            actor = Actor("forge", row["author"], row["author_id"])
-            record(connection, row["team_id"], actor, _AUDITED[command], identity)
         if command is Command.STOP:
             stopped = tasks.cancel(connection, log, identity, f"stopped by {row['author']}")
+            _record(connection, row, "task.cancel", identity)
             return f"Stopped. Task `{stopped.id}`."
         if command is Command.RETRY and (pull := connection.execute(_PULL, (identity, row["comment_url"])).fetchone()):
             return _ask(connection, row, identity, pull[0])
         if command is Command.RETRY:
             again = tasks.retry(connection, log, identity, (row["author"], row["author_id"]))
+            _record(connection, row, "task.retry", identity)
             return f"Queued attempt {again.attempt} of task `{again.id}`."
     except tasks.IllegalMove as refusal:
         said = cell(str(refusal))
         return f"{said[:1].upper()}{said[1:]}."
     if command is Command.APPROVE:
         if approve(connection, identity, row["author"]):
+            _record(connection, row, "task.approve", identity)
             return f"Approved: the patch of task `{identity}` is about to be published."
         return f"Nothing of task `{identity}` waits for approval."
     return _explained(connection, identity)
+
+
+def _record(connection: Connection[TupleRow], row: dict[str, Any], action: str, task: uuid.UUID) -> None:
+    """Adds what a command has done to the audit log."""
+    record(connection, row["team_id"], Actor("forge", row["author"], row["author_id"]), action, task)
 
 
 def _ask(connection: Connection[TupleRow], row: dict[str, Any], task: uuid.UUID, branch: str) -> str:

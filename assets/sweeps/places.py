@@ -91,7 +91,7 @@ def list_places(database: Database, source: str | None = None) -> list[Place]:
 _ADD = """
 INSERT INTO sweeps AS held (team_id, service, project, source, since)
 VALUES (%(team)s, %(service)s, %(project)s, %(source)s,
-    CASE WHEN %(own)s THEN greatest(%(created)s, now() - %(first)s) ELSE now() END)
+    CASE WHEN %(own)s THEN greatest(date_trunc('second', %(created)s::timestamptz), now() - %(first)s) ELSE now() END)
 ON CONFLICT (team_id, service, project) DO UPDATE SET (source, since, progress)
     = (excluded.source, excluded.since, NULL) WHERE held.source <> excluded.source
 """
@@ -99,7 +99,7 @@ ON CONFLICT (team_id, service, project) DO UPDATE SET (source, since, progress)
 
 def note_places(database: Database, places: list[Place], source: str | None = None) -> None:
     """Adds rows for new places, and deletes those of places that are no more; `places` are all, or those of a source.
-    A project that was linked later is swept from the first sweep on."""
+    A project that was linked later is swept from the first sweep on. Services give times in whole seconds."""
     with database.system() as connection, connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM sweeps w WHERE (%(source)s::text IS NULL OR w.source = %(source)s) AND NOT EXISTS (SELECT "
@@ -182,14 +182,14 @@ def moved(connection: Connection[TupleRow], place: Place, position: Position, fo
     )
 
 
-def ended(database: Database, place: Place, *, whole: bool, seconds: float) -> None:
+def ended(database: Database, place: Place, *, whole: bool, seconds: float, found: int) -> None:
     """Records that a place was swept, or a part of it, and is due again in so many seconds."""
     with database.system() as connection:
         connection.execute(
             "UPDATE sweeps SET failures = 0, error = NULL, next_at = now() + %(seconds)s * interval '1 second', "
-            "swept_at = CASE WHEN %(whole)s THEN now() ELSE swept_at END "
+            "swept_at = CASE WHEN %(whole)s THEN now() ELSE swept_at END, found = found + %(found)s "
             "WHERE (team_id, service, project) = (%(team)s, %(service)s, %(project)s)",
-            {**_key(place), "whole": whole, "seconds": seconds},
+            {**_key(place), "whole": whole, "seconds": seconds, "found": found},
         )
 
 
@@ -204,6 +204,27 @@ def failed(database: Database, place: Place, error: str, seconds: float, *, anew
             "WHERE (team_id, service, project) = (%(team)s, %(service)s, %(project)s)",
             {**_key(place), "error": error[:1000], "seconds": seconds, "anew": anew},
         )
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """How the sweeps of a place stand: `found` counts the missed events that they have found since it is swept."""
+
+    service: str
+    project: str
+    swept_at: datetime | None
+    found: int
+    failures: int
+    error: str | None
+
+
+def read_status(connection: Connection[TupleRow], source: str) -> list[SweepStatus]:
+    with connection.cursor(row_factory=class_row(SweepStatus)) as cursor:
+        return cursor.execute(
+            "SELECT service, project, swept_at, found, failures, error FROM sweeps WHERE source = %s "
+            "ORDER BY service, project",
+            (source,),
+        ).fetchall()
 
 
 def pause_after(failures: int, asked: float | None) -> float:

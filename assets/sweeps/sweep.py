@@ -27,6 +27,9 @@ from core.tickets import Kind, Service
 
 RUN_SECONDS = 600.0
 PLACE_SECONDS = 120.0
+"""After which no further page of a place is begun in one turn."""
+PAGE_SECONDS = 300.0
+"""Which the last page of a turn may take beyond that: one of GitLab needs requests for each of its issues."""
 MOST_PAGES = 50
 """Of one place in one turn."""
 REST_SECONDS = 30.0
@@ -66,14 +69,14 @@ def sweep_due(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Swept]:
-    """Sweeps every place that is due, or those of a team or source, and yields the outcome of each; `forced`: also those that
-    are not due. Raises nothing for a service that refuses or does not answer, and psycopg's errors."""
-    found = places.list_places(platform.database, source)
-    places.note_places(platform.database, found, source)
-    found = [place for place in found if team_id in (None, place.team_id)]
+    """Sweeps every place that is due, or those of a team or source, and yields the outcome of each; `forced`: also those
+    that are not due. Raises nothing for a service that refuses or does not answer, and psycopg's errors."""
+    listed = places.list_places(platform.database, source)
+    places.note_places(platform.database, listed, source)
+    listed = [place for place in listed if team_id in (None, place.team_id)]
     until = clock() + RUN_SECONDS
     away: dict[str, ApiError] = {}
-    for place in places.by_urgency(platform.database, found):
+    for place in places.by_urgency(platform.database, listed):
         if clock() > until:
             return
         progress = places.take(platform.database, place, forced=forced)
@@ -87,7 +90,8 @@ def sweep_due(
             swept = turn.run()
             minutes = platform.settings.sweep_minutes or 10.0
             seconds = minutes * 60.0 if swept.whole else REST_SECONDS
-            places.ended(platform.database, place, whole=swept.whole, seconds=seconds)
+            found = swept.stored.missed if place.service == GIT else 0  # that of others was counted page by page
+            places.ended(platform.database, place, whole=swept.whole, seconds=seconds, found=found)
         except (ApiError, GitError, BadField, ForgeUnavailable, PublicationRefused) as error:
             pause = getattr(error, "pause", None)
             status = getattr(error, "status", None)
@@ -130,7 +134,7 @@ class _Turn:
         token = _token(self.platform, self.place)
         if token is None:
             raise ApiError(f"there is no token for {self.place.address}: set {setting}")
-        patience = Patience(_SECONDS, _TRIES, _PAUSES, self.until)
+        patience = Patience(_SECONDS, _TRIES, _PAUSES, self.until + PAGE_SECONDS)
         headers = api.headers(token)
         with Reader(self.place.address, headers, setting=setting, sleep=self.sleep, patience=patience) as reader:
             return self._read(reader, service)

@@ -276,23 +276,30 @@ def list_(
 
 @tickets.command()
 def status(source: Source, team: TeamName = None, as_json: AsJson = False) -> None:
-    """Show the number of searchable tickets, the delay until changes are searchable, and the last changes."""
+    """Show the number of searchable tickets, the delay until changes are searchable, sweeps and the last changes."""
     from dataclasses import asdict
 
     from assets.context.source.sources import find_source
     from assets.context.tickets.status import ticket_status
+    from assets.sweeps.places import GIT, read_status
 
     with _opened(team) as (database, here):
         name = find_source(database, here, source).name
         with database.team(here) as connection:
             found = ticket_status(connection, here, name)
+            sweeps = read_status(connection, name)
     if as_json:
-        data(asdict(found))
+        data(asdict(found) | {"sweeps": [asdict(one) for one in sweeps]})
         return
     counts = ", ".join(f"{count} {what}" for what, count in found.tickets.items())
     line(f"{found.total} tickets ({counts or 'none'}), {found.parts} searchable texts, {found.waiting} waiting changes")
     if found.lag_median is not None:
         line(f"delay until a change is searchable: median {found.lag_median:.1f} s, maximum {found.lag_most:.1f} s")
+    for one in sweeps:
+        what = "the branch" if one.service == GIT else f"{one.project} at {one.service}"
+        last = f"{one.swept_at:%Y-%m-%d %H:%M}" if one.swept_at else "never"
+        problem = f"; failed {one.failures} times: {one.error}" if one.error else ""
+        line(f"last sweep of {what}: {last}, {one.found} missed events so far{problem}")
     for change in found.last:
         line(
             f"{change.at:%Y-%m-%d %H:%M:%S}  {change.key}  {change.before or '-'} -> {change.after}  ({change.action})"

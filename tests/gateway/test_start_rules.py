@@ -183,3 +183,48 @@ def test_a_label_whose_name_looks_like_a_time_does_not_confuse_the_comparison(
         payload = but(but(GITLAB_ISSUE, "changes", changed), "object_attributes.iid", 23)
         assert client.request("POST", **forges.gitlab(payload, delivery=label.replace(" ", "_"))).status_code == 202
     assert stored("SELECT count(*) FROM tasks") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("payload", "rule", "looks"),
+    [
+        (_github("label_updated"), "labelled:bug", True),
+        (_github("label_updated"), "labelled:other", False),
+        (_github("label_updated", changes={"added_labels": [{"name": "later"}]}), "labelled:bug", False),
+        (_github("label_cleared"), "labelled:bug", False),
+        (_github("assigned"), "assigned:bob", False),
+    ],
+)
+def test_an_event_of_gitea_that_does_not_say_what_is_new_makes_the_next_sweep_due(
+    make_client: Callable[..., TestClient],
+    forges: Forges,
+    add_source: Callable[..., None],
+    stored: Stored,
+    database: Database,
+    payload: dict[str, Any],
+    rule: str,
+    looks: bool,
+) -> None:
+    add_source("shop", "acme/shop")
+    with database.team(DEFAULT_TEAM) as connection:
+        connection.execute(
+            "INSERT INTO sweeps (team_id, service, project, source, since, next_at) "
+            "VALUES (%s, 'gitea', 'acme/shop', 'shop', now(), now() + interval '9 minutes')",
+            (DEFAULT_TEAM,),
+        )
+    client = make_client(start_rules=(rule,))
+    told = client.request("POST", **forges.gitea(payload, delivery="d1")).json()
+    assert stored("SELECT next_at <= now() FROM sweeps") == [(looks,)]
+    assert ("does not say" in told.get("reason", "")) == looks
+    assert stored("SELECT count(*) FROM tasks") == [(0,)]
+
+
+def test_of_several_assignees_in_gitea_the_new_one_is_looked_up(
+    make_client: Callable[..., TestClient], forges: Forges, add_source: Callable[..., None], stored: Stored
+) -> None:
+    add_source("shop", "acme/shop")
+    client = make_client(start_rules=("assigned:helper",))
+    payload = _github("assigned")
+    payload["issue"]["assignees"].append({"login": "bob", "id": 5})
+    assert "does not say" in client.request("POST", **forges.gitea(payload, delivery="d1")).json()["reason"]
+    assert stored("SELECT count(*) FROM tasks") == [(0,)]

@@ -20,6 +20,7 @@ from assets.context.indexing.refresh import refresh
 from assets.context.source.sources import Forge, add_source
 from assets.context.tickets import inbox
 from assets.platform import Platform
+from assets.sweeps.places import list_places, note_places
 from assets.sweeps.sweep import Swept, sweep_due
 from core.credentials import Credentials, ensure_secrets
 from core.database.embedded import EmbeddedServer
@@ -57,6 +58,16 @@ class Side:
 
     def sweep(self, **options: Any) -> list[Swept]:
         return list(sweep_due(self.platform, forced=True, sleep=lambda _: None, **options))
+
+    def wait_for_looks(self) -> None:
+        """From now on only sweeps that a delivery asks for are due."""
+        note_places(self.platform.database, list_places(self.platform.database))
+        with self.platform.database.system() as connection:
+            connection.execute("UPDATE sweeps SET next_at = now() + interval '1 hour'")
+
+    def look(self) -> None:
+        """Does what deliveries have asked for: Gitea's do not say everything."""
+        assert all(one.error is None for one in sweep_due(self.platform))
 
     def rows(self, query: str) -> Rows:
         with self.platform.database.team(DEFAULT_TEAM) as connection:
@@ -149,7 +160,8 @@ def _tree(path: Path, listed: str) -> str:
 
 
 @contextmanager
-def _gateway(settings: Settings, platform: Platform, credentials: Credentials) -> Iterator[str]:
+def gateway(settings: Settings, platform: Platform, credentials: Credentials) -> Iterator[str]:
+    """A gateway behind a real socket, in a thread of this process; yields its URL."""
     server = Server(create_app(settings, platform.database, credentials), settings)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -202,7 +214,7 @@ def stage(
             )
             with platform.database.team(DEFAULT_TEAM) as connection:
                 connection.execute("UPDATE sources SET created_at = now() - interval '3 hours'")
-            url = stack.enter_context(_gateway(settings, platform, credentials))
+            url = stack.enter_context(gateway(settings, platform, credentials))
             secret = getattr(credentials, f"{dialect}_secrets")[0]
             receiver = arena.forge.deliver_to(f"{url}/webhooks/{dialect}", secret, dialect=dialect, drops=drops)
             side = Side(platform, receiver)

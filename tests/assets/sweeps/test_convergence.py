@@ -125,6 +125,7 @@ def test_half_of_all_deliveries_lost_leads_to_the_same_state(
     stage: Stage, settings: dict[str, Any], several: bool, seed: int
 ) -> None:
     whole, lossy = stage.side(**settings), stage.side(drops=_lossy(seed), **settings)
+    whole.wait_for_looks()
     history = History(stage, seed, again=several)
     history.run(50)
     stage.arena.forge.wait_for_deliveries()
@@ -133,6 +134,7 @@ def test_half_of_all_deliveries_lost_leads_to_the_same_state(
     assert lost > 15
     for side in (whole, lossy):
         side.settle()
+    whole.look()
     assert lossy.differences(whole)
     swept = lossy.sweep()
     assert [one.error for one in swept] == [None, None]
@@ -155,8 +157,11 @@ def test_half_of_all_deliveries_lost_leads_to_the_same_state(
 
 def test_with_nothing_lost_a_sweep_finds_nothing(stage: Stage) -> None:
     side = stage.side(start_rules=("opened", "labelled:penstock", "assigned:helper", "mentioned:penstock"))
+    side.wait_for_looks()
     History(stage, 3, again=True).run(40)
     stage.arena.forge.wait_for_deliveries()
+    side.settle()
+    side.look()
     side.settle()
     before, tasks, deliveries = side.state, side.rows(STARTED), side.rows("SELECT count(*) FROM deliveries")
     assert [(one.stored.missed, one.error) for one in side.sweep()] == [(0, None), (0, None)]

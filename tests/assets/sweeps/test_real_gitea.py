@@ -1,6 +1,7 @@
 """A real Gitea without any webhook: a sweep finds what happened there, who did it, and where the branch is."""
 
 import base64
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from assets.context.tickets import inbox
 from assets.platform import Platform
 from assets.sweeps.organisations import enrol, register
 from assets.sweeps.sweep import sweep_due
+from core.credentials import ensure_secrets
 from core.database import Database
 from core.events import CHANGES, DEFAULT_TEAM
 from core.intake import CHANGED
 from core.settings import Settings
 from core.tickets import TICKET_CHANGED
+from tests.assets.sweeps.conftest import gateway
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(3600)]  # the first run builds it
 
@@ -81,6 +84,43 @@ def test_what_happened_at_a_real_forge_is_found_without_webhooks(
     ]
     again = [one.stored.missed for one in sweep_due(platform, forced=True)]
     assert again == [0, 0]
+    _webhooks_and_sweeps_agree(gitea, platform, label)
     done = enrol(platform, register(database, DEFAULT_TEAM, "penstock", "gitea", gitea.url, only=("*/sweep",)))
     assert (done.added, done.error) == ((), None), "its only repository has a source"
     platform.close()
+
+
+def _webhooks_and_sweeps_agree(gitea: Any, platform: Platform, label: int) -> None:
+    """What real webhooks have brought is what the service's history shows, so that a sweep adds nothing to it."""
+    database, credentials = platform.database, ensure_secrets(platform.settings, platform.database)
+    before = _count(platform, "tasks")
+    settings = platform.settings.model_copy(update={"gateway_port": 0})
+    with gateway(settings, platform, credentials) as url:
+        config = {"url": f"{url}/webhooks/gitea", "content_type": "json", "secret": credentials.gitea_secrets[0]}
+        events = ["issues", "issue_assign", "issue_label", "issue_comment"]
+        gitea.api("POST", f"{AT}/hooks", {"type": "gitea", "active": True, "events": events, "config": config})
+        paths = [f"/issues/{gitea.api('POST', f'{AT}/issues', {'title': title})['number']}" for title in "ABC"]
+        gitea.api("POST", f"{AT}{paths[0]}/labels", {"labels": [label]})
+        gitea.api("PATCH", f"{AT}{paths[1]}", {"assignees": ["penstock"]})
+        gitea.api("POST", f"{AT}{paths[2]}/comments", {"body": "@helper, look\n\n/penstock retry"})
+        deadline = time.monotonic() + 300
+        while _count(platform, "deliveries WHERE id LIKE 'gitea:%'") < 6:
+            assert time.monotonic() < deadline, "the webhooks do not arrive"
+            time.sleep(0.1)
+    assert _count(platform, "tasks") == before + 2
+    # This version does not say which label an issue got, so a sweep is due at once.
+    assert [(one.stored.tasks, one.error) for one in sweep_due(platform)] == [(1, None)]
+    with database.system() as connection:  # as if they had ended: only the event itself keeps others from starting
+        connection.execute("UPDATE tasks SET state = 'cancelled' WHERE state = 'queued'")
+    records = platform.log.read(CHANGES, {}, limit=500).records
+    inbox.accept(database, (one.event for one in records if one.event.type == TICKET_CHANGED))
+    with database.team(DEFAULT_TEAM) as connection:
+        inbox.drain(connection, DEFAULT_TEAM, "sweep")
+    assert [(one.stored.missed, one.error) for one in sweep_due(platform, forced=True)] == [(0, None)] * 2
+    assert _count(platform, "tasks") == before + 3
+
+
+def _count(platform: Platform, what: str) -> int:
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        row = connection.execute(f"SELECT count(*) FROM {what}".encode()).fetchone()  # noqa: S608
+    return int(row[0]) if row else 0

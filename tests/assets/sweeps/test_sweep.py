@@ -1,5 +1,7 @@
 """What a sweep starts and what it leaves alone, and that a service in trouble holds no other up."""
 
+import contextlib
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,12 +10,16 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, RunRequest, SkipReason, build_sensor_context
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 import assets.sweeps.sweep
 from assets.context.tickets.importing import link_project
 from assets.sweeps.places import GIT
 from core.events import DEFAULT_TEAM
 from core.tickets import Service
+from dagster_project.cli import tickets
+from dagster_project.cli.app import app
+from dagster_project.cli.output import CommandFailed
 from dagster_project.jobs.sweeps import sweep_job
 from sensors.sweeps import sweep_sensor
 from tests.assets.context.tickets.test_ticket_import import FakeService
@@ -237,3 +243,27 @@ def test_a_missed_transition_in_jira_starts_one_task(stage: Stage, jira: FakeSer
         side.settle()
     assert side.rows(STARTED) == [("SHOP-1", "Bob", "b2")]
     assert side.rows("SELECT key, status FROM tickets ORDER BY key") == [("SHOP-1", "Ready"), ("SHOP-2", "Ready")]
+
+
+@github
+def test_a_sweep_by_command_says_what_it_found_and_the_status_what_is_wrong(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = stage.side(**DROPPED)
+    monkeypatch.setattr(tickets, "opened", lambda: contextlib.nullcontext(side.platform.database))
+    monkeypatch.setenv("PENSTOCK_HOME", str(side.platform.settings.home))
+    monkeypatch.setenv("PENSTOCK_GITHUB_TOKEN", stage.arena.token)
+    stage.arena.forge.add_issue(REPOSITORY, "It fails")
+    done = CliRunner().invoke(app, ["tickets", "sweep", "shop"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "2 places swept: 1 missed events, 1 tasks started\n"
+    stage.arena.forge.revoke_token(stage.arena.token)
+    failed = CliRunner().invoke(app, ["tickets", "sweep", "--json"])
+    assert isinstance(failed.exception, CommandFailed)
+    [wrong] = [one for one in json.loads(failed.stdout) if one["error"]]
+    assert (wrong["place"], wrong["complete"]) == ("github:acme/shop", False)
+    status = CliRunner().invoke(app, ["tickets", "status", "shop"]).stdout
+    assert re.search(r"sweep of acme/shop at github: \d{4}-.*, 1 missed events so far; failed 1 times: .*401", status)
+    assert "last sweep of the branch: 2" in status
+    unknown = CliRunner().invoke(app, ["tickets", "sweep", "nothing"])
+    assert isinstance(unknown.exception, CommandFailed)
