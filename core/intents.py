@@ -55,7 +55,7 @@ def about_ticket(
         return TicketIntent(target, change, None, commands, feedback=None if commands else feedback)
     work = _work_of(change, target, signal, rules)
     reason = None if work else rules.unmatched(signal, change.service, change.project)
-    return TicketIntent(target, change, work, commands, reason, signal)
+    return TicketIntent(target, change, work, commands, reason, signal=signal)
 
 
 def _work_of(change: TicketChange, target: Target, signal: Signal, rules: Rules) -> TaskIntent | None:

@@ -69,8 +69,8 @@ def sweep_due(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Swept]:
-    """Sweeps every place that is due, or those of a team or source, and yields the outcome of each; `forced`: also those
-    that are not due. Raises nothing for a service that refuses or does not answer, and psycopg's errors."""
+    """Sweeps every place that is due, or those of a team or source, and yields the outcome of each; `forced`: also
+    those that are not due. Raises nothing for a service that refuses or does not answer, and psycopg's errors."""
     listed = places.list_places(platform.database, source)
     places.note_places(platform.database, listed, source)
     listed = [place for place in listed if team_id in (None, place.team_id)]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.intake import ChecksIntent, NoIntent
+from core.rules import read_rules
 from gateway import gitea, github, gitlab
 
 BRANCH = f"penstock/{uuid.UUID('11111111-2222-5333-8444-555555555555')}"
@@ -52,8 +53,8 @@ FAILED: list[tuple[str, str, Mapping[str, Any]]] = [
 
 def _intent(service: str, event: str, payload: Mapping[str, Any]) -> Any:
     if service == "gitlab":
-        return gitlab.normalise(payload, trigger_label=None)
-    return (github if service == "github" else gitea).normalise(event, payload, trigger_label=None)
+        return gitlab.normalise(payload, rules=read_rules((), None))
+    return (github if service == "github" else gitea).normalise(event, payload, rules=read_rules((), None))
 
 
 @pytest.mark.parametrize(("service", "event", "payload"), FAILED)

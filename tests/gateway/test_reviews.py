@@ -9,6 +9,7 @@ import pytest
 
 from core.follow_ups import Feedback
 from core.intake import TicketIntent
+from core.rules import read_rules
 from gateway import gitea, github, gitlab
 
 TASK = uuid.UUID("11111111-2222-5333-8444-555555555555")
@@ -69,9 +70,9 @@ def _note(**more: Any) -> dict[str, Any]:
 
 def _feedback(service: str, event: str, payload: Mapping[str, Any]) -> Feedback | None:
     if service == "gitlab":
-        intent = gitlab.normalise(payload, trigger_label=None)
+        intent = gitlab.normalise(payload, rules=read_rules((), None))
     else:
-        intent = (github if service == "github" else gitea).normalise(event, payload, trigger_label=None)
+        intent = (github if service == "github" else gitea).normalise(event, payload, rules=read_rules((), None))
     assert isinstance(intent, TicketIntent)
     return intent.feedback
 
@@ -152,6 +153,6 @@ def test_other_branches_are_other_peoples_business(branch: str | None) -> None:
 
 def test_a_remark_that_gives_a_command_is_a_command_alone() -> None:
     event, payload = _github("pull_request_review_comment", "created", comment=_remark(body="/penstock stop\nPlease."))
-    intent = github.normalise(event, payload, trigger_label=None)
+    intent = github.normalise(event, payload, rules=read_rules((), None))
     assert isinstance(intent, TicketIntent)
     assert (len(intent.commands), intent.feedback) == (1, None)
