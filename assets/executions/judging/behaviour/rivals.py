@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from core.work import Doubt
 
-from .doubts import View, judge_behaviour
+from .doubts import judge_behaviour
 from .measure import Measurement, Result
+from .view import View
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,29 @@ def _of_items(result: list[Any], plain: dict[str, Any], found: dict[str, bool]) 
         found[f"the parts of the result are those of {name}, in order"] = list(map(repr, flat)) == theirs
 
 
+def outcomes(before: dict[str, Any], after: dict[str, Any], result: Any) -> dict[str, bool]:
+    """Whether the result keeps what the arguments hold, and whether objects hold an argument after the call."""
+    found: dict[str, bool] = {}
+    if type(result) in (list, tuple, dict, set):
+        made = _atoms(result)
+        texts, numbers = {t for t in made if isinstance(t, str)}, {n for n in made if isinstance(n, int | float)}
+        for name, value in before.items():
+            given = _atoms(value) if type(value) in (list, tuple, dict, set) else []
+            if given and len(given) <= _MOST:
+                found[f"{KEEPS} {name}"] = all(a in (texts if isinstance(a, str) else numbers) for a in given)
+    for name, value in before.items():
+        if type(value) not in (str, int) or value in ("", 0, 1):
+            continue
+        for other, state in after.items():
+            if other != name and type(getattr(state, "__dict__", None)) is dict and not inspect.isroutine(state):
+                found[f"{other} {HOLDS} {name}"] = value in _atoms(vars(state))
+    return found
+
+
+KEEPS, HOLDS = "the result has all of", "afterwards holds"
+"""Names of relations that the rules know by their beginning and middle."""
+
+
 def _atoms(value: Any, depth: int = 0) -> list[Any]:
     """The texts and numbers in nested containers and in attributes of objects."""
     if type(value) in (str, int, float):
