@@ -2,6 +2,7 @@
 
 from assets.executions.judging.behaviour.doubts import judge_behaviour
 from assets.executions.judging.behaviour.measure import Measured, MeasuredCall, Measurement, Result
+from assets.executions.judging.behaviour.rivals import rival_doubt
 
 Row = tuple[MeasuredCall, Result]
 
@@ -91,3 +92,17 @@ def test_what_is_repaired_for_the_failing_calls_alone_is_a_doubt() -> None:
     assert "incomplete-repair" not in kinds(repaired([True, True], [True, True, False]))
     assert "incomplete-repair" not in kinds(repaired([True, False], [False, False, False]))
     assert "incomplete-repair" not in kinds(repaired([], [False, False, False]))
+
+
+def rivals(origin: str) -> bool:
+    """Whether two patches that differ on one call of this origin are rivals."""
+    rows = [(call("target", value("wrong")), value("fixed")), (call(origin, value("a")), value("a"))]
+    other = (value("fixed"), value("b"))
+    calls, mine = tuple(c for c, _ in rows), tuple(now for _, now in rows)
+    return rival_doubt(Measurement(("f",), calls, (Measured(mine), Measured(other))), 0) is not None
+
+
+def test_patches_that_differ_for_another_type_alone_are_no_rivals() -> None:
+    assert rivals("variation")
+    assert not rivals("twin")
+    assert not rivals("retyped")

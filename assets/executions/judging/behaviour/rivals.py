@@ -8,6 +8,8 @@ from .doubts import judge_behaviour
 from .measure import Measurement, Result
 from .view import View
 
+_OTHER_TYPES = ("twin", "retyped")
+
 
 @dataclass(frozen=True)
 class RivalGroup:
@@ -58,8 +60,10 @@ def rival_doubt(measurement: Measurement, chosen: int) -> Doubt | None:
         other = View(measurement, group.patches[0])
         for pair in view.pairs:
             rival = other.by_number.get(pair.number)
-            if rival is None or pair.call.unusual or rival.result.form == pair.result.form:
-                continue  # what a count of -1 gives, which nobody passes, decides nothing
+            if rival is None or pair.call.unusual or pair.call.origin in _OTHER_TYPES:
+                continue  # what a count of -1, or of "3", gives, which nobody passes, decides nothing
+            if rival.result.form == pair.result.form:
+                continue
             if rival.result.status == pair.result.status == "value":
                 return Doubt(
                     kind="rivals",
