@@ -11,7 +11,7 @@ from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.state import AttemptState
 from assets.executions.attempt.try_candidates import TargetSearch, restart
 from assets.executions.engines.protocol import Candidate
-from assets.executions.engines.search.choice import naturalness
+from assets.executions.engines.search.choice import naturalness, only_removes
 from assets.executions.engines.search.engine import Search
 from assets.executions.judging.edits.doubts import static_doubts
 from assets.executions.trial.worker_client import WorkerDied
@@ -79,7 +79,7 @@ def _count(seconds: float) -> int:
 
 def _best(search: TargetSearch, candidate: Candidate, passing: list[Candidate]) -> list[Candidate]:
     """The most natural ones without a doubt from their text, each text once; only those at least as natural as the
-    patch."""
+    patch. An edit that only removes code says little: what it does less, tests seldom ask for."""
     problem = search.problem
     least = naturalness(candidate, problem)
     known = [candidate.files(problem.sources)]

@@ -75,25 +75,6 @@ def test_an_argument_that_is_changed_for_the_first_time_is_a_doubt() -> None:
     assert "changed-argument" not in kinds([*rows, usual, changing])
 
 
-SHORT = "the_result_is_short"
-
-
-def repaired(passing: list[bool], others: list[bool]) -> list[Row]:
-    rows = [(call("target", value("long", **{SHORT: False})), value("fixed", **{SHORT: True}))]
-    for held in passing:
-        rows.append((call("passing", value("p", **{SHORT: held})), value("p", **{SHORT: held})))
-    for held in others:
-        rows.append((call("variation", value("v", **{SHORT: False})), value("v", **{SHORT: held})))
-    return rows
-
-
-def test_what_is_repaired_for_the_failing_calls_alone_is_a_doubt() -> None:
-    assert "incomplete-repair" in kinds(repaired([True, True], [False, False, False]))
-    assert "incomplete-repair" not in kinds(repaired([True, True], [True, True, False]))
-    assert "incomplete-repair" not in kinds(repaired([True, False], [False, False, False]))
-    assert "incomplete-repair" not in kinds(repaired([], [False, False, False]))
-
-
 def rivals(origin: str) -> bool:
     """Whether two patches that differ on one call of this origin are rivals."""
     rows = [(call("target", value("wrong")), value("fixed")), (call(origin, value("a")), value("a"))]

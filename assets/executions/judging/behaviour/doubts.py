@@ -12,7 +12,7 @@ from typing import Literal
 
 from core.work import Doubt, Support
 
-from .influence import HOLDS, KEEPS, changed_arguments, incomplete_repair, lost_influence, lost_items
+from .influence import KEEPS, changed_arguments, lost_influence, lost_items
 from .measure import Measurement, Result
 from .view import Pair, View
 
@@ -196,7 +196,7 @@ def broken_invariant(view: View) -> str | None:
         if not pair.changed or pair.result.status != "value" or pair.call.unusual:
             continue
         for name, holds in pair.result.holds.items():
-            if name.startswith(KEEPS) or HOLDS in name or not (pair.returned or _MADE_OF.search(name)):
+            if name.startswith(KEEPS) or not (pair.returned or _MADE_OF.search(name)):
                 continue
             key = (pair.call.function, name)
             if not holds and key not in broken and held.get(key, 0) >= FEW_INPUTS:
@@ -237,7 +237,6 @@ RULES: dict[str, Rule] = {
     "lost-influence": lost_influence,
     "lost-items": lost_items,
     "changed-argument": changed_arguments,
-    "incomplete-repair": incomplete_repair,
 }
 _SEVERITIES: dict[str, Literal["note", "draft", "fail"]] = {
     "broken-example": "fail",

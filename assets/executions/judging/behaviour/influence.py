@@ -1,12 +1,11 @@
-"""Rules on what reaches a result: arguments that no longer matter, items that get lost, repairs that stop halfway."""
+"""Rules on what reaches a result: arguments that no longer matter, items that get lost, arguments that are changed."""
 
 from collections import Counter
 
-from .measure import Result
 from .view import Pair, View
 
-KEEPS, HOLDS = "the result has all of ", " afterwards holds "
-"""How the worker names the relations of `lost_items`, and those of an object's state."""
+KEEPS = "the result has all of "
+"""How the worker names the relations of `lost_items`."""
 LOST_PAIRS = 5
 """On fewer pairs of inputs, equal results may be chance."""
 FEW_INPUTS = 8
@@ -50,7 +49,7 @@ def _slot(pair: Pair) -> str | None:
 
 def lost_items(view: View) -> str | None:
     """The original's results have all that an argument holds, and a repaired result has not."""
-    for name in _names(view, KEEPS):
+    for name in dict.fromkeys(n for p in view.repaired for n in p.result.holds if n.startswith(KEEPS)):
         before = [p.call.original.holds[name] for p in view.pairs if p.returned and name in p.call.original.holds]
         if len(before) < FEW_INPUTS or not all(before):
             continue
@@ -77,44 +76,3 @@ def changed_arguments(view: View) -> str | None:
                     f"on none of {returned[pair.call.function]} inputs before."
                 )
     return None
-
-
-def incomplete_repair(view: View) -> str | None:
-    """What the patch makes true of the failing calls, and what is true of the passing ones, stays untrue on others."""
-    for name in _names(view, ""):
-        if name.startswith(KEEPS):
-            continue
-        repaired = [p for p in view.repaired if p.result.status == "value" and name in p.result.holds]
-        now = {p.result.holds[name] for p in repaired}
-        was = {p.call.original.holds.get(name) for p in repaired}
-        if len(now) != 1 or len(was) != 1 or was & now or None in was:
-            continue
-        (right,) = now
-        passing = [_held(p.call.original, name) for p in view.pairs_with("passing")]
-        if any(value is not None and value is not right for value in passing):
-            continue
-        if HOLDS not in name and sum(value is right for value in passing) < 2:
-            continue
-        left = [
-            p
-            for p in view.pairs_with("variation")
-            if not p.call.unusual and _held(p.result, name) is (not right) and _held(p.call.original, name) is not None
-        ]
-        if len(left) >= SEVERAL:
-            pair = left[0]
-            what = "" if right else "not "
-            return (
-                f"The patch makes it {what}true that {name} for the failing calls of `{view.name(pair)}`, as it is for "
-                f"all that pass, but not for {pair.call.how}."
-            )
-    return None
-
-
-def _names(view: View, start: str) -> list[str]:
-    """The relations that were looked at on repaired calls, in order."""
-    found = dict.fromkeys(name for pair in view.repaired for name in pair.result.holds if name.startswith(start))
-    return list(found)
-
-
-def _held(result: Result, name: str) -> bool | None:
-    return result.holds.get(name) if result.status == "value" else None

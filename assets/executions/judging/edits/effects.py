@@ -70,18 +70,19 @@ def compensations(program: EditedProgram) -> Iterator[Doubt]:
             continue
         one, other = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
         for value, constant in ((one, other), (other, one)):
+            shown = ast.unparse(constant)
             if not (isinstance(constant, ast.Constant) and type(constant.value) in (int, float)):
                 continue
             if isinstance(value, ast.Call) and _was_there(program, value) and _calls(program, _called(value)) > 1:
                 yield Doubt(
                     kind="compensation",
-                    detail=f"The patch corrects the result of `{_called(value)}` by {constant.value} in one of the "
+                    detail=f"The patch corrects the result of `{_called(value)}` by {shown} in one of the "
                     "places that call it, and not in the function itself.",
                 )
             elif isinstance(value, ast.Name) and _shifts_parameter(diff, node, value.id):
                 yield Doubt(
                     kind="compensation",
-                    detail=f"The patch shifts the parameter `{value.id}` by {constant.value} instead of changing how "
+                    detail=f"The patch shifts the parameter `{value.id}` by {shown} instead of changing how "
                     "it is used.",
                 )
 

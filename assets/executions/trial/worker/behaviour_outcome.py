@@ -19,7 +19,7 @@ from typing import Any
 
 from .alarm import Alarm, Hang
 from .behaviour_call import Call, bound
-from .behaviour_relations import invariants, outcomes, rename
+from .behaviour_relations import invariants, kept, rename
 
 _MOST_ITEMS = 200
 _MOST_NODES = 4000
@@ -180,7 +180,7 @@ def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced
                     result = list(itertools.islice(result, _MOST_ITEMS))
                 outcome = Outcome("value", kind, digest(canonical(result)), shown=shown(result))
                 sys.settrace(None)
-                _describe(outcome, call, arguments, result)
+                _describe(outcome, call, result)
             except Hang:
                 outcome = Outcome("hang")
             except RecursionError:
@@ -206,12 +206,11 @@ def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced
     return outcome
 
 
-def _describe(outcome: Outcome, call: Call, arguments: dict[str, Any], result: Any) -> None:
-    """Adds the renamed form and the relations; without them where a value's own methods fail. `arguments` are those
-    of the call after it."""
+def _describe(outcome: Outcome, call: Call, result: Any) -> None:
+    """Adds the renamed form and the relations; without them where a value's own methods fail."""
     with contextlib.suppress(Exception):
         outcome.renamed = digest(canonical(rename(result)))
-        outcome.holds = invariants(copied(call.arguments), result) | outcomes(call.arguments, arguments, result)
+        outcome.holds = invariants(copied(call.arguments), result) | kept(call.arguments, result)
 
 
 class _Lines:

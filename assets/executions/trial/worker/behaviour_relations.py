@@ -173,27 +173,22 @@ def _of_items(result: list[Any], plain: dict[str, Any], found: dict[str, bool]) 
         found[f"the parts of the result are those of {name}, in order"] = list(map(repr, flat)) == theirs
 
 
-def outcomes(before: dict[str, Any], after: dict[str, Any], result: Any) -> dict[str, bool]:
-    """Whether the result keeps what the arguments hold, and whether objects hold an argument after the call."""
-    found: dict[str, bool] = {}
-    if type(result) in (list, tuple, dict, set):
-        made = _atoms(result)
-        texts, numbers = {t for t in made if isinstance(t, str)}, {n for n in made if isinstance(n, int | float)}
-        for name, value in before.items():
-            given = _atoms(value) if type(value) in (list, tuple, dict, set) else []
-            if given and len(given) <= _MOST:
-                found[f"{KEEPS} {name}"] = all(a in (texts if isinstance(a, str) else numbers) for a in given)
-    for name, value in before.items():
-        if type(value) not in (str, int) or value in ("", 0, 1):
-            continue
-        for other, state in after.items():
-            if other != name and type(getattr(state, "__dict__", None)) is dict and not inspect.isroutine(state):
-                found[f"{other} {HOLDS} {name}"] = value in _atoms(vars(state))
+def kept(arguments: dict[str, Any], result: Any) -> dict[str, bool]:
+    """Whether a container has all texts and numbers that each container among the arguments has."""
+    if type(result) not in (list, tuple, dict, set):
+        return {}
+    made = _atoms(result)
+    texts, numbers = {t for t in made if isinstance(t, str)}, {n for n in made if isinstance(n, int | float)}
+    found = {}
+    for name, value in arguments.items():
+        given = _atoms(value) if type(value) in (list, tuple, dict, set) else []
+        if given and len(given) <= _MOST:
+            found[f"{KEEPS} {name}"] = all(atom in (texts if isinstance(atom, str) else numbers) for atom in given)
     return found
 
 
-KEEPS, HOLDS = "the result has all of", "afterwards holds"
-"""Names of relations that the rules know by their beginning and middle."""
+KEEPS = "the result has all of"
+"""How these relations begin, by which the rules know them."""
 
 
 def _atoms(value: Any, depth: int = 0) -> list[Any]:
