@@ -88,9 +88,8 @@ def _best(search: TargetSearch, candidate: Candidate, passing: list[Candidate]) 
         if len(found) == SHOWN or naturalness(other, problem) < least:
             break
         files, before = other.files(problem.sources), other.before(problem.sources)
-        if files not in known and not static_doubts(
-            before, files, problem.issue, problem.test_sources, problem.sources
-        ):
+        doubts = static_doubts(before, files, problem.issue, problem.test_sources, problem.sources)
+        if files not in known and not doubts and not only_removes(other, problem):
             known.append(files)
             found.append(other)
     return found
