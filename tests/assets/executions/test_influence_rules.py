@@ -75,15 +75,21 @@ def test_an_argument_that_is_changed_for_the_first_time_is_a_doubt() -> None:
     assert "changed-argument" not in kinds([*rows, usual, changing])
 
 
-def rivals(origin: str) -> bool:
-    """Whether two patches that differ on one call of this origin are rivals."""
+def rivals(origin: str, result: Result) -> bool:
+    """Whether a patch and another one with this result of one call are rivals."""
     rows = [(call("target", value("wrong")), value("fixed")), (call(origin, value("a")), value("a"))]
-    other = (value("fixed"), value("b"))
+    other = (value("fixed"), result)
     calls, mine = tuple(c for c, _ in rows), tuple(now for _, now in rows)
     return rival_doubt(Measurement(("f",), calls, (Measured(mine), Measured(other))), 0) is not None
 
 
 def test_patches_that_differ_for_another_type_alone_are_no_rivals() -> None:
-    assert rivals("variation")
-    assert not rivals("twin")
-    assert not rivals("retyped")
+    assert rivals("variation", value("b"))
+    assert not rivals("twin", value("b"))
+    assert not rivals("retyped", value("b"))
+
+
+def test_patches_with_other_effects_are_rivals() -> None:
+    assert rivals("variation", value("a", "self"))
+    assert not rivals("variation", value("a"))
+    assert not rivals("variation", Result("raise", "ValueError", "ValueError"))
