@@ -17,13 +17,13 @@ from assets.executions.judging.edits.doubts import static_doubts
 from assets.executions.trial.worker_client import WorkerDied
 
 TRIED, LEAST_TRIED = 240, 10
-"""Edits that are tried where the targets take no time, and at least. Counts, so that a verdict does not depend on the
+"""Edits that are tried, and the least number where the targets are slow. Counts, so that a verdict does not depend on the
 machine's load."""
-TARGET_SECONDS = 6.0
-"""What all runs of the targets may take together, by the time of one run on the unchanged commit."""
+SLOW_SECONDS = 1.5
+"""Fewer edits are tried where one run of the targets took longer. Quick tests stay below that on a loaded machine too."""
 SHOWN = 3
 """At most this many are compared with the patch, the most natural ones."""
-MOST_SECONDS = 30.0
+MOST_SECONDS = 40.0
 _BATCH = 40
 
 
@@ -38,9 +38,9 @@ class Alternatives:
 
 def alternatives(attempt: AttemptState, search: TargetSearch, candidate: Candidate) -> Alternatives:
     """Tries edits of the program in the order of a search, on the targets and the quick tests around the edits. Takes
-    at most `MOST_SECONDS` and a quarter of the time that is left. Nothing is found once the worker cannot be used."""
+    at most `MOST_SECONDS` and a third of the time that is left. Nothing is found once the worker cannot be used."""
     problem = search.problem
-    until = time.monotonic() + min(MOST_SECONDS, 0.25 * attempt.left)
+    until = time.monotonic() + min(MOST_SECONDS, attempt.left / 3)
     count = _count(sum(problem.baseline.seconds.get(test, 0.0) for test in problem.targets.tests))
     engine = Search().start(problem)
     runner = CandidateRunner(search.runner.worker, problem.baseline, problem.sources)
@@ -72,9 +72,8 @@ def alternatives(attempt: AttemptState, search: TargetSearch, candidate: Candida
 
 
 def _count(seconds: float) -> int:
-    """How many edits to try where one run of the targets takes some seconds, rounded to tenths."""
-    tenths = round(10 * seconds)
-    return TRIED if tenths == 0 else min(TRIED, max(LEAST_TRIED, int(10 * TARGET_SECONDS / tenths)))
+    """How many edits to try where one run of the targets takes some seconds."""
+    return TRIED if seconds <= SLOW_SECONDS else max(LEAST_TRIED, int(0.1 * TRIED / seconds))
 
 
 def _best(search: TargetSearch, candidate: Candidate, passing: list[Candidate]) -> list[Candidate]:
