@@ -17,10 +17,12 @@ from assets.executions.judging.edits.doubts import static_doubts
 from assets.executions.trial.worker_client import WorkerDied
 
 TRIED, LEAST_TRIED = 240, 10
-"""Edits that are tried, and the least number where the targets are slow. Counts, so that a verdict does not depend on the
-machine's load."""
+"""Edits that are tried, and the least number where the targets are slow. Counts, so that a verdict does not depend on
+the machine's load."""
+ENOUGH = 60
+"""Where this many were tried in time, the patch is judged by them."""
 SLOW_SECONDS = 1.5
-"""Fewer edits are tried where one run of the targets took longer. Quick tests stay below that on a loaded machine too."""
+"""Fewer edits are tried where one run of the targets took longer. Quick tests stay below that under load too."""
 SHOWN = 3
 """At most this many are compared with the patch, the most natural ones."""
 MOST_SECONDS = 40.0
@@ -30,7 +32,7 @@ _BATCH = 40
 @dataclass(frozen=True)
 class Alternatives:
     """The most natural edits that pass, those that are less natural than the patch left out. `complete` is false when
-    time was over before all had been tried."""
+    time was over before enough had been tried."""
 
     found: tuple[Candidate, ...] = ()
     complete: bool = True
@@ -47,7 +49,7 @@ def alternatives(attempt: AttemptState, search: TargetSearch, candidate: Candida
     runner.set_targets(problem.targets.tests)
     attempt.record("alternatives", {"candidates": count})
     passing: list[Candidate] = []
-    left, complete = count, True
+    left, tried, complete = count, 0, True
     while left > 0:
         batch = engine.propose(min(_BATCH, left))
         if not batch:
@@ -63,12 +65,13 @@ def alternatives(attempt: AttemptState, search: TargetSearch, candidate: Candida
                 continue
             search.broken = "the process that tries edits ended and could not be started again"
             break
+        tried += len(observations)
         complete = complete and len(observations) + len(runner.waiting) >= len(batch)
         runner.waiting = []
         passing += [o.candidate for o in observations if o.status == "pass"]
     found = _best(search, candidate, passing)
     attempt.record("observed", {"passing": len(passing), "as natural": [attempt.describe(c) for c in found]})
-    return Alternatives(tuple(found), complete)
+    return Alternatives(tuple(found), complete or tried >= ENOUGH)
 
 
 def _count(seconds: float) -> int:
