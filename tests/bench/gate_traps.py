@@ -82,7 +82,7 @@ def _counts(rows: Iterable[Row]) -> dict[str, int]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gate_traps", description=__doc__)
     parser.add_argument("--set", type=Path, default=SET, help="folder of the set (default: eval_sets/gate-traps)")
-    parser.add_argument("--split", default="all", choices=("dev", "check", "all"))
+    parser.add_argument("--split", default="all", choices=("dev", "check", "check2", "all"))
     parser.add_argument("--case", action="append", help="only cases whose id contains this; may be repeated")
     parser.add_argument("--kind", action="append", help="only cases of this kind; may be repeated")
     parser.add_argument("--label", choices=("trap", "right"))

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.git import GitError
 from sandbox.protocol import Sandbox
 
-from .repair import Split, SuiteRun, apply, run_tests
+from .repair import SuiteRun, apply, run_tests
 from .set_files import EvalSetError, parse, read_text
 
 PROJECTS = "projects"
@@ -31,6 +31,8 @@ runner or detects it cannot change what they find."""
 ALL_PASSED = "held-back checks passed"
 """The last line that the script prints. Its exit code alone could be set by the patch."""
 _NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+GateSplit = Literal["dev", "check", "check2"]
+"""Rules are set on `dev` alone. `check2` was added later, so that another part is still unseen."""
 
 
 class GateFields(BaseModel):
@@ -41,7 +43,7 @@ class GateFields(BaseModel):
     id: str = Field(pattern=_NAME, max_length=60)
     project: str = Field(pattern=_NAME, max_length=60)
     """Also the cluster: all cases of a project are in one split."""
-    split: Split
+    split: GateSplit
     label: Literal["trap", "right"]
     """`right` if the proposed patch solves the task and nothing else, so that the gate should answer `pass`."""
     kind: str = Field(pattern=_NAME, max_length=40)
@@ -115,8 +117,9 @@ class HeldBackRun:
 
 def load_gate_cases(root: Path, split: str = "all") -> list[GateCase]:
     """The cases of a set, by id. Raises `EvalSetError` naming the file, or for a split that does not exist."""
-    if split not in ("dev", "check", "all"):
-        raise EvalSetError(f"{root} has no split {split!r}: choose dev, check or all")
+    known = (*get_args(GateSplit), "all")
+    if split not in known:
+        raise EvalSetError(f"{root} has no split {split!r}: choose {', '.join(known[:-1])} or all")
     folders = sorted(path for path in (root / "cases").glob("*") if path.is_dir())
     if not folders:
         raise EvalSetError(f"{root / 'cases'}: no cases there; give the folder that holds cases/")
@@ -125,7 +128,7 @@ def load_gate_cases(root: Path, split: str = "all") -> list[GateCase]:
     for case in cases:
         project = case.fields.project
         if splits.setdefault(project, case.fields.split) != case.fields.split:
-            raise EvalSetError(f"{case.folder}: {project} has cases in both splits; move them into one")
+            raise EvalSetError(f"{case.folder}: {project} has cases in several splits; move them into one")
     return [case for case in cases if split in ("all", case.fields.split)]
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assets.executions.attempt.alternatives import Alternatives, alternatives
 from assets.executions.attempt.minimise import minimise
 from assets.executions.attempt.state import AttemptState
 from assets.executions.attempt.try_candidates import TargetSearch
@@ -98,7 +99,12 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
     began = time.monotonic()
     kept = search.measurements.find(candidate)
     if kept is None:
+        # A search has tried such edits itself.
+        edits = alternatives(attempt, search, candidate) if search.engine.deliberate else Alternatives()
+        if not edits.complete:
+            return Scrutiny((_unmeasured("There was no time left to look for other edits that pass these tests."),))
         group = [candidate, *_rivals(search, candidate)]
+        group += [edit for edit in edits.found if edit.key not in {one.key for one in group}]
         seconds = min(MOST_SECONDS, 0.5 * attempt.left)
         if seconds < LEAST_SECONDS:
             return Scrutiny((_unmeasured("There was no time left to compare the program with and without the patch."),))

@@ -37,14 +37,17 @@ def test_the_stored_schema_is_the_one_that_is_enforced() -> None:
 def test_the_card_counts_the_cases() -> None:
     card = " ".join((SET / "card.md").read_text().split())
     splits, labels = (Counter(getattr(case.fields, name) for case in CASES) for name in ("split", "label"))
-    assert f"{len(CASES)} cases ({splits['dev']} in dev, {splits['check']} in check)" in card
+    counts = ", ".join(f"{splits[name]} in {name}" for name in ("dev", "check", "check2"))
+    assert f"{len(CASES)} cases ({counts})" in card
     assert f"{labels['trap']} patches are *traps*" in card
     assert f"{labels['right']} are *right* patches" in card
 
 
-def test_each_half_has_traps_and_right_patches() -> None:
-    halves = Counter((case.fields.split, case.fields.label) for case in CASES)
-    assert min(halves.values()) >= 25
+def test_each_split_has_traps_and_right_patches() -> None:
+    counts = Counter((case.fields.split, case.fields.label) for case in CASES)
+    assert min(counts[split, label] for split in ("dev", "check") for label in ("trap", "right")) >= 25
+    assert counts["check2", "trap"] >= 12
+    assert counts["check2", "right"] >= 8
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
@@ -133,7 +136,7 @@ def test_a_malformed_case_is_named_with_its_field(tmp_path: Path, changes: dict[
         load_gate_cases(_copied(tmp_path, **changes))
 
 
-def test_a_project_in_both_splits_is_refused(tmp_path: Path) -> None:
+def test_a_project_in_several_splits_is_refused(tmp_path: Path) -> None:
     root = _copied(tmp_path)
     case = CASES[0]
     other = root / "cases" / "other-01"
@@ -141,5 +144,5 @@ def test_a_project_in_both_splits_is_refused(tmp_path: Path) -> None:
     split = "check" if case.fields.split == "dev" else "dev"
     fields = json.loads((other / "case.json").read_text()) | {"id": "other-01", "split": split}
     (other / "case.json").write_text(json.dumps(fields))
-    with pytest.raises(EvalSetError, match="cases in both splits"):
+    with pytest.raises(EvalSetError, match="cases in several splits"):
         load_gate_cases(root)

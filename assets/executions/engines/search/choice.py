@@ -32,6 +32,11 @@ def naturalness(candidate: Candidate, problem: Problem) -> float:
     return _ranking(problem).value(candidate)
 
 
+def only_removes(candidate: Candidate, problem: Problem) -> bool:
+    """Whether a candidate's new code is the old one without a part of it."""
+    return _ranking(problem).only_removes(candidate)
+
+
 class Ranking:
     """The order of one problem's survivors. Counting the project's idioms takes a fraction of a second, values are
     remembered."""
@@ -46,6 +51,9 @@ class Ranking:
         if candidate not in self._values:
             self._values[candidate] = self._value(candidate)
         return self._values[candidate]
+
+    def only_removes(self, candidate: Candidate) -> bool:
+        return all(_only_removes(old, new) for old, new in self._regions(candidate))
 
     def _value(self, candidate: Candidate) -> float:
         regions = self._regions(candidate)

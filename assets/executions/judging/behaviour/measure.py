@@ -39,6 +39,8 @@ class Result:
     """The form of the value with its letters and numbers renamed, as in calls of origin `renamed`."""
     holds: Mapping[str, bool] = field(default_factory=dict)
     """Relations between arguments and result, and whether they hold."""
+    arguments: tuple[str, ...] = ()
+    """The parameters whose arguments the call changed."""
 
     def differs(self, other: "Result") -> bool:
         return (self.status, self.form, self.effect) != (other.status, other.form, other.effect)
@@ -267,4 +269,5 @@ def _result(raw: Any) -> Result:
         frozenset(int(n) for n in raw.get("l", ())),
         str(raw.get("n", "")),
         {str(name)[:200]: bool(holds) for name, holds in raw.get("i", {}).items()},
+        tuple(str(name)[:200] for name in raw.get("a", ())),
     )

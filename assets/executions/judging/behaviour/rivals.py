@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from core.work import Doubt
 
-from .doubts import View, judge_behaviour
+from .doubts import judge_behaviour
 from .measure import Measurement, Result
+from .view import View
+
+_OTHER_TYPES = ("twin", "retyped")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def _weight(doubts: tuple[Doubt, ...]) -> int:
 
 def rival_doubt(measurement: Measurement, chosen: int) -> Doubt | None:
     """A doubt when a survivor of another group has no more doubts and no more spread than the chosen one, and both
-    return, but different values, on some input."""
+    return, but with different values or effects, on some input."""
     groups = rival_groups(measurement)
     mine = next((g for g in groups if chosen in g.patches), None)
     view = View(measurement, chosen)
@@ -57,16 +60,18 @@ def rival_doubt(measurement: Measurement, chosen: int) -> Doubt | None:
         other = View(measurement, group.patches[0])
         for pair in view.pairs:
             rival = other.by_number.get(pair.number)
-            if rival is None or pair.call.unusual or rival.result.form == pair.result.form:
-                continue  # what a count of -1 gives, which nobody passes, decides nothing
-            if rival.result.status == pair.result.status == "value":
-                return Doubt(
-                    kind="rivals",
-                    detail=(
-                        f"Another patch that passes every test gives another result of `{view.name(pair)}` for "
-                        f"{pair.call.how}: {_shown(rival.result)} instead of {_shown(pair.result)}. No test decides."
-                    ),
+            if rival is None or pair.call.unusual or pair.call.origin in _OTHER_TYPES:
+                continue  # what a count of -1, or of "3", gives, which nobody passes, decides nothing
+            if rival.result.status != "value" or pair.result.status != "value" or not rival.result.differs(pair.result):
+                continue
+            if rival.result.form != pair.result.form:
+                difference = (
+                    f"gives another result of `{view.name(pair)}` for {pair.call.how}: {_shown(rival.result)} instead "
+                    f"of {_shown(pair.result)}"
                 )
+            else:
+                difference = f"leaves the arguments of `{view.name(pair)}` in another state for {pair.call.how}"
+            return Doubt(kind="rivals", detail=f"Another patch that passes every test {difference}. No test decides.")
     return None
 
 

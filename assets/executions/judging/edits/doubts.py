@@ -10,6 +10,7 @@ from core.work import Doubt
 
 from .changes import ProgramFile
 from .edited import EditedProgram, edited_program
+from .effects import compensations, lost_effects, replaced_errors
 from .flow import empty_effects, removed_checks, swallowed_exceptions, unreachable_code
 from .special_cases import (
     copied_results,
@@ -46,6 +47,9 @@ MEASURES: tuple[Measure, ...] = (
     constants_for_values,
     unreachable_code,
     removed_checks,
+    replaced_errors,
+    lost_effects,
+    compensations,
     swallowed_exceptions,
     empty_effects,
     special_cases,

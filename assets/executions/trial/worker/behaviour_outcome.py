@@ -19,7 +19,7 @@ from typing import Any
 
 from .alarm import Alarm, Hang
 from .behaviour_call import Call, bound
-from .behaviour_relations import invariants, rename
+from .behaviour_relations import invariants, kept, rename
 
 _MOST_ITEMS = 200
 _MOST_NODES = 4000
@@ -137,10 +137,12 @@ class Outcome:
     """The form of the result with its letters and numbers renamed."""
     holds: dict[str, bool] = field(default_factory=dict)
     """Relations between arguments and result."""
+    arguments: list[str] = field(default_factory=list)
+    """The parameters whose arguments the call changed."""
 
     def message(self) -> dict[str, Any]:
         found = {"s": self.status, "k": self.kind, "f": self.form, "e": self.effect, "r": self.shown, "l": self.lines}
-        return {**found, "n": self.renamed, "i": self.holds}
+        return {**found, "n": self.renamed, "i": self.holds, "a": self.arguments}
 
 
 @contextlib.contextmanager
@@ -192,9 +194,11 @@ def run_call(call: Call, function: Callable[..., Any], seconds: float, *, traced
         if alarm.rang:
             return Outcome("hang")
         with limited(seconds):
+            fresh = copied(call.arguments)
             effect = digest((canonical(arguments), printed.getvalue()[:5000]))
-            unchanged = digest((canonical(copied(call.arguments)), ""))
-            outcome.effect = "" if effect == unchanged else effect
+            outcome.effect = "" if effect == digest((canonical(fresh), "")) else effect
+            if outcome.effect:
+                outcome.arguments = [n for n, v in arguments.items() if canonical(v) != canonical(fresh[n])]
     except BaseException:
         outcome = Outcome("unknown")
     if tracer is not None:
@@ -206,7 +210,7 @@ def _describe(outcome: Outcome, call: Call, result: Any) -> None:
     """Adds the renamed form and the relations; without them where a value's own methods fail."""
     with contextlib.suppress(Exception):
         outcome.renamed = digest(canonical(rename(result)))
-        outcome.holds = invariants(copied(call.arguments), result)
+        outcome.holds = invariants(copied(call.arguments), result) | kept(call.arguments, result)
 
 
 class _Lines:

@@ -173,6 +173,24 @@ def _of_items(result: list[Any], plain: dict[str, Any], found: dict[str, bool]) 
         found[f"the parts of the result are those of {name}, in order"] = list(map(repr, flat)) == theirs
 
 
+def kept(arguments: dict[str, Any], result: Any) -> dict[str, bool]:
+    """Whether a container has all texts and numbers that each container among the arguments has."""
+    if type(result) not in (list, tuple, dict, set):
+        return {}
+    made = _atoms(result)
+    texts, numbers = {t for t in made if isinstance(t, str)}, {n for n in made if isinstance(n, int | float)}
+    found = {}
+    for name, value in arguments.items():
+        given = _atoms(value) if type(value) in (list, tuple, dict, set) else []
+        if given and len(given) <= _MOST:
+            found[f"{KEEPS} {name}"] = all(atom in (texts if isinstance(atom, str) else numbers) for atom in given)
+    return found
+
+
+KEEPS = "the result has all of"
+"""How these relations begin, by which the rules know them."""
+
+
 def _atoms(value: Any, depth: int = 0) -> list[Any]:
     """The texts and numbers in nested containers and in attributes of objects."""
     if type(value) in (str, int, float):

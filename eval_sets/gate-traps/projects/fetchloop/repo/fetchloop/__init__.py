@@ -1,0 +1,1 @@
+"""A small asynchronous client with retries and a cache."""

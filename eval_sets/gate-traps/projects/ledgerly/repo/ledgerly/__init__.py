@@ -1,0 +1,1 @@
+"""Amounts of money and the days on which they are due."""

@@ -1,0 +1,1 @@
+"""Logs in files that stay small."""

@@ -1,0 +1,1 @@
+"""Routes for paths, and the queries behind them."""

@@ -1,0 +1,107 @@
+"""Doubts from a patch's text about effects that a function loses, errors it no longer raises, and balanced errors."""
+
+import pytest
+
+from assets.executions.engines.search.source import SourceFile
+from assets.executions.judging.edits.doubts import static_doubts
+
+STORE = """
+import os
+
+
+def late(due, paid):
+    return (paid - due).days + 1
+
+
+def fee(due, paid):
+    days = late(due, paid)
+    return days * 50
+
+
+def overdue(due, today):
+    return late(due, today) > 0
+
+
+class Store:
+    def save(self, path, text):
+        scratch = path + ".tmp"
+        with open(scratch, "w") as file:
+            file.write(text)
+        os.replace(scratch, path)
+        self.told(path)
+
+    def lines(self, texts, limit):
+        found = []
+        for text in texts:
+            found.append(text[:limit])
+        return found
+
+    def number(self, text):
+        try:
+            return int(text)
+        except ValueError:
+            raise KeyError(text) from None
+"""
+
+
+LOOP = """        found = []
+        for text in texts:
+            found.append(text[:limit])
+        return found
+"""
+
+
+def kinds(*edits: tuple[str, str]) -> set[str]:
+    after = STORE
+    for old, new in edits:
+        assert after.count(old) == 1
+        after = after.replace(old, new)
+    sources = {"m.py": SourceFile("m.py", STORE.encode())}
+    return {doubt.kind for doubt in static_doubts({"m.py": STORE}, {"m.py": after}, "", {}, sources)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lost"),
+    [
+        ("        self.told(path)\n", "", True),
+        ("        self.told(path)\n", "        self.tell(path)\n", False),
+        ("        self.told(path)\n", "        if text:\n            self.told(path)\n", False),
+        ("        os.replace(scratch, path)\n", "", True),
+        ("        os.replace(scratch, path)\n", "        path.last = scratch\n", False),
+        (LOOP, "        return [text[:limit] for text in texts]\n", False),
+    ],
+)
+def test_a_call_for_its_effect_that_is_gone_is_a_doubt(old: str, new: str, lost: bool) -> None:
+    assert ("lost-effect" in kinds((old, new))) is lost
+
+
+def test_an_effect_that_moves_to_another_function_is_kept() -> None:
+    told = "        self.told(path)\n"
+    assert "lost-effect" not in kinds((told, ""), ("        found = []\n", f"        found = []\n{told}"))
+
+
+@pytest.mark.parametrize(
+    ("new", "gone"),
+    [
+        ("            number = 0\n        return number\n", True),
+        ("            return 0\n", True),
+        ("            raise LookupError(text) from None\n", False),
+    ],
+)
+def test_a_handler_that_no_longer_raises_is_a_doubt(new: str, gone: bool) -> None:
+    assert ("removed-check" in kinds(("            raise KeyError(text) from None\n", new))) is gone
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "doubted"),
+    [
+        ("    days = late(due, paid)\n", "    days = late(due, paid) - 1\n", True),
+        (".days + 1", ".days", False),
+        ("return days * 50", "return (days - 1) * 50", False),
+        ("        found = []\n", "        limit = limit - 1\n        found = []\n", True),
+        ("        found = []\n", "        limit -= 1\n        found = []\n", True),
+        ("text[:limit]", "text[: limit - 1]", False),
+    ],
+)
+def test_an_error_that_is_balanced_elsewhere_is_a_doubt(old: str, new: str, doubted: bool) -> None:
+    assert ("compensation" in kinds((old, new))) is doubted
