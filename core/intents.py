@@ -47,10 +47,12 @@ def about_ticket(
 ) -> TicketIntent:
     """A ticket's change, with the task that it starts by the first of the rules that matches its signal. It belongs to
     the source that its project is linked to, or whose repository it is; `repository` is that one's permanent id.
-    `feedback` is what a review says; a remark that gives commands is answered by them alone."""
+    `feedback` is what a review says; a remark that gives other commands than `retry` is answered by them alone."""
     name = None if change.service == Service.JIRA else change.project
     target = Target(repository=name, project=(change.service, change.project), forge_id=repository)
     commands = _commands(change)
+    if feedback is not None and commands == (Command.RETRY,):
+        commands = ()  # what else the remark says is worked on, and answered in its thread
     if signal is None or not signal.says_something or change.kind != Kind.ISSUE or change.deleted:
         return TicketIntent(target, change, None, commands, feedback=None if commands else feedback)
     work = _work_of(change, target, signal, rules)

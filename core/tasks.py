@@ -321,6 +321,11 @@ def details(connection: Connection[Any], identity: uuid.UUID) -> dict[str, Any]:
         actions = cursor.execute(
             "SELECT count(*) AS n FROM trajectory WHERE task_id = %s AND attempt = %s", key
         ).fetchone()
+        remarks = cursor.execute(
+            "SELECT kind, author, state, outcome, url, attempt, received_at FROM feedback WHERE task_id = %s "
+            "ORDER BY received_at DESC LIMIT 20",
+            (identity,),
+        ).fetchall()
         patch = cursor.execute(
             "SELECT diff, base_commit FROM patches WHERE sha256 = %s", (verdict["patch_sha256"] if verdict else None,)
         ).fetchone()
@@ -330,5 +335,6 @@ def details(connection: Connection[Any], identity: uuid.UUID) -> dict[str, Any]:
         "verdict": verdict,
         "patch": patch,
         "publications": publications,
+        "remarks": remarks,
         "actions": actions["n"] if actions else 0,
     }

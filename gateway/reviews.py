@@ -1,14 +1,14 @@
 """What a review says about one of Penstock's pull requests, from the webhooks of forges. Pure functions.
 
 A remark that begins a thread, and the text of a review that does not approve, ask for a follow-up. What is said in a
-thread that has begun is conversation.
+thread that has begun is conversation, unless it has a line `/penstock retry`.
 """
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from core.commands import OWN_MARK
+from core.commands import OWN_MARK, Command, find_commands, without_commands
 from core.follow_ups import Feedback, task_of
 from core.intents import is_bot
 from core.payload import BadField, parse
@@ -33,8 +33,8 @@ def review_of(delivery: IssueDelivery | PullRequestDelivery, payload: Mapping[st
         return None
     branch = (delivery.pull_request.head and delivery.pull_request.head.ref) or ""
     if isinstance(delivery, ReviewCommentDelivery) and delivery.action == "created":
-        remark = delivery.comment
-        if remark.in_reply_to_id is not None:
+        remark, first = delivery.comment, delivery.comment.in_reply_to_id
+        if first is not None and not _retries(remark.body):
             return None
         return _asked(
             branch,
@@ -42,8 +42,8 @@ def review_of(delivery: IssueDelivery | PullRequestDelivery, payload: Mapping[st
             remark.user,
             id=f"review-{remark.id}",
             url=remark.html_url,
-            remark=str(remark.id),
-            thread=str(remark.id),
+            remark=None if first else str(remark.id),
+            thread=str(first or remark.id),
             path=_short(remark.path),
             line=remark.line or remark.original_line,
         )
@@ -79,7 +79,9 @@ def note_of(payload: Mapping[str, Any]) -> Feedback | None:
         return None
     note, request = delivery.object_attributes, delivery.merge_request
     hidden = note.internal or note.confidential or delivery.event_type == "confidential_note" or note.system
-    if request is None or hidden or note.type != "DiffNote" or note.action not in (None, "create"):
+    retries = _retries(note.note or note.body)
+    of_code = note.type == "DiffNote" or (retries and note.type == "DiscussionNote")
+    if request is None or hidden or not of_code or note.action not in (None, "create"):
         return None
     place = note.position or gitlab.Position()
     return _asked(
@@ -88,15 +90,22 @@ def note_of(payload: Mapping[str, Any]) -> Feedback | None:
         delivery.user,
         id=f"note-{note.id}",
         url=note.url,
-        remark=str(note.id),
+        remark=None if retries else str(note.id),
         thread=note.discussion_id,
         path=_short(place.new_path or place.old_path),
         line=place.new_line or place.old_line,
     )
 
 
+def _retries(body: str | None) -> bool:
+    """Whether a remark asks for an attempt with a command, which also counts in a thread that has begun."""
+    return find_commands(body or "") == (Command.RETRY,)
+
+
 def _asked(branch: str, body: str | None, author: Person | None, **rest: Any) -> Feedback | None:
     said = (body or "").strip()
+    if _retries(said):
+        said = without_commands(said)
     if not said or OWN_MARK in said or task_of(branch) is None or author is None or not author.called:
         return None
     if is_bot(author.called):

@@ -22,7 +22,9 @@ FOLLOWED_DAYS = 180
 """A patch is followed for this time after its publication."""
 
 _DUE = """
-SELECT p.team_id, p.task_id, p.attempt, p.target, p.body ->> 'source' AS source, x.base_commit, x.diff, f.fate, f.head
+SELECT p.team_id, p.task_id, p.attempt, p.target, p.body ->> 'source' AS source, x.base_commit, x.diff, f.fate, f.head,
+    EXISTS (SELECT FROM tickets t WHERE t.team_id = p.team_id AND t.source = p.body ->> 'source' AND t.url = p.location
+            AND t.kind = 'pull request' AND t.state = 'open') AS is_open
 FROM publications p
 JOIN patches x ON (x.team_id, x.sha256) = (p.team_id, p.patch_sha256)
 LEFT JOIN fates f ON (f.task_id, f.attempt, f.target) = (p.task_id, p.attempt, p.target)
@@ -76,8 +78,8 @@ def note_fates(database: Database, open_mirror: OpenMirror) -> list[FateChange]:
         key = (row["team_id"], row["source"])
         if key not in mirrors:
             mirrors[key] = _opened(open_mirror, *key)
-        if (opened := mirrors[key]) is None or opened[1] == row["head"]:
-            continue
+        if (opened := mirrors[key]) is None or opened[1] == row["head"] or row["is_open"]:
+            continue  # of an open pull request, the same change on the branch is somebody else's
         repository, head = opened
         found = _fate(repository, head, row)
         if found is None or (found.fate is Fate.OPEN and row["fate"] == Fate.CLOSED):

@@ -14,6 +14,7 @@ from core.states import FeedbackState, TaskState
 # Of an attempt that has ended and whose result is published, or never will be.
 _ENDED = """
 SELECT f.id, t.state AS task_state, p.state, p.patch_sha256 IS NOT NULL AS has_patch, p.location, p.last_error,
+    (SELECT count(*) FROM feedback o WHERE (o.task_id, o.attempt) = (f.task_id, f.attempt)) AS remarks,
     p.body ->> 'headline' AS headline, e.body ->> 'summary' AS summary
 FROM feedback f JOIN tasks t ON t.id = f.task_id
 LEFT JOIN publications p ON (p.task_id, p.attempt) = (f.task_id, f.attempt)
@@ -30,6 +31,8 @@ WITH due AS (
 UPDATE feedback f SET tries = f.tries + 1, next_try_at = now() + %s * interval '1 second'
 FROM due WHERE f.id = due.id RETURNING f.*
 """
+_COMMIT = "\N{ZERO WIDTH SPACE}"
+"""In a stored answer, where the commit is named that only the mirror knows."""
 
 
 def answer_due(database: Database, open_forge: OpenForge, limit: int) -> list[Followed]:
@@ -58,7 +61,9 @@ def _decide_ended(database: Database, limit: int) -> None:
 
 def answer_text(row: dict[str, Any]) -> str:
     """What is answered to a remark, in Markdown. `row` has the `state` and `last_error` of the attempt's publication,
-    whether it `has_patch`, and the `headline` and `summary` of its result."""
+    whether it `has_patch`, the `headline` and `summary` of its result, and the number of `remarks` that it took up."""
+    others = (row["remarks"] or 1) - 1
+    together = f"\n\nThis attempt worked on {others} other remark{'s' if others > 1 else ''} too." if others else ""
     found = "\n\n".join(text for text in (row["headline"], row["summary"]) if text)
     state = row["state"]
     if state is None:
@@ -66,15 +71,15 @@ def answer_text(row: dict[str, Any]) -> str:
             return "The work on this was stopped."
         return "Penstock could not work on this; its operators see why."
     if not row["has_patch"]:
-        return f"Nothing was changed.\n\n{found}\n\n`/penstock explain` shows what was tried."
+        return f"Nothing was changed. {row['summary'] or ''}\n\n`/penstock explain` shows what was tried.{together}"
     if state == "published":
-        return f"The branch has a new commit.\n\n{found}"
+        return f"The branch has a new commit{_COMMIT}.\n\n{found}{together}"
     if state == "held":
         return (
             f"There is a patch, which waits for approval ({row['last_error'] or ''}): `/penstock approve` in a comment "
             f"adds it to the branch.\n\n{found}"
         )
-    return f"There is a patch, but it could not be added to the branch: {row['last_error'] or 'see the task'}"
+    return f"There is a patch, but it was not added to the branch. The reason: {row['last_error'] or 'see the task'}."
 
 
 def _answer(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Followed:
@@ -82,7 +87,11 @@ def _answer(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> F
         forge = open_forge(row["team_id"], row["source"])
         if not isinstance(forge, HostedForge):
             return set_state(database, row, FeedbackState.DEAD_LETTERED, "its source is at no forge any more")
-        url = forge.answer(row["ticket_key"], row["id"], _quoted(row), row["thread"])
+        text = _quoted(row)
+        if _COMMIT in text:
+            commit = forge.own_commit(row["task_id"], row["attempt"])
+            text = text.replace(_COMMIT, f", {commit[:12]}" if commit else "", 1)
+        url = forge.answer(row["ticket_key"], row["id"], text, row["thread"])
     except PublicationRefused as refusal:
         return set_state(database, row, FeedbackState.DEAD_LETTERED, str(refusal))
     except (ForgeUnavailable, OSError) as trouble:

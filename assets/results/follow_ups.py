@@ -50,7 +50,8 @@ WITH due AS (
     ORDER BY f.received_at, f.id LIMIT %(most)s FOR UPDATE OF f SKIP LOCKED
 )
 UPDATE feedback f SET tries = f.tries + 1, next_try_at = now() + %(seconds)s * interval '1 second'
-FROM held WHERE f.id = held.id AND f.state = 'pending' AND f.next_try_at <= now() RETURNING f.*
+FROM held WHERE f.id = held.id AND f.state = 'pending' AND f.next_try_at <= now()
+RETURNING f.*, EXISTS (SELECT FROM commands c WHERE c.id = f.id) AS by_command
 """
 _BASE = """
 SELECT x.base_commit FROM publications p JOIN patches x ON (x.team_id, x.sha256) = (p.team_id, p.patch_sha256)
@@ -112,7 +113,7 @@ def _consider(database: Database, log: PostgresLog, forge: HostedForge, rows: li
     key = next((row["ticket_key"] for row in rows if row["ticket_key"]), None)
     standing = forge.standing(key, first["branch"], base)
     if standing.key is None or standing.head is None:
-        return [set_state(database, row, FeedbackState.IGNORED, "its pull request is not open") for row in rows]
+        return [_not_open(database, row) for row in rows]
     heard, done = [], []
     for row in rows:
         row["ticket_key"] = standing.key
@@ -129,6 +130,13 @@ def _consider(database: Database, log: PostgresLog, forge: HostedForge, rows: li
         return done + [set_state(database, row, states[row["kind"]], said) for row in heard]
     with database.team(first["team_id"]) as connection:
         return done + _queue_in(connection, log, task.id, standing, heard)
+
+
+def _not_open(database: Database, row: dict[str, Any]) -> Followed:
+    """Ignores a remark on a closed pull request; the answer to a command, which is there already, says so."""
+    if row["by_command"]:
+        return set_state(database, row, FeedbackState.DECIDED, "The pull request is not open, so nothing is done.")
+    return set_state(database, row, FeedbackState.IGNORED, "its pull request is not open")
 
 
 def _unheard(

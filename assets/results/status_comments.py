@@ -31,8 +31,10 @@ WHERE c.task_id = due.task_id AND t.id = c.task_id
 RETURNING c.team_id, c.task_id, c.wanted, c.tries, t.source, t.state, t.reason, t.attempt, t.ticket_key,
     (SELECT to_jsonb(p) || jsonb_build_object('headline', p.body ->> 'headline', 'fate', f.fate) - 'body'
      FROM publications p LEFT JOIN fates f USING (task_id, attempt, target)
-     WHERE p.task_id = t.id ORDER BY p.patch_sha256 IS NULL, p.state = 'held' DESC, p.state = 'published' DESC,
-        p.attempt DESC, p.target LIMIT 1) AS publication,
+     WHERE p.task_id = t.id AND (p.attempt = t.attempt OR EXISTS (
+        SELECT FROM follow_ups u WHERE (u.task_id, u.attempt) = (t.id, t.attempt)))
+     ORDER BY p.patch_sha256 IS NULL, p.state = 'held' DESC, p.state = 'published' DESC, p.attempt DESC, p.target
+     LIMIT 1) AS publication,
     (SELECT url FROM follow_ups u WHERE (u.task_id, u.attempt) = (t.id, t.attempt)) AS pull
 """
 _WRITTEN = """
@@ -114,7 +116,7 @@ def _sentence(row: dict[str, Any]) -> str:
     state, publication = row["state"], row["publication"]
     if row["pull"]:
         if state not in CLOSED_TASK_STATES:
-            return f"Penstock is working on what was said about its patch: {row['pull']}"
+            return f"Penstock is working on a follow-up to its patch: {row['pull']}"
         if publication is not None:
             return _published(publication)
     if state == TaskState.QUEUED:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from core.forge.conventions import PLAIN, Conventions, find_template
 from core.forge.host import Checks, CodeHost, Comment, NewPull, Pull, PullExists, PullState
-from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, permit
+from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, own_branch, permit
 from core.forge.texts import answer_marker, bounded, marker, plain_message, plain_title
 from core.git import AccessRefused, GitError, GitTimeout, PushRejected, Remote, Repository
 from core.patch_paths import touched_paths
@@ -192,6 +192,13 @@ class HostedForge:
             return None
         changed = {change.path for change in changes}
         return Moved(head, tuple(path for path in touched_paths(patch.diff) if path in changed))
+
+    def own_commit(self, task_id: uuid.UUID, attempt: int) -> str | None:
+        """The commit that holds the patch of an attempt, if this mirror has made it. Raises as `publish` does."""
+        try:
+            return self._mirror().branch_commit(own_branch(task_id, attempt))
+        except GitError as error:
+            raise ForgeUnavailable(str(error)) from error
 
     def bring(self, branch: str, commit: str) -> bool:
         """Brings a commit of a branch into the mirror; returns whether it is there now. Raises as `publish` does."""

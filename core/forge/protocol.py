@@ -25,6 +25,11 @@ class ForgeUnavailable(RuntimeError):
         self.pause = pause
 
 
+def own_branch(task_id: uuid.UUID, attempt: int) -> str:
+    """`penstock/<task id>`, followed by `-<attempt>` from the second attempt on."""
+    return f"penstock/{task_id}" + (f"-{attempt}" if attempt > 1 else "")
+
+
 @dataclass(frozen=True)
 class Publication:
     """What to publish about one attempt. `report` is Markdown; `when` makes repeats byte-identical."""
@@ -47,8 +52,8 @@ class Publication:
 
     @property
     def own_branch(self) -> str:
-        """`penstock/<task id>`, followed by `-<attempt>` from the second attempt on."""
-        return f"penstock/{self.task_id}" + (f"-{self.attempt}" if self.attempt > 1 else "")
+        """The branch of this attempt alone: see `own_branch`."""
+        return own_branch(self.task_id, self.attempt)
 
     @property
     def branch(self) -> str:

@@ -26,9 +26,10 @@ SELECT origin, outcome, count(*)::integer, coalesce(sum(duplicates), 0)::integer
     END AS outcome
     FROM deliveries d
     LEFT JOIN tasks t ON t.id = d.task_id
+    LEFT JOIN follow_ups u ON (u.task_id, u.attempt) = (t.id, t.attempt)  -- whose pull request stands in any case
     LEFT JOIN LATERAL (
-        SELECT state FROM publications WHERE task_id = t.id AND attempt = t.attempt
-        ORDER BY state = 'published', updated_at DESC LIMIT 1
+        SELECT state FROM publications WHERE task_id = t.id AND (attempt = t.attempt OR u.attempt IS NOT NULL)
+        ORDER BY u.attempt IS NOT NULL AND state = 'published' DESC, state = 'published', updated_at DESC LIMIT 1
     ) p ON true
     WHERE %(seconds)s::float8 IS NULL OR d.received_at > now() - %(seconds)s::float8 * interval '1 second'
 ) AS entries

@@ -93,7 +93,7 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         with database.team(here) as connection:
             found = details(connection, identity)
             report = connection.execute(
-                "SELECT body ->> 'report' FROM publications WHERE task_id = %s ORDER BY attempt DESC LIMIT 1",
+                "SELECT body ->> 'report', attempt FROM publications WHERE task_id = %s ORDER BY attempt DESC LIMIT 1",
                 (identity,),
             ).fetchone()
     if as_json:
@@ -113,9 +113,16 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
     for publication in found["publications"]:
         where = publication["location"] or publication["last_error"] or ""
         line(f"result     {publication['target']}: {publication['state']} {where}")
+    for remark in found["remarks"]:
+        who = remark["author"] or "failed checks"
+        why = (remark["outcome"] or "").replace("\u200b", "").partition("\n")[0]
+        line(f"remark     {who}: {remark['state']}" + (f" ({why})" if why else "") + f" {remark['url'] or ''}".rstrip())
     line(f"actions    {found['actions']} in the trajectory")
     if report and report[0]:
         line()
+        if report[1] != it.attempt:
+            line(f"The report of attempt {report[1]}:")
+            line()
         line(report[0])
 
 

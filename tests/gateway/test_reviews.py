@@ -151,6 +151,32 @@ def test_other_branches_are_other_peoples_business(branch: str | None) -> None:
     assert _feedback("github", event, payload) is None
 
 
+@pytest.mark.parametrize("first", [None, 60])
+def test_retry_in_a_thread_is_feedback_there(first: int | None) -> None:
+    said = _remark(body="/penstock retry\nIt must be 4.", in_reply_to_id=first)
+    event, payload = _github("pull_request_review_comment", "created", comment=said)
+    intent = github.normalise(event, payload, rules=read_rules((), None))
+    assert isinstance(intent, TicketIntent)
+    assert intent.commands == ()
+    assert intent.feedback is not None
+    assert (intent.feedback.body, intent.feedback.thread) == ("It must be 4.", str(first or 70))
+    assert intent.feedback.remark == (None if first else "70")
+
+
+def test_retry_in_a_discussion_is_feedback_there() -> None:
+    found = _feedback("gitlab", "", _note(note="/penstock retry\nIt must be 4.", type="DiscussionNote"))
+    assert found is not None
+    assert (found.body, found.remark) == ("It must be 4.", None)
+    assert found.thread == "6a9c1750b37d513a43987b574953fceb50b03ce7"
+
+
+def test_retry_alone_in_a_thread_is_a_command() -> None:
+    event, payload = _github("pull_request_review_comment", "created", comment=_remark(body="/penstock retry"))
+    intent = github.normalise(event, payload, rules=read_rules((), None))
+    assert isinstance(intent, TicketIntent)
+    assert (len(intent.commands), intent.feedback) == (1, None)
+
+
 def test_a_remark_that_gives_a_command_is_a_command_alone() -> None:
     event, payload = _github("pull_request_review_comment", "created", comment=_remark(body="/penstock stop\nPlease."))
     intent = github.normalise(event, payload, rules=read_rules((), None))

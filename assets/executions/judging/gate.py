@@ -35,7 +35,7 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     """Why evidence that passes every check only justifies a draft; empty when it justifies `pass`."""
     found = []
     if evidence.reproduction != "tests":
-        found.append("The failure was reproduced by an example from the issue, not by a test of the repository.")
+        found.append("The failure was reproduced by an example from the task's text, not by a test of the repository.")
     if (relation := evidence.relation) is not None and relation.related and relation.score < relation.threshold:
         shared = f" beyond this: {'; '.join(relation.shared[:3])}" if relation.shared else ""
         found.append(f"Little shows that the failing tests are about this task{shared}.")
@@ -77,7 +77,7 @@ def _proof(evidence: Evidence) -> str:
     after = evidence.after
     count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED) if after else 0
     targets = number_of_tests(evidence.target_tests)
-    what = "an example from the issue" if evidence.reproduction == "issue" else targets
+    what = "an example from the task's text" if evidence.reproduction == "issue" else targets
     parts = [f"On the unchanged commit, {what} failed; on a clean checkout with the patch, every one of these passes."]
     if evidence.relation is not None and evidence.relation.shared:
         parts.append(f"They represent this task: {'; '.join(evidence.relation.shared[:3])}.")

@@ -1,5 +1,7 @@
 """Where the fault may be, and which failing tests the issue is about."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,46 @@ def test_interactive_examples_become_tests() -> None:
     assert made is not None
     assert "from m import add" in made and "add(1, 2)" in made
     compile(made, "x", "exec")
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        ">>> m.add(1, 2)\n4",
+        ">>> deep.n.twice(2)\n5",
+        ">>> add(1, 2)\n4",
+        ">>> import m as other\n>>> other.add(1, 2)\n4",
+        ">>> from m import add\n\nThen:\n\n>>> [add(n, n) for n in range(2)]\n[0, 3]",
+    ],
+)
+def test_an_example_fails_for_what_it_shows_and_not_for_a_missing_import(example: str, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("def add(a, b):\n    return a + b\n")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "__init__.py").write_text("")
+    (tmp_path / "deep" / "n.py").write_text("def twice(a):\n    return 2 * a\n")
+    files = ["m.py", "deep/__init__.py", "deep/n.py"]
+    made = example_tests(example, {name: SourceFile(name, (tmp_path / name).read_bytes()) for name in files})
+    assert made is not None
+    (tmp_path / "test_made.py").write_text(made)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_made.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert "NameError" not in done.stdout
+    assert "AssertionError: Failed example:" in done.stdout
+    assert " Expected: " in done.stdout
+
+
+def test_an_example_with_a_name_that_is_nowhere_reproduces_nothing() -> None:
+    sources = {"m.py": SourceFile("m.py", CODE.encode())}
+    assert example_tests(">>> client.get('/')\n200", sources) is None
+    both = example_tests(">>> client.get('/')\n200\n\n>>> add(1, 2)\n4", sources)
+    assert both is not None
+    assert "client" not in both
 
 
 def test_an_issue_without_output_gives_no_examples() -> None:

@@ -16,6 +16,7 @@ from core.events import DEFAULT_TEAM
 from core.follow_ups import Feedback
 from core.forge.conformance import Remark
 from core.forge.protocol import ForgeUnavailable
+from core.health.ledger import read_ledger
 from core.intake import ChecksIntent, Delivery, Intent, Target, TicketIntent, receive
 from core.states import TaskState
 from core.tickets import Service, TicketChange
@@ -146,7 +147,9 @@ def test_a_remark_becomes_the_next_attempt_on_the_same_branch_and_is_answered_th
         assert [text.partition("\n")[0] for text in answers] == ["> It must be 3.", "> And why not 4?"]
     else:
         assert len(answers) == len(review.answers(1)) == 1
-    assert all("The branch has a new commit." in text for text in answers)
+    commit = str(world.arena.head(review.branch))[:12]
+    assert all(f"The branch has a new commit, {commit}." in text for text in answers)
+    assert all("worked on 1 other remark too" in text for text in answers)
     assert review.deliver() == ["answered", "answered"]
     assert review.answers() == answers
 
@@ -236,7 +239,7 @@ def test_a_persons_push_during_the_work_wins(world: World, review: Review) -> No
     review.deliver()
     assert review.deliver() == ["answered"]
     assert world.arena.head(review.branch) == theirs
-    assert "could not be added to the branch" in review.answers()[0]
+    assert "was not added to the branch" in review.answers()[0]
 
 
 def test_a_closed_pull_request_takes_no_remarks(world: World, review: Review) -> None:
@@ -367,3 +370,32 @@ def test_failed_checks_are_followed_a_few_times_until_a_person_asks(world: World
     assert f"followed up on failed checks {MOST_FOR_CHECKS} times" in said
     review.say("Then make it 3.")
     assert review.deliver() == ["answered", "taken"]
+
+
+def test_a_request_on_a_pull_request_that_is_closed_meanwhile_is_answered(world: World, review: Review) -> None:
+    review.command("/penstock retry\nIt must be 3.")
+    world.arena.close(review.branch)
+    review.deliver()
+    assert review.deliver() == ["answered"]
+    [(_, said)] = world.arena.remarks(Remark(review.key, None, None))
+    assert "The pull request is not open" in said
+    assert review.task().attempt == 1
+
+
+def test_a_pull_request_stands_in_the_ledger_after_a_follow_up_that_was_refused(world: World, review: Review) -> None:
+    review.say("It must be 3.")
+    review.deliver()
+    attempt = review.begin()
+    world.arena.commit(review.branch)
+    assert attempt.follow_up is not None
+    world.conclude(attempt, diff=MORE, base=attempt.follow_up.head)
+    review.deliver()
+    with world.platform.database.system() as connection:
+        task = review.attempt.task
+        connection.execute(
+            "INSERT INTO deliveries (team_id, id, kind, state, task_id, body_sha256) "
+            "VALUES (%s, 'x:1', 'k', 'task', %s, '')",
+            (DEFAULT_TEAM, task.id),
+        )
+        assert read_ledger(connection).outcomes == {"changes": 1, "published": 1}
+    assert world.comments(review.attempt)[-1].startswith("Penstock proposes a patch")
