@@ -40,9 +40,9 @@ def test_an_issue_becomes_one_pull_request_which_closes_it(
     push = address.replace("://", f"://penstock:{gitea.token}@")
     subprocess.run(["git", "-C", str(seed), "push", "-q", push, "main"], check=True, timeout=600)
 
-    person = {"username": "bob", "email": "bob@example.org", "password": "a-long-Passw0rd"}
+    person = {"username": "carol", "email": "carol@example.org", "password": "a-long-Passw0rd"}
     gitea.api("POST", "/admin/users", {**person, "must_change_password": False})
-    gitea.api("PUT", f"{at}/collaborators/bob", {"permission": "write"})
+    gitea.api("PUT", f"{at}/collaborators/carol", {"permission": "write"})
 
     platform = start_platform(
         PENSTOCK_EVENT_LOG="kafka", PENSTOCK_KAFKA_BOOTSTRAP=kafka.bootstrap, PENSTOCK_GITEA_TOKEN=gitea.token
@@ -69,7 +69,7 @@ def test_an_issue_becomes_one_pull_request_which_closes_it(
     [(state, target, location)] = platform.rows("SELECT state, target, location FROM publications")
     assert (state, target, location) == ("published", f"gitea:{NAME}", pull["html_url"])
 
-    gitea.api("POST", f"{at}/pulls/{pull['number']}/reviews?sudo=bob", {"event": "REQUEST_CHANGES", "body": REVIEW})
+    gitea.api("POST", f"{at}/pulls/{pull['number']}/reviews?sudo=carol", {"event": "REQUEST_CHANGES", "body": REVIEW})
 
     def answers() -> list[str]:
         return [comment["body"] for comment in gitea.api("GET", f"{at}/issues/{pull['number']}/comments")]
