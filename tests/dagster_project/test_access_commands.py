@@ -20,7 +20,7 @@ from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 
 Run = Callable[..., Any]
-GROUPS = {"task", "index", "tickets", "dead-letters", "user", "token"}
+GROUPS = {"rules", "task", "index", "tickets", "dead-letters", "user", "token"}
 
 
 @pytest.fixture
@@ -155,6 +155,10 @@ ABOUT_A_TEAM = [
     "index refresh x",
     "index status",
     "index remove x --yes",
+    "index add-organisation acme --forge github",
+    "index organisations",
+    "index remove-organisation acme",
+    "rules try opened",
     "search x y",
     "context x y",
     "tickets import x --from github",
@@ -163,6 +167,7 @@ ABOUT_A_TEAM = [
     "tickets search x y",
     "tickets list x",
     "tickets status x",
+    "tickets sweep x",
     "dead-letters list",
     "dead-letters show x",
     "dead-letters replay x",
