@@ -96,10 +96,10 @@ class Platform:
         return isinstance(forge, HostedForge) and forge.bring(follow_up.branch, follow_up.head)
 
     def forge_token(self, team_id: uuid.UUID, source: str) -> str | None:
-        """The token for the API of a source's forge: see `assets.results.tokens`."""
-        from assets.results.tokens import token_for
+        """The token for the API of a source's forge: see `assets.results.forges.api_token`."""
+        from assets.results.forges import api_token
 
-        return token_for(self, team_id, source)
+        return api_token(self, team_id, source)
 
     def visible_commit(self, team_id: uuid.UUID, source: str) -> str:
         """The commit that searches of a source show. Raises `LookupError` if none is indexed yet."""

@@ -16,7 +16,7 @@ from dagster import (
 )
 
 from assets.platform import Platform
-from assets.results.follow_ups import SETTLE_SECONDS
+from assets.results.follow_ups import count_due
 from assets.results.publish import MAX_TRIES
 from core import attempts
 from sensors.slots import IN_PROGRESS
@@ -27,13 +27,6 @@ SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_a
     + (SELECT count(*) FROM status_comments WHERE written < wanted AND next_try_at < now() AND busy_until < now()
        AND tries < %s)
     + (SELECT count(*) FROM commands WHERE state = 'pending' AND next_try_at < now())
-    + (SELECT count(*) FROM feedback WHERE state = 'decided' AND next_try_at < now())
-    + (SELECT count(*) FROM (SELECT FROM feedback WHERE state = 'pending' GROUP BY task_id, branch
-       HAVING max(next_try_at) < now() AND max(received_at) < now() - %s * interval '1 second') AS settled)
-    + (SELECT count(*) FROM feedback f JOIN tasks t ON t.id = f.task_id
-       LEFT JOIN publications p ON (p.task_id, p.attempt) = (f.task_id, f.attempt)
-       WHERE f.state = 'taken' AND coalesce(p.state, '') <> 'pending'
-           AND (t.attempt > f.attempt OR t.state IN ('resolved', 'unresolved', 'failed', 'cancelled')))
 """
 
 
@@ -48,8 +41,8 @@ def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam
     if not platform.settings.publishing:
         return SkipReason("Publishing is switched off (setting publishing).")
     with platform.database.system() as connection:
-        row = connection.execute(_DUE, (MAX_TRIES, SETTLE_SECONDS)).fetchone()
-    due = int(row[0]) if row else 0
+        row = connection.execute(_DUE, (MAX_TRIES,)).fetchone()
+        due = (int(row[0]) if row else 0) + count_due(connection)
     if not due:
         return SkipReason("Nothing is due.")
     if context.instance.get_runs_count(RunsFilter(job_name=PUBLISH_JOB, statuses=IN_PROGRESS)):

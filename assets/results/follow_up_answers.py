@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from psycopg.rows import dict_row
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
 
 from assets.results.feedback import Followed, set_state, try_again
 from assets.results.publish import TRY_SECONDS, OpenForge
@@ -11,28 +12,33 @@ from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.states import FeedbackState, TaskState
 
-# Of an attempt that has ended and whose result is published, or never will be.
-_ENDED = """
-SELECT f.id, t.state AS task_state, p.state, p.patch_sha256 IS NOT NULL AS has_patch, p.location, p.last_error,
-    (SELECT count(*) FROM feedback o WHERE (o.task_id, o.attempt) = (f.task_id, f.attempt)) AS remarks,
-    p.body ->> 'headline' AS headline, e.body ->> 'summary' AS summary
+# Remarks whose attempt has ended, and whose result is published or never will be.
+_OVER = """
 FROM feedback f JOIN tasks t ON t.id = f.task_id
 LEFT JOIN publications p ON (p.task_id, p.attempt) = (f.task_id, f.attempt)
 LEFT JOIN stage_outputs e ON (e.task_id, e.attempt, e.stage) = (f.task_id, f.attempt, 'execution')
 WHERE f.state = 'taken' AND (t.attempt > f.attempt OR t.state IN ('resolved', 'unresolved', 'failed', 'cancelled'))
-    AND coalesce(p.state, '') NOT IN ('pending')
-ORDER BY f.received_at LIMIT %s FOR UPDATE OF f SKIP LOCKED
+    AND coalesce(p.state, '') <> 'pending'
 """
+_ENDED = f"""
+SELECT f.id, t.state AS task_state, p.state, p.patch_sha256 IS NOT NULL AS has_patch, p.last_error,
+    (SELECT count(*) FROM feedback o WHERE (o.task_id, o.attempt) = (f.task_id, f.attempt)) AS remarks,
+    p.body ->> 'headline' AS headline, e.body ->> 'summary' AS summary
+{_OVER} ORDER BY f.received_at LIMIT %s FOR UPDATE OF f SKIP LOCKED
+"""  # noqa: S608  constants
+_COUNT = f"""
+SELECT (SELECT count(*) {_OVER}) + (SELECT count(*) FROM feedback WHERE state = 'decided' AND next_try_at <= now())
+"""  # noqa: S608
 _ANSWER = """
 WITH due AS (
     SELECT id FROM feedback WHERE state = 'decided' AND next_try_at <= now()
     ORDER BY received_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 UPDATE feedback f SET tries = f.tries + 1, next_try_at = now() + %s * interval '1 second'
-FROM due WHERE f.id = due.id RETURNING f.*
+FROM due WHERE f.id = due.id
+RETURNING f.*, EXISTS (SELECT FROM publications p WHERE (p.task_id, p.attempt) = (f.task_id, f.attempt)
+    AND p.state = 'published' AND p.patch_sha256 IS NOT NULL) AS added
 """
-_COMMIT = "\N{ZERO WIDTH SPACE}"
-"""In a stored answer, where the commit is named that only the mirror knows."""
 
 
 def answer_due(database: Database, open_forge: OpenForge, limit: int) -> list[Followed]:
@@ -49,10 +55,16 @@ def answer_due(database: Database, open_forge: OpenForge, limit: int) -> list[Fo
     return done
 
 
+def count_answers_due(connection: Connection[TupleRow]) -> int:
+    """How many remarks `answer_due` would deal with now, of all teams."""
+    row = connection.execute(_COUNT.encode()).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _decide_ended(database: Database, limit: int) -> None:
     """Stores what to answer to the remarks whose attempt has ended."""
     with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_ENDED, (limit,)).fetchall()
+        rows = cursor.execute(_ENDED.encode(), (limit,)).fetchall()
         cursor.executemany(
             "UPDATE feedback SET state = 'decided', outcome = %s, tries = 0, next_try_at = now() WHERE id = %s",
             [(answer_text(row), row["id"]) for row in rows],
@@ -73,7 +85,7 @@ def answer_text(row: dict[str, Any]) -> str:
     if not row["has_patch"]:
         return f"Nothing was changed. {row['summary'] or ''}\n\n`/penstock explain` shows what was tried.{together}"
     if state == "published":
-        return f"The branch has a new commit{_COMMIT}.\n\n{found}{together}"
+        return f"The branch has a new commit.\n\n{found}{together}"
     if state == "held":
         return (
             f"There is a patch, which waits for approval ({row['last_error'] or ''}): `/penstock approve` in a comment "
@@ -88,9 +100,8 @@ def _answer(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> F
         if not isinstance(forge, HostedForge):
             return set_state(database, row, FeedbackState.DEAD_LETTERED, "its source is at no forge any more")
         text = _quoted(row)
-        if _COMMIT in text:
-            commit = forge.own_commit(row["task_id"], row["attempt"])
-            text = text.replace(_COMMIT, f", {commit[:12]}" if commit else "", 1)
+        if row["added"] and (commit := forge.own_commit(row["task_id"], row["attempt"])):
+            text += f"\n\nCommit {commit}."
         url = forge.answer(row["ticket_key"], row["id"], text, row["thread"])
     except PublicationRefused as refusal:
         return set_state(database, row, FeedbackState.DEAD_LETTERED, str(refusal))

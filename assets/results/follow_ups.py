@@ -15,7 +15,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from assets.results.feedback import Followed, set_state, set_state_in, try_again, wait, wait_in
-from assets.results.follow_up_answers import answer_due
+from assets.results.follow_up_answers import answer_due, count_answers_due
 from assets.results.publish import TRY_SECONDS, OpenForge
 from core import tasks
 from core.database import Database
@@ -39,20 +39,20 @@ CHECKS_SECONDS = 30.0
 CHECKS_HOURS = 6
 """After this time they are given up."""
 
+_SETTLED = """
+SELECT task_id, branch FROM feedback WHERE state = 'pending' GROUP BY task_id, branch
+HAVING max(received_at) <= now() - %(settle)s * interval '1 second' AND max(next_try_at) <= now()
+"""
 # The remarks of one task, of which none is being dealt with by another process.
-_TAKE = """
-WITH due AS (
-    SELECT task_id, branch FROM feedback WHERE state = 'pending' GROUP BY task_id, branch
-    HAVING max(received_at) <= now() - %(settle)s * interval '1 second' AND max(next_try_at) <= now()
-    ORDER BY min(received_at) LIMIT 1
-), held AS (
+_TAKE = f"""
+WITH due AS ({_SETTLED} ORDER BY min(received_at) LIMIT 1), held AS (
     SELECT f.id FROM feedback f JOIN due USING (task_id, branch) WHERE f.state = 'pending'
     ORDER BY f.received_at, f.id LIMIT %(most)s FOR UPDATE OF f SKIP LOCKED
 )
 UPDATE feedback f SET tries = f.tries + 1, next_try_at = now() + %(seconds)s * interval '1 second'
 FROM held WHERE f.id = held.id AND f.state = 'pending' AND f.next_try_at <= now()
 RETURNING f.*, EXISTS (SELECT FROM commands c WHERE c.id = f.id) AS by_command
-"""
+"""  # noqa: S608  constants
 _BASE = """
 SELECT x.base_commit FROM publications p JOIN patches x ON (x.team_id, x.sha256) = (p.team_id, p.patch_sha256)
 WHERE p.task_id = %s ORDER BY p.state <> 'published', p.attempt LIMIT 1
@@ -71,18 +71,25 @@ def follow_up_due(
     open_forge: OpenForge,
     *,
     limit: int = 50,
-    settle: float = SETTLE_SECONDS,
 ) -> list[Followed]:
     """Queues the attempts that remarks ask for, and answers those whose attempt has ended; each at most `limit` times.
     Raises nothing for a forge that refuses or is unavailable."""
     done: list[Followed] = []
     for _ in range(limit):
         with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(_TAKE, {"settle": settle, "most": MOST_REMARKS, "seconds": TRY_SECONDS}).fetchall()
+            given = {"settle": SETTLE_SECONDS, "most": MOST_REMARKS, "seconds": TRY_SECONDS}
+            rows = cursor.execute(_TAKE.encode(), given).fetchall()
         if not rows:
             break
         done += _take_up(database, log, open_forge, rows)
     return done + answer_due(database, open_forge, limit)
+
+
+def count_due(connection: Connection[TupleRow]) -> int:
+    """How many pull requests and answers `follow_up_due` would deal with now, of all teams."""
+    query = f"SELECT count(*) FROM ({_SETTLED}) AS settled"  # noqa: S608  constants
+    row = connection.execute(query.encode(), {"settle": SETTLE_SECONDS}).fetchone()
+    return (int(row[0]) if row else 0) + count_answers_due(connection)
 
 
 def _take_up(database: Database, log: PostgresLog, open_forge: OpenForge, rows: list[dict[str, Any]]) -> list[Followed]:

@@ -89,8 +89,7 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
     if service is None or address is None or repository is None:
         raise PublicationRefused(f"source {found.name!r} needs its repository at the forge: `penstock index forge`")
     setting = f"PENSTOCK_{service.upper()}_TOKEN"
-    app = _github_app(platform, found)
-    credential = Credential(_USERS["github"], app.token(repository)) if app else _credential(platform, found)
+    credential, app = _access(platform, found)
     if credential is None:
         place = urlsplit(address)
         line = f"{place.scheme}://USER:TOKEN@{place.netloc}"
@@ -122,6 +121,14 @@ def _mirror(platform: Platform, found: Destination) -> Repository:
         raise ForgeUnavailable(str(error)) from error
     except ValueError as error:  # the source was removed meanwhile
         raise PublicationRefused(str(error)) from error
+
+
+def _access(platform: Platform, found: Destination) -> "tuple[Credential | None, GitHubApp | None]":
+    """The credential for the forge of a source, and the GitHub App that it is of, if it is one's."""
+    app = _github_app(platform, found)
+    if app is not None:
+        return Credential(_USERS["github"], app.token(found.repository or "")), app
+    return _credential(platform, found), None
 
 
 def _credential(platform: Platform, found: Destination) -> Credential | None:
@@ -182,6 +189,13 @@ def _host(
 
         return GiteaHost(address, repository, token, setting=setting)
     raise PublicationRefused(f"results cannot be published at {service[:40]!r}")
+
+
+def api_token(platform: Platform, team_id: uuid.UUID, source: str) -> str | None:
+    """The token with which the API of a source's forge is read, the same as for publishing there; None if there is
+    none. Raises `PublicationRefused` if there is no such source, and `ForgeUnavailable` if a GitHub App gets none."""
+    credential, _ = _access(platform, find_destination(platform, team_id, source))
+    return credential.password if credential else None
 
 
 def access_problem(platform: Platform, team_id: uuid.UUID, source: str) -> str | None:

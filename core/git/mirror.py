@@ -127,31 +127,38 @@ def fetch_mirror(
                 shutil.rmtree(mirror_path)  # the source was replaced by one with other ids
                 repository = _ensure(mirror_path, wanted)
             _make_way(repository, ref)
-            run_remote(
-                [
-                    "fetch",
-                    "--quiet",
-                    "--no-tags",
-                    "--no-write-fetch-head",
-                    "--no-recurse-submodules",
-                    "--update-shallow",  # a source may be a shallow clone
-                    "--force",
-                    "--end-of-options",
-                    address,
-                    f"+{ref}:{ref}",
-                ],
-                purpose=f"fetching branch {name!r}",
-                where=location,
-                git_dir=repository.git_dir,
-                env=env,
-                timeout=FETCH_TIMEOUT,
-            )
+            fetch_branch(repository, address, name, ref, where=location, env=env)
             commit = repository.resolve(ref)
         elif repository.branch_commit(name) != commit:
             _remove_stale_locks(mirror_path)
             _make_way(repository, ref)
             repository.git("update-ref", ref, commit, purpose=f"moving branch {name!r}")
     return Mirror(repository, name, commit, changed)
+
+
+def fetch_branch(
+    repository: Repository, address: str, branch: str, into: str, *, where: str, env: dict[str, str]
+) -> None:
+    """Makes the ref `into` of a mirror, which the caller has locked, the head of a branch at a checked address."""
+    run_remote(
+        [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--update-shallow",  # a source may be a shallow clone
+            "--force",
+            "--end-of-options",
+            address,
+            f"+refs/heads/{branch}:{into}",
+        ],
+        purpose=f"fetching branch {branch!r}",
+        where=where,
+        git_dir=repository.git_dir,
+        env=env,
+        timeout=FETCH_TIMEOUT,
+    )
 
 
 _DAMAGED = re.compile(

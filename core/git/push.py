@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from core.git import command
 from core.git.command import GitError, redact
 from core.git.credentials import Credential, split_credential, with_credential
-from core.git.mirror import FETCH_TIMEOUT, address_of, locked, run_remote
+from core.git.mirror import address_of, fetch_branch, locked, run_remote
 from core.git.names import check_object_id, check_ref
 from core.git.repository import Repository
 
@@ -58,27 +58,8 @@ class Remote:
         if head is None or repository.find(head) is not None:
             return head
         address, env = self._opened()
-        ref = f"refs/heads/{branch}"
         with locked(repository.path):
-            run_remote(
-                [
-                    "fetch",
-                    "--quiet",
-                    "--no-tags",
-                    "--no-write-fetch-head",
-                    "--no-recurse-submodules",
-                    "--update-shallow",
-                    "--force",
-                    "--end-of-options",
-                    address,
-                    f"+{ref}:{_FETCHED}{branch}",
-                ],
-                purpose=f"fetching branch {branch!r}",
-                where=self.location,
-                git_dir=repository.git_dir,
-                env=env,
-                timeout=FETCH_TIMEOUT,
-            )
+            fetch_branch(repository, address, branch, f"{_FETCHED}{branch}", where=self.location, env=env)
         return repository.resolve(f"{_FETCHED}{branch}")
 
     def push(self, repository: Repository, branch: str, commit: str, *, replaces: str | None = None) -> None:

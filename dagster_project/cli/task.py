@@ -115,7 +115,7 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         line(f"result     {publication['target']}: {publication['state']} {where}")
     for remark in found["remarks"]:
         who = remark["author"] or "failed checks"
-        why = (remark["outcome"] or "").replace("\u200b", "").partition("\n")[0]
+        why = (remark["outcome"] or "").partition("\n")[0]
         line(f"remark     {who}: {remark['state']}" + (f" ({why})" if why else "") + f" {remark['url'] or ''}".rstrip())
     line(f"actions    {found['actions']} in the trajectory")
     if report and report[0]:

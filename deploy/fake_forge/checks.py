@@ -5,7 +5,7 @@ All dialects show the state's check runs.
 
 from typing import Any
 
-from deploy.fake_forge import git, gitea, github, github_app, github_shapes, gitlab
+from deploy.fake_forge import gitea, github, github_app, github_shapes, gitlab
 from deploy.fake_forge.exchange import Call, Reply, index
 from deploy.fake_forge.records import OPTIONAL, CheckRun, NotFound, Repository
 
@@ -56,8 +56,6 @@ _CONCLUSIONS = {"success": "success", "failure": "failed"}
 @gitlab.ROUTES("GET", "projects/{project}/repository/commits/{commit}/statuses")
 def list_statuses(call: Call, project: str, commit: str) -> Reply:
     found = gitlab.found_project(call, project)
-    if git.branch(found.path, commit) is None and not _runs(found, commit):
-        return Reply(200, [])
     return Reply(200, [_status(call, found, run) for run in _runs(found, commit)])
 
 

@@ -75,7 +75,7 @@ def test_an_issue_becomes_one_pull_request_which_closes_it(
         return [comment["body"] for comment in gitea.api("GET", f"{at}/issues/{pull['number']}/comments")]
 
     platform.wait_for("an answer to the review", lambda: answers() != [], 300)
-    assert answers()[0].startswith("> The average is wrong too:\n\nThe branch has a new commit, ")
+    assert answers()[0].startswith("> The average is wrong too:\n\nThe branch has a new commit.")
     commits = gitea.api("GET", f"{at}/pulls/{pull['number']}/commits")
     assert [commit["commit"]["author"]["name"] for commit in commits] == ["Penstock"] * 2
     assert len(gitea.api("GET", f"{at}/pulls?state=all")) == 1

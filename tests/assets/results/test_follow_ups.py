@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assets.results.deliver import deliver
-from assets.results.follow_ups import MOST_FOLLOW_UPS, MOST_FOR_CHECKS
+from assets.results.follow_ups import MOST_FOLLOW_UPS, MOST_FOR_CHECKS, count_due
 from core import tasks
 from core.attempts import Attempt
 from core.commands import Command
@@ -147,8 +147,8 @@ def test_a_remark_becomes_the_next_attempt_on_the_same_branch_and_is_answered_th
         assert [text.partition("\n")[0] for text in answers] == ["> It must be 3.", "> And why not 4?"]
     else:
         assert len(answers) == len(review.answers(1)) == 1
-    commit = str(world.arena.head(review.branch))[:12]
-    assert all(f"The branch has a new commit, {commit}." in text for text in answers)
+    commit = world.arena.head(review.branch)
+    assert all("The branch has a new commit." in text and f"Commit {commit}." in text for text in answers)
     assert all("worked on 1 other remark too" in text for text in answers)
     assert review.deliver() == ["answered", "answered"]
     assert review.answers() == answers
@@ -399,3 +399,36 @@ def test_a_pull_request_stands_in_the_ledger_after_a_follow_up_that_was_refused(
         )
         assert read_ledger(connection).outcomes == {"changes": 1, "published": 1}
     assert world.comments(review.attempt)[-1].startswith("Penstock proposes a patch")
+
+
+def test_what_is_due_is_counted_for_the_sensor(world: World, review: Review) -> None:
+    def due() -> int:
+        with world.platform.database.system() as connection:
+            return count_due(connection)
+
+    def pass_time() -> None:
+        with world.platform.database.system() as connection:
+            connection.execute("UPDATE feedback SET next_try_at = now(), received_at = received_at - interval '1 hour'")
+
+    review.say("It must be 3.")
+    review.say("And 4.")
+    assert due() == 0  # not settled
+    pass_time()
+    assert due() == 1  # one pull request
+    review.deliver()
+    attempt = review.begin()
+    assert due() == 0
+    world.conclude(attempt, VerdictKind.FAIL)
+    assert due() == 0  # its report is about to be published
+    world.deliver()
+    pass_time()
+    assert due() == 0  # both are answered
+    assert review.deliver() == ["answered", "answered"]
+
+
+def test_remarks_of_an_attempt_that_failed_are_due(world: World, review: Review) -> None:
+    review.say("It must be 3.")
+    review.deliver()
+    review.begin().fail("broken")
+    with world.platform.database.system() as connection:
+        assert count_due(connection) == 1
