@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.commands import OWN_MARK
+from core.spoken import spoken_lines
 from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, Service
 
 MOST_RULES = 50
@@ -21,9 +22,6 @@ MOST_MENTIONS = 20
 
 _RULE = re.compile(r"([a-z]+)(?:\s*:\s*(\S(?:[^\n]*?\S)?))?(?:\s*\[([^\[\]\n]{1,300})\])?")
 _MENTION = re.compile(r"(?<![\w`/@.])@([A-Za-z0-9](?:[\w.-]{0,98}[A-Za-z0-9])?)")
-_FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
-_QUOTED = re.compile(r"^(?: {0,3}>| {4}|\t).*$", re.MULTILINE)
-_CODE = re.compile(r"(`+)[^\n]*?\1|<!--.*?(?:-->|\Z)", re.DOTALL)
 
 
 class BadRule(ValueError):
@@ -180,5 +178,5 @@ def mentioned(text: str | None) -> tuple[str, ...]:
     """The names written as @NAME outside of quotations and code, each once; none in Penstock's own comments."""
     if not text or "@" not in text or OWN_MARK in text:
         return ()
-    said = _CODE.sub(" ", _QUOTED.sub("", _FENCED.sub("", text.replace("\r\n", "\n"))))
+    said = "\n".join(spoken_lines(text))
     return tuple(dict.fromkeys(match[1] for match in _MENTION.finditer(said)))[:MOST_MENTIONS]

@@ -130,7 +130,7 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
         return HELP
     found = connection.execute(_TASK, row).fetchone()
     if found is None:
-        return "Penstock has no task for this issue: it starts one when an issue is opened, or gets its trigger label."
+        return "Penstock has no task for this issue: nothing has happened to it that its rules start one for."
     identity: uuid.UUID = found[0]
     try:
         if command is Command.STOP:
