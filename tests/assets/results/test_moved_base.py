@@ -71,6 +71,22 @@ def test_a_killed_process_begins_it_again_once(world: World) -> None:
     assert _task(world, attempt).attempt == 2
 
 
+def test_a_publication_of_an_earlier_attempt_begins_nothing(world: World) -> None:
+    attempt = world.start()
+    head = _push(world, "m.py", "x = 1\ny = 1\n")
+    world.conclude(attempt)
+    world.deliver()
+    again = _next(world, attempt)
+    diff = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1,2 +1,2 @@\n-x = 1\n+x = 2\n y = 1\n"
+    world.conclude(again, diff=diff, base=head)
+    with world.platform.database.system() as connection:  # as if the first outcome had not been stored
+        connection.execute("DELETE FROM publications WHERE attempt = 1")
+    _conclude_anew(world, attempt)
+    assert sorted(one.state for one in world.deliver()) == ["published", "refused"]
+    task = _task(world, attempt)
+    assert (task.state, task.attempt) == (TaskState.RESOLVED, 2)
+
+
 def _conclude_anew(world: World, attempt: Attempt) -> None:
     """The publication of an attempt that has ended, as it was before the first try."""
     with world.platform.database.system() as connection:
