@@ -348,6 +348,7 @@ def test_checks_that_fail_without_the_patch_or_have_passed_since_start_nothing(w
 
 
 def test_checks_of_another_head_or_a_persons_commit_start_nothing(world: World, review: Review) -> None:
+    world.arena.forge.set_check(REPOSITORY, "0" * 40, "unit", "failure")
     review.checks_fail(head="0" * 40)
     assert review.deliver() == ["ignored"]
     world.arena.commit(review.branch)
