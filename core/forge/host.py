@@ -206,9 +206,10 @@ def listed(answer: Any) -> list[Mapping[str, Any]]:
 
 
 def end_of(log: str) -> str:
-    """The last `LOG_CHARACTERS` of a log, without terminal sequences and lines that only fold it."""
-    lines = [line.rstrip() for line in _TERMINAL.sub("", log[-8 * LOG_CHARACTERS :]).replace("\r\n", "\n").split("\n")]
-    text = "\n".join(line.rpartition("\r")[2] for line in lines if not _FOLD.match(line)).strip()
+    """The last `LOG_CHARACTERS` of a log as a terminal would show it, without the marks by which it is folded."""
+    lines = _TERMINAL.sub("", log[-8 * LOG_CHARACTERS :]).replace("\r\n", "\n").split("\n")
+    shown = (line.rstrip().rpartition("\r")[2] for line in lines)  # a line is overwritten after a carriage return
+    text = "\n".join(line for line in shown if not _FOLD.match(line)).strip()
     return text if len(text) <= LOG_CHARACTERS else "…" + text[1 - LOG_CHARACTERS :]
 
 
