@@ -7,7 +7,7 @@ from core.events import DEFAULT_TEAM
 from core.git import Repository
 from core.git.fates import Fate
 from tests.assets.results.conftest import World
-from tests.forge_arena import REPOSITORY
+from tests.forge_arena import REPOSITORY, git
 
 
 def _seen(world: World, url: str, state: str) -> None:
@@ -56,3 +56,16 @@ def test_a_closed_one_that_was_merged_by_hand_is_merged(world: World) -> None:
     assert _note(world) == [Fate.UNCHANGED]
     world.deliver()
     assert world.comments(attempt) == [f"Penstock's patch was merged unchanged: {published.location}"]
+
+
+def test_the_same_change_by_somebody_else_is_no_merge_of_an_open_one(world: World) -> None:
+    attempt = world.start()
+    world.conclude(attempt)
+    [published] = world.deliver()
+    _seen(world, published.location or "", "open")
+    path = world.arena.forge.repository(REPOSITORY).path
+    theirs = git(path, "rev-parse", f"penstock/{attempt.task.id}").strip()
+    git(path, "update-ref", "refs/heads/main", theirs)  # behind the forge's back, as it were another pull request's
+    assert _note(world) == []
+    _seen(world, published.location or "", "closed")
+    assert _note(world) == [Fate.UNCHANGED]

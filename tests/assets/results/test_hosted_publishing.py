@@ -21,6 +21,8 @@ from core.work import VerdictKind
 from tests.assets.results.conftest import CI_DIFF, DIFF, World
 from tests.forge_arena import REPOSITORY, git
 
+MOVED_DIFF = "diff --git a/m.py b/other.py\nsimilarity index 100%\nrename from m.py\nrename to other.py\n"
+
 
 def test_a_patch_becomes_a_pull_request_and_the_ticket_says_where(world: World) -> None:
     attempt = world.start()
@@ -73,6 +75,7 @@ def test_a_task_without_a_ticket_says_nothing_anywhere(world: World) -> None:
         ({"approval": "drafts"}, VerdictKind.DRAFT, DIFF, "drafts"),
         ({}, VerdictKind.PASS, CI_DIFF, ".github/workflows/t.yml"),
         ({"protected_paths": ("*.PY",)}, VerdictKind.PASS, DIFF, "m.py"),
+        ({"protected_paths": ("m.py",)}, VerdictKind.PASS, MOVED_DIFF, "m.py"),
     ],
 )
 def test_what_needs_approval_waits_for_it(
