@@ -30,6 +30,7 @@ from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
 from core.rules import Rules, read_rules, split_rules
 from core.secret_files import SUFFIX, SecretFileError, read_secret, secret_file
+from core.ticket_statuses import read_statuses
 
 PREFIX = "PENSTOCK_"
 
@@ -266,6 +267,12 @@ class Settings(BaseSettings):
         "mentioned:NAME, transition:STATUS (Jira), each with [REPOSITORY] behind it if it is for some only. Unset, and "
         "without a trigger label: each issue opened in a configured source.",
     )
+    ticket_statuses: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Statuses that tickets of a tracker get, separated by semicolons: started:STATUS when work begins, "
+        "proposed:STATUS when a patch is published, merged:STATUS, each with [PROJECT] behind it if it is for some "
+        "only. Unset: tickets are not moved.",
+    )
     sweep_minutes: float = Field(
         default=10.0,
         ge=0,
@@ -439,7 +446,7 @@ class Settings(BaseSettings):
         parse_identity(value)
         return value
 
-    @field_validator("start_rules", mode="before")
+    @field_validator("start_rules", "ticket_statuses", mode="before")
     @classmethod
     def _split_rules(cls, value: Any) -> Any:
         return split_rules(value) if isinstance(value, str) else value
@@ -448,6 +455,12 @@ class Settings(BaseSettings):
     @classmethod
     def _readable_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         read_rules(value)
+        return value
+
+    @field_validator("ticket_statuses", mode="after")
+    @classmethod
+    def _readable_statuses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_statuses(value)
         return value
 
     @field_validator("registry_hosts", "protected_paths", "pull_labels", mode="before")
