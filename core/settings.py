@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from core.access.grants import is_safe_address, split_grants
+from core.backlog import Backlog
 from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
 from core.rules import Rules, read_rules, split_rules
@@ -200,6 +201,19 @@ class Settings(BaseSettings):
     )
     webhook_burst: int = Field(
         default=5000, ge=1, le=10_000_000, description="Deliveries that one sender may make at once, after a pause."
+    )
+    most_waiting: int = Field(
+        default=10_000,
+        ge=0,
+        le=10_000_000,
+        description="Tasks of a team that may wait for a run; what would start more is answered 429. 0: any number.",
+    )
+    most_waiting_of_source: int = Field(
+        default=1000,
+        ge=0,
+        le=10_000_000,
+        description="Tasks of one source that may wait for a run; what would start more is answered 429, while other "
+        "sources go on. 0: any number.",
     )
     oidc_issuer: str | None = Field(
         default=None,
@@ -512,6 +526,11 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """`allowed_roots` and the home folder, as resolved paths."""
         return tuple(Path(p).expanduser().resolve() for p in (*self.allowed_roots, self.home))
+
+    @property
+    def backlog(self) -> Backlog:
+        """How many tasks may wait."""
+        return Backlog(self.most_waiting_of_source, self.most_waiting)
 
     @property
     def rules(self) -> Rules:

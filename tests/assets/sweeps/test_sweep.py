@@ -92,6 +92,21 @@ def test_a_forge_that_limits_requests_is_left_alone_for_as_long_as_it_asks(stage
 
 
 @github
+def test_a_sweep_waits_while_too_many_tasks_wait(stage: Stage) -> None:
+    side = stage.side(**DROPPED, most_waiting_of_source=2)
+    for n in range(5):
+        stage.arena.forge.add_issue(REPOSITORY, f"It fails {n}")
+    swept = {one.place.service: one for one in side.sweep()}
+    assert "2 tasks of source shop wait already" in (swept["github"].error or "")
+    assert len(side.rows(STARTED)) == 2
+    _set(side, "UPDATE tasks SET state = 'cancelled'")
+    side.sweep()
+    _set(side, "UPDATE tasks SET state = 'cancelled' WHERE state = 'queued'")
+    side.sweep()
+    assert len(side.rows(STARTED)) == 5
+
+
+@github
 def test_other_projects_of_a_forge_that_is_away_are_not_tried_in_the_same_run(stage: Stage) -> None:
     side = stage.side(**DROPPED)
     link_project(
