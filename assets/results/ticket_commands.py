@@ -31,6 +31,7 @@ line of its own:
 
 | command | effect |
 |---|---|
+| `/penstock start` | works on this issue, where a rule lets comments start work |
 | `/penstock retry` | works on this issue again, after an attempt without a result |
 | `/penstock retry`, on a pull request | works on what else the comment says, and adds it to the branch |
 | `/penstock explain` | shows what was tried and why it ended so |
@@ -134,9 +135,16 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
     if command is Command.HELP:
         return HELP
     found = connection.execute(_TASK, row).fetchone()
+    if found is None and command is Command.START:
+        return "No rule lets a comment start work on this issue: its operators can add the rule `command`."
     if found is None:
         return "Penstock has no task for this issue: nothing has happened to it that its rules start one for."
     identity: uuid.UUID = found[0]
+    if command is Command.START:
+        task = tasks.get_task(connection, identity)
+        if not task.closed:
+            return f"Task `{task.id}` is {task.state}."
+        command = Command.RETRY
     try:
         if command is Command.STOP:
             stopped = tasks.cancel(connection, log, identity, f"stopped by {row['author']}")
