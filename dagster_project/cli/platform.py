@@ -32,12 +32,14 @@ def up(
     from core.credentials import ensure_secrets
     from core.database import Database
     from core.settings import load_settings
+    from dagster_project.parts import adopt_orphans
     from dagster_project.runtime import open_runtime
     from dagster_project.supervisor import Supervisor, running_platform, stop_on_signals
 
     settings = load_settings()
     if running := running_platform(settings):
         raise CommandFailed(f"a platform already runs on {settings.home} (process {running['pid']})")
+    adopt_orphans()
     began = time.monotonic()
     note(f"starting the platform in {settings.home}")
     with open_runtime(settings) as runtime:
