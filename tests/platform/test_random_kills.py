@@ -154,6 +154,9 @@ def _settle(platform: RunningPlatform, victims: Victims) -> None:
     """Waits until nothing is under way any more. What waits by the clock does so no longer once no run is at work."""
 
     def settled() -> bool:
+        _say(
+            f"{time.monotonic():.1f} {_count(platform, OPEN)} {_count(platform, UNPUBLISHED)} {len(victims.workers())}"
+        )
         left = [_count(platform, OPEN), _count(platform, UNPUBLISHED)]
         if victims.workers():
             return False

@@ -24,7 +24,8 @@ from .forge_process import ForgeProcess
 
 ALWAYS = ("gateway", "database", "daemon", "launcher", "code server", "run", "sandbox", "forge")
 WITH_KAFKA = (*ALWAYS, "relay", "broker")
-SANDBOXES = ("bwrap", "runsc", "runsc-sandbox", "runsc-gofer", "exe")
+SANDBOXES = ("bwrap", "runsc", "runsc-sandbox", "runsc-gofer")
+"""Programs; the other processes of a sandbox run the repository's code, which may be killed from inside too."""
 
 _AT_WORK = "SELECT count(*) FROM attempts a JOIN trajectory USING (task_id, attempt) WHERE a.ended_at IS NULL"
 _ACTIVE_RELAY = """
@@ -109,7 +110,7 @@ class Victims:
         return [one for one in self._forks_and_warm() if not _holds_socket(one)]
 
     def sandboxes(self) -> list[psutil.Process]:
-        return [one for one in self.descendants() if _fact(one.name) in SANDBOXES]
+        return [one for one in self.descendants() if _program(one) in SANDBOXES]
 
     def _forks_and_warm(self) -> list[psutil.Process]:
         return [one for one in self.descendants() if "dagster_project.warm.process" in (_fact(one.cmdline) or ())]
@@ -170,6 +171,10 @@ class Victims:
 def _holds_socket(process: psutil.Process) -> bool:
     held = _fact(lambda: process.net_connections("unix")) or []
     return any(str(one.laddr).endswith("/warm.sock") for one in held)
+
+
+def _program(process: psutil.Process) -> str:
+    return ((_fact(process.cmdline) or [""])[0]).rpartition("/")[2]
 
 
 def _fact(ask: Callable[[], Any]) -> Any:
