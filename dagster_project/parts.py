@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
@@ -94,11 +95,26 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def reap_orphans(children: Iterable[Child]) -> None:
-    """Notices the end of child processes other than `children`, such as adopted ones."""
+def adopted(children: Iterable[Child]) -> set[int]:
+    """The child processes of this process other than `children`. Those that have ended are noticed, and not listed."""
     own = {child.pid for child in children}
+    found = set()
     with contextlib.suppress(OSError):
         listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
         for pid in {int(one) for one in listed} - own:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    found.add(pid)
+    return found
+
+
+def end_adopted(children: Iterable[Child], spared: set[int], seconds: float) -> None:
+    """Ends adopted processes, such as runs whose warm process was killed: SIGTERM, then SIGKILL after `seconds`."""
+    children = list(children)
+    for number, wait in ((signal.SIGTERM, seconds), (signal.SIGKILL, 2.0)):
+        for pid in adopted(children) - spared:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + wait
+        while adopted(children) - spared and time.monotonic() < deadline:
+            time.sleep(0.02)

@@ -7,7 +7,6 @@ present process ids are in `<home>/run/platform.json`.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +23,8 @@ import psycopg
 from core.database.embedded import DatabaseNotStarted
 from core.settings import Settings
 from dagster_project import instance
-from dagster_project.parts import Child, EmbeddedDatabase, Part, reap_orphans
+from dagster_project.parts import Child, EmbeddedDatabase, Part, adopted, end_adopted
+from dagster_project.ports import free_port, taken
 from dagster_project.runtime import Runtime
 from dagster_project.warm import launcher, self_check
 from dagster_project.warm.process import ROOT
@@ -55,27 +55,18 @@ def running_platform(settings: Settings) -> dict[str, object] | None:
     return dict(state)
 
 
-def free_port(host: str) -> int:
-    """A port that is free now. Another process may take it before the caller does."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def _taken(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
-
-
 class Supervisor:
-    """Runs the processes of one platform. `on_event` receives a line of text for each event."""
+    """Runs the processes of one platform. `on_event` receives a line of text for each event. `adopts`: this process has
+    no child processes but the platform's, and adopts orphans among those."""
 
-    def __init__(self, runtime: Runtime, *, webserver: bool = True, on_event: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        webserver: bool = True,
+        on_event: Callable[[str], None] = print,
+        adopts: bool = False,
+    ) -> None:
         self.runtime = runtime
         self.settings = runtime.settings
         self._say = on_event
@@ -90,6 +81,7 @@ class Supervisor:
         }
         self._logs = self.settings.home / "logs"
         self._webserver = webserver
+        self._adopts = adopts
         self._launcher_problem: str | None = None
         self.children = self._plan()
         self.database = EmbeddedDatabase(runtime.server) if runtime.server else None
@@ -97,7 +89,7 @@ class Supervisor:
     def _port(self, name: str, host: str, port: int) -> int:
         if port == 0:
             return free_port(host)
-        if _taken(host, port):
+        if taken(host, port):
             raise StartFailed(
                 f"port {port} on {host} is in use: stop the program that uses it, or set "
                 f"PENSTOCK_{name.upper()}_PORT (0 selects a free port)"
@@ -255,7 +247,8 @@ class Supervisor:
     def watch(self) -> None:
         """Restarts what ends, with an increasing delay, until `request_stop`."""
         while not self._stop.wait(0.25):
-            reap_orphans(self.children)
+            if self._adopts:
+                adopted(self.children)
             started = [self._tend(part) for part in self._parts()]
             if any(started):
                 self._write_state()
@@ -293,6 +286,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.process.wait(5)
+        if self._adopts:
+            end_adopted(self.children, {self.database.pid} if self.database else set(), STOP_SECONDS / 2)
 
 
 @contextmanager

@@ -83,12 +83,17 @@ class EmbeddedServer:
 
     def alive(self) -> bool:
         """Whether the server's main process runs. It may still be recovering."""
+        import psutil  # type: ignore[import-untyped]  # it comes with the embedded server
+
         process = self._server.get_postmaster_info().process
         if process is None:
             return False
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)  # a child if this process adopts orphans, as a container's first does
-        return bool(process.is_running()) and str(process.status()) != "zombie"
+        try:
+            return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
 
     def start_again(self) -> None:
         """Starts a server that has ended, which recovers what was committed; joins one that another process started

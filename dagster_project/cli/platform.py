@@ -46,7 +46,7 @@ def up(
         database = Database(runtime.database_url)
         ensure_secrets(settings, database)
         database.close()
-        supervisor = Supervisor(runtime, webserver=webserver, on_event=note)
+        supervisor = Supervisor(runtime, webserver=webserver, on_event=note, adopts=True)
         with stop_on_signals(supervisor):
             try:
                 supervisor.start()

@@ -111,13 +111,26 @@ def test_the_database_and_every_process_are_started_again_when_they_are_killed_a
     assert len(delays) >= 2
 
 
-def test_the_end_of_an_orphan_is_noticed_by_the_process_that_adopts_them() -> None:
-    script = (
-        "import subprocess, sys, time\nfrom pathlib import Path\n"
-        "from dagster_project.parts import adopt_orphans, reap_orphans\nadopt_orphans()\n"
-        "made = subprocess.run(['sh', '-c', 'sleep 0.1 & echo $!'], stdout=-1, text=True, check=True)\n"
-        "place = Path('/proc', made.stdout.strip())\n"
-        "while 'Z (zombie)' not in (place / 'status').read_text(): time.sleep(0.01)\n"
-        "reap_orphans([])\nsys.exit(place.exists())"
-    )
-    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+ADOPTS = """
+import os, subprocess, sys, time
+from pathlib import Path
+from dagster_project.parts import adopt_orphans, adopted, end_adopted
+
+def orphan(command):
+    return int(subprocess.run(["sh", "-c", f"{command} & echo $!"], stdout=-1, text=True, check=True).stdout)
+
+adopt_orphans()
+short, long, spared = (orphan(f"sleep {seconds} >&-") for seconds in (0.1, 600, 600))
+while "Z (zombie)" not in Path(f"/proc/{short}/status").read_text():
+    time.sleep(0.01)
+assert adopted([]) == {long, spared}
+assert not Path(f"/proc/{short}").exists(), "its end was noticed"
+end_adopted([], {spared}, 30)
+assert adopted([]) == {spared}
+os.kill(spared, 9)
+"""
+
+
+def test_orphans_are_adopted_their_end_is_noticed_and_they_can_be_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", ADOPTS], timeout=300, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -152,9 +152,6 @@ def _settle(platform: RunningPlatform, victims: Victims) -> None:
     """Waits until nothing is under way any more. What waits by the clock does so no longer once no run is at work."""
 
     def settled() -> bool:
-        _say(
-            f"{time.monotonic():.1f} {_count(platform, OPEN)} {_count(platform, UNPUBLISHED)} {len(victims.workers())}"
-        )
         left = [_count(platform, OPEN), _count(platform, UNPUBLISHED)]
         if victims.workers():
             return False
@@ -163,7 +160,7 @@ def _settle(platform: RunningPlatform, victims: Victims) -> None:
                 platform.execute(*LATER)
         return left == [0, 0]
 
-    platform.wait_for("everything that was accepted has ended", settled, 400)
+    platform.wait_for("everything that was accepted has ended", settled, 400 + 5 * KILLS)
 
 
 def _say(text: str) -> None:
