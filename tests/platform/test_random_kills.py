@@ -193,7 +193,12 @@ def test_random_kills_lose_nothing_and_publish_nothing_twice(
         make_repository(tmp_path / "seed"),
         [(issue(REPOSITORY, n)["issue"]["title"], issue(REPOSITORY, n)["issue"]["body"]) for n in range(1, ISSUES + 1)],
     )
-    settings = {"PENSTOCK_GITHUB_TOKEN": forge.token, "PENSTOCK_FORGE_WRITE_SECONDS": "0", "PENSTOCK_MAX_CLAIMS": "100"}
+    settings = {
+        "PENSTOCK_GITHUB_TOKEN": forge.token,
+        "PENSTOCK_FORGE_WRITE_SECONDS": "0",
+        "PENSTOCK_MAX_CLAIMS": "100",
+        "PENSTOCK_SWEEP_MINUTES": "0",  # it would find the issues that are yet to be delivered
+    }
     broker = request.getfixturevalue("broker") if log == "kafka" else None
     if broker is not None:
         settings |= {"PENSTOCK_EVENT_LOG": "kafka", "PENSTOCK_KAFKA_BOOTSTRAP": broker.server.bootstrap}
