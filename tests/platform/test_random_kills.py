@@ -204,6 +204,7 @@ def test_random_kills_lose_nothing_and_publish_nothing_twice(
         settings |= {"PENSTOCK_EVENT_LOG": "kafka", "PENSTOCK_KAFKA_BOOTSTRAP": broker.server.bootstrap}
     forge.start()
     platform = start_platform(webserver=False, **settings)
+    assert platform.state["run_launcher"] == "warm"
     platform.cli("index", "add", "shop", forge.location, "--repository", REPOSITORY, "--forge", "github")
     victims = Victims(platform, forge, rng, broker)
     sender = Sender(platform, other)
