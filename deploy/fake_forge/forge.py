@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.fake_forge import git
+from deploy.fake_forge import git, kept
 from deploy.fake_forge.deliveries import Deliveries, Delivery
 from deploy.fake_forge.faults import Fault
 from deploy.fake_forge.github_app import APP_LOGIN
@@ -34,12 +34,17 @@ class FakeForge:
         folder: Where the bare repositories are made, in `repositories`. Those found there are served again once
             `add_repository` names them; everything else is kept in memory.
         port: The port to listen on; 0 for a free one.
+        keep: Everything else is kept in `folder` too, and found again by the next forge there, whenever this one ends.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, *, keep: bool = False) -> None:
         self.state = State(folder.absolute() / "repositories")
         self.state.folder.mkdir(parents=True, exist_ok=True)
+        if keep:
+            kept.load(self.state, folder)
         self._server = Server(self.state, port)
+        if keep:
+            self._server.keep = lambda: kept.save(self.state, folder)
         self._receivers: list[Deliveries] = []
         self.state.changed = self._changed
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -59,6 +64,11 @@ class FakeForge:
         self._thread.join()
         for receiver in self._receivers:
             receiver.stop()
+        self.save()
+
+    def save(self) -> None:
+        """Keeps the present state, as every request to a forge that keeps its state does; else nothing."""
+        self._server.keep()
 
     # Addresses
 

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -48,6 +49,8 @@ class Server(ThreadingHTTPServer):
         self.failures: list[str] = []
         self.stopping = threading.Event()
         self.pushing = threading.Lock()
+        self.keep: Callable[[], object] = lambda: None
+        """Called after each request that may have changed the state, before its answer."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no error here."""
@@ -105,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
                 reply = pages.answer(self.server.state, path)
                 if reply.status == 404:
                     self.server.unknown.append(noted)
+            if self.command not in ("GET", "HEAD"):
+                self.server.keep()
         except Exception as error:
             self.server.failures.append(traceback.format_exc())
             reply = Reply(500, {"message": f"the fake forge itself failed: {type(error).__name__}"})

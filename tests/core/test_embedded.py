@@ -1,12 +1,15 @@
 """The embedded server is set up for the machine that it runs on, and a user's own settings stay."""
 
 import os
+import signal
+import tempfile
+import time
 from pathlib import Path
 
 import psycopg
 
 from core.database import embedded
-from core.database.embedded import EmbeddedServer
+from core.database.embedded import DatabaseNotStarted, EmbeddedServer
 
 
 def test_shared_buffers_follow_the_memory_of_the_machine(postgres_server: EmbeddedServer) -> None:
@@ -38,3 +41,33 @@ def test_a_containers_limit_counts_as_its_memory(tmp_path: Path) -> None:
     limit.write_text("max\n", encoding="ascii")
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     assert embedded.memory_megabytes(limit) == embedded.memory_megabytes(tmp_path / "missing") == whole
+
+
+def test_a_killed_server_is_started_again_at_the_same_address_with_what_was_committed() -> None:
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedServer(Path(folder) / "data")
+        try:
+            server.ensure_database("kept")
+            url = server.url("kept", owner=True)
+            for life in range(3):
+                assert server.alive()
+                with psycopg.connect(url) as connection:
+                    connection.execute("CREATE TABLE IF NOT EXISTS lives (number integer)")
+                    connection.execute("INSERT INTO lives VALUES (%s)", (life,))
+                os.kill(server.pid, signal.SIGKILL)
+                deadline = time.monotonic() + 60
+                while server.alive():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                while not server.alive():
+                    try:
+                        server.start_again()
+                    except DatabaseNotStarted:
+                        assert time.monotonic() < deadline
+                        time.sleep(0.2)
+                assert server.url("kept", owner=True) == url
+            with psycopg.connect(url) as connection:
+                assert connection.execute("SELECT number FROM lives ORDER BY number").fetchall() == [(0,), (1,), (2,)]
+        finally:
+            server.release()

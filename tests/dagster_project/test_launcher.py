@@ -1,5 +1,9 @@
 import os
 import signal
+import socket
+import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,6 +157,31 @@ def test_the_warm_process_restarts_when_the_code_has_changed(
     _ends(instance, first, DagsterRunStatus.FAILURE)  # children of before are still its own
     (tmp_path / "b" / "go").touch()
     _ends(instance, second, DagsterRunStatus.SUCCESS)
+
+
+def test_a_warm_process_whose_socket_was_taken_by_another_ends_once_its_runs_have(
+    instance: DagsterInstance, tmp_path: Path, socket_path: Path
+) -> None:
+    run = _launch(instance, tmp_path)
+    _started(tmp_path)
+    first = _warm_process(socket_path)
+    command = [sys.executable, "-m", "dagster_project.warm.process", str(socket_path)]
+    second = subprocess.Popen(command, start_new_session=True)  # as the supervisor does when a launcher was quicker
+    _until(lambda: _launch_finds(socket_path, second.pid))
+    assert first.is_running(), "it has a run to reap"
+    (tmp_path / "go").touch()
+    _ends(instance, run, DagsterRunStatus.SUCCESS)
+    psutil.wait_procs([first], timeout=60)
+    assert not first.is_running()
+    assert second.poll() is None
+
+
+def _launch_finds(path: Path, pid: int) -> bool:
+    """Whether the process that listens at the path is this one, as its peer credentials say."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.connect(str(path))
+        found: tuple[int, int, int] = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return found[0] == pid
 
 
 def test_a_reused_process_id_is_not_mistaken_for_the_worker() -> None:

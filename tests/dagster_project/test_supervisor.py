@@ -1,7 +1,13 @@
 """How the platform's processes start."""
 
+import json
 import os
+import signal
 import subprocess
+import sys
+import tempfile
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,8 +18,9 @@ import pytest
 from core.database.embedded import EmbeddedServer
 from core.settings import Settings
 from dagster_project import instance, supervisor
+from dagster_project.parts import Child
 from dagster_project.runtime import Runtime
-from dagster_project.supervisor import DAGSTER_TABLES, USES_DAGSTER_STORAGE, Child, Supervisor
+from dagster_project.supervisor import DAGSTER_TABLES, USES_DAGSTER_STORAGE, Supervisor, platform_file
 
 
 def runtime_of(tmp_path: Path, dagster_url: str = "") -> Runtime:
@@ -60,3 +67,70 @@ def test_platforms_that_start_simultaneously_create_dagsters_tables_once(
     with psycopg.connect(url) as connection:
         found = connection.execute("SELECT count(to_regclass(t)) FROM unnest(%s::text[]) t", (list(DAGSTER_TABLES),))
         assert found.fetchone() == (3,)
+
+
+def test_the_database_and_every_process_are_started_again_when_they_are_killed_and_delays_grow(tmp_path: Path) -> None:
+    said: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedServer(Path(folder) / "data")
+        settings = Settings(home=tmp_path, gateway_port=0, dagster_port=0)
+        settings.run_folder.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "logs").mkdir()
+        runtime = Runtime(settings, server.url("postgres"), "", "", embedded=True, server=server)
+        platform = Supervisor(runtime, on_event=said.append)
+        platform.children = [Child("sleeper", [sys.executable, "-c", "import time; time.sleep(900)"], lambda: True)]
+        platform._spawn(platform.children[0])
+        platform._write_state()
+
+        def processes() -> dict[str, int]:
+            return dict(json.loads(platform_file(settings).read_text())["processes"])
+
+        watching = threading.Thread(target=platform.watch)
+        watching.start()
+        try:
+            for name in ("database", "sleeper", "database"):
+                before = processes()
+                os.kill(before[name], signal.SIGKILL)
+                deadline = time.monotonic() + 120
+                while processes()[name] == before[name]:
+                    assert time.monotonic() < deadline, said
+                    time.sleep(0.05)
+                with psycopg.connect(server.url("postgres", owner=True)) as connection:
+                    assert connection.execute("SELECT 1").fetchone() == (1,)
+        finally:
+            platform.request_stop()
+            watching.join()
+            platform.stop()
+            server.release()
+    assert not server.alive()
+    ends = [line.split(";")[0] for line in said if "ended; " in line or "ended with" in line]
+    assert ends == ["database ended", "sleeper ended with -9", "database ended"]
+    delays = [float(line.split(" in ")[-1].removesuffix(" s")) for line in said if line.startswith("database")]
+    assert delays == [0.5 * 2**n for n in range(len(delays))]
+    assert len(delays) >= 2
+
+
+ADOPTS = """
+import os, subprocess, sys, time
+from pathlib import Path
+from dagster_project.parts import adopt_orphans, adopted, end_adopted
+
+def orphan(command):
+    return int(subprocess.run(["sh", "-c", f"{command} & echo $!"], stdout=-1, text=True, check=True).stdout)
+
+adopt_orphans()
+short, long, spared = (orphan(f"sleep {seconds} >&-") for seconds in (0.1, 600, 600))
+while "Z (zombie)" not in Path(f"/proc/{short}/status").read_text():
+    time.sleep(0.01)
+assert adopted([]) == {long, spared}
+assert not Path(f"/proc/{short}").exists(), "its end was noticed"
+end_adopted([], {spared}, 30)
+assert adopted([]) == {spared}
+os.kill(spared, 9)
+"""
+
+
+def test_orphans_are_adopted_their_end_is_noticed_and_they_can_be_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", ADOPTS], timeout=300, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -292,6 +292,43 @@ def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         process.communicate()
 
 
+def test_a_program_that_keeps_its_state_goes_on_after_a_kill(tmp_path: Path) -> None:
+    (tmp_path / "seed").mkdir()
+    (tmp_path / "seed" / "a.txt").write_text("a")
+    command = [sys.executable, str(ROOT / "deploy/dev/fake_forge.py"), "serve", "--state", str(tmp_path / "state")]
+    command += ["--keep", "--repository", f"acme/shop={tmp_path / 'seed'}", "--die-with-parent"]
+    bare = tmp_path / "state" / "repositories" / "acme" / "shop.git"
+
+    def commit_to_fix(message: str) -> str:
+        who = ["-c", "user.name=Bot", "-c", "user.email=bot@example.org"]
+        made = git("-C", str(bare), *who, "commit-tree", "main^{tree}", "-p", "main", "-m", message).stdout.strip()
+        git("-C", str(bare), "update-ref", "refs/heads/fix", made)
+        return made
+
+    tokens, head = set(), ""
+    for life in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        try:
+            assert process.stdout
+            facts = json.loads(process.stdout.readline())
+            tokens.add(facts["token"])
+            with client(facts["github"], Authorization=f"Bearer {facts['token']}") as api:
+                pulls = told(api.get("/repos/acme/shop/pulls"), 200)
+                assert [(pull["number"], pull["head"]["sha"]) for pull in pulls] == ([(1, head)] if life else [])
+                if life == 0:
+                    head = commit_to_fix("One")
+                    told(api.post("/repos/acme/shop/pulls", json={"title": "F", "head": "fix", "base": "main"}), 201)
+                comments = told(api.get("/repos/acme/shop/issues/1/comments"), 200)
+                assert [comment["body"] for comment in comments] == [f"Life {n}" for n in range(life)]
+                told(api.post("/repos/acme/shop/issues/1/comments", json={"body": f"Life {life}"}), 201)
+        finally:
+            process.kill()
+            process.communicate()
+        if life == 1:  # a push that reached git and no more
+            head = commit_to_fix("Two")
+    assert len(tokens) == 1
+
+
 def test_the_program_names_a_seed_that_is_missing(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "deploy/dev/fake_forge.py"), "serve", "--state", str(tmp_path)]
     done = subprocess.run(

@@ -133,6 +133,12 @@ class RunningPlatform:
             connection.execute("SET ROLE penstock_system")
             return connection.execute(query.encode(), parameters).fetchall()
 
+    def execute(self, *statements: str) -> None:
+        with psycopg.connect(self.state["database"], options="-c search_path=penstock,public") as connection:
+            connection.execute("SET ROLE penstock_system")
+            for statement in statements:
+                connection.execute(statement.encode())
+
     def wait_for(self, what: str, condition: Callable[[], bool], timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while not condition():
@@ -143,9 +149,9 @@ class RunningPlatform:
     def tasks(self) -> dict[str, str]:
         return {str(row[0]): row[1] for row in self.rows("SELECT id, state FROM tasks")}
 
-    def kill(self, name: str) -> None:
-        """Kills one of the platform's processes without warning."""
-        os.kill(int(self.state["processes"][name]), signal.SIGKILL)
+    def processes(self) -> dict[str, int]:
+        """The present process id of each part that `penstock up` keeps alive."""
+        return dict(json.loads(platform_file(Settings(home=self.home)).read_text())["processes"])
 
 
 @pytest.fixture
@@ -153,7 +159,7 @@ def start_platform(tmp_path: Path) -> Iterator[Callable[..., RunningPlatform]]:
     """Starts platforms, and stops each at the end of the test."""
     started: list[RunningPlatform] = []
 
-    def start(**settings: str) -> RunningPlatform:
+    def start(webserver: bool = True, **settings: str) -> RunningPlatform:
         for parent in tmp_path.parents[:3]:
             if parent.stat().st_uid == os.getuid() and parent != Path("/"):
                 parent.chmod(parent.stat().st_mode | 0o011)
@@ -171,7 +177,11 @@ def start_platform(tmp_path: Path) -> Iterator[Callable[..., RunningPlatform]]:
             environment["PENSTOCK_CACHE"] = cache
         log = tmp_path / f"up{len(started)}.log"
         process = subprocess.Popen(
-            [PENSTOCK, "up"], env=environment, stdout=log.open("ab"), stderr=subprocess.STDOUT, start_new_session=True
+            [PENSTOCK, "up", *([] if webserver else ["--no-webserver"])],
+            env=environment,
+            stdout=log.open("ab"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         platform = RunningPlatform(home, environment, process, log)
         started.append(platform)

@@ -34,6 +34,34 @@ def test_a_tree_that_cannot_be_removed_is_an_error(tmp_path: Path, monkeypatch: 
         remove_tree(tmp_path / "tree")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_tree_in_which_something_is_mounted_is_removed(tmp_path: Path) -> None:
+    for name in ("a place", "state"):
+        place = tmp_path / "tree" / name
+        place.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], check=True, timeout=60)
+    (tmp_path / "tree" / "namespace").touch()
+    mounted = ["mount", "--bind", "/proc/self/ns/net", str(tmp_path / "tree" / "namespace")]
+    subprocess.run(mounted, check=True, timeout=60)
+    remove_tree(tmp_path / "tree")
+    assert list(tmp_path.iterdir()) == []
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+def test_a_session_that_leaves_something_behind_has_done_its_work_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scratch = Scratch(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("sandbox.scratch.remove_tree", lambda folder: (_ for _ in ()).throw(OSError("busy")))
+        scratch.remove()
+    assert "busy" in caplog.text
+    another = [sys.executable, "-c", f"from pathlib import Path; from sandbox.scratch import Scratch\n"
+               f"Scratch(Path({str(tmp_path)!r})).remove()"]  # fmt: skip
+    subprocess.run(another, check=True, timeout=600)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_is_private_and_may_be_removed_twice(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
     assert scratch.folder.stat().st_mode & 0o777 == 0o700

@@ -5,6 +5,7 @@ limits bound their size, and they are trusted only about that repository.
 """
 
 import json
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,16 @@ from typing import Any, Protocol
 
 from assets.executions.repository.test_command import TestCommand
 from sandbox.environments.services import CONTROL, Services
-from sandbox.protocol import WORKSPACE, Environment, Limits, Mount, Sandbox, SandboxProcess, Session
+from sandbox.protocol import (
+    WORKSPACE,
+    Environment,
+    Limits,
+    Mount,
+    Sandbox,
+    SandboxProcess,
+    SandboxUnavailable,
+    Session,
+)
 from sandbox.python import PythonRuntime
 
 _TARGET = "/penstock/penstock_worker"
@@ -21,6 +31,7 @@ _START = "import sys; sys.path[0] = '/penstock'; from penstock_worker.main impor
 _BASE_ARGUMENTS = ("-p", "no:cacheprovider", "--capture=sys", "-W", "ignore::pytest.PytestConfigWarning",
                    f"--rootdir={WORKSPACE}", "--continue-on-collection-errors")  # fmt: skip
 MEMORY_HEADROOM = 1 << 30
+_KILLED = 128 + signal.SIGKILL
 _IMPORTING = ("open", "fresh", "behaviour")
 """Operations before which services are started anew."""
 
@@ -121,7 +132,7 @@ class PytestWorker:
         try:
             process.write_line(line)
         except (BrokenPipeError, OSError) as error:
-            raise WorkerDied("the worker ended before it could receive a command") from error
+            raise self._ended(process) from error
         return self._answer(timeout + (self._patience if operation in _IMPORTING else 0.0))
 
     @property
@@ -138,11 +149,7 @@ class PytestWorker:
             self.stop()
             raise WorkerDied(f"the worker did not answer within {timeout:.0f} s") from error
         if line is None:
-            result = process.finish(1.0)
-            self._process = None
-            tail = result.stderr[-500:].decode(errors="replace").strip()
-            why = f" (limit: {result.limit})" if result.limit else ""
-            raise WorkerDied(f"the worker ended{why}{': ' + tail if tail else ''}")
+            raise self._ended(process)
         try:
             answer = json.loads(line)
         except ValueError as error:
@@ -152,6 +159,19 @@ class PytestWorker:
         if "error" in answer:
             raise WorkerDied(str(answer["error"])[:2000])
         return answer
+
+    def _ended(self, process: SandboxProcess) -> WorkerDied:
+        """Why it has ended. Raises `SandboxUnavailable` if it was killed, which nobody inside has a reason to do: that
+        says nothing about the repository."""
+        result = process.finish(1.0)
+        self._process = None
+        if result.exit_code == _KILLED and result.limit is None:
+            raise SandboxUnavailable(
+                "the process that runs the tests, or its sandbox, was killed; the machine may be short of memory"
+            )
+        tail = result.stderr[-500:].decode(errors="replace").strip()
+        why = f" (limit: {result.limit})" if result.limit else ""
+        return WorkerDied(f"the worker ended{why}{': ' + tail if tail else ''}")
 
     def stop(self) -> None:
         if self._process is not None:

@@ -1,0 +1,120 @@
+"""The parts of a platform that its supervisor keeps alive: child processes and the embedded database."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.database.embedded import EmbeddedServer
+
+MAX_RESTART_DELAY = 30.0
+_SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+STEADY_SECONDS = 60.0
+"""A part that has run for so long is restarted soon when it ends."""
+
+
+@dataclass
+class Restarts:
+    """When a part that ends is started again: after a delay that doubles each time. Times are of `time.monotonic`."""
+
+    failures: int = 0
+    restart_at: float = 0.0
+    """0 if none is planned."""
+    started_at: float = 0.0
+
+    def steady(self, now: float) -> None:
+        if now - self.started_at > STEADY_SECONDS:
+            self.failures = 0
+
+    def plan(self, now: float) -> float:
+        """Plans the next start, and returns the seconds until then."""
+        delay = min(MAX_RESTART_DELAY, 0.5 * 2.0**self.failures)
+        self.failures += 1
+        self.restart_at = now + delay
+        return delay
+
+    def started(self, now: float) -> None:
+        self.restart_at, self.started_at = 0.0, now
+
+
+@dataclass
+class Child:
+    """One process of the platform. `ready` says whether it answers."""
+
+    name: str
+    argv: list[str]
+    ready: Callable[[], bool]
+    process: subprocess.Popen[bytes] | None = None
+    restarts: Restarts = field(default_factory=Restarts)
+
+    @property
+    def pid(self) -> int | None:
+        """None before the first start."""
+        return self.process.pid if self.process else None
+
+    def ended(self) -> str | None:
+        """How it ended, in words; None while it runs."""
+        if self.process is None or self.process.poll() is None:
+            return None
+        return f"ended with {self.process.returncode}"
+
+
+@dataclass
+class EmbeddedDatabase:
+    """The embedded server, which runs when the supervisor begins."""
+
+    server: EmbeddedServer
+    name: str = "database"
+    restarts: Restarts = field(default_factory=Restarts)
+
+    @property
+    def pid(self) -> int:
+        return self.server.pid
+
+    def ended(self) -> str | None:
+        return None if self.server.alive() else "ended"
+
+    def start_again(self) -> None:
+        """Raises `DatabaseNotStarted`."""
+        self.server.start_again()
+        self.restarts.started(time.monotonic())
+
+
+Part = Child | EmbeddedDatabase
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of descendants whose own parent ended (Linux). A container's first process, which
+    else becomes it, may never notice that they end, and a process that nobody noticed ending counts as running."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def adopted(children: Iterable[Child]) -> set[int]:
+    """The child processes of this process other than `children`. Those that have ended are noticed, and not listed."""
+    own = {child.pid for child in children}
+    found = set()
+    with contextlib.suppress(OSError):
+        listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+        for pid in {int(one) for one in listed} - own:
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    found.add(pid)
+    return found
+
+
+def end_adopted(children: Iterable[Child], spared: set[int], seconds: float) -> None:
+    """Ends adopted processes, such as runs whose warm process was killed: SIGTERM, then SIGKILL after `seconds`."""
+    children = list(children)
+    for number, wait in ((signal.SIGTERM, seconds), (signal.SIGKILL, 2.0)):
+        for pid in adopted(children) - spared:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + wait
+        while adopted(children) - spared and time.monotonic() < deadline:
+            time.sleep(0.02)
