@@ -23,7 +23,7 @@ from assets.sweeps.observe import identity_of
 from assets.sweeps.places import pause_after
 from assets.sweeps.store import ORIGIN
 from core.database import Database
-from core.forge.github import api_address
+from core.forge.addresses import api_address
 from core.http import Pauses
 from core.intake import ChangeIntent, Delivery, Target, receive
 from core.payload import BadField, Flag, Payload, parse
@@ -180,7 +180,7 @@ def _repositories(platform: Platform, found: Organisation, patience: Patience) -
     if token is None or found.team_id != DEFAULT_TEAM:
         raise ApiError(f"there is no token for {found.address}: set {setting}")
     service = Service(found.service)
-    address = api_address(found.address) if service == Service.GITHUB else found.address
+    address = api_address(service, found.address)
     headers = APIS[service].headers(token.get_secret_value())
     with Reader(address, headers, setting=setting, patience=patience) as reader:
         first, instead = _lists(service, found.name)

@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow, class_row
 
 from assets.context.tickets.apis import APIS, Position
 from core.database import Database
-from core.forge.github import api_address
+from core.forge.addresses import api_address
 from core.git import is_url
 from core.tickets import Service
 
@@ -77,7 +77,7 @@ def list_places(database: Database, source: str | None = None) -> list[Place]:
     found: dict[tuple[uuid.UUID, str, str], Place] = {}
     for team, name, location, repository, forge, address, created in rows:
         if forge is not None and repository is not None and forge in set(Service):
-            at = api_address(address) if forge == Service.GITHUB else address
+            at = api_address(forge, address)
             found[team, forge, repository] = Place(team, name, forge, repository, at, True, created)
         if is_url(location):
             found[team, GIT, name] = Place(team, name, GIT, name, location, True, created)
