@@ -14,8 +14,9 @@ from core.forge.gitlab import GitLabHost
 from core.forge.host import CodeHost, PullState
 from core.forge.hosted import HostedForge
 from core.git import Credential, Remote, Repository, fetch_mirror
-from deploy.fake_forge import FakeForge
+from deploy.fake_forge import FakeForge, User
 from deploy.fake_forge import Pull as FakePull
+from deploy.fake_forge.bitbucket_shapes import identity
 from deploy.fake_forge.reviews import discussion_of
 
 REPOSITORY = "acme/shop"
@@ -139,12 +140,19 @@ class FakeArena:
 
     def remark(self, branch: str, text: str) -> Remark:
         [pull] = [pull for pull in self.forge.repository(REPOSITORY).pulls if pull.head == branch]
-        key = f"!{pull.iid}" if self.by_iid else f"#{pull.number}"
+        key = self.key_of(pull)
         if self.dialect == "gitea":
             return Remark(key, None, None)
         said = self.forge.add_remark(REPOSITORY, pull.number, text, author="bob", path="m.py")
         thread = discussion_of(said.id) if self.dialect == "gitlab" else str(said.id)
         return Remark(key, str(said.id), thread)
+
+    def key_of(self, pull: FakePull) -> str:
+        return f"!{pull.iid}" if self.by_iid else f"#{pull.number}"
+
+    def user_id(self, user: User) -> str:
+        """The id by which the forge names a user."""
+        return identity("user", user.id) if self.dialect == "bitbucket" else str(user.id)
 
     def check(self, branch: str, name: str, passed: bool | None, log: str = "") -> None:
         conclusion = None if passed is None else "success" if passed else "failure"

@@ -134,7 +134,8 @@ SELECT EXISTS (SELECT FROM sweeps WHERE next_at <= now())
     OR EXISTS (SELECT FROM organisations WHERE next_at <= now())
     OR EXISTS (SELECT FROM sources s WHERE s.location NOT LIKE '/%' AND NOT EXISTS (
         SELECT FROM sweeps w WHERE (w.team_id, w.service, w.project) = (s.team_id, 'git', s.name)))
-    OR EXISTS (SELECT FROM ticket_projects p WHERE (p.address IS NOT NULL OR p.service IN ('github', 'gitlab'))
+    OR EXISTS (SELECT FROM ticket_projects p
+        WHERE (p.address IS NOT NULL OR p.service IN ('github', 'gitlab', 'bitbucket'))
         AND NOT EXISTS (SELECT FROM sweeps w
             WHERE (w.team_id, w.service, w.project) = (p.team_id, p.service, p.project)))
 """

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from core import tasks
 from core.commands import Command
 from core.credentials import Credentials
+from core.eventlog.postgres import PostgresLog
+from core.events import DEFAULT_TEAM
 from core.follow_ups import Feedback
 from core.intake import ChangeIntent, ChecksIntent, NoIntent, RenameIntent, TicketIntent
 from core.rules import read_rules
@@ -361,6 +364,26 @@ def test_long_and_unstorable_texts_are_cut(client: TestClient, send: Send, add_s
     assert change.comment is not None
     assert len((change.comment.body or "").encode()) < 66_000
     assert (change.comment.author or "").endswith("[bot]")
+
+
+def test_reviews_commands_and_failed_builds_reach_the_task_of_the_branch(
+    send: Send, stored: Stored, add_source: Callable[..., None], database: Any
+) -> None:
+    add_source("shop", "acme/shop")
+    log = PostgresLog(database)
+    with database.team(DEFAULT_TEAM) as connection:
+        event = tasks.request_event(DEFAULT_TEAM, "jira:1", "/jira", "shop", title="It fails")
+        task = tasks.create_task(connection, log, event=event, source="shop", title="It fails")
+    ours = pull(source={"branch": {"name": f"penstock/{task}"}})
+    for _ in range(2):
+        send(about(ours, comment=inline()), "pullrequest:comment_created")
+        send(about(ours, comment=comment("/penstock stop", id=8)), "pullrequest:comment_created")
+        send(status(refname=f"penstock/{task}"), "repo:commit_status_updated")
+    assert stored("SELECT kind, task_id, ticket_key, remark, author_id, head FROM feedback ORDER BY kind") == [
+        ("checks", task, None, None, None, "a" * 40),
+        ("remark", task, "!7", "419169807", EVE["uuid"], None),
+    ]
+    assert stored("SELECT ticket_key, author, author_id, command FROM commands") == [("!7", "eve", EVE["uuid"], "stop")]
 
 
 def test_penstock_send_signs_as_bitbucket_does(client: TestClient, credentials: Credentials) -> None:
