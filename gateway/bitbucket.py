@@ -65,7 +65,9 @@ class _RefChange(Payload):
 
 def _commit(ref: _Ref | None) -> str | None:
     """The commit of a branch or tag; None if it has none, or no full id of it."""
-    return _NOTHING if ref is None else ref.target and ref.target.hash
+    if ref is None:
+        return _NOTHING
+    return ref.target.hash if ref.target else None
 
 
 class _Changes(Payload):

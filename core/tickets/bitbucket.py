@@ -19,7 +19,6 @@ from core.tickets.record import NAME_CHARACTERS, Comment, Kind, Service, Snapsho
 
 _STATES = {"OPEN": State.OPEN, "MERGED": State.MERGED, "DECLINED": State.CLOSED, "SUPERSEDED": State.CLOSED}
 _BOT = "[bot]"
-_LONGEST_UUID = 40
 
 
 class Link(Payload):
@@ -79,7 +78,7 @@ class Repository(Payload):
 def number_of(identity: Any) -> int | None:
     """The id of a repository as a number below 2**63, as ids of other forges are: the last bits of its UUID, which are
     random."""
-    if not isinstance(identity, str) or len(identity) > _LONGEST_UUID:
+    if not isinstance(identity, str):
         return None
     try:
         return uuid.UUID(identity).int & (2**63 - 1)

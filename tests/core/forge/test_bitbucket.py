@@ -111,6 +111,15 @@ def test_who_may_write_is_known_by_ids_and_not_by_names(arena: FakeArena) -> Non
     assert not host.may_write("ada", _id(arena, "bob"))
 
 
+def test_only_the_permission_in_the_answer_counts(arena: FakeArena) -> None:
+    nobody = {"permission": "write", "user": {"uuid": None, "account_id": None, "nickname": "ada"}}
+    items = [nobody, {"permission": "write", "user": None}, {"permission": "read", "user": {"uuid": "{7}"}}]
+    for _ in range(2):
+        arena.forge.add_fault("status", method="GET", path="/permissions/", status=200, body={"values": items})
+    assert not arena.host().may_write("ada", None)
+    assert not arena.host().may_write("ada", "{7}")
+
+
 def test_who_may_write_is_found_on_any_page(arena: FakeArena) -> None:
     for number in range(230):
         arena.forge.grant(REPOSITORY, f"writer-{number}", "write")
@@ -174,11 +183,12 @@ def test_a_pull_request_that_is_refused_since_there_is_one_is_adopted(arena: Fak
     assert len(arena.pulls(wanted.branch)) == 1
 
 
-def test_other_refusals_are_final(arena: FakeArena) -> None:
+@pytest.mark.parametrize("message", ["There are no changes to be pulled", "A pull request needs a title"])
+def test_other_refusals_are_final(arena: FakeArena, message: str) -> None:
     wanted = publication(arena)
-    said = {"type": "error", "error": {"message": "There are no changes to be pulled"}}
+    said = {"type": "error", "error": {"message": message}}
     arena.forge.add_fault("status", method="POST", path=CREATES, status=400, body=said)
-    with pytest.raises(PublicationRefused, match="no changes"):
+    with pytest.raises(PublicationRefused, match=message):
         arena.open().publish(wanted)
 
 
