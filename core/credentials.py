@@ -24,6 +24,7 @@ GITHUB_SECRET = "github-webhook-secret"  # noqa: S105
 GENERIC_SECRET = "generic-webhook-secret"  # noqa: S105
 GITLAB_SECRET = "gitlab-webhook-secret"  # noqa: S105
 GITEA_SECRET = "gitea-webhook-secret"  # noqa: S105
+BITBUCKET_SECRET = "bitbucket-webhook-secret"  # noqa: S105
 JIRA_SECRET = "jira-webhook-secret"  # noqa: S105
 
 TOKEN_PREFIX = "pst_"  # noqa: S105
@@ -44,6 +45,7 @@ class Credentials:
     generic_secrets: tuple[str, ...] = field(repr=False)
     gitlab_secrets: tuple[str, ...] = field(default=(), repr=False)
     gitea_secrets: tuple[str, ...] = field(default=(), repr=False)
+    bitbucket_secrets: tuple[str, ...] = field(default=(), repr=False)
     jira_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -77,6 +79,8 @@ def load_or_make(settings: Settings) -> Credentials:
         ),
         gitea_secrets=_from_setting("gitea_webhook_secret", settings.gitea_webhook_secret)
         or (_from_file(folder / GITEA_SECRET, lambda: secrets.token_hex(32)),),
+        bitbucket_secrets=_from_setting("bitbucket_webhook_secret", settings.bitbucket_webhook_secret)
+        or (_from_file(folder / BITBUCKET_SECRET, lambda: secrets.token_hex(32)),),
         jira_secrets=_from_setting("jira_webhook_secret", settings.jira_webhook_secret)
         or (_from_file(folder / JIRA_SECRET, lambda: secrets.token_hex(32)),),
     )

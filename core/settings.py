@@ -80,8 +80,8 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
 PROTECTED_PATHS = (
     *(".github/*", ".gitlab-ci.yml", ".gitlab/*", ".gitea/*", ".forgejo/*", ".circleci/*", ".buildkite/*"),
-    *(".woodpecker*", ".drone.yml", ".travis.yml", "azure-pipelines*", "bitbucket-pipelines.yml", "appveyor.yml"),
-    *("Jenkinsfile*", "*/Jenkinsfile*", "CODEOWNERS", "*/CODEOWNERS", "penstock.toml"),
+    *(".woodpecker*", ".drone.yml", ".travis.yml", "azure-pipelines*", "bitbucket-pipelines.yml", ".bitbucket/*"),
+    *("appveyor.yml", "Jenkinsfile*", "*/Jenkinsfile*", "CODEOWNERS", "*/CODEOWNERS", "penstock.toml"),
 )
 """What runs with a repository's secrets, decides who must review, or is run by Penstock itself."""
 LANGUAGES = ("go", "javascript", "rust", "java", "c")
@@ -162,6 +162,10 @@ class Settings(BaseSettings):
     gitea_webhook_secret: SecretStr | None = Field(
         default=None, description="Secrets of Gitea webhooks, separated by commas. Unset: generated at the first start."
     )
+    bitbucket_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Secrets of Bitbucket webhooks, separated by commas. Unset: generated at the first start.",
+    )
     jira_webhook_secret: SecretStr | None = Field(
         default=None, description="Secrets of Jira webhooks, separated by commas. Unset: generated at the first start."
     )
@@ -177,6 +181,11 @@ class Settings(BaseSettings):
     )
     gitea_token: SecretStr | None = Field(
         default=None, description="Token for Gitea: reads tickets and publishes results."
+    )
+    bitbucket_token: SecretStr | None = Field(
+        default=None,
+        description="Token for Bitbucket Cloud: an access token, or user@example.org:TOKEN for an API token of a user. "
+        "Reads pull requests and publishes results.",
     )
     jira_token: SecretStr | None = Field(
         default=None,
@@ -197,7 +206,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1e6,
         description="Signed deliveries a second that a gateway process takes for long from one sender of webhooks "
-        "(github, gitlab, gitea, jira, generic); 0: any number.",
+        "(github, gitlab, gitea, bitbucket, jira, generic); 0: any number.",
     )
     webhook_burst: int = Field(
         default=5000, ge=1, le=10_000_000, description="Deliveries that one sender may make at once, after a pause."

@@ -4,6 +4,7 @@ GitHub: https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliv
 Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
 GitLab: https://docs.gitlab.com/user/project/integrations/webhooks/. Gitea:
 https://docs.gitea.com/usage/webhooks. Jira: https://developer.atlassian.com/cloud/jira/platform/webhooks/.
+Bitbucket Cloud: https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/.
 All but GitLab's token sign the raw bytes of the body. Every secret is tried, so that secrets can be rotated.
 """
 
@@ -69,6 +70,12 @@ def verify_jira(secrets: Iterable[str], body: bytes, signature: str | None) -> N
     given = signature.strip().encode()
     if not _any_equal((sign_github(secret, body).encode() for secret in secrets), [given]):
         raise SignatureRefused("signature-wrong", "X-Hub-Signature does not match the body and the secret")
+
+
+def verify_bitbucket(secrets: Iterable[str], body: bytes, signature: str | None) -> None:
+    """Raises `SignatureRefused` unless one of `secrets` signed `body`, as Bitbucket Cloud does, like Jira. It does not
+    sign for a webhook without a secret."""
+    verify_jira(secrets, body, signature)
 
 
 def verify_gitlab(

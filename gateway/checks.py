@@ -11,7 +11,7 @@ from core.follow_ups import task_of
 from core.intake import ChecksIntent, Target
 from core.payload import BadField, Needed, Payload, Text, parse
 from core.repository_names import RepositoryId
-from core.tickets import Service
+from core.tickets import Service, bitbucket
 from core.tickets.fields import CommitId, Repository, RepositoryName
 
 _FAILED = ("failure", "timed_out", "startup_failure", "error", "failed")
@@ -105,3 +105,46 @@ def pipeline_intent(payload: Mapping[str, Any], identity: RepositoryId | None) -
         return None
     project = delivery.project.path_with_namespace
     return ChecksIntent(Target(repository=project, forge_id=identity), Service.GITLAB, project, branch, pipeline.sha)
+
+
+class _Link(Payload):
+    href: Text | None = None
+
+
+class _StatusLinks(Payload):
+    commit: _Link | None = None
+
+
+class _CommitStatus(Payload):
+    """`refname` is the branch that was built, if the builder says it. Older payloads link to the commit alone."""
+
+    state: Text | None = None
+    refname: Text | None = None
+    commit: bitbucket.Commit | None = None
+    links: _StatusLinks | None = None
+
+    @property
+    def head(self) -> str | None:
+        if self.commit is not None and self.commit.hash is not None:
+            return self.commit.hash
+        link = self.links and self.links.commit and self.links.commit.href
+        return parse(bitbucket.Commit, {"hash": (link or "").rpartition("/")[2]}).hash
+
+
+class _StatusDelivery(Payload):
+    repository: Needed[bitbucket.Repository]
+    commit_status: Needed[_CommitStatus]
+
+
+def status_intent(payload: Mapping[str, Any]) -> ChecksIntent | None:
+    """The same of Bitbucket's commit statuses, which Pipelines and other builders set."""
+    try:
+        delivery = parse(_StatusDelivery, payload)
+    except BadField:
+        return None
+    status, repository = delivery.commit_status, delivery.repository
+    branch, head = status.refname or "", status.head
+    if task_of(branch) is None or head is None or status.state != "FAILED":
+        return None
+    target = Target(repository=repository.full_name, forge_id=repository.identity())
+    return ChecksIntent(target, Service.BITBUCKET, repository.full_name, branch, head)

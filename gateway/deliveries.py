@@ -20,8 +20,8 @@ from gateway.state import Gateway
 IDENTITY = r"[\x21-\x7e]{1,200}"
 """The format of delivery ids and idempotency keys."""
 
-_EVENT = r"[A-Za-z0-9_.-]{1,100}"
-_EVENT_MEANING = "1 to 100 letters, digits, '_', '.' or '-'"
+_EVENT = r"[A-Za-z0-9_.:-]{1,100}"
+_EVENT_MEANING = "1 to 100 letters, digits, '_', '.', ':' or '-'"
 """The format of event names."""
 
 

@@ -12,7 +12,7 @@ from core.commands import OWN_MARK, Command, find_commands, without_commands
 from core.follow_ups import Feedback, task_of
 from core.intents import is_bot
 from core.payload import BadField, parse
-from core.tickets import gitlab
+from core.tickets import bitbucket, gitlab
 from core.tickets.fields import Person
 from core.tickets.github import (
     IssueDelivery,
@@ -94,6 +94,27 @@ def note_of(payload: Mapping[str, Any]) -> Feedback | None:
         thread=note.discussion_id,
         path=_short(place.new_path or place.old_path),
         line=place.new_line or place.old_line,
+    )
+
+
+def remark_of(delivery: bitbucket.CommentDelivery) -> Feedback | None:
+    """The remark about code that a comment of Bitbucket is."""
+    remark = delivery.comment
+    answers, place = remark.parent, remark.inline or bitbucket.Inline()
+    retries = _retries(remark.body)
+    if remark.deleted or remark.pending or not (retries if answers else remark.inline):
+        return None
+    user = remark.user
+    return _asked(
+        delivery.pullrequest.branch,
+        remark.body,
+        Person(login=user.called, id=user.id) if user else None,
+        id=f"comment-{remark.id}",
+        url=remark.links and remark.links.page,
+        remark=None if answers or retries else str(remark.id),
+        thread=str(answers.id if answers else remark.id),
+        path=_short(place.path),
+        line=place.to or place.old,
     )
 
 

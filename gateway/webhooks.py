@@ -14,8 +14,8 @@ from fastapi.concurrency import run_in_threadpool
 from core.credentials import Credentials
 from core.intake import Intent, Receipt
 from core.rules import Rules
-from core.signatures import verify_gitea, verify_github, verify_gitlab, verify_jira, verify_standard
-from gateway import generic, gitea, github, gitlab, jira
+from core.signatures import verify_bitbucket, verify_gitea, verify_github, verify_gitlab, verify_jira, verify_standard
+from gateway import bitbucket, generic, gitea, github, gitlab, jira
 from gateway.deliveries import (
     RESPONSES,
     DeliveryAnswer,
@@ -99,6 +99,17 @@ SOURCES = (
         github.describe,
         lambda event, payload, rules: gitea.normalise(event, payload, rules=rules),
         event="X-Gitea-Event",
+    ),
+    Source(
+        "bitbucket",
+        "A Bitbucket Cloud webhook, signed with the gateway's secret.",
+        ("X-Hub-Signature", "X-Request-UUID", "X-Event-Key"),
+        lambda known: known.bitbucket_secrets,
+        lambda secrets, body, headers: verify_bitbucket(secrets, body, headers.get("x-hub-signature")),
+        lambda headers, body: header(headers, "X-Request-UUID"),  # the same in each attempt to deliver it
+        lambda event, payload: event,
+        lambda event, payload, rules: bitbucket.normalise(event, payload, rules=rules),
+        event="X-Event-Key",
     ),
     Source(
         "jira",

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from core.forge.bitbucket import BitbucketHost
 from core.forge.conformance import Remark, SeenPull
 from core.forge.conventions import PLAIN, Conventions
 from core.forge.gitea import GiteaHost
@@ -13,13 +14,14 @@ from core.forge.gitlab import GitLabHost
 from core.forge.host import CodeHost, PullState
 from core.forge.hosted import HostedForge
 from core.git import Credential, Remote, Repository, fetch_mirror
-from deploy.fake_forge import FakeForge
+from deploy.fake_forge import FakeForge, User
 from deploy.fake_forge import Pull as FakePull
+from deploy.fake_forge.bitbucket_shapes import identity
 from deploy.fake_forge.reviews import discussion_of
 
 REPOSITORY = "acme/shop"
 BOT = "penstock-bot"
-DIALECTS = ("github", "gitlab", "gitea")
+DIALECTS = ("github", "gitlab", "gitea", "bitbucket")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -48,8 +50,10 @@ class FakeArena:
         self.dialect = dialect
         self.forge = FakeForge(folder / "forge")
         self.forge.add_repository(REPOSITORY, seed(folder / "seed"))
+        self.by_iid = dialect in ("gitlab", "bitbucket")
+        self.forge.add_user(BOT, is_bot=dialect == "bitbucket")  # where access tokens are accounts of their own
         self.token = self.forge.add_token(BOT)
-        self.forge.grant(REPOSITORY, BOT, "write")
+        self.forge.grant(REPOSITORY, BOT, "admin" if dialect == "bitbucket" else "write")
         self.location = self.forge.git_url(REPOSITORY)
         self.waits: list[None] = []
         mirror = fetch_mirror(self.location, folder / "mirror.git")
@@ -61,7 +65,12 @@ class FakeArena:
         return f"{self.dialect}:{REPOSITORY}"
 
     def host(self, token: str | None = None) -> CodeHost:
-        kinds: dict[str, Callable[..., CodeHost]] = {"github": GitHubHost, "gitlab": GitLabHost, "gitea": GiteaHost}
+        kinds: dict[str, Callable[..., CodeHost]] = {
+            "github": GitHubHost,
+            "gitlab": GitLabHost,
+            "gitea": GiteaHost,
+            "bitbucket": BitbucketHost,
+        }
         used = token or self.token
         return kinds[self.dialect](self.forge.url, REPOSITORY, lambda: used, setting="PENSTOCK_TOKEN")
 
@@ -79,13 +88,18 @@ class FakeArena:
         return self._base
 
     def new_ticket(self) -> str:
+        """Of Bitbucket, which has no issues, a pull request of somebody else's."""
+        if self.dialect == "bitbucket":
+            branch = f"theirs-{len(self.forge.repository(REPOSITORY).pulls)}"
+            git(self.forge.repository(REPOSITORY).path, "update-ref", f"refs/heads/{branch}", self._base)
+            return f"!{self.forge.add_pull(REPOSITORY, branch).iid}"
         issue = self.forge.add_issue(REPOSITORY, "x is too small", "It is 1.")
         return f"#{issue.iid if self.dialect == 'gitlab' else issue.number}"
 
     def pulls(self, branch: str) -> list[SeenPull]:
         return [
             SeenPull(
-                self._url(pull), self._state(pull), pull.draft, pull.title, pull.body, pull.base, tuple(pull.labels)
+                self._url(pull), self._state(pull), pull.draft, pull.title, pull.body, pull.base, self._labels(pull)
             )
             for pull in self.forge.repository(REPOSITORY).pulls
             if pull.head == branch
@@ -126,12 +140,19 @@ class FakeArena:
 
     def remark(self, branch: str, text: str) -> Remark:
         [pull] = [pull for pull in self.forge.repository(REPOSITORY).pulls if pull.head == branch]
-        key = f"!{pull.iid}" if self.dialect == "gitlab" else f"#{pull.number}"
+        key = self.key_of(pull)
         if self.dialect == "gitea":
             return Remark(key, None, None)
         said = self.forge.add_remark(REPOSITORY, pull.number, text, author="bob", path="m.py")
         thread = discussion_of(said.id) if self.dialect == "gitlab" else str(said.id)
         return Remark(key, str(said.id), thread)
+
+    def key_of(self, pull: FakePull) -> str:
+        return f"!{pull.iid}" if self.by_iid else f"#{pull.number}"
+
+    def user_id(self, user: User) -> str:
+        """The id by which the forge names a user."""
+        return identity("user", user.id) if self.dialect == "bitbucket" else str(user.id)
 
     def check(self, branch: str, name: str, passed: bool | None, log: str = "") -> None:
         conclusion = None if passed is None else "success" if passed else "failure"
@@ -140,7 +161,7 @@ class FakeArena:
     def remarks(self, said: Remark) -> list[tuple[str, str]]:
         repository = self.forge.repository(REPOSITORY)
         number = int(said.pull[1:])
-        pull = next(p for p in repository.pulls if (p.iid if self.dialect == "gitlab" else p.number) == number)
+        pull = next(p for p in repository.pulls if (p.iid if self.by_iid else p.number) == number)
         comments = [r for r in pull.remarks if str(r.thread) == said.id] if said.id else pull.comments
         return [(comment.author.login, comment.body) for comment in comments]
 
@@ -149,14 +170,19 @@ class FakeArena:
 
     def _issue(self, ticket: str):  # type: ignore[no-untyped-def]
         wanted = int(ticket[1:])
-        issues = self.forge.repository(REPOSITORY).issues
-        return next(i for i in issues if (i.iid if self.dialect == "gitlab" else i.number) == wanted)
+        repository = self.forge.repository(REPOSITORY)
+        issues = repository.pulls if self.dialect == "bitbucket" else repository.issues
+        return next(i for i in issues if (i.iid if self.by_iid else i.number) == wanted)
+
+    def _labels(self, pull: FakePull) -> tuple[str, ...] | None:
+        return None if self.dialect == "bitbucket" else tuple(pull.labels)
 
     def _url(self, pull: FakePull) -> str:
         place = {
             "github": f"pull/{pull.number}",
             "gitlab": f"-/merge_requests/{pull.iid}",
             "gitea": f"pulls/{pull.number}",
+            "bitbucket": f"pull-requests/{pull.iid}",
         }
         return f"{self.forge.url}/{REPOSITORY}/{place[self.dialect]}"
 

@@ -13,6 +13,7 @@ from assets.platform import Platform
 from assets.results.pace import wait_for_turn
 from assets.results.trackers import NoTracker, open_tracker, split_place
 from core.commit_author import parse_identity
+from core.forge import bitbucket_access
 from core.forge.conventions import Conventions
 from core.forge.host import CodeHost
 from core.forge.hosted import HostedForge
@@ -76,7 +77,7 @@ def open_forge_for(platform: Platform, team_id: uuid.UUID, source: str) -> Forge
     if is_url(found.location):
         raise PublicationRefused(
             f"source {source!r} is a URL of no known forge, so the patch stays with the task: "
-            f"`penstock index forge {source} --forge github|gitlab|gitea` says which one it is"
+            f"`penstock index forge {source} --forge github|gitlab|gitea|bitbucket` says which one it is"
         )
     try:
         return LocalGit(confine(found.location, platform.settings.roots), source, _conventions(platform))
@@ -98,12 +99,13 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
             f"there is no token for {address}: set {setting}, or add the line {line} to "
             f"{credential_file(platform.settings.secrets_folder, found.team_id)}"
         )
-    host = _host(service, address, repository, credential, setting, app)
+    host = _host(service, address, repository, _for_api(service, credential), setting, app)
+    used = credential if _is_at(found.location, address) else _of_location(platform, found)
     account = f"{service} {address} {found.team_id}"
     return HostedForge(
         host,
         lambda: _mirror(platform, found),
-        Remote(found.location, credential if _is_at(found.location, address) else _of_location(platform, found)),
+        Remote(found.location, _for_git(service, used)),
         base=found.branch,
         conventions=_conventions(platform),
         before_write=lambda: wait_for_turn(platform.database, account, platform.settings.forge_write_seconds),
@@ -137,8 +139,20 @@ def _credential(platform: Platform, found: Destination) -> Credential | None:
     settings = platform.settings
     token = getattr(settings, f"{found.forge}_token", None)
     if token is not None and found.team_id == DEFAULT_TEAM:
+        if found.forge == "bitbucket":
+            return bitbucket_access.credential_of(token.get_secret_value())
         return Credential(_USERS.get(found.forge or "", "penstock"), token.get_secret_value())
     return _of_location(platform, found)
+
+
+def _for_api(service: str | None, credential: Credential) -> str:
+    """The token that the API takes."""
+    return bitbucket_access.api_token(credential) if service == "bitbucket" else credential.password
+
+
+def _for_git(service: str, credential: Credential | None) -> Credential | None:
+    """The login that git takes."""
+    return bitbucket_access.git_credential(credential) if credential and service == "bitbucket" else credential
 
 
 def _of_location(platform: Platform, found: Destination) -> Credential | None:
@@ -171,11 +185,9 @@ def _app(address: str, app_id: str, key: Path) -> "GitHubApp":
     return GitHubApp(address, app_id, key)
 
 
-def _host(
-    service: str, address: str, repository: str, credential: Credential, setting: str, app: "GitHubApp | None"
-) -> CodeHost:
+def _host(service: str, address: str, repository: str, secret: str, setting: str, app: "GitHubApp | None") -> CodeHost:
     def token() -> str:
-        return credential.password
+        return secret
 
     if service == "github":
         from core.forge.github import GitHubHost
@@ -189,14 +201,19 @@ def _host(
         from core.forge.gitea import GiteaHost
 
         return GiteaHost(address, repository, token, setting=setting)
+    if service == "bitbucket":
+        from core.forge.bitbucket import BitbucketHost
+
+        return BitbucketHost(address, repository, token, setting=setting)
     raise PublicationRefused(f"results cannot be published at {service[:40]!r}")
 
 
 def api_token(platform: Platform, team_id: uuid.UUID, source: str) -> str | None:
     """The token with which the API of a source's forge is read, the same as for publishing there; None if there is
     none. Raises `PublicationRefused` if there is no such source, and `ForgeUnavailable` if a GitHub App gets none."""
-    credential, _ = _access(platform, find_destination(platform, team_id, source))
-    return credential.password if credential else None
+    found = find_destination(platform, team_id, source)
+    credential, _ = _access(platform, found)
+    return _for_api(found.forge, credential) if credential else None
 
 
 def access_problem(platform: Platform, team_id: uuid.UUID, source: str) -> str | None:

@@ -21,6 +21,7 @@ from core.repository_names import RepositoryId
 from core.rules import Kind as RuleKind
 from core.rules import Rules, Signal, mentioned
 from core.tickets import Comment, Kind, Service, Snapshot, TicketChange
+from core.tickets.bitbucket import Repository as BitbucketRepository
 from core.tickets.fields import Address, Person, Repository, repository_id
 from core.tickets.github import Ticket
 
@@ -133,6 +134,9 @@ def repository_of(reader: Reader, service: str, project: str) -> RepositoryId | 
         body = reader.get(f"/api/v4/projects/{quote(project, safe='')}").body
         found = parse(_GitLabProject, body, "project")
         return repository_id(service, found.id, found.web_url)
+    if service == Service.BITBUCKET:
+        body = reader.get(f"/2.0/repositories/{quote(project)}").body
+        return parse(BitbucketRepository, body, "repository").identity()
     prefix = "/api/v1" if service == Service.GITEA else ""
     body = reader.get(f"{prefix}/repos/{quote(project)}").body
     return parse(Repository, body, "repository").identity(service)

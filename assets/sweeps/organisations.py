@@ -17,13 +17,14 @@ from psycopg.rows import class_row
 
 from assets.context.source.sources import Forge, SourceError, add_source, check_forge, check_name
 from assets.context.tickets.apis import APIS, ApiError, Patience, Reader
+from assets.context.tickets.apis.bitbucket import values_of
 from assets.context.tickets.apis.github import listed
 from assets.platform import Platform
 from assets.sweeps.observe import identity_of
 from assets.sweeps.places import pause_after
 from assets.sweeps.store import ORIGIN
 from core.database import Database
-from core.forge.github import api_address
+from core.forge.addresses import api_address
 from core.http import Pauses
 from core.intake import ChangeIntent, Delivery, Target, receive
 from core.payload import BadField, Flag, Payload, parse
@@ -39,8 +40,9 @@ _PATIENCE = Patience(30.0, 3, Pauses(first=0.5, longest=5.0, longest_asked=5.0, 
 
 @dataclass(frozen=True)
 class Organisation:
-    """An organisation or user of GitHub or Gitea, or a group of GitLab, at the forge `address`. `only` and `never` are
-    patterns for `owner/name` in which `*` matches any characters. `failures`: in a row, the last because of `error`."""
+    """An organisation or user of GitHub or Gitea, a group of GitLab, or a workspace of Bitbucket, at the forge
+    `address`. `only` and `never` are patterns for `owner/name` in which `*` matches any characters. `failures`: in a
+    row, the last because of `error`."""
 
     team_id: uuid.UUID
     service: str
@@ -78,6 +80,8 @@ class _Repository(Payload):
     archived: Flag | None = None
     fork: Flag | None = None
     forked_from_project: Any = None
+    parent: Any = None
+    mainbranch: Any = None
     empty: Flag | None = None
     empty_repo: Flag | None = None
 
@@ -86,9 +90,10 @@ class _Repository(Payload):
         """Why it does not become a source by itself."""
         if self.archived:
             return "archived"
-        if self.fork or self.forked_from_project is not None:
+        if self.fork or self.forked_from_project is not None or self.parent is not None:
             return "a fork"
-        return "empty" if self.empty or self.empty_repo else None
+        unborn = "mainbranch" in self.model_fields_set and self.mainbranch is None
+        return "empty" if self.empty or self.empty_repo or unborn else None
 
 
 def register(
@@ -180,7 +185,7 @@ def _repositories(platform: Platform, found: Organisation, patience: Patience) -
     if token is None or found.team_id != DEFAULT_TEAM:
         raise ApiError(f"there is no token for {found.address}: set {setting}")
     service = Service(found.service)
-    address = api_address(found.address) if service == Service.GITHUB else found.address
+    address = api_address(service, found.address)
     headers = APIS[service].headers(token.get_secret_value())
     with Reader(address, headers, setting=setting, patience=patience) as reader:
         first, instead = _lists(service, found.name)
@@ -191,11 +196,13 @@ def _repositories(platform: Platform, found: Organisation, patience: Patience) -
                 raise
             answer = reader.get(instead)
         for _ in range(MOST_PAGES):
-            for item in listed(answer.body):
+            is_page = service == Service.BITBUCKET
+            items, following = values_of(answer.body) if is_page else (listed(answer.body), answer.next)
+            for item in items:
                 yield parse(_Repository, item, "repository")
-            if answer.next is None:
+            if following is None:
                 return
-            answer = reader.get(answer.next)
+            answer = reader.get(following)
 
 
 def _lists(service: Service, name: str) -> tuple[str, str]:
@@ -204,6 +211,9 @@ def _lists(service: Service, name: str) -> tuple[str, str]:
         query = "per_page=100&order_by=id&sort=asc"
         group = f"/api/v4/groups/{quote(name, safe='')}/projects?include_subgroups=true&{query}"
         return group, f"/api/v4/users/{quote(name, safe='')}/projects?{query}"
+    if service == Service.BITBUCKET:  # whose workspaces are organisations and users alike
+        at = f"/2.0/repositories/{quote(name)}?pagelen=100&sort=created_on"
+        return at, at
     prefix, size = ("/api/v1", "limit=50") if service == Service.GITEA else ("", "per_page=100")
     return f"{prefix}/orgs/{quote(name)}/repos?{size}", f"{prefix}/users/{quote(name)}/repos?{size}"
 

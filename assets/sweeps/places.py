@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow, class_row
 
 from assets.context.tickets.apis import APIS, Position
 from core.database import Database
-from core.forge.github import api_address
+from core.forge.addresses import api_address
 from core.git import is_url
 from core.tickets import Service
 
@@ -77,7 +77,7 @@ def list_places(database: Database, source: str | None = None) -> list[Place]:
     found: dict[tuple[uuid.UUID, str, str], Place] = {}
     for team, name, location, repository, forge, address, created in rows:
         if forge is not None and repository is not None and forge in set(Service):
-            at = api_address(address) if forge == Service.GITHUB else address
+            at = api_address(forge, address)
             found[team, forge, repository] = Place(team, name, forge, repository, at, True, created)
         if is_url(location):
             found[team, GIT, name] = Place(team, name, GIT, name, location, True, created)
@@ -134,7 +134,8 @@ SELECT EXISTS (SELECT FROM sweeps WHERE next_at <= now())
     OR EXISTS (SELECT FROM organisations WHERE next_at <= now())
     OR EXISTS (SELECT FROM sources s WHERE s.location NOT LIKE '/%' AND NOT EXISTS (
         SELECT FROM sweeps w WHERE (w.team_id, w.service, w.project) = (s.team_id, 'git', s.name)))
-    OR EXISTS (SELECT FROM ticket_projects p WHERE (p.address IS NOT NULL OR p.service IN ('github', 'gitlab'))
+    OR EXISTS (SELECT FROM ticket_projects p
+        WHERE (p.address IS NOT NULL OR p.service IN ('github', 'gitlab', 'bitbucket'))
         AND NOT EXISTS (SELECT FROM sweeps w
             WHERE (w.team_id, w.service, w.project) = (p.team_id, p.service, p.project)))
 """

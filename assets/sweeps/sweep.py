@@ -152,8 +152,9 @@ class _Turn:
         while at.step is not None and self.pages < MOST_PAGES and self.clock() < self.until:
             step = at.step
             page, at = read_page(APIS[service], reader, place.project, at)
-            # The list of issues also shows pull requests, with less than their own list does.
-            changes = [one for one in page.changes if step > 0 or one.kind != Kind.PULL_REQUEST]
+            # A list of issues also shows pull requests, with less than their own list does.
+            whole = step > 0 or service == Service.BITBUCKET  # which has no issues
+            changes = [one for one in page.changes if whole or one.kind != Kind.PULL_REQUEST]
             found = list(observer.observe(changes, self.problems))
             stored = store_missing(
                 self.platform.database, self.platform.log, place, found, self.platform.settings.backlog

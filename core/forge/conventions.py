@@ -15,6 +15,7 @@ _TEMPLATES = {
         for name in ("pull_request_template", "PULL_REQUEST_TEMPLATE")
     ),
     "gitlab": (".gitlab/merge_request_templates/Default.md", ".gitlab/merge_request_templates/default.md"),
+    "bitbucket": (".bitbucket/pull_request_template.md",),
     "gitea": tuple(
         f"{folder}{name}.md"
         for folder in (".gitea/", ".forgejo/", ".github/", "", "docs/")

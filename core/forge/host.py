@@ -128,7 +128,7 @@ class CodeHost(Protocol):
     def reply(self, pull: str, thread: str, text: str) -> Comment: ...
 
     def add_labels(self, pull: str, labels: tuple[str, ...]) -> None:
-        """Adds labels, which are made if there are none of these names."""
+        """Adds labels, which are made if there are none of these names. Nothing where pull requests have no labels."""
 
     def checks(self, commit: str, base: str) -> Checks:
         """The checks of a commit, for the branch `base`; at most `MOST_CHECKS`, of which at most `MOST_LOGS` with a

@@ -4,12 +4,15 @@ import re
 import uuid
 
 TITLE_CHARACTERS = 200
-_MENTION = re.compile(r"@(?=[A-Za-z0-9_])")
+_MENTION = re.compile(r"@(?=[A-Za-z0-9_{])")
+"""`@name`, and `@{account id}` as Bitbucket writes it."""
 _REFERENCE = re.compile(r"([#!])(?=[0-9])")
 _CUT = "\n\n… the rest is stored with the task.\n"
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _SPAN = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _LONGEST_FENCE = 200
+_COMMENT_MARK = re.compile(r"<!-- (penstock [^()<>\n]{1,200}) -->\s*\Z")
+_REFERENCE_MARK = re.compile(r"^\[//\]: # \((penstock [^()<>\n]{1,200})\)[ \t]*$", re.MULTILINE)
 
 
 def marker(task_id: uuid.UUID, attempt: int | None = None) -> str:
@@ -20,6 +23,17 @@ def marker(task_id: uuid.UUID, attempt: int | None = None) -> str:
 def answer_marker(command_id: uuid.UUID) -> str:
     """The marker of the comment that answers a command."""
     return f"<!-- penstock answer={command_id} -->"
+
+
+def with_reference_mark(text: str) -> str:
+    """`text` with the marker at its end as a link reference definition, which Markdown does not show either. For
+    services that show HTML comments."""
+    return _COMMENT_MARK.sub(r"[//]: # (\1)", text)
+
+
+def with_comment_mark(text: str) -> str:
+    """The text that `with_reference_mark` was given."""
+    return _REFERENCE_MARK.sub(r"<!-- \1 -->", text)
 
 
 def quiet(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Tickets of GitHub, GitLab, Gitea and Jira in one format, from webhooks and from REST APIs."""
+"""Tickets of GitHub, GitLab, Gitea, Bitbucket and Jira in one format, from webhooks and from REST APIs."""
 
 from core.tickets.record import (
     BODY_BYTES,

@@ -23,6 +23,7 @@ class Service(StrEnum):
     GITHUB = "github"
     GITLAB = "gitlab"
     GITEA = "gitea"
+    BITBUCKET = "bitbucket"
     JIRA = "jira"
 
 
@@ -86,7 +87,8 @@ class Comment(_Record):
 
 class TicketChange(_Record):
     """`project` is the repository (`owner/name`, lower case) or the Jira project's key. `key` is the ticket's id in
-    the project: `#12`, `!12` (a GitLab merge request) or `PROJ-7`. `action` is the sender's name for the event.
+    the project: `#12`, `!12` (a GitLab merge
+    request, or a Bitbucket pull request) or `PROJ-7`. `action` is the sender's name for the event.
 
     `deleted`: the ticket was deleted or moved to another project. `moved_from` is its former key, if it has changed.
     """

@@ -39,7 +39,9 @@ def add(
     ] = None,
     forge: Annotated[
         str | None,
-        typer.Option(help="Publish results there: github, gitlab or gitea. Known for addresses of public forges."),
+        typer.Option(
+            help="Publish results there: github, gitlab, gitea or bitbucket. Known for addresses of public forges."
+        ),
     ] = None,
     forge_address: Annotated[
         str | None, typer.Option(help="https://HOST of that forge; by default the URL's.", metavar="URL")
@@ -120,7 +122,7 @@ def _publishes(source: "Source") -> str:
 @sources.command("forge")
 def forge_(
     name: Annotated[str, typer.Argument(help="The source.")],
-    forge: Annotated[str | None, typer.Option(help="github, gitlab or gitea.")] = None,
+    forge: Annotated[str | None, typer.Option(help="github, gitlab, gitea or bitbucket.")] = None,
     address: Annotated[str | None, typer.Option(help="https://HOST; by default that of the source's URL.")] = None,
     repository: Annotated[str | None, typer.Option(help="owner/name there; by default the source's.")] = None,
     none: Annotated[bool, typer.Option("--none", help="Publish at no forge.")] = False,

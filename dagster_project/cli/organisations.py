@@ -21,7 +21,7 @@ Name = Annotated[str, typer.Argument(help="The organisation, user or group, as i
 @sources.command("add-organisation")
 def add_organisation(
     name: Name,
-    forge: Annotated[str, typer.Option(help="github, gitlab or gitea.")],
+    forge: Annotated[str, typer.Option(help="github, gitlab, gitea or bitbucket.")],
     address: Annotated[
         str | None, typer.Option(help="https://HOST of the forge; not needed for github.com and gitlab.com.")
     ] = None,

@@ -67,9 +67,9 @@ def up(
 def send(
     file: Annotated[Path, typer.Argument(help="The payload, a JSON file.", exists=True, dir_okay=False, readable=True)],
     source: Annotated[
-        str, typer.Option(help="The webhook to deliver to: github, gitlab, gitea, jira or generic.")
+        str, typer.Option(help="The webhook to deliver to: github, gitlab, gitea, bitbucket, jira or generic.")
     ] = "github",
-    kind: Annotated[str, typer.Option(help="The event name: the X-GitHub-Event or X-Gitea-Event header.")] = "issues",
+    kind: Annotated[str, typer.Option(help="The event name: X-GitHub-Event, X-Gitea-Event or X-Event-Key.")] = "issues",
     delivery: Annotated[
         str | None, typer.Option(help="Delivery id; a new one by default. Reusing an id makes it a repeated delivery.")
     ] = None,
@@ -83,8 +83,10 @@ def send(
     from core.settings import load_settings
     from dagster_project.supervisor import running_platform
 
-    if source not in ("github", "gitlab", "gitea", "jira", "generic"):
-        raise typer.BadParameter(f"{source!r} is not github, gitlab, gitea, jira or generic", param_hint="--source")
+    if source not in ("github", "gitlab", "gitea", "bitbucket", "jira", "generic"):
+        raise typer.BadParameter(
+            f"{source!r} is not github, gitlab, gitea, bitbucket, jira or generic", param_hint="--source"
+        )
     settings = load_settings()
     if url is None:
         running = running_platform(settings)
@@ -120,6 +122,9 @@ def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, b
     if source == "jira":
         signature = sign_github(credentials.jira_secrets[0], body)
         return {"X-Atlassian-Webhook-Identifier": delivery, "X-Hub-Signature": signature}
+    if source == "bitbucket":
+        signature = sign_github(credentials.bitbucket_secrets[0], body)
+        return {"X-Event-Key": kind, "X-Request-UUID": delivery, "X-Hub-Signature": signature}
     if source == "gitea":
         signature = sign_gitea(credentials.gitea_secrets[0], body)
         return {"X-Gitea-Event": kind, "X-Gitea-Delivery": delivery, "X-Gitea-Signature": signature}

@@ -61,8 +61,9 @@ def import_(
 ) -> None:
     """Import a project's tickets, and link the project to the source for later changes.
 
-    The API token is read from PENSTOCK_GITHUB_TOKEN, PENSTOCK_GITLAB_TOKEN, PENSTOCK_GITEA_TOKEN or
-    PENSTOCK_JIRA_TOKEN (user@example.org:TOKEN for Jira Cloud). An interrupted import continues where it stopped.
+    The API token is read from PENSTOCK_GITHUB_TOKEN, PENSTOCK_GITLAB_TOKEN, PENSTOCK_GITEA_TOKEN,
+    PENSTOCK_BITBUCKET_TOKEN or PENSTOCK_JIRA_TOKEN (user@example.org:TOKEN for Jira Cloud). An interrupted import
+    continues where it stopped.
     """
     from assets.context.tickets.importing import import_tickets, link_project
     from core.embedding.serving import Models

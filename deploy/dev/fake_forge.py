@@ -58,7 +58,12 @@ def serve(given: argparse.Namespace, parent: int) -> int:
         if given.deliver_to:
             forge.deliver_to(given.deliver_to, os.environ.get("FAKE_FORGE_WEBHOOK_SECRET", ""))
         forge.save()
-        addresses = {"github": forge.github_url, "gitlab": forge.gitlab_url, "gitea": forge.gitea_url}
+        addresses = {
+            "github": forge.github_url,
+            "gitlab": forge.gitlab_url,
+            "gitea": forge.gitea_url,
+            "bitbucket": forge.bitbucket_url,
+        }
         facts = {"url": forge.url, **addresses, "user": USER, "token": token, "pid": os.getpid()}
         print(json.dumps(facts), flush=True)  # noqa: T201
         ended.wait()

@@ -13,12 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.fake_forge import gitea_hooks, github_hooks, gitlab_hooks
+from deploy.fake_forge import bitbucket_hooks, gitea_hooks, github_hooks, gitlab_hooks
 from deploy.fake_forge.records import Repository, User
 from deploy.fake_forge.state import State
 
 SECONDS = 10
-_DIALECTS: dict[str, Any] = {"github": github_hooks, "gitlab": gitlab_hooks, "gitea": gitea_hooks}
+_DIALECTS: dict[str, Any] = {
+    "github": github_hooks,
+    "gitlab": gitlab_hooks,
+    "gitea": gitea_hooks,
+    "bitbucket": bitbucket_hooks,
+}
 
 
 @dataclass

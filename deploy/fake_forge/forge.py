@@ -28,7 +28,8 @@ from deploy.fake_forge.state import State
 
 
 class FakeForge:
-    """A forge on `127.0.0.1` that answers as GitHub, GitLab and Gitea do, over one state with real git repositories.
+    """A forge on `127.0.0.1` that answers as GitHub, GitLab, Gitea and Bitbucket do, over one state with real git
+    repositories.
 
     Args:
         folder: Where the bare repositories are made, in `repositories`. Those found there are served again once
@@ -92,6 +93,10 @@ class FakeForge:
     @property
     def gitea_url(self) -> str:
         return f"{self.url}/api/v1"
+
+    @property
+    def bitbucket_url(self) -> str:
+        return f"{self.url}/2.0"
 
     def git_url(self, repository: str, token: str = "") -> str:
         """The address to clone; with `token` it holds the credential."""
@@ -286,8 +291,8 @@ class FakeForge:
     def deliver_to(
         self, url: str, secret: str, *, dialect: str = "github", drops: Callable[[Delivery], bool] = lambda _: False
     ) -> Deliveries:
-        """From now on sends what happens to `url`, as GitHub, GitLab or Gitea does and signed with `secret`. A delivery
-        that `drops` says is lost on the way. May be called again for further receivers."""
+        """From now on sends what happens to `url`, as the service of `dialect` does and signed with `secret`. A
+        delivery that `drops` says is lost on the way. May be called again for further receivers."""
         receiver = Deliveries(self.state, self.url, url, secret, dialect, drops)
         self._receivers.append(receiver)
         return receiver

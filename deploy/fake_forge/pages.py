@@ -10,7 +10,7 @@ from deploy.fake_forge.state import State
 
 NAME = "page"
 _PLACE = re.compile(
-    r"/(?P<repository>[^/]+/[^/]+)/(?P<kind>pull|pulls|issues|-/merge_requests|-/issues)/(?P<number>[0-9]{1,9})/?"
+    r"/(?P<repository>[^/]+/[^/]+)/(?P<kind>pull|pulls|issues|pull-requests|-/merge_requests|-/issues)/(?P<number>[0-9]{1,9})/?"
 )
 
 
@@ -19,8 +19,8 @@ def answer(state: State, path: str) -> Reply:
     found = _PLACE.fullmatch(path)
     repository = state.repositories.get(found["repository"]) if found else None
     if found and repository and not repository.private:
-        number, by_iid = int(found["number"]), found["kind"].startswith("-")
-        is_pull = found["kind"] in ("pull", "pulls", "-/merge_requests")
+        number, by_iid = int(found["number"]), found["kind"].startswith(("-", "pull-"))
+        is_pull = found["kind"] in ("pull", "pulls", "pull-requests", "-/merge_requests")
         for issue in list(repository.pulls) if is_pull else list(repository.issues):
             if (issue.iid if by_iid else issue.number) == number:
                 return _text(200, page(repository, issue))

@@ -153,7 +153,8 @@ class Changes:
 
 @dataclass(kw_only=True)
 class Pull(Issue):
-    """A pull request, GitLab's merge request; `iid` counts those alone. `title` is without a draft's prefix."""
+    """A pull request, GitLab's merge request; `iid` counts those alone (GitLab, Bitbucket). `title` is without a
+    draft's prefix."""
 
     head: str
     base: str
@@ -231,7 +232,7 @@ class Request:
     method: str
     path: str
     dialect: str
-    """`github`, `gitlab`, `gitea`, `git` or `page`."""
+    """`github`, `gitlab`, `gitea`, `bitbucket`, `git` or `page`."""
     token: str
     """The token's name; "" without credentials, "?" for a credential that the forge does not know."""
     at: float

@@ -113,8 +113,10 @@ def test_a_public_forge_is_known_by_its_address() -> None:
         ("git@github.com:acme/shop.git", "github", "acme/shop"),
         ("ssh://git@gitlab.com/acme/sub/shop", "gitlab", "acme/sub/shop"),
         ("https://user:token@codeberg.org/acme/shop/", "gitea", "acme/shop"),
+        ("https://ada@bitbucket.org/Acme/shop.git", "bitbucket", "acme/shop"),
     ):
-        host = "github.com" if service == "github" else "gitlab.com" if service == "gitlab" else "codeberg.org"
+        hosts = {"github": "github.com", "gitlab": "gitlab.com", "gitea": "codeberg.org", "bitbucket": "bitbucket.org"}
+        host = hosts[service]
         assert public_forge(location) == (Forge(service, f"https://{host}"), repository)
     for location in ("https://example.org/acme/shop.git", "/srv/github.com/acme/shop", "https://github.com/acme"):
         assert public_forge(location) is None

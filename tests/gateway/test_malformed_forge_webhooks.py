@@ -13,10 +13,12 @@ from starlette.testclient import TestClient
 from core import payload as payloads
 from core.rules import read_rules
 from core.tickets import TicketChange
+from core.tickets import bitbucket as bitbucket_tickets
 from core.tickets import github as github_tickets
 from core.tickets import gitlab as gitlab_tickets
 from core.tickets import jira as jira_tickets
-from gateway import gitea, github, gitlab, jira
+from gateway import bitbucket, gitea, github, gitlab, jira
+from tests.gateway import bitbucket_cases
 from tests.gateway.forge_cases import (
     DATA,
     GITEA_ISSUE,
@@ -131,18 +133,20 @@ def test_any_value_at_any_place_gives_an_intent_or_names_a_field(where: tuple[st
 
 
 _SAMPLES = [
-    (path.parent.name, json.loads(path.read_bytes()))
+    (github, path.parent.name, json.loads(path.read_bytes()))
     for path in sorted(DATA.glob("*/*.json"))
     if path.parent.name in github_tickets.DELIVERIES or path.parent.name == "push"
 ]
+_SAMPLES += [(bitbucket, kind, bitbucket_cases.sample(kind)) for kind in bitbucket_cases.KINDS]
+_SAMPLES.append((bitbucket, "pullrequest:comment_created", bitbucket_cases.about(comment=bitbucket_cases.inline())))
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.sampled_from(_SAMPLES), st.data(), anything)
 def test_any_value_at_any_depth_of_a_real_delivery_gives_an_intent_or_names_a_field(
-    sample: tuple[str, dict[str, Any]], data: st.DataObject, value: Any
+    sample: tuple[Any, str, dict[str, Any]], data: st.DataObject, value: Any
 ) -> None:
-    event, payload = sample
+    module, event, payload = sample
     payload = copy.deepcopy(payload)
     holder: Any = payload
     while True:
@@ -152,15 +156,21 @@ def test_any_value_at_any_depth_of_a_real_delivery_gives_an_intent_or_names_a_fi
         holder = holder[place]
     holder[place] = value
     try:
-        github.normalise(event, payload, rules=read_rules((), data.draw(st.sampled_from([None, "bug"]))))
+        intent = module.normalise(event, payload, rules=read_rules((), data.draw(st.sampled_from([None, "bug"]))))
     except payloads.BadField as error:
         assert error.field
+        return
+    if hasattr(intent, "change"):
+        intent.change.model_dump_json().encode()
 
 
 @settings(deadline=None, max_examples=200)
 @given(
     st.sampled_from(
-        [github_tickets.Ticket, github_tickets.Remark, gitlab_tickets.Ticket, gitlab_tickets.Note, jira_tickets.Issue]
+        [
+            *(github_tickets.Ticket, github_tickets.Remark, gitlab_tickets.Ticket, gitlab_tickets.Note),
+            *(jira_tickets.Issue, bitbucket_tickets.PullRequest, bitbucket_tickets.Remark),
+        ]
     ),
     anything | st.fixed_dictionaries({}, optional=dict.fromkeys(("title", "id", "key", "fields", "labels"), anything)),
 )

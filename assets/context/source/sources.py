@@ -24,8 +24,14 @@ _LOCK_WAIT = "10min"
 _LONGEST_LOCATION = 2000
 _LONGEST_BRANCH = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_PUBLIC = {"github.com": "github", "gitlab.com": "gitlab", "codeberg.org": "gitea", "gitea.com": "gitea"}
-FORGES = ("github", "gitlab", "gitea")
+_PUBLIC = {
+    "github.com": "github",
+    "gitlab.com": "gitlab",
+    "codeberg.org": "gitea",
+    "gitea.com": "gitea",
+    "bitbucket.org": "bitbucket",
+}
+FORGES = ("github", "gitlab", "gitea", "bitbucket")
 _ADDRESS = re.compile(
     r"https://[A-Za-z0-9.-]{1,253}(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
     r"|http://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"

@@ -21,7 +21,7 @@ from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from core.work import Evidence, Execution, GateCheck, Patch, Verdict, VerdictKind
-from tests.forge_arena import REPOSITORY, FakeArena
+from tests.forge_arena import DIALECTS, REPOSITORY, FakeArena
 
 DIFF = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
 CI_DIFF = (
@@ -51,7 +51,7 @@ class World:
                 source="shop",
                 title="It fails",
                 ticket=(self.arena.dialect, REPOSITORY, key) if key else None,
-                starter=(user.login, str(user.id)),
+                starter=(user.login, self.arena.user_id(user)),
             )
         return Attempt.claim(self.platform.database, DEFAULT_TEAM, task, 1, holder="run", seconds=300, max_claims=3)
 
@@ -95,7 +95,7 @@ class World:
         return [text.partition("\n")[0] for _, text in self.arena.comments(attempt.task.ticket_key)]
 
 
-@pytest.fixture(params=["github", "gitlab", "gitea"])
+@pytest.fixture(params=DIALECTS)
 def world(request: pytest.FixtureRequest, tmp_path: Path, database: Database, database_url: str) -> Iterator[World]:
     arena = FakeArena(tmp_path / "arena", request.param)
     made = Platform(Settings(home=tmp_path / "home", forge_write_seconds=0), database_url)

@@ -50,7 +50,7 @@ def test_a_closed_one_that_was_merged_by_hand_is_merged(world: World) -> None:
     assert _note(world) == [Fate.CLOSED]
     world.arena.commit("main")
     assert _note(world) == [], "the head has moved, without the patch"
-    [pull] = world.arena.forge.repository(REPOSITORY).pulls
+    pull = world.arena.forge.repository(REPOSITORY).pulls[-1]
     world.arena.forge.edit(REPOSITORY, pull.number, state="open")
     world.arena.forge.merge(REPOSITORY, pull.number)
     assert _note(world) == [Fate.UNCHANGED]

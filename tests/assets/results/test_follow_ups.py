@@ -46,7 +46,7 @@ class Review:
 
     @property
     def key(self) -> str:
-        return f"!{self.pull.iid}" if self.world.arena.dialect == "gitlab" else f"#{self.pull.number}"
+        return self.world.arena.key_of(self.pull)
 
     def say(self, text: str, author: str = "ada", deliveries: int = 1, **rest: Any) -> None:
         """Reviews a line, and delivers it as the forge's webhooks do."""
@@ -57,7 +57,7 @@ class Review:
     def hear(self, text: str, author: str = "ada", deliveries: int = 1, **rest: Any) -> None:
         user = self.world.arena.forge.add_user(author)
         name = str(rest.pop("id", None) or uuid.uuid4())
-        said = Feedback(name, rest.pop("branch", self.branch), text, author, str(user.id), **rest)
+        said = Feedback(name, rest.pop("branch", self.branch), text, author, self.world.arena.user_id(user), **rest)
         for _ in range(deliveries):
             self._receive(feedback=said)
 
@@ -72,7 +72,8 @@ class Review:
     def command(self, text: str) -> None:
         user = self.world.arena.forge.add_user("ada")
         [pull] = self.world.branch_pulls(self.attempt)
-        comment = Comment(id="1", body=text, author="ada", author_id=str(user.id), url=f"{pull.url}#issuecomment-1")
+        who = {"author": "ada", "author_id": self.world.arena.user_id(user)}
+        comment = Comment(id="1", body=text, **who, url=f"{pull.url}#issuecomment-1")
         self._receive(commands=(Command.RETRY,), comment=comment)
 
     def _receive(self, comment: Comment | None = None, **rest: Any) -> None:
@@ -111,7 +112,7 @@ class Review:
 
     def answers(self, number: int = 0) -> list[str]:
         said = [text for author, text in self.world.arena.remarks(self.threads[number]) if author == "penstock-bot"]
-        return [text for text in said if "<!-- penstock answer=" in text]
+        return [text for text in said if "penstock answer=" in text]
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_permission_that_is_withdrawn_before_publishing_holds_the_patch(world: W
 def test_its_own_pull_request_whose_answer_was_lost_is_nobody_elses(world: World) -> None:
     attempt = world.start()
     world.conclude(attempt)
-    world.arena.forge.add_fault("drop_after", method="POST", path=r"/(pulls|merge_requests)$")
+    world.arena.forge.add_fault("drop_after", method="POST", path=r"/(pulls|merge_requests|pullrequests)$")
     [waiting] = world.deliver()
     assert waiting.state == PublicationState.PENDING
     [pull] = world.branch_pulls(attempt)
@@ -193,7 +193,11 @@ def test_a_forge_that_asks_for_a_pause_gets_it(world: World) -> None:
     attempt = world.start()
     world.conclude(attempt)
     world.arena.forge.add_fault(
-        "status", method="POST", path=r"/(pulls|merge_requests)$", status=429, headers={"Retry-After": "900"}
+        "status",
+        method="POST",
+        path=r"/(pulls|merge_requests|pullrequests)$",
+        status=429,
+        headers={"Retry-After": "900"},
     )
     [waiting] = world.deliver()
     assert waiting.state == PublicationState.PENDING

@@ -39,7 +39,9 @@ class Talk:
             key=key,
             kind=Kind.ISSUE,
             action="issue_comment.created",
-            comment=Comment(id=str(self.said), body="", author=author, author_id=str(user.id), url=url),
+            comment=Comment(
+                id=str(self.said), body="", author=author, author_id=self.world.arena.user_id(user), url=url
+            ),
         )
         intent = TicketIntent(Target(repository=REPOSITORY), change, commands=commands)
         log = PostgresLog(self.world.platform.database)
@@ -141,7 +143,7 @@ def test_a_pull_request_is_the_task_that_it_came_from(world: World, talk: Talk) 
     world.deliver()
     [pull] = world.branch_pulls(attempt)
     number = pull.url.rpartition("/")[2]
-    key = f"{'!' if world.arena.dialect == 'gitlab' else '#'}{number}"
+    key = f"{'!' if world.arena.by_iid else '#'}{number}"
     talk.say(key, Command.RETRY, url=f"{pull.url}#issuecomment-1")
     assert talk.obey() == [CommandState.DONE]
     with world.platform.database.system() as connection:

@@ -16,7 +16,7 @@ from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefuse
 from core.work import VerdictKind
 from tests.forge_arena import BOT, DIALECTS, REPOSITORY, FakeArena
 
-CREATES = r"/(pulls|merge_requests)$"
+CREATES = r"/(pulls|merge_requests|pullrequests)$"
 COMMENTS = r"/(comments|notes)$"
 EACH = pytest.mark.parametrize("arena", DIALECTS, indirect=True)
 

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.forge.texts import TITLE_CHARACTERS, bounded, marker, plain_message, plain_title, quiet
+from core.forge.texts import (
+    TITLE_CHARACTERS,
+    answer_marker,
+    bounded,
+    marker,
+    plain_message,
+    plain_title,
+    quiet,
+    with_comment_mark,
+    with_reference_mark,
+)
 
 TASK = uuid.UUID("00000000-0000-0000-0000-00000000000a")
 MARKDOWN = st.text(alphabet=st.sampled_from("ab@#1`~ \n<!->"), max_size=3_000)
@@ -48,6 +58,7 @@ def test_nothing_outside_of_code_mentions(text: str) -> None:
         ("````\n```\n@app\n````\n@ada", "````\n```\n@app\n````\n@\u2060ada"),
         ("a@b.org", "a@\u2060b.org"),
         ("x @ y", "x @ y"),
+        ("@{557058:1}", "@\u2060{557058:1}"),
         ("a `` ` @x `` @y", "a `` ` @x `` @\u2060y"),
         ("lonely ` @x", "lonely ` @\u2060x"),
     ],
@@ -67,3 +78,21 @@ def test_markers_of_different_things_differ() -> None:
     marks = {marker(TASK), marker(TASK, 1), marker(TASK, 11), marker(uuid.UUID(int=11))}
     assert len(marks) == 4
     assert not any(a != b and a.endswith(b) for a in marks for b in marks)
+
+
+@given(MARKDOWN)
+def test_a_marker_is_the_same_after_it_was_a_reference(text: str) -> None:
+    for mark in (marker(TASK), marker(TASK, 3), answer_marker(TASK)):
+        made = bounded(text, mark, 4_000)
+        shown = with_reference_mark(made)
+        assert shown.endswith(f"\n\n[//]: # ({mark[5:-4]})")
+        assert len(shown) == len(made) + 1
+        assert with_comment_mark(shown) == made
+        assert with_comment_mark(f"{shown} \n") == f"{made}\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["<!-- penstock x --> and more", "<!-- other -->", "x [//]: # (penstock x)", "[//]: # (x)"]
+)
+def test_other_comments_stay_as_they_are(text: str) -> None:
+    assert with_reference_mark(text) == with_comment_mark(text) == text

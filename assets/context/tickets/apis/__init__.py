@@ -1,5 +1,6 @@
 """The services' REST APIs, read page by page to import tickets: one module per service, of the same shape."""
 
+from assets.context.tickets.apis.bitbucket import BitbucketApi
 from assets.context.tickets.apis.gitea import GiteaApi
 from assets.context.tickets.apis.github import GitHubApi
 from assets.context.tickets.apis.gitlab import GitLabApi
@@ -15,5 +16,6 @@ APIS: dict[Service, TicketApi] = {
     Service.GITHUB: GitHubApi(),
     Service.GITLAB: GitLabApi(),
     Service.GITEA: GiteaApi(),
+    Service.BITBUCKET: BitbucketApi(),
     Service.JIRA: JiraApi(),
 }
