@@ -155,7 +155,9 @@ class _Turn:
             # The list of issues also shows pull requests, with less than their own list does.
             changes = [one for one in page.changes if step > 0 or one.kind != Kind.PULL_REQUEST]
             found = list(observer.observe(changes, self.problems))
-            stored = store_missing(self.platform.database, self.platform.log, place, found)
+            stored = store_missing(
+                self.platform.database, self.platform.log, place, found, self.platform.settings.backlog
+            )
             with self.platform.database.team(place.team_id) as connection:
                 places.moved(connection, place, at, stored.missed, OVERLAP)
             self.stored += stored
