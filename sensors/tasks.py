@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from dagster import (
     AddDynamicPartitionsRequest,
+    DagsterRun,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
@@ -82,6 +83,7 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
     wait = 0.0  # a slot may be free now for a task that was read before
     while time.monotonic() < deadline:
         free = free_slots(context.instance, platform.settings.slots)
+        kept = _to_relaunch(context, platform, free)
         try:
             batch = platform.reader.read(TASKS, offsets, limit=MOST_READ, wait=wait)
         except UnknownTopic as missing:
@@ -92,7 +94,7 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
         offsets = dict(batch.next_offsets)
         requests = [
             _request(turn.team_id, turn.task_id, turn.attempt, turn.source, f"task:{turn.task_id}:{turn.attempt}")
-            for turn in take_turns(platform.database, free)
+            for turn in take_turns(platform.database, free - kept)
         ]
         if requests:
             platform.reader.commit_group(GROUP, TASKS, offsets)
@@ -102,7 +104,7 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
                 dynamic_partitions_requests=_new_partitions(context, requests),
             )
         left = max(0.0, deadline - time.monotonic())
-        wait = left if free else min(left, SLOT_POLL_SECONDS)
+        wait = left if free > kept else min(left, SLOT_POLL_SECONDS)
     if offsets != start:
         platform.reader.commit_group(GROUP, TASKS, offsets)
         return SensorResult(skip_reason="No task could start.", cursor=cursor.dump(log, offsets))
@@ -127,10 +129,7 @@ def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platfor
     for lost in silent:
         if len(requests) == free:
             break
-        runs = context.instance.get_runs(
-            RunsFilter(tags={TASK_TAG: str(lost.task_id), ATTEMPT_TAG: str(lost.attempt)}),
-            limit=settings.max_claims * 2 + 1,
-        )
+        runs = _runs_of(context, platform, lost)
         if any(not run.is_finished for run in runs):
             continue
         if backlog and not runs and not lost.claims:
@@ -150,6 +149,26 @@ def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platfor
     if not requests:
         return SkipReason("Every open task has a live run or waits in the log.")
     return SensorResult(run_requests=requests, dynamic_partitions_requests=_new_partitions(context, requests))
+
+
+def _runs_of(context: SensorEvaluationContext, platform: Platform, lost: attempts.Lapsed) -> Sequence[DagsterRun]:
+    return context.instance.get_runs(
+        RunsFilter(tags={TASK_TAG: str(lost.task_id), ATTEMPT_TAG: str(lost.attempt)}),
+        limit=platform.settings.max_claims * 2 + 1,
+    )
+
+
+def _to_relaunch(context: SensorEvaluationContext, platform: Platform, free: int) -> int:
+    """How many of the free slots are the reconciler's: it looks every two seconds, so without this a task whose run was
+    killed would wait until no other task does."""
+    if not free:
+        return 0
+    silent = attempts.lapsed(platform.database, unclaimed_seconds=platform.settings.lease_seconds, limit=MOST_SILENT)
+    count = 0
+    for lost in silent:
+        if count < free and lost.claims and all(run.is_finished for run in _runs_of(context, platform, lost)):
+            count += 1
+    return count
 
 
 def _fail(platform: Platform, lost: attempts.Lapsed, reason: str) -> None:

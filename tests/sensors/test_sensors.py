@@ -201,6 +201,21 @@ def test_the_reconciler_relaunches_a_silent_attempt_unless_a_run_is_live(
     assert _requests(reconciler(build_sensor_context(instance=instance), platform=platform)) == []
 
 
+def test_a_task_whose_run_was_killed_does_not_wait_for_those_that_have_yet_to_start(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    killed = _task(platform, 1)
+    assert len(_requests(_tick(instance, platform))) == 1
+    Attempt.claim(platform.database, DEFAULT_TEAM, killed, 1, holder="r", seconds=30, max_claims=9).give_back()
+    _start_run(instance, killed, DagsterRunStatus.FAILURE)
+    for number in range(2, 6):
+        _task(platform, number)
+    slots = platform.settings.slots
+    assert len(_requests(_tick(instance, platform))) == slots - 1, "one slot is the reconciler's"
+    requests = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))
+    assert [request.tags[TASK_TAG] for request in requests] == [str(killed)]
+
+
 def test_the_reconciler_fails_a_task_whose_runs_end_before_they_claim_it(
     instance: DagsterInstance, platform: Platform
 ) -> None:
