@@ -285,12 +285,15 @@ class Attempt:
 
 
 def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[Lapsed]:
-    """Attempts whose lease has lapsed, and open tasks that no run has claimed for `unclaimed_seconds`, oldest first."""
+    """Attempts whose lease has lapsed, and open tasks that no run has claimed for `unclaimed_seconds`, oldest first.
+    Tasks that wait for their turn (`core.task_queue`) are not among them."""
     with database.system() as connection:
         rows = connection.execute(
             "SELECT t.team_id, t.id, t.attempt, t.source, coalesce(a.claims, 0) "
             "FROM tasks t LEFT JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt "
-            "WHERE t.state IN ('queued', 'running') AND CASE WHEN a.lease_until IS NULL "
+            "WHERE t.state IN ('queued', 'running') "
+            "AND NOT (t.state = 'queued' AND t.due_attempt = t.attempt AND t.launched_attempt < t.attempt) "
+            "AND CASE WHEN a.lease_until IS NULL "
             "THEN t.updated_at < clock_timestamp() - %s * interval '1 second' "
             "ELSE a.lease_until < clock_timestamp() END ORDER BY t.created_at LIMIT %s",
             (unclaimed_seconds, limit),

@@ -17,6 +17,7 @@ _LINE = re.compile(r" {0,3}/penstock(?:[ \t]+([^\s]{1,40}))?[ \t]*(?:$|[ \t].*$)
 
 
 class Command(StrEnum):
+    START = "start"
     RETRY = "retry"
     EXPLAIN = "explain"
     STOP = "stop"

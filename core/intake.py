@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from core.backlog import ANY_NUMBER, Backlog, require_room
 from core.commands import Command
 from core.eventlog.postgres import PostgresLog
 from core.events import CHANGES, Event, task_id
@@ -173,13 +174,15 @@ def receive(
     intent: Intent,
     *,
     must_know_source: bool = False,
+    backlog: Backlog = ANY_NUMBER,
 ) -> Receipt:
     """Stores a delivery within the caller's transaction; it is durable once that has committed.
 
     A repeated delivery is counted on the first and changes nothing else, also when both arrive simultaneously (the
     second waits for the first to commit). So does a delivery of another webhook about the same happening; it is
     recorded as a duplicate of the first, with the same task. A delivery about a source that is not configured is
-    recorded as ignored or, with `must_know_source`, raises `UnknownSource` and records nothing.
+    recorded as ignored or, with `must_know_source`, raises `UnknownSource` and records nothing. A delivery that would
+    start a task beyond the `backlog` raises `core.backlog.Overloaded`, and the caller's transaction is rolled back.
     """
     decided = _decide(connection, team_id, intent)
     if must_know_source and decided.source is None:
@@ -212,6 +215,7 @@ def receive(
     origin = f"/penstock/{delivery.origin}"
     work = _work_of(intent)
     if started and work is not None:
+        require_room(connection, team_id, source, backlog)
         create_task(
             connection,
             log,

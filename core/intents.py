@@ -101,11 +101,13 @@ def signal_of(
     first, second = (issue.created_at, issue.updated_at) if issue else (None, None)
     at = (first or second) if opened else (second or first)
     text = comment.body if comment else issue.body if issue and opened else None
+    by_bot = is_bot(actor.called if actor else None)
     return Signal(
         opened=opened,
         labels=names(labels)[:MOST_LABELS],
         assigned=names(assigned)[:MOST_ASSIGNEES],
-        mentioned=() if is_bot(actor.called if actor else None) else mentioned(text),
+        mentioned=() if by_bot else mentioned(text),
+        commanded=comment is not None and not by_bot and Command.START in find_commands(comment.body or ""),
         actor=actor.called if actor else None,
         actor_id=actor.id if actor else None,
         at=comment.created_at if comment else at,

@@ -37,14 +37,17 @@ class Kind(StrEnum):
     """An issue was assigned to the login NAME."""
     MENTIONED = "mentioned"
     """@NAME was written in a new issue or in a new comment on one."""
+    COMMAND = "command"
+    """`/penstock start` was written in a new comment on an issue."""
     TRANSITION = "transition"
     """A Jira issue came to the status NAME."""
 
 
 class Signal(BaseModel):
     """What just happened to an issue, as far as rules look at it. `labels` and `assigned` are those that it has just
-    got, `mentioned` those named in its new text or comment, `status` the one that it has come to. `actor` caused it:
-    login and the service's id. `at` is the service's own time of it, `comment` the id of the new comment."""
+    got, `mentioned` those named in its new text or comment, `status` the one that it has come to, `commanded` whether
+    its new comment holds the command to start. `actor` caused it: login and the service's id. `at` is the service's own
+    time of it, `comment` the id of the new comment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,6 +56,7 @@ class Signal(BaseModel):
     assigned: tuple[str, ...] = Field(default=(), max_length=MOST_ASSIGNEES)
     mentioned: tuple[str, ...] = Field(default=(), max_length=MOST_MENTIONS)
     status: str | None = Field(default=None, max_length=NAME_CHARACTERS)
+    commanded: bool = False
     actor: str | None = Field(default=None, max_length=NAME_CHARACTERS)
     actor_id: str | None = Field(default=None, max_length=NAME_CHARACTERS)
     at: datetime | None = None
@@ -61,13 +65,13 @@ class Signal(BaseModel):
     @property
     def says_something(self) -> bool:
         """Whether any rule could match it."""
-        return self.opened or bool(self.labels or self.assigned or self.mentioned or self.status)
+        return self.opened or self.commanded or bool(self.labels or self.assigned or self.mentioned or self.status)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`name` is the label, login or status; empty for `opened`. `place` limits it to repositories or Jira projects, as
-    a pattern in which `*` matches any characters."""
+    """`name` is the label, login or status; empty for `opened` and `command`. `place` limits it to repositories or Jira
+    projects, as a pattern in which `*` matches any characters."""
 
     kind: Kind
     name: str = ""
@@ -96,6 +100,8 @@ class Rule:
         if self.kind == Kind.MENTIONED:
             where = f" in {signal.comment}" if signal.comment else ""
             return f"mention {name}{where}" if name in _folded(signal.mentioned) else None
+        if self.kind == Kind.COMMAND:
+            return f"command in {signal.comment}" if signal.commanded else None
         return f"status {name}" if name == (signal.status or "").casefold() else None
 
 
@@ -144,13 +150,13 @@ def parse_rule(text: str) -> Rule:
     kind = found[1] if found else ""
     if found is None or kind not in set(Kind):
         raise BadRule(
-            f"{text.strip()[:100]!r} is not a rule: write opened, labelled:NAME, assigned:LOGIN, mentioned:NAME or "
-            "transition:STATUS, each with [REPOSITORY] behind it if it is for some only, as in labelled:bug [acme/*]"
+            f"{text.strip()[:100]!r} is not a rule: write opened, labelled:NAME, assigned:LOGIN, mentioned:NAME, "
+            "command or transition:STATUS, with [REPOSITORY] behind it if it is for some only, as in opened [acme/*]"
         )
     name = found[2] or ""
     if kind in (Kind.ASSIGNED, Kind.MENTIONED):
         name = name.removeprefix("@")
-    if bool(name) == (kind == Kind.OPENED):
+    if bool(name) == (kind in (Kind.OPENED, Kind.COMMAND)):
         what = "takes no name" if name else f"needs a name: {kind}:NAME"
         raise BadRule(f"{text.strip()[:100]!r}: {kind} {what}")
     if len(name) > NAME_CHARACTERS:

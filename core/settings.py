@@ -26,10 +26,12 @@ from pydantic_settings import (
 )
 
 from core.access.grants import is_safe_address, split_grants
+from core.backlog import Backlog
 from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
 from core.rules import Rules, read_rules, split_rules
 from core.secret_files import SUFFIX, SecretFileError, read_secret, secret_file
+from core.ticket_statuses import read_statuses
 
 PREFIX = "PENSTOCK_"
 
@@ -209,6 +211,19 @@ class Settings(BaseSettings):
     webhook_burst: int = Field(
         default=5000, ge=1, le=10_000_000, description="Deliveries that one sender may make at once, after a pause."
     )
+    most_waiting: int = Field(
+        default=10_000,
+        ge=0,
+        le=10_000_000,
+        description="Tasks of a team that may wait for a run; what would start more is answered 429. 0: any number.",
+    )
+    most_waiting_of_source: int = Field(
+        default=1000,
+        ge=0,
+        le=10_000_000,
+        description="Tasks of one source that may wait for a run; what would start more is answered 429, while other "
+        "sources go on. 0: any number.",
+    )
     oidc_issuer: str | None = Field(
         default=None,
         max_length=500,
@@ -272,8 +287,14 @@ class Settings(BaseSettings):
     start_rules: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="What starts a task, separated by semicolons: opened, labelled:NAME, assigned:LOGIN, "
-        "mentioned:NAME, transition:STATUS (Jira), each with [REPOSITORY] behind it if it is for some only. Unset, and "
+        "mentioned:NAME, command, transition:STATUS, with [REPOSITORY] behind it if it is for some only. Unset and "
         "without a trigger label: each issue opened in a configured source.",
+    )
+    ticket_statuses: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Statuses that tickets of a tracker get, separated by semicolons: started:STATUS when work begins, "
+        "proposed:STATUS when a patch is published, merged:STATUS, each with [PROJECT] behind it if it is for some "
+        "only. Unset: tickets are not moved.",
     )
     sweep_minutes: float = Field(
         default=10.0,
@@ -448,7 +469,7 @@ class Settings(BaseSettings):
         parse_identity(value)
         return value
 
-    @field_validator("start_rules", mode="before")
+    @field_validator("start_rules", "ticket_statuses", mode="before")
     @classmethod
     def _split_rules(cls, value: Any) -> Any:
         return split_rules(value) if isinstance(value, str) else value
@@ -457,6 +478,12 @@ class Settings(BaseSettings):
     @classmethod
     def _readable_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         read_rules(value)
+        return value
+
+    @field_validator("ticket_statuses", mode="after")
+    @classmethod
+    def _readable_statuses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_statuses(value)
         return value
 
     @field_validator("registry_hosts", "protected_paths", "pull_labels", mode="before")
@@ -508,6 +535,11 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """`allowed_roots` and the home folder, as resolved paths."""
         return tuple(Path(p).expanduser().resolve() for p in (*self.allowed_roots, self.home))
+
+    @property
+    def backlog(self) -> Backlog:
+        """How many tasks may wait."""
+        return Backlog(self.most_waiting_of_source, self.most_waiting)
 
     @property
     def rules(self) -> Rules:

@@ -9,11 +9,12 @@ from typing import Literal
 from fastapi import Request, Response
 from pydantic import BaseModel
 
+from core.backlog import Overloaded
 from core.events import DEFAULT_TEAM
 from core.intake import Delivery, Intent, Receipt, receive
 from core.states import DeliveryState
 from gateway.middleware import note
-from gateway.problems import Refused, documented
+from gateway.problems import Refused, documented, overloaded
 from gateway.state import Gateway
 
 IDENTITY = r"[\x21-\x7e]{1,200}"
@@ -92,8 +93,12 @@ def refuse_form(headers: Mapping[str, str]) -> None:
 def store(gateway: Gateway, origin: str, identity: str, kind: str, body: bytes, intent: Intent) -> Receipt:
     """Stores the delivery, its intent and its events in one transaction."""
     delivery = Delivery(origin, identity, kind, hashlib.sha256(body).digest())
-    with gateway.database.team(DEFAULT_TEAM) as connection:
-        return receive(connection, gateway.log, DEFAULT_TEAM, delivery, intent)
+    try:
+        with gateway.database.team(DEFAULT_TEAM) as connection:
+            backlog = gateway.settings.backlog
+            return receive(connection, gateway.log, DEFAULT_TEAM, delivery, intent, backlog=backlog)
+    except Overloaded as error:
+        raise overloaded(error) from error
 
 
 def event_of(headers: Mapping[str, str], name: str) -> str:

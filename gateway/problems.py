@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from core.access.roles import Role
+from core.backlog import Overloaded
 
 UNAVAILABLE_SECONDS = 5
 
@@ -53,6 +54,10 @@ def unavailable(message: str = "the database cannot be reached; nothing was stor
     return Refused(503, "unavailable", message, headers={"Retry-After": str(UNAVAILABLE_SECONDS)})
 
 
+def overloaded(error: Overloaded) -> Refused:
+    return Refused(429, "backlog", f"{error}; nothing was stored", headers={"Retry-After": f"{error.seconds:.0f}"})
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may refuse with these statuses, for the OpenAPI document."""
     return {status: {"model": Problem, "description": _MEANING[status]} for status in statuses}
@@ -66,7 +71,7 @@ _MEANING = {
     408: "The body did not arrive in time.",
     409: "The task's state does not allow this.",
     413: "The body is over the limit.",
-    429: "The limit of requests is used up for the moment; nothing was stored. Retry-After says for how long.",
+    429: "The limit of requests is used up, or too many tasks wait; nothing was stored. Retry-After says for how long.",
     422: "The idempotency key was used before, with another body.",
     503: "The gateway cannot serve the request now; nothing was stored.",
 }

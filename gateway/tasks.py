@@ -14,13 +14,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from core import tasks
 from core.access.audit import record
 from core.approvals import approve
+from core.backlog import Overloaded
 from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
 from core.payload import clean, cut_title, web_address
 from core.states import TaskState
 from core.tickets import BODY_BYTES, TITLE_CHARACTERS
 from gateway.callers import REQUEST_KEY, acting
 from gateway.deliveries import IDENTITY, DeliveryAnswer, answer, header
-from gateway.problems import Refused, bad_field, documented
+from gateway.problems import Refused, bad_field, documented, overloaded
 from gateway.state import TheCaller, TheGateway, TheTeam
 
 router = APIRouter(tags=["tasks"])
@@ -177,6 +178,7 @@ def request_task(
                 Delivery("api", identity, "task.requested", digest),
                 intent,
                 must_know_source=True,
+                backlog=gateway.settings.backlog,
             )
             if receipt.duplicate and not receipt.same_body:
                 raise Refused(
@@ -185,6 +187,8 @@ def request_task(
             if not receipt.duplicate:
                 request_id = request.scope.get(REQUEST_KEY)
                 record(connection, caller.team_id, caller.actor, "task.create", receipt.task_id, request_id=request_id)
+    except Overloaded as error:
+        raise overloaded(error) from error
     except UnknownSource as error:
         raise Refused(404, "unknown-source", f"{error}: add it with `penstock index add`", field="source") from error
     response.headers["Location"] = f"/tasks/{receipt.task_id}"

@@ -1,4 +1,4 @@
-"""How many more tasks may start now. The log is the queue: the others stay in it."""
+"""How many more tasks may start now; the others wait for their turn (`core.task_queue`)."""
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 

@@ -5,8 +5,7 @@ Neither has to prevent double runs: a task happens once because its run must cla
 
 import time
 import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from dagster import (
     AddDynamicPartitionsRequest,
@@ -28,6 +27,7 @@ from core.eventlog.postgres import PostgresLog
 from core.eventlog.protocol import UnknownTopic
 from core.events import TASKS, Event
 from core.states import TaskState
+from core.task_queue import mark_due, take_turns
 from sensors import cursor
 from sensors.dead_letters import send_to_dead_letters
 from sensors.slots import TASK_JOB, free_slots
@@ -35,6 +35,8 @@ from sensors.slots import TASK_JOB, free_slots
 GROUP = "penstock-tasks"
 TICK_SECONDS = 20.0
 SLOT_POLL_SECONDS = 0.1
+MOST_READ = 500
+"""Most events that are read at once. They wait in the table of tasks, so none is held back by another source's."""
 MOST_SILENT = 200
 """Most silent tasks that one tick of the reconciler examines."""
 
@@ -56,21 +58,13 @@ def _new_partitions(
     return [SOURCES.build_add_request(sorted(keys))] if keys else []
 
 
-def wanted(platform: Platform, events: Sequence[Event]) -> list[tuple[Event, uuid.UUID, int]]:
-    """The events whose attempt is still waiting for its first run, each once, with task id and attempt: drops
-    repeats, and tasks that were cancelled or claimed meanwhile."""
-    first: dict[tuple[uuid.UUID, int], Event] = {}
-    for event in events:
-        if event.type == tasks.REQUESTED:
-            first.setdefault((uuid.UUID(str(event.data["task"])), int(event.data["attempt"])), event)
-    if not first:
-        return []
-    with platform.database.system() as connection:
-        rows: list[tuple[Any, ...]] = connection.execute(
-            "SELECT id, attempt FROM tasks WHERE id = ANY(%s) AND state = 'queued'", ([task for task, _ in first],)
-        ).fetchall()
-    waiting = {(row[0], row[1]) for row in rows}
-    return [(event, *key) for key, event in first.items() if key in waiting]
+def requested(events: Iterable[Event]) -> list[tuple[uuid.UUID, int]]:
+    """The attempts that events request, by task and number."""
+    return [
+        (uuid.UUID(str(event.data["task"])), int(event.data["attempt"]))
+        for event in events
+        if event.type == tasks.REQUESTED
+    ]
 
 
 @sensor(
@@ -78,28 +72,27 @@ def wanted(platform: Platform, events: Sequence[Event]) -> list[tuple[Event, uui
     job_name=TASK_JOB,
     minimum_interval_seconds=1,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Takes task events from the log, no more than there are free slots.",
+    description="Takes task events from the log, and starts runs in the free slots, in turn between sources.",
 )
 def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
     log = platform.settings.event_log
     offsets = cursor.load(context.cursor, log)
     start = dict(offsets)
     deadline = time.monotonic() + TICK_SECONDS
-    while (left := deadline - time.monotonic()) > 0:
+    wait = 0.0  # a slot may be free now for a task that was read before
+    while time.monotonic() < deadline:
         free = free_slots(context.instance, platform.settings.slots)
-        if not free:
-            time.sleep(SLOT_POLL_SECONDS)
-            continue
         try:
-            batch = platform.reader.read(TASKS, offsets, limit=free, wait=left)
+            batch = platform.reader.read(TASKS, offsets, limit=MOST_READ, wait=wait)
         except UnknownTopic as missing:
             return SkipReason(f"{missing}; the relay creates it")
         if batch.unreadable:
             send_to_dead_letters(platform, batch.unreadable)
+        mark_due(platform.database, requested(record.event for record in batch.records))
         offsets = dict(batch.next_offsets)
         requests = [
-            _request(event.teamid, task, attempt, event.subject, f"task:{task}:{attempt}")
-            for event, task, attempt in wanted(platform, [record.event for record in batch.records])
+            _request(turn.team_id, turn.task_id, turn.attempt, turn.source, f"task:{turn.task_id}:{turn.attempt}")
+            for turn in take_turns(platform.database, free)
         ]
         if requests:
             platform.reader.commit_group(GROUP, TASKS, offsets)
@@ -108,9 +101,11 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
                 cursor=cursor.dump(log, offsets),
                 dynamic_partitions_requests=_new_partitions(context, requests),
             )
+        left = max(0.0, deadline - time.monotonic())
+        wait = left if free else min(left, SLOT_POLL_SECONDS)
     if offsets != start:
         platform.reader.commit_group(GROUP, TASKS, offsets)
-        return SensorResult(skip_reason="Only repeats and cancelled tasks.", cursor=cursor.dump(log, offsets))
+        return SensorResult(skip_reason="No task could start.", cursor=cursor.dump(log, offsets))
     return SkipReason("No task was waiting, or every slot was taken.")
 
 

@@ -8,11 +8,12 @@ from dagster import AssetExecutionContext, AssetKey, MaterializeResult, Metadata
 from assets.attempt_run import open_attempt
 from assets.partitions import SOURCES
 from assets.platform import Platform
-from assets.results.conclude import conclude
+from assets.results.conclude import conclude, is_accepted
 from assets.results.deliver import deliver
 from assets.results.forges import find_destination, target_of
 from assets.results.publish import Published
 from assets.results.report import AttemptRecord, commit_message, describe, headline, render
+from assets.results.trackers import shows_reports
 from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
 from core.forge.protocol import PublicationRefused
 from core.work import Execution, Plan, TaskContext, Verdict
@@ -45,7 +46,10 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             target = target_of(find_destination(platform, task.team_id, task.source))
         except PublicationRefused:
             target = f"git:{task.source}"  # its publication will say so
-        ours = target == f"{task.ticket_service}:{task.ticket_project}"
+        place = f"{task.ticket_service}:{task.ticket_project}"
+        ours = target == place
+        if not is_accepted(execution, verdict) and shows_reports(platform, task, place):
+            target = place  # there is nothing for the forge
         conclude(
             attempt,
             execution,

@@ -23,7 +23,7 @@ def conclude(
 ) -> TaskState:
     """Stores the attempt's results under its fencing epoch, and closes it. An attempt at a pull request that ends
     without a patch leaves the task resolved, by the patch that is there. Raises `core.attempts.LeaseLost`."""
-    accepted = verdict.verdict is not VerdictKind.FAIL and execution.patch is not None
+    accepted = is_accepted(execution, verdict)
     state = TaskState.RESOLVED if accepted or attempt.follow_up else TaskState.UNRESOLVED
     patch = execution.patch if accepted else None
     task = attempt.task
@@ -61,3 +61,8 @@ def conclude(
             },
         )
     return state
+
+
+def is_accepted(execution: Execution, verdict: Verdict) -> bool:
+    """Whether there is a patch to publish."""
+    return verdict.verdict is not VerdictKind.FAIL and execution.patch is not None

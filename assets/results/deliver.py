@@ -13,7 +13,9 @@ from assets.results.moved_base import on_current_base
 from assets.results.publish import Published, publish_due
 from assets.results.status_comments import Written, write_due_comments
 from assets.results.ticket_commands import Obeyed, obey_due
+from assets.results.trackers import open_tracker, split_place
 from core.forge.protocol import Forge, Publication
+from core.ticket_statuses import read_statuses
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,15 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
     """Tries everything that is due, or what is due of one task. Does nothing while publishing is switched off."""
     if not platform.settings.publishing:
         return Delivered()
-    opened: dict[tuple[uuid.UUID, str], Forge] = {}
+    opened: dict[tuple[uuid.UUID, str, str], Forge] = {}
 
-    def open_forge(team: uuid.UUID, source: str) -> Forge:
-        if (team, source) not in opened:
-            opened[team, source] = open_forge_for(platform, team, source)
-        return opened[team, source]
+    def open_forge(team_id: uuid.UUID, source: str, place: str = "") -> Forge:
+        place = place if split_place(place) else ""
+        if (team_id, source, place) not in opened:
+            opened[team_id, source, place] = (
+                open_tracker(platform, team_id, source, place) if place else open_forge_for(platform, team_id, source)
+            )
+        return opened[team_id, source, place]
 
     def hold(team: uuid.UUID, source: str, publication: Publication) -> str | None:
         return reason_to_hold(platform, team, source, publication)
@@ -55,6 +60,7 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
         return on_current_base(platform.database, platform.log, team, forge, publication)
 
     published = publish_due(platform.database, open_forge, task_id=task_id, hold=hold, prepare=prepare)
-    comments = write_due_comments(platform.database, open_forge, task_id=task_id)
+    statuses = read_statuses(platform.settings.ticket_statuses)
+    comments = write_due_comments(platform.database, open_forge, task_id=task_id, statuses=statuses)
     followed = follow_up_due(platform.database, platform.log, open_forge) if task_id is None else []
     return Delivered(commands, published, comments, followed)

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from assets.platform import Platform
 from assets.results.pace import wait_for_turn
+from assets.results.trackers import NoTracker, open_tracker, split_place
 from core.commit_author import parse_identity
 from core.forge import bitbucket_access
 from core.forge.conventions import Conventions
@@ -232,6 +233,9 @@ def distrust(platform: Platform, task: Task) -> str | None:
     None if it may. Raises `ForgeUnavailable` (`NoToken` too), `PublicationRefused`."""
     if task.trusted or platform.settings.who_may_start == "anyone" or task.ticket_key is None:
         return None
+    place = f"{task.ticket_service}:{task.ticket_project}"
+    if split_place(place):
+        return _tracker_distrust(platform, task, place)
     found = find_destination(platform, task.team_id, task.source)
     if found.forge is None or (task.ticket_service, task.ticket_project) != (found.forge, found.repository):
         return None  # there is nobody to ask
@@ -240,3 +244,17 @@ def distrust(platform: Platform, task: Task) -> str | None:
     if open_hosted(platform, found).may_write(task.starter, task.starter_id):
         return None
     return f"{task.starter} may not write to {found.repository}: a person who may can start it with /penstock retry"
+
+
+def _tracker_distrust(platform: Platform, task: Task, place: str) -> str | None:
+    """As `distrust`, for a task of a tracker's ticket, which the setting `start_rules` has let in. Where no token is
+    set for the tracker, nobody can be asked."""
+    try:
+        tracker = open_tracker(platform, task.team_id, task.source, place)
+    except NoTracker:
+        return None
+    if task.starter is None:
+        return f"{task.ticket_service} does not say who started this; a person who may work on it can retry it"
+    if tracker.may_write(task.starter, task.starter_id, task.ticket_key):
+        return None
+    return f"{task.starter} may not work on {task.ticket_key}: a person who may can start it with /penstock retry"

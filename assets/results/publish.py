@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg.rows import dict_row
 
@@ -24,8 +24,13 @@ TRY_SECONDS = 300.0
 timeouts of a try."""
 LONGEST_PAUSE = 3600.0
 
-OpenForge = Callable[[uuid.UUID, str], Forge]
-"""The forge of a team's source. Raises `PublicationRefused`, `ForgeUnavailable`."""
+
+class OpenForge(Protocol):
+    def __call__(self, team_id: uuid.UUID, source: str, place: str = "", /) -> Forge:
+        """The forge of a team's source; or the tracker that `place` (`<service>:<project>`) is, if it is one. Raises
+        `PublicationRefused`, `ForgeUnavailable`."""
+
+
 Hold = Callable[[uuid.UUID, str, Publication], str | None]
 """Why a publication of a team's source needs a person's approval, or None."""
 Prepare = Callable[[uuid.UUID, Forge, Publication], Publication]
@@ -104,7 +109,7 @@ def _try(database: Database, open_forge: OpenForge, hold: Hold, prepare: Prepare
         if reason is not None:
             state, error = PublicationState.HELD, reason
         else:
-            forge = open_forge(row["team_id"], source)
+            forge = open_forge(row["team_id"], source, row["target"])
             publication = prepare(row["team_id"], forge, publication)
             location = forge.publish(publication) if publication.patch is not None else forge.comment(publication)
             state = PublicationState.PUBLISHED

@@ -11,12 +11,15 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from assets.results.publish import MAX_TRIES, TRY_SECONDS, OpenForge, pause_after
+from assets.results.trackers import show_progress
 from assets.shared.markdown import cell
 from core.database import Database
 from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
+from core.forge.tracker import Action, TrackerForge
 from core.git.fates import Fate
 from core.states import CLOSED_TASK_STATES, PublicationState, TaskState
+from core.ticket_statuses import TicketStatus
 
 _TAKE = """
 WITH due AS (
@@ -29,6 +32,7 @@ UPDATE status_comments c SET tries = c.tries + 1, busy_until = now() + %(seconds
 FROM due, tasks t
 WHERE c.task_id = due.task_id AND t.id = c.task_id
 RETURNING c.team_id, c.task_id, c.wanted, c.tries, t.source, t.state, t.reason, t.attempt, t.ticket_key,
+    t.ticket_service || ':' || t.ticket_project AS place,
     (SELECT to_jsonb(p) || jsonb_build_object('headline', p.body ->> 'headline', 'fate', f.fate) - 'body'
      FROM publications p LEFT JOIN fates f USING (task_id, attempt, target)
      WHERE p.task_id = t.id AND (p.attempt = t.attempt OR EXISTS (
@@ -59,28 +63,36 @@ class Written:
 
 
 def write_due_comments(
-    database: Database, open_forge: OpenForge, *, task_id: uuid.UUID | None = None, limit: int = 50
+    database: Database,
+    open_forge: OpenForge,
+    *,
+    task_id: uuid.UUID | None = None,
+    limit: int = 50,
+    statuses: tuple[TicketStatus, ...] = (),
 ) -> list[Written]:
-    """Writes each status comment that is due, at most `limit`, only that of `task_id` if given. Raises nothing for a
-    forge that refuses or is unavailable."""
+    """Writes each status comment that is due, at most `limit`, only that of `task_id` if given. A tracker's ticket gets
+    its one of `statuses` with it. Raises nothing for a forge that refuses or is unavailable."""
     done: list[Written] = []
     for _ in range(limit):
         with database.system() as connection, connection.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(_TAKE, {"task": task_id, "seconds": TRY_SECONDS, "most": MAX_TRIES}).fetchone()
         if row is None:
             break
-        done.append(_try(database, open_forge, row))
+        done.append(_try(database, open_forge, statuses, row))
     return done
 
 
-def _try(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Written:
+def _try(database: Database, open_forge: OpenForge, statuses: tuple[TicketStatus, ...], row: dict[str, Any]) -> Written:
     location = error = None
     pause: float | None = None
     try:
-        forge = open_forge(row["team_id"], row["source"])
+        forge = open_forge(row["team_id"], row["source"], row["place"])
+        ticket, task, text, create = row["ticket_key"], row["task_id"], status_text(row), _is_news(row)
         if isinstance(forge, HostedForge):
-            text = status_text(row)
-            location = forge.note(row["ticket_key"], row["task_id"], text, create=_is_news(row))
+            location = forge.note(ticket, task, text, create=create)
+        elif isinstance(forge, TrackerForge):
+            location = forge.note(ticket, task, text, create=create, actions=_actions(row))
+            show_progress(database, forge, row, statuses)
     except PublicationRefused as refusal:
         error = str(refusal)  # for good
     except (ForgeUnavailable, OSError) as trouble:
@@ -94,6 +106,16 @@ def _try(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Writ
         else:
             connection.execute(_FAILED, {"task": row["task_id"], "error": error, "pause": pause})
     return Written(row["task_id"], location, error)
+
+
+def _actions(row: dict[str, Any]) -> tuple[Action, ...]:
+    """What a person can do about a task as it stands."""
+    publication = row["publication"]
+    if row["state"] not in CLOSED_TASK_STATES:
+        return (Action("stop", "Stop"),)
+    if publication is not None and publication["state"] == PublicationState.HELD:
+        return (Action("approve", "Approve"), Action("explain", "Explain"))
+    return ()
 
 
 def _is_news(row: dict[str, Any]) -> bool:

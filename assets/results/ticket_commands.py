@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from assets.results.publish import MAX_TRIES, TRY_SECONDS, OpenForge, pause_after
 from assets.results.report import WHERE_IT_LOOKED
+from assets.results.trackers import NoTracker
 from assets.shared.markdown import cell
 from core import tasks
 from core.access.audit import Actor, record
@@ -22,12 +23,15 @@ from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
+from core.forge.tracker import TrackerForge
 from core.states import CommandState
 
-HELP = """Penstock does what people who may write to this repository say in a comment, on a line of its own:
+HELP = """Penstock does what people who may write to this repository, or may work on this ticket, say in a comment, on a
+line of its own:
 
 | command | effect |
 |---|---|
+| `/penstock start` | works on this issue, where a rule lets comments start work |
 | `/penstock retry` | works on this issue again, after an attempt without a result |
 | `/penstock retry`, on a pull request | works on what else the comment says, and adds it to the branch |
 | `/penstock explain` | shows what was tried and why it ended so |
@@ -87,16 +91,18 @@ def obey_due(database: Database, log: PostgresLog, open_forge: OpenForge, *, lim
 def _try(database: Database, log: PostgresLog, open_forge: OpenForge, row: dict[str, Any]) -> Obeyed:
     state, outcome, answer, pause = CommandState.PENDING, "", None, 0.0
     try:
-        forge = open_forge(row["team_id"], row["source"])
         place = f"{row['ticket_service']}:{row['ticket_project']}"
-        if not isinstance(forge, HostedForge) or forge.target != place:
+        forge = open_forge(row["team_id"], row["source"], place)
+        if not isinstance(forge, HostedForge | TrackerForge) or forge.target != place:
             state, outcome = CommandState.IGNORED, f"results of its source are not published at {place}"
-        elif not forge.may_write(row["author"], row["author_id"]):
-            state, outcome = CommandState.IGNORED, f"{row['author']} may not write to the repository"
+        elif not forge.may_write(row["author"], row["author_id"], row["ticket_key"]):
+            state, outcome = CommandState.IGNORED, f"{row['author']} may not write to {place}"
         else:
             said = row["outcome"] or _done(database, log, row)
             answer = forge.answer(row["ticket_key"], row["id"], said)
             state, outcome = CommandState.DONE, said
+    except NoTracker as refusal:
+        state, outcome = CommandState.IGNORED, str(refusal)
     except PublicationRefused as refusal:
         state, outcome = CommandState.DEAD_LETTERED, str(refusal)
     except (ForgeUnavailable, OSError) as trouble:
@@ -129,9 +135,16 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
     if command is Command.HELP:
         return HELP
     found = connection.execute(_TASK, row).fetchone()
+    if found is None and command is Command.START:
+        return "No rule lets a comment start work on this issue: its operators can add the rule `command`."
     if found is None:
         return "Penstock has no task for this issue: nothing has happened to it that its rules start one for."
     identity: uuid.UUID = found[0]
+    if command is Command.START:
+        task = tasks.get_task(connection, identity)
+        if not task.closed:
+            return f"Task `{task.id}` is {task.state}."
+        command = Command.RETRY
     try:
         if command is Command.STOP:
             stopped = tasks.cancel(connection, log, identity, f"stopped by {row['author']}")

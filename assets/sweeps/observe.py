@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from assets.context.tickets.apis import Reader
 from assets.sweeps.signals import signals_of
+from core.commands import Command, find_commands
 from core.intake import TicketIntent
 from core.intents import about_ticket, signal_of
 from core.payload import BadField, Needed, Number, Payload, parse
@@ -101,7 +102,7 @@ class Observer:
         new = comment.created_at is not None and comment.created_at >= self.since and not _edited(comment)
         change = change.model_copy(update={"action": "sweep.created" if new else "sweep.updated"})
         signal = None
-        if new and not comment.hidden and change.kind == Kind.ISSUE and mentioned(comment.body):
+        if new and not comment.hidden and change.kind == Kind.ISSUE and _asks(comment.body):
             author = Person(login=comment.author, id=comment.author_id) if comment.author else None
             signal = signal_of(None, author, comment=comment)
             if self.rules.first(signal, self.service, self.project):
@@ -144,3 +145,8 @@ def repository_of(reader: Reader, service: str, project: str) -> RepositoryId | 
 def _edited(comment: Comment) -> bool:
     first, last = comment.created_at, comment.updated_at
     return first is not None and last is not None and last - first > UNEDITED
+
+
+def _asks(text: str | None) -> bool:
+    """Whether a comment says something that rules look at."""
+    return bool(mentioned(text)) or Command.START in find_commands(text or "")

@@ -11,8 +11,10 @@ from datetime import datetime
 
 from assets.sweeps.observe import Observed
 from assets.sweeps.places import Place
+from core.backlog import ANY_NUMBER, Backlog, Overloaded
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
+from core.forge.protocol import ForgeUnavailable
 from core.intake import Delivery, TicketIntent, is_known, receive
 from core.states import DeliveryState
 
@@ -33,15 +35,21 @@ class Stored:
 NOTHING = Stored()
 
 
-def store_missing(database: Database, log: PostgresLog, place: Place, observed: Sequence[Observed]) -> Stored:
-    """Stores those of a page that are not known."""
+def store_missing(
+    database: Database, log: PostgresLog, place: Place, observed: Sequence[Observed], backlog: Backlog = ANY_NUMBER
+) -> Stored:
+    """Stores those of a page that are not known. Raises `ForgeUnavailable` when so many tasks wait that no more are
+    accepted; what was stored before is known to the next try."""
     done = NOTHING
     for one in _missing(database, place, observed):
         change = one.intent.change
         digest = hashlib.sha256(change.model_dump_json(exclude_none=True).encode()).digest()
         delivery = Delivery(ORIGIN, one.id, f"{place.service} {change.key}"[:200], digest)
-        with database.team(place.team_id) as connection:
-            receipt = receive(connection, log, place.team_id, delivery, one.intent)
+        try:
+            with database.team(place.team_id) as connection:
+                receipt = receive(connection, log, place.team_id, delivery, one.intent, backlog=backlog)
+        except Overloaded as error:
+            raise ForgeUnavailable(str(error), error.seconds) from error
         started = receipt.state == DeliveryState.TASK and not receipt.duplicate
         done += Stored(0 if receipt.duplicate else 1, 1 if started else 0)
     return done

@@ -156,7 +156,9 @@ class _Turn:
             whole = step > 0 or service == Service.BITBUCKET  # which has no issues
             changes = [one for one in page.changes if whole or one.kind != Kind.PULL_REQUEST]
             found = list(observer.observe(changes, self.problems))
-            stored = store_missing(self.platform.database, self.platform.log, place, found)
+            stored = store_missing(
+                self.platform.database, self.platform.log, place, found, self.platform.settings.backlog
+            )
             with self.platform.database.team(place.team_id) as connection:
                 places.moved(connection, place, at, stored.missed, OVERLAP)
             self.stored += stored

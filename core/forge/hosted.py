@@ -210,7 +210,7 @@ class HostedForge:
         except GitError as error:
             raise ForgeUnavailable(str(error)) from error
 
-    def may_write(self, login: str, user_id: str | None) -> bool:
+    def may_write(self, login: str, user_id: str | None, ticket: str | None = None) -> bool:
         """Whether this account may write to the repository now. Raises as `publish` does."""
         return self._host.may_write(login, user_id)
 

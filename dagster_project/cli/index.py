@@ -266,6 +266,8 @@ def refresh(
     )
     for path, reason in report.skipped[:20]:
         note(f"skipped {path}: {reason}")
+    if report.skipped_count > 20:
+        note(f"{report.skipped_count - 20} more files were skipped: `penstock index status --json` lists up to 1,000")
 
 
 @sources.command()

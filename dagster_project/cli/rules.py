@@ -29,7 +29,7 @@ def try_(
     rule: Annotated[
         str,
         typer.Argument(
-            help="opened, labelled:NAME, assigned:LOGIN, mentioned:NAME or transition:STATUS, with [REPOSITORY] "
+            help="opened, labelled:NAME, assigned:LOGIN, mentioned:NAME, command or transition:STATUS, with [REPOSITORY] "
             "behind it if it is for some only; several separated by semicolons."
         ),
     ],

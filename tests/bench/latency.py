@@ -5,67 +5,22 @@ from the delivery's row to the publication's, both by the database's clock. A se
 asset `execution`, which is the same work with either launcher: what is left is the platform's.
 """
 
-import json
-import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 
-from core.settings import Settings
-from core.signatures import sign_github
-from dagster_project.supervisor import platform_file
 from deploy.demo.build import build, issue_payload
 from sandbox import backends
+from tests.bench.running import PENSTOCK, deliver, start_platform
 
-PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 DELIVERIES = {"warm": 10, "stock": 5}
 SAMPLE = "parcel_quotes"
-
-
-def _platform(
-    home: Path, roots: Path, launcher: str, sandbox: str
-) -> tuple[subprocess.Popen[bytes], dict[str, str], dict[str, Any]]:
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("PENSTOCK_", "DAGSTER_"))},
-        "PENSTOCK_HOME": str(home),
-        "PENSTOCK_ALLOWED_ROOTS": str(roots),
-        "PENSTOCK_GATEWAY_PORT": "0",
-        "PENSTOCK_DAGSTER_PORT": "0",
-        "PENSTOCK_RUN_LAUNCHER": launcher,
-        "PENSTOCK_SANDBOX": sandbox,
-    }
-    process = subprocess.Popen(
-        [PENSTOCK, "up"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    file = platform_file(Settings(home=home))
-    deadline = time.monotonic() + 120
-    while not file.is_file():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the platform did not come up; see {home / 'logs'}")
-        time.sleep(0.1)
-    return process, environment, json.loads(file.read_text())
-
-
-def _deliver(state: dict[str, Any], home: Path, payload: dict[str, Any]) -> str:
-    body = json.dumps(payload).encode()
-    secret = (home / "secrets" / "github-webhook-secret").read_text().strip()
-    headers = {
-        "X-GitHub-Event": "issues",
-        "X-GitHub-Delivery": str(uuid.uuid4()),
-        "X-Hub-Signature-256": sign_github(secret, body),
-    }
-    answer = httpx.post(f"{state['gateway']}/webhooks/github", content=body, headers=headers, timeout=15)
-    answer.raise_for_status()
-    return str(answer.json()["task"])
 
 
 def _seconds(state: dict[str, Any], task: str, timeout: float = 300.0) -> tuple[float, float]:
@@ -94,15 +49,17 @@ def _series(launcher: str, sandbox: str) -> list[tuple[float, float]]:
         root = Path(folder)
         root.chmod(0o711)
         sample = build(SAMPLE, root / "repositories" / SAMPLE)
-        process, environment, state = _platform(root / "home", root / "repositories", launcher, sandbox)
+        process, environment, state = start_platform(
+            root / "home", root / "repositories", PENSTOCK_RUN_LAUNCHER=launcher, PENSTOCK_SANDBOX=sandbox
+        )
         try:
             subprocess.run(
                 [PENSTOCK, "index", "add", SAMPLE, str(sample.directory), "--repository", sample.repository],
                 env=environment, check=True, capture_output=True, timeout=120,
             )  # fmt: skip
-            _seconds(state, _deliver(state, root / "home", issue_payload(sample, 1)))  # not counted: caches are cold
+            _seconds(state, deliver(state, root / "home", issue_payload(sample, 1)))  # not counted: caches are cold
             return [
-                _seconds(state, _deliver(state, root / "home", issue_payload(sample, number)))
+                _seconds(state, deliver(state, root / "home", issue_payload(sample, number)))
                 for number in range(2, DELIVERIES[launcher] + 2)
             ]
         finally:

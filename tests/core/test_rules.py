@@ -19,6 +19,7 @@ from core.settings import SettingsError, load_settings
         ("labelled:[bug]", Rule(Kind.LABELLED, "[bug]")),
         ("assigned:@helper", Rule(Kind.ASSIGNED, "helper")),
         ("mentioned:penstock", Rule(Kind.MENTIONED, "penstock")),
+        ("command [acme/*]", Rule(Kind.COMMAND, "", "acme/*")),
         ("transition:Ready for work [SHOP]", Rule(Kind.TRANSITION, "Ready for work", "SHOP")),
     ],
 )
@@ -28,7 +29,7 @@ def test_a_rule_is_read(text: str, rule: Rule) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "labelled", "labelled:", "opened:x", "closed", "Opened", "labelled:a\nb", "x [y]"]
+    "text", ["", "labelled", "labelled:", "opened:x", "command:x", "closed", "Opened", "labelled:a\nb", "x [y]"]
 )
 def test_what_is_no_rule_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(BadRule) as refused:

@@ -42,6 +42,8 @@ def _gitlab_note(body: str) -> dict[str, Any]:
 CASES = [
     ("github", "issues", _github("assigned", assignee={"login": "helper", "id": 4}), "assigned:helper"),
     ("github", "issue_comment", _github("created", comment=_comment("@penstock, please")), "mentioned:penstock"),
+    ("github", "issue_comment", _github("created", comment=_comment("Please:\n/penstock start")), "command"),
+    ("gitlab", "note", _gitlab_note("/penstock start"), "command"),
     ("gitea", "issues", _github("assigned"), "assigned:helper"),
     ("gitea", "issue_comment", _github("created", comment=_comment("@penstock, please")), "mentioned:penstock"),
     ("gitlab", "issue", _gitlab_assigned(), "assigned:helper"),
@@ -78,7 +80,9 @@ def test_a_rule_starts_one_task_for_whoever_caused_the_event(
     assert "task" not in _send(others, forges, sender, service, event, but(payload, "x", 1), "d3")
 
 
-@pytest.mark.parametrize("body", ["see `@penstock`", "> @penstock said so", "nobody"])
+@pytest.mark.parametrize(
+    "body", ["see `@penstock`", "> @penstock said so", "nobody", "> /penstock start", "/penstock retry"]
+)
 def test_what_is_only_quoted_starts_nothing(
     make_client: Callable[..., TestClient],
     sender: Any,
@@ -87,15 +91,15 @@ def test_what_is_only_quoted_starts_nothing(
     body: str,
 ) -> None:
     add_source("shop", "acme/shop")
-    client = make_client(start_rules=("mentioned:penstock",))
+    client = make_client(start_rules=("mentioned:penstock", "command"))
     payload = _github("created", comment=_comment(body))
     client.request("POST", **sender.github(payload, event="issue_comment", delivery="d1"))
-    edited = _github("edited", comment=_comment("@penstock"))
+    edited = _github("edited", comment=_comment("@penstock\n\n/penstock start"))
     client.request("POST", **sender.github(edited, event="issue_comment", delivery="d2"))
     of_pull = _github("created", comment=_comment("@penstock"))
     of_pull["issue"]["pull_request"] = {"url": "https://example.org"}
     client.request("POST", **sender.github(of_pull, event="issue_comment", delivery="d3"))
-    by_bot = _github("created", comment=_comment("@penstock"), sender={"login": "ci[bot]", "id": 5})
+    by_bot = _github("created", comment=_comment("@penstock\n/penstock start"), sender={"login": "ci[bot]", "id": 5})
     client.request("POST", **sender.github(by_bot, event="issue_comment", delivery="d4"))
     assert stored("SELECT count(*) FROM tasks") == [(0,)]
     assert stored("SELECT count(*) FROM deliveries") == [(4,)]

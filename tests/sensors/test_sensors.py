@@ -12,7 +12,7 @@ import sensors.tasks
 from assets.attempt_run import ATTEMPT_TAG, TASK_TAG, run_tags
 from assets.context.assets import changed_at
 from assets.platform import Platform
-from core import tasks
+from core import attempts, tasks
 from core.attempts import Attempt
 from core.database import Database
 from core.events import CHANGES, DEAD_LETTERS, DEFAULT_TEAM, TASKS, Event
@@ -46,10 +46,10 @@ def _short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensors.changes, "TICK_SECONDS", 0.3)
 
 
-def _task(platform: Platform, number: int) -> uuid.UUID:
-    event = tasks.request_event(DEFAULT_TEAM, f"github:{number}", "/github", "shop", title="t")
+def _task(platform: Platform, number: int, source: str = "shop") -> uuid.UUID:
+    event = tasks.request_event(DEFAULT_TEAM, f"github:{number}", "/github", source, title="t")
     with platform.database.team(DEFAULT_TEAM) as connection:
-        return tasks.create_task(connection, platform.log, event=event, source="shop", title="t")
+        return tasks.create_task(connection, platform.log, event=event, source=source, title="t")
 
 
 def _tick(instance: DagsterInstance, platform: Platform, cursor: str | None = None) -> SensorResult | SkipReason:
@@ -79,20 +79,54 @@ def test_a_tick_takes_no_more_tasks_than_there_are_free_slots(instance: DagsterI
     assert [request.tags[TASK_TAG] for request in _requests(second)] == [str(made[2])]
 
 
-def test_a_tick_with_every_slot_taken_leaves_the_cursor_alone(instance: DagsterInstance, platform: Platform) -> None:
+def test_a_tick_with_every_slot_taken_reads_on_but_starts_nothing(
+    instance: DagsterInstance, platform: Platform
+) -> None:
     for n in range(2):
         _start_run(instance, _task(platform, n), DagsterRunStatus.STARTED)
-    assert isinstance(_tick(instance, platform), SkipReason)
+    result = _tick(instance, platform)
+    assert isinstance(result, SensorResult)
+    assert _requests(result) == []
+    assert load(result.cursor, "postgres") == {0: 2}
 
 
-def test_a_request_carries_its_task_its_partition_and_a_key_that_is_the_same_next_time(
+def test_a_request_carries_its_task_its_partition_and_its_key_and_is_made_once(
     instance: DagsterInstance, platform: Platform
 ) -> None:
     task = _task(platform, 1)
-    again = [_requests(_tick(instance, platform))[0] for _ in range(2)]
-    assert {request.run_key for request in again} == {f"task:{task}:1"}
-    assert again[0].partition_key == "shop"
-    assert again[0].tags[ATTEMPT_TAG] == "1"
+    [request] = _requests(_tick(instance, platform))
+    assert request.run_key == f"task:{task}:1"
+    assert request.partition_key == "shop"
+    assert request.tags[ATTEMPT_TAG] == "1"
+    assert _requests(_tick(instance, platform)) == [], "also when its event is read again"
+
+
+def test_a_request_that_was_lost_is_made_again_by_the_reconciler(instance: DagsterInstance, platform: Platform) -> None:
+    task = _task(platform, 1)
+    assert len(_requests(_tick(instance, platform))) == 1
+    assert _requests(reconciler(build_sensor_context(instance=instance), platform=platform)) == []
+    with platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET updated_at = now() - interval '1 minute'")
+    [again] = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))
+    assert again.tags[TASK_TAG] == str(task)
+
+
+def test_a_task_that_waits_for_its_turn_is_not_silent(instance: DagsterInstance, platform: Platform) -> None:
+    for n in range(3):
+        _task(platform, n)
+    assert len(_requests(_tick(instance, platform))) == 2
+    with platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET updated_at = now() - interval '1 minute'")
+    assert len(attempts.lapsed(platform.database, unclaimed_seconds=30, limit=10)) == 2
+
+
+def test_a_noisy_source_delays_another_by_one_run(instance: DagsterInstance, platform: Platform) -> None:
+    for n in range(6):
+        _task(platform, n)
+    late = _task(platform, 7, source="blog")
+    first = _tick(instance, platform)
+    assert [request.partition_key for request in _requests(first)] == ["shop", "blog"]
+    assert _requests(first)[1].tags[TASK_TAG] == str(late)
 
 
 def test_cancelled_and_claimed_tasks_are_skipped_and_the_cursor_advances(
@@ -190,6 +224,8 @@ def test_the_reconciler_leaves_tasks_alone_whose_events_wait_in_the_log(
         connection.execute("UPDATE tasks SET updated_at = now() - interval '1 minute'")
     assert _requests(reconciler(build_sensor_context(instance=instance), platform=platform)) == []
     _tick(instance, platform)  # takes the event; as if its run request were then lost
+    with platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET updated_at = now() - interval '1 minute'")
     requests = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))
     assert [request.tags[TASK_TAG] for request in requests] == [str(task)]
 
@@ -200,9 +236,8 @@ def test_an_unreadable_event_becomes_a_dead_letter_and_blocks_nothing(
     broken, good = _task(platform, 1), _task(platform, 2)
     with platform.database.system() as connection:
         connection.execute("UPDATE event_log SET body = '{}' WHERE topic = %s AND event_id = 'github:1'", (TASKS,))
-    for _ in range(2):
-        requests = _requests(_tick(instance, platform))
-        assert [request.tags[TASK_TAG] for request in requests] == [str(good)]
+    requests = [request for _ in range(2) for request in _requests(_tick(instance, platform))]
+    assert [request.tags[TASK_TAG] for request in requests] == [str(good)]
     letters = platform.log.read(DEAD_LETTERS, {}, limit=10).records
     assert [letter.event.data["offset"] for letter in letters] == [0]
     assert broken != good

@@ -175,7 +175,7 @@ def test_a_test_that_hangs_is_a_failure_that_can_be_repaired(repair: Repair) -> 
         return steps
     """
     tests = "from mod import halve\n\ndef test_halve():\n    assert halve(8) == 3\n\ndef test_one():\n    assert halve(1) == 0\n"  # noqa: E501
-    done = repair({"mod.py": program, "test_mod.py": tests}, "halve(8) hangs forever", seconds=300)
+    done = repair({"mod.py": program, "test_mod.py": tests}, "halve(8) hangs forever", seconds=150)
     assert done.patch is not None, done.summary
     assert any("did not end within the time there was" in note for note in done.evidence.notes)
     verdict = judge(done.evidence, done.patch)

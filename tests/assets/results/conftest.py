@@ -56,7 +56,12 @@ class World:
         return Attempt.claim(self.platform.database, DEFAULT_TEAM, task, 1, holder="run", seconds=300, max_claims=3)
 
     def conclude(
-        self, attempt: Attempt, kind: VerdictKind = VerdictKind.PASS, diff: str = DIFF, base: str | None = None
+        self,
+        attempt: Attempt,
+        kind: VerdictKind = VerdictKind.PASS,
+        diff: str = DIFF,
+        base: str | None = None,
+        target: str | None = None,
     ) -> None:
         patch = Patch(base_commit=base or self.arena.base_commit(), diff=diff)
         verdict = Verdict(
@@ -71,7 +76,7 @@ class World:
             verdict,
             message="Fix: it\n",
             report="# It\n\nWhat was tried.\n",
-            target=self.arena.target,
+            target=target or self.arena.target,
             description="It is fixed.\n",
             headline="Proven.",
         )

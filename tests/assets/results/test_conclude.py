@@ -48,7 +48,7 @@ def _conclude(attempt: Attempt, repository: Path, kind: VerdictKind = VerdictKin
 
 
 def _publish(database: Database, forge: Forge) -> list[PublicationState]:
-    return [one.state for one in publish_due(database, lambda team, source: forge)]
+    return [one.state for one in publish_due(database, lambda team, source, place="": forge)]
 
 
 def _branches(repository: Path) -> list[str]:
@@ -176,5 +176,5 @@ def test_a_run_that_lost_its_lease_concludes_nothing(database: Database, attempt
 def test_publications_of_one_task_can_be_tried_alone(database: Database, attempt: Attempt, repository: Path) -> None:
     _conclude(attempt, repository)
     forge = LocalGit(repository, "shop")
-    assert publish_due(database, lambda team, source: forge, task_id=uuid.uuid4()) == []
-    assert len(publish_due(database, lambda team, source: forge, task_id=attempt.task.id)) == 1
+    assert publish_due(database, lambda team, source, place="": forge, task_id=uuid.uuid4()) == []
+    assert len(publish_due(database, lambda team, source, place="": forge, task_id=attempt.task.id)) == 1

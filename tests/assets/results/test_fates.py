@@ -42,7 +42,7 @@ def _published(database: Database, repository: Path) -> uuid.UUID:
     attempt.put_output("execution", execution, 1.0)
     message = f"Fix: it\n\nPenstock-Task: {task}\n"
     conclude(attempt, execution, verdict, message=message, report="# It\n", target="git:shop")
-    publish_due(database, lambda team, source: LocalGit(repository, source))
+    publish_due(database, lambda team, source, place="": LocalGit(repository, source))
     return task
 
 

@@ -240,7 +240,7 @@ def test_a_change_while_the_comment_is_written_starts_no_second_writer(world: Wo
         connection.execute("UPDATE status_comments SET next_try_at = now()")
     seen: list[list[Written]] = []
 
-    def forge(team: uuid.UUID, source: str) -> Forge:
+    def forge(team: uuid.UUID, source: str, place: str = "") -> Forge:
         if not seen:  # another process is here, while this one writes
             seen.append([])
             with attempt.fenced() as connection:

@@ -83,6 +83,20 @@ def test_retry_queues_the_next_attempt_once_and_says_so(world: World, talk: Talk
     assert _answers(world, attempt) == ["# It", f"Queued attempt 2 of task `{task.id}`."]
 
 
+def test_start_says_how_the_task_stands_and_goes_on_with_one_that_has_ended(world: World, talk: Talk) -> None:
+    nothing = world.arena.new_ticket()
+    talk.say(nothing, Command.START)
+    attempt = world.start()
+    talk.say(attempt.task.ticket_key or "", Command.START)
+    assert talk.obey() == [CommandState.DONE] * 2
+    assert "No rule lets a comment start work" in world.arena.comments(nothing)[0][1]
+    assert _answers(world, attempt) == [f"Task `{attempt.task.id}` is running."]
+    world.conclude(attempt, VerdictKind.FAIL)
+    talk.say(attempt.task.ticket_key or "", Command.START)
+    assert talk.obey() == [CommandState.DONE]
+    assert (_state(world, attempt).state, _state(world, attempt).attempt) == (TaskState.QUEUED, 2)
+
+
 def test_stop_cancels_and_a_second_stop_changes_nothing(world: World, talk: Talk) -> None:
     attempt = world.start()
     key = attempt.task.ticket_key or ""

@@ -91,6 +91,31 @@ def test_a_forge_that_limits_requests_is_left_alone_for_as_long_as_it_asks(stage
     assert [(row[1], row[2]) for row in _rows(side)] == [(0, None), (0, None)]
 
 
+def test_a_command_to_start_that_no_webhook_brought_is_found(stage: Stage) -> None:
+    side = stage.side(**DROPPED, start_rules=("command",))
+    quoted, asked = (stage.arena.forge.add_issue(REPOSITORY, "It fails") for _ in range(2))
+    stage.arena.forge.add_comment(REPOSITORY, quoted.number, "> /penstock start")
+    stage.arena.forge.add_comment(REPOSITORY, asked.number, "/penstock start")
+    side.sweep()
+    key = asked.iid if stage.arena.dialect == "gitlab" else asked.number
+    assert [row[0] for row in side.rows(STARTED)] == [f"#{key}"]
+
+
+@github
+def test_a_sweep_waits_while_too_many_tasks_wait(stage: Stage) -> None:
+    side = stage.side(**DROPPED, most_waiting_of_source=2)
+    for n in range(5):
+        stage.arena.forge.add_issue(REPOSITORY, f"It fails {n}")
+    swept = {one.place.service: one for one in side.sweep()}
+    assert "2 tasks of source shop wait already" in (swept["github"].error or "")
+    assert len(side.rows(STARTED)) == 2
+    _set(side, "UPDATE tasks SET state = 'cancelled'")
+    side.sweep()
+    _set(side, "UPDATE tasks SET state = 'cancelled' WHERE state = 'queued'")
+    side.sweep()
+    assert len(side.rows(STARTED)) == 5
+
+
 @github
 def test_other_projects_of_a_forge_that_is_away_are_not_tried_in_the_same_run(stage: Stage) -> None:
     side = stage.side(**DROPPED)

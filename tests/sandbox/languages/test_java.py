@@ -283,6 +283,7 @@ def test_each_test_has_a_result_with_its_file_message_and_place(repository, suit
     assert f"{TEST}::Negative.addsNothing" in {case.id for case in nested.cases}
 
 
+@pytest.mark.parametrize("suites", ["bubblewrap"], indirect=True)  # Maven is slow, and gVisor's part is above
 def test_code_that_does_not_compile_is_an_error_of_its_project(repository, suites, central):
     child = "<parent><groupId>com.example</groupId><artifactId>all</artifactId><version>1</version></parent>"
     root = repository({
@@ -348,6 +349,7 @@ def extension(folder: Path, registry: str) -> bytes:
     return archive.getvalue()
 
 
+@pytest.mark.parametrize("suites", ["bubblewrap"], indirect=True)  # Maven is slow, and gVisor's part is above
 def test_extensions_are_loaded_in_the_sandbox_alone(repository, suites, central, tmp_path):
     archive = extension(tmp_path / "extension", central.url)
     for name in ("core", "build"):

@@ -1,0 +1,102 @@
+"""Arenas for the conformance suite of trackers, and a tracker that is kept in memory."""
+
+import itertools
+from dataclasses import dataclass, field
+
+from core.forge.tracker import Action, Said
+from core.forge.tracker_conformance import SeenTicket
+
+WAYS = {"To Do": ("In Progress",), "In Progress": ("To Do", "In Review"), "In Review": ("In Progress", "Done")}
+
+
+@dataclass
+class MemoryComment:
+    id: int
+    author: str
+    text: str
+    mark: str | None
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass
+class MemoryTicket:
+    comments: list[MemoryComment] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    status: str = "To Do"
+
+
+class MemoryTracker:
+    """The project `SHOP` of a tracker. People in `members` may work on its tickets."""
+
+    most_characters = 5_000
+
+    def __init__(self, target: str = "jira:SHOP") -> None:
+        self.target = target
+        self.tickets: dict[str, MemoryTicket] = {}
+        self.members = {"ada-id"}
+        self._numbers = itertools.count(1)
+
+    def new_ticket(self) -> str:
+        key = f"SHOP-{len(self.tickets) + 1}"
+        self.tickets[key] = MemoryTicket()
+        return key
+
+    def say(self, ticket: str, author: str, text: str, mark: str | None = None) -> MemoryComment:
+        made = MemoryComment(next(self._numbers), author, text, mark)
+        self.tickets[ticket].comments.append(made)
+        return made
+
+    def check(self) -> None:
+        """It is there."""
+
+    def may_write(self, login: str, user_id: str | None, ticket: str | None) -> bool:
+        return user_id in self.members
+
+    def find(self, ticket: str, mark: str) -> Said | None:
+        found = [c for c in self.tickets[ticket].comments if c.mark == mark and c.author == "penstock"]
+        return Said(str(found[0].id), f"https://jira.example.org/{found[0].id}", found[0].text) if found else None
+
+    def write(self, ticket: str, mark: str, text: str, actions: tuple[Action, ...]) -> Said:
+        made = self.say(ticket, "penstock", text, mark)
+        made.actions = actions
+        return Said(str(made.id), f"https://jira.example.org/{made.id}", text)
+
+    def edit(self, ticket: str, said: Said, mark: str, text: str, actions: tuple[Action, ...]) -> Said:
+        [held] = [c for c in self.tickets[ticket].comments if str(c.id) == said.id]
+        held.text, held.actions = text, actions
+        return Said(said.id, said.url, text)
+
+    def link(self, ticket: str, url: str, title: str) -> None:
+        self.tickets[ticket].links[url] = title
+
+    def status(self, ticket: str) -> str | None:
+        return self.tickets[ticket].status
+
+    def move(self, ticket: str, status: str) -> bool:
+        held = self.tickets[ticket]
+        way = next((name for name in WAYS.get(held.status, ()) if name.casefold() == status.casefold()), None)
+        held.status = way or held.status
+        return way is not None
+
+
+class MemoryArena:
+    account = "penstock"
+    steady = ("ada", "ada-id")
+    stranger = ("eve", "eve-id")
+    mentions = ("@everyone", "@ada")
+
+    def __init__(self) -> None:
+        self.tracker = MemoryTracker()
+
+    def open(self) -> MemoryTracker:
+        return self.tracker
+
+    def new_ticket(self) -> str:
+        return self.tracker.new_ticket()
+
+    def ticket(self, key: str) -> SeenTicket:
+        held = self.tracker.tickets[key]
+        return SeenTicket(tuple((c.author, c.text) for c in held.comments), tuple(held.links), held.status)
+
+    def say(self, ticket: str, text: str) -> None:
+        self.tracker.say(ticket, "ada", text)
