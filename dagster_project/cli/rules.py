@@ -29,8 +29,8 @@ def try_(
     rule: Annotated[
         str,
         typer.Argument(
-            help="opened, labelled:NAME, assigned:LOGIN, mentioned:NAME, command or transition:STATUS, with [REPOSITORY] "
-            "behind it if it is for some only; several separated by semicolons."
+            help="opened, labelled:NAME, assigned:LOGIN, mentioned:NAME, command or transition:STATUS, with "
+            "[REPOSITORY] behind it if it is for some only; several separated by semicolons."
         ),
     ],
     days: Annotated[float, typer.Option(min=0.01, max=3650, help="Look at the events of this many days.")] = 30.0,
