@@ -38,7 +38,7 @@ test: services lint
 	$(BIN)/python -m pytest -m "not services" -n 2 --dist loadgroup
 
 test-services: services
-	$(BIN)/python -m pytest -m services
+	$(BIN)/python -m pytest -m services -n 2 --dist loadfile
 
 fresh:
 	@deploy/dev/fresh.sh "$(COMMAND)"
