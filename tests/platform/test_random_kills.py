@@ -3,7 +3,7 @@
 Processes are killed in a random order while deliveries arrive: gateway, database, daemon, launcher, code server, runs,
 sandboxes and the forge, with Kafka the relay and the broker too. Each is killed only once it is seen to live and, where
 it has something to do, to work. `PENSTOCK_TEST_KILLS` is the number of kills on both logs together, 20 by default;
-`PENSTOCK_TEST_SEED` makes another plan. When each kill comes is decided by the machine, so a plan never runs twice alike.
+`PENSTOCK_TEST_SEED` makes another plan. When each kill comes depends on the machine, so no run is like another.
 """
 
 import json
