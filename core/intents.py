@@ -22,7 +22,7 @@ from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS
 
 NO_RULES = Rules(())
 
-_WRITTEN = ("created", "create")
+_WRITTEN = ("created", "create", "comment_created")
 _BOT = re.compile(r"\[bot\]$|^(?:project|group)_\d+_bot", re.IGNORECASE)
 """GitHub's Apps, and GitLab's access tokens of projects and groups."""
 _OWN_BRANCHES = "refs/heads/penstock/"
@@ -116,7 +116,7 @@ def signal_of(
 def new_comment(change: TicketChange) -> Comment | None:
     """The comment, if the change reports that it was just written where everybody may read it."""
     comment = change.comment
-    written = change.action.rpartition(".")[2] in _WRITTEN
+    written = change.action.partition(" ")[0].rpartition(".")[2] in _WRITTEN
     return None if comment is None or not written or comment.hidden or comment.deleted else comment
 
 

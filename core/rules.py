@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.commands import OWN_MARK
+from core.commands import is_own
 from core.spoken import spoken_lines
 from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, Service
 
@@ -176,7 +176,7 @@ def read_rules(start_rules: Iterable[str], trigger_label: str | None = None) -> 
 
 def mentioned(text: str | None) -> tuple[str, ...]:
     """The names written as @NAME outside of quotations and code, each once; none in Penstock's own comments."""
-    if not text or "@" not in text or OWN_MARK in text:
+    if not text or "@" not in text or is_own(text):
         return ()
     said = "\n".join(spoken_lines(text))
     return tuple(dict.fromkeys(match[1] for match in _MENTION.finditer(said)))[:MOST_MENTIONS]

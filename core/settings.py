@@ -179,7 +179,8 @@ class Settings(BaseSettings):
     )
     jira_token: SecretStr | None = Field(
         default=None,
-        description="Token for reading tickets from Jira: user@example.org:TOKEN for Jira Cloud, else a personal one.",
+        description="Token for Jira: reads tickets and shows results; user@example.org:TOKEN for Jira Cloud, else a "
+        "personal one.",
     )
     token_rate: float = Field(
         default=50.0,

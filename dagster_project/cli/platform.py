@@ -210,10 +210,11 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
-    """The sources of all teams whose results are published at a forge, at most `MOST_FORGES`, each with what keeps
-    that from working."""
+    """The sources of all teams whose results are published at a forge or shown at a tracker, at most `MOST_FORGES`,
+    each with what keeps that from working."""
     from assets.platform import Platform
-    from assets.results.forges import access_problem
+    from assets.results.forges import access_problems
+    from assets.results.trackers import TRACKERS
     from core.teams import DEFAULT_TEAM
     from dagster_project.cli.task import opened
 
@@ -223,13 +224,14 @@ def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
             with database.system() as connection:
                 rows = connection.execute(
                     "SELECT t.id, t.name, s.name FROM sources s JOIN teams t ON t.id = s.team_id "
-                    "WHERE s.forge IS NOT NULL ORDER BY t.id, s.name LIMIT %s",
-                    (MOST_FORGES,),
+                    "WHERE s.forge IS NOT NULL OR EXISTS (SELECT FROM ticket_projects p WHERE (p.team_id, p.source) = "
+                    "(s.team_id, s.name) AND p.service = ANY(%s)) ORDER BY t.id, s.name LIMIT %s",
+                    (list(TRACKERS), MOST_FORGES),
                 ).fetchall()
             return [
                 (
                     str(name) if team == DEFAULT_TEAM else f"{team_name}/{name}",
-                    access_problem(platform, team, str(name)),
+                    "; ".join(access_problems(platform, team, str(name))) or None,
                 )
                 for team, team_name, name in rows
             ]

@@ -173,10 +173,25 @@ def link(
 
     with _opened(team) as (database, here):
         made = link_project(database, here, source, service, project, address)
+        _warn_of_access(database, here, made.source)
     if as_json:
         data(asdict(made))
     else:
         line(f"tickets of {made.project} at {made.address} belong to {made.source}")
+
+
+def _warn_of_access(database: "Database", team: uuid.UUID, source: str) -> None:
+    """Says what would keep results from being shown at the trackers that a source is linked to."""
+    from assets.platform import Platform
+    from assets.results.forges import tracker_problems
+    from core.settings import load_settings
+
+    platform = Platform(load_settings(), database.url)
+    try:
+        for problem in tracker_problems(platform, team, source):
+            note(f"warning: results cannot be shown there yet: {problem}")
+    finally:
+        platform.database.close()
 
 
 @tickets.command()
