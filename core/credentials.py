@@ -25,6 +25,7 @@ GENERIC_SECRET = "generic-webhook-secret"  # noqa: S105
 GITLAB_SECRET = "gitlab-webhook-secret"  # noqa: S105
 GITEA_SECRET = "gitea-webhook-secret"  # noqa: S105
 JIRA_SECRET = "jira-webhook-secret"  # noqa: S105
+LINEAR_SECRET = "linear-webhook-secret"  # noqa: S105
 
 TOKEN_PREFIX = "pst_"  # noqa: S105
 _FIRST_TOKEN = "first start"  # noqa: S105
@@ -45,6 +46,7 @@ class Credentials:
     gitlab_secrets: tuple[str, ...] = field(default=(), repr=False)
     gitea_secrets: tuple[str, ...] = field(default=(), repr=False)
     jira_secrets: tuple[str, ...] = field(default=(), repr=False)
+    linear_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def ensure_secrets(settings: Settings, database: Database) -> Credentials:
@@ -79,6 +81,8 @@ def load_or_make(settings: Settings) -> Credentials:
         or (_from_file(folder / GITEA_SECRET, lambda: secrets.token_hex(32)),),
         jira_secrets=_from_setting("jira_webhook_secret", settings.jira_webhook_secret)
         or (_from_file(folder / JIRA_SECRET, lambda: secrets.token_hex(32)),),
+        linear_secrets=_from_setting("linear_webhook_secret", settings.linear_webhook_secret)
+        or (_from_file(folder / LINEAR_SECRET, lambda: secrets.token_hex(32)),),
     )
 
 

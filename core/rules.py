@@ -1,6 +1,7 @@
 """What starts a task: rules over what just happened to an issue. Pure functions over records.
 
-A rule is written as `labelled:penstock` or, for some repositories or Jira projects only, `labelled:penstock [acme/*]`.
+A rule is written as `labelled:penstock` or, for some repositories or projects of trackers only, as in
+`labelled:penstock [acme/*]`.
 The settings `start_rules` and `trigger_label` hold the rules in effect; `core.intents` applies them to every event.
 """
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.commands import is_own
 from core.spoken import spoken_lines
-from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, Service
+from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, TRACKERS
 
 MOST_RULES = 50
 MOST_MENTIONS = 20
@@ -38,7 +39,7 @@ class Kind(StrEnum):
     MENTIONED = "mentioned"
     """@NAME was written in a new issue or in a new comment on one."""
     TRANSITION = "transition"
-    """A Jira issue came to the status NAME."""
+    """An issue of a tracker came to the status NAME."""
 
 
 class Signal(BaseModel):
@@ -66,8 +67,8 @@ class Signal(BaseModel):
 
 @dataclass(frozen=True)
 class Rule:
-    """`name` is the label, login or status; empty for `opened`. `place` limits it to repositories or Jira projects, as
-    a pattern in which `*` matches any characters."""
+    """`name` is the label, login or status; empty for `opened`. `place` limits it to repositories or projects of
+    trackers, as a pattern in which `*` matches any characters."""
 
     kind: Kind
     name: str = ""
@@ -78,9 +79,9 @@ class Rule:
         return f"{self.kind}{name}" + (f" [{self.place}]" if self.place else "")
 
     def covers(self, service: str, project: str) -> bool:
-        """Whether the rule is for issues of this project. Those of Jira, which name no repository, start work only by
-        rules about transitions, and by others that are limited to their project."""
-        if service == Service.JIRA and self.place is None and self.kind != Kind.TRANSITION:
+        """Whether the rule is for issues of this project. Those of trackers, which name no repository, start work only
+        by rules about transitions, and by others that are limited to their project."""
+        if service in TRACKERS and self.place is None and self.kind != Kind.TRANSITION:
             return False
         return self.place is None or fnmatchcase(project.casefold(), self.place.casefold())
 

@@ -164,6 +164,10 @@ class Settings(BaseSettings):
     jira_webhook_secret: SecretStr | None = Field(
         default=None, description="Secrets of Jira webhooks, separated by commas. Unset: generated at the first start."
     )
+    linear_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signing secrets of Linear's webhooks, separated by commas. Unset: generated at the first start.",
+    )
     github_token: SecretStr | None = Field(
         default=None, description="Token for GitHub: reads tickets and publishes results."
     )
@@ -182,6 +186,9 @@ class Settings(BaseSettings):
         description="Token for Jira: reads tickets and shows results; user@example.org:TOKEN for Jira Cloud, else a "
         "personal one.",
     )
+    linear_token: SecretStr | None = Field(
+        default=None, description="Token for Linear: shows results there. A personal API key, or an OAuth token."
+    )
     token_rate: float = Field(
         default=50.0,
         ge=0,
@@ -197,7 +204,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1e6,
         description="Signed deliveries a second that a gateway process takes for long from one sender of webhooks "
-        "(github, gitlab, gitea, jira, generic); 0: any number.",
+        "(github, gitlab, gitea, jira, linear, generic); 0: any number.",
     )
     webhook_burst: int = Field(
         default=5000, ge=1, le=10_000_000, description="Deliveries that one sender may make at once, after a pause."
@@ -265,8 +272,8 @@ class Settings(BaseSettings):
     start_rules: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="What starts a task, separated by semicolons: opened, labelled:NAME, assigned:LOGIN, "
-        "mentioned:NAME, transition:STATUS (Jira), each with [REPOSITORY] behind it if it is for some only. Unset, and "
-        "without a trigger label: each issue opened in a configured source.",
+        "mentioned:NAME, transition:STATUS (trackers), each with [REPOSITORY] behind it if it is for some only. Unset, "
+        "and without a trigger label: each issue opened in a configured source.",
     )
     ticket_statuses: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -4,6 +4,7 @@ GitHub: https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliv
 Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
 GitLab: https://docs.gitlab.com/user/project/integrations/webhooks/. Gitea:
 https://docs.gitea.com/usage/webhooks. Jira: https://developer.atlassian.com/cloud/jira/platform/webhooks/.
+Linear: https://linear.app/developers/webhooks.
 All but GitLab's token sign the raw bytes of the body. Every secret is tried, so that secrets can be rotated.
 """
 
@@ -69,6 +70,15 @@ def verify_jira(secrets: Iterable[str], body: bytes, signature: str | None) -> N
     given = signature.strip().encode()
     if not _any_equal((sign_github(secret, body).encode() for secret in secrets), [given]):
         raise SignatureRefused("signature-wrong", "X-Hub-Signature does not match the body and the secret")
+
+
+def verify_linear(secrets: Iterable[str], body: bytes, signature: str | None) -> None:
+    """Raises `SignatureRefused` unless one of `secrets` signed `body`, as Gitea does. The body holds the time of
+    sending, which the reader of the body checks."""
+    if not signature:
+        raise SignatureRefused("signature-missing", "header Linear-Signature is missing")
+    if not _any_equal((sign_gitea(secret, body).encode() for secret in secrets), [signature.strip().encode()]):
+        raise SignatureRefused("signature-wrong", "Linear-Signature does not match the body and the secret")
 
 
 def verify_gitlab(

@@ -14,8 +14,7 @@ from core.states import PublicationState, TaskState
 from core.tasks import Task
 from core.teams import DEFAULT_TEAM
 from core.ticket_statuses import Stage, TicketStatus, status_for
-
-TRACKERS = ("jira", "linear", "slack")
+from core.tickets import TRACKERS
 
 
 class NoTracker(PublicationRefused):
@@ -71,6 +70,10 @@ def _tracker(service: str, address: str | None, project: str, token: str) -> Tra
         from core.forge.jira import JiraTracker
 
         return JiraTracker(address, project, lambda: token, setting=setting)
+    if service == "linear":
+        from core.forge.linear import ADDRESS, LinearTracker
+
+        return LinearTracker(address or ADDRESS, project, lambda: token, setting=setting)
     raise NoTracker(f"results cannot be shown at {service}")
 
 

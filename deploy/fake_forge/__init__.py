@@ -1,5 +1,5 @@
 """A fake forge for development and tests: GitHub, GitLab and Gitea on one port, with real git repositories, and Jira
-beside them.
+and Linear beside them.
 
 It is not a forge: no accounts, no forks, no reviews, no web pages, plain http on loopback. What an adapter asks of it
 that it does not have is in `FakeForge.unknown`. `deploy/dev/fake_forge.py` runs it as a program.

@@ -119,9 +119,9 @@ class Boards(Accounts):
         return made
 
     @locked
-    def move(self, board: Board, ticket: Ticket, user: User, status: str) -> None:
-        """Raises `Invalid` if the workflow has no such way."""
-        if status not in WAYS[ticket.status]:
+    def move(self, board: Board, ticket: Ticket, user: User, status: str, *, freely: bool = False) -> None:
+        """Raises `Invalid` if the workflow has no such way, unless there is no workflow."""
+        if not freely and status not in WAYS[ticket.status]:
             raise Invalid("status", f"{ticket.status} has no way to {status}")
         ticket.status, ticket.updated = status, now()
         self.noted("ticket.move", board, ticket.key, user)
