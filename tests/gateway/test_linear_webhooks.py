@@ -169,6 +169,17 @@ def test_what_is_signed_wrongly_or_was_sent_long_ago_leaves_no_trace(
     assert stored("SELECT count(*) FROM deliveries") == [(0,)]
 
 
+def test_what_penstock_send_makes_of_a_payload_is_accepted(
+    client: TestClient, credentials: Credentials, forge: FakeForge
+) -> None:
+    from dagster_project.cli.platform import _sent_now, _signed
+
+    body = _sent_now(json.dumps(event(forge) | {"webhookTimestamp": 1}).encode())
+    headers = _signed(credentials, "linear", "", "d1", body) | {"Content-Type": "application/json"}
+    answer = client.post("/webhooks/linear", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["delivery"]) == (202, "linear:d1")
+
+
 def test_two_secrets_are_valid_at_once(client: TestClient, forge: FakeForge, send: Send) -> None:
     from dataclasses import replace
 

@@ -148,7 +148,7 @@ def import_tickets(
     tickets come by webhooks alone.
     """
     if link.service not in APIS:
-        raise ImportRefused(f"tickets of {link.service} are not imported: they arrive by webhooks")
+        raise ImportRefused(f"tickets of {link.service} are not imported: they arrive by webhooks, from now on")
     api = APIS[link.service]
     state = _begin(database, team_id, link, everything)
     pages = changes = applied = 0
