@@ -76,6 +76,11 @@ def test_an_issue_is_a_change_of_the_source_that_its_team_is_linked_to(
     assert stored("SELECT count(*) FROM tasks") == [(0,)], "an issue of a tracker needs a rule"
 
 
+def test_an_unlinked_team_is_ignored_with_the_reason(client: TestClient, forge: FakeForge, send: Send) -> None:
+    answer = send(client, event(forge)).json()
+    assert (answer["status"], answer["reason"]) == ("ignored", "project SHOP of linear is not a configured source")
+
+
 def test_comments_are_changes_with_their_author(
     client: TestClient, forge: FakeForge, send: Send, link: Callable[..., None], stored: Stored
 ) -> None:

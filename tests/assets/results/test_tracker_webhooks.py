@@ -15,6 +15,7 @@ from core.attempts import Attempt
 from core.credentials import Credentials, ensure_secrets
 from core.database import Database
 from core.events import DEFAULT_TEAM
+from core.forge.protocol import PublicationRefused
 from core.signatures import sign_gitea, sign_github
 from deploy.fake_forge import jira_shapes, linear_shapes
 from deploy.fake_forge.boards import Board, Said, Ticket
@@ -176,3 +177,13 @@ def test_a_token_that_is_refused_is_said(world: World, site: Site) -> None:
     assert "wrong-token" not in problem
     world.settings(**{f"{site.service}_token": None})
     assert access_problems(world.platform, DEFAULT_TEAM, "shop") == []
+
+
+def test_a_token_is_sent_by_https_only(world: World, site: Site, database: Database) -> None:
+    task = site.claim(site.start()).task
+    with database.team(DEFAULT_TEAM) as connection:
+        connection.execute("UPDATE ticket_projects SET address = 'http://tracker.example.org'")
+    [problem] = access_problems(world.platform, DEFAULT_TEAM, "shop")
+    assert "by https only" in problem
+    with pytest.raises(PublicationRefused, match="by https only"):
+        distrust(world.platform, task)
