@@ -11,7 +11,9 @@ from core.spoken import spoken_lines
 MOST = 5
 """The most commands of one comment."""
 OWN_MARK = "<!-- penstock "
-"""Every comment of Penstock's own holds this (`core.forge.texts.marker`)."""
+"""Every comment of Penstock's own at a forge holds this (`core.forge.texts.marker`)."""
+OWN_SIGN = "\N{INVISIBLE SEPARATOR}\N{WORD JOINER}\N{INVISIBLE SEPARATOR}"
+"""What a comment of Penstock's own holds at a tracker, where HTML comments would be shown."""
 
 _LINE = re.compile(r" {0,3}/penstock(?:[ \t]+([^\s]{1,40}))?[ \t]*(?:$|[ \t].*$)", re.IGNORECASE)
 
@@ -28,9 +30,14 @@ class Command(StrEnum):
 _KNOWN = frozenset(str(command) for command in Command)
 
 
+def is_own(text: str) -> bool:
+    """Whether a comment is Penstock's own, or copied from one."""
+    return OWN_MARK in text or OWN_SIGN in text
+
+
 def find_commands(text: str) -> tuple[Command, ...]:
     """The commands of a comment in order, each once, at most `MOST`. One that is not known is `Command.HELP`."""
-    if OWN_MARK in text:
+    if is_own(text):
         return ()
     found: dict[Command, None] = {}
     for line in spoken_lines(text):

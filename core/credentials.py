@@ -26,6 +26,7 @@ GITLAB_SECRET = "gitlab-webhook-secret"  # noqa: S105
 GITEA_SECRET = "gitea-webhook-secret"  # noqa: S105
 BITBUCKET_SECRET = "bitbucket-webhook-secret"  # noqa: S105
 JIRA_SECRET = "jira-webhook-secret"  # noqa: S105
+LINEAR_SECRET = "linear-webhook-secret"  # noqa: S105
 
 TOKEN_PREFIX = "pst_"  # noqa: S105
 _FIRST_TOKEN = "first start"  # noqa: S105
@@ -47,6 +48,7 @@ class Credentials:
     gitea_secrets: tuple[str, ...] = field(default=(), repr=False)
     bitbucket_secrets: tuple[str, ...] = field(default=(), repr=False)
     jira_secrets: tuple[str, ...] = field(default=(), repr=False)
+    linear_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def ensure_secrets(settings: Settings, database: Database) -> Credentials:
@@ -83,6 +85,8 @@ def load_or_make(settings: Settings) -> Credentials:
         or (_from_file(folder / BITBUCKET_SECRET, lambda: secrets.token_hex(32)),),
         jira_secrets=_from_setting("jira_webhook_secret", settings.jira_webhook_secret)
         or (_from_file(folder / JIRA_SECRET, lambda: secrets.token_hex(32)),),
+        linear_secrets=_from_setting("linear_webhook_secret", settings.linear_webhook_secret)
+        or (_from_file(folder / LINEAR_SECRET, lambda: secrets.token_hex(32)),),
     )
 
 

@@ -22,7 +22,7 @@ from core.repository_names import RepositoryId, follow, learn
 from core.rules import Signal
 from core.states import DeliveryState
 from core.tasks import create_task, request_event
-from core.tickets import TICKET_CHANGED, TicketChange
+from core.tickets import TICKET_CHANGED, TRACKERS, TicketChange
 
 CHANGED = "penstock.source.changed"
 _COMMANDS = uuid.UUID("0c0f6f3a-2f6c-5d44-8a6e-6a7f4f3f9a55")
@@ -222,7 +222,7 @@ def receive(
             event=request_event(team_id, delivery.event_id, origin, source, title=work.title),
             source=source,
             title=work.title,
-            body=work.body,
+            body=work.body or _known_body(connection, team_id, source, intent),
             url=work.url,
             author=work.author,
             options=work.options,
@@ -251,6 +251,20 @@ def receive(
         )
         log.append_in(connection, CHANGES, [event])
     return receipt
+
+
+def _known_body(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: Intent) -> str:
+    """The text of a ticket as its earlier changes have reported it, for a comment that does not hold it."""
+    if not isinstance(intent, TicketIntent) or intent.change.comment is None or intent.change.service not in TRACKERS:
+        return ""
+    change = intent.change
+    row = connection.execute(
+        "SELECT p.text FROM ticket_parts p JOIN tickets t USING (team_id, source, service, project, key) "
+        "WHERE (team_id, source, service, project, key) = (%s, %s, %s, %s, %s) AND p.part = 'body' AND NOT t.hidden "
+        "AND p.deleted_at IS NULL",
+        (team_id, source, change.service, change.project, change.key),
+    ).fetchone()
+    return str(row[0]) if row else ""
 
 
 def _store_commands(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: TicketIntent) -> None:

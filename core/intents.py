@@ -16,13 +16,13 @@ from core.intake import ChangeIntent, Happening, Intent, NoIntent, Target, TaskI
 from core.payload import Flag, Payload, Text, parse
 from core.repository_names import RepositoryId
 from core.rules import Rules, Signal, mentioned
-from core.tickets import Comment, Kind, Service, Snapshot, TicketChange
+from core.tickets import TRACKERS, Comment, Kind, Service, Snapshot, TicketChange
 from core.tickets.fields import names
 from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS
 
 NO_RULES = Rules(())
 
-_WRITTEN = ("created", "create")
+_WRITTEN = ("created", "create", "comment_created")
 _BOT = re.compile(r"\[bot\]$|^(?:project|group)_\d+_bot", re.IGNORECASE)
 """GitHub's Apps, and GitLab's access tokens of projects and groups."""
 _OWN_BRANCHES = "refs/heads/penstock/"
@@ -48,7 +48,7 @@ def about_ticket(
     """A ticket's change, with the task that it starts by the first of the rules that matches its signal. It belongs to
     the source that its project is linked to, or whose repository it is; `repository` is that one's permanent id.
     `feedback` is what a review says; a remark that gives other commands than `retry` is answered by them alone."""
-    name = None if change.service == Service.JIRA else change.project
+    name = None if change.service in TRACKERS else change.project
     target = Target(repository=name, project=(change.service, change.project), forge_id=repository)
     commands = _commands(change)
     if feedback is not None and commands == (Command.RETRY,):
@@ -118,7 +118,7 @@ def signal_of(
 def new_comment(change: TicketChange) -> Comment | None:
     """The comment, if the change reports that it was just written where everybody may read it."""
     comment = change.comment
-    written = change.action.rpartition(".")[2] in _WRITTEN
+    written = change.action.partition(" ")[0].rpartition(".")[2] in _WRITTEN
     return None if comment is None or not written or comment.hidden or comment.deleted else comment
 
 

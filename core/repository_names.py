@@ -108,7 +108,8 @@ def follow(
 def _follow_link(connection: Connection[Any], team_id: uuid.UUID, repository: str, former: str | None) -> Followed:
     """Follows a renamed repository of which a source has only the tickets."""
     rows = connection.execute(
-        "SELECT source, project FROM ticket_projects WHERE team_id = %s AND project IN (%s, %s) AND service <> 'jira'",
+        "SELECT source, project FROM ticket_projects WHERE team_id = %s AND project IN (%s, %s) "
+        "AND service NOT IN ('jira', 'linear', 'slack')",
         (team_id, former, repository),
     ).fetchall()
     names = {project: source for source, project in rows}
@@ -128,7 +129,8 @@ def rename(
     if not REPOSITORY.fullmatch(repository):
         return f"{repository[:80]!r} is not a repository's name"
     taken = connection.execute(
-        "SELECT source FROM ticket_projects WHERE team_id = %s AND project = %s AND service <> 'jira' AND source <> %s "
+        "SELECT source FROM ticket_projects WHERE team_id = %s AND project = %s AND source <> %s "
+        "AND service NOT IN ('jira', 'linear', 'slack') "
         "UNION ALL SELECT name FROM sources WHERE team_id = %s AND repository = %s AND name <> %s LIMIT 1",
         (team_id, repository, source, team_id, repository, source),
     ).fetchone()
@@ -157,13 +159,15 @@ def _rename_project(connection: Connection[Any], team_id: uuid.UUID, source: str
     )
     connection.execute(
         "UPDATE ticket_projects p SET project = %(project)s WHERE team_id = %(team)s AND source = %(source)s "
-        "AND project = %(former)s AND service <> 'jira' AND NOT EXISTS (SELECT FROM ticket_projects n "
+        "AND project = %(former)s AND service NOT IN ('jira', 'linear', 'slack') AND NOT EXISTS ("
+        "SELECT FROM ticket_projects n "
         "WHERE n.team_id = %(team)s AND n.service = p.service AND n.project = %(project)s)",
         key,
     )
     connection.execute(
         "DELETE FROM ticket_projects "
-        "WHERE team_id = %(team)s AND source = %(source)s AND project = %(former)s AND service <> 'jira'",
+        "WHERE team_id = %(team)s AND source = %(source)s AND project = %(former)s "
+        "AND service NOT IN ('jira', 'linear', 'slack')",
         key,
     )
     connection.execute(

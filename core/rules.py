@@ -1,6 +1,7 @@
 """What starts a task: rules over what just happened to an issue. Pure functions over records.
 
-A rule is written as `labelled:penstock` or, for some repositories or Jira projects only, `labelled:penstock [acme/*]`.
+A rule is written as `labelled:penstock` or, for some repositories or projects of trackers only, as in
+`labelled:penstock [acme/*]`.
 The settings `start_rules` and `trigger_label` hold the rules in effect; `core.intents` applies them to every event.
 """
 
@@ -13,9 +14,9 @@ from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.commands import OWN_MARK
+from core.commands import is_own
 from core.spoken import spoken_lines
-from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, Service
+from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, TRACKERS
 
 MOST_RULES = 50
 MOST_MENTIONS = 20
@@ -40,7 +41,7 @@ class Kind(StrEnum):
     COMMAND = "command"
     """`/penstock start` was written in a new comment on an issue."""
     TRANSITION = "transition"
-    """A Jira issue came to the status NAME."""
+    """An issue of a tracker came to the status NAME."""
 
 
 class Signal(BaseModel):
@@ -70,8 +71,8 @@ class Signal(BaseModel):
 
 @dataclass(frozen=True)
 class Rule:
-    """`name` is the label, login or status; empty for `opened` and `command`. `place` limits it to repositories or Jira
-    projects, as a pattern in which `*` matches any characters."""
+    """`name` is the label, login or status; empty for `opened` and `command`. `place` limits it to repositories or
+    projects of trackers, as a pattern in which `*` matches any characters."""
 
     kind: Kind
     name: str = ""
@@ -82,9 +83,9 @@ class Rule:
         return f"{self.kind}{name}" + (f" [{self.place}]" if self.place else "")
 
     def covers(self, service: str, project: str) -> bool:
-        """Whether the rule is for issues of this project. Those of Jira, which name no repository, start work only by
-        rules about transitions, and by others that are limited to their project."""
-        if service == Service.JIRA and self.place is None and self.kind != Kind.TRANSITION:
+        """Whether the rule is for issues of this project. Those of trackers, which name no repository, start work only
+        by rules about transitions, and by others that are limited to their project."""
+        if service in TRACKERS and self.place is None and self.kind != Kind.TRANSITION:
             return False
         return self.place is None or fnmatchcase(project.casefold(), self.place.casefold())
 
@@ -182,7 +183,7 @@ def read_rules(start_rules: Iterable[str], trigger_label: str | None = None) -> 
 
 def mentioned(text: str | None) -> tuple[str, ...]:
     """The names written as @NAME outside of quotations and code, each once; none in Penstock's own comments."""
-    if not text or "@" not in text or OWN_MARK in text:
+    if not text or "@" not in text or is_own(text):
         return ()
     said = "\n".join(spoken_lines(text))
     return tuple(dict.fromkeys(match[1] for match in _MENTION.finditer(said)))[:MOST_MENTIONS]

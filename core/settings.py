@@ -169,6 +169,10 @@ class Settings(BaseSettings):
     jira_webhook_secret: SecretStr | None = Field(
         default=None, description="Secrets of Jira webhooks, separated by commas. Unset: generated at the first start."
     )
+    linear_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signing secrets of Linear's webhooks, separated by commas. Unset: generated at the first start.",
+    )
     github_token: SecretStr | None = Field(
         default=None, description="Token for GitHub: reads tickets and publishes results."
     )
@@ -189,7 +193,11 @@ class Settings(BaseSettings):
     )
     jira_token: SecretStr | None = Field(
         default=None,
-        description="Token for reading tickets from Jira: user@example.org:TOKEN for Jira Cloud, else a personal one.",
+        description="Token for Jira: reads tickets and shows results; user@example.org:TOKEN for Jira Cloud, else a "
+        "personal one.",
+    )
+    linear_token: SecretStr | None = Field(
+        default=None, description="Token for Linear: shows results there. A personal API key, or an OAuth token."
     )
     token_rate: float = Field(
         default=50.0,
@@ -206,7 +214,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1e6,
         description="Signed deliveries a second that a gateway process takes for long from one sender of webhooks "
-        "(github, gitlab, gitea, bitbucket, jira, generic); 0: any number.",
+        "(github, gitlab, gitea, bitbucket, jira, linear, generic); 0: any number.",
     )
     webhook_burst: int = Field(
         default=5000, ge=1, le=10_000_000, description="Deliveries that one sender may make at once, after a pause."

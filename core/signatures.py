@@ -5,6 +5,7 @@ Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/
 GitLab: https://docs.gitlab.com/user/project/integrations/webhooks/. Gitea:
 https://docs.gitea.com/usage/webhooks. Jira: https://developer.atlassian.com/cloud/jira/platform/webhooks/.
 Bitbucket Cloud: https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/.
+Linear: https://linear.app/developers/webhooks.
 All but GitLab's token sign the raw bytes of the body. Every secret is tried, so that secrets can be rotated.
 """
 
@@ -76,6 +77,15 @@ def verify_bitbucket(secrets: Iterable[str], body: bytes, signature: str | None)
     """Raises `SignatureRefused` unless one of `secrets` signed `body`, as Bitbucket Cloud does, like Jira. It does not
     sign for a webhook without a secret."""
     verify_jira(secrets, body, signature)
+
+
+def verify_linear(secrets: Iterable[str], body: bytes, signature: str | None) -> None:
+    """Raises `SignatureRefused` unless one of `secrets` signed `body`, as Gitea does. The body holds the time of
+    sending, which the reader of the body checks."""
+    if not signature:
+        raise SignatureRefused("signature-missing", "header Linear-Signature is missing")
+    if not _any_equal((sign_gitea(secret, body).encode() for secret in secrets), [signature.strip().encode()]):
+        raise SignatureRefused("signature-wrong", "Linear-Signature does not match the body and the secret")
 
 
 def verify_gitlab(

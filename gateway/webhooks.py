@@ -14,8 +14,17 @@ from fastapi.concurrency import run_in_threadpool
 from core.credentials import Credentials
 from core.intake import Intent, Receipt
 from core.rules import Rules
-from core.signatures import verify_bitbucket, verify_gitea, verify_github, verify_gitlab, verify_jira, verify_standard
-from gateway import bitbucket, generic, gitea, github, gitlab, jira
+from core.signatures import (
+    verify_bitbucket,
+    verify_gitea,
+    verify_github,
+    verify_gitlab,
+    verify_jira,
+    verify_linear,
+    verify_standard,
+)
+from core.tickets.linear import event_of as linear_event
+from gateway import bitbucket, generic, gitea, github, gitlab, jira, linear
 from gateway.deliveries import (
     RESPONSES,
     DeliveryAnswer,
@@ -121,6 +130,17 @@ SOURCES = (
         lambda headers, body: header(headers, "X-Atlassian-Webhook-Identifier", instead=body_digest(body)),
         lambda event, payload: jira.describe(payload),
         lambda event, payload, rules: jira.normalise(payload, rules=rules),
+    ),
+    Source(
+        "linear",
+        "A Linear webhook, signed with its signing secret, which the gateway is given.",
+        ("Linear-Signature", "Linear-Delivery"),
+        lambda known: known.linear_secrets,
+        lambda secrets, body, headers: verify_linear(secrets, body, headers.get("linear-signature")),
+        lambda headers, body: header(headers, "Linear-Delivery"),
+        lambda event, payload: linear_event(payload),
+        lambda event, payload, rules: linear.normalise(payload, rules=rules),
+        may_be_form=False,
     ),
     Source(
         "generic",

@@ -2,9 +2,13 @@
 
 import itertools
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from core.forge.jira import JiraTracker
+from core.forge.linear import LinearTracker
 from core.forge.tracker import Action, Said
 from core.forge.tracker_conformance import SeenTicket
+from deploy.fake_forge import FakeForge, jira_shapes, linear
 
 WAYS = {"To Do": ("In Progress",), "In Progress": ("To Do", "In Review"), "In Review": ("In Progress", "Done")}
 
@@ -100,3 +104,77 @@ class MemoryArena:
 
     def say(self, ticket: str, text: str) -> None:
         self.tracker.say(ticket, "ada", text)
+
+
+class JiraArena:
+    """The project `SHOP` of a fake Jira."""
+
+    account = "penstock-bot"
+
+    def __init__(self, folder: Path, *, cloud: bool) -> None:
+        self.forge = FakeForge(folder)
+        self.board = self.forge.add_board("SHOP", cloud=cloud)
+        self.secret = self.forge.add_token(self.account)
+        self.board.roles = {self.account: "admin", "ada": "edit", "eve": "read"}
+        self.steady, self.stranger = self._person("ada"), self._person("eve")
+        self.mentions = ("[~eve]", f"[~accountid:{self.stranger[1]}]", "{panel}", "@ada")
+
+    @property
+    def token(self) -> str:
+        return f"bot@example.org:{self.secret}" if self.board.cloud else self.secret
+
+    def open(self) -> JiraTracker:
+        return JiraTracker(self.forge.url, "SHOP", lambda: self.token, setting="PENSTOCK_JIRA_TOKEN")
+
+    def new_ticket(self) -> str:
+        return self.forge.add_ticket("SHOP", "Total is wrong", "It is 1.").key
+
+    def ticket(self, key: str) -> SeenTicket:
+        return _seen(self.forge, key)
+
+    def say(self, ticket: str, text: str) -> None:
+        self.forge.say(ticket, text)
+
+    def stop(self) -> None:
+        self.forge.stop()
+
+    def _person(self, login: str) -> tuple[str, str]:
+        return login, jira_shapes.identity(self.board, self.forge.add_user(login))
+
+
+class LinearArena:
+    """The team `SHOP` of a fake Linear."""
+
+    account = "penstock-bot"
+    mentions = ("@ada", "@everyone", "https://linear.app/acme/profiles/eve")
+
+    def __init__(self, folder: Path) -> None:
+        self.forge = FakeForge(folder)
+        self.board = self.forge.add_board("SHOP")
+        self.token = self.forge.add_token(self.account)
+        self.board.roles = {self.account: "edit", "ada": "edit", "eve": "read"}
+        self.steady, self.stranger = self._person("ada"), self._person("eve")
+
+    def open(self) -> LinearTracker:
+        return LinearTracker(self.forge.url, "SHOP", lambda: self.token, setting="PENSTOCK_LINEAR_TOKEN")
+
+    def new_ticket(self) -> str:
+        return self.forge.add_ticket("SHOP", "Total is wrong", "It is 1.").key
+
+    def ticket(self, key: str) -> SeenTicket:
+        return _seen(self.forge, key)
+
+    def say(self, ticket: str, text: str) -> None:
+        self.forge.say(ticket, text)
+
+    def stop(self) -> None:
+        self.forge.stop()
+
+    def _person(self, login: str) -> tuple[str, str]:
+        return login, linear.identity("user", self.forge.add_user(login).id)
+
+
+def _seen(forge: FakeForge, key: str) -> SeenTicket:
+    held = forge.state.ticket(key)[1]
+    said = tuple((c.author.login, c.body) for c in held.comments)
+    return SeenTicket(said, tuple(url for url, _ in held.links.values()), held.status)

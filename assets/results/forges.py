@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from assets.platform import Platform
 from assets.results.pace import wait_for_turn
-from assets.results.trackers import NoTracker, open_tracker, split_place
+from assets.results.trackers import NoTracker, linked_places, open_tracker, split_place
 from core.commit_author import parse_identity
 from core.forge import bitbucket_access
 from core.forge.conventions import Conventions
@@ -226,6 +226,25 @@ def access_problem(platform: Platform, team_id: uuid.UUID, source: str) -> str |
     except (ForgeUnavailable, PublicationRefused) as error:
         return str(error)
     return None
+
+
+def access_problems(platform: Platform, team_id: uuid.UUID, source: str) -> list[str]:
+    """What keeps results of a source from its forge and from the trackers' projects that are linked to it."""
+    problem = access_problem(platform, team_id, source)
+    return [*([problem] if problem else []), *tracker_problems(platform, team_id, source)]
+
+
+def tracker_problems(platform: Platform, team_id: uuid.UUID, source: str) -> list[str]:
+    """As `access_problems`, of trackers; nothing of one for which no token is set, where nothing is to be written."""
+    found = []
+    for place in linked_places(platform, team_id, source):
+        try:
+            open_tracker(platform, team_id, source, place).check()
+        except NoTracker:
+            continue
+        except (ForgeUnavailable, PublicationRefused) as error:
+            found.append(f"{place}: {error}")
+    return found
 
 
 def distrust(platform: Platform, task: Task) -> str | None:

@@ -2,6 +2,7 @@
 
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 from assets.platform import Platform
 from assets.results.pace import wait_for_turn
@@ -13,8 +14,7 @@ from core.states import PublicationState, TaskState
 from core.tasks import Task
 from core.teams import DEFAULT_TEAM
 from core.ticket_statuses import Stage, TicketStatus, status_for
-
-TRACKERS = ("jira", "linear", "slack")
+from core.tickets import TRACKERS
 
 
 class NoTracker(PublicationRefused):
@@ -25,6 +25,16 @@ def split_place(place: str) -> tuple[str, str] | None:
     """Service and project of a place, if it is a tracker's."""
     service, _, project = place.partition(":")
     return (service, project) if service in TRACKERS and project else None
+
+
+def linked_places(platform: Platform, team_id: uuid.UUID, source: str) -> list[str]:
+    """The trackers' projects that are linked to a source."""
+    with platform.database.team(team_id) as connection:
+        rows = connection.execute(
+            "SELECT service || ':' || project FROM ticket_projects WHERE source = %s AND service = ANY(%s) ORDER BY 1",
+            (source, list(TRACKERS)),
+        ).fetchall()
+    return [str(row[0]) for row in rows]
 
 
 def open_tracker(platform: Platform, team_id: uuid.UUID, source: str, place: str) -> TrackerForge:
@@ -53,7 +63,23 @@ def open_tracker(platform: Platform, team_id: uuid.UUID, source: str, place: str
 
 
 def _tracker(service: str, address: str | None, project: str, token: str) -> Tracker:
+    setting = f"PENSTOCK_{service.upper()}_TOKEN"
+    if address is not None and not _is_private(address):
+        raise PublicationRefused(f"the token for {service} is sent by https only, and {address} is not")
+    if service == "jira" and address is not None:
+        from core.forge.jira import JiraTracker
+
+        return JiraTracker(address, project, lambda: token, setting=setting)
+    if service == "linear":
+        from core.forge.linear import ADDRESS, LinearTracker
+
+        return LinearTracker(address or ADDRESS, project, lambda: token, setting=setting)
     raise NoTracker(f"results cannot be shown at {service}")
+
+
+def _is_private(address: str) -> bool:
+    place = urlsplit(address)
+    return place.scheme == "https" or place.hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def shows_reports(platform: Platform, task: Task, place: str) -> bool:

@@ -20,7 +20,7 @@ from core.payload import BadField, Needed, Number, Payload, parse
 from core.repository_names import RepositoryId
 from core.rules import Kind as RuleKind
 from core.rules import Rules, Signal, mentioned
-from core.tickets import Comment, Kind, Service, Snapshot, TicketChange
+from core.tickets import TRACKERS, Comment, Kind, Service, Snapshot, TicketChange
 from core.tickets.bitbucket import Repository as BitbucketRepository
 from core.tickets.fields import Address, Person, Repository, repository_id
 from core.tickets.github import Ticket
@@ -127,8 +127,8 @@ def identity_of(*parts: Any) -> str:
 
 
 def repository_of(reader: Reader, service: str, project: str) -> RepositoryId | None:
-    """The permanent id of a project's repository; Jira's projects have none. Raises `ApiError`, `BadField`."""
-    if service == Service.JIRA:
+    """The permanent id of a project's repository; trackers' projects have none. Raises `ApiError`, `BadField`."""
+    if service in TRACKERS:
         return None
     if service == Service.GITLAB:
         body = reader.get(f"/api/v4/projects/{quote(project, safe='')}").body

@@ -82,6 +82,8 @@ def list_places(database: Database, source: str | None = None) -> list[Place]:
         if is_url(location):
             found[team, GIT, name] = Place(team, name, GIT, name, location, True, created)
     for team, name, service, project, address, created in links:
+        if service not in APIS:
+            continue  # it is known by its webhooks alone
         place = address or APIS[Service(service)].address
         if place is not None:
             found.setdefault((team, service, project), Place(team, name, service, project, place, False, created))

@@ -177,20 +177,31 @@ def _failure(state: RetryCallState) -> _Passing:
 
 
 def _details(errors: Any) -> list[str]:
-    """What GitHub adds to "Validation Failed": https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api"""
-    found = [e.get("message") or " ".join(str(e[k]) for k in ("field", "code") if k in e) if isinstance(e, dict) else e
-             for e in (errors if isinstance(errors, list) else ())]  # fmt: skip
-    return [str(text) for text in found if text][:5]
+    """What GitHub adds to "Validation Failed", and Jira and GraphQL say in place of a message:
+    https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api"""
+    if isinstance(errors, dict):
+        errors = [f"{name}: {problem}" for name, problem in errors.items()]
+    found = [_detail(error) for error in (errors if isinstance(errors, list) else ())]
+    return [text for text in found if text][:5]
+
+
+def _detail(error: Any) -> str:
+    if not isinstance(error, dict):
+        return str(error or "")
+    extensions = error.get("extensions")
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    text = error.get("message") or " ".join(str(error[name]) for name in ("field", "code") if name in error)
+    return f"{text} ({code})" if code else str(text)
 
 
 def _said(content: bytes, secrets: tuple[str, ...]) -> str:
     """A service's error text as one short line, without the credentials, which some services echo."""
     try:
         error = json.loads(content)
-        details = error.get("errors") if isinstance(error, dict) else None
+        details = (error.get("errors") or error.get("errorMessages")) if isinstance(error, dict) else None
         while isinstance(error, dict):
             error = error.get("error", error.get("message", error.get("detail", "")))
-        text = "; ".join([str(error), *_details(details)])
+        text = "; ".join(part for part in (str(error), *_details(details)) if part)
     except (ValueError, RecursionError):
         text = content[:4000].decode("utf-8", "replace")
     for secret in secrets:

@@ -1,9 +1,10 @@
-"""Tickets of GitHub, GitLab, Gitea, Bitbucket and Jira in one format, from webhooks and from REST APIs."""
+"""Tickets of GitHub, GitLab, Gitea, Bitbucket, Jira and Linear in one format, from webhooks and from REST APIs."""
 
 from core.tickets.record import (
     BODY_BYTES,
     TICKET_CHANGED,
     TITLE_CHARACTERS,
+    TRACKERS,
     Comment,
     Kind,
     Service,
@@ -16,6 +17,7 @@ __all__ = [
     "BODY_BYTES",
     "TICKET_CHANGED",
     "TITLE_CHARACTERS",
+    "TRACKERS",
     "Comment",
     "Kind",
     "Service",

@@ -4,6 +4,7 @@ Webhooks: https://developer.atlassian.com/cloud/jira/platform/webhooks/. Texts a
 document, of which the plain text is stored. Pure functions; they raise `core.payload.BadField`.
 """
 
+import base64
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,13 @@ _COMMENT_EVENTS = ("comment_created", "comment_updated", "comment_deleted")
 _KEY = re.compile(r"([A-Z][A-Z0-9_]{1,99})-([1-9]\d{0,11})")
 _MOST_ITEMS = 100
 _LONGEST_ITEM = 2000
+
+
+def authorization(token: str) -> str:
+    """The value of the header for a token: `user@example.org:TOKEN` of Cloud, or a personal one of Data Center."""
+    if ":" in token:
+        return f"Basic {base64.b64encode(token.encode()).decode()}"
+    return f"Bearer {token}"
 
 
 def _key(text: str) -> str:

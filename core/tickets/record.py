@@ -25,6 +25,11 @@ class Service(StrEnum):
     GITEA = "gitea"
     BITBUCKET = "bitbucket"
     JIRA = "jira"
+    LINEAR = "linear"
+
+
+TRACKERS = frozenset({"jira", "linear", "slack"})
+"""The services whose projects hold tickets and are no repositories."""
 
 
 class Kind(StrEnum):
@@ -86,9 +91,9 @@ class Comment(_Record):
 
 
 class TicketChange(_Record):
-    """`project` is the repository (`owner/name`, lower case) or the Jira project's key. `key` is the ticket's id in
-    the project: `#12`, `!12` (a GitLab merge
-    request, or a Bitbucket pull request) or `PROJ-7`. `action` is the sender's name for the event.
+    """`project` is the repository (`owner/name`, lower case), or the key of Jira's project or Linear's team. `key` is
+    the ticket's id in the project: `#12`, `!12` (GitLab's merge requests, Bitbucket's pull requests) or `PROJ-7`.
+    `action` is the sender's name for the event.
 
     `deleted`: the ticket was deleted or moved to another project. `moved_from` is its former key, if it has changed.
     """

@@ -90,16 +90,14 @@ def add(
 
 
 def _warn_of_access(database: "Database", team: uuid.UUID, source: "Source") -> None:
-    """Says what would keep results from being published at the source's forge, so that no task has to find out."""
+    """Says what would keep results from the source's forge and trackers, so that no task has to find out."""
     from assets.platform import Platform
-    from assets.results.forges import access_problem
+    from assets.results.forges import access_problems
     from core.settings import load_settings
 
-    if source.forge is None:
-        return
     platform = Platform(load_settings(), database.url)
     try:
-        if problem := access_problem(platform, team, source.name):
+        for problem in access_problems(platform, team, source.name):
             note(f"warning: results cannot be published there yet: {problem}")
     finally:
         platform.database.close()

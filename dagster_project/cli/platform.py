@@ -67,7 +67,7 @@ def up(
 def send(
     file: Annotated[Path, typer.Argument(help="The payload, a JSON file.", exists=True, dir_okay=False, readable=True)],
     source: Annotated[
-        str, typer.Option(help="The webhook to deliver to: github, gitlab, gitea, bitbucket, jira or generic.")
+        str, typer.Option(help="The webhook to deliver to: github, gitlab, gitea, bitbucket, jira, linear or generic.")
     ] = "github",
     kind: Annotated[str, typer.Option(help="The event name: X-GitHub-Event, X-Gitea-Event or X-Event-Key.")] = "issues",
     delivery: Annotated[
@@ -83,15 +83,15 @@ def send(
     from core.settings import load_settings
     from dagster_project.supervisor import running_platform
 
-    if source not in ("github", "gitlab", "gitea", "bitbucket", "jira", "generic"):
+    if source not in ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "generic"):
         raise typer.BadParameter(
-            f"{source!r} is not github, gitlab, gitea, bitbucket, jira or generic", param_hint="--source"
+            f"{source!r} is not github, gitlab, gitea, bitbucket, jira, linear or generic", param_hint="--source"
         )
     settings = load_settings()
     if url is None:
         running = running_platform(settings)
         url = str(running["gateway"]) if running else f"http://{settings.gateway_host}:{settings.gateway_port}"
-    body = file.read_bytes()
+    body = file.read_bytes() if source != "linear" else _sent_now(file.read_bytes())
     headers = _signed(load_or_make(settings), source, kind, delivery or str(uuid.uuid4()), body)
     try:
         response = httpx.post(
@@ -116,6 +116,17 @@ def send(
         raise typer.Exit(1)
 
 
+def _sent_now(body: bytes) -> bytes:
+    """A payload of Linear, which holds the time at which it was sent."""
+    try:
+        payload = json.loads(body)
+    except ValueError:
+        return body
+    if isinstance(payload, dict):
+        payload["webhookTimestamp"] = int(time.time() * 1000)
+    return json.dumps(payload).encode()
+
+
 def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, body: bytes) -> dict[str, str]:
     from core.signatures import SIGNING, sign_gitea, sign_github, sign_standard
 
@@ -125,6 +136,8 @@ def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, b
     if source == "bitbucket":
         signature = sign_github(credentials.bitbucket_secrets[0], body)
         return {"X-Event-Key": kind, "X-Request-UUID": delivery, "X-Hub-Signature": signature}
+    if source == "linear":
+        return {"Linear-Delivery": delivery, "Linear-Signature": sign_gitea(credentials.linear_secrets[0], body)}
     if source == "gitea":
         signature = sign_gitea(credentials.gitea_secrets[0], body)
         return {"X-Gitea-Event": kind, "X-Gitea-Delivery": delivery, "X-Gitea-Signature": signature}
@@ -238,11 +251,12 @@ def _database(settings: "Settings", running: "dict[str, object] | None") -> tupl
 
 
 def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
-    """The sources of all teams whose results are published at a forge, at most `MOST_FORGES`, each with what keeps
-    that from working."""
+    """The sources of all teams whose results are published at a forge or shown at a tracker, at most `MOST_FORGES`,
+    each with what keeps that from working."""
     from assets.platform import Platform
-    from assets.results.forges import access_problem
+    from assets.results.forges import access_problems
     from core.teams import DEFAULT_TEAM
+    from core.tickets import TRACKERS
     from dagster_project.cli.task import opened
 
     with opened() as database:
@@ -251,13 +265,14 @@ def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
             with database.system() as connection:
                 rows = connection.execute(
                     "SELECT t.id, t.name, s.name FROM sources s JOIN teams t ON t.id = s.team_id "
-                    "WHERE s.forge IS NOT NULL ORDER BY t.id, s.name LIMIT %s",
-                    (MOST_FORGES,),
+                    "WHERE s.forge IS NOT NULL OR EXISTS (SELECT FROM ticket_projects p WHERE (p.team_id, p.source) = "
+                    "(s.team_id, s.name) AND p.service = ANY(%s)) ORDER BY t.id, s.name LIMIT %s",
+                    (list(TRACKERS), MOST_FORGES),
                 ).fetchall()
             return [
                 (
                     str(name) if team == DEFAULT_TEAM else f"{team_name}/{name}",
-                    access_problem(platform, team, str(name)),
+                    "; ".join(access_problems(platform, team, str(name))) or None,
                 )
                 for team, team_name, name in rows
             ]

@@ -20,10 +20,11 @@ tickets = typer.Typer(name="tickets", help="Import, list and search the tickets 
 Source = Annotated[str, typer.Argument(help="The source.", metavar="SOURCE")]
 From = Annotated[Service, typer.Option("--from", help="The service that holds the tickets.")]
 Project = Annotated[
-    str | None, typer.Option(help="owner/name, or a Jira project's key; by default the source's repository.")
+    str | None,
+    typer.Option(help="owner/name, or the key of Jira's project or Linear's team; by default the source's repository."),
 ]
 Address = Annotated[
-    str | None, typer.Option(help="https://HOST of the service; not needed for github.com and gitlab.com.")
+    str | None, typer.Option(help="https://HOST of the service; not needed for github.com, gitlab.com and Linear.")
 ]
 OnlyState = Annotated[State | None, typer.Option("--state", help="Only tickets in this state.")]
 OnlyKind = Annotated[Kind | None, typer.Option("--kind", help="Only tickets of this kind.")]
@@ -174,16 +175,31 @@ def link(
 
     with _opened(team) as (database, here):
         made = link_project(database, here, source, service, project, address)
+        _warn_of_access(database, here, made.source)
     if as_json:
         data(asdict(made))
     else:
         line(f"tickets of {made.project} at {made.address} belong to {made.source}")
 
 
+def _warn_of_access(database: "Database", team: uuid.UUID, source: str) -> None:
+    """Says what would keep results from being shown at the trackers that a source is linked to."""
+    from assets.platform import Platform
+    from assets.results.forges import tracker_problems
+    from core.settings import load_settings
+
+    platform = Platform(load_settings(), database.url)
+    try:
+        for problem in tracker_problems(platform, team, source):
+            note(f"warning: results cannot be shown there yet: {problem}")
+    finally:
+        platform.database.close()
+
+
 @tickets.command()
 def unlink(
     service: From,
-    project: Annotated[str, typer.Option(help="owner/name, or a Jira project's key.")],
+    project: Annotated[str, typer.Option(help="owner/name, or the key of Jira's project or Linear's team.")],
     team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:

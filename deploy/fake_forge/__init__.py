@@ -1,10 +1,11 @@
-"""A fake forge for development and tests: GitHub, GitLab, Gitea and Bitbucket on one port, with real git repositories.
+"""A fake forge for development and tests: GitHub, GitLab, Gitea and Bitbucket on one port, with real git repositories,
+and Jira and Linear beside them.
 
 It is not a forge: no accounts, no forks, no reviews, no web pages, plain http on loopback. What an adapter asks of it
 that it does not have is in `FakeForge.unknown`. `deploy/dev/fake_forge.py` runs it as a program.
 
-The layers, from below: `records`, `git`; `accounts`, `state`; `kept`; `exchange`; `*_shapes`; one module for each
-dialect; `faults`, `deliveries`, `pages`; `server`; `forge`.
+The layers, from below: `records`, `git`; `accounts`, `boards`, `state`; `kept`; `exchange`; `*_shapes`; one module for
+each dialect; `faults`, `deliveries`, `pages`; `server`; `forge`.
 """
 
 from deploy.fake_forge.faults import Fault

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.fake_forge import git, kept
+from deploy.fake_forge.boards import Board, Said, Ticket
 from deploy.fake_forge.deliveries import Deliveries, Delivery
 from deploy.fake_forge.faults import Fault
 from deploy.fake_forge.github_app import APP_LOGIN
@@ -274,6 +275,23 @@ class FakeForge:
         """Merges a pull request with a merge commit. Raises `Invalid` on a conflict."""
         found = self.repository(repository)
         self.state.merge(found, self.state.pull(found, number), self.add_user(author))
+
+    # Projects of trackers
+
+    def add_board(self, key: str, *, cloud: bool = True) -> Board:
+        """Makes a project of a tracker; its `roles` say who may do what there."""
+        return self.state.add_board(key, cloud=cloud)
+
+    def add_ticket(self, board: str, title: str, body: str = "", *, author: str = "ada") -> Ticket:
+        return self.state.add_ticket(self.state.board(board), self.add_user(author), title, body)
+
+    def say(self, key: str, body: str, *, author: str = "ada") -> Said:
+        """Comments on a ticket of a tracker."""
+        return self.state.say(*self.state.ticket(key), self.add_user(author), body)
+
+    def move(self, key: str, status: str, *, author: str = "ada") -> None:
+        """Raises `Invalid`."""
+        self.state.move(*self.state.ticket(key), self.add_user(author), status)
 
     # Breaking it
 

@@ -24,6 +24,8 @@ from deploy.fake_forge import (
     github_app,
     github_issues,
     gitlab,
+    jira,
+    linear,
     pages,
     reviews,
 )
@@ -34,7 +36,7 @@ from deploy.fake_forge.state import State
 LONGEST_CALL = 8 << 20
 """Of a REST request's body, in bytes."""
 LONGEST_PUSH = 64 << 20
-DIALECTS = (github, gitlab, gitea, bitbucket)
+DIALECTS = (github, gitlab, gitea, bitbucket, jira, linear)
 ROUTE_MODULES = (*DIALECTS, github_app, github_issues, reviews, checks)  # importing the last four adds their routes
 _GIT = re.compile(r"/(?P<repository>[^/]+/[^/]+)\.git/(?P<service>info/refs|git-upload-pack|git-receive-pack)")
 _TIMEOUT = 60
@@ -98,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         if path.startswith("/_fake/"):
             self._send(self._control(path, body))
             return
-        dialect = next((module for module in DIALECTS if path.startswith(f"{module.PREFIX}/")), None)
+        dialect = next((module for module in DIALECTS if f"{path}/".startswith(f"{module.PREFIX}/")), None)
         secret = dialect.credential(headers) if dialect else _basic(headers) if is_git else ""
         token = self.server.state.tokens.get(secret)
         name = dialect.NAME if dialect else "git" if is_git else pages.NAME

@@ -7,7 +7,8 @@ service's dialect.
 from typing import Any
 
 from deploy.fake_forge import git
-from deploy.fake_forge.accounts import Accounts, locked, now
+from deploy.fake_forge.accounts import locked, now
+from deploy.fake_forge.boards import Boards
 from deploy.fake_forge.records import (
     AlreadyExists,
     CheckRun,
@@ -27,7 +28,7 @@ from deploy.fake_forge.records import (
 )
 
 
-class State(Accounts):
+class State(Boards):
     """Issues, comments, labels, pull requests and check runs."""
 
     @locked

@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 from core.forge.tracker_conformance import CHECKS, Check, TrackerArena
-from tests.tracker_arena import MemoryArena
+from tests.tracker_arena import JiraArena, LinearArena, MemoryArena
 
-ARENAS: dict[str, Callable[[Path], TrackerArena]] = {"memory": lambda folder: MemoryArena()}
+ARENAS: dict[str, Callable[[Path], TrackerArena]] = {
+    "memory": lambda folder: MemoryArena(),
+    "linear": LinearArena,
+    "jira-cloud": lambda folder: JiraArena(folder, cloud=True),
+    "jira-data-center": lambda folder: JiraArena(folder, cloud=False),
+}
 
 
 @pytest.fixture(params=sorted(ARENAS))

@@ -41,6 +41,12 @@ R, E, S, A, H = Command.RETRY, Command.EXPLAIN, Command.STOP, Command.APPROVE, C
         ("<!--\n/penstock retry\n-->\n/penstock stop", (S,)),
         ("<!-- open\n/penstock retry", ()),
         ("Done.\n/penstock retry\n\n<!-- penstock task=1 status -->", ()),
+        ("{quote}\n/penstock retry\n{quote}\n/penstock stop", (S,)),
+        ("{quote}He said:\n/penstock retry\n{quote}", ()),
+        ("{code:bash}\n/penstock retry\n{code}", ()),
+        ("{noformat}\n{quote}\n/penstock retry\n{noformat}", ()),
+        ("bq. x\nbq. /penstock retry", ()),
+        ("{code} is a macro\n/penstock retry", (R,)),
         ("a ` lonely tick\n/penstock retry", (R,)),
     ],
 )

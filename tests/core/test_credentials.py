@@ -16,17 +16,17 @@ def test_the_first_start_generates_secrets_that_only_their_owner_can_read(tmp_pa
     settings = Settings(home=tmp_path / "home")
     made = ensure_secrets(settings, database)
     files = sorted(settings.secrets_folder.iterdir())
-    services = ("bitbucket", "generic", "gitea", "github", "gitlab", "jira")
+    services = ("bitbucket", "generic", "gitea", "github", "gitlab", "jira", "linear")
     assert [file.name for file in files] == ["api-token", *(f"{service}-webhook-secret" for service in services)]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert settings.secrets_folder.stat().st_mode & 0o777 == 0o700
     assert made.api_token.startswith("pst_")
     assert made.generic_secrets[0].startswith("whsec_")
     webhooks = (
-        *(made.github_secrets, made.generic_secrets, made.gitlab_secrets),
-        *(made.gitea_secrets, made.bitbucket_secrets, made.jira_secrets),
+        *(made.github_secrets, made.generic_secrets, made.gitlab_secrets, made.gitea_secrets),
+        *(made.bitbucket_secrets, made.jira_secrets, made.linear_secrets),
     )
-    assert len({made.api_token, *(secret for secrets in webhooks for secret in secrets)}) == 7
+    assert len({made.api_token, *(secret for secrets in webhooks for secret in secrets)}) == 8
     assert made.api_token not in repr(made)
     assert ensure_secrets(settings, database) == made
     with database.team(DEFAULT_TEAM) as connection:
@@ -63,6 +63,7 @@ def test_secrets_in_settings_are_used_unchanged_and_none_is_generated(tmp_path: 
         gitea_webhook_secret=SecretStr("secret"),
         bitbucket_webhook_secret=SecretStr("new,old"),
         jira_webhook_secret=SecretStr("secret"),
+        linear_webhook_secret=SecretStr("secret"),
     )
     found = load_or_make(settings)
     assert found.github_secrets == ("new", "old")

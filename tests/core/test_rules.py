@@ -67,6 +67,9 @@ GIVEN = Signal(labels=("Bug", "penstock"), actor="ada")
         ("transition:ready [OTHER]", Signal(status="Ready"), "jira", "SHOP", None),
         ("opened", Signal(opened=True), "jira", "SHOP", None),
         ("opened [SHOP]", Signal(opened=True), "jira", "SHOP", "opened"),
+        ("opened", Signal(opened=True), "linear", "ENG", None),
+        ("opened [ENG]", Signal(opened=True), "linear", "ENG", "opened"),
+        ("transition:ready", Signal(status="Ready"), "linear", "ENG", "status ready"),
         ("labelled:bug [*]", GIVEN, "jira", "SHOP", "label bug"),
     ],
 )

@@ -16,6 +16,7 @@ from core.events import DEFAULT_TEAM
 from dagster_project.cli import tickets
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
+from deploy.fake_forge import FakeForge
 
 TOKENS: list[str | None] = []
 ISSUE = {
@@ -94,6 +95,28 @@ def test_tickets_are_imported_listed_and_found(penstock: Callable[..., Any], git
     assert penstock("status", "shop")["tickets"] == {"issue open": 1}
     assert penstock("unlink", "--from", "gitea", "--project", "acme/shop")["linked"] is False
     assert penstock("list", "shop") == []
+
+
+def test_a_team_of_linear_is_linked_and_neither_imported_nor_swept(penstock: Callable[..., Any]) -> None:
+    linked = penstock("link", "shop", "--from", "linear", "--project", "eng")
+    assert (linked["project"], linked["address"]) == ("ENG", "https://api.linear.app")
+    with pytest.raises(CommandFailed, match="they arrive by webhooks"):
+        penstock("import", "shop", "--from", "linear", "--project", "ENG")
+    assert penstock("sweep", "shop") == []
+    assert penstock("unlink", "--from", "linear", "--project", "ENG")["linked"] is False
+
+
+def test_a_link_says_what_the_token_lacks(
+    penstock: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeForge(tmp_path / "forge") as forge:
+        forge.add_board("SHOP")
+        monkeypatch.setenv("PENSTOCK_LINEAR_TOKEN", "lin_api_wrong")
+        arguments = ("link", "shop", "--from", "linear", "--project", "SHOP", "--address", forge.url)
+        done = CliRunner().invoke(app, ["tickets", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "warning: results cannot be shown there yet: linear:SHOP: " in done.output
+    assert "lin_api_wrong" not in done.output
 
 
 def test_errors_are_reported_in_one_line(penstock: Callable[..., Any]) -> None:

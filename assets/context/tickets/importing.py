@@ -18,7 +18,7 @@ from assets.context.tickets.index import TicketIndexReport, index_tickets
 from assets.context.tickets.renames import move_renamed
 from core.database import Database
 from core.embedding import Embedder
-from core.tickets import Service
+from core.tickets import TRACKERS, Service
 
 MOST_PAGES = 20_000
 INDEX_EVERY = 20
@@ -27,6 +27,8 @@ OVERLAP = timedelta(minutes=10)
 
 MOST_SKIPPED = 100
 
+_PUBLIC = {Service.LINEAR: "https://api.linear.app"}
+"""Addresses of services whose tickets come by webhooks alone."""
 _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
 )
@@ -73,7 +75,7 @@ def link_project(
     """Makes the tickets of a service's project belong to a source; linking it again only changes the address. The
     default project is the source's repository. Raises `SourceError`, `ImportRefused`."""
     found = find_source(database, team_id, source)
-    name = _project(service, project or (found.repository if service != Service.JIRA else None))
+    name = _project(service, project or (found.repository if service not in TRACKERS else None))
     address = _address(address)
     with database.team(team_id) as connection:
         row = connection.execute(
@@ -87,7 +89,7 @@ def link_project(
                 f"project {name} of {service} already belongs to source {row[0] if row else '?'}: "
                 f"unlink it with `penstock tickets unlink`"
             )
-        place = row[1] or APIS[service].address
+        place = row[1] or (APIS[service].address if service in APIS else _PUBLIC.get(service))
         if place is None:
             raise ImportRefused(f"{service} has no public instance: pass the address of yours, as https://HOST")
     return Link(found.name, service, name, place)
@@ -116,9 +118,10 @@ def _address(address: str | None) -> str | None:
 
 
 def _project(service: Service, name: str | None) -> str:
-    if service == Service.JIRA:
-        if name is None or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{1,99}", name):
-            raise ImportRefused("a Jira project is named by its key: --project PROJ")
+    if service in TRACKERS:
+        least = 1 if service == Service.JIRA else 0
+        if name is None or not re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{{least},99}}", name):
+            raise ImportRefused(f"a project of {service} is named by its key: --project PROJ")
         return name.upper()
     if name is None or not re.fullmatch(r"[\w.-]{1,100}(?:/[\w.-]{1,100}){1,9}", name):
         raise ImportRefused(f"a project of {service} is named owner/name: --project owner/name")
@@ -141,8 +144,11 @@ def import_tickets(
     """Imports and indexes what changed since the last import; the first import, or `everything`, reads all tickets.
 
     `on_page` is called with the numbers of pages and changes so far. Raises `ApiError` and psycopg's errors; the pages
-    before the error are stored, and the next import continues from there.
+    before the error are stored, and the next import continues from there. Raises `ImportRefused` for a service whose
+    tickets come by webhooks alone.
     """
+    if link.service not in APIS:
+        raise ImportRefused(f"tickets of {link.service} are not imported: they arrive by webhooks, from now on")
     api = APIS[link.service]
     state = _begin(database, team_id, link, everything)
     pages = changes = applied = 0

@@ -10,7 +10,7 @@ import uuid
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from core.tickets import Service, TicketChange
+from core.tickets import TRACKERS, TicketChange
 
 _WAITING = """
 SELECT former, project FROM renamed_projects WHERE team_id = %s AND source = %s AND moved_at IS NULL
@@ -20,19 +20,22 @@ ORDER BY renamed_at, former FOR UPDATE
 # A row that has the new name already is newer, so it stays, and the one with the former name goes.
 _PARTS = """
 UPDATE ticket_parts p SET project = %(project)s
-WHERE p.team_id = %(team)s AND p.source = %(source)s AND p.project = %(former)s AND p.service <> 'jira'
+WHERE p.team_id = %(team)s AND p.source = %(source)s AND p.project = %(former)s
+  AND p.service NOT IN ('jira', 'linear', 'slack')
   AND NOT EXISTS (SELECT FROM ticket_parts n
     WHERE (n.team_id, n.source, n.service, n.project, n.key, n.part)
         = (p.team_id, p.source, p.service, %(project)s, p.key, p.part))
 """
 _TICKETS = """
 UPDATE tickets t SET project = %(project)s
-WHERE t.team_id = %(team)s AND t.source = %(source)s AND t.project = %(former)s AND t.service <> 'jira'
+WHERE t.team_id = %(team)s AND t.source = %(source)s AND t.project = %(former)s
+  AND t.service NOT IN ('jira', 'linear', 'slack')
   AND NOT EXISTS (SELECT FROM tickets n
     WHERE (n.team_id, n.source, n.service, n.project, n.key) = (t.team_id, t.source, t.service, %(project)s, t.key))
 """
 _LEFT = """
-DELETE FROM {} WHERE team_id = %(team)s AND source = %(source)s AND project = %(former)s AND service <> 'jira'
+DELETE FROM {} WHERE team_id = %(team)s AND source = %(source)s AND project = %(former)s
+  AND service NOT IN ('jira', 'linear', 'slack')
 """
 _MOVED = """
 UPDATE renamed_projects SET moved_at = now()
@@ -54,7 +57,7 @@ def under_new_name(
     connection: Connection[TupleRow], team_id: uuid.UUID, source: str, change: TicketChange
 ) -> TicketChange:
     """The change, with its project's present name."""
-    if change.service == Service.JIRA:
+    if change.service in TRACKERS:
         return change
     # A project that was linked since under the former name is another one.
     found = connection.execute(

@@ -5,7 +5,6 @@ Cloud searches with page tokens
 that endpoint and searches by `/rest/api/2/search` with offsets.
 """
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ from assets.context.tickets.apis.protocol import Page
 from assets.context.tickets.apis.reader import ApiError, Reader
 from core.payload import BadField, Count, Needed, Objects, Payload, parse
 from core.tickets import TicketChange
-from core.tickets.jira import Issue, Remark
+from core.tickets.jira import Issue, Remark, authorization
 
 _FIELDS = "summary,description,status,labels,reporter,creator,assignee,created,updated,resolutiondate,security,comment"
 _CLOUD, _DATA_CENTER = "/rest/api/2/search/jql", "/rest/api/2/search"
@@ -53,11 +52,7 @@ class JiraApi:
     address: str | None = None
 
     def headers(self, token: str | None) -> dict[str, str]:
-        if not token:
-            return {}
-        if ":" in token:  # user@example.org:TOKEN
-            return {"Authorization": f"Basic {base64.b64encode(token.encode()).decode()}"}
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": authorization(token)} if token else {}
 
     def steps(self, project: str, since: datetime | None) -> Sequence[str]:
         # Jira reads the time in the zone of the token's user, which may differ by up to a day.
