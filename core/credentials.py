@@ -45,6 +45,7 @@ class Credentials:
     gitlab_secrets: tuple[str, ...] = field(default=(), repr=False)
     gitea_secrets: tuple[str, ...] = field(default=(), repr=False)
     jira_secrets: tuple[str, ...] = field(default=(), repr=False)
+    slack_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def ensure_secrets(settings: Settings, database: Database) -> Credentials:
@@ -79,6 +80,7 @@ def load_or_make(settings: Settings) -> Credentials:
         or (_from_file(folder / GITEA_SECRET, lambda: secrets.token_hex(32)),),
         jira_secrets=_from_setting("jira_webhook_secret", settings.jira_webhook_secret)
         or (_from_file(folder / JIRA_SECRET, lambda: secrets.token_hex(32)),),
+        slack_secrets=_from_setting("slack_signing_secret", settings.slack_signing_secret),  # only Slack makes one
     )
 
 

@@ -165,6 +165,10 @@ class Settings(BaseSettings):
     jira_webhook_secret: SecretStr | None = Field(
         default=None, description="Secrets of Jira webhooks, separated by commas. Unset: generated at the first start."
     )
+    slack_signing_secret: SecretStr | None = Field(
+        default=None,
+        description="Signing secrets of the Slack app, separated by commas. Unset: no requests of Slack are accepted.",
+    )
     github_token: SecretStr | None = Field(
         default=None, description="Token for GitHub: reads tickets and publishes results."
     )
@@ -182,6 +186,9 @@ class Settings(BaseSettings):
         default=None,
         description="Token for reading tickets from Jira: user@example.org:TOKEN for Jira Cloud, else a personal one.",
     )
+    slack_token: SecretStr | None = Field(
+        default=None, description="Bot token (xoxb-...) of the Slack app: writes results into threads."
+    )
     token_rate: float = Field(
         default=50.0,
         ge=0,
@@ -197,7 +204,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1e6,
         description="Signed deliveries a second that a gateway process takes for long from one sender of webhooks "
-        "(github, gitlab, gitea, jira, generic); 0: any number.",
+        "(github, gitlab, gitea, jira, slack, generic); 0: any number.",
     )
     webhook_burst: int = Field(
         default=5000, ge=1, le=10_000_000, description="Deliveries that one sender may make at once, after a pause."

@@ -53,6 +53,10 @@ def open_tracker(platform: Platform, team_id: uuid.UUID, source: str, place: str
 
 
 def _tracker(service: str, address: str | None, project: str, token: str) -> Tracker:
+    if service == "slack":
+        from core.forge.slack import SlackTracker
+
+        return SlackTracker(address, project, lambda: token)
     raise NoTracker(f"results cannot be shown at {service}")
 
 

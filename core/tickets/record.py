@@ -24,6 +24,7 @@ class Service(StrEnum):
     GITLAB = "gitlab"
     GITEA = "gitea"
     JIRA = "jira"
+    SLACK = "slack"
 
 
 class Kind(StrEnum):

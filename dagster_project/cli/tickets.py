@@ -20,7 +20,8 @@ tickets = typer.Typer(name="tickets", help="Import, list and search the tickets 
 Source = Annotated[str, typer.Argument(help="The source.", metavar="SOURCE")]
 From = Annotated[Service, typer.Option("--from", help="The service that holds the tickets.")]
 Project = Annotated[
-    str | None, typer.Option(help="owner/name, or a Jira project's key; by default the source's repository.")
+    str | None,
+    typer.Option(help="owner/name, a Jira project's key, or a Slack channel's id; by default the source's repository."),
 ]
 Address = Annotated[
     str | None, typer.Option(help="https://HOST of the service; not needed for github.com and gitlab.com.")
@@ -68,6 +69,8 @@ def import_(
     from core.embedding.serving import Models
     from core.settings import load_settings
 
+    if service == Service.SLACK:
+        raise CommandFailed("messages of Slack are not imported: `penstock tickets link` links a channel")
     settings = load_settings()
     token = getattr(settings, f"{service}_token")
     with _opened(team) as (database, here), Progress(quiet=as_json) as step:
@@ -182,7 +185,7 @@ def link(
 @tickets.command()
 def unlink(
     service: From,
-    project: Annotated[str, typer.Option(help="owner/name, or a Jira project's key.")],
+    project: Annotated[str, typer.Option(help="owner/name, a Jira project's key, or a Slack channel's id.")],
     team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:

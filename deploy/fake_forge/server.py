@@ -13,7 +13,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from deploy.fake_forge import checks, faults, git, gitea, github, github_app, github_issues, gitlab, pages, reviews
+from deploy.fake_forge import (
+    checks,
+    faults,
+    git,
+    gitea,
+    github,
+    github_app,
+    github_issues,
+    gitlab,
+    pages,
+    reviews,
+    slack,
+)
 from deploy.fake_forge.exchange import Call, Reply, UnknownEndpoint
 from deploy.fake_forge.records import NotFound, Request, Token
 from deploy.fake_forge.state import State
@@ -21,7 +33,7 @@ from deploy.fake_forge.state import State
 LONGEST_CALL = 8 << 20
 """Of a REST request's body, in bytes."""
 LONGEST_PUSH = 64 << 20
-DIALECTS = (github, gitlab, gitea)
+DIALECTS = (github, gitlab, gitea, slack)
 ROUTE_MODULES = (*DIALECTS, github_app, github_issues, reviews, checks)  # importing the last four adds their routes
 _GIT = re.compile(r"/(?P<repository>[^/]+/[^/]+)\.git/(?P<service>info/refs|git-upload-pack|git-receive-pack)")
 _TIMEOUT = 60

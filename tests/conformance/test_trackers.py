@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from core.forge.tracker_conformance import CHECKS, Check, TrackerArena
-from tests.tracker_arena import MemoryArena
+from tests.tracker_arena import MemoryArena, SlackArena
 
-ARENAS: dict[str, Callable[[Path], TrackerArena]] = {"memory": lambda folder: MemoryArena()}
+ARENAS: dict[str, Callable[[Path], TrackerArena]] = {
+    "memory": lambda folder: MemoryArena(),
+    "slack": SlackArena,
+}
 
 
 @pytest.fixture(params=sorted(ARENAS))

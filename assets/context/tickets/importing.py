@@ -26,6 +26,8 @@ OVERLAP = timedelta(minutes=10)
 """Clocks differ, so changes made shortly before the last import began are read again."""
 
 MOST_SKIPPED = 100
+SLACK = "https://slack.com"
+"""The address of Slack's API, whose messages are not imported."""
 
 _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
@@ -73,7 +75,8 @@ def link_project(
     """Makes the tickets of a service's project belong to a source; linking it again only changes the address. The
     default project is the source's repository. Raises `SourceError`, `ImportRefused`."""
     found = find_source(database, team_id, source)
-    name = _project(service, project or (found.repository if service != Service.JIRA else None))
+    elsewhere = service in (Service.JIRA, Service.SLACK)
+    name = _project(service, project or (None if elsewhere else found.repository))
     address = _address(address)
     with database.team(team_id) as connection:
         row = connection.execute(
@@ -87,7 +90,7 @@ def link_project(
                 f"project {name} of {service} already belongs to source {row[0] if row else '?'}: "
                 f"unlink it with `penstock tickets unlink`"
             )
-        place = row[1] or APIS[service].address
+        place = row[1] or (SLACK if service == Service.SLACK else APIS[service].address)
         if place is None:
             raise ImportRefused(f"{service} has no public instance: pass the address of yours, as https://HOST")
     return Link(found.name, service, name, place)
@@ -120,6 +123,10 @@ def _project(service: Service, name: str | None) -> str:
         if name is None or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{1,99}", name):
             raise ImportRefused("a Jira project is named by its key: --project PROJ")
         return name.upper()
+    if service == Service.SLACK:
+        if name is None or not re.fullmatch(r"[A-Z][A-Z0-9]{1,30}", name):
+            raise ImportRefused("a channel of Slack is named by its id, which its details show: --project C0123456789")
+        return name
     if name is None or not re.fullmatch(r"[\w.-]{1,100}(?:/[\w.-]{1,100}){1,9}", name):
         raise ImportRefused(f"a project of {service} is named owner/name: --project owner/name")
     return name.lower()
