@@ -9,7 +9,7 @@ from collections.abc import Iterator
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t#]*")
-_BULLET = re.compile(r"([ \t]{0,20})[-*+][ \t]+(?=\S)")
+_BULLET = re.compile(r"^([ \t]{0,20})[-*+][ \t]+(?=\S)")
 _RULE = re.compile(r"[ \t|:-]*-{3,}[ \t|:-]*|[ \t]{0,3}(?:\*{3,}|_{3,})[ \t]*")
 _ROW = re.compile(r"[ \t]*\|(.*)\|[ \t]*")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)

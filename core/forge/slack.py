@@ -111,6 +111,14 @@ class _User(Payload):
         return all(flag is False for flag in (*no, *also)) and team in teams and self.id != "USLACKBOT"
 
 
+class _Channel(Payload):
+    is_member: Any = None
+
+
+class _Info(Payload):
+    channel: _Channel
+
+
 class _Found(Payload):
     user: _User
 
@@ -133,7 +141,10 @@ class SlackTracker:
 
     def check(self) -> None:
         self._own()
-        self._get("conversations.info", channel=self._channel)
+        found = self._get("conversations.info", channel=self._channel)
+        with self._translated():
+            if parse(_Info, found).channel.is_member is not True:
+                raise self._failure("conversations.info", _Answer(error="not_in_channel"))
 
     def may_write(self, login: str, user_id: str | None, ticket: str | None) -> bool:
         """Full members of the token's own workspace may; guests, bots and people of other workspaces may not."""
