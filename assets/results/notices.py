@@ -86,7 +86,7 @@ def note_new(database: Database, log: PostgresLog, channel: Channel) -> None:
         position = _position(database, log, channel, topic)
         while True:
             batch = log.read(topic, {PARTITION: position})
-            after = batch.offsets[PARTITION]
+            after = batch.next_offsets[PARTITION]
             with database.system() as connection:
                 for record in batch.records:
                     if record.event.teamid == DEFAULT_TEAM and record.event.type in (CLOSED, UNREADABLE):

@@ -5,6 +5,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -168,6 +169,21 @@ def test_a_failed_try_is_repeated_with_the_same_id_and_body(world: World, receiv
     receiver.bodies()
 
 
+def test_the_doctor_says_what_a_receiver_answers(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster_project.cli import platform, task
+
+    monkeypatch.setattr(task, "opened", lambda: nullcontext(world.platform.database))
+    assert platform._channels(world.platform.settings) == [("callback", "ok", "nothing has failed")]
+    receiver.faults.append("410")
+    world.conclude(world.start())
+    world.deliver()
+    [(name, state, detail)] = platform._channels(world.platform.settings)
+    assert (name, state) == ("callback", "degraded")
+    assert "1 wait after a failed try, 0 are dead letters" in detail and "410" in detail
+
+
 def test_a_receiver_says_how_long_it_needs(world: World, receiver: Receiver) -> None:
     receiver.faults.append("429:900")
     world.conclude(world.start())
@@ -280,7 +296,7 @@ def test_a_name_that_leads_into_the_own_network_is_refused(world: World, monkeyp
         return [(0, 0, 0, "", (address, port)) for address in ("93.184.216.34", "10.0.0.7")]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
-    with pytest.raises(AddressRefused, match="10.0.0.7"):
+    with pytest.raises(AddressRefused, match=r"10\.0\.0\.7"):
         public_addresses("hooks.example.org", 443)
     sender = Callback("https://hooks.example.org/x", KEYS)
     with pytest.raises(Unsent, match="PENSTOCK_CALLBACK_PRIVATE"):
