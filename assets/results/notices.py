@@ -59,8 +59,12 @@ class Notice:
 
 
 class Channel(Protocol):
-    name: str
-    topics: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Those of the event log that it is told of."""
 
     def body(self, notice: Notice) -> dict[str, Any] | None:
         """What is told of it, the same in every try, with the publication's target as `data.publication.target`; None

@@ -207,9 +207,15 @@ def test_commands_in_threads(linked: TestClient, stored: Stored, text: str, comm
     assert stored("SELECT count(*) FROM tasks") == [(0,)]
 
 
-def test_a_request_that_begins_with_a_command_is_a_request(linked: TestClient, stored: Stored) -> None:
-    linked.request("POST", **signed(event(f"<@{BOT}> stop the leak in m.py")))
-    assert stored("SELECT title FROM tasks") == [("stop the leak in m.py",)]
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [(" stop the leak in m.py", "stop the leak in m.py"), (" benchmarks", "benchmarks"), ("\nfix it", "fix it")],
+)
+def test_a_request_that_is_like_a_command_is_a_request(
+    linked: TestClient, stored: Stored, text: str, title: str
+) -> None:
+    linked.request("POST", **signed(event(f"<@{BOT}>{text}")))
+    assert stored("SELECT title FROM tasks") == [(title,)]
     assert stored(COMMANDS) == []
 
 

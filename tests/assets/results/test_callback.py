@@ -5,6 +5,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -133,6 +134,22 @@ def test_a_held_patch_is_told_again_when_it_is_published(world: World, receiver:
     assert due(world) == 0
 
 
+def test_what_was_told_in_vain_is_not_changed_afterwards(world: World, receiver: Receiver) -> None:
+    world.settings(approval="all")
+    receiver.faults.append("lost")
+    attempt = world.start()
+    world.conclude(attempt)
+    world.deliver()
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        approvals.approve(connection, attempt.task.id, "ada")
+    world.deliver()
+    assert len(world.branch_pulls(attempt)) == 1
+    for _ in range(2):
+        again(world)
+    states = [body["data"]["publication"]["state"] for body in receiver.bodies()]
+    assert states == ["held", "held", "published"]
+
+
 def test_a_pending_publication_is_waited_for(world: World, receiver: Receiver) -> None:
     attempt = world.start()
     world.arena.forge.add_fault("status", path="/pulls", status=503, times=9)
@@ -220,13 +237,14 @@ def test_whoever_notes_an_outcome_it_has_one_row(world: World, receiver: Receive
     for _ in range(5):
         world.conclude(world.start())
     [channel] = open_channels(world.platform.settings)
-    threads = [
-        threading.Thread(target=note_new, args=(world.platform.database, world.platform.log, channel)) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with ThreadPoolExecutor(4) as pool:
+        started = threading.Barrier(4)
+
+        def note(number: int) -> None:
+            started.wait(60)
+            note_new(world.platform.database, world.platform.log, channel)
+
+        assert list(pool.map(note, range(4))) == [None] * 4
     with world.platform.database.system() as connection:
         assert connection.execute("SELECT count(*), count(DISTINCT id) FROM notices").fetchone() == (5, 5)
 
