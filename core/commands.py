@@ -52,3 +52,19 @@ def without_commands(text: str) -> str:
     """What a comment says beside its commands."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join(line for line in lines if not _LINE.match(line)).strip()
+
+
+def spelled_out(text: str, called: str) -> str:
+    """`text` with `/penstock stop` in place of each line that says only `@called stop`, as one speaks to an app in a
+    chat; a text that says `@called` alone asks for help. Any other text is left as it is, and may be a request."""
+    address = re.compile(
+        rf" {{0,3}}@{re.escape(called)}(?:[ \t]*[,:])?(?:[ \t]+([a-z]{{1,40}}))?[ \t]*[.!]?[ \t]*", re.I
+    )
+
+    def line_of(line: str) -> str:
+        match = address.fullmatch(line)
+        word = (match[1] or "").lower() if match else ""
+        return f"/penstock {word}" if word in _KNOWN else line
+
+    alone = address.fullmatch(text.strip())
+    return "/penstock help" if alone and not alone[1] else "\n".join(map(line_of, text.splitlines()))

@@ -49,6 +49,7 @@ class Credentials:
     bitbucket_secrets: tuple[str, ...] = field(default=(), repr=False)
     jira_secrets: tuple[str, ...] = field(default=(), repr=False)
     linear_secrets: tuple[str, ...] = field(default=(), repr=False)
+    slack_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def ensure_secrets(settings: Settings, database: Database) -> Credentials:
@@ -87,6 +88,7 @@ def load_or_make(settings: Settings) -> Credentials:
         or (_from_file(folder / JIRA_SECRET, lambda: secrets.token_hex(32)),),
         linear_secrets=_from_setting("linear_webhook_secret", settings.linear_webhook_secret)
         or (_from_file(folder / LINEAR_SECRET, lambda: secrets.token_hex(32)),),
+        slack_secrets=_from_setting("slack_signing_secret", settings.slack_signing_secret),  # only Slack makes one
     )
 
 

@@ -1,7 +1,7 @@
-"""Dead letters and their replay: records that could not be read, and publications that failed for good.
+"""Dead letters and their replay: records that could not be read, publications and notices that failed for good.
 
 Replay one after fixing what its reason names. That is safe to repeat: a record is appended at most once more, and a
-publication that succeeds is published once.
+publication that succeeds is published once; the receiver of a notice knows a repeat by its id.
 """
 
 import uuid
@@ -25,6 +25,7 @@ REPLAYED = "penstock.event.replayed"
 class LetterKind(StrEnum):
     RECORD = "record"
     PUBLICATION = "publication"
+    NOTICE = "notice"
 
 
 class NotReplayed(RuntimeError):
@@ -33,7 +34,8 @@ class NotReplayed(RuntimeError):
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """`about` says where it belongs: topic, partition and offset, or task, attempt and target."""
+    """`about` says where it belongs: topic, partition and offset; task, attempt and target; or the channel and what was
+    to be told there."""
 
     id: str
     kind: LetterKind
@@ -58,6 +60,12 @@ FROM publications WHERE state = 'dead-lettered' AND team_id = %(team)s
   AND (%(id)s::text IS NULL OR 'publication:' || task_id || ':' || attempt || ':' || target = %(id)s)
 ORDER BY updated_at DESC, task_id, target LIMIT %(limit)s
 """
+_NOTICES = """
+SELECT 'notice:' || channel || ':' || id, updated_at, channel, id, tries, last_error
+FROM notices WHERE state = 'dead-lettered' AND team_id = %(team)s
+  AND (%(id)s::text IS NULL OR 'notice:' || channel || ':' || id = %(id)s)
+ORDER BY updated_at DESC, channel, id LIMIT %(limit)s
+"""
 
 
 def list_dead_letters(
@@ -68,6 +76,7 @@ def list_dead_letters(
     with database.team(team_id) as connection:
         records = connection.execute(_RECORDS, given).fetchall()
         publications = connection.execute(_PUBLICATIONS, given).fetchall()
+        notices = connection.execute(_NOTICES, given).fetchall()
     letters = []
     for event_id, at, data in records:
         about = f"{data['topic']} {data['partition']}:{data['offset']}"
@@ -76,6 +85,9 @@ def list_dead_letters(
         about = f"task {task_id}, attempt {attempt}, to {target}"
         details = {"task": str(task_id), "attempt": attempt, "target": target, "tries": tries, "source": source}
         letters.append(DeadLetter(identity, LetterKind.PUBLICATION, at, about, error or "not published", details))
+    for identity, at, channel, told, tries, error in notices:
+        details = {"channel": channel, "id": told, "tries": tries}
+        letters.append(DeadLetter(identity, LetterKind.NOTICE, at, f"{told}, by {channel}", error or "", details))
     return sorted(letters, key=lambda letter: (letter.at, letter.id), reverse=True)[:limit]
 
 
@@ -84,10 +96,12 @@ def find_dead_letter(database: Database, team_id: uuid.UUID, identity: str) -> D
 
 
 def replay(database: Database, log: EventLog, letter: DeadLetter, team_id: uuid.UUID) -> None:
-    """Replays a dead letter: appends the record to its topic again, or makes the publication due. `log` is the one
-    that consumers read. Raises `NotReplayed`, and the log's errors."""
+    """Replays a dead letter: appends the record to its topic again, or makes the publication or notice due. `log` is
+    the one that consumers read. Raises `NotReplayed`, and the log's errors."""
     if letter.kind is LetterKind.PUBLICATION:
         _publish_again(database, letter, team_id)
+    elif letter.kind is LetterKind.NOTICE:
+        _tell_again(database, letter, team_id)
     else:
         _append_again(database, log, letter, team_id)
 
@@ -108,6 +122,17 @@ def _publish_again(database: Database, letter: DeadLetter, team_id: uuid.UUID) -
         ).rowcount
     if not moved:
         raise NotReplayed(f"{letter.about} is not dead-lettered any more; see `penstock task show`")
+
+
+def _tell_again(database: Database, letter: DeadLetter, team_id: uuid.UUID) -> None:
+    with database.team(team_id) as connection:
+        moved = connection.execute(
+            "UPDATE notices SET state = 'pending', tries = 0, next_try_at = now(), updated_at = now() "
+            "WHERE (team_id, channel, id) = (%s, %s, %s) AND state = 'dead-lettered'",
+            (team_id, letter.data["channel"], letter.data["id"]),
+        ).rowcount
+    if not moved:
+        raise NotReplayed(f"{letter.about} is not dead-lettered any more")
 
 
 def _append_again(database: Database, log: EventLog, letter: DeadLetter, team_id: uuid.UUID) -> None:

@@ -91,7 +91,8 @@ class TicketIntent:
     """A ticket has changed; `task` is work on the same source that the change also requests, `commands` are those of a
     new comment, `feedback` is what a review says about a pull request of Penstock's. `reason` says why a change that
     could start a task does not, `signal` is what rules were applied to. `look`: the sender does not say what happened,
-    so the next sweep of its project should not wait."""
+    so the next sweep of its project should not wait. Unless it is `searchable`, only task and commands
+    are kept."""
 
     target: Target
     change: TicketChange
@@ -101,6 +102,7 @@ class TicketIntent:
     feedback: Feedback | None = None
     signal: Signal | None = None
     look: bool = False
+    searchable: bool = True
 
 
 @dataclass(frozen=True)
@@ -359,7 +361,7 @@ def _change(intent: Intent) -> tuple[str | None, Mapping[str, Any]]:
     """The type and data of the event for the topic of changes; the type is None if the intent needs none."""
     if isinstance(intent, ChangeIntent):
         return CHANGED, intent.data
-    if isinstance(intent, TicketIntent):
+    if isinstance(intent, TicketIntent) and intent.searchable:
         signal = intent.signal.model_dump(mode="json", exclude_defaults=True) if intent.signal else None
         return TICKET_CHANGED, {
             "change": intent.change.model_dump(mode="json", exclude_none=True),

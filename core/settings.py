@@ -29,8 +29,10 @@ from core.access.grants import is_safe_address, split_grants
 from core.backlog import Backlog
 from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
+from core.mail_addresses import check_mail_address, is_mail_server
 from core.rules import Rules, read_rules, split_rules
 from core.secret_files import SUFFIX, SecretFileError, read_secret, secret_file
+from core.signatures import SIGNING, standard_key
 from core.ticket_statuses import read_statuses
 
 PREFIX = "PENSTOCK_"
@@ -173,6 +175,10 @@ class Settings(BaseSettings):
         default=None,
         description="Signing secrets of Linear's webhooks, separated by commas. Unset: generated at the first start.",
     )
+    slack_signing_secret: SecretStr | None = Field(
+        default=None,
+        description="Signing secrets of the Slack app, separated by commas. Unset: no requests of Slack are accepted.",
+    )
     github_token: SecretStr | None = Field(
         default=None, description="Token for GitHub: reads tickets and publishes results."
     )
@@ -199,6 +205,9 @@ class Settings(BaseSettings):
     linear_token: SecretStr | None = Field(
         default=None, description="Token for Linear: shows results there. A personal API key, or an OAuth token."
     )
+    slack_token: SecretStr | None = Field(
+        default=None, description="Bot token (xoxb-...) of the Slack app: writes results into threads."
+    )
     token_rate: float = Field(
         default=50.0,
         ge=0,
@@ -214,7 +223,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1e6,
         description="Signed deliveries a second that a gateway process takes for long from one sender of webhooks "
-        "(github, gitlab, gitea, bitbucket, jira, linear, generic); 0: any number.",
+        "(github, gitlab, gitea, bitbucket, jira, linear, slack, generic); 0: any number.",
     )
     webhook_burst: int = Field(
         default=5000, ge=1, le=10_000_000, description="Deliveries that one sender may make at once, after a pause."
@@ -303,6 +312,28 @@ class Settings(BaseSettings):
         description="Statuses that tickets of a tracker get, separated by semicolons: started:STATUS when work begins, "
         "proposed:STATUS when a patch is published, merged:STATUS, each with [PROJECT] behind it if it is for some "
         "only. Unset: tickets are not moved.",
+    )
+    callback_url: str | None = Field(
+        default=None,
+        max_length=500,
+        description="Address to which each outcome of a task is POSTed, signed by Standard Webhooks: https, or http on "
+        "loopback.",
+    )
+    callback_secret: SecretStr | None = Field(
+        default=None,
+        description="Standard Webhooks secrets (whsec_...) that sign callbacks, separated by commas: all of them sign.",
+    )
+    callback_private: bool = Field(
+        default=False, description="Whether callback_url may lead to an address that is not public."
+    )
+    mail_server: SecretStr | None = Field(
+        default=None,
+        description="Mail server for what needs a person: smtp://[USER:PASSWORD@]HOST[:PORT], with STARTTLS where it "
+        "is offered, or smtps://.",
+    )
+    mail_from: str | None = Field(default=None, max_length=300, description="Sender of that mail.")
+    mail_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Receivers of that mail, separated by commas."
     )
     sweep_minutes: float = Field(
         default=10.0,
@@ -466,6 +497,48 @@ class Settings(BaseSettings):
             raise ValueError("oidc_issuer needs oidc_audience, without which tokens for other services would be taken")
         return self
 
+    @field_validator("callback_url")
+    @classmethod
+    def _callback(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe_address(value):
+            raise ValueError("is not an https address (http is allowed on loopback only), or has a login or a query")
+        return value
+
+    @field_validator("mail_server")
+    @classmethod
+    def _smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not is_mail_server(value.get_secret_value()):
+            raise ValueError("is not smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://...")
+        return value
+
+    @field_validator("mail_from", "mail_to")
+    @classmethod
+    def _mail_addresses(cls, value: Any) -> Any:
+        for address in (value,) if isinstance(value, str) else value or ():
+            check_mail_address(address)
+        return value
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> "Settings":
+        if self.mail_server is not None and not (self.mail_from and self.mail_to):
+            raise ValueError("mail_server needs mail_from and mail_to")
+        return self
+
+    @field_validator("callback_secret")
+    @classmethod
+    def _callback_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        for secret in value.get_secret_value().split(",") if value is not None else ():
+            if not secret.strip().startswith(SIGNING):
+                raise ValueError("is not a Standard Webhooks secret: whsec_ and base64")
+            standard_key(secret.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _callback_is_whole(self) -> "Settings":
+        if self.callback_url is not None and self.callback_secret is None:
+            raise ValueError("callback_url needs callback_secret, by which its receiver knows that it is Penstock")
+        return self
+
     @field_validator("allowed_roots", mode="before")
     @classmethod
     def _split_roots(cls, value: Any) -> Any:
@@ -494,7 +567,7 @@ class Settings(BaseSettings):
         read_statuses(value)
         return value
 
-    @field_validator("registry_hosts", "protected_paths", "pull_labels", mode="before")
+    @field_validator("registry_hosts", "protected_paths", "pull_labels", "mail_to", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ GitLab: https://docs.gitlab.com/user/project/integrations/webhooks/. Gitea:
 https://docs.gitea.com/usage/webhooks. Jira: https://developer.atlassian.com/cloud/jira/platform/webhooks/.
 Bitbucket Cloud: https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/.
 Linear: https://linear.app/developers/webhooks.
+Slack: https://docs.slack.dev/authentication/verifying-requests-from-slack.
 All but GitLab's token sign the raw bytes of the body. Every secret is tried, so that secrets can be rotated.
 """
 
@@ -17,7 +18,7 @@ import re
 from collections.abc import Iterable
 
 TOLERANCE_SECONDS = 300
-"""How far a Standard Webhooks timestamp may be from our clock, either way."""
+"""How far the timestamp of Standard Webhooks or Slack may be from our clock, either way."""
 
 SIGNING = "whsec_"
 """Prefix of Standard Webhooks secrets."""
@@ -86,6 +87,31 @@ def verify_linear(secrets: Iterable[str], body: bytes, signature: str | None) ->
         raise SignatureRefused("signature-missing", "header Linear-Signature is missing")
     if not _any_equal((sign_gitea(secret, body).encode() for secret in secrets), [signature.strip().encode()]):
         raise SignatureRefused("signature-wrong", "Linear-Signature does not match the body and the secret")
+
+
+def sign_slack(secret: str, timestamp: int, body: bytes) -> str:
+    """The value of `X-Slack-Signature`. `timestamp` is in seconds since 1970."""
+    return "v0=" + hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
+
+
+def verify_slack(
+    secrets: Iterable[str], body: bytes, *, timestamp: str | None, signature: str | None, now: float
+) -> None:
+    """Raises `SignatureRefused` unless one of the app's signing secrets signed `body`, within five minutes of `now`."""
+    known = tuple(secrets)
+    if not known:
+        raise SignatureRefused("secret-missing", "no signing secret of Slack is set: PENSTOCK_SLACK_SIGNING_SECRET")
+    for header, value in (("Request-Timestamp", timestamp), ("Signature", signature)):
+        if not value:
+            raise SignatureRefused("signature-missing", f"header X-Slack-{header} is missing")
+    assert timestamp and signature  # noqa: S101  checked above, for the type checker
+    if not re.fullmatch(r"[0-9]{1,12}", timestamp):
+        raise SignatureRefused("timestamp-wrong", "X-Slack-Request-Timestamp must be whole seconds since 1970")
+    expected = (sign_slack(secret, int(timestamp), body).encode() for secret in known)
+    if not _any_equal(expected, [signature.strip().encode()]):
+        raise SignatureRefused("signature-wrong", "X-Slack-Signature does not match timestamp, body and secret")
+    if abs(now - int(timestamp)) > TOLERANCE_SECONDS:
+        raise SignatureRefused("timestamp-stale", "X-Slack-Request-Timestamp is more than five minutes from now")
 
 
 def verify_gitlab(

@@ -24,7 +24,7 @@ from core.payload import BadField
 from core.settings import Settings
 from core.signatures import SignatureRefused
 from core.tasks import IllegalMove, TaskNotFound
-from gateway import audit, health, streams, tasks, tokens, webhooks
+from gateway import audit, health, slack_endpoint, streams, tasks, tokens, webhooks
 from gateway.bodies import BODY_SECONDS, BoundedBodies
 from gateway.gate import Gate
 from gateway.middleware import Observe, count_refusal
@@ -67,6 +67,7 @@ def create_app(
         Depends(HTTPBearer(auto_error=False, description="An API token (`pst_...`), or a JWT of the OIDC issuer."))
     ]
     app.include_router(webhooks.router)
+    app.include_router(slack_endpoint.router)
     app.include_router(health.open_router)
     app.include_router(tasks.router, dependencies=token)
     app.include_router(streams.router, dependencies=token)

@@ -29,7 +29,7 @@ from gateway.state import Gateway
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_ORIGINS = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "generic")
+_ORIGINS = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
 OPEN_PATHS = frozenset({"/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
 
 TEAM_HEADER = b"penstock-team"

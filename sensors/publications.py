@@ -16,7 +16,9 @@ from dagster import (
 )
 
 from assets.platform import Platform
+from assets.results.channels import open_channels
 from assets.results.follow_ups import count_due
+from assets.results.notices import count_due as count_due_notices
 from assets.results.publish import MAX_TRIES
 from core import attempts
 from sensors.slots import IN_PROGRESS
@@ -43,6 +45,7 @@ def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam
     with platform.database.system() as connection:
         row = connection.execute(_DUE, (MAX_TRIES,)).fetchone()
         due = (int(row[0]) if row else 0) + count_due(connection)
+        due += count_due_notices(connection, open_channels(platform.settings))
     if not due:
         return SkipReason("Nothing is due.")
     if context.instance.get_runs_count(RunsFilter(job_name=PUBLISH_JOB, statuses=IN_PROGRESS)):

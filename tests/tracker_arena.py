@@ -6,9 +6,10 @@ from pathlib import Path
 
 from core.forge.jira import JiraTracker
 from core.forge.linear import LinearTracker
+from core.forge.slack import SlackTracker
 from core.forge.tracker import Action, Said
 from core.forge.tracker_conformance import SeenTicket
-from deploy.fake_forge import FakeForge, jira_shapes, linear
+from deploy.fake_forge import FakeForge, chat, jira_shapes, linear
 
 WAYS = {"To Do": ("In Progress",), "In Progress": ("To Do", "In Review"), "In Review": ("In Progress", "Done")}
 
@@ -178,3 +179,41 @@ def _seen(forge: FakeForge, key: str) -> SeenTicket:
     held = forge.state.ticket(key)[1]
     said = tuple((c.author.login, c.body) for c in held.comments)
     return SeenTicket(said, tuple(url for url, _ in held.links.values()), held.status)
+
+
+class SlackArena:
+    """A channel of the fake's workspace."""
+
+    account = chat.BOT
+    steady = ("ada", "U0ADA")
+    stranger = ("eve", "U0EVE")
+    mentions = ("<!channel>", "<@U0ADA>", "<!subteam^S0TEAM>", "@everyone")
+
+    def __init__(self, folder: Path, channel: str = "C0SHOP") -> None:
+        self.forge = FakeForge(folder)
+        self.token = self.forge.add_token("penstock")
+        self.channel = channel
+        self.chat = self.forge.state.chat
+        self.chat.add_channel(channel)
+        self.chat.add_member("U0ADA", "ada")
+        self.chat.add_member("U0EVE", "eve", is_restricted=True)
+
+    @property
+    def address(self) -> str:
+        return f"{self.forge.url}/slack"
+
+    def open(self) -> SlackTracker:
+        return SlackTracker(self.address, self.channel, lambda: self.token)
+
+    def new_ticket(self) -> str:
+        return self.chat.say(self.channel, "U0ADA", "It fails").ts
+
+    def ticket(self, key: str) -> SeenTicket:
+        _, *comments = self.chat.thread(self.channel, key)
+        return SeenTicket(tuple((comment.user, chat.shown(comment)) for comment in comments), None, None)
+
+    def say(self, ticket: str, text: str) -> None:
+        self.chat.say(self.channel, "U0ADA", text, ticket)
+
+    def stop(self) -> None:
+        self.forge.stop()

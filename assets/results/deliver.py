@@ -1,15 +1,17 @@
 """Does at forges what is due, with the platform's settings: people's commands, results, the status comments that
-mention them, and what people say about pull requests."""
+mention them, and what people say about pull requests. Then tells the channels of notices how tasks have ended."""
 
 import uuid
 from dataclasses import dataclass, field
 
 from assets.platform import Platform
+from assets.results.channels import tell
 from assets.results.feedback import Followed
 from assets.results.follow_ups import follow_up_due
 from assets.results.forges import open_forge_for
 from assets.results.holds import reason_to_hold
 from assets.results.moved_base import on_current_base
+from assets.results.notices import Told
 from assets.results.publish import Published, publish_due
 from assets.results.status_comments import Written, write_due_comments
 from assets.results.ticket_commands import Obeyed, obey_due
@@ -26,6 +28,7 @@ class Delivered:
     published: list[Published] = field(default_factory=list)
     comments: list[Written] = field(default_factory=list)
     followed: list[Followed] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """One line for each, for a log."""
@@ -34,6 +37,7 @@ class Delivered:
             *(f"{one.target}: {one.state} {one.location or one.error}" for one in self.published),
             *(f"remark {one.id}: {one.state}, {one.outcome.partition(chr(10))[0]}" for one in self.followed),
             *(f"status comment of task {one.task_id}: {one.location or one.error or '-'}" for one in self.comments),
+            *(f"{one.channel} {one.id}: {one.state} {one.error or ''}" for one in self.told),
         ]
 
 
@@ -63,4 +67,5 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
     statuses = read_statuses(platform.settings.ticket_statuses)
     comments = write_due_comments(platform.database, open_forge, task_id=task_id, statuses=statuses)
     followed = follow_up_due(platform.database, platform.log, open_forge) if task_id is None else []
-    return Delivered(commands, published, comments, followed)
+    told = tell(platform) if task_id is None else []
+    return Delivered(commands, published, comments, followed, told)

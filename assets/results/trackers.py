@@ -74,6 +74,10 @@ def _tracker(service: str, address: str | None, project: str, token: str) -> Tra
         from core.forge.linear import ADDRESS, LinearTracker
 
         return LinearTracker(address or ADDRESS, project, lambda: token, setting=setting)
+    if service == "slack":
+        from core.forge.slack import SlackTracker
+
+        return SlackTracker(address, project, lambda: token)
     raise NoTracker(f"results cannot be shown at {service}")
 
 

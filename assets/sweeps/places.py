@@ -71,7 +71,8 @@ def list_places(database: Database, source: str | None = None) -> list[Place]:
         links = connection.execute(
             "SELECT p.team_id, p.source, p.service, p.project, p.address, s.created_at FROM ticket_projects p "
             "JOIN sources s ON (s.team_id, s.name) = (p.team_id, p.source) "
-            "WHERE %(source)s::text IS NULL OR p.source = %(source)s ORDER BY p.team_id, p.service, p.project",
+            "WHERE (%(source)s::text IS NULL OR p.source = %(source)s) AND p.service <> 'slack' "
+            "ORDER BY p.team_id, p.service, p.project",
             {"source": source},
         ).fetchall()
     found: dict[tuple[uuid.UUID, str, str], Place] = {}
@@ -138,7 +139,7 @@ SELECT EXISTS (SELECT FROM sweeps WHERE next_at <= now())
         SELECT FROM sweeps w WHERE (w.team_id, w.service, w.project) = (s.team_id, 'git', s.name)))
     OR EXISTS (SELECT FROM ticket_projects p
         WHERE (p.address IS NOT NULL OR p.service IN ('github', 'gitlab', 'bitbucket'))
-        AND NOT EXISTS (SELECT FROM sweeps w
+        AND p.service <> 'slack' AND NOT EXISTS (SELECT FROM sweeps w
             WHERE (w.team_id, w.service, w.project) = (p.team_id, p.service, p.project)))
 """
 

@@ -26,6 +26,7 @@ class Service(StrEnum):
     BITBUCKET = "bitbucket"
     JIRA = "jira"
     LINEAR = "linear"
+    SLACK = "slack"
 
 
 TRACKERS = frozenset({"jira", "linear", "slack"})

@@ -210,6 +210,8 @@ def doctor(as_json: AsJson = False) -> None:
     if running and database == "ok":
         for source, problem in _forges(settings):
             check(f"forge of {source}", "missing" if problem else "ok", problem or "answers, and knows the token")
+        for channel, state, detail in _channels(settings):
+            check(channel, state, detail)
     needed = {"git", "sandbox", "database", "kafka", "oidc issuer"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
@@ -278,6 +280,23 @@ def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
             ]
         finally:
             platform.database.close()
+
+
+def _channels(settings: "Settings") -> list[tuple[str, str, str]]:
+    """Each channel of notices, `degraded` if its receiver has failed."""
+    from assets.results.channels import open_channels
+    from assets.results.notices import channel_state
+    from dagster_project.cli.task import opened
+
+    rows = []
+    channels = open_channels(settings)
+    with opened() as database, database.system() as connection:
+        for channel in channels:
+            found = channel_state(connection, channel.name)
+            counts = f"{found.waiting} wait after a failed try, {found.dead} are dead letters; {found.error}"
+            bad = bool(found.waiting or found.dead)
+            rows.append((channel.name, "degraded" if bad else "ok", counts if bad else "nothing has failed"))
+    return rows
 
 
 def _issuer(address: str, audience: str) -> tuple[str, str]:

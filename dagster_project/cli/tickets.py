@@ -21,7 +21,10 @@ Source = Annotated[str, typer.Argument(help="The source.", metavar="SOURCE")]
 From = Annotated[Service, typer.Option("--from", help="The service that holds the tickets.")]
 Project = Annotated[
     str | None,
-    typer.Option(help="owner/name, or the key of Jira's project or Linear's team; by default the source's repository."),
+    typer.Option(
+        help="owner/name, the key of Jira's project or Linear's team, or the id of Slack's channel; by default the "
+        "source's repository."
+    ),
 ]
 Address = Annotated[
     str | None, typer.Option(help="https://HOST of the service; not needed for github.com, gitlab.com and Linear.")
@@ -70,6 +73,8 @@ def import_(
     from core.embedding.serving import Models
     from core.settings import load_settings
 
+    if service == Service.SLACK:
+        raise CommandFailed("messages of Slack are not imported: `penstock tickets link` links a channel")
     settings = load_settings()
     token = getattr(settings, f"{service}_token")
     with _opened(team) as (database, here), Progress(quiet=as_json) as step:
@@ -199,7 +204,9 @@ def _warn_of_access(database: "Database", team: uuid.UUID, source: str) -> None:
 @tickets.command()
 def unlink(
     service: From,
-    project: Annotated[str, typer.Option(help="owner/name, or the key of Jira's project or Linear's team.")],
+    project: Annotated[
+        str, typer.Option(help="owner/name, the key of Jira's project or Linear's team, or the id of Slack's channel.")
+    ],
     team: TeamName = None,
     as_json: AsJson = False,
 ) -> None:

@@ -4,8 +4,10 @@ and Jira and Linear beside them.
 It is not a forge: no accounts, no forks, no reviews, no web pages, plain http on loopback. What an adapter asks of it
 that it does not have is in `FakeForge.unknown`. `deploy/dev/fake_forge.py` runs it as a program.
 
-The layers, from below: `records`, `git`; `accounts`, `boards`, `state`; `kept`; `exchange`; `*_shapes`; one module for
-each dialect; `faults`, `deliveries`, `pages`; `server`; `forge`.
+Beside it there is a workspace of Slack (`chat`, `slack`).
+
+The layers, from below: `records`, `chat`, `git`; `accounts`, `boards`, `state`; `kept`; `exchange`; `*_shapes`; one
+module for each dialect; `faults`, `deliveries`, `pages`; `server`; `forge`.
 """
 
 from deploy.fake_forge.faults import Fault

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from deploy.fake_forge import git
+from deploy.fake_forge.chat import Workspace
 from deploy.fake_forge.records import PERMISSIONS, App, NotFound, Repository, Token, User, Write
 
 P = ParamSpec("P")
@@ -42,6 +43,7 @@ class Accounts:
         """By secret."""
         self.repositories: dict[str, Repository] = {}
         self.app = App()
+        self.chat = Workspace()
         self.writes: list[Write] = []
         self.changed: Callable[[str, str, Repository, User, dict[str, Any]], None] = lambda *_: None
         self.ids = itertools.count(1)

@@ -232,7 +232,7 @@ class Request:
     method: str
     path: str
     dialect: str
-    """`github`, `gitlab`, `gitea`, `bitbucket`, `git` or `page`."""
+    """`github`, `gitlab`, `gitea`, `bitbucket`, `slack`, `git` or `page`."""
     token: str
     """The token's name; "" without credentials, "?" for a credential that the forge does not know."""
     at: float

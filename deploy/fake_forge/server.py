@@ -28,6 +28,7 @@ from deploy.fake_forge import (
     linear,
     pages,
     reviews,
+    slack,
 )
 from deploy.fake_forge.exchange import Call, Reply, UnknownEndpoint
 from deploy.fake_forge.records import NotFound, Request, Token
@@ -36,7 +37,7 @@ from deploy.fake_forge.state import State
 LONGEST_CALL = 8 << 20
 """Of a REST request's body, in bytes."""
 LONGEST_PUSH = 64 << 20
-DIALECTS = (github, gitlab, gitea, bitbucket, jira, linear)
+DIALECTS = (github, gitlab, gitea, bitbucket, jira, linear, slack)
 ROUTE_MODULES = (*DIALECTS, github_app, github_issues, reviews, checks)  # importing the last four adds their routes
 _GIT = re.compile(r"/(?P<repository>[^/]+/[^/]+)\.git/(?P<service>info/refs|git-upload-pack|git-receive-pack)")
 _TIMEOUT = 60

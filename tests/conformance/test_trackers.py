@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from core.forge.tracker_conformance import CHECKS, Check, TrackerArena
-from tests.tracker_arena import JiraArena, LinearArena, MemoryArena
+from tests.tracker_arena import JiraArena, LinearArena, MemoryArena, SlackArena
 
 ARENAS: dict[str, Callable[[Path], TrackerArena]] = {
     "memory": lambda folder: MemoryArena(),
     "linear": LinearArena,
     "jira-cloud": lambda folder: JiraArena(folder, cloud=True),
     "jira-data-center": lambda folder: JiraArena(folder, cloud=False),
+    "slack": SlackArena,
 }
 
 

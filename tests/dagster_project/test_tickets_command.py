@@ -126,3 +126,11 @@ def test_errors_are_reported_in_one_line(penstock: Callable[..., Any]) -> None:
         penstock("search", "nothing", "x")
     with pytest.raises(CommandFailed, match="is named by its key"):
         penstock("link", "shop", "--from", "jira")
+
+
+def test_a_channel_of_slack_is_linked_but_not_imported(penstock: Callable[..., Any]) -> None:
+    made = penstock("link", "shop", "--from", "slack", "--project", "C0SHOP")
+    assert (made["project"], made["address"]) == ("C0SHOP", "https://slack.com")
+    with pytest.raises(CommandFailed, match="are not imported"):
+        penstock("import", "shop", "--from", "slack", "--project", "C0SHOP")
+    assert penstock("unlink", "--from", "slack", "--project", "C0SHOP")["linked"] is False

@@ -15,7 +15,7 @@ from core.database import Database
 from core.settings import Settings
 from gateway.app import create_app
 
-SERVICES = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "generic")
+SERVICES = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
 OPEN = {"/healthz", "/readyz", *(f"/webhooks/{service}" for service in SERVICES)}
 
 

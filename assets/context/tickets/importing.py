@@ -27,7 +27,7 @@ OVERLAP = timedelta(minutes=10)
 
 MOST_SKIPPED = 100
 
-_PUBLIC = {Service.LINEAR: "https://api.linear.app"}
+_PUBLIC = {Service.LINEAR: "https://api.linear.app", Service.SLACK: "https://slack.com"}
 """Addresses of services whose tickets come by webhooks alone."""
 _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?"
@@ -118,6 +118,10 @@ def _address(address: str | None) -> str | None:
 
 
 def _project(service: Service, name: str | None) -> str:
+    if service == Service.SLACK:
+        if name is None or not re.fullmatch(r"[A-Z][A-Z0-9]{1,30}", name):
+            raise ImportRefused("a channel of Slack is named by its id, which its details show: --project C0123456789")
+        return name
     if service in TRACKERS:
         least = 1 if service == Service.JIRA else 0
         if name is None or not re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{{least},99}}", name):
