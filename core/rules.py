@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.commands import is_own
 from core.spoken import spoken_lines
-from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, TRACKERS
+from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS, NAME_CHARACTERS, TRACKERS, Service
 
 MOST_RULES = 50
 MOST_MENTIONS = 20
@@ -84,8 +84,10 @@ class Rule:
 
     def covers(self, service: str, project: str) -> bool:
         """Whether the rule is for issues of this project. Those of trackers, which name no repository, start work only
-        by rules about transitions, and by others that are limited to their project."""
-        if service in TRACKERS and self.place is None and self.kind != Kind.TRANSITION:
+        by rules about transitions, and by others that are limited to their project; what is said to Penstock in a
+        channel of Slack starts work by all."""
+        anywhere = self.kind == Kind.TRANSITION or service == Service.SLACK
+        if service in TRACKERS and self.place is None and not anywhere:
             return False
         return self.place is None or fnmatchcase(project.casefold(), self.place.casefold())
 
