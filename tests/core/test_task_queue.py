@@ -109,6 +109,18 @@ def test_slots_are_shared_between_teams_however_many_sources_they_have(
     assert [turn.source for turn in take_turns(database, 1)] == ["only"], "the team with fewer runs is next"
 
 
+def test_a_team_with_fewer_runs_is_next_although_it_was_served_last(
+    database: Database, add: Callable[..., list[uuid.UUID]]
+) -> None:
+    add(3, "a")
+    run(database, take_turns(database, 3))
+    add(1, "b", OTHER_TEAM)
+    end(database, take_turns(database, 1))
+    add(1, "c")
+    add(1, "b", OTHER_TEAM)
+    assert [turn.source for turn in take_turns(database, 1)] == ["b"]
+
+
 def test_runs_under_way_count(database: Database, add: Callable[..., list[uuid.UUID]]) -> None:
     add(3, "long")
     run(database, take_turns(database, 3))
