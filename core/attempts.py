@@ -40,13 +40,14 @@ class LeaseLost(RuntimeError):
 
 @dataclass(frozen=True)
 class Lapsed:
-    """An attempt whose run went silent, or a queued task that no run has claimed."""
+    """An attempt whose run went silent, or a queued task that no run has claimed. `launched`: a run was requested."""
 
     team_id: uuid.UUID
     task_id: uuid.UUID
     attempt: int
     source: str
     claims: int
+    launched: bool
 
 
 class Attempt:
@@ -289,7 +290,8 @@ def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[
     Tasks that wait for their turn (`core.task_queue`) are not among them."""
     with database.system() as connection:
         rows = connection.execute(
-            "SELECT t.team_id, t.id, t.attempt, t.source, coalesce(a.claims, 0) "
+            "SELECT t.team_id, t.id, t.attempt, t.source, coalesce(a.claims, 0), "
+            "t.state = 'running' OR t.launched_attempt = t.attempt "
             "FROM tasks t LEFT JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt "
             "WHERE t.state IN ('queued', 'running') "
             "AND NOT (t.state = 'queued' AND t.due_attempt = t.attempt AND t.launched_attempt < t.attempt) "

@@ -57,14 +57,16 @@ def without_commands(text: str) -> str:
 def spelled_out(text: str, called: str) -> str:
     """`text` with `/penstock stop` in place of each line that says only `@called stop`, as one speaks to an app in a
     chat; a text that says `@called` alone asks for help. Any other text is left as it is, and may be a request."""
-    address = re.compile(
-        rf" {{0,3}}@{re.escape(called)}(?:[ \t]*[,:])?(?:[ \t]+([a-z]{{1,40}}))?[ \t]*[.!]?[ \t]*", re.I
-    )
+    address = re.compile(rf" {{0,3}}@{re.escape(called)}(?:[ \t]*[,:])?(?:[ \t]+([a-z]{{1,40}}))?", re.I)
+
+    def addressed(line: str) -> re.Match[str] | None:
+        said = line.rstrip(" \t")
+        return address.fullmatch(said[:-1].rstrip(" \t") if said.endswith((".", "!")) else said)
 
     def line_of(line: str) -> str:
-        match = address.fullmatch(line)
+        match = addressed(line)
         word = (match[1] or "").lower() if match else ""
         return f"/penstock {word}" if word in _KNOWN else line
 
-    alone = address.fullmatch(text.strip())
+    alone = addressed(text.strip())
     return "/penstock help" if alone and not alone[1] else "\n".join(map(line_of, text.splitlines()))

@@ -24,6 +24,7 @@ busy AS (
     WHERE t.state = 'running' OR t.state = 'queued' AND t.launched_attempt = t.attempt GROUP BY team_id, source
 ),
 of_team AS (SELECT team_id, sum(runs) AS runs FROM busy GROUP BY team_id),
+served AS (SELECT team_id, max(launched_at) AS last FROM task_turns GROUP BY team_id),
 first AS (
     SELECT s.team_id, s.source, t.id, t.created_at, coalesce(b.runs, 0) + t.place AS turn,
         coalesce(last.launched_at, '-infinity') AS last
@@ -39,8 +40,8 @@ first AS (
 ranked AS (
     SELECT f.*, coalesce(o.runs, 0) + row_number() OVER (
         PARTITION BY f.team_id ORDER BY f.turn, f.last, f.created_at, f.id) AS team_turn,
-        max(f.last) OVER (PARTITION BY f.team_id) AS team_last
-    FROM first f LEFT JOIN of_team o USING (team_id)
+        coalesce(served.last, '-infinity') AS team_last
+    FROM first f LEFT JOIN of_team o USING (team_id) LEFT JOIN served USING (team_id)
 ),
 chosen AS (
     SELECT id, row_number() OVER (ORDER BY team_turn, team_last, turn, last, created_at, id) AS place FROM ranked

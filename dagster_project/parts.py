@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Restarts:
 
     def plan(self, now: float) -> float:
         """Plans the next start, and returns the seconds until then."""
-        delay = min(MAX_RESTART_DELAY, 0.5 * 2.0**self.failures)
+        delay = min(MAX_RESTART_DELAY, 0.5 * 2.0 ** min(self.failures, 10))
         self.failures += 1
         self.restart_at = now + delay
         return delay
@@ -88,11 +88,13 @@ class EmbeddedDatabase:
 Part = Child | EmbeddedDatabase
 
 
-def adopt_orphans() -> None:
+def adopt_orphans() -> set[int]:
     """Makes this process the parent of descendants whose own parent ended (Linux). A container's first process, which
-    else becomes it, may never notice that they end, and a process that nobody noticed ending counts as running."""
+    else becomes it, may never notice that they end, and a process that nobody noticed ending counts as running.
+    Returns the children that it has already, which are of others: a shell that replaced itself by this program."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return adopted([])
 
 
 def adopted(children: Iterable[Child]) -> set[int]:
@@ -108,7 +110,7 @@ def adopted(children: Iterable[Child]) -> set[int]:
     return found
 
 
-def end_adopted(children: Iterable[Child], spared: set[int], seconds: float) -> None:
+def end_adopted(children: Iterable[Child], spared: Set[int], seconds: float) -> None:
     """Ends adopted processes, such as runs whose warm process was killed: SIGTERM, then SIGKILL after `seconds`."""
     children = list(children)
     for number, wait in ((signal.SIGTERM, seconds), (signal.SIGKILL, 2.0)):

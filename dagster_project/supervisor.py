@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -57,7 +57,7 @@ def running_platform(settings: Settings) -> dict[str, object] | None:
 
 class Supervisor:
     """Runs the processes of one platform. `on_event` receives a line of text for each event. `adopts`: this process has
-    no child processes but the platform's, and adopts orphans among those."""
+    no child processes but the platform's and `others`, and adopts orphans among the platform's."""
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Supervisor:
         webserver: bool = True,
         on_event: Callable[[str], None] = print,
         adopts: bool = False,
+        others: Set[int] = frozenset(),
     ) -> None:
         self.runtime = runtime
         self.settings = runtime.settings
@@ -81,7 +82,7 @@ class Supervisor:
         }
         self._logs = self.settings.home / "logs"
         self._webserver = webserver
-        self._adopts = adopts
+        self._adopts, self._others = adopts, frozenset(others)
         self._launcher_problem: str | None = None
         self.children = self._plan()
         self.database = EmbeddedDatabase(runtime.server) if runtime.server else None
@@ -287,7 +288,8 @@ class Supervisor:
                 _signal(child, signal.SIGKILL)
                 child.process.wait(5)
         if self._adopts:
-            end_adopted(self.children, {self.database.pid} if self.database else set(), STOP_SECONDS / 2)
+            spared = self._others | ({self.database.pid} if self.database else set())
+            end_adopted(self.children, spared, STOP_SECONDS / 2)
 
 
 @contextmanager

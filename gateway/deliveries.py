@@ -9,7 +9,7 @@ from typing import Literal
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from core.backlog import Overloaded
+from core.backlog import ANY_NUMBER, Overloaded
 from core.events import DEFAULT_TEAM
 from core.intake import Delivery, Intent, Receipt, receive
 from core.states import DeliveryState
@@ -90,12 +90,16 @@ def refuse_form(headers: Mapping[str, str]) -> None:
         )
 
 
+UNSWEPT = ("slack", "linear")
+"""Senders whose services no sweep asks: what they deliver is never refused for a backlog, since it would be lost."""
+
+
 def store(gateway: Gateway, origin: str, identity: str, kind: str, body: bytes, intent: Intent) -> Receipt:
     """Stores the delivery, its intent and its events in one transaction."""
     delivery = Delivery(origin, identity, kind, hashlib.sha256(body).digest())
     try:
         with gateway.database.team(DEFAULT_TEAM) as connection:
-            backlog = gateway.settings.backlog
+            backlog = ANY_NUMBER if origin in UNSWEPT else gateway.settings.backlog
             return receive(connection, gateway.log, DEFAULT_TEAM, delivery, intent, backlog=backlog)
     except Overloaded as error:
         raise overloaded(error) from error

@@ -6,6 +6,7 @@ the source that the project is linked to.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.intake import Intent, NoIntent
@@ -30,7 +31,12 @@ def normalise(payload: Mapping[str, Any], *, rules: Rules) -> Intent:
     if delivery is None:
         return NoIntent(f"{describe(payload)} starts no work")
     change = delivery.change()
-    return about_ticket(change, None, _signal(delivery, change), rules)
+    signal = _signal(delivery, change)
+    intent = about_ticket(change, None, signal, rules)
+    # Events about comments may not say who can see the issue; a sweep reads that, and starts the task.
+    unseen = change.ticket is None or change.ticket.title is None
+    wanted = unseen and signal is not None and rules.first(signal, change.service, change.project) is not None
+    return replace(intent, look=True) if wanted else intent
 
 
 def _signal(delivery: jira.Delivery, change: TicketChange) -> Signal | None:

@@ -31,7 +31,7 @@ def _require_fresh(payload: Mapping[str, Any]) -> None:
     sent = payload.get("webhookTimestamp")
     if isinstance(sent, bool) or not isinstance(sent, int | float):
         raise BadField("webhookTimestamp", "must be a number of milliseconds since 1970")
-    if not abs(time.time() - sent / 1000) <= TOLERANCE_SECONDS:
+    if not abs(sent) < 1e15 or not abs(time.time() - sent / 1000) <= TOLERANCE_SECONDS:
         raise SignatureRefused("timestamp-stale", "webhookTimestamp is more than five minutes from now")
 
 

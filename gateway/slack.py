@@ -70,9 +70,7 @@ def slash_command(form: Mapping[str, Any]) -> tuple[Intent, str]:
     if link is None or link[1] != said.channel_id:
         return NoIntent("the command names no thread of its channel"), HELP
     thread = link[4] or f"{link[2]}.{link[3]}"
-    by = Comment(
-        id=f"command {form.get('trigger_id')}"[:200], author=said.user_name or said.user_id, author_id=said.user_id
-    )
+    by = Comment(id=f"command {said.trigger_id}"[:200], author=said.user_name or said.user_id, author_id=said.user_id)
     intent = _intent(said.channel_id, thread, by, "slash command", (Command(command),))
     return intent, "Penstock does that, and answers in the thread."
 

@@ -51,10 +51,11 @@ def _request(team: uuid.UUID, task: uuid.UUID, attempt: int, source: str, run_ke
     )
 
 
-def _new_partitions(
-    context: SensorEvaluationContext, requests: Sequence[RunRequest]
-) -> list[AddDynamicPartitionsRequest]:
-    known = set(context.instance.get_dynamic_partitions(SOURCES.name or ""))
+def _partitions(context: SensorEvaluationContext) -> set[str]:
+    return set(context.instance.get_dynamic_partitions(SOURCES.name or ""))
+
+
+def _new_partitions(known: set[str], requests: Sequence[RunRequest]) -> list[AddDynamicPartitionsRequest]:
     keys = {str(request.partition_key) for request in requests} - known
     return [SOURCES.build_add_request(sorted(keys))] if keys else []
 
@@ -78,7 +79,7 @@ def requested(events: Iterable[Event]) -> list[tuple[uuid.UUID, int]]:
 def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
     log = platform.settings.event_log
     offsets = cursor.load(context.cursor, log)
-    start = dict(offsets)
+    start, committed = dict(offsets), dict(offsets)
     deadline = time.monotonic() + TICK_SECONDS
     wait = 0.0  # a slot may be free now for a task that was read before
     while time.monotonic() < deadline:
@@ -92,21 +93,23 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
             send_to_dead_letters(platform, batch.unreadable)
         mark_due(platform.database, requested(record.event for record in batch.records))
         offsets = dict(batch.next_offsets)
+        if batch.next_offsets != committed:
+            platform.reader.commit_group(GROUP, TASKS, offsets)
+            committed = offsets
+        known = _partitions(context)  # nothing that may fail comes between the turns and their runs
         requests = [
             _request(turn.team_id, turn.task_id, turn.attempt, turn.source, f"task:{turn.task_id}:{turn.attempt}")
             for turn in take_turns(platform.database, free - kept)
         ]
         if requests:
-            platform.reader.commit_group(GROUP, TASKS, offsets)
             return SensorResult(
                 run_requests=requests,
                 cursor=cursor.dump(log, offsets),
-                dynamic_partitions_requests=_new_partitions(context, requests),
+                dynamic_partitions_requests=_new_partitions(known, requests),
             )
         left = max(0.0, deadline - time.monotonic())
         wait = left if free > kept else min(left, SLOT_POLL_SECONDS)
     if offsets != start:
-        platform.reader.commit_group(GROUP, TASKS, offsets)
         return SensorResult(skip_reason="No task could start.", cursor=cursor.dump(log, offsets))
     return SkipReason("No task was waiting, or every slot was taken.")
 
@@ -132,7 +135,7 @@ def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platfor
         runs = _runs_of(context, platform, lost)
         if any(not run.is_finished for run in runs):
             continue
-        if backlog and not runs and not lost.claims:
+        if backlog and not runs and not lost.claims and not lost.launched:
             continue  # its event waits in the log for a free slot
         if len(runs) > settings.max_claims * 2:
             _fail(platform, lost, f"{len(runs)} runs ended before they could claim it; last one: {runs[0].run_id}")
@@ -148,7 +151,8 @@ def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platfor
         )
     if not requests:
         return SkipReason("Every open task has a live run or waits in the log.")
-    return SensorResult(run_requests=requests, dynamic_partitions_requests=_new_partitions(context, requests))
+    new = _new_partitions(_partitions(context), requests)
+    return SensorResult(run_requests=requests, dynamic_partitions_requests=new)
 
 
 def _runs_of(context: SensorEvaluationContext, platform: Platform, lost: attempts.Lapsed) -> Sequence[DagsterRun]:
@@ -166,7 +170,8 @@ def _to_relaunch(context: SensorEvaluationContext, platform: Platform, free: int
     silent = attempts.lapsed(platform.database, unclaimed_seconds=platform.settings.lease_seconds, limit=MOST_SILENT)
     count = 0
     for lost in silent:
-        if count < free and lost.claims and all(run.is_finished for run in _runs_of(context, platform, lost)):
+        begun = lost.claims or lost.launched
+        if count < free and begun and all(run.is_finished for run in _runs_of(context, platform, lost)):
             count += 1
     return count
 

@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 from psycopg.types.json import Jsonb
 
-from assets.results.publish import MAX_TRIES, pause_after
+from assets.results.publish import LONGEST_PAUSE, MAX_TRIES, pause_after
 from core.database import Database
 from core.dead_letters import UNREADABLE
 from core.eventlog.postgres import PARTITION, PostgresLog
@@ -139,6 +139,7 @@ def _try(database: Database, channel: Channel, row: dict[str, Any]) -> Told:
         error = str(trouble)[:1000]
         asked = getattr(trouble, "pause", None) or 0.0
         pause = max(asked, pause_after(row["tries"]) * random.uniform(0.75, 1.25))  # noqa: S311  spreads tries
+        pause = min(pause, LONGEST_PAUSE)
         state = "dead-lettered" if row["tries"] >= MAX_TRIES else "pending"
     with database.system() as connection:
         connection.execute(

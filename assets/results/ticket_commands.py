@@ -24,7 +24,8 @@ from core.eventlog.postgres import PostgresLog
 from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.forge.tracker import TrackerForge
-from core.states import CommandState
+from core.states import CommandState, TaskState
+from core.tickets import Service
 
 HELP = """Penstock does what people who may write to this repository, or may work on this ticket, say in a comment, on a
 line of its own:
@@ -47,13 +48,18 @@ WITH due AS (
 UPDATE commands c SET tries = c.tries + 1, next_try_at = now() + %s * interval '1 second'
 FROM due WHERE c.id = due.id RETURNING c.*
 """
-# The task of the issue, or the one whose pull request this is.
+# The task of the issue, or the one whose pull request this is; of several, one that the command can be about, since
+# anybody's event may have made another one that was cancelled at once.
 _TASK = """
 SELECT id FROM tasks t WHERE source = %(source)s AND (
     (ticket_service, ticket_project, ticket_key) = (%(ticket_service)s, %(ticket_project)s, %(ticket_key)s)
     OR EXISTS (SELECT FROM publications p WHERE p.task_id = t.id
                AND p.location = split_part(%(comment_url)s::text, '#', 1)))
-ORDER BY created_at DESC LIMIT 1
+ORDER BY CASE %(command)s
+    WHEN 'approve' THEN EXISTS (SELECT FROM publications p WHERE p.task_id = t.id AND p.state = 'held')
+    WHEN 'stop' THEN t.state IN ('queued', 'running', 'waiting')
+    WHEN 'explain' THEN t.state <> 'cancelled'
+    ELSE true END DESC, created_at DESC LIMIT 1
 """
 # The branch of the pull request that a comment is on, if that is the task's.
 _PULL = """
@@ -64,6 +70,10 @@ WHERE p.task_id = %s AND t.state = 'resolved' AND p.state = 'published' AND p.pa
     AND p.location = split_part(%s::text, '#', 1)
 ORDER BY p.attempt LIMIT 1
 """
+
+
+START_TRIES = 3
+"""After this many tries, a minute later, a start without a task is answered."""
 
 
 @dataclass(frozen=True)
@@ -136,13 +146,18 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
         return HELP
     found = connection.execute(_TASK, row).fetchone()
     if found is None and command is Command.START:
-        return "No rule lets a comment start work on this issue: its operators can add the rule `command`."
+        return _not_started(row)
     if found is None:
         return "Penstock has no task for this issue: nothing has happened to it that its rules start one for."
     identity: uuid.UUID = found[0]
     if command is Command.START:
-        task = tasks.get_task(connection, identity)
-        if not task.closed:
+        task = tasks.get_task(connection, identity, lock=True)
+        if task.state == TaskState.QUEUED:  # if somebody else has asked for it, this person vouches for it now
+            connection.execute(
+                "UPDATE tasks SET starter = %s, starter_id = %s WHERE id = %s AND NOT trusted",
+                (row["author"], row["author_id"], identity),
+            )
+        if not task.closed or task.created_at >= row["received_at"]:  # the same comment may have made it
             return f"Task `{task.id}` is {task.state}."
         command = Command.RETRY
     try:
@@ -165,6 +180,16 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
             return f"Approved: the patch of task `{identity}` is about to be published."
         return f"Nothing of task `{identity}` waits for approval."
     return _explained(connection, identity)
+
+
+def _not_started(row: dict[str, Any]) -> str:
+    """The answer to a start that nothing has followed. A sweep may start the task that a webhook knows too little for,
+    so the first tries raise `ForgeUnavailable`."""
+    if row["ticket_service"] == Service.SLACK:
+        return "Nothing was asked for in this thread: mention the app with what should be done."
+    if row["tries"] <= START_TRIES:
+        raise ForgeUnavailable("nothing has started work on this issue yet")
+    return "Nothing has started work on this issue: its operators can let comments do so by the rule `command`."
 
 
 def _record(connection: Connection[TupleRow], row: dict[str, Any], action: str, task: uuid.UUID) -> None:

@@ -112,8 +112,14 @@ def show_progress(
     wanted = status_for(statuses, stage, forge.target.partition(":")[2]) if stage else None
     if stage and wanted:
         steps[stage] = lambda: forge.move(row["ticket_key"], wanted)
+    trouble: ForgeUnavailable | None = None
     for step, do in steps.items():
-        _once(database, row, step, do)
+        try:
+            _once(database, row, step, do)
+        except ForgeUnavailable as error:  # a link that fails keeps no ticket from being moved
+            trouble = error
+    if trouble is not None:
+        raise trouble
 
 
 def _linked(forge: TrackerForge, ticket: str, location: str) -> str:
@@ -138,8 +144,6 @@ def _once(database: Database, row: dict[str, Any], step: str, do: Any) -> None:
         return
     try:
         outcome = do()
-    except ForgeUnavailable:
-        raise
     except PublicationRefused as refusal:  # the ticket stays as it is; its comment says how the task stands
         outcome = str(refusal)
     with database.system() as connection:

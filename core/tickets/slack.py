@@ -110,6 +110,7 @@ class SlashCommand(Payload):
     user_id: Member
     user_name: Name = None
     channel_id: Channel
+    trigger_id: Name = None
 
 
 def moment(stamp: str) -> datetime:

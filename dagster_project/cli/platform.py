@@ -39,14 +39,14 @@ def up(
     settings = load_settings()
     if running := running_platform(settings):
         raise CommandFailed(f"a platform already runs on {settings.home} (process {running['pid']})")
-    adopt_orphans()
+    others = adopt_orphans()
     began = time.monotonic()
     note(f"starting the platform in {settings.home}")
     with open_runtime(settings) as runtime:
         database = Database(runtime.database_url)
         ensure_secrets(settings, database)
         database.close()
-        supervisor = Supervisor(runtime, webserver=webserver, on_event=note, adopts=True)
+        supervisor = Supervisor(runtime, webserver=webserver, on_event=note, adopts=True, others=others)
         with stop_on_signals(supervisor):
             try:
                 supervisor.start()

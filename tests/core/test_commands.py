@@ -1,10 +1,12 @@
 """Commands are found where a person gave them, and nowhere else."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.commands import MOST, Command, find_commands
+from core.commands import MOST, Command, find_commands, spelled_out
 
 R, E, S, A, H = Command.RETRY, Command.EXPLAIN, Command.STOP, Command.APPROVE, Command.HELP
 
@@ -71,3 +73,12 @@ def test_a_command_after_prose_is_found(command: Command, prose: str) -> None:
 def test_a_long_comment_is_read_in_time_and_bounds() -> None:
     assert find_commands("`" * 30_000 + "\n/penstock retry\n" + "<!--" * 10_000) in ((R,), ())
     assert len(find_commands("\n".join(f"/penstock {c}" for c in Command for _ in range(500)))) <= MOST
+
+
+def test_a_long_line_of_a_chat_is_spelled_out_in_time() -> None:
+    began = time.process_time()
+    text = "@penstock" + " " * 39_000 + "?"
+    assert spelled_out(text, "penstock") == text
+    assert time.process_time() - began < 2
+    assert spelled_out("@penstock stop ! ", "penstock") == "/penstock stop"
+    assert spelled_out("@Penstock.", "penstock") == "/penstock help"

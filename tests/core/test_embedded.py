@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -41,6 +42,35 @@ def test_a_containers_limit_counts_as_its_memory(tmp_path: Path) -> None:
     limit.write_text("max\n", encoding="ascii")
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     assert embedded.memory_megabytes(limit) == embedded.memory_megabytes(tmp_path / "missing") == whole
+
+
+def test_a_pid_that_is_now_a_strangers_is_not_taken_for_the_server() -> None:
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedServer(Path(folder) / "data")
+        stranger = subprocess.Popen(["sleep", "600"])
+        try:
+            pid_file = Path(folder) / "data" / "postmaster.pid"
+            lines = pid_file.read_text(encoding="ascii")
+            former = server.pid
+            os.kill(former, signal.SIGKILL)
+            deadline = time.monotonic() + 60
+            while server.alive():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            pid_file.write_text(lines.replace(str(former), str(stranger.pid), 1), encoding="ascii")
+            assert not server.alive()
+            while not server.alive():
+                try:
+                    server.start_again()
+                except DatabaseNotStarted:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.2)
+            assert stranger.poll() is None
+        finally:
+            server.release()
+            stranger.kill()
+            stranger.wait()
 
 
 def test_a_killed_server_is_started_again_at_the_same_address_with_what_was_committed() -> None:

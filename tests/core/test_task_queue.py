@@ -121,6 +121,18 @@ def test_a_team_with_fewer_runs_is_next_although_it_was_served_last(
     assert [turn.source for turn in take_turns(database, 1)] == ["b"]
 
 
+def test_teams_take_turns_however_many_sources_one_has(database: Database, add: Callable[..., list[uuid.UUID]]) -> None:
+    for source in ("a", "b", "c", "d"):
+        add(1, source)
+    add(4, "only", OTHER_TEAM)
+    served = []
+    for _ in range(6):
+        turns = take_turns(database, 1)
+        served.append(turns[0].team_id)
+        end(database, turns)
+    assert served == [DEFAULT_TEAM, OTHER_TEAM] * 3
+
+
 def test_runs_under_way_count(database: Database, add: Callable[..., list[uuid.UUID]]) -> None:
     add(3, "long")
     run(database, take_turns(database, 3))

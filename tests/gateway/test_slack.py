@@ -255,6 +255,25 @@ def test_slash_commands_name_their_thread(linked: TestClient, stored: Stored) ->
     ]
 
 
+def test_an_odd_trigger_names_its_field_and_a_missing_one_does_not_matter(linked: TestClient) -> None:
+    link = f"https://acme.slack.com/archives/{CHANNEL}/p1772359300000100"
+    given = {"command": "/penstock", "text": f"stop {link}", "user_id": "U0ADA", "channel_id": CHANNEL}
+    for trigger in ("\ud800", {}, 7, None):
+        body = json.dumps(given | {"trigger_id": trigger}).encode()
+        assert linked.request("POST", **signed(body)).status_code in (200, 400)
+
+
+def test_a_backlog_refuses_nothing_that_no_sweep_could_find(
+    make_client: Callable[..., TestClient], link: Callable[..., None], stored: Stored
+) -> None:
+    link("slack", CHANNEL)
+    client = make_client(most_waiting=1)
+    for second in range(3):
+        said = event(f"<@{BOT}> fix it", ts=f"177235920{second}.000100")
+        assert client.request("POST", **signed(said)).status_code == 200
+    assert stored("SELECT count(*) FROM tasks") == [(3,)]
+
+
 def test_threads_are_not_searchable(linked: TestClient, stored: Stored) -> None:
     linked.request("POST", **signed(event(f"<@{BOT}> a secret of this channel")))
     log = linked.app.state.gateway.log  # type: ignore[attr-defined]
@@ -274,6 +293,7 @@ def test_threads_are_not_searchable(linked: TestClient, stored: Stored) -> None:
         (b"\xff=1", True),
         (b"&".join(b"a%d=1" % n for n in range(200)), True),
         (b"command=%2Fpenstock&text=stop", True),
+        (b'{"command": "/penstock", "text": "stop", "user_id": 1, "channel_id": []}', False),
     ],
 )
 def test_malformed_bodies_leave_no_trace(linked: TestClient, stored: Stored, body: bytes, form: bool) -> None:

@@ -111,6 +111,27 @@ def test_a_request_that_was_lost_is_made_again_by_the_reconciler(instance: Dagst
     assert again.tags[TASK_TAG] == str(task)
 
 
+def test_a_slot_is_kept_for_a_request_that_was_lost(instance: DagsterInstance, platform: Platform) -> None:
+    for n in range(4):
+        _task(platform, n)
+    assert len(_requests(_tick(instance, platform))) == 2, "as if both were then lost"
+    assert len(_requests(_tick(instance, platform))) == 2, "they may still be claimed"
+    with platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET updated_at = now() - interval '1 minute'")
+    _task(platform, 5)
+    assert _requests(_tick(instance, platform)) == []
+
+
+def test_nothing_that_fails_takes_turns(instance: DagsterInstance, platform: Platform) -> None:
+    task = _task(platform, 1)
+    real = platform.reader.commit_group
+    platform.reader.commit_group = lambda *_: 1 / 0  # type: ignore[assignment,method-assign]
+    with pytest.raises(Exception, match="division"):
+        _tick(instance, platform)
+    platform.reader.commit_group = real  # type: ignore[method-assign]
+    assert [request.tags[TASK_TAG] for request in _requests(_tick(instance, platform))] == [str(task)]
+
+
 def test_a_task_that_waits_for_its_turn_is_not_silent(instance: DagsterInstance, platform: Platform) -> None:
     for n in range(3):
         _task(platform, n)

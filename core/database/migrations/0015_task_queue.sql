@@ -5,9 +5,6 @@ ALTER TABLE tasks
     ADD COLUMN launched_attempt integer NOT NULL DEFAULT 0; -- the last attempt that a run was requested for
 CREATE INDEX tasks_open ON tasks (team_id, source, created_at) WHERE state IN ('queued', 'running');
 
--- Tasks that are open now have had a run requested, or their event waits in the log.
-UPDATE tasks SET due_attempt = attempt, launched_attempt = attempt WHERE state <> 'queued';
-
 -- When a source last got a run.
 CREATE TABLE task_turns (
     team_id      uuid NOT NULL REFERENCES teams,

@@ -38,13 +38,14 @@ class World:
     platform: Platform
     settings: Callable[..., None]
 
-    def start(self, *, ticket: str | None = "new", starter: str = "ada") -> Attempt:
+    def ask(self, *, ticket: str | None = "new", starter: str = "ada") -> uuid.UUID:
+        """Makes a task that no run has claimed."""
         user = self.arena.forge.add_user(starter)
         key = self.arena.new_ticket() if ticket == "new" else ticket
         log = PostgresLog(self.platform.database)
         event = tasks.request_event(DEFAULT_TEAM, f"github:{uuid.uuid4()}", "/github", "shop", title="It fails")
         with self.platform.database.team(DEFAULT_TEAM) as connection:
-            task = tasks.create_task(
+            return tasks.create_task(
                 connection,
                 log,
                 event=event,
@@ -53,6 +54,9 @@ class World:
                 ticket=(self.arena.dialect, REPOSITORY, key) if key else None,
                 starter=(user.login, self.arena.user_id(user)),
             )
+
+    def start(self, *, ticket: str | None = "new", starter: str = "ada") -> Attempt:
+        task = self.ask(ticket=ticket, starter=starter)
         return Attempt.claim(self.platform.database, DEFAULT_TEAM, task, 1, holder="run", seconds=300, max_claims=3)
 
     def conclude(

@@ -167,4 +167,10 @@ def test_a_channel_is_linked_by_its_id_and_never_swept(world: World, desk: Desk)
             (DEFAULT_TEAM,),
         )
         assert not anything_due(connection)
+        connection.execute(
+            "INSERT INTO ticket_projects (team_id, service, project, source, address) "
+            "VALUES (%s, 'linear', 'ENG', 'shop', 'https://linear.example.org')",
+            (DEFAULT_TEAM,),
+        )
+        assert not anything_due(connection), "nor a team of Linear's"
     assert unlink_project(database, DEFAULT_TEAM, Service.SLACK, "C0NEW")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from assets.results.deliver import deliver
+from assets.results.forges import distrust
 from core import tasks
 from core.attempts import Attempt
 from core.commands import Command
@@ -88,13 +89,52 @@ def test_start_says_how_the_task_stands_and_goes_on_with_one_that_has_ended(worl
     talk.say(nothing, Command.START)
     attempt = world.start()
     talk.say(attempt.task.ticket_key or "", Command.START)
-    assert talk.obey() == [CommandState.DONE] * 2
-    assert "No rule lets a comment start work" in world.arena.comments(nothing)[0][1]
+    assert talk.obey() == [CommandState.PENDING, CommandState.DONE], "a sweep may still start the first"
+    assert [talk.obey() for _ in range(3)] == [[CommandState.PENDING]] * 2 + [[CommandState.DONE]]
+    assert "Nothing has started work on this issue" in world.arena.comments(nothing)[0][1]
     assert _answers(world, attempt) == [f"Task `{attempt.task.id}` is running."]
     world.conclude(attempt, VerdictKind.FAIL)
     talk.say(attempt.task.ticket_key or "", Command.START)
     assert talk.obey() == [CommandState.DONE]
     assert (_state(world, attempt).state, _state(world, attempt).attempt) == (TaskState.QUEUED, 2)
+
+
+def test_a_writers_start_vouches_for_a_task_that_a_stranger_asked_for(world: World, talk: Talk) -> None:
+    made = world.ask(starter="eve")
+
+    def task() -> tasks.Task:
+        with world.platform.database.team(DEFAULT_TEAM) as connection:
+            return tasks.get_task(connection, made)
+
+    assert distrust(world.platform, task()) is not None
+    talk.say(task().ticket_key or "", Command.START)
+    assert talk.obey() == [CommandState.DONE]
+    assert distrust(world.platform, task()) is None
+
+
+def test_the_start_that_made_a_task_does_not_retry_it_when_it_is_late(world: World, talk: Talk) -> None:
+    attempt = world.start()
+    key = attempt.task.ticket_key or ""
+    talk.say(key, Command.START)
+    with world.platform.database.system() as connection:
+        connection.execute("UPDATE commands SET received_at = (SELECT created_at FROM tasks)")
+    world.conclude(attempt, VerdictKind.FAIL)
+    assert talk.obey() == [CommandState.DONE]
+    assert (_state(world, attempt).state, _state(world, attempt).attempt) == (TaskState.UNRESOLVED, 1)
+
+
+def test_a_strangers_task_hides_none_that_waits_for_approval(world: World, talk: Talk) -> None:
+    world.settings(approval="all")
+    attempt = world.start()
+    world.conclude(attempt)
+    world.deliver()
+    world.start(ticket=attempt.task.ticket_key, starter="eve")
+    with world.platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET state = 'cancelled' WHERE id <> %s", (attempt.task.id,))
+    talk.say(attempt.task.ticket_key or "", Command.APPROVE)
+    talk.obey()
+    world.deliver()
+    assert len(world.branch_pulls(attempt)) == 1
 
 
 def test_stop_cancels_and_a_second_stop_changes_nothing(world: World, talk: Talk) -> None:

@@ -143,6 +143,22 @@ def test_a_killed_step_is_done_again(world: World, tracker: MemoryTracker, monke
         assert connection.execute("SELECT written = wanted FROM status_comments").fetchone() == (True,)
 
 
+def test_a_link_that_fails_keeps_no_ticket_from_being_moved(
+    world: World, tracker: MemoryTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: MemoryTracker, ticket: str, url: str, title: str) -> None:
+        raise ForgeUnavailable("no permission to link")
+
+    attempt = start(world, tracker)
+    world.deliver()
+    world.conclude(attempt)
+    monkeypatch.setattr(MemoryTracker, "link", refused)
+    world.deliver()
+    assert ticket_of(tracker, attempt).status == "In Review"
+    with world.platform.database.system() as connection:
+        assert connection.execute("SELECT last_error FROM status_comments").fetchone() == ("no permission to link",)
+
+
 def test_a_report_without_a_patch_is_written_at_the_tracker(world: World, tracker: MemoryTracker) -> None:
     attempt = start(world, tracker)
     place = "jira:SHOP"

@@ -1,6 +1,7 @@
 """Markdown for Slack: its meaning stays, and nobody is mentioned."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -59,3 +60,18 @@ def test_parts_hold_the_whole_text(lines: list[str]) -> None:
     for part in parts(shown, 80):
         assert not re.search(r"&[a-z]{0,3}$", part)
         assert part.split("\n").count("```") % 2 == 0
+
+
+def test_comments_are_hidden_outside_of_code_alone() -> None:
+    assert mrkdwn("a <!-- hidden --> b") == "a  b"
+    assert mrkdwn("```diff\n+<!-- x\n```\nThe verdict.") == "```\n+&lt;!-- x\n```\nThe verdict."
+    assert "The verdict." in mrkdwn("a <!-- never closed\n\nThe verdict.")
+
+
+@pytest.mark.parametrize(
+    "line", ["-" * 9_000 + "x", "# " + " #" * 4_500 + "x", "|" + " |" * 4_500 + "x", "<!--" * 2_000]
+)
+def test_a_long_line_takes_no_time(line: str) -> None:
+    began = time.process_time()
+    mrkdwn(line)
+    assert time.process_time() - began < 2
