@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
 from starlette.testclient import TestClient
 
+from core.database import Database
+from core.events import DEFAULT_TEAM
 from tests.gateway.forge_cases import JIRA_ISSUE, Forges, Stored, but, changes
 
 
@@ -65,3 +68,30 @@ def test_a_restricted_jira_comment_is_hidden_and_documents_become_plain_text(
     [change] = changes(client)
     assert change.comment is not None
     assert (change.comment.body, change.comment.hidden) == ("See total\n@ada", True)
+
+
+@pytest.mark.parametrize(("body", "looks"), [("/penstock start", True), ("@penstock, please", True), ("a word", False)])
+def test_a_comment_on_an_issue_that_it_says_too_little_of_makes_the_next_sweep_due(
+    make_client: Callable[..., TestClient],
+    forges: Forges,
+    link: Callable[..., None],
+    database: Database,
+    stored: Stored,
+    body: str,
+    looks: bool,
+) -> None:
+    link("jira", "SHOP")
+    with database.team(DEFAULT_TEAM) as connection:
+        connection.execute(
+            "INSERT INTO sweeps (team_id, service, project, source, since, next_at) "
+            "SELECT team_id, 'jira', 'SHOP', source, now(), now() + interval '9 minutes' FROM ticket_projects"
+        )
+    client = make_client(start_rules=("command [SHOP]", "mentioned:penstock [SHOP]"))
+    payload = {
+        "webhookEvent": "comment_created",
+        "comment": {"id": "78", "body": body, "author": {"accountId": "c3", "displayName": "Eve"}},
+        "issue": {"key": "SHOP-7", "fields": {"summary": "Total is wrong"}},
+    }
+    client.request("POST", **forges.jira(payload))
+    assert stored("SELECT next_at <= now() FROM sweeps") == [(looks,)]
+    assert stored("SELECT count(*) FROM tasks") == [(0,)]
