@@ -66,6 +66,7 @@ def test_a_pid_that_is_now_a_strangers_is_not_taken_for_the_server() -> None:
                 except DatabaseNotStarted:
                     assert time.monotonic() < deadline
                     time.sleep(0.2)
+            assert server.pid != stranger.pid
             assert stranger.poll() is None
         finally:
             server.release()
