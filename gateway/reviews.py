@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from core.commands import OWN_MARK, Command, find_commands, without_commands
+from core.commands import Command, find_commands, is_own, without_commands
 from core.follow_ups import Feedback, task_of
 from core.intents import is_bot
 from core.payload import BadField, parse
@@ -127,7 +127,7 @@ def _asked(branch: str, body: str | None, author: Person | None, **rest: Any) ->
     said = (body or "").strip()
     if _retries(said):
         said = without_commands(said)
-    if not said or OWN_MARK in said or task_of(branch) is None or author is None or not author.called:
+    if not said or is_own(said) or task_of(branch) is None or author is None or not author.called:
         return None
     if is_bot(author.called):
         return None

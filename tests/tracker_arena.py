@@ -1,6 +1,7 @@
 """Arenas for the conformance suite of trackers, and a tracker that is kept in memory."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,17 +108,45 @@ class MemoryArena:
         self.tracker.say(ticket, "ada", text)
 
 
-class JiraArena:
-    """The project `SHOP` of a fake Jira."""
+class _BoardArena:
+    """A project `SHOP` of the fake: `ada` may work on its tickets, `eve` may read them."""
 
     account = "penstock-bot"
 
-    def __init__(self, folder: Path, *, cloud: bool) -> None:
+    def __init__(
+        self, folder: Path, *, role: str, identity: Callable[["_BoardArena", str], str], **board: bool
+    ) -> None:
         self.forge = FakeForge(folder)
-        self.board = self.forge.add_board("SHOP", cloud=cloud)
+        self.board = self.forge.add_board("SHOP", **board)
         self.secret = self.forge.add_token(self.account)
-        self.board.roles = {self.account: "admin", "ada": "edit", "eve": "read"}
-        self.steady, self.stranger = self._person("ada"), self._person("eve")
+        self.board.roles = {self.account: role, "ada": "edit", "eve": "read"}
+        self.steady, self.stranger = ("ada", identity(self, "ada")), ("eve", identity(self, "eve"))
+
+    def new_ticket(self) -> str:
+        return self.forge.add_ticket("SHOP", "Total is wrong", "It is 1.").key
+
+    def ticket(self, key: str) -> SeenTicket:
+        held = self.forge.state.ticket(key)[1]
+        said = tuple((c.author.login, c.body) for c in held.comments)
+        return SeenTicket(said, tuple(url for url, _ in held.links.values()), held.status)
+
+    def say(self, ticket: str, text: str) -> None:
+        self.forge.say(ticket, text)
+
+    def stop(self) -> None:
+        self.forge.stop()
+
+
+class JiraArena(_BoardArena):
+    """The project `SHOP` of a fake Jira."""
+
+    def __init__(self, folder: Path, *, cloud: bool) -> None:
+        super().__init__(
+            folder,
+            role="admin",
+            identity=lambda self, login: jira_shapes.identity(self.board, self.forge.add_user(login)),
+            cloud=cloud,
+        )
         self.mentions = ("[~eve]", f"[~accountid:{self.stranger[1]}]", "{panel}", "@ada")
 
     @property
@@ -127,58 +156,20 @@ class JiraArena:
     def open(self) -> JiraTracker:
         return JiraTracker(self.forge.url, "SHOP", lambda: self.token, setting="PENSTOCK_JIRA_TOKEN")
 
-    def new_ticket(self) -> str:
-        return self.forge.add_ticket("SHOP", "Total is wrong", "It is 1.").key
 
-    def ticket(self, key: str) -> SeenTicket:
-        return _seen(self.forge, key)
-
-    def say(self, ticket: str, text: str) -> None:
-        self.forge.say(ticket, text)
-
-    def stop(self) -> None:
-        self.forge.stop()
-
-    def _person(self, login: str) -> tuple[str, str]:
-        return login, jira_shapes.identity(self.board, self.forge.add_user(login))
-
-
-class LinearArena:
+class LinearArena(_BoardArena):
     """The team `SHOP` of a fake Linear."""
 
-    account = "penstock-bot"
     mentions = ("@ada", "@everyone", "https://linear.app/acme/profiles/eve")
 
     def __init__(self, folder: Path) -> None:
-        self.forge = FakeForge(folder)
-        self.board = self.forge.add_board("SHOP")
-        self.token = self.forge.add_token(self.account)
-        self.board.roles = {self.account: "edit", "ada": "edit", "eve": "read"}
-        self.steady, self.stranger = self._person("ada"), self._person("eve")
+        super().__init__(
+            folder, role="edit", identity=lambda self, login: linear.identity("user", self.forge.add_user(login).id)
+        )
+        self.token = self.secret
 
     def open(self) -> LinearTracker:
         return LinearTracker(self.forge.url, "SHOP", lambda: self.token, setting="PENSTOCK_LINEAR_TOKEN")
-
-    def new_ticket(self) -> str:
-        return self.forge.add_ticket("SHOP", "Total is wrong", "It is 1.").key
-
-    def ticket(self, key: str) -> SeenTicket:
-        return _seen(self.forge, key)
-
-    def say(self, ticket: str, text: str) -> None:
-        self.forge.say(ticket, text)
-
-    def stop(self) -> None:
-        self.forge.stop()
-
-    def _person(self, login: str) -> tuple[str, str]:
-        return login, linear.identity("user", self.forge.add_user(login).id)
-
-
-def _seen(forge: FakeForge, key: str) -> SeenTicket:
-    held = forge.state.ticket(key)[1]
-    said = tuple((c.author.login, c.body) for c in held.comments)
-    return SeenTicket(said, tuple(url for url, _ in held.links.values()), held.status)
 
 
 class SlackArena:

@@ -64,7 +64,7 @@ def open_tracker(platform: Platform, team_id: uuid.UUID, source: str, place: str
 
 def _tracker(service: str, address: str | None, project: str, token: str) -> Tracker:
     setting = f"PENSTOCK_{service.upper()}_TOKEN"
-    if address is not None and not _is_private(address):
+    if address is not None and not _is_encrypted(address):
         raise PublicationRefused(f"the token for {service} is sent by https only, and {address} is not")
     if service == "jira" and address is not None:
         from core.forge.jira import JiraTracker
@@ -81,7 +81,8 @@ def _tracker(service: str, address: str | None, project: str, token: str) -> Tra
     raise NoTracker(f"results cannot be shown at {service}")
 
 
-def _is_private(address: str) -> bool:
+def _is_encrypted(address: str) -> bool:
+    """Whether nobody on the way can read a token that is sent there: https, or this machine."""
     place = urlsplit(address)
     return place.scheme == "https" or place.hostname in ("127.0.0.1", "::1", "localhost")
 

@@ -1,11 +1,7 @@
 """Publishing while the forge fails, while the process is killed, and without giving the token away."""
 
 import logging
-import os
-import signal
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +11,7 @@ from core.forge.conformance import publication
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused
 from core.work import VerdictKind
 from tests.forge_arena import BOT, DIALECTS, REPOSITORY, FakeArena
+from tests.killed_requests import killed_between_requests
 
 CREATES = r"/(pulls|merge_requests|pullrequests)$"
 COMMENTS = r"/(comments|notes)$"
@@ -59,30 +56,12 @@ def _everything(arena: FakeArena, wanted: Publication) -> None:
 
 @EACH
 def test_killed_between_any_two_requests_there_is_one_of_each(arena: FakeArena) -> None:
-    whole = publication(arena, ticket=arena.new_ticket())
-    before = len(arena.forge.requests)
-    _everything(arena, whole)
-    requests = len(arena.forge.requests) - before
-    assert requests > 6
-    for number in range(1, requests + 1):
-        ticket = arena.new_ticket()
-        wanted = publication(arena, ticket=ticket)
-        start = len(arena.forge.requests)
-        child = os.fork()
-        if child == 0:
-            with suppress(BaseException):
-                _everything(arena, wanted)
-            os._exit(0)
-        ended = 0
-        while not ended and len(arena.forge.requests) < start + number:
-            ended, _ = os.waitpid(child, os.WNOHANG)
-            time.sleep(0.001)  # polls; nothing is measured
-        if not ended:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        _everything(arena, wanted)
+    def new() -> Publication:
+        return publication(arena, ticket=arena.new_ticket())
+
+    for number, wanted in killed_between_requests(arena.forge, new, lambda one: _everything(arena, one), least=6):
         assert len(arena.pulls(wanted.branch)) == 1, f"killed at request {number}"
-        assert len(arena.comments(ticket)) == 1, f"killed at request {number}"
+        assert len(arena.comments(wanted.ticket or "")) == 1, f"killed at request {number}"
 
 
 @EACH

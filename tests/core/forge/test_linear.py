@@ -1,11 +1,7 @@
 """Linear as a tracker: lost answers, killed processes, and what it says when it refuses."""
 
-import os
-import signal
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ from core.forge.linear import LinearTracker
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.forge.tracker import TrackerForge
 from deploy.fake_forge import linear
+from tests.killed_requests import killed_between_requests
 from tests.tracker_arena import LinearArena
 
 PATCH = "https://git.example.org/acme/shop/pulls/7"
@@ -45,32 +42,17 @@ def test_a_comment_cannot_be_written_twice(arena: LinearArena) -> None:
 
 
 def test_killed_between_any_two_requests_there_is_one_of_each(arena: LinearArena) -> None:
-    def everything(ticket: str, task: uuid.UUID) -> None:
+    def everything(work: tuple[str, uuid.UUID]) -> None:
+        ticket, task = work
         forge = TrackerForge(arena.open())
         forge.note(ticket, task, "A patch.")
         forge.link(ticket, PATCH, "Penstock's patch")
         forge.move(ticket, "In Progress")
 
-    before = len(arena.forge.requests)
-    everything(arena.new_ticket(), uuid.uuid4())
-    requests = len(arena.forge.requests) - before
-    assert requests > 5
-    for number in range(1, requests + 1):
-        ticket, task = arena.new_ticket(), uuid.uuid4()
-        start = len(arena.forge.requests)
-        child = os.fork()
-        if child == 0:
-            with suppress(BaseException):
-                everything(ticket, task)
-            os._exit(0)
-        ended = 0
-        while not ended and len(arena.forge.requests) < start + number:
-            ended, _ = os.waitpid(child, os.WNOHANG)
-            time.sleep(0.001)  # polls; nothing is measured
-        if not ended:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        everything(ticket, task)
+    def new() -> tuple[str, uuid.UUID]:
+        return arena.new_ticket(), uuid.uuid4()
+
+    for number, (ticket, _) in killed_between_requests(arena.forge, new, everything, least=5):
         seen = arena.ticket(ticket)
         assert (len(seen.comments), seen.links, seen.status) == (1, (PATCH,), "In Progress"), f"killed at {number}"
 
