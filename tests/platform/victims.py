@@ -16,6 +16,7 @@ import psutil
 import psycopg
 
 from core.eventlog.relay import _LOCK
+from core.settings import Settings
 from dagster_project.warm.launcher import listening
 from dagster_project.warm.process import started_ticks
 
@@ -59,6 +60,7 @@ class Victims:
         broker: Broker | None,
     ) -> None:
         self.platform, self.forge, self.rng, self.broker = platform, forge, rng, broker
+        self._run_folder = Settings(home=platform.home).run_folder
         self._search: dict[str, Callable[[], Iterable[int]]] = {
             "gateway": self._gateway,
             "database": self._database,
@@ -129,12 +131,11 @@ class Victims:
         return self._since_start("daemon", "penstock_dagster", _BEAT)
 
     def _launcher(self) -> list[int]:
-        path = self.platform.home / "run" / "warm.sock"
         busy = [one.pid for one in self.warm() if one.children()]
-        return busy if listening(path) else []
+        return busy if listening(self._run_folder / "warm.sock") else []
 
     def _code_server(self) -> list[int]:
-        return [self._part("code-server")] if listening(self.platform.home / "run" / "code.sock") else []
+        return [self._part("code-server")] if listening(self._run_folder / "code.sock") else []
 
     def _run(self) -> list[int]:
         return [one.pid for one in self.workers()] if self.platform.rows(_AT_WORK) > [(0,)] else []
