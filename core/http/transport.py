@@ -136,6 +136,8 @@ class Transport(httpx.BaseTransport):
                 except (ValueError, RecursionError):
                     raise _Passing("the answer is not JSON") from None
             return
+        if self._limits.redirects and answer.has_redirect_location:
+            return
         asked, said = asked_pause(status, answer.headers), _said(answer.content, secrets)
         if status in PASSING or status >= 500 or (status == 403 and asked is not None):
             pause = self._service.pauses.unsaid if status == 429 and asked is None else asked
