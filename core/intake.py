@@ -319,7 +319,7 @@ def _store_feedback(connection: Connection[Any], team_id: uuid.UUID, source: str
 
 
 def _store_checks(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: ChecksIntent) -> None:
-    """Notes once that checks of a commit fail: if a task of this source has published the branch, or a rule names it."""
+    """Notes once that checks of a commit fail, if a task of this source has published the branch or a rule names it."""
     if intent.rule is not None:
         note_failure(
             connection,

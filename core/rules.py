@@ -1,4 +1,4 @@
-"""What starts a task: rules over what just happened to an issue, or to the head of a branch. Pure functions over records.
+"""What starts a task: rules over what just happened to an issue, or to the head of a branch. Pure functions.
 
 A rule is written as `labelled:penstock` or, for some repositories or projects of trackers only, as in
 `labelled:penstock [acme/*]`.

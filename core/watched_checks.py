@@ -51,9 +51,7 @@ WHERE held.state IN ('ignored', 'superseded', 'dead-lettered')
 def note_failure(connection: Connection[Any], team_id: uuid.UUID, head: Head, rule: str) -> None:
     """Notes that checks of a head have failed. A repeat changes nothing while it waits to be looked at, and once it has
     started a task; otherwise it is looked at again, since another check may have failed by now."""
-    connection.execute(
-        _NOTE, (team_id, head.source, head.service, head.project, head.branch, head.head, rule[:600])
-    )
+    connection.execute(_NOTE, (team_id, head.source, head.service, head.project, head.branch, head.head, rule[:600]))
 
 
 def is_noted(connection: Connection[Any], head: Head) -> bool:
@@ -81,8 +79,8 @@ def list_watched(
     """The heads that were reported within so many days to the connection's team, the newest first."""
     with connection.cursor(row_factory=class_row(Watched)) as cursor:
         return cursor.execute(
-            "SELECT source, service, project, branch, head, rule, state, reason, failed, task_id, received_at FROM watched_checks "
-            "WHERE (%(source)s::text IS NULL OR source = %(source)s) "
+            "SELECT source, service, project, branch, head, rule, state, reason, failed, task_id, received_at "
+            "FROM watched_checks WHERE (%(source)s::text IS NULL OR source = %(source)s) "
             "AND received_at > now() - %(days)s * interval '1 day' ORDER BY received_at DESC, id LIMIT %(limit)s",
             {"source": source, "days": days, "limit": limit},
         ).fetchall()

@@ -112,9 +112,7 @@ class _PipelineDelivery(Payload):
     merge_request: _SourceBranch | None = None
 
 
-def pipeline_intent(
-    payload: Mapping[str, Any], identity: RepositoryId | None, rules: Rules
-) -> ChecksIntent | None:
+def pipeline_intent(payload: Mapping[str, Any], identity: RepositoryId | None, rules: Rules) -> ChecksIntent | None:
     """The same of GitLab's pipelines, also those of merge requests, whose `ref` is another."""
     try:
         delivery = parse(_PipelineDelivery, payload)

@@ -169,7 +169,6 @@ class _Turn:
             self._read_checks()
         return Swept(place, self.pages, self.stored, at.step is None, problems=tuple(self.problems))
 
-
     def _read_checks(self) -> None:
         """What keeps the checks of the branch from being read is a problem, which holds nothing else up."""
         try:

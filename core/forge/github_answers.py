@@ -7,7 +7,6 @@ from core.forge.host import Comment as FoundComment
 from core.forge.host import Pull, PullState
 from core.payload import Number, Payload, Text
 
-
 _TIME = re.compile(r"^\ufeff?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ?", re.MULTILINE)
 _ERROR = "##[error]"
 
@@ -168,7 +167,7 @@ class Branch(Payload):
 
 
 def failed_part(log: str) -> str:
-    """The log of a job of Actions up to its last error, after which it only cleans up, without the time of each line."""
+    """The log of a job of Actions up to its last error, after which it only cleans up, without the times of lines."""
     text = _TIME.sub("", log)
     error = text.rfind(_ERROR)
     end = text.find("\n", error) if error >= 0 else -1

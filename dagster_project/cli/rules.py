@@ -104,6 +104,6 @@ def _show_looked(looked: "tuple[Watched, ...]", rules: str, days: float) -> None
         empty=f"No head of these branches was looked at in the last {days:g} days.",
     )
     note(
-        f"{rules}: past checks are not kept, so such a rule cannot be tried on them. Shown are the heads whose checks had "
-        "failed while a rule in effect (PENSTOCK_START_RULES) named their branch"
+        f"{rules}: past checks are not kept, so such a rule cannot be tried on them. Shown are the heads whose checks "
+        "had failed while a rule in effect (PENSTOCK_START_RULES) named their branch"
     )

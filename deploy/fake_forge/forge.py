@@ -51,7 +51,7 @@ class FakeForge:
             self._server.keep = lambda: kept.save(self.state, folder)
         self._receivers: list[Deliveries] = []
         self.state.changed = self._changed
-        self.state.hand_out = lambda text: self.storage.hand_out(text)
+        self.state.hand_out = self._hand_out
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -113,6 +113,9 @@ class FakeForge:
     def storage(self) -> Storage:
         """Where the logs of jobs are, at another address; it begins with the first one that is asked for."""
         return Storage()
+
+    def _hand_out(self, text: bytes) -> str:
+        return self.storage.hand_out(text)
 
     # What there is
 
@@ -252,8 +255,8 @@ class FakeForge:
         optional: bool = False,
         job_log: bytes | None = None,
     ) -> None:
-        """Gives a commit a check, or its end: `success` or `failure`; None while it runs. With `job_log`, it is a job of
-        the forge's own builds."""
+        """Gives a commit a check, or its end: `success` or `failure`; None while it runs. With `job_log`, it is a job
+        of the forge's own builds."""
         found, by = self.repository(repository), self.add_user("ci", is_bot=True)
         held = [run for run in found.check_runs if (run.name, run.head_commit) == (name, commit)]
         run = held[0] if held else self.state.add_check_run(found, by, name, commit)

@@ -1,4 +1,4 @@
-"""Failed checks of Penstock's branches, from each forge's own payload."""
+"""Failed checks of Penstock's branches, and of those that a rule names, from each forge's own payload."""
 
 import uuid
 from collections.abc import Mapping
@@ -8,7 +8,8 @@ import pytest
 
 from core.intake import ChecksIntent, NoIntent
 from core.rules import read_rules
-from gateway import gitea, github, gitlab
+from gateway import bitbucket, gitea, github, gitlab
+from tests.gateway.bitbucket_cases import status
 
 BRANCH = f"penstock/{uuid.UUID('11111111-2222-5333-8444-555555555555')}"
 HEAD = "a" * 40
@@ -51,10 +52,12 @@ FAILED: list[tuple[str, str, Mapping[str, Any]]] = [
 ]
 
 
-def _intent(service: str, event: str, payload: Mapping[str, Any]) -> Any:
+def _intent(service: str, event: str, payload: Mapping[str, Any], *rules: str) -> Any:
+    used = read_rules(rules)
     if service == "gitlab":
-        return gitlab.normalise(payload, rules=read_rules((), None))
-    return (github if service == "github" else gitea).normalise(event, payload, rules=read_rules((), None))
+        return gitlab.normalise(payload, rules=used)
+    module = {"github": github, "gitea": gitea, "bitbucket": bitbucket}[service]
+    return module.normalise(event, payload, rules=used)
 
 
 @pytest.mark.parametrize(("service", "event", "payload"), FAILED)
@@ -84,3 +87,59 @@ def test_a_failed_check_of_our_branch_is_worth_a_look(service: str, event: str, 
 )
 def test_anything_else_is_not(service: str, event: str, payload: Mapping[str, Any]) -> None:
     assert isinstance(_intent(service, event, payload), NoIntent)
+
+
+MAIN = {"head_branch": "main"}
+OF_MAIN: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("github", "check_suite", {"check_suite": _run(**MAIN), "repository": REPOSITORY}),
+    (
+        "github",
+        "check_run",
+        {"check_run": {"conclusion": "failure", "check_suite": _run(**MAIN)}, "repository": REPOSITORY},
+    ),
+    ("github", "workflow_run", {"workflow_run": _run(**MAIN), "repository": REPOSITORY}),
+    (
+        "github",
+        "workflow_run",
+        {"workflow_run": _run(**MAIN, head_repository={"full_name": "Acme/Shop"}), "repository": REPOSITORY},
+    ),
+    (
+        "github",
+        "status",
+        {"state": "failure", "sha": HEAD, "branches": [{"name": "x"}, {"name": "main"}], "repository": REPOSITORY},
+    ),
+    ("gitea", "workflow_run", {"workflow_run": _run(**MAIN), "repository": REPOSITORY}),
+    ("gitea", "status", {"state": "failure", "sha": HEAD, "branches": [{"name": "main"}], "repository": REPOSITORY}),
+    ("gitlab", "", {**_pipeline(ref="main"), "merge_request": None}),
+    ("bitbucket", "repo:commit_status_updated", status(refname="main")),
+]
+
+
+@pytest.mark.parametrize(("service", "event", "payload"), OF_MAIN)
+def test_a_failed_check_of_a_branch_that_a_rule_names_is_worth_a_look(
+    service: str, event: str, payload: Mapping[str, Any]
+) -> None:
+    found = _intent(service, event, payload, "opened", "failed:other", "failed:main [acme/*]")
+    assert isinstance(found, ChecksIntent)
+    assert (found.service, found.project, found.branch, found.head) == (service, "acme/shop", "main", HEAD)
+    assert found.rule == "failed:main [acme/*]"
+    for rules in ((), ("failed:Main",), ("failed:mai",), ("failed:main [other/*]",)):
+        assert isinstance(_intent(service, event, payload, *rules), NoIntent)
+
+
+def test_a_branch_of_our_own_is_no_watched_one() -> None:
+    branches = [{"name": "main"}, {"name": BRANCH}]
+    payload = {"state": "failure", "sha": HEAD, "branches": branches, "repository": REPOSITORY}
+    found = _intent("github", "status", payload, "failed:main")
+    assert (found.branch, found.rule) == (BRANCH, None)
+
+
+def test_a_branch_of_a_fork_is_not_the_one_that_a_rule_names() -> None:
+    fork = _run(**MAIN, head_repository={"full_name": "eve/shop"})
+    payload = {"workflow_run": fork, "repository": REPOSITORY}
+    assert isinstance(_intent("github", "workflow_run", payload, "failed:main"), NoIntent)
+
+
+def test_a_passed_check_of_a_watched_branch_is_not_worth_a_look() -> None:
+    payload = {"check_suite": _run(**MAIN, conclusion="success"), "repository": REPOSITORY}
+    assert isinstance(_intent("github", "check_suite", payload, "failed:main"), NoIntent)
