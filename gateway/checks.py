@@ -120,7 +120,7 @@ def pipeline_intent(payload: Mapping[str, Any], identity: RepositoryId | None, r
         return None
     pipeline, request = delivery.object_attributes, delivery.merge_request
     project = delivery.project.path_with_namespace
-    names = (pipeline.ref, request and request.source_branch)
+    names = (pipeline.ref, request.source_branch if request else None)
     found = _of_interest(names, rules, Service.GITLAB, project)
     if found is None or pipeline.sha is None or pipeline.status not in _FAILED:
         return None

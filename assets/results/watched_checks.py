@@ -133,11 +133,11 @@ class _Head:
     def _consider(self, forge: HostedForge) -> Looked:
         row = self.row
         branch, head = row["branch"], row["head"]
-        if branch != forge.base_branch:
-            reason = f"tasks of source {row['source']} are worked on at branch {forge.base_branch}, not {branch}"
-            return self._ends(WatchState.IGNORED, reason)
         if forge.head_of(branch) != head:
             return self._ends(WatchState.SUPERSEDED, "the branch has another head by now")
+        if branch != (works_at := forge.base_branch):
+            reason = f"tasks of source {row['source']} are worked on at branch {works_at}, not {branch}"
+            return self._ends(WatchState.IGNORED, reason)
         base = self._judged_before(forge)
         found = forge.failed_checks(head, base)
         if not found.settled:

@@ -54,10 +54,10 @@ def failed_logs(service: Service, repository: str, commit: str, addresses: Itera
         query = f"target.commit.hash={quote(commit)}&sort=-created_on&pagelen=100"
         pipelines = [parse(_Pipeline, one) for one in _values(service, f"{repository}/pipelines?{query}")]
         paths = {one.build_number: f"{repository}/pipelines/{quote(one.uuid, safe='')}/steps" for one in pipelines}
-        found = {address: _log(service, paths[n]) for address, n in numbers.items() if n in paths}
+        logs = {address: _log(service, paths[n]) for address, n in numbers.items() if n in paths}
     except (ServiceUnavailable, BadField):
         return {}
-    return {address: log for address, log in found.items() if log}
+    return {address: log for address, log in logs.items() if log}
 
 
 def _log(service: Service, path: str) -> str:

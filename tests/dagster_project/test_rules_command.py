@@ -104,7 +104,6 @@ def test_what_is_known_about_failed_checks_is_shown_and_that_the_past_is_not(
     happen("#1", opened=True)
     shown = run("try", "failed:main")
     assert shown.exit_code == 0, shown.output
-    assert "No head of these branches was looked at" in shown.output
     assert "cannot be tried" in shown.output
     assert "events would have started" not in shown.output
     with database.team(DEFAULT_TEAM) as connection:

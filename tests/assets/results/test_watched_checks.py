@@ -81,7 +81,7 @@ class Main:
         with self.world.platform.database.system() as connection:
             connection.execute(statement.encode())
 
-    def tasks(self) -> list[tasks.Task]:
+    def started(self) -> list[tasks.Task]:
         with self.world.platform.database.team(DEFAULT_TEAM) as connection:
             return tasks.list_tasks(connection)[::-1]
 
@@ -105,7 +105,7 @@ def test_a_check_that_fails_at_the_head_starts_one_task_with_its_log(main: Main,
     assert main.look() == ["started"]
     main.report()
     assert main.look() == ["started"], "a head that has started a task starts no other"
-    [task] = main.tasks()
+    [task] = main.started()
     assert (task.source, task.state, task.title) == ("shop", TaskState.QUEUED, "Checks fail on main: lint, unit")
     assert f"at commit {head} of branch main. They did not fail at commit {before}." in task.body
     assert "The check 'unit' fails at the head of branch main." in task.body
@@ -155,7 +155,7 @@ def test_what_failed_before_or_passes_by_now_starts_nothing(main: Main) -> None:
     main.report()
     main.check("lint", "success")
     assert main.look() == ["ignored", "ignored"]
-    assert main.tasks() == []
+    assert main.started() == []
 
 
 def test_a_head_that_was_ignored_is_looked_at_again_when_another_check_fails(main: Main) -> None:
@@ -176,7 +176,7 @@ def test_a_commit_that_is_not_the_head_starts_nothing(main: Main, world: World) 
     git(world.arena.forge.repository(REPOSITORY).path, "update-ref", "-d", "refs/heads/main")
     main.report(head=foreign)
     assert main.look() == ["superseded"], "the branch is gone"
-    assert main.tasks() == []
+    assert main.started() == []
 
 
 def test_a_failure_that_was_overtaken_by_the_next_commit_is_that_commits(main: Main) -> None:
@@ -188,7 +188,7 @@ def test_a_failure_that_was_overtaken_by_the_next_commit_is_that_commits(main: M
     assert main.look() == ["superseded"]
     main.report()
     assert main.look() == ["superseded", "started"]
-    [task] = main.tasks()
+    [task] = main.started()
     assert second in task.body
     assert first not in task.body
 
@@ -227,15 +227,15 @@ def test_no_other_task_is_started_while_one_is_open_or_about_the_same_checks_wit
     assert fails("unit") == "started"
     assert fails("lint") == "ignored"
     assert "is still open" in main.reasons()[-1]
-    main.close(main.tasks()[0])
+    main.close(main.started()[0])
     assert fails("unit") == "ignored"
     assert "less than a day ago" in main.reasons()[-1]
     assert fails("unit", "lint") == "started"
-    main.close(main.tasks()[1])
+    main.close(main.started()[1])
     assert fails("lint") == "ignored"
     main.run("UPDATE watched_checks SET decided_at = decided_at - interval '25 hours'")
     assert fails("lint") == "started"
-    assert len(main.tasks()) == 3
+    assert len(main.started()) == 3
 
 
 def test_while_too_many_tasks_wait_it_waits_and_is_not_lost(main: Main, world: World) -> None:
@@ -246,7 +246,7 @@ def test_while_too_many_tasks_wait_it_waits_and_is_not_lost(main: Main, world: W
     for _ in range(MAX_TRIES + 1):
         assert main.look() == ["pending"]
     assert "tasks of source shop wait already" in main.reasons()[0]
-    assert len(main.tasks()) == 1
+    assert len(main.started()) == 1
     [delivered] = main.rows("SELECT count(*) FROM deliveries WHERE id LIKE 'checks:%'")
     assert delivered == (0,)
     with world.platform.database.team(DEFAULT_TEAM) as connection:
@@ -284,11 +284,11 @@ def test_a_process_that_is_killed_leaves_the_head_to_the_next_one(
             with pytest.raises(KeyboardInterrupt):
                 main.look()
         assert main.states() == ["pending"]
-        assert main.tasks() == []
+        assert main.started() == []
         with world.platform.database.system() as connection:
             assert count_looks_due(connection) == 0, "the next one waits until the first cannot be at work"
     assert main.look() == ["started"]
-    assert len(main.tasks()) == 1
+    assert len(main.started()) == 1
 
 
 def _killed(*_: object, **__: object) -> None:
@@ -312,7 +312,7 @@ def test_two_processes_that_look_at_a_head_start_one_task(
 
     monkeypatch.setattr(HostedForge, "failed_checks", meanwhile)
     assert main.look() == ["started"]
-    assert len(main.tasks()) == 1
+    assert len(main.started()) == 1
 
 
 def test_deliveries_that_come_together_are_looked_at_once_they_have_settled(main: Main, world: World) -> None:
@@ -338,7 +338,7 @@ def test_the_patch_of_such_a_task_becomes_a_pull_request(main: Main, world: Worl
     main.check("unit", "failure", "E  assert 1 == 2")
     main.report()
     main.look()
-    [task] = main.tasks()
+    [task] = main.started()
     attempt = Attempt.claim(world.platform.database, DEFAULT_TEAM, task.id, 1, holder="r", seconds=300, max_claims=3)
     world.conclude(attempt)
     world.deliver()
