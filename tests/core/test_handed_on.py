@@ -98,3 +98,18 @@ def test_the_end_of_parts_is_that_of_the_whole(sizes: list[int], most: int) -> N
         parts.append(whole[at : at + size])
         at += size
     assert handed_on._end(parts, most) == whole[-most:]
+
+
+def test_only_the_services_own_host_is_read_over_plain_http(front: Storage) -> None:
+    elsewhere = Storage()
+    try:
+        front.location = elsewhere.hand_out(b"text").replace("127.0.0.1", "localhost")
+        with pytest.raises(ServiceUnavailable, match="not safe to read from"):
+            read_end(_service(front), "/log", 9, resolve=lambda *_: ["127.0.0.1"])
+        assert elsewhere.requests == []
+        front.location = elsewhere.hand_out(b"text")
+        assert (
+            read_end(_service(front), "/log", 9, resolve=lambda *_: pytest.fail("it is the service's own")) == b"text"
+        )
+    finally:
+        elsewhere.stop()
