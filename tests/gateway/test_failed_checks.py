@@ -1,15 +1,17 @@
 """Failed checks of Penstock's branches, and of those that a rule names, from each forge's own payload."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from core.intake import ChecksIntent, NoIntent
 from core.rules import read_rules
 from gateway import bitbucket, gitea, github, gitlab
-from tests.gateway.bitbucket_cases import status
+from tests.gateway.bitbucket_cases import request, status
+from tests.gateway.forge_cases import Forges, Stored
 
 BRANCH = f"penstock/{uuid.UUID('11111111-2222-5333-8444-555555555555')}"
 HEAD = "a" * 40
@@ -143,3 +145,29 @@ def test_a_branch_of_a_fork_is_not_the_one_that_a_rule_names() -> None:
 def test_a_passed_check_of_a_watched_branch_is_not_worth_a_look() -> None:
     payload = {"check_suite": _run(**MAIN, conclusion="success"), "repository": REPOSITORY}
     assert isinstance(_intent("github", "check_suite", payload, "failed:main"), NoIntent)
+
+
+@pytest.mark.parametrize("service", ["github", "gitlab", "bitbucket"])
+def test_a_head_is_noted_once_and_only_for_its_own_source(
+    make_client: Callable[..., TestClient],
+    forges: Forges,
+    sender: Any,
+    add_source: Callable[..., None],
+    stored: Stored,
+    service: str,
+) -> None:
+    add_source("shop", "acme/shop")
+    client = make_client(start_rules=("failed:main",))
+    _, event, payload = next(case for case in OF_MAIN if case[0] == service)
+    signed = {
+        "github": lambda name: sender.github(payload, event=event, delivery=name),
+        "gitlab": lambda name: forges.gitlab(payload, delivery=name),
+        "bitbucket": lambda name: request(forges.credentials.bitbucket_secrets[0], payload, event, name),
+    }[service]
+    for name in ("d1", "d2", "d2"):
+        assert client.request("POST", **signed(name)).status_code in (200, 202)
+    noted = [("shop", service, "acme/shop", "main", HEAD, "failed:main", "pending")]
+    assert stored("SELECT source, service, project, branch, head, rule, state FROM watched_checks") == noted
+    assert stored("SELECT state, count(*) FROM deliveries GROUP BY state") == [("change", 2)]
+    assert stored("SELECT count(*) FROM tasks") == [(0,)]
+    assert stored("SELECT count(*) FROM feedback") == [(0,)]
