@@ -30,9 +30,19 @@ from sandbox import open_sandbox
 
 SET = Path(__file__).parents[2] / "eval_sets" / "released-fixes"
 MOST = 20_000
+_SPARE = 6
+"""Characters by which brackets and quotation marks may differ."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FunctionName = tuple[str, str]
-"""File and qualified name; the name is empty for what is outside of functions."""
+"""File and qualified name."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A changed function: its new tree, and how many characters the change adds, white space apart."""
+
+    tree: str
+    longer: int
 
 
 @dataclass
@@ -60,22 +70,26 @@ def _functions(tree: ast.AST, chain: tuple[str, ...] = ()) -> Iterator[tuple[str
             yield from _functions(node, chain)
 
 
-def _changed(before: dict[str, str], after: dict[str, str]) -> dict[FunctionName, str]:
-    """The new trees of the functions that differ, and of whole files that differ outside of functions."""
-    found: dict[FunctionName, str] = {}
+def _changed(before: dict[str, str], after: dict[str, str]) -> dict[FunctionName, Wanted]:
+    """The functions that differ and were there before."""
+    found: dict[FunctionName, Wanted] = {}
     for path, text in after.items():
-        old, new = ast.parse(before.get(path, "")), ast.parse(text)
-        was = {name: ast.dump(node) for name, node in _functions(old)}
-        for name, node in _functions(new):
-            if was.get(name) != ast.dump(node):
-                found[path, name] = ast.dump(node)
+        was = dict(_functions(ast.parse(before.get(path, ""))))
+        for name, node in _functions(ast.parse(text)):
+            old = was.get(name)
+            if old is not None and ast.dump(old) != ast.dump(node):
+                found[path, name] = Wanted(ast.dump(node), _length(ast.unparse(node)) - _length(ast.unparse(old)))
     return found
+
+
+def _length(text: str) -> int:
+    return len("".join(text.split()))
 
 
 class Reach(Search):
     """Proposes nothing to try, and notes where the true fix would have come."""
 
-    def __init__(self, wanted: dict[FunctionName, str], lines: dict[str, set[int]], row: Row) -> None:
+    def __init__(self, wanted: dict[FunctionName, Wanted], lines: dict[str, set[int]], row: Row) -> None:
         super().__init__()
         self._wanted, self._lines, self._row = wanted, lines, row
 
@@ -106,7 +120,7 @@ class Reach(Search):
         done = {}
         for path in {edit.path for edit in candidate.edits}:
             for name, tree in self._edited(problem.sources[path], [e for e in candidate.edits if e.path == path]):
-                if self._wanted.get((path, name)) == tree:
+                if self._wanted[path, name].tree == tree:
                     done[path, name] = True
                     row.functions[f"{path}:{name}"] = row.functions.get(f"{path}:{name}") or row.proposed
         if done and len(done) == len(self._wanted):
@@ -127,6 +141,9 @@ class Reach(Search):
             inside = [edit for edit in edits if start <= edit.start and edit.end <= end]
             if not inside or any(edit.end < start for edit in edits):
                 continue
+            added = sum(_length(edit.text) - _length(source.text[edit.start : edit.end]) for edit in inside)
+            if abs(added - self._wanted[source.path, name].longer) > _SPARE:
+                continue  # parsing is what takes the time
             longer = sum(len(edit.text) - (edit.end - edit.start) for edit in inside)
             try:
                 tree = ast.parse(_outdented(text[start : end + longer]))
