@@ -39,6 +39,8 @@ def up(
     settings = load_settings()
     if running := running_platform(settings):
         raise CommandFailed(f"a platform already runs on {settings.home} (process {running['pid']})")
+    if settings.signing_key:
+        _check_signing(settings)
     others = adopt_orphans()
     began = time.monotonic()
     note(f"starting the platform in {settings.home}")
@@ -62,6 +64,34 @@ def up(
             finally:
                 note("stopping")
                 supervisor.stop()
+
+
+def _check_signing(settings: "Settings") -> None:
+    """Raises `CommandFailed` if the setting's key cannot sign."""
+    from core.git import SigningFailed
+    from core.signing_keys import signing_key
+    from core.teams import DEFAULT_TEAM
+
+    key = signing_key(settings, DEFAULT_TEAM)
+    try:
+        if key is not None:
+            key.check()
+    except SigningFailed as error:
+        raise CommandFailed(f"commits cannot be signed: {error}; or unset it") from error
+
+
+def _signing(settings: "Settings") -> list[tuple[str, str]]:
+    """Whether each team's key can sign a commit."""
+    from core.git import SigningFailed
+    from core.signing_keys import all_keys
+
+    rows = []
+    for key in all_keys(settings):
+        try:
+            rows.append(("ok", f"{key.path} signs, as {key.check()}"))
+        except SigningFailed as error:
+            rows.append(("missing", str(error)))
+    return rows
 
 
 def send(
@@ -182,6 +212,8 @@ def doctor(as_json: AsJson = False) -> None:
         check("git", "ok", version)
     else:
         check("git", "missing", "install git")
+    for state, detail in _signing(settings):
+        check("commit signing", state, detail)
     usable = 0
     shown = backends()
     if settings.kubernetes_image or settings.sandbox == KUBERNETES:
@@ -212,7 +244,7 @@ def doctor(as_json: AsJson = False) -> None:
             check(f"forge of {source}", "missing" if problem else "ok", problem or "answers, and knows the token")
         for channel, state, detail in _channels(settings):
             check(channel, state, detail)
-    needed = {"git", "sandbox", "database", "kafka", "oidc issuer"}
+    needed = {"git", "commit signing", "sandbox", "database", "kafka", "oidc issuer"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
         if chat.default and settings.engine == "model":
