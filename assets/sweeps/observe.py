@@ -130,7 +130,7 @@ class Observer:
             if said.comment is not None or said.at is None or said.at < self.since:
                 continue
             if said.whole is not None:
-                new = change.model_copy(update={"action": "sweep.created", "comment": said.whole})
+                new = change.model_copy(update={"action": "sweep.submitted", "comment": said.whole})
                 intent = about_ticket(new, self.identity, feedback=said.feedback)
                 yield self._observed(intent, f"comment {said.whole.id}", said.whole.updated_at)
             elif said.feedback is not None:

@@ -119,7 +119,7 @@ class SigningKey:
 _NOBODY = {
     f"GIT_{role}_{part}": value
     for role in ("AUTHOR", "COMMITTER")
-    for part, value in (("NAME", "Penstock"), ("EMAIL", "penstock@localhost"), ("DATE", "0 +0000"))
+    for part, value in (("NAME", "Penstock"), ("EMAIL", "penstock@localhost"), ("DATE", "@0 +0000"))
 }
 
 

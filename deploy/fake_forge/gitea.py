@@ -216,6 +216,13 @@ def edit_pull(call: Call, owner: str, repo: str, number: str) -> Reply:
     return _shown(call, found, pull, 201)  # 201, as Gitea does
 
 
+@ROUTES("GET", "repos/{owner}/{repo}/pulls/{number}/reviews")
+def list_reviews(call: Call, owner: str, repo: str, number: str) -> Reply:
+    found = found_repository(call, owner, repo)
+    pull = call.state.pull(found, index(number))
+    return listed(call, pull.reviews, lambda item: gitea_shapes.review(call.url, found, pull, item))
+
+
 @ROUTES("GET", "repos/{owner}/{repo}/pulls/{base}/{head...}")
 def get_pull_of_branches(call: Call, owner: str, repo: str, base: str, head: str) -> Reply:
     if base.isdigit():

@@ -1,10 +1,8 @@
-"""Reviews: GitHub's comments on lines, GitLab's discussions, and whole reviews of GitHub and Gitea.
-
-Gitea's API has no answers in threads."""
+"""Reviews: GitHub's comments on lines and whole reviews, and GitLab's discussions. Gitea's API has no threads."""
 
 from typing import Any
 
-from deploy.fake_forge import gitea, gitea_shapes, github, github_shapes, gitlab, gitlab_shapes
+from deploy.fake_forge import github, github_shapes, gitlab, gitlab_shapes
 from deploy.fake_forge.accounts import stamp
 from deploy.fake_forge.exchange import Call, Reply, index
 from deploy.fake_forge.gitlab_shapes import discussion_of, line_note
@@ -116,10 +114,3 @@ def add_note(call: Call, project: str, iid: str, thread: str) -> Reply:
     said = gitlab.text(call, "body", needed=True) or ""
     made = call.state.add_remark(found, pull, user, said, thread=first.thread)
     return Reply(201, line_note(call.url, found, pull, made))
-
-
-@gitea.ROUTES("GET", "repos/{owner}/{repo}/pulls/{number}/reviews")
-def list_gitea_reviews(call: Call, owner: str, repo: str, number: str) -> Reply:
-    found = gitea.found_repository(call, owner, repo)
-    pull = call.state.pull(found, index(number))
-    return gitea.listed(call, pull.reviews, lambda item: gitea_shapes.review(call.url, found, pull, item))

@@ -79,7 +79,7 @@ def test_with_an_unusable_key_nothing_is_pushed_and_publishing_is_tried_again(ar
     key = new_key(tmp_path)
     key.path.chmod(0o644)
     wanted = publication(arena)
-    with pytest.raises(ForgeUnavailable, match=r"PENSTOCK_SIGNING_KEY: .* chmod 600"):
+    with pytest.raises(ForgeUnavailable, match=r"^PENSTOCK_SIGNING_KEY: .*`chmod 600"):
         arena.open(Conventions(key=key)).publish(wanted)
     assert arena.head(wanted.branch) is None
     key.path.chmod(0o600)
