@@ -104,6 +104,9 @@ def send(
         str | None, typer.Option(help="Delivery id; a new one by default. Reusing an id makes it a repeated delivery.")
     ] = None,
     url: Annotated[str | None, typer.Option(help="Address of the gateway; by default the running platform's.")] = None,
+    team: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Deliver to the webhook of this team, not to the default one's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign a payload as the sending service would, and deliver it to the gateway."""
@@ -122,10 +125,13 @@ def send(
         running = running_platform(settings)
         url = str(running["gateway"]) if running else f"http://{settings.gateway_host}:{settings.gateway_port}"
     body = file.read_bytes() if source != "linear" else _sent_now(file.read_bytes())
-    headers = _signed(load_or_make(settings), source, kind, delivery or str(uuid.uuid4()), body)
+    credentials, place = load_or_make(settings), source
+    if team is not None:
+        credentials, place = _of_team(settings, credentials, team, source), f"{team}/{source}"
+    headers = _signed(credentials, source, kind, delivery or str(uuid.uuid4()), body)
     try:
         response = httpx.post(
-            f"{url}/webhooks/{source}",
+            f"{url}/webhooks/{place}",
             content=body,
             headers={**headers, "Content-Type": "application/json"},
             timeout=30,
@@ -144,6 +150,23 @@ def send(
         line(f"{response.status_code} {json.dumps(answer)}")
     if response.status_code >= 400:
         raise typer.Exit(1)
+
+
+def _of_team(settings: "Settings", credentials: "Credentials", team: str, source: str) -> "Credentials":
+    """The secrets, with those of a team for its webhook."""
+    from dataclasses import replace
+
+    from core.team_webhooks import read_secrets
+    from dagster_project.cli.access import team_of
+    from dagster_project.cli.task import opened
+
+    with opened() as database:
+        found = read_secrets(settings.secrets_folder, team_of(database, team), source)
+    if not found:
+        raise CommandFailed(
+            f"team {team} has no secret for {source}: `penstock team webhook {team} {source}` makes one"
+        )
+    return replace(credentials, **{f"{source}_secrets": found})
 
 
 def _sent_now(body: bytes) -> bytes:
