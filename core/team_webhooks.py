@@ -54,7 +54,7 @@ def senders_of(folder: Path, team_id: uuid.UUID) -> list[str]:
 def add_secret(folder: Path, team_id: uuid.UUID, sender: str, secret: str | None = None) -> tuple[str, bool]:
     """Adds a secret, a new one unless it is given, in front of the newest that there is; older ones end. Returns it and
     whether there was one before. Raises `CredentialsError`."""
-    added = secret or new_secret(sender)
+    added = new_secret(sender) if secret is None else secret
     check_secret(sender, added)
     with _locked(folder):
         before = [one for one in read_secrets(folder, team_id, sender) if one != added]

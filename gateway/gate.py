@@ -61,7 +61,7 @@ class Gate:
         self._recorded: OrderedDict[tuple[str | None, str], float] = OrderedDict()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] == "http" and not _is_open(scope["path"]):
+        if scope["type"] == "http" and not is_open(scope["path"]):
             try:
                 caller = await self._caller(scope)
                 note(scope, caller=caller.name, role=caller.role)
@@ -199,7 +199,8 @@ class Gate:
             )
 
 
-def _is_open(path: str) -> bool:
+def is_open(path: str) -> bool:
+    """Whether a path needs no token."""
     return path in OPEN_PATHS or _TEAMS_WEBHOOK.fullmatch(path) is not None
 
 
