@@ -222,7 +222,7 @@ class Settings(BaseSettings):
         default=500.0,
         ge=0,
         le=1e6,
-        description="Signed deliveries a second that a gateway process takes for long from one sender of a team's webhooks "
+        description="Signed deliveries a second that a gateway process takes for long from one sender of a team "
         "(github, gitlab, gitea, bitbucket, jira, linear, slack, generic); 0: any number.",
     )
     webhook_burst: int = Field(
