@@ -5,7 +5,6 @@ requests that Penstock has published are looked at, one by one, and only when so
 """
 
 import re
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,12 +56,15 @@ class Said:
     name: str = ""
 
 
+# A repository that was renamed has pull requests under its former name too, behind those under its present one.
 _OWN = """
-SELECT DISTINCT ON (p.location) p.task_id, p.attempt, p.location
-FROM publications p LEFT JOIN fates f ON (f.task_id, f.attempt, f.target) = (p.task_id, p.attempt, p.target)
-WHERE p.state = 'published' AND p.body ->> 'source' = %(source)s AND starts_with(p.target, %(service)s || ':')
-    AND p.updated_at > now() - %(days)s * interval '1 day' AND coalesce(f.fate, 'open') IN ('open', 'closed')
-ORDER BY p.location, p.attempt LIMIT %(most)s
+SELECT task_id, attempt, location FROM (
+    SELECT DISTINCT ON (p.location) p.task_id, p.attempt, p.location, p.target, p.updated_at
+    FROM publications p LEFT JOIN fates f ON (f.task_id, f.attempt, f.target) = (p.task_id, p.attempt, p.target)
+    WHERE p.state = 'published' AND p.body ->> 'source' = %(source)s AND starts_with(p.target, %(service)s || ':')
+        AND p.updated_at > now() - %(days)s * interval '1 day' AND coalesce(f.fate, 'open') IN ('open', 'closed')
+    ORDER BY p.location, p.attempt
+) AS own ORDER BY target = %(target)s DESC, updated_at DESC LIMIT %(most)s
 """
 
 
@@ -71,13 +73,19 @@ def own_pulls(connection: Connection[TupleRow], place: Place) -> dict[str, OwnPu
     attempts that added to one have its address too."""
     if not place.own:
         return {}
-    given = {"source": place.source, "service": place.service, "days": FOLLOWED_DAYS, "most": MOST_PULLS}
-    rows: list[tuple[uuid.UUID, int, str | None]] = connection.execute(_OWN.encode(), given).fetchall()  # type: ignore[assignment]
+    given = {
+        "source": place.source,
+        "service": place.service,
+        "target": f"{place.service}:{place.project}",
+        "days": FOLLOWED_DAYS,
+        "most": MOST_PULLS,
+    }
+    rows = connection.execute(_OWN.encode(), given).fetchall()
     mark = "!" if place.service in _BY_EXCLAMATION else "#"
-    found = {}
+    found: dict[str, OwnPull] = {}
     for task, attempt, url in rows:
         if url and (number := _NUMBER.fullmatch(url)):  # not that of a comment
-            found[f"{mark}{number[1]}"] = OwnPull(number[1], own_branch(task, attempt), url)
+            found.setdefault(f"{mark}{number[1]}", OwnPull(number[1], own_branch(task, attempt), url))
     return found
 
 

@@ -270,7 +270,12 @@ def test_other_paths_below_webhooks_need_a_token(client: TestClient, path: str) 
 
 @pytest.mark.parametrize(
     ("sender", "secret"),
-    [("github", "short"), ("github", "with space in it x"), ("generic", "whsec_!!!!!!!!!!!!"), ("gitlab", "whsec_!!!!!!!!!!!!")],
+    [
+        ("github", "short"),
+        ("github", "with space in it x"),
+        ("generic", "whsec_!!!!!!!!!!!!"),
+        ("gitlab", "whsec_!!!!!!!!!!!!"),
+    ],
 )
 def test_what_cannot_be_a_secret_is_refused(
     settings: Settings, teams: dict[str, uuid.UUID], sender: str, secret: str

@@ -1,29 +1,25 @@
 """Reviews of Penstock's pull requests are heard, whichever of their deliveries are lost."""
 
-import hashlib
 import random
 import uuid
 from typing import Any
 
 import pytest
-from psycopg.types.json import Jsonb
 
-from core.events import DEFAULT_TEAM, task_id
+from core.events import DEFAULT_TEAM
 from core.follow_ups import Feedback
-from core.intake import Delivery, Target, TaskIntent, TicketIntent, receive
+from core.intake import Delivery, Target, TicketIntent, receive
 from core.reviews import of_gitea_review
 from core.tickets import Service, TicketChange
 from core.tickets.fields import Person
 from core.tickets.record import Kind
-from tests.assets.sweeps.conftest import COMMANDS, Rows, Side, Stage
+from tests.assets.sweeps.conftest import BRANCH, COMMANDS, Rows, Side, Stage, store_publication
 from tests.forge_arena import REPOSITORY
 
 FEEDBACK = (
     "SELECT id, task_id, ticket_key, branch, remark, thread, path, line, author, author_id, body, url FROM feedback "
     "ORDER BY id"
 )
-TASK = task_id(DEFAULT_TEAM, "generic:one")
-BRANCH = f"penstock/{TASK}"
 SAID = ("It must be 3.", "Why?", "/penstock retry\nIt must be 4.", "/penstock explain", "> quoted\n\nNo.", "Thanks!")
 
 
@@ -74,17 +70,8 @@ class History:
 
 def publish(side: Side, history: History) -> None:
     """What a platform stores when it has published the pull request."""
-    platform, pull = side.platform, history.pulls[0]
-    location = history.stage.arena._url(pull)
-    with platform.database.team(DEFAULT_TEAM) as connection:
-        delivery = Delivery("generic", "one", "task.requested", hashlib.sha256(b"").digest())
-        receive(connection, platform.log, DEFAULT_TEAM, delivery, TaskIntent(Target(name="shop"), "x is too small"))
-        connection.execute("INSERT INTO attempts (team_id, task_id, attempt) VALUES (%s, %s, 1)", (DEFAULT_TEAM, TASK))
-        connection.execute(
-            "INSERT INTO publications (team_id, task_id, attempt, target, body) VALUES (%s, %s, 1, %s, %s)",
-            (DEFAULT_TEAM, TASK, history.stage.arena.target, Jsonb({"source": "shop"})),
-        )
-        connection.execute("UPDATE publications SET state = 'published', location = %s", (location,))
+    arena = history.stage.arena
+    store_publication(side.platform, "shop", arena.target, arena._url(history.pulls[0]))
 
 
 def heard(side: Side) -> Rows:
