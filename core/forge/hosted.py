@@ -278,7 +278,7 @@ class HostedForge:
                 raise PublicationRefused(
                     f"branch {branch!r} has commits that were pushed meanwhile: they are left as they are"
                 )
-            if asked is None and head is not None and (adopt or self._points_to(repository, branch, commit)):
+            if asked is None and head is not None and adopt:
                 return
             try:
                 self._remote.push(repository, branch, commit, replaces=asked.head if asked else None)
