@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.follow_ups import FollowUp
     from core.git import Repository
     from core.tasks import Task
+    from core.watched_checks import Head
     from core.work import Location
     from sandbox.protocol import Sandbox
 
@@ -100,6 +101,12 @@ class Platform:
         from assets.results.forges import api_token
 
         return api_token(self, team_id, source)
+
+    def failing_head(self, team_id: uuid.UUID, source: str) -> "Head | None":
+        """See `assets.results.failing_heads`. Raises `ForgeUnavailable`, `PublicationRefused`."""
+        from assets.results.failing_heads import failing_head
+
+        return failing_head(self, team_id, source)
 
     def visible_commit(self, team_id: uuid.UUID, source: str) -> str:
         """The commit that searches of a source show. Raises `LookupError` if none is indexed yet."""

@@ -89,13 +89,15 @@ def request_of(remarks: Sequence[tuple[str | None, str | None, int | None, str]]
     return _cut("\n\n".join(parts), REQUEST_CHARACTERS)
 
 
-def checks_text(failed: Sequence[tuple[str, str]]) -> str:
-    """What failed checks say, from (name, log) of each. A log is data: its fence is longer than any inside of it."""
+def checks_text(failed: Sequence[tuple[str, str]], *, where: str = "the pull request", log_characters: int = 0) -> str:
+    """What failed checks say at the head of `where`, from (name, log) of each; of a log, at most the last
+    `log_characters` (0: all of it). A log is data: its fence is longer than any inside of it."""
     parts = []
     for name, log in failed:
-        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", log)), default=0))
-        said = f"\n\n{fence}text\n{log}\n{fence}" if log else ""
-        parts.append(f"The check {name!r} fails at the head of the pull request.{said}")
+        shown = log[-log_characters:]
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+        said = f"\n\n{fence}text\n{shown}\n{fence}" if shown else ""
+        parts.append(f"The check {name!r} fails at the head of {where}.{said}")
     return "\n\n".join(parts)
 
 

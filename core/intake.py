@@ -23,6 +23,7 @@ from core.rules import Signal
 from core.states import DeliveryState
 from core.tasks import create_task, request_event
 from core.tickets import TICKET_CHANGED, TRACKERS, TicketChange
+from core.watched_checks import Head, note_failure
 
 CHANGED = "penstock.source.changed"
 _COMMANDS = uuid.UUID("0c0f6f3a-2f6c-5d44-8a6e-6a7f4f3f9a55")
@@ -115,13 +116,15 @@ class RenameIntent:
 
 @dataclass(frozen=True)
 class ChecksIntent:
-    """A check of the commit `head`, of one of Penstock's own branches, has failed."""
+    """A check of the commit `head` has failed: of one of Penstock's own branches or, by the `rule` that names it, of
+    another."""
 
     target: Target
     service: str
     project: str
     branch: str
     head: str
+    rule: str | None = None
 
 
 @dataclass(frozen=True)
@@ -325,7 +328,15 @@ def _remark_ids(team_id: uuid.UUID, source: str, intent: TicketIntent, feedback:
 
 
 def _store_checks(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: ChecksIntent) -> None:
-    """Notes once that checks of a commit fail, if a task of this source has published the branch."""
+    """Notes once that checks of a commit fail, if a task of this source has published the branch or a rule names it."""
+    if intent.rule is not None:
+        note_failure(
+            connection,
+            team_id,
+            Head(source, intent.service, intent.project, intent.branch, intent.head),
+            intent.rule,
+        )
+        return
     connection.execute(
         "INSERT INTO feedback (team_id, id, kind, task_id, source, ticket_service, ticket_project, branch, head, body) "
         "SELECT %s, %s, 'checks', t.id, t.source, %s, %s, %s, %s, '' FROM tasks t WHERE t.id = %s AND t.source = %s "

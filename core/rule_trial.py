@@ -1,7 +1,8 @@
 """Which past events a rule would have started tasks for: an answer from the event log, which changes nothing.
 
 The log keeps the changes of tickets for `keep_events_days`, with what rules look at; changes from before Penstock
-recorded that cannot be judged, and are counted.
+recorded that cannot be judged, and are counted. Past checks are not kept: of rules about them, only the heads that such
+a rule has looked at are known.
 """
 
 import uuid
@@ -15,8 +16,9 @@ from pydantic import ValidationError
 from core.events import CHANGES
 from core.happenings import SAME_SECONDS
 from core.intents import about_ticket
-from core.rules import Rules, Signal
+from core.rules import Kind, Rules, Signal
 from core.tickets import TICKET_CHANGED, TicketChange
+from core.watched_checks import Watched, list_watched
 
 MOST = 10_000
 """Events that are judged, the newest; and the most that are listed."""
@@ -40,7 +42,8 @@ class Start:
 class Trial:
     """`since` and `until`: the times of the oldest and the newest event that was judged (None: there is none).
     `judged` counts events about issues with what rules look at, `unknown` the changes of tickets without it, which
-    includes those in which nothing happened that could start work. `cut`: there are more than `MOST`."""
+    includes those in which nothing happened that could start work. `cut`: there are more than `MOST`. `looked`: what
+    became of heads whose checks had failed, of branches that the rules name, while a rule in effect named them too."""
 
     starts: tuple[Start, ...]
     since: datetime | None
@@ -48,6 +51,7 @@ class Trial:
     judged: int
     unknown: int
     cut: bool
+    looked: tuple[Watched, ...] = ()
 
 
 _PAST = """
@@ -98,7 +102,15 @@ def try_rules(
         len(times),
         unknown,
         len(rows) > MOST,
+        tuple(_looked(connection, rules, days, source)),
     )
+
+
+def _looked(connection: Connection[TupleRow], rules: Rules, days: float, source: str | None) -> list[Watched]:
+    if not rules.wants(Kind.FAILED):
+        return []
+    found = list_watched(connection, days=days, source=source)
+    return [one for one in found if rules.watching(one.branch, one.service, one.project) is not None]
 
 
 def _start(source: str, change: TicketChange, signal: Signal, rules: Rules, appended: datetime) -> Start | None:

@@ -1,4 +1,4 @@
-"""What starts a task: rules over what just happened to an issue. Pure functions over records.
+"""What starts a task: rules over what just happened to an issue, or to the head of a branch. Pure functions.
 
 A rule is written as `labelled:penstock` or, for some repositories or projects of trackers only, as in
 `labelled:penstock [acme/*]`.
@@ -22,6 +22,8 @@ MOST_RULES = 50
 MOST_MENTIONS = 20
 
 _RULE = re.compile(r"([a-z]+)(?:\s*:\s*(\S(?:[^\n]*?\S)?))?(?:\s*\[([^\[\]\n]{1,300})\])?")
+_NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|^[-/.]|[/.]$|\.lock$")
+"""What no name of a branch holds: https://git-scm.com/docs/git-check-ref-format"""
 _MENTION = re.compile(r"(?<![\w`/@.])@([A-Za-z0-9](?:[\w.-]{0,98}[A-Za-z0-9])?)")
 
 
@@ -42,6 +44,8 @@ class Kind(StrEnum):
     """`/penstock start` was written in a new comment on an issue."""
     TRANSITION = "transition"
     """An issue of a tracker came to the status NAME."""
+    FAILED = "failed"
+    """Checks of the commit at the head of the branch NAME have failed."""
 
 
 class Signal(BaseModel):
@@ -71,8 +75,8 @@ class Signal(BaseModel):
 
 @dataclass(frozen=True)
 class Rule:
-    """`name` is the label, login or status; empty for `opened` and `command`. `place` limits it to repositories or
-    projects of trackers, as a pattern in which `*` matches any characters."""
+    """`name` is the label, login, status or branch; empty for `opened` and `command`. `place` limits it to repositories
+    or projects of trackers, as a pattern in which `*` matches any characters."""
 
     kind: Kind
     name: str = ""
@@ -92,7 +96,8 @@ class Rule:
         return self.place is None or fnmatchcase(project.casefold(), self.place.casefold())
 
     def match(self, signal: Signal) -> str | None:
-        """What it matches, in words that are the same in each report of the same event; None if it does not."""
+        """What it matches, in words that are the same in each report of the same event; None if it does not. A rule
+        about a branch matches nothing that happens to an issue: see `Rules.watching`."""
         name = self.name.casefold()
         if self.kind == Kind.OPENED:
             return "opened" if signal.opened else None
@@ -105,6 +110,8 @@ class Rule:
             return f"mention {name}{where}" if name in _folded(signal.mentioned) else None
         if self.kind == Kind.COMMAND:
             return f"command in {signal.comment}" if signal.commanded else None
+        if self.kind == Kind.FAILED:
+            return None
         return f"status {name}" if name == (signal.status or "").casefold() else None
 
 
@@ -122,13 +129,18 @@ class Rules:
                 return rule, what
         return None
 
+    def watching(self, branch: str, service: str, project: str) -> Rule | None:
+        """The first rule about failed checks of this branch, whose name is compared as it is written."""
+        named = (rule for rule in self.rules if rule.kind == Kind.FAILED and rule.name == branch)
+        return next((rule for rule in named if rule.covers(service, project)), None)
+
     def wants(self, *kinds: Kind, service: str | None = None, project: str = "") -> bool:
         """Whether there is a rule of one of these kinds, for this project if one is given."""
         return any(r.kind in kinds and (service is None or r.covers(service, project)) for r in self.rules)
 
     def unmatched(self, signal: Signal, service: str, project: str) -> str | None:
         """Why something that starts tasks elsewhere starts none here; None if nobody would expect that it does."""
-        rules = [rule for rule in self.rules if rule.covers(service, project)]
+        rules = [rule for rule in self.rules if rule.kind != Kind.FAILED and rule.covers(service, project)]
         kinds = {rule.kind for rule in rules}
         expected = (
             (signal.opened and rules)
@@ -154,7 +166,8 @@ def parse_rule(text: str) -> Rule:
     if found is None or kind not in set(Kind):
         raise BadRule(
             f"{text.strip()[:100]!r} is not a rule: write opened, labelled:NAME, assigned:LOGIN, mentioned:NAME, "
-            "command or transition:STATUS, with [REPOSITORY] behind it if it is for some only, as in opened [acme/*]"
+            "command, transition:STATUS or failed:BRANCH, with [REPOSITORY] behind it if it is for some only, as in "
+            "opened [acme/*]"
         )
     name = found[2] or ""
     if kind in (Kind.ASSIGNED, Kind.MENTIONED):
@@ -164,6 +177,8 @@ def parse_rule(text: str) -> Rule:
         raise BadRule(f"{text.strip()[:100]!r}: {kind} {what}")
     if len(name) > NAME_CHARACTERS:
         raise BadRule(f"{text.strip()[:100]!r}: a name has at most {NAME_CHARACTERS} characters")
+    if kind == Kind.FAILED and _NO_BRANCH.search(name):
+        raise BadRule(f"{text.strip()[:100]!r}: {name[:80]!r} is no name of a branch, which is written whole")
     return Rule(Kind(kind), name, found[3].strip() if found[3] else None)
 
 

@@ -309,8 +309,8 @@ class Settings(BaseSettings):
     start_rules: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="What starts a task, separated by semicolons: opened, labelled:NAME, assigned:LOGIN, "
-        "mentioned:NAME, command, transition:STATUS, with [REPOSITORY] behind it if it is for some only. Unset and "
-        "without a trigger label: each issue opened in a configured source.",
+        "mentioned:NAME, command, transition:STATUS, failed:BRANCH, with [REPOSITORY] behind it if it is for some "
+        "only. Unset and without a trigger label: each issue opened in a configured source.",
     )
     ticket_statuses: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

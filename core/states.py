@@ -1,4 +1,5 @@
-"""The states of deliveries, tasks, publications, embedding models and migrations, and every legal move between them.
+"""The states of deliveries, tasks, publications, embedding models, migrations and more, and every legal move between
+them.
 
 `TRANSITIONS` is the single table: schema set-up copies it into Postgres, where a trigger refuses any
 other move, whichever process makes it.
@@ -61,6 +62,19 @@ class FeedbackState(StrEnum):
     DEAD_LETTERED = "dead-lettered"
 
 
+class WatchState(StrEnum):
+    """A head of a watched branch whose checks have failed."""
+
+    PENDING = "pending"
+    STARTED = "started"
+    """It has started a task."""
+    IGNORED = "ignored"
+    """The forge was asked, and nothing is to be done."""
+    SUPERSEDED = "superseded"
+    """Another commit came after it before all of its checks had ended."""
+    DEAD_LETTERED = "dead-lettered"
+
+
 class ModelState(StrEnum):
     """What an embedding model is used for."""
 
@@ -100,6 +114,7 @@ INITIAL = ""
 """The state before creation, in a transition."""
 
 CLOSED_MIGRATION_STATES = frozenset({MigrationState.DONE, MigrationState.CANCELLED, MigrationState.ROLLED_BACK})
+UNSTARTED_WATCH_STATES = frozenset({WatchState.IGNORED, WatchState.SUPERSEDED, WatchState.DEAD_LETTERED})
 OPEN_TASK_STATES = frozenset({TaskState.QUEUED, TaskState.RUNNING, TaskState.WAITING})
 CLOSED_TASK_STATES = frozenset(TaskState) - OPEN_TASK_STATES
 
@@ -156,6 +171,12 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (FeedbackState.DECIDED, FeedbackState.ANSWERED),
             (FeedbackState.DECIDED, FeedbackState.DEAD_LETTERED),
         }
+    ),
+    "watched checks": frozenset(
+        {(INITIAL, WatchState.PENDING), (WatchState.PENDING, WatchState.STARTED)}
+        # Further reports of a head that has started nothing have it looked at again.
+        | {(WatchState.PENDING, state) for state in UNSTARTED_WATCH_STATES}
+        | {(state, WatchState.PENDING) for state in UNSTARTED_WATCH_STATES}
     ),
     "model": frozenset(
         {

@@ -54,7 +54,7 @@ class Task:
     starter_id: str | None = None
     """Who started it at the forge: the login, and the forge's id of it."""
     trusted: bool = False
-    """A person with a token of Penstock's has started it or its last attempt."""
+    """A person with a token of Penstock's has started it or its last attempt, or a rule about failed checks has."""
 
     @property
     def text(self) -> str:

@@ -1,7 +1,7 @@
 """Intents of Bitbucket Cloud webhooks. Pure functions: payload in, intent out.
 
-Webhooks: https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/. Bitbucket has no issues, so nothing in a
-delivery starts a task: pull requests and their comments are ticket changes, with commands and what reviews say.
+Webhooks: https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/. Bitbucket has no issues, so a task is
+started by failed checks alone: pull requests and their comments are ticket changes, with commands and what reviews say.
 """
 
 from collections.abc import Mapping
@@ -116,7 +116,7 @@ def normalise(event: str, payload: Mapping[str, Any], *, rules: Rules) -> Intent
             of_bitbucket_remark(commented.pullrequest.branch, commented.comment) if what == "comment_created" else None
         )
         return about_ticket(commented.change(what), commented.repository.identity(), rules=rules, feedback=feedback)
-    if event.startswith("repo:commit_status_") and (failed := status_intent(payload)) is not None:
+    if event.startswith("repo:commit_status_") and (failed := status_intent(payload, rules)) is not None:
         return failed
     if subject == "issue":
         return NoIntent(f"{event} starts no work: Bitbucket's issues were withdrawn in August 2026")

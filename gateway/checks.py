@@ -1,25 +1,43 @@
-"""Failed checks of Penstock's own branches, from the webhooks of forges. Pure functions.
+"""Failed checks of Penstock's own branches and of those that a rule names, from the webhooks of forges. Pure functions.
 
 A delivery only says that it is worth looking: which checks have failed, and which of them matter, is asked of the forge
 once all have ended. Deliveries in an unknown form are not worth it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.follow_ups import task_of
 from core.intake import ChecksIntent, Target
 from core.payload import BadField, Needed, Payload, Text, parse
 from core.repository_names import RepositoryId
+from core.rules import Rules
 from core.tickets import Service, bitbucket
 from core.tickets.fields import CommitId, Repository, RepositoryName
 
 _FAILED = ("failure", "timed_out", "startup_failure", "error", "failed")
 
 
-class _Run(Payload):
-    """A check suite, a check run or a run of a workflow."""
+def _of_interest(
+    names: Iterable[str | None], rules: Rules, service: Service, project: str
+) -> tuple[str, str | None] | None:
+    """The first of these branches that is Penstock's own or, if none is, that a rule names, with that rule."""
+    found = [name for name in names if name]
+    own = next((name for name in found if task_of(name)), None)
+    if own is not None:
+        return own, None
+    watched = ((name, rules.watching(name, service, project)) for name in found)
+    return next(((name, str(rule)) for name, rule in watched if rule is not None), None)
 
+
+class _HeadRepository(Payload):
+    full_name: Text | None = None
+
+
+class _Run(Payload):
+    """A check suite, a check run or a run of a workflow, whose branch may be one of a fork."""
+
+    head_repository: _HeadRepository | None = None
     status: Text | None = None
     conclusion: Text | None = None
     head_branch: Text | None = None
@@ -52,11 +70,13 @@ class _Delivery(Payload):
             suite = self.check_run.check_suite or _Run()
             return self.check_run.conclusion, [suite.head_branch or ""], suite.head_sha
         run = (self.check_suite if event == "check_suite" else self.workflow_run) or _Run()
-        return run.conclusion, [run.head_branch or ""], run.head_sha
+        place = run.head_repository.full_name if run.head_repository else None
+        is_of_fork = place is not None and place.lower() != self.repository.full_name
+        return run.conclusion, [] if is_of_fork else [run.head_branch or ""], run.head_sha
 
 
-def checks_intent(event: str, payload: Mapping[str, Any], service: Service) -> ChecksIntent | None:
-    """What a delivery of GitHub or Gitea says about the checks of a branch of Penstock's, if one has failed."""
+def checks_intent(event: str, payload: Mapping[str, Any], service: Service, rules: Rules) -> ChecksIntent | None:
+    """What a delivery of GitHub or Gitea says about the checks of such a branch, if one has failed."""
     if event not in ("check_suite", "check_run", "workflow_run", "status"):
         return None
     try:
@@ -64,12 +84,12 @@ def checks_intent(event: str, payload: Mapping[str, Any], service: Service) -> C
     except BadField:
         return None
     conclusion, branches, head = delivery.ended(event)
-    branch = next((name for name in branches if task_of(name)), None)
-    if branch is None or head is None or (conclusion or "").lower() not in _FAILED:
-        return None
     repository = delivery.repository
+    found = _of_interest(branches, rules, service, repository.full_name)
+    if found is None or head is None or (conclusion or "").lower() not in _FAILED:
+        return None
     target = Target(repository=repository.full_name, forge_id=repository.identity(service))
-    return ChecksIntent(target, service, repository.full_name, branch, head)
+    return ChecksIntent(target, service, repository.full_name, found[0], head, found[1])
 
 
 class _Pipeline(Payload):
@@ -92,19 +112,20 @@ class _PipelineDelivery(Payload):
     merge_request: _SourceBranch | None = None
 
 
-def pipeline_intent(payload: Mapping[str, Any], identity: RepositoryId | None) -> ChecksIntent | None:
+def pipeline_intent(payload: Mapping[str, Any], identity: RepositoryId | None, rules: Rules) -> ChecksIntent | None:
     """The same of GitLab's pipelines, also those of merge requests, whose `ref` is another."""
     try:
         delivery = parse(_PipelineDelivery, payload)
     except BadField:
         return None
     pipeline, request = delivery.object_attributes, delivery.merge_request
-    names = (pipeline.ref, request and request.source_branch)
-    branch = next((name for name in names if name and task_of(name)), None)
-    if branch is None or pipeline.sha is None or pipeline.status not in _FAILED:
-        return None
     project = delivery.project.path_with_namespace
-    return ChecksIntent(Target(repository=project, forge_id=identity), Service.GITLAB, project, branch, pipeline.sha)
+    names = (pipeline.ref, request.source_branch if request else None)
+    found = _of_interest(names, rules, Service.GITLAB, project)
+    if found is None or pipeline.sha is None or pipeline.status not in _FAILED:
+        return None
+    target = Target(repository=project, forge_id=identity)
+    return ChecksIntent(target, Service.GITLAB, project, found[0], pipeline.sha, found[1])
 
 
 class _Link(Payload):
@@ -136,15 +157,15 @@ class _StatusDelivery(Payload):
     commit_status: Needed[_CommitStatus]
 
 
-def status_intent(payload: Mapping[str, Any]) -> ChecksIntent | None:
+def status_intent(payload: Mapping[str, Any], rules: Rules) -> ChecksIntent | None:
     """The same of Bitbucket's commit statuses, which Pipelines and other builders set."""
     try:
         delivery = parse(_StatusDelivery, payload)
     except BadField:
         return None
     status, repository = delivery.commit_status, delivery.repository
-    branch, head = status.refname or "", status.head
-    if task_of(branch) is None or head is None or status.state != "FAILED":
+    found, head = _of_interest((status.refname,), rules, Service.BITBUCKET, repository.full_name), status.head
+    if found is None or head is None or status.state != "FAILED":
         return None
     target = Target(repository=repository.full_name, forge_id=repository.identity())
-    return ChecksIntent(target, Service.BITBUCKET, repository.full_name, branch, head)
+    return ChecksIntent(target, Service.BITBUCKET, repository.full_name, found[0], head, found[1])

@@ -44,5 +44,5 @@ def normalise(event: str, payload: Mapping[str, Any], *, rules: Rules) -> Intent
     if kind == "issue_comment" and payload.get("comment") is None:
         kind = "pull_request"  # a review's text arrives under the same event name
     found = ticket_intent(kind, payload, Service.GITEA, rules)
-    found = found or checks_intent(event, payload, Service.GITEA)
+    found = found or checks_intent(event, payload, Service.GITEA, rules)
     return found or NoIntent(f"{describe(event, payload)} starts no work")

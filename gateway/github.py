@@ -90,7 +90,7 @@ def normalise(event: str, payload: Mapping[str, Any], *, rules: Rules) -> Intent
         moved = parse(_Moved, payload)
         return RenameIntent(_target(moved.repository, Service.GITHUB), moved.former)
     found = ticket_intent(event, payload, Service.GITHUB, rules)
-    found = found or checks_intent(event, payload, Service.GITHUB)
+    found = found or checks_intent(event, payload, Service.GITHUB, rules)
     return found or NoIntent(f"{describe(event, payload)} starts no work")
 
 

@@ -58,7 +58,7 @@ def normalise(payload: Mapping[str, Any], *, rules: Rules) -> Intent:
         )
         return about_ticket(change, identity, signal, rules)
     found = gitlab.change(whole)
-    if found is None and kind == "pipeline" and (failed := pipeline_intent(whole, identity)) is not None:
+    if found is None and kind == "pipeline" and (failed := pipeline_intent(whole, identity, rules)) is not None:
         return failed
     if found is None:
         return NoIntent(f"{describe(payload)} starts no work")

@@ -154,9 +154,9 @@ class FakeArena:
         """The id by which the forge names a user."""
         return identity("user", user.id) if self.dialect == "bitbucket" else str(user.id)
 
-    def check(self, branch: str, name: str, passed: bool | None, log: str = "") -> None:
+    def check(self, branch: str, name: str, passed: bool | None, log: str = "", job_log: bytes | None = None) -> None:
         conclusion = None if passed is None else "success" if passed else "failure"
-        self.forge.set_check(REPOSITORY, str(self.head(branch)), name, conclusion, log)
+        self.forge.set_check(REPOSITORY, str(self.head(branch)), name, conclusion, log, job_log=job_log)
 
     def remarks(self, said: Remark) -> list[tuple[str, str]]:
         repository = self.forge.repository(REPOSITORY)

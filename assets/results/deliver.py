@@ -1,5 +1,6 @@
 """Does at forges what is due, with the platform's settings: people's commands, results, the status comments that
-mention them, and what people say about pull requests. Then tells the channels of notices how tasks have ended."""
+mention them, what people say about pull requests, and failed checks of watched branches. Then tells the channels of
+notices how tasks have ended."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ from assets.results.forges import open_forge_for
 from assets.results.holds import reason_to_hold
 from assets.results.moved_base import on_current_base
 from assets.results.notices import Told
-from assets.results.publish import Published, publish_due
+from assets.results.publish import OpenForge, Published, publish_due
 from assets.results.status_comments import Written, write_due_comments
 from assets.results.ticket_commands import Obeyed, obey_due
 from assets.results.trackers import open_tracker, split_place
+from assets.results.watched_checks import Looked, look_due
 from core.forge.protocol import Forge, Publication
 from core.ticket_statuses import read_statuses
 
@@ -28,6 +30,7 @@ class Delivered:
     published: list[Published] = field(default_factory=list)
     comments: list[Written] = field(default_factory=list)
     followed: list[Followed] = field(default_factory=list)
+    looked: list[Looked] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -37,6 +40,7 @@ class Delivered:
             *(f"{one.target}: {one.state} {one.location or one.error}" for one in self.published),
             *(f"remark {one.id}: {one.state}, {one.outcome.partition(chr(10))[0]}" for one in self.followed),
             *(f"status comment of task {one.task_id}: {one.location or one.error or '-'}" for one in self.comments),
+            *(f"failed checks of {one.branch}: {one.state}, {one.outcome}" for one in self.looked),
             *(f"{one.channel} {one.id}: {one.state} {one.error or ''}" for one in self.told),
         ]
 
@@ -67,5 +71,11 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
     statuses = read_statuses(platform.settings.ticket_statuses)
     comments = write_due_comments(platform.database, open_forge, task_id=task_id, statuses=statuses)
     followed = follow_up_due(platform.database, platform.log, open_forge) if task_id is None else []
+    looked = _look(platform, open_forge) if task_id is None else []
     told = tell(platform) if task_id is None else []
-    return Delivered(commands, published, comments, followed, told)
+    return Delivered(commands, published, comments, followed, looked, told)
+
+
+def _look(platform: Platform, open_forge: OpenForge) -> list[Looked]:
+    settings = platform.settings
+    return look_due(platform.database, platform.log, open_forge, settings.rules, backlog=settings.backlog)

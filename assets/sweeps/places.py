@@ -186,6 +186,15 @@ def moved(connection: Connection[TupleRow], place: Place, position: Position, fo
     )
 
 
+def add_found(connection: Connection[TupleRow], place: Place, found: int) -> None:
+    """Counts events that were missed at a place, in the caller's transaction."""
+    connection.execute(
+        "UPDATE sweeps SET found = found + %(found)s "
+        "WHERE (team_id, service, project) = (%(team)s, %(service)s, %(project)s)",
+        {**_key(place), "found": found},
+    )
+
+
 def ended(database: Database, place: Place, *, whole: bool, seconds: float, found: int) -> None:
     """Records that a place was swept, or a part of it, and is due again in so many seconds."""
     with database.system() as connection:

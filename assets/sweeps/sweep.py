@@ -15,6 +15,7 @@ from assets.context.tickets.apis import APIS, ApiError, Patience, Reader, read_p
 from assets.platform import Platform
 from assets.sweeps import places
 from assets.sweeps.branches import sweep_branch
+from assets.sweeps.checks import sweep_checks
 from assets.sweeps.observe import Observer, repository_of
 from assets.sweeps.places import GIT, Place, Progress
 from assets.sweeps.reviews import own_pulls
@@ -168,7 +169,20 @@ class _Turn:
             self.stored += stored
             self.pages += 1
             self.problems = [*self.problems, *page.skipped][:_MOST_PROBLEMS]
+        if at.step is None:
+            self._read_checks()
         return Swept(place, self.pages, self.stored, at.step is None, problems=tuple(self.problems))
+
+    def _read_checks(self) -> None:
+        """What keeps the checks of the branch from being read is a problem, which holds nothing else up."""
+        try:
+            stored = sweep_checks(self.platform, self.place)
+        except (ForgeUnavailable, PublicationRefused) as error:
+            self.problems = [*self.problems, f"the checks of its branch: {error}"[:300]]
+            return
+        with self.platform.database.team(self.place.team_id) as connection:
+            places.add_found(connection, self.place, stored.missed)
+        self.stored += stored
 
 
 def _token(platform: Platform, place: Place) -> str | None:

@@ -12,9 +12,11 @@ from urllib.parse import quote
 
 from core.forge.addresses import api_address
 from core.forge.bitbucket_access import authorization, is_of_person
+from core.forge.bitbucket_pipelines import failed_logs
 from core.forge.host import (
     MOST_CHECKS,
     MOST_COMMENTS,
+    MOST_LOGS,
     MOST_PULLS,
     PAGE,
     PAUSES,
@@ -209,17 +211,17 @@ class BitbucketHost:
         """Bitbucket's pull requests have no labels."""
 
     def checks(self, commit: str, base: str) -> Checks:
-        """The logs of Pipelines are at another host and are not read."""
         path = f"{self._at}/commit/{quote(commit)}/statuses?sort=created_on"
         items = list(self._values(path, MOST_CHECKS))
         with self._translated():
             statuses = [parse(_Status, item, "status") for item in items]
-        failed = [
-            Check(one.name or one.key, one.url or "", end_of(one.description or ""))
-            for one in statuses
-            if one.state == "FAILED"
+        failed = [one for one in statuses if one.state == "FAILED"]
+        logs = failed_logs(self._service, self._at, commit, [one.url or "" for one in failed[:MOST_LOGS]])
+        found = [
+            Check(one.name or one.key, one.url or "", end_of(logs.get(one.url or "") or one.description or ""))
+            for one in failed
         ]
-        return Checks(all(one.state != "INPROGRESS" for one in statuses), tuple(failed))
+        return Checks(all(one.state != "INPROGRESS" for one in statuses), tuple(found))
 
     def _remarks(self, ticket: str) -> Iterator[Remark]:
         for item in self._values(f"{self._pull(ticket)}/comments?sort=created_on", MOST_COMMENTS):

@@ -22,6 +22,7 @@ from core.forge.github_answers import (
     Repository,
     ReviewComment,
     Rule,
+    failed_part,
 )
 from core.forge.host import (
     MOST_CHECKS,
@@ -38,6 +39,7 @@ from core.forge.host import (
     Pull,
     absent_is_no,
     end_of,
+    job_log,
     listed,
     number_of,
     translated,
@@ -223,12 +225,14 @@ class GitHubHost:
         return names
 
     def _log(self, run: CheckRun) -> str:
-        """What a check run says, with its annotations. The logs of Actions are at another host and not read."""
+        """What a check run says, with its annotations, and the log of a job of Actions."""
+        notes: list[str] = []
         with self._translated(), absent_is_no():
             answer = self._rest(READ).checks.list_annotations(self._owner, self._name, run.id, per_page=20)
             notes = [parse(Annotation, item, "annotation").line for item in listed(answer.json())]
-            return end_of("\n\n".join(part for part in (run.said, "\n".join(notes)) if part))
-        return end_of(run.said)
+        path = f"/repos/{self._owner}/{self._name}/actions/jobs/{run.id}/logs"
+        log = failed_part(job_log(self._service, path)) if run.is_job else ""
+        return end_of("\n\n".join(part for part in (run.said, "\n".join(notes), log) if part))
 
     def _rest(self, limits: Limits) -> Any:
         client = self._clients.get(limits)

@@ -1,10 +1,14 @@
 """Answers of GitHub's API, and of Gitea's where they are alike, as far as they are used."""
 
+import re
 from typing import Any
 
 from core.forge.host import Comment as FoundComment
 from core.forge.host import Pull, PullState
 from core.payload import Number, Payload, Text
+
+_TIME = re.compile(r"^\ufeff?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ?", re.MULTILINE)
+_ERROR = "##[error]"
 
 
 class Account(Payload):
@@ -65,6 +69,10 @@ class _Output(Payload):
     text: Text | None = None
 
 
+class _App(Payload):
+    slug: Text | None = None
+
+
 class CheckRun(Payload):
     id: Number
     name: Text
@@ -73,6 +81,12 @@ class CheckRun(Payload):
     html_url: Text | None = None
     details_url: Text | None = None
     output: _Output | None = None
+    app: _App | None = None
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it is a job of Actions, which has the same id."""
+        return self.app is not None and self.app.slug == "github-actions"
 
     @property
     def failed(self) -> bool:
@@ -150,3 +164,11 @@ class Branch(Payload):
     def required(self) -> set[str]:
         found = self.protection.required_status_checks if self.protection else None
         return set(found.contexts or ()) if found else set()
+
+
+def failed_part(log: str) -> str:
+    """The log of a job of Actions up to its last error, after which it only cleans up, without the times of lines."""
+    text = _TIME.sub("", log)
+    error = text.rfind(_ERROR)
+    end = text.find("\n", error) if error >= 0 else -1
+    return text if end < 0 else text[:end]

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
-from core.http import Limits, Pauses, RateLimited, RequestRefused, ServiceUnavailable
-from core.payload import BadField
+from core.http import Limits, Pauses, RateLimited, RequestRefused, Service, ServiceUnavailable
+from core.http.handed_on import read_end
+from core.payload import BadField, clean
 
 PAUSES = Pauses(first=0.25, longest=2.0, longest_asked=2.0, unsaid=60.0)
 """A forge that asks for a longer pause gets it, and the caller does other work meanwhile."""
@@ -24,6 +25,8 @@ PAGE = 100
 MOST_CHECKS = 100
 MOST_LOGS = 5
 LOG_CHARACTERS = 6_000
+LOG_BYTES = 64 << 10
+"""Of a job's log, the end that is read."""
 READ = Limits(seconds=20.0, retries=2, most_bytes=16 << 20)
 READ_TEXT = replace(READ, json=False)
 WRITE = Limits(seconds=20.0, retries=0, most_bytes=16 << 20)
@@ -37,7 +40,7 @@ class PullState(StrEnum):
 
 
 _TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
-_FOLD = re.compile(r"section_(?:start|end):\d+:|::(?:group|endgroup)::")
+_FOLD = re.compile(r"section_(?:start|end):\d+:|::(?:group|endgroup)::|##\[endgroup\]")
 
 
 @dataclass(frozen=True)
@@ -209,8 +212,16 @@ def end_of(log: str) -> str:
     """The last `LOG_CHARACTERS` of a log as a terminal would show it, without the marks by which it is folded."""
     lines = _TERMINAL.sub("", log[-8 * LOG_CHARACTERS :]).replace("\r\n", "\n").split("\n")
     shown = (line.rstrip().rpartition("\r")[2] for line in lines)  # a line is overwritten after a carriage return
-    text = "\n".join(line for line in shown if not _FOLD.match(line)).strip()
+    text = clean("\n".join(line for line in shown if not _FOLD.match(line)).strip())
     return text if len(text) <= LOG_CHARACTERS else "…" + text[1 - LOG_CHARACTERS :]
+
+
+def job_log(service: Service, path: str) -> str:
+    """The end of the log of a job of continuous integration; "" if there is none, or it cannot be read now."""
+    try:
+        return read_end(service, path, LOG_BYTES).decode(errors="replace")
+    except ServiceUnavailable:
+        return ""
 
 
 def number_of(ticket: str) -> int:

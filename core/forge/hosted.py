@@ -94,7 +94,7 @@ class HostedForge:
         mark = marker(publication.task_id, publication.attempt)
         new = NewPull(
             publication.branch,
-            self._base or self._host.default_branch(),
+            self.base_branch,
             plain_title(publication.message.partition("\n")[0] or publication.title),
             bounded(text, mark, self._host.most_characters),
             draft=publication.verdict.verdict is VerdictKind.DRAFT,
@@ -149,11 +149,17 @@ class HostedForge:
         said = self._host.thread(pull, thread)
         return not said or said[0].id == remark
 
-    def failed_checks(self, head: str, base: str) -> Checks:
-        """The failed checks of a commit that do not fail at the commit `base` too. Raises as `publish` does."""
-        branch = self._base or self._host.default_branch()
+    @property
+    def base_branch(self) -> str:
+        """The branch that pull requests are for. Raises as `publish` does."""
+        return self._base or self._host.default_branch()
+
+    def failed_checks(self, head: str, base: str | None) -> Checks:
+        """The failed checks of a commit that do not fail at the commit `base`, if there is one, too. Raises as
+        `publish` does."""
+        branch = self.base_branch
         found = self._host.checks(head, branch)
-        if not found.settled or not found.failed:
+        if not found.settled or not found.failed or base is None:
             return found
         before = {check.name for check in self._host.checks(base, branch).failed}
         return Checks(True, tuple(check for check in found.failed if check.name not in before))
@@ -181,7 +187,7 @@ class HostedForge:
         patch = permit(publication)
         repository = self._mirror()
         try:
-            head = self._remote.fetch(repository, self._base or self._host.default_branch())
+            head = self._remote.fetch(repository, self.base_branch)
             base = repository.find(patch.base_commit)
             if head is None or base is None or head == base or repository.is_ancestor(head, base):
                 return None
@@ -207,6 +213,21 @@ class HostedForge:
             if repository.find(commit) is None:
                 self._remote.fetch(repository, branch)
             return repository.find(commit) is not None
+        except GitError as error:
+            raise ForgeUnavailable(str(error)) from error
+
+    def head_of(self, branch: str) -> str | None:
+        """The commit at the head of a branch at this moment; None if there is no such branch. Raises as `publish`
+        does."""
+        try:
+            return self._remote.head(branch)
+        except GitError as error:
+            raise ForgeUnavailable(str(error)) from error
+
+    def before(self, commit: str, limit: int) -> list[str]:
+        """The first parents of a commit that the mirror has, at most `limit`. Raises as `publish` does."""
+        try:
+            return self._mirror().first_parents(commit, limit)
         except GitError as error:
             raise ForgeUnavailable(str(error)) from error
 

@@ -132,6 +132,18 @@ class ObjectStore:
         records = output.decode(errors="replace").split("\0")
         return [(author, committer) for author, _, committer in (r.partition("\n") for r in records if r.strip())]
 
+    def first_parents(self, commit: str, limit: int) -> list[str]:
+        """The first parent of a commit, that one's first parent, and so on, at most `limit`. Raises `GitError`."""
+        _, output = self.git(
+            "rev-list",
+            "--first-parent",
+            f"--max-count={int(limit) + 1}",
+            "--end-of-options",
+            check_object_id(commit),
+            purpose=f"reading what came before {commit[:12]}",
+        )
+        return [check_object_id(line) for line in output.decode().split()[1:]]
+
     def ls_tree(self, commit: str) -> list[Entry]:
         """Every file, symlink and submodule of a commit, in git's order. Raises `GitError`."""
         _, output = self.git(

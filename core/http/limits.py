@@ -20,7 +20,8 @@ class Limits:
     monotonic clock, is the deadline of all attempts and pauses; `most_bytes` is the largest decompressed answer.
 
     With `json`, an answer that is not JSON counts as a failed attempt. A `stream` is read as the caller iterates, and
-    `seconds` is the timeout of each read. `on_failure` is called for each failed attempt with its duration in seconds
+    `seconds` is the timeout of each read. With `redirects`, an answer that leads elsewhere is returned, and not
+    followed; else it is refused. `on_failure` is called for each failed attempt with its duration in seconds
     and whether another attempt follows.
     """
 
@@ -30,6 +31,7 @@ class Limits:
     until: float | None = None
     json: bool = True
     stream: bool = False
+    redirects: bool = False
     on_failure: Callable[[float, bool], None] = _ignore
 
 

@@ -103,7 +103,8 @@ class Transport(httpx.BaseTransport):
         deadline = limits.until if limits.stream else began + seconds
         try:
             answer = self._service.client().send(request, stream=True)
-            headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _ENCODING]
+            # As bytes: a value may hold anything.
+            headers = [(name, value) for name, value in answer.headers.raw if name.lower() not in _ENCODING]
             parts = self._parts(answer, where, deadline)
             if limits.stream and answer.is_success:
                 return httpx.Response(answer.status_code, headers=headers, stream=_Streamed(answer, parts, where))
@@ -136,6 +137,8 @@ class Transport(httpx.BaseTransport):
                 except (ValueError, RecursionError):
                     raise _Passing("the answer is not JSON") from None
             return
+        if self._limits.redirects and answer.has_redirect_location:
+            return
         asked, said = asked_pause(status, answer.headers), _said(answer.content, secrets)
         if status in PASSING or status >= 500 or (status == 403 and asked is not None):
             pause = self._service.pauses.unsaid if status == 429 and asked is None else asked
@@ -160,7 +163,7 @@ class _Streamed(httpx.SyncByteStream):
 
 
 _CREDENTIALS = ("authorization", "private-token")
-_ENCODING = ("content-encoding", "content-length", "transfer-encoding")
+_ENCODING = (b"content-encoding", b"content-length", b"transfer-encoding")
 """Headers that describe the answer as it was sent; the copy returned by the transport is decompressed."""
 
 

@@ -62,7 +62,7 @@ def answer(call: Call) -> Reply:
         return problem(400, str(error))
 
 
-def _repository(call: Call, owner: str, slug: str, need: str = "read") -> Repository:
+def found_repository(call: Call, owner: str, slug: str, need: str = "read") -> Repository:
     found = call.state.repository(f"{owner}/{slug}")
     if not call.state.may(found, call.user, "read"):
         raise NotFound(found.full_name)
@@ -73,7 +73,7 @@ def _repository(call: Call, owner: str, slug: str, need: str = "read") -> Reposi
 
 
 def _writer(call: Call, owner: str, slug: str) -> tuple[Repository, User]:
-    found = _repository(call, owner, slug, "write")
+    found = found_repository(call, owner, slug, "write")
     if call.user is None:
         raise Refused(problem(401, "Authentication required"))
     return found, call.user
@@ -110,7 +110,7 @@ def _filtered(call: Call, items: Sequence[Any]) -> list[Any]:
     return kept
 
 
-def _list(call: Call, items: Sequence[Any], shape: Any, most: int = 100) -> Reply:
+def listed(call: Call, items: Sequence[Any], shape: Any, most: int = 100) -> Reply:
     page = page_of(call, items, "pagelen", 10, most)
     body = {"pagelen": page.size, "page": page.number, "size": page.total, "values": [shape(one) for one in page.items]}
     if page.number < page.last:
@@ -133,18 +133,18 @@ def list_repositories(call: Call, owner: str) -> Reply:
     found, by = owned(call, owner), call.state.add_user(owner)
     if not found:
         raise NotFound(owner)
-    return _list(call, found, lambda one: bitbucket_shapes.repository(call.url, one, by))
+    return listed(call, found, lambda one: bitbucket_shapes.repository(call.url, one, by))
 
 
 @ROUTES("GET", "repositories/{owner}/{slug}")
 def get_repository(call: Call, owner: str, slug: str) -> Reply:
-    found = _repository(call, owner, slug)
+    found = found_repository(call, owner, slug)
     return Reply(200, bitbucket_shapes.repository(call.url, found, call.state.add_user(owner)))
 
 
 @ROUTES("GET", "workspaces/{owner}/permissions/repositories/{slug}")
 def list_permissions(call: Call, owner: str, slug: str) -> Reply:
-    found = _repository(call, owner, slug, "admin")
+    found = found_repository(call, owner, slug, "admin")
     held = [(call.state.users[login], right) for login, right in found.permissions.items() if right != "none"]
 
     def shape(item: tuple[User, str]) -> dict[str, Any]:
@@ -155,18 +155,18 @@ def list_permissions(call: Call, owner: str, slug: str) -> Reply:
             "permission": item[1],
         }
 
-    return _list(call, _filtered(call, held), shape)
+    return listed(call, _filtered(call, held), shape)
 
 
 @ROUTES("GET", "repositories/{owner}/{slug}/pullrequests")
 def list_pulls(call: Call, owner: str, slug: str) -> Reply:
     """Open ones unless `state` is given; of several, the last counts here, so any stands for all."""
-    found = _repository(call, owner, slug)
+    found = found_repository(call, owner, slug)
     pulls = [pull for pull in found.pulls if "state" in call.query or pull.state == "open"]
     pulls = _filtered(call, pulls)
     if call.query.get("sort", "").startswith("-"):
         pulls.reverse()
-    return _list(call, pulls, lambda pull: bitbucket_shapes.pull(call.url, found, pull), 50)
+    return listed(call, pulls, lambda pull: bitbucket_shapes.pull(call.url, found, pull), 50)
 
 
 @ROUTES("POST", "repositories/{owner}/{slug}/pullrequests")
@@ -190,7 +190,7 @@ def create_pull(call: Call, owner: str, slug: str) -> Reply:
 
 @ROUTES("GET", "repositories/{owner}/{slug}/pullrequests/{number}")
 def get_pull(call: Call, owner: str, slug: str, number: str) -> Reply:
-    found = _repository(call, owner, slug)
+    found = found_repository(call, owner, slug)
     return Reply(200, bitbucket_shapes.pull(call.url, found, _pull(found, number)))
 
 
@@ -205,10 +205,10 @@ def decline(call: Call, owner: str, slug: str, number: str) -> Reply:
 @ROUTES("GET", "repositories/{owner}/{slug}/pullrequests/{number}/comments")
 def list_comments(call: Call, owner: str, slug: str, number: str) -> Reply:
     """Those on lines too."""
-    found = _repository(call, owner, slug)
+    found = found_repository(call, owner, slug)
     pull = _pull(found, number)
     comments = sorted([*pull.comments, *pull.remarks], key=lambda one: (one.created, one.id))
-    return _list(call, _filtered(call, comments), lambda one: bitbucket_shapes.comment(call.url, found, pull, one))
+    return listed(call, _filtered(call, comments), lambda one: bitbucket_shapes.comment(call.url, found, pull, one))
 
 
 def _text(call: Call) -> str:
@@ -248,6 +248,6 @@ def edit_comment(call: Call, owner: str, slug: str, number: str, comment: str) -
 
 @ROUTES("GET", "repositories/{owner}/{slug}/commit/{commit}/statuses")
 def list_statuses(call: Call, owner: str, slug: str, commit: str) -> Reply:
-    found = _repository(call, owner, slug)
+    found = found_repository(call, owner, slug)
     runs = [run for run in found.check_runs if run.head_commit == commit]
-    return _list(call, runs, lambda run: bitbucket_shapes.status(call.url, found, run))
+    return listed(call, runs, lambda run: bitbucket_shapes.status(call.url, found, run))

@@ -156,3 +156,24 @@ def status(url: str, found: Repository, run: CheckRun) -> dict[str, Any]:
         "updated_on": stamp(run.completed or run.created),
         "commit": {"type": "commit", "hash": run.head_commit},
     }
+
+
+def pipeline(run: CheckRun) -> dict[str, Any]:
+    """A check of the forge's own builds as a pipeline."""
+    return {
+        "type": "pipeline",
+        "uuid": identity("pipeline", run.id),
+        "build_number": run.id,
+        "target": {"type": "pipeline_commit_target", "commit": {"type": "commit", "hash": run.head_commit}},
+        "state": {"name": "COMPLETED", "result": {"name": _CONCLUSIONS.get(run.conclusion or "", "SUCCESSFUL")}},
+        "created_on": stamp(run.created),
+    }
+
+
+def step(run: CheckRun, name: str, conclusion: str | None) -> dict[str, Any]:
+    return {
+        "type": "pipeline_step",
+        "uuid": identity(f"step {name}", run.id),
+        "name": name,
+        "state": {"name": "COMPLETED", "result": {"name": _CONCLUSIONS.get(conclusion or "", "SUCCESSFUL")}},
+    }

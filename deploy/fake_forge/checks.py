@@ -1,11 +1,12 @@
-"""Checks of commits: GitHub's check runs and statuses, GitLab's jobs with their logs, Gitea's statuses.
+"""Checks of commits: GitHub's check runs and statuses, GitLab's jobs with their logs, Gitea's statuses, and the logs of
+GitHub's Actions and Bitbucket's Pipelines, which are at another address.
 
 All dialects show the state's check runs.
 """
 
 from typing import Any
 
-from deploy.fake_forge import gitea, github, github_app, github_shapes, gitlab
+from deploy.fake_forge import bitbucket, bitbucket_shapes, gitea, github, github_app, github_shapes, gitlab
 from deploy.fake_forge.exchange import Call, Reply, index
 from deploy.fake_forge.records import OPTIONAL, CheckRun, NotFound, Repository
 
@@ -22,8 +23,21 @@ def _log(run: CheckRun) -> str:
 def list_check_runs(call: Call, owner: str, repo: str, commit: str) -> Reply:
     found = github.found_repository(call, owner, repo)
     page = github.paged(call, _runs(found, commit))
-    shown = [github_shapes.check_run(call.url, found, run, github_app.shown_app(call)) for run in page.items]
+    shown = [github_shapes.check_run(call.url, found, run, _app(call, run)) for run in page.items]
     return Reply(200, {"total_count": len(shown), "check_runs": shown}, github.link(call, page))
+
+
+def _app(call: Call, run: CheckRun) -> dict[str, Any]:
+    shown = github_app.shown_app(call)
+    return shown if run.job_log is None else shown | {"slug": "github-actions", "name": "GitHub Actions"}
+
+
+@github.ROUTES("GET", "repos/{owner}/{repo}/actions/jobs/{number}/logs")
+def actions_log(call: Call, owner: str, repo: str, number: str) -> Reply:
+    run = call.state.check_run(github.found_repository(call, owner, repo), index(number))
+    if run.job_log is None:
+        raise NotFound(number)
+    return Reply(302, None, {"Location": call.state.hand_out(run.job_log)})
 
 
 @github.ROUTES("GET", "repos/{owner}/{repo}/check-runs/{number}/annotations")
@@ -94,3 +108,31 @@ def combined(call: Call, owner: str, repo: str, commit: str) -> Reply:
         for run in _runs(found, commit)
     ]
     return Reply(200, {"state": "", "sha": commit, "total_count": len(shown), "statuses": shown})
+
+
+@bitbucket.ROUTES("GET", "repositories/{owner}/{slug}/pipelines")
+def list_pipelines(call: Call, owner: str, slug: str) -> Reply:
+    runs = _runs(bitbucket.found_repository(call, owner, slug), call.query.get("target.commit.hash", ""))
+    return bitbucket.listed(call, [run for run in runs if run.job_log is not None], bitbucket_shapes.pipeline)
+
+
+@bitbucket.ROUTES("GET", "repositories/{owner}/{slug}/pipelines/{pipeline}/steps")
+def list_steps(call: Call, owner: str, slug: str, pipeline: str) -> Reply:
+    run = _build(call, owner, slug, pipeline)
+    passed = bitbucket_shapes.step(run, "Set up", "success")
+    return bitbucket.listed(call, [passed, bitbucket_shapes.step(run, run.name, run.conclusion)], lambda step: step)
+
+
+@bitbucket.ROUTES("GET", "repositories/{owner}/{slug}/pipelines/{pipeline}/steps/{step}/log")
+def step_log(call: Call, owner: str, slug: str, pipeline: str, step: str) -> Reply:
+    run = _build(call, owner, slug, pipeline)
+    if step != bitbucket_shapes.step(run, run.name, run.conclusion)["uuid"]:
+        raise NotFound(step)
+    return Reply(307, None, {"Location": call.state.hand_out(run.job_log or b"")})
+
+
+def _build(call: Call, owner: str, slug: str, pipeline: str) -> CheckRun:
+    for run in bitbucket.found_repository(call, owner, slug).check_runs:
+        if run.job_log is not None and pipeline == bitbucket_shapes.pipeline(run)["uuid"]:
+            return run
+    raise NotFound(pipeline)

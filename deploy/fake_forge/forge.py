@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from deploy.fake_forge.records import (
 )
 from deploy.fake_forge.server import Server
 from deploy.fake_forge.state import State
+from deploy.fake_forge.storage import Storage
 
 
 class FakeForge:
@@ -49,6 +51,7 @@ class FakeForge:
             self._server.keep = lambda: kept.save(self.state, folder)
         self._receivers: list[Deliveries] = []
         self.state.changed = self._changed
+        self.state.hand_out = self._hand_out
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -64,6 +67,8 @@ class FakeForge:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        if "storage" in vars(self):
+            self.storage.stop()
         for receiver in self._receivers:
             receiver.stop()
         self.save()
@@ -103,6 +108,14 @@ class FakeForge:
         """The address to clone; with `token` it holds the credential."""
         credential = f"x-access-token:{token}@" if token else ""
         return f"{self.url.replace('://', '://' + credential)}/{repository}.git"
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where the logs of jobs are, at another address; it begins with the first one that is asked for."""
+        return Storage()
+
+    def _hand_out(self, text: bytes) -> str:
+        return self.storage.hand_out(text)
 
     # What there is
 
@@ -232,14 +245,24 @@ class FakeForge:
         return self.state.add_review(found, self.state.pull(found, number), self.add_user(author), body, state)
 
     def set_check(
-        self, repository: str, commit: str, name: str, conclusion: str | None, log: str = "", *, optional: bool = False
+        self,
+        repository: str,
+        commit: str,
+        name: str,
+        conclusion: str | None,
+        log: str = "",
+        *,
+        optional: bool = False,
+        job_log: bytes | None = None,
     ) -> None:
-        """Gives a commit a check, or its end: `success` or `failure`; None while it runs."""
+        """Gives a commit a check, or its end: `success` or `failure`; None while it runs. With `job_log`, it is a job
+        of the forge's own builds."""
         found, by = self.repository(repository), self.add_user("ci", is_bot=True)
         held = [run for run in found.check_runs if (run.name, run.head_commit) == (name, commit)]
         run = held[0] if held else self.state.add_check_run(found, by, name, commit)
         run.status, run.conclusion = ("completed" if conclusion else "in_progress"), conclusion
         run.output, run.external_id = {"summary": log}, OPTIONAL if optional else ""
+        run.job_log = job_log
         self.state.edited_check_run(found, by, run)
 
     def edit(self, repository: str, number: int, *, author: str = "ada", **wanted: Any) -> None:

@@ -186,6 +186,8 @@ class CheckRun:
     details_url: str | None = None
     external_id: str = ""
     output: dict[str, Any] = field(default_factory=dict)
+    job_log: bytes | None = None
+    """Of a job of the forge's own builds (Actions, Pipelines), its log."""
 
 
 @dataclass

@@ -78,6 +78,9 @@ def _gateway(home: Path, database_url: str) -> Iterator[int]:
                 "PENSTOCK_HOME": str(home),
                 "PENSTOCK_GATEWAY_PORT": "0",
                 "PENSTOCK_DATABASE_URL": database_url,
+                "PENSTOCK_WEBHOOK_RATE": "0",
+                "PENSTOCK_MOST_WAITING": "0",
+                "PENSTOCK_MOST_WAITING_OF_SOURCE": "0",
             },
         )
     try:

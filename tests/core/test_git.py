@@ -284,3 +284,21 @@ def test_status_names_changed_and_untracked_paths(work: Path) -> None:
     (work / "pkg" / "a.py").write_text("changed")
     (work / "new\nfile").write_text("x")
     assert set(repository.status().paths) == {"pkg/a.py", "new\nfile"}
+
+
+def test_first_parents_follow_the_branch_and_not_what_was_merged(work: Path) -> None:
+    run, repository = git_in(work), Repository(work)
+    first = run("rev-parse", "HEAD").strip()
+    tree = f"{first}^{{tree}}"
+    side = run("commit-tree", tree, "-p", first, "-m", "Side").strip()
+    merge = run("commit-tree", tree, "-p", first, "-p", side, "-m", "Merge").strip()
+    last = run("commit-tree", tree, "-p", merge, "-m", "Last").strip()
+    found = repository.first_parents(last, 50)
+    assert found[:2] == [merge, first]
+    assert side not in found
+    assert repository.first_parents(last, 1) == [merge]
+    assert repository.first_parents(run("rev-list", "--max-parents=0", "HEAD").split()[0], 50) == []
+    with pytest.raises(GitError):
+        repository.first_parents("0" * 40, 1)
+    with pytest.raises(GitError, match="is not an object id"):
+        repository.first_parents("--all", 1)

@@ -21,6 +21,8 @@ from core.settings import SettingsError, load_settings
         ("mentioned:penstock", Rule(Kind.MENTIONED, "penstock")),
         ("command [acme/*]", Rule(Kind.COMMAND, "", "acme/*")),
         ("transition:Ready for work [SHOP]", Rule(Kind.TRANSITION, "Ready for work", "SHOP")),
+        ("failed:main", Rule(Kind.FAILED, "main")),
+        ("failed: release/1.x [acme/*]", Rule(Kind.FAILED, "release/1.x", "acme/*")),
     ],
 )
 def test_a_rule_is_read(text: str, rule: Rule) -> None:
@@ -35,6 +37,38 @@ def test_what_is_no_rule_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(BadRule) as refused:
         parse_rule(text)
     assert repr(text) in str(refused.value)
+
+
+@pytest.mark.parametrize("branch", ["release/*", "a b", "-x", "a..b", "a.lock", "/a", "a/", "a~1", "a@{1}", "a//b"])
+def test_what_is_no_branch_is_refused(branch: str) -> None:
+    with pytest.raises(BadRule, match="is no name of a branch"):
+        parse_rule(f"failed:{branch}")
+
+
+@pytest.mark.parametrize(
+    ("branch", "service", "project", "rule"),
+    [
+        ("main", "github", "acme/shop", "failed:main"),
+        ("Main", "github", "acme/shop", None),
+        ("maintenance", "github", "acme/shop", None),
+        ("stable", "gitlab", "acme/shop", "failed:stable [ACME/*]"),
+        ("stable", "gitlab", "other/shop", None),
+        ("main", "jira", "SHOP", None),
+    ],
+)
+def test_a_branch_is_watched_by_its_whole_name(branch: str, service: str, project: str, rule: str | None) -> None:
+    rules = read_rules(split_rules("opened; failed:main; failed:stable [ACME/*]"))
+    found = rules.watching(branch, service, project)
+    assert (found and str(found)) == rule
+
+
+def test_a_rule_about_a_branch_matches_nothing_that_happens_to_an_issue() -> None:
+    signal = Signal(opened=True, labels=("main",), assigned=("main",), mentioned=("main",), status="main")
+    rules = read_rules(["failed:main"])
+    assert rules.first(signal, "github", "acme/shop") is None
+    assert rules.unmatched(signal, "github", "acme/shop") is None
+    both = read_rules(["labelled:bug", "failed:main"])
+    assert "the label 'bug'" in (both.unmatched(Signal(opened=True), "github", "acme/shop") or "")
 
 
 @given(st.text(max_size=60))

@@ -15,6 +15,7 @@ from core.intake import Delivery, receive
 from core.intents import about_ticket
 from core.rules import Rules, Signal
 from core.tickets import Kind, Service, Snapshot, TicketChange
+from core.watched_checks import Head, note_failure
 from dagster_project.cli import rules
 from dagster_project.cli.app import app
 
@@ -95,3 +96,26 @@ def test_a_wrong_rule_is_wrong_usage(run: Callable[..., Any]) -> None:
     done = run("try", "closed")
     assert done.exit_code == 2
     assert "labelled:NAME" in done.output
+
+
+def test_what_is_known_about_failed_checks_is_shown_and_that_the_past_is_not(
+    run: Callable[..., Any], happen: Callable[..., None], database: Database
+) -> None:
+    happen("#1", opened=True)
+    shown = run("try", "failed:main")
+    assert shown.exit_code == 0, shown.output
+    assert "cannot be tried" in shown.output
+    assert "events would have started" not in shown.output
+    with database.team(DEFAULT_TEAM) as connection:
+        for branch, head in (("main", "a" * 40), ("other", "b" * 40)):
+            note_failure(connection, DEFAULT_TEAM, Head("shop", "github", "acme/shop", branch, head), "failed:x")
+        connection.execute("UPDATE watched_checks SET state = 'ignored', reason = 'it passes by now'")
+    both = run("try", "failed:main; opened")
+    assert "aaaaaaaaaaaa" in both.stdout
+    assert "it passes by now" in both.stdout
+    assert "bbbbbbbbbbbb" not in both.stdout
+    assert "1 of 1 events would have started tasks" in both.stdout
+    found = json.loads(run("try", "failed:main [acme/*]", "--json").stdout)
+    assert [(one["branch"], one["head"], one["state"]) for one in found["looked"]] == [("main", "a" * 40, "ignored")]
+    assert json.loads(run("try", "failed:main [x/*]", "--json").stdout)["looked"] == []
+    assert json.loads(run("try", "opened", "--json").stdout)["looked"] == []

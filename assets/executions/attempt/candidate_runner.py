@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
@@ -18,11 +19,17 @@ _COVERING_TESTS = 60
 MIN_CPU = 0.12
 HUNG_CPU = 0.04
 """CPU seconds for a target that hangs without a patch: most candidates hang too and must be cut off soon."""
+_SECOND_BATCH = 10
+_QUICK_SECONDS = 0.005
 FRESH_EFFORT = 40
 """A trial by a fresh import takes about as long as this many in place. A count, not a time: which candidates are tried
 shall not depend on the machine's load."""
 FRESH_SHARE = 0.4
 """Effort for fresh imports, per candidate tried in place."""
+SECOND_EFFORT = 250
+"""A second trial, with more time, of a candidate that hung takes about as long as this many in place."""
+SECOND_SHARE = 0.3
+"""Effort for second trials, per candidate tried in place."""
 
 
 @dataclass
@@ -39,9 +46,15 @@ class CandidateRunner:
     """A candidate left traces in the process, so each later one gets a process of its own."""
     waiting: list[Candidate] = field(default_factory=list)
     """Candidates that need a fresh import, which is so slow that it only gets a share of the time."""
+    suspended: list[Candidate] = field(default_factory=list)
+    """Candidates that hung in a short time, as most that are wrong in a loop do; they get more time in a second trial,
+    for which there is a share of the time too."""
+    quick: bool = False
+    """Whether the targets take so little that much can be tried before anybody looks at the results."""
     in_place: int = 0
     fresh: int = 0
-    """How many candidates were tried in place, and by a fresh import."""
+    second: int = 0
+    """How many candidates were tried in place, by a fresh import, and a second time."""
     _covering: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -51,7 +64,12 @@ class CandidateRunner:
     @property
     def effort(self) -> int:
         """What was tried so far, in trials in place."""
-        return self.in_place + FRESH_EFFORT * self.fresh
+        return self.in_place + FRESH_EFFORT * self.fresh + SECOND_EFFORT * self.second
+
+    @property
+    def later(self) -> list[Candidate]:
+        """Candidates that wait for a fresh import or a second trial."""
+        return [*self.waiting, *self.suspended]
 
     def set_targets(self, targets: tuple[str, ...]) -> None:
         """Sets the failing tests that candidates must make pass."""
@@ -78,26 +96,14 @@ class CandidateRunner:
                 fresh.append(number)
             else:
                 in_place.append((number, parts))
-        if in_place:
-            payload = [self._payload(candidates[n], parts) for n, parts in in_place]
-            answer = self.worker.ask(
-                "try",
-                seconds + 10,
-                candidates=payload,
-                targets=list(self.targets),
-                cpu=self.cpu,
-                seconds=seconds,
-                alone=self.leaky,
-                full=8 if self._quick else 3,
-            )
-            self.leaky = self.leaky or bool(answer.get("leaky"))
-            for (number, _), trial in zip(in_place, answer["trials"], strict=True):
-                if trial is None:
-                    continue
-                if trial["s"] == "fresh":
-                    fresh.append(number)
-                else:
-                    results[number] = _observation(candidates[number], trial)
+        for place, trial in self._try_in_place([(candidates[n], parts) for n, parts in in_place], seconds):
+            number = in_place[place][0]
+            if trial["s"] == "fresh":
+                fresh.append(number)
+                continue
+            results[number] = _observation(candidates[number], trial)
+            if trial.get("cut"):
+                self.suspended.append(candidates[number])
         self.in_place += len(results)
         self.waiting.extend(candidates[number] for number in fresh)
         self.waiting.sort(key=lambda c: -c.priority)
@@ -109,16 +115,56 @@ class CandidateRunner:
             observations.append(self._fresh(self.waiting.pop(0), until - time.monotonic()))
             self.fresh += 1
             found = observations[-1].status == "pass"
+        if not found:
+            observations += self._try_again(until, all_of_them=not candidates)
         return observations
+
+    def _try_again(self, until: float, *, all_of_them: bool) -> list[Observation]:
+        """Second trials of the likeliest candidates that hung, within their share; observations of those that did not
+        hang again."""
+        self.suspended.sort(key=lambda c: -c.priority)
+        affordable = int(SECOND_SHARE * self.in_place / SECOND_EFFORT) - self.second
+        chosen = self.suspended[:_SECOND_BATCH] if all_of_them else self.suspended[: max(0, affordable)]
+        left = until - time.monotonic()
+        if not chosen or left <= 0:
+            return []
+        del self.suspended[: len(chosen)]
+        payload = [(candidate, parts) for candidate in chosen if (parts := self._parts(candidate)) is not None]
+        self.second += len(chosen)
+        trials = self._try_in_place(payload, left, patient=True)
+        return [_observation(payload[n][0], trial) for n, trial in trials if trial["s"] not in ("hang", "fresh")]
+
+    def _try_in_place(
+        self, chosen: list[tuple[Candidate, list[dict[str, object]]]], seconds: float, *, patient: bool = False
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """The trials of those that were reached, by their numbers."""
+        if not chosen:
+            return []
+        answer = self.worker.ask(
+            "try",
+            seconds + 10,
+            candidates=[self._payload(candidate, parts) for candidate, parts in chosen],
+            targets=list(self.targets),
+            cpu=self.cpu,
+            seconds=seconds,
+            alone=self.leaky,
+            full=8 if sum(self.baseline.seconds.get(t, 0.0) for t in self.targets) < 0.05 else 3,
+            patient=patient,
+        )
+        self.leaky = self.leaky or bool(answer.get("leaky"))
+        if isinstance(took := answer.get("took"), float | int):
+            self.quick = took < _QUICK_SECONDS
+        return [(n, t) for n, t in enumerate(answer["trials"]) if t is not None and n < len(chosen)]
 
     def try_one(self, candidate: Candidate, seconds: float) -> Observation:
         """What becomes of one candidate within `seconds`; those that wait are left waiting. Raises `WorkerDied`."""
         waiting, self.waiting = self.waiting, []
+        suspended, self.suspended = self.suspended, []
         try:
             found = self.try_all([candidate], seconds)
-            return found[0] if found else Observation(candidate, "hang")
+            return found[-1] if found else Observation(candidate, "hang")
         finally:
-            self.waiting = waiting
+            self.waiting, self.suspended = waiting, suspended
 
     def _payload(self, candidate: Candidate, parts: list[dict[str, object]]) -> dict[str, object]:
         covering = self._covering_tests(candidate)
@@ -128,10 +174,6 @@ class CandidateRunner:
             with contextlib.suppress(ValueError):
                 payload["files"] = _as_bytes(candidate.files(self.sources))
         return payload
-
-    @property
-    def _quick(self) -> bool:
-        return sum(self.baseline.seconds.get(t, 0.0) for t in self.targets) < 0.05
 
     def _parts(self, candidate: Candidate) -> list[dict[str, object]] | None:
         """The candidate as edited functions or assignments; None when it needs a fresh import."""

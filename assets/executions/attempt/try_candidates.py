@@ -12,7 +12,9 @@ from assets.executions.judging.behaviour.measure import Measurement
 from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Evidence, Patch, Verdict
 
-FIRST_BATCH, BATCH = 40, 160
+FIRST_BATCH, BATCH, QUICK_BATCH = 40, 160, 640
+"""Candidates that are tried before anybody looks at the results; the last, where the tests are quick. Each batch has a
+cost of its own, since its process is forked from the one that holds the tests."""
 COMPARED, LEAST_COMPARED = 400, 100
 """The effort after the first survivor before one is chosen; the least one where all that follows is far less likely.
 Counts, so that the choice is the same on a slow machine."""
@@ -97,12 +99,14 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
     while not search.broken and search.patient and time.monotonic() < until and findings.tried < most:
         attempt.check()
         count = min(search.size, attempt.budget.candidates - findings.tried)
+        if new:
+            count = min(count, max(FIRST_BATCH, COMPARED - runner.effort + effort_at_first))
         batch = search.pending[:count] or engine.propose(count)
         search.pending = search.pending[count:]
-        if not batch and (new or not runner.waiting):
-            search.complete = not runner.waiting
+        if not batch and (new or not runner.later):
+            search.complete = not runner.later
             break
-        following = (batch or runner.waiting)[0]
+        following = (batch or runner.later)[0]
         if new and (engine.deliberate or enough(new, following, runner.effort - effort_at_first)):
             search.pending = [*batch, *search.pending]
             break
@@ -128,7 +132,7 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         outcome = {"tried": len(observations), "status": statuses(observations)}
         attempt.record("observed", {**outcome, "survivors": [attempt.describe(c) for c in found]})
         engine.observe(observations)
-        search.size = min(BATCH, search.size * 2)
+        search.size = min(QUICK_BATCH if runner.quick else BATCH, search.size * 2)
     attempt.check()
     search.survivors.extend(new)
     findings.generated += engine.generated - search.counted

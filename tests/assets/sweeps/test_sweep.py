@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import assets.sweeps.sweep
 from assets.context.tickets.importing import link_project
+from assets.results.deliver import deliver
 from assets.sweeps.places import GIT
 from core.events import DEFAULT_TEAM
 from core.tickets import Service
@@ -292,3 +293,47 @@ def test_a_sweep_by_command_says_what_it_found_and_the_status_what_is_wrong(
     assert "last sweep of the branch: 2" in status
     unknown = CliRunner().invoke(app, ["tickets", "sweep", "nothing"])
     assert isinstance(unknown.exception, CommandFailed)
+
+
+def _fail(stage: Stage, name: str, commit: str | None = None) -> None:
+    stage.arena.forge.set_check(REPOSITORY, commit or stage.head(), name, "failure", "E  assert 2 == 3")
+
+
+def test_failed_checks_that_no_webhook_reported_are_found_and_start_a_task(stage: Stage) -> None:
+    side = stage.side(**DROPPED, start_rules=("failed:main",))
+    _fail(stage, "unit")
+    assert sum(one.stored.missed for one in side.sweep()) == 1
+    assert side.rows("SELECT source, project, branch, head, state, rule FROM watched_checks") == [
+        ("shop", REPOSITORY, "main", stage.head(), "pending", "failed:main")
+    ]
+    assert side.rows("SELECT found FROM sweeps WHERE service <> 'git'") == [(1,)]
+    assert sum(one.stored.missed for one in side.sweep()) == 0, "it is known"
+    _set(side, "UPDATE watched_checks SET received_at = now() - interval '1 minute'")
+    deliver(side.platform)
+    assert side.rows("SELECT title, state FROM tasks") == [("Checks fail on main: unit", "queued")]
+    assert sum(one.stored.missed for one in side.sweep()) == 0
+    assert side.rows("SELECT count(*) FROM deliveries WHERE kind = 'checks' AND state = 'change'") == [(1,)]
+
+
+@github
+@pytest.mark.parametrize("rules", [("opened",), ("failed:other",), ("failed:main [other/*]",)])
+def test_without_a_rule_about_the_branch_its_checks_are_not_asked_for(stage: Stage, rules: tuple[str, ...]) -> None:
+    side = stage.side(**DROPPED, start_rules=rules)
+    _fail(stage, "unit")
+    side.sweep()
+    assert side.rows("SELECT * FROM watched_checks") == []
+    assert [one.path for one in stage.arena.forge.requests if "check-runs" in one.path] == []
+
+
+@github
+def test_checks_that_cannot_be_read_hold_nothing_else_up(stage: Stage) -> None:
+    side = stage.side(**DROPPED, start_rules=("failed:main", "opened"))
+    _fail(stage, "unit")
+    stage.arena.forge.add_issue(REPOSITORY, "It fails")
+    stage.arena.forge.add_fault("status", path="/check-runs", status=403, times=9)
+    swept = {one.place.service: one for one in side.sweep()}
+    found = swept["github"]
+    assert (found.error, found.whole, found.stored.tasks) == (None, True, 1)
+    assert any(problem.startswith("the checks of its branch: ") for problem in found.problems)
+    stage.arena.forge.clear_faults()
+    assert sum(one.stored.missed for one in side.sweep()) == 1

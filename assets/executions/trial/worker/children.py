@@ -1,6 +1,7 @@
 """Forked children that report over a pipe, and a parent that kills one that hangs and continues in a new one."""
 
 import marshal
+import mmap
 import os
 import select
 import signal
@@ -15,20 +16,36 @@ CRASH = "crash"
 RENEW = "renew"
 """The kind of a frame by which a child says that another one must continue."""
 Send = Callable[[Any], None]
+_FLUSH_SECONDS = 0.02
+"""Frames may wait for so long in the child, since each write wakes the parent."""
+_NOTHING = -1
 
 
 class Child:
-    """A forked process with one pipe to its parent. Frames are marshalled: built-in types only."""
+    """A forked process with one pipe to its parent. Frames are marshalled: built-in types only. What the child has
+    begun is in shared memory, so that the parent knows it however the child ends. Frames wait a little, or are sent
+    `at_once`."""
 
-    def __init__(self, body: Callable[[Send], None]) -> None:
+    def __init__(self, body: Callable[[Send], None], *, at_once: bool = False) -> None:
         reader, writer = os.pipe()
+        self._begun = mmap.mmap(-1, 8)
+        self._note(_NOTHING)
         self.pid = os.fork()
         if self.pid == 0:
             os.close(reader)
-            _run_child(body, writer)
+            _run_child(body, _Sender(writer, self._note, 0.0 if at_once else _FLUSH_SECONDS))
         os.close(writer)
         self._reader = reader
         self._buffer = bytearray()
+
+    def _note(self, index: int) -> None:
+        self._begun[:8] = index.to_bytes(8, "little", signed=True)
+
+    @property
+    def current(self) -> int | None:
+        """The index that the child has begun and not ended."""
+        index = int.from_bytes(self._begun[:8], "little", signed=True)
+        return None if index == _NOTHING else index
 
     def read(self, timeout: float) -> Any:
         """The next frame; None when the child has ended. Raises `TimeoutError`."""
@@ -63,20 +80,46 @@ class Child:
             os.close(self._reader)
 
 
-def _run_child(body: Callable[[Send], None], writer: int) -> None:
+class _Sender:
+    """The child's end. Frames are written together, at the latest by the first one after `patience` seconds."""
+
+    def __init__(self, writer: int, note: Callable[[int], None], patience: float) -> None:
+        self._writer, self._note, self._patience = writer, note, patience
+        self._waiting = bytearray()
+        self._flushed = clock.now()
+
+    def __call__(self, frame: Any) -> None:
+        kind, index, _ = frame
+        if kind == "begin":
+            self._note(index)
+        else:
+            payload = marshal.dumps(frame)
+            self._waiting += len(payload).to_bytes(4, "big") + payload
+        if kind not in ("begin", "end") or clock.now() - self._flushed >= self._patience:
+            self.flush()
+        if kind == "end":
+            self._note(_NOTHING)
+
+    def flush(self) -> None:
+        data, self._waiting = bytes(self._waiting), bytearray()
+        try:
+            while data:
+                data = data[os.write(self._writer, data) :]
+        except OSError:
+            if self._patience:
+                self._note(_NOTHING)  # which of those that waited has closed the pipe is not known
+            raise
+        self._flushed = clock.now()
+
+
+def _run_child(body: Callable[[Send], None], sender: _Sender) -> None:
     try:
         os.setsid()
-
-        def send(frame: Any) -> None:
-            payload = marshal.dumps(frame)
-            data = len(payload).to_bytes(4, "big") + payload
-            while data:
-                data = data[os.write(writer, data) :]
-
         try:
-            body(send)
+            body(sender)
+            sender.flush()
         except BaseException:
-            send(("broken", -1, traceback.format_exc(limit=-6)[-2000:]))
+            sender(("broken", -1, traceback.format_exc(limit=-6)[-2000:]))
     finally:
         os._exit(0)
 
@@ -87,49 +130,61 @@ def supervise(
     grace: Callable[[int], float],
     until: float,
 ) -> Iterator[tuple[str, int, Any]]:
-    """Runs `work(indices, send)` in a child and yields its frames `(kind, index, payload)`.
+    """Runs `work(indices, send)` in a child and yields its frames `(kind, index, payload)` but those of a begin.
 
     The child sends `("begin", i, None)` before and `("end", i, ...)` after each index. An index that does not
     end within `grace(i)` seconds is yielded as `("hang", i, None)`, one that ended the process or made `work`
     raise as `("crash", i, traceback or None)`; a new child then continues with the rest, as it does after the
-    frame `("renew", -1, None)`. An exception of `work` outside of any index is yielded as
-    `("broken", -1, traceback)` and ends the run. Stops at `until`, on the monotonic clock.
+    frame `("renew", -1, None)`; indices whose end had not arrived by then are run again. An exception of `work`
+    outside of any index is yielded as `("broken", -1, traceback)` and ends the run. Stops at `until`, on the
+    monotonic clock.
     """
-    pending = list(indices)
+    pending, at_once = list(indices), False
     while pending and clock.now() < until:
-        child = Child(lambda send, rest=tuple(pending): work(list(rest), send))  # type: ignore[misc]
-        current: int | None = None
+        child = Child(lambda send, rest=tuple(pending): work(list(rest), send), at_once=at_once)  # type: ignore[misc]
         try:
             while True:
+                current = child.current
                 wait = grace(current) if current is not None else grace(pending[0]) + 5.0 if pending else 5.0
                 try:
                     frame = child.read(min(wait, max(0.05, until - clock.now())))
                 except TimeoutError:
+                    if clock.now() < until and child.current != current:
+                        continue
                     if current is None or clock.now() >= until:
                         pending = []
                     else:
+                        _drop(pending, current)
                         yield (HANG, current, None)
                     break
                 if frame is None:
+                    current = child.current
                     if current is not None:
+                        _drop(pending, current)
                         yield (CRASH, current, None)
-                    else:
+                    elif at_once:
                         pending = []
+                    at_once = True  # what it had not sent yet is not lost again
                     break
                 kind, index, _ = frame
-                if kind == "begin":
-                    current = index
-                    if index in pending:
-                        pending.remove(index)
-                elif kind == "end":
-                    current = None
-                elif kind == "broken" and current is not None:
+                if kind == "end":
+                    _drop(pending, index)
+                elif kind == "broken" and (current := child.current) is not None:
+                    _drop(pending, current)
                     yield (CRASH, current, frame[2])
                     break
-                elif kind == "broken":
+                elif kind == "broken" and (at_once or not pending):
                     pending = []
+                elif kind == "broken":
+                    at_once = True
+                    break
                 elif kind == RENEW:
                     break
                 yield frame
         finally:
             child.end()
+
+
+def _drop(pending: list[int], index: int) -> None:
+    if index in pending:
+        pending.remove(index)

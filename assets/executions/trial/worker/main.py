@@ -145,22 +145,23 @@ def _collector(wire: Wire, command: Message, incoming: int, done: int) -> None:
 
 
 def _try(trials: Trials, command: Message) -> Message:
-    """Answers {"trials": [...] in the order of the candidates (None: not reached), "leaky": bool}."""
+    """Answers {"trials": [...] in the order of the candidates (None: not reached), "leaky": bool, "took": processor
+    seconds of the slowest target without a patch, None if it is not known}."""
     count = len(command["candidates"])
     results: list[Any] = [None] * count
     until = clock.now() + command["seconds"]
-    leaky = False
+    leaky, took = False, None
     each = command["cpu"] * 4 * max(1, len(command["targets"])) + 2
 
     def run(batch: list[int]) -> None:
-        nonlocal leaky
+        nonlocal leaky, took
         for kind, index, payload in supervise(lambda b, s: trials.work(command, b, s), batch, lambda _: each, until):
             if kind == "broken":
                 raise RuntimeError(f"trying candidates failed: {payload}")
             if kind in (HANG, CRASH):
                 results[index] = {"s": "hang" if kind == HANG else "crash"}
             elif kind == "end" and index < 0:
-                leaky = leaky or not payload["canary"]
+                leaky, took = leaky or not payload["canary"], payload["took"]
             elif kind == "end":
                 results[index] = payload
 
@@ -174,7 +175,7 @@ def _try(trials: Trials, command: Message) -> Message:
             for index in range(count):
                 if results[index] is None or results[index]["s"] in ("fail", "hang", "regress"):
                     run([index])
-    return {"trials": results, "leaky": leaky}
+    return {"trials": results, "leaky": leaky, "took": took}
 
 
 def _preload() -> None:

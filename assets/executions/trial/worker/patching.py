@@ -9,10 +9,12 @@ import os
 import sys
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Sequence
+from operator import is_
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from .instrument import relative_path
+from .turns import counting
 
 _FUTURE_FLAGS = 0x1000000 | 0x100000 | 0x80000 | 0x800000  # annotations and older __future__ features
 _CONTAINERS = (dict, list, set, OrderedDict, defaultdict, deque, bytearray)
@@ -26,9 +28,11 @@ class Unpatchable(Exception):
 
 
 class Patcher:
-    """Edits the functions of the repository at `root` that exist when it is made."""
+    """Edits the functions of the repository at `root` that exist when it is made. `counts`: their `while` loops then
+    count turns."""
 
     def __init__(self, root: str) -> None:
+        self.counts = False
         self._root = root.rstrip("/") + "/"
         self._functions: dict[int, list[FunctionType]] = {}
         self._by_place: dict[tuple[str, str], list[FunctionType]] = {}
@@ -105,7 +109,10 @@ class Patcher:
             raise Unpatchable(qualified)
         flags = functions[0].__code__.co_flags & _FUTURE_FLAGS
         source = _wrapped(part["source"], chain, first)
-        module = compile(source, self._root + path, "exec", flags, dont_inherit=True)
+        if self.counts and "while" in part["source"]:
+            module = counting(source, self._root + path, flags)
+        else:
+            module = compile(source, self._root + path, "exec", flags, dont_inherit=True)
         code = _find(module, qualified)
         if code is None:
             raise Unpatchable(qualified)
@@ -196,13 +203,14 @@ class State:
 
     def __init__(self, root: str, caches: list[Any]) -> None:
         prefix = root.rstrip("/") + "/"
-        self._spaces: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        self._classes: list[tuple[type, dict[str, Any]]] = []
+        self._spaces: list[_Space] = []
+        self._classes: list[tuple[type, _Space, dict[str, Any]]] = []
         self._held: list[tuple[Any, Any]] = []
         self._seen: set[int] = set()
         self._caches = caches
         self._folder = os.getcwd()  # noqa: PTH109
         self._environment = dict(os.environ)
+        self._raw_environment = dict(_raw_environment())
         self._path = list(sys.path)
         for module in list(sys.modules.values()):
             name = getattr(module, "__file__", None)
@@ -210,13 +218,13 @@ class State:
                 self._keep_space(vars(module))
 
     def _keep_space(self, space: dict[str, Any]) -> None:
-        self._spaces.append((space, dict(space)))
+        self._spaces.append(_Space(space))
         for name, value in list(space.items()):
             if name.startswith("__") and name.endswith("__"):
                 continue
             if isinstance(value, type) and value.__module__ == space.get("__name__"):
                 attributes = {k: v for k, v in vars(value).items() if not (k.startswith("__") and k.endswith("__"))}
-                self._classes.append((value, attributes))
+                self._classes.append((value, _Space(vars(value)), attributes))
                 for attribute in attributes.values():
                     self._keep(attribute, 3)
             else:
@@ -230,7 +238,10 @@ class State:
             if len(value) > _MAX_ITEMS:
                 return
             self._seen.add(id(value))
-            self._held.append((value, kind(value) if kind is not defaultdict else dict(value)))
+            if isinstance(value, dict):
+                self._spaces.append(_Space(value))
+            else:
+                self._held.append((value, kind(value)))
             inner = value.values() if isinstance(value, dict) else value
             if kind is not bytearray:
                 for item in inner:
@@ -242,50 +253,80 @@ class State:
             space = getattr(value, "__dict__", None)
             if type(space) is dict and not isinstance(value, type | ModuleType) and len(space) < 200:
                 self._seen.add(id(value))
-                self._held.append((space, dict(space)))
+                self._spaces.append(_Space(space))
                 for item in list(space.values()):
                     self._keep(item, depth - 1)
 
-    def restore(self) -> None:
-        for space, saved in self._spaces:
-            _same_items(space, saved)
-        for owner, saved in self._classes:
+    def restore(self) -> bool:
+        """Whether anything was changed, caches apart."""
+        changed = False
+        for space in self._spaces:
+            if not space.is_as_before():
+                changed = True
+                space.restore()
+        for owner, before, attributes in self._classes:
+            if before.is_as_before():
+                continue
             current = vars(owner)
-            for name, value in saved.items():
+            for name, value in attributes.items():
                 if current.get(name, _MISSING) is not value:
+                    changed = True
                     setattr(owner, name, value)
         for live, saved in self._held:
-            if isinstance(live, dict):
-                _same_items(live, saved)
-            elif isinstance(live, list | bytearray):
-                if len(live) != len(saved) or any(a is not b for a, b in zip(live, saved, strict=True)):
+            if isinstance(live, list | bytearray):
+                if len(live) != len(saved) or not all(map(is_, live, saved)):
+                    changed = True
                     live[:] = saved
             elif isinstance(live, deque):
+                changed = changed or len(live) != len(saved) or not all(map(is_, live, saved))
                 live.clear()
                 live.extend(saved)
             elif live != saved:
+                changed = True
                 live.clear()
                 live.update(saved)
         for cache in self._caches:
             cache.cache_clear()
-        if os.environ != self._environment:
+        if _raw_environment() != self._raw_environment:
+            changed = True
             os.environ.clear()
             os.environ.update(self._environment)
         if sys.path != self._path:
+            changed = True
             sys.path[:] = self._path
         try:
-            if os.getcwd() != self._folder:  # noqa: PTH109
-                os.chdir(self._folder)
+            if os.getcwd() == self._folder:  # noqa: PTH109
+                return changed
         except FileNotFoundError:
-            os.chdir(self._folder)
+            pass
+        os.chdir(self._folder)
+        return True
 
 
-def _same_items(live: dict[Any, Any], saved: dict[Any, Any]) -> None:
-    if len(live) == len(saved):
-        for key, value in saved.items():
-            if live.get(key, _MISSING) is not value:
-                break
-        else:
-            return
-    live.clear()
-    live.update(saved)
+def _raw_environment() -> dict[Any, Any]:
+    """The variables as `os.environ` holds them, without decoding each."""
+    raw = getattr(os.environ, "_data", None)
+    return raw if isinstance(raw, dict) else dict(os.environ)
+
+
+class _Space:
+    """The items of a dictionary. Most are never changed, so looking at them is what must be fast."""
+
+    __slots__ = ("_keys", "_live", "_values")
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+        self._keys = list(live)
+        self._values = list(live.values())
+
+    def is_as_before(self) -> bool:
+        live = self._live
+        return (
+            len(live) == len(self._values)
+            and all(map(is_, live.values(), self._values))
+            and all(map(is_, live, self._keys))
+        )
+
+    def restore(self) -> None:
+        self._live.clear()
+        self._live.update(zip(self._keys, self._values, strict=True))

@@ -46,7 +46,7 @@ def run_suite(suite: Suite, command: Message, instrumentation: Instrumentation |
         """False when the run shall end."""
         for kind, index, payload in supervise(work, batch, lambda i: limits[i].grace, until):
             report.take(kind, index, payload, limits)
-            if kind != "begin" and index >= 0 and names[index] in ending and report.failed(names[index]):
+            if index >= 0 and names[index] in ending and report.failed(names[index]):
                 return False
         return True
 
@@ -173,8 +173,6 @@ class _Report:
         return self._computed.get(name, 0.0) > 0.5 * self.stopped.get(name, 0.0)
 
     def take(self, kind: str, index: int, payload: Any, limits: dict[int, _Limit]) -> None:
-        if kind == "begin":
-            return
         if kind == "broken":
             raise RuntimeError(f"running the tests failed: {payload}")
         name = self._names[index]

@@ -20,8 +20,10 @@ from _pytest.tmpdir import tmppath_result_key
 from .alarm import Alarm, Hang
 from .clock import clock
 from .collecting import Guard
+from .direct import Call, Direct
 from .instrument import relative_path
 from .raised import raised
+from .turns import Turns
 
 Failure = dict[str, Any]
 MESSAGE_CHARACTERS = 3000
@@ -123,6 +125,17 @@ class _Plugin:
         if self.outcome in ("passed", "skipped"):
             self.failures = []
 
+    def directly(self, call: Call) -> None:
+        """A simple test, without pytest's hooks."""
+        self.failures, self.outcome, self.compare = [], "passed", None
+        try:
+            call()
+        except pytest.skip.Exception:
+            self.outcome = "skipped"
+        except BaseException as error:
+            self.outcome = "failed"
+            self.failures.append(describe(error, self.root, "call", self.compare, thorough=False))
+
     def _quickly(self, item: pytest.Item) -> None:
         """Set-up, call and tear-down without building reports, which cost more than most tests."""
         hook = item.ihook
@@ -201,6 +214,10 @@ class Suite:
         self.by_id: dict[str, pytest.Item] = {}
         self.broken: Failure | None = None
         self.coroutines = False
+        self.direct: Direct | None = None
+        """Set where simple tests are called without pytest's hooks."""
+        self.turns: Turns | None = None
+        """Set where loops count their turns."""
         self._arguments = arguments
 
     def collect(self, select: Iterable[str] = ()) -> None:
@@ -237,10 +254,16 @@ class Suite:
         started = clock.now()
         alarm = Alarm(cpu, wall)
         plugin, ended, caught = self.plugin, False, False
+        call = self.direct.call_of(item) if self.direct is not None else None
+        if self.turns is not None:
+            self.turns.start()
         try:
             alarm.start()
             try:
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+                if call is not None:
+                    plugin.directly(call)
+                else:
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
                 ended, caught = True, alarm.rang
             except BaseException as error:
                 plugin.outcome = "error"
@@ -252,7 +275,9 @@ class Suite:
             if not ended:
                 plugin.failures.append(describe(late, self.root, "call", thorough=False))
         outcome = plugin.outcome
-        if caught:  # the test caught the interruption: what it says after that is worth nothing
+        if caught or (
+            self.turns is not None and self.turns.rang
+        ):  # the test caught the interruption: what it says after that is worth nothing
             plugin.failures = [{"type": "Hang", "message": "out of time", "frames": [], "when": "call"}]
         if any(failure["type"] == "Hang" for failure in plugin.failures):
             outcome = "hang"

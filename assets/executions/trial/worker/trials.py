@@ -1,5 +1,6 @@
 """Tries candidates in place, in forks of the collected session; `fresh` uses `run_targets` too."""
 
+import gc
 import os
 import resource
 from collections.abc import Callable
@@ -7,10 +8,19 @@ from typing import Any
 
 from .children import Send
 from .clock import clock
+from .direct import Direct
 from .patching import Patcher, State, Undo, Unpatchable
 from .suite import Suite, signature
+from .turns import Turns
 
 Trial = dict[str, Any]
+LEAST_CPU = 0.025
+"""Processor seconds that a target gets at first: more than two of the steps in which some kernels count them."""
+_WAIT = 0.3
+"""Seconds that a target may wait at first, for anything but the processor."""
+_PATIENCE = 8
+_WORTH = 0.02
+"""Processor seconds of a test from which on pytest's hooks cost little beside it."""
 
 
 class Trials:
@@ -20,37 +30,73 @@ class Trials:
         self._suite = suite
         self._patcher = Patcher(suite.root)
         self._reliable: dict[str, bool] = {}
+        self._direct = Direct(suite.items[0].config) if suite.items else None
+        self._turns: Turns | None = None
+        gc.freeze()  # what is there now lives as long as the process, and forks need not look at it
 
     def work(self, command: dict[str, Any], batch: list[int], send: Send) -> None:
         """Runs candidates `batch` of `command` one after another, undoing each.
 
         A candidate's last frame holds {"s": status, "p": indices of the targets passed, ...}; status is one of
-        `pass`, `fail`, `regress`, `hang`, `compile`, `fresh`. The frame `("end", -1, {"canary": bool})` says
-        whether the unpatched program still fails as it did before the batch.
+        `pass`, `fail`, `regress`, `hang`, `compile`, `fresh`. With "cut", a candidate that hangs had little time; with
+        `patient`, each has `_PATIENCE` times as much. The frame `("end", -1, {"canary": bool, "took": seconds})` says
+        whether the unpatched program still fails as it did before the batch, and the processor time of its slowest
+        target.
         """
         suite, plugin = self._suite, self._suite.plugin
         plugin.quick = True
         limit_memory(command["memory"])
         state = _SafeState(suite.root, self._patcher.caches)
         targets = [t for t in command["targets"] if t in suite.by_id]
-        limit = command["cpu"]
-        began = clock.cpu()
-        before = self._signature(targets[0], limit)
-        if len(targets) == 1 and not before.startswith("hang"):
-            # The host measured full runs, which are slower: this run is like those of the candidates.
-            limit = command["cpu"] = min(limit, max(0.06, 20 * (clock.cpu() - began)))
+        most = command["cpu"]
+        took = self._try_directly(targets[: command.get("full", 3)], most, state)
+        before = self._signature(targets[0], most)
         state.restore()
+        # The host measured whole runs, which are slower than those of candidates.
+        quick, patient = max(LEAST_CPU, 20 * took), command.get("patient")
+        command = {
+            **command,
+            "quick": min(most, quick * (_PATIENCE if patient else 1)),
+            "wait": 1.0 if patient else _WAIT,
+        }
+        if not patient:
+            self._turns = suite.turns = Turns()
+            self._turns.bounded = self._patcher.counts = True
         for index in batch:
             send(("begin", index, None))
             trial = self._try(command["candidates"][index], targets, command, state)
             send(("end", index, trial))
-        send(
-            (
-                "end",
-                -1,
-                {"canary": len(batch) < 2 or (not state.failed and self._signature(targets[0], limit) == before)},
-            )
-        )
+        self._bound_turns(False)
+        canary = len(batch) < 2 or (not state.failed and self._signature(targets[0], most) == before)
+        send(("end", -1, {"canary": canary, "took": took}))
+
+    def _try_directly(self, targets: list[str], limit: float, state: "_SafeState") -> float:
+        """Has simple tests called without hooks, except those of these targets that end otherwise then. Returns the
+        most processor time that one of them took."""
+        suite, direct = self._suite, self._direct
+        longest = 0.0
+        for target in targets:
+            item = suite.by_id[target]
+            simple = direct is not None and direct.call_of(item) is not None
+            suite.direct = direct if simple else None
+            computed, began = clock.cpu(), clock.now()
+            found = self._signature(target, limit)
+            # Some kernels count processor time in steps of 10 ms.
+            took = min(clock.cpu() - computed, clock.now() - began)
+            longest = max(longest, took)
+            suite.direct = None
+            state.restore()
+            if not simple or direct is None or found.startswith("hang"):
+                continue
+            if took >= _WORTH or self._signature(target, limit) != found:
+                direct.refuse(item)
+            state.restore()
+        suite.direct = direct
+        return longest
+
+    def _bound_turns(self, bounded: bool) -> None:
+        if self._turns is not None:
+            self._turns.bounded = bounded
 
     def _signature(self, target: str, cpu: float) -> str:
         suite = self._suite
@@ -75,9 +121,10 @@ class Trials:
             return {"s": "compile"}
         files = _Files(suite.root, candidate.get("files", {}))
         try:
-            trial = run_targets(suite, targets, command, state.restore)
+            trial = run_targets(suite, targets, command, state.between)
             if trial["s"] != "pass":
                 return trial
+            self._bound_turns(False)  # how long the other tests take is known
             for test in candidate.get("covering", ()):
                 item = suite.by_id.get(test)
                 if item is None:
@@ -97,6 +144,7 @@ class Trials:
                         return {**trial, "s": "regress", "t": test}
             return trial
         finally:
+            self._bound_turns(True)
             files.restore()
             self._patcher.revert(undo)
             state.restore()
@@ -132,17 +180,23 @@ class _SafeState:
 
     def __init__(self, root: str, caches: list[Any]) -> None:
         self.failed = ""
+        self._touched = False
         self._state: State | None = None
         try:
             self._state = State(root, caches)
         except Exception as error:
             self.failed = f"{type(error).__name__}: {error}"
 
+    def between(self) -> None:
+        """Restores between the tests of one candidate, where tests or candidates have changed something before."""
+        if self._touched:
+            self.restore()
+
     def restore(self) -> None:
         if self._state is None:
             return
         try:
-            self._state.restore()
+            self._touched = self._state.restore() or self._touched
         except Exception as error:
             self.failed = f"{type(error).__name__}: {error}"
 
@@ -152,13 +206,14 @@ def run_targets(
 ) -> Trial:
     """Runs targets in order until one fails; the first `full` are run in any case, to see partial progress."""
     first: dict[str, Any] | None = None
-    full = command.get("full", 3)
+    full, most = command.get("full", 3), command["cpu"]
+    cpu, wait = command.get("quick", most), command.get("wait", 1.0)
     status = "pass"
     passing = []
     for position, target in enumerate(targets):
         if status != "pass" and position >= full:
             break
-        outcome, _ = suite.run(suite.by_id[target], None, command["cpu"], command["cpu"] * 4 + 1)
+        outcome, _ = suite.run(suite.by_id[target], None, cpu, cpu * 4 + wait)
         if between is not None:
             between()
         if outcome == "passed":
@@ -171,6 +226,8 @@ def run_targets(
             if command.get("say"):
                 first["m"] = f"{target}: {failure['type']}: {failure['message']}"[:4000]
         if outcome == "hang":
+            if not command.get("patient"):
+                first = {**(first or {}), "cut": True}
             break
     return {"s": status, "p": passing, **(first or {})}
 
