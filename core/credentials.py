@@ -72,7 +72,7 @@ def load_or_make(settings: Settings) -> Credentials:
         or (_from_file(folder / GITHUB_SECRET, lambda: secrets.token_hex(32)),),
         generic_secrets=_checked(
             _from_setting("generic_webhook_secret", settings.generic_webhook_secret)
-            or (_from_file(folder / GENERIC_SECRET, _standard_secret),)
+            or (_from_file(folder / GENERIC_SECRET, new_standard_secret),)
         ),
         gitlab_secrets=_checked(
             _from_setting("gitlab_webhook_secret", settings.gitlab_webhook_secret)
@@ -127,7 +127,8 @@ def _checked(found: tuple[str, ...], setting: str = "generic_webhook_secret", pr
     return found
 
 
-def _standard_secret() -> str:
+def new_standard_secret() -> str:
+    """A new Standard Webhooks secret."""
     import base64
 
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -135,7 +136,7 @@ def _standard_secret() -> str:
 
 def _from_file(path: Path, make: Callable[[], str]) -> str:
     try:
-        return _read(path)
+        return read_private(path)
     except FileNotFoundError:
         try:
             _make(path, make())
@@ -143,7 +144,7 @@ def _from_file(path: Path, make: Callable[[], str]) -> str:
             raise CredentialsError(
                 f"no secret can be written to {path} ({error.strerror}): make the folder writable, or set it"
             ) from error
-        return _read(path)
+        return read_private(path)
 
 
 def _make(path: Path, secret: str) -> None:
@@ -166,7 +167,9 @@ def _make(path: Path, secret: str) -> None:
         temporary.unlink()
 
 
-def _read(path: Path) -> str:
+def read_private(path: Path) -> str:
+    """The text of a file that only its owner can read. Raises `FileNotFoundError`, and `CredentialsError` for any other
+    file, or an empty one."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:

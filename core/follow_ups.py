@@ -21,7 +21,8 @@ _OWN_BRANCH = re.compile(r"penstock/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
 @dataclass(frozen=True)
 class Feedback:
     """A remark of a review. `id` is unique in its pull request, whose branch is `branch`; `remark` is the forge's own
-    id of a comment that has answers in `thread`. `path` and `line` say what it is about."""
+    id of a comment that has answers in `thread`. `path` and `line` say what it is about. `also` are ids by which the
+    same remark may be known already."""
 
     id: str
     branch: str
@@ -33,15 +34,16 @@ class Feedback:
     thread: str | None = None
     path: str | None = None
     line: int | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def task_id(self) -> uuid.UUID | None:
         """The task that published the branch, by its name."""
         return task_of(self.branch)
 
-    def identity(self, team_id: uuid.UUID, place: str) -> uuid.UUID:
-        """Its id in the database; `place` names the pull request."""
-        return uuid.uuid5(_FEEDBACK, f"{team_id} {place} {self.id}")
+    def identities(self, team_id: uuid.UUID, place: str) -> list[uuid.UUID]:
+        """Its id in the database, and those that it may have there already; `place` names the pull request."""
+        return [uuid.uuid5(_FEEDBACK, f"{team_id} {place} {name}") for name in (self.id, *self.also)]
 
 
 @dataclass(frozen=True)

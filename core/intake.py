@@ -302,20 +302,29 @@ def _store_feedback(connection: Connection[Any], team_id: uuid.UUID, source: str
     task = feedback.task_id if feedback else None
     if feedback is None or task is None:
         return
+    identities = _remark_ids(team_id, source, intent, feedback)
+    if feedback.also:  # held until the end of the transaction, since these ids are not unique for the database
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"penstock reviews of {task}",))
     connection.execute(
         "INSERT INTO feedback (team_id, id, kind, task_id, source, ticket_service, ticket_project, ticket_key, branch, "
         "remark, thread, path, line, author, author_id, body, url) "
         "SELECT %s, %s, 'remark', t.id, t.source, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM tasks t "
-        "WHERE t.id = %s AND t.source = %s ON CONFLICT (id) DO NOTHING",
+        "WHERE t.id = %s AND t.source = %s AND NOT EXISTS (SELECT FROM feedback f WHERE f.id = ANY(%s)) "
+        "ON CONFLICT (id) DO NOTHING",
         (
             team_id,
-            feedback.identity(team_id, f"{source} {change.service} {change.project} {change.key}"),
+            identities[0],
             *(change.service, change.project, change.key),
             *(feedback.branch, feedback.remark, feedback.thread, feedback.path, feedback.line),
             *(feedback.author, feedback.author_id, feedback.body[:BODY_CHARACTERS], feedback.url),
-            *(task, source),
+            *(task, source, identities),
         ),
     )
+
+
+def _remark_ids(team_id: uuid.UUID, source: str, intent: TicketIntent, feedback: Feedback) -> list[uuid.UUID]:
+    change = intent.change
+    return feedback.identities(team_id, f"{source} {change.service} {change.project} {change.key}")
 
 
 def _store_checks(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: ChecksIntent) -> None:
@@ -349,17 +358,31 @@ def _command_id(team_id: uuid.UUID, source: str, intent: TicketIntent, command: 
 
 def is_known(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: TicketIntent) -> bool:
     """Whether an earlier delivery has reported the event that would start the intent's task, if there is one, and
-    brought all of its commands."""
+    brought all of its commands and its remark."""
     work = intent.task
     if work is not None and work.happening is not None:
         first = earlier(connection, team_id, _ticket(source, work.target, work.happening), work.happening, None)
         if first is None or not first[2]:
             return False
+    if intent.feedback is not None and not _is_heard(connection, team_id, source, intent, intent.feedback):
+        return False
     if intent.change.comment is None or intent.change.comment.author is None:
         return True
     wanted = [_command_id(team_id, source, intent, command) for command in intent.commands]
     row = connection.execute("SELECT count(*) FROM commands WHERE id = ANY(%s)", (wanted,)).fetchone()
     return row is not None and row[0] == len(wanted)
+
+
+def _is_heard(
+    connection: Connection[Any], team_id: uuid.UUID, source: str, intent: TicketIntent, feedback: Feedback
+) -> bool:
+    """Whether a remark is stored; also one that is about no task of this source, which never will be."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM feedback WHERE id = ANY(%s)) "
+        "OR NOT EXISTS (SELECT FROM tasks WHERE id = %s AND source = %s)",
+        (_remark_ids(team_id, source, intent, feedback), feedback.task_id, source),
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _about(intent: Intent) -> tuple[str, str, str] | None:

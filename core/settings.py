@@ -222,7 +222,7 @@ class Settings(BaseSettings):
         default=500.0,
         ge=0,
         le=1e6,
-        description="Signed deliveries a second that a gateway process takes for long from one sender of webhooks "
+        description="Signed deliveries a second that a gateway process takes for long from one sender of a team "
         "(github, gitlab, gitea, bitbucket, jira, linear, slack, generic); 0: any number.",
     )
     webhook_burst: int = Field(
@@ -290,6 +290,11 @@ class Settings(BaseSettings):
     )
     sign_off: bool = Field(
         default=False, description="Whether published commits end with Signed-off-by of commit_author."
+    )
+    signing_key: Path | None = Field(
+        default=None,
+        description="File of an SSH private key without a passphrase, which only this user can read: it signs the "
+        "commits that are published. Unset: they are not signed.",
     )
     pull_labels: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Labels of new pull requests, separated by commas."
@@ -590,6 +595,7 @@ class Settings(BaseSettings):
         "cache",
         "models",
         "github_app_key",
+        "signing_key",
         "kafka_ca",
         "kafka_certificate",
         "kafka_key",

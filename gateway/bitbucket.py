@@ -10,10 +10,10 @@ from typing import Any
 from core.intake import Intent, NoIntent, RenameIntent, Target
 from core.intents import about_ticket, push
 from core.payload import Needed, Payload, Text, clean, parse
+from core.reviews import of_bitbucket_remark
 from core.rules import Rules
 from core.tickets.bitbucket import CommentDelivery, Commit, Delivery, Repository
 from gateway.checks import status_intent
-from gateway.reviews import remark_of
 
 MOST_CHANGES = 1_000
 """Branches and tags of one push that are looked at."""
@@ -112,7 +112,9 @@ def normalise(event: str, payload: Mapping[str, Any], *, rules: Rules) -> Intent
         return about_ticket(delivery.change(what), delivery.repository.identity(), rules=rules)
     if subject == "pullrequest" and what in _OF_COMMENTS:
         commented = parse(CommentDelivery, payload)
-        feedback = remark_of(commented) if what == "comment_created" else None
+        feedback = (
+            of_bitbucket_remark(commented.pullrequest.branch, commented.comment) if what == "comment_created" else None
+        )
         return about_ticket(commented.change(what), commented.repository.identity(), rules=rules, feedback=feedback)
     if event.startswith("repo:commit_status_") and (failed := status_intent(payload, rules)) is not None:
         return failed

@@ -94,13 +94,21 @@ UNSWEPT = ("slack", "linear")
 """Senders whose services no sweep asks: what they deliver is never refused for a backlog, since it would be lost."""
 
 
-def store(gateway: Gateway, origin: str, identity: str, kind: str, body: bytes, intent: Intent) -> Receipt:
-    """Stores the delivery, its intent and its events in one transaction."""
+def store(
+    gateway: Gateway,
+    origin: str,
+    identity: str,
+    kind: str,
+    body: bytes,
+    intent: Intent,
+    team_id: uuid.UUID = DEFAULT_TEAM,
+) -> Receipt:
+    """Stores the delivery, its intent and its events in one transaction of its team."""
     delivery = Delivery(origin, identity, kind, hashlib.sha256(body).digest())
     try:
-        with gateway.database.team(DEFAULT_TEAM) as connection:
+        with gateway.database.team(team_id) as connection:
             backlog = ANY_NUMBER if origin in UNSWEPT else gateway.settings.backlog
-            return receive(connection, gateway.log, DEFAULT_TEAM, delivery, intent, backlog=backlog)
+            return receive(connection, gateway.log, team_id, delivery, intent, backlog=backlog)
     except Overloaded as error:
         raise overloaded(error) from error
 

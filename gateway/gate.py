@@ -1,8 +1,10 @@
 """The gate: middleware that finds out who makes a request, whether they may, and whether they may do so now.
 
-A path needs a token unless it is in `OPEN_PATHS`: an API token, or one of the OIDC issuer that the settings name.
+A path needs a token unless it is in `OPEN_PATHS` or a team's webhook: an API token, or one of the OIDC issuer that the
+settings name.
 """
 
+import re
 import time
 from asyncio import sleep
 from collections import OrderedDict
@@ -14,11 +16,12 @@ from anyio.to_thread import run_sync
 from starlette.concurrency import run_in_threadpool
 
 from core.access.audit import Actor, Outcome, record
-from core.access.names import shown
+from core.access.names import TEAM_NAME, shown
 from core.access.oidc import Issuer, IssuerUnavailable, TokenRefused
 from core.access.people import Membership, Person, memberships, person_of
 from core.access.tokens import check_token
 from core.credentials import TOKEN_PREFIX, token_hash
+from core.team_webhooks import SENDERS
 from gateway.callers import CALLER_KEY, REQUEST_KEY, Caller
 from gateway.middleware import count_refusal, note
 from gateway.problems import Refused, unavailable
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 _ORIGINS = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
 OPEN_PATHS = frozenset({"/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
+_TEAMS_WEBHOOK = re.compile(rf"/webhooks/{TEAM_NAME}/(?:{'|'.join(SENDERS)})")
 
 TEAM_HEADER = b"penstock-team"
 """The header by which a person of several teams says which one is meant."""
@@ -57,7 +61,7 @@ class Gate:
         self._recorded: OrderedDict[tuple[str | None, str], float] = OrderedDict()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and not is_open(scope["path"]):
             try:
                 caller = await self._caller(scope)
                 note(scope, caller=caller.name, role=caller.role)
@@ -193,6 +197,11 @@ class Gate:
                 message,
                 scope.get(REQUEST_KEY),
             )
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no token."""
+    return path in OPEN_PATHS or _TEAMS_WEBHOOK.fullmatch(path) is not None
 
 
 def _unauthorised(message: str) -> Refused:

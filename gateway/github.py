@@ -14,6 +14,7 @@ from pydantic import Field
 from core.intake import Intent, NoIntent, RenameIntent, Target
 from core.intents import about_ticket, new_comment, push, signal_of, work_of
 from core.payload import Needed, Payload, clean, parse, shown
+from core.reviews import review_of
 from core.rules import Kind as RuleKind
 from core.rules import Rules, Signal
 from core.tickets import Service, Snapshot
@@ -21,7 +22,6 @@ from core.tickets.fields import Name, Repository, label_names, people_names
 from core.tickets.github import DELIVERIES, IssueDelivery, change_of
 from core.tickets.record import Kind
 from gateway.checks import checks_intent
-from gateway.reviews import review_of
 
 _MOVED = ("renamed", "transferred")
 

@@ -11,12 +11,12 @@ from core.intake import Intent, NoIntent, RenameIntent, Target
 from core.intents import about_ticket, new_comment, push, signal_of
 from core.payload import Needed, Payload, parse, shown
 from core.repository_names import RepositoryId
+from core.reviews import note_of
 from core.rules import Rules
 from core.tickets import gitlab
 from core.tickets.fields import RepositoryName
 from core.tickets.gitlab_shapes import completed, identity_of, kind_of
 from gateway.checks import pipeline_intent
-from gateway.reviews import note_of
 
 _MOVED = ("project_rename", "project_transfer")
 _PUSHES = ("push", "tag_push")

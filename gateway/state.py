@@ -16,6 +16,7 @@ from core.settings import Settings
 from gateway.callers import CALLER_KEY, Caller
 from gateway.metrics import Metrics
 from gateway.rates import RateLimit
+from gateway.team_secrets import TeamWebhooks
 
 WORK_THREADS = 8
 """Requests that use the database simultaneously; further ones wait."""
@@ -41,12 +42,14 @@ class Gateway:
     oidc_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(OIDC_THREADS))
     webhook_limit: RateLimit = field(init=False)
     token_limit: RateLimit = field(init=False)
+    team_webhooks: TeamWebhooks = field(init=False)
     issuer: Issuer | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.webhook_limit = RateLimit(settings.webhook_rate, settings.webhook_burst)
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
+        self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:
             self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")
 

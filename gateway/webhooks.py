@@ -4,17 +4,20 @@ The table `SOURCES` holds one row for each sender: its signature, its delivery i
 """
 
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from core.access.names import TEAM_NAME
 from core.credentials import Credentials
 from core.intake import Intent, Receipt
 from core.rules import Rules
 from core.signatures import (
+    SignatureRefused,
     verify_bitbucket,
     verify_gitea,
     verify_github,
@@ -23,6 +26,7 @@ from core.signatures import (
     verify_linear,
     verify_standard,
 )
+from core.teams import DEFAULT_TEAM
 from core.tickets.linear import event_of as linear_event
 from gateway import bitbucket, generic, gitea, github, gitlab, jira, linear
 from gateway.deliveries import (
@@ -158,23 +162,59 @@ SOURCES = (
 router = APIRouter(tags=["webhooks"])
 
 
-def _received(source: Source, gateway: Gateway, headers: Headers, body: bytes) -> Receipt:
-    source.verify(source.secrets(gateway.credentials), body, headers)
+def _received(source: Source, gateway: Gateway, headers: Headers, body: bytes, team: str | None = None) -> Receipt:
+    """Stores a delivery to the default team, or the one that its address names."""
+    team_id, whose = DEFAULT_TEAM, f"the sender {source.name}"
+    if team is None:
+        source.verify(source.secrets(gateway.credentials), body, headers)
+    else:
+        team_id, whose = _team_of(source, gateway, headers, body, team), f"{whose} of team {team}"
     # After the signature, so that nobody else can use up what the sender may send.
-    gateway.webhook_limit.require(source.name, f"the sender {source.name}")
+    gateway.webhook_limit.require((team_id, source.name), whose)
     if source.may_be_form:
         refuse_form(headers)
     identity = source.identity(headers, body)
     event = event_of(headers, source.event) if source.event else ""
     with room_for(body):
         kind, intent = _read(source, event, body, gateway.settings.rules)
-    return store(gateway, source.name, identity, kind, body, intent)
+    return store(gateway, source.name, identity, kind, body, intent, team_id)
+
+
+def _team_of(source: Source, gateway: Gateway, headers: Headers, body: bytes, name: str) -> uuid.UUID:
+    """The team whose secret signed the body. Raises `SignatureRefused`, which does not say whether there is such a
+    team; only who has its secret learns that a delivery is too old."""
+    found = gateway.team_webhooks.find(name, source.name)
+    try:
+        source.verify(found.secrets, body, headers)
+    except SignatureRefused as error:
+        if found.team_id is None or error.code != "timestamp-stale":
+            raise SignatureRefused("signature-wrong", _NOT_SIGNED) from None
+        raise
+    if found.team_id is None:  # whoever guessed a random secret
+        raise SignatureRefused("signature-wrong", _NOT_SIGNED)
+    return found.team_id
 
 
 def _read(source: Source, event: str, body: bytes, rules: Rules) -> tuple[str, Intent]:
     """What the delivery reports, for display, and its intent."""
     payload = parse_object(body)
     return source.describe(event, payload), source.normalise(event, payload, rules)
+
+
+_NOT_SIGNED = "no secret of this team and sender has signed the delivery, or there is no such team"
+
+TeamInPath = Annotated[
+    str, Path(pattern=f"^{TEAM_NAME}$", description="The team's name, as `penstock team webhook` shows the address.")
+]
+
+
+def _team_endpoint(source: Source) -> Callable[[Request, Response, TheGateway, str], Awaitable[DeliveryAnswer]]:
+    async def endpoint(request: Request, response: Response, gateway: TheGateway, team: TeamInPath) -> DeliveryAnswer:
+        body = await request.body()
+        receipt = await run_in_threadpool(_received, source, gateway, request.headers, body, team)
+        return answer(gateway, request, response, receipt, source.name)
+
+    return endpoint
 
 
 def _endpoint(source: Source) -> Callable[[Request, Response, TheGateway], Awaitable[DeliveryAnswer]]:
@@ -195,15 +235,22 @@ def _documentation(source: Source) -> dict[str, Any]:
     }
 
 
-for _source in SOURCES:
+def _add(source: Source, path: str, name: str, endpoint: Callable[..., Any], whose: str) -> None:
     router.add_api_route(
-        f"/webhooks/{_source.name}",
-        _endpoint(_source),
+        path,
+        endpoint,
         methods=["POST"],
-        name=f"receive_{_source.name}",
-        description=f"{_source.title} The answer is sent once the delivery is stored.",
+        name=name,
+        description=f"{source.title} {whose} The answer is sent once the delivery is stored.",
         status_code=202,
         response_model_exclude_none=True,
         responses=RESPONSES,
-        openapi_extra=_documentation(_source),
+        openapi_extra=_documentation(source),
     )
+
+
+for _source in SOURCES:
+    _place, _name = f"/webhooks/{_source.name}", f"receive_{_source.name}"
+    _add(_source, _place, _name, _endpoint(_source), "For the default team.")
+    _team_place, _team_name = f"/webhooks/{{team}}/{_source.name}", f"{_name}_of_team"
+    _add(_source, _team_place, _team_name, _team_endpoint(_source), "For the named team, signed with its own secret.")

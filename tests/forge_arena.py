@@ -17,7 +17,7 @@ from core.git import Credential, Remote, Repository, fetch_mirror
 from deploy.fake_forge import FakeForge, User
 from deploy.fake_forge import Pull as FakePull
 from deploy.fake_forge.bitbucket_shapes import identity
-from deploy.fake_forge.reviews import discussion_of
+from deploy.fake_forge.gitlab_shapes import discussion_of
 
 REPOSITORY = "acme/shop"
 BOT = "penstock-bot"

@@ -21,6 +21,7 @@ from core.forge.local_git import LocalGit
 from core.forge.protocol import Forge, ForgeUnavailable, PublicationRefused
 from core.git import Credential, GitError, Remote, Repository, confine, find_credential, is_url
 from core.git.credentials import credential_file
+from core.signing_keys import signing_key
 from core.tasks import Task
 from core.teams import DEFAULT_TEAM
 
@@ -80,7 +81,7 @@ def open_forge_for(platform: Platform, team_id: uuid.UUID, source: str) -> Forge
             f"`penstock index forge {source} --forge github|gitlab|gitea|bitbucket` says which one it is"
         )
     try:
-        return LocalGit(confine(found.location, platform.settings.roots), source, _conventions(platform))
+        return LocalGit(confine(found.location, platform.settings.roots), source, _conventions(platform, team_id))
     except GitError as error:
         raise PublicationRefused(str(error)) from error
 
@@ -107,14 +108,15 @@ def open_hosted(platform: Platform, found: Destination) -> HostedForge:
         lambda: _mirror(platform, found),
         Remote(found.location, _for_git(service, used)),
         base=found.branch,
-        conventions=_conventions(platform),
+        conventions=_conventions(platform, found.team_id),
         before_write=lambda: wait_for_turn(platform.database, account, platform.settings.forge_write_seconds),
     )
 
 
-def _conventions(platform: Platform) -> Conventions:
+def _conventions(platform: Platform, team_id: uuid.UUID) -> Conventions:
     settings = platform.settings
-    return Conventions(parse_identity(settings.commit_author), settings.sign_off, settings.pull_labels)
+    key = signing_key(settings, team_id)
+    return Conventions(parse_identity(settings.commit_author), settings.sign_off, settings.pull_labels, key)
 
 
 def _mirror(platform: Platform, found: Destination) -> Repository:

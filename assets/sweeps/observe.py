@@ -5,15 +5,17 @@ sweep is what rules and commands apply to. Nothing here decides what was missed:
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 from assets.context.tickets.apis import Reader
+from assets.sweeps.reviews import OwnPull, Said, read_reviews
 from assets.sweeps.signals import signals_of
 from core.commands import Command, find_commands
+from core.follow_ups import Feedback
 from core.intake import TicketIntent
 from core.intents import about_ticket, signal_of
 from core.payload import BadField, Needed, Number, Payload, parse
@@ -52,7 +54,7 @@ class _WithTicket(Payload):
 @dataclass
 class Observer:
     """Reads one project, with `rules`. `since`: what happened before is not new. `identity` is the permanent id of its
-    repository, by which webhooks name it too."""
+    repository, by which webhooks name it too. `pulls` are Penstock's pull requests there, by their keys."""
 
     reader: Reader
     service: Service
@@ -60,6 +62,8 @@ class Observer:
     since: datetime
     rules: Rules
     identity: RepositoryId | None = None
+    pulls: Mapping[str, OwnPull] = field(default_factory=dict)
+    _reviews: dict[str, list[Said]] = field(default_factory=dict)
 
     def observe(self, changes: Sequence[TicketChange], problems: list[str]) -> Iterator[Observed]:
         """What a page of changes shows. An issue whose history is in an unknown format is a problem, which is noted.
@@ -78,6 +82,8 @@ class Observer:
     def _ticket(self, change: TicketChange, ticket: Snapshot) -> Iterator[Observed]:
         change = change.model_copy(update={"action": "sweep.updated"})
         yield self._observed(about_ticket(change, self.identity), "changed", ticket.updated_at)
+        if change.kind == Kind.PULL_REQUEST:
+            yield from self._whole_reviews(change)
         if change.kind != Kind.ISSUE or ticket.hidden:
             return
         for signal in self._signals(change.key, ticket):
@@ -108,8 +114,36 @@ class Observer:
             if self.rules.first(signal, self.service, self.project):
                 issue = issues.get(change.key) or self._issue(change.key)
                 change = change.model_copy(update={"ticket": issue})
-        intent = about_ticket(change, self.identity, signal, self.rules)
+        feedback = self._feedback(change.key, comment) if new and change.kind == Kind.PULL_REQUEST else None
+        intent = about_ticket(change, self.identity, signal, self.rules, feedback)
         return self._observed(intent, f"comment {comment.id}", comment.updated_at)
+
+    def _feedback(self, key: str, comment: Comment) -> Feedback | None:
+        """What a comment on one of Penstock's pull requests asks for, if it is part of a review."""
+        if self.service == Service.GITHUB and not comment.id.startswith("review-"):
+            return None
+        return next((said.feedback for said in self._said(key) if said.comment == comment.id), None)
+
+    def _whole_reviews(self, change: TicketChange) -> Iterator[Observed]:
+        """New reviews of one of Penstock's pull requests that lists of comments do not show."""
+        for said in self._said(change.key):
+            if said.comment is not None or said.at is None or said.at < self.since:
+                continue
+            if said.whole is not None:
+                new = change.model_copy(update={"action": "sweep.submitted", "comment": said.whole})
+                intent = about_ticket(new, self.identity, feedback=said.feedback)
+                yield self._observed(intent, f"comment {said.whole.id}", said.whole.updated_at)
+            elif said.feedback is not None:
+                intent = about_ticket(change, self.identity, feedback=said.feedback)
+                yield self._observed(replace(intent, searchable=False), said.name, said.at)
+
+    def _said(self, key: str) -> list[Said]:
+        pull = self.pulls.get(key)
+        if pull is None:
+            return []
+        if key not in self._reviews:
+            self._reviews[key] = read_reviews(self.reader, self.service, self.project, pull)
+        return self._reviews[key]
 
     def _issue(self, key: str) -> Snapshot:
         """An issue of GitHub or Gitea; other services show a comment with its issue."""

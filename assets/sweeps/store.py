@@ -82,8 +82,8 @@ def _missing(database: Database, place: Place, observed: Sequence[Observed]) -> 
         found = []
         for one in observed:
             known = is_known(connection, place.team_id, place.source, one.intent)
-            of_issue = one.intent.task is not None and one.intent.change.comment is None
-            if one.id not in before and not (known and (of_issue or held.has(one.intent))):
+            change_apart = one.intent.change.comment is None and (one.intent.task or one.intent.feedback)
+            if one.id not in before and not (known and (change_apart or held.has(one.intent))):
                 found.append(one)
     starting = {one.intent.change.key for one in found if one.intent.task and one.intent.change.comment is None}
     return [

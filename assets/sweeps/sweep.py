@@ -18,6 +18,7 @@ from assets.sweeps.branches import sweep_branch
 from assets.sweeps.checks import sweep_checks
 from assets.sweeps.observe import Observer, repository_of
 from assets.sweeps.places import GIT, Place, Progress
+from assets.sweeps.reviews import own_pulls
 from assets.sweeps.store import NOTHING, Stored, store_missing
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.git import GitError
@@ -142,6 +143,8 @@ class _Turn:
 
     def _read(self, reader: Reader, service: Service) -> Swept:
         place, at = self.place, self.progress.position()
+        with self.platform.database.team(place.team_id) as connection:
+            pulls = own_pulls(connection, place)
         observer = Observer(
             reader,
             service,
@@ -149,6 +152,7 @@ class _Turn:
             at.since or at.began,
             self.platform.settings.rules,
             repository_of(reader, service, place.project),
+            pulls,
         )
         while at.step is not None and self.pages < MOST_PAGES and self.clock() < self.until:
             step = at.step

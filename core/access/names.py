@@ -11,7 +11,8 @@ USER_CHARACTERS = 200
 TOKEN_CHARACTERS = 100
 MOST_DAYS = 3650
 
-_TEAM = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TEAM_CHARACTERS - 1}}}")
+TEAM_NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TEAM_CHARACTERS - 1}}}"
+_TEAM = re.compile(TEAM_NAME)
 _PERIOD = re.compile(r"([0-9]{1,6})(min|[hdw])")
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

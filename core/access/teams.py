@@ -79,7 +79,9 @@ def remove_team(connection: Connection[Any], name: str) -> Team:
     part of the audit log stay. Raises `BadName`, `NotFound`, and `Conflict` while it has sources or open tasks."""
     identity = team_id(connection, name)
     if identity == DEFAULT_TEAM:
-        raise Conflict("the default team receives the webhooks, so it cannot be removed")
+        raise Conflict(
+            "the default team cannot be removed: webhooks without a team's name in their address are its own"
+        )
     # No source or task can be added until this transaction has ended: each refers to this row.
     connection.execute("SELECT FROM teams WHERE id = %s FOR UPDATE", (identity,))
     found = _teams(connection, "AND t.id = %(id)s", id=identity)

@@ -257,7 +257,7 @@ def check_nobody_is_mentioned(arena: Arena) -> None:
 def check_a_follow_up_adds_a_commit(arena: Arena) -> None:
     first = publication(arena)
     url = arena.open().publish(first)
-    wanted = _follow_up(arena, first, url)
+    wanted = follow_up_of(arena, first, url)
     for _ in range(2):
         require(arena.open().publish(wanted) == url, "a follow-up has another address")
         require(arena.read(first.branch, "m.py") == "x = 3\n", "the branch does not hold the follow-up")
@@ -272,7 +272,7 @@ def check_a_follow_up_adds_a_commit(arena: Arena) -> None:
 def check_commits_pushed_meanwhile_win(arena: Arena) -> None:
     first = publication(arena)
     url = arena.open().publish(first)
-    wanted = _follow_up(arena, first, url)
+    wanted = follow_up_of(arena, first, url)
     theirs = arena.commit(first.branch)
     try:
         arena.open().publish(wanted)
@@ -349,7 +349,7 @@ def check_failed_checks_are_those_that_passed_before(arena: Arena) -> None:
     arena.check("main", "unit", True)
 
 
-def _follow_up(arena: Arena, first: Publication, url: str) -> Publication:
+def follow_up_of(arena: Arena, first: Publication, url: str) -> Publication:
     """The next attempt at a task, which makes `x` 3 at its pull request."""
     head = arena.head(first.branch)
     require(head is not None, "there is no branch")

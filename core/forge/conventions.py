@@ -1,10 +1,10 @@
-"""What a repository's people expect of commits and pull requests: an author, a sign-off, labels, a template."""
+"""What a repository's people expect of commits and pull requests: author, sign-off, signature, labels, a template."""
 
 import re
 from dataclasses import dataclass
 
 from core.commit_author import DEFAULT_AUTHOR, shown
-from core.git import GitError, GitTimeout, Repository
+from core.git import GitError, GitTimeout, Repository, SigningKey
 
 MOST_TEMPLATE = 16_000
 """Characters of a template that are used."""
@@ -29,11 +29,12 @@ _TRAILERS = re.compile(r"\n\n(?:[A-Za-z][A-Za-z-]*: .*\n?)+\Z")
 @dataclass(frozen=True)
 class Conventions:
     """`author` (name, address) writes and commits; with `sign_off`, commits end with its `Signed-off-by` (Developer
-    Certificate of Origin). `labels` are those of new pull requests."""
+    Certificate of Origin). `labels` are those of new pull requests. `key` signs commits."""
 
     author: tuple[str, str] = DEFAULT_AUTHOR
     sign_off: bool = False
     labels: tuple[str, ...] = ()
+    key: SigningKey | None = None
 
     @property
     def identity(self) -> str:

@@ -13,7 +13,7 @@ from core.forge.conventions import PLAIN, Conventions, find_template
 from core.forge.host import Checks, CodeHost, Comment, NewPull, Pull, PullExists, PullState
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, own_branch, permit
 from core.forge.texts import answer_marker, bounded, marker, plain_message, plain_title
-from core.git import AccessRefused, GitError, GitTimeout, PushRejected, Remote, Repository
+from core.git import AccessRefused, GitError, GitTimeout, PushRejected, Remote, Repository, SigningFailed
 from core.patch_paths import touched_paths
 from core.work import VerdictKind
 
@@ -284,8 +284,9 @@ class HostedForge:
                 message,
                 self._conventions.author,
                 publication.when,
+                self._conventions.key,
             )
-        except GitTimeout as error:
+        except (GitTimeout, SigningFailed) as error:
             raise ForgeUnavailable(str(error)) from error
         except GitError as error:
             raise PublicationRefused(str(error)) from error
@@ -305,14 +306,21 @@ class HostedForge:
             except AccessRefused:
                 raise
             except GitError:
-                if self._remote.head(branch) != commit:  # another process may have pushed it meanwhile
+                if not self._points_to(repository, branch, commit):  # another process may have pushed it meanwhile
                     raise
         except PushRejected as error:
             raise PublicationRefused(str(error)) from error
         except GitError as error:
             raise ForgeUnavailable(str(error)) from error
 
-    def _has(self, repository: Repository, branch: str, commit: str) -> bool:
-        """Whether a branch at the forge has a commit."""
+    def _points_to(self, repository: Repository, branch: str, commit: str) -> bool:
+        """Whether the head of a branch at the forge is a commit, or the same with another signature."""
         head = self._remote.fetch(repository, branch)
-        return head is not None and repository.is_ancestor(commit, head)
+        return head is not None and repository.find_same(commit, head) is not None
+
+    def _has(self, repository: Repository, branch: str, commit: str) -> bool:
+        """Whether a branch at the forge has a commit, or the same with another signature."""
+        head = self._remote.fetch(repository, branch)
+        return head is not None and (
+            repository.is_ancestor(commit, head) or repository.find_same(commit, head, limit=MOST_COMMITS) is not None
+        )

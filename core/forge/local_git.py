@@ -8,7 +8,8 @@ from pathlib import Path
 
 from core.forge.conventions import PLAIN, Conventions
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, permit
-from core.git import GitError, GitTimeout, Repository
+from core.git import GitError, GitTimeout, Repository, SigningFailed
+from core.git.signing import write
 
 
 class LocalGit:
@@ -30,9 +31,15 @@ class LocalGit:
         message, author = self._conventions.message(publication.message), self._conventions.author
         try:
             commit = repository.commit_patch(
-                patch.base_commit, patch.diff, publication.branch, message, author, publication.when
+                patch.base_commit,
+                patch.diff,
+                publication.branch,
+                message,
+                author,
+                publication.when,
+                self._conventions.key,
             )
-        except GitTimeout as error:
+        except (GitTimeout, SigningFailed) as error:
             raise ForgeUnavailable(str(error)) from error
         except GitError as error:
             raise PublicationRefused(str(error)) from error
@@ -56,15 +63,10 @@ class LocalGit:
             entry = f"100644 blob {blob.decode().strip()}\treport.md\n".encode()
             _, tree = repository.git("mktree", purpose="storing a report", data=entry)
             title = " ".join(publication.title.split())[:200]
-            _, commit = repository.git(
-                "commit-tree",
-                tree.decode().strip(),
-                purpose="storing a report",
-                env=identity,
-                data=f"Report: {title}\n".encode("utf-8", "replace"),
-            )
-            repository.git("update-ref", ref, commit.decode().strip(), purpose="storing a report")
-        except GitTimeout as error:
+            text = f"Report: {title}\n".encode("utf-8", "replace")
+            commit = write(repository, [tree.decode().strip()], text, identity, self._conventions.key)
+            repository.git("update-ref", ref, commit, purpose="storing a report")
+        except (GitTimeout, SigningFailed) as error:
             raise ForgeUnavailable(str(error)) from error
         except GitError as error:
             raise PublicationRefused(str(error)) from error

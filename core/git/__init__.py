@@ -22,6 +22,7 @@ from core.git.names import is_repository
 from core.git.push import PushRejected, Remote
 from core.git.records import Change, Commit, Entry, Status
 from core.git.repository import Repository
+from core.git.signing import SigningFailed, SigningKey
 
 __all__ = [
     "AccessRefused",
@@ -36,6 +37,8 @@ __all__ = [
     "PushRejected",
     "Remote",
     "Repository",
+    "SigningFailed",
+    "SigningKey",
     "Status",
     "check_url",
     "confine",

@@ -41,17 +41,18 @@ class ObjectStore:
         *arguments: str,
         purpose: str,
         env: Mapping[str, str] | None = None,
+        config: Mapping[str, str] | None = None,
         data: bytes = b"",
         timeout: float = command.TIMEOUT,
         accept: tuple[int, ...] = (0,),
     ) -> tuple[int, bytes]:
-        """Runs a plumbing command in this repository; see `core.git.command.run`."""
+        """Runs a plumbing command in this repository, with more variables and settings; see `core.git.command.run`."""
         return command.run(
             arguments,
             purpose=purpose,
             where=self.path,
             git_dir=self.git_dir,
-            env=command.environment(extra=env),
+            env=command.with_config(command.environment(extra=env), config or {}),
             data=data,
             timeout=timeout,
             accept=accept,

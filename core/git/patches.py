@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.git.command import GitError, GitTimeout
 from core.git.objects import ObjectStore
+from core.git.signing import SigningKey, find_same, write
 from core.source_encoding import encode_diff
 
 DIFF_LIMIT = 16 << 20
@@ -62,6 +63,7 @@ def commit(
     message: str,
     author: tuple[str, str],
     when: datetime,
+    key: SigningKey | None = None,
 ) -> str:
     """See `Repository.commit_patch`."""
     name, email = (part.strip() for part in author)
@@ -86,20 +88,11 @@ def commit(
     _, output = repository.git("rev-parse", "--verify", f"{base}^{{tree}}", purpose="reading a tree")
     if output.decode().strip() == tree:
         raise GitError(f"the patch changes nothing in {base[:12]}")
-    _, output = repository.git(
-        "commit-tree",
-        "-p",
-        base,
-        tree,
-        purpose="writing a commit",
-        env=identity,
-        data=message.encode("utf-8", "replace"),
-    )
-    made = output.decode().strip()
+    made = write(repository, ["-p", base, tree], message.encode("utf-8", "replace"), identity, key)
     existing = repository.branch_commit(branch)
-    if existing == made:
-        return made
     if existing is not None:
+        if find_same(repository, made, existing):
+            return existing
         raise GitError(
             f"branch {branch!r} in {repository.path} already points to {existing[:12]}: delete it or choose another"
         )
@@ -115,7 +108,8 @@ def commit(
             env=identity,
         )
     except GitError:
-        if repository.branch_commit(branch) == made:  # another process has just written the same commit
-            return made
-        raise
+        existing = repository.branch_commit(branch)  # another process may have just written the same commit
+        if existing is None or not find_same(repository, made, existing):
+            raise
+        return existing
     return made

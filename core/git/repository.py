@@ -12,6 +12,7 @@ from core.git.export import Export
 from core.git.names import check_ref
 from core.git.objects import ObjectStore
 from core.git.records import Commit, Status
+from core.git.signing import SigningKey, find_same
 
 
 class Repository(ObjectStore):
@@ -55,15 +56,27 @@ class Repository(ObjectStore):
         return export.write(self, self.resolve(commit), directory)
 
     def commit_patch(
-        self, base_commit: str, diff: str, branch: str, message: str, author: tuple[str, str], when: datetime
+        self,
+        base_commit: str,
+        diff: str,
+        branch: str,
+        message: str,
+        author: tuple[str, str],
+        when: datetime,
+        key: SigningKey | None = None,
     ) -> str:
-        """Commits `diff` on top of `base_commit` as `branch` and returns the commit's id.
+        """Commits `diff` on top of `base_commit` as `branch`, signed with `key`, and returns the commit's id.
 
         Uses a temporary index: work tree, index and HEAD stay unchanged. The same arguments
-        give the same commit, so a repeat changes nothing. Raises `GitError` when the diff does not
-        apply, changes nothing, or the branch exists and points elsewhere.
+        give the same commit, so a repeat changes nothing; a commit that is there and differs in its signature only is
+        kept. Raises `GitError` when the diff does not apply, changes nothing, or the branch exists and points
+        elsewhere, and `SigningFailed`.
         """
-        return patches.commit(self, self.resolve(base_commit), diff, check_ref(branch), message, author, when)
+        return patches.commit(self, self.resolve(base_commit), diff, check_ref(branch), message, author, when, key)
+
+    def find_same(self, commit: str, head: str, *, limit: int = 1) -> str | None:
+        """See `core.git.signing.find_same`."""
+        return find_same(self, commit, head, limit=limit)
 
     def status(self) -> Status:
         """Which paths of the work tree differ from HEAD or are untracked (ignored ones left out)."""

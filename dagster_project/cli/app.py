@@ -21,6 +21,7 @@ from dagster_project.cli import (
     platform,
     rules,
     sandbox,
+    send,
     solve,
     task,
     team,
@@ -41,7 +42,7 @@ app = typer.Typer(
 app.command("up")(platform.up)
 app.command("doctor")(platform.doctor)
 app.command("solve")(solve.solve)
-app.command("send")(platform.send)
+app.command("send")(send.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
 app.command("ledger")(ledger.ledger)

@@ -1,22 +1,18 @@
-"""`penstock up`, `doctor` and `send`: commands for the whole platform."""
+"""`penstock up` and `doctor`: commands for the whole platform."""
 
 import contextlib
 import importlib.metadata
-import json
 import shutil
 import subprocess
 import sys
 import time
-import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 
 if TYPE_CHECKING:
-    from core.credentials import Credentials
     from core.settings import Settings
 
 MOST_FORGES = 20
@@ -39,6 +35,8 @@ def up(
     settings = load_settings()
     if running := running_platform(settings):
         raise CommandFailed(f"a platform already runs on {settings.home} (process {running['pid']})")
+    if settings.signing_key:
+        _check_signing(settings)
     others = adopt_orphans()
     began = time.monotonic()
     note(f"starting the platform in {settings.home}")
@@ -64,98 +62,32 @@ def up(
                 supervisor.stop()
 
 
-def send(
-    file: Annotated[Path, typer.Argument(help="The payload, a JSON file.", exists=True, dir_okay=False, readable=True)],
-    source: Annotated[
-        str, typer.Option(help="The webhook to deliver to: github, gitlab, gitea, bitbucket, jira, linear or generic.")
-    ] = "github",
-    kind: Annotated[str, typer.Option(help="The event name: X-GitHub-Event, X-Gitea-Event or X-Event-Key.")] = "issues",
-    delivery: Annotated[
-        str | None, typer.Option(help="Delivery id; a new one by default. Reusing an id makes it a repeated delivery.")
-    ] = None,
-    url: Annotated[str | None, typer.Option(help="Address of the gateway; by default the running platform's.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Sign a payload as the sending service would, and deliver it to the gateway."""
-    import httpx
+def _check_signing(settings: "Settings") -> None:
+    """Raises `CommandFailed` if the setting's key cannot sign."""
+    from core.git import SigningFailed
+    from core.signing_keys import signing_key
+    from core.teams import DEFAULT_TEAM
 
-    from core.credentials import load_or_make
-    from core.settings import load_settings
-    from dagster_project.supervisor import running_platform
-
-    if source not in ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "generic"):
-        raise typer.BadParameter(
-            f"{source!r} is not github, gitlab, gitea, bitbucket, jira, linear or generic", param_hint="--source"
-        )
-    settings = load_settings()
-    if url is None:
-        running = running_platform(settings)
-        url = str(running["gateway"]) if running else f"http://{settings.gateway_host}:{settings.gateway_port}"
-    body = file.read_bytes() if source != "linear" else _sent_now(file.read_bytes())
-    headers = _signed(load_or_make(settings), source, kind, delivery or str(uuid.uuid4()), body)
+    key = signing_key(settings, DEFAULT_TEAM)
     try:
-        response = httpx.post(
-            f"{url}/webhooks/{source}",
-            content=body,
-            headers={**headers, "Content-Type": "application/json"},
-            timeout=30,
-        )
-    except httpx.TransportError as error:
-        raise CommandFailed(
-            f"no gateway answers at {url} ({error}): start the platform with `penstock up`, or give --url"
-        ) from error
-    try:
-        answer: Any = response.json()
-    except ValueError:
-        answer = {"detail": response.text[:500]}
-    if as_json:
-        data({"status_code": response.status_code, **answer})
-    else:
-        line(f"{response.status_code} {json.dumps(answer)}")
-    if response.status_code >= 400:
-        raise typer.Exit(1)
+        if key is not None:
+            key.check()
+    except SigningFailed as error:
+        raise CommandFailed(f"commits cannot be signed: {error}; or unset it") from error
 
 
-def _sent_now(body: bytes) -> bytes:
-    """A payload of Linear, which holds the time at which it was sent."""
-    try:
-        payload = json.loads(body)
-    except ValueError:
-        return body
-    if isinstance(payload, dict):
-        payload["webhookTimestamp"] = int(time.time() * 1000)
-    return json.dumps(payload).encode()
+def _signing(settings: "Settings") -> list[tuple[str, str]]:
+    """Whether each team's key can sign a commit."""
+    from core.git import SigningFailed
+    from core.signing_keys import all_keys
 
-
-def _signed(credentials: "Credentials", source: str, kind: str, delivery: str, body: bytes) -> dict[str, str]:
-    from core.signatures import SIGNING, sign_gitea, sign_github, sign_standard
-
-    if source == "jira":
-        signature = sign_github(credentials.jira_secrets[0], body)
-        return {"X-Atlassian-Webhook-Identifier": delivery, "X-Hub-Signature": signature}
-    if source == "bitbucket":
-        signature = sign_github(credentials.bitbucket_secrets[0], body)
-        return {"X-Event-Key": kind, "X-Request-UUID": delivery, "X-Hub-Signature": signature}
-    if source == "linear":
-        return {"Linear-Delivery": delivery, "Linear-Signature": sign_gitea(credentials.linear_secrets[0], body)}
-    if source == "gitea":
-        signature = sign_gitea(credentials.gitea_secrets[0], body)
-        return {"X-Gitea-Event": kind, "X-Gitea-Delivery": delivery, "X-Gitea-Signature": signature}
-    if source == "gitlab" and not credentials.gitlab_secrets[0].startswith(SIGNING):
-        return {"X-Gitlab-Token": credentials.gitlab_secrets[0], "Idempotency-Key": delivery}
-    if source == "github":
-        return {
-            "X-GitHub-Event": kind,
-            "X-GitHub-Delivery": delivery,
-            "X-Hub-Signature-256": sign_github(credentials.github_secrets[0], body),
-        }
-    now = int(time.time())
-    secret = (credentials.gitlab_secrets if source == "gitlab" else credentials.generic_secrets)[0]
-    return {
-        "webhook-id": delivery,
-        "webhook-timestamp": str(now),
-        "webhook-signature": sign_standard(secret, delivery, now, body),
-    }
+    rows = []
+    for key in all_keys(settings):
+        try:
+            rows.append(("ok", f"{key.path} signs, as {key.check()}"))
+        except SigningFailed as error:
+            rows.append(("missing", str(error)))
+    return rows
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -182,6 +114,8 @@ def doctor(as_json: AsJson = False) -> None:
         check("git", "ok", version)
     else:
         check("git", "missing", "install git")
+    for state, detail in _signing(settings):
+        check("commit signing", state, detail)
     usable = 0
     shown = backends()
     if settings.kubernetes_image or settings.sandbox == KUBERNETES:
@@ -212,7 +146,7 @@ def doctor(as_json: AsJson = False) -> None:
             check(f"forge of {source}", "missing" if problem else "ok", problem or "answers, and knows the token")
         for channel, state, detail in _channels(settings):
             check(channel, state, detail)
-    needed = {"git", "sandbox", "database", "kafka", "oidc issuer"}
+    needed = {"git", "commit signing", "sandbox", "database", "kafka", "oidc issuer"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
         if chat.default and settings.engine == "model":

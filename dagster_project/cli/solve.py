@@ -17,6 +17,7 @@ from dagster_project.cli.task import summary
 if TYPE_CHECKING:
     from assets.executions.engines.open_engine import EngineChoice
     from assets.results.report import AttemptRecord
+    from core.settings import Settings
     from core.work import TaskText
 
 MAX_ISSUE_BYTES = 256 << 10
@@ -162,7 +163,7 @@ def _run(
     # Stored first, so that nothing that happens while publishing can lose it.
     patch_file = folder / "patch.diff"
     kept = diff is not None and _keep(patch_file, lambda: patch_file.write_text(diff, encoding="utf-8"))
-    branch, refusal = _publish(path, ending, report) if accepted else (None, None)
+    branch, refusal = _publish(path, ending, report, settings) if accepted else (None, None)
     if accepted:
         report += f"\n## Publication\n\n{_published_text(branch, refusal)}\n"
     _keep(folder / "report.md", lambda: (folder / "report.md").write_text(report, encoding="utf-8"))
@@ -208,12 +209,16 @@ def _published_text(branch: str | None, refusal: str | None) -> str:
     return f"Branch `{branch}`." if branch else f"**Not published**: {refusal}. The patch is above."
 
 
-def _publish(path: Path, ending: "AttemptRecord", report: str) -> tuple[str | None, str | None]:
+def _publish(path: Path, ending: "AttemptRecord", report: str, settings: "Settings") -> tuple[str | None, str | None]:
     """Publishes the branch of a patch that the gate allows. Returns its name, or None and why it was not published."""
     from assets.results.report import commit_message
+    from core.commit_author import parse_identity
+    from core.forge.conventions import Conventions
     from core.forge.local_git import LocalGit
     from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused
+    from core.signing_keys import signing_key
 
+    author, key = parse_identity(settings.commit_author), signing_key(settings, DEFAULT_TEAM)
     publication = Publication(
         task_id=ending.task_id,
         attempt=ending.attempt,
@@ -225,7 +230,7 @@ def _publish(path: Path, ending: "AttemptRecord", report: str) -> tuple[str | No
         when=datetime.now(UTC),
     )
     try:
-        LocalGit(path, path.name).publish(publication)
+        LocalGit(path, path.name, Conventions(author, settings.sign_off, key=key)).publish(publication)
     except (PublicationRefused, ForgeUnavailable, OSError) as trouble:
         note(f"penstock: not published: {trouble}")
         return None, str(trouble).rstrip(".")

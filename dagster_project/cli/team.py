@@ -9,11 +9,13 @@ import typer
 from dagster_project.cli.access import access_errors, command_user
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 from dagster_project.cli.task import opened
+from dagster_project.cli.team_webhook import webhook
 
 if TYPE_CHECKING:
     from core.access.teams import Team
 
-teams = typer.Typer(name="team", help="Add, list, show and remove teams.", no_args_is_help=True)
+teams = typer.Typer(name="team", help="Add, list, show and remove teams, and their webhooks.", no_args_is_help=True)
+teams.command()(webhook)
 
 Name = Annotated[str, typer.Argument(help="The team's name: letters, digits, '.', '_', '-'.", metavar="NAME")]
 
@@ -80,9 +82,14 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it without confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a team with its users and tokens, unless it has sources or open tasks. Its results stay on record."""
+    """Remove a team with its users, tokens and webhooks, unless it has sources or open tasks.
+
+    Its results stay on record.
+    """
     from core.access.audit import record
     from core.access.teams import remove_team, show_team
+    from core.settings import load_settings
+    from core.team_webhooks import remove_secrets
 
     with access_errors(), opened() as database:
         with database.system() as connection:
@@ -92,6 +99,7 @@ def remove(
         with database.system() as connection:
             removed = remove_team(connection, team.name)
             record(connection, removed.id, command_user(), "team.remove", removed.name)
+        remove_secrets(load_settings().secrets_folder, removed.id)
     if as_json:
         data({"removed": removed.name, "id": removed.id})
         return

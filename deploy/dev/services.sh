@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs the tests' dependencies that are not wheels: gVisor's runsc, Apache Kafka and embedding models, into the cache;
+# OpenSSH, where ssh-keygen is missing;
 # with CI=true or TOOLCHAINS=1 also compilers of other languages and Redis (toolchains.sh).
 # As root, it also installs the Debian packages that these need. Quick if all are installed. With CI=true a failure is an
 # error, otherwise a warning.
@@ -17,6 +18,17 @@ want() { # want NAME COMMAND...
     fi
 }
 
+openssh() {
+    command -v ssh-keygen >/dev/null && return 0
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "services: install openssh-client with the package manager of this system" >&2
+        return 1
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-client
+}
+
+want "OpenSSH (ssh-keygen), which signs commits" openssh
 want "gVisor (runsc)" "$here/gvisor.sh"
 want "Apache Kafka" "$python" "$here/kafka_broker.py" install
 want "Compilers and runners of other languages, Redis" "$here/toolchains.sh"

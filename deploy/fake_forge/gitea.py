@@ -113,7 +113,7 @@ def _text(call: Call, name: str, *, needed: bool = False) -> str | None:
     return value
 
 
-def _list(call: Call, items: list[Any], shape: Any) -> Reply:
+def listed(call: Call, items: list[Any], shape: Any) -> Reply:
     page = page_of(call, items, "limit", 30, 50)
     headers = {"X-Total-Count": str(page.total)} | page.link(f"{call.url}{PREFIX}", call, "limit")
     return Reply(200, [shape(item) for item in page.items], headers)
@@ -144,7 +144,7 @@ def list_repositories(call: Call, owner: str) -> Reply:
     if not found:
         raise NotFound(owner)
     by = call.state.add_user(owner)
-    return _list(call, found, lambda one: gitea_shapes.repository(call.url, one, by, "read"))
+    return listed(call, found, lambda one: gitea_shapes.repository(call.url, one, by, "read"))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/branches/{branch...}")
@@ -165,7 +165,7 @@ def list_pulls(call: Call, owner: str, repo: str) -> Reply:
     if call.query.get("sort") == "recentupdate":
         pulls.sort(key=lambda pull: pull.updated, reverse=True)
     by = call.state.add_user(found.owner)
-    return _list(call, pulls, lambda pull: gitea_shapes.pull(call.url, found, by, pull, full=False))
+    return listed(call, pulls, lambda pull: gitea_shapes.pull(call.url, found, by, pull, full=False))
 
 
 @ROUTES("POST", "repos/{owner}/{repo}/pulls")
@@ -216,6 +216,13 @@ def edit_pull(call: Call, owner: str, repo: str, number: str) -> Reply:
     return _shown(call, found, pull, 201)  # 201, as Gitea does
 
 
+@ROUTES("GET", "repos/{owner}/{repo}/pulls/{number}/reviews")
+def list_reviews(call: Call, owner: str, repo: str, number: str) -> Reply:
+    found = found_repository(call, owner, repo)
+    pull = call.state.pull(found, index(number))
+    return listed(call, pull.reviews, lambda item: gitea_shapes.review(call.url, found, pull, item))
+
+
 @ROUTES("GET", "repos/{owner}/{repo}/pulls/{base}/{head...}")
 def get_pull_of_branches(call: Call, owner: str, repo: str, base: str, head: str) -> Reply:
     if base.isdigit():
@@ -247,7 +254,7 @@ def list_issues(call: Call, owner: str, repo: str) -> Reply:
     state = call.query.get("state", "open")
     issues = [one for one in (*found.issues, *found.pulls) if state in ("all", one.state)]
     issues = sorted(changed_since(call, issues, "since"), key=lambda one: -one.number)
-    return _list(call, issues, lambda issue: gitea_shapes.issue(call.url, found, issue))
+    return listed(call, issues, lambda issue: gitea_shapes.issue(call.url, found, issue))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/issues/comments")
@@ -256,7 +263,7 @@ def list_all_comments(call: Call, owner: str, repo: str) -> Reply:
     of = {comment.id: issue for issue in (*found.issues, *found.pulls) for comment in issue.comments}
     comments = [comment for issue in (*found.issues, *found.pulls) for comment in issue.comments]
     comments = sorted(changed_since(call, comments, "since"), key=lambda one: one.id)
-    return _list(call, comments, lambda one: gitea_shapes.comment(call.url, found, of[one.id], one))
+    return listed(call, comments, lambda one: gitea_shapes.comment(call.url, found, of[one.id], one))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/issues/{number}/timeline")
@@ -269,7 +276,7 @@ def list_timeline(call: Call, owner: str, repo: str, number: str) -> Reply:
         who = users[one.name] if one.kind == "assigned" else None
         return gitea_shapes.happened(call.url, found, issue, one, who)
 
-    return _list(call, issue.history, shown)
+    return listed(call, issue.history, shown)
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/issues/{number}")
@@ -321,7 +328,7 @@ def add_labels(call: Call, owner: str, repo: str, number: str) -> Reply:
 @ROUTES("GET", "repos/{owner}/{repo}/labels")
 def list_labels(call: Call, owner: str, repo: str) -> Reply:
     found = found_repository(call, owner, repo)
-    return _list(call, list(found.labels.values()), lambda label: gitea_shapes.label(call.url, found, label))
+    return listed(call, list(found.labels.values()), lambda label: gitea_shapes.label(call.url, found, label))
 
 
 @ROUTES("POST", "repos/{owner}/{repo}/labels")

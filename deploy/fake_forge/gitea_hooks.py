@@ -9,6 +9,13 @@ from deploy.fake_forge.records import Repository, User
 
 _ACTIONS = {"labeled": "label_updated", "unlabeled": "label_updated", "synchronize": "synchronized"}
 
+_REVIEWS = {
+    "approved": ("pull_request_approved", "pull_request_review_approved"),
+    "commented": ("pull_request_comment", "pull_request_review_comment"),
+    "changes_requested": ("pull_request_rejected", "pull_request_review_rejected"),
+}
+"""The names of the events, and the types of the reviews in them, which have no id."""
+
 
 def message(
     url: str, event: str, action: str, repository: Repository, owner: User, user: User, what: dict[str, Any]
@@ -22,6 +29,9 @@ def message(
         sent = github_hooks.message(url, event, action, repository, owner, user, what)[1]
         return event, payload | {name: sent[name] for name in ("ref", "before", "after", "commits", "head_commit")}
     payload["action"] = _ACTIONS.get(action, action)
+    if review := what.get("review"):
+        event, kind = _REVIEWS[review.state]
+        payload |= {"action": "reviewed", "review": {"type": kind, "content": review.body}}
     if pull := what.get("pull_request"):
         payload |= {"number": pull.number, "pull_request": gitea_shapes.pull(url, repository, owner, pull)}
     if issue := what.get("issue"):

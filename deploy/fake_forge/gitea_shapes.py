@@ -6,7 +6,7 @@ from typing import Any
 from deploy.fake_forge import git
 from deploy.fake_forge.accounts import stamp
 from deploy.fake_forge.exchange import clone_url
-from deploy.fake_forge.records import Comment, Happened, Issue, Label, Pull, Repository, User
+from deploy.fake_forge.records import Comment, Happened, Issue, Label, Pull, Repository, Review, User
 
 PREFIX = "/api/v1"
 _NEVER = "0001-01-01T00:00:00Z"
@@ -258,4 +258,27 @@ def entry(url: str, found: Repository, what: git.Entry, ref: str, *, with_conten
         "download_url": f"{url}/{found.full_name}/raw/branch/{ref}/{what.path}" if kind == "file" else None,
         "submodule_git_url": None,
         "_links": {"self": mine, "git": blob, "html": page},
+    }
+
+
+_REVIEW_STATES = {"approved": "APPROVED", "commented": "COMMENT", "changes_requested": "REQUEST_CHANGES"}
+
+
+def review(url: str, found: Repository, pull: Pull, what: Review) -> dict[str, Any]:
+    page = f"{url}/{found.full_name}/pulls/{pull.number}"
+    return {
+        "id": what.id,
+        "user": user(url, what.author),
+        "team": None,
+        "state": _REVIEW_STATES[what.state],
+        "body": what.body,
+        "commit_id": pull.head_commit,
+        "stale": False,
+        "official": True,
+        "dismissed": False,
+        "comments_count": 0,
+        "submitted_at": stamp(what.created),
+        "updated_at": stamp(what.created),
+        "html_url": f"{page}#issuecomment-{what.id}",
+        "pull_request_url": page,
     }

@@ -15,6 +15,7 @@ from deploy.fake_forge.exchange import (
     Refused,
     Reply,
     Routes,
+    changed_since,
     index,
     owned,
     page_of,
@@ -240,9 +241,14 @@ def create_pull(call: Call, owner: str, repo: str) -> Reply:
 
 @ROUTES("GET", "repos/{owner}/{repo}/pulls/comments")
 def list_review_comments(call: Call, owner: str, repo: str) -> Reply:
-    """There are no reviews here."""
-    found_repository(call, owner, repo)
-    return Reply(200, [])
+    """Those on lines, of all pull requests."""
+    from deploy.fake_forge.reviews import comment
+
+    found = found_repository(call, owner, repo)
+    of = {remark.id: pull for pull in found.pulls for remark in pull.remarks}
+    remarks = changed_since(call, [remark for pull in found.pulls for remark in pull.remarks], "since")
+    page = paged(call, sorted_as_asked(call, remarks))
+    return Reply(200, [comment(call.url, found, of[item.id], item) for item in page.items], link(call, page))
 
 
 @ROUTES("GET", "repos/{owner}/{repo}/pulls/{number}")

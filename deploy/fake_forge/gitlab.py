@@ -118,7 +118,7 @@ def text(call: Call, name: str, *, needed: bool = False) -> str | None:
     return value
 
 
-def _list(call: Call, items: list[Any], shape: Any) -> Reply:
+def listed(call: Call, items: list[Any], shape: Any) -> Reply:
     page = page_of(call, items, "per_page", 20, 100)
     headers = {
         "x-page": str(page.number),
@@ -159,7 +159,7 @@ def current_user(call: Call) -> Reply:
 def list_users(call: Call) -> Reply:
     name = call.query.get("username", "").lower()
     users = [user for user in call.state.users.values() if not name or user.login.lower() == name]
-    return _list(call, users, lambda user: gitlab_shapes.user(call.url, user))
+    return listed(call, users, lambda user: gitlab_shapes.user(call.url, user))
 
 
 @ROUTES("GET", "projects/{project}")
@@ -177,7 +177,7 @@ def list_projects(call: Call, owner: str) -> Reply:
     if not found:
         raise NotFound(owner)
     by = call.state.add_user(owner)
-    return _list(call, found, lambda one: gitlab_shapes.project(call.url, one, by, 0))
+    return listed(call, found, lambda one: gitlab_shapes.project(call.url, one, by, 0))
 
 
 @ROUTES("GET", "projects/{project}/repository/branches/{branch}")
@@ -211,7 +211,7 @@ def list_merge_requests(call: Call, project: str) -> Reply:
         and query.get("target_branch", pull.base) == pull.base
     ]
     pulls = _ordered(call, changed_since(call, pulls, "updated_after"))
-    return _list(call, pulls, lambda pull: gitlab_shapes.merge_request(call.url, found, pull))
+    return listed(call, pulls, lambda pull: gitlab_shapes.merge_request(call.url, found, pull))
 
 
 @ROUTES("POST", "projects/{project}/merge_requests")
@@ -279,7 +279,7 @@ def list_issues(call: Call, project: str) -> Reply:
     found, state = found_project(call, project), call.query.get("state", "all")
     issues = [one for one in found.issues if state in ("all", gitlab_shapes.state(one))]
     issues = _ordered(call, changed_since(call, issues, "updated_after"))
-    return _list(call, issues, lambda issue: gitlab_shapes.issue(call.url, found, issue))
+    return listed(call, issues, lambda issue: gitlab_shapes.issue(call.url, found, issue))
 
 
 @ROUTES("GET", "projects/{project}/issues/{iid}/resource_label_events")
@@ -287,7 +287,7 @@ def list_label_events(call: Call, project: str, iid: str) -> Reply:
     found = found_project(call, project)
     issue = _by_iid(found.issues, iid)
     events = [one for one in issue.history if one.kind != "assigned"]
-    return _list(call, events, lambda one: gitlab_shapes.label_event(call.url, found, issue, one))
+    return listed(call, events, lambda one: gitlab_shapes.label_event(call.url, found, issue, one))
 
 
 @ROUTES("GET", "projects/{project}/issues/{iid}")
@@ -305,9 +305,11 @@ def _list_notes(call: Call, project: str, kind: str, iid: str) -> Reply:
     found = found_project(call, project)
     of = _noteable(found, kind, iid)
     shown = [gitlab_shapes.note(call.url, found, of, note) for note in of.comments]
+    if isinstance(of, Pull):
+        shown += [gitlab_shapes.line_note(call.url, found, of, remark) for remark in of.remarks]
     shown += [gitlab_shapes.assigned(call.url, found, of, one) for one in of.history if one.kind == "assigned"]
     notes = sorted(shown, key=lambda note: (note["created_at"], note["id"]))
-    return _list(call, _ordered(call, notes), lambda note: note)
+    return listed(call, _ordered(call, notes), lambda note: note)
 
 
 def _add_note(call: Call, project: str, kind: str, iid: str) -> Reply:

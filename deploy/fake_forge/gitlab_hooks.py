@@ -3,7 +3,7 @@
 from typing import Any
 
 from deploy.fake_forge import gitlab_shapes
-from deploy.fake_forge.records import Comment, Issue, Label, Pull, Repository, User
+from deploy.fake_forge.records import Comment, Issue, Label, Pull, Remark, Repository, User
 
 _NOTHING = "0" * 40
 _ACTIONS = {"opened": "open", "closed": "close", "reopened": "reopen"}
@@ -40,7 +40,7 @@ def message(
         return "Push Hook", payload | pushed
     issue: Issue = what.get("issue") or what["pull_request"]
     kind = "merge_request" if isinstance(issue, Pull) else "issue"
-    if comment := what.get("comment"):
+    if comment := what.get("comment") or what.get("remark"):
         payload |= {"object_kind": "note", "event_type": "note", kind: _attributes(url, repository, issue)}
         note = _note(url, repository, issue, comment) | {"action": "update" if action == "edited" else "create"}
         return "Note Hook", payload | {"object_attributes": note}
@@ -76,7 +76,11 @@ def _attributes(url: str, repository: Repository, issue: Issue) -> dict[str, Any
 
 
 def _note(url: str, repository: Repository, issue: Issue, comment: Comment) -> dict[str, Any]:
-    shown = gitlab_shapes.note(url, repository, issue, comment)
+    if isinstance(issue, Pull) and isinstance(comment, Remark):
+        shown = gitlab_shapes.line_note(url, repository, issue, comment)
+        shown["discussion_id"] = gitlab_shapes.discussion_of(comment.thread)
+    else:
+        shown = gitlab_shapes.note(url, repository, issue, comment)
     page = f"{url}/{repository.full_name}/-/{'merge_requests' if isinstance(issue, Pull) else 'issues'}/{issue.iid}"
     shown["note"], shown["author_id"] = shown.pop("body"), shown.pop("author")["id"]
     return shown | {"url": f"{page}#note_{comment.id}"}

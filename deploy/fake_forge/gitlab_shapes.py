@@ -6,7 +6,7 @@ from urllib.parse import quote
 from deploy.fake_forge import git
 from deploy.fake_forge.accounts import stamp
 from deploy.fake_forge.exchange import clone_url
-from deploy.fake_forge.records import Comment, Happened, Issue, Pull, Repository, User
+from deploy.fake_forge.records import Comment, Happened, Issue, Pull, Remark, Repository, User
 
 PREFIX = "/api/v4"
 
@@ -137,7 +137,7 @@ def _noted(url: str, found: Repository, what: Issue) -> dict[str, Any]:
         "assignees": [user(url, who) for who in what.assignees],
         "assignee": user(url, what.assignees[0]) if what.assignees else None,
         "author": user(url, what.author),
-        "user_notes_count": len(what.comments),
+        "user_notes_count": len(what.comments) + (len(what.remarks) if isinstance(what, Pull) else 0),
         "upvotes": 0,
         "downvotes": 0,
         "discussion_locked": None,
@@ -221,6 +221,18 @@ def note(url: str, found: Repository, of: Issue, what: Comment) -> dict[str, Any
         "noteable_iid": of.iid,
         "commands_changes": {},
     }
+
+
+def discussion_of(thread: int) -> str:
+    """GitLab's id of a thread, 40 hexadecimal digits."""
+    return f"{thread:040x}"
+
+
+def line_note(url: str, found: Repository, pull: Pull, what: Remark) -> dict[str, Any]:
+    """A note on a line."""
+    place = {"new_path": what.path, "old_path": what.path, "new_line": what.line, "old_line": None}
+    shown = note(url, found, pull, what)
+    return shown | {"type": "DiffNote", "resolvable": True, "resolved": False, "position": place}
 
 
 def assigned(url: str, found: Repository, of: Issue, what: Happened) -> dict[str, Any]:

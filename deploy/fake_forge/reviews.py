@@ -1,10 +1,11 @@
-"""Threads of reviews: GitHub's comments on lines, and GitLab's discussions. Gitea's API has no answers in threads."""
+"""Reviews: GitHub's comments on lines and whole reviews, and GitLab's discussions. Gitea's API has no threads."""
 
 from typing import Any
 
 from deploy.fake_forge import github, github_shapes, gitlab, gitlab_shapes
 from deploy.fake_forge.accounts import stamp
 from deploy.fake_forge.exchange import Call, Reply, index
+from deploy.fake_forge.gitlab_shapes import discussion_of, line_note
 from deploy.fake_forge.records import NotFound, Pull, Remark, Repository, Review
 
 
@@ -31,7 +32,7 @@ def comment(url: str, found: Repository, pull: Pull, what: Remark) -> dict[str, 
 
 
 def review(url: str, found: Repository, pull: Pull, what: Review) -> dict[str, Any]:
-    """A whole review, as GitHub's webhooks show it."""
+    """A whole review, as GitHub's webhooks show it; its API writes the state in capitals."""
     return {
         "id": what.id,
         "node_id": github_shapes.node("PullRequestReview", what.id),
@@ -53,6 +54,15 @@ def list_comments(call: Call, owner: str, repo: str, number: str) -> Reply:
     return Reply(200, [comment(call.url, found, pull, item) for item in page.items], github.link(call, page))
 
 
+@github.ROUTES("GET", "repos/{owner}/{repo}/pulls/{number}/reviews")
+def list_reviews(call: Call, owner: str, repo: str, number: str) -> Reply:
+    found = github.found_repository(call, owner, repo)
+    pull = call.state.pull(found, index(number))
+    page = github.paged(call, pull.reviews)
+    shown = [review(call.url, found, pull, item) for item in page.items]
+    return Reply(200, [one | {"state": one["state"].upper()} for one in shown], github.link(call, page))
+
+
 @github.ROUTES("POST", "repos/{owner}/{repo}/pulls/{number}/comments/{first}/replies")
 def reply(call: Call, owner: str, repo: str, number: str, first: str) -> Reply:
     found, user = github.writer(call, owner, repo)
@@ -69,23 +79,26 @@ def _merge_request(found: Repository, iid: str) -> Pull:
     raise NotFound(iid)
 
 
-def discussion_of(thread: int) -> str:
-    """GitLab's id of a thread, 40 hexadecimal digits."""
-    return f"{thread:040x}"
-
-
-def note(url: str, found: Repository, pull: Pull, what: Remark) -> dict[str, Any]:
-    """A note on a line, as GitLab shows it."""
-    place = {"new_path": what.path, "old_path": what.path, "new_line": what.line, "old_line": None}
-    shown = gitlab_shapes.note(url, found, pull, what)
-    return shown | {"type": "DiffNote", "resolvable": True, "resolved": False, "position": place}
+@gitlab.ROUTES("GET", "projects/{project}/merge_requests/{iid}/discussions")
+def list_discussions(call: Call, project: str, iid: str) -> Reply:
+    """Each comment that is in no thread is a discussion of its own."""
+    found = gitlab.found_project(call, project)
+    pull = _merge_request(found, iid)
+    threads: dict[int, list[dict[str, Any]]] = {}
+    for item in pull.remarks:
+        threads.setdefault(item.thread, []).append(line_note(call.url, found, pull, item))
+    shown = [{"id": discussion_of(key), "individual_note": False, "notes": notes} for key, notes in threads.items()]
+    for said in pull.comments:
+        notes = [gitlab_shapes.note(call.url, found, pull, said)]
+        shown.append({"id": discussion_of(said.id), "individual_note": True, "notes": notes})
+    return gitlab.listed(call, shown, lambda one: one)
 
 
 @gitlab.ROUTES("GET", "projects/{project}/merge_requests/{iid}/discussions/{thread}")
 def get_discussion(call: Call, project: str, iid: str, thread: str) -> Reply:
     found = gitlab.found_project(call, project)
     pull = _merge_request(found, iid)
-    notes = [note(call.url, found, pull, item) for item in pull.remarks if discussion_of(item.thread) == thread]
+    notes = [line_note(call.url, found, pull, item) for item in pull.remarks if discussion_of(item.thread) == thread]
     if not notes:
         raise NotFound(thread)
     return Reply(200, {"id": thread, "individual_note": False, "notes": notes})
@@ -100,4 +113,4 @@ def add_note(call: Call, project: str, iid: str, thread: str) -> Reply:
         raise NotFound(thread)
     said = gitlab.text(call, "body", needed=True) or ""
     made = call.state.add_remark(found, pull, user, said, thread=first.thread)
-    return Reply(201, note(call.url, found, pull, made))
+    return Reply(201, line_note(call.url, found, pull, made))

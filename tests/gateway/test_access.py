@@ -16,7 +16,11 @@ from core.settings import Settings
 from gateway.app import create_app
 
 SERVICES = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
-OPEN = {"/healthz", "/readyz", *(f"/webhooks/{service}" for service in SERVICES)}
+OPEN = {
+    *("/healthz", "/readyz"),
+    *(f"/webhooks/{service}" for service in SERVICES),
+    *(f"/webhooks/{{team}}/{service}" for service in SERVICES if service != "slack"),
+}
 
 
 def _routes(client: TestClient) -> set[tuple[str, str]]:

@@ -387,7 +387,7 @@ def test_reviews_commands_and_failed_builds_reach_the_task_of_the_branch(
 
 
 def test_penstock_send_signs_as_bitbucket_does(client: TestClient, credentials: Credentials) -> None:
-    from dagster_project.cli.platform import _signed
+    from dagster_project.cli.send import _signed
 
     body = b"{}"
     headers = _signed(credentials, "bitbucket", "repo:fork", "d1", body) | {"Content-Type": "application/json"}

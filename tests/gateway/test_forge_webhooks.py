@@ -209,7 +209,7 @@ def test_github_signatures_of_gitea_are_accepted_unless_its_own_signature_is_wro
 def test_signatures_of_penstock_send_are_accepted(
     client: TestClient, credentials: Credentials, source: str, payload: dict[str, Any]
 ) -> None:
-    from dagster_project.cli.platform import _signed
+    from dagster_project.cli.send import _signed
 
     body = json.dumps(payload).encode()
     headers = _signed(credentials, source, "issues", "d1", body) | {"Content-Type": "application/json"}

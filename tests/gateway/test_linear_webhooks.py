@@ -177,7 +177,7 @@ def test_what_is_signed_wrongly_or_was_sent_long_ago_leaves_no_trace(
 def test_what_penstock_send_makes_of_a_payload_is_accepted(
     client: TestClient, credentials: Credentials, forge: FakeForge
 ) -> None:
-    from dagster_project.cli.platform import _sent_now, _signed
+    from dagster_project.cli.send import _sent_now, _signed
 
     body = _sent_now(json.dumps(event(forge) | {"webhookTimestamp": 1}).encode())
     headers = _signed(credentials, "linear", "", "d1", body) | {"Content-Type": "application/json"}

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 import deploy.fake_forge.state
@@ -24,8 +25,9 @@ from assets.sweeps.places import list_places, note_places
 from assets.sweeps.sweep import Swept, sweep_due
 from core.credentials import Credentials, ensure_secrets
 from core.database.embedded import EmbeddedServer
-from core.events import CHANGES, DEFAULT_TEAM
-from core.intake import CHANGED
+from core.events import CHANGES, DEFAULT_TEAM, task_id
+from core.intake import CHANGED, Target, TaskIntent, receive
+from core.intake import Delivery as Delivered
 from core.settings import Settings
 from core.tickets import TICKET_CHANGED
 from deploy.fake_forge.deliveries import Deliveries, Delivery
@@ -34,6 +36,8 @@ from gateway.server import Server
 from tests.forge_arena import REPOSITORY, FakeArena, git
 
 Rows = list[tuple[Any, ...]]
+TASK = task_id(DEFAULT_TEAM, "generic:one")
+BRANCH = f"penstock/{TASK}"
 TICKETS = (
     "SELECT key, kind, title, state, status, labels, assignees, author, author_id, url, hidden, commit, closes, "
     "created_at, updated_at, closed_at FROM tickets ORDER BY key, kind"
@@ -106,6 +110,19 @@ class Side:
     @property
     def indexed(self) -> str:
         return self.platform.visible_commit(DEFAULT_TEAM, "shop")
+
+
+def store_publication(platform: Platform, source: str, target: str, location: str) -> None:
+    """What a platform stores once it has published the task `TASK` as the pull request at `location`."""
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        delivery = Delivered("generic", "one", "task.requested", b"0" * 32)
+        receive(connection, platform.log, DEFAULT_TEAM, delivery, TaskIntent(Target(name=source), "x is too small"))
+        connection.execute("INSERT INTO attempts (team_id, task_id, attempt) VALUES (%s, %s, 1)", (DEFAULT_TEAM, TASK))
+        connection.execute(
+            "INSERT INTO publications (team_id, task_id, attempt, target, body) VALUES (%s, %s, 1, %s, %s)",
+            (DEFAULT_TEAM, TASK, target, Jsonb({"source": source})),
+        )
+        connection.execute("UPDATE publications SET state = 'published', location = %s", (location,))
 
 
 def _only(rows: Rows, others: Rows) -> Rows:
