@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ from sandbox import open_sandbox
 
 SET = Path(__file__).parents[2] / "eval_sets" / "released-fixes"
 MOST = 20_000
+SECONDS = 60.0
+"""For the suite and the proposals of one case."""
 _SPARE = 6
 """Characters by which brackets and quotation marks may differ."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -71,13 +74,14 @@ def _functions(tree: ast.AST, chain: tuple[str, ...] = ()) -> Iterator[tuple[str
 
 
 def _changed(before: dict[str, str], after: dict[str, str]) -> dict[FunctionName, Wanted]:
-    """The functions that differ and were there before."""
+    """The functions that differ and were there before, of those whose name is their own."""
     found: dict[FunctionName, Wanted] = {}
     for path, text in after.items():
-        was = dict(_functions(ast.parse(before.get(path, ""))))
+        was, names = dict(_functions(ast.parse(before.get(path, "")))), Counter[str]()
+        names.update(name for name, _ in _functions(ast.parse(text)))
         for name, node in _functions(ast.parse(text)):
             old = was.get(name)
-            if old is not None and ast.dump(old) != ast.dump(node):
+            if old is not None and names[name] == 1 and ast.dump(old) != ast.dump(node):
                 found[path, name] = Wanted(ast.dump(node), _length(ast.unparse(node)) - _length(ast.unparse(old)))
     return found
 
@@ -182,7 +186,7 @@ def measure_case(case: ReleasedCase, backend: str) -> Row:
         task = TaskText(title=repair.title, body=repair.body)
         engine = Reach(_changed(before, after), lines, row)
         found = solve_folder(root, task, case.id, engine, open_sandbox(backend), load_settings(),
-                             Budget(seconds=300.0), test_command=command)  # fmt: skip
+                             Budget(seconds=SECONDS), test_command=command)  # fmt: skip
         row.why = "" if row.proposed else found.execution.summary[:200]
     row.seconds = round(time.monotonic() - began, 1)
     return row

@@ -88,6 +88,7 @@ PAIRS = [
     ("return items.pop()", "return items.pop(0)"),
     ("return (a - b).seconds", "return (a - b).total_seconds()"),
     ("return abs(a)", "return a"),
+    ("return a.time()", "return a.timetz()"),
     # values
     ("return data[key]", "return data.get(key)"),
     ("return data[key]", "return data.get(key, 0)"),
@@ -103,6 +104,8 @@ PAIRS = [
     ("return f'{a:>5}'", "return f'{a:>+5}'"),
     ("return f'{a:.1f}'", "return f'{a:.2f}'"),
     ("return '{a} items'", "return f'{a} items'"),
+    ("return 'it is: f{a}'", "return f'it is: {a}'"),
+    ("return {'z': '[0-9]{2}(:?[0-9])?(:?[0-9])?'}", "return {'z': '[0-9]{2}(?::?[0-9])?(?::?[0-9])?'}"),
     ("return re.match(r'\\d+', text)", "return re.match(r'\\d+$', text)"),
     ("return re.sub(r'<.*>', '', text)", "return re.sub(r'<.*?>', '', text)"),
     ("return a.strftime('%Y-%d-%m')", "return a.strftime('%Y-%m-%d')"),
@@ -110,6 +113,7 @@ PAIRS = [
     ("return sum(items) / len(items)", "if not items:\n    return 0\nreturn sum(items) / len(items)"),
     ("return a / b", "if b == 0:\n    return 0\nreturn a / b"),
     ("return data.name", "return data.name if data is not None else None"),
+    ("g(a)\nh(b)", "g(a)\nif b is None:\n    b = ''\nh(b)"),
     ("for x in items:\n    x.go()", "for x in items:\n    if x is None:\n        continue\n    x.go()"),
     ("return max(items)", "return max(items) if items else None"),
     ("return a - b", "return max(a - b, 0)"),
@@ -246,3 +250,30 @@ def test_operators_can_be_narrowed_to_families() -> None:
     parts = [{proposal.edits for proposal in proposals(site, {family})} for family in families()]
     assert set().union(*parts) == every
     assert sum(bool(part) for part in parts) > 2 and not list(proposals(site, ()))
+
+
+def test_a_conversion_of_the_project_may_be_meant_by_a_builtin_one() -> None:
+    before = "def as_text(value, quote='x'):\n    return value\n\n\ndef f(a):\n    return str(a)\n"
+    made = results(before)
+    wanted = before.replace("str(a)", "as_text(a)")
+    assert any(same(text, wanted) for text in made)
+    two = before.replace("value, quote='x'", "value, quote")
+    assert not any(same(text, two.replace("str(a)", "as_text(a)")) for text in results(two))
+
+
+def test_a_local_variable_gets_a_value_sooner_where_a_failure_shows_none() -> None:
+    before = "def f(a):\n    b = a.find()\n    return g(b)\n"
+    wanted = "def f(a):\n    b = a.find()\n    if b is None:\n        b = ''\n    return g(b)\n"
+    failure = Failure("AssertionError", "assert 'x None' == 'x '", (), "call")
+    weights = [
+        next(weight for text, weight in results(before, symptoms).items() if same(text, wanted))
+        for symptoms in (Symptoms(), read_symptoms([failure], [], ""))
+    ]
+    assert weights[0] < weights[1]
+
+
+def test_a_path_may_come_as_an_object_where_the_file_knows_os() -> None:
+    before = "import os\n\n\ndef f(place):\n    return place.split(os.sep)\n"
+    wanted = before.replace("    return", "    place = os.fspath(place)\n    return")
+    assert any(same(text, wanted) for text in results(before))
+    assert not any("fspath" in text for text in results(before.replace("import os", "import sys as os_")))

@@ -26,6 +26,8 @@ class Symptoms:
     """Exception types that the tests expect."""
     not_raised: bool = False
     hang: bool = False
+    shows_none: bool = False
+    """Whether a failure's message has a None in it, be it as text."""
     unknown_names: set[str] = field(default_factory=set)
     missing_attributes: set[tuple[str, str]] = field(default_factory=set)
     bad_keywords: set[str] = field(default_factory=set)
@@ -73,6 +75,7 @@ def read_symptoms(failures: Iterable[Failure], sources: Iterable[str], issue: st
 
 def _read_failure(found: Symptoms, failure: Failure) -> None:
     text = f"{failure.message}\n{failure.cause}"
+    found.shows_none = found.shows_none or re.search(r"\bNone(?:Type)?\b", failure.message) is not None
     kind = failure.type
     if kind in ("Hang", "TimeoutError", "Timeout"):
         found.hang = True

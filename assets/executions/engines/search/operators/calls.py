@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from assets.executions.tokenizer import similarity
 
 from .base import BUILTINS, Proposal, Site, called_name, on
+from .library_methods import library_siblings
 
 _METHOD_FAMILIES = (
     ("append", "extend", "add", "insert"), ("append", "appendleft"), ("pop", "popleft"), ("add", "update", "discard"),
@@ -158,6 +159,9 @@ def other_method(site: Site, node: ast.Call) -> Iterator[Proposal]:
                     weight = 0.5 if len(family) <= 3 else 0.35
                     yield site.span(start, end, other, "call:method", weight)
     own = isinstance(node.func.value, ast.Name) and node.func.value.id == site.self_name
+    if not own:
+        for other in library_siblings(name):
+            yield site.span(start, end, other, "call:method", 0.3)
     missing = any(attribute == name for _, attribute in site.symptoms.missing_attributes)
     if own:
         names = set(site.methods)

@@ -318,13 +318,30 @@ def normalise_parameter(site: Site, node: ast.stmt) -> Iterator[Proposal | None]
             (f"{name} = max(0, {name})", "wrap:clamp", 0.1),
         ):  # fmt: skip
             yield site.before(node, [text], operator, weight)
-        for value, weight in (("[]", 0.12), ("{}", 0.12), ("0", 0.06), ('""', 0.08)):
-            yield site.before(node, [f"if {name} is None:", f"    {name} = {value}"], "guard:none", weight)
+        if "os" in site.globals:
+            yield site.before(node, [f"{name} = os.fspath({name})"], "wrap:fspath", 0.12)
+        yield from _default_for_none(site, node, name, 0.12)
     for i, one in enumerate(site.parameters[:3]):
         for other in site.parameters[i + 1 : 3]:
             yield site.before(
                 node, [f"if {one} > {other}:", f"    {one}, {other} = {other}, {one}"], "guard:order", 0.1
             )
+
+
+def _default_for_none(site: Site, node: ast.stmt, name: str, weight: float) -> Iterator[Proposal | None]:
+    for value, likely in (("[]", 1.0), ("{}", 1.0), ('""', 0.7), ("0", 0.5)):
+        yield site.before(node, [f"if {name} is None:", f"    {name} = {value}"], "guard:none", weight * likely)
+
+
+@on_statement
+def local_without_value(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
+    """A local variable that is None, given an empty value before it is used."""
+    if site.function is None or _is_first(site, node) or not site.source.starts_line(node):
+        return
+    shown = site.symptoms.shows_none
+    for name in _names_read(site, node)[:3]:
+        if name.isidentifier() and name != site.self_name:
+            yield from _default_for_none(site, node, name, 0.3 if shown else 0.05)
 
 
 @on_statement

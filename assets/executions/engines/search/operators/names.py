@@ -73,6 +73,7 @@ def _other_function(site: Site, node: ast.Name) -> Iterator[Proposal]:
                 if other != node.id:
                     yield site.replace(node, other, "call:function", 0.6 if len(family) == 2 else 0.3)
     if node.id in BUILTINS:
+        yield from _own_conversion(site, node)
         return
     unknown = node.id in site.symptoms.unknown_names
     known = [
@@ -88,6 +89,32 @@ def _other_function(site: Site, node: ast.Name) -> Iterator[Proposal]:
             alike = similarity(node.id, method)
             if alike > 0.6 or unknown:
                 yield site.replace(node, f"{site.self_name}.{method}", "name:field", 0.5 * alike)
+
+
+def _own_conversion(site: Site, node: ast.Name) -> Iterator[Proposal]:
+    """A function of the project in place of a builtin conversion: it handles what the builtin does not."""
+    call = site.source.parents.get(node)
+    if node.id not in _CONVERSIONS or not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords:
+        return
+    for name in site.globals:
+        if any(map(_takes_one_argument, site.index.functions.get(name, ()))):
+            named = any(word in name.lower() for word in _CONVERSIONS[node.id])
+            yield site.replace(node, name, "call:function", 0.4 if named else 0.12)
+
+
+def _takes_one_argument(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    needed = len(positional) - len(given.defaults)
+    named = any(default is None for default in given.kw_defaults)
+    return bool(positional) and needed <= 1 and not named and positional[0].arg not in ("self", "cls")
+
+
+_CONVERSIONS = {
+    "str": ("str", "text", "repr", "format"), "repr": ("str", "repr", "text", "format"), "int": ("int", "num", "parse"),
+    "float": ("float", "num", "parse"), "bool": ("bool", "true", "truth"), "list": ("list", "items", "seq"),
+    "tuple": ("tuple", "items", "seq"), "dict": ("dict", "map"), "set": ("set", "unique"), "bytes": ("bytes", "encode"),
+}  # fmt: skip
 
 
 @on(ast.Attribute)

@@ -233,7 +233,10 @@ def make_formatted(site: Site, node: ast.Constant) -> Iterator[Proposal]:
     if isinstance(node.value, str) and re.search(r"\{[A-Za-z_][\w.]*", node.value) and not _is_docstring(site, node):
         parent = site.source.parents.get(node)
         if not isinstance(parent, ast.Attribute | ast.JoinedStr):
-            yield site.replace(node, f"f{site.code(node)}", "format:missing", 0.7)
+            text = site.code(node)
+            yield site.replace(node, f"f{text}", "format:missing", 0.7)
+            if "f{" in text:  # the `f` is there, within the quotation marks
+                yield site.replace(node, f"f{text.replace('f{', '{')}", "format:missing", 0.7)
 
 
 _DATE = (
@@ -268,6 +271,7 @@ def date_format(site: Site, node: ast.Constant) -> Iterator[Proposal]:
             yield site.span(start + one.start(), start + other.end(), f"{other[0]}{middle}{one[0]}", "format:date", 0.4)
 
 
+_REGEX_LIKE = re.compile(r"\\[dwsDWSb]|\[[^\[\]]+\][*+?{]|\)[*+?]|\((?:\?|:\?)")
 _REGEX_CALLS = frozenset({"compile", "match", "fullmatch", "search", "findall", "finditer", "sub", "subn", "split"})
 
 
@@ -283,7 +287,8 @@ def pattern(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         and parent.func.attr in _REGEX_CALLS
         and parent.args[:1] == [node]
     )
-    if not call and not (site.code(node)[:1] in "rR" and re.search(r"[\\\[\]^$+*]", node.value)):
+    raw_literal = site.code(node)[:1] in "rR" and re.search(r"[\\\[\]^$+*]", node.value)
+    if not call and not raw_literal and not (_REGEX_LIKE.search(node.value) and _compiles(node.value)):
         return
     literal = _parts(site.code(node))
     if literal is None:
@@ -362,8 +367,11 @@ def _pattern_variants(raw: str) -> Iterator[tuple[str, float]]:
             *((f"{{{low},{int(high) + 1}}}", f"{{{low},{max(low, int(high) - 1)}}}") if high else ()),
         ):
             yield raw[: match.start()] + text + raw[match.end() :], 0.3
-    for match in re.finditer(r"(?<!\\)\((?!\?)", raw):
+    groups = list(re.finditer(r"(?<!\\)\((?!\?)", raw))
+    for match in groups:
         yield raw[: match.end()] + "?:" + raw[match.end() :], 0.15
+    if len(groups) > 1:
+        yield re.sub(r"(?<!\\)\((?!\?)", "(?:", raw), 0.2
     for match in re.finditer(r"\)(?![?*+{])", raw):
         yield raw[: match.end()] + "?" + raw[match.end() :], 0.3
     for match in re.finditer(r"(?<!\\)([-/:,@ ])(?![?*+])", raw):
