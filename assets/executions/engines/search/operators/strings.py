@@ -234,9 +234,11 @@ def make_formatted(site: Site, node: ast.Constant) -> Iterator[Proposal]:
         parent = site.source.parents.get(node)
         if not isinstance(parent, ast.Attribute | ast.JoinedStr):
             text = site.code(node)
-            yield site.replace(node, f"f{text}", "format:missing", 0.7)
-            if "f{" in text:  # the `f` is there, within the quotation marks
-                yield site.replace(node, f"f{text.replace('f{', '{')}", "format:missing", 0.7)
+            inside = re.search(r"\bf\{", text) is not None  # the `f` is there, within the quotation marks
+            yield site.replace(node, f"f{text}", "format:missing", 0.3 if inside else 0.7)
+            if inside:
+                without = re.sub(r"\bf\{", "{", text)
+                yield site.replace(node, f"f{without}", "format:missing", 0.75)
 
 
 _DATE = (
