@@ -1,8 +1,8 @@
 """Calls simple tests without pytest's hooks, which cost more than most tests.
 
-A test is simple when its function and its parameters alone decide what happens: it has no fixture, no mark that steers
-it, and no plugin beside pytest's own takes part. That it then ends as with the hooks is tried before it is relied on
-(`Trials`). All other tests run through the hooks.
+A test is simple when its function, its parameters and simple fixtures (`direct_fixtures`) alone decide what happens: it
+has no mark that steers it, and no plugin beside pytest's own takes part. That it then ends as with the hooks is tried
+before it is relied on (`Trials`). All other tests run through the hooks.
 """
 
 import inspect
@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from _pytest import assertion
 from _pytest.assertion import util
+
+from .direct_fixtures import Made, steps_of
 
 Call = Callable[[], object]
 _STEERING = frozenset({"skip", "skipif", "xfail", "usefixtures", "filterwarnings"})
@@ -89,21 +91,34 @@ def _call_of(item: pytest.Item) -> Call | None:
     info = item._fixtureinfo
     parameters = _parameters(item)
     fixtures = [name for name in info.names_closure if name != "request" and name not in parameters]
-    wanted = {name: parameters[name] for name in info.argnames if name in parameters}
-    if len(wanted) != len(info.argnames):
-        return None
     if type(item).__name__ == "TestCaseFunction":
         harmless = all(name.startswith(_CLASS_FIXTURE) for name in fixtures)
-        return _unittest_call(item) if harmless else None
-    function = item.function
-    if fixtures or type(item) is not pytest.Function or _waits(function):
-        return None
-    if item.cls is None:
-        return lambda: function(**wanted)
+        return _unittest_call(item) if harmless and not info.argnames else None
     owner, name = item.cls, item.originalname
-    if isinstance(vars(owner).get(name), staticmethod | classmethod):
+    if type(item) is not pytest.Function or _waits(item.function):
         return None
-    return lambda: getattr(owner(), name)(**wanted)
+    if owner is not None and isinstance(vars(owner).get(name), staticmethod | classmethod):
+        return None
+    steps = steps_of(fixtures, info.name2fixturedefs, parameters)
+    function = item.function if owner is None else _on_new_object(owner, name)
+    wanted = tuple(info.argnames)
+    if not steps:
+        return lambda: function(**{name: parameters[name] for name in wanted})
+
+    def call() -> None:
+        with Made(steps, parameters) as values:
+            function(**{name: values[name] for name in wanted})
+
+    return call
+
+
+def _on_new_object(owner: Any, name: str) -> Callable[..., object]:
+    """Calls a method on an object of its own each time."""
+
+    def call(**given: Any) -> object:
+        return getattr(owner(), name)(**given)
+
+    return call
 
 
 def _parameters(item: pytest.Function) -> dict[str, Any]:
