@@ -150,6 +150,17 @@ def test_a_candidate_that_hangs_costs_little_and_stops_no_other(lab: Callable[..
     assert made.statuses("test_count", hang, ("return total", "return 0")) == ["hang", "regress"]
 
 
+def test_a_candidate_that_needs_many_turns_gets_a_second_trial(lab: Callable[..., Lab]) -> None:
+    program = "def fill(n):\n    done = 0\n    while done < n - n:\n        done += 1\n    return done\n"
+    test = "from mod import fill\n\ndef test_fill():\n    assert fill(30_000) == 30_000\n"
+    made = lab({"mod.py": program, "tests/test_mod.py": test, "conftest.py": ""})
+    right, endless = ("n - n", "n"), ("done += 1", "done -= 1")
+    assert made.statuses("test_fill", right, endless) == ["hang", "fail"]
+    assert [one.edits[0].text for one in made.runner.later] == ["n"]
+    assert [found.status for found in made.runner.try_all([], 20)] == ["pass"]
+    assert made.runner.later == []
+
+
 def test_a_candidate_that_eats_memory_or_ends_the_process_stops_no_other(lab: Callable[..., Lab]) -> None:
     made = lab()
     statuses = made.statuses(
