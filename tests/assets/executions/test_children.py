@@ -41,6 +41,7 @@ def frames(at_fifty: str, at_the_end: str = "pass") -> list[list[object]]:
         ("os._exit(3)", "crash"),
         ("os.kill(os.getpid(), 9)", "crash"),
         ("os.closerange(3, 400)", "crash"),
+        ("os.closerange(3, 400); time.sleep(0.4)", "crash"),
         ("raise OSError('here')", "crash"),
         ("time.sleep(60)", "hang"),
     ],

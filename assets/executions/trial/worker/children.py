@@ -18,6 +18,7 @@ RENEW = "renew"
 Send = Callable[[Any], None]
 _FLUSH_SECONDS = 0.02
 """Frames may wait for so long in the child, since each write wakes the parent."""
+_ENDING_SECONDS = 0.3
 _NOTHING = -1
 
 
@@ -64,6 +65,19 @@ class Child:
             if not chunk:
                 return None
             self._buffer += chunk
+
+    def has_ended(self) -> bool:
+        """Whether the process is gone, or goes within a moment; one that has only closed its pipe goes on."""
+        until = clock.now() + _ENDING_SECONDS
+        while True:
+            try:
+                if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    return True
+            except ChildProcessError:
+                return True
+            if clock.now() >= until:
+                return False
+            select.select([], [], [], 0.005)
 
     def end(self) -> None:
         """Kills the child with its process group, and reaps it."""
@@ -158,7 +172,8 @@ def supervise(
                         yield (HANG, current, None)
                     break
                 if frame is None:
-                    current = child.current
+                    # One that has only closed its pipe may have gone on to others since.
+                    current = child.current if child.has_ended() or at_once else None
                     if current is not None:
                         _drop(pending, current)
                         yield (CRASH, current, None)
