@@ -22,6 +22,7 @@ MOST_RULES = 50
 MOST_MENTIONS = 20
 
 _RULE = re.compile(r"([a-z]+)(?:\s*:\s*(\S(?:[^\n]*?\S)?))?(?:\s*\[([^\[\]\n]{1,300})\])?")
+_TWO_RULES = re.compile(r",\s*(?:(?:opened|command)\s*$|(?:labelled|assigned|mentioned|transition|failed)\s*:\s*\S)")
 _NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|^[-/.]|[/.]$|\.lock$")
 """What no name of a branch holds: https://git-scm.com/docs/git-check-ref-format"""
 _MENTION = re.compile(r"(?<![\w`/@.])@([A-Za-z0-9](?:[\w.-]{0,98}[A-Za-z0-9])?)")
@@ -177,9 +178,25 @@ def parse_rule(text: str) -> Rule:
         raise BadRule(f"{text.strip()[:100]!r}: {kind} {what}")
     if len(name) > NAME_CHARACTERS:
         raise BadRule(f"{text.strip()[:100]!r}: a name has at most {NAME_CHARACTERS} characters")
+    place = found[3].strip() if found[3] else None
+    if problem := _never_matches(Kind(kind), name, place):
+        raise BadRule(f"{text.strip()[:100]!r}: {problem}")
+    return Rule(Kind(kind), name, place)
+
+
+def _never_matches(kind: Kind, name: str, place: str | None) -> str | None:
+    """Why a rule that can be read is not what was meant, or None."""
+    if name.count("[") != name.count("]"):
+        return "it has a bracket without the other one"
+    if _TWO_RULES.search(name):
+        return "several rules are separated by semicolons"
+    if kind == Kind.FAILED and name.startswith("refs/heads/"):
+        return f"write the branch without refs/heads/: {kind}:{name.removeprefix('refs/heads/')[:80]}"
     if kind == Kind.FAILED and _NO_BRANCH.search(name):
-        raise BadRule(f"{text.strip()[:100]!r}: {name[:80]!r} is no name of a branch, which is written whole")
-    return Rule(Kind(kind), name, found[3].strip() if found[3] else None)
+        return f"{name[:80]!r} is no name of a branch, which is written whole"
+    if kind == Kind.TRANSITION and place and "/" in place:
+        return f"{place[:80]!r} is a repository, but transitions are of a tracker's projects: write [SHOP]"
+    return None
 
 
 def split_rules(text: str) -> tuple[str, ...]:

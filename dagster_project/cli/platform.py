@@ -36,7 +36,7 @@ def up(
     if running := running_platform(settings):
         raise CommandFailed(f"a platform already runs on {settings.home} (process {running['pid']})")
     if settings.signing_key:
-        _check_signing(settings)
+        check_signing(settings)
     others = adopt_orphans()
     began = time.monotonic()
     note(f"starting the platform in {settings.home}")
@@ -62,7 +62,7 @@ def up(
                 supervisor.stop()
 
 
-def _check_signing(settings: "Settings") -> None:
+def check_signing(settings: "Settings") -> None:
     """Raises `CommandFailed` if the setting's key cannot sign."""
     from core.git import SigningFailed
     from core.signing_keys import signing_key

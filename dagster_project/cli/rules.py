@@ -53,6 +53,8 @@ def try_(
     except BadRule as error:
         raise typer.BadParameter(str(error), param_hint="RULE") from None
     with opened() as database, database.team(here := team_of(database, team)) as connection:
+        if source and not connection.execute("SELECT FROM sources WHERE name = %s", (source,)).fetchone():
+            raise typer.BadParameter(f"there is no source {source!r}; see `penstock index list`", param_hint="--source")
         found = try_rules(connection, here, tried, days=days, source=source)
     if as_json:
         data(asdict(found))

@@ -129,9 +129,12 @@ def _run(
     from core.settings import load_settings
     from core.work import Budget, VerdictKind
     from dagster_project import pipeline
+    from dagster_project.cli.platform import check_signing
     from sandbox import open_sandbox
 
     settings = load_settings()
+    if settings.signing_key:
+        check_signing(settings)
     began = time.monotonic()
     repository = Repository(path)
     if repository.empty():

@@ -39,6 +39,26 @@ def test_what_is_no_rule_is_refused_with_its_text(text: str) -> None:
     assert repr(text) in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("labelled:penstock [acme/*", "a bracket without"),
+        ("labelled:penstock, opened", "separated by semicolons"),
+        ("labelled:a, labelled:b", "separated by semicolons"),
+        ("failed:refs/heads/main", "write the branch without refs/heads/: failed:main"),
+        ("transition:Ready [acme/*]", "a tracker's projects"),
+    ],
+)
+def test_a_rule_that_could_never_match_is_refused(text: str, said: str) -> None:
+    with pytest.raises(BadRule, match=said):
+        parse_rule(text)
+
+
+@pytest.mark.parametrize("name", ["bug, urgent", "[area] api", "ready: soon", "a, opened today"])
+def test_names_may_hold_what_rules_hold(name: str) -> None:
+    assert parse_rule(f"labelled:{name}").name == name
+
+
 @pytest.mark.parametrize("branch", ["release/*", "a b", "-x", "a..b", "a.lock", "/a", "a/", "a~1", "a@{1}", "a//b"])
 def test_what_is_no_branch_is_refused(branch: str) -> None:
     with pytest.raises(BadRule, match="is no name of a branch"):

@@ -1,6 +1,7 @@
 """`penstock doctor` and `penstock up` say whether commits can be signed."""
 
 import json
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,9 @@ from dagster_project.cli.output import CommandFailed
 from tests.signing import new_key
 
 TEAM = "11111111-2222-3333-4444-555555555555"
+
+
+WHO = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
 
 
 @pytest.fixture
@@ -58,6 +62,21 @@ def test_doctor_and_the_start_name_the_setting_of_a_key_that_cannot_sign(
     assert isinstance(done.exception, CommandFailed)
     assert "commits cannot be signed: PENSTOCK_SIGNING_KEY: " in str(done.exception)
     assert not (home / "postgres").exists()
+
+
+def test_solve_refuses_such_a_key_before_it_begins(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_SIGNING_KEY", str(new_key(tmp_path, passphrase="secret-words").path))
+    repository = tmp_path / "repository"
+    for arguments in (
+        ["init", "-q", str(repository)],
+        ["-C", str(repository), *WHO, "commit", "-q", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", *arguments], check=True)
+    (tmp_path / "issue.md").write_text("It fails\n")
+    done = CliRunner().invoke(app, ["solve", str(repository), "--issue", str(tmp_path / "issue.md")])
+    assert isinstance(done.exception, CommandFailed)
+    assert "commits cannot be signed: PENSTOCK_SIGNING_KEY: " in str(done.exception)
+    assert not (home / "solve").exists()
 
 
 def test_no_team_signs_with_the_key_of_another(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
