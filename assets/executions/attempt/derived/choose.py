@@ -91,9 +91,10 @@ def _judge(claim: Claim, seen: Seen, choice: Choice, holding: list[Kept]) -> Non
 
 
 def _stands_for_the_bug(claim: Claim, seen: Seen) -> bool:
-    """Whether an exception that the issue does not state is the program's: raised inside it by the call itself, and not
-    because something is missing; or a failed assertion of the example."""
-    return seen.reached and seen.inside and not _UNRELATED & set(seen.types)
+    """Whether an exception that the issue does not state is the program's: raised inside it by the call itself, or
+    because the call gave None where the example goes on with a value; not because something is missing."""
+    from_none = "'NoneType' object" in seen.message
+    return seen.reached and (seen.inside or from_none) and not _UNRELATED & set(seen.types)
 
 
 def _as_it_should(claim: Claim, seen: Seen) -> str:

@@ -3,13 +3,14 @@
 import ast
 import re
 
-from assets.executions.attempt.derived.claims import Claim
+from assets.executions.attempt.derived.claims import Claim, Kind
 from assets.executions.attempt.derived.reading import Reading
 from assets.executions.attempt.derived.safe_code import is_expression, parsed
 from assets.executions.attempt.derived.stated import Roles, roles_in
 
 MOST_SPANS = 40
 _SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)([^`]{2,600})\1(?!`)")
+_MESSAGE = re.compile(r"\b(?:messages?|wording|whose text|error text)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?]\s")
 
 
@@ -20,6 +21,8 @@ def claims_of_paragraph(reading: Reading, at: int) -> list[Claim]:
     spans = list(_SPAN.finditer(text))[:MOST_SPANS]
     calls = [match for match in spans if _leads(_code(match)) or _is_call(reading, _code(match))]
     found: list[Claim] = []
+    # Where the message is what is wrong, the exception itself may be right.
+    about_messages = any(_MESSAGE.search(block.text) for block in reading.blocks if not block.code)
     for number, match in enumerate(calls):
         code = _code(match)
         if _leads(code):
@@ -29,6 +32,8 @@ def claims_of_paragraph(reading: Reading, at: int) -> list[Claim]:
         end = calls[number + 1].start() if number + 1 < len(calls) else len(text)
         begin = calls[number - 1].end() if number else 0
         roles = _roles(text, begin, match.start(), match.end(), end)
+        if roles.expected is None and roles.actual is not None and roles.actual.kind is Kind.RAISES and about_messages:
+            continue
         if roles != Roles():
             found.append(Claim("sentence", code, "", roles.expected, roles.actual, group=reading.group()))
     return [made for claim in found if (made := reading.claim(claim)) is not None]

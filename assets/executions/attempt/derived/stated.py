@@ -27,8 +27,8 @@ _AFTER = re.compile(
 """What may follow a number without backticks: "should be 3 times faster" states no value."""
 
 _BE = (
-    r"(?:be|been|return(?:ed)?|give|given|yield|equal|print(?:ed)?|produce|output|evaluate to|become|result in|show|raise"
-    r"|throw)"
+    r"(?:be|been|return(?:ed)?|give|given|yield|equal|print(?:ed)?|produce|output|evaluate to|become|result in|show"
+    r"|raise|throw)"
 )
 _ADVERBS = r"(?:\s+(?:have|also|only|instead|always|just|really|rather|both|still|all|either))*"
 _THINGS = r"(?:value|result|output|answer|behaviou?r|it|this|that|is|was|the)"
@@ -38,8 +38,8 @@ _ROLES = re.compile(
     rf"|\bexpect(?:ed|s|ing|ation)?\b(?:\s+(?:{_THINGS}|to\s+{_BE}|to get|to see))*"
     r"|\b(?:do|does|did)(?:\s+not|n't)\s+(?:return|give|yield|equal|raise|print)\b"
     r"|\bcorrect(?:ly)?\s+(?:is|would be|value is|result is|answer is)\b)"
-    r"|(?P<other>\b(?:instead of|rather than|and not|but not)\b"
-    r"(?:\s+(?:return|giv|yield|rais|be|print|throw|produc|gett|equal)\w*)*|,\s*not\b)"
+    r"|(?P<other>(?:\b(?:instead of|rather than|and not|but not)|,\s*not)\b"
+    r"(?:\s+(?:return|giv|yield|rais|be|print|throw|produc|gett|equal)\w*)*)"
     r"|(?P<got>\b(?:returns?|returned|gives?|gave|yields?|prints?|printed|outputs?|produces?|evaluates to|results? in"
     r"|raises?|raised|throws?|threw|fails? with|failed with|crash(?:es|ed)? with|dies with|gets?|got|getting|receives?"
     r"|sees?|saw|is|was|are|shows?|comes? back as|becomes?|actual(?:ly)?(?:\s+(?:value|result|output|is|was))*"
