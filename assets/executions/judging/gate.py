@@ -190,6 +190,8 @@ def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
         detail = "The patch changes no file."
     else:
         detail = f"Only allowed files change: {_names(sorted(changed))}."
+        if added:
+            detail += f" {_names(sorted(added))}, derived from the task's text, is added."
     return GateCheck(
         name="allowed-paths", passed=bool(changed) and not tests and not steering and not outside, detail=detail
     )

@@ -84,6 +84,11 @@ CASES = (
         "T\n\n`f(-1)` should raise a ValueError, not return -2",
         (("sentence", "f(-1)", "ValueError", "-2", None),),
     ),
+    Case(
+        "two calls in a sentence",
+        "T\n\n`f(2)` returns 4 but should return 3, and `f(5)` should be 1.",
+        (("sentence", "f(2)", "3", "4", None), ("sentence", "f(5)", "1", None, None)),
+    ),
     Case("no value", "T\n\n`f(2)` should be 3 times faster", ()),
     Case("a message that is wrong", "T\n\n`f('x')` raises ValueError with a confusing message", ()),
     Case("a session", "T\n\n>>> f(2)\n3\n", (("example", "f(2)", None, None, "3"),)),

@@ -44,7 +44,8 @@ def _roles(text: str, begin: int, start: int, stop: int, end: int) -> Roles:
     behind = roles_in(text[stop:end])
     sentence = text[begin:start]
     cuts = [match.end() for match in _SENTENCE_END.finditer(sentence)]
-    before = roles_in(sentence[cuts[-1] if cuts else 0 :])
+    # What stands between two calls of a sentence is about the first.
+    before = roles_in(sentence[cuts[-1] if cuts else 0 :]) if cuts or not begin else Roles()
     expected, actual = behind.expected or before.expected, behind.actual or before.actual
     return Roles(expected, None if expected == actual else actual)
 
