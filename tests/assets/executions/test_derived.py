@@ -192,7 +192,7 @@ def test_imports_that_bind_the_same_name_stay_in_their_tests() -> None:
 def test_the_file_goes_where_the_tests_are_and_is_named_like_them(tmp_path: Path) -> None:
     assert place(
         tmp_path, ["tests/unit/test_a.py::x", "tests/test_b.py::x", "tests/unit/test_c.py::y"], "f() is wrong!"
-    ) == ("tests/unit/test_issue_f_wrong.py")
+    ) == "tests/unit/test_issue_f_wrong.py"
     assert place(tmp_path, ["pkg/a_test.py::x"], "../../etc") == "pkg/issue_etc_test.py"
     (tmp_path / "test_issue_example.py").touch()
     assert place(tmp_path, [], "") == "test_issue_example_2.py"
