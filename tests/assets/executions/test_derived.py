@@ -77,10 +77,39 @@ def test_such_code_is_refused(code: str) -> None:
 
 
 _PIECES = st.sampled_from(
-    ["`f(2)`", "returns", "should be", "3", "```python\n", "```", "\n\n", ">>> ", "f(2)", "# ", "expected", "|", "---",
-     "Traceback (most recent call last):\n", '  File "pkg/core.py", line 5, in f\n', "TypeError: x\n", "$ python -m pkg",
-     "### Expected\n", "instead of", "KeyError", "[1, 2", "(", "'", "\\", "\0", "In [1]: ", "    ", "-", "é", "\ud800"]
-)  # fmt: skip
+    [
+        "`f(2)`",
+        "returns",
+        "should be",
+        "3",
+        "```python\n",
+        "```",
+        "\n\n",
+        ">>> ",
+        "f(2)",
+        "# ",
+        "expected",
+        "|",
+        "---",
+        "Traceback (most recent call last):\n",
+        '  File "pkg/core.py", line 5, in f\n',
+        "TypeError: x\n",
+        "$ python -m pkg",
+        "### Expected\n",
+        "instead of",
+        "KeyError",
+        "[1, 2",
+        "(",
+        "'",
+        "\\",
+        "\0",
+        "In [1]: ",
+        "    ",
+        "-",
+        "é",
+        "\ud800",
+    ]
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -190,9 +219,10 @@ def test_imports_that_bind_the_same_name_stay_in_their_tests() -> None:
 
 
 def test_the_file_goes_where_the_tests_are_and_is_named_like_them(tmp_path: Path) -> None:
-    assert place(
-        tmp_path, ["tests/unit/test_a.py::x", "tests/test_b.py::x", "tests/unit/test_c.py::y"], "f() is wrong!"
-    ) == "tests/unit/test_issue_f_wrong.py"
+    assert (
+        place(tmp_path, ["tests/unit/test_a.py::x", "tests/test_b.py::x", "tests/unit/test_c.py::y"], "f() is wrong!")
+        == "tests/unit/test_issue_f_wrong.py"
+    )
     assert place(tmp_path, ["pkg/a_test.py::x"], "../../etc") == "pkg/issue_etc_test.py"
     (tmp_path / "test_issue_example.py").touch()
     assert place(tmp_path, [], "") == "test_issue_example_2.py"
