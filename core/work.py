@@ -217,6 +217,8 @@ class Evidence(Record):
     target_tests: tuple[str, ...] = ()
     before: TestRun | None = None
     after: TestRun | None = None
+    derived: dict[str, str] = Field(default_factory=dict)
+    """Test files that were derived from the task's text and added to the patch: the SHA-256 of their text by path."""
     applies: bool | None = None
     changed_paths: tuple[str, ...] = ()
     allowed_paths: tuple[str, ...] = ()

@@ -10,15 +10,19 @@ from collections import deque
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.checks import Checking
-from assets.executions.attempt.issue_examples import EXAMPLE_FILE
-from assets.executions.attempt.reproduce import find_tests, measure_baseline, not_reproduced
+from assets.executions.attempt.reproduce import (
+    find_tests,
+    measure_baseline,
+    measure_with_derived_test,
+    not_reproduced,
+)
 from assets.executions.attempt.scrutiny import change_of, doubts_of_text, minimal, scrutinise
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks, OtherLanguage
 from assets.executions.attempt.try_candidates import Accepted, TargetSearch, try_candidates
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
 from assets.executions.engines.search.spectrum import locations
-from assets.executions.judging.diff import changed_lines
+from assets.executions.judging.diff import changed_lines, unified_diff, without
 from assets.executions.judging.gate import judge
 from assets.executions.judging.verify import Change, Suite, Verification, verify
 from assets.executions.repository.test_command import COMMAND_FILE, NoTests, number_of_tests
@@ -48,7 +52,7 @@ def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Ca
     ended = ended.model_copy(
         update={
             "iterations": use.steps if use else ended.evidence.candidates.tried,
-            "changed_lines": changed_lines(ended.patch.diff) if ended.patch else 0,
+            "changed_lines": changed_lines(without(ended.patch.diff, attempt.derived)) if ended.patch else 0,
             "model": use,
         }
     )
@@ -84,18 +88,36 @@ def _run_attempt(attempt: AttemptState) -> Execution:
         return findings.ended(None, f"No tests found: `{shlex.join(shown)}` collects nothing.")
     if not baseline.failing:
         return findings.ended(None, not_reproduced(attempt, baseline))
-    findings.reproduction = "issue" if EXAMPLE_FILE in attempt.extra else "tests"
-    targets = Targets(attempt.checkout.root, baseline, attempt.task)
-    sets = targets.sets()
-    if findings.reproduction == "issue":
-        sets = [made_targets(baseline, "the tests are the task's own examples")]
-    elif COMMAND_FILE in attempt.extra:
-        sets = [made_targets(baseline, "the command that was given to judge the task fails")]
+    if COMMAND_FILE in attempt.extra:
+        sets = [made_targets(baseline, "the command that was given to judge the task fails", COMMAND_FILE)]
+    elif attempt.derived:
+        sets = _derived_targets(attempt, baseline)
+    else:
+        targets = Targets(attempt.checkout.root, baseline, attempt.task)
+        sets = targets.sets()
+        if not sets:
+            attempt.record("observed", {"unrelated": baseline.failing[:50]})
+            asked = targets.question()
+            try:
+                measured = measure_with_derived_test(attempt, baseline)
+            except WorkerDied as died:
+                return findings.ended(None, f"{asked} The test derived from the issue could not be run: {died}.")
+            if measured is None:
+                return findings.ended(None, f"{asked} {attempt.lacking}".strip())
+            worker, baseline = measured
+            sets = _derived_targets(attempt, baseline)
     if not sets:
-        findings.reproduction = "none"
-        attempt.record("observed", {"unrelated": baseline.failing[:50]})
-        return findings.ended(None, targets.question())
+        return findings.ended(None, not_reproduced(attempt, baseline))
+    findings.reproduction = "issue" if attempt.derived else "tests"
     return _search_target_sets(attempt, worker, baseline, sets)
+
+
+def _derived_targets(attempt: AttemptState, baseline: Baseline) -> list[TargetSet]:
+    """The failing tests of those that were derived from the issue; empty when none fails in the whole suite."""
+    made = [
+        made_targets(baseline, "the tests are what the task says of its own examples", path) for path in attempt.derived
+    ]
+    return [targets for targets in made if targets.tests]
 
 
 def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baseline, sets: list[TargetSet]) -> Execution:
@@ -148,7 +170,7 @@ def _start_search(
         baseline=baseline,
         context=attempt.context,
         sources=attempt.files,
-        test_sources={test: test_source(attempt.checkout.root, test) for test in targets.tests[:30]},
+        test_sources={t: test_source(attempt.checkout.root, t, attempt.derived) for t in targets.tests[:30]},
         should_stop=attempt.should_stop,
         root=attempt.checkout.root,
         until=until,
@@ -208,16 +230,17 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
         verified += 1
         attempt.record("verify", {"patch": change.diff, "operator": candidate.operator, "rank": verified - 1})
         doubts = doubts_of_text(search, change)
+        published = _with_derived_test(attempt, change)
         if grave := [doubt.detail for doubt in doubts if doubt.severity == "fail"]:
             result = Verification(None, detail=grave[0])
         else:
-            result = _verified(attempt, search, change)
+            result = _verified(attempt, search, published)
         if result.unsteady:
             search.broken = f"{result.detail}, so no patch can be proven by it"
             return None, rejected
         search.steady = search.steady or result.after is not None
-        patch = Patch(base_commit=attempt.checkout.commit, diff=change.diff)
-        evidence = _evidence(attempt, problem, candidate, change, result).model_copy(update={"doubts": doubts})
+        patch = Patch(base_commit=attempt.checkout.commit, diff=published.diff)
+        evidence = _evidence(attempt, problem, candidate, published, result).model_copy(update={"doubts": doubts})
         verdict = judge(evidence, patch)
         if verdict.verdict is not VerdictKind.FAIL:
             more = scrutinise(attempt, search, candidate)
@@ -238,6 +261,16 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
         failure = result.failure_message(problem.baseline.run)
         rejected.append(Observation(candidate, "rejected", broken=reasons, message=failure))
     return None, rejected
+
+
+def _with_derived_test(attempt: AttemptState, change: Change) -> Change:
+    """The change with the test that was derived from the task's text, which the engine neither sees as a file of its
+    own nor may change."""
+    if not attempt.derived:
+        return change
+    files = {**change.files, **attempt.derived}
+    before = {**change.before, **dict.fromkeys(attempt.derived)}
+    return Change(unified_diff(before, files), files, before)
 
 
 def _evidence(

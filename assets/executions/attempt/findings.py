@@ -27,6 +27,8 @@ class Findings:
     baseline: Baseline | None = None
     targets: TargetSet | None = None
     reproduction: str = "none"
+    derived: dict[str, str] = field(default_factory=dict)
+    """Test files from the task's text that are in the patch: the SHA-256 of their text by path."""
     suspicious: tuple[Location, ...] = ()
     generated: int = 0
     tried: int = 0
@@ -84,6 +86,7 @@ class Findings:
             packages=self.packages,
             services=self.services,
             reproduction=self.reproduction,
+            derived=self.derived,
             target_tests=self.targets.tests if self.targets else (),
             relation=self.targets.relation if self.targets else None,
             allowed_paths=(*self.files.paths, *others),

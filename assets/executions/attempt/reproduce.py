@@ -1,8 +1,21 @@
-"""Runs the suite on the unchanged commit; when no test fails, looks for another way to reproduce the problem."""
+"""Runs the suite on the unchanged commit; when no test fails for the task, looks for another way to reproduce it."""
 
+import hashlib
 import time
+from dataclasses import replace
 
-from assets.executions.attempt.issue_examples import EXAMPLE_FILE, example_tests
+from assets.executions.attempt.derived.commands import console_scripts
+from assets.executions.attempt.derived.derive import (
+    Derived,
+    NotDerived,
+    evidence_in,
+    place,
+    probe,
+    probe_module,
+    question,
+    written,
+)
+from assets.executions.attempt.derived.project_names import ProjectNames
 from assets.executions.attempt.state import AttemptState
 from assets.executions.judging.verify import run_command
 from assets.executions.repository.languages import native_command, without_tests
@@ -19,7 +32,7 @@ from assets.executions.trial.baseline import Baseline, measure
 from assets.executions.trial.environment.case import passed
 from assets.executions.trial.environment.classify import notes, set_apart, summary
 from assets.executions.trial.environment.time_zones import apart_for_time_zone
-from assets.executions.trial.worker_client import Worker
+from assets.executions.trial.worker_client import Worker, WorkerDied
 from core.work import Outcome
 
 _LARGE = 20
@@ -53,7 +66,7 @@ def find_tests(attempt: AttemptState) -> None:
 
 def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     """Measures the suite's baseline. When no test fails, measures it again with the given command as one more test, or
-    with the issue's examples as tests. Raises `WorkerDied`."""
+    with a test derived from the issue's text. Raises `WorkerDied`."""
     began = time.monotonic()
     worker = attempt.open_worker()
     worker.start()
@@ -64,14 +77,37 @@ def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     if _breaks(baseline):
         worker, baseline = _with_older_packages(attempt, worker, baseline)
     if _can_add_test(attempt, baseline) and _add_test(attempt, baseline):
-        worker = attempt.open_worker()
-        attempt.prepare_worker()
-        baseline = _measure(attempt, worker, 0.3)
+        worker, baseline = _with_added_test(attempt)
     attempt.findings.baseline = baseline
     attempt.findings.notes.extend((*baseline.notes, *notes(baseline)))
     attempt.findings.spent("baseline", began)
-    attempt.reserve = min(0.4 * attempt.budget.seconds, 1.5 * attempt.findings.timings["baseline"] + 1.0)
+    _set_reserve(attempt)
     return worker, baseline
+
+
+def measure_with_derived_test(attempt: AttemptState, baseline: Baseline) -> tuple[Worker, Baseline] | None:
+    """The baseline with a test derived from the task's text, for when none of the failing tests is about the task; None
+    when none can be derived. Raises `WorkerDied`."""
+    if attempt.derived or attempt.extra or attempt.native is not None:
+        return None
+    began = time.monotonic()
+    made = _derive(attempt, baseline)
+    measured = _with_added_test(attempt) if made else None
+    attempt.findings.spent("baseline", began)
+    if measured is not None:
+        attempt.findings.baseline = measured[1]
+        _set_reserve(attempt)
+    return measured
+
+
+def _set_reserve(attempt: AttemptState) -> None:
+    attempt.reserve = min(0.4 * attempt.budget.seconds, 1.5 * attempt.findings.timings["baseline"] + 1.0)
+
+
+def _with_added_test(attempt: AttemptState) -> tuple[Worker, Baseline]:
+    worker = attempt.open_worker()
+    attempt.prepare_worker()
+    return worker, _measure(attempt, worker, 0.3)
 
 
 def _breaks(baseline: Baseline) -> bool:
@@ -130,20 +166,54 @@ def _can_add_test(attempt: AttemptState, baseline: Baseline) -> bool:
 
 
 def _add_test(attempt: AttemptState, baseline: Baseline) -> bool:
-    """Adds the given command as a test when it fails, else the issue's examples; False when there is neither."""
+    """Adds the given command as a test when it fails, else one derived from the issue; False when there is neither."""
     if attempt.black_box is not None and baseline.run.outcomes[command_id(attempt.black_box)] is Outcome.FAILED:
         name, content = COMMAND_FILE, command_test(attempt.black_box.arguments[0], attempt.budget.seconds / 4)
         why = "The given command fails although no single test does; it was used as one test."
-    else:
-        examples = example_tests(attempt.task.text, attempt.files)
-        if examples is None:
-            return False
-        name, content = EXAMPLE_FILE, examples
-        why = "No test fails; the examples in the issue were used as tests."
-    attempt.record("reproduce", {"command": [name], "why": why})
+        attempt.record("reproduce", {"command": [name], "why": why})
+        attempt.findings.notes.append(why)
+        attempt.extra = {name: content.encode()}
+        attempt.command = attempt.command.with_file(name)
+        return True
+    return _derive(attempt, baseline)
+
+
+def _derive(attempt: AttemptState, baseline: Baseline) -> bool:
+    """Derives a test from the task's text, which is then a file of every worker; False when none can be."""
+    root, command = attempt.checkout.root, attempt.command
+    found = evidence_in(attempt.task.text, ProjectNames(attempt.files), console_scripts(root))
+    made: Derived | NotDerived = NotDerived(found.notes, found.missing)
+    path = place(root, baseline.tests, attempt.task.title)
+    if found.claims:
+        calls = [claim.name for claim in found.claims]
+        attempt.record("reproduce", {"calls": calls, "why": "What the issue says of these calls is looked at."})
+        attempt.extra = {path: probe_module(found.claims).encode("utf-8", "replace")}
+        # As a command of pytest: what a test method returns or raises is not wanted here, but what the call gives.
+        attempt.command = replace(command.with_file(path), runner="pytest")
+        worker = None
+        try:
+            worker = attempt.open_worker()
+            made = written(probe(worker, path, found, attempt.allowance(0.25 * attempt.left)), path, attempt.task.title,
+                           command)  # fmt: skip
+        except WorkerDied as died:
+            made = NotDerived((*found.notes, f"The examples in the issue could not be run: {died}."))
+        finally:
+            if worker is not None:
+                worker.close()
+            attempt.extra, attempt.command = {}, command
+    attempt.findings.notes.extend(made.notes)
+    if isinstance(made, NotDerived):
+        attempt.lacking = question(made.missing)
+        attempt.record("observed", {"derived": None, "notes": list(made.notes), "missing": list(made.missing)})
+        return False
+    why = f"No test fails for the task; one was derived from the issue's text ({', '.join(made.sources)}): {path}."
+    attempt.record("reproduce", {"command": [path], "why": why, "test": made.text})
     attempt.findings.notes.append(why)
-    attempt.extra = {name: content.encode()}
-    attempt.command = attempt.command.with_file(name)
+    content = made.text.encode("utf-8", "surrogatepass")
+    attempt.extra = {path: content}
+    attempt.derived = {path: made.text}
+    attempt.findings.derived = {path: hashlib.sha256(content).hexdigest()}
+    attempt.command = command.with_file(path)
     return True
 
 
@@ -154,6 +224,9 @@ def not_reproduced(attempt: AttemptState, baseline: Baseline) -> str:
     ran = len(baseline.run.outcomes)
     flaky = f" ({len(baseline.flaky)} gave different results each time)" if baseline.flaky else ""
     text = f"Not reproduced: none of the {ran} tests fails reliably on the unchanged commit{flaky}"
-    if EXAMPLE_FILE in attempt.extra:
-        text += ", nor do the examples in the issue"
-    return f"{text}. A test that fails because of the problem is needed."
+    if attempt.derived:
+        text += ", nor does the one derived from the issue"
+    needed = f" {attempt.lacking}" if attempt.lacking else ""
+    return (
+        f"{text}. A test that fails because of the problem is needed, or an issue from which one can be made.{needed}"
+    )

@@ -82,8 +82,8 @@ class Callbacks:
 
 class AttemptState:
     """The state of a running attempt. `command`, set by `find_tests`, runs the suite; `black_box` is a command of which
-    only the exit code is known; `extra` files are written into every worker; `reserve` seconds are held back for
-    verification."""
+    only the exit code is known; `extra` files are written into every worker; `derived` is the test file made from
+    the task's text, if any, which is added to the patch; `reserve` seconds are held back for verification."""
 
     def __init__(self, given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Callbacks) -> None:
         self.task, self.context, self.plan, self.checkout = given.task, given.context, given.plan, given.checkout
@@ -109,6 +109,9 @@ class AttemptState:
         self.black_box: TestCommand | None = None
         self.command: TestCommand
         self.extra: dict[str, bytes] = {}
+        self.derived: dict[str, str] = {}
+        self.lacking = ""
+        """What the task's text lacks for a test to be derived from it, as a question; empty when nothing is known."""
         self.environment: TestEnvironment | None = None
         self.native: LanguageEnvironment | None = None
         """Set when the tests are in another language than Python."""

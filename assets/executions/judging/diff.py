@@ -6,7 +6,7 @@ Only `\\n` separates lines, so a `\\r` stays part of its line. A file without a 
 import difflib
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from core.git import command
@@ -59,6 +59,26 @@ def new_paths(diff: str) -> tuple[str, ...]:
     headers = re.split(r"^diff --git ", diff, flags=re.MULTILINE)[1:]
     made = [header for header in headers if header.partition("\n")[2].startswith("new file mode ")]
     return changed_paths("".join(f"diff --git {header}" for header in made))
+
+
+def new_file(diff: str, path: str) -> str | None:
+    """The text of a file that a diff of `unified_diff` adds at this path; None when it adds none there, or more than
+    one piece of the diff is about it."""
+    pieces = [f"diff --git {part}" for part in re.split(r"^diff --git ", diff, flags=re.MULTILINE)[1:]]
+    about = [piece for piece in pieces if path in changed_paths(piece)]
+    if len(about) != 1 or new_paths(about[0]) != (path,):
+        return None
+    _, hunk, body = about[0].partition("\n@@ ")
+    lines = body.split("\n")[1:]
+    text = "\n".join(line[1:] for line in lines if line[:1] == "+")
+    ends = _NO_NEWLINE.strip() not in lines
+    return text + ("\n" if ends and hunk else "")
+
+
+def without(diff: str, paths: Collection[str]) -> str:
+    """A diff without the pieces about these paths."""
+    head, *parts = re.split(r"^(?=diff --git )", diff, flags=re.MULTILINE)
+    return head + "".join(part for part in parts if not set(changed_paths(part)) & set(paths))
 
 
 def apply_diff(root: Path, diff: str, timeout: float = 30.0) -> str | None:

@@ -4,9 +4,10 @@
 passes on weaker evidence; anything else is `fail`. The verdict is bound to the patch by its hash.
 """
 
+import hashlib
 from collections.abc import Callable, Collection
 
-from assets.executions.judging.diff import new_paths
+from assets.executions.judging.diff import new_file, new_paths
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
 from assets.executions.repository.test_command import number_of_tests
 from core.patch_paths import changed_paths
@@ -35,7 +36,7 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     """Why evidence that passes every check only justifies a draft; empty when it justifies `pass`."""
     found = []
     if evidence.reproduction != "tests":
-        found.append("The failure was reproduced by an example from the task's text, not by a test of the repository.")
+        found.append("The failure was reproduced by a test derived from the task's text, not by one of the repository.")
     if (relation := evidence.relation) is not None and relation.related and relation.score < relation.threshold:
         shared = f" beyond this: {'; '.join(relation.shared[:3])}" if relation.shared else ""
         found.append(f"Little shows that the failing tests are about this task{shared}.")
@@ -77,7 +78,7 @@ def _proof(evidence: Evidence) -> str:
     after = evidence.after
     count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED) if after else 0
     targets = number_of_tests(evidence.target_tests)
-    what = "an example from the task's text" if evidence.reproduction == "issue" else targets
+    what = f"{targets} derived from the task's text" if evidence.reproduction == "issue" else targets
     parts = [f"On the unchanged commit, {what} failed; on a clean checkout with the patch, every one of these passes."]
     if evidence.relation is not None and evidence.relation.shared:
         parts.append(f"They represent this task: {'; '.join(evidence.relation.shared[:3])}.")
@@ -170,8 +171,10 @@ def worse_tests(before: TestRun, after: TestRun, flaky: Collection[str] = ()) ->
 
 
 def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
-    """The patch changes only allowed files, and no test."""
-    changed = set(changed_paths(patch.diff)) | set(evidence.changed_paths)
+    """The patch changes only allowed files, and no test; a test that was derived from the task's text is added as it
+    was measured."""
+    added = {path for path, digest in evidence.derived.items() if _sha256(new_file(patch.diff, path)) == digest}
+    changed = (set(changed_paths(patch.diff)) | set(evidence.changed_paths)) - added
     made = set(new_paths(patch.diff))
     tests = sorted(path for path in changed if is_test_path(path))
     # An existing Python file with such a name belongs to the program.
@@ -187,6 +190,8 @@ def allowed_paths(evidence: Evidence, patch: Patch) -> GateCheck:
         detail = "The patch changes no file."
     else:
         detail = f"Only allowed files change: {_names(sorted(changed))}."
+        if added:
+            detail += f" {_names(sorted(added))}, derived from the task's text, is added."
     return GateCheck(
         name="allowed-paths", passed=bool(changed) and not tests and not steering and not outside, detail=detail
     )
@@ -211,6 +216,10 @@ CHECKS: tuple[Callable[[Evidence, Patch], GateCheck], ...] = (
     allowed_paths,
     undisputed,
 )
+
+
+def _sha256(text: str | None) -> str:
+    return "" if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _passes(run: TestRun | None, test: str) -> bool:

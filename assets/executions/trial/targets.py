@@ -88,10 +88,11 @@ def _fails(tests: list[str]) -> str:
     return "fails" if len(tests) == 1 else "fail"
 
 
-def made_targets(baseline: Baseline, shared: str) -> TargetSet:
-    """The failing tests that were made for the task: from its own examples, or from the command that came with it."""
+def made_targets(baseline: Baseline, shared: str, file: str) -> TargetSet:
+    """The failing tests in `file`, which was made for the task: from its text, or from the command that it gave."""
     relation = Relation(related=True, score=NAMED * THRESHOLD, threshold=THRESHOLD, shared=(shared,))
-    return TargetSet(tuple(baseline.failing), f"{shared[0].upper()}{shared[1:]}.", relation)
+    tests = tuple(test for test in baseline.failing if test.startswith(f"{file}::"))
+    return TargetSet(tests, f"{shared[0].upper()}{shared[1:]}.", relation)
 
 
 def _groups(baseline: Baseline, failing: list[str]) -> Mapping[tuple[str, str], list[str]]:
@@ -114,16 +115,17 @@ def _cause(baseline: Baseline, test: str, failure: Failure) -> tuple[str, str]:
     return (min(files, key=lambda path: (-files[path], path)) if files else test.split("::")[0]), failure.type
 
 
-def test_source(root: Path, test: str) -> str:
-    """The text of a test's function, found by its id without importing anything; empty when not found."""
+def test_source(root: Path, test: str, made: Mapping[str, str] | None = None) -> str:
+    """The text of a test's function, found by its id without importing anything; empty when not found. `made` are the
+    texts of test files that are not in the checkout."""
     path, *names = test.partition("[")[0].split("::")
     file = root / path
-    if not file.is_file() or file.stat().st_size > 1 << 20:
+    if path not in (made or {}) and (not file.is_file() or file.stat().st_size > 1 << 20):
         return ""
     try:
         if not path.endswith(".py"):
             return test_text(file.read_text(errors="replace"), test.partition("::")[2])
-        text = file.read_text()
+        text = made[path] if made and path in made else file.read_text()
         tree: ast.AST = ast.parse(text)
     except (UnicodeDecodeError, SyntaxError, ValueError, RecursionError):
         return ""

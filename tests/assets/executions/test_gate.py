@@ -1,10 +1,12 @@
 """The gate is a pure function; what it accepts has every piece of evidence."""
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.executions.judging.diff import unified_diff
+from assets.executions.judging.diff import unified_diff, without
 from assets.executions.judging.gate import CHECKS, judge, weaknesses
 from assets.executions.repository.protected_paths import is_test_path, steers_tests
 from core.work import Doubt, EnvironmentFailure, Evidence, Outcome, Patch, Relation, TestRun, VerdictKind
@@ -217,3 +219,18 @@ def test_a_source_that_has_the_name_of_a_standard_module_may_be_changed() -> Non
     patch = Patch(base_commit="0" * 40, diff=unified_diff({"queue.py": "a = 1\n"}, {"queue.py": "a = 2\n"}))
     verdict = judge(good(changed_paths=("queue.py",), allowed_paths=("queue.py",)), patch)
     assert verdict.verdict is VerdictKind.PASS
+
+
+def test_only_the_derived_test_as_it_was_measured_may_be_added() -> None:
+    path, text = "tests/test_issue_x.py", "def test_x():\n    assert f() == 1"
+    before: dict[str, str | None] = {"shop/cart.py": "a = 1\n", path: None}
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    evidence = good(reproduction="issue", derived={path: digest}, changed_paths=("shop/cart.py", path))
+    for content, passes in ((text, True), (f"{text}\n", False), ("", False)):
+        diff = unified_diff(before, {"shop/cart.py": "a = 2\n", path: content})
+        found = judge(evidence, Patch(base_commit="0" * 40, diff=diff))
+        assert {c.name: c.passed for c in found.checks}["allowed-paths"] is passes
+    other = unified_diff({path: "old\n", "shop/cart.py": "a = 1\n"}, {path: text, "shop/cart.py": "a = 2\n"})
+    found = judge(evidence, Patch(base_commit="0" * 40, diff=other))
+    assert not {c.name: c.passed for c in found.checks}["allowed-paths"], "an existing test may not be changed"
+    assert without(other, [path]) == unified_diff({"shop/cart.py": "a = 1\n"}, {"shop/cart.py": "a = 2\n"})

@@ -1,14 +1,11 @@
 """Where the fault may be, and which failing tests the issue is about."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.executions.attempt.issue_examples import example_tests, examples_in
 from assets.executions.engines.search.source import SourceFile, Unreadable
 from assets.executions.engines.search.spectrum import ochiai, rank
 from assets.executions.engines.search.symptoms import read_symptoms
@@ -125,7 +122,7 @@ def test_symptoms_are_read_from_failures() -> None:
 
 @given(st.text(max_size=200))
 def test_reading_words_never_fails(text: str) -> None:
-    words(text), identifiers(text), literals(text), read_symptoms([Failure("E", text)], [text], text), examples_in(text)
+    words(text), identifiers(text), literals(text), read_symptoms([Failure("E", text)], [text], text)
 
 
 @given(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), st.from_regex(r"[a-z_]{1,12}", fullmatch=True))
@@ -137,55 +134,3 @@ def test_similarity_is_symmetric_enough_to_order_by(one: str, other: str) -> Non
 def test_a_file_that_is_not_utf_8_is_named_and_left_out() -> None:
     with pytest.raises(Unreadable, match=r"m\.py is left out: it is not UTF-8 \(byte 8\)"):
         SourceFile("m.py", b"name = '\xff'\n")
-
-
-def test_interactive_examples_become_tests() -> None:
-    issue = "It is wrong:\n\n```\n>>> add(1, 2)\n3\n>>> add(0, 0)\n0\n```\nPlease fix."
-    made = example_tests(issue, {"src/m.py": SourceFile("src/m.py", CODE.encode())})
-    assert made is not None
-    assert "from m import add" in made and "add(1, 2)" in made
-    compile(made, "x", "exec")
-
-
-@pytest.mark.parametrize(
-    "example",
-    [
-        ">>> m.add(1, 2)\n4",
-        ">>> deep.n.twice(2)\n5",
-        ">>> add(1, 2)\n4",
-        ">>> import m as other\n>>> other.add(1, 2)\n4",
-        ">>> from m import add\n\nThen:\n\n>>> [add(n, n) for n in range(2)]\n[0, 3]",
-    ],
-)
-def test_an_example_fails_for_what_it_shows_and_not_for_a_missing_import(example: str, tmp_path: Path) -> None:
-    (tmp_path / "m.py").write_text("def add(a, b):\n    return a + b\n")
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "__init__.py").write_text("")
-    (tmp_path / "deep" / "n.py").write_text("def twice(a):\n    return 2 * a\n")
-    files = ["m.py", "deep/__init__.py", "deep/n.py"]
-    made = example_tests(example, {name: SourceFile(name, (tmp_path / name).read_bytes()) for name in files})
-    assert made is not None
-    (tmp_path / "test_made.py").write_text(made)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_made.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert "NameError" not in done.stdout
-    assert "AssertionError: Failed example:" in done.stdout
-    assert " Expected: " in done.stdout
-
-
-def test_an_example_with_a_name_that_is_nowhere_reproduces_nothing() -> None:
-    sources = {"m.py": SourceFile("m.py", CODE.encode())}
-    assert example_tests(">>> client.get('/')\n200", sources) is None
-    both = example_tests(">>> client.get('/')\n200\n\n>>> add(1, 2)\n4", sources)
-    assert both is not None
-    assert "client" not in both
-
-
-def test_an_issue_without_output_gives_no_examples() -> None:
-    assert examples_in("call `f(1)`\n\n>>> f(1)\n\nand look") == []
