@@ -73,7 +73,7 @@ def test_solve_refuses_such_a_key_before_it_begins(home: Path, tmp_path: Path, m
     ):
         subprocess.run(["git", *arguments], check=True)
     (tmp_path / "issue.md").write_text("It fails\n")
-    done = CliRunner().invoke(app, ["solve", str(repository), "--issue", str(tmp_path / "issue.md")])
+    done = CliRunner().invoke(app, ["solve", "--repo", str(repository), "--issue", str(tmp_path / "issue.md")])
     assert isinstance(done.exception, CommandFailed)
     assert "commits cannot be signed: PENSTOCK_SIGNING_KEY: " in str(done.exception)
     assert not (home / "solve").exists()
