@@ -53,9 +53,10 @@ def try_(
     except BadRule as error:
         raise typer.BadParameter(str(error), param_hint="RULE") from None
     with opened() as database, database.team(here := team_of(database, team)) as connection:
-        if source and not connection.execute("SELECT FROM sources WHERE name = %s", (source,)).fetchone():
-            raise typer.BadParameter(f"there is no source {source!r}; see `penstock index list`", param_hint="--source")
         found = try_rules(connection, here, tried, days=days, source=source)
+        known = connection.execute("SELECT FROM sources WHERE name = %s", (source,)).fetchone()
+    if source and not known and not found.judged:  # events of a source that was removed can be tried
+        raise typer.BadParameter(f"there is no source {source!r}; see `penstock index status`", param_hint="--source")
     if as_json:
         data(asdict(found))
         return

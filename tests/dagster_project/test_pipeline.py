@@ -48,7 +48,7 @@ def test_a_patch_that_the_gate_rejects_is_skipped_and_the_next_good_one_is_publi
         uuid.UUID(int=7), 1, "Pages", "solve:1", None, solution.context, solution.plan, solution.execution,
         solution.verdict,
     )  # fmt: skip
-    branch, refusal = _publish(repository, record, render(record))
+    branch, refusal = _publish(repository, record, render(record), Settings(home=tmp_path / "home"))
     assert (refusal, branch) == (None, f"penstock/{uuid.UUID(int=7)}")
     shown = subprocess.run(
         ["git", "show", f"{branch}:mod.py"], cwd=repository, env={**os.environ, **GIT}, check=True, capture_output=True

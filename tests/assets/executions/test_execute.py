@@ -162,7 +162,10 @@ def test_an_example_in_the_issue_reproduces_when_no_test_does_and_gives_a_draft(
     done = repair({"cart.py": CART, "tests/test_cart.py": tests}, issue)
     assert done.patch is not None and done.evidence.reproduction == "issue"
     assert judge(done.evidence, done.patch).verdict is VerdictKind.DRAFT
-    assert "+    assert pages(11, 5) == 3" in done.patch.diff and "+    assert pages(10, 5) == 2" in done.patch.diff
+    assert (
+        "+    assert pages(11, 5) == 3" in done.patch.diff
+        and "+    assert repr(pages(10, 5)) == '2'" in done.patch.diff
+    )
 
 
 def test_a_test_that_hangs_is_a_failure_that_can_be_repaired(repair: Repair) -> None:
