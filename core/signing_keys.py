@@ -22,7 +22,7 @@ def signing_key(settings: Settings, team_id: uuid.UUID) -> SigningKey | None:
     if team_id == DEFAULT_TEAM:
         return SigningKey(settings.signing_key, SETTING) if settings.signing_key else None
     path = settings.secrets_folder / f"{_FILE}{team_id}"
-    return SigningKey(path, "the team's signing key") if os.path.lexists(path) else None
+    return SigningKey(path, _of_team(path.name)) if os.path.lexists(path) else None
 
 
 def all_keys(settings: Settings) -> Iterator[SigningKey]:
@@ -35,4 +35,9 @@ def all_keys(settings: Settings) -> Iterator[SigningKey]:
         return
     for path in found:
         if _TEAM.fullmatch(path.name):
-            yield SigningKey(path, "the team's signing key")
+            yield SigningKey(path, _of_team(path.name))
+
+
+def _of_team(file: str) -> str:
+    """How messages name a team's key."""
+    return f"the signing key of team {file.removeprefix(_FILE)}"

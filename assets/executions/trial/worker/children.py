@@ -92,6 +92,7 @@ class Child:
             return
         finally:
             os.close(self._reader)
+            self._begun.close()
 
 
 class _Sender:

@@ -14,7 +14,7 @@ from .suite import Suite, signature
 from .turns import Turns
 
 Trial = dict[str, Any]
-LEAST_CPU = 0.025
+_LEAST_CPU = 0.025
 """Processor seconds that a target gets at first: more than two of the steps in which some kernels count them."""
 _WAIT = 0.3
 """Seconds that a target may wait at first, for anything but the processor."""
@@ -31,7 +31,6 @@ class Trials:
         self._patcher = Patcher(suite.root)
         self._reliable: dict[str, bool] = {}
         self._direct = Direct(suite.items[0].config) if suite.items else None
-        self._turns: Turns | None = None
         gc.freeze()  # what is there now lives as long as the process, and forks need not look at it
 
     def work(self, command: dict[str, Any], batch: list[int], send: Send) -> None:
@@ -53,15 +52,15 @@ class Trials:
         before = self._signature(targets[0], most)
         state.restore()
         # The host measured whole runs, which are slower than those of candidates.
-        quick, patient = max(LEAST_CPU, 20 * took), command.get("patient")
+        quick, patient = max(_LEAST_CPU, 20 * took), command.get("patient")
         command = {
             **command,
             "quick": min(most, quick * (_PATIENCE if patient else 1)),
             "wait": 1.0 if patient else _WAIT,
         }
         if not patient:
-            self._turns = suite.turns = Turns()
-            self._turns.bounded = self._patcher.counts = True
+            suite.turns, self._patcher.counts = Turns(), True
+            self._bound_turns(True)
         for index in batch:
             send(("begin", index, None))
             trial = self._try(command["candidates"][index], targets, command, state)
@@ -95,8 +94,8 @@ class Trials:
         return longest
 
     def _bound_turns(self, bounded: bool) -> None:
-        if self._turns is not None:
-            self._turns.bounded = bounded
+        if self._suite.turns is not None:
+            self._suite.turns.bounded = bounded
 
     def _signature(self, target: str, cpu: float) -> str:
         suite = self._suite
@@ -122,6 +121,8 @@ class Trials:
         files = _Files(suite.root, candidate.get("files", {}))
         try:
             trial = run_targets(suite, targets, command, state.between)
+            if trial["s"] == "hang" and not command.get("patient"):
+                return {**trial, "cut": True}
             if trial["s"] != "pass":
                 return trial
             self._bound_turns(False)  # how long the other tests take is known
@@ -206,8 +207,8 @@ def run_targets(
 ) -> Trial:
     """Runs targets in order until one fails; the first `full` are run in any case, to see partial progress."""
     first: dict[str, Any] | None = None
-    full, most = command.get("full", 3), command["cpu"]
-    cpu, wait = command.get("quick", most), command.get("wait", 1.0)
+    full = command.get("full", 3)
+    cpu, wait = command.get("quick", command["cpu"]), command.get("wait", 1.0)
     status = "pass"
     passing = []
     for position, target in enumerate(targets):
@@ -226,8 +227,6 @@ def run_targets(
             if command.get("say"):
                 first["m"] = f"{target}: {failure['type']}: {failure['message']}"[:4000]
         if outcome == "hang":
-            if not command.get("patient"):
-                first = {**(first or {}), "cut": True}
             break
     return {"s": status, "p": passing, **(first or {})}
 
