@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 
 from assets.context.tickets.apis import ApiError, Reader
 from assets.context.tickets.apis.bitbucket import values_of
-from assets.context.tickets.apis.github import listed
+from assets.sweeps.pages import MOST_PAGES, all_pages
 from assets.sweeps.places import Place
 from core.follow_ups import Feedback
 from core.forge.protocol import own_branch
@@ -26,8 +26,6 @@ from core.tickets import Comment, Service, bitbucket, gitlab
 from core.tickets.fields import Body, Name, Person
 from core.tickets.github import Remark
 
-MOST_PAGES = 20
-"""Of one pull request's remarks."""
 MOST_PULLS = 500
 """The newest of a source."""
 FOLLOWED_DAYS = 180
@@ -112,11 +110,11 @@ _GITEA_ASKING = ("COMMENT", "REQUEST_CHANGES")
 
 def _github(reader: Reader, project: str, pull: OwnPull) -> Iterator[Said]:
     at = f"/repos/{quote(project)}/pulls/{pull.number}"
-    for item in _pages(reader, f"{at}/comments?per_page=100"):
+    for item in all_pages(reader, f"{at}/comments?per_page=100"):
         remark = parse(Remark, item, "comment")
         said = remark.comment("review-")
         yield Said(of_github_remark(pull.branch, remark), said.created_at, said.id)
-    for item in _pages(reader, f"{at}/reviews?per_page=100"):
+    for item in all_pages(reader, f"{at}/reviews?per_page=100"):
         review = parse(Remark, item, "review")
         if review.body and (review.state or "").upper() != "PENDING":
             said = review.comment("whole-review-")
@@ -124,7 +122,7 @@ def _github(reader: Reader, project: str, pull: OwnPull) -> Iterator[Said]:
 
 
 def _gitea(reader: Reader, project: str, pull: OwnPull) -> Iterator[Said]:
-    for item in _pages(reader, f"/api/v1/repos/{quote(project)}/pulls/{pull.number}/reviews?limit=50"):
+    for item in all_pages(reader, f"/api/v1/repos/{quote(project)}/pulls/{pull.number}/reviews?limit=50"):
         review = parse(_GiteaReview, item, "review")
         if review.state in _GITEA_ASKING:
             times = (review.updated_at, review.submitted_at)
@@ -134,7 +132,7 @@ def _gitea(reader: Reader, project: str, pull: OwnPull) -> Iterator[Said]:
 
 def _gitlab(reader: Reader, project: str, pull: OwnPull) -> Iterator[Said]:
     at = f"/api/v4/projects/{quote(project, safe='')}/merge_requests/{pull.number}/discussions?per_page=100"
-    for item in _pages(reader, at):
+    for item in all_pages(reader, at):
         discussion = parse(_Discussion, item, "discussion")
         for each in discussion.notes:
             note = parse(gitlab.Note, each, "note")
@@ -172,13 +170,3 @@ def read_reviews(reader: Reader, service: str, project: str, pull: OwnPull) -> l
         if error.status not in (404, 410):
             raise
         return []
-
-
-def _pages(reader: Reader, url: str) -> Iterator[Mapping[str, Any]]:
-    place: str | None = url
-    for _ in range(MOST_PAGES):
-        if place is None:
-            return
-        answer = reader.get(place)
-        yield from listed(answer.body)
-        place = answer.next

@@ -7,12 +7,11 @@ only as far as rules need it.
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 from assets.context.tickets.apis import ApiError, Reader
-from assets.context.tickets.apis.github import listed
-from core.payload import BadField, Flag, Moment, Needed, Objects, Payload, Text, parse
+from assets.sweeps.pages import all_pages
+from core.payload import Flag, Moment, Needed, Objects, Payload, Text, parse
 from core.rules import Kind, Signal
 from core.tickets import Service
 from core.tickets.fields import Label, Person
@@ -20,8 +19,6 @@ from core.tickets.jira import Changelog
 from core.tickets.jira import Person as JiraPerson
 from core.tickets.record import NAME_CHARACTERS
 
-MOST_PAGES = 20
-"""Of one issue's history."""
 _ASSIGNED = re.compile(r"assigned to (@[\w.-]+(?:(?:, | and |, and )@[\w.-]+)*)")
 
 
@@ -80,7 +77,7 @@ class _JiraIssue(Payload):
 
 
 def github(reader: Reader, project: str, key: str, kinds: Collection[Kind]) -> Iterator[Signal]:
-    for item in _pages(reader, f"/repos/{quote(project)}/issues/{key[1:]}/events?per_page=100"):
+    for item in all_pages(reader, f"/repos/{quote(project)}/issues/{key[1:]}/events?per_page=100"):
         event = parse(_GitHubEvent, item, "event")
         if event.event == "labeled" and event.label:
             yield _signal(event.created_at, event.actor, labels=event.label.name)
@@ -89,7 +86,7 @@ def github(reader: Reader, project: str, key: str, kinds: Collection[Kind]) -> I
 
 
 def gitea(reader: Reader, project: str, key: str, kinds: Collection[Kind]) -> Iterator[Signal]:
-    for item in _pages(reader, f"/api/v1/repos/{quote(project)}/issues/{key[1:]}/timeline?limit=50"):
+    for item in all_pages(reader, f"/api/v1/repos/{quote(project)}/issues/{key[1:]}/timeline?limit=50"):
         event = parse(_GiteaEvent, item, "event")
         if event.type == "label" and event.label and event.body == "1":
             yield _signal(event.created_at, event.user, labels=event.label.name)
@@ -100,12 +97,12 @@ def gitea(reader: Reader, project: str, key: str, kinds: Collection[Kind]) -> It
 def gitlab(reader: Reader, project: str, key: str, kinds: Collection[Kind]) -> Iterator[Signal]:
     at = f"/api/v4/projects/{quote(project, safe='')}/issues/{key[1:]}"
     if Kind.LABELLED in kinds:
-        for item in _pages(reader, f"{at}/resource_label_events?per_page=100"):
+        for item in all_pages(reader, f"{at}/resource_label_events?per_page=100"):
             event = parse(_GitLabLabelEvent, item, "event")
             if event.action == "add" and event.label:
                 yield _signal(event.created_at, event.user, labels=event.label.title or event.label.name)
     if Kind.ASSIGNED in kinds:
-        for item in _pages(reader, f"{at}/notes?per_page=100&sort=desc&order_by=created_at"):
+        for item in all_pages(reader, f"{at}/notes?per_page=100&sort=desc&order_by=created_at"):
             note = parse(_GitLabNote, item, "note")
             named = _ASSIGNED.match(note.body or "") if note.system else None
             for login in re.findall(r"@([\w.-]+)", named[1]) if named else ():
@@ -157,15 +154,3 @@ def _signal(
         actor_id=actor.id if actor else None,
         at=at,
     )
-
-
-def _pages(reader: Reader, url: str) -> Iterator[Mapping[str, Any]]:
-    place: str | None = url
-    for _ in range(MOST_PAGES):
-        if place is None:
-            return
-        answer = reader.get(place)
-        if not isinstance(answer.body, list):
-            raise BadField("the answer", "must be a list")
-        yield from listed(answer.body)
-        place = answer.next
