@@ -41,6 +41,32 @@ CASES = (
     Case("a comment says both", block("f(2)  # expected: 3, got 4"), (("snippet", "f(2)", "3", "4", None),)),
     Case("an arrow does not say which", block("f(2)  # -> 3"), (("snippet", "f(2)", None, None, "3"),)),
     Case(
+        "an arrow to an expression",
+        block("f(2)  # -> f(1) + 1"),
+        (("snippet", "f(2)", None, None, "f(1) + 1"),),
+    ),
+    Case("an arrow to words", block("f(2)  # -> what it was before"), ()),
+    Case(
+        "a bracket within quotation marks",
+        block("f(2)") + "\nThis returns `['a]', 1]` instead of `[2]`.",
+        (("snippet", "f(2)", "[2]", "['a]', 1]", None),),
+    ),
+    Case(
+        "a comment says another value first",
+        block("f(2)  # -> 4, should be 3"),
+        (("snippet", "f(2)", "3", "4", None),),
+    ),
+    Case(
+        "all names of a module of the project",
+        block("from pkg.core import *\nchunk([1], 2)  # should be [[1]]"),
+        (("snippet", "chunk([1], 2)", "[[1]]", None, None),),
+    ),
+    Case(
+        "all names of another module, with one that is not known here",
+        block("from math import *\nf(floor(2.5))  # should be 3"),
+        (("snippet", "f(floor(2.5))", "3", None, None),),
+    ),
+    Case(
         "a comment on the next line",
         block("print(f(2))\n# should be 3"),
         (("snippet", "print(f(2))", "3", None, None),),

@@ -68,6 +68,7 @@ def test_code_that_reaches_beyond_the_program_is_named() -> None:
         "open('x')", "__import__('os')", "().__class__.__bases__", "import os", "import socket", "eval('1')",
         "getattr(f, 'x')", "pkg.os.system('id')", "from pkg import os", "from pathlib import Path\nPath('x').unlink()",
         "import pickle\npickle.loads(b'x')", "async def g():\n    pass", "import requests", "from . import x",
+        "from .json import x",
         "import urllib.request",
     ],
 )  # fmt: skip

@@ -81,14 +81,10 @@ class Reading:
         own = []
         for node in self._imports:
             bound = bound_names(node)
-            if star := any(alias.name == "*" for alias in getattr(node, "names", ())):
-                own.append(ast.unparse(node))
-            if bound & set(unknown) and not star:
+            if _brings_all(node) or bound & set(unknown):
                 own.append(ast.unparse(node))
                 unknown = [name for name in unknown if name not in bound]
-        if any("*" in line for line in own) or any(
-            isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree)
-        ):
+        if any(map(_brings_all, (*self._imports, *ast.walk(tree)))):
             unknown = []  # what it brings is not known here; the sandbox will tell
         return replace(claim, imports=tuple(dict.fromkeys([*imports, *own]))), unknown
 
@@ -122,3 +118,8 @@ def _joined(parts: list[str]) -> str:
 
 def _loaded(tree: ast.AST) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def _brings_all(node: ast.AST) -> bool:
+    """Whether it is `from … import *`."""
+    return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
