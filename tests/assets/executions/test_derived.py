@@ -63,6 +63,30 @@ def test_code_that_reaches_beyond_the_program_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "scripts", "used"),
+    [
+        ("tool 3", {"tool": "pkg.core:f"}, True),
+        ("tool 3", {}, False),
+        ("tool 3", {"tool": "elsewhere:f"}, False),
+        ("tool /etc/passwd", {"tool": "pkg.core:f"}, False),
+        ("tool ../x", {"tool": "pkg.core:f"}, False),
+        ("python -m pkg https://example.org", {}, False),
+        ("python -m pkg --out=/tmp/x", {}, False),
+        ("python -m pkg 3", {}, True),
+    ],
+)
+def test_only_the_projects_own_commands_are_used(command: str, scripts: dict[str, str], used: bool) -> None:
+    text = f"T\n\n```console\n$ {command}\n6\n```\n\nIt should print `3`."
+    assert [claim.command for claim in evidence_in(text, NAMES, scripts).claims] == ([command] if used else [])
+
+
+def test_a_command_may_end_in_an_error() -> None:
+    text = f"T\n\n```console\n$ python -m pkg 3\n{TRACEBACK}\n```\n\nIt should print `3`."
+    (claim,) = evidence_in(text, NAMES, {}).claims
+    assert (text_of(claim.actual), text_of(claim.expected)) == ("TypeError", "3")
+
+
+@pytest.mark.parametrize(
     "code",
     [
         "open('x')", "__import__('os')", "().__class__.__bases__", "import os", "import socket", "eval('1')",
