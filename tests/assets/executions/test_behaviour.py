@@ -93,6 +93,12 @@ def test_a_type_wrap_is_doubted_and_the_right_patch_is_not(measured: Measure) ->
     assert "split_after" in next(doubt.detail for doubt in wrong.doubts if doubt.kind == "unlike-inputs")
 
 
+def test_a_patch_that_tells_a_list_from_a_tuple_is_doubted(measured: Measure) -> None:
+    found = measured(SPLIT, SPLIT_TESTS, ("pred(item) and buf:", "pred(item) and buf and buf != iterable:"))
+    doubts = {doubt.kind: doubt.severity for doubt in judge_behaviour(found, 0).doubts}
+    assert doubts.get("told-apart") == "draft"
+
+
 def test_measuring_twice_gives_the_same(measured: Measure) -> None:
     first = measured(SPLIT, SPLIT_TESTS, WRAP)
     second = measured(SPLIT, SPLIT_TESTS, WRAP)

@@ -6,7 +6,7 @@ the table that docs/gate.md shows.
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -118,7 +118,17 @@ def other_kind(view: View) -> str | None:
 
 def broken_relation(view: View) -> str | None:
     """A relation between calls that the original satisfies on nearly all inputs is broken."""
-    for relation, (text, satisfied) in _RELATIONS.items():
+    return _broken(view, _RELATIONS)
+
+
+def told_apart(view: View) -> str | None:
+    """A list and a tuple of the same items, which the original does not tell apart, lead to different results: the
+    patch compares a container as a whole, where only its items are meant."""
+    return _broken(view, _TYPES)
+
+
+def _broken(view: View, relations: Mapping[str, "_Relation"]) -> str | None:
+    for relation, (text, satisfied) in relations.items():
         by_function: dict[int, list[tuple[Pair, Pair]]] = {}
         for pair in view.pairs_with(relation):
             base = view.by_number.get(pair.call.base)
@@ -166,12 +176,13 @@ def _equal(first: Result, second: Result) -> bool:
     return second.form == first.form
 
 
-_RELATIONS: dict[str, tuple[str, Callable[[Result, Result], bool]]] = {
+_Relation = tuple[str, Callable[[Result, Result], bool]]
+_RELATIONS: dict[str, _Relation] = {
     "renamed": ("other letters and numbers in the same places", _renamed),
     "renamed inside": ("other letters and numbers in the same places of a container", _renamed),
     "reversed": ("the same items in reversed order", _equal),
-    "retyped": ("a tuple in place of a list, or a list in place of a tuple", _equal),
 }
+_TYPES: dict[str, _Relation] = {"retyped": ("a tuple in place of a list, or a list in place of a tuple", _equal)}
 
 
 def _together(satisfied: Callable[[Result, Result], bool], first: Result, second: Result) -> bool:
@@ -231,6 +242,7 @@ RULES: dict[str, Rule] = {
     "constant-result": constant_result,
     "other-type": other_kind,
     "broken-relation": broken_relation,
+    "told-apart": told_apart,
     "broken-invariant": broken_invariant,
     "unreached-function": unreached_function,
     "broken-example": broken_examples,
