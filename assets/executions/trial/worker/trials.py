@@ -48,8 +48,11 @@ class Trials:
         state = _SafeState(suite.root, self._patcher.caches)
         targets = [t for t in command["targets"] if t in suite.by_id]
         most = command["cpu"]
-        took = self._try_directly(targets[: command.get("full", 3)], most, state)
-        before = self._signature(targets[0], most)
+        if len(batch) > 1:
+            took = self._try_directly(targets[: command.get("full", 3)], most, state)
+            before, _ = self._timed(targets[0], most)
+        else:
+            before, took = self._timed(targets[0], most)
         state.restore()
         # The host measured whole runs, which are slower than those of candidates.
         quick, patient = max(_LEAST_CPU, 20 * took), command.get("patient")
@@ -78,10 +81,7 @@ class Trials:
             item = suite.by_id[target]
             simple = direct is not None and direct.call_of(item) is not None
             suite.direct = direct if simple else None
-            computed, began = clock.cpu(), clock.now()
-            found = self._signature(target, limit)
-            # Some kernels count processor time in steps of 10 ms.
-            took = min(clock.cpu() - computed, clock.now() - began)
+            found, took = self._timed(target, limit)
             longest = max(longest, took)
             suite.direct = None
             state.restore()
@@ -96,6 +96,13 @@ class Trials:
     def _bound_turns(self, bounded: bool) -> None:
         if self._suite.turns is not None:
             self._suite.turns.bounded = bounded
+
+    def _timed(self, target: str, limit: float) -> tuple[str, float]:
+        """How a target ends, and its processor time: no longer than it took, since some kernels count in steps of
+        10 ms."""
+        computed, began = clock.cpu(), clock.now()
+        found = self._signature(target, limit)
+        return found, min(clock.cpu() - computed, clock.now() - began)
 
     def _signature(self, target: str, cpu: float) -> str:
         suite = self._suite
