@@ -8,7 +8,7 @@ from assets.attempt_run import open_attempt
 from assets.partitions import SOURCES
 from assets.plans.planner import make_plan
 from assets.platform import Platform
-from assets.shared.markdown import cell, plan_table
+from assets.shared.markdown import cell, hypotheses_table, plan_table
 from core.work import Budget, Plan, TaskContext
 
 
@@ -38,7 +38,7 @@ def plan(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> M
         return MaterializeResult(
             metadata={
                 "goal": MetadataValue.text(made.goal),
-                "hypotheses": MetadataValue.md("\n".join(f"- {cell(text)}" for text in made.hypotheses)),
+                "hypotheses": MetadataValue.md(hypotheses_table(made)),
                 "steps": MetadataValue.md(plan_table(made)),
                 "acceptance": MetadataValue.md("\n".join(f"- {cell(text)}" for text in made.acceptance)),
                 "budget_seconds": MetadataValue.float(made.budget.seconds),

@@ -6,7 +6,6 @@ other engine's, and the model receives the outcome. A server that is down is not
 """
 
 import json
-import time
 from collections import Counter, deque
 
 from assets.executions.engines.protocol import Candidate, Observation, Problem
@@ -26,6 +25,8 @@ from core.chat.protocol import (
 )
 from core.work import ModelUse
 
+from . import answers
+from .answers import Answered
 from .conversation import CHARACTERS_PER_TOKEN, Conversation
 from .options import ModelOptions
 from .prompts import ANY_LANGUAGE, data, load_prompts
@@ -141,7 +142,7 @@ class ModelEngine:
 
     def _ask(self) -> bool:
         """Requests one answer of the model; False when it calls no tool, or when no answer can be requested."""
-        left = self._problem.until - time.monotonic()
+        left = self._problem.until - self._problem.clock()
         if left < _LAST_MOMENT:
             self.ending = "the time is used up"
         elif (spent := self._options.spent(self._used, self._steps)) is not None:
@@ -149,26 +150,37 @@ class ModelEngine:
         if self.ending:
             return False
         self._conversation.fit(max(256, int(0.8 * self._chat.context_tokens) - TOOLS_TOKENS))
-        self._problem.record("ask", {"step": self._steps + 1, "tokens": self._used.tokens, "money": self._used.money})
         self._steps += 1
         try:
-            answer = self._chat.complete(
-                self._conversation.messages, TOOLS, seconds=left, tokens=self._options.tokens - self._used.tokens
+            answered = self._problem.carry_out(
+                "ask",
+                {"step": self._steps, "tokens": self._used.tokens, "money": self._used.money},
+                [self._steps, self._identity, self._prompts.hashes, _heard(self._conversation)],
+                lambda: self._answered(left),
+                encode=answers.encode,
+                decode=answers.decode,
             )
-        except BadAnswer as error:
-            self._used = self._used + error.usage
+        except ChatUnavailable:
+            if self._problem.clock() < self._problem.until - _LAST_MOMENT:
+                raise
+            self.ending = "the time is used up"  # the budget ended the request, not the server
+            return False
+        self._used = self._used + answered.usage
+        if answered.completion is None:
+            error = answered.mistake
             self._problem.record("observed", {"answer": f"{type(error).__name__}: {error}"[:MAX_RECORDED]})
             if isinstance(error, Refused) and not self._conversation.shorten():
                 self.ending = "the model's server refused the request"
             return False
-        except ChatUnavailable:
-            if time.monotonic() < self._problem.until - _LAST_MOMENT:
-                raise
-            self.ending = "the time is used up"  # the budget ended the request, not the server
-            return False
-        self._used = self._used + answer.usage
-        self._conversation.add(answer.message)
-        return self._taken(answer)
+        self._conversation.add(answered.completion.message)
+        return self._taken(answered.completion)
+
+    def _answered(self, seconds: float) -> Answered:
+        left = self._options.tokens - self._used.tokens
+        try:
+            return Answered(self._chat.complete(self._conversation.messages, TOOLS, seconds=seconds, tokens=left))
+        except BadAnswer as error:
+            return Answered(mistake=error)
 
     def _taken(self, answer: Completion) -> bool:
         if answer.calls:
@@ -241,8 +253,14 @@ class ModelEngine:
             ),
             count=str(len(files)),
             steps=str(self._options.steps - self._steps),
-            seconds=str(max(0, int(problem.until - time.monotonic()))),
+            seconds=str(max(0, int(problem.until - problem.clock()))),
         )
+
+
+def _heard(conversation: Conversation) -> list[list[str]]:
+    """What tells one request from another in an attempt that is resumed. The opening is left out: it says how much time
+    is left."""
+    return [[message.role, message.text] for message in conversation.messages[2:]]
 
 
 def _as_text(observation: Observation, targets: int) -> str:

@@ -1,0 +1,39 @@
+"""A model's answers as JSON, for the journal of an attempt: a resumed attempt pays for none of them twice."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.chat.protocol import BadAnswer, Completion, FinishReason, Refused, ToolCall, Usage
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of one request: an answer, or the mistake that was made instead of one."""
+
+    completion: Completion | None = None
+    mistake: BadAnswer | None = None
+
+    @property
+    def usage(self) -> Usage:
+        if self.completion is not None:
+            return self.completion.usage
+        return self.mistake.usage if self.mistake is not None else Usage()
+
+
+def encode(answered: Answered) -> dict[str, Any]:
+    raw: dict[str, Any] = {"usage": asdict(answered.usage)}
+    if (answer := answered.completion) is not None:
+        calls = [[call.id, call.name, dict(call.arguments), call.problem] for call in answer.calls]
+        raw["answer"] = {"text": answer.text, "calls": calls, "finish": answer.finish}
+    if (mistake := answered.mistake) is not None:
+        raw["mistake"] = {"refused": isinstance(mistake, Refused), "said": str(mistake)}
+    return raw
+
+
+def decode(raw: dict[str, Any]) -> Answered:
+    usage = Usage(**raw["usage"])
+    if (answer := raw.get("answer")) is not None:
+        calls = tuple(ToolCall(*call) for call in answer["calls"])
+        return Answered(Completion(answer["text"], calls, FinishReason(answer["finish"]), usage))
+    mistake = raw["mistake"]
+    return Answered(mistake=(Refused if mistake["refused"] else BadAnswer)(mistake["said"], usage))

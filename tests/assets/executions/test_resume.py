@@ -1,0 +1,289 @@
+"""An attempt that is killed anywhere goes on at the action that it had come to, and ends as if nothing had happened."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from assets.executions.attempt.execute import execute
+from assets.executions.attempt.journal import RESUME, Journal
+from assets.executions.attempt.state import AttemptInput, Callbacks
+from assets.executions.engines.protocol import Candidate, Problem
+from assets.executions.repository.checkout import Checkout
+from assets.plans.planner import make_plan
+from core.trajectory import Entry
+from core.work import Budget, Execution, Plan, TaskContext, TaskText
+from sandbox.protocol import Sandbox
+
+from .conftest import Files
+from .scripted_engine import ScriptedEngine, replacing
+
+SHOP = {
+    "shop.py": """
+        def price(items):
+            total = 0
+            for item in items:
+                total += item
+            return total
+
+
+        def reduced(total, percent):
+            if percent > 100:
+                raise ValueError("more than everything")
+            return total - total * percent / 100
+
+
+        def bill(items, percent=0):
+            return reduced(price(items[1:]), percent)
+    """,
+    "test_shop.py": """
+        import pytest
+
+        from shop import bill, price, reduced
+
+        def test_bill():
+            assert bill([2, 3, 5], 10) == 9
+
+        def test_price():
+            assert price([2, 3, 4]) == 9
+
+        def test_reduced():
+            assert reduced(200, 10) == 180
+
+        def test_not_below_nothing():
+            with pytest.raises(ValueError):
+                reduced(1, 101)
+    """,
+}
+ISSUE = "The bill is too low\n\ntest_bill fails: `bill` leaves out the first item."
+
+
+def _script(problem: Problem) -> Iterator[Candidate]:
+    yield replacing(problem, "shop.py", "total = 0", "total = 1")
+    yield replacing(problem, "shop.py", "percent / 100", "percent / 10")
+    yield replacing(problem, "shop.py", "items[1:]", "items")
+    yield replacing(problem, "shop.py", "total += item", "total -= item")
+
+
+class Killed(BaseException):
+    """The process ends here: no handler of an error may see it."""
+
+
+@dataclass
+class MemoryStore:
+    """A store that ends the process at the call of number `dies_at`, before or after it is written."""
+
+    kept: list[Entry] = field(default_factory=list)
+    bodies: dict[int, dict[str, Any]] = field(default_factory=dict)
+    dies_at: int | None = None
+    after: bool = False
+    calls: int = 0
+
+    def entries(self) -> list[Entry]:
+        return list(self.kept)
+
+    def append(self, kind: str, body: dict[str, Any], elapsed: float, digest: str | None = None) -> int:
+        self._maybe_die(False)
+        seq = len(self.kept) + 1
+        self.kept.append(Entry(seq, kind, elapsed, body if kind == RESUME else {}, digest))
+        self.bodies[seq] = body
+        self._maybe_die(True)
+        return seq
+
+    def finish(self, seq: int, outcome: bytes, elapsed: float, ended: int) -> None:
+        self._maybe_die(False)
+        self.kept[seq - 1] = replace(self.kept[seq - 1], outcome=outcome, elapsed=elapsed, ended=ended)
+        self._maybe_die(True)
+
+    def _maybe_die(self, after: bool) -> None:
+        self.calls += not after
+        if self.dies_at == self.calls and self.after == after:
+            raise Killed
+
+    @property
+    def kinds(self) -> list[str]:
+        return [entry.kind for entry in self.kept]
+
+
+@pytest.fixture
+def attempt(checkout: Callable[[Files], Checkout], bubblewrap: Sandbox) -> Callable[..., Execution]:
+    """Runs the attempt at the shop's problem with a store."""
+    made = checkout(SHOP)
+    title, _, body = ISSUE.partition("\n")
+    context = TaskContext(source="test", commit=made.commit, index_version="1", models=(), locations=())
+
+    def run(store: MemoryStore, revise: Callable[[Plan], None] = lambda plan: None, seconds: float = 600) -> Execution:
+        plan = make_plan(title, context, Budget(seconds=seconds))
+        given = AttemptInput(TaskText(title=title, body=body), context, plan, made)
+        return execute(given, ScriptedEngine(_script), bubblewrap, Callbacks(revise=revise, store=store))
+
+    return run
+
+
+def without_times(execution: Execution) -> dict[str, Any]:
+    """What an execution says, without what depends on the clock."""
+    found = execution.model_dump()
+    found.pop("seconds")
+    evidence = found["evidence"]
+    evidence.pop("timings")
+    for run in ("before", "after"):
+        if evidence[run]:
+            for name in ("seconds", "took", "output_tail"):
+                evidence[run].pop(name)
+    evidence["suspicious"] = [(s["path"], s["start_line"]) for s in evidence["suspicious"]]
+    return found
+
+
+@dataclass(frozen=True)
+class Course:
+    """An undisturbed attempt."""
+
+    store: MemoryStore
+    execution: Execution
+    plans: dict[int, Plan]
+
+
+def _killed_and_resumed(attempt: Callable[..., Execution], expected: Course, call: int, after: bool) -> None:
+    """Ends the process at one call of the store, runs the attempt again, and compares it with the undisturbed one."""
+    store = MemoryStore(dies_at=call, after=after)
+    plans: dict[int, Plan] = {}
+    with pytest.raises(Killed):
+        attempt(store, revise=lambda plan: plans.update({plan.revision: plan}))
+    store.dies_at = None
+    done = [entry.seq for entry in store.kept if entry.outcome is not None]
+    again = attempt(store, revise=lambda plan: plans.update({plan.revision: plan}))
+    assert without_times(again) == without_times(expected.execution), call
+    acted = [entry.kind for entry in store.kept if entry.digest is not None]
+    assert acted == [entry.kind for entry in expected.store.kept if entry.digest is not None], call
+    assert sorted(plans) == sorted(expected.plans), call
+    if done:
+        assert [entry.kind for entry in store.kept].count(RESUME) == 1
+
+
+def _undisturbed(attempt: Callable[..., Execution]) -> Course:
+    store, plans = MemoryStore(), {}
+    execution = attempt(store, revise=lambda plan: plans.update({plan.revision: plan}))
+    assert execution.patch is not None
+    assert {"try", "judge"} <= set(store.kinds)
+    return Course(store, execution, plans)
+
+
+def test_killed_on_its_way_it_ends_the_same(attempt: Callable[..., Execution]) -> None:
+    expected = _undisturbed(attempt)
+    judged = expected.store.kinds.index("judge")
+    written = expected.store.calls
+    for call in (expected.store.kinds.index("try") + 1, judged + 1, written - 2):
+        _killed_and_resumed(attempt, expected, call, after=call % 2 == 0)
+
+
+@pytest.mark.services
+def test_killed_at_each_boundary_it_ends_the_same(attempt: Callable[..., Execution]) -> None:
+    expected = _undisturbed(attempt)
+    for call in range(1, expected.store.calls + 1):
+        for after in (False, True):
+            _killed_and_resumed(attempt, expected, call, after)
+
+
+def test_outcomes_are_not_worked_for_twice(attempt: Callable[..., Execution]) -> None:
+    store = MemoryStore()
+    expected = attempt(store)
+    finished = [entry for entry in store.kept if entry.outcome is not None]
+    before = list(store.kept)
+    again = attempt(store)
+    assert without_times(again) == without_times(expected)
+    assert [e.kind for e in store.kept] == [e.kind for e in before]
+    assert [e for e in store.kept if e.outcome is not None] == finished
+
+
+def test_used_time_is_not_given_back(attempt: Callable[..., Execution]) -> None:
+    store = MemoryStore()
+    attempt(store)
+    first_try = store.kinds.index("try")
+    store.kept = store.kept[: first_try + 1]
+    store.kept[first_try] = replace(store.kept[first_try], elapsed=599.0)
+    ended = attempt(store)
+    assert ended.patch is None
+    assert "the budget of 600 s is spent" in ended.summary
+
+
+def test_another_course_is_taken_up_where_it_begins(attempt: Callable[..., Execution]) -> None:
+    store = MemoryStore()
+    attempt(store)
+    first_try = store.kinds.index("try")
+    store.kept[first_try] = replace(store.kept[first_try], digest="of something else")
+    ended = attempt(store)
+    assert ended.patch is not None
+    resumed = store.kinds.index(RESUME)
+    body = store.kept[resumed].body
+    assert body["after"] == first_try
+    assert "another `try`" in body["why"]
+    # A third run follows the second one, not the first.
+    third = attempt(store)
+    assert without_times(third) == without_times(ended)
+    assert store.kinds.count(RESUME) == 1
+
+
+def _perform(journal: Journal, key: object, run: Callable[[], Any], decode: Callable[[Any], Any] = lambda x: x) -> Any:
+    return journal.perform("act", {}, key, run, encode=lambda x: x, decode=decode)
+
+
+def _not_run() -> Any:
+    raise AssertionError("it was carried out again")
+
+
+def test_an_unreadable_outcome_is_worked_for_again() -> None:
+    store = MemoryStore()
+    journal = Journal(store)
+    assert _perform(journal, 1, lambda: {"n": 1}) == {"n": 1}
+    assert _perform(Journal(store), 1, _not_run) == {"n": 1}
+    for broken in (b"", b"no", store.kept[0].outcome[:-3] if store.kept[0].outcome else b""):
+        store.kept[0] = replace(store.kept[0], outcome=broken)
+        assert _perform(Journal(store), 1, lambda: {"n": 2}) == {"n": 2}
+    assert len([entry for entry in store.kept if entry.kind == "act"]) == 1
+
+    def refuses(raw: Any) -> Any:
+        raise KeyError("n")
+
+    assert _perform(Journal(store), 1, lambda: {"n": 3}, refuses) == {"n": 3}
+
+
+def test_entries_inside_of_an_action_go_with_it() -> None:
+    store = MemoryStore()
+    journal = Journal(store)
+
+    def outer() -> int:
+        journal.record("observed", {})
+        return _perform(journal, "inner", lambda: 1) + 1
+
+    assert _perform(journal, "outer", outer) == 2
+    journal.record("end", {})
+    again = Journal(store)
+    assert _perform(again, "outer", _not_run) == 2
+    assert again.record("end", {}) == 4
+    assert not again.following
+    assert again.taken_over == 1
+
+
+def test_the_clock_stands_while_the_journal_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = 100.0
+    monkeypatch.setattr("assets.executions.attempt.journal.time.monotonic", lambda: at)
+    store = MemoryStore()
+    journal = Journal(store)
+    at += 5
+    _perform(journal, 1, lambda: 1)
+    at += 5
+    with journal.paused():
+        at += 50
+    assert journal.now() == 10
+    journal.record("observed", {})
+    again = Journal(store)
+    at += 1000
+    assert again.now() == 0
+    _perform(again, 1, _not_run)
+    assert again.now() == 5
+    at += 1000
+    again.record("observed", {})
+    assert again.now() == 10
+    at += 3
+    assert again.now() == 13
