@@ -1,5 +1,6 @@
 """An attempt that is killed anywhere goes on at the action that it had come to, and ends as if nothing had happened."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,9 +10,15 @@ import pytest
 from assets.executions.attempt.execute import execute
 from assets.executions.attempt.journal import RESUME, Journal
 from assets.executions.attempt.state import AttemptInput, Callbacks
+from assets.executions.engines.model import answers
+from assets.executions.engines.model.answers import Answered
+from assets.executions.engines.model.engine import ModelEngine
+from assets.executions.engines.model.options import ModelOptions
 from assets.executions.engines.protocol import Candidate, Problem
 from assets.executions.repository.checkout import Checkout
 from assets.plans.planner import make_plan
+from core.chat import open_chat_spec
+from core.chat.protocol import Completion, FinishReason, MalformedAnswer, Refused, ToolCall, Usage
 from core.trajectory import Entry
 from core.work import Budget, Execution, Plan, TaskContext, TaskText
 from sandbox.protocol import Sandbox
@@ -287,3 +294,75 @@ def test_the_clock_stands_while_the_journal_is_followed(monkeypatch: pytest.Monk
     assert again.now() == 10
     at += 3
     assert again.now() == 13
+
+
+BILL = {"path": "shop.py", "old": "price(items[1:])", "new": "price(items)"}
+
+
+@pytest.fixture
+def with_model(
+    checkout: Callable[[Files], Checkout], bubblewrap: Sandbox, chat_server: Any
+) -> Callable[..., Execution]:
+    """Runs the attempt with a model that is wrong first, then cut off, and then right."""
+    made = checkout(SHOP)
+    title, _, body = ISSUE.partition("\n")
+    context = TaskContext(source="test", commit=made.commit, index_version="1", models=(), locations=())
+    said_in_turn: list[Any] = [
+        [("read", {"path": "shop.py"})],
+        [("edit", {**BILL, "new": "price(items[2:])"}), ("run_tests", {})],
+        "I think that it is the slice.",
+        [("edit", {**BILL, "old": "price(items[2:])"}), ("run_tests", {})],
+    ]
+
+    def script(request: Any) -> Any:
+        said = said_in_turn[request.answers] if request.answers < len(said_in_turn) else [("give_up", {})]
+        return chat_server.reply(said) if isinstance(said, str) else chat_server.reply(calls=tuple(said))
+
+    chat_server.script = script
+
+    def run(store: MemoryStore) -> Execution:
+        plan = make_plan(title, context, Budget(seconds=600))
+        given = AttemptInput(TaskText(title=title, body=body), context, plan, made)
+        engine = ModelEngine(open_chat_spec(chat_server.spec(prompt_price=1.0)), ModelOptions())
+        return execute(given, engine, bubblewrap, Callbacks(store=store))
+
+    return run
+
+
+def test_answers_of_a_model_are_paid_once(with_model: Callable[..., Execution], chat_server: Any) -> None:
+    undisturbed = MemoryStore()
+    expected = with_model(undisturbed)
+    assert expected.patch is not None
+    asked = len(chat_server.requests)
+    assert asked == undisturbed.kinds.count("ask") == 4
+    third = [number for number, kind in enumerate(undisturbed.kinds) if kind == "ask"][2]
+    calls = third + 1 + sum(entry.outcome is not None for entry in undisturbed.kept[:third])
+    for call, after, again in ((calls, True, 4 - 2), (calls + 1, False, 4 - 2), (calls + 1, True, 4 - 3)):
+        store = MemoryStore(dies_at=call, after=after)
+        with pytest.raises(Killed):
+            with_model(store)
+        store.dies_at = None
+        before = len(chat_server.requests)
+        ended = with_model(store)
+        assert len(chat_server.requests) - before == again, (call, after)
+        assert ended.patch == expected.patch
+        assert ended.model is not None
+        assert expected.model is not None
+        kept = {"steps", "prompt_tokens", "completion_tokens", "money", "actions"}
+        assert ended.model.model_dump(include=kept) == expected.model.model_dump(include=kept)
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        Answered(Completion("x", (ToolCall("1", "read", {"path": "a"}, ""),), FinishReason.LENGTH, Usage(1, 2, 3, 4))),
+        Answered(mistake=Refused("too long", Usage(1))),
+        Answered(mistake=MalformedAnswer("no JSON", Usage(1, money=0.5))),
+    ],
+)
+def test_answers_come_back_as_they_were(answered: Answered) -> None:
+    back = answers.decode(json.loads(json.dumps(answers.encode(answered))))
+    assert back.completion == answered.completion
+    assert back.usage == answered.usage
+    assert isinstance(back.mistake, Refused) == isinstance(answered.mistake, Refused)
+    assert str(back.mistake) == str(answered.mistake)
