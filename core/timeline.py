@@ -98,7 +98,8 @@ def _reproduce(body: Mapping[str, Any]) -> str:
     if "calls" in body:
         return f"looks at what the issue says of {_first(body['calls'])}"
     if "budget" in body:
-        return f"runs `{_short(body['command'])}` on the unchanged commit, to see which tests fail ({body['why']})"
+        command = " ".join(body["command"])[:_TEXT]
+        return f"runs `{command}` on the unchanged commit, to see which tests fail ({body['why']})"
     return _short(body["why"], 300)
 
 
@@ -152,7 +153,7 @@ _SAID: dict[str, Any] = {
     "reproduce": _reproduce,
     "observed": _observed,
     "localise": lambda body: f"looks for the cause of {_first(body['targets'])} ({_short(body['why'])})",
-    "plan": lambda body: f"revision {body['revision']}, because {body['reason']}: {' '.join(body['changes'])}",
+    "plan": lambda body: f"revision {body['revision']} ({body['reason']}). {' '.join(body['changes'])}",
     "targets": lambda body: f"turns to {_first(body['tests'])}",
     "try": _try,
     "judge": lambda body: f"judges {_short(body['candidate'])}",

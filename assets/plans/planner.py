@@ -8,6 +8,8 @@ from core.work import Budget, Hypothesis, Location, Plan, PlanStep, StepKind, Ta
 
 MAX_HYPOTHESES = 5
 
+_DOCUMENTS = (".md", ".rst", ".txt", ".adoc")
+
 ACCEPTANCE = (
     "the failure is reproduced on the unchanged commit",
     "the patch applies to a clean checkout",
@@ -18,9 +20,9 @@ ACCEPTANCE = (
 
 
 def make_plan(title: str, context: TaskContext, budget: Budget, *, engine: str = "search") -> Plan:
-    """Revision 1 of the plan for a task. A test file shows a failure but seldom contains the fault, so hypotheses
-    name test files only when nothing else was found."""
-    sources = [place for place in context.locations if not _is_test(place.path)]
+    """Revision 1 of the plan for a task. Tests and documents show a fault but seldom contain it, so hypotheses name
+    them only when nothing else was found."""
+    sources = [one for one in context.locations if not _is_test(one.path) and not one.path.endswith(_DOCUMENTS)]
     suspects = (sources or list(context.locations))[:MAX_HYPOTHESES]
     paths = tuple(dict.fromkeys(place.path for place in suspects))
     return Plan(

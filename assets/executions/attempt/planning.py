@@ -23,11 +23,20 @@ _TEXT = 300
 
 
 class Planning:
-    """The current plan of an attempt; `save` stores each revision."""
+    """The current plan of an attempt; `save` stores each revision, `symbol_at` names the function at a line of a
+    file."""
 
-    def __init__(self, plan: Plan, save: Callable[[Plan], None], *, deliberate: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        save: Callable[[Plan], None],
+        *,
+        deliberate: bool,
+        symbol_at: Callable[[str, int], str] = lambda path, line: "",
+    ) -> None:
         self.plan = plan
         self._save = save
+        self._symbol_at = symbol_at
         self._enough = 1 if deliberate else ENOUGH_TRIED
         self._tried: dict[str, int] = {}
         self._progressed: set[str] = set()
@@ -90,8 +99,13 @@ class Planning:
         """Edits were tried."""
         passing: dict[str, Candidate] = {}
         weaker: list[Hypothesis] = []
+        new: list[Hypothesis] = []
         for one in observations:
             place = self._place_of(one.candidate)
+            if place is None and one.status == "pass":
+                place = next((h for h in new if _holds(h, one.candidate.path, one.candidate.line)), None)
+                if place is None:
+                    new.append(place := self._beyond(one.candidate))
             if place is None:
                 continue
             self._tried[place.claim] = self._tried.get(place.claim, 0) + 1
@@ -105,8 +119,12 @@ class Planning:
             if is_open and tried >= self._enough and hypothesis.claim not in self._progressed:
                 weaker.append(hypothesis)
         if passing:
-            self._supported(seq, passing)
-        if weaker and any(h.state is HypothesisState.OPEN and h not in weaker for h in self.plan.hypotheses):
+            self._supported(seq, passing, new)
+        elif (
+            weaker
+            and not any(h.state is HypothesisState.SUPPORTED for h in self.plan.hypotheses)
+            and any(h.state is HypothesisState.OPEN and h not in weaker for h in self.plan.hypotheses)
+        ):
             self._weakened(seq, weaker)
 
     def rejected(self, seq: int, candidate: Candidate, reasons: str) -> None:
@@ -140,15 +158,26 @@ class Planning:
 
     # -- revisions -----------------------------------------------------------------------------------------
 
-    def _supported(self, seq: int, passing: dict[str, Candidate]) -> None:
-        fresh = [h for h in self.plan.hypotheses if h.claim in passing and h.state is not HypothesisState.SUPPORTED]
+    def _beyond(self, candidate: Candidate) -> Hypothesis:
+        """A place that nothing had suggested, and where an edit makes the failing tests pass."""
+        path, line = candidate.path, candidate.line
+        symbol = self._symbol_at(path, line)
+        where = f"`{symbol}` ({path}:{line})" if symbol else f"{path}:{line}"
+        return Hypothesis(
+            claim=f"the fault is in {where}", path=path, start_line=line, end_line=line, symbol=symbol,
+            why=("found by an edit",),
+        )  # fmt: skip
+
+    def _supported(self, seq: int, passing: dict[str, Candidate], new: Sequence[Hypothesis]) -> None:
+        known = (*new, *self.plan.hypotheses)
+        fresh = [h for h in known if h.claim in passing and h.state is not HypothesisState.SUPPORTED]
         if not fresh:
             return
         said = {
             h.claim: f"{plain(passing[h.claim].operator)} at line {passing[h.claim].line} makes the failing tests pass"
             for h in fresh
         }
-        changed = self._with_state(fresh, HypothesisState.SUPPORTED, said)
+        changed = _with_state(known, fresh, HypothesisState.SUPPORTED, said)
         first = [h for h in changed if h.state is HypothesisState.SUPPORTED]
         rest = [h for h in changed if h.state is not HypothesisState.SUPPORTED]
         where = fresh[0]
@@ -158,7 +187,7 @@ class Planning:
 
     def _weakened(self, seq: int, weaker: Sequence[Hypothesis]) -> None:
         said = {h.claim: f"{self._tried[h.claim]} edit(s) tried there, none made a failing test pass" for h in weaker}
-        changed = self._with_state(weaker, HypothesisState.UNLIKELY, said)
+        changed = _with_state(self.plan.hypotheses, weaker, HypothesisState.UNLIKELY, said)
         likely = [h for h in changed if h.state in (HypothesisState.OPEN, HypothesisState.SUPPORTED)]
         rest = [h for h in changed if h not in likely]
         self._revise("no-progress", seq, f"{_name(weaker[0])}: {said[weaker[0].claim]}",
@@ -213,19 +242,20 @@ class Planning:
             for step in self.plan.steps
         )
 
-    def _with_state(
-        self, chosen: Sequence[Hypothesis], state: HypothesisState, because: dict[str, str]
-    ) -> list[Hypothesis]:
-        claims = {one.claim for one in chosen}
-        return [
-            h.model_copy(update={"state": state, "because": because[h.claim]}) if h.claim in claims else h
-            for h in self.plan.hypotheses
-        ]
-
     def _place_of(self, candidate: Candidate) -> Hypothesis | None:
         """The narrowest hypothesis that an edit is about."""
         held = [h for h in self.plan.hypotheses if _holds(h, candidate.path, candidate.line)]
         return min(held, key=lambda h: h.end_line - h.start_line, default=None)
+
+
+def _with_state(
+    all_of_them: Sequence[Hypothesis], chosen: Sequence[Hypothesis], state: HypothesisState, because: dict[str, str]
+) -> list[Hypothesis]:
+    claims = {one.claim for one in chosen}
+    return [
+        one.model_copy(update={"state": state, "because": because[one.claim]}) if one.claim in claims else one
+        for one in all_of_them
+    ]
 
 
 def _holds(hypothesis: Hypothesis, path: str, line: int) -> bool:

@@ -95,7 +95,7 @@ class AttemptState:
         self.engine, self.sandbox = engine, sandbox
         self.journal = Journal(callbacks.store or Unkept(callbacks.record))
         self.should_stop = _throttled(callbacks.should_stop)
-        self.planning = Planning(given.plan, callbacks.revise, deliberate=engine.deliberate)
+        self.planning = Planning(given.plan, callbacks.revise, deliberate=engine.deliberate, symbol_at=self._symbol_at)
         settings = given.checkout.settings
         self.test_command = given.test_command or settings.test
         self.budget = settings.narrowed(given.plan.budget)
@@ -257,6 +257,10 @@ class AttemptState:
     def record(self, kind: str, body: dict[str, Any]) -> int:
         """Appends an entry to the trajectory, before the next action starts, and returns its number."""
         return self.journal.record(kind, body)
+
+    def _symbol_at(self, path: str, line: int) -> str:
+        source = self.files.get(path)
+        return source.symbol_at(line) if source is not None else ""
 
     def check(self) -> None:
         """Raises `Stopped` once `should_stop` returns true."""

@@ -105,6 +105,15 @@ def test_an_edit_that_passes_supports_its_place() -> None:
     assert saved[-1].reason == "the gate rejects the edit of b.py:5: it breaks test_g"
 
 
+def test_an_edit_that_passes_where_nobody_looked_is_a_new_place() -> None:
+    plans, saved = planning(place("a.py", 1, 9, "f"))
+    plans.tried(3, [tried("z.py", 5, "pass", (0,)), tried("z.py", 5, "pass", (0,)), tried("z.py", 6)])
+    assert [(one.path, one.state) for one in plans.plan.hypotheses] == [("z.py", "supported"), ("a.py", "open")]
+    assert len(saved) == 1
+    plans.tried(4, [tried("a.py", 5)] * ENOUGH_TRIED)
+    assert len(saved) == 1, "what passes is followed, whatever fails elsewhere"
+
+
 def test_reproduction_marks_its_step_and_says_what_limits_the_search() -> None:
     plans, saved = planning(place("a.py", 1, 9, "f"))
     lacking = EnvironmentFailure(kind="module", missing="the module `redis`", remedy="Declare it.", tests=("t1", "t2"))
