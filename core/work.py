@@ -270,6 +270,8 @@ class Evidence(Record):
     after: TestRun | None = None
     derived: dict[str, str] = Field(default_factory=dict)
     """Test files that were derived from the task's text and added to the patch: the SHA-256 of their text by path."""
+    derived_suffices: bool = False
+    """Whether a rule of the repository lets a derived test prove a patch."""
     applies: bool | None = None
     changed_paths: tuple[str, ...] = ()
     allowed_paths: tuple[str, ...] = ()

@@ -30,6 +30,8 @@ class Findings:
     reproduction: str = "none"
     derived: dict[str, str] = field(default_factory=dict)
     """Test files from the task's text that are in the patch: the SHA-256 of their text by path."""
+    derived_suffices: bool = False
+    """Whether the repository's rule lets such a test prove a patch."""
     suspicious: tuple[Location, ...] = ()
     generated: int = 0
     tried: int = 0
@@ -96,6 +98,7 @@ class Findings:
             services=self.services,
             reproduction=self.reproduction,
             derived=self.derived,
+            derived_suffices=bool(self.derived) and self.derived_suffices,
             target_tests=self.targets.tests if self.targets else (),
             relation=self.targets.relation if self.targets else None,
             allowed_paths=(*self.files.paths, *others),

@@ -101,6 +101,7 @@ class AttemptState:
         self.budget = settings.narrowed(given.plan.budget)
         self.files = EditableFiles(given.checkout.root, settings, self.test_command)
         self.findings = Findings(sandbox.name, engine.name, self.files, self.journal.now)
+        self.findings.derived_suffices = settings.derived_tests == "pass"
         self.findings.notes.extend(given.checkout.notes)
         self.reserve = 2.0
         # No process of this attempt runs for longer than its budget and 30 s.
