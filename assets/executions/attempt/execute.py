@@ -15,6 +15,7 @@ from assets.executions.attempt.reproduce import (
     measure_baseline,
     measure_with_derived_test,
     not_reproduced,
+    question_of,
 )
 from assets.executions.attempt.scrutiny import change_of, doubts_of_text, minimal, scrutinise
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks, OtherLanguage
@@ -87,7 +88,7 @@ def _run_attempt(attempt: AttemptState) -> Execution:
     if not baseline.run.outcomes:
         return findings.ended(None, f"No tests found: `{shlex.join(shown)}` collects nothing.")
     if not baseline.failing:
-        return findings.ended(None, not_reproduced(attempt, baseline))
+        return findings.ended(None, not_reproduced(attempt, baseline), question=question_of(attempt, baseline))
     if COMMAND_FILE in attempt.extra:
         sets = [made_targets(baseline, "the command that was given to judge the task fails", COMMAND_FILE)]
     elif attempt.derived:
@@ -101,13 +102,15 @@ def _run_attempt(attempt: AttemptState) -> Execution:
             try:
                 measured = measure_with_derived_test(attempt, baseline)
             except WorkerDied as died:
-                return findings.ended(None, f"{asked} The test derived from the issue could not be run: {died}.")
+                return findings.ended(None, f"{asked} The test derived from the issue could not be run: {died}.",
+                                      question=asked)  # fmt: skip
             if measured is None:
-                return findings.ended(None, f"{asked} {attempt.lacking}".strip())
+                asked = f"{asked} {attempt.lacking}".strip()
+                return findings.ended(None, asked, question=asked)
             worker, baseline = measured
             sets = _derived_targets(attempt, baseline)
     if not sets:
-        return findings.ended(None, not_reproduced(attempt, baseline))
+        return findings.ended(None, not_reproduced(attempt, baseline), question=question_of(attempt, baseline))
     findings.reproduction = "issue" if attempt.derived else "tests"
     return _search_target_sets(attempt, worker, baseline, sets)
 
