@@ -21,13 +21,14 @@ _SKEW_SECONDS = 60
 
 # The open task of a ticket whose last or next-to-last attempt has asked: one that waits, or goes on with an answer.
 _ASKING = """
-SELECT t.team_id, t.id FROM tasks t JOIN questions q ON q.task_id = t.id AND q.attempt BETWEEN t.attempt - 1 AND t.attempt
+SELECT t.team_id, t.id FROM tasks t
+JOIN questions q ON q.task_id = t.id AND q.attempt BETWEEN t.attempt - 1 AND t.attempt
 WHERE t.source = %(source)s
     AND (t.ticket_service, t.ticket_project, t.ticket_key) = (%(service)s, %(project)s, %(key)s)
     AND t.state IN ('queued', 'running', 'waiting')
     AND (%(at)s::timestamptz IS NULL OR q.asked_at <= %(at)s::timestamptz + %(skew)s * interval '1 second')
 ORDER BY t.created_at DESC, q.attempt DESC LIMIT 1
-"""  # noqa: E501
+"""
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def is_noted(
     connection: Connection[Any], team_id: uuid.UUID, source: str, ticket: tuple[str, str, str], said: Said
 ) -> bool:
     """Whether a comment is stored; also one that no task waits for."""
+    query = f"SELECT EXISTS (SELECT FROM answers WHERE id = %(answer)s) OR NOT EXISTS ({_ASKING})"  # noqa: S608
     row = connection.execute(
-        f"SELECT EXISTS (SELECT FROM answers WHERE id = %(answer)s) OR NOT EXISTS ({_ASKING})".encode(),
+        query.encode(),
         {**_asking(source, ticket, said), "answer": said.identity(team_id, " ".join((source, *ticket)))},
     ).fetchone()
     return row is not None and bool(row[0])

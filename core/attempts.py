@@ -19,9 +19,9 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
 from core import tasks
+from core.answers import find_answers
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
-from core.answers import find_answers
 from core.follow_ups import FollowUp, find_follow_up
 from core.payload import clean
 from core.states import TaskState

@@ -25,6 +25,8 @@ from core.tasks import IllegalMove, Task
 
 MOST_QUESTIONS = 5
 """Attempts at one task that may ask."""
+KEPT = "kept for the next attempt"
+"""What becomes of an answer that no attempt has taken up yet."""
 _REASON_CHARACTERS = 1000
 
 
@@ -110,9 +112,9 @@ def answer(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID, a
     if not expects_answer(connection, task):
         raise IllegalMove(f"task {identity} is {task.state} and asks nothing: only a waiting task can be answered")
     connection.execute(
-        "INSERT INTO answers (team_id, id, task_id, author, trusted, body, state) "
-        "VALUES (%s, %s, %s, %s, true, %s, 'accepted')",
-        (task.team_id, name, identity, author[:200], text),
+        "INSERT INTO answers (team_id, id, task_id, author, trusted, body, state, outcome) "
+        "VALUES (%s, %s, %s, %s, true, %s, 'accepted', %s)",
+        (task.team_id, name, identity, author[:200], text, KEPT),
     )
     return go_on(connection, log, task, None)
 

@@ -281,8 +281,8 @@ class Settings(BaseSettings):
         ge=0,
         le=365,
         allow_inf_nan=False,
-        description="Days that a task waits for an answer when nothing reproduces it and somebody can be asked; then it "
-        "ends as unresolved. 0: it ends at once.",
+        description="Days that a task waits for an answer when nothing reproduces it and somebody can be asked; then "
+        "it ends as unresolved. 0: it ends at once.",
     )
     approval: Literal["none", "drafts", "all"] = Field(
         default="none", description="Which patches are published only after a person's approval."

@@ -1,4 +1,5 @@
-"""The tasks API: create, list, show, cancel, retry, answer and approve tasks. Every route acts within the caller's team."""
+"""The tasks API: create, list, show, cancel, retry, answer and approve tasks. Every route acts within the caller's
+team."""
 
 import base64
 import binascii
@@ -13,8 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core import tasks
 from core.access.audit import record
-from core.approvals import approve
 from core.answers import ANSWER_CHARACTERS
+from core.approvals import approve
 from core.backlog import Overloaded
 from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
 from core.payload import clean, cut_title, web_address
@@ -41,6 +42,12 @@ def _storable(text: str) -> str:
 def _body_size(text: str) -> str:
     if len(text.encode()) > BODY_BYTES:
         raise ValueError(f"must be at most {BODY_BYTES} bytes of UTF-8")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
     return text
 
 
@@ -148,7 +155,7 @@ class AnswerView(BaseModel):
 class AnswerRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    answer: Annotated[Text, Field(min_length=1, max_length=ANSWER_CHARACTERS)]
+    answer: Annotated[Text, AfterValidator(_not_blank), Field(min_length=1, max_length=ANSWER_CHARACTERS)]
 
 
 class TaskDetail(TaskSummary):
@@ -281,7 +288,11 @@ def retry_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller
         return TaskSummary.of(tasks.retry(connection, gateway.log, task_id))
 
 
-@router.post("/tasks/{task_id}/answer", status_code=202, responses=documented(400, 401, 403, 404, 408, 409, 413, 422, 429, 503))
+@router.post(
+    "/tasks/{task_id}/answer",
+    status_code=202,
+    responses=documented(400, 401, 403, 404, 408, 409, 413, 422, 429, 503),
+)
 def answer_task(
     task_id: uuid.UUID, said: AnswerRequest, request: Request, gateway: TheGateway, caller: TheCaller
 ) -> TaskSummary:

@@ -39,8 +39,8 @@ SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_a
     job_name=PUBLISH_JOB,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts `publish_pending` when a publication, comment, command, question, answer, review or failed check is due and none "
-    "is under way.",
+    description="Starts `publish_pending` when a publication, comment, command, question, answer, review or failed "
+    "check is due and none is under way.",
 )
 def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     if not platform.settings.publishing:

@@ -120,8 +120,8 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
     job_name=TASK_JOB,
     minimum_interval_seconds=2,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Relaunches tasks whose run went silent, and tasks that no run has claimed. Closes those that have waited "
-    "too long for an answer.",
+    description="Relaunches tasks whose run went silent, and tasks that no run has claimed. Closes those that have "
+    "waited too long for an answer.",
 )
 def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
     settings = platform.settings

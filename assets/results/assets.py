@@ -61,7 +61,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             target=target,
             description=describe(record, task.ticket_key if ours else None),
             headline=headline(execution, verdict),
-            question_days=days_to_wait(platform, task, target),
+            question_days=days_to_wait(platform, task, target) if execution.question else 0.0,
         )
     delivered = deliver(platform, task.id)
     for line in delivered.lines():

@@ -1,5 +1,5 @@
-"""Concludes an attempt: stores verdict, publications and outcome in one transaction; `publish_due` then publishes. Or lets
-the task wait for an answer, with all of that stored for the case that none comes.
+"""Concludes an attempt: stores verdict, publications and outcome in one transaction; `publish_due` then publishes. Or
+lets the task wait for an answer, with all of that stored for the case that none comes.
 
 A killed process leaves either no rows or a complete set.
 """

@@ -1,6 +1,6 @@
 """Does at forges what is due, with the platform's settings: people's commands and answers, questions, results, the
-status comments that mention them, what people say about pull requests, and failed checks of watched branches. Then tells the channels of
-notices how tasks have ended."""
+status comments that mention them, what people say about pull requests, and failed checks of watched branches. Then
+tells the channels of notices how tasks have ended."""
 
 import uuid
 from dataclasses import dataclass, field

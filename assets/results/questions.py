@@ -23,7 +23,7 @@ from core.eventlog.postgres import PostgresLog
 from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.forge.tracker import TrackerForge
-from core.questions import expects_answer, go_on
+from core.questions import KEPT, expects_answer, go_on
 from core.states import AnswerState
 from core.tickets import Service
 
@@ -137,7 +137,7 @@ def _ask(database: Database, open_forge: OpenForge, row: dict[str, Any]) -> Aske
 
 
 def question_text(row: dict[str, Any]) -> str:
-    """A question as a comment, in Markdown. `row` has `question`, `until`, `task_id`, `attempt` and `ticket_service`."""
+    """A question as a comment, in Markdown. `row` has `question`, `until`, `task_id`, `attempt`, `ticket_service`."""
     where = "mention the app in this thread, with the answer" if row["ticket_service"] == Service.SLACK else (
         "write it in a comment here"
     )  # fmt: skip
@@ -167,9 +167,7 @@ def hear_due(
     return done
 
 
-def _hear(
-    database: Database, log: PostgresLog, open_forge: OpenForge, row: dict[str, Any], *, anyone: bool
-) -> Heard:
+def _hear(database: Database, log: PostgresLog, open_forge: OpenForge, row: dict[str, Any], *, anyone: bool) -> Heard:
     state, pause = AnswerState.IGNORED, 0.0
     try:
         forge = open_forge(row["team_id"], row["source"], row["place"])
@@ -199,7 +197,7 @@ def _accept(database: Database, log: PostgresLog, row: dict[str, Any]) -> Heard:
             state, outcome = AnswerState.IGNORED, f"the task is {task.state}"
             _set(connection, row, state, outcome)
             return Heard(row["id"], state, outcome)
-        state, outcome = AnswerState.ACCEPTED, "kept for the next attempt"
+        state, outcome = AnswerState.ACCEPTED, KEPT
         if not _set(connection, row, state, outcome):
             return Heard(row["id"], AnswerState.PENDING, "another process has taken it")
         now = go_on(connection, log, task, (row["author"], row["author_id"]))

@@ -15,7 +15,9 @@ from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 if TYPE_CHECKING:
     from core.database import Database
 
-tasks = typer.Typer(name="task", help="List, show, watch, answer, approve, cancel and retry tasks.", no_args_is_help=True)
+tasks = typer.Typer(
+    name="task", help="List, show, watch, answer, approve, cancel and retry tasks.", no_args_is_help=True
+)
 
 TaskId = Annotated[str, typer.Argument(help="The task's id or its first characters.", metavar="ID")]
 
@@ -131,7 +133,8 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         why = (remark["outcome"] or "").partition("\n")[0]
         line(f"remark     {who}: {remark['state']}" + (f" ({why})" if why else "") + f" {remark['url'] or ''}".rstrip())
     for one in said:
-        line(f"answer     {one.author}: {one.state} ({one.outcome or 'kept for the next attempt'}) {one.url or ''}".rstrip())
+        why = one.outcome or "not looked at yet"
+        line(f"answer     {one.author}: {one.state} ({why}) {one.url or ''}".rstrip())
         if one.body:
             line(f"           {' '.join(one.body.split())[:200]}")
     line(f"actions    {found['actions']} in the trajectory")
@@ -231,7 +234,9 @@ def approve(task: TaskId, team: TeamName = None) -> None:
 @tasks.command()
 def answer(
     task: TaskId,
-    text: Annotated[str, typer.Argument(help="The answer, which becomes part of the task's text; `-`: standard input.")],
+    text: Annotated[
+        str, typer.Argument(help="The answer, which becomes part of the task's text; `-`: standard input.")
+    ],
     team: TeamName = None,
 ) -> None:
     """Answer the question that a task waits for: its next attempt works with the answer."""
@@ -241,17 +246,13 @@ def answer(
     from core.answers import ANSWER_CHARACTERS
     from core.eventlog.postgres import PostgresLog
     from core.questions import answer as answer_question
-    from core.tasks import IllegalMove
 
     said = sys.stdin.read(ANSWER_CHARACTERS + 1) if text == "-" else text
     with opened() as database:
         here, me = team_of(database, team), command_user()
         identity = find_task(database, here, task)
-        try:
-            with audited(database, here, me, "task.answer", identity) as connection:
-                now = answer_question(connection, PostgresLog(database), identity, str(me), said)
-        except IllegalMove as refusal:
-            raise CommandFailed(str(refusal)) from refusal
+        with audited(database, here, me, "task.answer", identity) as connection:
+            now = answer_question(connection, PostgresLog(database), identity, str(me), said)
     line(f"answered {identity}: it is {now.state} at attempt {now.attempt}")
 
 
