@@ -221,8 +221,10 @@ def _ask(connection: Connection[TupleRow], row: dict[str, Any], task: uuid.UUID,
 def _explained(connection: Connection[TupleRow], identity: uuid.UUID) -> str:
     task = tasks.get_task(connection, identity)
     report = connection.execute(
-        "SELECT coalesce((SELECT body ->> 'report' FROM publications "
-        "WHERE task_id = %(task)s AND attempt = %(attempt)s ORDER BY target LIMIT 1), (SELECT ending -> 'publication' ->> 'report' FROM questions "
+        "SELECT coalesce("
+        "(SELECT body ->> 'report' FROM publications WHERE task_id = %(task)s AND attempt = %(attempt)s "
+        "ORDER BY target LIMIT 1), "
+        "(SELECT ending -> 'publication' ->> 'report' FROM questions "
         "WHERE task_id = %(task)s AND attempt = %(attempt)s))",
         {"task": identity, "attempt": task.attempt},
     ).fetchone()
