@@ -27,6 +27,7 @@ MOST_QUESTIONS = 5
 """Attempts at one task that may ask."""
 KEPT = "kept for the next attempt"
 """What becomes of an answer that no attempt has taken up yet."""
+_QUESTION_CHARACTERS = 4000
 _REASON_CHARACTERS = 1000
 
 
@@ -75,7 +76,7 @@ def wait_for_answer(
     """Ends the work of an attempt with a question, in a fenced transaction of it. `ending` is how the task is closed
     after `seconds` without an answer: `target` and `publication` of its report, and `data` of its outcome. An answer
     that is there already is taken up at once. Returns the task's state."""
-    question = clean(question)
+    question = clean(question)[:_QUESTION_CHARACTERS]
     connection.execute(
         "INSERT INTO questions (team_id, task_id, attempt, question, until, ending) "
         "VALUES (%s, %s, %s, %s, clock_timestamp() + %s * interval '1 second', %s)",

@@ -155,7 +155,11 @@ class AnswerView(BaseModel):
 class AnswerRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    answer: Annotated[Text, AfterValidator(_not_blank), Field(min_length=1, max_length=ANSWER_CHARACTERS)]
+    answer: Annotated[
+        Text,
+        AfterValidator(_not_blank),
+        Field(max_length=ANSWER_CHARACTERS, json_schema_extra={"pattern": r"^[^\u0000]*[^\u0000\s][^\u0000]*$"}),
+    ]
 
 
 class TaskDetail(TaskSummary):

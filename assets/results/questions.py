@@ -199,7 +199,7 @@ def _accept(database: Database, log: PostgresLog, row: dict[str, Any]) -> Heard:
             return Heard(row["id"], state, outcome)
         state, outcome = AnswerState.ACCEPTED, KEPT
         if not _set(connection, row, state, outcome):
-            return Heard(row["id"], AnswerState.PENDING, "another process has taken it")
+            return Heard(row["id"], state, "another process has decided")
         now = go_on(connection, log, task, (row["author"], row["author_id"]))
         actor = Actor("forge", row["author"], row["author_id"])
         record(connection, row["team_id"], actor, "task.answer", row["task_id"])

@@ -183,13 +183,15 @@ def watch(
     from core.tasks import get_task
 
     deadline = time.monotonic() + timeout
-    seen, state = 0, None
+    seen, state, attempt = 0, None, 0
     with opened() as database:
         here = team_of(database, team)
         identity = find_task(database, here, task)
         while True:
             with database.team(here) as connection:
                 now = get_task(connection, identity)
+                if now.attempt != attempt:  # its entries are numbered from 1
+                    seen, attempt = 0, now.attempt
                 entries = connection.execute(
                     "SELECT seq, kind, body, at FROM trajectory WHERE task_id = %s AND attempt = %s AND seq > %s "
                     "ORDER BY seq LIMIT 500",
