@@ -295,7 +295,7 @@ def retry_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller
 @router.post(
     "/tasks/{task_id}/answer",
     status_code=202,
-    responses=documented(400, 401, 403, 404, 408, 409, 413, 422, 429, 503),
+    responses=documented(400, 401, 403, 404, 408, 409, 413, 429, 503),
 )
 def answer_task(
     task_id: uuid.UUID, said: AnswerRequest, request: Request, gateway: TheGateway, caller: TheCaller

@@ -67,7 +67,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
     for line in delivered.lines():
         context.log.info("%s", line)
     metadata: dict[str, MetadataValue[Any]] = {
-        "state": MetadataValue.text(state),
+        "state": MetadataValue.text(state.value),
         "headline": MetadataValue.md(headline(execution, verdict)),
         "published": MetadataValue.md(_published(delivered.published)),
     }

@@ -267,7 +267,7 @@ BAD_ANSWERS: list[dict[str, Any]] = [
 def test_a_bad_answer_is_refused(
     client: TestClient, authorised: dict[str, str], asking: uuid.UUID, body: dict[str, Any]
 ) -> None:
-    assert client.post(f"/tasks/{asking}/answer", json=body, headers=authorised).status_code == 422
+    assert client.post(f"/tasks/{asking}/answer", json=body, headers=authorised).status_code == 400
     assert client.get(f"/tasks/{asking}", headers=authorised).json()["state"] == "waiting"
 
 
