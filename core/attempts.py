@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
 from core import tasks
+from core.answers import find_answers
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.follow_ups import FollowUp, find_follow_up
@@ -85,7 +86,7 @@ class Attempt:
         refused = None
         with database.team(team_id) as connection:
             task = tasks.get_task(connection, task_id, lock=True)
-            if task.closed or task.attempt != attempt:
+            if task.closed or task.state == TaskState.WAITING or task.attempt != attempt:
                 raise LeaseRefused(f"task {task_id} is {task.state} at attempt {task.attempt}, not open at {attempt}")
             connection.execute(
                 "INSERT INTO attempts (team_id, task_id, attempt) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
@@ -130,10 +131,17 @@ class Attempt:
         with self.database.team(self.task.team_id) as connection:
             return find_follow_up(connection, *self.key)
 
+    @cached_property
+    def answers(self) -> str:
+        """What people have answered when earlier attempts asked, as part of the task's text; empty without any. The
+        same for all runs of an attempt."""
+        with self.database.team(self.task.team_id) as connection:
+            return find_answers(connection, *self.key)
+
     @property
     def text(self) -> TaskText:
-        """What is asked: the task and, first, what people said about its pull request."""
-        body = self.task.body
+        """What is asked: the task with what people have answered and, first, what they said about its pull request."""
+        body = f"{self.task.body}\n\n{self.answers}".strip() if self.answers else self.task.body
         if self.follow_up is not None:
             body = f"{self.follow_up.request}\n\nThe pull request is about this:\n\n{body}"
         return TaskText(title=self.task.title, body=body)
@@ -158,7 +166,7 @@ class Attempt:
             held = connection.execute(
                 "UPDATE attempts a SET lease_until = clock_timestamp() + %s * interval '1 second' FROM tasks t "
                 "WHERE a.task_id = %s AND a.attempt = %s AND a.epoch = %s AND a.ended_at IS NULL "
-                "AND t.id = a.task_id AND t.attempt = a.attempt AND t.state IN ('running', 'waiting')",
+                "AND t.id = a.task_id AND t.attempt = a.attempt AND t.state = 'running'",
                 (self._seconds, *self.key, self.epoch),
             ).rowcount
         if not held:

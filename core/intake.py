@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from core.answers import Said, is_noted, note_answer
 from core.backlog import ANY_NUMBER, Backlog, require_room
 from core.commands import Command
 from core.eventlog.postgres import PostgresLog
@@ -92,8 +93,9 @@ class TicketIntent:
     """A ticket has changed; `task` is work on the same source that the change also requests, `commands` are those of a
     new comment, `feedback` is what a review says about a pull request of Penstock's. `reason` says why a change that
     could start a task does not, `signal` is what rules were applied to. `look`: the sender does not say what happened,
-    so the next sweep of its project should not wait. Unless it is `searchable`, only task and commands
-    are kept."""
+    so the next sweep of its project should not wait. `says` is what a
+    new comment says beside its commands, for a task that waits for an answer. Unless it is `searchable`, only task,
+    commands and answers are kept."""
 
     target: Target
     change: TicketChange
@@ -104,6 +106,7 @@ class TicketIntent:
     signal: Signal | None = None
     look: bool = False
     searchable: bool = True
+    says: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,8 @@ def receive(
     if isinstance(intent, TicketIntent):
         _store_commands(connection, team_id, source, intent)
         _store_feedback(connection, team_id, source, intent)
+        if (said := _said(intent)) is not None:
+            note_answer(connection, team_id, source, _ticket_of(intent), said)
         if intent.look:
             connection.execute(
                 "UPDATE sweeps SET next_at = least(next_at, now()) WHERE (team_id, service, project) = (%s, %s, %s)",
@@ -358,13 +363,15 @@ def _command_id(team_id: uuid.UUID, source: str, intent: TicketIntent, command: 
 
 def is_known(connection: Connection[Any], team_id: uuid.UUID, source: str, intent: TicketIntent) -> bool:
     """Whether an earlier delivery has reported the event that would start the intent's task, if there is one, and
-    brought all of its commands and its remark."""
+    brought all of its commands, its remark and its answer."""
     work = intent.task
     if work is not None and work.happening is not None:
         first = earlier(connection, team_id, _ticket(source, work.target, work.happening), work.happening, None)
         if first is None or not first[2]:
             return False
     if intent.feedback is not None and not _is_heard(connection, team_id, source, intent, intent.feedback):
+        return False
+    if (said := _said(intent)) is not None and not is_noted(connection, team_id, source, _ticket_of(intent), said):
         return False
     if intent.change.comment is None or intent.change.comment.author is None:
         return True
@@ -385,10 +392,20 @@ def _is_heard(
     return row is not None and bool(row[0])
 
 
-def _about(intent: Intent) -> tuple[str, str, str] | None:
-    if not isinstance(intent, TicketIntent):
+def _said(intent: TicketIntent) -> Said | None:
+    """What might be an answer."""
+    comment = intent.change.comment
+    if not intent.says or comment is None or comment.author is None:
         return None
+    return Said(comment.id, comment.author, comment.author_id, intent.says, comment.url, comment.created_at)
+
+
+def _ticket_of(intent: TicketIntent) -> tuple[str, str, str]:
     return intent.change.service, intent.change.project, intent.change.key
+
+
+def _about(intent: Intent) -> tuple[str, str, str] | None:
+    return _ticket_of(intent) if isinstance(intent, TicketIntent) else None
 
 
 def _change(intent: Intent) -> tuple[str | None, Mapping[str, Any]]:

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator
 
-from core.commands import Command, find_commands
+from core.answers import ANSWER_CHARACTERS
+from core.commands import Command, find_commands, is_own, without_commands
 from core.follow_ups import Feedback
 from core.intake import ChangeIntent, Happening, Intent, NoIntent, Target, TaskIntent, TicketIntent
 from core.payload import Flag, Payload, Text, parse
 from core.repository_names import RepositoryId
 from core.rules import Rules, Signal, mentioned
+from core.spoken import without_quotations
 from core.tickets import TRACKERS, Comment, Kind, Service, Snapshot, TicketChange
 from core.tickets.fields import names
 from core.tickets.record import MOST_ASSIGNEES, MOST_LABELS
@@ -50,14 +52,14 @@ def about_ticket(
     `feedback` is what a review says; a remark that gives other commands than `retry` is answered by them alone."""
     name = None if change.service in TRACKERS else change.project
     target = Target(repository=name, project=(change.service, change.project), forge_id=repository)
-    commands = _commands(change)
+    commands, says = _commands(change), _says(change)
     if feedback is not None and commands == (Command.RETRY,):
         commands = ()  # what else the remark says is worked on, and answered in its thread
     if signal is None or not signal.says_something or change.kind != Kind.ISSUE or change.deleted:
-        return TicketIntent(target, change, None, commands, feedback=None if commands else feedback)
+        return TicketIntent(target, change, None, commands, feedback=None if commands else feedback, says=says)
     work = _work_of(change, target, signal, rules)
     reason = None if work else rules.unmatched(signal, change.service, change.project)
-    return TicketIntent(target, change, work, commands, reason, signal=signal)
+    return TicketIntent(target, change, work, commands, reason, signal=signal, says=says)
 
 
 def _work_of(change: TicketChange, target: Target, signal: Signal, rules: Rules) -> TaskIntent | None:
@@ -126,6 +128,19 @@ def _commands(change: TicketChange) -> tuple[Command, ...]:
     """The commands of a comment that was written just now by a person; later edits change nothing."""
     comment = new_comment(change)
     return () if comment is None or is_bot(comment.author) else find_commands(comment.body or "")
+
+
+def _says(change: TicketChange) -> str:
+    """What a person says in a new comment on an issue, beside commands and quotations; empty for Penstock's own."""
+    comment = new_comment(change)
+    if comment is None or change.kind != Kind.ISSUE or is_bot(comment.author) or is_own(comment.body or ""):
+        return ""
+    return said_of(comment.body or "")
+
+
+def said_of(text: str) -> str:
+    """At most `ANSWER_CHARACTERS` of what a text says beside commands and quotations."""
+    return without_quotations(without_commands(text[: 4 * ANSWER_CHARACTERS]))[:ANSWER_CHARACTERS]
 
 
 def is_bot(login: str | None) -> bool:

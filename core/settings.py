@@ -278,6 +278,14 @@ class Settings(BaseSettings):
         description="Whose issues and labels start work at a forge where results are published: only people who may "
         "write to the repository, or anyone.",
     )
+    question_days: float = Field(
+        default=7.0,
+        ge=0,
+        le=365,
+        allow_inf_nan=False,
+        description="Days that a task waits for an answer when nothing reproduces it and somebody can be asked; then "
+        "it ends as unresolved. 0: it ends at once.",
+    )
     approval: Literal["none", "drafts", "all"] = Field(
         default="none", description="Which patches are published only after a person's approval."
     )

@@ -5,6 +5,7 @@ import re
 MOST_LINES = 2_000
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_QUOTED = re.compile(r" {0,3}>(?!>>)")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _MACRO = re.compile(r"\{(quote|code|noformat)(:[^{}\n]*)?\}", re.IGNORECASE)
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
@@ -30,6 +31,23 @@ def spoken_lines(text: str) -> list[str]:
             lines.append(line)
     whole = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), "\n".join(lines))
     return _CODE_SPAN.sub(lambda m: "`" + "\n" * m[0].count("\n"), whole).split("\n")
+
+
+def without_quotations(text: str) -> str:
+    """The text without lines that quote another (`> …`). Code stays: what is fenced, and the prompt `>>>`."""
+    kept: list[str] = []
+    fence = ""
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        mark = _FENCE.match(line)
+        if fence:
+            if mark and mark[1][0] == fence[0] and len(mark[1]) >= len(fence) and not line[mark.end() :].strip():
+                fence = ""
+        elif mark:
+            fence = mark[1]
+        elif _QUOTED.match(line):
+            continue
+        kept.append(line)
+    return "\n".join(kept).strip()
 
 
 def _without_macros(text: str) -> str:

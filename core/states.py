@@ -23,6 +23,7 @@ class TaskState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
+    """Its attempt has ended with a question. No run works on it, and it holds no lease."""
     RESOLVED = "resolved"
     UNRESOLVED = "unresolved"
     FAILED = "failed"
@@ -59,6 +60,18 @@ class FeedbackState(StrEnum):
     ANSWERED = "answered"
     IGNORED = "ignored"
     """Its author may not start work, or the pull request is closed."""
+    DEAD_LETTERED = "dead-lettered"
+
+
+class AnswerState(StrEnum):
+    """What somebody has said while a task waits for an answer."""
+
+    PENDING = "pending"
+    """A comment whose author has not been asked about yet."""
+    ACCEPTED = "accepted"
+    """It belongs to the task's text: of its `attempt`, or of the next one while it has none."""
+    IGNORED = "ignored"
+    """Its author may not start work, or the task waits no more."""
     DEAD_LETTERED = "dead-lettered"
 
 
@@ -127,7 +140,12 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (TaskState.QUEUED, TaskState.RUNNING),
             (TaskState.QUEUED, TaskState.FAILED),
             (TaskState.RUNNING, TaskState.WAITING),
-            (TaskState.WAITING, TaskState.RUNNING),
+            # An answer changes the text that context and plan are made from, and the attempt that asked has stored its
+            # outputs and its verdict. So the task goes on with its next attempt, by the queue like any other, with a
+            # lease and a number of claims of its own, and never back to running.
+            (TaskState.WAITING, TaskState.QUEUED),
+            # Nobody answered in time.
+            (TaskState.WAITING, TaskState.UNRESOLVED),
             (TaskState.RUNNING, TaskState.RESOLVED),
             (TaskState.RUNNING, TaskState.UNRESOLVED),
             (TaskState.RUNNING, TaskState.FAILED),
@@ -170,6 +188,16 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
             (FeedbackState.TAKEN, FeedbackState.DECIDED),
             (FeedbackState.DECIDED, FeedbackState.ANSWERED),
             (FeedbackState.DECIDED, FeedbackState.DEAD_LETTERED),
+        }
+    ),
+    "answer": frozenset(
+        {
+            (INITIAL, AnswerState.PENDING),
+            # By somebody with a token of Penstock's, or at the command line.
+            (INITIAL, AnswerState.ACCEPTED),
+            (AnswerState.PENDING, AnswerState.ACCEPTED),
+            (AnswerState.PENDING, AnswerState.IGNORED),
+            (AnswerState.PENDING, AnswerState.DEAD_LETTERED),
         }
     ),
     "watched checks": frozenset(

@@ -13,6 +13,7 @@ from psycopg import Connection
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
+from core.answers import take_answers
 from core.eventlog.postgres import PostgresLog
 from core.events import OUTCOMES, TASKS, Event, task_id
 from core.follow_ups import FollowUp
@@ -20,6 +21,8 @@ from core.states import CLOSED_TASK_STATES, TaskState
 
 REQUESTED = "penstock.task.requested"
 CLOSED = "penstock.task.closed"
+ASKED = "penstock.task.asked"
+"""The outcome of an attempt that ended with a question, after which the task went on."""
 
 
 class TaskNotFound(LookupError):
@@ -188,12 +191,12 @@ def retry(
     identity: uuid.UUID,
     starter: tuple[str | None, str | None] | None = None,
 ) -> Task:
-    """Queues the next attempt at a closed task, which only a user requests: `starter` at the forge (login and id), or
-    one with a token of Penstock's. Raises `TaskNotFound`, `IllegalMove`."""
+    """Queues the next attempt at a closed task or one that waits for an answer, which only a user requests: `starter`
+    at the forge (login and id), or one with a token of Penstock's. Raises `TaskNotFound`, `IllegalMove`."""
     task = get_task(connection, identity, lock=True)
-    if task.state not in (TaskState.UNRESOLVED, TaskState.FAILED, TaskState.CANCELLED):
+    if task.state not in (TaskState.UNRESOLVED, TaskState.FAILED, TaskState.CANCELLED, TaskState.WAITING):
         raise IllegalMove(
-            f"task {identity} is {task.state}: only an unresolved, failed or cancelled task can be retried"
+            f"task {identity} is {task.state}: only an unresolved, failed, cancelled or waiting task can be retried"
         )
     queued = _queue_next(connection, log, task, starter)
     connection.execute(  # an attempt at a pull request is retried at it
@@ -246,6 +249,10 @@ def _queue_next(
     trusted: bool = False,
 ) -> Task:
     identity, attempt = task.id, task.attempt + 1
+    if task.state == TaskState.WAITING:
+        _end_attempt(connection, task)
+        log.append_in(connection, OUTCOMES, [_outcome(task, ASKED, task.state, task.reason)])
+    take_answers(connection, identity, attempt)
     connection.execute(
         "UPDATE tasks SET state = 'queued', reason = NULL, attempt = %s, updated_at = now(), trusted = %s, "
         "starter = coalesce(%s, starter), starter_id = coalesce(%s, starter_id) WHERE id = %s",
@@ -277,15 +284,25 @@ def close(
     The outcome's id is made from task and attempt, so the log holds one outcome however often a run repeats.
     """
     move(connection, task.id, state, reason)
+    _end_attempt(connection, task)
+    event = _outcome(task, CLOSED, state, reason, data)
+    log.append_in(connection, OUTCOMES, [event])
+    return event
+
+
+def _end_attempt(connection: Connection[Any], task: Task) -> None:
     connection.execute(
         "UPDATE attempts SET ended_at = coalesce(ended_at, now()), lease_until = NULL "
         "WHERE task_id = %s AND attempt = %s",
         (task.id, task.attempt),
     )
-    event = Event(
+
+
+def _outcome(task: Task, kind: str, state: str, reason: str | None, data: Mapping[str, Any] | None = None) -> Event:
+    return Event(
         id=f"penstock:outcome:{task.id}:{task.attempt}",
         source="/penstock/tasks",
-        type=CLOSED,
+        type=kind,
         subject=task.source,
         teamid=task.team_id,
         data={
@@ -298,8 +315,6 @@ def close(
             **(data or {}),
         },
     )
-    log.append_in(connection, OUTCOMES, [event])
-    return event
 
 
 def details(connection: Connection[Any], identity: uuid.UUID) -> dict[str, Any]:

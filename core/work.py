@@ -321,6 +321,8 @@ class Execution(Record):
     evidence: Evidence
     summary: str
     """A few sentences for the task's author: what was tried, and with what result."""
+    question: str = ""
+    """What to ask a person when nothing reproduces the task; empty when there is nothing to ask. The summary has it."""
     seconds: float
     iterations: int = 0
     """Answers of a model, or candidates tried by an engine without one."""

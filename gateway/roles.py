@@ -21,6 +21,7 @@ _RULES = (
     ("POST", r"/tasks", Role.OPERATOR, "task.create"),
     ("POST", rf"/tasks/{_ID}/cancel", Role.OPERATOR, "task.cancel"),
     ("POST", rf"/tasks/{_ID}/retry", Role.OPERATOR, "task.retry"),
+    ("POST", rf"/tasks/{_ID}/answer", Role.OPERATOR, "task.answer"),
     ("POST", rf"/tasks/{_ID}/approve", Role.OPERATOR, "task.approve"),
     ("GET", r"/tokens", Role.ADMIN, "token.list"),
     ("POST", r"/tokens", Role.ADMIN, "token.create"),

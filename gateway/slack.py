@@ -12,6 +12,7 @@ from typing import Any
 
 from core.commands import Command, find_commands, spelled_out
 from core.intake import Happening, Intent, NoIntent, Target, TaskIntent, TicketIntent
+from core.intents import said_of
 from core.payload import cut_title, parse, shown
 from core.rules import Rules, Signal, mentioned
 from core.tickets import TITLE_CHARACTERS, Comment, Kind, Service, TicketChange
@@ -84,6 +85,7 @@ def _message(message: Message, kind: str, bot: str | None, rules: Rules) -> Inte
         return intent
     if message.user == bot or not _mentions(message.text, bot) or CALLED not in mentioned(text):
         return NoIntent("the message does not mention the app, outside of quotations and code")
+    intent = replace(intent, says=said_of(_ADDRESS.sub("", text, count=1)))
     signal = Signal(
         opened=True, mentioned=(CALLED,), actor=message.user, actor_id=message.user, at=at, comment=message.ts
     )

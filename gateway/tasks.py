@@ -1,4 +1,5 @@
-"""The tasks API: create, list, show, cancel, retry and approve tasks. Every route acts within the caller's team."""
+"""The tasks API: create, list, show, cancel, retry, answer and approve tasks. Every route acts within the caller's
+team."""
 
 import base64
 import binascii
@@ -13,10 +14,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core import tasks
 from core.access.audit import record
+from core.answers import ANSWER_CHARACTERS
 from core.approvals import approve
 from core.backlog import Overloaded
 from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
 from core.payload import clean, cut_title, web_address
+from core.questions import answer as answer_question
+from core.questions import find_question, list_answers
 from core.states import TaskState
 from core.tickets import BODY_BYTES, TITLE_CHARACTERS
 from gateway.callers import REQUEST_KEY, acting
@@ -38,6 +42,12 @@ def _storable(text: str) -> str:
 def _body_size(text: str) -> str:
     if len(text.encode()) > BODY_BYTES:
         raise ValueError(f"must be at most {BODY_BYTES} bytes of UTF-8")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
     return text
 
 
@@ -125,6 +135,33 @@ class PublicationView(BaseModel):
     updated_at: datetime
 
 
+class QuestionView(BaseModel):
+    question: str
+    asked_at: datetime
+    until: datetime = Field(description="Without an answer, the task then ends as unresolved.")
+    location: str | None = Field(description="The comment that asks it.")
+
+
+class AnswerView(BaseModel):
+    author: str
+    body: str
+    url: str | None
+    state: str
+    outcome: str | None
+    attempt: int | None = Field(description="The first attempt that works with it.")
+    received_at: datetime
+
+
+class AnswerRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    answer: Annotated[
+        Text,
+        AfterValidator(_not_blank),
+        Field(max_length=ANSWER_CHARACTERS, json_schema_extra={"pattern": r"^[^\u0000]*[^\u0000\s][^\u0000]*$"}),
+    ]
+
+
 class TaskDetail(TaskSummary):
     body: str
     options: dict[str, Any]
@@ -132,6 +169,8 @@ class TaskDetail(TaskSummary):
     verdict: VerdictView | None
     patch: PatchView | None
     publications: list[PublicationView]
+    question: QuestionView | None = Field(description="What the task waits for.")
+    answers: list[AnswerView] = Field(description="What people have answered, the newest first; at most 20.")
     actions: int = Field(description="Entries in the current attempt's trajectory.")
 
 
@@ -221,7 +260,8 @@ def show_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskDet
     """One task, with the results of its current attempt so far."""
     with gateway.database.team(team) as connection:
         found = tasks.details(connection, task_id)
-    task = found["task"]
+        task = found["task"]
+        asked, said = find_question(connection, task), list_answers(connection, task_id)
     return TaskDetail.model_validate(
         {
             **TaskSummary.of(task).model_dump(),
@@ -229,6 +269,8 @@ def show_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskDet
             "options": dict(task.options),
             "stages": [{**stage, "output": shortened(stage["body"])} for stage in found["stages"]],
             **{key: found[key] for key in ("verdict", "patch", "publications", "actions")},
+            "question": vars(asked) if asked else None,
+            "answers": [vars(one) for one in said],
         }
     )
 
@@ -245,9 +287,23 @@ def cancel_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, calle
 
 @router.post("/tasks/{task_id}/retry", status_code=202, responses=MOVES)
 def retry_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller: TheCaller) -> TaskSummary:
-    """Starts the next attempt at a task that is unresolved, failed or cancelled."""
+    """Starts the next attempt at a task that is unresolved, failed or cancelled, or waits for an answer."""
     with acting(gateway.database, request, caller, "task.retry", task_id) as connection:
         return TaskSummary.of(tasks.retry(connection, gateway.log, task_id))
+
+
+@router.post(
+    "/tasks/{task_id}/answer",
+    status_code=202,
+    responses=documented(400, 401, 403, 404, 408, 409, 413, 429, 503),
+)
+def answer_task(
+    task_id: uuid.UUID, said: AnswerRequest, request: Request, gateway: TheGateway, caller: TheCaller
+) -> TaskSummary:
+    """Answers the question that a task waits for: its next attempt works with the answer. Repeating an answer changes
+    nothing; one that comes while that attempt is under way is kept for the one after it."""
+    with acting(gateway.database, request, caller, "task.answer", task_id) as connection:
+        return TaskSummary.of(answer_question(connection, gateway.log, task_id, caller.name, said.answer))
 
 
 @router.post("/tasks/{task_id}/approve", status_code=202, responses=MOVES)

@@ -20,6 +20,7 @@ from assets.results.channels import open_channels
 from assets.results.follow_ups import count_due
 from assets.results.notices import count_due as count_due_notices
 from assets.results.publish import MAX_TRIES
+from assets.results.questions import count_due as count_talk_due
 from assets.results.watched_checks import count_looks_due
 from core import attempts
 from sensors.slots import IN_PROGRESS
@@ -38,8 +39,8 @@ SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_a
     job_name=PUBLISH_JOB,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts `publish_pending` when a publication, comment, command, review or failed check is due and none "
-    "is under way.",
+    description="Starts `publish_pending` when a publication, comment, command, question, answer, review or failed "
+    "check is due and none is under way.",
 )
 def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     if not platform.settings.publishing:
@@ -47,6 +48,7 @@ def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam
     with platform.database.system() as connection:
         row = connection.execute(_DUE, (MAX_TRIES,)).fetchone()
         due = (int(row[0]) if row else 0) + count_due(connection) + count_looks_due(connection)
+        due += count_talk_due(connection)
         due += count_due_notices(connection, open_channels(platform.settings))
     if not due:
         return SkipReason("Nothing is due.")

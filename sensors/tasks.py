@@ -27,6 +27,7 @@ from core import attempts, tasks
 from core.eventlog.postgres import PostgresLog
 from core.eventlog.protocol import UnknownTopic
 from core.events import TASKS, Event
+from core.questions import close_overdue
 from core.states import TaskState
 from core.task_queue import mark_due, take_turns
 from sensors import cursor
@@ -119,10 +120,13 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
     job_name=TASK_JOB,
     minimum_interval_seconds=2,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Relaunches tasks whose run went silent, and tasks that no run has claimed.",
+    description="Relaunches tasks whose run went silent, and tasks that no run has claimed. Closes those that have "
+    "waited too long for an answer.",
 )
 def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
     settings = platform.settings
+    for late in close_overdue(platform.database, platform.log, MOST_SILENT):
+        context.log.info("task %s: nobody has answered its question in time", late)
     free = free_slots(context.instance, settings.slots)
     if not free:
         return SkipReason("Every slot is taken.")
@@ -179,5 +183,5 @@ def _to_relaunch(context: SensorEvaluationContext, platform: Platform, free: int
 def _fail(platform: Platform, lost: attempts.Lapsed, reason: str) -> None:
     with platform.database.team(lost.team_id) as connection:
         task = tasks.get_task(connection, lost.task_id, lock=True)
-        if not task.closed and task.attempt == lost.attempt:
+        if task.state in (TaskState.QUEUED, TaskState.RUNNING) and task.attempt == lost.attempt:
             tasks.close(connection, PostgresLog(platform.database), task, TaskState.FAILED, reason)

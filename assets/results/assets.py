@@ -12,10 +12,12 @@ from assets.results.conclude import conclude, is_accepted
 from assets.results.deliver import deliver
 from assets.results.forges import find_destination, target_of
 from assets.results.publish import Published
+from assets.results.questions import Asked, days_to_wait
 from assets.results.report import AttemptRecord, commit_message, describe, headline, render
 from assets.results.trackers import shows_reports
 from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
 from core.forge.protocol import PublicationRefused
+from core.states import TaskState
 from core.work import Execution, Plan, TaskContext, Verdict
 
 
@@ -50,7 +52,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         ours = target == place
         if not is_accepted(execution, verdict) and shows_reports(platform, task, place):
             target = place  # there is nothing for the forge
-        conclude(
+        state = conclude(
             attempt,
             execution,
             verdict,
@@ -59,14 +61,19 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             target=target,
             description=describe(record, task.ticket_key if ours else None),
             headline=headline(execution, verdict),
+            question_days=days_to_wait(platform, task, target) if execution.question else 0.0,
         )
     delivered = deliver(platform, task.id)
     for line in delivered.lines():
         context.log.info("%s", line)
     metadata: dict[str, MetadataValue[Any]] = {
+        "state": MetadataValue.text(state.value),
         "headline": MetadataValue.md(headline(execution, verdict)),
         "published": MetadataValue.md(_published(delivered.published)),
     }
+    if state in (TaskState.WAITING, TaskState.QUEUED):
+        metadata["question"] = MetadataValue.md(cell(execution.question))
+        metadata["published"] = MetadataValue.md(_asked(delivered.asked))
     if execution.patch is not None:
         metadata["patch"] = MetadataValue.md(fenced(execution.patch.diff[:60_000], "diff"))
     if task.url:
@@ -86,6 +93,12 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         "context": MetadataValue.asset(AssetKey("task_context")),
     }
     return MaterializeResult(metadata=metadata)
+
+
+def _asked(asked: list[Asked]) -> str:
+    if not asked:
+        return "Nothing; the task waits for an answer."
+    return "\n".join(f"- question: {code(one.location or one.error or '')}" for one in asked)
 
 
 def _published(published: list[Published]) -> str:

@@ -1,13 +1,19 @@
-"""Concludes an attempt: stores verdict, publications and outcome in one transaction; `publish_due` then publishes.
+"""Concludes an attempt: stores verdict, publications and outcome in one transaction; `publish_due` then publishes. Or
+lets the task wait for an answer, with all of that stored for the case that none comes.
 
 A killed process leaves either no rows or a complete set.
 """
 
+from typing import Any
+
 from psycopg.types.json import Jsonb
 
 from core.attempts import Attempt
+from core.questions import may_ask, wait_for_answer
 from core.states import TaskState
 from core.work import Execution, Verdict, VerdictKind
+
+DAY = 86_400.0
 
 
 def conclude(
@@ -20,46 +26,42 @@ def conclude(
     target: str,
     description: str = "",
     headline: str = "",
+    question_days: float = 0.0,
 ) -> TaskState:
     """Stores the attempt's results under its fencing epoch, and closes it. An attempt at a pull request that ends
-    without a patch leaves the task resolved, by the patch that is there. Raises `core.attempts.LeaseLost`."""
+    without a patch leaves the task resolved, by the patch that is there. One that ends with a question waits
+    `question_days` for an answer instead, if that is more than 0. Raises `core.attempts.LeaseLost`."""
     accepted = is_accepted(execution, verdict)
     state = TaskState.RESOLVED if accepted or attempt.follow_up else TaskState.UNRESOLVED
     patch = execution.patch if accepted else None
     task = attempt.task
+    publication = {
+        "title": task.title,
+        "message": message,
+        "report": report,
+        "description": description,
+        "headline": headline,
+        "source": task.source,
+    }
+    data: dict[str, Any] = {
+        "verdict": verdict.verdict,
+        "patch": patch.sha256 if patch else None,
+        "candidates": execution.evidence.candidates.tried,
+        "seconds": round(execution.seconds, 3),
+    }
+    asks = bool(execution.question) and state == TaskState.UNRESOLVED and question_days > 0
     with attempt.fenced() as connection:
         attempt.save_verdict(connection, verdict, execution.patch)
+        if asks and may_ask(connection, task):
+            ending = {"target": target, "publication": publication, "data": data}
+            seconds = question_days * DAY
+            return wait_for_answer(connection, attempt.log, task, execution.question, seconds=seconds, ending=ending)
         connection.execute(
             "INSERT INTO publications (team_id, task_id, attempt, target, patch_sha256, body) "
             "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (
-                task.team_id,
-                *attempt.key,
-                target,
-                patch.sha256 if patch else None,
-                Jsonb(
-                    {
-                        "title": task.title,
-                        "message": message,
-                        "report": report,
-                        "description": description,
-                        "headline": headline,
-                        "source": task.source,
-                    }
-                ),
-            ),
+            (task.team_id, *attempt.key, target, patch.sha256 if patch else None, Jsonb(publication)),
         )
-        attempt.close(
-            connection,
-            state,
-            execution.summary[:1000],
-            {
-                "verdict": verdict.verdict,
-                "patch": patch.sha256 if patch else None,
-                "candidates": execution.evidence.candidates.tried,
-                "seconds": round(execution.seconds, 3),
-            },
-        )
+        attempt.close(connection, state, execution.summary[:1000], data)
     return state
 
 

@@ -1,6 +1,6 @@
-"""Does at forges what is due, with the platform's settings: people's commands, results, the status comments that
-mention them, what people say about pull requests, and failed checks of watched branches. Then tells the channels of
-notices how tasks have ended."""
+"""Does at forges what is due, with the platform's settings: people's commands and answers, questions, results, the
+status comments that mention them, what people say about pull requests, and failed checks of watched branches. Then
+tells the channels of notices how tasks have ended."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from assets.results.holds import reason_to_hold
 from assets.results.moved_base import on_current_base
 from assets.results.notices import Told
 from assets.results.publish import OpenForge, Published, publish_due
+from assets.results.questions import Asked, Heard, ask_due, hear_due
 from assets.results.status_comments import Written, write_due_comments
 from assets.results.ticket_commands import Obeyed, obey_due
 from assets.results.trackers import open_tracker, split_place
@@ -24,7 +25,7 @@ from core.ticket_statuses import read_statuses
 
 @dataclass(frozen=True)
 class Delivered:
-    """What was tried, in this order."""
+    """What was tried."""
 
     commands: list[Obeyed] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
@@ -32,6 +33,8 @@ class Delivered:
     followed: list[Followed] = field(default_factory=list)
     looked: list[Looked] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """One line for each, for a log."""
@@ -41,6 +44,8 @@ class Delivered:
             *(f"remark {one.id}: {one.state}, {one.outcome.partition(chr(10))[0]}" for one in self.followed),
             *(f"status comment of task {one.task_id}: {one.location or one.error or '-'}" for one in self.comments),
             *(f"failed checks of {one.branch}: {one.state}, {one.outcome}" for one in self.looked),
+            *(f"question of task {one.task_id}: {one.location or one.error or '-'}" for one in self.asked),
+            *(f"answer {one.id}: {one.state}, {one.outcome}" for one in self.heard),
             *(f"{one.channel} {one.id}: {one.state} {one.error or ''}" for one in self.told),
         ]
 
@@ -64,6 +69,10 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
 
     commands = obey_due(platform.database, platform.log, open_forge) if task_id is None else []
 
+    anyone = platform.settings.who_may_start == "anyone"
+    heard = hear_due(platform.database, platform.log, open_forge, anyone=anyone) if task_id is None else []
+    asked = ask_due(platform.database, open_forge, task_id=task_id)
+
     def prepare(team: uuid.UUID, forge: Forge, publication: Publication) -> Publication:
         return on_current_base(platform.database, platform.log, team, forge, publication)
 
@@ -73,7 +82,7 @@ def deliver(platform: Platform, task_id: uuid.UUID | None = None) -> Delivered:
     followed = follow_up_due(platform.database, platform.log, open_forge) if task_id is None else []
     looked = _look(platform, open_forge) if task_id is None else []
     told = tell(platform) if task_id is None else []
-    return Delivered(commands, published, comments, followed, looked, told)
+    return Delivered(commands, published, comments, followed, looked, told, asked, heard)
 
 
 def _look(platform: Platform, open_forge: OpenForge) -> list[Looked]:

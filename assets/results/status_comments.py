@@ -120,10 +120,10 @@ def _actions(row: dict[str, Any]) -> tuple[Action, ...]:
 
 def _is_news(row: dict[str, Any]) -> bool:
     """Whether a comment is begun for this. A queued task promises nothing yet, since its author may not start work; a
-    report without a patch is, or is about to be, a comment of its own."""
+    question, and a report without a patch, are or are about to be comments of their own."""
     publication = row["publication"]
     reported = row["state"] == TaskState.UNRESOLVED and publication is not None and publication["patch_sha256"] is None
-    return not reported and row["state"] != TaskState.QUEUED
+    return not reported and row["state"] not in (TaskState.QUEUED, TaskState.WAITING)
 
 
 def status_text(row: dict[str, Any]) -> str:
@@ -146,7 +146,7 @@ def _sentence(row: dict[str, Any]) -> str:
     if state == TaskState.RUNNING:
         return "Penstock is working on this issue."
     if state == TaskState.WAITING:
-        return f"Penstock waits: {cell(row['reason'] or 'for an answer')}"
+        return "Penstock has a question about this issue and waits for an answer, in a comment here."
     if state == TaskState.CANCELLED:
         return f"Penstock's work on this issue was stopped: {cell(row['reason'] or 'cancelled')}"
     if state == TaskState.FAILED:

@@ -33,7 +33,7 @@ line of its own:
 | command | effect |
 |---|---|
 | `/penstock start` | works on this issue, where a rule lets comments start work |
-| `/penstock retry` | works on this issue again, after an attempt without a result |
+| `/penstock retry` | works on this issue again, after an attempt without a result or with a question |
 | `/penstock retry`, on a pull request | works on what else the comment says, and adds it to the branch |
 | `/penstock explain` | shows what was tried and why it ended so |
 | `/penstock stop` | stops the work on this issue |
@@ -221,8 +221,12 @@ def _ask(connection: Connection[TupleRow], row: dict[str, Any], task: uuid.UUID,
 def _explained(connection: Connection[TupleRow], identity: uuid.UUID) -> str:
     task = tasks.get_task(connection, identity)
     report = connection.execute(
-        "SELECT body ->> 'report' FROM publications WHERE task_id = %s AND attempt = %s ORDER BY target LIMIT 1",
-        (identity, task.attempt),
+        "SELECT coalesce("
+        "(SELECT body ->> 'report' FROM publications WHERE task_id = %(task)s AND attempt = %(attempt)s "
+        "ORDER BY target LIMIT 1), "
+        "(SELECT ending -> 'publication' ->> 'report' FROM questions "
+        "WHERE task_id = %(task)s AND attempt = %(attempt)s))",
+        {"task": identity, "attempt": task.attempt},
     ).fetchone()
     if report is not None and report[0]:
         return str(report[0]).split(WHERE_IT_LOOKED)[0]  # the rest is about how places were found

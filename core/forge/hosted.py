@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from core.forge.conventions import PLAIN, Conventions, find_template
 from core.forge.host import Checks, CodeHost, Comment, NewPull, Pull, PullExists, PullState
 from core.forge.protocol import ForgeUnavailable, Publication, PublicationRefused, own_branch, permit
-from core.forge.texts import answer_marker, bounded, marker, plain_message, plain_title
+from core.forge.texts import answer_marker, bounded, marker, plain_message, plain_title, question_marker
 from core.git import AccessRefused, GitError, GitTimeout, PushRejected, Remote, Repository, SigningFailed
 from core.patch_paths import touched_paths
 from core.work import VerdictKind
@@ -143,6 +143,11 @@ class HostedForge:
             return held.url
         self._before_write()
         return self._host.reply(ticket, thread, bounded(text, mark, self._host.most_characters)).url
+
+    def ask(self, ticket: str, task_id: uuid.UUID, attempt: int, text: str) -> str:
+        """Asks a question of an attempt in one comment on its ticket, which notifies people, and returns where it is.
+        Raises as `publish` does."""
+        return self._write(ticket, question_marker(task_id, attempt), text, create=True) or ticket
 
     def begins(self, pull: str, thread: str, remark: str) -> bool:
         """Whether a remark begins its thread; also if the thread is not there any more. Raises as `publish` does."""

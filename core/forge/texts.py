@@ -25,6 +25,11 @@ def answer_marker(command_id: uuid.UUID) -> str:
     return f"<!-- penstock answer={command_id} -->"
 
 
+def question_marker(task_id: uuid.UUID, attempt: int) -> str:
+    """The marker of the comment that asks what an attempt needs."""
+    return f"<!-- penstock question={task_id} attempt={attempt} -->"
+
+
 def with_reference_mark(text: str) -> str:
     """`text` with the marker at its end as a link reference definition, which Markdown does not show either. For
     services that show HTML comments."""

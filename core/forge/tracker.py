@@ -106,6 +106,11 @@ class TrackerForge:
         """Answers a command with one comment, and returns where it is."""
         return self._write(ticket, f"answer-{asked}", text) or ticket
 
+    def ask(self, ticket: str, task_id: uuid.UUID, attempt: int, text: str) -> str:
+        """Asks a question of an attempt in one comment, and returns where it is."""
+        actions = (Action("retry", "Try again"), Action("explain", "Explain"), Action("stop", "Stop"))
+        return self._write(ticket, f"question-{task_id}-{attempt}", text, actions) or ticket
+
     def may_write(self, login: str, user_id: str | None, ticket: str | None = None) -> bool:
         """Whether this person may work on the ticket now. Raises as the tracker does."""
         return self._tracker.may_write(login, user_id, ticket)

@@ -1,4 +1,4 @@
-"""`penstock task`: list, show, timeline, watch, approve, cancel and retry."""
+"""`penstock task`: list, show, timeline, watch, answer, approve, cancel and retry."""
 
 import time
 import uuid
@@ -15,7 +15,9 @@ from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 if TYPE_CHECKING:
     from core.database import Database
 
-tasks = typer.Typer(name="task", help="List, show, watch, approve, cancel and retry tasks.", no_args_is_help=True)
+tasks = typer.Typer(
+    name="task", help="List, show, watch, answer, approve, cancel and retry tasks.", no_args_is_help=True
+)
 
 TaskId = Annotated[str, typer.Argument(help="The task's id or its first characters.", metavar="ID")]
 
@@ -75,6 +77,10 @@ def list_(
         [[t.id, t.state, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title[:80]] for t in found],
         empty="No tasks yet. Deliver an event with `penstock send`, or post one to the gateway.",
     )
+    for waiting in (one for one in found if one.state == TaskState.WAITING):
+        line()
+        line(f"{waiting.id} asks: {waiting.reason}")
+        line(f"Answer with `penstock task answer {waiting.id} TEXT`.")
 
 
 def _brief(task: Any) -> dict[str, Any]:
@@ -85,6 +91,7 @@ def _brief(task: Any) -> dict[str, Any]:
 @tasks.command()
 def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
     """Show one task: its stages, the gate's verdict, its publications and its report."""
+    from core.questions import find_question, list_answers
     from core.tasks import details
     from core.timeline import latest_plan
 
@@ -94,16 +101,25 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         with database.team(here) as connection:
             found = details(connection, identity)
             plan = latest_plan(connection, identity, found["task"].attempt)
+            asked, said = find_question(connection, found["task"]), list_answers(connection, identity)
             report = connection.execute(
-                "SELECT body ->> 'report', attempt FROM publications WHERE task_id = %s ORDER BY attempt DESC LIMIT 1",
-                (identity,),
+                "SELECT body ->> 'report', attempt FROM publications WHERE task_id = %(task)s UNION ALL "
+                "SELECT ending -> 'publication' ->> 'report', attempt FROM questions WHERE task_id = %(task)s "
+                "ORDER BY attempt DESC LIMIT 1",
+                {"task": identity},
             ).fetchone()
     if as_json:
-        data({**found, "task": _brief(found["task"]), "plan": plan.model_dump(mode="json") if plan else None})
+        brief = {"task": _brief(found["task"]), "plan": plan.model_dump(mode="json") if plan else None}
+        answers = [vars(one) for one in said]
+        data({**found, **brief, "question": vars(asked) if asked else None, "answers": answers})
         return
     it = found["task"]
     line(f"task       {it.id}")
-    line(f"state      {it.state}" + (f" ({it.reason})" if it.reason else ""))
+    line(f"state      {it.state}" + (f" ({it.reason})" if it.reason and not asked else ""))
+    if asked:
+        line(f"question   {asked.question}")
+        where = asked.location or asked.last_error or f"penstock task answer {it.id} TEXT"
+        line(f"           until {asked.until:%Y-%m-%d %H:%M} {asked.until:%Z}: {where}")
     line(f"title      {it.title}")
     line(f"source     {it.source}   attempt {it.attempt}   event {it.event_id}")
     for stage in found["stages"]:
@@ -119,6 +135,11 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         who = remark["author"] or "failed checks"
         why = (remark["outcome"] or "").partition("\n")[0]
         line(f"remark     {who}: {remark['state']}" + (f" ({why})" if why else "") + f" {remark['url'] or ''}".rstrip())
+    for one in said:
+        why = one.outcome or "not looked at yet"
+        line(f"answer     {one.author}: {one.state} ({why}) {one.url or ''}".rstrip())
+        if one.body:
+            line(f"           {' '.join(one.body.split())[:200]}")
     for number, hypothesis in enumerate(plan.hypotheses if plan else (), 1):
         why = hypothesis.because or (hypothesis.why[0] if hypothesis.why else "")
         line(f"place {number:<4} {hypothesis.state}: {hypothesis.claim}" + (f" ({why})" if why else ""))
@@ -201,13 +222,15 @@ def watch(
     from core.timeline import describe
 
     deadline = time.monotonic() + timeout
-    seen, state = 0, None
+    seen, state, attempt = 0, None, 0
     with opened() as database:
         here = team_of(database, team)
         identity = find_task(database, here, task)
         while True:
             with database.team(here) as connection:
                 now = get_task(connection, identity)
+                if now.attempt != attempt:  # its entries are numbered from 1
+                    seen, attempt = 0, now.attempt
                 entries = connection.execute(
                     "SELECT seq, kind, body, at FROM trajectory WHERE task_id = %s AND attempt = %s AND seq > %s "
                     "ORDER BY seq LIMIT 500",
@@ -243,6 +266,31 @@ def approve(task: TaskId, team: TeamName = None) -> None:
 
 
 @tasks.command()
+def answer(
+    task: TaskId,
+    text: Annotated[
+        str, typer.Argument(help="The answer, which becomes part of the task's text; `-`: standard input.")
+    ],
+    team: TeamName = None,
+) -> None:
+    """Answer the question that a task waits for: its next attempt works with the answer."""
+    import sys
+
+    from core.access.audit import audited
+    from core.answers import ANSWER_CHARACTERS
+    from core.eventlog.postgres import PostgresLog
+    from core.questions import answer as answer_question
+
+    said = sys.stdin.read(ANSWER_CHARACTERS + 1) if text == "-" else text
+    with opened() as database:
+        here, me = team_of(database, team), command_user()
+        identity = find_task(database, here, task)
+        with audited(database, here, me, "task.answer", identity) as connection:
+            now = answer_question(connection, PostgresLog(database), identity, str(me), said)
+    line(f"answered {identity}: it is {now.state} at attempt {now.attempt}")
+
+
+@tasks.command()
 def cancel(task: TaskId, team: TeamName = None) -> None:
     """Cancel an open task."""
     from core.access.audit import audited
@@ -259,7 +307,7 @@ def cancel(task: TaskId, team: TeamName = None) -> None:
 
 @tasks.command()
 def retry(task: TaskId, team: TeamName = None) -> None:
-    """Start the next attempt at an unresolved, failed or cancelled task."""
+    """Start the next attempt at an unresolved, failed or cancelled task, or one that waits for an answer."""
     from core.access.audit import audited
     from core.eventlog.postgres import PostgresLog
     from core.tasks import retry as retry_task

@@ -49,7 +49,7 @@ def _gitlab(action: str | None = "create", body: str = SAYS, login: str = "ada",
     }
 
 
-def _commands(service: str, payload: Mapping[str, Any]) -> tuple[Command, ...]:
+def _intent(service: str, payload: Mapping[str, Any]) -> TicketIntent:
     if service == "gitlab":
         intent = gitlab.normalise(payload, rules=read_rules((), None))
     else:
@@ -57,7 +57,11 @@ def _commands(service: str, payload: Mapping[str, Any]) -> tuple[Command, ...]:
         intent = module.normalise("issue_comment", payload, rules=read_rules((), None))
     assert isinstance(intent, TicketIntent)
     assert intent.task is None
-    return intent.commands
+    return intent
+
+
+def _commands(service: str, payload: Mapping[str, Any]) -> tuple[Command, ...]:
+    return _intent(service, payload).commands
 
 
 @pytest.mark.parametrize("service", ["github", "gitea"])
@@ -87,3 +91,25 @@ def test_a_new_comment_gives_commands(service: str, payload: Mapping[str, Any], 
 )
 def test_a_new_note_gives_commands(payload: Mapping[str, Any], found: tuple[Command, ...]) -> None:
     assert _commands("gitlab", payload) == found
+
+
+QUOTED = "> Which call fails?\n\nThis one:\n\n```\n> total 1\n```\n\n>>> total(1)\n2\n\n/penstock retry\n"
+
+
+@pytest.mark.parametrize(
+    ("service", "payload", "says"),
+    [
+        ("github", _github(body=QUOTED), "This one:\n\n```\n> total 1\n```\n\n>>> total(1)\n2"),
+        ("gitea", _github(), "Not yet."),
+        ("gitlab", _gitlab(), "Not yet."),
+        ("github", _github("edited"), ""),
+        ("github", _github(login="helper[bot]"), ""),
+        ("github", _github(body="It is 3.\n\n<!-- penstock task=1 status -->"), ""),
+        ("github", _github(body="x" * 100_000), "x" * 8000),
+        ("gitlab", _gitlab("update"), ""),
+    ],
+)
+def test_a_new_comment_says_what_is_no_command_and_no_quotation(
+    service: str, payload: Mapping[str, Any], says: str
+) -> None:
+    assert _intent(service, payload).says == says

@@ -27,6 +27,7 @@ NEEDED = {
     ("POST", "/tasks"): "operator",
     ("POST", "/tasks/{task_id}/cancel"): "operator",
     ("POST", "/tasks/{task_id}/retry"): "operator",
+    ("POST", "/tasks/{task_id}/answer"): "operator",
     ("POST", "/tasks/{task_id}/approve"): "operator",
     ("GET", "/tokens"): "admin",
     ("POST", "/tokens"): "admin",

@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from core.attempts import Attempt
 from core.database import Database
 from core.events import DEFAULT_TEAM, task_id
+from core.questions import wait_for_answer
 from core.states import TaskState
 from core.work import Patch, Record, Verdict, VerdictKind
 
@@ -221,3 +222,62 @@ def test_a_team_neither_sees_nor_touches_the_tasks_of_another(
     assert client.get("/metrics", headers=others).status_code == 403
     assert stored("SELECT state FROM tasks") == [("queued",)]
     assert [one["id"] for one in client.get("/tasks", headers=authorised).json()["tasks"]] == [str(task)]
+
+
+@pytest.fixture
+def asking(database: Database, task: uuid.UUID) -> uuid.UUID:
+    """A task that waits for an answer."""
+    attempt = _claim(database, task)
+    with attempt.fenced() as connection:
+        wait_for_answer(connection, attempt.log, attempt.task, "Which call fails?", seconds=3600, ending={})
+    return task
+
+
+def test_a_waiting_task_shows_its_question_and_is_answered_once(
+    client: TestClient, authorised: dict[str, str], asking: uuid.UUID
+) -> None:
+    shown = client.get(f"/tasks/{asking}", headers=authorised).json()
+    assert (shown["state"], shown["reason"], shown["answers"]) == ("waiting", "Which call fails?", [])
+    assert (shown["question"]["question"], shown["question"]["location"]) == ("Which call fails?", None)
+    [listed] = client.get("/tasks", params={"state": "waiting"}, headers=authorised).json()["tasks"]
+    assert listed["reason"] == "Which call fails?"
+    for _ in range(3):
+        answer = client.post(f"/tasks/{asking}/answer", json={"answer": "total(1)"}, headers=authorised)
+        assert (answer.status_code, answer.json()["state"], answer.json()["attempt"]) == (202, "queued", 2)
+    shown = client.get(f"/tasks/{asking}", headers=authorised).json()
+    assert shown["question"] is None
+    [said] = shown["answers"]
+    assert (said["author"], said["body"], said["state"], said["attempt"]) == (
+        *("token first start", "total(1)", "accepted", 2),
+    )
+
+
+BAD_ANSWERS: list[dict[str, Any]] = [
+    {},
+    {"answer": ""},
+    {"answer": " \n"},
+    {"answer": "x" * 8001},
+    {"answer": 1},
+    {"answer": "x\0"},
+    {"a": 1},
+]
+
+
+@pytest.mark.parametrize("body", BAD_ANSWERS)
+def test_a_bad_answer_is_refused(
+    client: TestClient, authorised: dict[str, str], asking: uuid.UUID, body: dict[str, Any]
+) -> None:
+    assert client.post(f"/tasks/{asking}/answer", json=body, headers=authorised).status_code == 400
+    assert client.get(f"/tasks/{asking}", headers=authorised).json()["state"] == "waiting"
+
+
+def test_only_a_task_that_asks_can_be_answered(
+    client: TestClient, authorised: dict[str, str], task: uuid.UUID, stored: Stored
+) -> None:
+    answer = client.post(f"/tasks/{task}/answer", json={"answer": "total(1)"}, headers=authorised)
+    assert (answer.status_code, "asks nothing" in answer.json()["error"]) == (409, True)
+    missing = client.post(f"/tasks/{uuid.uuid4()}/answer", json={"answer": "total(1)"}, headers=authorised)
+    assert missing.status_code == 404
+    assert stored("SELECT action, outcome FROM audit_log WHERE action = 'task.answer'") == [
+        ("task.answer", "failed"), ("task.answer", "failed"),
+    ]  # fmt: skip

@@ -16,6 +16,7 @@ from core import attempts, tasks
 from core.attempts import Attempt
 from core.database import Database
 from core.events import CHANGES, DEAD_LETTERS, DEFAULT_TEAM, TASKS, Event
+from core.questions import wait_for_answer
 from core.settings import Settings
 from core.states import TaskState
 from core.tickets import TICKET_CHANGED
@@ -287,3 +288,27 @@ def test_nothing_due_starts_no_publication(instance: DagsterInstance, platform: 
 def test_a_foreign_cursor_is_named_in_the_error(cursor: str) -> None:
     with pytest.raises(ValueError, match="reset it in the Dagster UI"):
         load(cursor, "postgres")
+
+
+def test_a_waiting_task_takes_no_slot_is_not_relaunched_and_is_closed_when_its_time_is_over(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    task = _task(platform, 1)
+    _tick(instance, platform)
+    attempt = Attempt.claim(platform.database, DEFAULT_TEAM, task, 1, holder="gone", seconds=30, max_claims=2)
+    ending = {"target": "git:shop", "publication": {"title": "t", "report": "r", "message": "", "source": "shop"}}
+    with attempt.fenced() as connection:
+        wait_for_answer(connection, platform.log, attempt.task, "Which?", seconds=60, ending={**ending, "data": {}})
+    with platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET updated_at = now() - interval '1 day'")
+    context = build_sensor_context(instance=instance)
+    assert _requests(reconciler(context, platform=platform)) == []
+    others = [_task(platform, n) for n in (2, 3)]
+    assert {request.tags[TASK_TAG] for request in _requests(_tick(instance, platform))} == {str(n) for n in others}
+    with platform.database.system() as connection:
+        connection.execute("UPDATE questions SET until = now()")
+    for other in others:
+        _start_run(instance, other, DagsterRunStatus.STARTED)
+    reconciler(context, platform=platform)
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        assert tasks.get_task(connection, task).state == TaskState.UNRESOLVED, "also while every slot is taken"

@@ -23,6 +23,7 @@ from assets.executions.attempt.reproduce import (
     measure_baseline,
     measure_with_derived_test,
     not_reproduced,
+    question_of,
 )
 from assets.executions.attempt.scrutiny import change_of, doubts_of_text, minimal, scrutinise
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks, OtherLanguage
@@ -95,7 +96,8 @@ def _run_attempt(attempt: AttemptState) -> Execution:
     if not baseline.run.outcomes:
         return _given_up(attempt, seen, f"No tests found: `{shlex.join(shown)}` collects nothing.")
     if not baseline.failing:
-        return _given_up(attempt, seen, not_reproduced(attempt, baseline), baseline)
+        summary = not_reproduced(attempt, baseline)
+        return _given_up(attempt, seen, summary, baseline, question=question_of(attempt, baseline))
     if COMMAND_FILE in attempt.extra:
         sets = [made_targets(baseline, "the command that was given to judge the task fails", COMMAND_FILE)]
     elif attempt.derived:
@@ -109,22 +111,27 @@ def _run_attempt(attempt: AttemptState) -> Execution:
             try:
                 measured = measure_with_derived_test(attempt, baseline)
             except WorkerDied as died:
-                return _given_up(attempt, seen, f"{asked} The test derived from the issue could not be run: {died}.")
+                summary = f"{asked} The test derived from the issue could not be run: {died}."
+                return _given_up(attempt, seen, summary, question=asked)
             if measured is None:
-                return _given_up(attempt, seen, f"{asked} {attempt.lacking}".strip(), baseline)
+                asked = f"{asked} {attempt.lacking}".strip()
+                return _given_up(attempt, seen, asked, baseline, question=asked)
             worker, baseline = measured
             sets = _derived_targets(attempt, baseline)
     if not sets:
-        return _given_up(attempt, seen, not_reproduced(attempt, baseline), baseline)
+        summary = not_reproduced(attempt, baseline)
+        return _given_up(attempt, seen, summary, baseline, question=question_of(attempt, baseline))
     attempt.planning.reproduced(seen, baseline, sets, list(attempt.derived))
     findings.reproduction = "issue" if attempt.derived else "tests"
     return _search_target_sets(attempt, worker, baseline, sets)
 
 
-def _given_up(attempt: AttemptState, seen: int, summary: str, baseline: Baseline | None = None) -> Execution:
-    """Ends an attempt in which nothing shows the problem."""
+def _given_up(
+    attempt: AttemptState, seen: int, summary: str, baseline: Baseline | None = None, *, question: str = ""
+) -> Execution:
+    """Ends an attempt in which nothing shows the problem, with the question of what is missing."""
     attempt.planning.not_reproduced(seen, summary, baseline)
-    return attempt.findings.ended(None, summary)
+    return attempt.findings.ended(None, summary, question=question)
 
 
 def _derived_targets(attempt: AttemptState, baseline: Baseline) -> list[TargetSet]:

@@ -114,13 +114,17 @@ class Findings:
             **fields,
         )
 
-    def ended(self, patch: Patch | None, summary: str, evidence: Evidence | None = None) -> Execution:
-        """The attempt's result; `evidence` is that of the patch."""
+    def ended(
+        self, patch: Patch | None, summary: str, evidence: Evidence | None = None, *, question: str = ""
+    ) -> Execution:
+        """The attempt's result; `evidence` is that of the patch, `question` what the summary asks a person."""
         now = self.evidence()
         if evidence is not None:
             latest = {"candidates": now.candidates, "notes": now.notes, "timings": now.timings}
             now = evidence.model_copy(update=latest)
-        return Execution(engine=self.engine, patch=patch, evidence=now, summary=summary, seconds=self.total)
+        return Execution(
+            engine=self.engine, patch=patch, evidence=now, summary=summary, question=question, seconds=self.total
+        )
 
     def patch_summary(self, candidate: Candidate) -> str:
         """The summary when a patch was accepted: where and how the program was changed."""

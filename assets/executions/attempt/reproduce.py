@@ -229,3 +229,8 @@ def not_reproduced(attempt: AttemptState, baseline: Baseline) -> str:
     return (
         f"{text}. A test that fails because of the problem is needed, or an issue from which one can be made.{needed}"
     )
+
+
+def question_of(attempt: AttemptState, baseline: Baseline) -> str:
+    """What to ask a person when no test fails for the task; empty where the task's text is not what is missing."""
+    return attempt.lacking if summary(baseline) is None else ""

@@ -313,12 +313,21 @@ def test_only_tests_that_represent_the_task_are_targets(repair: Repair) -> None:
     done = repair(TWO_FAULTS, "`two(1, 2)` should be 3")
     assert done.patch is not None and done.evidence.target_tests == ("test_ab.py::test_two",)
     assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
+    assert done.question == ""
 
 
 def test_a_request_that_no_failing_test_is_about_ends_with_a_question(repair: Repair) -> None:
     done = repair(TWO_FAULTS, "Please add a dark mode")
     assert done.patch is None and done.evidence.candidates.tried == 0
     assert done.summary.startswith("Is the task about a test that fails?")
+    assert done.question == done.summary
+
+
+def test_an_issue_that_nothing_reproduces_ends_with_a_question_that_the_summary_has(repair: Repair) -> None:
+    done = repair({"a.py": "x = 1\n", "test_a.py": "def test_a():\n    pass\n"}, "It is wrong somewhere")
+    assert done.patch is None
+    assert done.question.startswith("The issue shows no call of the program")
+    assert done.summary.endswith(done.question)
 
 
 def test_a_dirty_working_tree_is_neither_read_nor_touched(tmp_path: Path, checkout: Callable[[Files], object]) -> None:

@@ -1,0 +1,73 @@
+"""`penstock task`: a question is shown where tasks are, and answered."""
+
+import contextlib
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from core import tasks
+from core.attempts import Attempt
+from core.database import Database
+from core.eventlog.postgres import PostgresLog
+from core.events import DEFAULT_TEAM
+from core.questions import wait_for_answer
+from core.tasks import IllegalMove
+from dagster_project.cli import task as commands
+from dagster_project.cli.app import app
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def penstock(database: Database, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(commands, "opened", lambda: contextlib.nullcontext(database))
+    monkeypatch.delenv("PENSTOCK_TEAM", raising=False)
+
+    def run(*arguments: str, stdin: str | None = None) -> str:
+        result = CliRunner().invoke(app, ["task", *arguments], input=stdin)
+        if isinstance(result.exception, IllegalMove):
+            raise result.exception
+        assert result.exit_code == 0, (result.output, result.exception)
+        return str(result.output)
+
+    return run
+
+
+@pytest.fixture
+def asking(database: Database) -> uuid.UUID:
+    log = PostgresLog(database)
+    event = tasks.request_event(DEFAULT_TEAM, "api:1", "/api", "shop", title="It fails")
+    with database.team(DEFAULT_TEAM) as connection:
+        identity = tasks.create_task(connection, log, event=event, source="shop", title="It fails")
+    attempt = Attempt.claim(database, DEFAULT_TEAM, identity, 1, holder="run", seconds=30, max_claims=3)
+    ending: dict[str, Any] = {"target": "git:shop", "publication": {"report": "# What was tried"}, "data": {}}
+    with attempt.fenced() as connection:
+        wait_for_answer(connection, log, attempt.task, "Which call fails?", seconds=3600, ending=ending)
+    return identity
+
+
+def test_a_question_is_shown_and_listed(penstock: Run, asking: uuid.UUID) -> None:
+    shown = penstock("show", str(asking))
+    assert "state      waiting\n" in shown
+    assert "question   Which call fails?\n           until 2" in shown
+    assert f"penstock task answer {asking} TEXT" in shown
+    assert "# What was tried" in shown
+    assert f"{asking} asks: Which call fails?" in penstock("list")
+    assert '"question": "Which call fails?"' in penstock("show", str(asking), "--json")
+
+
+@pytest.mark.parametrize(("arguments", "stdin"), [(("total(1) gives 2",), None), (("-",), "total(1) gives 2\n")])
+def test_an_answer_queues_the_next_attempt(
+    penstock: Run, asking: uuid.UUID, arguments: tuple[str, ...], stdin: str | None
+) -> None:
+    said = penstock("answer", str(asking)[:8], *arguments, stdin=stdin)
+    assert said == f"answered {asking}: it is queued at attempt 2\n"
+    shown = penstock("show", str(asking))
+    assert "accepted (attempt 2 works with it)\n           total(1) gives 2\n" in shown
+    assert "question " not in shown and "The report of attempt 1:" in shown
+    assert "asks:" not in penstock("list")
+    with pytest.raises(IllegalMove, match="1 to 8000 characters"):
+        penstock("answer", str(asking), "-", stdin="x" * 9000)
