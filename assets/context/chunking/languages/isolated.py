@@ -9,8 +9,8 @@ import os
 import threading
 from collections.abc import Sequence
 
-from assets.context.chunking.languages.parsing import MOST_BYTES
 from assets.context.chunking.segment import Segment
+from core.syntax_trees import MOST_BYTES
 from core.worker import Worker, WorkerEnded
 
 MODULE = "assets.context.chunking.languages.worker"
