@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
-from assets.executions.engines.search.spectrum import Suspect
+from assets.executions.engines.search.spectrum import Placed
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet
 from core.work import Location, ModelUse, TaskContext
@@ -93,6 +93,14 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What tests execute, as lines by path: one entry for each failing and each passing test that was run for it."""
+
+    failing: tuple[Mapping[str, frozenset[int]], ...] = ()
+    passing: tuple[Mapping[str, frozenset[int]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Problem:
     """What an engine works on: failing tests that must pass, and what is known about them."""
 
@@ -117,6 +125,9 @@ class Problem:
     """Finds places in the repository; None without an index."""
     check: Callable[[Mapping[str, str | None]], Checked] | None = None
     """Runs the repository's linters, type checkers and compilers on changed files (text by path, None: deleted)."""
+    cover: Callable[[], Coverage | None] | None = None
+    """Measures what the targets and passing tests beside them execute, in other languages than Python, where the
+    baseline does not; its answer is None where that is not possible."""
     language: str = "Python"
     suffixes: tuple[str, ...] = (".py",)
     """Of the program's files, which are in `sources` if it is written in Python."""
@@ -142,8 +153,8 @@ class Engine(Protocol):
         """The use of a model so far; None for an engine without one."""
 
     @property
-    def suspects(self) -> list[Suspect]:
-        """The statements that may be at fault, most suspicious first."""
+    def suspects(self) -> Sequence[Placed]:
+        """The statements or lines that may be at fault, most suspicious first."""
 
     @property
     def generated(self) -> int:

@@ -1,7 +1,7 @@
 """Runs the tests of a repository in another language than Python by its own runner, in the operations of a `Worker`.
 
-There is no coverage and no trial in place: each candidate is written into the session, its target tests are run, and
-what it replaced is written back.
+There is no trial in place: each candidate is written into the session, its target tests are run, and what it replaced is
+written back. What tests execute is only measured when it is asked for (`cover`).
 """
 
 import contextlib
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.executions.trial.worker_client import WorkerDied
+from sandbox.environments.languages.coverage import covered
 from sandbox.environments.languages.prepare import LanguageEnvironment
 from sandbox.environments.languages.suite import SuiteFailed, SuiteRun, open_session, run_tests
 from sandbox.environments.services import Services
@@ -63,6 +64,8 @@ class NativeWorker:
             return self._suite(select or (), seconds)
         if operation == "fresh" and "files" in fields:
             return {"trial": self._trial(fields["files"], fields["targets"], seconds)}
+        if operation == "cover":
+            return {"lines": covered(self._environment, self.session, self.limits, fields["tests"], seconds)}
         if operation == "fresh":
             return self._suite(fields.get("select") or (), seconds)
         raise WorkerDied(f"{self._environment.language.title} tests cannot be used to {operation}")

@@ -1,4 +1,4 @@
-"""What operators are given and what they propose. An operator is a generator that `@on` registers for types of nodes."""
+"""What operators are given and what they propose. `@on` registers a generator as an operator for types of nodes."""
 
 import re
 from collections.abc import Callable, Collection, Iterator

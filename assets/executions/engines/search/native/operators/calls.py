@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from .base import Proposal, Site, on
 
 _TEXTS = ("trim()", "toLowerCase()", "toString()")
+_READING = ("arguments", "binary_expression", "subscript_expression", "return_statement", "variable_declarator")
 _CHANGING = ("sort", "reverse", "splice")
 
 
@@ -93,8 +94,7 @@ def unwrapped(site: Site) -> Iterator[Proposal]:
 def normalised(site: Site) -> Iterator[Proposal]:
     """A compared text or an argument without space or in lower case, a number from a text."""
     parent = site.place.parent
-    if parent is None or parent.type not in ("arguments", "binary_expression", "subscript_expression", "return_statement",
-                                             "variable_declarator"):  # fmt: skip
+    if parent is None or parent.type not in _READING:
         return
     if parent.type == "variable_declarator" and parent.child_by_field_name("value") != site.node:
         return

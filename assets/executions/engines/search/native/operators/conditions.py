@@ -25,7 +25,8 @@ _LOGIC = {"&&": (("||", 0.75),), "||": (("&&", 0.75),)}
 _MOST_ADDED = 5
 _LOOSE = frozenset({
     "binary_expression", "ternary_expression", "assignment_expression", "arrow_function", "yield_expression",
-    "await_expression", "sequence_expression", "as_expression", "satisfies_expression", "augmented_assignment_expression",
+    "await_expression", "sequence_expression", "as_expression", "satisfies_expression",
+    "augmented_assignment_expression",
 })  # fmt: skip
 
 

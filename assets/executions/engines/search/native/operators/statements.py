@@ -119,7 +119,7 @@ def result_returned(site: Site) -> Iterator[Proposal]:
     if last.type in ("return_statement", "throw_statement"):
         return
     indent = _line_indent(site, last)
-    for rank, name in enumerate(list(function.values)[:4] + ["this"]):
+    for rank, name in enumerate([*list(function.values)[:4], "this"]):
         text = f"\n{indent}return {name}{site.semicolon}"
         yield Proposal(last.end_byte, last.end_byte, text, "return added", 0.3 * 0.9**rank, last.end_point[0] + 1)
 
