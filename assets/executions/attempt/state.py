@@ -178,7 +178,7 @@ class AttemptState:
         if not (any_language or self.engine.deliberate or language.name in SEARCHED):
             raise OtherLanguage(
                 f"The tests are in {language.title}, and the engine `{self.engine.name}` repairs Python, Go, "
-                "JavaScript and TypeScript only: use the engine `model` (`--engine model`, or the setting `engine`). No "
+                "JavaScript and TypeScript: use the engine `model` (`--engine model`, or the setting `engine`). No "
                 "test was run."
             )
         with self._apart_from_budget():

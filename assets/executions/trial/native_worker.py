@@ -1,7 +1,7 @@
 """Runs the tests of a repository in another language than Python by its own runner, in the operations of a `Worker`.
 
-There is no trial in place: each candidate is written into the session, its target tests are run, and what it replaced is
-written back. What tests execute is only measured when it is asked for (`cover`).
+There is no trial in place: each candidate is written into the session, its target tests are run, and what it replaced
+is written back. What tests execute is only measured when it is asked for (`cover`).
 """
 
 import contextlib

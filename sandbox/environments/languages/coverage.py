@@ -35,7 +35,7 @@ go test -c -covermode=set -coverpkg="$scope" -o "$out/cover.test" "$package" || 
 cd "$package" || exit 3
 number=0
 for name; do
-    timeout "$seconds" "$out/cover.test" -test.run "$name" -test.count=1 -test.coverprofile="$out/$number.out" >/dev/null 2>&1
+    timeout "$seconds" "$out/cover.test" -test.run "$name" -test.coverprofile="$out/$number.out" >/dev/null 2>&1
     number=$((number + 1))
 done
 exit 0

@@ -19,10 +19,10 @@ _NUMBER = re.compile(r"(?<![\w.])\d{1,12}(?:\.\d{1,6})?(?![\w.]*\w)")
 _STRING = re.compile(r"'((?:[^'\\\n]|\\.){1,200})'|\"((?:[^\"\\\n]|\\.){1,200})\"|`([^`\n]{1,200})`")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]{2,60}")
 _COMMON = frozenset(re.findall(r"\w+", """
-    the and for not with that this but was are from have should expected actual got want when then test func function const
-    let var return assert equal describe expect require import error errorf fatal fatalf fatalln true false null undefined
-    new async await class type string int bool package range struct nil deepequal strictequal tobe toequal deepstrictequal
-    length name input output value result
+    the and for not with that this but was are from have should expected actual got want when then test func function
+    const let var return assert equal describe expect require import error errorf fatal fatalf fatalln true false null
+    undefined new async await class type string int bool package range struct nil deepequal strictequal tobe toequal
+    deepstrictequal length name input output value result
 """))  # fmt: skip
 MOST_FRAMES, MOST_NUMBERS, MOST_STRINGS, MOST_NAMES = 40, 30, 120, 400
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from tree_sitter import Node, Tree
 
 MOST_NODES = 250_000
-"""A file with more nodes is left alone."""
+"""A file with more nodes is left alone, and so is one with deeper ones."""
+MOST_DEPTH = 500
+_MOST_ABOVE = 13
 _MOST_NAMES = 60
 _MOST_PROPERTIES = 400
 _PARAMETERS = ("formal_parameters", "parameter_list")
@@ -50,7 +52,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node with its ancestors, innermost last, and the function that it is in."""
+    """A node with its nearest ancestors, innermost last, and the function that it is in."""
 
     node: "Node"
     above: "tuple[Node, ...]"
@@ -84,19 +86,19 @@ class Program:
         return self.data[node.start_byte : node.end_byte].decode("utf-8", "ignore") if node is not None else ""
 
     def _read(self) -> None:
-        stack: list[tuple[Node, tuple[Node, ...], Function]] = [(self._tree.root_node, (), self.file)]
+        stack: list[tuple[Node, tuple[Node, ...], Function, int]] = [(self._tree.root_node, (), self.file, 0)]
         while stack:
-            node, above, function = stack.pop()
+            node, above, function, depth = stack.pop()
             kind = node.type
             if kind in self.syntax.types or kind in self.syntax.comments:
                 continue
-            if len(self.places) >= MOST_NODES or len(above) > 400:
+            if len(self.places) >= MOST_NODES or depth > MOST_DEPTH:
                 raise Unparsed("it is too large")
             self.places.append(Place(node, above, function))
             inner = self._entered(node, function)
             self._note(node, above, inner)
-            ancestors = (*above[-12:], node)
-            stack.extend((child, ancestors, inner) for child in reversed(node.named_children))
+            ancestors = (*above[1 - _MOST_ABOVE :], node)
+            stack.extend((child, ancestors, inner, depth + 1) for child in reversed(node.named_children))
 
     def _entered(self, node: "Node", function: Function) -> Function:
         if node.type not in self.syntax.functions:

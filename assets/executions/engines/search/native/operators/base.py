@@ -115,7 +115,7 @@ def proposals(
     default), in the order of the text. Each differs from the text that it replaces, and no edit is there twice."""
     found: dict[tuple[int, int, str], Proposal] = {}
     for place in program.places:
-        if rows is not None and place.node.start_point[0] not in rows:
+        if (rows is not None and place.node.start_point[0] not in rows) or _imports(program, place):
             continue
         for family, language, operator in _OPERATORS.get(place.node.type, ()):
             if (language and language != program.syntax.family) or (chosen is not None and family not in chosen):
@@ -132,6 +132,13 @@ def proposals(
                 if len(found) >= MOST_PROPOSALS:
                     return list(found.values())
     return list(found.values())
+
+
+def _imports(program: Program, place: Place) -> bool:
+    """Whether a node loads a module."""
+    return place.node.type == "call_expression" and program.data.startswith(
+        (b"require(", b"import("), place.node.start_byte
+    )
 
 
 def _trimmed(data: bytes, proposal: Proposal) -> Proposal | None:
