@@ -278,7 +278,7 @@ def test_functions_are_listed_with_the_names_they_are_known_by() -> None:
     assert found is not None
     assert ("total", 9, 17) in found
     assert ("label", 31, 31) in found
-    assert isolated.outline("go", STORE) == [("Find", 18, 41), ("Parts", 43, 53)]
+    assert isolated.outline("go", STORE) == [("Find", 18, 39), ("Parts", 41, 51)]
 
 
 @pytest.mark.parametrize(
