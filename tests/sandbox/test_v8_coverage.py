@@ -10,9 +10,9 @@ TEXT = "function a(x) {\n  if (x) {\n    return 1;\n  }\n  return 2;\n}\n\nfunct
 
 
 def report(*functions: list[tuple[int, int, int]], url: str = "file:///workspace/src/a.js") -> bytes:
-    ranges = [{"functionName": "", "isBlockCoverage": True, "ranges": [
-        {"startOffset": first, "endOffset": last, "count": count} for first, last, count in one]} for one in functions]  # fmt: skip
-    return json.dumps({"result": [{"scriptId": "1", "url": url, "functions": ranges}]}).encode()
+    names = ("startOffset", "endOffset", "count")
+    made = [{"functionName": "", "ranges": [dict(zip(names, each, strict=True)) for each in one]} for one in functions]
+    return json.dumps({"result": [{"scriptId": "1", "url": url, "functions": made}]}).encode()
 
 
 def lines_of(content: bytes, text: str = TEXT) -> dict[str, frozenset[int]]:

@@ -20,8 +20,22 @@ from core.work import Location, Outcome, TaskContext, TestRun
 from .conftest import write_files
 
 FILES = {
-    "src/cart.js": "import { tax } from './tax.js';\n\nexport function total(items) {\n  return items.length + tax(1);\n}\n",
-    "src/tax.js": "export function tax(value) {\n  return value - 1;\n}\n\nexport function free() {\n  return 2 - 2;\n}\n",
+    "src/cart.js": """\
+import { tax } from './tax.js';
+
+export function total(items) {
+  return items.length + tax(1);
+}
+""",
+    "src/tax.js": """\
+export function tax(value) {
+  return value - 1;
+}
+
+export function free() {
+  return 2 - 2;
+}
+""",
     "src/other.js": "export function other(value) {\n  return value - 1;\n}\n",
     "test/cart.test.js": "import { total } from '../src/cart.js';\ntest('adds up', () => total([1]));\n",
     "node_modules/x/index.js": "exports.x = 1;\n",

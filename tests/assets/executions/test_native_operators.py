@@ -182,7 +182,7 @@ JAVASCRIPT_FAULTS = [
     ("function f(a, i) { return a[i]; }", "function f(a, i) { return a[i - 1]; }"),
     ("switch (a) { case 1: f(); default: g() }", "switch (a) { case 1: f();\nbreak; default: g() }"),
     ("function f(list) {\n  g(list);\n  return 1;\n}\n", "function f(list) {\n  return 1;\n}\n"),
-    ("function f(list) {\n  return list.a;\n}\n", "function f(list) {\n  if (list == null) return list.a;\n  return list.a;\n}\n"),
+    ("function f(a) {\n  return g(a);\n}", "function f(a) {\n  if (a == null) return null;\n  return g(a);\n}"),
 ]  # fmt: skip
 GO_FAULTS = [
     ("for i := 0; i <= len(a); i++ {\n}", "for i := 0; i < len(a); i++ {\n}"),
