@@ -11,6 +11,7 @@ from collections import deque
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.checks import Checking
 from assets.executions.attempt.covering import coverage
+from assets.executions.attempt.native_runner import NativeRunner
 from assets.executions.attempt.reproduce import (
     find_tests,
     measure_baseline,
@@ -188,7 +189,8 @@ def _start_search(
         suffixes=attempt.native.language.suffixes if attempt.native else (".py",),
     )
     engine = attempt.engine.start(problem)
-    runner = CandidateRunner(worker, baseline, attempt.files, engine.deliberate)
+    trying = NativeRunner if attempt.native and not engine.deliberate else CandidateRunner
+    runner = trying(worker, baseline, attempt.files, engine.deliberate)
     runner.set_targets(targets.tests)
     attempt.findings.suspicious = locations(engine.suspects)
     attempt.findings.spent("localise", began)

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from assets.executions.trial.go_candidates import try_together
+from assets.executions.trial.serial_batch import run_each
 from assets.executions.trial.worker_client import WorkerDied
 from sandbox.environments.languages.coverage import covered
 from sandbox.environments.languages.prepare import LanguageEnvironment
@@ -64,6 +66,8 @@ class NativeWorker:
             return self._suite(select or (), seconds)
         if operation == "fresh" and "files" in fields:
             return {"trial": self._trial(fields["files"], fields["targets"], seconds)}
+        if operation == "try":
+            return {"trials": self._together(fields, seconds)}
         if operation == "cover":
             return {"lines": covered(self._environment, self.session, self.limits, fields["tests"], seconds)}
         if operation == "fresh":
@@ -112,6 +116,22 @@ class NativeWorker:
         finally:
             for path, content in before.items():
                 self._put(path, content)
+
+    def _together(self, fields: Mapping[str, Any], seconds: float) -> list[dict[str, Any] | None]:
+        """Trials of many candidates at once; None for each that must be tried by itself."""
+        before = {path: text for path, text in fields["before"].items() if text is not None}
+        candidates: list[Mapping[str, str | None]] = fields["candidates"]
+        targets, each = fields["targets"], float(fields["each"])
+        given = (before, candidates, targets, each, seconds)
+        if self._environment.language.name == "go":
+            return try_together(self._environment, self.session, self.limits, self._put, *given)
+        try:
+            runs = run_each(self._environment, self.session, self.limits, *given)
+        except BaseException:
+            for path, text in before.items():
+                self._put(path, text.encode())
+            raise
+        return [None if run is None else self._judged(run, targets) for run in runs]
 
     def _judged(self, run: SuiteRun, targets: Sequence[str]) -> dict[str, Any]:
         cases = {case.id: case for case in run.cases}
