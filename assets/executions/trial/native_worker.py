@@ -125,12 +125,7 @@ class NativeWorker:
         given = (before, candidates, targets, each, seconds)
         if self._environment.language.name == "go":
             return try_together(self._environment, self.session, self.limits, self._put, *given)
-        try:
-            runs = run_each(self._environment, self.session, self.limits, *given)
-        except BaseException:
-            for path, text in before.items():
-                self._put(path, text.encode())
-            raise
+        runs = run_each(self._environment, self.session, self.limits, *given)
         return [None if run is None else self._judged(run, targets) for run in runs]
 
     def _judged(self, run: SuiteRun, targets: Sequence[str]) -> dict[str, Any]:

@@ -66,6 +66,9 @@ def run_each(
     wide = replace(limits, disk_bytes=max(limits.disk_bytes, 4 << 30), file_bytes=max(limits.file_bytes, 1 << 30),
                    processes=max(limits.processes, 256))  # fmt: skip
     done = session.run(command, limits=wide.with_wall(seconds), variables=plan.variables, services=True)
+    if done.limit is not None:
+        for path, text in before.items():
+            session.write(path, text.encode())
     for line in done.stdout.decode(errors="replace").splitlines():
         words = line.split(" ")
         if len(words) != 3 or words[0] != mark or not words[1].isdigit() or int(words[1]) not in fitting:

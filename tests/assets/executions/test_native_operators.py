@@ -200,7 +200,7 @@ GO_FAULTS = [
     ("if p == nil {\n}", "if p != nil {\n}"),
     ("x, err := load(a)\n\tuse(x)", "x, err := load(a)\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tuse(x)"),
     ("use(a)", "if a == nil {\n\t\treturn nil, nil\n\t}\n\tuse(a)"),
-    ("use(b)", "use(a)"),
+    ("c, d := 1, 2\n\tuse(c)", "c, d := 1, 2\n\tuse(d)"),
 ]
 
 
@@ -214,6 +214,16 @@ def test_faults_of_go_are_within_reach(wrong: str, right: str) -> None:
     around = 'package p\n\nimport "strings"\n\nfunc f(a []int, b int) (*int, error) {\n\t%s\n}\n'
     results = [applied(around % wrong, one) for one in proposed("go", around % wrong, Hints())]
     assert around % right in results
+
+
+def test_names_of_other_types_and_conditions_that_a_type_has_not_are_not_tried_in_go() -> None:
+    text = "package p\n\nfunc f(a []int, b int, c string, d int) int {\n\tuse(b)\n\treturn b\n}\n"
+    results = "\n".join(applied(text, one) for one in proposed("go", text, Hints()))
+    assert "use(d)" in results
+    assert "if b < 0 {" in results
+    assert "if len(a) == 0 {" in results
+    for wrong in ("use(a)", "use(c)", "b == nil", "len(b)", "c == 0", "a == 0"):
+        assert wrong not in results, wrong
 
 
 def test_what_the_task_names_is_tried_in_place_of_what_is_there() -> None:

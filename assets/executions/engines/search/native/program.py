@@ -19,6 +19,10 @@ MOST_DEPTH = 500
 _MOST_ABOVE = 13
 _MOST_NAMES = 60
 _MOST_PROPERTIES = 400
+_LITERALS = {
+    "int_literal": "int", "float_literal": "float64", "interpreted_string_literal": "string",
+    "raw_string_literal": "string", "rune_literal": "rune", "true": "bool", "false": "bool",
+}  # fmt: skip
 _PARAMETERS = ("formal_parameters", "parameter_list")
 
 
@@ -39,6 +43,8 @@ class Function:
     parameters: list[str] = field(default_factory=list)
     conditions: dict[str, None] = field(default_factory=dict)
     returns: dict[str, None] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    """Types of names where they are written down, in Go only."""
     waits: bool = False
     """Whether it is `async`."""
 
@@ -141,6 +147,42 @@ class Program:
             function.parameters.append(name)
         if len(function.values) < _MOST_NAMES:
             function.values.setdefault(name, node.start_byte)
+            if self.syntax.family == "go" and (kind := self._type(node, above)):
+                function.types.setdefault(name, kind)
+
+    def _type(self, node: "Node", above: "tuple[Node, ...]") -> str:
+        """The type that a declaration in Go shows; empty for none."""
+        for parent in reversed(above[-3:]):
+            kind = parent.child_by_field_name("type")
+            if kind is not None and parent.type.endswith(("parameter_declaration", "_spec")):
+                return ("[]" if parent.type.startswith("variadic") else "") + self.text(kind)[:80]
+            if parent.type == "short_var_declaration":
+                return self._shown_type(node, parent)
+        return ""
+
+    def _shown_type(self, node: "Node", declaration: "Node") -> str:
+        left, right = declaration.child_by_field_name("left"), declaration.child_by_field_name("right")
+        if left is None or right is None or left.named_child_count != right.named_child_count:
+            return ""
+        value = right.named_children[left.named_children.index(node)] if node in left.named_children else None
+        if value is None:
+            return ""
+        if value.type in _LITERALS:
+            return _LITERALS[value.type]
+        if value.type == "composite_literal":
+            return self.text(value.child_by_field_name("type"))[:80]
+        if value.type == "call_expression":
+            called = self.text(value.child_by_field_name("function"))
+            first = value.child_by_field_name("arguments")
+            if called == "len":
+                return "int"
+            if called == "make" and first is not None and first.named_children:
+                return self.text(first.named_children[0])[:80]
+        return ""
+
+    def type_of(self, name: str, function: Function) -> str:
+        """The type of a name as far as it is written down; empty when it is not known."""
+        return next((one.types.get(name, "") for one in function.chain if name in one.values), "")
 
     def like(self, name: str, most: int = 8) -> list[str]:
         """The names of other members that are most like this one, the more frequent first among equals."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..program import bare
 from .base import Proposal, Site, on
+from .guards import go_tests
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -105,7 +106,7 @@ def _side(text: str, other: str) -> str:
 
 def _tests(site: Site, name: str) -> tuple[str, ...]:
     if site.go:
-        return (f"{name} == nil", f"{name} == 0", f'{name} == ""', f"len({name}) == 0", f"{name} < 0")
+        return tuple(test for _, test in go_tests(site, name))
     return (f"{name} == null", f"!{name}", f"{name} === 0", f"{name}.length === 0")
 
 

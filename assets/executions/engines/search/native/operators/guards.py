@@ -110,15 +110,28 @@ def go_early_return(site: Site) -> Iterator[Proposal]:
                 yield site.insert(first.start_byte, text, "early return", weight * boost * 0.85**rank)
 
 
-def _go_tests(site: Site, name: str) -> tuple[tuple[str, float], ...]:
-    error = site.hints.error
-    return (
-        (f"{name} == nil", 0.35 if error == "null" else 0.12),
-        (f"len({name}) == 0", 0.35 if error == "index" else 0.16),
-        (f"{name} == 0", 0.35 if error == "zero" else 0.1),
-        (f'{name} == ""', 0.1),
-        (f"{name} < 0", 0.12),
-    )
+def _go_tests(site: Site, name: str) -> list[tuple[str, float]]:
+    weights = {"nil": 0.14, "len": 0.18, "zero": 0.12, "negative": 0.12}
+    likely = {"null": "nil", "index": "len", "zero": "zero"}.get(site.hints.error)
+    return [(test, 0.35 if kind == likely else weights[kind]) for kind, test in go_tests(site, name)]
+
+
+def go_tests(site: Site, name: str) -> list[tuple[str, str]]:
+    """Conditions under which a name of Go holds nothing, by kind, as far as its type allows them."""
+    known = site.program.type_of(name, site.place.function)
+    if not known or "." in known or (known[0].isupper() and known.isidentifier()):
+        return [("nil", f"{name} == nil"), ("len", f"len({name}) == 0"), ("zero", f"{name} == 0")]
+    if known.startswith(("[]", "map[")):
+        return [("len", f"len({name}) == 0"), ("nil", f"{name} == nil")]
+    if known.startswith(("*", "func", "chan", "interface")) or known in ("error", "any"):
+        return [("nil", f"{name} == nil")]
+    if known == "string":
+        return [("len", f'{name} == ""')]
+    if known == "bool":
+        return [("zero", f"!{name}"), ("zero", name)]
+    if known.rstrip("0123456789") in ("int", "float", "uint", "byte", "rune"):
+        return [("zero", f"{name} == 0"), ("negative", f"{name} < 0"), ("negative", f"{name} <= 0")]
+    return []
 
 
 def _go_results(site: Site, function: "Node", returns: list[str]) -> list[str]:

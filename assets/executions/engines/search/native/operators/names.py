@@ -56,9 +56,15 @@ def _known(site: Site, name: str, called: bool) -> list[str]:
         declared = function.callables if called else function.values
         last = site.node.start_byte if function.node is not None else len(site.program.data)
         for other, at in reversed(declared.items()):
-            if other != name and at < last:
+            if other != name and at < last and _fits(site, name, other):
                 found.setdefault(other)
     return list(found)[:_MOST]
+
+
+def _fits(site: Site, name: str, other: str) -> bool:
+    """Whether two names may have the same type: they do unless both types are written down and differ."""
+    one, another = (site.program.type_of(each, site.place.function) for each in (name, other))
+    return not one or not another or one == another
 
 
 @on("property_identifier", "field_identifier", family="names")
