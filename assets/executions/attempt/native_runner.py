@@ -59,7 +59,7 @@ class NativeRunner(CandidateRunner):
                 before=before,
                 candidates=[candidates[number].files(self.sources) for number in own],
                 targets=list(self.targets),
-                each=2.0 + 3 * self.cpu + 2 * self.worker.overhead,
+                each=3.0 + 5 * self.cpu + 3 * self.worker.overhead,
                 seconds=seconds,
             )
         except WorkerDied:

@@ -189,7 +189,7 @@ def test_a_fault_in_javascript_is_repaired(repair: Callable[..., Execution], nod
     assert "(a, b) => b.priority - a.priority" in draft_of(done)
     assert done.evidence.target_tests == ("test/queue.test.js::Queue > the highest priority comes first",)
     assert {"coverage": {"failing": 1, "passing": 1}} in [body for _, body in entries]
-    assert done.evidence.suspicious[0].symbol in ("next", "")
+    assert done.evidence.suspicious[0].path == "lib/queue.js"
     assert done.evidence.candidates.tried < 60
 
 
