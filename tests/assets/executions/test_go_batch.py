@@ -74,7 +74,7 @@ def test_each_candidate_is_a_case_before_the_unchanged_body() -> None:
 def test_an_error_is_of_the_candidate_on_whose_lines_it_is() -> None:
     parts = {n: Part("m/words/a.go", *bodies(CODE)[0], f"\treturn {n}\n") for n in range(3)}
     batch = compose({"m/words/a.go": CODE}, parts)
-    path, first, _ = batch.lines[1]
+    _, first, _ = batch.lines[1]
     said = f"# x\nwords/a.go:{first + 1}:9: cannot use 1\nother.go:{first + 1}:1: no\nwords/a.go:2:1: no\n"
     assert failing(batch, said, "m") == {1}
     assert failing(batch, said.replace("words/a.go", "./a.go"), "m") == {1}

@@ -27,7 +27,7 @@ def _answer(request: dict[str, Any]) -> Any:
 
 def _outline(program: Program) -> list[tuple[str, int, int]]:
     """Name, first and last line of each function, outer ones first."""
-    found = []
+    found: list[tuple[str, int, int]] = []
     functions = program.syntax.functions
     for place in program.places:
         node = place.node
