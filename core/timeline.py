@@ -124,6 +124,13 @@ def _observed(body: Mapping[str, Any]) -> str:
         return f"tests fail, but none has to do with the task: {_first(body['unrelated'])}"
     if "missing" in body:
         return f"no test can be made from the issue's text: {_first(body['missing'] or body['notes'])}"
+    if "coverage" in body:
+        found = body["coverage"]
+        return (
+            f"coverage of {found['failing']} failing and {found['passing']} passing tests"
+            if isinstance(found, dict)
+            else found
+        )
     if "places" in body:
         return f"commit {body['commit'][:12]}; likely places: {_first(body['places'])}"
     if "tool" in body:
@@ -152,6 +159,7 @@ _SAID: dict[str, Any] = {
     "environment": lambda body: _short(body.get("step") or f"refused: {body['refused']}", 300),
     "reproduce": _reproduce,
     "observed": _observed,
+    "cover": lambda body: f"measures what {_first(body['failing'])} and {body['passing']} passing tests execute",
     "localise": lambda body: f"looks for the cause of {_first(body['targets'])} ({_short(body['why'])})",
     "plan": lambda body: f"revision {body['revision']} ({body['reason']}). {' '.join(body['changes'])}",
     "targets": lambda body: f"turns to {_first(body['tests'])}",

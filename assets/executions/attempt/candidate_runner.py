@@ -103,7 +103,7 @@ class CandidateRunner:
             if trial["s"] == "fresh":
                 fresh.append(number)
                 continue
-            results[number] = _observation(candidates[number], trial)
+            results[number] = observation_of(candidates[number], trial)
             if trial.get("cut"):
                 self.suspended.append(candidates[number])
         self.in_place += len(results)
@@ -138,7 +138,7 @@ class CandidateRunner:
         trials = self._try_in_place(payload, left, patient=True)
         reached = {n for n, _ in trials}
         self.suspended += [candidate for n, (candidate, _) in enumerate(payload) if n not in reached]
-        return [_observation(payload[n][0], trial) for n, trial in trials if trial["s"] not in ("hang", "fresh")]
+        return [observation_of(payload[n][0], trial) for n, trial in trials if trial["s"] not in ("hang", "fresh")]
 
     def _try_in_place(
         self, chosen: list[tuple[Candidate, list[dict[str, object]]]], seconds: float, *, patient: bool = False
@@ -178,7 +178,7 @@ class CandidateRunner:
         if self.baseline.spawned and not self.baseline.spawned.isdisjoint((*self.targets, *covering)):
             # Processes that tests start read the files, not this process's functions.
             with contextlib.suppress(ValueError):
-                payload["files"] = _as_bytes(candidate.files(self.sources))
+                payload["files"] = as_bytes(candidate.files(self.sources))
         return payload
 
     def _covering_tests(self, candidate: Candidate) -> list[str]:
@@ -235,7 +235,7 @@ class CandidateRunner:
             answer = self.worker.ask(
                 "fresh",
                 limit + 10,
-                files=_as_bytes(files),
+                files=as_bytes(files),
                 targets=list(self.targets),
                 select=select,
                 cpu=max(self.cpu, 0.5),
@@ -245,15 +245,15 @@ class CandidateRunner:
             )
         except WorkerDied as died:
             return Observation(candidate, "crash", signature=str(died)[:200])
-        return _observation(candidate, answer["trial"])
+        return observation_of(candidate, answer["trial"])
 
 
-def _as_bytes(files: Mapping[str, str | None]) -> dict[str, str | None]:
+def as_bytes(files: Mapping[str, str | None]) -> dict[str, str | None]:
     """Contents as the worker expects them: each byte as the character of that number. Raises `ValueError`."""
     return {p: None if text is None else encode(p, text).decode("latin-1") for p, text in files.items()}
 
 
-def _observation(candidate: Candidate, trial: dict[str, object]) -> Observation:
+def observation_of(candidate: Candidate, trial: dict[str, object]) -> Observation:
     passed = trial.get("p")
     return Observation(
         candidate,

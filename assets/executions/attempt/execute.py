@@ -10,6 +10,8 @@ from typing import Any
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.checks import Checking
+from assets.executions.attempt.covering import coverage
+from assets.executions.attempt.native_runner import NativeRunner
 from assets.executions.attempt.outcomes import (
     Judged,
     decode_judged,
@@ -28,7 +30,7 @@ from assets.executions.attempt.reproduce import (
 from assets.executions.attempt.scrutiny import change_of, doubts_of_text, minimal, scrutinise
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks, OtherLanguage
 from assets.executions.attempt.try_candidates import Accepted, TargetSearch, try_candidates
-from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
+from assets.executions.engines.protocol import Candidate, Coverage, Engine, Observation, Problem
 from assets.executions.engines.search.choice import naturalness
 from assets.executions.engines.search.spectrum import locations
 from assets.executions.judging.diff import changed_lines, unified_diff, without
@@ -185,6 +187,10 @@ def _start_search(
     attempt.record("localise", {"targets": list(targets.tests[:50]), "why": targets.why})
     language = attempt.native.language.name if attempt.native else "python"
     check = Checking(attempt.checkout.root, language, lambda: runner.worker, lambda: attempt.left)
+
+    def cover() -> Coverage | None:
+        return coverage(attempt, worker, baseline, targets.tests)
+
     problem = Problem(
         issue=attempt.task.text,
         targets=targets,
@@ -201,11 +207,13 @@ def _start_search(
         refusal=attempt.files.refusal,
         search=attempt.search,
         check=check,
+        cover=cover if attempt.native else None,
         language=attempt.native.language.title if attempt.native else "Python",
         suffixes=attempt.native.language.suffixes if attempt.native else (".py",),
     )
     engine = attempt.engine.start(problem)
-    runner = CandidateRunner(worker, baseline, attempt.files, engine.deliberate)
+    trying = NativeRunner if attempt.native and not engine.deliberate else CandidateRunner
+    runner = trying(worker, baseline, attempt.files, engine.deliberate)
     runner.set_targets(targets.tests)
     attempt.findings.suspicious = locations(engine.suspects)
     attempt.findings.spent("localise", began)
@@ -228,7 +236,8 @@ def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) 
             return found
         search.engine.observe(rejected)
         search.complete = False
-        if attempt.journal.now() >= until or (search.drafts and search.engine.deliberate):
+        drafted = search.drafts and (search.engine.deliberate or attempt.native)
+        if attempt.journal.now() >= until or drafted:
             return None
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
+from assets.executions.attempt.native_runner import NativeRunner
 from assets.executions.engines.protocol import Candidate, FileChange, Observation
+from assets.executions.engines.search.native.engine import NativeCandidate
 from assets.executions.engines.search.source import Edit
 from core.work import Evidence, Patch, Verdict
 
@@ -84,7 +86,12 @@ def encode_runner(runner: CandidateRunner, proposed: Proposed) -> dict[str, Any]
     return {
         "waiting": [proposed.number(one) for one in runner.waiting],
         "suspended": [proposed.number(one) for one in runner.suspended],
-        "counts": [runner.in_place, runner.fresh, runner.second],
+        "counts": [
+            runner.in_place,
+            runner.fresh,
+            runner.second,
+            runner.batched if isinstance(runner, NativeRunner) else 0,
+        ],
         "leaky": runner.leaky,
         "quick": runner.quick,
     }
@@ -93,7 +100,9 @@ def encode_runner(runner: CandidateRunner, proposed: Proposed) -> dict[str, Any]
 def decode_runner(raw: dict[str, Any], proposed: Proposed, runner: CandidateRunner) -> None:
     waiting = [proposed.candidates[number] for number in raw["waiting"]]
     suspended = [proposed.candidates[number] for number in raw["suspended"]]
-    runner.in_place, runner.fresh, runner.second = raw["counts"]
+    runner.in_place, runner.fresh, runner.second, batched = raw["counts"]
+    if isinstance(runner, NativeRunner):
+        runner.batched = batched
     runner.waiting, runner.suspended = waiting, suspended
     runner.leaky, runner.quick = raw["leaky"], raw["quick"]
 
@@ -128,8 +137,11 @@ def decode_judged(raw: dict[str, Any]) -> Judged:
 
 
 def encode_candidate(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "edits": [[edit.path, edit.start, edit.end, edit.text] for edit in candidate.edits],
+    def edits(these: Sequence[Edit]) -> list[list[Any]]:
+        return [[edit.path, edit.start, edit.end, edit.text] for edit in these]
+
+    raw = {
+        "edits": edits(candidate.edits),
         "operator": candidate.operator,
         "priority": candidate.priority,
         "weight": candidate.weight,
@@ -137,11 +149,13 @@ def encode_candidate(candidate: Candidate) -> dict[str, Any]:
         "parents": [encode_candidate(parent) for parent in candidate.parents],
         "whole": [[change.path, change.before, change.after] for change in candidate.whole],
     }
+    return {**raw, "pieces": edits(candidate.pieces)} if isinstance(candidate, NativeCandidate) else raw
 
 
 def decode_candidate(raw: dict[str, Any]) -> Candidate:
     path, line = raw["at"]
-    return Candidate(
+    own = {"pieces": tuple(Edit(*edit) for edit in raw["pieces"])} if "pieces" in raw else {}
+    return (NativeCandidate if own else Candidate)(
         tuple(Edit(*edit) for edit in raw["edits"]),
         raw["operator"],
         raw["priority"],
@@ -150,4 +164,5 @@ def decode_candidate(raw: dict[str, Any]) -> Candidate:
         line,
         tuple(decode_candidate(parent) for parent in raw["parents"]),
         tuple(FileChange(*change) for change in raw["whole"]),
+        **own,
     )

@@ -11,6 +11,7 @@ from assets.executions.attempt.journal import Journal, Store, Unkept
 from assets.executions.attempt.planning import Planning
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
+from assets.executions.engines.search.native.syntaxes import LANGUAGES as SEARCHED
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.environment import (
     has_lock,
@@ -178,10 +179,11 @@ class AttemptState:
         if chosen is None:
             return False
         language = chosen[0]
-        if not (any_language or self.engine.deliberate):
+        if not (any_language or self.engine.deliberate or language.name in SEARCHED):
             raise OtherLanguage(
-                f"The tests are in {language.title}, and the engine `{self.engine.name}` repairs Python only: use the "
-                "engine `model` (`--engine model`, or the setting `engine`). No test was run."
+                f"The tests are in {language.title}, and the engine `{self.engine.name}` repairs Python, Go, "
+                "JavaScript and TypeScript: use the engine `model` (`--engine model`, or the setting `engine`). No "
+                "test was run."
             )
         with self._apart_from_budget():
             self.native = open_language(chosen, self.sandbox, options, self._step)

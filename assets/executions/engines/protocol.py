@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
-from assets.executions.engines.search.spectrum import Suspect
+from assets.executions.engines.search.spectrum import Placed
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet
 from core.work import Location, ModelUse, TaskContext
@@ -95,6 +95,14 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What tests execute, as lines by path: one entry for each failing and each passing test that was run for it."""
+
+    failing: tuple[Mapping[str, frozenset[int]], ...] = ()
+    passing: tuple[Mapping[str, frozenset[int]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Problem:
     """What an engine works on: failing tests that must pass, and what is known about them."""
 
@@ -123,6 +131,9 @@ class Problem:
     """Carries out an action whose outcome is kept, so that a resumed attempt does not do it again; see `carry_out`."""
     clock: Callable[[], float] = time.monotonic
     """Seconds; stands still while an attempt is resumed."""
+    cover: Callable[[], Coverage | None] | None = None
+    """Measures what the targets and passing tests beside them execute, in other languages than Python, where the
+    baseline does not; its answer is None where that is not possible."""
     language: str = "Python"
     suffixes: tuple[str, ...] = (".py",)
     """Of the program's files, which are in `sources` if it is written in Python."""
@@ -179,8 +190,8 @@ class Engine(Protocol):
         """The use of a model so far; None for an engine without one."""
 
     @property
-    def suspects(self) -> list[Suspect]:
-        """The statements that may be at fault, most suspicious first."""
+    def suspects(self) -> Sequence[Placed]:
+        """The statements or lines that may be at fault, most suspicious first."""
 
     @property
     def generated(self) -> int:

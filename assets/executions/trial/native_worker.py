@@ -1,7 +1,7 @@
 """Runs the tests of a repository in another language than Python by its own runner, in the operations of a `Worker`.
 
-There is no coverage and no trial in place: each candidate is written into the session, its target tests are run, and
-what it replaced is written back.
+There is no trial in place: each candidate is written into the session, its target tests are run, and what it replaced
+is written back. What tests execute is only measured when it is asked for (`cover`).
 """
 
 import contextlib
@@ -10,7 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from assets.executions.trial.go_candidates import try_together
+from assets.executions.trial.serial_batch import run_each
 from assets.executions.trial.worker_client import WorkerDied
+from sandbox.environments.languages.coverage import covered
 from sandbox.environments.languages.prepare import LanguageEnvironment
 from sandbox.environments.languages.suite import SuiteFailed, SuiteRun, open_session, run_tests
 from sandbox.environments.services import Services
@@ -63,6 +66,10 @@ class NativeWorker:
             return self._suite(select or (), seconds)
         if operation == "fresh" and "files" in fields:
             return {"trial": self._trial(fields["files"], fields["targets"], seconds)}
+        if operation == "try":
+            return {"trials": self._together(fields, seconds)}
+        if operation == "cover":
+            return {"lines": covered(self._environment, self.session, self.limits, fields["tests"], seconds)}
         if operation == "fresh":
             return self._suite(fields.get("select") or (), seconds)
         raise WorkerDied(f"{self._environment.language.title} tests cannot be used to {operation}")
@@ -109,6 +116,17 @@ class NativeWorker:
         finally:
             for path, content in before.items():
                 self._put(path, content)
+
+    def _together(self, fields: Mapping[str, Any], seconds: float) -> list[dict[str, Any] | None]:
+        """Trials of many candidates at once; None for each that must be tried by itself."""
+        before = {path: text for path, text in fields["before"].items() if text is not None}
+        candidates: list[Mapping[str, str | None]] = fields["candidates"]
+        targets, each = fields["targets"], float(fields["each"])
+        given = (before, candidates, targets, each, seconds)
+        if self._environment.language.name == "go":
+            return try_together(self._environment, self.session, self.limits, self._put, *given)
+        runs = run_each(self._environment, self.session, self.limits, *given)
+        return [None if run is None else self._judged(run, targets) for run in runs]
 
     def _judged(self, run: SuiteRun, targets: Sequence[str]) -> dict[str, Any]:
         cases = {case.id: case for case in run.cases}

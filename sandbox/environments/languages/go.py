@@ -124,7 +124,7 @@ class Go:
         for package, names in chosen.items():
             known = sorted(name for name in names if _WHOLE_TEST.fullmatch(name))
             run = ["-run", f"^({'|'.join(known)})$"] if len(known) == len(names) else []
-            module = _module_of(needs.folders, package)
+            module = module_of(needs.folders, package)
             inside = package.removeprefix(module).strip("/")
             found.append(TestPlan(("go", "test", *options, *run, f"./{inside}" if inside else "."), module))
         return found
@@ -164,7 +164,7 @@ def _refuse_local(texts: Mapping[str, str], tree: SourceTree) -> None:
                                          "Name a released version of it there.")  # fmt: skip
 
 
-def _module_of(folders: Sequence[str], package: str) -> str:
+def module_of(folders: Sequence[str], package: str) -> str:
     """The innermost module that holds a package's folder."""
     inside = [folder for folder in folders if not folder or package == folder or package.startswith(f"{folder}/")]
     return max(inside, key=len, default="")

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from assets.context.chunking.chunks import cut, language_of
-from assets.context.chunking.languages import isolated, parsing
+from assets.context.chunking.languages import isolated
 from assets.context.chunking.languages.go import GO as GO_GRAMMAR
 from assets.context.chunking.languages.isolated import MODULE
 from assets.context.chunking.languages.worker import MEMORY
+from core import syntax_trees as parsing
 from core.worker import Worker, WorkerUnavailable
 
 GO = b"package a\n\nfunc f() {}\n"

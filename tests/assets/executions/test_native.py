@@ -127,11 +127,17 @@ def test_a_patch_that_breaks_another_package_is_refused(repair: Callable[..., Ex
     assert "other/other_test.go::TestNoDiscount" in engine.observed[-1].broken
 
 
-def test_an_engine_for_python_says_so_before_anything_runs(repair: Callable[..., Execution]) -> None:
-    done = repair(FILES, ISSUE, environments=Options(cache=Path("/nonexistent"), scope="test"))
+def test_an_engine_says_before_anything_runs_that_it_cannot_repair_a_language(repair: Callable[..., Execution]) -> None:
+    files = {
+        "Cargo.toml": '[package]\nname = "two"\nversion = "0.1.0"\nedition = "2018"\n',
+        "src/lib.rs": "pub fn two() -> i32 { 3 }\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn is_two() {}\n}\n",
+    }
+    done = repair(files, ISSUE, environments=Options(cache=Path("/nonexistent"), scope="test"))
     assert done.patch is None
     assert "`--engine model`" in done.summary
-    assert "Go" in done.summary
+    assert (
+        "The tests are in Rust, and the engine `search` repairs Python, Go, JavaScript and TypeScript:" in done.summary
+    )
 
 
 def test_the_language_is_the_one_of_most_tests_or_the_one_that_is_named(

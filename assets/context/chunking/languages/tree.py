@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from assets.context.chunking.languages.definitions import Definition, cover
-from assets.context.chunking.languages.parsing import parse
 from assets.context.chunking.segment import Segment
+from core.syntax_trees import parse
 
 if TYPE_CHECKING:
     from tree_sitter import Node

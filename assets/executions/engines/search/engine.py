@@ -1,4 +1,4 @@
-"""The engine `search`: generate and validate, without a model.
+"""The engine `search`: generate and validate, without a model. `native` does the same for other languages.
 
 Statements are ordered by suspicion, operators by their priors. Candidates wait in a heap, and a statement is
 expanded only when one of its edits could be next. Edits that make partial progress are combined with each
@@ -10,9 +10,10 @@ import heapq
 from collections.abc import Collection
 from itertools import count as counter
 
-from assets.executions.engines.protocol import Candidate, FileChange, Observation, Problem
+from assets.executions.engines.protocol import Candidate, Engine, FileChange, Observation, Problem
 from core.work import ModelUse
 
+from .native.engine import NativeSearch
 from .operators import Site, proposals
 from .operators.index import ProjectIndex
 from .operators.syntaxes import repairs
@@ -40,7 +41,9 @@ class Search:
         self.generated = 0
         self.faults: list[str] = []
 
-    def start(self, problem: Problem) -> "Search":
+    def start(self, problem: Problem) -> Engine:
+        if problem.language != "Python":
+            return NativeSearch(self._families).start(problem)
         search = Search(self._families)
         search._load(problem)
         return search

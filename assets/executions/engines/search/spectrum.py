@@ -7,8 +7,9 @@ ef / sqrt(F * (ef + ep)), with ef and ep the failing and passing tests that exec
 
 import ast
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.tokenizer import identifiers, words
@@ -35,6 +36,23 @@ class Suspect:
     score: float
     executed: bool
     why: list[Reason] = field(default_factory=list)
+
+    def location(self) -> Location:
+        line = self.statement.lineno
+        return Location(
+            path=self.source.path,
+            start_line=line,
+            end_line=_own_last_line(self.statement),
+            symbol=self.source.symbol_at(line),
+            score=round(self.score, 4),
+            why=tuple(self.why),
+        )
+
+
+class Placed(Protocol):
+    """What stands for a place in the program."""
+
+    def location(self) -> Location: ...
 
 
 def ochiai(ef: int, ep: int, failing: int) -> float:
@@ -259,16 +277,6 @@ def _own_last_line(statement: ast.stmt) -> int:
     return statement.end_lineno or statement.lineno
 
 
-def locations(suspects: list[Suspect], count: int = 10) -> tuple[Location, ...]:
-    """The most suspicious statements as evidence."""
-    return tuple(
-        Location(
-            path=s.source.path,
-            start_line=s.statement.lineno,
-            end_line=_own_last_line(s.statement),
-            symbol=s.source.symbol_at(s.statement.lineno),
-            score=round(s.score, 4),
-            why=tuple(s.why),
-        )
-        for s in suspects[:count]
-    )
+def locations(suspects: Sequence[Placed], count: int = 10) -> tuple[Location, ...]:
+    """The most suspicious places as evidence."""
+    return tuple(suspect.location() for suspect in suspects[:count])

@@ -1,7 +1,7 @@
 """Parses with tree-sitter within bounds of size, steps and time.
 
 The bounds do not stop every hostile file: a few kilobytes of nested ambiguities can take gigabytes between two
-checks. Therefore `isolated` runs this in a process with limited memory.
+checks. Therefore its callers run it in a process with limited memory.
 """
 
 import time
