@@ -252,10 +252,11 @@ class ModelUse(Record):
     steps: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    retries: int = 0
     money: float = 0.0
     seconds: float = 0.0
     estimated: bool = False
-    """Whether token counts are estimates, because the server reports none."""
+    """Whether token counts are estimates, because the server reports none or a try failed."""
     actions: dict[str, int] = Field(default_factory=dict)
     ended: str = ""
 

@@ -292,14 +292,52 @@ def test_results_and_texts_are_bounded(play: Repair, chat_server: Any) -> None:
     ("options", "ended", "steps"),
     [
         (ModelOptions(steps=2), "2 steps are used up", 2),
-        (ModelOptions(tokens=300), "300 tokens are used up", 1),
-        (ModelOptions(money=0.0001), "budget of 0.0001 in money is used up", 1),
+        (ModelOptions(tokens=300), "300 tokens do not suffice for another answer", 0),
+        (ModelOptions(tokens=6000), "6000 tokens do not suffice for another answer", 2),
+        (ModelOptions(money=0.0001), "budget of 0.0001 in money does not suffice for another answer", 0),
     ],
 )
 def test_budgets_end_the_work_and_are_named(options: ModelOptions, ended: str, steps: int, play: Repair) -> None:
     done = play(*[[("search", {"query": f"word {n}"})] for n in range(20)], options=options)
     assert done.patch is None and done.model is not None and ended in done.model.ended
     assert done.iterations == steps and ended in done.summary
+    assert done.model.prompt_tokens + done.model.completion_tokens <= options.tokens
+    assert done.model.money <= options.money
+
+
+def test_failed_tries_and_malformed_calls_count_against_the_budget(play: Repair, chat_server: Any) -> None:
+    chat_server.faults.extend(["garbage", "500"])
+    done = play([("search", '{"query": ')], [("search", {"query": "x"})], options=ModelOptions(tokens=9000))
+    assert done.model is not None and done.model.retries == 2 and done.model.estimated
+    assert done.model.actions.get("unreadable") in (None, 1)
+    assert done.model.prompt_tokens + done.model.completion_tokens <= 9000
+    sent = sum(body["max_tokens"] + len(str(body["messages"])) // 4 for body in chat_server.bodies)
+    assert len(chat_server.bodies) < 4 and sent <= 9000
+
+
+LOOKS: list[Any] = [[("read", {"path": "shop.py"})], [("search", {"query": "cheapest"})]]
+
+
+def test_a_model_that_goes_round_in_circles_is_told_and_then_stopped(play: Repair, chat_server: Any) -> None:
+    done = play(*LOOKS * 9)
+    assert done.model is not None and done.model.ended == "the model repeated calls whose results it had"
+    assert done.model.actions["repeated"] == 4 and len(chat_server.requests) == 6
+    said = results(chat_server)
+    assert "return max(lines" in said[0] and all("made this call before" in text for text in said[2:])
+
+
+def test_the_same_call_after_a_change_is_no_repeat(play: Repair, chat_server: Any) -> None:
+    read, change = ("read", {"path": "shop.py"}), ("edit", FIX)
+    done = play([read, change], [read, ("run_tests", {})])
+    assert done.patch is not None and done.model is not None and "repeated" not in done.model.actions
+    assert "return min(lines" in results(chat_server)[-1]
+
+
+def test_a_call_whose_result_was_left_out_is_no_repeat(play: Repair, chat_server: Any) -> None:
+    files = {**FILES, "big.py": "\n".join(f"word_{n} = {n}  # {'x' * 90}" for n in range(900)) + "\n"}
+    looks: list[Any] = [[("read", {"path": "big.py", "start_line": n})] for n in range(1, 9)]
+    done = play(*looks, looks[0], [("edit", FIX), ("run_tests", {})], files=files, spec={"context_tokens": 4096})
+    assert done.patch is not None and done.model is not None and "repeated" not in done.model.actions
 
 
 def test_the_time_of_the_plan_bounds_a_slow_model(play: Repair, chat_server: Any) -> None:

@@ -17,6 +17,7 @@ from core.chat.protocol import (
     ChatUnavailable,
     Completion,
     FinishReason,
+    OverBudget,
     Refused,
     ToolCall,
     Usage,
@@ -36,8 +37,14 @@ MAX_WITHOUT_CALL = 3
 """Answers in a row without a tool call that end the attempt."""
 MAX_UNREADABLE = 5
 """Calls in a row of an unknown tool or with invalid arguments that end the attempt."""
+MAX_REPEATED = 4
+"""Calls in a row that were made before on the same state, and end the attempt."""
 MAX_RECORDED = 4000
 """Characters of one text in the trajectory."""
+REPEATED = (
+    "You made this call before, and nothing has changed since: its result is above. Do something else: look "
+    "elsewhere, change the program, or call `give_up`."
+)
 SHOWN_TESTS, SHOWN_PLACES, SHOWN_FILES = 5, 10, 60
 _LAST_MOMENT = 1.0
 
@@ -74,6 +81,7 @@ class ModelEngine:
             steps=self._steps,
             prompt_tokens=used.prompt_tokens,
             completion_tokens=used.completion_tokens,
+            retries=used.retries,
             money=round(used.money, 8),
             seconds=round(used.seconds, 3),
             estimated=used.estimated,
@@ -100,7 +108,8 @@ class ModelEngine:
         self._testing: ToolCall | None = None
         self._tried: dict[tuple[object, ...], str] = {}
         self._candidate: Candidate | None = None
-        self._without_call = self._unreadable = 0
+        self._without_call = self._unreadable = self._repeated = 0
+        self._seen: dict[tuple[str, str, int], str] = {}
         return self
 
     @property
@@ -115,7 +124,7 @@ class ModelEngine:
             if not self._waiting and not self._ask():
                 continue
             call = self._waiting.popleft()
-            outcome = self._act(call)
+            outcome = self._acted(call)
             if isinstance(outcome, Candidate):
                 self._testing, self._candidate = call, outcome
                 self.generated += 1
@@ -153,15 +162,21 @@ class ModelEngine:
         self._steps += 1
         try:
             answer = self._chat.complete(
-                self._conversation.messages, TOOLS, seconds=left, tokens=self._options.tokens - self._used.tokens
+                self._conversation.messages, TOOLS, seconds=left, left=self._options.left(self._used)
             )
+        except OverBudget as error:
+            self._steps -= 1  # nothing was sent
+            self.ending = self._options.too_little(error)
+            self._problem.record("observed", {"answer": f"Not asked: {self.ending}"})
+            return False
         except BadAnswer as error:
             self._used = self._used + error.usage
             self._problem.record("observed", {"answer": f"{type(error).__name__}: {error}"[:MAX_RECORDED]})
             if isinstance(error, Refused) and not self._conversation.shorten():
                 self.ending = "the model's server refused the request"
             return False
-        except ChatUnavailable:
+        except ChatUnavailable as error:
+            self._used = self._used + error.usage
             if time.monotonic() < self._problem.until - _LAST_MOMENT:
                 raise
             self.ending = "the time is used up"  # the budget ended the request, not the server
@@ -188,6 +203,26 @@ class ModelEngine:
             why = "Your answer was cut off: be shorter." if cut_off else "Your answer called no tool."
             self._conversation.add(user(self._prompts.fill("nudge", why=why)))
         return False
+
+    def _acted(self, call: ToolCall) -> Candidate | str:
+        """Runs one call, unless it was made before, nothing was changed since, and its result can still be read."""
+        if isinstance(parsed(call), str):
+            return self._act(call)
+        key = (call.name, json.dumps(dict(call.arguments), sort_keys=True), hash(str(self._workspace.changes())))
+        before = self._seen.get(key)
+        if before is not None and self._conversation.holds(before):
+            self._problem.record("act", {"step": self._steps, "tool": call.name[:100], "repeated": True})
+            self._repeated += 1
+            self._actions["repeated"] += 1
+            if self._repeated >= MAX_REPEATED:
+                self.ending = "the model repeated calls whose results it had"
+                self._waiting.clear()
+            return REPEATED
+        outcome = self._act(call)
+        self._repeated = 0
+        if isinstance(outcome, str):
+            self._seen[key] = outcome
+        return outcome
 
     def _act(self, call: ToolCall) -> Candidate | str:
         """Runs one call; returns its result, or the candidate that the attempt is to test."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.chat import ChatModel, UnknownChatModel, Usage, find_chat_spec, open_chat_spec
+from core.chat import ChatModel, Left, OverBudget, UnknownChatModel, Usage, find_chat_spec, open_chat_spec
 from core.settings import Settings
 
 
@@ -28,6 +28,15 @@ class ModelOptions:
         if used.money >= self.money:
             return f"the model's budget of {self.money:g} in money is used up"
         return None
+
+
+    def left(self, used: Usage) -> Left:
+        return Left(self.tokens - used.tokens, self.money - used.money)
+
+    def too_little(self, error: OverBudget) -> str:
+        """Which bound the next request could pass, as text."""
+        bound = f"{self.tokens} tokens do" if error.bound == "tokens" else f"budget of {self.money:g} in money does"
+        return f"the model's {bound} not suffice for another answer: {error}"
 
 
 def options_of(settings: Settings) -> ModelOptions:
