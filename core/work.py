@@ -276,6 +276,8 @@ class Execution(Record):
     """Lines that the patch adds or removes."""
     model: ModelUse | None = None
     """None for an engine without a model."""
+    chosen: str = ""
+    """Why this engine was chosen, as a sentence; empty where the task or the settings name it."""
 
 
 class GateCheck(Record):

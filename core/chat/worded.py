@@ -61,9 +61,7 @@ class WordedTools:
             return self._model.complete(messages, (), schema, seconds=seconds, tokens=tokens, left=left)
         rewritten = _as_text(messages, tools)
         try:
-            answer = self._model.complete(
-                rewritten, (), _choice(tools), seconds=seconds, tokens=tokens, left=left
-            )
+            answer = self._model.complete(rewritten, (), _choice(tools), seconds=seconds, tokens=tokens, left=left)
         except MalformedAnswer as error:
             call = ToolCall("call-0", "", problem=str(error))
             return Completion("", (call,), FinishReason.TOOL_CALLS, error.usage)

@@ -109,6 +109,7 @@ def _run_attempt(attempt: AttemptState) -> Execution:
     if not sets:
         return findings.ended(None, not_reproduced(attempt, baseline))
     findings.reproduction = "issue" if attempt.derived else "tests"
+    attempt.choose_engine()
     return _search_target_sets(attempt, worker, baseline, sets)
 
 
@@ -199,10 +200,10 @@ def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) 
         try_candidates(attempt, search, until)
         if not search.survivors:
             return None
-        found, rejected = verify_survivors(attempt, search)
+        found, told = verify_survivors(attempt, search)
         if found is not None or search.broken:
             return found
-        search.engine.observe(rejected)
+        search.engine.observe(told)
         search.complete = False
         if time.monotonic() >= until or (search.drafts and search.engine.deliberate):
             return None
@@ -215,16 +216,19 @@ def _best_draft(search: TargetSearch) -> Accepted | None:
 
 def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accepted | None, list[Observation]]:
     """Verifies survivors, the most natural first, until one passes the gate. Returns it (None when none passes), and an
-    observation of each rejected survivor with the reasons; drafts are added to the search."""
+    observation of each other one with the reasons; drafts are added to the search."""
     findings, problem = attempt.findings, search.problem
-    rejected: list[Observation] = []
+    told: list[Observation] = []
     verified = 0
     search.survivors.sort(key=lambda c: -naturalness(c, problem))
     while search.survivors and verified < VERIFIED_PER_ROUND and attempt.left >= 0.5:
         attempt.check()
-        candidate = minimal(attempt, search, search.survivors.pop(0))
+        proposed = search.survivors.pop(0)
+        candidate = minimal(attempt, search, proposed)
         change = change_of(attempt, candidate)
         if change.diff in search.verified:
+            why = "without edits that the tests do not need, it is a change that was verified before"
+            told.append(Observation(proposed, "known", broken=why))
             continue
         search.verified.add(change.diff)
         verified += 1
@@ -237,7 +241,7 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
             result = _verified(attempt, search, published)
         if result.unsteady:
             search.broken = f"{result.detail}, so no patch can be proven by it"
-            return None, rejected
+            return None, told
         search.steady = search.steady or result.after is not None
         patch = Patch(base_commit=attempt.checkout.commit, diff=published.diff)
         evidence = _evidence(attempt, problem, candidate, published, result).model_copy(update={"doubts": doubts})
@@ -253,14 +257,16 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
         attempt.record("observed", {"verdict": verdict.verdict, "failed": reasons, "detail": result.detail})
         accepted = Accepted(candidate, patch, evidence, verdict)
         if verdict.verdict is VerdictKind.PASS:
-            return accepted, rejected
+            return accepted, told
         if verdict.verdict is VerdictKind.DRAFT:
             search.add_draft(accepted)
+            told.append(Observation(proposed, "draft", broken=reasons))
             continue
         findings.reject(candidate, reasons)
         failure = result.failure_message(problem.baseline.run)
-        rejected.append(Observation(candidate, "rejected", broken=reasons, message=failure))
-    return None, rejected
+        seen = proposed if proposed.deliberate else candidate
+        told.append(Observation(seen, "rejected", broken=reasons, message=failure))
+    return None, told
 
 
 def _with_derived_test(attempt: AttemptState, change: Change) -> Change:

@@ -27,6 +27,8 @@ class Findings:
     baseline: Baseline | None = None
     targets: TargetSet | None = None
     reproduction: str = "none"
+    chosen: str = ""
+    """Why rules chose the engine, as a sentence."""
     derived: dict[str, str] = field(default_factory=dict)
     """Test files from the task's text that are in the patch: the SHA-256 of their text by path."""
     suspicious: tuple[Location, ...] = ()
@@ -109,7 +111,9 @@ class Findings:
         if evidence is not None:
             latest = {"candidates": now.candidates, "notes": now.notes, "timings": now.timings}
             now = evidence.model_copy(update=latest)
-        return Execution(engine=self.engine, patch=patch, evidence=now, summary=summary, seconds=seconds)
+        return Execution(
+            engine=self.engine, patch=patch, evidence=now, summary=summary, seconds=seconds, chosen=self.chosen
+        )
 
     def patch_summary(self, candidate: Candidate) -> str:
         """The summary when a patch was accepted: where and how the program was changed."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assets.executions.attempt.findings import Findings, plain
+from assets.executions.engines.auto import AutoEngine
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.repository.checkout import Checkout
@@ -174,7 +175,7 @@ class AttemptState:
         if chosen is None:
             return False
         language = chosen[0]
-        if not (any_language or self.engine.deliberate):
+        if not (any_language or self.engine.any_language):
             raise OtherLanguage(
                 f"The tests are in {language.title}, and the engine `{self.engine.name}` repairs Python only: use the "
                 "engine `model` (`--engine model`, or the setting `engine`). No test was run."
@@ -184,6 +185,15 @@ class AttemptState:
         self.findings.notes.extend(self.native.entry.facts.get("notes", ()))
         self.findings.packages = language_packages(self.native)
         return True
+
+    def choose_engine(self) -> None:
+        """Chooses the engine where that is left to rules, and records why. Raises what opening it raises."""
+        if not isinstance(self.engine, AutoEngine):
+            return
+        language = self.native.language.name if self.native is not None else "python"
+        self.findings.chosen = self.engine.choose(language, self.budget.seconds, derived=bool(self.derived))
+        self.findings.engine = self.engine.name
+        self.record("engine", {"engine": self.engine.name, "why": self.findings.chosen})
 
     def open_older_environment(self) -> TestEnvironment | None:
         """The environment with versions of the commit's date, which `keep_older` takes; None when there is none. The

@@ -7,7 +7,8 @@ other, and repeated at other places of their file.
 
 import ast
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from itertools import count as counter
 
 from assets.executions.engines.protocol import Candidate, FileChange, Observation, Problem
@@ -29,6 +30,7 @@ _INDEXED_CHARACTERS = 400_000
 class Search:
     name = "search"
     deliberate = False
+    any_language = False
     ending = "every candidate that the operators proposed was tried"
     use: ModelUse | None = None
 
@@ -39,6 +41,7 @@ class Search:
         self.symptoms = Symptoms()
         self.generated = 0
         self.faults: list[str] = []
+        self.notes: list[str] = []
 
     def start(self, problem: Problem) -> "Search":
         search = Search(self._families)
@@ -97,6 +100,39 @@ class Search:
                 break
             found.append(heapq.heappop(self._heap)[2])
         return found
+
+    def put_back(self, candidates: list[Candidate]) -> None:
+        """Takes back candidates that were proposed and are not tried."""
+        for candidate in candidates:
+            heapq.heappush(self._heap, (-candidate.priority, next(self._order), candidate))
+
+    def suspect(self, lines: Mapping[str, Collection[int]]) -> int:
+        """Makes the statements that begin on these lines, by path, nearly as suspicious as the most suspicious one;
+        edits there that were not proposed yet come earlier. Returns how many statements that are."""
+        known = {(s.source.path, s.statement.lineno) for s in self.suspects}
+        raised = {(path, line) for path, numbers in lines.items() for line in numbers}
+        before = {(s.source.path, s.statement.lineno): self._relative(s) for s in self.suspects}
+        for suspect in self.suspects:
+            if (suspect.source.path, suspect.statement.lineno) in raised:
+                suspect.score = 0.5 * (suspect.score + self._top)
+        added = [
+            Suspect(source, statement, 0.5 * self._top, executed=False)
+            for path, line in sorted(raised - known)
+            if (source := self._problem.sources.get(path)) is not None
+            for statement in source.statements.get(line, ())
+        ]
+        self.suspects[self._next :] = sorted(
+            [*self.suspects[self._next :], *added], key=lambda s: (-s.score, s.source.path, s.statement.lineno)
+        )
+        waiting = []
+        for _, number, candidate in self._heap:
+            place, now = (candidate.path, candidate.line), candidate
+            if place in raised and (was := before.get(place, 0.0)) > 0:
+                now = replace(candidate, priority=candidate.priority * 0.5 * (was + 1.0) / was)
+            waiting.append((-now.priority, number, now))
+        self._heap = waiting
+        heapq.heapify(self._heap)
+        return sum((s.source.path, s.statement.lineno) in raised for s in self.suspects)
 
     def _relative(self, suspect: Suspect) -> float:
         return suspect.score / self._top
