@@ -72,8 +72,8 @@ class Candidate:
 class Observation:
     """What became of a candidate. `status`: `pass` (every target passes), `regress` (every target passes, but the test
     `broken` does not), `fail`, `hang`, `crash`, `compile` (it does not compile). Later for one that passed: `rejected`
-    (the gate rejects it), `draft` (it is good for a draft only), `known` (the same change was verified before); `broken`
-    says why. `passed`: indices of the targets that passed. `signature`: identifies the first failure."""
+    (the gate rejects it), `draft` (it is good for a draft only), `known` (the same change was verified before), and
+    `broken` says why. `passed`: indices of the targets that passed. `signature`: identifies the first failure."""
 
     candidate: Candidate
     status: str

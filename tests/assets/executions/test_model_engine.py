@@ -149,6 +149,31 @@ def test_a_patch_that_breaks_the_suite_is_rejected_and_the_model_sees_why(play: 
     assert bad.evidence.candidates.passed_whole_suite == 0
 
 
+def test_the_model_is_told_why_edits_are_rejected_of_which_the_tests_need_some(play: Repair, chat_server: Any) -> None:
+    files: Files = {
+        "shop.py": "LIMIT = 3\n\n\ndef many(n):\n    return n > LIMIT\n\n\ndef few(n):\n    return n <= LIMIT + 1\n",
+        "rates.py": "RATE = 1\n",
+        "tests/test_shop.py": "from shop import few, many\n\n\ndef test_many():\n    assert many(3)\n\n\n"
+        "def test_few():\n    assert few(4)\n",
+    }
+    breaks = {"path": "shop.py", "old": "LIMIT = 3", "new": "LIMIT = 2"}
+    needless = {"path": "rates.py", "old": "RATE = 1", "new": "RATE = 2"}
+    again = {"path": "rates.py", "old": "RATE = 2", "new": "RATE = 3"}
+    mends = {"path": "shop.py", "old": "LIMIT = 2", "new": "LIMIT = 3"}
+    right = {"path": "shop.py", "old": "n > LIMIT", "new": "n >= LIMIT"}
+    done = play(
+        [("edit", breaks), ("edit", needless), ("run_tests", {})],
+        [("edit", again), ("run_tests", {})],
+        [("edit", mends), ("edit", right), ("run_tests", {})],
+        files=files,
+        issue="many(3) should be true",
+    )
+    said = [request.turns[-1][1] for request in chat_server.requests[1:]]
+    assert "rejects these edits: tests/test_shop.py::test_few is worse" in said[0]
+    assert "a change that was verified before" in said[1]
+    assert done.patch is not None and "n >= LIMIT" in done.patch.diff
+
+
 def test_an_edit_that_the_failing_tests_do_not_need_is_left_out(play: Repair) -> None:
     breaks = {"path": "rates.py", "old": "RATE = 1", "new": "RATE = 2"}
     done = play([("edit", FIX), ("edit", breaks), ("run_tests", {})])
