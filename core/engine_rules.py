@@ -30,10 +30,12 @@ class BadEngineRule(ValueError):
 
 @dataclass(frozen=True)
 class Facts:
-    """`language` in lower case; `derived`: the failing test was derived from the task's text, so that none of the
-    repository's own fails for it; `seconds` is the attempt's budget; `model`: a chat model is configured."""
+    """`language` in lower case; `searchable`: the engine `search` repairs programs in it; `derived`: the failing test
+    was derived from the task's text, so that none of the repository's own fails for it; `seconds` is the attempt's
+    budget; `model`: a chat model is configured."""
 
     language: str
+    searchable: bool
     derived: bool
     seconds: float
     model: bool
@@ -55,7 +57,7 @@ class Facts:
         """Whether an engine can work on the task at all."""
         if engine == "model":
             return self.model
-        return self.language == "python" or (engine == "hybrid" and self.model)
+        return self.searchable or (engine == "hybrid" and self.model)
 
 
 @dataclass(frozen=True)

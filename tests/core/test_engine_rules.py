@@ -7,14 +7,15 @@ import pytest
 from core.engine_rules import DEFAULT_RULES, ENGINES, BadEngineRule, Facts, choose_engine, read_engine_rules
 from core.settings import SettingsError, load_settings
 
-PYTHON = Facts("python", derived=False, seconds=120.0, model=True)
+PYTHON = Facts("python", searchable=True, derived=False, seconds=120.0, model=True)
+GO = replace(PYTHON, language="go", searchable=False)
 
 
 @pytest.mark.parametrize(
     ("facts", "engine", "why"),
     [
         (replace(PYTHON, model=False), "search", "`search:no-model`: no chat model is configured."),
-        (replace(PYTHON, language="go"), "model", "`model:other-language`: the program is not written in Python."),
+        (GO, "model", "`model:other-language`: the program is not written in Python."),
         (replace(PYTHON, seconds=10), "search", "`search:under-20s`: the budget is under 20 s."),
         (PYTHON, "hybrid", "`hybrid`: no earlier rule holds."),
         (replace(PYTHON, derived=True), "hybrid", "`hybrid`"),
@@ -29,18 +30,17 @@ def test_all_conditions_of_a_rule_must_hold_and_the_first_rule_decides() -> None
     rules = read_engine_rules(
         ["model:go+over-60s", "model:derived-test", "search:failing-test+under-60s", "hybrid:model"]
     )
-    go = replace(PYTHON, language="go")
-    assert choose_engine(rules, go)[0] == "model"
-    assert choose_engine(rules, replace(go, seconds=59))[0] == "hybrid"
+    assert choose_engine(rules, GO)[0] == "model"
+    assert choose_engine(rules, replace(GO, seconds=59))[0] == "hybrid"
     assert choose_engine(rules, replace(PYTHON, derived=True))[0] == "model"
     assert choose_engine(rules, replace(PYTHON, seconds=59.9))[0] == "search"
     assert choose_engine(rules, replace(PYTHON, seconds=60))[0] == "hybrid"
 
 
 def test_an_engine_that_cannot_work_on_the_task_is_passed_over() -> None:
-    go = replace(PYTHON, language="go")
-    assert choose_engine(read_engine_rules(["search"]), go)[0] == "model"
+    assert choose_engine(read_engine_rules(["search"]), GO)[0] == "model"
     assert choose_engine(read_engine_rules(["model", "search:go"]), replace(PYTHON, model=False))[0] == "search"
+    assert choose_engine(read_engine_rules(["search:go", "model"]), replace(GO, searchable=True))[0] == "search"
     assert "no rule" in choose_engine(read_engine_rules(["search:rust"]), PYTHON)[1]
 
 

@@ -191,7 +191,9 @@ class AttemptState:
         if not isinstance(self.engine, AutoEngine):
             return
         language = self.native.language.name if self.native is not None else "python"
-        self.findings.chosen = self.engine.choose(language, self.budget.seconds, derived=bool(self.derived))
+        self.findings.chosen = self.engine.choose(
+            language, self.budget.seconds, searchable=self.native is None, derived=bool(self.derived)
+        )
         self.findings.engine = self.engine.name
         self.record("engine", {"engine": self.engine.name, "why": self.findings.chosen})
 

@@ -19,9 +19,9 @@ class AutoEngine:
     open: Callable[[str], Engine]
     _chosen: Engine | None = None
 
-    def choose(self, language: str, seconds: float, *, derived: bool) -> str:
-        """Chooses the engine, and returns why. Raises what opening it raises."""
-        facts = Facts(language.lower(), derived, seconds, self.model)
+    def choose(self, language: str, seconds: float, *, searchable: bool, derived: bool) -> str:
+        """Chooses the engine by these facts (see `Facts`), and returns why. Raises what opening it raises."""
+        facts = Facts(language.lower(), searchable, derived, seconds, self.model)
         name, why = choose_engine(self.rules, facts)
         self._chosen = self.open(name)
         return why

@@ -68,7 +68,8 @@ class HybridEngine:
         self._proposed = 0
 
     def start(self, problem: Problem) -> "HybridEngine":
-        started = HybridEngine(self._search.start(problem), None)
+        python = problem.language == "Python"
+        started = HybridEngine(self._search.start(problem) if python else self._search, None)
         started._shared = self._shared
         started._begin(problem)
         return started
@@ -166,7 +167,8 @@ class HybridEngine:
         if any(one.candidate.deliberate and one.status == "draft" for one in observations):
             self._end_of_model("the model's change is good for a draft")
         # Edits of the model that make progress are combined with those of the search.
-        self._search.observe([one for one in observations if one.candidate.edits and not one.candidate.whole])
+        if not self.deliberate:
+            self._search.observe([one for one in observations if one.candidate.edits and not one.candidate.whole])
 
     # -- the turns ---------------------------------------------------------------------------------------------
 
