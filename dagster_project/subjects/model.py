@@ -10,12 +10,14 @@ from dataclasses import replace
 
 from assets.evals.runs.subject import Attempt, SubjectCannotStart
 from assets.executions.engines.hybrid.advice import PROMPTS
+from assets.executions.engines.hybrid.engine import AS_SEARCH
 from assets.executions.engines.model.options import chat_of, options_of
 from assets.executions.engines.model.prompts import UnknownPrompts, load_prompts
 from assets.executions.engines.model.tools import TOOLS_DIGEST
 from assets.executions.engines.open_engine import EngineChoice
 from core.chat import ChatUnavailable, UnknownChatModel
 from core.settings import load_settings
+from core.work import Execution
 from dagster_project.subjects.repair import RepairSubject
 
 
@@ -97,3 +99,8 @@ class HybridSubject(ModelSubject):
 
     def engine_choice(self, attempt: Attempt) -> EngineChoice:
         return EngineChoice(self.engine) if self.alone else super().engine_choice(attempt)
+
+    def lost(self, execution: Execution) -> str | None:
+        if self.alone:
+            return None
+        return next((note for note in execution.evidence.notes if note.endswith(AS_SEARCH)), None)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from assets.executions.engines.auto import AutoEngine
-from assets.executions.engines.hybrid import engine as hybrid
-from assets.executions.engines.hybrid.engine import HybridEngine
+from assets.executions.engines.hybrid.engine import AS_SEARCH, HybridEngine
 from assets.executions.engines.open_engine import EngineChoice, open_engine
 from assets.executions.judging.gate import judge
 from core.chat import UnknownChatModel
@@ -121,6 +120,14 @@ def play(repair: Repair, chat_server: Any, settings: Settings) -> Callable[..., 
     return run
 
 
+class Tried(list[dict[str, Any]]):
+    """Records the trials of the model's changes."""
+
+    def __call__(self, kind: str, body: dict[str, Any]) -> None:
+        if kind == "try" and "model" in body["operators"]:
+            self.append(body)
+
+
 def asked(chat_server: Any, field: str) -> list[Any]:
     return [one for one in chat_server.requests if field in ((one.schema or {}).get("properties", {}))]
 
@@ -161,33 +168,21 @@ def test_the_tools_follow_and_the_model_knows_what_was_refuted(play: Repair, cha
 
 
 def test_a_change_that_was_refuted_is_not_tested_again(play: Repair) -> None:
-    tried: list[Any] = []
-    play([("edit", edit(WRONG)), ("run_tests", {})], edits=(sample(WRONG),) * 3,
-         record=lambda kind, body: tried.append(body) if kind == "try" and "model" in body["operators"] else None)  # fmt: skip
+    tried = Tried()
+    play([("edit", edit(WRONG)), ("run_tests", {})], edits=(sample(WRONG),) * 3, record=tried)
     assert len(tried) == 1
 
 
-def test_places_that_the_model_names_lead_the_search(
-    play: Repair, chat_server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hybrid, "FIRST_SHARE", 0.0)
-    shop = "def net(price):\n    rate = 2\n    price = price + 0\n    return price * rate\n\n\n"
-    shop += "def spare(a, b):\n    return a + b\n\n\ndef total(a, b):\n    if a > 900:\n        return spare(a, b)\n"
-    shop += "    return net(a) + net(b)\n"
-    tests = "from shop import total\n\n\ndef test_total():\n    assert total(1, 2) == 9\n"
+def test_the_search_goes_on_at_places_that_the_model_names_and_exist(play: Repair, chat_server: Any) -> None:
+    named = [{"path": "gone.py", "line": 3}, {"path": "shop.py", "line": 999}, {"path": "shop.py", "function": "label"}]
     recorded: list[tuple[str, dict[str, Any]]] = []
-    done = play(
-        files={"shop.py": shop, "tests/test_shop.py": tests},
-        issue="total(1, 2) is 6 instead of 9",
-        places=json.dumps({"known": True, "places": [{"path": "gone.py", "line": 3}, {"path": "shop.py", "line": 999},
-                                                     {"path": "shop.py", "function": "spare"}]}),
-        record=lambda *entry: recorded.append(entry),
-    )  # fmt: skip
-    named = next(body for _, body in recorded if "unknown" in body)
-    assert named["places"] == {"shop.py": 2} and len(named["unknown"]) == 2
-    first = next(body for kind, body in recorded if kind == "try")
-    assert first["first"].startswith("shop.py:8 "), first
-    assert done.patch is not None and done.model is not None and set(done.model.actions) == {"places"}
+    play(places=UNKNOWN)
+    play(places=json.dumps({"known": True, "places": named}), record=lambda *entry: recorded.append(entry))
+    without, given = (one.turns[1][1] for one in asked(chat_server, "edits")[::3])
+    assert "shop.py discount: " in without and "shop.py label: " not in without, "no failing test executes it"
+    assert "shop.py label: " in given
+    kept = next(body for _, body in recorded if "unknown" in body)
+    assert kept["places"] == {"shop.py": 2} and len(kept["unknown"]) == 2
 
 
 def test_a_model_that_does_not_know_is_no_failure(play: Repair) -> None:
@@ -198,9 +193,8 @@ def test_a_model_that_does_not_know_is_no_failure(play: Repair) -> None:
 
 
 def test_guesses_beside_answers_that_do_not_know_are_not_tried(play: Repair) -> None:
-    tried: list[Any] = []
-    play(edits=(UNKNOWN, sample(RIGHT), UNKNOWN),
-         record=lambda kind, body: tried.append(body) if kind == "try" and "model" in body["operators"] else None)  # fmt: skip
+    tried = Tried()
+    play(edits=(UNKNOWN, sample(RIGHT), UNKNOWN), record=tried)
     assert not tried
 
 
@@ -243,7 +237,7 @@ def test_a_server_that_dies_is_noted_and_the_search_goes_on(after: int, play: Re
         chat_server.always = "500"
     done = play(script=dying)
     assert done.patch is None and done.model is not None and done.evidence.candidates.tried > 20
-    assert any("without its chat model, the engine hybrid went on as search" in note for note in done.evidence.notes)
+    assert any("does not answer" in note and note.endswith(AS_SEARCH) for note in done.evidence.notes)
     assert "the chat model's server does not answer" in done.summary
     assert done.model.steps == after + 1
 

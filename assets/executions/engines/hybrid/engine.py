@@ -35,6 +35,10 @@ LEAST_TRIED, UNLIKELY = 400, 0.02
 priority."""
 
 
+AS_SEARCH = "the engine hybrid worked as search."
+"""The end of a note that says why."""
+
+
 class Turn(IntEnum):
     FIRST = auto()
     PLACES = auto()
@@ -60,7 +64,7 @@ class HybridEngine:
     name = "hybrid"
 
     def __init__(self, search: Search, advice: Advice | None, why_alone: str = "") -> None:
-        notes = [f"{why_alone.rstrip('.')}: the engine hybrid worked as search."] if why_alone else []
+        notes = [f"{why_alone.rstrip('.')}: {AS_SEARCH}"] if why_alone else []
         self._shared = _Shared(advice, notes)
         self._search = search
         self.deliberate = False
@@ -144,7 +148,7 @@ class HybridEngine:
             except ChatUnavailable as error:
                 if self.deliberate:
                     raise
-                self._shared.notes.append(f"{error}: without its chat model, the engine hybrid went on as search.")
+                self._shared.notes.append(f"The chat model's server does not answer ({error}): {AS_SEARCH}")
                 self._end_of_model("the chat model's server does not answer")
                 continue
             if found or advice.model.awaits_verdict:

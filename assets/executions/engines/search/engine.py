@@ -107,32 +107,30 @@ class Search:
             heapq.heappush(self._heap, (-candidate.priority, next(self._order), candidate))
 
     def suspect(self, lines: Mapping[str, Collection[int]]) -> int:
-        """Makes the statements that begin on these lines, by path, nearly as suspicious as the most suspicious one;
-        edits there that were not proposed yet come earlier. Returns how many statements that are."""
-        known = {(s.source.path, s.statement.lineno) for s in self.suspects}
-        raised = {(path, line) for path, numbers in lines.items() for line in numbers}
+        """Makes the statements that begin on these lines, by path, as suspicious as the most suspicious one; edits
+        there that were not proposed yet come earlier. Returns how many statements that are."""
+        named = {(path, line) for path, numbers in lines.items() for line in numbers}
         before = {(s.source.path, s.statement.lineno): self._relative(s) for s in self.suspects}
         for suspect in self.suspects:
-            if (suspect.source.path, suspect.statement.lineno) in raised:
-                suspect.score = 0.5 * (suspect.score + self._top)
+            if (suspect.source.path, suspect.statement.lineno) in named:
+                suspect.score = max(suspect.score, self._top)
         added = [
-            Suspect(source, statement, 0.5 * self._top, executed=False)
-            for path, line in sorted(raised - known)
+            Suspect(source, statement, self._top, executed=False)
+            for path, line in sorted(named - set(before))
             if (source := self._problem.sources.get(path)) is not None
             for statement in source.statements.get(line, ())
         ]
-        self.suspects[self._next :] = sorted(
-            [*self.suspects[self._next :], *added], key=lambda s: (-s.score, s.source.path, s.statement.lineno)
-        )
-        waiting = []
+        waiting = [*self.suspects[self._next :], *added]
+        self.suspects[self._next :] = sorted(waiting, key=lambda s: (-s.score, s.source.path, s.statement.lineno))
+        heap = []
         for _, number, candidate in self._heap:
             place, now = (candidate.path, candidate.line), candidate
-            if place in raised and (was := before.get(place, 0.0)) > 0:
-                now = replace(candidate, priority=candidate.priority * 0.5 * (was + 1.0) / was)
-            waiting.append((-now.priority, number, now))
-        self._heap = waiting
+            if place in named and 0 < (was := before.get(place, 1.0)) < 1:
+                now = replace(candidate, priority=candidate.priority / was)
+            heap.append((-now.priority, number, now))
+        self._heap = heap
         heapq.heapify(self._heap)
-        return sum((s.source.path, s.statement.lineno) in raised for s in self.suspects)
+        return sum((s.source.path, s.statement.lineno) in named for s in self.suspects)
 
     def _relative(self, suspect: Suspect) -> float:
         return suspect.score / self._top
