@@ -112,7 +112,8 @@ class HybridEngine:
 
     @property
     def use(self) -> ModelUse | None:
-        return self._shared.advice.use if self._shared.advice is not None else None
+        use = self._shared.advice.use if self._shared.advice is not None else None
+        return use.model_copy(update={"ended": self._shared.ended or use.ended}) if use is not None else None
 
     @property
     def generated(self) -> int:
