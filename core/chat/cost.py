@@ -55,8 +55,8 @@ class Costs:
         answer = min(answer, left.tokens - prompt)
         if spec.completion_price > 0:
             affordable = (left.money * 1e6 - prompt * spec.prompt_price) / spec.completion_price
-            answer = max(least, min(answer, int(affordable)))
+            answer = max(least, int(min(answer, affordable)))
         tries = left.tokens // (prompt + answer)
         if (cost := self.money(prompt, answer)) > 0:
-            tries = min(tries, int(left.money / cost))
+            tries = int(min(tries, left.money / cost))
         return answer, min(retries, max(0, tries - 1))

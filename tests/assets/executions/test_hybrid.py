@@ -173,16 +173,20 @@ def test_a_change_that_was_refuted_is_not_tested_again(play: Repair) -> None:
     assert len(tried) == 1
 
 
-def test_the_search_goes_on_at_places_that_the_model_names_and_exist(play: Repair, chat_server: Any) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_the_search_goes_on_at_places_that_the_model_names_and_exist(
+    known: bool, play: Repair, chat_server: Any
+) -> None:
     named = [{"path": "gone.py", "line": 3}, {"path": "shop.py", "line": 999}, {"path": "shop.py", "function": "label"}]
     recorded: list[tuple[str, dict[str, Any]]] = []
-    play(places=UNKNOWN)
-    play(places=json.dumps({"known": True, "places": named}), record=lambda *entry: recorded.append(entry))
-    without, given = (one.turns[1][1] for one in asked(chat_server, "edits")[::3])
-    assert "shop.py discount: " in without and "shop.py label: " not in without, "no failing test executes it"
-    assert "shop.py label: " in given
-    kept = next(body for _, body in recorded if "unknown" in body)
-    assert kept["places"] == {"shop.py": 2} and len(kept["unknown"]) == 2
+    play(places=json.dumps({"known": known, "places": named}), record=lambda *entry: recorded.append(entry))
+    question = asked(chat_server, "edits")[0].turns[1][1]
+    assert "shop.py discount: " in question
+    assert ("shop.py label: " in question) is known, "no failing test executes it"
+    answer = next(body for _, body in recorded if "unknown" in body)
+    assert answer["places"] == ({"shop.py": 2} if known else {}) and len(answer["unknown"]) == 2 * known
+    turns = [body["turn"] for kind, body in recorded if kind == "turn"]
+    assert turns == ["places", "again", "samples", "tools", "rest"]
 
 
 def test_a_model_that_does_not_know_is_no_failure(play: Repair) -> None:

@@ -42,7 +42,7 @@ def test_formatting_comments_and_line_ends_do_not_make_another_change() -> None:
         change("return sum(lines)", "return min(lines)"),
         Candidate((), "model", 1.0, 1.0, "a.txt", 1, whole=(FileChange("a.txt", None, "x"),)),
         Candidate((), "model", 1.0, 1.0, "a.txt", 1, whole=(FileChange("a.txt", "x", None),)),
-        Candidate((), "model", 1.0, 1.0, "a.txt", 1, whole=(FileChange("a.txt", None, "deleted"),)),
+        Candidate((), "model", 1.0, 1.0, "a.txt", 1, whole=(FileChange("a.txt", None, "not there"),)),
     ]
     assert len({normal_form(one, SOURCES) for one in [plain, *others]}) == 6
 
@@ -125,7 +125,7 @@ def test_equal_answers_are_one_candidate_and_the_most_frequent_comes_first(tmp_p
     assert [group.answers for group in found.groups] == [2, 1] and found.abstained == 1
     assert "min(lines)" in str(found.groups[0].candidate.files(SOURCES)["shop.py"])
     assert all(group.candidate.deliberate for group in found.groups)
-    assert len(found.unusable) == 5 and not found.guesses, found.unusable
+    assert len(found.unusable) == 6 and not found.guesses, found.unusable
 
 
 def test_answers_are_guesses_when_most_say_that_they_do_not_know(tmp_path: Path) -> None:

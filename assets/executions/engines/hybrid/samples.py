@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from assets.executions.engines.model.workspace import NotPossible, Workspace
 from assets.executions.engines.protocol import Candidate, Problem
 
-from .normal import normal_form
+from .normal import changes_program, normal_form
 
 MOST_EDITS = 12
 
@@ -86,4 +86,6 @@ def _candidate(answer: Proposal, problem: Problem) -> Candidate | str | None:
         candidate = workspace.candidate()
     except NotPossible as reason:
         return str(reason)[:500]
-    return candidate if candidate is not None else "nothing is different"
+    if candidate is None or not changes_program(candidate, problem.sources):
+        return "nothing but formatting is different"
+    return candidate
