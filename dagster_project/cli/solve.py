@@ -188,6 +188,8 @@ def _run(
             **execution.evidence.model_dump(mode="json"),
             "commit": solution.context.commit,
             "summary": execution.summary,
+            "engine": execution.engine,
+            "engine_chosen": execution.chosen,
             "iterations": execution.iterations,
             "changed_lines": execution.changed_lines,
             "model": execution.model.model_dump(mode="json") if execution.model else None,
